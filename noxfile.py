@@ -1,0 +1,63 @@
+"""The project's checks, each in an environment of its own: ``nox -s NAME``, or ``nox`` for the usual ones."""
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "layers", "tests", "docs"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the package, the tests and the examples."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Check that modules import only what their layer may."""
+    session.install("-e", ".", "import-linter")
+    session.run("lint-imports")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests with coverage; arguments after ``--`` go to pytest."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "--cov", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, with every warning an error."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-n", "-W", "--keep-going", "docs", "docs/_build/html")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run the examples, the chat in a real browser."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/examples", *session.posargs)
+
+
+@nox.session
+def autobahn(session: nox.Session) -> None:
+    """Run the Autobahn conformance suite: its quick set, or what stands after ``--``, such as ``all``."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.autobahn", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the chat example; arguments after ``--`` go to it."""
+    session.install("-e", ".")
+    session.run("python", "examples/chat.py", *session.posargs)

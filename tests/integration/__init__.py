@@ -1,0 +1,1 @@
+"""wsframe over real sockets, spoken to by other people's WebSocket clients."""

@@ -1,0 +1,29 @@
+"""Programs outside Python that some tests need, such as Node and Chromium.
+
+Where one is missing the test is skipped and says so. Where ``WSFRAME_REQUIRE_ALL`` is
+set, as it is in continuous integration, a missing program is a failure instead.
+"""
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+__all__ = ["missing", "require"]
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the running test for something missing, or fail it where nothing may be missing."""
+    if os.environ.get("WSFRAME_REQUIRE_ALL"):
+        pytest.fail(f"{reason} (WSFRAME_REQUIRE_ALL is set)", pytrace=False)
+    pytest.skip(reason)
+
+
+def require(*names: str) -> str:
+    """Return the path of the first of these programs that is installed; skip or fail if none is."""
+    for name in names:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    missing(f"{' or '.join(names)} is not installed")

@@ -1,0 +1,90 @@
+"""Class-based WebSocket resources on trio and wsproto.
+
+General layout, from what users write down to the wire:
+
+* ``serving``, ``server``, ``listening``: serve, accept, drain. ``cli``: the command.
+* ``admission``: a newcomer's way in. ``roster``, ``listener``: the tasks that call hooks.
+* ``reactor``, ``link``, ``poller``, ``tls``: one task that reads and writes all sockets.
+* ``registry``, ``resource``, ``broadcast``, ``client``: what users subclass and call.
+* ``mailbox``, ``outbox``, ``doorbell``: what waits, either way.
+* ``protocol``: octets to messages and back, with no I/O.
+* ``request``, ``answers``, ``origins``, ``limits``, ``exceptions``: plain values.
+"""
+
+from wsframe.admission import HttpHandler as HttpHandler
+from wsframe.answers import Accept as Accept
+from wsframe.answers import Reject as Reject
+from wsframe.answers import Response as Response
+from wsframe.broadcast import Broadcast as Broadcast
+from wsframe.broadcast import broadcast_binary as broadcast_binary
+from wsframe.broadcast import broadcast_text as broadcast_text
+from wsframe.client import Client as Client
+from wsframe.client import ClientStatistics as ClientStatistics
+from wsframe.exceptions import ResourceEnded as ResourceEnded
+from wsframe.exceptions import WsframeError as WsframeError
+from wsframe.limits import INHERIT as INHERIT
+from wsframe.limits import Capacity as Capacity
+from wsframe.limits import Limits as Limits
+from wsframe.limits import Timeouts as Timeouts
+from wsframe.origins import OriginValidator as OriginValidator
+from wsframe.origins import any_origin as any_origin
+from wsframe.origins import origin_exact as origin_exact
+from wsframe.origins import origin_prefix as origin_prefix
+from wsframe.origins import same_origin as same_origin
+from wsframe.protocol.close import CloseCode as CloseCode
+from wsframe.protocol.close import State as State
+from wsframe.registry import Registry as Registry
+from wsframe.registry import find_global_resource as find_global_resource
+from wsframe.registry import register_global_resource as register_global_resource
+from wsframe.registry import unregister_global_resource as unregister_global_resource
+from wsframe.request import Headers as Headers
+from wsframe.request import Request as Request
+from wsframe.resource import Clients as Clients
+from wsframe.resource import Resource as Resource
+from wsframe.server import Server as Server
+from wsframe.server import ServerStatistics as ServerStatistics
+from wsframe.serving import ServeOptions as ServeOptions
+from wsframe.serving import open_server as open_server
+from wsframe.serving import run as run
+from wsframe.serving import serve as serve
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "INHERIT",
+    "Accept",
+    "Broadcast",
+    "Capacity",
+    "Client",
+    "ClientStatistics",
+    "Clients",
+    "CloseCode",
+    "Headers",
+    "HttpHandler",
+    "Limits",
+    "OriginValidator",
+    "Registry",
+    "Reject",
+    "Request",
+    "Resource",
+    "ResourceEnded",
+    "Response",
+    "ServeOptions",
+    "Server",
+    "ServerStatistics",
+    "State",
+    "Timeouts",
+    "WsframeError",
+    "any_origin",
+    "broadcast_binary",
+    "broadcast_text",
+    "find_global_resource",
+    "open_server",
+    "origin_exact",
+    "origin_prefix",
+    "register_global_resource",
+    "run",
+    "same_origin",
+    "serve",
+    "unregister_global_resource",
+]

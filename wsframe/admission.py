@@ -1,0 +1,296 @@
+"""From an accepted socket to a client: one short-lived task for each newcomer.
+
+TLS, the request head, the path, a place, the origin, ``accept_client``, the 101, in this
+order. Whatever is refused gets its HTTP status with one line that says why, and the same
+line goes to the log.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from logging import getLogger
+from typing import Any
+
+import trio
+
+from wsframe.answers import Accept, Reject, Response
+from wsframe.limits import Capacity, Timeouts
+from wsframe.link import Arrival, Link
+from wsframe.listener import Listener
+from wsframe.origins import OriginValidator, host_allowed
+from wsframe.protocol import handshake
+from wsframe.protocol.pool import RETRY_AFTER, ConnectionPool
+from wsframe.reactor import Reactor
+from wsframe.registry import Registration
+from wsframe.request import Headers, Request, peer_name
+from wsframe.roster import Roster
+from wsframe.socketopts import tune
+from wsframe.tls import TLSCodec
+
+__all__ = ["Admission", "HttpHandler"]
+
+logger = getLogger("wsframe")
+
+HttpHandler = Callable[[Request], Awaitable[Response]]
+
+READ_AT_ONCE = 16 * 1024
+# After an answer: for the peer to read it before the socket is closed. Unread data would
+# turn the close into a reset, which can overtake the answer.
+LINGER = 1.0
+
+PLAIN_ON_TLS = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 24\r\n\r\nthis port speaks https\r\n"
+
+
+class Newcomer:
+    """An accepted socket on its way in: a plain socket's octets, or those inside TLS."""
+
+    def __init__(self, sock: socket.socket, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        self.sock = sock
+        self.host = host
+        self.port = port
+        self.tls = None if context is None else TLSCodec(sock, context)
+        self.scope = trio.CancelScope()
+
+    async def handshake_tls(self) -> None:
+        """Do the TLS handshake, if there is to be one.
+
+        Raises:
+            OSError: When it fails.
+        """
+        while self.tls is not None and not self.tls.handshake():
+            self.tls.feed(await self._receive_raw())
+
+    async def receive(self) -> bytes:
+        """Return what the peer sent next; nothing at the end."""
+        if self.tls is None:
+            return await self._receive_raw()
+        buffer = bytearray(4 * READ_AT_ONCE)
+        count = self.tls.decrypt(memoryview(buffer))
+        while count is None:
+            data = await self._receive_raw()
+            if not data:
+                return b""
+            self.tls.feed(data)
+            count = self.tls.decrypt(memoryview(buffer))
+        return bytes(buffer[:count])
+
+    async def _receive_raw(self) -> bytes:
+        while True:
+            try:
+                return self.sock.recv(READ_AT_ONCE)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self.sock)
+
+    async def send(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        view = memoryview(data)
+        while view or (self.tls is not None and not self.tls.pump()):
+            try:
+                view = view[(self.tls or self.sock).send(view) :] if view else view
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self.sock)
+
+    async def say_goodbye(self) -> None:
+        """End the connection so that what was sent arrives."""
+        with trio.move_on_after(LINGER):
+            if self.tls is not None:
+                self.tls.close_notify()
+            self.sock.shutdown(socket.SHUT_WR)
+            while await self._receive_raw():
+                await trio.lowlevel.checkpoint()
+
+
+class Admission:
+    """Admits newcomers to one server."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        reactor: Reactor,
+        pool: ConnectionPool[Link],
+        *,
+        capacity: Capacity,
+        timeouts: Timeouts,
+        hosts: Collection[str] | None,
+        http_handler: HttpHandler | None,
+    ) -> None:
+        self._roster = roster
+        self._reactor = reactor
+        self._pool = pool
+        self._capacity = capacity
+        self._timeouts = timeouts
+        self._hosts = hosts
+        self._http_handler = http_handler
+        self._draining = False
+        self.pending: set[Newcomer] = set()
+        self.admitted = 0
+        self.refused = 0
+
+    def drain(self) -> None:
+        """Refuse whoever is on the way in."""
+        self._draining = True
+        for newcomer in self.pending:
+            newcomer.scope.cancel()
+
+    async def admit(self, newcomer: Newcomer) -> None:
+        """Take one newcomer all the way in, or refuse it; never raises for what it does."""
+        newcomer.scope.deadline = trio.current_time() + self._timeouts.handshake
+        arrival = None
+        try:
+            with newcomer.scope:
+                arrival = await self._until_answered(newcomer)
+            if newcomer.scope.cancelled_caught:
+                reject = Reject(503, [RETRY_AFTER], "server stopping") if self._draining else Reject(408, body="too slow")
+                with trio.move_on_after(LINGER):
+                    await self._refuse(newcomer, reject)
+        finally:
+            self.pending.discard(newcomer)
+            if arrival is None:
+                trio.lowlevel.notify_closing(newcomer.sock)
+                newcomer.sock.close()
+
+    async def _until_answered(self, newcomer: Newcomer) -> Arrival | None:
+        """Return the arrival once it has been handed over; None when the newcomer was refused or has gone."""
+        try:
+            return await self._let_in(newcomer)
+        except Reject as reject:
+            await self._refuse(newcomer, reject)
+        except ssl.SSLError as error:
+            logger.info("%s: TLS handshake failed (%s)", peer_name(newcomer.host, newcomer.port), error.reason)
+            if error.reason == "HTTP_REQUEST":
+                with suppress(OSError):
+                    newcomer.sock.send(PLAIN_ON_TLS)
+            await self._goodbye(newcomer)
+        except OSError as error:
+            logger.info("%s: lost during the handshake (%s)", peer_name(newcomer.host, newcomer.port), error.strerror)
+        except Exception:
+            logger.exception("%s: internal error during the handshake", peer_name(newcomer.host, newcomer.port))
+            await self._refuse(newcomer, Reject(500, body="internal error"))
+        return None
+
+    async def _refuse(self, newcomer: Newcomer, reject: Reject) -> None:
+        self.refused += 1
+        peer = peer_name(newcomer.host, newcomer.port)
+        logger.info("%s: refused with %s: %s", peer, reject.status, reject.body)
+        await self._answer(newcomer, handshake.refusal(reject))
+
+    async def _answer(self, newcomer: Newcomer, answer: bytes) -> None:
+        try:
+            await newcomer.send(answer)
+        except OSError:
+            return
+        await self._goodbye(newcomer)
+
+    async def _goodbye(self, newcomer: Newcomer) -> None:
+        with suppress(OSError):
+            await newcomer.say_goodbye()
+
+    async def _let_in(self, newcomer: Newcomer) -> Arrival | None:
+        await newcomer.handshake_tls()
+        head = handshake.HeadReader(
+            self._capacity.max_head, host=newcomer.host, port=newcomer.port, secure=newcomer.tls is not None
+        )
+        request = None
+        while request is None:
+            data = await newcomer.receive()
+            if not data:
+                if head.begun:
+                    logger.info("%s: gone before its request was whole", peer_name(newcomer.host, newcomer.port))
+                return None
+            request = head.receive(data)
+        headers = request.headers
+        handshake.check_head(headers)
+        if not host_allowed(request, self._hosts):
+            raise Reject(400, body=f"this server does not answer to the Host {headers.get('host', '')!r}; see hosts=")
+        if self._http_handler is not None and not handshake.wants_upgrade(headers):
+            await self._serve_http(newcomer, request, self._http_handler)
+            return None
+        handshake.check_upgrade(head.http_version, request, headers)
+        return await self._join_resource(newcomer, request, headers, head.trailing)
+
+    async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
+        try:
+            answer = handshake.response(await handler(request), body=request.method != "HEAD")
+        except Reject:
+            raise
+        except Exception:
+            logger.exception("http_handler failed for %r", request)
+            raise Reject(500, body="internal error") from None
+        await self._answer(newcomer, answer)
+
+    async def _join_resource(
+        self, newcomer: Newcomer, request: Request, headers: Headers, trailing: bytes
+    ) -> Arrival | None:
+        found = self._roster.find(request.path)
+        if found is None:
+            raise Reject(404, body=f"no resource at {request.path!r}")
+        registration, params = found
+        if params:
+            request.path_params = params
+        listener = await self._roster.listener_of(registration.resource)
+        handed_over = False
+        try:
+            arrival = await self._greet(newcomer, request, headers, registration, listener)
+            trio.lowlevel.notify_closing(newcomer.sock)  # the reactor is its only owner from here on
+            tune(newcomer.sock, listener.limits.unsent_low_water, listener.timeouts.write_stall)
+            self._reactor.adopt(arrival, trailing)
+            handed_over = True
+            self.admitted += 1
+            return arrival
+        finally:
+            if not handed_over:
+                listener.leave()
+
+    async def _greet(
+        self, newcomer: Newcomer, request: Request, headers: Headers, registration: Registration, listener: Listener
+    ) -> Arrival:
+        """Take a place, ask validator and hook, send the 101."""
+        resource = registration.resource
+        reservation = self._pool.reserve(newcomer.host, id(resource), resource.max_clients)
+        try:
+            check_origin(registration.origins, request, headers)
+            accept = await decide(resource.accept_client, request)
+            try:
+                subprotocol = handshake.choose_subprotocol(accept, request.subprotocols, resource.subprotocols)
+                answer = handshake.switching_protocols(headers, subprotocol, accept.headers)
+            except ValueError:
+                logger.exception("the Accept of %s cannot be sent", type(resource).__name__)
+                raise Reject(500, body="internal error") from None
+            await newcomer.send(answer)
+        except BaseException:
+            reservation.release()
+            raise
+        return Arrival(newcomer.sock, newcomer.tls, request, subprotocol, accept.data, listener, reservation)
+
+
+def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:
+    """Ask the origin validator; anything but True refuses."""
+    try:
+        passed = validator(request)
+    except Exception:
+        logger.exception("the origin validator failed for %r", request)
+        passed = False
+    if passed is not True:
+        raise Reject(403, body=f"origin {request.origin!r} may not open Host {headers.get('host', '')!r}; see origin_exact")
+
+
+async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Request) -> Accept:
+    """Ask ``accept_client``; anything but None, Accept and Reject refuses with 500."""
+    try:
+        decision = await accept_client(request)
+    except Reject:
+        raise
+    except Exception:
+        logger.exception("accept_client failed for %r", request)
+        raise Reject(500, body="internal error") from None
+    if decision is None:
+        return Accept()
+    if isinstance(decision, Reject):
+        raise decision
+    if not isinstance(decision, Accept):
+        logger.error("accept_client returned %r, which is not None, Accept or Reject", decision)
+        raise Reject(500, body="internal error")
+    return decision

@@ -1,0 +1,261 @@
+"""One connected peer, as the hooks see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, final
+from uuid import uuid4
+
+from wsframe.doorbell import Signal
+from wsframe.protocol.close import State, check_close_code
+from wsframe.protocol.frames import BINARY, PING, TEXT, control_frame, data_frame, data_frames
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from typing_extensions import TypeVar as DefaultTypeVar
+
+    from wsframe.mailbox import Mailbox
+    from wsframe.outbox import Outbox
+    from wsframe.protocol.events import Ended
+    from wsframe.request import Request
+    from wsframe.resource import Resource
+
+    # The one Any in a public signature: a plain ``Client`` has untyped ``data``.
+    DataT = DefaultTypeVar("DataT", default=Any)
+else:
+    DataT = TypeVar("DataT")
+
+__all__ = ["Client", "ClientStatistics", "Octets"]
+
+Octets = bytes | bytearray | memoryview
+
+
+class ClientStatistics(NamedTuple):
+    """A snapshot of one client's traffic. Returned by :meth:`Client.statistics`."""
+
+    messages_received: int
+    messages_waiting: int
+    """Messages that wait for the hooks."""
+    octets_sent: int
+    octets_waiting: int
+    """Octets that wait to be sent."""
+    messages_dropped: int
+    """Messages the overflow policy dropped."""
+    latency: float | None
+    """Seconds from the last keepalive ping to its pong; None before the first."""
+
+
+class Lifeline(Protocol):
+    """What a client asks of its link."""
+
+    def state(self) -> State: ...
+    def close(self, code: int, reason: str, *, mute: bool = False) -> bool: ...
+    def reject(self, code: int, reason: str) -> bool: ...
+    def abort(self, reason: str, *, mute: bool) -> bool: ...
+    def answer(self, ended: Ended) -> None: ...
+    def left(self) -> None: ...
+    def serves(self, mailbox: Mailbox) -> bool: ...
+    def gone(self) -> Signal: ...
+    def measure_latency(self) -> Signal | None: ...
+    def statistics(self) -> ClientStatistics: ...
+
+
+@final
+class Client(Generic[DataT]):
+    """One connected peer; made by wsframe, handed to the hooks.
+
+    Sending never blocks and never fails because of the peer: a message is queued, and
+    the answer says whether it was. Every method that is not a coroutine is for trio's
+    own thread; from another thread use :meth:`Resource.post_from_thread`.
+
+    Source: clws ``client``, ``write-to-client-text`` and their kin.
+    """
+
+    __slots__ = (
+        "__weakref__", "_id", "_link", "_outbox", "close_code", "close_reason", "closed_cleanly",
+        "data", "rejected", "request", "resource", "subprotocol",
+    )  # fmt: skip
+
+    request: Request
+    """The request that opened the connection."""
+    resource: Resource[DataT]
+    """The resource whose hooks serve this client."""
+    subprotocol: str | None
+    """The subprotocol agreed on; None without one."""
+    data: DataT
+    """Free for the user; starts as ``Accept(data=...)`` said, else None."""
+    rejected: bool
+    """Whether :meth:`reject` was called."""
+    close_code: int | None
+    """The close code once the connection has ended: the peer's, 1005 if its close frame had
+    none, ours after a violation, 1006 if there was no close frame at all; None before."""
+    close_reason: str
+    """The reason that came with the close code, or what happened instead of a close frame."""
+    closed_cleanly: bool
+    """Whether the peer sent a close frame."""
+
+    def __init__(
+        self, link: Lifeline, outbox: Outbox, request: Request, resource: Resource[DataT], subprotocol: str | None, data: DataT
+    ) -> None:
+        self._link = link
+        self._outbox = outbox
+        self._id: str | None = None
+        self.request = request
+        self.resource = resource
+        self.subprotocol = subprotocol
+        self.data = data
+        self.rejected = False
+        self.close_code = None
+        self.close_reason = ""
+        self.closed_cleanly = False
+
+    def __repr__(self) -> str:
+        return f"<Client {self.host}:{self.port} {self.path!r} {self.state.value}>"
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits that no other client has; unguessable."""
+        if self._id is None:
+            self._id = uuid4().hex
+        return self._id
+
+    @property
+    def path(self) -> str:
+        """The path of the request."""
+        return self.request.path
+
+    @property
+    def host(self) -> str:
+        """The peer's IP address; ``""`` on a unix socket."""
+        return self.request.host
+
+    @property
+    def port(self) -> int:
+        """The peer's port; 0 on a unix socket."""
+        return self.request.port
+
+    @property
+    def version(self) -> int:
+        """The version of the WebSocket protocol: 13."""
+        return 13
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The extensions agreed on."""
+        return ()
+
+    @property
+    def state(self) -> State:
+        """OPEN; CLOSING once a close frame of ours is queued; CLOSED when the connection has ended."""
+        return self._link.state()
+
+    def send_text(self, message: str | Octets, *, frame_size: int | None = None) -> bool:
+        """Queue a text message; return whether it was queued.
+
+        Args:
+            message: Text, or its UTF-8 octets, which are not checked.
+            frame_size: Splits the message into frames of at most so many octets.
+
+        Raises:
+            TypeError: For anything else.
+            ValueError: For a lone surrogate, or a frame size below 1.
+            RuntimeError: From another thread.
+        """
+        payload = message.encode() if isinstance(message, str) else octets_of(message, "text: str or UTF-8 octets")
+        if frame_size is None:
+            return self._outbox.put(data_frame(TEXT, payload))
+        return self._outbox.put_run(data_frames(TEXT, payload, frame_size))
+
+    def send_binary(self, message: Octets, *, frame_size: int | None = None) -> bool:
+        """Queue a binary message; return whether it was queued.
+
+        Raises:
+            TypeError: For anything but bytes, bytearray or memoryview.
+            ValueError: For a frame size below 1.
+            RuntimeError: From another thread.
+        """
+        payload = octets_of(message, "binary: bytes, bytearray or memoryview")
+        if frame_size is None:
+            return self._outbox.put(data_frame(BINARY, payload))
+        return self._outbox.put_run(data_frames(BINARY, payload, frame_size))
+
+    def send(self, message: str | Octets) -> bool:
+        """Queue a text message for a str, a binary one for octets; return whether it was queued."""
+        return self.send_text(message) if isinstance(message, str) else self.send_binary(message)
+
+    def ping(self, payload: bytes = b"") -> bool:
+        """Send a ping ahead of queued messages; its pong reaches ``received_pong``.
+
+        Raises:
+            ValueError: For a payload over 125 octets (RFC 6455 section 5.5).
+        """
+        return self._outbox.put_urgent(control_frame(PING, octets_of(payload, "a ping payload: bytes")))
+
+    def close(self, code: int = 1000, reason: str = "") -> bool:
+        """Send a close frame behind everything queued; return whether it was the first.
+
+        Messages that are already received still reach the hooks, later ones do not. The
+        reason is cut at 123 octets on a character boundary.
+
+        Raises:
+            TypeError: For a code that is no int.
+            ValueError: For a code that may not be sent (RFC 6455 section 7.4).
+        """
+        check_close_code(code)
+        return self._link.close(code, reason)
+
+    def reject(self, code: int = 1008, reason: str = "") -> bool:
+        """Refuse the client: drop what is queued either way, then close.
+
+        Meant for ``client_connected``; source: clws ``:reject``.
+
+        Raises:
+            TypeError: For a code that is no int.
+            ValueError: For a code that may not be sent (RFC 6455 section 7.4).
+        """
+        check_close_code(code)
+        self.rejected = True
+        return self._link.reject(code, reason)
+
+    def abort(self) -> bool:
+        """Reset the connection now, without a close frame; drop what is queued either way."""
+        return self._link.abort("aborted", mute=True)
+
+    async def drained(self) -> bool:
+        """Wait while the kernel refuses octets for this client; False if the client is gone.
+
+        For tasks: in a hook it holds up every client of the resource.
+        """
+        outbox = self._outbox
+        outbox.flush()
+        if not outbox.blocked:
+            return self.state is not State.CLOSED
+        if outbox.drained is None:
+            outbox.drained = Signal()
+        return bool(await outbox.drained.wait())
+
+    async def closed(self) -> None:
+        """Wait until the connection has ended; ``disconnected`` may run later. For tasks."""
+        await self._link.gone().wait()
+
+    async def latency(self) -> float | None:
+        """Ping the peer and return the seconds until its pong; None if it is gone before. For tasks."""
+        signal = self._link.measure_latency()
+        if signal is None:
+            return None
+        elapsed = await signal.wait()
+        return elapsed if isinstance(elapsed, float) else None
+
+    def statistics(self) -> ClientStatistics:
+        """Return a snapshot of the client's traffic."""
+        return self._link.statistics()
+
+
+def octets_of(message: object, wanted: str) -> bytes:
+    """Return octets as immutable bytes; a bytearray may change while it waits to be sent."""
+    if isinstance(message, bytes):
+        return message
+    if isinstance(message, bytearray | memoryview):
+        return bytes(message)
+    raise TypeError(f"a message is {wanted}, not {type(message).__name__}")
+

@@ -1,0 +1,64 @@
+"""Parking tasks and waking them from sync code; the only use of trio below the workings."""
+
+from __future__ import annotations
+
+import trio
+
+__all__ = ["Doorbell", "Signal"]
+
+
+class Doorbell:
+    """Wakes the one task that waits at it; a ring while nobody waits is kept for the next wait."""
+
+    __slots__ = ("_parked", "_rung")
+
+    def __init__(self) -> None:
+        self._parked: trio.lowlevel.Task | None = None
+        self._rung = False
+
+    def ring(self) -> None:
+        """Wake the task, now or as soon as it comes to wait."""
+        if self._parked is not None:
+            trio.lowlevel.reschedule(self._parked)
+            self._parked = None
+        else:
+            self._rung = True
+
+    async def wait(self) -> None:
+        """Wait for a ring; a checkpoint in any case."""
+        if self._rung:
+            self._rung = False
+            await trio.lowlevel.checkpoint()
+            return
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._parked = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._parked = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+
+class Signal:
+    """Something that happens once, for any number of tasks to wait for."""
+
+    __slots__ = ("_event", "value")
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+        self.value: object = None
+
+    def fire(self, value: object = None) -> None:
+        """Let all go on that wait."""
+        self.value = value
+        self._event.set()
+
+    async def wait(self) -> object:
+        """Wait until it has happened; return its value."""
+        await self._event.wait()
+        return self.value
+
+
+def in_trio() -> bool:
+    """Tell whether the caller runs in a trio thread."""
+    return trio.lowlevel.in_trio_run()

@@ -1,0 +1,21 @@
+"""The exceptions wsframe raises on purpose.
+
+* :exc:`WsframeError`
+
+  * :exc:`ResourceEnded`
+
+Misuse of the interface is a :exc:`TypeError`, :exc:`ValueError` or
+:exc:`RuntimeError`, as in the standard library. What a peer does never raises.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ResourceEnded", "WsframeError"]
+
+
+class WsframeError(Exception):
+    """Root of the exceptions that are wsframe's own."""
+
+
+class ResourceEnded(WsframeError):
+    """Raised by :meth:`Resource.call` when the resource stops before it ran the call."""

@@ -1,0 +1,165 @@
+"""What a client may cost: sizes, counts and times, with the reason of each default.
+
+Each option is a frozen dataclass. A resource may set some fields and leave the
+others at :data:`INHERIT`, which takes the server's; what the server leaves there
+takes the default named in the field's description.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Final, Literal, TypeAlias, TypeVar
+
+__all__ = ["DEFAULT_LIMITS", "DEFAULT_TIMEOUTS", "INHERIT", "Capacity", "Limits", "Overflow", "Timeouts"]
+
+INHERIT: Final = -1
+"""Leaves a field to the server, and in the server's own options to the default."""
+
+Overflow: TypeAlias = Literal["disconnect", "drop_oldest", "drop_newest"]
+"""What happens to a message that a client's outbox has no room for.
+
+``disconnect`` resets the connection, so that a client that stays has missed nothing.
+``drop_oldest`` discards the oldest waiting messages for it (a feed whose newest value
+counts). ``drop_newest`` discards the message itself (a log whose gap may be at the end).
+"""
+
+OptionsT = TypeVar("OptionsT", "Limits", "Timeouts")
+
+
+def filled(options: OptionsT, defaults: OptionsT) -> OptionsT:
+    """Return ``options`` with every field at :data:`INHERIT` taken from ``defaults``."""
+    missing = {
+        field.name: getattr(defaults, field.name)
+        for field in fields(options)
+        if getattr(options, field.name) == INHERIT
+    }
+    return replace(options, **missing)
+
+
+def refuse_negative(options: object, least: float) -> None:
+    for field in fields(options):  # type: ignore[arg-type]
+        value = getattr(options, field.name)
+        if value is not None and value != INHERIT and value < least:
+            raise ValueError(f"{type(options).__name__}.{field.name} must be at least {least}, not {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How much one client may make the server hold. A value equal to a limit passes.
+
+    Raises:
+        ValueError: For a field below 1, or a frame limit above the message limit.
+    """
+
+    max_message: int = INHERIT
+    """Octets of one message received, before decoding; default 1 MiB, as in ``websockets``.
+    More closes 1009, decided from the frame header before the payload is read."""
+
+    max_frame: int | None = INHERIT
+    """Octets of one data frame received; default None: only ``max_message`` counts.
+    Browsers send a message as one frame, so a small value refuses them. More closes 1009."""
+
+    max_fragments: int = INHERIT
+    """Frames one message may be split into; default 4096. Each costs the server far more
+    time than its octets cost the sender. More closes 1009."""
+
+    max_queued_messages: int = INHERIT
+    """Messages of one client that wait for the resource's hooks; default 256.
+    When so many wait, the server stops reading from that client: TCP makes it wait."""
+
+    max_queued_bytes: int = INHERIT
+    """Octets of the messages that wait for the hooks; default 1 MiB. Reading stops at or
+    above it, so what waits is at most this, one receive buffer of 64 KiB and one message."""
+
+    max_outbox: int = INHERIT
+    """Octets that may wait to be sent to one client; default 1 MiB. An empty outbox takes
+    any one message. ``Resource.overflow`` decides what more does. Large values buy slow
+    clients time with the server's memory."""
+
+    unsent_low_water: int = INHERIT
+    """Octets not yet sent that the kernel holds for one client (``TCP_NOTSENT_LOWAT``);
+    default 128 KiB. Small values notice a stalled reader sooner and cost more system calls
+    for large messages. Ignored where the kernel does not have it."""
+
+    def __post_init__(self) -> None:
+        refuse_negative(self, 1)
+        if self.max_frame is not None and self.max_frame != INHERIT != self.max_message < self.max_frame:
+            raise ValueError(f"max_frame {self.max_frame} is above max_message {self.max_message}: it would never act")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timeouts:
+    """How long one client may take, in seconds.
+
+    Raises:
+        ValueError: For a negative field.
+    """
+
+    handshake: float = INHERIT
+    """From accept to the 101, TLS and ``accept_client`` included; default 10. More is answered 408."""
+
+    ping_interval: float | None = INHERIT
+    """Silence after which the peer is pinged; default 20, below the 30 to 60 s at which
+    proxies and NATs forget a connection. None sends no pings: a dead peer is then noticed
+    only when something is sent to it."""
+
+    ping_timeout: float = INHERIT
+    """Silence after a ping before the peer counts as dead and is reset; default 20."""
+
+    write_stall: float = INHERIT
+    """Time in which the peer takes nothing of what waits for it before it is reset; default
+    30. Window updates of a slow reader can be 16 s apart, so values below 20 hit honest ones."""
+
+    close: float = INHERIT
+    """For the peer to answer our close frame, and for the hooks to reach a peer's; default 5."""
+
+    drain: float = INHERIT
+    """For all clients and hooks to finish when the server stops; default 10. Then they are cut off."""
+
+    def __post_init__(self) -> None:
+        refuse_negative(self, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """How much a server takes on in all.
+
+    Raises:
+        ValueError: For a field below 1.
+    """
+
+    max_clients: int = 1000
+    """Clients connected at once; default 1000, under the usual limit of 1024 descriptors.
+    A newcomer beyond it is answered 503. A client counts until its ``disconnected`` has run."""
+
+    max_clients_per_address: int | None = None
+    """Clients from one address (IPv6: one /64); more are answered 429. Default None: behind
+    a proxy all clients share the proxy's address."""
+
+    max_pending_handshakes: int = 200
+    """Newcomers between accept and 101; default 200. While so many are under way the server
+    accepts no more and the kernel's backlog holds the rest."""
+
+    max_head: int = 16384
+    """Octets of the request head; default 16 KiB, as in h11. More is answered 431."""
+
+    backlog: int = 1024
+    """Connections the kernel holds for ``accept``; default 1024. The kernel may cap it."""
+
+    def __post_init__(self) -> None:
+        refuse_negative(self, 1)
+
+
+DEFAULT_LIMITS = Limits(
+    max_message=1024 * 1024,
+    max_frame=None,
+    max_fragments=4096,
+    max_queued_messages=256,
+    max_queued_bytes=1024 * 1024,
+    max_outbox=1024 * 1024,
+    unsent_low_water=128 * 1024,
+)
+
+DEFAULT_TIMEOUTS = Timeouts(
+    handshake=10, ping_interval=20, ping_timeout=20, write_stall=30, close=5, drain=10
+)  # fmt: skip

@@ -1,0 +1,78 @@
+"""Where messages wait for the hooks: one mailbox per resource, one inbox per client in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from wsframe.doorbell import Doorbell
+
+if TYPE_CHECKING:
+    from wsframe.client import Client
+    from wsframe.limits import Limits
+
+__all__ = ["Inbox", "Mailbox"]
+
+
+class Mailbox:
+    """The queue of one listener task: ``(inbox, message)``, or ``(None, post)``.
+
+    A message is ``str`` or ``bytes``; everything else is an event object. Only one task
+    takes from it, so nothing needs a lock.
+    """
+
+    __slots__ = ("closed", "doorbell", "entries", "wants_pongs")
+
+    def __init__(self, *, wants_pongs: bool = True) -> None:
+        self.entries: deque[tuple[Inbox | None, object]] = deque()
+        self.doorbell = Doorbell()
+        self.wants_pongs = wants_pongs
+        self.closed = False
+        """Whether a client has ended whose own mailbox this is."""
+
+    def put(self, inbox: Inbox | None, entry: object) -> None:
+        """Queue one entry and wake the listener."""
+        self.entries.append((inbox, entry))
+        self.doorbell.ring()
+
+
+class Inbox:
+    """One client's share of a mailbox.
+
+    ``waiting`` counts its messages there. When the share is used up, the link pauses
+    reading, sets ``paused``, and ``resume`` is called once the share is empty again.
+    """
+
+    __slots__ = ("client", "mailbox", "max_messages", "max_octets", "muted", "octets", "paused", "received", "resume", "waiting")
+
+    def __init__(self, client: Client, mailbox: Mailbox, limits: Limits, resume: Callable[[], None]) -> None:
+        self.client = client
+        self.mailbox = mailbox
+        self.max_messages = limits.max_queued_messages
+        self.max_octets = limits.max_queued_bytes
+        self.resume = resume
+        self.waiting = 0
+        self.octets = 0
+        self.received = 0
+        self.paused = False
+        self.muted = False
+        """Whether queued messages are to be dropped, because we ended the client."""
+
+    def put(self, messages: Sequence[object], octets: int) -> None:
+        """Queue what one read brought; return nothing, drop nothing."""
+        mailbox = self.mailbox
+        count = len(messages)
+        if count == 1:
+            mailbox.entries.append((self, messages[0]))
+        else:
+            mailbox.entries.extend([(self, message) for message in messages])
+        self.waiting += count
+        self.octets += octets
+        self.received += count
+        mailbox.doorbell.ring()
+
+    @property
+    def full(self) -> bool:
+        """Whether the share is used up."""
+        return self.waiting >= self.max_messages or self.octets >= self.max_octets

@@ -1,0 +1,329 @@
+"""What waits to be sent to each client, and who sends it when.
+
+An outbox holds encoded frames. Nothing in it ever waits for the peer: what the kernel
+does not take stays, up to a limit in octets, and then the overflow policy decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
+from logging import getLogger
+from types import coroutine
+from typing import Protocol, TypeVar
+
+from wsframe.doorbell import Doorbell, Signal, in_trio
+from wsframe.limits import Overflow
+from wsframe.protocol.frames import PONG, ends_message, is_control, starts_message
+
+__all__ = ["Flusher", "Outbox", "Wire", "flushing"]
+
+logger = getLogger("wsframe")
+
+ResultT = TypeVar("ResultT")
+
+# A frame above this leaves alone: joining it with its neighbours would copy it.
+LARGE = 64 * 1024
+# Sockets one flush serves before other tasks have their turn.
+FLUSH_AT_ONCE = 512
+
+FROM_THREAD = "wsframe is for trio's own thread; from another one call Resource.post_from_thread"
+
+
+class Wire(Protocol):
+    """What an outbox tells the link it belongs to."""
+
+    def blocked(self, *, progress: bool) -> None: ...
+    def unblocked(self) -> None: ...
+    def emptied(self) -> None: ...
+    def broken(self) -> None: ...
+    def overflowed(self) -> None: ...
+
+
+class Flusher:
+    """The outboxes of one reactor that have something to send."""
+
+    __slots__ = ("dirty", "doorbell", "in_turn")
+
+    def __init__(self) -> None:
+        self.dirty: list[Outbox] = []
+        self.doorbell = Doorbell()
+        """Rings the reactor's attendant, who flushes for tasks that do not do so themselves."""
+        self.in_turn = False
+        """Whether the running task flushes before it waits."""
+
+    def mark(self, outbox: Outbox) -> None:
+        """Note the first outbox of a turn."""
+        if not in_trio():
+            raise RuntimeError(FROM_THREAD)
+        if not self.in_turn:
+            self.doorbell.ring()
+        self.dirty.append(outbox)
+
+    def flush(self) -> None:
+        """Send what waits, to at most 512 sockets; the attendant does the rest."""
+        dirty = self.dirty
+        if not dirty:
+            return
+        batch = dirty[:FLUSH_AT_ONCE]
+        del dirty[:FLUSH_AT_ONCE]
+        for outbox in batch:
+            try:
+                outbox.flush()
+            except Exception:
+                logger.exception("could not flush to %r", outbox.wire)
+                outbox.wire.broken()
+        if dirty:
+            self.doorbell.ring()
+
+
+@coroutine
+def drive(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Generator[object, object, ResultT]:
+    """Run a coroutine and flush each time it is about to wait."""
+    step: Callable[[], object] = partial(steps.send, None)
+    while True:
+        flusher.in_turn = True
+        try:
+            trap = step()
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        finally:
+            flusher.in_turn = False
+            flusher.flush()
+        try:
+            value = yield trap
+        except BaseException as error:  # handed on whole: the coroutine decides
+            step = partial(steps.throw, error)
+        else:
+            step = partial(steps.send, value)
+
+
+def flushing(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Awaitable[ResultT]:
+    """Wrap a task so that what it sends leaves whenever it waits, whatever it waits for.
+
+    One batch of messages is then one system call per client, and nothing that was sent
+    lies around while the sender sleeps.
+    """
+    return drive(steps, flusher)
+
+
+class Outbox:
+    """The frames that wait to be sent to one client.
+
+    Frames are whole; a fragmented message is a run of them. One that has begun to leave
+    is never dropped. ``items`` is empty unless the outbox is marked dirty or blocked.
+
+    Args:
+        send: Hands octets to the kernel and returns how many it took.
+        wire: The link, told what becomes of the octets.
+        limit: Octets that may wait.
+        overflow: What happens to a message beyond the limit.
+        flusher: Of the reactor.
+    """
+
+    __slots__ = (
+        "_dirty", "_flusher", "_limit", "_offset", "_overflow", "_send",
+        "blocked", "drained", "dropped", "items", "octets", "octets_sent", "shut", "wire",
+    )  # fmt: skip
+
+    def __init__(
+        self, send: Callable[[bytes | memoryview], int], wire: Wire, limit: int, overflow: Overflow, flusher: Flusher
+    ) -> None:
+        self._send = send
+        self._limit = limit
+        self._overflow = overflow
+        self._flusher = flusher
+        self._dirty = flusher.dirty
+        self._offset = 0
+        self.wire = wire
+        self.items: list[bytes] = []
+        self.octets = 0
+        self.octets_sent = 0
+        self.dropped = 0
+        self.blocked = False
+        """Whether the kernel refuses octets."""
+        self.shut = False
+        """Whether a close frame is queued or the connection gone: nothing more is taken."""
+        self.drained: Signal | None = None
+        """Fired when the outbox empties (True) or is given up (False)."""
+
+    def put(self, frame: bytes) -> bool:
+        """Queue a message of one frame; return whether it was queued."""
+        if self.shut:
+            return False
+        items = self.items
+        if items and self.octets + len(frame) > self._limit and not self._make_room(len(frame)):
+            return False
+        if not items:
+            if self._dirty:
+                self._dirty.append(self)
+            else:
+                self._flusher.mark(self)
+        items.append(frame)
+        self.octets += len(frame)
+        return True
+
+    def put_run(self, frames: list[bytes]) -> bool:
+        """Queue a message of several frames; return whether it was queued."""
+        size = sum(map(len, frames))
+        if self.shut or (self.items and self.octets + size > self._limit and not self._make_room(size)):
+            return False
+        self._mark_if_empty()
+        self.items += frames
+        self.octets += size
+        return True
+
+    def put_urgent(self, frame: bytes) -> bool:
+        """Queue a ping or pong for the next frame boundary, ahead of messages.
+
+        It is neither refused nor dropped for want of room. While the kernel refuses
+        octets only the newest pong is kept (RFC 6455 section 5.5.3), which bounds what a
+        flood of pings can make us hold.
+        """
+        if self.shut:
+            return False
+        self._mark_if_empty()
+        items = self.items
+        at = 1 if self._offset else 0
+        while at < len(items) and is_control(items[at]):
+            if self.blocked and items[at][0] & 0x0F == PONG == frame[0] & 0x0F:
+                self.octets -= len(items.pop(at))
+            else:
+                at += 1
+        items.insert(at, frame)
+        self.octets += len(frame)
+        return True
+
+    def put_close(self, frame: bytes) -> bool:
+        """Queue a close frame behind everything; nothing more is taken after it."""
+        if self.shut:
+            return False
+        self._mark_if_empty()
+        self.items.append(frame)
+        self.octets += len(frame)
+        self.shut = True
+        return True
+
+    def _mark_if_empty(self) -> None:
+        if not self.items:
+            self._flusher.mark(self)
+
+    def _make_room(self, size: int) -> bool:
+        """Apply the overflow policy; return whether the message may be queued now."""
+        if not self.blocked:
+            # A hook that sends much without waiting is not a slow client: ask the kernel first.
+            self.flush()
+            if self.shut:
+                return False
+            if not self.items or self.octets + size <= self._limit:
+                return True
+        if self._overflow == "drop_oldest":
+            while self.octets + size > self._limit and self._drop_oldest():
+                self.dropped += 1
+            return True
+        self.dropped += 1
+        if self._overflow == "disconnect":
+            self.wire.overflowed()
+        return False
+
+    def _drop_oldest(self) -> bool:
+        """Drop the first message that has not begun to leave; return whether there was one."""
+        items = self.items
+        first = 1 if self._offset else 0
+        while first < len(items) and (is_control(items[first]) or not starts_message(items[first])):
+            first += 1
+        if first == len(items):
+            return False
+        kept: list[bytes] = []
+        at, ended = first, False
+        while not ended:
+            frame = items[at]
+            at += 1
+            if is_control(frame):
+                kept.append(frame)
+            else:
+                self.octets -= len(frame)
+                ended = ends_message(frame)
+        items[first:at] = kept
+        return True
+
+    def flush(self) -> None:
+        """Hand to the kernel what it takes now."""
+        items = self.items
+        if not items:
+            return
+        while True:
+            if self._offset or self.octets > LARGE:
+                data = self._gather()
+            else:
+                data = items[0] if len(items) == 1 else b"".join(items)
+            try:
+                sent = self._send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.wire.broken()
+                return
+            self.octets_sent += sent
+            if sent == self.octets:
+                items.clear()
+                self.octets = self._offset = 0
+                if self.blocked or self.shut or self.drained is not None:
+                    self._emptied()
+                return
+            self._advance(sent)
+            if sent < len(data):
+                self.blocked = True
+                self.wire.blocked(progress=sent > 0)
+                return
+
+    def _gather(self) -> bytes | memoryview:
+        """Return what to send next: the rest of a begun or large frame, or small ones joined."""
+        items = self.items
+        if self._offset or len(items[0]) >= LARGE:
+            return memoryview(items[0])[self._offset :]
+        size = count = 0
+        for frame in items:
+            if size + len(frame) > LARGE:
+                break
+            size += len(frame)
+            count += 1
+        return b"".join(items[:count])
+
+    def _advance(self, sent: int) -> None:
+        self.octets -= sent
+        sent += self._offset
+        done = 0
+        for frame in self.items:
+            if sent < len(frame):
+                break
+            sent -= len(frame)
+            done += 1
+        del self.items[:done]
+        self._offset = sent
+
+    def _emptied(self) -> None:
+        if self.blocked:
+            self.blocked = False
+            self.wire.unblocked()
+        self.wire.emptied()
+        self._tell_drained(True)
+
+    def _tell_drained(self, outcome: bool) -> None:
+        signal, self.drained = self.drained, None
+        if signal is not None:
+            signal.fire(outcome)
+
+    def drop_unsent(self) -> None:
+        """Drop every frame that has not begun to leave, for a close that must not wait."""
+        begun = self.items[:1] if self._offset else []
+        self.items[:] = begun
+        self.octets = len(begun[0]) - self._offset if begun else 0
+
+    def give_up(self) -> None:
+        """Drop everything and take nothing more: the connection is gone."""
+        self.shut = True
+        self.items.clear()
+        self.octets = self._offset = 0
+        self.blocked = False
+        self._tell_drained(False)

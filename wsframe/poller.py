@@ -1,0 +1,192 @@
+"""Asking the kernel which sockets are ready: one interface over epoll, kqueue and trio tasks.
+
+The reactor polls without waiting and waits through trio for the poller itself to become
+readable, so trio schedules one task per batch of ready sockets. Not the ``selectors``
+module: it hides errors and hang-ups and cannot watch for nothing, which a paused client is.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+from typing import Literal, Protocol
+
+import trio
+
+from wsframe.doorbell import Doorbell
+
+__all__ = ["GONE", "READ", "WRITE", "Poller", "PollerName", "make_poller"]
+
+# Flags are epoll's own values, so that on Linux nothing is translated.
+READ = 0x001
+WRITE = 0x004
+GONE = 0x008 | 0x010
+"""An error, or both directions shut. Reported for any mask, 0 too; not by every poller."""
+
+# For fairness to other tasks; asking for more at once costs no more.
+AT_ONCE = 1024
+
+PollerName = Literal["auto", "epoll", "kqueue", "task"]
+
+
+class Poller(Protocol):
+    """Watches sockets, level-triggered."""
+
+    def watch(self, fd: int, mask: int) -> None:
+        """Watch ``fd`` for the flags of ``mask``; 0 keeps it registered and reports only GONE."""
+
+    def forget(self, fd: int) -> None:
+        """Stop watching ``fd``, which is about to be closed."""
+
+    def poll(self) -> list[tuple[int, int]]:
+        """Return ``(fd, flags)`` of what is ready now, without waiting."""
+
+    async def wait(self) -> None:
+        """Wait until :meth:`poll` has something."""
+
+    def close(self) -> None:
+        """Give back the poller's own descriptor."""
+
+
+if sys.platform == "linux":
+
+    class EpollPoller:
+        """epoll, the poller of Linux. It never asks for RDHUP, which would report without end."""
+
+        def __init__(self) -> None:
+            self._epoll = select.epoll()
+            self._known: set[int] = set()
+
+        def watch(self, fd: int, mask: int) -> None:
+            if fd in self._known:
+                self._epoll.modify(fd, mask)
+            else:
+                self._epoll.register(fd, mask)
+                self._known.add(fd)
+
+        def forget(self, fd: int) -> None:
+            if fd in self._known:
+                self._known.discard(fd)
+                self._epoll.unregister(fd)
+
+        def poll(self) -> list[tuple[int, int]]:
+            return self._epoll.poll(0, AT_ONCE)
+
+        async def wait(self) -> None:
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+
+        def close(self) -> None:
+            trio.lowlevel.notify_closing(self._epoll.fileno())
+            self._epoll.close()
+
+
+if sys.platform == "darwin" or "bsd" in sys.platform:  # pragma: no cover
+
+    class KqueuePoller:
+        """kqueue, the poller of macOS and the BSDs. A paused client's reset shows when it is read again."""
+
+        def __init__(self) -> None:
+            self._kqueue = select.kqueue()
+            self._masks: dict[int, int] = {}
+
+        def watch(self, fd: int, mask: int) -> None:
+            before = self._masks.get(fd, 0)
+            self._masks[fd] = mask
+            changes = []
+            for flag, kind in ((READ, select.KQ_FILTER_READ), (WRITE, select.KQ_FILTER_WRITE)):
+                if (before ^ mask) & flag:
+                    action = select.KQ_EV_ADD if mask & flag else select.KQ_EV_DELETE
+                    changes.append(select.kevent(fd, kind, action))
+            if changes:
+                self._kqueue.control(changes, 0)
+
+        def forget(self, fd: int) -> None:
+            self.watch(fd, 0)
+            del self._masks[fd]
+
+        def poll(self) -> list[tuple[int, int]]:
+            found: dict[int, int] = {}
+            for event in self._kqueue.control(None, AT_ONCE, 0):
+                flag = READ if event.filter == select.KQ_FILTER_READ else WRITE
+                found[event.ident] = found.get(event.ident, 0) | flag
+            return list(found.items())
+
+        async def wait(self) -> None:
+            await trio.lowlevel.wait_readable(self._kqueue.fileno())
+
+        def close(self) -> None:
+            trio.lowlevel.notify_closing(self._kqueue.fileno())
+            self._kqueue.close()
+
+
+class TaskPoller:
+    """One waiting trio task per socket and direction: for Windows, where there is neither.
+
+    A paused client's reset shows when it is read again.
+    """
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._masks: dict[int, int] = {}
+        self._waiting: dict[tuple[int, int], trio.CancelScope] = {}
+        self._ready: dict[int, int] = {}
+        self._doorbell = Doorbell()
+
+    def watch(self, fd: int, mask: int) -> None:
+        self._masks[fd] = mask
+        for flag in (READ, WRITE):
+            scope = self._waiting.get((fd, flag))
+            if mask & flag and scope is None:
+                self._waiting[fd, flag] = scope = trio.CancelScope()
+                self._nursery.start_soon(self._wait_for, fd, flag, scope)
+            elif scope is not None and not mask & flag:
+                scope.cancel()
+                del self._waiting[fd, flag]
+
+    def forget(self, fd: int) -> None:
+        self.watch(fd, 0)
+        del self._masks[fd]
+        self._ready.pop(fd, None)
+        trio.lowlevel.notify_closing(fd)
+
+    async def _wait_for(self, fd: int, flag: int, scope: trio.CancelScope) -> None:
+        with scope:
+            try:
+                await (trio.lowlevel.wait_readable(fd) if flag == READ else trio.lowlevel.wait_writable(fd))
+            except trio.ClosedResourceError:
+                return
+            # Between readiness and this line the socket may have been closed and its number reused.
+            if self._waiting.get((fd, flag)) is scope:
+                del self._waiting[fd, flag]
+                self._ready[fd] = self._ready.get(fd, 0) | flag
+                self._doorbell.ring()
+
+    def poll(self) -> list[tuple[int, int]]:
+        found = [(fd, flags & self._masks[fd]) for fd, flags in self._ready.items()]
+        self._ready.clear()
+        return found
+
+    async def wait(self) -> None:
+        # Level-triggered: what was reported is waited for again, if it is still watched.
+        for fd, mask in self._masks.items():
+            self.watch(fd, mask)
+        await self._doorbell.wait()
+
+    def close(self) -> None:
+        for fd in list(self._masks):
+            self.forget(fd)
+
+
+def make_poller(name: PollerName, nursery: trio.Nursery) -> Poller:
+    """Make the poller called ``name``; ``auto`` takes the best of the platform.
+
+    Raises:
+        ValueError: For one this platform does not have.
+    """
+    if sys.platform == "linux" and name in ("auto", "epoll"):
+        return EpollPoller()
+    if (sys.platform == "darwin" or "bsd" in sys.platform) and name in ("auto", "kqueue"):  # pragma: no cover
+        return KqueuePoller()
+    if name in ("auto", "task"):
+        return TaskPoller(nursery)
+    raise ValueError(f"this platform has no poller {name!r}")

@@ -1,0 +1,12 @@
+"""The WebSocket protocol with no I/O: bytes and times in, messages, bytes and deadlines out.
+
+Reading order: ``frames`` (octets on the wire), ``close`` (codes and states), ``events``
+(what came in), ``connection`` (one peer), ``keepalive`` (its deadlines), ``pool`` (all
+peers and their deadlines), ``handshake`` (how one becomes a peer).
+"""
+
+from wsframe.protocol.close import CloseCode, State
+from wsframe.protocol.connection import Connection
+from wsframe.protocol.pool import ConnectionPool
+
+__all__ = ["CloseCode", "Connection", "ConnectionPool", "State"]

@@ -1,0 +1,75 @@
+"""Close codes, close frames and the states of a connection (RFC 6455 section 7)."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+from wsframe.protocol.frames import CLOSE, control_frame
+
+__all__ = ["CloseCode", "State", "check_close_code", "close_frame"]
+
+
+class CloseCode(IntEnum):
+    """The close codes registered for WebSocket (RFC 6455 section 7.4.1 and its IANA registry)."""
+
+    NORMAL_CLOSURE = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED_DATA = 1003
+    NO_STATUS_RECEIVED = 1005
+    ABNORMAL_CLOSURE = 1006
+    INVALID_PAYLOAD = 1007
+    POLICY_VIOLATION = 1008
+    MESSAGE_TOO_BIG = 1009
+    MANDATORY_EXTENSION = 1010
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    BAD_GATEWAY = 1014
+    TLS_HANDSHAKE = 1015
+
+
+class State(Enum):
+    """The state of a connection, in the words of RFC 6455."""
+
+    CONNECTING = "connecting"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+# Codes that name what happened and must not stand in a frame (RFC 6455 section 7.4.1).
+NEVER_SENT = frozenset({CloseCode.NO_STATUS_RECEIVED, CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE})
+SENDABLE = frozenset(int(code) for code in CloseCode) - NEVER_SENT
+
+# A fixed phrase for each failure: a decoder's own words would tell a stranger about its insides.
+PHRASES = {
+    CloseCode.PROTOCOL_ERROR: "protocol error",
+    CloseCode.INVALID_PAYLOAD: "invalid UTF-8",
+    CloseCode.MESSAGE_TOO_BIG: "message too big",
+}
+
+MAX_REASON = 123
+
+
+def check_close_code(code: int) -> None:
+    """Check that ``code`` may be sent in a close frame.
+
+    Raises:
+        TypeError: For anything but an int.
+        ValueError: For a code outside 1000-1003, 1007-1014 and 3000-4999.
+    """
+    if not isinstance(code, int) or isinstance(code, bool):
+        raise TypeError(f"a close code is an int, not {type(code).__name__}")
+    if code not in SENDABLE and not 3000 <= code <= 4999:
+        raise ValueError(f"close code {code} may not be sent (RFC 6455 section 7.4)")
+
+
+def close_frame(code: int | None, reason: str = "") -> bytes:
+    """Make a close frame; None sends no code. The reason is cut at 123 octets, between characters."""
+    if code is None:
+        return control_frame(CLOSE, b"")
+    text = reason.encode("utf-8", "replace")
+    if len(text) > MAX_REASON:
+        text = text[:MAX_REASON].decode("utf-8", "ignore").encode()
+    return control_frame(CLOSE, int(code).to_bytes(2, "big") + text)

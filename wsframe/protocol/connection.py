@@ -1,0 +1,336 @@
+"""One connection after the 101: octets in, messages and events out.
+
+wsproto is the engine: extensions, control frames, fragments, early refusal. In front
+of it lies a fast lane for the frame that nearly every message is: whole, masked,
+unfragmented, without reserved bits, within the limits. Such a frame costs about 1 us in
+the lane and 12 in the engine. All else goes to the engine octet for octet, one frame
+at a time, and the engine exists only while a frame or a message is half done: between
+messages it has no state worth keeping, and an idle client does without its 1.7 KiB.
+
+=========  ================  ==================  ==============  ==========
+state      data              peer's close frame  violation, EOF  we close
+=========  ================  ==================  ==============  ==========
+OPEN       messages, events  CLOSED, Ended       CLOSED, Ended   CLOSING
+CLOSING    discarded         CLOSED, Ended       CLOSED, Ended   CLOSING
+CLOSED     discarded         discarded           discarded       CLOSED
+=========  ================  ==================  ==============  ==========
+
+The engine is never used to send, so none of its errors about the order of calls can
+occur, and no private attribute of wsproto is read.
+"""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from wsproto.connection import SERVER, ConnectionState
+from wsproto.connection import Connection as Engine
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
+
+from wsframe.limits import Limits, Timeouts
+from wsframe.protocol.close import PHRASES, CloseCode, State
+from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
+from wsframe.protocol.frames import CLOSE, MAX_CONTROL_PAYLOAD, WIDE, frame_extent, unmask
+from wsframe.protocol.keepalive import Deadlines
+
+__all__ = ["Connection"]
+
+WHOLE_TEXT = 0x81
+WHOLE_BINARY = 0x82
+LONGEST_HEADER = 14
+NO_RESERVED_BITS = RsvBits(False, False, False)
+
+
+class SizeLimits(Extension):
+    """Enforces the limits of frame, message and fragments from the frame headers.
+
+    It is private: never offered, never named in the 101. Sizes are octets on the wire,
+    because text counted in characters would pass four times too much.
+    """
+
+    name = "wsframe-size-limits"
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.octets = 0
+        self.fragments = 0
+
+    def enabled(self) -> bool:
+        return True
+
+    def offer(self) -> bool:
+        return False
+
+    def frame_inbound_header(
+        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
+    ) -> CloseReason | RsvBits:
+        if opcode.iscontrol():
+            return NO_RESERVED_BITS
+        if opcode is not Opcode.CONTINUATION:
+            self.octets = self.fragments = 0
+        self.octets += payload_length
+        self.fragments += 1
+        limits = self.limits
+        too_big = self.octets > limits.max_message or self.fragments > limits.max_fragments
+        if too_big or (limits.max_frame is not None and payload_length > limits.max_frame):
+            return CloseReason.MESSAGE_TOO_BIG
+        return NO_RESERVED_BITS
+
+
+class Connection:
+    """The receiving state of one peer, and its deadlines.
+
+    Args:
+        limits: Sizes of frames and messages; no field may be at ``INHERIT``.
+        timeouts: For the deadlines; no field may be at ``INHERIT``.
+        now: The time, in seconds of the clock that all later times are of.
+    """
+
+    __slots__ = (
+        "_discarded",
+        "_engine",
+        "_held",
+        "_lane_limit",
+        "_limits",
+        "_message",
+        "_owed",
+        "_prefix",
+        "_sizes",
+        "_wanted",
+        "deadlines",
+        "octets",
+        "special",
+        "state",
+        "stopped",
+    )
+
+    def __init__(self, limits: Limits, timeouts: Timeouts, now: float) -> None:
+        self.state = State.OPEN
+        self.deadlines = Deadlines(timeouts, now)
+        self.stopped = False
+        """Whether the last :meth:`receive` left undecoded octets for want of room."""
+        self.special = False
+        """Whether what it returned holds anything but messages."""
+        self.octets = 0
+        """Octets of payload of the messages it returned."""
+        self._limits = limits
+        self._lane_limit = limits.max_message if limits.max_frame is None else min(limits.max_frame, limits.max_message)
+        self._held: bytearray | None = None
+        self._wanted = 0
+        self._engine: Engine | None = None
+        self._sizes: SizeLimits | None = None
+        self._message: StringIO | bytearray | None = None
+        self._owed = 0
+        self._prefix = b""
+        self._discarded = 0
+
+    def receive(self, data: bytearray, room: int) -> list[Event]:
+        """Take octets from the peer and return the messages and events they complete.
+
+        Args:
+            data: What was received; empty to go on after :attr:`stopped`. It is the
+                connection's from now on.
+            room: How many messages and events may be returned. The octets beyond are
+                kept, at most what was passed in.
+        """
+        self.special = self.stopped = False
+        self.octets = 0
+        held = self._held
+        if held is not None:
+            held += data
+            if len(held) < self._wanted:
+                return []
+            data = held
+            self._held = None
+        if self.state is not State.OPEN:
+            return self._seek_close(data)
+        events: list[Event] = []
+        at = self._decode(data, room, events)
+        if at < len(data) and self.state is State.OPEN:
+            if at:
+                del data[:at]
+            self._held = data
+        return events
+
+    def _decode(self, data: bytearray, room: int, events: list[Event]) -> int:
+        """Decode frames until the octets or the room run out; return how far it came."""
+        at = octets = self._wanted = 0
+        size = len(data)
+        limit = self._lane_limit
+        while at < size:
+            if len(events) >= room:
+                self.stopped = True
+                break
+            first = data[at]
+            if self._engine is None and (first == WHOLE_TEXT or first == WHOLE_BINARY) and size - at > 5:  # noqa: PLR1714
+                length = data[at + 1] - 128
+                start = at + 6
+                if length > 125:
+                    start, length = lane_extent(data, at, size)
+                if 0 <= length <= limit:
+                    stop = start + length
+                    if stop <= size:
+                        message = read_message(first, data, start, stop, length)
+                        if message is not None:
+                            events.append(message)
+                            octets += length
+                            at = stop
+                            continue
+                    elif first == WHOLE_BINARY:
+                        self._wanted = stop - at
+                        break
+            at = self._feed(data, at, events)
+        self.octets += octets
+        return at
+
+    def _feed(self, data: bytearray, at: int, events: list[Event]) -> int:
+        """Pass one frame, or what there is of it, to the engine; return how far that went."""
+        engine = self._engine
+        if engine is None:
+            self._sizes = SizeLimits(self._limits)
+            engine = self._engine = Engine(SERVER, [self._sizes])
+        if not self._owed:
+            probe = self._prefix + data[at : at + LONGEST_HEADER]
+            header, length = frame_extent(probe, 0)
+            if header:
+                self._owed = header + length - len(self._prefix)
+                self._prefix = b""
+            else:
+                # It goes to the engine all the same: two octets can be enough to refuse.
+                self._prefix = bytes(probe)
+        stop = len(data) if self._prefix else min(at + self._owed, len(data))
+        if self._owed:
+            self._owed -= stop - at
+        engine.receive_data(data[at:stop])
+        for event in engine.events():
+            self._take(event, events)
+        if self.state is not State.OPEN:
+            return len(data)
+        if not self._owed and not self._prefix and self._message is None:
+            self._engine = self._sizes = None
+        return stop
+
+    def _take(self, event: object, events: list[Event]) -> None:
+        """Turn an event of the engine into ours."""
+        if isinstance(event, TextMessage | BytesMessage):
+            if self._message is None:
+                self._message = StringIO() if isinstance(event, TextMessage) else bytearray()
+            message = self._message
+            if isinstance(message, StringIO):
+                message.write(str(event.data))
+            else:
+                message += event.data
+            if event.message_finished:
+                events.append(message.getvalue() if isinstance(message, StringIO) else bytes(message))
+                self._message = None
+                if self._sizes is not None:
+                    self.octets += self._sizes.octets
+            return
+        self.special = True
+        if isinstance(event, Ping):
+            events.append(PingReceived(bytes(event.payload)))
+        elif isinstance(event, Pong):
+            events.append(PongReceived(bytes(event.payload)))
+        elif isinstance(event, CloseConnection) and self._engine is not None:
+            events.append(self._end(ended_by(event, self._engine)))
+
+    def _end(self, ended: Ended) -> Ended:
+        self.state = State.CLOSED
+        self.special = True
+        self._engine = self._sizes = self._message = self._held = None
+        self._prefix = b""
+        self._owed = 0
+        return ended
+
+    def close(self) -> list[Event]:
+        """Note that our close frame is on its way; return what that brings to light.
+
+        From now on only the peer's close frame is looked for. It may be among the
+        octets that were kept for want of room, so the end may be returned at once.
+        """
+        if self.state is not State.OPEN:
+            return []
+        self.state = State.CLOSING
+        self.stopped = False
+        self._engine = self._sizes = self._message = None
+        kept, self._held = self._held, None
+        return self._seek_close(kept) if kept else []
+
+    def _seek_close(self, data: bytearray) -> list[Event]:
+        """Skip frames until the peer's close frame (RFC 6455 section 5.5.1)."""
+        if self.state is State.CLOSED:
+            return []
+        self._discarded += len(data)
+        skipped = min(self._owed, len(data))
+        self._owed -= skipped
+        data = self._prefix + data[skipped:]
+        self._prefix = b""
+        at = 0
+        while at < len(data):
+            header, length = frame_extent(data, at)
+            stop = at + header + length
+            closes = data[at] & 0x0F == CLOSE
+            if not header or (closes and stop > len(data) and length <= MAX_CONTROL_PAYLOAD):
+                self._prefix = bytes(data[at:])
+                return []
+            if closes:
+                return [self._end(read_close(data[at:stop]))]
+            at = stop
+        self._owed = at - len(data)
+        if self._discarded > self._limits.max_message:
+            return [self._end(Ended(CloseCode.ABNORMAL_CLOSURE, "data instead of a close frame", clean=False))]
+        return []
+
+    def eof(self) -> list[Event]:
+        """Note that nothing more will come, with or without a close frame."""
+        if self.state is State.CLOSED:
+            return []
+        return [self._end(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))]
+
+
+def lane_extent(data: bytearray, at: int, size: int) -> tuple[int, int]:
+    """Find start and length of a payload over 125 octets; a length of -1 is for the engine."""
+    if size - at < LONGEST_HEADER:
+        return 0, -1
+    if data[at + 1] == 0xFE:
+        length = data[at + 2] << 8 | data[at + 3]
+        return at + 8, length if length > 125 else -1
+    length = int.from_bytes(data[at + 2 : at + 10], "big")
+    return at + 14, length if length > 65535 else -1
+
+
+def read_message(first: int, data: bytearray, start: int, stop: int, length: int) -> str | bytes | None:
+    """Unmask and decode the payload of a whole frame; None if it is not UTF-8."""
+    mask = data[start - 4 : start]
+    if length < WIDE:
+        # unmask() in line: it is called for nearly every message, and its call is a fifth of its cost.
+        key = (mask * (length // 4 + 1))[:length]
+        octets = (int.from_bytes(data[start:stop], "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
+    else:
+        octets = unmask(data[start:stop], mask)
+    if first == WHOLE_BINARY:
+        return octets
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def ended_by(event: CloseConnection, engine: Engine) -> Ended:
+    """Tell the peer's close frame from a violation, which wsproto reports by the same event."""
+    code = int(event.code)
+    if engine.state is ConnectionState.OPEN:
+        return Ended(code, PHRASES.get(CloseCode(code), ""), clean=False, answer=code, owed=True)
+    answer = None if code == CloseCode.NO_STATUS_RECEIVED else code
+    return Ended(code, event.reason or "", clean=True, answer=answer, owed=True)
+
+
+def read_close(frame: bytearray) -> Ended:
+    """Read the close frame that answers ours."""
+    engine = Engine(SERVER, [], bytes(frame))
+    for event in engine.events():
+        if isinstance(event, CloseConnection) and engine.state is not ConnectionState.OPEN:
+            return ended_by(event, engine)._replace(answer=None, owed=False)
+    return Ended(CloseCode.ABNORMAL_CLOSURE, "malformed close frame", clean=False)

@@ -1,0 +1,36 @@
+"""What a connection received besides whole messages, which are plain ``str`` and ``bytes``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Ended", "Event", "PingReceived", "PongReceived"]
+
+
+class PingReceived(NamedTuple):
+    """A ping, to be answered with a pong of the same payload (RFC 6455 section 5.5.2)."""
+
+    payload: bytes
+
+
+class PongReceived(NamedTuple):
+    """A pong, asked for or not (RFC 6455 section 5.5.3)."""
+
+    payload: bytes
+
+
+class Ended(NamedTuple):
+    """The end of what the peer sends: its close frame, a violation, EOF or a reset."""
+
+    code: int
+    """The close code: the peer's, 1005 if its close frame had none, ours for a violation, 1006 without any."""
+    reason: str
+    clean: bool
+    """Whether the peer sent a close frame."""
+    answer: int | None = None
+    """The code of the close frame we still owe; None sends one without a code."""
+    owed: bool = False
+    """Whether a close frame is owed at all."""
+
+
+Event = str | bytes | PingReceived | PongReceived | Ended

@@ -1,0 +1,129 @@
+"""Frames on the wire (RFC 6455 section 5): encoding ours, measuring and unmasking theirs."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "PING",
+    "PONG",
+    "TEXT",
+    "control_frame",
+    "data_frame",
+    "data_frames",
+    "frame_extent",
+    "unmask",
+]
+
+CONTINUATION = 0x0
+TEXT = 0x1
+BINARY = 0x2
+CLOSE = 0x8
+PING = 0x9
+PONG = 0xA
+
+FIN = 0x80
+MAX_CONTROL_PAYLOAD = 125
+
+# Headers of the short frames, ready made: most messages of a chat or a feed are short.
+SHORT_TEXT = tuple(bytes((FIN | TEXT, length)) for length in range(126))
+SHORT_BINARY = tuple(bytes((FIN | BINARY, length)) for length in range(126))
+
+
+def header(first: int, length: int) -> bytes:
+    """Make the header of an unmasked frame."""
+    if length < 126:
+        return bytes((first, length))
+    if length < 65536:
+        return bytes((first, 126)) + length.to_bytes(2, "big")
+    return bytes((first, 127)) + length.to_bytes(8, "big")
+
+
+def data_frame(opcode: int, payload: bytes) -> bytes:
+    """Make one frame that holds a whole message."""
+    length = len(payload)
+    if length < 126:
+        return (SHORT_TEXT if opcode == TEXT else SHORT_BINARY)[length] + payload
+    return header(FIN | opcode, length) + payload
+
+
+def data_frames(opcode: int, payload: bytes, frame_size: int) -> list[bytes]:
+    """Split a message into frames of at most ``frame_size`` octets of payload.
+
+    A text may be split inside a character (RFC 6455 section 5.6).
+
+    Raises:
+        ValueError: For a frame size below 1.
+    """
+    if frame_size < 1:
+        raise ValueError(f"frame_size must be at least 1, not {frame_size!r}")
+    parts = [payload[start : start + frame_size] for start in range(0, len(payload), frame_size)] or [b""]
+    last = len(parts) - 1
+    return [
+        header((FIN if at == last else 0) | (CONTINUATION if at else opcode), len(part)) + part
+        for at, part in enumerate(parts)
+    ]
+
+
+def control_frame(opcode: int, payload: bytes) -> bytes:
+    """Make a control frame.
+
+    Raises:
+        ValueError: For a payload over 125 octets (RFC 6455 section 5.5).
+    """
+    if len(payload) > MAX_CONTROL_PAYLOAD:
+        raise ValueError(f"a control frame carries at most 125 octets, not {len(payload)}")
+    return bytes((FIN | opcode, len(payload))) + payload
+
+
+def is_control(frame: bytes) -> bool:
+    return frame[0] & 0x08 != 0
+
+
+def starts_message(frame: bytes) -> bool:
+    return frame[0] & 0x0F != CONTINUATION
+
+
+def ends_message(frame: bytes) -> bool:
+    return frame[0] & FIN != 0
+
+
+def frame_extent(data: bytes | bytearray, at: int) -> tuple[int, int]:
+    """Measure the frame that starts at ``at``: octets of its header and of its payload.
+
+    Returns:
+        ``(0, 0)`` while the header is incomplete. The mask bit decides whether the
+        header has a masking key, so a frame that breaks the rules is measured too.
+    """
+    available = len(data) - at
+    if available < 2:
+        return 0, 0
+    second = data[at + 1]
+    length = second & 0x7F
+    size = 6 if second & 0x80 else 2
+    if length == 126:
+        size += 2
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+    elif length == 127:
+        size += 8
+        length = int.from_bytes(data[at + 2 : at + 10], "big")
+    return (size, length) if available >= size else (0, 0)
+
+
+# Above this many octets four strided translations beat one wide XOR: 13 against 20 us
+# for 16 KiB; below it the XOR wins: 0.2 against 0.6 us for 64.
+WIDE = 1024
+
+XOR_TABLES = tuple(bytes(octet ^ key for octet in range(256)) for key in range(256))
+
+
+def unmask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
+    """Take the masking key off a payload (RFC 6455 section 5.3)."""
+    length = len(payload)
+    if length < WIDE:
+        key = (mask * (length // 4 + 1))[:length]
+        return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
+    octets = bytearray(payload)
+    for at in range(4):
+        octets[at::4] = octets[at::4].translate(XOR_TABLES[mask[at]])
+    return bytes(octets)

@@ -1,0 +1,192 @@
+"""The opening handshake (RFC 6455 section 4): read the head, check it, make the answer.
+
+h11 reads the head; the checks and the 101 are ours, because nearly every refusal needs
+a status and a reason of its own, and wsproto's handshake would parse the request twice.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable
+from hashlib import sha1
+from http import HTTPStatus
+from re import fullmatch
+
+import h11
+
+from wsframe.answers import Accept, Reject, Response
+from wsframe.request import Headers, Request
+
+__all__ = ["HeadReader", "check_upgrade", "refusal", "response", "switching_protocols", "wants_upgrade"]
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+VERSION_FIELD = ("Sec-WebSocket-Version", "13")
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+
+
+class HeadReader:
+    """Collects the request head of one newcomer.
+
+    Args:
+        max_head: Octets the head may have.
+        host, port, secure: What the request is to say about the connection.
+    """
+
+    def __init__(self, max_head: int, *, host: str = "", port: int = 0, secure: bool = False) -> None:
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max_head)
+        self._max_head = max_head
+        self._received = 0
+        self._peer = (host, port, secure)
+        self.http_version = b""
+
+    @property
+    def begun(self) -> bool:
+        """Whether any octet has come."""
+        return self._received > 0
+
+    def receive(self, data: bytes) -> Request | None:
+        """Take octets; return the request once its head is whole.
+
+        Raises:
+            Reject: 431 for a head above the limit, 400 for what is no HTTP/1.
+        """
+        self._received += len(data)
+        try:
+            self._h11.receive_data(data)
+            event = self._h11.next_event()
+        except h11.RemoteProtocolError as error:
+            raise Reject(error.error_status_hint, body=malformed(error)) from None
+        if event is h11.NEED_DATA:
+            return None
+        if not isinstance(event, h11.Request):  # EOF is not passed on, so nothing else can come first
+            raise Reject(400, body="malformed request")
+        if self._received - len(self.trailing) > self._max_head:
+            raise Reject(431, body="request head too large")
+        self.http_version = event.http_version
+        host, port, secure = self._peer
+        target, method = event.target.decode("ascii"), event.method.decode("ascii")
+        return Request(target, list(event.headers), method=method, host=host, port=port, secure=secure)
+
+    @property
+    def trailing(self) -> bytes:
+        """What came behind the head: the first frames, if the peer did not wait for the 101."""
+        return self._h11.trailing_data[0]
+
+
+def malformed(error: h11.RemoteProtocolError) -> str:
+    return "request head too large" if error.error_status_hint == 431 else "malformed request"
+
+
+def wants_upgrade(headers: Headers) -> bool:
+    """Tell whether the request asks for a WebSocket at all; if not, it is plain HTTP."""
+    return "websocket" in map(str.lower, headers.tokens("upgrade"))
+
+
+def valid_key(headers: Headers) -> bool:
+    keys = headers.getall("sec-websocket-key")
+    try:
+        return len(keys) == 1 and len(b64decode(keys[0], validate=True)) == 16
+    except ValueError:
+        return False
+
+
+# RFC 6455 section 4.2.1, in the order in which they are answered.
+UPGRADE_CHECKS: tuple[tuple[Callable[[Request, Headers], bool], int, str], ...] = (
+    (lambda request, headers: request.method == "GET", 405, "a WebSocket handshake is a GET"),
+    (
+        lambda request, headers: "content-length" not in headers and "transfer-encoding" not in headers,
+        400,
+        "a WebSocket handshake has no body",
+    ),
+    (
+        lambda request, headers: "upgrade" in map(str.lower, headers.tokens("connection")),
+        400,
+        "the Connection header lacks Upgrade",
+    ),
+    (
+        lambda request, headers: headers.getall("sec-websocket-version") == ["13"],
+        426,
+        "this server speaks WebSocket version 13",
+    ),
+    (lambda request, headers: valid_key(headers), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
+)
+
+STATUS_FIELDS = {405: [("Allow", "GET")], 426: [("Upgrade", "websocket"), VERSION_FIELD]}
+
+
+def check_head(headers: Headers) -> None:
+    """Check what every request must have, WebSocket or not.
+
+    Raises:
+        Reject: 400 for a Host that is not ASCII.
+    """
+    if not headers.get("host", "").isascii():
+        raise Reject(400, body="the Host header is not ASCII")
+
+
+def check_upgrade(http_version: bytes, request: Request, headers: Headers) -> None:
+    """Check that the request is a WebSocket handshake.
+
+    Raises:
+        Reject: With the status and the reason of the first check that fails.
+    """
+    if not wants_upgrade(headers):
+        status, body = (405, "only GET is answered here") if request.method != "GET" else (426, "this is a WebSocket")
+        raise Reject(status, STATUS_FIELDS[status], body)
+    if http_version < b"1.1":
+        raise Reject(400, body="a WebSocket handshake needs HTTP/1.1")
+    for check, status, body in UPGRADE_CHECKS:
+        if not check(request, headers):
+            raise Reject(status, STATUS_FIELDS.get(status, ()), body)
+
+
+def choose_subprotocol(accept: Accept, offered: list[str], supported: Iterable[str]) -> str | None:
+    """Choose the subprotocol: the one accepted, else the peer's first that is supported.
+
+    Raises:
+        ValueError: For an accepted subprotocol that was not offered (RFC 6455 section 4.2.2).
+    """
+    if accept.subprotocol is not None:
+        if accept.subprotocol not in offered:
+            raise ValueError(f"subprotocol {accept.subprotocol!r} was not offered; offered were {offered!r}")
+        return accept.subprotocol
+    return next((name for name in offered if name in set(supported)), None)
+
+
+def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterable[tuple[str, str]]) -> bytes:
+    """Make the 101.
+
+    Raises:
+        ValueError: For a header name or value that would break out of its line.
+    """
+    key = headers["sec-websocket-key"].encode("ascii")
+    accept = b64encode(sha1(key + GUID, usedforsecurity=False).digest()).decode("ascii")
+    fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)]
+    if subprotocol is not None:
+        fields.append(("Sec-WebSocket-Protocol", subprotocol))
+    return head(101, [*fields, *extra])
+
+
+def response(answer: Response, *, body: bool = True) -> bytes:
+    """Make a whole HTTP response, after which the connection is closed; ``body=False`` answers HEAD."""
+    fields = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))), ("Connection", "close")]
+    return head(answer.status, [*fields, *answer.headers]) + (answer.body if body else b"")
+
+
+def refusal(reject: Reject) -> bytes:
+    """Make the HTTP response of a refusal, its body one line of text."""
+    body = f"{reject.body}\n" if reject.body else ""
+    return response(Response(body, reject.status, headers=reject.headers))
+
+
+def head(status: int, fields: Iterable[tuple[str, str]]) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    lines = [f"HTTP/1.1 {status} {phrase}"]
+    for name, value in fields:
+        if not fullmatch(TOKEN, name) or any(octet in value for octet in "\r\n\0"):
+            raise ValueError(f"header field {name!r}: {value!r} may not be sent")
+        lines.append(f"{name}: {value}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -1,0 +1,85 @@
+"""The deadlines of one connection: when to ping it, when to give it up (RFC 6455 section 5.5.2)."""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+
+from wsframe.limits import Timeouts
+
+__all__ = ["Deadlines", "Due"]
+
+
+class Due(Enum):
+    """What a deadline that has passed asks for."""
+
+    PING = "ping"
+    PING_TIMEOUT = "ping timeout"
+    WRITE_STALL = "write stall"
+    CLOSE = "close timeout"
+    LINGER = "linger timeout"
+
+
+class Deadlines:
+    """When the next thing is due for one connection.
+
+    Times are seconds of one clock, given by the caller. What is heard and sent only
+    notes the time; nothing is scheduled on the path of a message.
+    """
+
+    __slots__ = (
+        "blocked_at", "close_by", "heard_at", "latency", "linger_by",
+        "paused", "ping_at", "ping_payload", "scheduled", "timeouts",
+    )  # fmt: skip
+
+    def __init__(self, timeouts: Timeouts, now: float) -> None:
+        self.timeouts = timeouts
+        self.heard_at = now
+        self.ping_at: float | None = None
+        """When the ping was sent that nothing has answered yet."""
+        self.ping_payload = b""
+        self.latency: float | None = None
+        """Seconds from the last ping to its pong."""
+        self.paused = False
+        self.blocked_at: float | None = None
+        """Since when the peer has taken nothing of what waits for it."""
+        self.close_by: float | None = None
+        """By when the closing handshake must have gone on."""
+        self.linger_by: float | None = None
+        """By when the peer must have ended TCP, after both close frames."""
+        self.scheduled = inf
+        """The pool's entry for this connection."""
+
+    def next(self) -> float:
+        """Return when :meth:`due` is to be asked next; ``inf`` for never."""
+        times = [self.ping_deadline()]
+        if self.blocked_at is not None:
+            times.append(self.blocked_at + self.timeouts.write_stall)
+        times += [by for by in (self.close_by, self.linger_by) if by is not None]
+        return min(times)
+
+    def ping_deadline(self) -> float:
+        interval = self.timeouts.ping_interval
+        # A paused peer's pong waits behind data that we do not read: its silence is ours.
+        # Once closing, the closing handshake's own deadline holds.
+        if interval is None or self.paused or self.close_by is not None or self.linger_by is not None:
+            return inf
+        if self.blocked_at is not None:  # the ping may wait behind a large frame; write_stall watches meanwhile
+            return inf
+        if self.ping_at is not None and self.heard_at <= self.ping_at:
+            return self.ping_at + self.timeouts.ping_timeout
+        return self.heard_at + interval
+
+    def due(self, now: float) -> list[Due]:
+        """Return what is due at ``now``. Asking has no effect: the caller notes what it did."""
+        dues = []
+        if self.linger_by is not None and now >= self.linger_by:
+            dues.append(Due.LINGER)
+        if self.close_by is not None and now >= self.close_by:
+            dues.append(Due.CLOSE)
+        if self.blocked_at is not None and now >= self.blocked_at + self.timeouts.write_stall:
+            dues.append(Due.WRITE_STALL)
+        if now >= self.ping_deadline():
+            waiting = self.ping_at is not None and self.heard_at <= self.ping_at
+            dues.append(Due.PING_TIMEOUT if waiting else Due.PING)
+        return dues

@@ -1,0 +1,162 @@
+"""One task for all sockets: poll, read, hand on; and the two that help it.
+
+The reactor waits for the poller, reads once from every ready socket and puts what came
+into the mailboxes. The attendant flushes for tasks that do not flush themselves and goes
+on with links whose share of a turn was used up. The timer sleeps until the next deadline
+of any connection, so that waiting for messages needs no timeout of its own.
+"""
+
+from __future__ import annotations
+
+from logging import getLogger
+from math import inf
+
+import trio
+
+from wsframe.doorbell import Doorbell
+from wsframe.link import Arrival, Link
+from wsframe.outbox import Flusher, flushing
+from wsframe.poller import READ, Poller, PollerName, make_poller
+from wsframe.protocol.pool import ConnectionPool
+
+__all__ = ["Reactor"]
+
+logger = getLogger("wsframe")
+
+# What one read takes at most, and so what one client can have undecoded.
+RECEIVE_BUFFER = 64 * 1024
+
+
+class Reactor:
+    """All connected sockets of one server.
+
+    Args:
+        pool: The connections and their deadlines.
+        poller: Which poller to use.
+    """
+
+    def __init__(self, pool: ConnectionPool[Link], poller: PollerName) -> None:
+        self.pool = pool
+        self.flusher = Flusher()
+        self.links: dict[int, Link] = {}
+        self.again: list[Link] = []
+        """Links with octets left to decode and room to do so."""
+        self.buffer = bytearray(RECEIVE_BUFFER)
+        self.view = memoryview(self.buffer)
+        self.clock = trio.current_time
+        self.now = trio.current_time()
+        """The time at the beginning of the current batch."""
+        self.emptied = Doorbell()
+        """Rings whenever a link is gone."""
+        self.poller: Poller
+        self._poller_name: PollerName = poller
+        self._alarm = Doorbell()
+        self._alarm_at = inf
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve the sockets until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self.poller = make_poller(self._poller_name, nursery)
+            try:
+                nursery.start_soon(self._attend)
+                nursery.start_soon(self._watch_deadlines)
+                task_status.started()
+                await flushing(self._turn_for_ever(), self.flusher)
+            finally:
+                self.abort_all("server stopped")
+                self.poller.close()
+
+    async def _turn_for_ever(self) -> None:
+        poller, links = self.poller, self.links
+        while True:
+            await poller.wait()
+            self.now = self.clock()
+            for fd, flags in poller.poll():
+                link = links.get(fd)
+                if link is None:  # ended earlier in this batch
+                    continue
+                try:
+                    if flags == READ:
+                        link.read()
+                    else:
+                        link.turn(flags)
+                except Exception:
+                    link.crashed()
+
+    async def _attend(self) -> None:
+        async def attend() -> None:
+            while True:
+                await self.flusher.doorbell.wait()
+                again = self.again[:]
+                self.again.clear()
+                for link in again:
+                    try:
+                        link.take(bytearray())
+                    except Exception:
+                        link.crashed()
+
+        await flushing(attend(), self.flusher)
+
+    async def _watch_deadlines(self) -> None:
+        async def watch() -> None:
+            while True:
+                self._alarm_at = self.pool.next_deadline()
+                with trio.CancelScope(deadline=self._alarm_at):
+                    await self._alarm.wait()
+                self.sweep()
+
+        await flushing(watch(), self.flusher)
+
+    def sweep(self) -> None:
+        """Act on every deadline that has passed."""
+        for link, dues in self.pool.sweep(self.clock()):
+            try:
+                link.due(dues)
+            except Exception:
+                link.crashed()
+
+    def schedule(self, link: Link) -> None:
+        """Have a link's deadlines looked at anew; the timer wakes earlier if need be."""
+        self.pool.schedule(link)
+        if self.pool.next_deadline() < self._alarm_at:
+            self._alarm.ring()
+
+    def adopt(self, arrival: Arrival, trailing: bytes) -> Link:
+        """Take over a newcomer's socket; the hooks hear of the client first, then of its messages.
+
+        Args:
+            arrival: The newcomer.
+            trailing: What it sent behind its request.
+        """
+        self.now = self.clock()
+        link = Link(arrival, self)
+        self.links[link.fd] = link
+        self.pool.add(link, link.connection)
+        self.schedule(link)
+        self.poller.watch(link.fd, READ)
+        link.greet()
+        if trailing:
+            link.take(bytearray(trailing))
+        return link
+
+    def forget(self, link: Link) -> None:
+        """Drop a link whose socket is about to be closed."""
+        self.poller.forget(link.fd)
+        del self.links[link.fd]
+        self.pool.remove(link)
+        self.emptied.ring()
+
+    async def until_empty(self) -> None:
+        """Wait until every link is gone."""
+        while self.links:
+            await self.emptied.wait()
+
+    def close_all(self, code: int, reason: str) -> None:
+        """Send every client a close frame."""
+        for link in tuple(self.links.values()):
+            link.close(code, reason)
+
+    def abort_all(self, reason: str) -> None:
+        """Reset every connection."""
+        for link in tuple(self.links.values()):
+            link.abort(reason, mute=False)

@@ -1,0 +1,150 @@
+"""The request that opened a connection, as the hooks see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import final
+from urllib.parse import parse_qs
+
+__all__ = ["Headers", "Request"]
+
+# One pair of octets that h11 lets into neither a name nor a value separates the
+# stored fields, so that 10 000 idle clients hold one small object each, not lists.
+SEPARATOR = b"\r\n"
+
+
+@final
+class Headers(Mapping[str, str]):
+    """The header fields of a request: a case-insensitive multi-dict that keeps all of them.
+
+    ``headers["Cookie"]`` is the first value of that name, :meth:`getall` gives every
+    one. Iterating yields each name once, in lower case. Values are decoded as
+    Latin-1, as HTTP/1.1 has them. Source: RFC 9110 section 5.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: list[tuple[str, str]]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> str:
+        wanted = name.lower()
+        for key, value in self._fields:
+            if key == wanted:
+                return value
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(key for key, _ in self._fields))
+
+    def __len__(self) -> int:
+        return len({key for key, _ in self._fields})
+
+    def getall(self, name: str) -> list[str]:
+        """Return every value of ``name`` in the order received; an empty list if there is none."""
+        wanted = name.lower()
+        return [value for key, value in self._fields if key == wanted]
+
+    def fields(self) -> list[tuple[str, str]]:
+        """Return all fields in the order received, names in lower case."""
+        return list(self._fields)
+
+    def tokens(self, name: str) -> list[str]:
+        """Return the comma-separated tokens of every field called ``name`` (RFC 9110 section 5.6.1)."""
+        return [token for value in self.getall(name) for part in value.split(",") if (token := part.strip())]
+
+    def __repr__(self) -> str:
+        # The values may be credentials (Cookie, Authorization), and reprs end in logs.
+        return f"<Headers {', '.join(self)}>"
+
+
+@final
+class Request:
+    """The HTTP request of one newcomer; read-only.
+
+    Source: RFC 6455 section 4.2.1; clws ``client-resource-name``,
+    ``client-query-string``, ``client-connection-headers``.
+    """
+
+    __slots__ = ("_head", "host", "method", "path", "path_params", "port", "query_string", "secure")
+
+    path: str
+    """Path of the target, octets above ASCII and escapes left as they came: matching is exact."""
+    query_string: str | None
+    """What follows the first ``?`` of the target; None if there was none."""
+    host: str
+    """The peer's address: an IP address, or ``""`` on a unix socket."""
+    port: int
+    """The peer's port; 0 on a unix socket."""
+    secure: bool
+    """Whether this server ended TLS for the request itself."""
+    method: str
+    """The HTTP method in upper case."""
+    path_params: Mapping[str, str]
+    """What the ``{name}`` segments of the registered path matched."""
+
+    def __init__(
+        self,
+        target: str,
+        fields: list[tuple[bytes, bytes]],
+        *,
+        method: str = "GET",
+        host: str = "",
+        port: int = 0,
+        secure: bool = False,
+    ) -> None:
+        self.path, mark, query = path_of(target).partition("?")
+        self.query_string = query if mark else None
+        self.method = method
+        self.host = host
+        self.port = port
+        self.secure = secure
+        self.path_params = NO_PARAMS
+        self._head = SEPARATOR.join(octets for field in fields for octets in field)
+
+    @property
+    def headers(self) -> Headers:
+        """Every header field."""
+        parts = self._head.decode("latin-1").split("\r\n") if self._head else []
+        return Headers([(name.lower(), value) for name, value in zip(parts[::2], parts[1::2], strict=True)])
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The query string parsed: name to values. Blank values are kept."""
+        return parse_qs(self.query_string or "", keep_blank_values=True)
+
+    @property
+    def origin(self) -> str | None:
+        """The ``Origin`` header field; None if absent, as from most clients that are no browser."""
+        return self.headers.get("origin")
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """The subprotocols offered, in the peer's order of preference."""
+        return self.headers.tokens("sec-websocket-protocol")
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path!r} from {peer_name(self.host, self.port)}>"
+
+
+NO_PARAMS: Mapping[str, str] = {}
+
+
+def path_of(target: str) -> str:
+    """Reduce an absolute target (``ws://host/path``, RFC 9112 section 3.2.2) to its path and query."""
+    if target.startswith("/"):
+        return target
+    _, scheme_mark, rest = target.partition("://")
+    if not scheme_mark:
+        return target
+    slash = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=-1)
+    if slash < 0:
+        return "/"
+    return rest[slash:] if rest[slash] == "/" else f"/{rest[slash:]}"
+
+
+def peer_name(host: str, port: int) -> str:
+    """Name a peer for a log line."""
+    if not host:
+        return "unix peer"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

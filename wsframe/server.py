@@ -1,0 +1,229 @@
+"""Serving: bind, accept, and end so that nobody is cut off who need not be.
+
+Everything runs in one shielded task, so that cancelling ``serve`` begins a drain instead
+of cutting hooks off in mid-await: a cancelled task could not await anything any more.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Collection, Sequence
+from logging import getLogger
+from math import inf
+from typing import Any, NamedTuple, final
+
+import trio
+
+from wsframe.admission import Admission, HttpHandler, Newcomer
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts, filled
+from wsframe.link import Link
+from wsframe.listener import Listener
+from wsframe.listening import Acceptor, address_of
+from wsframe.poller import PollerName
+from wsframe.protocol.close import check_close_code
+from wsframe.protocol.pool import ConnectionPool
+from wsframe.reactor import Reactor
+from wsframe.registry import Registry, global_registry
+from wsframe.resource import Resource
+from wsframe.roster import Roster
+
+__all__ = ["Server", "ServerStatistics", "only_leaf"]
+
+logger = getLogger("wsframe")
+
+
+class ServerStatistics(NamedTuple):
+    """A snapshot of a server. Returned by :meth:`Server.statistics`."""
+
+    clients: int
+    """Connections now, those that are ending included."""
+    reserved: int
+    """Places taken: clients whose ``disconnected`` has not run, and newcomers past the path check."""
+    pending_handshakes: int
+    """Newcomers between accept and 101."""
+    admitted: int
+    """Newcomers that became clients so far."""
+    refused: int
+    """Newcomers that were answered with an HTTP error so far."""
+    resources: int
+    """Resources with a listener."""
+
+
+@final
+class Server:
+    """A running server; made by :func:`serve`, :func:`open_server` and :func:`run`."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        *,
+        registry: Registry | None,
+        hosts: Collection[str] | None,
+        ssl_context: ssl.SSLContext | None,
+        capacity: Capacity,
+        limits: Limits,
+        timeouts: Timeouts,
+        http_handler: HttpHandler | None,
+        debug: bool,
+        poller: PollerName,
+    ) -> None:
+        self._sockets = list(sockets)
+        self._registries = [global_registry] if registry is None else [registry, global_registry]
+        self._hosts = hosts
+        self._ssl_context = ssl_context
+        self._capacity = capacity
+        self._limits = filled(limits, DEFAULT_LIMITS)
+        self._timeouts = filled(timeouts, DEFAULT_TIMEOUTS)
+        self._debug = debug
+        self._close_code = 1001
+        self._draining = trio.Event()
+        self._ended = trio.Event()
+        self._shield = trio.CancelScope(shield=True)
+        pool: ConnectionPool[Link] = ConnectionPool(capacity)
+        self._pool = pool
+        self._reactor = Reactor(pool, poller)
+        self._http_handler = http_handler
+        self._admission: Admission
+        self._roster: Roster
+        self.addresses = tuple(address_of(sock, secure=ssl_context is not None) for sock in sockets)
+        """Where the server listens, such as ``ws://127.0.0.1:8000``."""
+
+    def __repr__(self) -> str:
+        return f"<Server {', '.join(self.addresses)} [clients: {len(self._pool)}]>"
+
+    @property
+    def clients(self) -> int:
+        """How many connections there are."""
+        return len(self._pool)
+
+    def close(self, code: int = 1001) -> None:
+        """Begin to drain: accept no more, close every client with ``code``; returns at once.
+
+        Clients and hooks have ``timeouts.drain`` seconds. Wait for the end with :meth:`closed`.
+
+        Raises:
+            TypeError: For a code that is no int.
+            ValueError: For a code that may not be sent.
+        """
+        check_close_code(code)
+        if not self._draining.is_set():
+            self._close_code = code
+            self._draining.set()
+
+    def hurry(self) -> None:
+        """Cut the drain short: what still runs is cut off now."""
+        self.close()
+        self._shield.deadline = -inf
+        self._roster.hurry()
+
+    async def closed(self) -> None:
+        """Wait until the server has ended; from a hook it would wait for itself until the drain's deadline."""
+        await self._ended.wait()
+
+    def statistics(self) -> ServerStatistics:
+        """Return a snapshot of the server."""
+        return ServerStatistics(
+            clients=len(self._pool),
+            reserved=self._pool.reserved,
+            pending_handshakes=len(self._admission.pending),
+            admitted=self._admission.admitted,
+            refused=self._admission.refused,
+            resources=len(self._roster),
+        )
+
+    async def _serve(self, task_status: trio.TaskStatus[Server]) -> None:
+        """Serve until closed or cancelled; every socket, task and client is gone when it returns."""
+        failure: list[Exception] = []
+
+        async def work() -> None:
+            try:
+                with self._shield:
+                    await self._work(task_status)
+            except Exception as error:
+                failure.append(error)
+            finally:
+                self._draining.set()
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(work, name="wsframe server")
+                try:
+                    await self._draining.wait()
+                finally:
+                    self.close()
+        finally:
+            self._ended.set()
+        if failure:
+            raise only_leaf(failure[0])
+
+    async def _work(self, task_status: trio.TaskStatus[Server]) -> None:
+        async with trio.open_nursery() as workings:
+            await workings.start(self._reactor.run)
+            async with trio.open_nursery() as lives:
+                self._roster = Roster(self._registries, self._make_listener, lives)
+                self._roster.watch()
+                try:
+                    self._admission = self._make_admission()
+                    await self._roster.all_ready()
+                    await self._accept_until_draining(task_status)
+                    self._reactor.close_all(self._close_code, "server stopping")
+                finally:
+                    self._roster.retire_all()
+            await self._reactor.until_empty()
+            workings.cancel_scope.cancel()
+
+    def _make_listener(self, resource: Resource[Any]) -> Listener:
+        return Listener(
+            resource, limits=self._limits, timeouts=self._timeouts, flusher=self._reactor.flusher, debug=self._debug
+        )
+
+    def _make_admission(self) -> Admission:
+        return Admission(
+            self._roster,
+            self._reactor,
+            self._pool,
+            capacity=self._capacity,
+            timeouts=self._timeouts,
+            hosts=self._hosts,
+            http_handler=self._http_handler,
+        )
+
+    async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
+        admission, context = self._admission, self._ssl_context
+        most = self._capacity.max_pending_handshakes
+        async with trio.open_nursery() as newcomers:
+
+            async def admit(newcomer: Newcomer) -> None:
+                await admission.admit(newcomer)
+                for acceptor in acceptors:
+                    acceptor.room.ring()
+
+            def welcome(sock: socket.socket, address: tuple[str, int]) -> None:
+                newcomer = Newcomer(sock, *address, context)
+                admission.pending.add(newcomer)
+                newcomers.start_soon(admit, newcomer)
+
+            acceptors = [Acceptor(sock, lambda: len(admission.pending) < most, welcome) for sock in self._sockets]
+            async with trio.open_nursery() as accepting:
+                for acceptor in acceptors:
+                    accepting.start_soon(acceptor.run)
+                logger.info("serving at %s", ", ".join(self.addresses))
+                task_status.started(self)
+                await self._draining.wait()
+                self._shield.deadline = min(self._shield.deadline, trio.current_time() + self._timeouts.drain)
+                accepting.cancel_scope.cancel()
+            self._close_sockets()
+            admission.drain()
+
+    def _close_sockets(self) -> None:
+        for sock in self._sockets:
+            trio.lowlevel.notify_closing(sock)
+            sock.close()
+
+
+def only_leaf(error: Exception) -> Exception:
+    """Unwrap the groups that nurseries make of one error."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

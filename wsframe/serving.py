@@ -1,0 +1,180 @@
+"""The ways to serve: in a nursery, in an ``async with``, or as the whole program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TypedDict, Unpack
+
+import trio
+
+from wsframe.admission import HttpHandler
+from wsframe.limits import Capacity, Limits, Timeouts
+from wsframe.listening import bind_tcp, bind_unix, only_local
+from wsframe.origins import LOOPBACK_HOSTS
+from wsframe.poller import PollerName
+from wsframe.registry import Registry
+from wsframe.server import Server, only_leaf
+
+__all__ = ["ServeOptions", "open_server", "run", "serve"]
+
+
+class ServeOptions(TypedDict, total=False):
+    """The options of :func:`serve`, where they are described."""
+
+    host: str | None
+    port: int
+    sockets: Sequence[socket.socket] | None
+    unix: str | None
+    hosts: Collection[str] | None
+    ssl_context: ssl.SSLContext | None
+    capacity: Capacity
+    limits: Limits
+    timeouts: Timeouts
+    http_handler: HttpHandler | None
+    debug: bool
+    poller: PollerName
+
+
+def listening_sockets(
+    host: str | None, port: int, sockets: Sequence[socket.socket] | None, unix: str | None, backlog: int
+) -> list[socket.socket]:
+    if sockets is not None and unix is not None:
+        raise ValueError("give sockets= or unix=, not both")
+    if unix is not None:
+        return [bind_unix(unix, backlog)]
+    if sockets is None:
+        return bind_tcp(host, port, backlog)
+    for sock in sockets:
+        sock.setblocking(False)
+        sock.listen(backlog)
+    return list(sockets)
+
+
+async def serve(
+    registry: Registry | None = None,
+    *,
+    host: str | None = "127.0.0.1",
+    port: int = 8000,
+    sockets: Sequence[socket.socket] | None = None,
+    unix: str | None = None,
+    hosts: Collection[str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    capacity: Capacity = Capacity(),  # noqa: B008
+    limits: Limits = Limits(),  # noqa: B008
+    timeouts: Timeouts = Timeouts(),  # noqa: B008
+    http_handler: HttpHandler | None = None,
+    debug: bool = False,
+    poller: PollerName = "auto",
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the registered resources until closed or cancelled; either way the server drains.
+
+    Args:
+        registry: The server's own resources, ahead of the global ones; None serves those alone.
+        host: Name or address to bind; None binds every address of the machine.
+        port: 0 takes a free one; ``server.addresses`` tells which.
+        sockets: Bound sockets to serve instead; they are closed at the end.
+        unix: Path of a unix socket to serve instead.
+        hosts: The Host names answered, without port; others are answered 400. The default
+            answers to any, but on loopback only to loopback names and ``host``, against
+            DNS rebinding.
+        ssl_context: Serves TLS.
+        capacity: What the server takes on in all.
+        limits: What one client may make it hold; a resource may set its own.
+        timeouts: How long one client may take; a resource may set its own.
+        http_handler: Answers requests that ask for no WebSocket: a page, a health check.
+        debug: A failed hook enters the debugger, or ends the server where there is no terminal.
+        poller: ``"auto"``, ``"epoll"``, ``"kqueue"`` or ``"task"``.
+        task_status: Reports the :class:`Server` to ``nursery.start``.
+
+    Raises:
+        OSError: If the address cannot be bound.
+        ValueError: For options that contradict each other.
+        RuntimeError: If a resource is running in another server already.
+
+    What ``running()`` of a resource registered at the start raises is raised here.
+    Source: clws ``run-server``.
+    """
+    bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
+    try:
+        if hosts is None and only_local(bound):
+            hosts = LOOPBACK_HOSTS | ({host.lower()} if host else set())
+        server = Server(
+            bound,
+            registry=registry,
+            hosts=hosts,
+            ssl_context=ssl_context,
+            capacity=capacity,
+            limits=limits,
+            timeouts=timeouts,
+            http_handler=http_handler,
+            debug=debug,
+            poller=poller,
+        )
+        await server._serve(task_status)
+    finally:
+        for sock in bound:
+            sock.close()
+        if unix is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(unix)
+
+
+@asynccontextmanager
+async def open_server(registry: Registry | None = None, **options: Unpack[ServeOptions]) -> AsyncIterator[Server]:
+    """Serve while the body of an ``async with`` runs; the server drains when it is left.
+
+    Arguments are those of :func:`serve`. What the body raises comes out as it is, not in
+    an ExceptionGroup.
+
+    Yields:
+        The running :class:`Server`.
+    """
+    failure: Exception | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            server: Server = await nursery.start(partial(serve, registry, **options))
+            try:
+                yield server
+            except Exception as error:
+                failure = error
+            server.close()
+    except Exception as error:
+        raise failure or only_leaf(error) from None
+    if failure is not None:
+        raise failure
+
+
+def run(registry: Registry | None = None, **options: Unpack[ServeOptions]) -> None:
+    """Serve until SIGINT or SIGTERM; blocks, and starts trio itself.
+
+    Arguments are those of :func:`serve`. The first signal drains, a second one ends at once.
+
+    Raises:
+        OSError: If the address cannot be bound.
+    """
+    trio.run(partial(serve_until_signal, registry, options))
+
+
+async def serve_until_signal(registry: Registry | None, options: ServeOptions) -> None:
+    async with open_server(registry, **options) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(obey_signals, server)
+        await server.closed()
+        nursery.cancel_scope.cancel()
+
+
+async def obey_signals(server: Server) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        first = True
+        async for _ in signals:
+            if first:
+                server.close()
+            else:
+                server.hurry()
+            first = False

@@ -1,0 +1,48 @@
+"""Socket options, and what happens where the platform does not have them."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from contextlib import suppress
+
+__all__ = ["reset_on_close", "tune", "unsent_in_kernel"]
+
+TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+# On, for no time: close() then resets and leaves nothing in the kernel, where ten stalled
+# clients closed otherwise held 40 MiB.
+LINGER_NONE = struct.pack("ii", 1, 0)
+
+
+def tune(sock: socket.socket, unsent_low_water: int, write_stall: float) -> None:
+    """Set the options of a client's socket; unix sockets and other platforms go without."""
+    with suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if TCP_NOTSENT_LOWAT is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsent_low_water)
+        if TCP_USER_TIMEOUT is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, max(1, int(write_stall * 1000)))
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Make ``close`` a reset."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
+
+
+def unsent_in_kernel(sock: socket.socket) -> int | None:
+    """Return the octets the peer has not yet acknowledged; None where the kernel does not tell."""
+    if sys.platform != "linux":  # pragma: no cover
+        return None
+    from fcntl import ioctl
+    from termios import TIOCOUTQ  # the value of SIOCOUTQ
+
+    answer = bytearray(4)
+    try:
+        ioctl(sock.fileno(), TIOCOUTQ, answer)
+    except OSError:
+        return None
+    return int.from_bytes(answer, sys.byteorder)
