@@ -17,8 +17,8 @@ from typing import Any
 import trio
 
 from wsframe.answers import Accept, Reject, Response
+from wsframe.arrival import Arrival
 from wsframe.limits import Capacity, Timeouts
-from wsframe.link import Arrival, Link
 from wsframe.listener import Listener
 from wsframe.origins import OriginValidator, host_allowed
 from wsframe.protocol import handshake
@@ -110,7 +110,7 @@ class Admission:
         self,
         roster: Roster,
         reactor: Reactor,
-        pool: ConnectionPool[Link],
+        pool: ConnectionPool[int],
         *,
         capacity: Capacity,
         timeouts: Timeouts,
@@ -143,9 +143,9 @@ class Admission:
             with newcomer.scope:
                 arrival = await self._until_answered(newcomer)
             if newcomer.scope.cancelled_caught:
-                reject = Reject(503, [RETRY_AFTER], "server stopping") if self._draining else Reject(408, body="too slow")
+                stopping, slow = Reject(503, [RETRY_AFTER], "server stopping"), Reject(408, body="too slow")
                 with trio.move_on_after(LINGER):
-                    await self._refuse(newcomer, reject)
+                    await self._refuse(newcomer, stopping if self._draining else slow)
         finally:
             self.pending.discard(newcomer)
             if arrival is None:
@@ -274,7 +274,8 @@ def check_origin(validator: OriginValidator, request: Request, headers: Headers)
         logger.exception("the origin validator failed for %r", request)
         passed = False
     if passed is not True:
-        raise Reject(403, body=f"origin {request.origin!r} may not open Host {headers.get('host', '')!r}; see origin_exact")
+        host = headers.get("host", "")
+        raise Reject(403, body=f"origin {request.origin!r} may not open Host {host!r}; see origin_exact")
 
 
 async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Request) -> Accept:

@@ -95,7 +95,13 @@ class Client(Generic[DataT]):
     """Whether the peer sent a close frame."""
 
     def __init__(
-        self, link: Lifeline, outbox: Outbox, request: Request, resource: Resource[DataT], subprotocol: str | None, data: DataT
+        self,
+        link: Lifeline,
+        outbox: Outbox,
+        request: Request,
+        resource: Resource[DataT],
+        subprotocol: str | None,
+        data: DataT,
     ) -> None:
         self._link = link
         self._outbox = outbox
@@ -258,4 +264,3 @@ def octets_of(message: object, wanted: str) -> bytes:
     if isinstance(message, bytearray | memoryview):
         return bytes(message)
     raise TypeError(f"a message is {wanted}, not {type(message).__name__}")
-

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from wsframe.arrival import CONNECTED
 from wsframe.client import Client
 from wsframe.debugger import post_mortem
 from wsframe.doorbell import Signal
 from wsframe.exceptions import ResourceEnded
 from wsframe.limits import Limits, Timeouts, filled
-from wsframe.link import CONNECTED
 from wsframe.mailbox import Inbox, Mailbox
 from wsframe.outbox import Flusher, flushing
 from wsframe.protocol.events import Ended, PongReceived
@@ -161,16 +161,15 @@ class Listener:
             self._tasks = None
 
     async def _inside_running(self) -> None:
-        async with self.resource.running():
-            async with trio.open_nursery() as tasks:
-                self._tasks = tasks
-                for fn, args in self._early:
-                    tasks.start_soon(self._run_task, fn, args)
-                self._early.clear()
-                self.ready.set()
-                await self._hooks_done.wait()
-                self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
-                tasks.cancel_scope.cancel()
+        async with self.resource.running(), trio.open_nursery() as tasks:
+            self._tasks = tasks
+            for fn, args in self._early:
+                tasks.start_soon(self._run_task, fn, args)
+            self._early.clear()
+            self.ready.set()
+            await self._hooks_done.wait()
+            self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
+            tasks.cancel_scope.cancel()
 
     async def _run_task(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
         async def steps() -> None:
@@ -211,7 +210,9 @@ class Listener:
             raise RuntimeError("call() from the resource's own listener task would wait for itself; call the function")
         call = Call(fn, args)
         self._mailbox.put(None, call)
-        result, error = await call.signal.wait()  # type: ignore[misc]
+        outcome = await call.signal.wait()
+        assert isinstance(outcome, tuple)
+        result, error = outcome
         if error is not None:
             raise error
         return result
@@ -334,17 +335,20 @@ class Listener:
             except Exception as error:
                 await self._hook_failed(error, "received_custom", None)
         elif isinstance(entry, Call):
-            try:
-                result = entry.fn(*entry.args)
-                if isawaitable(result):
-                    result = await result
-            except Exception as error:
-                entry.signal.fire((None, error))
-            except BaseException:
-                entry.signal.fire((None, ResourceEnded(f"{type(self.resource).__name__} stopped during the call")))
-                raise
-            else:
-                entry.signal.fire((result, None))
+            await self._run_call(entry)
+
+    async def _run_call(self, call: Call) -> None:
+        try:
+            result = call.fn(*call.args)
+            if isawaitable(result):
+                result = await result
+        except Exception as error:
+            call.signal.fire((None, error))
+        except BaseException:
+            call.signal.fire((None, ResourceEnded(f"{type(self.resource).__name__} stopped during the call")))
+            raise
+        else:
+            call.signal.fire((result, None))
 
     async def _hook_failed(self, error: Exception, hook: str, client: AnyClient | None) -> None:
         if self._debug:

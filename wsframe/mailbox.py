@@ -44,7 +44,10 @@ class Inbox:
     reading, sets ``paused``, and ``resume`` is called once the share is empty again.
     """
 
-    __slots__ = ("client", "mailbox", "max_messages", "max_octets", "muted", "octets", "paused", "received", "resume", "waiting")
+    __slots__ = (
+        "client", "mailbox", "max_messages", "max_octets", "muted",
+        "octets", "paused", "received", "resume", "waiting",
+    )  # fmt: skip
 
     def __init__(self, client: Client, mailbox: Mailbox, limits: Limits, resume: Callable[[], None]) -> None:
         self.client = client

@@ -68,7 +68,7 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
         if origin is None:
             return missing
         return any(
-            origin.startswith(prefix) and (prefix[-1] in ":/" or origin[len(prefix) : len(prefix) + 1] in ("", ":", "/"))
+            origin.startswith(prefix) and (prefix[-1] in ":/" or (origin[len(prefix) :] or "/")[0] in ":/")
             for prefix in prefixes
         )
 

@@ -80,7 +80,7 @@ if sys.platform == "linux":
             self._epoll.close()
 
 
-if sys.platform == "darwin" or "bsd" in sys.platform:  # pragma: no cover
+if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
 
     class KqueuePoller:
         """kqueue, the poller of macOS and the BSDs. A paused client's reset shows when it is read again."""
@@ -152,7 +152,10 @@ class TaskPoller:
     async def _wait_for(self, fd: int, flag: int, scope: trio.CancelScope) -> None:
         with scope:
             try:
-                await (trio.lowlevel.wait_readable(fd) if flag == READ else trio.lowlevel.wait_writable(fd))
+                if flag == READ:
+                    await trio.lowlevel.wait_readable(fd)
+                else:
+                    await trio.lowlevel.wait_writable(fd)
             except trio.ClosedResourceError:
                 return
             # Between readiness and this line the socket may have been closed and its number reused.
@@ -185,8 +188,9 @@ def make_poller(name: PollerName, nursery: trio.Nursery) -> Poller:
     """
     if sys.platform == "linux" and name in ("auto", "epoll"):
         return EpollPoller()
-    if (sys.platform == "darwin" or "bsd" in sys.platform) and name in ("auto", "kqueue"):  # pragma: no cover
-        return KqueuePoller()
+    if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
+        if name in ("auto", "kqueue") and hasattr(select, "kqueue"):
+            return KqueuePoller()
     if name in ("auto", "task"):
         return TaskPoller(nursery)
     raise ValueError(f"this platform has no poller {name!r}")

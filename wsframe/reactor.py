@@ -13,8 +13,9 @@ from math import inf
 
 import trio
 
+from wsframe.arrival import Arrival
 from wsframe.doorbell import Doorbell
-from wsframe.link import Arrival, Link
+from wsframe.link import Link
 from wsframe.outbox import Flusher, flushing
 from wsframe.poller import READ, Poller, PollerName, make_poller
 from wsframe.protocol.pool import ConnectionPool
@@ -35,7 +36,7 @@ class Reactor:
         poller: Which poller to use.
     """
 
-    def __init__(self, pool: ConnectionPool[Link], poller: PollerName) -> None:
+    def __init__(self, pool: ConnectionPool[int], poller: PollerName) -> None:
         self.pool = pool
         self.flusher = Flusher()
         self.links: dict[int, Link] = {}
@@ -109,15 +110,16 @@ class Reactor:
 
     def sweep(self) -> None:
         """Act on every deadline that has passed."""
-        for link, dues in self.pool.sweep(self.clock()):
+        for fd, dues in self.pool.sweep(self.clock()):
+            link = self.links[fd]
             try:
                 link.due(dues)
             except Exception:
                 link.crashed()
 
-    def schedule(self, link: Link) -> None:
+    def schedule(self, fd: int) -> None:
         """Have a link's deadlines looked at anew; the timer wakes earlier if need be."""
-        self.pool.schedule(link)
+        self.pool.schedule(fd)
         if self.pool.next_deadline() < self._alarm_at:
             self._alarm.ring()
 
@@ -131,19 +133,19 @@ class Reactor:
         self.now = self.clock()
         link = Link(arrival, self)
         self.links[link.fd] = link
-        self.pool.add(link, link.connection)
-        self.schedule(link)
+        self.pool.add(link.fd, link.connection)
+        self.schedule(link.fd)
         self.poller.watch(link.fd, READ)
         link.greet()
         if trailing:
             link.take(bytearray(trailing))
         return link
 
-    def forget(self, link: Link) -> None:
-        """Drop a link whose socket is about to be closed."""
-        self.poller.forget(link.fd)
-        del self.links[link.fd]
-        self.pool.remove(link)
+    def forget(self, fd: int) -> None:
+        """Drop the link whose socket is about to be closed."""
+        self.poller.forget(fd)
+        del self.links[fd]
+        self.pool.remove(fd)
         self.emptied.ring()
 
     async def until_empty(self) -> None:

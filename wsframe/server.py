@@ -17,7 +17,6 @@ import trio
 
 from wsframe.admission import Admission, HttpHandler, Newcomer
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts, filled
-from wsframe.link import Link
 from wsframe.listener import Listener
 from wsframe.listening import Acceptor, address_of
 from wsframe.poller import PollerName
@@ -80,7 +79,7 @@ class Server:
         self._draining = trio.Event()
         self._ended = trio.Event()
         self._shield = trio.CancelScope(shield=True)
-        pool: ConnectionPool[Link] = ConnectionPool(capacity)
+        pool: ConnectionPool[int] = ConnectionPool(capacity)
         self._pool = pool
         self._reactor = Reactor(pool, poller)
         self._http_handler = http_handler

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 
 __all__ = ["TLSCodec"]
 
@@ -76,7 +77,7 @@ class TLSCodec:
         count = 0
         try:
             while count < len(buffer):
-                got = self._object.read(len(buffer) - count, buffer[count:])  # type: ignore[arg-type]
+                got = self._object.read(len(buffer) - count, buffer[count:])
                 if not got:
                     break
                 count += int(got)
@@ -125,8 +126,6 @@ class TLSCodec:
 
     def close_notify(self) -> None:
         """Say that nothing more will be sent (RFC 8446 section 6.1)."""
-        try:
+        with suppress(ssl.SSLError):  # the peer's close_notify is not waited for
             self._object.unwrap()
-        except ssl.SSLError:
-            pass  # the peer's close_notify is not waited for
         self.pump()

@@ -59,14 +59,14 @@ def check_close_code(code: int) -> None:
         TypeError: For anything but an int.
         ValueError: For a code outside 1000-1003, 1007-1014 and 3000-4999.
     """
-    if not isinstance(code, int) or isinstance(code, bool):
+    if type(code) is bool or not isinstance(code, int):
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
     if code not in SENDABLE and not 3000 <= code <= 4999:
         raise ValueError(f"close code {code} may not be sent (RFC 6455 section 7.4)")
 
 
 def close_frame(code: int | None, reason: str = "") -> bytes:
-    """Make a close frame; None sends no code. The reason is cut at 123 octets, between characters."""
+    """Make a close frame; None sends neither code nor reason. The reason is cut at 123 octets, between characters."""
     if code is None:
         return control_frame(CLOSE, b"")
     text = reason.encode("utf-8", "replace")

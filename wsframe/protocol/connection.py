@@ -164,7 +164,7 @@ class Connection:
                 self.stopped = True
                 break
             first = data[at]
-            if self._engine is None and (first == WHOLE_TEXT or first == WHOLE_BINARY) and size - at > 5:  # noqa: PLR1714
+            if self._engine is None and (first == WHOLE_TEXT or first == WHOLE_BINARY) and size - at > 5:  # noqa: SIM109
                 length = data[at + 1] - 128
                 start = at + 6
                 if length > 125:
@@ -203,7 +203,7 @@ class Connection:
         stop = len(data) if self._prefix else min(at + self._owed, len(data))
         if self._owed:
             self._owed -= stop - at
-        engine.receive_data(data[at:stop])
+        engine.receive_data(bytes(data[at:stop]))
         for event in engine.events():
             self._take(event, events)
         if self.state is not State.OPEN:
@@ -220,7 +220,7 @@ class Connection:
             message = self._message
             if isinstance(message, StringIO):
                 message.write(str(event.data))
-            else:
+            elif isinstance(event.data, bytes):
                 message += event.data
             if event.message_finished:
                 events.append(message.getvalue() if isinstance(message, StringIO) else bytes(message))
@@ -265,7 +265,7 @@ class Connection:
         self._discarded += len(data)
         skipped = min(self._owed, len(data))
         self._owed -= skipped
-        data = self._prefix + data[skipped:]
+        data = bytearray(self._prefix + data[skipped:])
         self._prefix = b""
         at = 0
         while at < len(data):

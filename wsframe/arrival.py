@@ -1,0 +1,45 @@
+"""What admission hands over to the reactor, and what both need of a resource's life."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from wsframe.limits import Limits, Timeouts
+    from wsframe.mailbox import Mailbox
+    from wsframe.protocol.pool import Reservation
+    from wsframe.request import Request
+    from wsframe.resource import Resource
+    from wsframe.tls import TLSCodec
+
+__all__ = ["CONNECTED", "Arrival", "Connected", "Host"]
+
+
+class Connected:
+    """The first thing a mailbox holds of a client."""
+
+
+CONNECTED = Connected()
+
+
+class Host(Protocol):
+    """The life of a resource, as far as a link needs it."""
+
+    resource: Resource[Any]
+    limits: Limits
+    timeouts: Timeouts
+
+    def mailbox_for_client(self) -> Mailbox: ...
+
+
+class Arrival(NamedTuple):
+    """A newcomer who has got the 101."""
+
+    sock: socket.socket
+    tls: TLSCodec | None
+    request: Request
+    subprotocol: str | None
+    data: object
+    host: Host
+    reservation: Reservation

@@ -1,0 +1,199 @@
+"""How a link ends: in order, whoever begins.
+
+``ended`` is set once, by the peer's close frame, a violation, EOF, a reset or a
+deadline, and travels through the mailbox behind the client's messages. When the listener
+gets to it, it calls ``answer``: the close frame we owe goes out behind the replies. Then
+the sending side is shut, and the socket lingers until the peer has shut its own, so that
+no reset overtakes the close frame.
+"""
+
+from __future__ import annotations
+
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
+
+from wsframe.client import Client
+from wsframe.doorbell import Signal
+from wsframe.poller import READ
+from wsframe.protocol.close import CloseCode, close_frame
+from wsframe.protocol.events import Ended
+from wsframe.request import peer_name
+from wsframe.wire import Wire
+
+if TYPE_CHECKING:
+    from wsframe.arrival import Arrival
+    from wsframe.mailbox import Inbox
+    from wsframe.reactor import Reactor
+
+__all__ = ["Ending"]
+
+logger = getLogger("wsframe")
+
+
+class Ending(Wire):
+    """A wire with its client, as far as its end is concerned; the middle part of a link."""
+
+    __slots__ = (
+        "_gone",
+        "_measuring",
+        "_reservation",
+        "_sent_mark",
+        "client",
+        "end_delivered",
+        "ended",
+        "inbox",
+        "left_resource",
+    )
+
+    client: Client[Any]
+    inbox: Inbox
+
+    def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
+        super().__init__(arrival, reactor)
+        self.ended: Ended | None = None
+        self.end_delivered = False
+        self.left_resource = False
+        """Whether ``disconnected`` has run."""
+        self._reservation = arrival.reservation
+        self._gone: Signal | None = None
+        self._measuring: dict[bytes, tuple[Signal, float]] | None = None
+        """Pings of :meth:`Client.latency`: payload to signal and time sent."""
+        self._sent_mark = 0
+
+    @property
+    def name(self) -> str:
+        """The peer and the path, for log lines."""
+        request = self.client.request
+        return f"{peer_name(request.host, request.port)} {request.path}"
+
+    def _note_end(self, ended: Ended) -> None:
+        """Note why the link ends; the first reason holds."""
+        if self.ended is not None:
+            return
+        self.ended = ended
+        client = self.client
+        client.close_code, client.close_reason, client.closed_cleanly = ended.code, ended.reason, ended.clean
+        if not ended.clean:
+            logger.info("%s: closed %s (%s)", self.name, ended.code, ended.reason)
+
+    def _deliver_end(self) -> None:
+        """Send the end after the client's messages, once."""
+        ended = self.ended
+        if ended is None or self.end_delivered:
+            return
+        self.end_delivered = True
+        self.connection.eof()
+        if self.sock is not None:
+            # What comes behind the end is of no use, and its EOF would be reported without end.
+            self.watch(self.interest & ~READ)
+            if self.outbox.shut:
+                self._finish()
+            else:
+                self._set_deadline(close_by=True)
+        self.inbox.mailbox.put(self.inbox, ended)
+
+    def answer(self, ended: Ended) -> None:
+        """Send the close frame owed to the peer, behind all replies; called when the hooks have got to the end."""
+        if self.sock is None:
+            return
+        if ended.owed:
+            self.outbox.put_close(close_frame(ended.answer, ended.reason))
+        self.outbox.shut = True
+        self._finish()
+
+    def _finish(self) -> None:
+        """Shut the sending side as soon as the outbox is empty."""
+        if self.unsent:
+            self._set_deadline(close_by=True)
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Say that no more will come, and wait until the peer has said so too (RFC 6455 section 7.1.1)."""
+        if self.sock is None or self.connection.deadlines.linger_by is not None:
+            return
+        try:
+            self.shut_sending()
+        except OSError:
+            self.eof = True
+        if self.eof:
+            self._dispose()
+            return
+        self._set_deadline(close_by=False)
+        self.watch(READ)
+
+    def _set_deadline(self, *, close_by: bool) -> None:
+        deadlines = self.connection.deadlines
+        by = self.reactor.clock() + deadlines.timeouts.close
+        if close_by:
+            deadlines.close_by = by
+            self._sent_mark = self.outbox.octets_sent
+        else:
+            deadlines.close_by = None
+            deadlines.linger_by = by
+        self.reactor.schedule(self.fd)
+
+    def _dispose(self, *, reset: bool = False) -> None:
+        """Close the socket and forget it."""
+        if self.close_socket(reset=reset):
+            for signal, _ in (self._measuring or {}).values():
+                signal.fire()
+            if self._gone is not None:
+                self._gone.fire()
+            self._release()
+
+    def left(self) -> None:
+        """Note that ``disconnected`` has run."""
+        self.left_resource = True
+        self._release()
+
+    def _release(self) -> None:
+        # Both must be over: a peer that drops in a loop must not pile up lives in the
+        # mailbox of a slow resource, nor one that never ends TCP descriptors.
+        if self.left_resource and self.sock is None:
+            self._reservation.release()
+
+    def gone(self) -> Signal:
+        if self._gone is None:
+            self._gone = Signal()
+            if self.sock is None:
+                self._gone.fire()
+        return self._gone
+
+    def lost(self, reason: str = "connection lost") -> None:
+        """Give up a socket that is broken; messages already here still reach the hooks."""
+        self._dispose()
+        self._note_end(Ended(CloseCode.ABNORMAL_CLOSURE, reason, clean=False))
+        if not self.connection.stopped or self.inbox.muted:
+            self._deliver_end()
+
+    def abort(self, reason: str, *, mute: bool) -> bool:
+        """Reset the connection now."""
+        self.inbox.muted |= mute
+        if self.sock is None:
+            return False
+        self._dispose(reset=True)
+        self.lost(reason)
+        return True
+
+    def crashed(self) -> None:
+        """Give up a link on which our own code failed; no other link is concerned."""
+        logger.exception("%s: internal error; the connection is aborted", self.name)
+        self.abort("internal error", mute=True)
+
+    def emptied(self) -> None:
+        if self.outbox.shut and self.end_delivered and not self.unsent:
+            self._linger()
+
+    def overflowed(self) -> None:
+        logger.info("%s: outbox full; the client is disconnected", self.name)
+        self.abort("outbox full", mute=True)
+
+    def _close_overdue(self) -> None:
+        if not self.outbox.shut and self.ended is not None:
+            # The hooks have not got to the peer's end: it gets its answer without them.
+            self.answer(self.ended)
+        elif self.outbox.octets_sent > self._sent_mark:
+            self._set_deadline(close_by=True)  # slow, but it moves
+        else:
+            self.abort("close timeout", mute=False)

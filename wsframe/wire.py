@@ -1,0 +1,143 @@
+"""The socket of one client: which readiness is watched, what the kernel takes, how it is closed."""
+
+from __future__ import annotations
+
+import socket
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from wsframe.outbox import Outbox
+from wsframe.poller import READ, WRITE
+from wsframe.protocol.connection import Connection
+from wsframe.socketopts import reset_on_close, unsent_in_kernel
+
+if TYPE_CHECKING:
+    from wsframe.arrival import Arrival
+    from wsframe.reactor import Reactor
+
+__all__ = ["Wire"]
+
+
+class Wire(ABC):
+    """A socket with its protocol state and its outbox; the lowest part of a link."""
+
+    __slots__ = (
+        "_kernel_mark", "connection", "eof", "fd", "interest", "outbox", "reactor", "recv_into", "sock", "tls",
+    )  # fmt: skip
+
+    def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
+        self.reactor = reactor
+        self.sock: socket.socket | None = arrival.sock
+        self.tls = arrival.tls
+        self.fd = arrival.sock.fileno()
+        self.recv_into = (arrival.tls or arrival.sock).recv_into
+        self.interest = READ
+        self.eof = False
+        """Whether the peer has shut its sending side."""
+        self._kernel_mark = 0
+        host = arrival.host
+        self.connection = Connection(host.limits, host.timeouts, reactor.clock())
+        send = arrival.sock.send if arrival.tls is None else self._send_encrypted
+        self.outbox = Outbox(send, self, host.limits.max_outbox, host.resource.overflow, reactor.flusher)
+
+    @abstractmethod
+    def lost(self, reason: str = "connection lost") -> None:
+        """Give up a socket that is broken."""
+
+    @abstractmethod
+    def abort(self, reason: str, *, mute: bool) -> bool:
+        """Reset the connection now."""
+
+    @abstractmethod
+    def emptied(self) -> None:
+        """Go on with an ending that waits for the outbox."""
+
+    @abstractmethod
+    def overflowed(self) -> None:
+        """Disconnect a client that does not read."""
+
+    @property
+    def unsent(self) -> bool:
+        """Whether anything waits for the kernel."""
+        return bool(self.outbox.items) or (self.tls is not None and self.tls.unsent)
+
+    def broken(self) -> None:
+        self.lost()
+
+    def watch(self, interest: int) -> None:
+        if interest != self.interest and self.sock is not None:
+            self.interest = interest
+            self.reactor.poller.watch(self.fd, interest)
+
+    def _send_encrypted(self, data: bytes | memoryview) -> int:
+        assert self.tls is not None
+        taken = self.tls.send(data)
+        if self.tls.unsent:
+            self.blocked(progress=True)
+        return taken
+
+    def blocked(self, *, progress: bool) -> None:
+        """Note that the kernel refuses octets, and have it tell when it takes some."""
+        deadlines = self.connection.deadlines
+        if self.sock is not None and (deadlines.blocked_at is None or progress):
+            deadlines.blocked_at = self.reactor.clock()
+            self._kernel_mark = unsent_in_kernel(self.sock) or 0
+        self.watch(self.interest | WRITE)
+        self.reactor.schedule(self.fd)
+
+    def writable(self) -> None:
+        try:
+            if self.tls is not None and not self.tls.pump():
+                self.blocked(progress=True)
+                return
+        except OSError:
+            self.lost()
+            return
+        if self.outbox.items:
+            self.outbox.flush()
+        else:
+            self.unblocked()
+            self.emptied()
+
+    def unblocked(self) -> None:
+        if self.tls is not None and self.tls.unsent:
+            return
+        deadlines = self.connection.deadlines
+        deadlines.blocked_at = None
+        if deadlines.ping_at is not None:
+            # The ping may have waited behind a large frame all the time: ask anew.
+            deadlines.ping_at = None
+            deadlines.heard_at = self.reactor.clock()
+        self.watch(self.interest & ~WRITE)
+
+    def check_stall(self) -> None:
+        """Abort a peer that takes nothing; one whose window moves slowly is let be."""
+        left = None if self.sock is None else unsent_in_kernel(self.sock)
+        if left is not None and left < self._kernel_mark:
+            self._kernel_mark = left
+            self.connection.deadlines.blocked_at = self.reactor.clock()
+        else:
+            self.abort("write stall", mute=False)
+
+    def shut_sending(self) -> None:
+        """Tell the peer that no more will come.
+
+        Raises:
+            OSError: If the peer has gone already.
+        """
+        if self.sock is not None:
+            if self.tls is not None:
+                self.tls.close_notify()
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def close_socket(self, *, reset: bool) -> bool:
+        """Close the socket; return whether it was open. A reset leaves nothing in the kernel."""
+        sock, self.sock = self.sock, None
+        if sock is None:
+            return False
+        self.reactor.forget(self.fd)
+        if reset:
+            reset_on_close(sock)
+        sock.close()
+        self.outbox.give_up()
+        return True
