@@ -22,7 +22,7 @@ from wsframe.limits import Capacity, Timeouts
 from wsframe.listener import Listener
 from wsframe.origins import OriginValidator, host_allowed
 from wsframe.protocol import handshake
-from wsframe.protocol.pool import RETRY_AFTER, ConnectionPool
+from wsframe.protocol.pool import RETRY_AFTER, ConnectionPool, Reservation
 from wsframe.reactor import Reactor
 from wsframe.registry import Registration
 from wsframe.request import Headers, Request, peer_name
@@ -53,6 +53,7 @@ class Newcomer:
         self.port = port
         self.tls = None if context is None else TLSCodec(sock, context)
         self.scope = trio.CancelScope()
+        self.answered = False
 
     async def handshake_tls(self) -> None:
         """Do the TLS handshake, if there is to be one.
@@ -142,7 +143,7 @@ class Admission:
         try:
             with newcomer.scope:
                 arrival = await self._until_answered(newcomer)
-            if newcomer.scope.cancelled_caught:
+            if newcomer.scope.cancelled_caught and not newcomer.answered:
                 stopping, slow = Reject(503, [RETRY_AFTER], "server stopping"), Reject(408, body="too slow")
                 with trio.move_on_after(LINGER):
                     await self._refuse(newcomer, stopping if self._draining else slow)
@@ -178,6 +179,7 @@ class Admission:
         await self._answer(newcomer, handshake.refusal(reject))
 
     async def _answer(self, newcomer: Newcomer, answer: bytes) -> None:
+        newcomer.answered = True
         try:
             await newcomer.send(answer)
         except OSError:
@@ -231,38 +233,42 @@ class Admission:
         if params:
             request.path_params = params
         listener = await self._roster.listener_of(registration.resource)
-        handed_over = False
         try:
-            arrival = await self._greet(newcomer, request, headers, registration, listener)
-            trio.lowlevel.notify_closing(newcomer.sock)  # the reactor is its only owner from here on
-            tune(newcomer.sock, listener.limits.unsent_low_water, listener.timeouts.write_stall)
-            self._reactor.adopt(arrival, trailing)
-            handed_over = True
-            self.admitted += 1
-            return arrival
-        finally:
-            if not handed_over:
-                listener.leave()
+            reservation = self._pool.reserve(newcomer.host, id(listener.resource), listener.resource.max_clients)
+            try:
+                arrival = await self._greet(newcomer, request, headers, registration, listener, reservation)
+                trio.lowlevel.notify_closing(newcomer.sock)  # the reactor is its only owner from here on
+                tune(newcomer.sock, listener.limits.unsent_low_water, listener.timeouts.write_stall)
+                self._reactor.adopt(arrival, trailing)
+            except BaseException:
+                reservation.release()
+                raise
+        except BaseException:
+            listener.leave()
+            raise
+        self.admitted += 1
+        return arrival
 
     async def _greet(
-        self, newcomer: Newcomer, request: Request, headers: Headers, registration: Registration, listener: Listener
+        self,
+        newcomer: Newcomer,
+        request: Request,
+        headers: Headers,
+        registration: Registration,
+        listener: Listener,
+        reservation: Reservation,
     ) -> Arrival:
-        """Take a place, ask validator and hook, send the 101."""
+        """Ask the validator and the hook, send the 101."""
         resource = registration.resource
-        reservation = self._pool.reserve(newcomer.host, id(resource), resource.max_clients)
+        check_origin(registration.origins, request, headers)
+        accept = await decide(resource.accept_client, request)
         try:
-            check_origin(registration.origins, request, headers)
-            accept = await decide(resource.accept_client, request)
-            try:
-                subprotocol = handshake.choose_subprotocol(accept, request.subprotocols, resource.subprotocols)
-                answer = handshake.switching_protocols(headers, subprotocol, accept.headers)
-            except ValueError:
-                logger.exception("the Accept of %s cannot be sent", type(resource).__name__)
-                raise Reject(500, body="internal error") from None
-            await newcomer.send(answer)
-        except BaseException:
-            reservation.release()
-            raise
+            subprotocol = handshake.choose_subprotocol(accept, request.subprotocols, resource.subprotocols)
+            answer = handshake.switching_protocols(headers, subprotocol, accept.headers)
+        except ValueError:
+            logger.exception("the Accept of %s cannot be sent", type(resource).__name__)
+            raise Reject(500, body="internal error") from None
+        await newcomer.send(answer)
         return Arrival(newcomer.sock, newcomer.tls, request, subprotocol, accept.data, listener, reservation)
 
 

@@ -193,7 +193,7 @@ class Ending(Wire):
         if not self.outbox.shut and self.ended is not None:
             # The hooks have not got to the peer's end: it gets its answer without them.
             self.answer(self.ended)
-        elif self.outbox.octets_sent > self._sent_mark:
+        elif self.unsent and self.outbox.octets_sent > self._sent_mark:
             self._set_deadline(close_by=True)  # slow, but it moves
         else:
             self.abort("close timeout", mute=False)

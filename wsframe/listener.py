@@ -96,6 +96,7 @@ class Listener:
         self._posts = 0
         self._listening: trio.lowlevel.Task | None = None
         self._hooks_done = trio.Event()
+        self._goodbye_seconds = self.timeouts.close
         self._leaving = trio.CancelScope(shield=True)
         self._token = trio.lowlevel.current_trio_token()
         self._nursery: trio.Nursery | None = None
@@ -141,7 +142,8 @@ class Listener:
         self._mailbox.doorbell.ring()
 
     def hurry(self) -> None:
-        """Leave no more time for leaving ``running()``."""
+        """Leave no more time for the last hooks and for leaving ``running()``."""
+        self._goodbye_seconds = 0.0
         self._leaving.deadline = -inf
 
     def _over(self) -> bool:
@@ -362,7 +364,7 @@ class Listener:
 
     async def _say_goodbye(self, mailbox: Mailbox) -> None:
         """Give each client the ``disconnected`` it is owed, though this task is being cancelled."""
-        deadline = trio.current_time() + self.timeouts.close
+        deadline = trio.current_time() + self._goodbye_seconds
         served = [client for client in self.clients if client._link.serves(mailbox)]
         for client in served:
             client._link.abort("server stopped", mute=True)

@@ -86,9 +86,12 @@ def address_of(sock: socket.socket, *, secure: bool) -> str:
 
 
 def only_local(sockets: Iterable[socket.socket]) -> bool:
-    """Tell whether all of the sockets are reached from this machine only."""
+    """Tell whether the sockets are TCP on loopback addresses, which a rebound name can reach.
+
+    A unix socket is out of a browser's reach: what comes in there, a proxy has forwarded.
+    """
     return all(
-        sock.family == getattr(socket, "AF_UNIX", None) or ipaddress.ip_address(sock.getsockname()[0]).is_loopback
+        sock.family != getattr(socket, "AF_UNIX", None) and ipaddress.ip_address(sock.getsockname()[0]).is_loopback
         for sock in sockets
     )
 

@@ -119,8 +119,7 @@ class Reactor:
 
     def schedule(self, fd: int) -> None:
         """Have a link's deadlines looked at anew; the timer wakes earlier if need be."""
-        self.pool.schedule(fd)
-        if self.pool.next_deadline() < self._alarm_at:
+        if self.pool.schedule(fd) < self._alarm_at:
             self._alarm.ring()
 
     def adopt(self, arrival: Arrival, trailing: bytes) -> Link:

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypedDict, Unpack
@@ -151,30 +151,45 @@ async def open_server(registry: Registry | None = None, **options: Unpack[ServeO
         raise failure
 
 
-def run(registry: Registry | None = None, **options: Unpack[ServeOptions]) -> None:
+def run(
+    registry: Registry | None = None,
+    *,
+    started: Callable[[Server], object] | None = None,
+    **options: Unpack[ServeOptions],
+) -> None:
     """Serve until SIGINT or SIGTERM; blocks, and starts trio itself.
 
-    Arguments are those of :func:`serve`. The first signal drains, a second one ends at once.
+    The first signal drains, a second one ends at once. It prints nothing.
+
+    Args:
+        registry: As for :func:`serve`, and so are the other arguments.
+        started: Called once with the running server, which is when ``server.addresses``
+            are known and signals are obeyed.
 
     Raises:
         OSError: If the address cannot be bound.
     """
-    trio.run(partial(serve_until_signal, registry, options))
+    trio.run(partial(serve_until_signal, registry, options, started))
 
 
-async def serve_until_signal(registry: Registry | None, options: ServeOptions) -> None:
-    async with open_server(registry, **options) as server, trio.open_nursery() as nursery:
-        nursery.start_soon(obey_signals, server)
-        await server.closed()
-        nursery.cancel_scope.cancel()
+async def serve_until_signal(
+    registry: Registry | None, options: ServeOptions, started: Callable[[Server], object] | None = None
+) -> None:
+    async with open_server(registry, **options) as server:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            if started is not None:
+                started(server)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(obey_signals, server, signals)
+                await server.closed()
+                nursery.cancel_scope.cancel()
 
 
-async def obey_signals(server: Server) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        first = True
-        async for _ in signals:
-            if first:
-                server.close()
-            else:
-                server.hurry()
-            first = False
+async def obey_signals(server: Server, signals: AsyncIterator[int]) -> None:
+    first = True
+    async for _ in signals:
+        if first:
+            server.close()
+        else:
+            server.hurry()
+        first = False

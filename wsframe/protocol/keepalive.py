@@ -47,7 +47,7 @@ class Deadlines:
         """By when the closing handshake must have gone on."""
         self.linger_by: float | None = None
         """By when the peer must have ended TCP, after both close frames."""
-        self.scheduled = inf
+        self.scheduled: float = inf
         """The pool's entry for this connection."""
 
     def next(self) -> float:

@@ -126,18 +126,22 @@ class ConnectionPool(Generic[KeyT]):
                 del self._by_step[int(step)]
         connection.deadlines.scheduled = inf
 
-    def schedule(self, key: KeyT) -> None:
-        """Look at a connection's deadlines again, because an earlier one may have come up."""
+    def schedule(self, key: KeyT) -> float:
+        """Look at a connection's deadlines again, because an earlier one may have come up.
+
+        Returns:
+            When the connection will be looked at next; ``inf`` for never.
+        """
         connection = self._connections.get(key)
         if connection is None:
-            return
-        when = connection.deadlines.next()
-        if when * STEPS >= connection.deadlines.scheduled:
-            return
-        self._unschedule(key, connection)
-        step = ceil(when * STEPS)
-        connection.deadlines.scheduled = step
-        self._by_step.setdefault(step, set()).add(key)
+            return inf
+        deadlines = connection.deadlines
+        when = deadlines.next()
+        if when * STEPS < deadlines.scheduled:
+            self._unschedule(key, connection)
+            deadlines.scheduled = ceil(when * STEPS)
+            self._by_step.setdefault(deadlines.scheduled, set()).add(key)
+        return deadlines.scheduled / STEPS
 
     def next_deadline(self) -> float:
         """Return when :meth:`sweep` has something to look at; ``inf`` for never."""
