@@ -86,13 +86,14 @@ class Newcomer:
                 await trio.lowlevel.wait_readable(self.sock)
 
     async def send(self, data: bytes) -> None:
-        """Send all of ``data``."""
+        """Send all of ``data``, with TLS all of its ciphertext."""
         view = memoryview(data)
-        while view or (self.tls is not None and not self.tls.pump()):
-            try:
-                view = view[(self.tls or self.sock).send(view) :] if view else view
-            except BlockingIOError:
-                await trio.lowlevel.wait_writable(self.sock)
+        while True:
+            with suppress(BlockingIOError):
+                view = view[(self.tls or self.sock).send(view) :]
+            if not view and (self.tls is None or self.tls.pump()):
+                return
+            await trio.lowlevel.wait_writable(self.sock)
 
     async def say_goodbye(self) -> None:
         """End the connection so that what was sent arrives."""
@@ -175,8 +176,15 @@ class Admission:
     async def _refuse(self, newcomer: Newcomer, reject: Reject) -> None:
         self.refused += 1
         peer = peer_name(newcomer.host, newcomer.port)
+        try:
+            answer = handshake.refusal(reject)
+        except Exception:
+            # A Location made of what the peer asked for may hold CR LF: no reason to stop serving.
+            logger.exception("%s: the Reject cannot be sent", peer)
+            reject = Reject(500, body="internal error")
+            answer = handshake.refusal(reject)
         logger.info("%s: refused with %s: %s", peer, reject.status, reject.body)
-        await self._answer(newcomer, handshake.refusal(reject))
+        await self._answer(newcomer, answer)
 
     async def _answer(self, newcomer: Newcomer, answer: bytes) -> None:
         newcomer.answered = True

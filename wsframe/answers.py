@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from re import compile as pattern
 from typing import TypeAlias
 
 __all__ = ["Accept", "HeaderFields", "Reject", "Response"]
 
 HeaderFields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+"""Header fields, as a mapping of names to values or as pairs where a name comes twice."""
+
+FIELD_NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# CR, LF and NUL would break out of the line; HTTP/1.1 carries Latin-1.
+FIELD_VALUE = pattern("[^\0\r\n\u0100-\U0010ffff]*")
 
 
 class Accept:
@@ -16,8 +22,11 @@ class Accept:
     Args:
         subprotocol: One of the subprotocols the newcomer offered. None leaves the
             choice to ``Resource.subprotocols``.
-        headers: More header fields for the 101. CR, LF and NUL are refused.
+        headers: More header fields for the 101.
         data: What ``client.data`` starts as.
+
+    Raises:
+        ValueError: For a header field with CR, LF, NUL or what is not Latin-1.
 
     Source: the values of clws ``resource-accept-connection``.
     """
@@ -39,7 +48,7 @@ class Reject(Exception):
         body: Text of the answer; one line that says why serves best.
 
     Raises:
-        ValueError: For a status outside 300 to 599.
+        ValueError: For a status outside 300 to 599, and for a header field as in :class:`Accept`.
     """
 
     def __init__(self, status: int = 403, headers: HeaderFields = (), body: str = "") -> None:
@@ -61,7 +70,7 @@ class Response:
         headers: More header fields.
 
     Raises:
-        ValueError: For a status outside 200 to 599.
+        ValueError: For a status outside 200 to 599, and for a header field as in :class:`Accept`.
     """
 
     __slots__ = ("body", "content_type", "headers", "status")
@@ -76,11 +85,26 @@ class Response:
     ) -> None:
         if not 200 <= status <= 599:
             raise ValueError(f"a response needs an HTTP status from 200 to 599, not {status!r}")
-        self.body = body.encode() if isinstance(body, str) else bytes(body)
+        # bytes(404) would be 404 octets: a status in the place of the body must not pass.
+        self.body = body.encode() if isinstance(body, str) else bytes(memoryview(body))
         self.status = status
         self.content_type = content_type
         self.headers = header_list(headers)
 
 
 def header_list(headers: HeaderFields) -> list[tuple[str, str]]:
-    return list(headers.items() if isinstance(headers, Mapping) else headers)
+    """Make a list of fields, checked where they are made: there the traceback names the culprit."""
+    fields = list(headers.items() if isinstance(headers, Mapping) else headers)
+    for name, value in fields:
+        check_field(name, value)
+    return fields
+
+
+def check_field(name: str, value: str) -> None:
+    """Check that a header field can be sent.
+
+    Raises:
+        ValueError: If it would break out of its line, or is not Latin-1.
+    """
+    if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
+        raise ValueError(f"header field {name!r}: {value!r} may not be sent")

@@ -1,6 +1,7 @@
 """The command line: ``wsframe serve TARGET``, also as ``python -m wsframe serve TARGET``.
 
-What the user got wrong is one line on stderr and exit code 2.
+What the user got wrong is one line on stderr and exit code 2; a resource that cannot
+start is one line behind the log's traceback, and exit code 1.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from wsframe.admission import HttpHandler
 from wsframe.limits import Capacity
 from wsframe.registry import Registry, global_registry
 from wsframe.server import Server
-from wsframe.serving import listening_sockets, run
+from wsframe.serving import ServeOptions, listening_sockets, run
 
 __all__ = ["main"]
 
@@ -44,6 +45,14 @@ examples:
 class Mistake(Exception):
     """Something the user got wrong, in one line."""
 
+    exit_code = 2
+
+
+class Failure(Mistake):
+    """A resource that cannot start, in one line; the log has its traceback."""
+
+    exit_code = 1
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
@@ -59,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         serve_target(args)
     except Mistake as mistake:
         print(f"wsframe: {mistake}", file=sys.stderr)
-        return 2
+        return mistake.exit_code
     except KeyboardInterrupt:  # before the server obeyed signals
         return 130
     return 0
@@ -131,17 +140,32 @@ def serve_target(args: argparse.Namespace) -> None:
     handler = None if args.http_handler is None else find_handler(module, args.http_handler)
     host = HOST if args.host is None else None if args.host == "*" else args.host
     with bound_sockets(host, PORT if args.port is None else args.port, args.unix, capacity.backlog) as sockets:
-        run(
-            registry,
-            started=announce,
-            host=host,
-            sockets=sockets,
-            hosts=None if args.allow_host is None else {name.lower() for name in args.allow_host},
-            ssl_context=context,
-            capacity=capacity,
-            http_handler=handler,
-            debug=args.debug,
-        )
+        options: ServeOptions = {
+            "host": host,
+            "sockets": sockets,
+            "hosts": None if args.allow_host is None else {name.lower() for name in args.allow_host},
+            "ssl_context": context,
+            "capacity": capacity,
+            "http_handler": handler,
+            "debug": args.debug,
+        }
+        run_announced(registry, options)
+
+
+def run_announced(registry: Registry | None, options: ServeOptions) -> None:
+    serving = False
+
+    def started(server: Server) -> None:
+        nonlocal serving
+        serving = True
+        announce(server)
+
+    try:
+        run(registry, started=started, **options)
+    except Exception as error:
+        if serving or options["debug"]:
+            raise
+        raise Failure(f"cannot start: {describe(error)}") from None
 
 
 def announce(server: Server) -> None:
@@ -164,6 +188,8 @@ def bound_sockets(host: str | None, port: int, unix: str | None, backlog: int) -
     try:
         yield sockets
     finally:
+        for sock in sockets:
+            sock.close()
         if unix is not None:
             with suppress(FileNotFoundError):
                 os.unlink(unix)
@@ -201,7 +227,7 @@ def load_target(target: str, *, debug: bool) -> tuple[ModuleType, Registry | Non
         raise Mistake(f"cannot import {name}: {describe(error)}") from None
     if not attribute:
         if not len(global_registry):
-            raise Mistake(f"{target} registers nothing: call register_global_resource, or name a Registry as {name}:NAME")
+            raise Mistake(f"{name} registers nothing: call register_global_resource, or name a Registry: {name}:NAME")
         return module, None
     registry = find_attribute(module, attribute)
     if not isinstance(registry, Registry):

@@ -204,10 +204,11 @@ class Client(Generic[DataT]):
         reason is cut at 123 octets on a character boundary.
 
         Raises:
-            TypeError: For a code that is no int.
+            TypeError: For a code that is no int, or a reason that is no str.
             ValueError: For a code that may not be sent (RFC 6455 section 7.4).
         """
         check_close_code(code)
+        check_reason(reason)
         return self._link.close(code, reason)
 
     def reject(self, code: int = 1008, reason: str = "") -> bool:
@@ -216,10 +217,11 @@ class Client(Generic[DataT]):
         Meant for ``client_connected``; source: clws ``:reject``.
 
         Raises:
-            TypeError: For a code that is no int.
+            TypeError: For a code that is no int, or a reason that is no str.
             ValueError: For a code that may not be sent (RFC 6455 section 7.4).
         """
         check_close_code(code)
+        check_reason(reason)
         self.rejected = True
         return self._link.reject(code, reason)
 
@@ -255,6 +257,11 @@ class Client(Generic[DataT]):
     def statistics(self) -> ClientStatistics:
         """Return a snapshot of the client's traffic."""
         return self._link.statistics()
+
+
+def check_reason(reason: object) -> None:
+    if not isinstance(reason, str):
+        raise TypeError(f"a close reason is a str, not {type(reason).__name__}")
 
 
 def octets_of(message: object, wanted: str) -> bytes:

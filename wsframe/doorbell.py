@@ -27,8 +27,8 @@ class Doorbell:
     async def wait(self) -> None:
         """Wait for a ring; a checkpoint in any case."""
         if self._rung:
-            self._rung = False
             await trio.lowlevel.checkpoint()
+            self._rung = False  # only now: a wait that is cancelled leaves the ring to the next
             return
 
         def abort(_: object) -> trio.lowlevel.Abort:

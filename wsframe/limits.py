@@ -36,10 +36,10 @@ def filled(options: OptionsT, defaults: OptionsT) -> OptionsT:
     return replace(options, **missing)
 
 
-def refuse_negative(options: object, least: float) -> None:
+def refuse_below(options: object, least: float, *, inherit: bool = True) -> None:
     for field in fields(options):  # type: ignore[arg-type]
         value = getattr(options, field.name)
-        if value is not None and value != INHERIT and value < least:
+        if value is not None and value < least and not (inherit and value == INHERIT):
             raise ValueError(f"{type(options).__name__}.{field.name} must be at least {least}, not {value!r}")
 
 
@@ -82,7 +82,7 @@ class Limits:
     for large messages. Ignored where the kernel does not have it."""
 
     def __post_init__(self) -> None:
-        refuse_negative(self, 1)
+        refuse_below(self, 1)
         if self.max_frame is not None and self.max_frame != INHERIT != self.max_message < self.max_frame:
             raise ValueError(f"max_frame {self.max_frame} is above max_message {self.max_message}: it would never act")
 
@@ -117,7 +117,7 @@ class Timeouts:
     """For all clients and hooks to finish when the server stops; default 10. Then they are cut off."""
 
     def __post_init__(self) -> None:
-        refuse_negative(self, 0)
+        refuse_below(self, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +147,7 @@ class Capacity:
     """Connections the kernel holds for ``accept``; default 1024. The kernel may cap it."""
 
     def __post_init__(self) -> None:
-        refuse_negative(self, 1)
+        refuse_below(self, 1, inherit=False)
 
 
 DEFAULT_LIMITS = Limits(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Link"]
 
+MAX_MEASURING = 16
+
 
 class Link(Ending):
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
@@ -89,7 +91,7 @@ class Link(Ending):
             # Pings took the room. The rest is for the attendant, so that others have their turn.
             self.reactor.again.append(self)
             self.reactor.flusher.doorbell.ring()
-        elif self.ended is not None:
+        elif self.ended is not None and not connection.stopped:
             self._deliver_end()
 
     def _sort_out(self, events: list[Event]) -> list[Event]:
@@ -100,8 +102,11 @@ class Link(Ending):
                 self.outbox.put_urgent(control_frame(PONG, event.payload))
             elif isinstance(event, Ended):
                 self._note_end(event)
-            elif not isinstance(event, PongReceived) or self._pong_for_hook(event.payload):
+            elif not isinstance(event, PongReceived):
                 kept.append(event)
+            elif self._pong_for_hook(event.payload):
+                kept.append(event)
+                self.inbox.received -= 1  # it takes room like a message, but is none
         return kept
 
     def _pong_for_hook(self, payload: bytes) -> bool:
@@ -203,6 +208,8 @@ class Link(Ending):
             return None
         signal = Signal()
         self._measuring = self._measuring or {}
+        if len(self._measuring) >= MAX_MEASURING:  # a peer that answers no ping, or callers that gave up
+            self._measuring.pop(next(iter(self._measuring)))[0].fire()
         self._measuring[payload] = signal, self.reactor.clock()
         return signal
 

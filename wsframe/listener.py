@@ -53,12 +53,14 @@ class Post:
 class Call:
     """A function from :meth:`Resource.call`, and the signal its caller waits for."""
 
-    __slots__ = ("args", "fn", "signal")
+    __slots__ = ("abandoned", "args", "fn", "signal")
 
     def __init__(self, fn: Callable[..., object], args: tuple[object, ...]) -> None:
         self.fn = fn
         self.args = args
         self.signal = Signal()
+        self.abandoned = False
+        """Whether the caller was cancelled: then it is not run any more."""
 
 
 class Listener:
@@ -97,7 +99,7 @@ class Listener:
         self._listening: trio.lowlevel.Task | None = None
         self._hooks_done = trio.Event()
         self._goodbye_seconds = self.timeouts.close
-        self._leaving = trio.CancelScope(shield=True)
+        self._leaving = trio.CancelScope()
         self._token = trio.lowlevel.current_trio_token()
         self._nursery: trio.Nursery | None = None
         self._tasks: trio.Nursery | None = None
@@ -155,8 +157,9 @@ class Listener:
             with self._leaving:
                 await flushing(self._inside_running(), self._flusher)
         except Exception as error:
+            started = self.ready.is_set()
             self._fail(error)
-            if self._debug:
+            if self._debug and started:  # a failed start is raised by whoever waits for it
                 raise
         finally:
             self.ready.set()
@@ -164,6 +167,8 @@ class Listener:
 
     async def _inside_running(self) -> None:
         async with self.resource.running(), trio.open_nursery() as tasks:
+            # From here on it is left in order, after the hooks, even if the server is cut off.
+            self._leaving.shield = True
             self._tasks = tasks
             for fn, args in self._early:
                 tasks.start_soon(self._run_task, fn, args)
@@ -208,11 +213,18 @@ class Listener:
         self._token.run_sync_soon(self.post, message)
 
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
+        if self._hooks_done.is_set():
+            raise ResourceEnded(f"{type(self.resource).__name__} is stopping")
+        if not self.ready.is_set():
+            raise RuntimeError(f"{type(self.resource).__name__} is still starting: nobody could run the call")
         if trio.lowlevel.current_task() is self._listening:
             raise RuntimeError("call() from the resource's own listener task would wait for itself; call the function")
         call = Call(fn, args)
         self._mailbox.put(None, call)
-        outcome = await call.signal.wait()
+        try:
+            outcome = await call.signal.wait()
+        finally:
+            call.abandoned = True
         assert isinstance(outcome, tuple)
         result, error = outcome
         if error is not None:
@@ -274,9 +286,7 @@ class Listener:
                 continue
             waiting = inbox.waiting = inbox.waiting - 1
             if not waiting:
-                inbox.octets = 0
-                if inbox.paused:
-                    inbox.resume()
+                inbox.took_last()
             if inbox.muted:
                 continue
             client = inbox.client
@@ -302,8 +312,8 @@ class Listener:
             mailbox.closed = True
         elif isinstance(event, PongReceived):
             inbox.waiting -= 1
-            if not inbox.waiting and inbox.paused:
-                inbox.resume()
+            if not inbox.waiting:
+                inbox.took_last()
             if not inbox.muted:
                 await self._run_hook("received_pong", client, event.payload)
 
@@ -336,7 +346,7 @@ class Listener:
                 await self.resource.received_custom(entry.message)
             except Exception as error:
                 await self._hook_failed(error, "received_custom", None)
-        elif isinstance(entry, Call):
+        elif isinstance(entry, Call) and not entry.abandoned:
             await self._run_call(entry)
 
     async def _run_call(self, call: Call) -> None:
@@ -371,7 +381,7 @@ class Listener:
             with trio.CancelScope(shield=True, deadline=deadline):
                 await self._disconnected(client)
         # Newcomers whose client_connected never ran are owed nothing but their place.
-        for inbox, event in mailbox.entries:
+        for inbox, event in tuple(mailbox.entries):
             if inbox is not None and event is CONNECTED:
                 inbox.client._link.abort("server stopped", mute=True)
                 inbox.client._link.left()

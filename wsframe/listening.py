@@ -63,7 +63,8 @@ def bind_unix(path: str, backlog: int) -> socket.socket:
     """
     if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
         with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(path) == 0:
+            probe.setblocking(False)
+            if probe.connect_ex(path) in (0, errno.EAGAIN):  # EAGAIN: its backlog is full
                 raise OSError(errno.EADDRINUSE, f"a server is listening at {path}")
         os.unlink(path)
     sock = socket.socket(socket.AF_UNIX)

@@ -75,6 +75,12 @@ class Inbox:
         self.received += count
         mailbox.doorbell.ring()
 
+    def took_last(self) -> None:
+        """Note that nothing waits any more."""
+        self.octets = 0
+        if self.paused:
+            self.resume()
+
     @property
     def full(self) -> bool:
         """Whether the share is used up."""

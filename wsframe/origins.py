@@ -16,6 +16,7 @@ from wsframe.request import Request
 __all__ = ["OriginValidator", "any_origin", "origin_exact", "origin_prefix", "same_origin"]
 
 OriginValidator: TypeAlias = Callable[[Request], bool]
+"""Decides from the request whether it may open a connection; only True lets it pass."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -89,13 +90,14 @@ def same_origin(request: Request) -> bool:
     try:
         parts = urlsplit(origin)
         default = DEFAULT_PORTS.get(parts.scheme)
-        port = parts.port or default
+        port = default if parts.port is None else parts.port
     except ValueError:  # a port that is no number, a bracket that is no address
         return False
     if parts.hostname is None or default is None or (request.secure and default != 443):
         return False
     host, host_port = split_host(request.headers.get("host", ""))
-    return (parts.hostname, port) == (host, host_port or default)
+    # split_host() takes the dot of a fully qualified name off: it must not tell the same name apart.
+    return (parts.hostname.removesuffix("."), port) == (host, default if host_port is None else host_port)
 
 
 def split_host(value: str) -> tuple[str, int | None]:

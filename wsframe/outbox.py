@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from wsframe.doorbell import Doorbell, Signal, in_trio
 from wsframe.limits import Overflow
-from wsframe.protocol.frames import PONG, ends_message, is_control, starts_message
+from wsframe.protocol.frames import CLOSE, PONG, ends_message, is_control, starts_message
 
 __all__ = ["Flusher", "Outbox", "Wire", "flushing"]
 
@@ -215,16 +215,27 @@ class Outbox:
             self.flush()
             if self.shut:
                 return False
-            if not self.items or self.octets + size <= self._limit:
-                return True
+        beyond = self._beyond(size)
+        if beyond <= 0 or not self.items:
+            return True
         if self._overflow == "drop_oldest":
-            while self.octets + size > self._limit and self._drop_oldest():
+            while self._beyond(size) > 0 and self._drop_oldest():
                 self.dropped += 1
             return True
         self.dropped += 1
         if self._overflow == "disconnect":
             self.wire.overflowed()
         return False
+
+    def _beyond(self, size: int) -> int:
+        """Return by how many octets a message would exceed the limit; pings and pongs do not count."""
+        items = self.items
+        urgent = 0
+        at = 1 if self._offset else 0
+        while at < len(items) and is_control(items[at]):
+            urgent += len(items[at])
+            at += 1
+        return self.octets - urgent + size - self._limit
 
     def _drop_oldest(self) -> bool:
         """Drop the first message that has not begun to leave; return whether there was one."""
@@ -315,10 +326,11 @@ class Outbox:
             signal.fire(outcome)
 
     def drop_unsent(self) -> None:
-        """Drop every frame that has not begun to leave, for a close that must not wait."""
-        begun = self.items[:1] if self._offset else []
-        self.items[:] = begun
-        self.octets = len(begun[0]) - self._offset if begun else 0
+        """Drop every frame that has not begun to leave, for a close that must not wait; a close frame stays."""
+        items = self.items
+        begun = 1 if self._offset else 0
+        items[begun:] = [frame for frame in items[begun:] if frame[0] & 0x0F == CLOSE]
+        self.octets = sum(map(len, items)) - self._offset
 
     def give_up(self) -> None:
         """Drop everything and take nothing more: the connection is gone."""

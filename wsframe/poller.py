@@ -151,6 +151,9 @@ class TaskPoller:
 
     async def _wait_for(self, fd: int, flag: int, scope: trio.CancelScope) -> None:
         with scope:
+            # Called off before it began, and perhaps another task waits already: trio takes one.
+            if self._waiting.get((fd, flag)) is not scope:
+                return
             try:
                 if flag == READ:
                     await trio.lowlevel.wait_readable(fd)
@@ -165,7 +168,7 @@ class TaskPoller:
                 self._doorbell.ring()
 
     def poll(self) -> list[tuple[int, int]]:
-        found = [(fd, flags & self._masks[fd]) for fd, flags in self._ready.items()]
+        found = [(fd, flags & self._masks[fd]) for fd, flags in self._ready.items() if flags & self._masks[fd]]
         self._ready.clear()
         return found
 

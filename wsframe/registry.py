@@ -53,6 +53,8 @@ class Registry:
         Raises:
             TypeError: For a class instead of an object of it, or a validator that cannot be called.
             ValueError: For a path that does not begin with ``/``, or has a query.
+            RuntimeError: If the resource is running in another server already. Nothing is
+                registered then.
         """
         if isinstance(resource, type):
             raise TypeError(f"register an object, not the class: {resource.__name__}()")
@@ -63,11 +65,18 @@ class Registry:
         if not path.startswith("/") or "?" in path or "#" in path:
             raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
         registration = Registration(resource, origins)
+        exact, patterns = self._exact.copy(), self._patterns.copy()
         if "{" in path:
             self._patterns[pattern_of(path)] = registration
         else:
             self._exact[path] = registration
-        self._tell()
+        try:
+            self._tell()
+        except BaseException:
+            # A registration that one server refuses would make every later change fail too.
+            self._exact, self._patterns = exact, patterns
+            self._tell()
+            raise
 
     def unregister(self, path: str) -> bool:
         """Forget a path; return whether it was registered. Connected clients stay."""

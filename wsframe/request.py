@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from re import compile as pattern
 from typing import final
 from urllib.parse import parse_qs
 
@@ -129,18 +130,16 @@ class Request:
 
 NO_PARAMS: Mapping[str, str] = {}
 
+ABSOLUTE = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
+
 
 def path_of(target: str) -> str:
     """Reduce an absolute target (``ws://host/path``, RFC 9112 section 3.2.2) to its path and query."""
-    if target.startswith("/"):
+    absolute = None if target.startswith("/") else ABSOLUTE.match(target)
+    if absolute is None:
         return target
-    _, scheme_mark, rest = target.partition("://")
-    if not scheme_mark:
-        return target
-    slash = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=-1)
-    if slash < 0:
-        return "/"
-    return rest[slash:] if rest[slash] == "/" else f"/{rest[slash:]}"
+    rest = target[absolute.end() :]
+    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def peer_name(host: str, port: int) -> str:

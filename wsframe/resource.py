@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from inspect import iscoroutinefunction, unwrap
 from logging import getLogger
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, get_args
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, get_args, overload
 
 from wsframe.answers import Accept, Reject
 from wsframe.broadcast import Broadcast, broadcast_binary, broadcast_text
@@ -111,7 +111,8 @@ class Resource(Generic[DataT]):
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         for name in HOOKS:
-            if not iscoroutinefunction(unwrap(getattr(cls, name))):
+            hook = getattr(cls, name)
+            if not (iscoroutinefunction(hook) or iscoroutinefunction(unwrap(hook))):
                 raise TypeError(f"{cls.__name__}.{name} must be a coroutine function: write 'async def {name}'")
         for name, kind in (("limits", Limits), ("timeouts", Timeouts)):
             if not isinstance(getattr(cls, name), kind):
@@ -246,9 +247,13 @@ class Resource(Generic[DataT]):
         """
         self._life().post_from_thread(message)
 
-    async def call(
-        self, fn: Callable[[*ArgsT], Awaitable[ResultT]] | Callable[[*ArgsT], ResultT], *args: *ArgsT
-    ) -> ResultT:
+    @overload
+    async def call(self, fn: Callable[[*ArgsT], Awaitable[ResultT]], *args: *ArgsT) -> ResultT: ...
+
+    @overload
+    async def call(self, fn: Callable[[*ArgsT], ResultT], *args: *ArgsT) -> ResultT: ...
+
+    async def call(self, fn: Callable[[*ArgsT], object], *args: *ArgsT) -> object:
         """Run a function, sync or async, in the listener task and return its result.
 
         Raises:
@@ -258,7 +263,7 @@ class Resource(Generic[DataT]):
 
         What ``fn`` raises is raised here. Source: clws ``call-on-resource-thread``.
         """
-        return await self._life().call(fn, args)  # type: ignore[return-value]
+        return await self._life().call(fn, args)
 
     def _life(self) -> Life[DataT]:
         if self._listener is None:

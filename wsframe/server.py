@@ -108,6 +108,7 @@ class Server:
         check_close_code(code)
         if not self._draining.is_set():
             self._close_code = code
+            self._shield.deadline = min(self._shield.deadline, trio.current_time() + self._timeouts.drain)
             self._draining.set()
 
     def hurry(self) -> None:
@@ -164,13 +165,21 @@ class Server:
                 self._roster.watch()
                 try:
                     self._admission = self._make_admission()
-                    await self._roster.all_ready()
-                    await self._accept_until_draining(task_status)
+                    async with trio.open_nursery() as starting:
+                        starting.start_soon(self._cancel_when_draining, starting.cancel_scope)
+                        await self._roster.all_ready()
+                        starting.cancel_scope.cancel()
+                    if not self._draining.is_set():
+                        await self._accept_until_draining(task_status)
                     self._reactor.close_all(self._close_code, "server stopping")
                 finally:
                     self._roster.retire_all()
             await self._reactor.until_empty()
             workings.cancel_scope.cancel()
+
+    async def _cancel_when_draining(self, scope: trio.CancelScope) -> None:
+        await self._draining.wait()
+        scope.cancel()
 
     def _make_listener(self, resource: Resource[Any]) -> Listener:
         return Listener(
@@ -210,7 +219,6 @@ class Server:
                 logger.info("serving at %s", ", ".join(self.addresses))
                 task_status.started(self)
                 await self._draining.wait()
-                self._shield.deadline = min(self._shield.deadline, trio.current_time() + self._timeouts.drain)
                 accepting.cancel_scope.cancel()
             self._close_sockets()
             admission.drain()

@@ -83,7 +83,7 @@ async def serve(
         unix: Path of a unix socket to serve instead.
         hosts: The Host names answered, without port; others are answered 400. The default
             answers to any, but on loopback only to loopback names and ``host``, against
-            DNS rebinding.
+            DNS rebinding. ``["*"]`` answers to any there too, as behind a proxy.
         ssl_context: Serves TLS.
         capacity: What the server takes on in all.
         limits: What one client may make it hold; a resource may set its own.
@@ -104,11 +104,11 @@ async def serve(
     bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
     try:
         if hosts is None and only_local(bound):
-            hosts = LOOPBACK_HOSTS | ({host.lower()} if host else set())
+            hosts = LOOPBACK_HOSTS | ({host} if host else set())
         server = Server(
             bound,
             registry=registry,
-            hosts=hosts,
+            hosts=None if hosts is None or "*" in hosts else {name.lower() for name in hosts},
             ssl_context=ssl_context,
             capacity=capacity,
             limits=limits,

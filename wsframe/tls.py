@@ -29,6 +29,7 @@ class TLSCodec:
         self._sock = sock
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        context.options |= ssl.OP_NO_RENEGOTIATION  # in TLS 1.2 a peer could repeat the costly handshake at will
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._unsent = b""
 

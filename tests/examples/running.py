@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["EXAMPLES", "example_running"]
+__all__ = ["EXAMPLES", "example_running", "example_served", "program_running"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 20
@@ -18,13 +18,28 @@ PATIENCE = 20
 @contextmanager
 def example_running(name: str, *arguments: str) -> Iterator[str]:
     """Run ``examples/name`` and give the address that its first line of output tells."""
-    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    with program_running(sys.executable, str(EXAMPLES / name), *arguments) as address:
+        yield address
+
+
+@contextmanager
+def example_served(name: str, *arguments: str) -> Iterator[str]:
+    """Serve ``examples/name`` with the command line of wsframe; give its address."""
+    command = ["-m", "wsframe", "serve", str(EXAMPLES / name), "--log-level", "error", *arguments]
+    with program_running(sys.executable, *command) as address:
+        yield address
+
+
+@contextmanager
+def program_running(*command: str) -> Iterator[str]:
+    """Run a server and give the address of its page, ``http://127.0.0.1:PORT``; it must end well when told to."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             yield address_of(process)
         finally:
             end(process)
+        assert process.returncode == 0
 
 
 def address_of(process: subprocess.Popen[str]) -> str:
@@ -37,9 +52,9 @@ def address_of(process: subprocess.Popen[str]) -> str:
     finally:
         watchdog.cancel()
         watchdog.join()
-    address = re.search(r"(https?|wss?)://127\.0\.0\.1:\d+", line)
+    address = re.search(r"(http://127\.0\.0\.1:\d+)/", line)
     assert address, f"the first line tells no address: {line!r}"
-    return address[0]
+    return address[1]
 
 
 def end(process: subprocess.Popen[str]) -> None:

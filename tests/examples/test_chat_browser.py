@@ -98,3 +98,16 @@ def test_a_page_sees_others_come_and_go(ann: ChatPage, browser: Chrome, address:
     guest.call_yourself("guest")
     guest.close()
     ann.wait_for("guest left")
+
+
+def test_a_page_connects_again_and_keeps_its_nickname(browser: Chrome) -> None:
+    with example_running("chat.py", "--port", "0") as address:
+        page = ChatPage(browser, f"{address}/")
+        page.call_yourself("ann")
+    page.wait_until(lambda: page.text_of("status") == "connecting again")
+    with example_running("chat.py", "--port", address.rpartition(":")[2]):
+        page.wait_until(lambda: page.text_of("status") == "connected")
+        assert page.text_of("nickname") == "ann"
+        page.say("still here")
+        page.wait_for("ann: still here")
+        page.close()

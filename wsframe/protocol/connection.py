@@ -40,6 +40,7 @@ __all__ = ["Connection"]
 WHOLE_TEXT = 0x81
 WHOLE_BINARY = 0x82
 LONGEST_HEADER = 14
+LONGEST_FRAME = 2**63 - 1
 NO_RESERVED_BITS = RsvBits(False, False, False)
 
 
@@ -55,7 +56,9 @@ class SizeLimits(Extension):
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.octets = 0
+        """Octets of payload of the message's whole frames."""
         self.fragments = 0
+        self._arriving = 0, 0
 
     def enabled(self) -> bool:
         return True
@@ -66,17 +69,24 @@ class SizeLimits(Extension):
     def frame_inbound_header(
         self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
     ) -> CloseReason | RsvBits:
+        # wsproto asks again for every read that brings some of the masking key and not all
+        # of it, so a frame is counted when it is whole and only checked here.
         if opcode.iscontrol():
+            self._arriving = 0, 0
             return NO_RESERVED_BITS
         if opcode is not Opcode.CONTINUATION:
             self.octets = self.fragments = 0
-        self.octets += payload_length
-        self.fragments += 1
+        self._arriving = payload_length, 1
         limits = self.limits
-        too_big = self.octets > limits.max_message or self.fragments > limits.max_fragments
+        too_big = self.octets + payload_length > limits.max_message or self.fragments + 1 > limits.max_fragments
         if too_big or (limits.max_frame is not None and payload_length > limits.max_frame):
             return CloseReason.MESSAGE_TOO_BIG
         return NO_RESERVED_BITS
+
+    def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> None:
+        octets, fragments = self._arriving
+        self.octets += octets
+        self.fragments += fragments
 
 
 class Connection:
@@ -89,6 +99,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_close_begun",
         "_discarded",
         "_engine",
         "_held",
@@ -116,14 +127,19 @@ class Connection:
         self.octets = 0
         """Octets of payload of the messages it returned."""
         self._limits = limits
-        self._lane_limit = limits.max_message if limits.max_frame is None else min(limits.max_frame, limits.max_message)
+        frame_limit = LONGEST_FRAME if limits.max_frame is None else limits.max_frame
+        self._lane_limit = min(frame_limit, limits.max_message, LONGEST_FRAME)
         self._held: bytearray | None = None
         self._wanted = 0
         self._engine: Engine | None = None
         self._sizes: SizeLimits | None = None
         self._message: StringIO | bytearray | None = None
         self._owed = 0
+        """Octets to come of the frame whose header is known."""
         self._prefix = b""
+        """Octets so far of a header that is not whole."""
+        self._close_begun: bytes | None = None
+        """Octets so far of a close frame that is not whole: our own close looks at them again."""
         self._discarded = 0
 
     def receive(self, data: bytearray, room: int) -> list[Event]:
@@ -196,6 +212,7 @@ class Connection:
             header, length = frame_extent(probe, 0)
             if header:
                 self._owed = header + length - len(self._prefix)
+                self._close_begun = self._prefix if probe[0] & 0x0F == CLOSE else None
                 self._prefix = b""
             else:
                 # It goes to the engine all the same: two octets can be enough to refuse.
@@ -203,7 +220,10 @@ class Connection:
         stop = len(data) if self._prefix else min(at + self._owed, len(data))
         if self._owed:
             self._owed -= stop - at
-        engine.receive_data(bytes(data[at:stop]))
+        octets = bytes(data[at:stop])
+        if self._close_begun is not None:
+            self._close_begun += octets
+        engine.receive_data(octets)
         for event in engine.events():
             self._take(event, events)
         if self.state is not State.OPEN:
@@ -220,26 +240,30 @@ class Connection:
             message = self._message
             if isinstance(message, StringIO):
                 message.write(str(event.data))
-            elif isinstance(event.data, bytes):
+            else:
+                assert isinstance(event, BytesMessage)
                 message += event.data
             if event.message_finished:
                 events.append(message.getvalue() if isinstance(message, StringIO) else bytes(message))
                 self._message = None
-                if self._sizes is not None:
-                    self.octets += self._sizes.octets
+                assert self._sizes is not None
+                self.octets += self._sizes.octets
             return
         self.special = True
         if isinstance(event, Ping):
             events.append(PingReceived(bytes(event.payload)))
         elif isinstance(event, Pong):
             events.append(PongReceived(bytes(event.payload)))
-        elif isinstance(event, CloseConnection) and self._engine is not None:
+        else:
+            assert isinstance(event, CloseConnection)
+            assert self._engine is not None
             events.append(self._end(ended_by(event, self._engine)))
 
     def _end(self, ended: Ended) -> Ended:
         self.state = State.CLOSED
         self.special = True
-        self._engine = self._sizes = self._message = self._held = None
+        self.stopped = False
+        self._engine = self._sizes = self._message = self._held = self._close_begun = None
         self._prefix = b""
         self._owed = 0
         return ended
@@ -255,6 +279,8 @@ class Connection:
         self.state = State.CLOSING
         self.stopped = False
         self._engine = self._sizes = self._message = None
+        if self._close_begun is not None:
+            self._prefix, self._owed, self._close_begun = self._close_begun, 0, None
         kept, self._held = self._held, None
         return self._seek_close(kept) if kept else []
 
@@ -274,11 +300,12 @@ class Connection:
             closes = data[at] & 0x0F == CLOSE
             if not header or (closes and stop > len(data) and length <= MAX_CONTROL_PAYLOAD):
                 self._prefix = bytes(data[at:])
-                return []
+                break
             if closes:
                 return [self._end(read_close(data[at:stop]))]
             at = stop
-        self._owed = at - len(data)
+        else:
+            self._owed += at - len(data)
         if self._discarded > self._limits.max_message:
             return [self._end(Ended(CloseCode.ABNORMAL_CLOSURE, "data instead of a close frame", clean=False))]
         return []

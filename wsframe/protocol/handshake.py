@@ -10,18 +10,17 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from hashlib import sha1
 from http import HTTPStatus
-from re import fullmatch
 
 import h11
 
-from wsframe.answers import Accept, Reject, Response
+from wsframe.answers import Accept, Reject, Response, check_field
 from wsframe.request import Headers, Request
 
 __all__ = ["HeadReader", "check_upgrade", "refusal", "response", "switching_protocols", "wants_upgrade"]
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 VERSION_FIELD = ("Sec-WebSocket-Version", "13")
-TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+NO_CONTENT = frozenset({204, 304})
 
 
 class HeadReader:
@@ -150,7 +149,8 @@ def choose_subprotocol(accept: Accept, offered: list[str], supported: Iterable[s
         if accept.subprotocol not in offered:
             raise ValueError(f"subprotocol {accept.subprotocol!r} was not offered; offered were {offered!r}")
         return accept.subprotocol
-    return next((name for name in offered if name in set(supported)), None)
+    names = set(supported)
+    return next((name for name in offered if name in names), None)
 
 
 def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterable[tuple[str, str]]) -> bytes:
@@ -169,8 +169,11 @@ def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterab
 
 def response(answer: Response, *, body: bool = True) -> bytes:
     """Make a whole HTTP response, after which the connection is closed; ``body=False`` answers HEAD."""
-    fields = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))), ("Connection", "close")]
-    return head(answer.status, [*fields, *answer.headers]) + (answer.body if body else b"")
+    fields = [("Connection", "close"), *answer.headers]
+    if answer.status in NO_CONTENT:  # its fields would describe what may not follow (RFC 9110 section 8.6)
+        return head(answer.status, fields)
+    content = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
+    return head(answer.status, [*content, *fields]) + (answer.body if body else b"")
 
 
 def refusal(reject: Reject) -> bytes:
@@ -186,7 +189,6 @@ def head(status: int, fields: Iterable[tuple[str, str]]) -> bytes:
         phrase = ""
     lines = [f"HTTP/1.1 {status} {phrase}"]
     for name, value in fields:
-        if not fullmatch(TOKEN, name) or any(octet in value for octet in "\r\n\0"):
-            raise ValueError(f"header field {name!r}: {value!r} may not be sent")
+        check_field(name, value)
         lines.append(f"{name}: {value}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

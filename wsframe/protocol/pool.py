@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from math import ceil, inf
 from typing import Generic, TypeVar
 
@@ -107,7 +107,8 @@ class ConnectionPool(Generic[KeyT]):
         return Reservation(count, network, place)
 
     def add(self, key: KeyT, connection: Connection) -> None:
-        """Take a connection in, under a key the caller knows it by."""
+        """Take a connection in, under a key the caller knows it by; it takes the place of one that had the key."""
+        self.remove(key)
         self._connections[key] = connection
         self.schedule(key)
 
@@ -168,5 +169,5 @@ def network_of(address: str) -> str:
         return address
     packed = int(IPv6Address(address.partition("%")[0]))
     if packed >> 32 == 0xFFFF:  # an IPv4 address on a dual-stack socket
-        return str(packed & 0xFFFFFFFF)
+        return str(IPv4Address(packed & 0xFFFFFFFF))
     return f"{packed >> 64:x}/64"

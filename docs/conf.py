@@ -1,0 +1,57 @@
+"""Configuration of the documentation."""
+
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+import wsframe
+
+project = "wsframe"
+author = "the wsframe authors"
+copyright = "the wsframe authors"
+version = release = wsframe.__version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"wsframe {version}"
+default_role = "any"
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+
+# Names of the standard library and of trio, whose documentation is elsewhere, and type variables.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(collections|contextlib|enum|inspect|socket|ssl|trio|typing|types)\..*"),
+    (r"py:.*", r"(\w*Error|\w*Exception\w*|ExceptionGroup|int|str|bytes|float|object|optional)"),
+    (r"py:.*", r"(.*\.)?(DataT|ResultT|ArgsT|Octets|AnyClient|Overflow|Ordering|HeaderFields|PollerName|Any)"),
+    (r"py:.*", r"(.*\.)?(Life|Lifeline|Outbox|Registration|SSLContext|TaskStatus)"),
+]
+
+
+def find_public_name(app: Sphinx, env: Any, node: nodes.Element, contnode: nodes.TextElement) -> nodes.reference | None:
+    """Resolve a name to where it is documented: wsframe.client.Client is wsframe.Client there."""
+    name = str(node.get("reftarget", "")).rpartition(".")[2]
+    if node.get("refdomain") != "py" or name not in wsframe.__all__:
+        return None
+    python = env.get_domain("py")
+    found: nodes.reference | None = python.resolve_xref(
+        env, node["refdoc"], app.builder, "obj", f"wsframe.{name}", node, contnode
+    )
+    return found
+
+
+def tidy(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
+    """Keep napoleon from taking what stands before a colon, in the first line about an attribute, for a type."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
+    elif what in ("attribute", "property"):
+        lines[:0] = ["..", ""]  # an empty comment
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", tidy, priority=400)
+    app.connect("missing-reference", find_public_name)

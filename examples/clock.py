@@ -1,0 +1,66 @@
+"""Tells the time to everybody once a second, from one task that belongs to the resource.
+
+Run it with ``python examples/clock.py`` or ``wsframe serve examples/clock.py --http-handler page``,
+and open the address it prints.
+"""
+
+import argparse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import trio
+
+import wsframe
+from wsframe import Client, Request, Resource, Response, Server, register_global_resource
+
+PAGE = """<!doctype html>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Clock</title>
+<link rel="icon" href="data:,">
+<output id="time" style="font: 4rem/90vh system-ui; display: block; text-align: center"></output>
+<script>
+  new WebSocket("clock").onmessage = event => { document.querySelector("#time").value = event.data; };
+</script>
+"""
+
+
+class Clock(Resource):
+    """One ticker for all clients, however many there are."""
+
+    overflow = "drop_oldest"  # who reads slowly gets the newest time, not the old ones
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.start_soon(self.tick)
+        yield
+
+    async def tick(self) -> None:
+        while True:
+            self.broadcast_text(now())
+            await trio.sleep(1)
+
+    async def client_connected(self, client: Client) -> None:
+        client.send_text(now())
+
+
+def now() -> str:
+    return datetime.now().strftime("%H:%M:%S")
+
+
+async def page(request: Request) -> Response:
+    return Response(PAGE, content_type="text/html; charset=utf-8")
+
+
+register_global_resource("/clock", Clock())
+
+
+def announce(server: Server) -> None:
+    print(f"Serving at http{server.addresses[0].removeprefix('ws')}/", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Tell everybody the time.")
+    parser.add_argument("--port", type=int, default=8000, help="0 for a free one (default 8000)")
+    wsframe.run(port=parser.parse_args().port, http_handler=page, started=announce)

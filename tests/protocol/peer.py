@@ -1,0 +1,65 @@
+"""The peer's side: octets as a client sends them, made without the package's own encoder."""
+
+from __future__ import annotations
+
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
+from wsframe.protocol.connection import Connection
+from wsframe.protocol.events import Ended, Event
+
+__all__ = ["BINARY", "CLOSE", "CONTINUATION", "MASK", "PING", "PONG", "TEXT"]
+__all__ += ["announce", "close", "connect", "feed", "frame", "receive", "settle"]
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+MASK = bytes.fromhex("a1b2c3d4")
+
+
+def announce(
+    opcode: int, length: int, *, fin: bool = True, reserved: int = 0, mask: bytes | None = MASK, form: int = 0
+) -> bytes:
+    """Make a frame header; ``form`` is the number of octets of the extended length if not the shortest."""
+    form = form or (0 if length < 126 else 2 if length < 65536 else 8)
+    short = {0: length, 2: 126, 8: 127}[form]
+    first = (fin << 7) | (reserved << 4) | opcode
+    second = short | (0 if mask is None else 0x80)
+    return bytes((first, second)) + (length.to_bytes(form, "big") if form else b"") + (mask or b"")
+
+
+def frame(
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    reserved: int = 0,
+    mask: bytes | None = MASK,
+    form: int = 0,
+) -> bytes:
+    """Make one frame of a client; without a mask it breaks RFC 6455 section 5.1."""
+    octets = payload if mask is None else bytes(octet ^ mask[at % 4] for at, octet in enumerate(payload))
+    return announce(opcode, len(payload), fin=fin, reserved=reserved, mask=mask, form=form) + octets
+
+
+def close(code: int | None = None, reason: bytes = b"") -> bytes:
+    """Make a client's close frame."""
+    return frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason)
+
+
+def connect(limits: Limits | None = None) -> Connection:
+    """Make a connection with these limits, the others at their defaults."""
+    return Connection(filled(limits or Limits(), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0)
+
+
+def receive(connection: Connection, data: bytes, room: int = 1000) -> list[Event]:
+    """Pass octets as the reactor does, in a bytearray of their own."""
+    return connection.receive(bytearray(data), room)
+
+
+def feed(connection: Connection, data: bytes, size: int = 1) -> list[Event]:
+    """Pass octets in pieces of ``size``; return all that came of it."""
+    return [event for at in range(0, len(data), size) for event in receive(connection, data[at : at + size])]
+
+
+def settle(data: bytes, limits: Limits | None = None) -> Ended:
+    """Return the end that ``data`` brings about on a fresh connection; the only event there must be."""
+    (ended,) = receive(connect(limits), data)
+    assert isinstance(ended, Ended)
+    return ended

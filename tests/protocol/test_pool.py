@@ -1,0 +1,314 @@
+"""Places and deadlines of all connections, on a clock of our own."""
+
+from __future__ import annotations
+
+from math import inf
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.protocol import peer
+from wsframe.answers import Reject
+from wsframe.limits import Capacity
+from wsframe.protocol.connection import Connection
+from wsframe.protocol.keepalive import Due
+from wsframe.protocol.pool import ConnectionPool, network_of
+
+
+@pytest.fixture
+def pool() -> ConnectionPool[str]:
+    return ConnectionPool(Capacity(max_clients=100))
+
+
+def add(pool: ConnectionPool[str], key: str, heard_at: float = 0.0) -> Connection:
+    """Add a connection, whose ping is due 20 s after it was heard."""
+    connection = peer.connect()
+    connection.deadlines.heard_at = heard_at
+    pool.add(key, connection)
+    return connection
+
+
+def keys(found: list[tuple[str, list[Due]]]) -> set[str]:
+    assert len({key for key, _ in found}) == len(found)
+    return {key for key, _ in found}
+
+
+def test_nothing_is_due_in_an_empty_pool(pool: ConnectionPool[str]) -> None:
+    assert pool.next_deadline() == inf
+    assert pool.sweep(1e9) == []
+    assert len(pool) == 0
+
+
+def test_a_deadline_is_found_when_it_has_passed(pool: ConnectionPool[str]) -> None:
+    add(pool, "a")
+    assert pool.next_deadline() == 20
+    assert pool.sweep(19.99) == []
+    assert pool.sweep(20) == [("a", [Due.PING])]
+
+
+def test_what_is_due_is_returned_once_until_scheduled_again(pool: ConnectionPool[str]) -> None:
+    """The caller acts, then schedules: the same deadline is not found twice meanwhile."""
+    connection = add(pool, "a")
+    assert keys(pool.sweep(20)) == {"a"}
+    assert pool.sweep(21) == []
+    assert pool.next_deadline() == inf
+    connection.deadlines.ping_at = 20.0
+    assert pool.schedule("a") == 40
+    assert pool.sweep(40) == [("a", [Due.PING_TIMEOUT])]
+
+
+def test_a_connection_that_was_heard_since_is_looked_at_later(pool: ConnectionPool[str]) -> None:
+    """Hearing schedules nothing: the pool asks when the deadline it knows has come."""
+    connection = add(pool, "a")
+    connection.deadlines.heard_at = 15.0
+    assert pool.next_deadline() == 20
+    assert pool.sweep(20) == []
+    assert pool.next_deadline() == 35
+    assert keys(pool.sweep(35)) == {"a"}
+
+
+def test_an_earlier_deadline_takes_the_place_of_the_later_one(pool: ConnectionPool[str]) -> None:
+    connection = add(pool, "a")
+    connection.deadlines.close_by = 5.0
+    assert pool.schedule("a") == 5
+    assert pool.next_deadline() == 5
+    assert pool.sweep(5) == [("a", [Due.CLOSE])]
+    assert pool.sweep(1e9) == []
+
+
+def test_a_later_deadline_leaves_the_earlier_look(pool: ConnectionPool[str]) -> None:
+    """It would cost more to move than one look for nothing."""
+    connection = add(pool, "a")
+    connection.deadlines.heard_at = 10.0
+    assert pool.schedule("a") == 20
+    assert pool.next_deadline() == 20
+
+
+def test_deadlines_are_rounded_up_to_a_quarter_second(pool: ConnectionPool[str]) -> None:
+    """Never early, and clients that came within one step share a wake-up."""
+    add(pool, "a", heard_at=0.01)
+    add(pool, "b", heard_at=0.25)
+    assert pool.next_deadline() == 20.25
+    assert keys(pool.sweep(20.25)) == {"a", "b"}
+
+
+def test_a_removed_connection_never_fires(pool: ConnectionPool[str]) -> None:
+    add(pool, "a")
+    add(pool, "b")
+    pool.remove("a")
+    assert keys(pool.sweep(1000)) == {"b"}
+    pool.remove("b")
+    assert pool.next_deadline() == inf
+    assert len(pool) == 0
+
+
+def test_removing_what_is_not_there_does_no_harm(pool: ConnectionPool[str]) -> None:
+    pool.remove("a")
+    add(pool, "a")
+    pool.remove("a")
+    pool.remove("a")
+    assert pool.sweep(1000) == []
+
+
+def test_scheduling_what_is_not_there_is_never(pool: ConnectionPool[str]) -> None:
+    assert pool.schedule("a") == inf
+    assert pool.next_deadline() == inf
+
+
+def test_a_key_used_again_belongs_to_the_new_connection(pool: ConnectionPool[str]) -> None:
+    """A descriptor's number comes back: no entry of the old connection may outlive it."""
+    old = add(pool, "a")
+    old.deadlines.close_by = 1.0
+    pool.schedule("a")
+    add(pool, "a", heard_at=10.0)
+    assert len(pool) == 1
+    assert pool.sweep(20) == []
+    assert keys(pool.sweep(30)) == {"a"}
+
+
+def test_a_key_used_again_is_removed_whole(pool: ConnectionPool[str]) -> None:
+    """An entry left behind would stop the timer of the whole server."""
+    add(pool, "a")
+    add(pool, "a", heard_at=10.0)
+    pool.remove("a")
+    assert pool.next_deadline() == inf
+    assert pool.sweep(1000) == []
+
+
+def test_a_connection_without_deadlines_waits_for_a_schedule(pool: ConnectionPool[str]) -> None:
+    connection = add(pool, "a")
+    pool.remove("a")
+    connection.deadlines.paused = True
+    pool.add("a", connection)
+    assert pool.next_deadline() == inf
+    connection.deadlines.paused = False
+    assert pool.schedule("a") == 20
+
+
+def test_a_connection_taken_in_again_is_scheduled_again(pool: ConnectionPool[str]) -> None:
+    connection = add(pool, "a")
+    pool.remove("a")
+    pool.add("b", connection)
+    assert keys(pool.sweep(20)) == {"b"}
+
+
+def test_thousands_come_due_each_once() -> None:
+    pool: ConnectionPool[int] = ConnectionPool(Capacity())
+    for key in range(5000):
+        connection = peer.connect()
+        connection.deadlines.heard_at = key / 100
+        pool.add(key, connection)
+    for key in range(0, 5000, 2):
+        pool.remove(key)
+    found: list[int] = []
+    while (now := pool.next_deadline()) < inf:
+        due = pool.sweep(now)
+        assert all(dues == [Due.PING] and now - 0.26 < key / 100 + 20 <= now for key, dues in due)
+        found += [key for key, _ in due]
+    assert sorted(found) == list(range(1, 5000, 2))
+
+
+steps = st.one_of(
+    st.tuples(st.sampled_from(["add", "remove"]), st.integers(0, 4), st.just(0.0)),
+    st.tuples(st.sampled_from(["heard_at", "close_by", "blocked_at"]), st.integers(0, 4), st.floats(0, 30)),
+    st.tuples(st.just("sweep"), st.just(0), st.floats(0, 10)),
+)
+
+
+@given(st.lists(steps, max_size=30))
+def test_a_sweep_finds_what_is_due_and_nothing_else(ops: list[tuple[str, int, float]]) -> None:
+    """Compared with asking every connection; late by at most the quarter second of a step."""
+    pool: ConnectionPool[int] = ConnectionPool(Capacity())
+    there: dict[int, Connection] = {}
+    now = 0.0
+    for name, key, value in ops:
+        if name == "add":
+            there[key] = peer.connect()
+            there[key].deadlines.heard_at = now
+            pool.add(key, there[key])
+        elif name == "remove":
+            there.pop(key, None)
+            pool.remove(key)
+        elif name == "sweep":
+            now += value
+            found = dict(pool.sweep(now))
+            assert set(found) <= set(there)
+            for number, connection in there.items():
+                assert found.get(number, []) in ([], connection.deadlines.due(now))
+                assert number in found or connection.deadlines.due(now - 0.25) == []
+                pool.schedule(number)
+        elif key in there:
+            setattr(there[key].deadlines, name, now + value if name == "close_by" else now)
+            pool.schedule(key)
+        assert len(pool) == len(there)
+
+
+def refused(pool: ConnectionPool[str], address: str, place: str, most: int | None = None) -> Reject:
+    with pytest.raises(Reject) as info:
+        pool.reserve(address, place, most)
+    assert ("Retry-After", "5") in info.value.headers
+    return info.value
+
+
+def test_a_full_server_refuses_with_503() -> None:
+    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients=2))
+    first = pool.reserve("10.0.0.1", "room", None)
+    pool.reserve("10.0.0.2", "other", None)
+    full = refused(pool, "10.0.0.3", "room")
+    assert (full.status, full.body) == (503, "server full")
+    first.release()
+    pool.reserve("10.0.0.3", "room", None)
+    assert pool.reserved == 2
+
+
+def test_a_full_resource_refuses_with_503_and_only_there(pool: ConnectionPool[str]) -> None:
+    first = pool.reserve("10.0.0.1", "room", 1)
+    full = refused(pool, "10.0.0.2", "room", 1)
+    assert (full.status, full.body) == (503, "resource full")
+    pool.reserve("10.0.0.2", "other", 1)
+    first.release()
+    pool.reserve("10.0.0.2", "room", 1)
+
+
+def test_too_many_from_one_address_are_refused_with_429() -> None:
+    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients_per_address=2))
+    first = pool.reserve("10.0.0.1", "room", None)
+    pool.reserve("10.0.0.1", "other", None)
+    assert refused(pool, "10.0.0.1", "room").status == 429
+    pool.reserve("10.0.0.2", "room", None)
+    first.release()
+    pool.reserve("10.0.0.1", "room", None)
+
+
+def test_unix_peers_are_not_counted_by_address() -> None:
+    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients_per_address=1))
+    held = [pool.reserve("", "room", None) for _ in range(3)]
+    assert pool.reserved == len(held)
+
+
+def test_a_refusal_takes_no_place() -> None:
+    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients=3, max_clients_per_address=1))
+    pool.reserve("10.0.0.1", "room", None)
+    for _ in range(5):
+        refused(pool, "10.0.0.1", "room")
+        refused(pool, "10.0.0.2", "room", 1)
+    assert pool.reserved == 1
+    pool.reserve("10.0.0.2", "room", 2)
+
+
+def test_releasing_twice_does_no_harm(pool: ConnectionPool[str]) -> None:
+    first, second = pool.reserve("10.0.0.1", "room", 2), pool.reserve("10.0.0.1", "room", 2)
+    first.release()
+    first.release()
+    assert pool.reserved == 1
+    pool.reserve("10.0.0.1", "room", 2)
+    refused(pool, "10.0.0.1", "room", 2)
+    second.release()
+    assert pool.reserved == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from(["10.0.0.1", "::1", ""]), st.sampled_from("ab")), max_size=12), st.randoms())
+def test_all_counts_return_to_zero(newcomers: list[tuple[str, str]], random: Random) -> None:
+    """Whatever the order of leaving, nothing is remembered of an address or a resource without clients."""
+    pool: ConnectionPool[str] = ConnectionPool(Capacity())
+    held = [pool.reserve(address, place, None) for address, place in newcomers]
+    assert pool.reserved == len(held)
+    random.shuffle(held)
+    for reservation in held:
+        reservation.release()
+    count = pool._headcount
+    assert (count.total, count.by_network, count.by_place) == (0, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1"),
+        ("2001:db8::1", "2001:DB8:0:0:dead:beef::1"),
+        ("192.0.2.7", "::ffff:192.0.2.7"),
+        ("fe80::1%eth0", "fe80::2%eth1"),
+    ],
+)
+def test_addresses_of_one_household_count_as_one(one: str, other: str) -> None:
+    """IPv6 by its /64; IPv4 the same whether it came to an IPv4 or a dual-stack socket."""
+    assert network_of(one) == network_of(other)
+    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients_per_address=1))
+    pool.reserve(one, "room", None)
+    assert refused(pool, other, "room").status == 429
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("2001:db8::1", "2001:db8:0:1::1"), ("192.0.2.7", "192.0.2.8"), ("::ffff:192.0.2.7", "::ffff:192.0.2.8")],
+)
+def test_other_addresses_count_apart(one: str, other: str) -> None:
+    assert network_of(one) != network_of(other)
+
+
+def test_the_repr_is_the_debugger(pool: ConnectionPool[str]) -> None:
+    add(pool, "a")
+    pool.reserve("10.0.0.1", "room", None)
+    pool.reserve("10.0.0.2", "room", None)
+    assert repr(pool) == "<ConnectionPool [connections: 1 | reserved: 2]>"

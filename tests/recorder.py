@@ -1,0 +1,81 @@
+"""A resource that notes its hooks, and ways to wait for what it notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+import wsframe
+
+
+class Journal:
+    """A list of notes that tests can wait for."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._changed = trio.Event()
+
+    def add(self, note: str) -> None:
+        self.notes.append(note)
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def until(self, note: str, times: int = 1) -> None:
+        """Wait until a note has been made."""
+        await self.when(lambda notes: notes.count(note) >= times)
+
+    async def when(self, holds: Callable[[list[str]], bool]) -> None:
+        """Wait until something holds of the notes."""
+        while not holds(self.notes):
+            await self._changed.wait()
+
+
+class Recorder(wsframe.Resource):
+    """Notes every hook; the text ``hold`` is not finished before ``release`` is set."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.release = trio.Event()
+
+    @property
+    def notes(self) -> list[str]:
+        return self.journal.notes
+
+    @property
+    def only(self) -> wsframe.Client:
+        """The one client."""
+        (client,) = self.clients
+        return client
+
+    async def client_connected(self, client: wsframe.Client) -> None:
+        self.journal.add("connected")
+
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        self.journal.add(f"text {message}")
+        if message == "hold":
+            await self.release.wait()
+
+    async def received_binary(self, client: wsframe.Client, message: bytes) -> None:
+        self.journal.add(f"binary {message!r}")
+
+    async def received_pong(self, client: wsframe.Client, payload: bytes) -> None:
+        self.journal.add(f"pong {payload!r}")
+
+    async def received_custom(self, message: object) -> None:
+        self.journal.add(f"custom {message}")
+
+    async def disconnected(self, client: wsframe.Client) -> None:
+        self.journal.add(f"disconnected {client.close_code}")
+
+
+class Echo(Recorder):
+    """Notes every hook and sends every message back."""
+
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        await super().received_text(client, message)
+        client.send_text(message)
+
+    async def received_binary(self, client: wsframe.Client, message: bytes) -> None:
+        await super().received_binary(client, message)
+        client.send_binary(message)

@@ -1,0 +1,352 @@
+"""The command line: what it serves, what it says, how it ends."""
+
+import logging
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import trustme
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect, unix_connect
+
+import wsframe
+from wsframe import cli
+from wsframe.registry import global_registry
+
+PATIENCE = 20
+
+TARGET = """
+import sys
+import trio
+import wsframe
+from sibling import GREETING
+
+
+class Hello(wsframe.Resource):
+    async def client_connected(self, client):
+        client.send_text(GREETING)
+
+    async def disconnected(self, client):
+        print("goodbye", flush=True)
+        while client.path == "/clinging":
+            await trio.sleep(1)
+
+
+async def page(request):
+    return wsframe.Response(f"page of {request.path}")
+
+
+def no_handler(request):
+    pass
+
+
+hello = Hello()
+if __name__ == "__main__":
+    sys.exit("it was run, not imported")
+wsframe.register_global_resource("/hello", hello)
+wsframe.register_global_resource("/clinging", hello)
+registry, empty = wsframe.Registry(), wsframe.Registry()
+registry.register("/own", Hello())
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder with a target in it."""
+    (tmp_path / "hello_target.py").write_text(TARGET)
+    (tmp_path / "sibling.py").write_text("GREETING = 'hello'")
+    (tmp_path / "empty_target.py").write_text("import wsframe")
+    (tmp_path / "syntax_target.py").write_text("def f(:\n")
+    (tmp_path / "failing_target.py").write_text("x = 1\nraise LookupError('no\\nluck')")
+    (tmp_path / "needing_target.py").write_text("import not_installed_anywhere")
+    (tmp_path / "exiting_target.py").write_text("import sys\nsys.exit(3)")
+    return tmp_path
+
+
+class Program:
+    """A running ``wsframe serve``."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stdout is not None
+        self.stdout = process.stdout
+        self.first_line = self.stdout.readline()
+        self.address = self.first_line.split()[2]
+
+    def open(self, path: str, **options: Any) -> ClientConnection:
+        client: ClientConnection = connect(self.address + path, open_timeout=PATIENCE, proxy=None, **options)
+        return client
+
+    def end(self, signal_number: int) -> str:
+        """Send a signal; return what else the program printed. It must have ended well."""
+        self.process.send_signal(signal_number)
+        rest = self.stdout.read()
+        assert self.process.wait(PATIENCE) == 0
+        return rest
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[Program]:
+    command = [sys.executable, "-m", "wsframe", "serve", *arguments, "--log-level", "error"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
+        watchdog = threading.Timer(PATIENCE, process.kill)  # which ends every wait for its output
+        watchdog.start()
+        try:
+            yield Program(process)
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+            process.kill()
+
+
+@pytest.mark.parametrize("target", ["hello_target", "hello_target.py", "./hello_target.py"])
+def test_a_module_and_a_file_are_served_with_the_global_registry(folder: Path, target: str) -> None:
+    with serving(folder, target, "--port", "0") as program:
+        assert re.fullmatch(r"Serving at ws://127\.0\.0\.1:(\d+) \(http://127\.0\.0\.1:\1/\)\n", program.first_line)
+        with program.open("/hello") as client:
+            assert client.recv(timeout=PATIENCE) == "hello"
+        with pytest.raises(InvalidStatus, match="404"):
+            program.open("/own")
+
+
+@pytest.mark.parametrize("target", ["hello_target:registry", "hello_target.py:registry"])
+def test_a_registry_can_be_named(folder: Path, target: str) -> None:
+    with serving(folder, target, "--port", "0") as program, program.open("/own") as client:
+        assert client.recv(timeout=PATIENCE) == "hello"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_and_the_exit_code_is_0(folder: Path, number: int) -> None:
+    with serving(folder, "hello_target", "--port", "0") as program, program.open("/hello") as client:
+        assert client.recv(timeout=PATIENCE) == "hello"
+        ending = threading.Thread(target=list, args=(client,))  # reads the close frame, and answers it
+        ending.start()
+        assert program.end(number) == "goodbye\n"
+        ending.join()
+        assert client.close_code == 1001
+
+
+def wait_until_refused(port: int) -> None:
+    """Wait until a drain has begun: two signals at once would count as one."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionError:
+            return
+
+
+def test_a_second_signal_ends_at_once(folder: Path) -> None:
+    with serving(folder, "hello_target", "--port", "0") as program:
+        with program.open("/clinging") as client:
+            assert client.recv(timeout=PATIENCE) == "hello"
+        assert program.stdout.readline() == "goodbye\n"  # the hook would now go on for ever
+        program.process.send_signal(signal.SIGTERM)
+        wait_until_refused(int(program.address.rpartition(":")[2]))
+        # The drain's deadline is 10 s away; ending at once takes far less.
+        program.process.send_signal(signal.SIGTERM)
+        assert program.process.wait(5) == 0
+
+
+def test_http_handler_and_allowed_hosts(folder: Path) -> None:
+    with serving(
+        folder, "hello_target", "--port", "0", "--http-handler", "page",
+        "--allow-host", "Chat.example", "--allow-host", "other.example",
+    ) as program:  # fmt: skip
+        port = int(program.address.rpartition(":")[2])
+        for host, answer in (("chat.example", b"page of /some"), ("127.0.0.1", b"400 Bad Request")):
+            with socket.create_connection(("127.0.0.1", port)) as sock:
+                sock.sendall(f"GET /some HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                sock.shutdown(socket.SHUT_WR)
+                assert answer in b"".join(iter(lambda: sock.recv(4096), b""))
+
+
+def test_tls(folder: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / "both.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "chain.pem"))
+    certificate.private_key_pem.write_to_path(str(folder / "key.pem"))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    for options in (["--tls-cert", "both.pem"], ["--tls-cert", "chain.pem", "--tls-key", "key.pem"]):
+        with serving(folder, "hello_target", "--port", "0", *options) as program:
+            assert program.first_line.startswith("Serving at wss://127.0.0.1:")
+            assert "(https://127.0.0.1:" in program.first_line
+            with program.open("/hello", ssl=context) as client:
+                assert client.recv(timeout=PATIENCE) == "hello"
+
+
+def test_unix_socket(folder: Path) -> None:
+    with serving(folder, "hello_target", "--unix", "socket") as program:
+        assert program.first_line == "Serving at unix:socket\n"
+        with unix_connect(str(folder / "socket"), "ws://localhost/hello") as client:
+            assert client.recv(timeout=PATIENCE) == "hello"
+        program.end(signal.SIGTERM)
+        assert not (folder / "socket").exists()
+
+
+@pytest.fixture
+def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Go to the folder of the target, and undo all that importing and serving leave behind."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(logging, "basicConfig", lambda **options: None)
+    modules = set(sys.modules)
+    yield folder
+    for path in global_registry.paths():
+        global_registry.unregister(path)
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+
+
+MISTAKES = {
+    "": "the following arguments are required: COMMAND; see wsframe --help",
+    "serve": "the following arguments are required: TARGET; see wsframe serve --help",
+    "serve nowhere": "no module named 'nowhere'",
+    "serve nowhere.at.all": "no module named 'nowhere'",
+    "serve .relative": "'.relative' is not the name of a module",
+    "serve nowhere.py": "no such file: nowhere.py",
+    "serve hello_target:nothing": "hello_target has no attribute 'nothing'",
+    "serve hello_target:hello": "hello_target:hello is no wsframe.Registry but of type Hello",
+    "serve hello_target:empty": "nothing is registered in hello_target:empty",
+    "serve empty_target": "empty_target registers nothing: call register_global_resource, "
+    "or name a Registry: empty_target:NAME",
+    "serve syntax_target.py": "cannot import syntax_target.py: SyntaxError: invalid syntax (syntax_target.py, line 1)",
+    "serve failing_target": "cannot import failing_target: LookupError: no luck ({folder}/failing_target.py, line 2)",
+    "serve needing_target.py": "cannot import needing_target.py: ModuleNotFoundError: "
+    "No module named 'not_installed_anywhere' ({folder}/needing_target.py, line 1)",
+    "serve exiting_target": "cannot import exiting_target: SystemExit: 3 ({folder}/exiting_target.py, line 2)",
+    "serve hello_target --http-handler nothing": "hello_target has no attribute 'nothing'",
+    "serve hello_target --http-handler no_handler": "--http-handler: hello_target.no_handler is no async function",
+    "serve hello_target --unix socket --port 1": "--unix excludes --host and --port",
+    "serve hello_target --unix sibling.py": "cannot listen at sibling.py: Address already in use",
+    "serve hello_target --port 65536": "argument --port: '65536' is not a port from 0 to 65535; "
+    "see wsframe serve --help",
+    "serve hello_target --host 192.0.2.1": "cannot listen at 192.0.2.1:8000: Cannot assign requested address",
+    "serve hello_target --max-clients 0": "--max-clients must be at least 1, not 0",
+    "serve hello_target --tls-key key.pem": "--tls-key needs --tls-cert",
+    "serve hello_target --tls-cert nowhere.pem": "--tls-cert: cannot read nowhere.pem: No such file or directory",
+}
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    in_folder: Path, capfd: pytest.CaptureFixture[str], command: str
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        sys.exit(cli.main(command.split()))
+    output, errors = capfd.readouterr()
+    assert output == ""
+    line = errors.removeprefix("wsframe serve: ").removeprefix("wsframe: ")
+    assert line == MISTAKES[command].replace("{folder}", str(in_folder)) + "\n"
+
+
+def test_a_certificate_with_another_key_is_a_mistake(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    authority = trustme.CA()
+    authority.issue_cert("a.example").cert_chain_pems[0].write_to_path("chain.pem")
+    authority.issue_cert("b.example").private_key_pem.write_to_path("key.pem")
+    assert cli.main(["serve", "hello_target", "--tls-cert", "chain.pem", "--tls-key", "key.pem"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("wsframe: chain.pem with key.pem: not a certificate with its key (")
+    assert errors.count("\n") == 1
+
+
+def test_a_taken_port_is_a_mistake(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert cli.main(["serve", "hello_target", "--port", str(port)]) == 2
+    assert capsys.readouterr().err == f"wsframe: cannot listen at 127.0.0.1:{port}: Address already in use\n"
+
+
+FAILING = """
+from contextlib import asynccontextmanager
+import wsframe
+
+class Failing(wsframe.Resource):
+    @asynccontextmanager
+    async def running(self):
+        raise ConnectionError("no database")
+        yield
+
+wsframe.register_global_resource("/", Failing())
+"""
+
+
+def test_a_resource_that_cannot_start_is_one_line_behind_the_log(
+    in_folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = in_folder / "starting_target.py"
+    path.write_text(FAILING)
+    assert cli.main(["serve", "starting_target.py", "--port", "0"]) == 1
+    assert capsys.readouterr() == ("", f"wsframe: cannot start: ConnectionError: no database ({path}, line 8)\n")
+    assert caplog.records[0].exc_info is not None
+
+
+def test_debug_shows_why_a_server_ended(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(registry: wsframe.Registry | None, **options: object) -> None:
+        raise LookupError("in a hook")
+
+    monkeypatch.setattr(cli, "run", fail)
+    with pytest.raises(LookupError, match="in a hook"):
+        cli.main(["serve", "hello_target", "--port", "0", "--debug"])
+
+
+def test_a_file_may_not_hide_a_loaded_module(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (in_folder / "trio.py").write_text("")
+    assert cli.main(["serve", "trio.py"]) == 2
+    assert capsys.readouterr().err == "wsframe: trio.py: a module named 'trio' is loaded already; rename the file\n"
+
+
+def test_debug_shows_where_a_target_fails(in_folder: Path) -> None:
+    with pytest.raises(LookupError):
+        cli.main(["serve", "failing_target.py", "--debug"])
+
+
+def test_the_options_arrive_at_run(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def run(registry: wsframe.Registry | None, **options: Any) -> None:
+        seen.update(options, registry=registry)
+
+    monkeypatch.setattr(cli, "run", run)
+    options = ["--host", "*", "--port", "0", "--max-clients", "7", "--allow-host", "A.example", "--debug"]
+    assert cli.main(["serve", "hello_target:registry", "--http-handler", "page", *options]) == 0
+    module: ModuleType = sys.modules["hello_target"]
+    assert seen["registry"] is module.registry
+    assert seen["http_handler"] is module.page
+    assert seen["host"] is None
+    assert seen["hosts"] == {"a.example"}
+    assert seen["capacity"] == wsframe.Capacity(max_clients=7)
+    assert seen["debug"] is True
+
+
+def test_ctrl_c_before_serving_is_no_traceback(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "serve_target", interrupted)
+    assert cli.main(["serve", "hello_target"]) == 130
+
+
+def test_version_and_help() -> None:
+    def output(*arguments: str) -> str:
+        # Help is as wide as the terminal.
+        return subprocess.run(
+            [sys.executable, "-m", "wsframe", *arguments],
+            check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"},
+        ).stdout  # fmt: skip
+
+    assert output("--version") == f"wsframe {wsframe.__version__}\n"
+    assert "wsframe serve chat.py" in output("serve", "--help")
+    assert "serve" in output("--help")
