@@ -1,0 +1,1 @@
+"""Clients that break the rules, and what must hold all the same."""

@@ -1,0 +1,1 @@
+"""Tests of the modules that do input and output, over real sockets on loopback."""

@@ -1,0 +1,216 @@
+"""The end of a connection: who closes, in which order, and what if the other does not play along."""
+
+from collections.abc import Callable
+
+import pytest
+import trio
+
+import wsframe
+from tests.hostile.peer import CLOSE, PING, TEXT, close_payload, frame
+from tests.hostile.place import Place, Recorder, until
+from wsframe import Timeouts
+
+SHORT = Timeouts(close=0.2)
+Lines = Callable[[], list[str]]
+
+
+class Closing(Recorder):
+    """Does to a client what its message says."""
+
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        if message == "close":
+            client.send_text("goodbye")
+            client.close(4000, "enough")
+            client.send_text("too late")
+        elif message == "abort":
+            client.send_text("never leaves")
+            client.abort()
+        elif message == "reject":
+            client.send_text("never leaves")
+            client.reject(4001)
+        else:
+            await super().received_text(client, message)
+
+
+async def test_our_close_goes_out_behind_what_was_queued_and_is_answered(place: Place, info: Lines) -> None:
+    resource = Closing()
+    async with place.serve(resource) as served:
+        peer = await served.open()
+        await peer.text("close")
+        assert await peer.closing() == (["goodbye"], 4000)
+        await peer.close(4000)
+        assert await peer.end() == "fin"
+        peer.hang_up()
+        await resource.until(lambda: "-4000" in resource.log)
+        assert resource.arrived[0].closed_cleanly is True
+        await served.idle()
+        assert info() == []
+
+
+async def test_data_behind_our_close_is_discarded_until_the_peers_close(place: Place) -> None:
+    resource = Closing()
+    async with place.serve(resource) as served:
+        peer = await served.open()
+        await peer.text("close", "late", "later")
+        assert await peer.closing() == (["goodbye"], 4000)
+        await peer.send(frame(TEXT, "x" * 70000), frame(PING), frame(CLOSE, close_payload(4000)))
+        assert await peer.end() == "fin"
+        await resource.until(lambda: "-4000" in resource.log)
+        assert not [entry for entry in resource.log if entry.startswith("x")]
+
+
+async def test_our_close_not_answered_is_cut_off(place: Place, info: Lines) -> None:
+    resource = Closing()
+    async with place.serve(resource, timeouts=SHORT) as served:
+        peer = await served.open()
+        await peer.text("close")
+        assert await peer.closing() == (["goodbye"], 4000)
+        assert await peer.end() == "reset"
+        await resource.until(lambda: "-1006" in resource.log)
+        assert info() == [f"{peer.name} /: closed 1006 (close timeout)"]
+
+
+async def test_our_close_answered_by_fin_alone_is_unclean(place: Place) -> None:
+    resource = Closing()
+    async with place.serve(resource) as served:
+        peer = await served.open()
+        await peer.text("close")
+        await peer.closing()
+        peer.half_close()
+        assert await peer.end() == "fin"
+        await resource.until(lambda: "-1006" in resource.log)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 3000, 4999, None])
+async def test_peers_close_is_answered_behind_the_replies(place: Place, code: int | None) -> None:
+    resource = Recorder()
+    async with place.serve(resource) as served:
+        peer = await served.open()
+        payload = b"" if code is None else close_payload(code, "bye")
+        await peer.send(frame(TEXT, "one"), frame(TEXT, "two"), frame(CLOSE, payload), frame(TEXT, "after"))
+        assert await peer.closing() == (["one", "two"], code)
+        assert await peer.end() == "fin"
+        assert resource.log == ["+", "one", "two", f"-{code or 1005}"]
+        assert resource.arrived[0].close_reason == ("bye" if code else "")
+
+
+async def test_peers_close_is_answered_by_the_timer_when_the_hooks_are_stuck(place: Place) -> None:
+    resource = Recorder()
+    async with place.serve(resource, timeouts=SHORT) as served:
+        peer = await served.open()
+        await peer.text("wait")
+        await resource.until(lambda: "wait" in resource.log)
+        await peer.close(1000)
+        assert await peer.closing() == ([], 1000)
+        assert await peer.end() == "fin"
+        peer.hang_up()
+        await until(lambda: not served.server.clients)
+        assert served.server.statistics().reserved == 1, "its place is kept until disconnected has run"
+        resource.gate.set()
+        await resource.until(lambda: "-1000" in resource.log)
+        await until(lambda: not served.server.statistics().reserved)
+
+
+@pytest.mark.parametrize("message", ["abort", "reject"])
+async def test_abort_resets_and_reject_closes_and_both_drop_what_is_queued(place: Place, message: str) -> None:
+    resource = Closing()
+    async with place.serve(resource) as served:
+        peer = await served.open()
+        await peer.text("1", message, "2")
+        if message == "abort":
+            assert await peer.end() == "reset"
+        else:
+            before, code = await peer.closing()
+            assert before in ([], ["1"])
+            assert code == 4001
+        await peer.stream.aclose() if message == "abort" else await peer.close(4001)
+        await resource.until(lambda: resource.log and resource.log[-1].startswith("-"))
+        assert resource.log == ["+", "1", "-1006" if message == "abort" else "-4001"]
+
+
+async def test_socket_lingers_until_the_peer_has_ended_too(plain: Place) -> None:
+    """Closing earlier could reset the connection, and the reset overtake the close frame."""
+    async with plain.serve(Recorder()) as served:
+        peer = await served.open()
+        await peer.close()
+        assert await peer.closing() == ([], 1000)
+        assert await peer.frame() is None, "our side is shut"
+        assert served.server.clients == 1
+        for _ in range(50):
+            await peer.send(bytes(10_000))
+        peer.half_close()
+        assert await peer.end() == "fin"
+        await served.idle()
+
+
+async def test_peer_that_never_ends_tcp_is_dropped(place: Place) -> None:
+    async with place.serve(Recorder(), timeouts=SHORT) as served:
+        peer = await served.open()
+        await peer.close()
+        assert await peer.closing() == ([], 1000)
+        await until(lambda: not served.server.clients)
+
+
+@pytest.mark.parametrize("stage", ["before our close", "after our close", "lingering"])
+async def test_reset_at_any_stage_of_the_ending_is_one_disconnect(place: Place, stage: str) -> None:
+    resource = Closing()
+    async with place.serve(resource) as served:
+        peer = await served.open()
+        if stage == "after our close":
+            await peer.text("close")
+            await peer.closing()
+        elif stage == "lingering":
+            await peer.close()
+            await peer.closing()
+        peer.reset()
+        await resource.until(lambda: resource.log and resource.log[-1].startswith("-"))
+        assert resource.log == ["+", "-1000" if stage == "lingering" else "-1006"]
+        await until(lambda: not served.server.clients)
+
+
+async def test_close_frame_waits_behind_a_big_message_for_a_slow_reader(place: Place) -> None:
+    """The deadline of the closing handshake is put off for as long as the peer takes something."""
+
+    class Big(Recorder):
+        async def received_text(self, client: wsframe.Client, message: str) -> None:
+            client.send_text("x" * 4_000_000)
+            client.close(1000)
+
+    async with place.serve(Big(), timeouts=SHORT) as served:
+        peer = await served.open(receive_buffer=8192)
+        await peer.text("go")
+        while len(peer.received) < 1_000_000:
+            assert await peer.more()
+            await trio.sleep(0.002)
+        before, code = await peer.closing()
+        assert (list(map(len, before)), code) == ([4_000_000], 1000)
+        await peer.close()
+        assert await peer.end() == "fin"
+
+
+async def test_drained_is_told_the_outcome(plain: Place) -> None:
+    class Big(Recorder):
+        async def received_text(self, client: wsframe.Client, message: str) -> None:
+            client.send_text("x" * 8_000_000)
+
+    resource = Big()
+    async with plain.serve(resource) as served:
+        for gone in (False, True):
+            peer = await served.open(receive_buffer=8192)
+            await peer.text("go")
+            outcomes: list[bool] = []
+
+            async def drained(outcomes: list[bool] = outcomes) -> None:
+                client = resource.arrived[-1]
+                await until(lambda: client.statistics().octets_waiting)
+                outcomes.append(await client.drained())
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(drained)
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                assert outcomes == []
+                if gone:
+                    peer.reset()
+                else:
+                    assert len(await peer.message()) == 8_000_000
+            assert outcomes == [not gone]
