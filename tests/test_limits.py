@@ -82,6 +82,13 @@ def test_the_defaults_are_those_documented() -> None:
     assert (capacity.max_pending_handshakes, capacity.max_head, capacity.backlog) == (200, 16384, 1024)
 
 
+@pytest.mark.parametrize("kind", [Limits, Timeouts, Capacity])
+def test_options_are_named(kind: Options) -> None:
+    """A number without a name says nothing, and fields may be added between."""
+    with pytest.raises(TypeError, match="positional"):
+        kind(1)
+
+
 @pytest.mark.parametrize("options", [Limits(), Timeouts(), Capacity()])
 def test_options_cannot_be_changed(options: Limits | Timeouts | Capacity) -> None:
     """They are shared by all clients."""

@@ -78,12 +78,17 @@ def test_an_endless_head_is_431_as_soon_as_it_is_too_large(piece: bytes) -> None
         assert reader.receive(more) is None
     with pytest.raises(Reject) as info:
         reader.receive(b"x")
-    assert info.value.status == 431
+    assert (info.value.status, info.value.body) == (431, "request head too large")
 
 
 def test_an_end_before_the_head_is_no_request() -> None:
-    with pytest.raises(Reject, match="malformed request"):
+    with pytest.raises(Reject, match="400, 'malformed request'"):
         HeadReader(4000).receive(b"")
+
+
+def test_what_is_not_known_of_a_peer_has_its_plain_value() -> None:
+    request, _ = read(head_of())
+    assert (request.host, request.port, request.secure) == ("", 0, False)
 
 
 REFUSED = [
@@ -133,6 +138,7 @@ REFUSED = [
     (head_of({"Sec-WebSocket-Key": None}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
     (head_of({"Sec-WebSocket-Key": ""}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
     (head_of({"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAA"}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
+    (head_of({"Sec-WebSocket-Key": f"{KEY[:8]}!{KEY[8:]}"}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
     (head_of({"Sec-WebSocket-Key": KEY[:-2]}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
     (head_of({"Sec-WebSocket-Key": KEY[:8] + "-_" + KEY[10:]}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
     (head_of({"Sec-WebSocket-Key": "\xe9" * 24}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
