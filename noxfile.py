@@ -57,6 +57,27 @@ def autobahn(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Set hostile clients on the server: 10 seeds of 300, or ``-- SEEDS CLIENTS FIRST``."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.chaos", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz what reads strangers' octets with atheris: 60 seconds, or as many as stand after ``--``."""
+    session.install("-e", ".[fuzz]")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Load the server for 10 minutes, or ``-- SECONDS FOLDER``; write a report, and fail on growth."""
+    session.install("-e", ".[soak]")
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Run the chat example; arguments after ``--`` go to it."""
     session.install("-e", ".")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.wire import Frame, decode
+from wsframe.flusher import Flusher
 from wsframe.limits import Overflow
-from wsframe.outbox import Flusher, Outbox
+from wsframe.outbox import Outbox
 
 ALL = 1 << 40
 

@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -25,10 +26,11 @@ import wsframe
 from tests.documents import ROOT, CodeBlock, code_blocks
 from tests.examples.running import program_running
 from wsframe.cli import make_parser
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.registry import global_registry
 
 PATIENCE = 20
-PAGES = sorted([*ROOT.glob("docs/*.rst"), *ROOT.glob("*.rst")])
+PAGES = sorted([*ROOT.glob("docs/**/*.rst"), *ROOT.glob("*.rst")])
 STEPS = sorted(path.stem for path in ROOT.glob("docs/steps/*.py"))
 
 
@@ -109,6 +111,78 @@ def test_the_files_that_contributors_are_sent_to_exist() -> None:
     names = re.findall(r"``([\w/]+\.py)``", table.partition("Style\n")[0])
     assert len(names) > 20
     assert [name for name in names if not (ROOT / "wsframe" / name).is_file()] == []
+
+
+def test_each_module_has_its_question() -> None:
+    table = (ROOT / "CONTRIBUTING.rst").read_text().partition("Question and file")[2].partition("Style\n")[0]
+    modules = {str(path.relative_to(ROOT / "wsframe")) for path in ROOT.glob("wsframe/**/*.py")}
+    named = {*re.findall(r"``([\w/]+\.py)``", table), "exceptions.py"}
+    assert [name for name in sorted(modules - named) if "__" not in name] == []
+
+
+def test_the_tests_that_documents_name_exist() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    names = set(re.findall(r"``((?:tests/)?(?:\w+/)*test_\w+\.py)``", text))
+    assert len(names) > 30
+    for name in names:
+        assert (ROOT / name).is_file() if "/" in name else list(ROOT.glob(f"tests/**/{name}")), name
+
+
+def default(value: float | None) -> str:
+    """Write a default as the tables do; sizes from 8 KiB on in units."""
+    if value is None:
+        return "none"
+    for unit, size in (("MiB", 1024 * 1024), ("KiB", 1024)):
+        if value >= 8 * 1024 and value % size == 0:
+            return f"{value / size:.0f} {unit}"
+    return f"{value:g}"
+
+
+def options() -> Iterator[tuple[str, str, str]]:
+    """Yield the class, name and default of each option."""
+    for made in (DEFAULT_LIMITS, DEFAULT_TIMEOUTS, wsframe.Capacity()):
+        for field in fields(made):
+            unit = " s" if made is DEFAULT_TIMEOUTS else ""
+            yield type(made).__name__, field.name, default(getattr(made, field.name)) + unit
+
+
+def test_the_options_of_the_reference_are_those_there_are() -> None:
+    text = (ROOT / "docs/reference.rst").read_text().partition(".. _options:")[2]
+    table = text.partition("Option ")[2].partition(".. autoclass::")[0]
+    rows = re.findall(r"^([a-z_]+) +(none|\d+(?: \S+)?) {2}", table.replace("none ", "none  "), re.MULTILINE)
+    assert rows == [(name, value) for _, name, value in options()]
+
+
+def test_the_limits_of_the_threat_model_are_those_there_are() -> None:
+    text = (ROOT / "docs/explanation/security.rst").read_text()
+    table = text.partition("Beyond it\n")[2].partition("Sizes are octets")[0]
+    pair = "``Timeouts.ping_interval``, ``.ping_timeout``   20 s, 20 s"
+    assert pair in table
+    table = table.replace(pair, "``Timeouts.ping_interval``  20 s  \n``Timeouts.ping_timeout``  20 s  ")
+    rows = re.findall(r"^``(\w+)\.(\w+)`` +(none|\S+(?: \S+)?) {2}", table, re.MULTILINE)
+    assert sorted(rows) == sorted(options())
+
+
+def test_the_log_lines_of_the_reference_are_logged() -> None:
+    table = (ROOT / "docs/reference.rst").read_text().partition("Log lines\n")[2]
+    table = re.sub(r"\n {8}", " ", table)
+    code = "".join(path.read_text() for path in ROOT.glob("wsframe/**/*.py"))
+    lines = re.findall(r"``([^`]+)``", table.partition("\nINFO")[2])
+    assert len(lines) > 15
+    logged = {re.sub(r"%\w", "", text).strip(" :,") for text in re.findall(r'logger\.\w+\(\s*"([^"]+)"', code)}
+    for line in lines:
+        words = [part.strip(" :,()") for part in re.split(r"\b[A-Z]{4,}\b", line)]
+        assert any(all(word in text for word in words) for text in logged), line
+
+
+def test_the_reasons_of_the_reference_are_given() -> None:
+    text = (ROOT / "docs/reference.rst").read_text().partition("what happened:\n")[2].partition("Codes that")[0]
+    reasons = re.findall(r"^([a-z][a-z ]+?) {2,}[A-Z`]", text, re.MULTILINE)
+    assert len(reasons) > 8
+    code = "".join(path.read_text() for path in ROOT.glob("wsframe/**/*.py"))
+    given = set(re.findall(r'(?:abort|lost)\(\s*"([^"]+)"', code))
+    given |= set(re.findall(r'ABNORMAL_CLOSURE, "([^"]+)"', code))
+    assert set(reasons) == given
 
 
 def test_each_invariant_that_contributors_read_has_its_test() -> None:

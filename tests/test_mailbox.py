@@ -7,6 +7,7 @@ from typing import cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from wsframe.budget import Budget
 from wsframe.client import Client
 from wsframe.limits import Limits
 from wsframe.mailbox import Inbox, Mailbox
@@ -19,7 +20,7 @@ def never() -> None:
 
 
 def make_inbox(mailbox: Mailbox, *, messages: int = 3, octets: int = 100) -> Inbox:
-    return Inbox(CLIENT, mailbox, Limits(max_queued_messages=messages, max_queued_bytes=octets), never)
+    return Inbox(CLIENT, mailbox, Limits(max_queued_messages=messages, max_queued_bytes=octets), never, Budget())
 
 
 def test_mailbox_keeps_entries_in_order() -> None:

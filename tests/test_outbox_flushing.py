@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.kernel import Rig
 from tests.wire import TEXT
 from wsframe.doorbell import Doorbell
-from wsframe.outbox import Flusher, flushing
+from wsframe.flusher import Flusher, flushing
 from wsframe.protocol.frames import data_frame
 
 MESSAGE = data_frame(TEXT, b"message")

@@ -9,9 +9,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import wsframe
 from tests.recorder import Recorder
 from tests.wire import close, connected, serving, status, text
+from wsframe.flusher import Flusher
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.listener import Listener
-from wsframe.outbox import Flusher
 from wsframe.registry import Registry
 from wsframe.roster import Roster
 

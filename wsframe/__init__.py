@@ -33,6 +33,7 @@ from wsframe.origins import origin_prefix as origin_prefix
 from wsframe.origins import same_origin as same_origin
 from wsframe.protocol.close import CloseCode as CloseCode
 from wsframe.protocol.close import State as State
+from wsframe.protocol.deflate import Deflate as Deflate
 from wsframe.registry import Registry as Registry
 from wsframe.registry import find_global_resource as find_global_resource
 from wsframe.registry import register_global_resource as register_global_resource
@@ -59,6 +60,7 @@ __all__ = [
     "ClientStatistics",
     "Clients",
     "CloseCode",
+    "Deflate",
     "Headers",
     "HttpHandler",
     "Limits",

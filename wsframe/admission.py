@@ -22,12 +22,13 @@ from wsframe.limits import Capacity, Timeouts
 from wsframe.listener import Listener
 from wsframe.origins import OriginValidator, host_allowed
 from wsframe.protocol import handshake
+from wsframe.protocol.deflate import negotiate
 from wsframe.protocol.pool import RETRY_AFTER, ConnectionPool, Reservation
 from wsframe.reactor import Reactor
 from wsframe.registry import Registration
 from wsframe.request import Headers, Request, peer_name
 from wsframe.roster import Roster
-from wsframe.socketopts import tune
+from wsframe.socketopts import reset_on_close, tune
 from wsframe.tls import TLSCodec
 
 __all__ = ["Admission", "HttpHandler"]
@@ -35,11 +36,15 @@ __all__ = ["Admission", "HttpHandler"]
 logger = getLogger("wsframe")
 
 HttpHandler = Callable[[Request], Awaitable[Response]]
+"""Answers a request that asks for no WebSocket."""
 
 READ_AT_ONCE = 16 * 1024
 # After an answer: for the peer to read it before the socket is closed. Unread data would
 # turn the close into a reset, which can overtake the answer.
 LINGER = 1.0
+
+# How long a newcomer may take over its request while others wait for its place.
+PATIENCE = 1.0
 
 PLAIN_ON_TLS = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 24\r\n\r\nthis port speaks https\r\n"
 
@@ -54,6 +59,8 @@ class Newcomer:
         self.tls = None if context is None else TLSCodec(sock, context)
         self.scope = trio.CancelScope()
         self.answered = False
+        self.since = trio.current_time()
+        self.head_received = False
 
     async def handshake_tls(self) -> None:
         """Do the TLS handshake, if there is to be one.
@@ -127,14 +134,29 @@ class Admission:
         self._hosts = hosts
         self._http_handler = http_handler
         self._draining = False
-        self.pending: set[Newcomer] = set()
+        self._answering = 0
+        self.pending: dict[Newcomer, None] = {}
         self.admitted = 0
         self.refused = 0
+
+    def has_room(self) -> bool:
+        """Tell whether another newcomer may be taken on; if not, see that there will be."""
+        if len(self.pending) < self._capacity.max_pending_handshakes:
+            return True
+        late = trio.current_time() - PATIENCE
+        for newcomer in self.pending:
+            if newcomer.since >= late:  # they stand in order of arrival
+                break
+            if not newcomer.head_received:
+                # Honest ones are in within milliseconds: who dawdles makes room for the next. All
+                # at once, because behind them may stand many more of their kind.
+                newcomer.scope.cancel()
+        return False
 
     def drain(self) -> None:
         """Refuse whoever is on the way in."""
         self._draining = True
-        for newcomer in self.pending:
+        for newcomer in tuple(self.pending):
             newcomer.scope.cancel()
 
     async def admit(self, newcomer: Newcomer) -> None:
@@ -144,12 +166,14 @@ class Admission:
         try:
             with newcomer.scope:
                 arrival = await self._until_answered(newcomer)
-            if newcomer.scope.cancelled_caught and not newcomer.answered:
+            if newcomer.scope.cancelled_caught and newcomer.answered:
+                reset_on_close(newcomer.sock)  # what it has not taken of its answer must not stay in the kernel
+            elif newcomer.scope.cancelled_caught:
                 stopping, slow = Reject(503, [RETRY_AFTER], "server stopping"), Reject(408, body="too slow")
                 with trio.move_on_after(LINGER):
                     await self._refuse(newcomer, stopping if self._draining else slow)
         finally:
-            self.pending.discard(newcomer)
+            self.pending.pop(newcomer, None)
             if arrival is None:
                 trio.lowlevel.notify_closing(newcomer.sock)
                 newcomer.sock.close()
@@ -162,10 +186,10 @@ class Admission:
             await self._refuse(newcomer, reject)
         except ssl.SSLError as error:
             logger.info("%s: TLS handshake failed (%s)", peer_name(newcomer.host, newcomer.port), error.reason)
-            if error.reason == "HTTP_REQUEST":
-                with suppress(OSError):
+            with suppress(OSError):
+                if error.reason == "HTTP_REQUEST":
                     newcomer.sock.send(PLAIN_ON_TLS)
-            await self._goodbye(newcomer)
+                await newcomer.say_goodbye()
         except OSError as error:
             logger.info("%s: lost during the handshake (%s)", peer_name(newcomer.host, newcomer.port), error.strerror)
         except Exception:
@@ -183,20 +207,26 @@ class Admission:
             logger.exception("%s: the Reject cannot be sent", peer)
             reject = Reject(500, body="internal error")
             answer = handshake.refusal(reject)
-        logger.info("%s: refused with %s: %s", peer, reject.status, reject.body)
+        # What a peer sent may be in it: a line break would forge a log line of its own.
+        reason = reject.body if reject.body.isprintable() else repr(reject.body)
+        logger.info("%s: refused with %s: %s", peer, reject.status, reason)
         await self._answer(newcomer, answer)
 
     async def _answer(self, newcomer: Newcomer, answer: bytes) -> None:
         newcomer.answered = True
+        self.pending.pop(newcomer, None)  # it holds no place any more that an honest one could have
+        if self._answering >= self._capacity.max_pending_handshakes:
+            with suppress(OSError):
+                (newcomer.tls or newcomer.sock).send(answer)
+            return
+        self._answering += 1
         try:
             await newcomer.send(answer)
+            await newcomer.say_goodbye()
         except OSError:
             return
-        await self._goodbye(newcomer)
-
-    async def _goodbye(self, newcomer: Newcomer) -> None:
-        with suppress(OSError):
-            await newcomer.say_goodbye()
+        finally:
+            self._answering -= 1
 
     async def _let_in(self, newcomer: Newcomer) -> Arrival | None:
         await newcomer.handshake_tls()
@@ -211,6 +241,7 @@ class Admission:
                     logger.info("%s: gone before its request was whole", peer_name(newcomer.host, newcomer.port))
                 return None
             request = head.receive(data)
+        newcomer.head_received = True
         headers = request.headers
         handshake.check_head(headers)
         if not host_allowed(request, self._hosts):
@@ -270,14 +301,21 @@ class Admission:
         resource = registration.resource
         check_origin(registration.origins, request, headers)
         accept = await decide(resource.accept_client, request)
+        terms = None
+        if listener.deflate is not None:
+            offers = headers.getall("sec-websocket-extensions")
+            # A message that refers to one that was dropped would be read wrongly.
+            terms = negotiate(offers, listener.deflate, takeover=resource.overflow == "disconnect")
         try:
             subprotocol = handshake.choose_subprotocol(accept, request.subprotocols, resource.subprotocols)
-            answer = handshake.switching_protocols(headers, subprotocol, accept.headers)
+            fields = accept.headers if terms is None else [("Sec-WebSocket-Extensions", terms.answer), *accept.headers]
+            answer = handshake.switching_protocols(headers, subprotocol, fields)
         except ValueError:
             logger.exception("the Accept of %s cannot be sent", type(resource).__name__)
             raise Reject(500, body="internal error") from None
+        newcomer.answered = True
         await newcomer.send(answer)
-        return Arrival(newcomer.sock, newcomer.tls, request, subprotocol, accept.data, listener, reservation)
+        return Arrival(newcomer.sock, newcomer.tls, request, subprotocol, accept.data, listener, reservation, terms)
 
 
 def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from wsframe.limits import Limits, Timeouts
     from wsframe.mailbox import Mailbox
+    from wsframe.protocol.deflate import Deflate, Terms
     from wsframe.protocol.pool import Reservation
     from wsframe.request import Request
     from wsframe.resource import Resource
@@ -29,6 +30,7 @@ class Host(Protocol):
     resource: Resource[Any]
     limits: Limits
     timeouts: Timeouts
+    deflate: Deflate | None
 
     def mailbox_for_client(self) -> Mailbox: ...
 
@@ -43,3 +45,4 @@ class Arrival(NamedTuple):
     data: object
     host: Host
     reservation: Reservation
+    terms: Terms | None = None

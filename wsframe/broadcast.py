@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from wsframe.client import Client, Octets, octets_of
-from wsframe.protocol.frames import BINARY, TEXT, data_frame, data_frames
+from wsframe.protocol.deflate import Deflater
+from wsframe.protocol.frames import BINARY, RSV1, TEXT, data_frame, data_frames
 
 if TYPE_CHECKING:
     from typing import Any
@@ -34,6 +35,8 @@ def broadcast_text(
     *,
     frame_size: int | None = None,
     exclude: AnyClient | Collection[AnyClient] = (),
+    key: Hashable | None = None,
+    compress: bool | None = None,
 ) -> Broadcast:
     """Queue a text message for every client of a list; never waits for any of them.
 
@@ -42,16 +45,18 @@ def broadcast_text(
         message: Text, or its UTF-8 octets, which are not checked.
         frame_size: Splits the message into frames of at most so many octets.
         exclude: A client, or a collection of clients, to leave out.
+        key: Replaces the message of the same key where it still waits; see :meth:`Client.send_text`.
+        compress: Whether to compress; None leaves it to each client's threshold.
 
     Raises:
         TypeError: For a message of another type.
-        ValueError: For a lone surrogate, or a frame size below 1.
+        ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
         RuntimeError: From another thread.
 
     Source: clws ``write-to-clients-text``.
     """
     payload = message.encode() if isinstance(message, str) else octets_of(message, "text: str or UTF-8 octets")
-    return broadcast(clients, TEXT, payload, frame_size, exclude)
+    return broadcast(without(clients, exclude), Encoding(TEXT, payload, frame_size, compress), key)
 
 
 def broadcast_binary(
@@ -60,6 +65,8 @@ def broadcast_binary(
     *,
     frame_size: int | None = None,
     exclude: AnyClient | Collection[AnyClient] = (),
+    key: Hashable | None = None,
+    compress: bool | None = None,
 ) -> Broadcast:
     """Queue a binary message for every client of a list; never waits for any of them.
 
@@ -67,32 +74,61 @@ def broadcast_binary(
     Source: clws ``write-to-clients-binary``.
     """
     payload = octets_of(message, "binary: bytes, bytearray or memoryview")
-    return broadcast(clients, BINARY, payload, frame_size, exclude)
+    return broadcast(without(clients, exclude), Encoding(BINARY, payload, frame_size, compress), key)
 
 
-def broadcast(
-    clients: Iterable[AnyClient],
-    opcode: int,
-    payload: bytes,
-    frame_size: int | None,
-    exclude: AnyClient | Collection[AnyClient],
-) -> Broadcast:
-    if exclude:
-        left_out = {exclude} if isinstance(exclude, Client) else set(exclude)
-        clients = [client for client in clients if client not in left_out]
+def without(clients: Iterable[AnyClient], exclude: AnyClient | Collection[AnyClient]) -> Iterable[AnyClient]:
+    if not exclude:
+        return clients
+    left_out = {exclude} if isinstance(exclude, Client) else set(exclude)
+    return [client for client in clients if client not in left_out]
+
+
+class Encoding:
+    """The frames of one message: plain, and compressed once for each window there is."""
+
+    def __init__(self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None) -> None:
+        self._opcode = opcode
+        self._payload = payload
+        self.frame_size = frame_size
+        self._compress = compress
+        self._packed: dict[int, list[bytes]] = {}
+        self.plain = self._frames(opcode, payload)
+
+    def _frames(self, opcode: int, payload: bytes) -> list[bytes]:
+        if self.frame_size is None:
+            return [data_frame(opcode, payload)]
+        return data_frames(opcode, payload, self.frame_size)
+
+    def frames_for(self, deflater: Deflater) -> list[bytes]:
+        """Return what a client with compression is sent."""
+        if not deflater.wanted(self._payload, self._compress):
+            return self.plain
+        bits = deflater.terms.server_bits
+        frames = self._packed.get(bits)
+        if frames is None:
+            packed = deflater.compress_for_all(self._payload)
+            frames = self.plain if packed is None else self._frames(self._opcode | RSV1, packed)
+            self._packed[bits] = frames
+        deflater.forget()
+        return frames
+
+
+def broadcast(clients: Iterable[AnyClient], encoding: Encoding, key: Hashable | None) -> Broadcast:
     queued = dropped = 0
-    if frame_size is None:
-        frame = data_frame(opcode, payload)
-        for client in clients:
-            if client._outbox.put(frame):
-                queued += 1
-            else:
-                dropped += 1
-    else:
-        frames = data_frames(opcode, payload, frame_size)
-        for client in clients:
-            if client._outbox.put_run(frames):
-                queued += 1
-            else:
-                dropped += 1
+    plain = encoding.plain
+    frame = plain[0]
+    if key is not None and encoding.frame_size is not None:
+        raise ValueError("a message with a key is one frame: leave frame_size out")
+    for client in clients:
+        deflater = client._deflater
+        if deflater is None and len(plain) == 1 and key is None:
+            done = client._outbox.put(frame)
+        else:
+            frames = plain if deflater is None else encoding.frames_for(deflater)
+            done = client._outbox.put_run(frames) if key is None else client._outbox.put_latest(key, frames[0])
+        if done:
+            queued += 1
+        else:
+            dropped += 1
     return Broadcast(queued, dropped)

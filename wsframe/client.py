@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, final
 from uuid import uuid4
 
 from wsframe.doorbell import Signal
 from wsframe.protocol.close import State, check_close_code
-from wsframe.protocol.frames import BINARY, PING, TEXT, control_frame, data_frame, data_frames
+from wsframe.protocol.frames import BINARY, PING, RSV1, TEXT, check_frame_size, control_frame, data_frame, data_frames
 
 if TYPE_CHECKING:
     from typing import Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from wsframe.mailbox import Mailbox
     from wsframe.outbox import Outbox
+    from wsframe.protocol.deflate import Deflater
     from wsframe.protocol.events import Ended
     from wsframe.request import Request
     from wsframe.resource import Resource
@@ -56,7 +58,7 @@ class Lifeline(Protocol):
     def left(self) -> None: ...
     def serves(self, mailbox: Mailbox) -> bool: ...
     def gone(self) -> Signal: ...
-    def measure_latency(self) -> Signal | None: ...
+    def measure_latency(self) -> tuple[Signal | None, float]: ...
     def statistics(self) -> ClientStatistics: ...
 
 
@@ -72,7 +74,8 @@ class Client(Generic[DataT]):
     """
 
     __slots__ = (
-        "__weakref__", "_id", "_link", "_outbox", "close_code", "close_reason", "closed_cleanly",
+        "__weakref__", "_deflater",
+        "_id", "_link", "_outbox", "close_code", "close_reason", "closed_cleanly",
         "data", "rejected", "request", "resource", "subprotocol",
     )  # fmt: skip
 
@@ -102,9 +105,11 @@ class Client(Generic[DataT]):
         resource: Resource[DataT],
         subprotocol: str | None,
         data: DataT,
+        deflater: Deflater | None = None,
     ) -> None:
         self._link = link
         self._outbox = outbox
+        self._deflater = deflater
         self._id: str | None = None
         self.request = request
         self.resource = resource
@@ -147,43 +152,85 @@ class Client(Generic[DataT]):
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """The extensions agreed on."""
-        return ()
+        """The extensions agreed on, with their parameters, as the 101 named them."""
+        return () if self._deflater is None else (self._deflater.terms.answer,)
 
     @property
     def state(self) -> State:
         """OPEN; CLOSING once a close frame of ours is queued; CLOSED when the connection has ended."""
         return self._link.state()
 
-    def send_text(self, message: str | Octets, *, frame_size: int | None = None) -> bool:
+    def send_text(
+        self,
+        message: str | Octets,
+        *,
+        frame_size: int | None = None,
+        key: Hashable | None = None,
+        compress: bool | None = None,
+    ) -> bool:
         """Queue a text message; return whether it was queued.
 
         Args:
             message: Text, or its UTF-8 octets, which are not checked.
             frame_size: Splits the message into frames of at most so many octets.
+            key: Replaces the message of the same key that still waits, if there is one: a
+                slow client then gets the newest price, not a backlog of old ones.
+            compress: Whether to compress, where it was agreed on; None leaves it to the
+                threshold of :class:`Deflate`. Do not compress a secret together with text
+                that a stranger chose: the length gives the secret away (CRIME).
 
         Raises:
-            TypeError: For anything else.
-            ValueError: For a lone surrogate, or a frame size below 1.
+            TypeError: For a message of another type.
+            ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
             RuntimeError: From another thread.
         """
         payload = message.encode() if isinstance(message, str) else octets_of(message, "text: str or UTF-8 octets")
-        if frame_size is None:
+        if self._deflater is None and frame_size is None and key is None:
             return self._outbox.put(data_frame(TEXT, payload))
-        return self._outbox.put_run(data_frames(TEXT, payload, frame_size))
+        return self._send(TEXT, payload, frame_size, key, compress)
 
-    def send_binary(self, message: Octets, *, frame_size: int | None = None) -> bool:
+    def send_binary(
+        self,
+        message: Octets,
+        *,
+        frame_size: int | None = None,
+        key: Hashable | None = None,
+        compress: bool | None = None,
+    ) -> bool:
         """Queue a binary message; return whether it was queued.
+
+        The options are those of :meth:`send_text`.
 
         Raises:
             TypeError: For anything but bytes, bytearray or memoryview.
-            ValueError: For a frame size below 1.
+            ValueError: For a frame size below 1, or a frame size with a key.
             RuntimeError: From another thread.
         """
         payload = octets_of(message, "binary: bytes, bytearray or memoryview")
-        if frame_size is None:
+        if self._deflater is None and frame_size is None and key is None:
             return self._outbox.put(data_frame(BINARY, payload))
-        return self._outbox.put_run(data_frames(BINARY, payload, frame_size))
+        return self._send(BINARY, payload, frame_size, key, compress)
+
+    def _send(
+        self, opcode: int, payload: bytes, frame_size: int | None, key: Hashable | None, compress: bool | None
+    ) -> bool:
+        """Send with compression, a key or several frames."""
+        if key is not None and frame_size is not None:
+            raise ValueError("a message with a key is one frame: leave frame_size out")
+        if self._outbox.shut:
+            return False
+        if frame_size is not None:
+            check_frame_size(frame_size)  # a message that is compressed must be sent: the next refers to it
+        deflater = self._deflater
+        if deflater is not None and deflater.wanted(payload, compress):
+            # A message with a key may be replaced: what comes after it must not refer to it.
+            packed = deflater.compress(payload) if key is None else deflater.compress_for_all(payload)
+            if packed is not None:
+                opcode, payload = opcode | RSV1, packed
+        if frame_size is not None:
+            return self._outbox.put_run(data_frames(opcode, payload, frame_size))
+        frame = data_frame(opcode, payload)
+        return self._outbox.put(frame) if key is None else self._outbox.put_latest(key, frame)
 
     def send(self, message: str | Octets) -> bool:
         """Queue a text message for a str, a binary one for octets; return whether it was queued."""
@@ -247,11 +294,14 @@ class Client(Generic[DataT]):
         await self._link.gone().wait()
 
     async def latency(self) -> float | None:
-        """Ping the peer and return the seconds until its pong; None if it is gone before. For tasks."""
-        signal = self._link.measure_latency()
+        """Ping the peer and return the seconds until its pong. For tasks.
+
+        None if there is none within ``timeouts.ping_timeout``, or the peer is gone before.
+        """
+        signal, at_most = self._link.measure_latency()
         if signal is None:
             return None
-        elapsed = await signal.wait()
+        elapsed = await signal.wait(at_most)
         return elapsed if isinstance(elapsed, float) else None
 
     def statistics(self) -> ClientStatistics:

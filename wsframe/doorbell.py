@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import trio
 
 __all__ = ["Doorbell", "Signal"]
@@ -53,9 +55,10 @@ class Signal:
         self.value = value
         self._event.set()
 
-    async def wait(self) -> object:
-        """Wait until it has happened; return its value."""
-        await self._event.wait()
+    async def wait(self, at_most: float = inf) -> object:
+        """Wait until it has happened, but no more seconds than ``at_most``; return its value."""
+        with trio.move_on_after(at_most):
+            await self._event.wait()
         return self.value
 
 

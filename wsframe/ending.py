@@ -18,6 +18,7 @@ from wsframe.poller import READ
 from wsframe.protocol.close import CloseCode, close_frame
 from wsframe.protocol.events import Ended
 from wsframe.request import peer_name
+from wsframe.socketopts import unsent_in_kernel
 from wsframe.wire import Wire
 
 if TYPE_CHECKING:
@@ -29,15 +30,20 @@ __all__ = ["Ending"]
 
 logger = getLogger("wsframe")
 
+# How often to ask whether a peer that has shut its side has taken everything.
+LINGER_LOOK = 0.25
+
 
 class Ending(Wire):
     """A wire with its client, as far as its end is concerned; the middle part of a link."""
 
     __slots__ = (
         "_gone",
+        "_linger_until",
         "_measuring",
         "_reservation",
         "_sent_mark",
+        "_undecoded",
         "client",
         "end_delivered",
         "ended",
@@ -59,6 +65,8 @@ class Ending(Wire):
         self._measuring: dict[bytes, tuple[Signal, float]] | None = None
         """Pings of :meth:`Client.latency`: payload to signal and time sent."""
         self._sent_mark = 0
+        self._linger_until = 0.0
+        self._undecoded = 0
 
     @property
     def name(self) -> str:
@@ -83,6 +91,7 @@ class Ending(Wire):
             return
         self.end_delivered = True
         self.connection.eof()
+        self._note_undecoded()
         if self.sock is not None:
             # What comes behind the end is of no use, and its EOF would be reported without end.
             self.watch(self.interest & ~READ)
@@ -91,6 +100,13 @@ class Ending(Wire):
             else:
                 self._set_deadline(close_by=True)
         self.inbox.mailbox.put(self.inbox, ended)
+
+    def _note_undecoded(self) -> None:
+        """Count what is held of messages that have not been decoded."""
+        self.reactor.budget.held += self.connection.undecoded - self._undecoded
+        self._undecoded = self.connection.undecoded
+        if self.reactor.budget.exceeded and not self.inbox.paused:
+            self.reactor.flusher.doorbell.ring()  # nothing but a reset would stop it from growing
 
     def answer(self, ended: Ended) -> None:
         """Send the close frame owed to the peer, behind all replies; called when the hooks have got to the end."""
@@ -115,12 +131,32 @@ class Ending(Wire):
         try:
             self.shut_sending()
         except OSError:
-            self.eof = True
-        if self.eof:
             self._dispose()
             return
         self._set_deadline(close_by=False)
-        self.watch(READ)
+        if self.eof:
+            self._linger_on()
+        else:
+            self.watch(READ)
+
+    def _linger_on(self) -> None:
+        """Close once the peer has shut its side and taken everything, or reset at the deadline.
+
+        Closed earlier, what is unread would stay in the kernel, with nobody's limit on it.
+        """
+        if self.sock is None:
+            return
+        deadlines, now = self.connection.deadlines, self.reactor.clock()
+        left = (unsent_in_kernel(self.sock) or 0) > 1  # 1 may be our FIN
+        if now >= self._linger_until or (self.eof and not left):
+            self._dispose(reset=left)
+            return
+        deadlines.linger_by = self._linger_until
+        if self.eof:
+            # Shut both ways, it would be reported as hung up without end, whatever is asked for.
+            self.reactor.poller.forget(self.fd)
+            deadlines.linger_by = min(now + LINGER_LOOK, self._linger_until)
+        self.reactor.schedule(self.fd)
 
     def _set_deadline(self, *, close_by: bool) -> None:
         deadlines = self.connection.deadlines
@@ -130,7 +166,7 @@ class Ending(Wire):
             self._sent_mark = self.outbox.octets_sent
         else:
             deadlines.close_by = None
-            deadlines.linger_by = by
+            deadlines.linger_by = self._linger_until = by
         self.reactor.schedule(self.fd)
 
     def _dispose(self, *, reset: bool = False) -> None:
@@ -166,6 +202,10 @@ class Ending(Wire):
         self._note_end(Ended(CloseCode.ABNORMAL_CLOSURE, reason, clean=False))
         if not self.connection.stopped or self.inbox.muted:
             self._deliver_end()
+        elif self.connection.deadlines.resume_at is not None:
+            # It sent too fast, and the timer that would go on with the rest has just been forgotten.
+            self.connection.deadlines.resume_at = None
+            self.inbox.resume()
 
     def abort(self, reason: str, *, mute: bool) -> bool:
         """Reset the connection now."""

@@ -81,6 +81,14 @@ class Limits:
     default 128 KiB. Small values notice a stalled reader sooner and cost more system calls
     for large messages. Ignored where the kernel does not have it."""
 
+    max_message_rate: float | None = INHERIT
+    """Messages and control frames a second that are taken from one client; default None: any.
+    One second's worth may come at once. The server stops reading for as long as a client is
+    ahead, so it is slowed down, not cut off."""
+
+    max_octet_rate: float | None = INHERIT
+    """Octets a second that are taken from one client; default None: any. As for messages."""
+
     def __post_init__(self) -> None:
         refuse_below(self, 1)
         if self.max_frame is not None and self.max_frame != INHERIT != self.max_message < self.max_frame:
@@ -138,10 +146,17 @@ class Capacity:
 
     max_pending_handshakes: int = 200
     """Newcomers between accept and 101; default 200. While so many are under way the server
-    accepts no more and the kernel's backlog holds the rest."""
+    accepts no more and the kernel's backlog holds the rest; those whose request is not whole
+    after a second are then answered 408 to make room."""
 
     max_head: int = 16384
     """Octets of the request head; default 16 KiB, as in h11. More is answered 431."""
+
+    max_queued_bytes: int = 512 * 1024 * 1024
+    """Octets that wait for all clients together, either way; default 512 MiB. Beyond it
+    clients with messages waiting are not read, and those are reset that make the server hold
+    most. A frame shared by a broadcast counts for each client; text can take four times its
+    octets in memory."""
 
     backlog: int = 1024
     """Connections the kernel holds for ``accept``; default 1024. The kernel may cap it."""
@@ -158,6 +173,8 @@ DEFAULT_LIMITS = Limits(
     max_queued_bytes=1024 * 1024,
     max_outbox=1024 * 1024,
     unsent_low_water=128 * 1024,
+    max_message_rate=None,
+    max_octet_rate=None,
 )
 
 DEFAULT_TIMEOUTS = Timeouts(

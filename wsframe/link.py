@@ -17,9 +17,11 @@ from wsframe.ending import Ending
 from wsframe.mailbox import Inbox
 from wsframe.poller import GONE, READ, WRITE
 from wsframe.protocol.close import CloseCode, State, close_frame
+from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING, PONG, control_frame
 from wsframe.protocol.keepalive import Due
+from wsframe.protocol.rates import Bucket
 
 if TYPE_CHECKING:
     from wsframe.arrival import Arrival
@@ -29,18 +31,27 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 MAX_MEASURING = 16
+# Our own pings look alike, so that a peer cannot answer the keepalive and keep a caller of latency() waiting.
+PING_OCTETS = 8
 
 
 class Link(Ending):
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
 
-    __slots__ = ()
+    __slots__ = ("_buckets",)
 
     def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
         super().__init__(arrival, reactor)
         host = arrival.host
-        self.client = Client(self, self.outbox, arrival.request, host.resource, arrival.subprotocol, arrival.data)
-        self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume)
+        deflater = None if arrival.terms is None or host.deflate is None else Deflater(arrival.terms, host.deflate)
+        self.client = Client(
+            self, self.outbox, arrival.request, host.resource, arrival.subprotocol, arrival.data, deflater
+        )
+        self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, reactor.budget)
+        rates = (host.limits.max_message_rate, host.limits.max_octet_rate)
+        self._buckets: list[Bucket | None] | None = None
+        if rates != (None, None):
+            self._buckets = [None if rate is None else Bucket(rate, reactor.clock()) for rate in rates]
 
     def __repr__(self) -> str:
         return f"<Link {self.name} {self.state().value}>"
@@ -67,6 +78,8 @@ class Link(Ending):
         try:
             count = self.recv_into(reactor.view)
         except BlockingIOError:
+            if self.tls is not None:  # part of a record: nothing to decode, but the peer lives
+                self.connection.deadlines.heard_at = reactor.now
             return
         except OSError:
             self.lost()
@@ -79,20 +92,39 @@ class Link(Ending):
 
     def take(self, data: bytearray) -> None:
         """Decode octets as far as the client's share of the mailbox allows."""
-        connection, inbox = self.connection, self.inbox
+        connection, inbox, reactor = self.connection, self.inbox, self.reactor
+        received = len(data)  # before it is the connection's, which cuts off what it has decoded
         events = connection.receive(data, inbox.max_messages - inbox.waiting)
+        taken = len(events)
         if connection.special:
             events = self._sort_out(events)
         if events and not inbox.muted:
             inbox.put(events, connection.octets)
-            if inbox.waiting >= inbox.max_messages or inbox.octets >= inbox.max_octets:
+            if inbox.waiting >= inbox.max_messages or inbox.octets >= inbox.max_octets or reactor.budget.exceeded:
                 self._pause()
-        if connection.stopped and not inbox.paused:
-            # Pings took the room. The rest is for the attendant, so that others have their turn.
-            self.reactor.again.append(self)
-            self.reactor.flusher.doorbell.ring()
-        elif self.ended is not None and not connection.stopped:
+        # While a close frame is sought, the close timeout is the bound.
+        if self._buckets is not None and self.ended is None and connection.state is State.OPEN:
+            self._throttle(taken, received)
+        if connection.undecoded != self._undecoded:
+            self._note_undecoded()
+        if connection.stopped:
+            if not inbox.paused:
+                # Its turn is over. The attendant goes on, after others have had theirs; read on
+                # meanwhile, the octets left would grow as fast as the peer can send.
+                self.watch(self.interest & ~READ)
+                reactor.again.append(self)
+                reactor.flusher.doorbell.ring()
+        elif self.ended is not None:
             self._deliver_end()
+
+    def go_on(self) -> None:
+        """Decode what is left of the last read, and read again if that is all."""
+        try:
+            self.take(bytearray())
+        except Exception:
+            self.crashed()
+        if not (self.inbox.paused or self.connection.stopped or self.eof or self.ended is not None):
+            self.watch(self.interest | READ)
 
     def _sort_out(self, events: list[Event]) -> list[Event]:
         """Answer pings, take our own pongs and the end; return what is for the hooks."""
@@ -114,6 +146,7 @@ class Link(Ending):
         if deadlines.ping_at is not None and payload == deadlines.ping_payload:
             deadlines.latency = self.reactor.clock() - deadlines.ping_at
             deadlines.ping_at = None
+            self.reactor.schedule(self.fd)  # the next ping is due before this one's timeout would have been
             return False
         if self._measuring and payload in self._measuring:
             signal, since = self._measuring.pop(payload)
@@ -127,25 +160,38 @@ class Link(Ending):
         self.connection.deadlines.paused = True
         self.watch(self.interest & ~READ)
 
+    def _throttle(self, events: int, octets: int) -> None:
+        """Read no more from a client that is ahead of its rate, until it is no longer."""
+        now = self.reactor.clock()
+        pause = 0.0
+        for bucket, taken in zip(self._buckets or (), (events, octets), strict=True):
+            if bucket is not None:
+                pause = max(pause, bucket.take(taken, now))
+        if pause:
+            self.connection.deadlines.resume_at = now + pause
+            self._pause()
+            self.reactor.schedule(self.fd)
+
     def resume(self) -> None:
         """Go on after a pause: first with what is already here, which the kernel will never announce."""
         deadlines = self.connection.deadlines
+        if deadlines.resume_at is not None:
+            if self.reactor.clock() < deadlines.resume_at:
+                return  # the timer will call again
+            deadlines.resume_at = None
+        if self.inbox.waiting:
+            return  # the inbox will call again
         self.inbox.paused = deadlines.paused = False
         deadlines.heard_at = self.reactor.clock()
         deadlines.ping_at = None
-        try:
-            self.take(bytearray())
-        except Exception:
-            self.crashed()
-        if not self.inbox.paused and self.ended is None and not self.eof:
-            self.watch(self.interest | READ)
+        self.go_on()
         self.reactor.schedule(self.fd)
 
     def _at_eof(self) -> None:
         self.eof = True
         self.watch(self.interest & ~READ)
         if self.connection.deadlines.linger_by is not None:
-            self._dispose()
+            self._linger_on()
         elif self.connection.state is not State.CLOSED:
             self._note_end(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))
             if not self.connection.stopped:
@@ -156,17 +202,19 @@ class Link(Ending):
         deadlines = self.connection.deadlines
         for due in dues:
             if due is Due.PING:
-                deadlines.ping_payload = urandom(4)
+                deadlines.ping_payload = urandom(PING_OCTETS)
                 deadlines.ping_at = self.reactor.clock()
                 self.outbox.put_urgent(control_frame(PING, deadlines.ping_payload))
             elif due is Due.PING_TIMEOUT:
                 self.abort("ping timeout", mute=False)
+            elif due is Due.RESUME:
+                self.resume()
             elif due is Due.WRITE_STALL:
                 self.check_stall()
             elif due is Due.CLOSE:
                 self._close_overdue()
             else:
-                self._dispose()
+                self._linger_on()
         self.reactor.schedule(self.fd)
 
     def state(self) -> State:
@@ -202,16 +250,17 @@ class Link(Ending):
         self.outbox.drop_unsent()
         return self.close(code, reason, mute=True)
 
-    def measure_latency(self) -> Signal | None:
-        payload = urandom(8)
+    def measure_latency(self) -> tuple[Signal | None, float]:
+        at_most = self.connection.deadlines.timeouts.ping_timeout
+        payload = urandom(PING_OCTETS)
         if not self.outbox.put_urgent(control_frame(PING, payload)):
-            return None
+            return None, at_most
         signal = Signal()
         self._measuring = self._measuring or {}
         if len(self._measuring) >= MAX_MEASURING:  # a peer that answers no ping, or callers that gave up
             self._measuring.pop(next(iter(self._measuring)))[0].fire()
         self._measuring[payload] = signal, self.reactor.clock()
-        return signal
+        return signal, at_most
 
     def statistics(self) -> ClientStatistics:
         inbox, outbox = self.inbox, self.outbox
@@ -223,3 +272,7 @@ class Link(Ending):
             messages_dropped=outbox.dropped,
             latency=self.connection.deadlines.latency,
         )
+
+    def held(self) -> int:
+        """Return the octets this client makes the server hold."""
+        return self.inbox.octets + self.outbox.octets + self._undecoded

@@ -19,11 +19,12 @@ import trio
 from wsframe.arrival import CONNECTED
 from wsframe.client import Client
 from wsframe.debugger import post_mortem
-from wsframe.doorbell import Signal
 from wsframe.exceptions import ResourceEnded
-from wsframe.limits import Limits, Timeouts, filled
+from wsframe.flusher import Flusher, flushing
+from wsframe.limits import INHERIT, Limits, Timeouts, filled
 from wsframe.mailbox import Inbox, Mailbox
-from wsframe.outbox import Flusher, flushing
+from wsframe.posts import Call, Post
+from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resource import Resource
 
@@ -41,28 +42,6 @@ BATCH_SECONDS = 0.002
 MAX_POSTS = 10_000
 
 
-class Post:
-    """A message from :meth:`Resource.post`."""
-
-    __slots__ = ("message",)
-
-    def __init__(self, message: object) -> None:
-        self.message = message
-
-
-class Call:
-    """A function from :meth:`Resource.call`, and the signal its caller waits for."""
-
-    __slots__ = ("abandoned", "args", "fn", "signal")
-
-    def __init__(self, fn: Callable[..., object], args: tuple[object, ...]) -> None:
-        self.fn = fn
-        self.args = args
-        self.signal = Signal()
-        self.abandoned = False
-        """Whether the caller was cancelled: then it is not run any more."""
-
-
 class Listener:
     """One life of a resource, in one server.
 
@@ -70,6 +49,7 @@ class Listener:
         resource: The resource; it knows its listener while the life lasts.
         limits: The server's, for what the resource leaves at INHERIT.
         timeouts: Likewise.
+        deflate: Likewise.
         flusher: Of the server's reactor.
         debug: Whether a failed hook enters the debugger or ends the server.
 
@@ -78,13 +58,21 @@ class Listener:
     """
 
     def __init__(
-        self, resource: Resource[Any], *, limits: Limits, timeouts: Timeouts, flusher: Flusher, debug: bool = False
+        self,
+        resource: Resource[Any],
+        *,
+        limits: Limits,
+        timeouts: Timeouts,
+        deflate: Deflate | None = None,
+        flusher: Flusher,
+        debug: bool = False,
     ) -> None:
         if resource._listener is not None:
             raise RuntimeError(f"{type(resource).__name__} {resource!r} is running in another server already")
         self.resource = resource
         self.limits = filled(resource.limits, limits)
         self.timeouts = filled(resource.timeouts, timeouts)
+        self.deflate = deflate if resource.deflate == INHERIT else resource.deflate
         self.clients: dict[AnyClient, None] = {}
         self.ready = trio.Event()
         """Set once ``running()`` has been entered, or has failed."""
@@ -381,8 +369,11 @@ class Listener:
             with trio.CancelScope(shield=True, deadline=deadline):
                 await self._disconnected(client)
         # Newcomers whose client_connected never ran are owed nothing but their place.
-        for inbox, event in tuple(mailbox.entries):
+        for inbox, event in tuple(mailbox.entries):  # an end may be added
             if inbox is not None and event is CONNECTED:
                 inbox.client._link.abort("server stopped", mute=True)
                 inbox.client._link.left()
                 self.leave()
+            if inbox is not None and inbox.octets:
+                inbox.paused = False
+                inbox.took_last()

@@ -23,6 +23,8 @@ AT_ONCE = 64
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE = 0.1
 LOG_EVERY = 1.0
+# Without room for newcomers: when to ask again, for one of them may have become too slow.
+LOOK_AGAIN = 0.25
 
 Address = tuple[str, int]
 
@@ -120,7 +122,8 @@ class Acceptor:
         """Accept until cancelled."""
         while True:
             while not self._has_room():
-                await self.room.wait()
+                with trio.move_on_after(LOOK_AGAIN):
+                    await self.room.wait()
             await trio.lowlevel.wait_readable(self._listening)
             for _ in range(AT_ONCE):
                 if not self._has_room() or not await self._accept():

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wsframe.doorbell import Doorbell
+from wsframe.protocol.events import PongReceived
 
 if TYPE_CHECKING:
+    from wsframe.budget import Budget
     from wsframe.client import Client
     from wsframe.limits import Limits
 
@@ -45,15 +47,19 @@ class Inbox:
     """
 
     __slots__ = (
+        "budget",
         "client", "mailbox", "max_messages", "max_octets", "muted",
         "octets", "paused", "received", "resume", "waiting",
     )  # fmt: skip
 
-    def __init__(self, client: Client, mailbox: Mailbox, limits: Limits, resume: Callable[[], None]) -> None:
+    def __init__(
+        self, client: Client, mailbox: Mailbox, limits: Limits, resume: Callable[[], None], budget: Budget
+    ) -> None:
         self.client = client
         self.mailbox = mailbox
         self.max_messages = limits.max_queued_messages
         self.max_octets = limits.max_queued_bytes
+        self.budget = budget
         self.resume = resume
         self.waiting = 0
         self.octets = 0
@@ -72,11 +78,27 @@ class Inbox:
             mailbox.entries.extend([(self, message) for message in messages])
         self.waiting += count
         self.octets += octets
+        self.budget.held += octets
         self.received += count
         mailbox.doorbell.ring()
 
+    def discard(self) -> None:
+        """Drop the messages that wait; the beginning and the end of the client stay."""
+        entries = self.mailbox.entries
+        kept = [
+            (inbox, entry)
+            for inbox, entry in entries
+            if inbox is not self or not isinstance(entry, str | bytes | PongReceived)
+        ]
+        entries.clear()
+        entries.extend(kept)
+        self.waiting = 0
+        self.budget.held -= self.octets
+        self.octets = 0
+
     def took_last(self) -> None:
         """Note that nothing waits any more."""
+        self.budget.held -= self.octets
         self.octets = 0
         if self.paused:
             self.resume()

@@ -1,4 +1,4 @@
-"""What waits to be sent to each client, and who sends it when.
+"""What waits to be sent to each client.
 
 An outbox holds encoded frames. Nothing in it ever waits for the peer: what the kernel
 does not take stays, up to a limit in octets, and then the overflow policy decides.
@@ -6,28 +6,18 @@ does not take stays, up to a limit in octets, and then the overflow policy decid
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from functools import partial
-from logging import getLogger
-from types import coroutine
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Protocol
 
-from wsframe.doorbell import Doorbell, Signal, in_trio
+from wsframe.doorbell import Signal
+from wsframe.flusher import Flusher
 from wsframe.limits import Overflow
 from wsframe.protocol.frames import CLOSE, PONG, ends_message, is_control, starts_message
 
-__all__ = ["Flusher", "Outbox", "Wire", "flushing"]
-
-logger = getLogger("wsframe")
-
-ResultT = TypeVar("ResultT")
+__all__ = ["Outbox", "Wire"]
 
 # A frame above this leaves alone: joining it with its neighbours would copy it.
 LARGE = 64 * 1024
-# Sockets one flush serves before other tasks have their turn.
-FLUSH_AT_ONCE = 512
-
-FROM_THREAD = "wsframe is for trio's own thread; from another one call Resource.post_from_thread"
 
 
 class Wire(Protocol):
@@ -38,73 +28,6 @@ class Wire(Protocol):
     def emptied(self) -> None: ...
     def broken(self) -> None: ...
     def overflowed(self) -> None: ...
-
-
-class Flusher:
-    """The outboxes of one reactor that have something to send."""
-
-    __slots__ = ("dirty", "doorbell", "in_turn")
-
-    def __init__(self) -> None:
-        self.dirty: list[Outbox] = []
-        self.doorbell = Doorbell()
-        """Rings the reactor's attendant, who flushes for tasks that do not do so themselves."""
-        self.in_turn = False
-        """Whether the running task flushes before it waits."""
-
-    def mark(self, outbox: Outbox) -> None:
-        """Note the first outbox of a turn."""
-        if not in_trio():
-            raise RuntimeError(FROM_THREAD)
-        if not self.in_turn:
-            self.doorbell.ring()
-        self.dirty.append(outbox)
-
-    def flush(self) -> None:
-        """Send what waits, to at most 512 sockets; the attendant does the rest."""
-        dirty = self.dirty
-        if not dirty:
-            return
-        batch = dirty[:FLUSH_AT_ONCE]
-        del dirty[:FLUSH_AT_ONCE]
-        for outbox in batch:
-            try:
-                outbox.flush()
-            except Exception:
-                logger.exception("could not flush to %r", outbox.wire)
-                outbox.wire.broken()
-        if dirty:
-            self.doorbell.ring()
-
-
-@coroutine
-def drive(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Generator[object, object, ResultT]:
-    """Run a coroutine and flush each time it is about to wait."""
-    step: Callable[[], object] = partial(steps.send, None)
-    while True:
-        flusher.in_turn = True
-        try:
-            trap = step()
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
-        finally:
-            flusher.in_turn = False
-            flusher.flush()
-        try:
-            value = yield trap
-        except BaseException as error:  # handed on whole: the coroutine decides
-            step = partial(steps.throw, error)
-        else:
-            step = partial(steps.send, value)
-
-
-def flushing(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Awaitable[ResultT]:
-    """Wrap a task so that what it sends leaves whenever it waits, whatever it waits for.
-
-    One batch of messages is then one system call per client, and nothing that was sent
-    lies around while the sender sleeps.
-    """
-    return drive(steps, flusher)
 
 
 class Outbox:
@@ -122,8 +45,22 @@ class Outbox:
     """
 
     __slots__ = (
-        "_dirty", "_flusher", "_limit", "_offset", "_overflow", "_send",
-        "blocked", "drained", "dropped", "items", "octets", "octets_sent", "shut", "wire",
+        "_dirty",
+        "_flusher",
+        "_latest",
+        "_limit",
+        "_noted",
+        "_offset",
+        "_overflow",
+        "_send",
+        "blocked",
+        "drained",
+        "dropped",
+        "items",
+        "octets",
+        "octets_sent",
+        "shut",
+        "wire",
     )  # fmt: skip
 
     def __init__(
@@ -135,10 +72,13 @@ class Outbox:
         self._flusher = flusher
         self._dirty = flusher.dirty
         self._offset = 0
+        self._latest: dict[Hashable, bytes] | None = None
+        """The frame last queued under each key; all of them wait in ``items``."""
         self.wire = wire
         self.items: list[bytes] = []
         self.octets = 0
         self.octets_sent = 0
+        self._noted = 0
         self.dropped = 0
         self.blocked = False
         """Whether the kernel refuses octets."""
@@ -161,7 +101,41 @@ class Outbox:
                 self._flusher.mark(self)
         items.append(frame)
         self.octets += len(frame)
+        if self.blocked:
+            self._note()
         return True
+
+    def put_latest(self, key: Hashable, frame: bytes) -> bool:
+        """Queue a message in the place of the one of the same key that still waits, if there is one."""
+        if self.shut:
+            return False
+        if len(frame) == 2:
+            frame = bytes(bytearray(frame))  # empty messages share one object, and frames are told apart by identity
+        items = self.items
+        latest = self._latest or {}
+        old = latest.get(key)
+        if old is not None and not (self._offset and items[0] is old):
+            at = next(at for at, item in enumerate(items) if item is old)
+            if len(frame) <= len(old) or self.octets + len(frame) - len(old) <= self._limit:
+                items[at] = latest[key] = frame
+                self.octets += len(frame) - len(old)
+                if self.blocked:
+                    self._note()
+                return True
+            # No room in the old one's place: it is judged like any other message.
+            del items[at], latest[key]
+            self.octets -= len(old)
+        if not self.put(frame):
+            return False
+        self._latest = self._latest or {}  # it may have been sent meanwhile, to make room
+        self._latest[key] = frame
+        return True
+
+    def _forget(self, gone: list[bytes]) -> None:
+        """Let go of frames that wait no more: what comes under their keys is queued anew."""
+        if self._latest:
+            ids = set(map(id, gone))
+            self._latest = {key: frame for key, frame in self._latest.items() if id(frame) not in ids}
 
     def put_run(self, frames: list[bytes]) -> bool:
         """Queue a message of several frames; return whether it was queued."""
@@ -171,6 +145,8 @@ class Outbox:
         self._mark_if_empty()
         self.items += frames
         self.octets += size
+        if self.blocked:
+            self._note()
         return True
 
     def put_urgent(self, frame: bytes) -> bool:
@@ -203,6 +179,14 @@ class Outbox:
         self.octets += len(frame)
         self.shut = True
         return True
+
+    def _note(self) -> None:
+        """Count what waits for the kernel; what does not is gone before anybody else has a turn."""
+        budget = self._flusher.budget
+        budget.held += self.octets - self._noted
+        self._noted = self.octets
+        if budget.exceeded:
+            self._flusher.doorbell.ring()
 
     def _mark_if_empty(self) -> None:
         if not self.items:
@@ -255,6 +239,7 @@ class Outbox:
             else:
                 self.octets -= len(frame)
                 ended = ends_message(frame)
+        self._forget(items[first:at])
         items[first:at] = kept
         return True
 
@@ -278,6 +263,7 @@ class Outbox:
             self.octets_sent += sent
             if sent == self.octets:
                 items.clear()
+                self._latest = None
                 self.octets = self._offset = 0
                 if self.blocked or self.shut or self.drained is not None:
                     self._emptied()
@@ -285,6 +271,7 @@ class Outbox:
             self._advance(sent)
             if sent < len(data):
                 self.blocked = True
+                self._note()
                 self.wire.blocked(progress=sent > 0)
                 return
 
@@ -310,12 +297,14 @@ class Outbox:
                 break
             sent -= len(frame)
             done += 1
+        self._forget(self.items[:done])
         del self.items[:done]
         self._offset = sent
 
     def _emptied(self) -> None:
         if self.blocked:
             self.blocked = False
+            self._note()
             self.wire.unblocked()
         self.wire.emptied()
         self._tell_drained(True)
@@ -330,12 +319,15 @@ class Outbox:
         items = self.items
         begun = 1 if self._offset else 0
         items[begun:] = [frame for frame in items[begun:] if frame[0] & 0x0F == CLOSE]
+        self._latest = None
         self.octets = sum(map(len, items)) - self._offset
 
     def give_up(self) -> None:
         """Drop everything and take nothing more: the connection is gone."""
         self.shut = True
         self.items.clear()
+        self._latest = None
         self.octets = self._offset = 0
+        self._note()
         self.blocked = False
         self._tell_drained(False)

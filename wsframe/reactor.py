@@ -14,9 +14,10 @@ from math import inf
 import trio
 
 from wsframe.arrival import Arrival
+from wsframe.budget import Budget
 from wsframe.doorbell import Doorbell
+from wsframe.flusher import Flusher, flushing
 from wsframe.link import Link
-from wsframe.outbox import Flusher, flushing
 from wsframe.poller import READ, Poller, PollerName, make_poller
 from wsframe.protocol.pool import ConnectionPool
 
@@ -34,11 +35,13 @@ class Reactor:
     Args:
         pool: The connections and their deadlines.
         poller: Which poller to use.
+        max_queued_bytes: What all clients together may make the server hold.
     """
 
-    def __init__(self, pool: ConnectionPool[int], poller: PollerName) -> None:
+    def __init__(self, pool: ConnectionPool[int], poller: PollerName, max_queued_bytes: int) -> None:
         self.pool = pool
-        self.flusher = Flusher()
+        self.budget = Budget(max_queued_bytes)
+        self.flusher = Flusher(self.budget)
         self.links: dict[int, Link] = {}
         self.again: list[Link] = []
         """Links with octets left to decode and room to do so."""
@@ -88,13 +91,13 @@ class Reactor:
         async def attend() -> None:
             while True:
                 await self.flusher.doorbell.wait()
+                if self.budget.exceeded:
+                    self.relieve()
                 again = self.again[:]
                 self.again.clear()
                 for link in again:
-                    try:
-                        link.take(bytearray())
-                    except Exception:
-                        link.crashed()
+                    link.go_on()
+                    await trio.lowlevel.checkpoint()
 
         await flushing(attend(), self.flusher)
 
@@ -107,6 +110,15 @@ class Reactor:
                 self.sweep()
 
         await flushing(watch(), self.flusher)
+
+    def relieve(self) -> None:
+        """Reset the clients that make the server hold most, until the budget is kept."""
+        for link in sorted(self.links.values(), key=Link.held, reverse=True):
+            if not self.budget.exceeded:
+                break
+            logger.warning("%s: reset, because all clients together exceed max_queued_bytes", link.name)
+            link.abort("server out of memory", mute=True)
+            link.inbox.discard()  # the hooks may not get to it soon, and the next in line would pay for it
 
     def sweep(self) -> None:
         """Act on every deadline that has passed."""
@@ -130,14 +142,17 @@ class Reactor:
             trailing: What it sent behind its request.
         """
         self.now = self.clock()
+        self.poller.watch(arrival.sock.fileno(), READ)  # first: the kernel may refuse
         link = Link(arrival, self)
         self.links[link.fd] = link
         self.pool.add(link.fd, link.connection)
         self.schedule(link.fd)
-        self.poller.watch(link.fd, READ)
         link.greet()
         if trailing:
-            link.take(bytearray(trailing))
+            try:
+                link.take(bytearray(trailing))
+            except Exception:
+                link.crashed()
         return link
 
     def forget(self, fd: int) -> None:

@@ -18,7 +18,7 @@ What holds for every resource (each is a test):
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from inspect import iscoroutinefunction, unwrap
 from logging import getLogger
@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar,
 from wsframe.answers import Accept, Reject
 from wsframe.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.client import Client, Octets
-from wsframe.limits import Limits, Overflow, Timeouts
+from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
 from wsframe.protocol.close import check_close_code
+from wsframe.protocol.deflate import Deflate
 from wsframe.request import Request
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class Resource(Generic[DataT]):
     """Limits of this resource's clients; what is left at INHERIT is the server's."""
     timeouts: ClassVar[Timeouts] = Timeouts()
     """Timeouts of this resource's clients; what is left at INHERIT is the server's."""
+    deflate: ClassVar[Deflate | Literal[-1] | None] = INHERIT
+    """Compression of this resource's messages; None for none, INHERIT takes the server's."""
     overflow: ClassVar[Overflow] = "disconnect"
     """What happens to a message that a client's outbox has no room for."""
     ordering: ClassVar[Ordering] = "resource"
@@ -117,6 +120,8 @@ class Resource(Generic[DataT]):
         for name, kind in (("limits", Limits), ("timeouts", Timeouts)):
             if not isinstance(getattr(cls, name), kind):
                 raise TypeError(f"{cls.__name__}.{name} must be a wsframe.{kind.__name__}")
+        if cls.deflate is not None and cls.deflate != INHERIT and not isinstance(cls.deflate, Deflate):
+            raise TypeError(f"{cls.__name__}.deflate must be a wsframe.Deflate, None or INHERIT")
         for name, choices in (("overflow", get_args(Overflow)), ("ordering", get_args(Ordering))):
             if getattr(cls, name) not in choices:
                 raise TypeError(f"{cls.__name__}.{name} must be one of {', '.join(choices)}")
@@ -206,9 +211,11 @@ class Resource(Generic[DataT]):
         *,
         frame_size: int | None = None,
         exclude: Client[DataT] | Collection[Client[DataT]] = (),
+        key: Hashable | None = None,
+        compress: bool | None = None,
     ) -> Broadcast:
         """Queue a text message for all of :attr:`clients`; see :func:`wsframe.broadcast_text`."""
-        return broadcast_text(self.clients, message, frame_size=frame_size, exclude=exclude)
+        return broadcast_text(self.clients, message, frame_size=frame_size, exclude=exclude, key=key, compress=compress)
 
     def broadcast_binary(
         self,
@@ -216,9 +223,13 @@ class Resource(Generic[DataT]):
         *,
         frame_size: int | None = None,
         exclude: Client[DataT] | Collection[Client[DataT]] = (),
+        key: Hashable | None = None,
+        compress: bool | None = None,
     ) -> Broadcast:
         """Queue a binary message for all of :attr:`clients`; see :func:`wsframe.broadcast_binary`."""
-        return broadcast_binary(self.clients, message, frame_size=frame_size, exclude=exclude)
+        return broadcast_binary(
+            self.clients, message, frame_size=frame_size, exclude=exclude, key=key, compress=compress
+        )
 
     def start_soon(self, fn: Callable[[*ArgsT], Awaitable[object]], *args: *ArgsT) -> None:
         """Start a task that belongs to the resource, such as a ticker.

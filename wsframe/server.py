@@ -21,6 +21,7 @@ from wsframe.listener import Listener
 from wsframe.listening import Acceptor, address_of
 from wsframe.poller import PollerName
 from wsframe.protocol.close import check_close_code
+from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.reactor import Reactor
 from wsframe.registry import Registry, global_registry
@@ -63,6 +64,7 @@ class Server:
         capacity: Capacity,
         limits: Limits,
         timeouts: Timeouts,
+        deflate: Deflate | None,
         http_handler: HttpHandler | None,
         debug: bool,
         poller: PollerName,
@@ -74,6 +76,7 @@ class Server:
         self._capacity = capacity
         self._limits = filled(limits, DEFAULT_LIMITS)
         self._timeouts = filled(timeouts, DEFAULT_TIMEOUTS)
+        self._deflate = deflate
         self._debug = debug
         self._close_code = 1001
         self._draining = trio.Event()
@@ -81,7 +84,7 @@ class Server:
         self._shield = trio.CancelScope(shield=True)
         pool: ConnectionPool[int] = ConnectionPool(capacity)
         self._pool = pool
-        self._reactor = Reactor(pool, poller)
+        self._reactor = Reactor(pool, poller, capacity.max_queued_bytes)
         self._http_handler = http_handler
         self._admission: Admission
         self._roster: Roster
@@ -171,6 +174,7 @@ class Server:
                         starting.cancel_scope.cancel()
                     if not self._draining.is_set():
                         await self._accept_until_draining(task_status)
+                    # Again, for those who had their 101 already.
                     self._reactor.close_all(self._close_code, "server stopping")
                 finally:
                     self._roster.retire_all()
@@ -183,7 +187,12 @@ class Server:
 
     def _make_listener(self, resource: Resource[Any]) -> Listener:
         return Listener(
-            resource, limits=self._limits, timeouts=self._timeouts, flusher=self._reactor.flusher, debug=self._debug
+            resource,
+            limits=self._limits,
+            timeouts=self._timeouts,
+            deflate=self._deflate,
+            flusher=self._reactor.flusher,
+            debug=self._debug,
         )
 
     def _make_admission(self) -> Admission:
@@ -199,7 +208,6 @@ class Server:
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
         admission, context = self._admission, self._ssl_context
-        most = self._capacity.max_pending_handshakes
         async with trio.open_nursery() as newcomers:
 
             async def admit(newcomer: Newcomer) -> None:
@@ -209,10 +217,10 @@ class Server:
 
             def welcome(sock: socket.socket, address: tuple[str, int]) -> None:
                 newcomer = Newcomer(sock, *address, context)
-                admission.pending.add(newcomer)
+                admission.pending[newcomer] = None
                 newcomers.start_soon(admit, newcomer)
 
-            acceptors = [Acceptor(sock, lambda: len(admission.pending) < most, welcome) for sock in self._sockets]
+            acceptors = [Acceptor(sock, admission.has_room, welcome) for sock in self._sockets]
             async with trio.open_nursery() as accepting:
                 for acceptor in acceptors:
                     accepting.start_soon(acceptor.run)
@@ -222,6 +230,7 @@ class Server:
                 accepting.cancel_scope.cancel()
             self._close_sockets()
             admission.drain()
+            self._reactor.close_all(self._close_code, "server stopping")
 
     def _close_sockets(self) -> None:
         for sock in self._sockets:

@@ -18,6 +18,7 @@ from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.listening import bind_tcp, bind_unix, only_local
 from wsframe.origins import LOOPBACK_HOSTS
 from wsframe.poller import PollerName
+from wsframe.protocol.deflate import Deflate
 from wsframe.registry import Registry
 from wsframe.server import Server, only_leaf
 
@@ -36,9 +37,17 @@ class ServeOptions(TypedDict, total=False):
     capacity: Capacity
     limits: Limits
     timeouts: Timeouts
+    deflate: Deflate | None
     http_handler: HttpHandler | None
     debug: bool
     poller: PollerName
+
+
+def check_options(hosts: Collection[str] | None, ssl_context: ssl.SSLContext | None) -> None:
+    if isinstance(hosts, str):
+        raise TypeError("hosts is a collection of names, not one str, each of whose letters would pass")
+    if ssl_context is not None:
+        ssl_context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)  # a client's context raises here
 
 
 def listening_sockets(
@@ -68,6 +77,7 @@ async def serve(
     capacity: Capacity = Capacity(),  # noqa: B008
     limits: Limits = Limits(),  # noqa: B008
     timeouts: Timeouts = Timeouts(),  # noqa: B008
+    deflate: Deflate | None = None,
     http_handler: HttpHandler | None = None,
     debug: bool = False,
     poller: PollerName = "auto",
@@ -88,6 +98,7 @@ async def serve(
         capacity: What the server takes on in all.
         limits: What one client may make it hold; a resource may set its own.
         timeouts: How long one client may take; a resource may set its own.
+        deflate: Compression of messages, for clients that offer it; a resource may set its own.
         http_handler: Answers requests that ask for no WebSocket: a page, a health check.
         debug: A failed hook enters the debugger, or ends the server where there is no terminal.
         poller: ``"auto"``, ``"epoll"``, ``"kqueue"`` or ``"task"``.
@@ -95,13 +106,16 @@ async def serve(
 
     Raises:
         OSError: If the address cannot be bound.
-        ValueError: For options that contradict each other.
+        TypeError: For ``hosts`` that is one str.
+        ValueError: For options that contradict each other, or a client's ``ssl_context``.
         RuntimeError: If a resource is running in another server already.
 
     What ``running()`` of a resource registered at the start raises is raised here.
     Source: clws ``run-server``.
     """
+    check_options(hosts, ssl_context)
     bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
+    bound_as = None if unix is None else os.stat(unix)
     try:
         if hosts is None and only_local(bound):
             hosts = LOOPBACK_HOSTS | ({host} if host else set())
@@ -113,6 +127,7 @@ async def serve(
             capacity=capacity,
             limits=limits,
             timeouts=timeouts,
+            deflate=deflate,
             http_handler=http_handler,
             debug=debug,
             poller=poller,
@@ -122,8 +137,14 @@ async def serve(
         for sock in bound:
             sock.close()
         if unix is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(unix)
+            unlink_own(unix, bound_as)
+
+
+def unlink_own(path: str, bound_as: os.stat_result | None) -> None:
+    """Unlink a unix socket unless another server has put its own there meanwhile."""
+    with suppress(FileNotFoundError):
+        if bound_as is not None and os.path.samestat(os.stat(path), bound_as):
+            os.unlink(path)
 
 
 @asynccontextmanager

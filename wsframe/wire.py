@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wsframe.outbox import Outbox
 from wsframe.poller import READ, WRITE
 from wsframe.protocol.connection import Connection
+from wsframe.protocol.deflate import InflateExtension
 from wsframe.socketopts import reset_on_close, unsent_in_kernel
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Wire(ABC):
         """Whether the peer has shut its sending side."""
         self._kernel_mark = 0
         host = arrival.host
-        self.connection = Connection(host.limits, host.timeouts, reactor.clock())
+        inflate = None if arrival.terms is None else InflateExtension(arrival.terms, host.limits.max_message)
+        self.connection = Connection(host.limits, host.timeouts, reactor.clock(), inflate)
         send = arrival.sock.send if arrival.tls is None else self._send_encrypted
         self.outbox = Outbox(send, self, host.limits.max_outbox, host.resource.overflow, reactor.flusher)
 
@@ -62,7 +64,11 @@ class Wire(ABC):
         return bool(self.outbox.items) or (self.tls is not None and self.tls.unsent)
 
     def broken(self) -> None:
-        self.lost()
+        """Send no more. What the peer sent before it went is still read; its end shows there."""
+        self.outbox.give_up()
+        self.connection.deadlines.blocked_at = None
+        self.watch(self.interest & ~WRITE)
+        self.emptied()
 
     def watch(self, interest: int) -> None:
         if interest != self.interest and self.sock is not None:

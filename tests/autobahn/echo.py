@@ -2,9 +2,15 @@
 
 import wsframe
 
-__all__ = ["Echo", "registry"]
+__all__ = ["DEFLATES", "Echo", "registry"]
 
 LARGEST = 16 * 1024 * 1024
+
+DEFLATES = {
+    "none": None,
+    "shared": wsframe.Deflate.shared(threshold=0),
+    "dedicated": wsframe.Deflate.dedicated(threshold=0),
+}
 
 
 class Echo(wsframe.Resource):

@@ -41,6 +41,17 @@ async def test_peer_that_answers_pings_stays_and_its_latency_is_measured(place: 
         assert resource.log == ["+"], "our own keepalive is no news for the hooks"
 
 
+async def test_next_ping_comes_an_interval_after_the_pong_however_long_the_timeout(plain: Place) -> None:
+    async with plain.serve(Recorder(), timeouts=Timeouts(ping_interval=0.1, ping_timeout=60)) as served:
+        peer = await served.open()
+        with trio.fail_after(20):
+            for _ in range(3):
+                found = await peer.frame()
+                assert found is not None
+                assert found.opcode == PING
+                await peer.send(frame(PONG, found.payload))
+
+
 async def test_any_sign_of_life_answers_a_ping(plain: Place) -> None:
     async with plain.serve(Recorder(), timeouts=Timeouts(ping_interval=0.1, ping_timeout=0.1)) as served:
         peer = await served.open()

@@ -31,6 +31,7 @@ from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opc
 
 from wsframe.limits import Limits, Timeouts
 from wsframe.protocol.close import PHRASES, CloseCode, State
+from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import CLOSE, MAX_CONTROL_PAYLOAD, WIDE, frame_extent, unmask
 from wsframe.protocol.keepalive import Deadlines
@@ -40,6 +41,9 @@ __all__ = ["Connection"]
 WHOLE_TEXT = 0x81
 WHOLE_BINARY = 0x82
 LONGEST_HEADER = 14
+# Frames the engine takes in one turn of a connection. The smallest cost it ten times what a
+# message costs the lane, and one read holds ten thousand: a tenth of a second for everybody.
+ENGINE_FRAMES = 64
 LONGEST_FRAME = 2**63 - 1
 NO_RESERVED_BITS = RsvBits(False, False, False)
 
@@ -58,6 +62,7 @@ class SizeLimits(Extension):
         self.octets = 0
         """Octets of payload of the message's whole frames."""
         self.fragments = 0
+        self.most = limits.max_message
         self._arriving = 0, 0
 
     def enabled(self) -> bool:
@@ -76,9 +81,13 @@ class SizeLimits(Extension):
             return NO_RESERVED_BITS
         if opcode is not Opcode.CONTINUATION:
             self.octets = self.fragments = 0
+            # What does not shrink grows: zlib adds 5 octets to each 16 KiB, and a few at the end.
+            # The inflated message is held to the limit by the extension that inflates it.
+            most = self.limits.max_message
+            self.most = most + most // 256 + 64 if rsv.rsv1 else most
         self._arriving = payload_length, 1
         limits = self.limits
-        too_big = self.octets + payload_length > limits.max_message or self.fragments + 1 > limits.max_fragments
+        too_big = self.octets + payload_length > self.most or self.fragments + 1 > limits.max_fragments
         if too_big or (limits.max_frame is not None and payload_length > limits.max_frame):
             return CloseReason.MESSAGE_TOO_BIG
         return NO_RESERVED_BITS
@@ -96,6 +105,7 @@ class Connection:
         limits: Sizes of frames and messages; no field may be at ``INHERIT``.
         timeouts: For the deadlines; no field may be at ``INHERIT``.
         now: The time, in seconds of the clock that all later times are of.
+        inflate: The extension, where compression was agreed on. Its state outlives the engine.
     """
 
     __slots__ = (
@@ -103,6 +113,7 @@ class Connection:
         "_discarded",
         "_engine",
         "_held",
+        "_inflate",
         "_lane_limit",
         "_limits",
         "_message",
@@ -115,9 +126,10 @@ class Connection:
         "special",
         "state",
         "stopped",
+        "undecoded",
     )
 
-    def __init__(self, limits: Limits, timeouts: Timeouts, now: float) -> None:
+    def __init__(self, limits: Limits, timeouts: Timeouts, now: float, inflate: InflateExtension | None = None) -> None:
         self.state = State.OPEN
         self.deadlines = Deadlines(timeouts, now)
         self.stopped = False
@@ -126,7 +138,10 @@ class Connection:
         """Whether what it returned holds anything but messages."""
         self.octets = 0
         """Octets of payload of the messages it returned."""
+        self.undecoded = 0
+        """Octets it holds of messages that are not whole yet, or not decoded."""
         self._limits = limits
+        self._inflate = inflate
         frame_limit = LONGEST_FRAME if limits.max_frame is None else limits.max_frame
         self._lane_limit = min(frame_limit, limits.max_message, LONGEST_FRAME)
         self._held: bytearray | None = None
@@ -149,7 +164,9 @@ class Connection:
             data: What was received; empty to go on after :attr:`stopped`. It is the
                 connection's from now on.
             room: How many messages and events may be returned. The octets beyond are
-                kept, at most what was passed in.
+                kept, at most what was passed in, and :attr:`stopped` is set; so it is after
+                as many frames as the engine may take in a turn, and when inflated messages
+                exceed a client's share of the mailbox.
         """
         self.special = self.stopped = False
         self.octets = 0
@@ -157,6 +174,7 @@ class Connection:
         if held is not None:
             held += data
             if len(held) < self._wanted:
+                self.undecoded = len(held)
                 return []
             data = held
             self._held = None
@@ -168,11 +186,17 @@ class Connection:
             if at:
                 del data[:at]
             self._held = data
+        self.undecoded = 0 if self._held is None and self._message is None else self._weigh()
         return events
+
+    def _weigh(self) -> int:
+        message = self._message
+        begun = 0 if message is None else message.tell() if isinstance(message, StringIO) else len(message)
+        return begun + (0 if self._held is None else len(self._held))
 
     def _decode(self, data: bytearray, room: int, events: list[Event]) -> int:
         """Decode frames until the octets or the room run out; return how far it came."""
-        at = octets = self._wanted = 0
+        at = octets = fed = self._wanted = 0
         size = len(data)
         limit = self._lane_limit
         while at < size:
@@ -198,6 +222,10 @@ class Connection:
                         self._wanted = stop - at
                         break
             at = self._feed(data, at, events)
+            fed += 1
+            if fed >= ENGINE_FRAMES or self.octets >= self._limits.max_queued_bytes:
+                self.stopped = at < size
+                break
         self.octets += octets
         return at
 
@@ -206,7 +234,7 @@ class Connection:
         engine = self._engine
         if engine is None:
             self._sizes = SizeLimits(self._limits)
-            engine = self._engine = Engine(SERVER, [self._sizes])
+            engine = self._engine = Engine(SERVER, [self._sizes, self._inflate] if self._inflate else [self._sizes])
         if not self._owed:
             probe = self._prefix + data[at : at + LONGEST_HEADER]
             header, length = frame_extent(probe, 0)
@@ -246,8 +274,11 @@ class Connection:
             if event.message_finished:
                 events.append(message.getvalue() if isinstance(message, StringIO) else bytes(message))
                 self._message = None
-                assert self._sizes is not None
-                self.octets += self._sizes.octets
+                inflated = None if self._inflate is None else self._inflate.inflated
+                if inflated is not None:
+                    self.octets += inflated
+                elif self._sizes is not None:
+                    self.octets += self._sizes.octets
             return
         self.special = True
         if isinstance(event, Ping):
@@ -260,6 +291,7 @@ class Connection:
             events.append(self._end(ended_by(event, self._engine)))
 
     def _end(self, ended: Ended) -> Ended:
+        self.undecoded = 0
         self.state = State.CLOSED
         self.special = True
         self.stopped = False
@@ -349,7 +381,10 @@ def ended_by(event: CloseConnection, engine: Engine) -> Ended:
     """Tell the peer's close frame from a violation, which wsproto reports by the same event."""
     code = int(event.code)
     if engine.state is ConnectionState.OPEN:
-        return Ended(code, PHRASES.get(CloseCode(code), ""), clean=False, answer=code, owed=True)
+        phrase = PHRASES.get(CloseCode(code), "")
+        if code == CloseCode.INVALID_PAYLOAD and event.reason == "error in extension":
+            phrase = "invalid compressed data"
+        return Ended(code, phrase, clean=False, answer=code, owed=True)
     answer = None if code == CloseCode.NO_STATUS_RECEIVED else code
     return Ended(code, event.reason or "", clean=True, answer=answer, owed=True)
 

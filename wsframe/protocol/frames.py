@@ -8,6 +8,7 @@ __all__ = [
     "PING",
     "PONG",
     "TEXT",
+    "check_frame_size",
     "control_frame",
     "data_frame",
     "data_frames",
@@ -23,11 +24,15 @@ PING = 0x9
 PONG = 0xA
 
 FIN = 0x80
+RSV1 = 0x40
+"""On the first frame of a message: it is compressed (RFC 7692 section 6)."""
 MAX_CONTROL_PAYLOAD = 125
 
 # Headers of the short frames, ready made: most messages of a chat or a feed are short.
-SHORT_TEXT = tuple(bytes((FIN | TEXT, length)) for length in range(126))
-SHORT_BINARY = tuple(bytes((FIN | BINARY, length)) for length in range(126))
+SHORT = {
+    opcode: tuple(bytes((FIN | opcode, length)) for length in range(126))
+    for opcode in (TEXT, BINARY, TEXT | RSV1, BINARY | RSV1)
+}
 
 
 def header(first: int, length: int) -> bytes:
@@ -40,11 +45,17 @@ def header(first: int, length: int) -> bytes:
 
 
 def data_frame(opcode: int, payload: bytes) -> bytes:
-    """Make one frame that holds a whole message."""
+    """Make one frame that holds a whole message; the opcode may have RSV1 on it."""
     length = len(payload)
     if length < 126:
-        return (SHORT_TEXT if opcode == TEXT else SHORT_BINARY)[length] + payload
+        return SHORT[opcode][length] + payload
     return header(FIN | opcode, length) + payload
+
+
+def check_frame_size(frame_size: int) -> None:
+    """Raise ValueError for a frame size below 1."""
+    if frame_size < 1:
+        raise ValueError(f"frame_size must be at least 1, not {frame_size!r}")
 
 
 def data_frames(opcode: int, payload: bytes, frame_size: int) -> list[bytes]:
@@ -55,8 +66,7 @@ def data_frames(opcode: int, payload: bytes, frame_size: int) -> list[bytes]:
     Raises:
         ValueError: For a frame size below 1.
     """
-    if frame_size < 1:
-        raise ValueError(f"frame_size must be at least 1, not {frame_size!r}")
+    check_frame_size(frame_size)
     parts = [payload[start : start + frame_size] for start in range(0, len(payload), frame_size)] or [b""]
     last = len(parts) - 1
     return [

@@ -18,6 +18,7 @@ class Due(Enum):
     WRITE_STALL = "write stall"
     CLOSE = "close timeout"
     LINGER = "linger timeout"
+    RESUME = "resume"
 
 
 class Deadlines:
@@ -29,7 +30,7 @@ class Deadlines:
 
     __slots__ = (
         "blocked_at", "close_by", "heard_at", "latency", "linger_by",
-        "paused", "ping_at", "ping_payload", "scheduled", "timeouts",
+        "paused", "ping_at", "ping_payload", "resume_at", "scheduled", "timeouts",
     )  # fmt: skip
 
     def __init__(self, timeouts: Timeouts, now: float) -> None:
@@ -45,6 +46,8 @@ class Deadlines:
         """Since when the peer has taken nothing of what waits for it."""
         self.close_by: float | None = None
         """By when the closing handshake must have gone on."""
+        self.resume_at: float | None = None
+        """When a client that sent too fast is read again."""
         self.linger_by: float | None = None
         """By when the peer must have ended TCP, after both close frames."""
         self.scheduled: float = inf
@@ -55,7 +58,7 @@ class Deadlines:
         times = [self.ping_deadline()]
         if self.blocked_at is not None:
             times.append(self.blocked_at + self.timeouts.write_stall)
-        times += [by for by in (self.close_by, self.linger_by) if by is not None]
+        times += [by for by in (self.close_by, self.linger_by, self.resume_at) if by is not None]
         return min(times)
 
     def ping_deadline(self) -> float:
@@ -77,6 +80,8 @@ class Deadlines:
             dues.append(Due.LINGER)
         if self.close_by is not None and now >= self.close_by:
             dues.append(Due.CLOSE)
+        if self.resume_at is not None and now >= self.resume_at:
+            dues.append(Due.RESUME)
         if self.blocked_at is not None and now >= self.blocked_at + self.timeouts.write_stall:
             dues.append(Due.WRITE_STALL)
         if now >= self.ping_deadline():

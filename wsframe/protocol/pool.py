@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from math import ceil, inf
 from typing import Generic, TypeVar
 
@@ -167,7 +167,7 @@ def network_of(address: str) -> str:
     """Reduce an IPv6 address to its /64, which one household can fill; IPv4 stays as it is."""
     if ":" not in address:
         return address
-    packed = int(IPv6Address(address.partition("%")[0]))
-    if packed >> 32 == 0xFFFF:  # an IPv4 address on a dual-stack socket
-        return str(IPv4Address(packed & 0xFFFFFFFF))
-    return f"{packed >> 64:x}/64"
+    parsed = IPv6Address(address.partition("%")[0])
+    if parsed.ipv4_mapped is not None:  # an IPv4 address on a dual-stack socket
+        return str(parsed.ipv4_mapped)
+    return f"{int(parsed) >> 64:x}/64"

@@ -1,0 +1,159 @@
+"""One client's socket, plain or TLS, with the rudenesses a socket allows."""
+
+import socket
+import ssl
+import struct
+from contextlib import suppress
+from typing import NamedTuple, Self
+
+import trio
+
+__all__ = ["MASK", "Address", "Peer", "frame"]
+
+# Of a handshake at the least, in one piece: octet by octet it would take longer than a server waits.
+HANDSHAKE_PIECE = 32
+
+MASK = b"\x37\xfa\x21\x3d"
+RECEIVE_AT_ONCE = 64 * 1024
+
+
+class Address(NamedTuple):
+    """Where a server is, and what a client needs to trust it."""
+
+    port: int
+    context: ssl.SSLContext | None
+
+
+def frame(
+    first: int, payload: bytes = b"", *, mask: bytes | None = MASK, length: int | None = None, form: int | None = None
+) -> bytes:
+    """Make a client's frame, right or wrong.
+
+    Args:
+        first: The first octet: FIN, reserved bits, opcode.
+        payload: The payload, before masking.
+        mask: The masking key; None leaves the frame unmasked.
+        length: The length to declare, instead of the payload's.
+        form: Octets that the length takes (0, 2, 8), instead of the fewest.
+    """
+    declared = len(payload) if length is None else length
+    if form is None:
+        form = 0 if declared < 126 else 2 if declared < 65536 else 8
+    bit = 0 if mask is None else 0x80
+    head = bytes((first, bit | {0: declared, 2: 126, 8: 127}[form])) + (declared.to_bytes(form, "big") if form else b"")
+    if mask is None:
+        return head + payload
+    key = (mask * (len(payload) // 4 + 1))[: len(payload)]
+    masked = int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")
+    return head + mask + masked.to_bytes(len(payload), "big")
+
+
+class Peer:
+    """A connected socket; its calls raise OSError when the server is gone."""
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        self._sock = sock
+        self._tls: ssl.SSLObject | None = None
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._sending = trio.Lock()
+        self.piece = 0
+        """Octets to send at once; 0 for as many as there are."""
+        self.pause = 0.0
+        """Seconds to wait before each piece."""
+        self.shut = False
+        """Whether the sending side is."""
+
+    @classmethod
+    async def connect(cls, address: Address, *, piece: int = 0, small: bool = False, tls: bool = True) -> Self:
+        """Connect.
+
+        Args:
+            address: The server's.
+            piece: Octets to send at once.
+            small: Whether to receive little at a time, as a peer with a narrow window.
+            tls: Whether to do the TLS handshake where there is one to do.
+        """
+        sock = trio.socket.socket()
+        try:
+            if small:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await sock.connect(("127.0.0.1", address.port))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer = cls(sock)
+            if tls and address.context is not None:
+                peer.piece = piece and HANDSHAKE_PIECE
+                await peer._handshake(address.context)
+            peer.piece = piece
+        except BaseException:
+            sock.close()
+            raise
+        return peer
+
+    async def _handshake(self, context: ssl.SSLContext) -> None:
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="127.0.0.1")
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._send_raw(self._outgoing.read())
+                self._feed(await self._sock.recv(RECEIVE_AT_ONCE))
+            else:
+                await self._send_raw(self._outgoing.read())
+                return
+
+    def _feed(self, data: bytes) -> None:
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    async def _send_raw(self, data: bytes) -> None:
+        async with self._sending:
+            step = self.piece or len(data) or 1
+            for at in range(0, len(data), step):
+                rest = data[at : at + step]
+                if self.pause:
+                    await trio.sleep(self.pause)
+                while rest:
+                    rest = rest[await self._sock.send(rest) :]
+
+    async def send_head(self, data: bytes) -> None:
+        """Send a request, which may not take as long as what follows it."""
+        piece, self.piece = self.piece, self.piece and max(self.piece, HANDSHAKE_PIECE)
+        await self.send(data)
+        self.piece = piece
+
+    async def send(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        if self._tls is not None:
+            self._tls.write(data)
+            data = self._outgoing.read()
+        await self._send_raw(data)
+
+    async def receive(self, at_most: int = RECEIVE_AT_ONCE) -> bytes:
+        """Return what comes next; nothing at the end."""
+        if self._tls is None:
+            return await self._sock.recv(at_most)
+        while True:
+            try:
+                return self._tls.read(at_most)
+            except ssl.SSLWantReadError:
+                self._feed(await self._sock.recv(at_most))
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+
+    def half_close(self) -> None:
+        """Send nothing more."""
+        self.shut = True
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Vanish with a reset."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+
+    def close(self) -> None:
+        """Close the socket, whatever is unread."""
+        self._sock.close()

@@ -1,0 +1,34 @@
+"""A peer whose TLS record takes longer than the ping timeouts is slow, but it moves: it is kept."""
+
+import trio
+
+import wsframe
+from tests.chaos.certificates import make_contexts
+from tests.chaos.conversation import Conversation
+from tests.chaos.peer import Address, Peer
+
+TEXT = "it takes its time, but it comes: " * 3
+
+
+class Echo(wsframe.Resource):
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        client.send_text(message)
+
+
+async def test_a_record_that_arrives_slowly_is_a_sign_of_life() -> None:
+    server_context, client_context = make_contexts()
+    registry = wsframe.Registry()
+    registry.register("/", Echo(), wsframe.any_origin)
+    timeouts = wsframe.Timeouts(ping_interval=0.3, ping_timeout=0.6)
+    async with wsframe.open_server(registry, port=0, ssl_context=server_context, timeouts=timeouts) as server:
+        peer = await Peer.connect(Address(int(server.addresses[0].rpartition(":")[2]), client_context))
+        try:
+            talk = Conversation(peer, "slow")
+            await talk.open("/")
+            peer.piece, peer.pause = 1, 0.02
+            await talk.send(TEXT)
+            peer.piece = 0
+            with trio.fail_after(10):
+                await talk.expect(TEXT)
+        finally:
+            peer.close()

@@ -1,0 +1,87 @@
+"""The corpus: small inputs that reach far, kept as files; ``python -m tests.fuzz.corpus`` writes them."""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.chaos.conversation import request_head
+from tests.chaos.peer import frame
+
+__all__ = ["FOLDER", "read"]
+
+FOLDER = Path(__file__).parent / "corpus"
+PLAIN, DEFLATED = b"\x01\x00\x00\x03", b"\x04\x00\x00\x03"
+
+
+def read(target: str) -> dict[str, bytes]:
+    """Return the files for a target, by name."""
+    return {path.name: path.read_bytes() for path in sorted((FOLDER / target).iterdir())}
+
+
+def packed(text: bytes, flush: int = zlib.Z_SYNC_FLUSH) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    octets = compressor.compress(text) + compressor.flush(flush)
+    return octets[:-4] if flush == zlib.Z_SYNC_FLUSH else octets
+
+
+def connections() -> Iterator[tuple[str, bytes]]:
+    text, close = frame(0x81, "grüße".encode()), frame(0x88, b"\x03\xe8bye")
+    half = frame(0x01, b"gr\xc3") + frame(0x89, b"ping") + frame(0x80, b"\xbc\xc3\x9fe")
+    yield "text", PLAIN + text
+    yield "binary-close", PLAIN + frame(0x82, bytes(range(200))) + close
+    yield "fragments", PLAIN + half + text
+    yield "pieces", b"\x01\x02\x03\x00" + half + frame(0x82, bytes(300)) + close
+    yield "close-by-us", b"\x01\x03\x07\x02" + text * 5 + frame(0x02, b"x") + close + text
+    yield "pings", PLAIN + frame(0x89, b"x" * 125) + frame(0x8A) + frame(0x89)
+    yield "small-limits", b"\x02\x00\x00\x03" + frame(0x82, bytes(126)) + frame(0x82, bytes(127))
+    yield "long", b"\x01\x00\x00\x00" + frame(0x81, b"long " * 14_000)[:1500]
+    yield "unmasked", PLAIN + frame(0x81, b"unmasked", mask=None)
+    yield "reserved", PLAIN + frame(0xC1, b"reserved")
+    yield "bad-utf8", PLAIN + text + frame(0x81, b"\xed\xa0\x80")
+    yield "huge", PLAIN + frame(0x82, b"x", length=2**63 - 1)
+    yield "not-shortest", PLAIN + frame(0x82, b"x" * 20, form=8)
+    yield "bad-close", PLAIN + frame(0x88, b"\x03\xe7")
+    yield "deflated", DEFLATED + frame(0xC1, packed(b"deflated " * 9)) + text + close
+    yield "deflated-fragments", DEFLATED + frame(0x41, packed(b"abc" * 99)[:4]) + frame(0x80, packed(b"abc" * 99)[4:])
+    yield "deflated-end", b"\x07\x00\x00\x03" + frame(0xC2, packed(b"last block", zlib.Z_FINISH)) * 2
+    yield "bomb", b"\x03\x00\x00\x03" + frame(0xC2, packed(bytes(100_000)))
+
+
+def heads() -> Iterator[tuple[str, bytes]]:
+    good = request_head("/chat", "corpus", deflate=True)
+    more = b"Origin: https://example.com\r\nSec-WebSocket-Protocol: chat, v2\r\n\r\n"
+    yield "good", b"\x31\x00" + good
+    yield "pieces", b"\x02\x01" + good[:-2] + more
+    yield "early-data", b"\x31\x00" + good + frame(0x81, b"early")
+    yield "absolute", b"\x31\x00" + good.replace(b"/chat", b"ws://localhost/chat")
+    yield "post", b"\x31\x00" + good.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc")
+    yield "old-version", b"\x31\x00" + good.replace(b"Version: 13", b"Version: 8")
+    yield "http10", b"\x31\x00" + good.replace(b"HTTP/1.1", b"HTTP/1.0")
+    yield "bad-key", b"\x31\x00" + good.replace(b"dGhl", b"dGh=")
+    yield "not-ascii", b"\x31\x00" + good.replace(b"localhost", b"\xffoc\xc3\xa4lhost")
+    yield "long", b"\x31\x00" + good.replace(b"localhost", b"localhost\r\nX-Long: " + b"x" * 1100)
+    yield "tls", b"\x31\x00\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+    yield "plain", b"\x31\x00GET / HTTP/1.1\r\nHost: localhost:80\r\n\r\n"
+
+
+def offered() -> Iterator[tuple[str, bytes]]:
+    yield "plain", b"permessage-deflate"
+    yield "browser", b"permessage-deflate; client_max_window_bits"
+    yield (
+        "full",
+        b"permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9",
+    )
+    yield "two", b'permessage-deflate; client_max_window_bits="8", permessage-deflate; server_max_window_bits=8'
+    yield "wrong", b"permessage-deflate; client_max_window_bits=abc; unknown=1, x-webkit-deflate-frame"
+    yield "lines", b"permessage-deflate; server_max_window_bits\npermessage-deflate; client_max_window_bits = 15 ,,"
+
+
+def write() -> None:
+    for target, inputs in (("connection", connections()), ("head", heads()), ("offers", offered())):
+        (FOLDER / target).mkdir(parents=True, exist_ok=True)
+        for name, octets in inputs:
+            (FOLDER / target / name).write_bytes(octets)
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,234 @@
+"""What is fuzzed: each target takes any octets and raises only if wsframe broke a promise."""
+
+from collections.abc import Callable
+from random import Random
+from re import fullmatch
+
+import h11
+from wsproto.extensions import PerMessageDeflate
+
+from wsframe.answers import Accept, Reject
+from wsframe.limits import DEFAULT_TIMEOUTS, Limits
+from wsframe.origins import host_allowed, origin_exact, origin_prefix, same_origin
+from wsframe.protocol import handshake
+from wsframe.protocol.close import State
+from wsframe.protocol.connection import Connection
+from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms, negotiate
+from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
+from wsframe.request import Request
+
+__all__ = ["TARGETS", "PromiseBroken", "connection", "head", "offers"]
+
+PLANS = 4
+"""Octets at the beginning of an input to ``connection`` that say how the rest is fed."""
+MAX_HEAD = 1024
+LONGEST_HEADER = 14
+TAKEOVER = Terms(15, 15, True, True, "permessage-deflate")
+NO_TAKEOVER = Terms(15, 15, False, False, "permessage-deflate; both sides without context takeover")
+SIZES = (
+    Limits(max_message=300, max_frame=None, max_fragments=5, max_queued_bytes=1000),
+    Limits(max_message=70_000, max_frame=None, max_fragments=100, max_queued_bytes=100_000),
+    Limits(max_message=1000, max_frame=126, max_fragments=3, max_queued_bytes=1),
+)
+
+
+class PromiseBroken(AssertionError):
+    """wsframe did what it must never do, whatever it is fed."""
+
+
+def keep(promise: bool, message: str) -> None:
+    if not promise:
+        raise PromiseBroken(message)
+
+
+def connection(data: bytes) -> None:
+    """Feed octets to a connection: in any pieces, with any room, with a close at any time."""
+    plan, stream = data[:PLANS].ljust(PLANS, b"\0"), data[PLANS:]
+    limits = SIZES[plan[0] % 3]
+    terms = (None, TAKEOVER, NO_TAKEOVER)[plan[0] // 3 % 3]
+    whole = Feeding(limits, terms)
+    whole.feed(stream, room=10**9)
+    whole.end()
+    random = Random(bytes(plan))
+    pieces = Feeding(limits, terms)
+    close_after = random.randrange(len(stream) + 1) if plan[1] & 1 else None
+    fed, most = 0, plan[2] % 64 + 1 if plan[1] & 2 else 5000
+    while fed < len(stream):
+        piece = stream[fed : fed + random.randint(1, most)]
+        fed += len(piece)
+        pieces.feed(piece, room=plan[3] % 20 + 1)
+        if close_after is not None and fed >= close_after:
+            pieces.close()
+    pieces.end()
+    if close_after is None:
+        pieces.compare(whole)
+
+
+class Feeding:
+    """A connection that is fed, what came of it, and what must never."""
+
+    def __init__(self, limits: Limits, terms: Terms | None) -> None:
+        self.limits = limits
+        self.compressed = terms is not None
+        inflate = None if terms is None else InflateExtension(terms, limits.max_message)
+        self.connection = Connection(limits, DEFAULT_TIMEOUTS, 0.0, inflate)
+        self.events: list[Event] = []
+        self.closed = False
+
+    def feed(self, piece: bytes, room: int) -> None:
+        """Feed a piece, and go on as long as the connection stops for want of room."""
+        self.take(self.connection.receive(bytearray(piece), room), room)
+        self.check_held(len(piece))
+        while self.connection.stopped:
+            before = self.connection.undecoded
+            got = self.connection.receive(bytearray(), room)
+            self.take(got, room)
+            went_on = bool(got) or self.connection.undecoded < before
+            keep(went_on or not self.connection.stopped, "it stops, and does not get on")
+
+    def take(self, events: list[Event], room: int) -> None:
+        """Note events, and check what can be checked of each."""
+        connection = self.connection
+        keep(len(events) <= room, f"{len(events)} events, with room for {room}")
+        plain = all(type(event) in (str, bytes) for event in events)
+        keep(connection.special is not plain, "special does not say whether there is more than messages")
+        sizes = 0
+        for event in events:
+            keep(not self.ended, "something after the end")
+            if isinstance(event, str | bytes):
+                size = len(event.encode() if isinstance(event, str) else event)
+                keep(size <= self.limits.max_message, f"a message of {size} octets")
+                keep(not self.closed, "a message after our close")
+                sizes += size
+            elif isinstance(event, PingReceived | PongReceived):
+                keep(len(event.payload) <= 125, "a control frame too long")
+            elif event.clean and event.code != 1005:
+                keep(1000 <= event.code <= 4999, f"close code {event.code}")
+            self.events.append(event)
+        keep(connection.octets == sizes, f"{sizes} octets of messages counted as {connection.octets}")
+        keep(self.ended is (connection.state is State.CLOSED), "state and events differ about the end")
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], Ended)
+
+    def close(self) -> None:
+        self.closed = True
+        for event in self.connection.close():
+            keep(isinstance(event, Ended) and not self.ended, f"close() brought {event!r}")
+            self.events.append(event)
+
+    def end(self) -> None:
+        for event in self.connection.eof():
+            keep(not self.ended, "a second end")
+            self.events.append(event)
+        keep(self.ended, "no end")
+        self.feed(b"\x81\x81aaaa ", 5)
+        keep(self.connection.close() == [] == self.connection.eof(), "something after the end")
+
+    def check_held(self, piece: int) -> None:
+        """Look inside: what is held between two calls is bounded."""
+        inside = self.connection
+        keep(len(inside._held or b"") <= self.limits.max_message + LONGEST_HEADER + piece, "too much undecoded")
+        keep(len(inside._prefix) <= LONGEST_HEADER + 125, "too much of a header")
+        message = inside._message
+        held = 0 if message is None else len(message) if isinstance(message, bytearray) else message.tell()
+        keep(held <= self.limits.max_message, "too much of a message")
+        if inside._engine is not None:
+            waiting = len(inside._engine._proto._frame_decoder.buffer)
+            keep(waiting <= LONGEST_HEADER + 125 + 4, f"{waiting} octets in the engine")
+        if inside.state is State.CLOSED:
+            keep(inside._held is None and message is None and inside._engine is None, "something held after the end")
+        if inside._inflate is not None:
+            keep(len(inside._inflate._window) <= 1 << 15, "a window too wide")
+
+    def compare(self, whole: "Feeding") -> None:
+        """Check that the same octets in one piece brought the same."""
+        mine, theirs = self.events, whole.events
+        if self.compressed:  # a bad octet and a bad size in one frame: which is seen first is open
+            mine, theirs = mine[:-1], theirs[:-1]
+        keep(mine == theirs, f"in pieces {mine!r:.300}, in one {theirs!r:.300}")
+
+
+def head(data: bytes) -> None:
+    """Feed octets to the handshake, in any pieces, and go the whole way to the 101 or the refusal."""
+    seed, stream = data[:2], data[2:]
+    whole = answer(stream, len(stream) or 1, Random(0))
+    pieces = answer(stream, seed[0] % 50 + 1 if seed else 1, Random(seed))
+    # Where the limit falls depends on the pieces: what is over it may be refused a piece later.
+    keep(whole == pieces or b"431" in (whole or b"")[:13] + (pieces or b"")[:13], f"{whole!r} {pieces!r}")
+
+
+def answer(stream: bytes, most: int, random: Random) -> bytes | None:
+    """Return the answer to a request; None while it is incomplete."""
+    reader = handshake.HeadReader(MAX_HEAD, host="127.0.0.1", port=1)
+    fed = 0
+    try:
+        while fed < len(stream):
+            piece = stream[fed : fed + random.randint(1, most)]
+            fed += len(piece)
+            request = reader.receive(piece)
+            if request is not None:
+                keep(stream.startswith(reader.trailing, fed - len(reader.trailing)), "trailing is not what came last")
+                return judge(request, reader.http_version)
+            keep(fed <= MAX_HEAD + len(piece), f"{fed} octets, and still no refusal")
+    except Reject as reject:
+        keep(400 <= reject.status < 600, f"refused with {reject.status}")
+        refusal = handshake.refusal(reject)
+        read_answer(refusal)
+        return refusal
+    return None
+
+
+def judge(request: Request, http_version: bytes) -> bytes:
+    """Do with a request what admission does, and look at all that a hook may."""
+    headers = request.headers
+    keep(isinstance(repr(request), str) and isinstance(repr(headers), str), "repr")
+    keep(headers.fields() is not None and request.query is not None, "fields")
+    handshake.check_head(headers)
+    host_allowed(request, {"localhost", "127.0.0.1"})
+    for validator in (same_origin, origin_exact("https://example.com"), origin_prefix("https://example.com")):
+        keep(isinstance(validator(request), bool), "a validator is not sure")
+    handshake.check_upgrade(http_version, request, headers)
+    subprotocol = handshake.choose_subprotocol(Accept(), request.subprotocols, ["chat", "v2"])
+    terms = negotiate(headers.getall("sec-websocket-extensions"), Deflate.dedicated())
+    extra = [] if terms is None else [("Sec-WebSocket-Extensions", terms.answer)]
+    made = handshake.switching_protocols(headers, subprotocol, extra)
+    keep(read_answer(made) == 101, "accepted, but without a 101")
+    return made
+
+
+def read_answer(octets: bytes) -> int:
+    """Read an answer as a client would; return its status."""
+    client = h11.Connection(h11.CLIENT)
+    upgrade = [("Host", "a"), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
+    client.send(h11.Request(method="GET", target="/", headers=upgrade))
+    client.receive_data(octets)
+    event = client.next_event()
+    keep(isinstance(event, h11.Response | h11.InformationalResponse), f"a client reads {event!r}")
+    assert isinstance(event, h11.Response | h11.InformationalResponse)
+    return event.status_code
+
+
+def offers(data: bytes) -> None:
+    """Negotiate compression; what is agreed on must be what a client can read, and must work."""
+    text = data.decode("latin-1")
+    for options in (Deflate.shared(), Deflate.dedicated(window_bits=9), Deflate.dedicated()):
+        terms = negotiate(text.split("\n"), options)
+        if terms is None:
+            continue
+        keep(fullmatch(r"[a-z0-9_=; -]+", terms.answer) is not None, f"answer {terms.answer!r}")
+        keep(9 <= terms.server_bits <= options.window_bits, f"server bits {terms.server_bits}")
+        keep(8 <= terms.client_bits <= 15, f"client bits {terms.client_bits}")
+        if terms.client_bits > 8:  # wsproto's client cannot, but others may ask for it
+            PerMessageDeflate().finalize(terms.answer)
+        deflater = Deflater(terms, options)
+        message = data * 3
+        packed = deflater.compress(message)
+        if packed is not None:
+            inflater = InflateExtension(terms._replace(client_bits=15, client_takeover=False), len(message) or 1)
+            inflater._inflating = True
+            keep(inflater._inflate(packed + b"\x00\x00\xff\xff") == message, "compressed otherwise than agreed")
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"connection": connection, "head": head, "offers": offers}

@@ -1,0 +1,47 @@
+"""What happens to HTTP answers that their peers do not take."""
+
+import trio
+
+import wsframe
+from tests.hostile.peer import upgrade
+from tests.hostile.place import Place, Recorder, until
+from wsframe import Capacity, Timeouts
+
+MUCH = 20_000_000
+
+
+async def large(request: wsframe.Request) -> wsframe.Response:
+    """Answer with more than the kernel takes."""
+    return wsframe.Response(bytes(MUCH))
+
+
+async def test_answer_that_is_not_taken_is_reset_at_the_handshakes_deadline(plain: Place) -> None:
+    """Closed in order, what the kernel has taken of it would stay there for as long as the peer likes."""
+    async with plain.serve(Recorder(), http_handler=large, timeouts=Timeouts(handshake=0.3)) as served:
+        peer = await served.connect(receive_buffer=4096)
+        await peer.send(upgrade("/", upgrade=None))
+        admission = served.server._admission
+        await until(lambda: admission._answering == 1)
+        await until(lambda: admission._answering == 0)
+        assert await peer.end() == "reset"
+
+
+async def test_answers_that_are_not_taken_hold_no_place_of_newcomers_and_are_bounded(plain: Place) -> None:
+    capacity = Capacity(max_pending_handshakes=3)
+    async with plain.serve(
+        Recorder(), http_handler=large, capacity=capacity, timeouts=Timeouts(handshake=20)
+    ) as served:
+        slow = [await served.connect(receive_buffer=4096) for _ in range(3)]
+        for peer in slow:
+            await peer.send(upgrade("/", upgrade=None))
+        await until(lambda: served.server._admission._answering == 3)
+        assert served.server.statistics().pending_handshakes == 0
+        honest = await served.open()
+        await honest.text("hello")
+        assert await honest.message() == "hello"
+        beyond = await served.connect(receive_buffer=4096)
+        await beyond.send(upgrade("/", upgrade=None))
+        with trio.fail_after(10):
+            assert await beyond.end() in ("fin", "reset")
+        for peer in slow:
+            peer.hang_up()
