@@ -9,8 +9,9 @@ from tests.recorder import Echo, Recorder
 from tests.wire import BINARY, PONG, close, connected, frame, serving, text
 from wsframe import Limits, Timeouts
 from wsframe.flusher import Flusher
+from wsframe.hooks import BATCH
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.listener import BATCH, Listener
+from wsframe.listener import Listener
 
 
 def make(resource: wsframe.Resource) -> Listener:

@@ -12,7 +12,7 @@ from tests.wire import close, connected, serving, status, text
 from wsframe.flusher import Flusher
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.listener import Listener
-from wsframe.registry import Registry
+from wsframe.registry import Registry, global_registry
 from wsframe.roster import Roster
 
 
@@ -264,3 +264,17 @@ async def test_max_clients_of_a_resource_counts_over_all_its_paths() -> None:
         await wait_all_tasks_blocked()
         async with connected(server, "/b") as peer:
             assert await peer.receive_text() == "small"
+
+
+async def test_server_that_could_not_start_follows_no_registry() -> None:
+    """Else the next registration anywhere in the process would raise out of a server long gone."""
+    room = wsframe.Resource()
+    mine, others = wsframe.Registry(), wsframe.Registry()
+    mine.register("/", room)
+    others.register("/", room)
+    async with wsframe.open_server(mine, port=0):
+        watchers = len(global_registry._watchers)
+        with pytest.raises(RuntimeError, match="running in another server"):
+            await wsframe.serve(others, port=0)
+        assert len(global_registry._watchers) == watchers
+        assert others._watchers == []

@@ -3,10 +3,10 @@
 General layout, from what users write down to the wire:
 
 * ``serving``, ``server``, ``listening``: serve, accept, drain. ``cli``: the command.
-* ``admission``: a newcomer's way in. ``roster``, ``listener``: the tasks that call hooks.
-* ``reactor``, ``link``, ``poller``, ``tls``: one task that reads and writes all sockets.
+* ``admission``: a newcomer's way in. ``roster``, ``listener``, ``hooks``: the tasks that call hooks.
+* ``reactor``, ``link``, ``ending``, ``wire``, ``poller``, ``tls``: one task that reads and writes all sockets.
 * ``registry``, ``resource``, ``broadcast``, ``client``: what users subclass and call.
-* ``mailbox``, ``outbox``, ``doorbell``: what waits, either way.
+* ``mailbox``, ``outbox``, ``flusher``, ``budget``, ``doorbell``: what waits, either way.
 * ``protocol``: octets to messages and back, with no I/O.
 * ``request``, ``answers``, ``origins``, ``limits``, ``exceptions``: plain values.
 """

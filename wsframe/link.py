@@ -10,7 +10,6 @@ from __future__ import annotations
 from os import urandom
 from typing import TYPE_CHECKING
 
-from wsframe.arrival import CONNECTED
 from wsframe.client import Client, ClientStatistics
 from wsframe.doorbell import Signal
 from wsframe.ending import Ending
@@ -55,10 +54,6 @@ class Link(Ending):
 
     def __repr__(self) -> str:
         return f"<Link {self.name} {self.state().value}>"
-
-    def greet(self) -> None:
-        """Announce the client to its hooks, ahead of its messages."""
-        self.inbox.mailbox.put(self.inbox, CONNECTED)
 
     def turn(self, flags: int) -> None:
         """Do what the socket is ready for."""

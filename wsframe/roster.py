@@ -57,9 +57,9 @@ class Roster:
 
     def watch(self) -> None:
         """Follow the registries from now on."""
+        self.update()  # first: if it raises, nobody would stop following
         for registry in self._registries:
             registry.watch(self.update)
-        self.update()
 
     def update(self) -> None:
         """Start what is newly registered, retire what no longer is."""
