@@ -51,7 +51,7 @@ def broadcast_text(
     Raises:
         TypeError: For a message of another type.
         ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
-        RuntimeError: From another thread.
+        RuntimeError: From another thread, where it shows: with the first message of a turn.
 
     Source: clws ``write-to-clients-text``.
     """

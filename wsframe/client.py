@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, final
 from uuid import uuid4
 
-from wsframe.doorbell import Signal
+from wsframe.doorbell import Signal, let_others_run
 from wsframe.protocol.close import State, check_close_code
 from wsframe.protocol.frames import BINARY, PING, RSV1, TEXT, check_frame_size, control_frame, data_frame, data_frames
 
@@ -182,7 +182,7 @@ class Client(Generic[DataT]):
         Raises:
             TypeError: For a message of another type.
             ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
-            RuntimeError: From another thread.
+            RuntimeError: From another thread, where it shows: with the first message of a turn.
         """
         payload = message.encode() if isinstance(message, str) else octets_of(message, "text: str or UTF-8 octets")
         if self._deflater is None and frame_size is None and key is None:
@@ -204,7 +204,7 @@ class Client(Generic[DataT]):
         Raises:
             TypeError: For anything but bytes, bytearray or memoryview.
             ValueError: For a frame size below 1, or a frame size with a key.
-            RuntimeError: From another thread.
+            RuntimeError: From another thread, where it shows: with the first message of a turn.
         """
         payload = octets_of(message, "binary: bytes, bytearray or memoryview")
         if self._deflater is None and frame_size is None and key is None:
@@ -284,6 +284,7 @@ class Client(Generic[DataT]):
         outbox = self._outbox
         outbox.flush()
         if not outbox.blocked:
+            await let_others_run()
             return self.state is not State.CLOSED
         if outbox.drained is None:
             outbox.drained = Signal()

@@ -62,6 +62,11 @@ class Signal:
         return self.value
 
 
+async def let_others_run() -> None:
+    """Give other tasks a turn."""
+    await trio.lowlevel.checkpoint()
+
+
 def in_trio() -> bool:
     """Tell whether the caller runs in a trio thread."""
     return trio.lowlevel.in_trio_run()

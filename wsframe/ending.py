@@ -108,6 +108,10 @@ class Ending(Wire):
         if self.reactor.budget.exceeded and not self.inbox.paused:
             self.reactor.flusher.doorbell.ring()  # nothing but a reset would stop it from growing
 
+    def held(self) -> int:
+        """Return the octets this client makes the server hold."""
+        return self.inbox.octets + self.outbox.octets + self._undecoded
+
     def answer(self, ended: Ended) -> None:
         """Send the close frame owed to the peer, behind all replies; called when the hooks have got to the end."""
         if self.sock is None:
@@ -172,6 +176,8 @@ class Ending(Wire):
     def _dispose(self, *, reset: bool = False) -> None:
         """Close the socket and forget it."""
         if self.close_socket(reset=reset):
+            if self.inbox.octets:
+                self.reactor.departed.add(self)
             for signal, _ in (self._measuring or {}).values():
                 signal.fire()
             if self._gone is not None:
@@ -181,6 +187,7 @@ class Ending(Wire):
     def left(self) -> None:
         """Note that ``disconnected`` has run."""
         self.left_resource = True
+        self.reactor.departed.discard(self)
         self._release()
 
     def _release(self) -> None:

@@ -104,7 +104,8 @@ class Timeouts:
     """
 
     handshake: float = INHERIT
-    """From accept to the 101, TLS and ``accept_client`` included; default 10. More is answered 408."""
+    """From accept to the 101, TLS and ``accept_client`` included; default 10. More is answered 408.
+    Only the server's counts: the resource is not known until the request has been read."""
 
     ping_interval: float | None = INHERIT
     """Silence after which the peer is pinged; default 20, below the 30 to 60 s at which

@@ -95,7 +95,7 @@ class Link(Ending):
             events = self._sort_out(events)
         if events and not inbox.muted:
             inbox.put(events, connection.octets)
-            if inbox.waiting >= inbox.max_messages or inbox.octets >= inbox.max_octets or reactor.budget.exceeded:
+            if inbox.full or reactor.budget.exceeded:
                 self._pause()
         # While a close frame is sought, the close timeout is the bound.
         if self._buckets is not None and self.ended is None and connection.state is State.OPEN:
@@ -116,10 +116,10 @@ class Link(Ending):
         """Decode what is left of the last read, and read again if that is all."""
         try:
             self.take(bytearray())
+            if not (self.inbox.paused or self.connection.stopped or self.eof or self.ended is not None):
+                self.watch(self.interest | READ)
         except Exception:
             self.crashed()
-        if not (self.inbox.paused or self.connection.stopped or self.eof or self.ended is not None):
-            self.watch(self.interest | READ)
 
     def _sort_out(self, events: list[Event]) -> list[Event]:
         """Answer pings, take our own pongs and the end; return what is for the hooks."""
@@ -138,10 +138,12 @@ class Link(Ending):
 
     def _pong_for_hook(self, payload: bytes) -> bool:
         deadlines = self.connection.deadlines
-        if deadlines.ping_at is not None and payload == deadlines.ping_payload:
-            deadlines.latency = self.reactor.clock() - deadlines.ping_at
-            deadlines.ping_at = None
-            self.reactor.schedule(self.fd)  # the next ping is due before this one's timeout would have been
+        if payload == deadlines.ping_payload != b"":
+            deadlines.ping_payload = b""
+            if deadlines.ping_at is not None:  # else a pause came between
+                deadlines.latency = self.reactor.clock() - deadlines.ping_at
+                deadlines.ping_at = None
+                self.reactor.schedule(self.fd)  # the next ping is due before this one's timeout would have been
             return False
         if self._measuring and payload in self._measuring:
             signal, since = self._measuring.pop(payload)
@@ -230,6 +232,7 @@ class Link(Ending):
             self._finish()
             return True
         events = self.connection.close()
+        self._note_undecoded()
         self._set_deadline(close_by=True)
         self.inbox.paused = self.connection.deadlines.paused = False
         if not self.eof:
@@ -267,7 +270,3 @@ class Link(Ending):
             messages_dropped=outbox.dropped,
             latency=self.connection.deadlines.latency,
         )
-
-    def held(self) -> int:
-        """Return the octets this client makes the server hold."""
-        return self.inbox.octets + self.outbox.octets + self._undecoded

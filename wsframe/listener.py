@@ -130,6 +130,8 @@ class Listener(HookCaller):
         try:
             with self._leaving:
                 await flushing(self._inside_running(), self._flusher)
+                if not self._hooks_done.is_set():
+                    raise RuntimeError("running() ended before its resource: did it swallow what a task raised?")
         except Exception as error:
             started = self.ready.is_set()
             self._fail(error)
@@ -177,14 +179,18 @@ class Listener(HookCaller):
             raise RuntimeError(f"{type(self.resource).__name__} is stopping")
 
     def post(self, message: object) -> bool:
-        if self._posts >= MAX_POSTS or self.failure is not None:
+        if self._posts >= MAX_POSTS or not self.usable:
             return False
         self._posts += 1
         self._mailbox.put(None, Post(message))
         return True
 
     def post_from_thread(self, message: object) -> None:
-        self._token.run_sync_soon(self.post, message)
+        def post() -> None:
+            if not self.post(message):
+                logger.error("%s does not take the post of a thread: %r", type(self.resource).__name__, message)
+
+        self._token.run_sync_soon(post)
 
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
         if self._hooks_done.is_set():

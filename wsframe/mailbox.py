@@ -31,7 +31,7 @@ class Mailbox:
         self.doorbell = Doorbell()
         self.wants_pongs = wants_pongs
         self.closed = False
-        """Whether a client has ended whose own mailbox this is."""
+        """Whether a client has ended that was served here: with it ends a mailbox of its own."""
 
     def put(self, inbox: Inbox | None, entry: object) -> None:
         """Queue one entry and wake the listener."""

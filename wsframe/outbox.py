@@ -122,6 +122,9 @@ class Outbox:
                 if self.blocked:
                     self._note()
                 return True
+            if self._overflow == "drop_newest":
+                self.dropped += 1
+                return False
             # No room in the old one's place: it is judged like any other message.
             del items[at], latest[key]
             self.octets -= len(old)
@@ -321,6 +324,8 @@ class Outbox:
         items[begun:] = [frame for frame in items[begun:] if frame[0] & 0x0F == CLOSE]
         self._latest = None
         self.octets = sum(map(len, items)) - self._offset
+        if self.blocked:
+            self._note()
 
     def give_up(self) -> None:
         """Drop everything and take nothing more: the connection is gone."""

@@ -16,6 +16,7 @@ import trio
 from wsframe.arrival import CONNECTED, Arrival
 from wsframe.budget import Budget
 from wsframe.doorbell import Doorbell
+from wsframe.ending import Ending
 from wsframe.flusher import Flusher, flushing
 from wsframe.link import Link
 from wsframe.poller import READ, Poller, PollerName, make_poller
@@ -43,6 +44,8 @@ class Reactor:
         self.budget = Budget(max_queued_bytes)
         self.flusher = Flusher(self.budget)
         self.links: dict[int, Link] = {}
+        self.departed: set[Ending] = set()
+        """Links that are gone, with messages that their hooks have not got to."""
         self.again: list[Link] = []
         """Links with octets left to decode and room to do so."""
         self.buffer = bytearray(RECEIVE_BUFFER)
@@ -113,8 +116,8 @@ class Reactor:
 
     def relieve(self) -> None:
         """Reset the clients that make the server hold most, until the budget is kept."""
-        for link in sorted(self.links.values(), key=Link.held, reverse=True):
-            if not self.budget.exceeded:
+        for link in sorted({*self.links.values(), *self.departed}, key=Ending.held, reverse=True):
+            if not self.budget.exceeded or not link.held():
                 break
             logger.warning("%s: reset, because all clients together exceed max_queued_bytes", link.name)
             link.abort("server out of memory", mute=True)

@@ -87,7 +87,7 @@ class Clients(Collection[Client[DataT]]):
 class Resource(Generic[DataT]):
     """One object that answers one path for all its clients. Subclass it and override hooks.
 
-    It has no ``__init__``: yours need not call one, and a dataclass serves as well.
+    It has no ``__init__``: yours need not call one, and a dataclass, not a frozen one, serves as well.
     ``Resource[User]`` types ``client.data``. Source: clws ``ws-resource``.
     """
 
@@ -175,7 +175,7 @@ class Resource(Generic[DataT]):
         """
 
     async def hook_failed(self, error: Exception, *, hook: str, client: Client[DataT] | None) -> None:
-        """Decide what becomes of a client whose hook raised. The default logs and closes 1011.
+        """Decide what becomes of a client whose hook raised. The default logs and closes.
 
         Args:
             error: What the hook raised.

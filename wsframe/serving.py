@@ -53,6 +53,8 @@ def check_options(hosts: Collection[str] | None, ssl_context: ssl.SSLContext | N
 def listening_sockets(
     host: str | None, port: int, sockets: Sequence[socket.socket] | None, unix: str | None, backlog: int
 ) -> list[socket.socket]:
+    if sockets is not None and not sockets:
+        raise ValueError("sockets is empty: nothing would be served")
     if sockets is not None and unix is not None:
         raise ValueError("give sockets= or unix=, not both")
     if unix is not None:
@@ -157,13 +159,15 @@ async def open_server(registry: Registry | None = None, **options: Unpack[ServeO
     Yields:
         The running :class:`Server`.
     """
-    failure: Exception | None = None
+    failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             server: Server = await nursery.start(partial(serve, registry, **options))
             try:
                 yield server
-            except Exception as error:
+            except trio.Cancelled:
+                raise
+            except BaseException as error:
                 failure = error
             server.close()
     except Exception as error:

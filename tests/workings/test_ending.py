@@ -176,12 +176,13 @@ async def test_close_frame_waits_behind_a_big_message_for_a_slow_reader(place: P
             client.send_text("x" * 4_000_000)
             client.close(1000)
 
-    async with place.serve(Big(), timeouts=SHORT) as served:
+    async with place.serve(Big(), timeouts=wsframe.Timeouts(close=1)) as served:
         peer = await served.open(receive_buffer=8192)
         await peer.text("go")
-        while len(peer.received) < 1_000_000:
+        begun = trio.current_time()
+        while trio.current_time() < begun + 1.5:  # longer than the timeout, with no pause near it
             assert await peer.more()
-            await trio.sleep(0.002)
+            await trio.sleep(0.01)
         before, code = await peer.closing()
         assert (list(map(len, before)), code) == ([4_000_000], 1000)
         await peer.close()

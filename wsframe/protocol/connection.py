@@ -313,6 +313,7 @@ class Connection:
         self._engine = self._sizes = self._message = None
         if self._close_begun is not None:
             self._prefix, self._owed, self._close_begun = self._close_begun, 0, None
+        self.undecoded = 0
         kept, self._held = self._held, None
         return self._seek_close(kept) if kept else []
 
