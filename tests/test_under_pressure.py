@@ -44,6 +44,24 @@ async def test_what_the_departed_left_behind_is_dropped_before_anybody_else_is_r
     assert reactor.budget.held == 0
 
 
+async def test_departed_client_whose_messages_are_dropped_still_has_its_end() -> None:
+    """Its undecoded rest waited for the share to be used up, and the end behind it."""
+    room = Recorder()
+    async with serving(room, limits=Limits(max_queued_messages=3)) as server, connected(server) as first:
+        await first.send(text("hold"))
+        await room.journal.until("text hold")
+        async with connected(server) as peer:
+            await peer.send(*[text("x")] * 20)
+            await wait_all_tasks_blocked(0.02)
+            peer.reset()
+        await wait_all_tasks_blocked(0.02)
+        server._reactor.budget.limit = 0
+        server._reactor.relieve()
+        room.release.set()
+        with trio.fail_after(5):
+            await room.journal.until("disconnected 1006")
+
+
 async def test_keepalive_pong_that_comes_after_a_pause_is_no_news_for_the_hook() -> None:
     room = Recorder()
     async with (

@@ -69,7 +69,7 @@ class Inbox:
         """Whether queued messages are to be dropped, because we ended the client."""
 
     def put(self, messages: Sequence[object], octets: int) -> None:
-        """Queue what one read brought; return nothing, drop nothing."""
+        """Queue what one read brought."""
         mailbox = self.mailbox
         count = len(messages)
         if count == 1:
@@ -93,8 +93,7 @@ class Inbox:
         entries.clear()
         entries.extend(kept)
         self.waiting = 0
-        self.budget.held -= self.octets
-        self.octets = 0
+        self.took_last()
 
     def took_last(self) -> None:
         """Note that nothing waits any more."""
