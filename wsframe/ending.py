@@ -30,8 +30,8 @@ __all__ = ["Ending"]
 
 logger = getLogger("wsframe")
 
-# What a client may hold undecoded beyond the budget of all: one read.
-TOLERATED = 64 * 1024
+# What one read takes at most. So much undecoded from one client is borne beyond the budget of all.
+RECEIVE_BUFFER = 64 * 1024
 
 # How often to ask whether a peer that has shut its side has taken everything.
 LINGER_LOOK = 0.25
@@ -108,7 +108,7 @@ class Ending(Wire):
         """Count what is held of messages that have not been decoded."""
         self.reactor.budget.held += self.connection.undecoded - self._undecoded
         self._undecoded = self.connection.undecoded
-        if self._undecoded > TOLERATED and self.reactor.budget.exceeded and not self.inbox.paused:
+        if self._undecoded > RECEIVE_BUFFER and self.reactor.budget.exceeded and not self.inbox.paused:
             self.reactor.flusher.doorbell.ring()  # nothing but a reset would stop it from growing
 
     def held(self) -> int:

@@ -16,7 +16,7 @@ import trio
 from wsframe.arrival import CONNECTED, Arrival
 from wsframe.budget import Budget
 from wsframe.doorbell import Doorbell
-from wsframe.ending import Ending
+from wsframe.ending import RECEIVE_BUFFER, Ending
 from wsframe.flusher import Flusher, flushing
 from wsframe.link import Link
 from wsframe.poller import READ, Poller, PollerName, make_poller
@@ -25,9 +25,6 @@ from wsframe.protocol.pool import ConnectionPool
 __all__ = ["Reactor"]
 
 logger = getLogger("wsframe")
-
-# What one read takes at most, and so what one client can have undecoded.
-RECEIVE_BUFFER = 64 * 1024
 
 
 class Reactor:
