@@ -16,7 +16,9 @@ import wsframe
 
 ROOT = Path(inspect.getfile(wsframe)).parent
 MODULES = sorted(
-    module.name for module in pkgutil.walk_packages([str(ROOT)], "wsframe.") if not module.name.endswith("__main__")
+    module.name
+    for module in pkgutil.walk_packages([str(ROOT)], "wsframe.")
+    if not module.name.endswith(("__main__", "_speedups"))
 )
 
 

@@ -33,13 +33,12 @@ from wsframe.limits import Limits, Timeouts
 from wsframe.protocol.close import PHRASES, CloseCode, State
 from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.protocol.frames import CLOSE, MAX_CONTROL_PAYLOAD, WIDE, frame_extent, unmask
+from wsframe.protocol.frames import CLOSE, MAX_CONTROL_PAYLOAD, frame_extent
 from wsframe.protocol.keepalive import Deadlines
+from wsframe.protocol.lane import read_messages
 
 __all__ = ["Connection"]
 
-WHOLE_TEXT = 0x81
-WHOLE_BINARY = 0x82
 LONGEST_HEADER = 14
 # Frames the engine takes in one turn of a connection. The smallest cost it ten times what a
 # message costs the lane, and one read holds ten thousand: a tenth of a second for everybody.
@@ -198,29 +197,18 @@ class Connection:
         """Decode frames until the octets or the room run out; return how far it came."""
         at = octets = fed = self._wanted = 0
         size = len(data)
-        limit = self._lane_limit
         while at < size:
             if len(events) >= room:
                 self.stopped = True
                 break
-            first = data[at]
-            if self._engine is None and (first == WHOLE_TEXT or first == WHOLE_BINARY) and size - at > 5:  # noqa: SIM109
-                length = data[at + 1] - 128
-                start = at + 6
-                if length > 125:
-                    start, length = lane_extent(data, at, size)
-                if 0 <= length <= limit:
-                    stop = start + length
-                    if stop <= size:
-                        message = read_message(first, data, start, stop, length)
-                        if message is not None:
-                            events.append(message)
-                            octets += length
-                            at = stop
-                            continue
-                    elif first == WHOLE_BINARY:
-                        self._wanted = stop - at
-                        break
+            if self._engine is None:
+                begin = at
+                at, taken, self._wanted = read_messages(data, at, room, self._lane_limit, True, events)
+                octets += taken
+                if self._wanted:
+                    break
+                if at > begin:
+                    continue
             at = self._feed(data, at, events)
             fed += 1
             if fed >= ENGINE_FRAMES or self.octets >= self._limits.max_queued_bytes:
@@ -348,34 +336,6 @@ class Connection:
         if self.state is State.CLOSED:
             return []
         return [self._end(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))]
-
-
-def lane_extent(data: bytearray, at: int, size: int) -> tuple[int, int]:
-    """Find start and length of a payload over 125 octets; a length of -1 is for the engine."""
-    if size - at < LONGEST_HEADER:
-        return 0, -1
-    if data[at + 1] == 0xFE:
-        length = data[at + 2] << 8 | data[at + 3]
-        return at + 8, length if length > 125 else -1
-    length = int.from_bytes(data[at + 2 : at + 10], "big")
-    return at + 14, length if length > 65535 else -1
-
-
-def read_message(first: int, data: bytearray, start: int, stop: int, length: int) -> str | bytes | None:
-    """Unmask and decode the payload of a whole frame; None if it is not UTF-8."""
-    mask = data[start - 4 : start]
-    if length < WIDE:
-        # unmask() in line: it is called for nearly every message, and its call is a fifth of its cost.
-        key = (mask * (length // 4 + 1))[:length]
-        octets = (int.from_bytes(data[start:stop], "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
-    else:
-        octets = unmask(data[start:stop], mask)
-    if first == WHOLE_BINARY:
-        return octets
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        return None
 
 
 def ended_by(event: CloseConnection, engine: Engine) -> Ended:

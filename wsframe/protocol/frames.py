@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wsframe.speedups import accelerated
+
 __all__ = [
     "BINARY",
     "CLOSE",
@@ -44,6 +46,7 @@ def header(first: int, length: int) -> bytes:
     return bytes((first, 127)) + length.to_bytes(8, "big")
 
 
+@accelerated
 def data_frame(opcode: int, payload: bytes) -> bytes:
     """Make one frame that holds a whole message; the opcode may have RSV1 on it."""
     length = len(payload)
@@ -127,6 +130,7 @@ WIDE = 1024
 XOR_TABLES = tuple(bytes(octet ^ key for octet in range(256)) for key in range(256))
 
 
+@accelerated
 def unmask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
     """Take the masking key off a payload (RFC 6455 section 5.3)."""
     length = len(payload)
