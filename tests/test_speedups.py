@@ -128,7 +128,7 @@ def test_wrong_arguments_are_refused_in_c(name: str, args: tuple[Any, ...]) -> N
 @needs_c
 def test_nothing_is_leaked_in_c() -> None:
     message = "leak" * 50
-    frame = bytearray(b"\x81\xfe\x00\xc8abcd" + IN_PYTHON["unmask"](message.encode(), b"abcd"))  # type: ignore[operator]
+    frame = bytearray(b"\x81\xfe\x00\xc8abcd" + IN_PYTHON["unmask"](message.encode(), b"abcd"))
 
     def count() -> int:
         into: list[Any] = []

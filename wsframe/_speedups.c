@@ -6,8 +6,13 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#ifndef _WIN32
+#include <sys/socket.h>
+#include <sys/types.h>
+#endif
 
 #define WHOLE_TEXT 0x81
 #define WHOLE_BINARY 0x82
@@ -258,16 +263,474 @@ read_messages(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     return Py_BuildValue("nnn", at, octets, wanted);
 }
 
+#ifndef _WIN32 /* where sockets are no descriptors */
+
+/* ---- What receiving and sending look into ---- */
+
+/* Attributes of the objects that the functions below look into. */
+enum name {
+    APPEND, BLOCKED, BUCKETS, BUDGET, CONNECTION, DEADLINES, DOORBELL, DRAINED, ENGINE, ENTRIES, HEARD_AT, BUDGET_HELD,
+    HELD, INBOX, ITEMS, LANE_LIMIT, LATEST, LIMIT, LOST, MAILBOX, MAX_MESSAGES, MAX_OCTETS, MUTED, OCTETS, OCTETS_SENT,
+    OFFSET, RAW_FD, RECEIVED, RING, SHUT, STATE, WAITING, WANTED, NAMES
+};
+
+static const char *const SPELLING[NAMES] = {
+    "append", "blocked", "_buckets", "budget", "connection", "deadlines", "doorbell", "drained", "_engine", "entries",
+    "heard_at", "held", "_held", "inbox", "items", "_lane_limit", "_latest", "limit", "lost", "mailbox",
+    "max_messages", "max_octets", "muted", "octets", "octets_sent", "_offset", "raw_fd", "received", "ring", "shut",
+    "state", "waiting", "_wanted",
+};
+
+typedef struct {
+    PyObject *names[NAMES];
+    PyObject *open; /* State.OPEN, once it is needed */
+} Module;
+
+static PyObject *
+open_state(void)
+{
+    PyObject *close = PyImport_ImportModule("wsframe.protocol.close"), *state, *open;
+
+    state = close == NULL ? NULL : PyObject_GetAttrString(close, "State");
+    open = state == NULL ? NULL : PyObject_GetAttrString(state, "OPEN");
+    Py_XDECREF(state);
+    Py_XDECREF(close);
+    return open;
+}
+
+static PyObject *
+get(Module *m, PyObject *of, enum name name)
+{
+    return PyObject_GetAttr(of, m->names[name]);
+}
+
+/* Tell whether an attribute is the very object; -1 with an exception set. */
+static int
+is(Module *m, PyObject *of, enum name name, PyObject *wanted)
+{
+    PyObject *value = get(m, of, name);
+
+    if (value == NULL)
+        return -1;
+    Py_DECREF(value);
+    return value == wanted;
+}
+
+/* Read an attribute that is an int; -1 with an exception set is told apart by PyErr_Occurred(). */
+static Py_ssize_t
+number(Module *m, PyObject *of, enum name name)
+{
+    PyObject *value = get(m, of, name);
+    Py_ssize_t result;
+
+    if (value == NULL)
+        return -1;
+    result = PyLong_AsSsize_t(value);
+    Py_DECREF(value);
+    return result;
+}
+
+static int
+set_number(Module *m, PyObject *of, enum name name, Py_ssize_t number)
+{
+    PyObject *value = PyLong_FromSsize_t(number);
+    int failed = value == NULL || PyObject_SetAttr(of, m->names[name], value) < 0;
+
+    Py_XDECREF(value);
+    return failed ? -1 : 0;
+}
+
+/* What is needed of an inbox to put messages into it. */
+struct share {
+    PyObject *inbox, *budget;
+    Py_ssize_t waiting, octets, held, room;
+};
+
+static void
+release_share(struct share *share)
+{
+    Py_CLEAR(share->inbox);
+    Py_CLEAR(share->budget);
+}
+
+/* Look up a client's share of its mailbox; return 1, or 0 if it has none, -1 with an exception set. */
+static int
+find_share(Module *m, PyObject *link, struct share *share)
+{
+    Py_ssize_t most;
+    int muted;
+
+    if ((share->inbox = get(m, link, INBOX)) == NULL || (share->budget = get(m, share->inbox, BUDGET)) == NULL)
+        return -1;
+    muted = is(m, share->inbox, MUTED, Py_True);
+    share->waiting = number(m, share->inbox, WAITING);
+    share->octets = number(m, share->inbox, OCTETS);
+    share->held = number(m, share->budget, BUDGET_HELD);
+    most = number(m, share->inbox, MAX_MESSAGES);
+    if (muted < 0 || PyErr_Occurred())
+        return -1;
+    share->room = most - share->waiting;
+    return !muted;
+}
+
+/* Tell whether messages fit in without the share or the budget being used up: those are for Python. */
+static int
+fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets)
+{
+    Py_ssize_t most = number(m, share->inbox, MAX_OCTETS), limit = number(m, share->budget, LIMIT);
+
+    if (PyErr_Occurred())
+        return -1;
+    return count < share->room && share->octets + octets < most && share->held + octets <= limit;
+}
+
+/* Do what Inbox.put() does. */
+static int
+put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
+{
+    PyObject *mailbox = get(m, share->inbox, MAILBOX), *entries = NULL, *done = NULL;
+    Py_ssize_t count = PyList_GET_SIZE(messages), before = 0;
+    int failed = mailbox == NULL || (entries = get(m, mailbox, ENTRIES)) == NULL ||
+                 (before = PyObject_Size(entries)) < 0;
+
+    for (Py_ssize_t at = 0; !failed && at < count; at++) {
+        PyObject *entry = PyTuple_Pack(2, share->inbox, PyList_GET_ITEM(messages, at));
+        done = entry == NULL ? NULL : PyObject_CallMethodOneArg(entries, m->names[APPEND], entry);
+        Py_XDECREF(entry);
+        failed = done == NULL;
+        Py_XDECREF(done);
+    }
+    if (!failed)
+        failed = set_number(m, share->inbox, WAITING, share->waiting + count) < 0 ||
+                 set_number(m, share->inbox, OCTETS, share->octets + octets) < 0 ||
+                 set_number(m, share->budget, BUDGET_HELD, share->held + octets) < 0 ||
+                 set_number(m, share->inbox, RECEIVED, number(m, share->inbox, RECEIVED) + count) < 0;
+    if (!failed && before == 0) { /* else it has been rung already */
+        PyObject *doorbell = get(m, mailbox, DOORBELL);
+        done = doorbell == NULL ? NULL : PyObject_CallMethodNoArgs(doorbell, m->names[RING]);
+        failed = done == NULL;
+        Py_XDECREF(done);
+        Py_XDECREF(doorbell);
+    }
+    Py_XDECREF(entries);
+    Py_XDECREF(mailbox);
+    return failed ? -1 : 0;
+}
+
+/* Call a method without arguments for its effect. */
+static int
+tell(Module *m, PyObject *object, enum name name)
+{
+    PyObject *done = PyObject_CallMethodNoArgs(object, m->names[name]);
+
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* Give up a link on which something failed here, out of memory for one; no other is concerned. */
+static void
+fail(Module *m, PyObject *link)
+{
+    PyErr_WriteUnraisable(link);
+    if (tell(m, link, LOST) < 0)
+        PyErr_WriteUnraisable(link);
+}
+
+/* Take octets that are nothing but whole messages, for which there is room; 0 if they are not, or there is not. */
+static int
+take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char *data, Py_ssize_t size)
+{
+    struct share share = {NULL, NULL, 0, 0, 0, 0};
+    Py_ssize_t at = 0, octets = 0, wanted, limit = number(m, connection, LANE_LIMIT);
+    PyObject *messages = NULL;
+    int taken = PyErr_Occurred() ? -1 : find_share(m, link, &share);
+
+    if (taken > 0 && (messages = PyList_New(0)) == NULL)
+        taken = -1;
+    if (taken > 0 && read_lane(data, size, &at, share.room, (uint64_t)limit, 1, messages, &octets, &wanted) < 0)
+        taken = -1;
+    if (taken > 0)
+        taken = at < size ? 0 : fits(m, &share, PyList_GET_SIZE(messages), octets);
+    if (taken > 0 && put(m, &share, messages, octets) < 0)
+        fail(m, link); /* some may be in the mailbox: Python must not take them again */
+    Py_XDECREF(messages);
+    release_share(&share);
+    return taken;
+}
+
+/* Octets that one read brings at most to a message that has begun: each read costs a turn of the reactor. */
+#define LARGE_READ (256 * 1024)
+
+/* Read more of a message whose first part is held, right behind that part: it is copied once less. */
+static Py_ssize_t
+receive_more(int fd, PyObject *held, Py_ssize_t wanted)
+{
+    Py_ssize_t have = PyByteArray_GET_SIZE(held), more = wanted - have, count;
+    int error;
+
+    if (more > LARGE_READ)
+        more = LARGE_READ;
+    if (PyByteArray_Resize(held, have + more) < 0) {
+        PyErr_Clear();
+        errno = ENOMEM;
+        return -1;
+    }
+    count = recv(fd, PyByteArray_AS_STRING(held) + have, (size_t)more, 0);
+    error = errno;
+    if (PyByteArray_Resize(held, have + (count > 0 ? count : 0)) < 0)
+        PyErr_Clear(); /* it cannot: this makes it smaller */
+    errno = error;
+    return count;
+}
+
+/* Tell whether octets may go straight to the lane: no frame or message is half done, nothing is to be counted. */
+static int
+is_simple(Module *m, PyObject *link, PyObject *connection, PyObject *held)
+{
+    return held == Py_None && is(m, connection, ENGINE, Py_None) == 1 && is(m, link, BUCKETS, Py_None) == 1 &&
+           is(m, connection, STATE, m->open) == 1;
+}
+
+/* Receive once from a link that has a socket, and take what comes if that is simple.
+
+   Returns 1 when that is done, 0 to leave it to Python: with what was received in *rest, or
+   NULL there if nothing was; -1 with an exception set. */
+static int
+receive_link(Module *m, PyObject *link, int fd, PyObject *connection, PyObject *buffer, PyObject *now, PyObject **rest)
+{
+    PyObject *held = get(m, connection, HELD), *deadlines = NULL;
+    Py_ssize_t wanted = number(m, connection, WANTED), count;
+    int done = -1, more;
+    char *data = PyByteArray_AS_STRING(buffer);
+
+    if (held == NULL || PyErr_Occurred())
+        goto out;
+    more = PyByteArray_CheckExact(held) && PyByteArray_GET_SIZE(held) < wanted;
+    count = more ? receive_more(fd, held, wanted) : recv(fd, data, (size_t)PyByteArray_GET_SIZE(buffer), 0);
+    if (count == 0)
+        done = 0; /* an end shows again, an error does not */
+    else if (count < 0)
+        done = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || tell(m, link, LOST) == 0 ? 1 : -1;
+    if (count <= 0 || (deadlines = get(m, connection, DEADLINES)) == NULL ||
+        PyObject_SetAttr(deadlines, m->names[HEARD_AT], now) < 0)
+        goto out;
+    done = !more && is_simple(m, link, connection, held) &&
+           take_whole(m, link, connection, (unsigned char *)data, count) == 1;
+    PyErr_Clear(); /* Python takes it now, or fails at it with a traceback */
+    if (!done && (*rest = PyByteArray_FromStringAndSize(data, more ? 0 : count)) == NULL)
+        done = -1;
+out:
+    Py_XDECREF(deadlines);
+    Py_XDECREF(held);
+    return done;
+}
+
+/* Receive from one link that is ready; add it to `rest` if there is something for Python to do. */
+static int
+turn(Module *m, PyObject *link, PyObject *flags, PyObject *buffer, PyObject *now, PyObject *rest)
+{
+    Py_ssize_t fd = number(m, link, RAW_FD);
+    PyObject *received = NULL, *connection, *entry;
+    int done = 0;
+
+    if (fd >= 0 && PyLong_AsLong(flags) == 1) { /* nothing but READ */
+        connection = get(m, link, CONNECTION);
+        done = connection == NULL ? -1 : receive_link(m, link, (int)fd, connection, buffer, now, &received);
+        Py_XDECREF(connection);
+    }
+    if (done < 0 || PyErr_Occurred()) {
+        fail(m, link);
+        return 0;
+    }
+    if (done)
+        return 0;
+    entry = PyTuple_Pack(3, link, flags, received == NULL ? Py_None : received);
+    Py_XDECREF(received);
+    if (entry == NULL)
+        return -1;
+    done = PyList_Append(rest, entry);
+    Py_DECREF(entry);
+    return done;
+}
+
+static PyObject *
+receive_ready(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Module *m = PyModule_GetState(module);
+    PyObject *rest;
+
+    if (nargs != 4 || !PyList_CheckExact(args[0]) || !PyDict_CheckExact(args[1]) || !PyByteArray_CheckExact(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "receive_ready() takes a list, a dict, a bytearray and a time");
+        return NULL;
+    }
+    if (m->open == NULL && (m->open = open_state()) == NULL)
+        return NULL;
+    if ((rest = PyList_New(0)) == NULL)
+        return NULL;
+    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(args[0]); at++) {
+        PyObject *pair = PyList_GET_ITEM(args[0], at), *link;
+
+        if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
+            PyErr_SetString(PyExc_TypeError, "ready is a list of pairs");
+            Py_DECREF(rest);
+            return NULL;
+        }
+        link = PyDict_GetItemWithError(args[1], PyTuple_GET_ITEM(pair, 0));
+        Py_XINCREF(link); /* it may end, and leave the dict, while it is looked at */
+        if (link == NULL ? PyErr_Occurred() != NULL
+                         : turn(m, link, PyTuple_GET_ITEM(pair, 1), args[2], args[3], rest) < 0) {
+            Py_XDECREF(link);
+            Py_DECREF(rest);
+            return NULL;
+        }
+        Py_XDECREF(link);
+    }
+    return rest;
+}
+
+/* ---- Sending ---- */
+
+/* Frames that are joined on the stack before they are sent. */
+#define JOINED (16 * 1024)
+
+/* Hand what waits in an outbox to the kernel in one call; return what it took, -1 if that is for Python to do. */
+static Py_ssize_t
+send_items(int fd, PyObject *items, Py_ssize_t octets)
+{
+    Py_ssize_t count = PyList_GET_SIZE(items), size = 0;
+    char joined[JOINED];
+    PyObject *item = PyList_GET_ITEM(items, 0);
+
+    if (!PyBytes_CheckExact(item))
+        return -1;
+    if (count == 1)
+        return send(fd, PyBytes_AS_STRING(item), (size_t)PyBytes_GET_SIZE(item), MSG_NOSIGNAL);
+    if (octets > JOINED)
+        return -1;
+    for (Py_ssize_t at = 0; at < count; at++) {
+        item = PyList_GET_ITEM(items, at);
+        if (!PyBytes_CheckExact(item) || size + PyBytes_GET_SIZE(item) > JOINED)
+            return -1;
+        memcpy(joined + size, PyBytes_AS_STRING(item), (size_t)PyBytes_GET_SIZE(item));
+        size += PyBytes_GET_SIZE(item);
+    }
+    return send(fd, joined, (size_t)size, MSG_NOSIGNAL);
+}
+
+/* Send all that waits in an outbox. Returns what was sent if that was not all or something hinges
+   on it, -1 if Python has to do it all; -2 when it is done, -3 with an exception set. */
+static Py_ssize_t
+send_outbox(Module *m, PyObject *outbox)
+{
+    Py_ssize_t fd = number(m, outbox, RAW_FD), octets = number(m, outbox, OCTETS), offset = number(m, outbox, OFFSET);
+    Py_ssize_t sent = -1;
+    PyObject *items = NULL;
+
+    if (PyErr_Occurred())
+        return -3;
+    if (fd < 0 || offset || is(m, outbox, BLOCKED, Py_False) != 1 || (items = get(m, outbox, ITEMS)) == NULL)
+        return PyErr_Occurred() ? -3 : -1;
+    if (!PyList_CheckExact(items))
+        goto out;
+    if (PyList_GET_SIZE(items) == 0) {
+        sent = -2;
+        goto out;
+    }
+    sent = send_items((int)fd, items, octets);
+    if (sent < 0)
+        sent = -1;
+    else if (sent == octets && is(m, outbox, SHUT, Py_False) == 1 && is(m, outbox, DRAINED, Py_None) == 1 &&
+             is(m, outbox, LATEST, Py_None) == 1) {
+        sent = -3;
+        if (PyList_SetSlice(items, 0, PyList_GET_SIZE(items), NULL) == 0 && set_number(m, outbox, OCTETS, 0) == 0 &&
+            set_number(m, outbox, OCTETS_SENT, number(m, outbox, OCTETS_SENT) + octets) == 0)
+            sent = -2;
+    }
+out:
+    Py_DECREF(items);
+    return sent;
+}
+
+static PyObject *
+send_whole(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Module *m = PyModule_GetState(module);
+    PyObject *rest;
+
+    if (nargs != 1 || !PyList_CheckExact(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "send_whole() takes a list of outboxes");
+        return NULL;
+    }
+    if ((rest = PyList_New(0)) == NULL)
+        return NULL;
+    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(args[0]); at++) {
+        PyObject *outbox = PyList_GET_ITEM(args[0], at), *entry;
+        Py_ssize_t sent = send_outbox(m, outbox);
+        int failed;
+
+        if (sent == -2)
+            continue;
+        entry = sent == -3 ? NULL : Py_BuildValue("On", outbox, sent);
+        failed = entry == NULL || PyList_Append(rest, entry) < 0;
+        Py_XDECREF(entry);
+        if (failed) {
+            Py_DECREF(rest);
+            return NULL;
+        }
+    }
+    return rest;
+}
+
+#endif
+
 /* ---- The module ---- */
 
 static PyMethodDef METHODS[] = {
     {"unmask", (PyCFunction)(void (*)(void))unmask, METH_FASTCALL, NULL},
     {"data_frame", (PyCFunction)(void (*)(void))data_frame, METH_FASTCALL, NULL},
     {"read_messages", (PyCFunction)(void (*)(void))read_messages, METH_FASTCALL, NULL},
+#ifndef _WIN32
+    {"receive_ready", (PyCFunction)(void (*)(void))receive_ready, METH_FASTCALL, NULL},
+    {"send_whole", (PyCFunction)(void (*)(void))send_whole, METH_FASTCALL, NULL},
+#endif
     {NULL, NULL, 0, NULL},
 };
 
+static int
+start(PyObject *module)
+{
+    Module *m = PyModule_GetState(module);
+
+    for (int name = 0; name < NAMES; name++)
+        if ((m->names[name] = PyUnicode_InternFromString(SPELLING[name])) == NULL)
+            return -1;
+    return 0;
+}
+
+static int
+traverse(PyObject *module, visitproc visit, void *arg)
+{
+    Module *m = PyModule_GetState(module);
+
+    for (int name = 0; name < NAMES; name++)
+        Py_VISIT(m->names[name]);
+    Py_VISIT(m->open);
+    return 0;
+}
+
+static int
+clear(PyObject *module)
+{
+    Module *m = PyModule_GetState(module);
+
+    for (int name = 0; name < NAMES; name++)
+        Py_CLEAR(m->names[name]);
+    Py_CLEAR(m->open);
+    return 0;
+}
+
 static PyModuleDef_Slot SLOTS[] = {
+    {Py_mod_exec, start},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
@@ -278,8 +741,11 @@ static struct PyModuleDef MODULE = {
     PyModuleDef_HEAD_INIT,
     .m_name = "wsframe._speedups",
     .m_doc = "The hot work of wsframe in C; see wsframe.speedups.",
+    .m_size = sizeof(Module),
     .m_methods = METHODS,
     .m_slots = SLOTS,
+    .m_traverse = traverse,
+    .m_clear = clear,
 };
 
 PyMODINIT_FUNC

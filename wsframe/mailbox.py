@@ -72,6 +72,7 @@ class Inbox:
         """Queue what one read brought."""
         mailbox = self.mailbox
         count = len(messages)
+        rung = bool(mailbox.entries)
         if count == 1:
             mailbox.entries.append((self, messages[0]))
         else:
@@ -80,7 +81,8 @@ class Inbox:
         self.octets += octets
         self.budget.held += octets
         self.received += count
-        mailbox.doorbell.ring()
+        if not rung:
+            mailbox.doorbell.ring()
 
     def discard(self) -> None:
         """Drop the messages that wait; the beginning and the end of the client stay."""

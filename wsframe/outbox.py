@@ -42,6 +42,7 @@ class Outbox:
         limit: Octets that may wait.
         overflow: What happens to a message beyond the limit.
         flusher: Of the reactor.
+        raw_fd: The descriptor ``send`` writes to, if nothing stands between; else -1.
     """
 
     __slots__ = (
@@ -59,12 +60,19 @@ class Outbox:
         "items",
         "octets",
         "octets_sent",
+        "raw_fd",
         "shut",
         "wire",
     )  # fmt: skip
 
     def __init__(
-        self, send: Callable[[bytes | memoryview], int], wire: Wire, limit: int, overflow: Overflow, flusher: Flusher
+        self,
+        send: Callable[[bytes | memoryview], int],
+        wire: Wire,
+        limit: int,
+        overflow: Overflow,
+        flusher: Flusher,
+        raw_fd: int = -1,
     ) -> None:
         self._send = send
         self._limit = limit
@@ -75,6 +83,7 @@ class Outbox:
         self._latest: dict[Hashable, bytes] | None = None
         """The frame last queued under each key; all of them wait in ``items``."""
         self.wire = wire
+        self.raw_fd = raw_fd
         self.items: list[bytes] = []
         self.octets = 0
         self.octets_sent = 0
@@ -246,23 +255,30 @@ class Outbox:
         items[first:at] = kept
         return True
 
-    def flush(self) -> None:
-        """Hand to the kernel what it takes now."""
+    def flush(self, sent: int = -1) -> None:
+        """Hand to the kernel what it takes now.
+
+        Args:
+            sent: Octets it has taken already, of all that wait; -1 if it has not been asked.
+        """
         items = self.items
         if not items:
             return
+        offered = self.octets
         while True:
-            if self._offset or self.octets > LARGE:
-                data = self._gather()
-            else:
-                data = items[0] if len(items) == 1 else b"".join(items)
-            try:
-                sent = self._send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self.wire.broken()
-                return
+            if sent < 0:
+                if self._offset or self.octets > LARGE:
+                    data = self._gather()
+                else:
+                    data = items[0] if len(items) == 1 else b"".join(items)
+                offered = len(data)
+                try:
+                    sent = self._send(data)
+                except BlockingIOError:
+                    sent = 0
+                except OSError:
+                    self.wire.broken()
+                    return
             self.octets_sent += sent
             if sent == self.octets:
                 items.clear()
@@ -272,11 +288,12 @@ class Outbox:
                     self._emptied()
                 return
             self._advance(sent)
-            if sent < len(data):
+            if sent < offered:
                 self.blocked = True
                 self._note()
                 self.wire.blocked(progress=sent > 0)
                 return
+            sent = -1
 
     def _gather(self) -> bytes | memoryview:
         """Return what to send next: the rest of a begun or large frame, or small ones joined."""
@@ -330,6 +347,7 @@ class Outbox:
     def give_up(self) -> None:
         """Drop everything and take nothing more: the connection is gone."""
         self.shut = True
+        self.raw_fd = -1
         self.items.clear()
         self._latest = None
         self.octets = self._offset = 0

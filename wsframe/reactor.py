@@ -21,10 +21,30 @@ from wsframe.flusher import Flusher, flushing
 from wsframe.link import Link
 from wsframe.poller import READ, Poller, PollerName, make_poller
 from wsframe.protocol.pool import ConnectionPool
+from wsframe.speedups import accelerated
 
 __all__ = ["Reactor"]
 
 logger = getLogger("wsframe")
+
+
+@accelerated
+def receive_ready(
+    ready: list[tuple[int, int]], links: dict[int, Link], buffer: bytearray, now: float
+) -> list[tuple[Link, int, bytearray | None]]:
+    """Receive from the links that are ready what is nothing but whole messages; return the others.
+
+    Args:
+        ready: What the poller found.
+        links: By descriptor.
+        buffer: For one read.
+        now: The time, for what is heard.
+
+    Returns:
+        Links that have something left to do: what they are ready for, and what was
+        received for them to take, if it was. In Python that is every link.
+    """
+    return [(links[fd], flags, None) for fd, flags in ready if fd in links]
 
 
 class Reactor:
@@ -71,17 +91,13 @@ class Reactor:
                 self.poller.close()
 
     async def _turn_for_ever(self) -> None:
-        poller, links = self.poller, self.links
         while True:
-            await poller.wait()
+            await self.poller.wait()
             self.now = self.clock()
-            for fd, flags in poller.poll():
-                link = links.get(fd)
-                if link is None:  # ended earlier in this batch
-                    continue
+            for link, flags, received in receive_ready(self.poller.poll(), self.links, self.buffer, self.now):
                 try:
-                    if flags == READ:
-                        link.read()
+                    if received is not None:
+                        link.take(received)
                     else:
                         link.turn(flags)
                 except Exception:

@@ -23,7 +23,8 @@ class Wire(ABC):
     """A socket with its protocol state and its outbox; the lowest part of a link."""
 
     __slots__ = (
-        "_kernel_mark", "connection", "eof", "fd", "interest", "outbox", "reactor", "recv_into", "sock", "tls",
+        "_kernel_mark", "connection", "eof", "fd", "interest",
+        "outbox", "raw_fd", "reactor", "recv_into", "sock", "tls",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
@@ -31,6 +32,8 @@ class Wire(ABC):
         self.sock: socket.socket | None = arrival.sock
         self.tls = arrival.tls
         self.fd = arrival.sock.fileno()
+        self.raw_fd = self.fd if arrival.tls is None and isinstance(arrival.sock, socket.socket) else -1
+        """The descriptor, where nothing stands between it and the octets; -1 with TLS, and once it is closed."""
         self.recv_into = (arrival.tls or arrival.sock).recv_into
         self.interest = READ
         self.eof = False
@@ -40,7 +43,7 @@ class Wire(ABC):
         inflate = None if arrival.terms is None else InflateExtension(arrival.terms, host.limits.max_message)
         self.connection = Connection(host.limits, host.timeouts, reactor.clock(), inflate)
         send = arrival.sock.send if arrival.tls is None else self._send_encrypted
-        self.outbox = Outbox(send, self, host.limits.max_outbox, host.resource.overflow, reactor.flusher)
+        self.outbox = Outbox(send, self, host.limits.max_outbox, host.resource.overflow, reactor.flusher, self.raw_fd)
 
     @abstractmethod
     def lost(self, reason: str = "connection lost") -> None:
@@ -139,6 +142,7 @@ class Wire(ABC):
     def close_socket(self, *, reset: bool) -> bool:
         """Close the socket; return whether it was open. A reset leaves nothing in the kernel."""
         sock, self.sock = self.sock, None
+        self.raw_fd = -1
         if sock is None:
             return False
         self.reactor.forget(self.fd)

@@ -125,7 +125,7 @@ async def test_bug_in_one_links_turn_costs_that_client_alone(
     take = Link.take
 
     def broken(link: Link, data: bytearray) -> None:
-        if b"\x81\x84\0\0\0\0bomb" in bytes(data):
+        if b"\x89\x84\0\0\0\0bomb" in bytes(data):
             raise RuntimeError("a bug of ours")
         take(link, data)
 
@@ -133,7 +133,7 @@ async def test_bug_in_one_links_turn_costs_that_client_alone(
     resource = Recorder()
     async with plain.serve(resource) as served:
         victim, other = await served.open(), await served.open()
-        await victim.send(frame(TEXT, "bomb", mask=b"\0\0\0\0"))
+        await victim.send(frame(PING, "bomb", mask=b"\0\0\0\0"))
         assert await victim.end() == "reset"
         await other.text("fine")
         assert await other.message() == "fine"
