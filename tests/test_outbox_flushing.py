@@ -14,7 +14,7 @@ from wsframe.doorbell import Doorbell
 from wsframe.flusher import Flusher, flushing
 from wsframe.protocol.frames import data_frame
 
-MESSAGE = data_frame(TEXT, b"message")
+MESSAGE = bytes(data_frame(TEXT, b"message"))
 
 
 async def rung(doorbell: Doorbell) -> bool:

@@ -11,7 +11,7 @@ POLICIES: list[Overflow] = ["disconnect", "drop_oldest", "drop_newest"]
 
 
 def text(message: str) -> bytes:
-    return data_frame(TEXT, message.encode())
+    return bytes(data_frame(TEXT, message.encode()))
 
 
 def full(rig: Rig, *messages: str) -> Rig:

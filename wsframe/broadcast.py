@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wsframe.client import Client, Octets, octets_of
 from wsframe.protocol.deflate import Deflater
-from wsframe.protocol.frames import BINARY, RSV1, TEXT, data_frame, data_frames
+from wsframe.protocol.frames import BINARY, RSV1, TEXT, Frame, data_frame, data_frames
 
 if TYPE_CHECKING:
     from typing import Any
@@ -92,15 +92,15 @@ class Encoding:
         self._payload = payload
         self.frame_size = frame_size
         self._compress = compress
-        self._packed: dict[int, list[bytes]] = {}
+        self._packed: dict[int, list[Frame]] = {}
         self.plain = self._frames(opcode, payload)
 
-    def _frames(self, opcode: int, payload: bytes) -> list[bytes]:
+    def _frames(self, opcode: int, payload: bytes) -> list[Frame]:
         if self.frame_size is None:
             return [data_frame(opcode, payload)]
-        return data_frames(opcode, payload, self.frame_size)
+        return [*data_frames(opcode, payload, self.frame_size)]
 
-    def frames_for(self, deflater: Deflater) -> list[bytes]:
+    def frames_for(self, deflater: Deflater) -> list[Frame]:
         """Return what a client with compression is sent."""
         if not deflater.wanted(self._payload, self._compress):
             return self.plain

@@ -6,18 +6,24 @@ does not take stays, up to a limit in octets, and then the overflow policy decid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 from wsframe.doorbell import Signal
 from wsframe.flusher import Flusher
 from wsframe.limits import Overflow
-from wsframe.protocol.frames import CLOSE, PONG, ends_message, is_control, starts_message
+from wsframe.protocol.frames import (
+    CLOSE,
+    LARGE,
+    PONG,
+    Frame,
+    LargeFrame,
+    ends_message,
+    is_control,
+    starts_message,
+)
 
 __all__ = ["Outbox", "Wire"]
-
-# A frame above this leaves alone: joining it with its neighbours would copy it.
-LARGE = 64 * 1024
 
 
 class Wire(Protocol):
@@ -80,11 +86,11 @@ class Outbox:
         self._flusher = flusher
         self._dirty = flusher.dirty
         self._offset = 0
-        self._latest: dict[Hashable, bytes] | None = None
+        self._latest: dict[Hashable, Frame] | None = None
         """The frame last queued under each key; all of them wait in ``items``."""
         self.wire = wire
         self.raw_fd = raw_fd
-        self.items: list[bytes] = []
+        self.items: list[Frame] = []
         self.octets = 0
         self.octets_sent = 0
         self._noted = 0
@@ -96,7 +102,7 @@ class Outbox:
         self.drained: Signal | None = None
         """Fired when the outbox empties (True) or is given up (False)."""
 
-    def put(self, frame: bytes) -> bool:
+    def put(self, frame: Frame) -> bool:
         """Queue a message of one frame; return whether it was queued."""
         if self.shut:
             return False
@@ -114,12 +120,14 @@ class Outbox:
             self._note()
         return True
 
-    def put_latest(self, key: Hashable, frame: bytes) -> bool:
+    def put_latest(self, key: Hashable, frame: Frame) -> bool:
         """Queue a message in the place of the one of the same key that still waits, if there is one."""
         if self.shut:
             return False
         if len(frame) == 2:
-            frame = bytes(bytearray(frame))  # empty messages share one object, and frames are told apart by identity
+            frame = bytes(
+                bytearray(bytes(frame))
+            )  # empty messages share one object, and frames are told apart by identity
         items = self.items
         latest = self._latest or {}
         old = latest.get(key)
@@ -143,13 +151,13 @@ class Outbox:
         self._latest[key] = frame
         return True
 
-    def _forget(self, gone: list[bytes]) -> None:
+    def _forget(self, gone: Sequence[Frame]) -> None:
         """Let go of frames that wait no more: what comes under their keys is queued anew."""
         if self._latest:
             ids = set(map(id, gone))
             self._latest = {key: frame for key, frame in self._latest.items() if id(frame) not in ids}
 
-    def put_run(self, frames: list[bytes]) -> bool:
+    def put_run(self, frames: Sequence[Frame]) -> bool:
         """Queue a message of several frames; return whether it was queued."""
         size = sum(map(len, frames))
         if self.shut or (self.items and self.octets + size > self._limit and not self._make_room(size)):
@@ -241,7 +249,7 @@ class Outbox:
             first += 1
         if first == len(items):
             return False
-        kept: list[bytes] = []
+        kept: list[Frame] = []
         at, ended = first, False
         while not ended:
             frame = items[at]
@@ -270,7 +278,8 @@ class Outbox:
                 if self._offset or self.octets > LARGE:
                     data = self._gather()
                 else:
-                    data = items[0] if len(items) == 1 else b"".join(items)
+                    small: list[bytes] = items  # type: ignore[assignment]  # a LargeFrame alone is more than LARGE
+                    data = small[0] if len(small) == 1 else b"".join(small)
                 offered = len(data)
                 try:
                     sent = self._send(data)
@@ -298,15 +307,16 @@ class Outbox:
     def _gather(self) -> bytes | memoryview:
         """Return what to send next: the rest of a begun or large frame, or small ones joined."""
         items = self.items
-        if self._offset or len(items[0]) >= LARGE:
-            return memoryview(items[0])[self._offset :]
+        first = items[0]
+        if self._offset or len(first) >= LARGE:
+            return first.rest(self._offset) if isinstance(first, LargeFrame) else memoryview(first)[self._offset :]
         size = count = 0
         for frame in items:
             if size + len(frame) > LARGE:
                 break
             size += len(frame)
             count += 1
-        return b"".join(items[:count])
+        return b"".join(map(bytes, items[:count]))
 
     def _advance(self, sent: int) -> None:
         self.octets -= sent

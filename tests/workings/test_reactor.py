@@ -6,7 +6,7 @@ import pytest
 import trio
 
 import wsframe
-from tests.hostile.peer import PING, PONG, TEXT, frame
+from tests.hostile.peer import PING, PONG, frame
 from tests.hostile.place import Place, Recorder, until
 from wsframe import Timeouts
 from wsframe.link import Link

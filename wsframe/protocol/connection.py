@@ -35,7 +35,7 @@ from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import CLOSE, MAX_CONTROL_PAYLOAD, frame_extent
 from wsframe.protocol.keepalive import Deadlines
-from wsframe.protocol.lane import read_messages
+from wsframe.protocol.lane import check_text, read_messages
 
 __all__ = ["Connection"]
 
@@ -108,6 +108,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_checked",
         "_close_begun",
         "_discarded",
         "_engine",
@@ -117,6 +118,7 @@ class Connection:
         "_limits",
         "_message",
         "_owed",
+        "_payload",
         "_prefix",
         "_sizes",
         "_wanted",
@@ -144,7 +146,12 @@ class Connection:
         frame_limit = LONGEST_FRAME if limits.max_frame is None else limits.max_frame
         self._lane_limit = min(frame_limit, limits.max_message, LONGEST_FRAME)
         self._held: bytearray | None = None
+        self._payload: bytes | None = None
+        """What belongs behind :attr:`_held`, where C gathers the payload of a large message."""
         self._wanted = 0
+        """Octets the frame will have that is held; 0 if it is not known to be for the lane."""
+        self._checked = 0
+        """Octets of it that are good text."""
         self._engine: Engine | None = None
         self._sizes: SizeLimits | None = None
         self._message: StringIO | bytearray | None = None
@@ -169,10 +176,10 @@ class Connection:
         """
         self.special = self.stopped = False
         self.octets = 0
-        held = self._held
-        if held is not None:
+        if self._held is not None:
+            held = self._all_held()
             held += data
-            if len(held) < self._wanted:
+            if len(held) < self._wanted and self._may_wait(held, 0):
                 self.undecoded = len(held)
                 return []
             data = held
@@ -188,14 +195,28 @@ class Connection:
         self.undecoded = 0 if self._held is None and self._message is None else self._weigh()
         return events
 
+    def _all_held(self) -> bytearray:
+        """Return what is held, in one piece."""
+        if self._held is None:
+            return bytearray()
+        if self._payload is not None:
+            self._held += self._payload
+            self._payload = None
+        return self._held
+
+    def _may_wait(self, data: bytearray, at: int) -> bool:
+        """Tell whether the frame that is not whole may be waited for: not if its text is wrong already."""
+        self._checked = check_text(data, at, self._checked)
+        return self._checked >= 0
+
     def _weigh(self) -> int:
         message = self._message
         begun = 0 if message is None else message.tell() if isinstance(message, StringIO) else len(message)
-        return begun + (0 if self._held is None else len(self._held))
+        return begun + len(self._all_held())
 
     def _decode(self, data: bytearray, room: int, events: list[Event]) -> int:
         """Decode frames until the octets or the room run out; return how far it came."""
-        at = octets = fed = self._wanted = 0
+        at = octets = fed = self._wanted = self._checked = 0
         size = len(data)
         while at < size:
             if len(events) >= room:
@@ -203,9 +224,10 @@ class Connection:
                 break
             if self._engine is None:
                 begin = at
-                at, taken, self._wanted = read_messages(data, at, room, self._lane_limit, True, events)
+                at, taken, wanted = read_messages(data, at, room, self._lane_limit, True, events)
                 octets += taken
-                if self._wanted:
+                if wanted and self._may_wait(data, at):
+                    self._wanted = wanted
                     break
                 if at > begin:
                     continue
@@ -283,7 +305,7 @@ class Connection:
         self.state = State.CLOSED
         self.special = True
         self.stopped = False
-        self._engine = self._sizes = self._message = self._held = self._close_begun = None
+        self._engine = self._sizes = self._message = self._held = self._payload = self._close_begun = None
         self._prefix = b""
         self._owed = 0
         return ended
@@ -302,7 +324,7 @@ class Connection:
         if self._close_begun is not None:
             self._prefix, self._owed, self._close_begun = self._close_begun, 0, None
         self.undecoded = 0
-        kept, self._held = self._held, None
+        kept, self._held = self._all_held(), None
         return self._seek_close(kept) if kept else []
 
     def _seek_close(self, data: bytearray) -> list[Event]:

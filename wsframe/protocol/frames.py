@@ -7,9 +7,12 @@ from wsframe.speedups import accelerated
 __all__ = [
     "BINARY",
     "CLOSE",
+    "LARGE",
     "PING",
     "PONG",
     "TEXT",
+    "Frame",
+    "LargeFrame",
     "check_frame_size",
     "control_frame",
     "data_frame",
@@ -46,13 +49,47 @@ def header(first: int, length: int) -> bytes:
     return bytes((first, 127)) + length.to_bytes(8, "big")
 
 
+# From this many octets on a payload is not copied to stand behind its header.
+LARGE = 64 * 1024
+
+
+class LargeFrame:
+    """A frame whose payload is left where it is; for all others frames are ``bytes``."""
+
+    __slots__ = ("_length", "header", "payload")
+
+    def __init__(self, header: bytes, payload: bytes) -> None:
+        self.header = header
+        self.payload = payload
+        self._length = len(header) + len(payload)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, at: int) -> int:
+        return self.header[at]
+
+    def __bytes__(self) -> bytes:
+        return self.header + self.payload
+
+    def rest(self, offset: int) -> memoryview:
+        """Return what is next from ``offset`` on: of the header, or of the payload."""
+        size = len(self.header)
+        return memoryview(self.header)[offset:] if offset < size else memoryview(self.payload)[offset - size :]
+
+
+Frame = bytes | LargeFrame
+
+
 @accelerated
-def data_frame(opcode: int, payload: bytes) -> bytes:
+def data_frame(opcode: int, payload: bytes) -> Frame:
     """Make one frame that holds a whole message; the opcode may have RSV1 on it."""
     length = len(payload)
     if length < 126:
         return SHORT[opcode][length] + payload
-    return header(FIN | opcode, length) + payload
+    if length < LARGE:
+        return header(FIN | opcode, length) + payload
+    return LargeFrame(header(FIN | opcode, length), payload)
 
 
 def check_frame_size(frame_size: int) -> None:
@@ -89,15 +126,15 @@ def control_frame(opcode: int, payload: bytes) -> bytes:
     return bytes((FIN | opcode, len(payload))) + payload
 
 
-def is_control(frame: bytes) -> bool:
+def is_control(frame: Frame) -> bool:
     return frame[0] & 0x08 != 0
 
 
-def starts_message(frame: bytes) -> bool:
+def starts_message(frame: Frame) -> bool:
     return frame[0] & 0x0F != CONTINUATION
 
 
-def ends_message(frame: bytes) -> bool:
+def ends_message(frame: Frame) -> bool:
     return frame[0] & FIN != 0
 
 

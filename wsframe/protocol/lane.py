@@ -7,11 +7,13 @@ is, for the engine.
 
 from __future__ import annotations
 
+from codecs import utf_8_decode
+
 from wsframe.protocol.events import Event
-from wsframe.protocol.frames import WIDE, unmask
+from wsframe.protocol.frames import WIDE, frame_extent, unmask
 from wsframe.speedups import accelerated
 
-__all__ = ["read_messages"]
+__all__ = ["check_text", "read_messages"]
 
 WHOLE_TEXT = 0x81
 WHOLE_BINARY = 0x82
@@ -32,8 +34,8 @@ def read_messages(
         messages: Takes the messages, ``str`` and ``bytes``.
 
     Returns:
-        Where it stopped, the octets of payload it took, and, if it stopped at a binary
-        message that is not whole yet, the octets that message's frame will have; else 0.
+        Where it stopped, the octets of payload it took, and, if it stopped at a message
+        that is not whole yet, the octets that message's frame will have; else 0.
     """
     octets = 0
     size = len(data)
@@ -51,7 +53,7 @@ def read_messages(
             break
         stop = start + length
         if stop > size:
-            return at, octets, stop - at if first == WHOLE_BINARY else 0
+            return at, octets, stop - at
         payload: bytes | bytearray = data[start:stop]
         if masked:
             mask = data[start - 4 : start]
@@ -71,6 +73,32 @@ def read_messages(
         octets += length
         at = stop
     return at, octets, 0
+
+
+def check_text(data: bytearray, at: int, checked: int) -> int:
+    """Check the text of a frame that is not whole yet, as far as it goes.
+
+    Args:
+        data: What was received.
+        at: Where the frame begins.
+        checked: How far its text was found to be good, in octets from there; 0 at first.
+
+    Returns:
+        How far it is good now, with a character that is not whole left out; -1 if it is
+        not UTF-8. For a binary message, ``checked``.
+    """
+    if data[at] == WHOLE_BINARY:
+        return checked
+    start = frame_extent(data, at)[0]
+    checked = max(checked, start)
+    octets: bytes | bytearray = data[at + checked :]
+    if data[at + 1] & 0x80:
+        mask, turn = data[at + start - 4 : at + start], (checked - start) % 4
+        octets = unmask(octets, mask[turn:] + mask[:turn])
+    try:
+        return checked + utf_8_decode(octets, "strict", False)[1]
+    except UnicodeDecodeError:
+        return -1
 
 
 def extent(data: bytearray, at: int, length: int, mask_size: int) -> tuple[int, int]:

@@ -1,0 +1,269 @@
+/* Frames: what protocol/frames.py and protocol/lane.py do, in C.
+
+   What strangers sent is read here. Every length is checked against the size of the buffer
+   before it is used, and nothing keeps state between two calls. */
+
+#include "speedups.h"
+#include <string.h>
+
+#define WHOLE_TEXT 0x81
+#define WHOLE_BINARY 0x82
+#define LARGE (64 * 1024)
+
+/* What one vector register holds; 16 octets are in reach of every x86-64 and ARM64. */
+#if defined(__GNUC__)
+typedef uint64_t vector __attribute__((vector_size(16)));
+#else
+typedef uint64_t vector;
+#endif
+#define WIDTH ((Py_ssize_t)sizeof(vector))
+
+/* Copy `size` octets without their masking key; return the OR of all that were written, whose
+   high bit tells whether any is above ASCII. In place is fine. */
+unsigned char
+wsframe_copy_unmasked(unsigned char *to, const unsigned char *from, Py_ssize_t size, const unsigned char *mask)
+{
+    vector key, seen, a, b, c, d;
+    unsigned char every[WIDTH], any = 0;
+    Py_ssize_t at = 0;
+
+    for (Py_ssize_t i = 0; i < WIDTH; i += 4)
+        memcpy((unsigned char *)&key + i, mask, 4);
+    seen = key ^ key;
+    for (; at + 4 * WIDTH <= size; at += 4 * WIDTH) {
+        memcpy(&a, from + at, WIDTH);
+        memcpy(&b, from + at + WIDTH, WIDTH);
+        memcpy(&c, from + at + 2 * WIDTH, WIDTH);
+        memcpy(&d, from + at + 3 * WIDTH, WIDTH);
+        a ^= key;
+        b ^= key;
+        c ^= key;
+        d ^= key;
+        seen |= (a | b) | (c | d);
+        memcpy(to + at, &a, WIDTH);
+        memcpy(to + at + WIDTH, &b, WIDTH);
+        memcpy(to + at + 2 * WIDTH, &c, WIDTH);
+        memcpy(to + at + 3 * WIDTH, &d, WIDTH);
+    }
+    memcpy(every, &seen, WIDTH);
+    for (Py_ssize_t i = 0; i < WIDTH; i++)
+        any |= every[i];
+    for (; at < size; at++) {
+        to[at] = from[at] ^ mask[at & 3];
+        any |= to[at];
+    }
+    return any;
+}
+
+static const unsigned char NO_MASK[4] = {0, 0, 0, 0};
+
+PyObject *
+wsframe_unmask(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer payload, mask;
+    PyObject *result = NULL;
+
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "unmask() takes a payload and a mask");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(args[0], &payload, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (PyObject_GetBuffer(args[1], &mask, PyBUF_SIMPLE) < 0) {
+        PyBuffer_Release(&payload);
+        return NULL;
+    }
+    if (mask.len != 4)
+        PyErr_SetString(PyExc_ValueError, "a mask has 4 octets");
+    else if ((result = PyBytes_FromStringAndSize(NULL, payload.len)) != NULL)
+        wsframe_copy_unmasked((unsigned char *)PyBytes_AS_STRING(result), payload.buf, payload.len, mask.buf);
+    PyBuffer_Release(&mask);
+    PyBuffer_Release(&payload);
+    return result;
+}
+
+/* Write the header of an unmasked frame; return its size. */
+static Py_ssize_t
+write_header(unsigned char *to, unsigned char first, Py_ssize_t length)
+{
+    to[0] = first;
+    if (length < 126) {
+        to[1] = (unsigned char)length;
+        return 2;
+    }
+    if (length < 65536) {
+        to[1] = 126;
+        to[2] = (unsigned char)(length >> 8);
+        to[3] = (unsigned char)length;
+        return 4;
+    }
+    to[1] = 127;
+    for (int i = 0; i < 8; i++)
+        to[2 + i] = (unsigned char)((uint64_t)length >> (56 - 8 * i));
+    return 10;
+}
+
+/* Make a LargeFrame: its payload stays where it is. */
+static PyObject *
+large_frame(Module *m, const unsigned char *header, Py_ssize_t size, PyObject *payload)
+{
+    PyObject *cls = wsframe_find(&m->large_frame, "wsframe.protocol.frames", "LargeFrame", NULL);
+    PyObject *result = cls == NULL ? NULL : PyObject_CallFunction(cls, "y#O", (const char *)header, size, payload);
+
+    Py_XDECREF(cls);
+    return result;
+}
+
+PyObject *
+wsframe_data_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    unsigned char header[10];
+    Py_ssize_t length, size;
+    PyObject *frame;
+    long opcode;
+
+    if (nargs != 2 || !PyBytes_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "data_frame() takes an opcode and bytes");
+        return NULL;
+    }
+    opcode = PyLong_AsLong(args[0]);
+    if (opcode == -1 && PyErr_Occurred())
+        return NULL;
+    length = PyBytes_GET_SIZE(args[1]);
+    size = write_header(header, (unsigned char)(0x80 | opcode), length);
+    if (length >= LARGE)
+        return large_frame(PyModule_GetState(module), header, size, args[1]);
+    if ((frame = PyBytes_FromStringAndSize(NULL, size + length)) == NULL)
+        return NULL;
+    memcpy(PyBytes_AS_STRING(frame), header, (size_t)size);
+    memcpy(PyBytes_AS_STRING(frame) + size, PyBytes_AS_STRING(args[1]), (size_t)length);
+    return frame;
+}
+
+enum found
+wsframe_measure(const unsigned char *data, Py_ssize_t size, uint64_t limit, int masked, struct extent *extent)
+{
+    Py_ssize_t mask_size = masked ? 4 : 0;
+    Py_ssize_t start = 2 + mask_size;
+    uint64_t length;
+
+    if (size < start || (data[0] != WHOLE_TEXT && data[0] != WHOLE_BINARY) || (data[1] >> 7) != masked)
+        return NOT_FOR_THE_LANE;
+    length = data[1] & 0x7F;
+    if (length > 125) {
+        if (size < 10 + mask_size)
+            return NOT_FOR_THE_LANE;
+        if (length == 126) {
+            length = (uint64_t)data[2] << 8 | data[3];
+            if (length < 126)
+                return NOT_FOR_THE_LANE;
+            start += 2;
+        }
+        else {
+            length = 0;
+            for (int i = 2; i < 10; i++)
+                length = length << 8 | data[i];
+            if (length < 65536)
+                return NOT_FOR_THE_LANE;
+            start += 8;
+        }
+    }
+    if (length > limit)
+        return NOT_FOR_THE_LANE;
+    extent->start = start;
+    extent->length = (Py_ssize_t)length;
+    return length <= (uint64_t)(size - start) ? WHOLE : PARTIAL;
+}
+
+/* Make the message of a whole frame; NULL without an exception set if it is not UTF-8. */
+static PyObject *
+message_of(const unsigned char *payload, Py_ssize_t length, const unsigned char *mask, int text)
+{
+    PyObject *octets, *message;
+    unsigned char seen;
+
+    if (text) {
+        /* Nearly every text is ASCII: unmask it right into a str, and do it again if it was not. */
+        if ((message = PyUnicode_New(length, 127)) == NULL)
+            return NULL;
+        if (length == 0)
+            return message;
+        seen = wsframe_copy_unmasked(PyUnicode_1BYTE_DATA(message), payload, length, mask);
+        if (!(seen & 0x80))
+            return message;
+        Py_DECREF(message);
+    }
+    if ((octets = PyBytes_FromStringAndSize(NULL, length)) == NULL)
+        return NULL;
+    if (length)
+        wsframe_copy_unmasked((unsigned char *)PyBytes_AS_STRING(octets), payload, length, mask);
+    if (!text)
+        return octets;
+    message = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(octets), length, NULL);
+    Py_DECREF(octets);
+    if (message == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+        PyErr_Clear();
+    return message;
+}
+
+/* What read_messages() does, on octets that nobody changes meanwhile; -1 with an exception set. */
+int
+wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py_ssize_t room, uint64_t limit,
+                  int masked, PyObject *messages, Py_ssize_t *octets, Py_ssize_t *wanted)
+{
+    *octets = *wanted = 0;
+    while (PyList_GET_SIZE(messages) < room) {
+        const unsigned char *frame = data + *at;
+        struct extent extent;
+        PyObject *message;
+        enum found found = wsframe_measure(frame, size - *at, limit, masked, &extent);
+        int failed;
+
+        if (found == PARTIAL)
+            *wanted = extent.start + extent.length;
+        if (found != WHOLE)
+            break;
+        message = message_of(frame + extent.start, extent.length, masked ? frame + extent.start - 4 : NO_MASK,
+                             frame[0] == WHOLE_TEXT);
+        if (message == NULL)
+            return PyErr_Occurred() ? -1 : 0;
+        failed = PyList_Append(messages, message);
+        Py_DECREF(message);
+        if (failed)
+            return -1;
+        *octets += extent.length;
+        *at += extent.start + extent.length;
+    }
+    return 0;
+}
+
+PyObject *
+wsframe_read_messages(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_ssize_t at, room, octets, wanted;
+    unsigned long long limit;
+    Py_buffer data;
+    int masked, failed;
+
+    if (nargs != 6 || !PyList_CheckExact(args[5])) {
+        PyErr_SetString(PyExc_TypeError, "read_messages() takes data, at, room, limit, masked and a list");
+        return NULL;
+    }
+    at = PyLong_AsSsize_t(args[1]);
+    room = PyLong_AsSsize_t(args[2]);
+    limit = PyLong_AsUnsignedLongLong(args[3]);
+    masked = PyObject_IsTrue(args[4]);
+    if (PyErr_Occurred() || PyObject_GetBuffer(args[0], &data, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (at < 0 || at > data.len) {
+        PyBuffer_Release(&data);
+        PyErr_SetString(PyExc_ValueError, "at lies outside the data");
+        return NULL;
+    }
+    failed = wsframe_read_lane(data.buf, data.len, &at, room, limit, masked, args[5], &octets, &wanted);
+    PyBuffer_Release(&data);
+    if (failed)
+        return NULL;
+    return Py_BuildValue("nnn", at, octets, wanted);
+}
+

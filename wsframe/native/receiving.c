@@ -1,0 +1,397 @@
+/* Receiving from all sockets that are ready: what the reactor, Link.read() and Inbox.put() do, in C,
+   for links on which nothing special is going on. All others are left to Python. */
+
+#include "speedups.h"
+
+#ifndef _WIN32
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* What is needed of an inbox to put messages into it. */
+struct share {
+    PyObject *inbox, *budget;
+    Py_ssize_t waiting, octets, held, room;
+};
+
+static void
+release_share(struct share *share)
+{
+    Py_CLEAR(share->inbox);
+    Py_CLEAR(share->budget);
+}
+
+/* Look up a client's share of its mailbox; return 1, or 0 if it has none, -1 with an exception set. */
+static int
+find_share(Module *m, PyObject *link, struct share *share)
+{
+    Py_ssize_t most;
+    int muted;
+
+    if ((share->inbox = get(m, link, INBOX)) == NULL || (share->budget = get(m, share->inbox, BUDGET)) == NULL)
+        return -1;
+    muted = is(m, share->inbox, MUTED, Py_True);
+    share->waiting = number(m, share->inbox, WAITING);
+    share->octets = number(m, share->inbox, OCTETS);
+    share->held = number(m, share->budget, BUDGET_HELD);
+    most = number(m, share->inbox, MAX_MESSAGES);
+    if (muted < 0 || PyErr_Occurred())
+        return -1;
+    share->room = most - share->waiting;
+    return !muted;
+}
+
+/* Tell whether messages fit in without the share or the budget being used up: those are for Python. */
+static int
+fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets)
+{
+    Py_ssize_t most = number(m, share->inbox, MAX_OCTETS), limit = number(m, share->budget, LIMIT);
+
+    if (PyErr_Occurred())
+        return -1;
+    return count < share->room && share->octets + octets < most && share->held + octets <= limit;
+}
+
+/* Do what Inbox.put() does. */
+static int
+put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
+{
+    PyObject *mailbox = get(m, share->inbox, MAILBOX), *entries = NULL, *done = NULL;
+    Py_ssize_t count = PyList_GET_SIZE(messages), before = 0;
+    int failed = mailbox == NULL || (entries = get(m, mailbox, ENTRIES)) == NULL ||
+                 (before = PyObject_Size(entries)) < 0;
+
+    for (Py_ssize_t at = 0; !failed && at < count; at++) {
+        PyObject *entry = PyTuple_Pack(2, share->inbox, PyList_GET_ITEM(messages, at));
+        done = entry == NULL ? NULL : PyObject_CallMethodOneArg(entries, m->names[APPEND], entry);
+        Py_XDECREF(entry);
+        failed = done == NULL;
+        Py_XDECREF(done);
+    }
+    if (!failed)
+        failed = set_number(m, share->inbox, WAITING, share->waiting + count) < 0 ||
+                 set_number(m, share->inbox, OCTETS, share->octets + octets) < 0 ||
+                 set_number(m, share->budget, BUDGET_HELD, share->held + octets) < 0 ||
+                 set_number(m, share->inbox, RECEIVED, number(m, share->inbox, RECEIVED) + count) < 0;
+    if (!failed && before == 0) { /* else it has been rung already */
+        PyObject *doorbell = get(m, mailbox, DOORBELL);
+        done = doorbell == NULL ? NULL : PyObject_CallMethodNoArgs(doorbell, m->names[RING]);
+        failed = done == NULL;
+        Py_XDECREF(done);
+        Py_XDECREF(doorbell);
+    }
+    Py_XDECREF(entries);
+    Py_XDECREF(mailbox);
+    return failed ? -1 : 0;
+}
+
+/* Give up a link on which something failed here, out of memory for one; no other is concerned. */
+static void
+fail(Module *m, PyObject *link)
+{
+    PyErr_WriteUnraisable(link);
+    if (tell(m, link, LOST) < 0)
+        PyErr_WriteUnraisable(link);
+}
+
+/* Take octets that are nothing but whole messages, for which there is room; 0 if they are not, or there is not. */
+static int
+take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char *data, Py_ssize_t size)
+{
+    struct share share = {NULL, NULL, 0, 0, 0, 0};
+    Py_ssize_t at = 0, octets = 0, wanted, limit = number(m, connection, LANE_LIMIT);
+    PyObject *messages = NULL;
+    int taken = PyErr_Occurred() ? -1 : find_share(m, link, &share);
+
+    if (taken > 0 && (messages = PyList_New(0)) == NULL)
+        taken = -1;
+    if (taken > 0 && wsframe_read_lane(data, size, &at, share.room, (uint64_t)limit, 1, messages, &octets, &wanted) < 0)
+        taken = -1;
+    if (taken > 0)
+        taken = at < size ? 0 : fits(m, &share, PyList_GET_SIZE(messages), octets);
+    if (taken > 0 && put(m, &share, messages, octets) < 0)
+        fail(m, link); /* some may be in the mailbox: Python must not take them again */
+    Py_XDECREF(messages);
+    release_share(&share);
+    return taken;
+}
+
+/* One link that is ready to be read. */
+struct ready {
+    Module *m;
+    PyObject *link, *connection, *buffer, *now;
+    int fd;
+};
+
+/* Octets that one read brings at most to a message that has begun: each read costs a turn of the reactor. */
+#define LARGE_READ (256 * 1024)
+
+/* Note when the peer was heard, if it was: return 1 if octets came, else what receive_link() is to return. */
+static int
+note_received(const struct ready *r, Py_ssize_t count, int *done)
+{
+    PyObject *deadlines;
+    int failed;
+
+    if (count == 0) {
+        *done = 0; /* Python reads again: an end shows again, an error does not */
+        return 0;
+    }
+    if (count < 0) {
+        *done = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || tell(r->m, r->link, LOST) == 0 ? 1 : -1;
+        return 0;
+    }
+    deadlines = get(r->m, r->connection, DEADLINES);
+    failed = deadlines == NULL || PyObject_SetAttr(deadlines, r->m->names[HEARD_AT], r->now) < 0;
+    Py_XDECREF(deadlines);
+    *done = failed ? -1 : 0;
+    return !failed;
+}
+
+/* Take over what is held of the payload of a binary message, as bytes that nobody else knows. */
+static PyObject *
+gathered(const struct ready *r, PyObject *held, Py_ssize_t start)
+{
+    PyObject *payload = get(r->m, r->connection, GATHERED);
+
+    if (payload == Py_None) {
+        Py_DECREF(payload);
+        payload = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(held) + start, PyByteArray_GET_SIZE(held) - start);
+        if (payload != NULL && PyByteArray_Resize(held, start) < 0)
+            Py_CLEAR(payload);
+    }
+    else if (payload != NULL && PyObject_SetAttr(r->connection, r->m->names[GATHERED], Py_None) < 0)
+        Py_CLEAR(payload);
+    if (payload != NULL && (!PyBytes_CheckExact(payload) || Py_REFCNT(payload) != 1)) {
+        PyErr_SetString(PyExc_SystemError, "somebody else has the payload");
+        Py_CLEAR(payload);
+    }
+    return payload;
+}
+
+/* Hand on a message that is whole now; return 0 if there is no room for it, with everything as it was. */
+static int
+finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t start)
+{
+    Module *m = r->m;
+    struct share share = {NULL, NULL, 0, 0, 0, 0};
+    Py_ssize_t size = PyBytes_GET_SIZE(payload);
+    unsigned char *octets = (unsigned char *)PyBytes_AS_STRING(payload);
+    PyObject *messages = NULL;
+    int done = find_share(m, r->link, &share);
+
+    if (done > 0)
+        done = fits(m, &share, 1, size);
+    if (done > 0 && (messages = PyList_New(1)) == NULL)
+        done = -1;
+    if (done > 0) {
+        wsframe_copy_unmasked(octets, octets, size, (unsigned char *)PyByteArray_AS_STRING(held) + start - 4);
+        Py_INCREF(payload);
+        PyList_SET_ITEM(messages, 0, payload);
+        if (PyObject_SetAttr(r->connection, m->names[HELD], Py_None) < 0 ||
+            set_number(m, r->connection, WANTED, 0) < 0 || put(m, &share, messages, size) < 0)
+            done = -1;
+    }
+    Py_XDECREF(messages);
+    release_share(&share);
+    return done;
+}
+
+/* Read behind what there is of a payload; return what recv() does, -2 with the payload gone. */
+static Py_ssize_t
+receive_behind(int fd, PyObject **payload, Py_ssize_t length)
+{
+    Py_ssize_t have = PyBytes_GET_SIZE(*payload), count;
+    Py_ssize_t more = have > LARGE_READ ? have : LARGE_READ; /* never far ahead of what has come */
+
+    if (more > length - have)
+        more = length - have;
+    if (_PyBytes_Resize(payload, have + more) < 0)
+        return -2;
+    count = recv(fd, PyBytes_AS_STRING(*payload) + have, (size_t)(more < LARGE_READ ? more : LARGE_READ), 0);
+    have += count > 0 ? count : 0;
+    Py_SET_SIZE(*payload, have); /* the room behind stays for the next read, which asks for it again */
+    PyBytes_AS_STRING(*payload)[have] = 0;
+    return count;
+}
+
+/* Read more of a binary message right into the bytes that will be the message. Returns as receive_link() does. */
+static int
+gather(const struct ready *r, PyObject *held, const struct extent *extent, PyObject **rest)
+{
+    PyObject *payload = gathered(r, held, extent->start);
+    Py_ssize_t count = payload == NULL ? -2 : receive_behind(r->fd, &payload, extent->length);
+    int error = errno, done = -1, whole;
+
+    if (count == -2)
+        return -1;
+    whole = PyBytes_GET_SIZE(payload) == extent->length;
+    if (!whole && PyObject_SetAttr(r->connection, r->m->names[GATHERED], payload) < 0)
+        goto out;
+    errno = error;
+    if (!note_received(r, count, &done))
+        goto out;
+    done = whole ? finish(r, held, payload, extent->start) : 1;
+    if (done == 0 && ((*rest = PyByteArray_FromStringAndSize(NULL, 0)) == NULL ||
+                      PyObject_SetAttr(r->connection, r->m->names[GATHERED], payload) < 0))
+        done = -1;
+    if (done == 1 && (set_number(r->m, r->connection, UNDECODED,
+                                 whole ? 0 : extent->start + PyBytes_GET_SIZE(payload)) < 0 ||
+                      tell(r->m, r->link, NOTE_UNDECODED) < 0))
+        done = -1;
+out:
+    Py_DECREF(payload);
+    return done;
+}
+
+/* Read more of a text that has begun, right behind what is held: Python looks at all of it. */
+static int
+receive_more(const struct ready *r, PyObject *held, Py_ssize_t wanted, PyObject **rest)
+{
+    Py_ssize_t have = PyByteArray_GET_SIZE(held), more = wanted - have, count;
+    int error, done;
+
+    if (more > LARGE_READ)
+        more = LARGE_READ;
+    if (PyByteArray_Resize(held, have + more) < 0)
+        return -1;
+    count = recv(r->fd, PyByteArray_AS_STRING(held) + have, (size_t)more, 0);
+    error = errno;
+    if (PyByteArray_Resize(held, have + (count > 0 ? count : 0)) < 0)
+        return -1;
+    errno = error;
+    if (note_received(r, count, &done) && (*rest = PyByteArray_FromStringAndSize(NULL, 0)) == NULL)
+        done = -1;
+    return done;
+}
+
+/* Read what may be many messages, and take them if nothing but whole messages came. */
+static int
+receive_messages(const struct ready *r, PyObject *held, PyObject **rest)
+{
+    Module *m = r->m;
+    char *data = PyByteArray_AS_STRING(r->buffer);
+    Py_ssize_t count = recv(r->fd, data, (size_t)PyByteArray_GET_SIZE(r->buffer), 0);
+    int done;
+
+    if (!note_received(r, count, &done))
+        return done;
+    done = held == Py_None && is(m, r->connection, ENGINE, Py_None) == 1 &&
+           is(m, r->connection, STATE, m->open) == 1 && is(m, r->link, BUCKETS, Py_None) == 1 &&
+           take_whole(m, r->link, r->connection, (unsigned char *)data, count) == 1;
+    PyErr_Clear(); /* Python takes it now, or fails at it with a traceback */
+    if (!done && (*rest = PyByteArray_FromStringAndSize(data, count)) == NULL)
+        return -1;
+    return done;
+}
+
+/* Receive once from a link that has a socket, and take what comes if that is simple.
+
+   Returns 1 when that is done, 0 to leave it to Python: with what was received in *rest, or
+   NULL there if nothing was; -1 with an exception set, after which the link is of no more use. */
+static int
+receive_link(const struct ready *r, PyObject **rest)
+{
+    PyObject *held = get(r->m, r->connection, HELD);
+    Py_ssize_t wanted = held == NULL ? 0 : number(r->m, r->connection, WANTED);
+    struct extent extent;
+    int done = -1;
+
+    if (held == NULL || PyErr_Occurred())
+        done = -1;
+    else if (!wanted || !PyByteArray_CheckExact(held))
+        done = receive_messages(r, held, rest);
+    else if (is(r->m, r->link, BUCKETS, Py_None) != 1)
+        done = PyErr_Occurred() ? -1 : 0;
+    else if (PyByteArray_AS_STRING(held)[0] & 1)
+        done = receive_more(r, held, wanted, rest);
+    else if (wsframe_measure((unsigned char *)PyByteArray_AS_STRING(held), PyByteArray_GET_SIZE(held), UINT64_MAX, 1,
+                             &extent) == NOT_FOR_THE_LANE)
+        done = 0;
+    else
+        done = gather(r, held, &extent, rest);
+    Py_XDECREF(held);
+    return done;
+}
+
+/* Receive from one link that is ready; add it to `rest` if there is something for Python to do. */
+static int
+turn(struct ready *r, PyObject *flags, PyObject *rest)
+{
+    Py_ssize_t fd = number(r->m, r->link, RAW_FD);
+    PyObject *received = NULL, *entry;
+    int done = 0;
+
+    if (fd >= 0 && PyLong_AsLong(flags) == 1) { /* nothing but READ */
+        r->fd = (int)fd;
+        r->connection = get(r->m, r->link, CONNECTION);
+        done = r->connection == NULL ? -1 : receive_link(r, &received);
+        Py_XDECREF(r->connection);
+    }
+    if (done < 0 || PyErr_Occurred()) {
+        fail(r->m, r->link);
+        return 0;
+    }
+    if (done)
+        return 0;
+    entry = PyTuple_Pack(3, r->link, flags, received == NULL ? Py_None : received);
+    Py_XDECREF(received);
+    if (entry == NULL)
+        return -1;
+    done = PyList_Append(rest, entry);
+    Py_DECREF(entry);
+    return done;
+}
+
+/* Receive from all of a list of pairs, which the poller made. */
+static int
+turn_all(struct ready *r, PyObject *pairs, PyObject *links, PyObject *rest)
+{
+    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(pairs); at++) {
+        PyObject *pair = PyList_GET_ITEM(pairs, at);
+        int failed;
+
+        if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
+            PyErr_SetString(PyExc_TypeError, "ready is a list of pairs");
+            return -1;
+        }
+        r->link = PyDict_GetItemWithError(links, PyTuple_GET_ITEM(pair, 0));
+        if (r->link == NULL) {
+            if (PyErr_Occurred())
+                return -1;
+            continue;
+        }
+        Py_INCREF(r->link); /* it may end, and leave the dict, while it is looked at */
+        failed = turn(r, PyTuple_GET_ITEM(pair, 1), rest);
+        Py_DECREF(r->link);
+        if (failed < 0)
+            return -1;
+    }
+    return 0;
+}
+
+PyObject *
+wsframe_receive_ready(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    struct ready ready = {.m = PyModule_GetState(module)};
+    PyObject *rest, *open;
+
+    if (nargs != 4 || !PyList_CheckExact(args[0]) || !PyDict_CheckExact(args[1]) || !PyByteArray_CheckExact(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "receive_ready() takes a list, a dict, a bytearray and a time");
+        return NULL;
+    }
+    if ((open = wsframe_find(&ready.m->open, "wsframe.protocol.close", "State", "OPEN")) == NULL)
+        return NULL;
+    Py_DECREF(open);
+    if ((rest = PyList_New(0)) == NULL)
+        return NULL;
+    ready.buffer = args[2];
+    ready.now = args[3];
+    if (turn_all(&ready, args[0], args[1], rest) < 0)
+        Py_CLEAR(rest);
+    return rest;
+}
+
+#endif

@@ -1,0 +1,100 @@
+/* What the parts of wsframe._speedups share. */
+
+#ifndef WSFRAME_SPEEDUPS_H
+#define WSFRAME_SPEEDUPS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+
+/* Attributes of the objects that are looked into. */
+enum name {
+    APPEND, BLOCKED, BUCKETS, BUDGET, CONNECTION, DEADLINES, DOORBELL, DRAINED, ENGINE, ENTRIES, HEADER, HEARD_AT,
+    BUDGET_HELD, HELD, INBOX, ITEMS, LANE_LIMIT, LATEST, LIMIT, LOST, MAILBOX, MAX_MESSAGES, MAX_OCTETS, MUTED,
+    NOTE_UNDECODED, OCTETS, OCTETS_SENT, OFFSET, PAYLOAD, GATHERED, RAW_FD, RECEIVED, RING, SHUT, STATE, UNDECODED,
+    WAITING, WANTED, NAMES
+};
+
+typedef struct {
+    PyObject *names[NAMES];
+    PyObject *open;        /* State.OPEN */
+    PyObject *large_frame; /* the class; both once they are needed */
+} Module;
+
+/* Return what Python has under a name, or a member of that, and keep it; a new reference, NULL with an exception set. */
+PyObject *wsframe_find(PyObject **kept, const char *module, const char *name, const char *member);
+
+static inline PyObject *
+get(Module *m, PyObject *of, enum name name)
+{
+    return PyObject_GetAttr(of, m->names[name]);
+}
+
+/* Tell whether an attribute is the very object; -1 with an exception set. */
+static inline int
+is(Module *m, PyObject *of, enum name name, PyObject *wanted)
+{
+    PyObject *value = get(m, of, name);
+
+    if (value == NULL)
+        return -1;
+    Py_DECREF(value);
+    return value == wanted;
+}
+
+/* Read an attribute that is an int; -1 with an exception set is told apart by PyErr_Occurred(). */
+static inline Py_ssize_t
+number(Module *m, PyObject *of, enum name name)
+{
+    PyObject *value = get(m, of, name);
+    Py_ssize_t result;
+
+    if (value == NULL)
+        return -1;
+    result = PyLong_AsSsize_t(value);
+    Py_DECREF(value);
+    return result;
+}
+
+static inline int
+set_number(Module *m, PyObject *of, enum name name, Py_ssize_t number)
+{
+    PyObject *value = PyLong_FromSsize_t(number);
+    int failed = value == NULL || PyObject_SetAttr(of, m->names[name], value) < 0;
+
+    Py_XDECREF(value);
+    return failed ? -1 : 0;
+}
+
+/* Call a method without arguments for its effect. */
+static inline int
+tell(Module *m, PyObject *object, enum name name)
+{
+    PyObject *done = PyObject_CallMethodNoArgs(object, m->names[name]);
+
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* Where a message begins and ends, counted from the beginning of its frame. */
+struct extent {
+    Py_ssize_t start, length;
+};
+
+enum found { WHOLE, PARTIAL, NOT_FOR_THE_LANE };
+
+enum found wsframe_measure(const unsigned char *data, Py_ssize_t size, uint64_t limit, int masked,
+                           struct extent *extent);
+unsigned char wsframe_copy_unmasked(unsigned char *to, const unsigned char *from, Py_ssize_t size,
+                                    const unsigned char *mask);
+int wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py_ssize_t room, uint64_t limit,
+                      int masked, PyObject *messages, Py_ssize_t *octets, Py_ssize_t *wanted);
+
+/* What Python calls. */
+typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+function wsframe_unmask, wsframe_data_frame, wsframe_read_messages;
+#ifndef _WIN32 /* where sockets are no descriptors */
+function wsframe_receive_ready, wsframe_send_whole;
+#endif
+
+#endif
