@@ -215,13 +215,15 @@ async def test_invariant_3_bug_of_ours_costs_one_link(
         await room.journal.until("connected", 2)
         sound = Connection.receive
 
+        trigger = frame(PING, b"trigger")
+
         def receive(self: Connection, data: bytearray, room: int) -> list[object]:
-            if len(data) == len(text("trigger")):
+            if len(data) == len(trigger):
                 raise ZeroDivisionError("a bug")
             return list(sound(self, data, room))
 
         monkeypatch.setattr(Connection, "receive", receive)
-        await victim.send(text("trigger"))
+        await victim.send(trigger)
         assert await victim.end() == "reset"
         await bystander.send(text("still here"))
         assert await bystander.receive_text() == "still here"

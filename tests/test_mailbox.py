@@ -31,7 +31,7 @@ def test_mailbox_keeps_entries_in_order() -> None:
     assert list(mailbox.entries) == [(inbox, "first"), (None, "second")]
 
 
-async def test_every_put_rings_the_listener() -> None:
+async def test_every_put_into_an_empty_mailbox_rings_the_listener() -> None:
     mailbox = Mailbox()
     inbox = make_inbox(mailbox)
     puts: list[Callable[[], None]] = [
@@ -45,6 +45,7 @@ async def test_every_put_rings_the_listener() -> None:
                 nursery.start_soon(mailbox.doorbell.wait)
                 await wait_all_tasks_blocked()
                 put()
+        mailbox.entries.clear()
 
 
 def test_inbox_queues_each_message_with_itself() -> None:

@@ -28,14 +28,9 @@ FROM_THREAD = "wsframe is for trio's own thread; from another one call Resource.
 
 
 @accelerated
-def send_whole(outboxes: list[Outbox]) -> list[tuple[Outbox, int]]:
-    """Send what can leave in one call and concerns nothing else; return the other outboxes.
-
-    Returns:
-        Outboxes to be flushed, with the octets of theirs that the kernel has taken
-        already; -1 if it has not been asked. In Python that is every outbox.
-    """
-    return [(outbox, -1) for outbox in outboxes]
+def send_whole(outboxes: list[Outbox]) -> list[Outbox]:
+    """Send what can leave in one call and concerns nothing else; return the outboxes left, in Python all of them."""
+    return outboxes
 
 
 class Flusher:
@@ -66,9 +61,9 @@ class Flusher:
             return
         batch = dirty[:FLUSH_AT_ONCE]
         del dirty[:FLUSH_AT_ONCE]
-        for outbox, sent in send_whole(batch):
+        for outbox in send_whole(batch):
             try:
-                outbox.flush(sent)
+                outbox.flush()
             except Exception:
                 logger.exception("could not flush to %r", outbox.wire)
                 outbox.wire.broken()

@@ -287,6 +287,15 @@ receive_messages(const struct ready *r, PyObject *held, PyObject **rest)
     return done;
 }
 
+/* Tell whether more is missing of a message that is not whole than one read of all there is brings.
+   A message that is gathered is gathered to its end. */
+static int
+is_large(const struct ready *r, PyObject *held, Py_ssize_t wanted)
+{
+    return wanted - PyByteArray_GET_SIZE(held) > PyByteArray_GET_SIZE(r->buffer) ||
+           is(r->m, r->connection, GATHERED, Py_None) == 0;
+}
+
 /* Receive once from a link that has a socket, and take what comes if that is simple.
 
    Returns 1 when that is done, 0 to leave it to Python: with what was received in *rest, or
@@ -301,7 +310,7 @@ receive_link(const struct ready *r, PyObject **rest)
 
     if (held == NULL || PyErr_Occurred())
         done = -1;
-    else if (!wanted || !PyByteArray_CheckExact(held))
+    else if (!wanted || !PyByteArray_CheckExact(held) || !is_large(r, held, wanted))
         done = receive_messages(r, held, rest);
     else if (is(r->m, r->link, BUCKETS, Py_None) != 1)
         done = PyErr_Occurred() ? -1 : 0;

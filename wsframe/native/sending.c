@@ -60,38 +60,72 @@ send_items(Module *m, int fd, PyObject *items, Py_ssize_t octets)
     return send(fd, joined, (size_t)size, MSG_NOSIGNAL);
 }
 
-/* Send all that waits in an outbox. Returns what was sent if that was not all or something hinges
-   on it, -1 if Python has to do it all; -2 when it is done, -3 with an exception set. */
-static Py_ssize_t
+/* Note what the kernel took of an outbox; it is all of it, and nothing hinges on that. */
+static int
+clear_items(Module *m, PyObject *outbox, PyObject *items, Py_ssize_t octets)
+{
+    Py_ssize_t before = number(m, outbox, OCTETS_SENT);
+
+    if (PyErr_Occurred() || PyList_SetSlice(items, 0, PyList_GET_SIZE(items), NULL) < 0)
+        return -1;
+    return set_number(m, outbox, OCTETS, 0) < 0 ? -1 : set_number(m, outbox, OCTETS_SENT, before + octets);
+}
+
+/* Have Python go on with an outbox of which something was sent. It must be now: an outbox may be
+   listed twice, and what has been sent would be sent again. */
+static int
+go_on(Module *m, PyObject *outbox, Py_ssize_t sent)
+{
+    PyObject *count = PyLong_FromSsize_t(sent);
+    PyObject *done = count == NULL ? NULL : PyObject_CallMethodOneArg(outbox, m->names[FLUSH], count);
+
+    Py_XDECREF(done);
+    Py_XDECREF(count);
+    return done == NULL ? -1 : 0;
+}
+
+/* Tell whether an outbox needs nothing but that its items are sent. */
+static int
+is_plain(Module *m, PyObject *outbox)
+{
+    return is(m, outbox, BLOCKED, Py_False) == 1 && is(m, outbox, SHUT, Py_False) == 1 &&
+           is(m, outbox, DRAINED, Py_None) == 1 && is(m, outbox, LATEST, Py_None) == 1 &&
+           number(m, outbox, OFFSET) == 0;
+}
+
+/* Send all that waits in an outbox; return 1 when that is done, 0 if it is for Python to do, -1 with an exception set. */
+static int
 send_outbox(Module *m, PyObject *outbox)
 {
-    Py_ssize_t fd = number(m, outbox, RAW_FD), octets = number(m, outbox, OCTETS), offset = number(m, outbox, OFFSET);
-    Py_ssize_t sent = -1;
-    PyObject *items = NULL;
+    Py_ssize_t fd = number(m, outbox, RAW_FD), octets = number(m, outbox, OCTETS), sent;
+    PyObject *items;
+    int done = 0;
 
     if (PyErr_Occurred())
-        return -3;
-    if (fd < 0 || offset || is(m, outbox, BLOCKED, Py_False) != 1 || (items = get(m, outbox, ITEMS)) == NULL)
-        return PyErr_Occurred() ? -3 : -1;
-    if (!PyList_CheckExact(items))
-        goto out;
-    if (PyList_GET_SIZE(items) == 0) {
-        sent = -2;
-        goto out;
-    }
-    sent = send_items(m, (int)fd, items, octets);
-    if (sent < 0)
-        sent = -1;
-    else if (sent == octets && is(m, outbox, SHUT, Py_False) == 1 && is(m, outbox, DRAINED, Py_None) == 1 &&
-             is(m, outbox, LATEST, Py_None) == 1) {
-        sent = -3;
-        if (PyList_SetSlice(items, 0, PyList_GET_SIZE(items), NULL) == 0 && set_number(m, outbox, OCTETS, 0) == 0 &&
-            set_number(m, outbox, OCTETS_SENT, number(m, outbox, OCTETS_SENT) + octets) == 0)
-            sent = -2;
-    }
-out:
+        return -1;
+    if (fd < 0 || !is_plain(m, outbox))
+        return PyErr_Occurred() ? -1 : 0;
+    if ((items = get(m, outbox, ITEMS)) == NULL)
+        return -1;
+    if (PyList_CheckExact(items) && PyList_GET_SIZE(items) == 0)
+        done = 1;
+    else if (PyList_CheckExact(items) && (sent = send_items(m, (int)fd, items, octets)) >= 0)
+        done = (sent == octets ? clear_items(m, outbox, items, octets) : go_on(m, outbox, sent)) < 0 ? -1 : 1;
     Py_DECREF(items);
-    return sent;
+    return done;
+}
+
+/* Give up a connection to which sending failed here; no other is concerned. */
+static void
+give_up(Module *m, PyObject *outbox)
+{
+    PyObject *wire;
+
+    PyErr_WriteUnraisable(outbox);
+    wire = get(m, outbox, WIRE);
+    if (wire == NULL || tell(m, wire, BROKEN) < 0)
+        PyErr_WriteUnraisable(outbox);
+    Py_XDECREF(wire);
 }
 
 PyObject *
@@ -107,19 +141,16 @@ wsframe_send_whole(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     if ((rest = PyList_New(0)) == NULL)
         return NULL;
     for (Py_ssize_t at = 0; at < PyList_GET_SIZE(args[0]); at++) {
-        PyObject *outbox = PyList_GET_ITEM(args[0], at), *entry;
-        Py_ssize_t sent = send_outbox(m, outbox);
-        int failed;
+        PyObject *outbox = Py_NewRef(PyList_GET_ITEM(args[0], at));
+        int done = send_outbox(m, outbox);
 
-        if (sent == -2)
-            continue;
-        entry = sent == -3 ? NULL : Py_BuildValue("On", outbox, sent);
-        failed = entry == NULL || PyList_Append(rest, entry) < 0;
-        Py_XDECREF(entry);
-        if (failed) {
-            Py_DECREF(rest);
-            return NULL;
-        }
+        if (done < 0)
+            give_up(m, outbox);
+        else if (done == 0 && PyList_Append(rest, outbox) < 0)
+            Py_CLEAR(rest);
+        Py_DECREF(outbox);
+        if (rest == NULL)
+            break;
     }
     return rest;
 }
