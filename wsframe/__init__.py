@@ -20,6 +20,7 @@ from wsframe.broadcast import broadcast_binary as broadcast_binary
 from wsframe.broadcast import broadcast_text as broadcast_text
 from wsframe.client import Client as Client
 from wsframe.client import ClientStatistics as ClientStatistics
+from wsframe.exceptions import HookTimeout as HookTimeout
 from wsframe.exceptions import ResourceEnded as ResourceEnded
 from wsframe.exceptions import WsframeError as WsframeError
 from wsframe.limits import INHERIT as INHERIT
@@ -62,6 +63,7 @@ __all__ = [
     "CloseCode",
     "Deflate",
     "Headers",
+    "HookTimeout",
     "HttpHandler",
     "Limits",
     "OriginValidator",

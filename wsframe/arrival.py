@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from wsframe.limits import Limits, Timeouts
-    from wsframe.mailbox import Mailbox
+    from wsframe.mailbox import Inbox, Mailbox
     from wsframe.protocol.deflate import Deflate, Terms
     from wsframe.protocol.pool import Reservation
     from wsframe.request import Request
@@ -33,6 +33,7 @@ class Host(Protocol):
     deflate: Deflate | None
 
     def mailbox_for_client(self) -> Mailbox: ...
+    def welcome(self, inbox: Inbox) -> None: ...
 
 
 class Arrival(NamedTuple):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, final
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, TypeVarTuple, final
 from uuid import uuid4
 
 from wsframe.doorbell import Signal, let_others_run
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wsframe.protocol.events import Ended
     from wsframe.request import Request
     from wsframe.resource import Resource
+    from wsframe.work import Work
 
     # The one Any in a public signature: a plain ``Client`` has untyped ``data``.
     DataT = DefaultTypeVar("DataT", default=Any)
@@ -28,6 +29,8 @@ else:
     DataT = TypeVar("DataT")
 
 __all__ = ["Client", "ClientStatistics", "Octets"]
+
+ArgsT = TypeVarTuple("ArgsT")
 
 Octets = bytes | bytearray | memoryview
 
@@ -57,6 +60,7 @@ class Lifeline(Protocol):
     def answer(self, ended: Ended) -> None: ...
     def left(self) -> None: ...
     def serves(self, mailbox: Mailbox) -> bool: ...
+    def tell(self, event: object) -> None: ...
     def gone(self) -> Signal: ...
     def measure_latency(self) -> tuple[Signal | None, float]: ...
     def statistics(self) -> ClientStatistics: ...
@@ -75,7 +79,7 @@ class Client(Generic[DataT]):
 
     __slots__ = (
         "__weakref__", "_deflater",
-        "_id", "_link", "_outbox", "close_code", "close_reason", "closed_cleanly",
+        "_id", "_link", "_outbox", "_work", "close_code", "close_reason", "closed_cleanly",
         "data", "rejected", "request", "resource", "subprotocol",
     )  # fmt: skip
 
@@ -111,6 +115,7 @@ class Client(Generic[DataT]):
         self._outbox = outbox
         self._deflater = deflater
         self._id: str | None = None
+        self._work: Work | None = None
         self.request = request
         self.resource = resource
         self.subprotocol = subprotocol
@@ -275,6 +280,17 @@ class Client(Generic[DataT]):
     def abort(self) -> bool:
         """Reset the connection now, without a close frame; drop what is queued either way."""
         return self._link.abort("aborted", mute=True)
+
+    def start_soon(self, fn: Callable[[*ArgsT], Awaitable[object]], *args: *ArgsT) -> bool:
+        """Start a task that belongs to this client and ends with it; return whether it was started.
+
+        It is cancelled as soon as the connection has ended, and ``disconnected`` is called
+        when it is over, behind the messages received whole. If it raises, the client has a
+        failed hook: ``hook_failed`` is asked, with the hook's name ``"start_soon"``. False if
+        the connection has ended, the resource is stopping, or the client has 256 tasks.
+        """
+        life = self.resource._listener
+        return life is not None and life.start_for(self, fn, args)
 
     async def drained(self) -> bool:
         """Wait while the kernel refuses octets for this client; False if the client is gone.

@@ -2,6 +2,7 @@
 
 * :exc:`WsframeError`
 
+  * :exc:`HookTimeout`
   * :exc:`ResourceEnded`
 
 Misuse of the interface is a :exc:`TypeError`, :exc:`ValueError` or
@@ -10,11 +11,15 @@ Misuse of the interface is a :exc:`TypeError`, :exc:`ValueError` or
 
 from __future__ import annotations
 
-__all__ = ["ResourceEnded", "WsframeError"]
+__all__ = ["HookTimeout", "ResourceEnded", "WsframeError"]
 
 
 class WsframeError(Exception):
     """Root of the exceptions that are wsframe's own."""
+
+
+class HookTimeout(WsframeError):
+    """Handed to :meth:`Resource.hook_failed` for a hook that took longer than ``timeouts.hook``."""
 
 
 class ResourceEnded(WsframeError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from functools import partial
 from inspect import isawaitable
 from logging import getLogger
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -19,11 +20,12 @@ from wsframe.mailbox import Inbox, Mailbox
 from wsframe.posts import Call, Post
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resource import Resource
+from wsframe.work import Bounds, TaskFailed
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["HookCaller"]
+__all__ = ["HookCaller", "log_task"]
 
 logger = getLogger("wsframe")
 
@@ -32,33 +34,44 @@ BATCH = 256
 BATCH_SECONDS = 0.002
 
 
-class HookCaller(ABC):
-    """The half of a listener that calls hooks, and keeps the list of clients for them.
+class Life(Protocol):
+    """One life of a resource, as far as the calling of its hooks needs it."""
+
+    resource: Resource[Any]
+    timeouts: Timeouts
+    clients: dict[AnyClient, None]
+    failure: BaseException | None
+
+    def leave(self) -> None: ...
+
+
+class HookCaller:
+    """Calls the hooks of one life of a resource, and keeps its list of clients for them.
 
     Args:
-        resource: Whose hooks.
-        timeouts: The resource's; no field may be at ``INHERIT``.
+        life: Whose hooks. Its timeouts have no field at ``INHERIT``.
         debug: Whether a failed hook enters the debugger or ends the server.
     """
 
-    def __init__(self, resource: Resource[Any], timeouts: Timeouts, *, debug: bool) -> None:
-        self.resource = resource
-        self.timeouts = timeouts
-        self.clients: dict[AnyClient, None] = {}
-        self.failure: BaseException | None = None
-        """Why ``running()`` or a task of the resource ended before its time."""
+    def __init__(self, life: Life, *, debug: bool) -> None:
+        self._life = life
+        self._resource = life.resource
+        self._clients = life.clients
         self._debug = debug
-        self._posts = 0
-        self._goodbye_seconds = timeouts.close
+        self._bounds: Bounds | None = None
+        if life.timeouts.hook is not None or life.resource.cancel_on_disconnect:
+            self._bounds = Bounds(life.timeouts.hook, until_end=life.resource.cancel_on_disconnect)
+        self.goodbye_seconds = life.timeouts.close
+        """How long the last hooks may take when the server is cut off."""
 
-    @abstractmethod
-    def leave(self) -> None:
-        """Note that a member has gone, or never came."""
-
-    async def _batch(self, mailbox: Mailbox) -> None:
+    async def batch(self, mailbox: Mailbox) -> None:
         """Call hooks for at most 256 messages or 2 ms."""
         entries = mailbox.entries
-        received_text, received_binary = self.resource.received_text, self.resource.received_binary
+        received_text: Callable[..., Awaitable[None]] = self._resource.received_text
+        received_binary: Callable[..., Awaitable[None]] = self._resource.received_binary
+        if self._bounds is not None:
+            received_text = self._bounds.around("received_text", received_text)
+            received_binary = self._bounds.around("received_binary", received_binary)
         until = perf_counter() + BATCH_SECONDS
         for _ in range(BATCH):
             if not entries or perf_counter() > until:
@@ -76,22 +89,26 @@ class HookCaller(ABC):
             client = inbox.client
             try:
                 if kind is str:
-                    await received_text(client, message)  # type: ignore[arg-type]
+                    await received_text(client, message)
                 else:
-                    await received_binary(client, message)  # type: ignore[arg-type]
+                    await received_binary(client, message)
             except Exception as error:
                 await self._hook_failed(error, f"received_{'text' if kind is str else 'binary'}", client)
 
     async def _take_event(self, mailbox: Mailbox, inbox: Inbox | None, event: object) -> None:
         """Handle what is not a message."""
         if inbox is None:
-            await self._take_post(event)
+            await self._take_post(mailbox, event)
             return
         client = inbox.client
         if event is CONNECTED:
             await self._connected(client)
         elif isinstance(event, Ended):
             client._link.answer(event)
+            if client._work is not None and client._work.scopes:
+                # Its tasks were cancelled when it ended. Nobody waits here for those that take their time.
+                client._work.after = partial(mailbox.put, inbox, event)
+                return
             await self._disconnected(client)
             mailbox.closed = True
         elif isinstance(event, PongReceived):
@@ -100,34 +117,42 @@ class HookCaller(ABC):
                 inbox.took_last()
             if not inbox.muted:
                 await self._run_hook("received_pong", client, event.payload)
+        elif isinstance(event, TaskFailed):
+            await self._hook_failed(event.error, "start_soon", client)
+            if client._work is not None:
+                client._work.done(event.scope)
 
     async def _connected(self, client: AnyClient) -> None:
-        if self.failure is not None:
+        if self._life.failure is not None:
             client._link.close(1011, "internal error", mute=True)
             return
-        self.clients[client] = None
+        self._clients[client] = None
         await self._run_hook("client_connected", client)
 
     async def _disconnected(self, client: AnyClient) -> None:
         try:
-            if client in self.clients:
-                del self.clients[client]
+            if client in self._clients:
+                del self._clients[client]
                 await self._run_hook("disconnected", client)
         finally:
             client._link.left()
-            self.leave()
+            self._life.leave()
+
+    def _hook(self, name: str) -> Callable[..., Awaitable[None]]:
+        hook: Callable[..., Awaitable[None]] = getattr(self._resource, name)
+        return hook if self._bounds is None else self._bounds.around(name, hook)
 
     async def _run_hook(self, hook: str, client: AnyClient, *args: object) -> None:
         try:
-            await getattr(self.resource, hook)(client, *args)
+            await self._hook(hook)(client, *args)
         except Exception as error:
             await self._hook_failed(error, hook, client)
 
-    async def _take_post(self, entry: object) -> None:
+    async def _take_post(self, mailbox: Mailbox, entry: object) -> None:
         if isinstance(entry, Post):
-            self._posts -= 1
+            mailbox.posts -= 1
             try:
-                await self.resource.received_custom(entry.message)
+                await self._hook("received_custom")(entry.message)
             except Exception as error:
                 await self._hook_failed(error, "received_custom", None)
         elif isinstance(entry, Call) and not entry.abandoned:
@@ -141,7 +166,7 @@ class HookCaller(ABC):
         except Exception as error:
             call.signal.fire((None, error))
         except BaseException:
-            call.signal.fire((None, ResourceEnded(f"{type(self.resource).__name__} stopped during the call")))
+            call.signal.fire((None, ResourceEnded(f"{type(self._resource).__name__} stopped during the call")))
             raise
         else:
             call.signal.fire((result, None))
@@ -150,26 +175,39 @@ class HookCaller(ABC):
         if self._debug:
             post_mortem(error)
         try:
-            await self.resource.hook_failed(error, hook=hook, client=client)
+            await self._hook("hook_failed")(error, hook=hook, client=client)
         except Exception:
-            logger.exception("hook_failed of %s failed", type(self.resource).__name__)
+            logger.exception("hook_failed of %s failed", type(self._resource).__name__)
             if client is not None:
                 client._link.close(1011, "internal error", mute=True)
 
-    async def _say_goodbye(self, mailbox: Mailbox) -> None:
+    async def say_goodbye(self, mailbox: Mailbox) -> None:
         """Give each client the ``disconnected`` it is owed, though this task is being cancelled."""
-        deadline = trio.current_time() + self._goodbye_seconds
-        served = [client for client in self.clients if client._link.serves(mailbox)]
+        deadline = trio.current_time() + self.goodbye_seconds
+        failure: Exception | None = None
+        served = [client for client in self._clients if client._link.serves(mailbox)]
         for client in served:
             client._link.abort("server stopped", mute=True)
             with trio.CancelScope(shield=True, deadline=deadline):
-                await self._disconnected(client)
+                try:
+                    await self._disconnected(client)
+                except Exception as error:  # with debug=True; the others are owed theirs all the same
+                    failure = failure or error
         # Newcomers whose client_connected never ran are owed nothing but their place.
         for inbox, event in tuple(mailbox.entries):  # an end may be added
             if inbox is not None and event is CONNECTED:
                 inbox.client._link.abort("server stopped", mute=True)
                 inbox.client._link.left()
-                self.leave()
+                self._life.leave()
+            elif inbox is not None and isinstance(event, TaskFailed):
+                log_task(inbox.client, event.error)
             if inbox is not None and inbox.octets:
                 inbox.paused = False
                 inbox.took_last()
+        if failure is not None:
+            raise failure
+
+
+def log_task(client: AnyClient, error: Exception) -> None:
+    """Log the error of a client's task that it is too late to ask ``hook_failed`` about."""
+    logger.error("a task of %r failed after its end", client, exc_info=error)

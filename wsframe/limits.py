@@ -125,6 +125,11 @@ class Timeouts:
     drain: float = INHERIT
     """For all clients and hooks to finish when the server stops; default 10. Then they are cut off."""
 
+    hook: float | None = INHERIT
+    """For one call of a hook; default None: any time. One that takes longer is cancelled where it
+    waits and has failed, with :exc:`HookTimeout`. A hook that computes without waiting cannot be
+    cancelled. ``accept_client`` has ``handshake``, functions run by ``call`` have any time."""
+
     def __post_init__(self) -> None:
         refuse_below(self, 0)
 
@@ -179,5 +184,5 @@ DEFAULT_LIMITS = Limits(
 )
 
 DEFAULT_TIMEOUTS = Timeouts(
-    handshake=10, ping_interval=20, ping_timeout=20, write_stall=30, close=5, drain=10
+    handshake=10, ping_interval=20, ping_timeout=20, write_stall=30, close=5, drain=10, hook=None
 )  # fmt: skip

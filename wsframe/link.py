@@ -223,6 +223,10 @@ class Link(Ending):
         """Tell whether the client's messages go to this mailbox."""
         return self.inbox.mailbox is mailbox
 
+    def tell(self, event: object) -> None:
+        """Put an event into the mailbox, behind the client's messages."""
+        self.inbox.mailbox.put(self.inbox, event)
+
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool:
         """Queue a close frame behind everything; from now on only the peer's is looked for."""
         self.inbox.muted |= mute

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from wsframe.arrival import CONNECTED
 from wsframe.client import Client
 from wsframe.exceptions import ResourceEnded
 from wsframe.flusher import Flusher, flushing
-from wsframe.hooks import HookCaller
+from wsframe.hooks import HookCaller, log_task
 from wsframe.limits import INHERIT, Limits, Timeouts, filled
-from wsframe.mailbox import Mailbox
+from wsframe.mailbox import Inbox, Mailbox
 from wsframe.posts import Call, Post
 from wsframe.protocol.deflate import Deflate
 from wsframe.resource import Resource
+from wsframe.work import MAX_TASKS, TaskFailed, begin
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
@@ -34,7 +36,7 @@ logger = getLogger("wsframe")
 MAX_POSTS = 10_000
 
 
-class Listener(HookCaller):
+class Listener:
     """One life of a resource, in one server.
 
     Args:
@@ -61,13 +63,19 @@ class Listener(HookCaller):
     ) -> None:
         if resource._listener is not None:
             raise RuntimeError(f"{type(resource).__name__} {resource!r} is running in another server already")
-        super().__init__(resource, filled(resource.timeouts, timeouts), debug=debug)
+        self.resource = resource
+        self.timeouts = filled(resource.timeouts, timeouts)
         self.limits = filled(resource.limits, limits)
         self.deflate = deflate if resource.deflate == INHERIT else resource.deflate
+        self.clients: dict[AnyClient, None] = {}
+        self.failure: BaseException | None = None
+        """Why ``running()`` or a task of the resource ended before its time."""
         self.ready = trio.Event()
         """Set once ``running()`` has been entered, or has failed."""
         self.members = 0
         """Newcomers past the path check and clients whose ``disconnected`` has not run."""
+        self._debug = debug
+        self._hooks = HookCaller(self, debug=debug)
         self._flusher = flusher
         self._retired = False
         self._mailbox = Mailbox(wants_pongs=type(resource).received_pong is not Resource.received_pong)
@@ -119,7 +127,7 @@ class Listener(HookCaller):
 
     def hurry(self) -> None:
         """Leave no more time for the last hooks and for leaving ``running()``."""
-        self._goodbye_seconds = 0.0
+        self._hooks.goodbye_seconds = 0.0
         self._leaving.deadline = -inf
 
     def _over(self) -> bool:
@@ -139,20 +147,26 @@ class Listener(HookCaller):
                 raise
         finally:
             self.ready.set()
-            self._tasks = None
 
     async def _inside_running(self) -> None:
-        async with self.resource.running(), trio.open_nursery() as tasks:
-            # From here on it is left in order, after the hooks, even if the server is cut off.
-            self._leaving.shield = True
-            self._tasks = tasks
-            for fn, args in self._early:
-                tasks.start_soon(self._run_task, fn, args)
-            self._early.clear()
-            self.ready.set()
-            await self._hooks_done.wait()
-            self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
-            tasks.cancel_scope.cancel()
+        async with self.resource.running():
+            try:
+                async with trio.open_nursery() as tasks:
+                    await self._stand(tasks)
+            finally:
+                self._tasks = None
+
+    async def _stand(self, tasks: trio.Nursery) -> None:
+        # From here on it is left in order, after the hooks, even if the server is cut off.
+        self._leaving.shield = True
+        self._tasks = tasks
+        for fn, args in self._early:
+            tasks.start_soon(self._run_task, fn, args)
+        self._early.clear()
+        self.ready.set()
+        await self._hooks_done.wait()
+        self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
+        tasks.cancel_scope.cancel()
 
     async def _run_task(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
         async def steps() -> None:
@@ -178,10 +192,43 @@ class Listener(HookCaller):
         else:
             raise RuntimeError(f"{type(self.resource).__name__} is stopping")
 
-    def post(self, message: object) -> bool:
-        if self._posts >= MAX_POSTS or not self.usable:
+    def start_for(self, client: AnyClient, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> bool:
+        """Start a task that ends with a client; return whether it was started."""
+        if self._tasks is None or client not in self.clients or client.close_code is not None:
             return False
-        self._posts += 1
+        if client._work is not None and len(client._work.scopes) >= MAX_TASKS:
+            return False
+        scope = trio.CancelScope()
+        begin(client, scope)
+        self._tasks.start_soon(self._run_task, self._run_for, (client, scope, fn, args))
+        return True
+
+    async def _run_for(
+        self,
+        client: AnyClient,
+        scope: trio.CancelScope,
+        fn: Callable[..., Awaitable[object]],
+        args: tuple[object, ...],
+    ) -> None:
+        failure: Exception | None = None
+        try:
+            with scope:
+                await fn(*args)
+        except Exception as error:
+            failure = error
+        finally:
+            if failure is not None and client in self.clients:
+                # Asked about in its turn: hook_failed is one of the hooks that never overlap.
+                client._link.tell(TaskFailed(failure, scope))
+            elif client._work is not None:
+                client._work.done(scope)
+        if failure is not None and client not in self.clients:
+            log_task(client, failure)
+
+    def post(self, message: object) -> bool:
+        if self._mailbox.posts >= MAX_POSTS or not self.usable:
+            return False
+        self._mailbox.posts += 1
         self._mailbox.put(None, Post(message))
         return True
 
@@ -219,11 +266,17 @@ class Listener(HookCaller):
 
     def mailbox_for_client(self) -> Mailbox:
         """Return the mailbox a new client's messages go to."""
-        if self.resource.ordering == "resource" or self._nursery is None:
+        if self.resource.ordering == "resource":
             return self._mailbox
-        mailbox = Mailbox(wants_pongs=self._mailbox.wants_pongs)
-        self._nursery.start_soon(self._serve_one, mailbox)
-        return mailbox
+        return Mailbox(wants_pongs=self._mailbox.wants_pongs)
+
+    def welcome(self, inbox: Inbox) -> None:
+        """Begin to call the hooks for a new client; nothing of it is in its mailbox yet."""
+        if inbox.mailbox is not self._mailbox:
+            # Only now: a task begun with the mailbox would stay if the client did not come to be.
+            assert self._nursery is not None
+            self._nursery.start_soon(self._serve_one, inbox.mailbox)
+        inbox.mailbox.put(inbox, CONNECTED)
 
     async def _serve_one(self, mailbox: Mailbox) -> None:
         await flushing(self._listen(mailbox, mailbox), self._flusher)
@@ -241,11 +294,11 @@ class Listener(HookCaller):
                         break
                     await mailbox.doorbell.wait()
                 else:
-                    await self._batch(mailbox)
+                    await self._hooks.batch(mailbox)
                     if mailbox.entries:
                         await trio.lowlevel.checkpoint()
         except BaseException:
-            await self._say_goodbye(mailbox)
+            await self._hooks.say_goodbye(mailbox)
             raise
         finally:
             if own is None:

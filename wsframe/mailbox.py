@@ -24,12 +24,14 @@ class Mailbox:
     takes from it, so nothing needs a lock.
     """
 
-    __slots__ = ("closed", "doorbell", "entries", "wants_pongs")
+    __slots__ = ("closed", "doorbell", "entries", "posts", "wants_pongs")
 
     def __init__(self, *, wants_pongs: bool = True) -> None:
         self.entries: deque[tuple[Inbox | None, object]] = deque()
         self.doorbell = Doorbell()
         self.wants_pongs = wants_pongs
+        self.posts = 0
+        """How many of the entries are posts."""
         self.closed = False
         """Whether a client has ended that was served here: with it ends a mailbox of its own."""
 

@@ -13,7 +13,7 @@ from math import inf
 
 import trio
 
-from wsframe.arrival import CONNECTED, Arrival
+from wsframe.arrival import Arrival
 from wsframe.budget import Budget
 from wsframe.doorbell import Doorbell
 from wsframe.ending import RECEIVE_BUFFER, Ending
@@ -163,7 +163,7 @@ class Reactor:
         self.links[link.fd] = link
         self.pool.add(link.fd, link.connection)
         self.schedule(link.fd)
-        link.inbox.mailbox.put(link.inbox, CONNECTED)  # ahead of its messages
+        arrival.host.welcome(link.inbox)  # ahead of its messages
         if trailing:
             try:
                 link.take(bytearray(trailing))

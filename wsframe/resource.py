@@ -10,7 +10,8 @@ What holds for every resource (each is a test):
   ``disconnected``, nothing after. Messages received whole are delivered however the
   peer ended; they are dropped only when we ended it (``reject``, ``abort``, overflow,
   a failed hook).
-* A hook that raises costs its client the connection and nobody else anything.
+* A hook that raises, or takes longer than ``timeouts.hook``, costs its client the connection
+  and nobody else anything.
 * Sending never waits, so one slow client cannot hold up a hook.
 * Hooks may await; the resource's other clients wait meanwhile, other resources do not,
   and pings are answered all the same.
@@ -50,6 +51,12 @@ HOOKS = (
 )  # fmt: skip
 
 Ordering = Literal["resource", "client"]
+OnHookFailed = Literal["drop_client", "drop_message"]
+CHOICES = (
+    ("overflow", get_args(Overflow)),
+    ("ordering", get_args(Ordering)),
+    ("on_hook_failed", get_args(OnHookFailed)),
+)
 
 
 class Life(Protocol[DataT]):
@@ -60,6 +67,9 @@ class Life(Protocol[DataT]):
     def post(self, message: object) -> bool: ...
     def post_from_thread(self, message: object) -> None: ...
     def start_soon(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None: ...
+    def start_for(
+        self, client: Client[DataT], fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> bool: ...
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object: ...
 
 
@@ -106,8 +116,16 @@ class Resource(Generic[DataT]):
     ordering: ClassVar[Ordering] = "resource"
     """``"resource"``: one hook at a time. ``"client"``: one at a time for each client, those of
     different clients overlap wherever they await; ``accept_client``'s rule then holds for all."""
+    on_hook_failed: ClassVar[OnHookFailed] = "drop_client"
+    """What the default :meth:`hook_failed` does besides logging. ``"drop_client"`` closes the client.
+    ``"drop_message"`` goes on with its next message, though not after a failed ``client_connected``,
+    which the later hooks rely on. Source: clws's restarts ``drop-client`` and ``drop-message``."""
     error_close_code: ClassVar[int] = 1011
     """The close code for a client whose hook failed."""
+    cancel_on_disconnect: ClassVar[bool] = False
+    """Whether the end of a client's connection cancels the hook that runs for it, where it waits.
+    Its messages that still wait are then dropped; ``disconnected`` is called as ever, and not
+    cancelled. Danger: a peer that sends something and leaves may not be heard."""
 
     _listener: Life[DataT] | None = None
 
@@ -122,7 +140,7 @@ class Resource(Generic[DataT]):
                 raise TypeError(f"{cls.__name__}.{name} must be a wsframe.{kind.__name__}")
         if cls.deflate is not None and cls.deflate != INHERIT and not isinstance(cls.deflate, Deflate):
             raise TypeError(f"{cls.__name__}.deflate must be a wsframe.Deflate, None or INHERIT")
-        for name, choices in (("overflow", get_args(Overflow)), ("ordering", get_args(Ordering))):
+        for name, choices in CHOICES:
             if getattr(cls, name) not in choices:
                 raise TypeError(f"{cls.__name__}.{name} must be one of {', '.join(choices)}")
         if isinstance(cls.subprotocols, str):
@@ -179,14 +197,15 @@ class Resource(Generic[DataT]):
 
         Args:
             error: What the hook raised.
-            hook: The hook's name.
+            hook: The hook's name; ``"start_soon"`` for a task of the client.
             client: Its client; None for ``received_custom``.
 
         An override that does not close the client keeps it. If this raises too, the client
-        is closed 1011. Source: clws's ``drop-client`` restart.
+        is closed 1011. Where the choice is only whether the client stays, set
+        :attr:`on_hook_failed` instead.
         """
         logger.error("%s of %s failed for %r", hook, type(self).__name__, client, exc_info=error)
-        if client is not None:
+        if client is not None and (self.on_hook_failed == "drop_client" or hook == "client_connected"):
             client._link.close(self.error_close_code, "internal error", mute=True)
 
     def running(self) -> AbstractAsyncContextManager[None]:
@@ -252,6 +271,10 @@ class Resource(Generic[DataT]):
 
     def post_from_thread(self, message: object) -> None:
         """Do as :meth:`post` does, from any thread; returns at once.
+
+        It does not tell whether the message was queued, which is not known yet: one that
+        :meth:`post` would refuse is logged as an error. A thread that must know runs
+        :meth:`post` through ``trio.from_thread.run_sync``, and waits for it.
 
         Raises:
             RuntimeError: While the resource is not being served.
