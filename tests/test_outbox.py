@@ -12,6 +12,7 @@ from tests.kernel import Rig
 from tests.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame
 from wsframe import outbox as outbox_module
 from wsframe.doorbell import Signal
+from wsframe.outbox import MAX_PINGS
 from wsframe.protocol.close import close_frame
 from wsframe.protocol.frames import control_frame, data_frame, data_frames
 
@@ -146,6 +147,44 @@ async def test_only_the_newest_pong_is_kept_while_the_kernel_is_full() -> None:
     assert rig.outbox.octets == len(text("queued")) + 6 + 5
     rig.outbox.flush()
     assert rig.kernel.payloads == [b"ours", b"999", b"queued"]
+
+
+async def test_users_pings_are_refused_once_so_many_wait_for_a_kernel_that_is_full() -> None:
+    rig = Rig()
+    rig.outbox.put(text("queued"))
+    rig.block()
+    taken = [rig.outbox.put_ping(control_frame(PING, b"%04d" % number)) for number in range(1000)]
+    assert taken == [True] * MAX_PINGS + [False] * (1000 - MAX_PINGS)
+    assert len(rig.outbox.items) == 1 + MAX_PINGS
+    rig.outbox.put_urgent(control_frame(PING, b"keepalive"))
+    rig.outbox.put_urgent(control_frame(PONG, b"pong"))
+    rig.outbox.flush()
+    pings = [b"%04d" % number for number in range(MAX_PINGS)]
+    assert rig.kernel.payloads == [*pings, b"keepalive", b"pong", b"queued"]
+    assert rig.outbox.put_ping(control_frame(PING, b"again")), "the kernel has taken them"
+
+
+async def test_one_ping_that_has_begun_to_leave_is_beside_the_count() -> None:
+    rig = Rig(3)
+    rig.outbox.put_ping(control_frame(PING, b"begun"))
+    rig.flusher.flush()
+    taken = [rig.outbox.put_ping(control_frame(PING, b"x")) for _ in range(MAX_PINGS + 1)]
+    assert taken == [True] * MAX_PINGS + [False]
+
+
+async def test_users_pings_leave_early_where_the_kernel_takes_them() -> None:
+    rig = Rig()
+    payloads = [b"%04d" % number for number in range(100)]
+    assert all(rig.outbox.put_ping(control_frame(PING, payload)) for payload in payloads)
+    assert len(rig.outbox.items) <= MAX_PINGS
+    rig.flusher.flush()
+    assert rig.kernel.payloads == payloads
+
+
+async def test_users_ping_finds_the_connection_gone() -> None:
+    rig = Rig(BrokenPipeError(errno.EPIPE, "gone"))
+    taken = [rig.outbox.put_ping(control_frame(PING, b"")) for _ in range(MAX_PINGS + 2)]
+    assert taken == [True] * MAX_PINGS + [False] * 2
 
 
 async def test_pong_that_has_begun_to_leave_is_finished() -> None:

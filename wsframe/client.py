@@ -244,10 +244,13 @@ class Client(Generic[DataT]):
     def ping(self, payload: bytes = b"") -> bool:
         """Send a ping ahead of queued messages; its pong reaches ``received_pong``.
 
+        False if it was not queued: the connection has ended, or the peer takes nothing and 16
+        pings wait for it already.
+
         Raises:
             ValueError: For a payload over 125 octets (RFC 6455 section 5.5).
         """
-        return self._outbox.put_urgent(control_frame(PING, octets_of(payload, "a ping payload: bytes")))
+        return self._outbox.put_ping(control_frame(PING, octets_of(payload, "a ping payload: bytes")))
 
     def close(self, code: int = 1000, reason: str = "") -> bool:
         """Send a close frame behind everything queued; return whether it was the first.
@@ -313,7 +316,8 @@ class Client(Generic[DataT]):
     async def latency(self) -> float | None:
         """Ping the peer and return the seconds until its pong. For tasks.
 
-        None if there is none within ``timeouts.ping_timeout``, or the peer is gone before.
+        None if there is none within ``timeouts.ping_timeout``, the peer is gone before, or it
+        takes nothing and 16 pings wait for it already.
         """
         signal, at_most = self._link.measure_latency()
         if signal is None:

@@ -255,7 +255,7 @@ class Link(Ending):
     def measure_latency(self) -> tuple[Signal | None, float]:
         at_most = self.connection.deadlines.timeouts.ping_timeout
         payload = urandom(PING_OCTETS)
-        if not self.outbox.put_urgent(control_frame(PING, payload)):
+        if not self.outbox.put_ping(control_frame(PING, payload)):
             return None, at_most
         signal = Signal()
         self._measuring = self._measuring or {}

@@ -15,6 +15,7 @@ from wsframe.limits import Overflow
 from wsframe.protocol.frames import (
     CLOSE,
     LARGE,
+    PING,
     PONG,
     Frame,
     LargeFrame,
@@ -24,6 +25,10 @@ from wsframe.protocol.frames import (
 )
 
 __all__ = ["Outbox", "Wire"]
+
+
+# Pings of the user's that wait at once: a peer that takes nothing answers none of them either.
+MAX_PINGS = 16
 
 
 class Wire(Protocol):
@@ -189,6 +194,23 @@ class Outbox:
         items.insert(at, frame)
         self.octets += len(frame)
         return True
+
+    def put_ping(self, frame: bytes) -> bool:
+        """Queue a ping of the user's like :meth:`put_urgent`; no more than 16 wait for the kernel."""
+        if self._pings() >= MAX_PINGS:
+            if not self.blocked:
+                self.flush()
+            if self.blocked:
+                return False
+        return self.put_urgent(frame)
+
+    def _pings(self) -> int:
+        at = 1 if self._offset else 0
+        count = 0
+        while at < len(self.items) and is_control(self.items[at]):
+            count += self.items[at][0] & 0x0F == PING
+            at += 1
+        return count
 
     def put_close(self, frame: bytes) -> bool:
         """Queue a close frame behind everything; nothing more is taken after it."""

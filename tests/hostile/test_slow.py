@@ -169,3 +169,21 @@ async def test_fragments_leave_room_for_pongs_and_for_nothing_else(place: Place,
             kinds.append(found.opcode)
         assert sorted(kinds) == [0] * 59 + [1, 1, PONG]
         assert kinds.index(PONG) < 60, "ahead of the fragments that waited"
+
+
+async def test_pinging_a_client_that_does_not_read_holds_a_bounded_amount(
+    place: Place, small: list[socket.socket]
+) -> None:
+    resource = Recorder()
+    async with place.serve(resource, sockets=small, timeouts=Timeouts(ping_interval=None)) as served:
+        await served.open(receive_buffer=4096)
+        await resource.until(lambda: resource.arrived)
+        client = resource.arrived[0]
+        client.send_text("y" * 300_000)
+        await trio.testing.wait_all_tasks_blocked()
+        waiting = client.statistics().octets_waiting
+        assert waiting > 0, "its kernel is full"
+        taken = sum(client.ping(bytes(125)) for _ in range(10_000))
+        assert 0 < taken < 100
+        assert client.statistics().octets_waiting <= waiting + taken * 127
+        assert await client.latency() is None, "at once: there is no room for its ping either"
