@@ -7,8 +7,10 @@ from types import TracebackType
 import pytest
 
 import wsframe
+from tests.recorder import Recorder
 from tests.wire import close, connected, serving, text
 from wsframe.debugger import post_mortem
+from wsframe.resource import Ordering
 
 
 class Terminal:
@@ -66,6 +68,46 @@ def test_without_a_terminal_the_error_goes_on(
     with pytest.raises(ZeroDivisionError, match="the bug"):
         post_mortem(caught())
     assert entered == []
+
+
+class Parting(Recorder):
+    async def disconnected(self, client: wsframe.Client) -> None:
+        await super().disconnected(client)
+        raise ZeroDivisionError("said goodbye")
+
+
+@pytest.mark.parametrize("ordering", ["resource", "client"])
+async def test_goodbye_that_fails_while_the_server_is_cut_off_ends_nobody_elses(
+    monkeypatch: pytest.MonkeyPatch, ordering: Ordering
+) -> None:
+    attach(monkeypatch, stdin=False, stdout=False)
+
+    class Ordered(Parting):
+        pass
+
+    Ordered.ordering = ordering
+    room = Ordered()
+
+    async def provoke() -> None:
+        async with (
+            serving(room, debug=True, timeouts=wsframe.Timeouts(drain=0.1, close=0.1)) as server,
+            connected(server) as peer,
+            connected(server),
+            connected(server),
+        ):
+            await room.journal.until("connected", 3)
+            await peer.send(text("hold"))
+            await room.journal.until("text hold")
+            server.close()
+            await server.closed()
+
+    raised = False
+    try:
+        await provoke()
+    except* ZeroDivisionError:
+        raised = True
+    assert raised
+    assert room.notes.count("disconnected 1006") == 3
 
 
 class Failing(wsframe.Resource):

@@ -158,11 +158,17 @@ class Reactor:
             trailing: What it sent behind its request.
         """
         self.now = self.clock()
-        self.poller.watch(arrival.sock.fileno(), READ)  # first: the kernel may refuse
-        link = Link(arrival, self)
-        self.links[link.fd] = link
-        self.pool.add(link.fd, link.connection)
-        self.schedule(link.fd)
+        fd = arrival.sock.fileno()
+        self.poller.watch(fd, READ)  # first: the kernel may refuse
+        try:
+            link = self.links[fd] = Link(arrival, self)
+            self.pool.add(fd, link.connection)
+            self.schedule(fd)
+        except BaseException:  # a link that stayed would be waited for when the server ends
+            self.links.pop(fd, None)
+            self.pool.remove(fd)
+            self.poller.forget(fd)
+            raise
         arrival.host.welcome(link.inbox)  # ahead of its messages
         if trailing:
             try:

@@ -10,6 +10,9 @@ from tests.hostile.peer import PING, PONG, frame
 from tests.hostile.place import Place, Recorder, until
 from wsframe import Timeouts
 from wsframe.link import Link
+from wsframe.mailbox import Inbox
+from wsframe.protocol.pool import ConnectionPool
+from wsframe.resource import Ordering
 
 Lines = Callable[[], list[str]]
 
@@ -139,3 +142,38 @@ async def test_bug_in_one_links_turn_costs_that_client_alone(
         assert await other.message() == "fine"
         await resource.until(lambda: "-1006" in resource.log)
         assert [record.exc_info is not None for record in caplog.records if record.levelname == "ERROR"] == [True]
+
+
+@pytest.mark.parametrize("ordering", ["resource", "client"])
+@pytest.mark.parametrize("step", [(Inbox, "__init__"), (ConnectionPool, "add")])
+async def test_newcomer_that_cannot_be_adopted_leaves_nothing_behind(
+    plain: Place, monkeypatch: pytest.MonkeyPatch, ordering: Ordering, step: tuple[type, str]
+) -> None:
+    class Ordered(Recorder):
+        pass
+
+    Ordered.ordering = ordering
+    resource = Ordered()
+    async with plain.serve(resource) as served:
+        first = await served.open()
+        await resource.until(lambda: resource.log == ["+"])
+        listener = resource._listener
+        assert listener is not None
+        nursery = vars(listener)["_nursery"]
+        tasks = len(nursery.child_tasks)
+        with monkeypatch.context() as broken:
+
+            def fail(*args: object, **named: object) -> None:
+                raise RuntimeError("a bug of ours")
+
+            broken.setattr(*step, fail)
+            peer = await served.open()
+            await peer.end()
+            await until(lambda: not served.server.statistics().pending_handshakes)
+        assert len(nursery.child_tasks) == tasks
+        assert served.server.clients == served.server.statistics().reserved == 1
+        other = await served.open()
+        for one in (first, other):
+            await one.text("fine")
+            assert await one.message() == "fine"
+    assert resource.log.count("+") == 2
