@@ -10,6 +10,7 @@ from __future__ import annotations
 from os import urandom
 from typing import TYPE_CHECKING
 
+from wsframe.checking import check_of
 from wsframe.client import Client, ClientStatistics
 from wsframe.doorbell import Signal
 from wsframe.ending import Ending
@@ -47,6 +48,10 @@ class Link(Ending):
             self, self.outbox, arrival.request, host.resource, arrival.subprotocol, arrival.data, deflater
         )
         self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, reactor.budget)
+        check = check_of(self.client)
+        if check is not None:
+            self.connection.ask(check)
+            self.raw_fd = -1  # else whole messages would be received without Python
         rates = (host.limits.max_message_rate, host.limits.max_octet_rate)
         self._buckets: list[Bucket | None] | None = None
         if rates != (None, None):

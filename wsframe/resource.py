@@ -135,6 +135,8 @@ class Resource(Generic[DataT]):
             hook = getattr(cls, name)
             if not (iscoroutinefunction(hook) or iscoroutinefunction(unwrap(hook))):
                 raise TypeError(f"{cls.__name__}.{name} must be a coroutine function: write 'async def {name}'")
+        if iscoroutinefunction(cls.check_message):
+            raise TypeError(f"{cls.__name__}.check_message must be a plain function: the reactor cannot wait for it")
         for name, kind in (("limits", Limits), ("timeouts", Timeouts)):
             if not isinstance(getattr(cls, name), kind):
                 raise TypeError(f"{cls.__name__}.{name} must be a wsframe.{kind.__name__}")
@@ -155,6 +157,29 @@ class Resource(Generic[DataT]):
         that count belong into ``client_connected`` with ``client.reject``, or into
         ``max_clients``. ``Reject`` may be returned or raised; any other result and any
         other exception refuse with 500. Source: clws ``resource-accept-connection``.
+        """
+        return None
+
+    def check_message(
+        self, client: Client[DataT], kind: Literal["text", "binary"], frame_length: int, total_length: int
+    ) -> int | tuple[int, str] | None:
+        """Decide from a data frame's header whether to take it, before there is a payload to hold.
+
+        Args:
+            client: Who sends it.
+            kind: Of the message it belongs to.
+            frame_length: Octets of its payload, as sent: compressed, where that was agreed on.
+            total_length: Octets of its message up to and with this frame.
+
+        Returns:
+            None to take it; else the close code, or code and reason, to end the connection with.
+
+        It is asked once for each frame within ``limits``, where it is overridden; each message
+        then costs about ten times as much to decode. It runs in the reactor, and nobody is
+        served meanwhile: it must not block or compute for long. It may overlap hooks: decide
+        and change nothing. What was sent before still reaches the hooks. If it raises, or
+        returns what cannot be sent, the client is closed with ``error_close_code``.
+        Source: Hunchensocket ``check-message``.
         """
         return None
 

@@ -10,8 +10,8 @@ import pytest
 from tests.protocol import peer
 from wsframe.limits import Limits
 from wsframe.protocol.close import CloseCode, State
-from wsframe.protocol.connection import SizeLimits
 from wsframe.protocol.events import Ended, Event, PingReceived
+from wsframe.protocol.sizes import SizeLimits
 
 TOO_BIG = Ended(CloseCode.MESSAGE_TOO_BIG, "message too big", clean=False, answer=1009, owed=True)
 KINDS = [pytest.param(peer.TEXT, "x".__mul__, id="text"), pytest.param(peer.BINARY, b"x".__mul__, id="binary")]

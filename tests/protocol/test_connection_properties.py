@@ -15,8 +15,9 @@ from tests.protocol import peer
 from tests.protocol.streams import chunked, streams
 from wsframe.limits import DEFAULT_LIMITS, Limits, filled
 from wsframe.protocol.close import State
-from wsframe.protocol.connection import Connection, SizeLimits
+from wsframe.protocol.connection import Connection
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
+from wsframe.protocol.sizes import SizeLimits
 
 LIMITS = [
     Limits(),
@@ -171,3 +172,28 @@ def test_while_closing_only_the_end_is_reported(before: list[bytes], after: list
         assert (brought[0].owed, brought[0].answer) == (False, None)
     else:
         assert brought == []
+
+
+def everything(connection: Connection, chunks: list[bytes]) -> list[Event]:
+    """Feed a connection; go on where its turn was over."""
+    events: list[Event] = []
+    for chunk in chunks:
+        events += peer.receive(connection, chunk)
+        while connection.stopped:
+            events += peer.receive(connection, b"")
+    return events
+
+
+@given(chunks=chunked(streams()), limits=st.sampled_from(LIMITS))
+def test_a_check_that_takes_every_frame_changes_nothing(chunks: list[bytes], limits: Limits) -> None:
+    asked: list[tuple[str, int, int]] = []
+    plain, checked = peer.connect(limits), peer.connect(limits)
+    checked.ask(lambda *frame: asked.append(frame))
+    taken = everything(checked, chunks)
+    assert taken == everything(plain, chunks)
+    most = filled(limits, DEFAULT_LIMITS).max_message
+    assert all(length <= total <= most for _, length, total in asked), "what is beyond a limit is not asked about"
+    assert octets_of(taken) <= sum(length for _, length, _ in asked)
+    assert {"text" if isinstance(event, str) else "binary" for event in taken if is_message(event)} <= {
+        kind for kind, _, _ in asked
+    }

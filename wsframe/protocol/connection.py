@@ -26,8 +26,6 @@ from io import StringIO
 from wsproto.connection import SERVER, ConnectionState
 from wsproto.connection import Connection as Engine
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
-from wsproto.extensions import Extension
-from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 from wsframe.limits import Limits, Timeouts
 from wsframe.protocol.close import PHRASES, CloseCode, State
@@ -36,6 +34,7 @@ from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import CLOSE, MAX_CONTROL_PAYLOAD, frame_extent
 from wsframe.protocol.keepalive import Deadlines
 from wsframe.protocol.lane import check_text, read_messages
+from wsframe.protocol.sizes import Check, SizeLimits
 
 __all__ = ["Connection"]
 
@@ -44,57 +43,6 @@ LONGEST_HEADER = 14
 # message costs the lane, and one read holds ten thousand: a tenth of a second for everybody.
 ENGINE_FRAMES = 64
 LONGEST_FRAME = 2**63 - 1
-NO_RESERVED_BITS = RsvBits(False, False, False)
-
-
-class SizeLimits(Extension):
-    """Enforces the limits of frame, message and fragments from the frame headers.
-
-    It is private: never offered, never named in the 101. Sizes are octets on the wire,
-    because text counted in characters would pass four times too much.
-    """
-
-    name = "wsframe-size-limits"
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.octets = 0
-        """Octets of payload of the message's whole frames."""
-        self.fragments = 0
-        self.most = limits.max_message
-        self._arriving = 0, 0
-
-    def enabled(self) -> bool:
-        return True
-
-    def offer(self) -> bool:
-        return False
-
-    def frame_inbound_header(
-        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
-    ) -> CloseReason | RsvBits:
-        # wsproto asks again for every read that brings some of the masking key and not all
-        # of it, so a frame is counted when it is whole and only checked here.
-        if opcode.iscontrol():
-            self._arriving = 0, 0
-            return NO_RESERVED_BITS
-        if opcode is not Opcode.CONTINUATION:
-            self.octets = self.fragments = 0
-            # What does not shrink grows: zlib adds 5 octets to each 16 KiB, and a few at the end.
-            # The inflated message is held to the limit by the extension that inflates it.
-            most = self.limits.max_message
-            self.most = most + most // 256 + 64 if rsv.rsv1 else most
-        self._arriving = payload_length, 1
-        limits = self.limits
-        too_big = self.octets + payload_length > self.most or self.fragments + 1 > limits.max_fragments
-        if too_big or (limits.max_frame is not None and payload_length > limits.max_frame):
-            return CloseReason.MESSAGE_TOO_BIG
-        return NO_RESERVED_BITS
-
-    def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> None:
-        octets, fragments = self._arriving
-        self.octets += octets
-        self.fragments += fragments
 
 
 class Connection:
@@ -108,6 +56,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_check",
         "_checked",
         "_close_begun",
         "_discarded",
@@ -142,6 +91,7 @@ class Connection:
         self.undecoded = 0
         """Octets it holds of messages that are not whole yet, or not decoded."""
         self._limits = limits
+        self._check: Check | None = None
         self._inflate = inflate
         frame_limit = LONGEST_FRAME if limits.max_frame is None else limits.max_frame
         self._lane_limit = min(frame_limit, limits.max_message, LONGEST_FRAME)
@@ -162,6 +112,13 @@ class Connection:
         self._close_begun: bytes | None = None
         """Octets so far of a close frame that is not whole: our own close looks at them again."""
         self._discarded = 0
+
+    def ask(self, check: Check) -> None:
+        """Have every data frame passed by ``check`` once its header is known, before its payload is held.
+
+        The fast lane, which sees whole frames only, is then out of use.
+        """
+        self._check = check
 
     def receive(self, data: bytearray, room: int) -> list[Event]:
         """Take octets from the peer and return the messages and events they complete.
@@ -222,7 +179,7 @@ class Connection:
             if len(events) >= room:
                 self.stopped = True
                 break
-            if self._engine is None:
+            if self._engine is None and self._check is None:
                 begin = at
                 at, taken, wanted = read_messages(data, at, room, self._lane_limit, True, events)
                 octets += taken
@@ -243,7 +200,7 @@ class Connection:
         """Pass one frame, or what there is of it, to the engine; return how far that went."""
         engine = self._engine
         if engine is None:
-            self._sizes = SizeLimits(self._limits)
+            self._sizes = SizeLimits(self._limits, self._check)
             engine = self._engine = Engine(SERVER, [self._sizes, self._inflate] if self._inflate else [self._sizes])
         if not self._owed:
             probe = self._prefix + data[at : at + LONGEST_HEADER]
@@ -272,6 +229,8 @@ class Connection:
 
     def _take(self, event: object, events: list[Event]) -> None:
         """Turn an event of the engine into ours."""
+        if self.state is not State.OPEN:  # the check has closed or reset the connection itself
+            return
         if isinstance(event, TextMessage | BytesMessage):
             if self._message is None:
                 self._message = StringIO() if isinstance(event, TextMessage) else bytearray()
@@ -298,7 +257,12 @@ class Connection:
         else:
             assert isinstance(event, CloseConnection)
             assert self._engine is not None
-            events.append(self._end(ended_by(event, self._engine)))
+            refusal = None if self._sizes is None else self._sizes.refusal
+            if refusal is None:
+                ended = ended_by(event, self._engine)
+            else:
+                ended = Ended(*refusal, clean=False, answer=refusal[0], owed=True)
+            events.append(self._end(ended))
 
     def _end(self, ended: Ended) -> Ended:
         self.undecoded = 0
