@@ -23,6 +23,14 @@ from wsframe.client import ClientStatistics as ClientStatistics
 from wsframe.exceptions import HookTimeout as HookTimeout
 from wsframe.exceptions import ResourceEnded as ResourceEnded
 from wsframe.exceptions import WsframeError as WsframeError
+from wsframe.functions import ClientFunction as ClientFunction
+from wsframe.functions import ErrorFunction as ErrorFunction
+from wsframe.functions import FunctionResource as FunctionResource
+from wsframe.functions import MessageFunction as MessageFunction
+from wsframe.functions import RequestVerifier as RequestVerifier
+from wsframe.functions import define_resource as define_resource
+from wsframe.functions import run_handlers as run_handlers
+from wsframe.functions import serve_handlers as serve_handlers
 from wsframe.limits import INHERIT as INHERIT
 from wsframe.limits import Capacity as Capacity
 from wsframe.limits import Limits as Limits
@@ -58,18 +66,23 @@ __all__ = [
     "Broadcast",
     "Capacity",
     "Client",
+    "ClientFunction",
     "ClientStatistics",
     "Clients",
     "CloseCode",
     "Deflate",
+    "ErrorFunction",
+    "FunctionResource",
     "Headers",
     "HookTimeout",
     "HttpHandler",
     "Limits",
+    "MessageFunction",
     "OriginValidator",
     "Registry",
     "Reject",
     "Request",
+    "RequestVerifier",
     "Resource",
     "ResourceEnded",
     "Response",
@@ -82,13 +95,16 @@ __all__ = [
     "any_origin",
     "broadcast_binary",
     "broadcast_text",
+    "define_resource",
     "find_global_resource",
     "open_server",
     "origin_exact",
     "origin_prefix",
     "register_global_resource",
     "run",
+    "run_handlers",
     "same_origin",
     "serve",
+    "serve_handlers",
     "unregister_global_resource",
 ]
