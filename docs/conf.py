@@ -28,6 +28,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(collections|contextlib|enum|inspect|socket|ssl|trio|typing|types)\..*"),
     (r"py:.*", r"(\w*Error|\w*Exception\w*|ExceptionGroup|int|str|bytes|float|object|optional)"),
     (r"py:.*", r"(.*\.)?(DataT|ResultT|ArgsT|Octets|AnyClient|Overflow|Ordering|HeaderFields|PollerName|Any)"),
+    (r"py:.*", r"(.*\.)?\w+FunctionT"),
     (r"py:.*", r"(.*\.)?(Life|Lifeline|Outbox|Registration|SSLContext|TaskStatus)"),
 ]
 

@@ -142,8 +142,9 @@ def options() -> Iterator[tuple[str, str, str]]:
     """Yield the class, name and default of each option."""
     for made in (DEFAULT_LIMITS, DEFAULT_TIMEOUTS, wsframe.Capacity()):
         for field in fields(made):
-            unit = " s" if made is DEFAULT_TIMEOUTS else ""
-            yield type(made).__name__, field.name, default(getattr(made, field.name)) + unit
+            value = getattr(made, field.name)
+            unit = " s" if made is DEFAULT_TIMEOUTS and value is not None else ""
+            yield type(made).__name__, field.name, default(value) + unit
 
 
 def test_the_options_of_the_reference_are_those_there_are() -> None:

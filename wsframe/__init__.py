@@ -2,8 +2,10 @@
 
 General layout, from what users write down to the wire:
 
+* ``functions``: resources of functions instead of a class.
 * ``serving``, ``server``, ``listening``: serve, accept, drain. ``cli``: the command.
 * ``admission``: a newcomer's way in. ``roster``, ``listener``, ``hooks``: the tasks that call hooks.
+* ``work``, ``checking``: tasks and bounds of one client, and its frames looked at ahead.
 * ``reactor``, ``link``, ``ending``, ``wire``, ``poller``, ``tls``: one task that reads and writes all sockets.
 * ``registry``, ``resource``, ``broadcast``, ``client``: what users subclass and call.
 * ``mailbox``, ``outbox``, ``flusher``, ``budget``, ``doorbell``: what waits, either way.
