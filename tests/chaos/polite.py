@@ -40,13 +40,13 @@ async def echo_deflated(visit: Visit) -> None:
 
 async def octet_by_octet(visit: Visit) -> None:
     """Send every octet in a segment of its own, the handshakes' too."""
-    visit.random.shuffle(paths := ["/echo", "/deflated", "/each"])
+    visit.random.shuffle(paths := ["/echo", "/deflated", "/each", "/bounded"])
     async with visit.conversation(paths[0], deflate=True, piece=1) as talk:
         await converse(visit, talk, 1, octets=400)
 
 
 async def with_waiting_hooks(visit: Visit) -> None:
-    path = visit.random.choice(("/waits", "/each", "/each"))
+    path = visit.random.choice(("/waits", "/each", "/each", "/bounded"))
     async with visit.conversation(path) as talk:
         for _ in range(visit.random.randint(1, 3)):
             messages = some_messages(visit.random, 8, 4000)

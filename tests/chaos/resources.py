@@ -1,5 +1,6 @@
 """What is served: resources that keep a ledger of their hooks."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -143,6 +144,47 @@ class WaitsForEach(Waits):
     ordering = "client"
 
 
+class Bounded(Waits):
+    """The same, with a time that no hook reaches, and every frame passed by a check that takes it."""
+
+    timeouts = wsframe.Timeouts(hook=20)
+
+    def check_message(self, client: wsframe.Client, kind: str, frame_length: int, total_length: int) -> None:
+        if frame_length > total_length:
+            self.ledger.faults.append(f"{name_of(client.request)}: {frame_length=} of {total_length=}")
+
+
+class Works(Recorded):
+    """Answers from tasks, some of which raise; hooks and tasks end with their client."""
+
+    ordering = "client"
+    cancel_on_disconnect = True
+    on_hook_failed = "drop_message"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self.working: Counter[str] = Counter()
+
+    async def take(self, client: wsframe.Client, message: str | bytes) -> None:
+        client.start_soon(self.work, client, message)
+        await trio.sleep(len(message) % 4 / 2000)
+
+    async def work(self, client: wsframe.Client, message: str | bytes) -> None:
+        name = name_of(client.request)
+        self.working[name] += 1
+        try:
+            await trio.sleep(len(message) % 5 / 500)
+            if len(message) % 7 == 6:
+                self.ledger.fail("in a task")
+            client.send(message)
+        finally:
+            self.working[name] -= 1
+
+    async def leave(self, client: wsframe.Client) -> None:
+        if self.working.pop(name_of(client.request), 0):
+            self.ledger.faults.append(f"{name_of(client.request)}: disconnected before its tasks were over")
+
+
 class Room(Recorded):
     """Broadcasts what is said to all that are there, compressed for whoever can read it."""
 
@@ -224,7 +266,8 @@ def registry(ledger: Ledger, gates: dict[str, trio.Event]) -> wsframe.Registry:
     """Return a registry with one resource of each kind."""
     made = wsframe.Registry()
     kinds = {"/echo": Recorded, "/deflated": Deflated, "/waits": Waits, "/each": WaitsForEach, "/room": Room}
-    for path, kind in {**kinds, "/raises": Raises, "/closes": Closes}.items():
+    more = {"/raises": Raises, "/closes": Closes, "/bounded": Bounded, "/works": Works}
+    for path, kind in {**kinds, **more}.items():
         made.register(path, kind(ledger), wsframe.any_origin)
     made.register("/gate", Gate(ledger, gates), wsframe.any_origin)
     return made

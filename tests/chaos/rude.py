@@ -15,7 +15,7 @@ from tests.chaos.visit import Program, Visit
 
 __all__ = ["RUDE"]
 
-PATHS = ("/echo", "/deflated", "/waits", "/each", "/room", "/raises", "/closes")
+PATHS = ("/echo", "/deflated", "/waits", "/each", "/room", "/raises", "/closes", "/bounded", "/works")
 MIB = 1024 * 1024
 
 
