@@ -293,7 +293,7 @@ class Client(Generic[DataT]):
         the connection has ended, the resource is stopping, or the client has 256 tasks.
         """
         life = self.resource._listener
-        return life is not None and life.start_for(self, fn, args)
+        return life is not None and life.tasks.start_for(self, fn, args)
 
     async def drained(self) -> bool:
         """Wait while the kernel refuses octets for this client; False if the client is gone.

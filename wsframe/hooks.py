@@ -20,12 +20,12 @@ from wsframe.mailbox import Inbox, Mailbox
 from wsframe.posts import Call, Post
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resource import Resource
-from wsframe.work import Bounds, TaskFailed
+from wsframe.work import Bounds, TaskFailed, log_task
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["HookCaller", "log_task"]
+__all__ = ["HookCaller"]
 
 logger = getLogger("wsframe")
 
@@ -119,8 +119,7 @@ class HookCaller:
                 await self._run_hook("received_pong", client, event.payload)
         elif isinstance(event, TaskFailed):
             await self._hook_failed(event.error, "start_soon", client)
-            if client._work is not None:
-                client._work.done(event.scope)
+            event.over()
 
     async def _connected(self, client: AnyClient) -> None:
         if self._life.failure is not None:
@@ -206,8 +205,3 @@ class HookCaller:
                 inbox.took_last()
         if failure is not None:
             raise failure
-
-
-def log_task(client: AnyClient, error: Exception) -> None:
-    """Log the error of a client's task that it is too late to ask ``hook_failed`` about."""
-    logger.error("a task of %r failed after its end", client, exc_info=error)

@@ -7,7 +7,7 @@ so that neither a ticker that hangs nor one that crashes can take a hook with it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from logging import getLogger
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,13 @@ from wsframe.arrival import CONNECTED
 from wsframe.client import Client
 from wsframe.exceptions import ResourceEnded
 from wsframe.flusher import Flusher, flushing
-from wsframe.hooks import HookCaller, log_task
+from wsframe.hooks import HookCaller
 from wsframe.limits import INHERIT, Limits, Timeouts, filled
 from wsframe.mailbox import Inbox, Mailbox
 from wsframe.posts import Call, Post
 from wsframe.protocol.deflate import Deflate
 from wsframe.resource import Resource
-from wsframe.work import MAX_TASKS, TaskFailed, begin
+from wsframe.work import Tasks
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
@@ -74,6 +74,7 @@ class Listener:
         """Set once ``running()`` has been entered, or has failed."""
         self.members = 0
         """Newcomers past the path check and clients whose ``disconnected`` has not run."""
+        self.tasks = Tasks(type(resource).__name__, self.clients, flusher)
         self._debug = debug
         self._hooks = HookCaller(self, debug=debug)
         self._flusher = flusher
@@ -84,8 +85,6 @@ class Listener:
         self._leaving = trio.CancelScope()
         self._token = trio.lowlevel.current_trio_token()
         self._nursery: trio.Nursery | None = None
-        self._tasks: trio.Nursery | None = None
-        self._early: list[tuple[Callable[..., Awaitable[object]], tuple[object, ...]]] = []
         resource._listener = self
 
     def __repr__(self) -> str:
@@ -146,33 +145,22 @@ class Listener:
             if self._debug and started:  # a failed start is raised by whoever waits for it
                 raise
         finally:
+            self.tasks.close()
             self.ready.set()
 
     async def _inside_running(self) -> None:
         async with self.resource.running():
             try:
-                async with trio.open_nursery() as tasks:
-                    await self._stand(tasks)
+                async with trio.open_nursery() as nursery:
+                    # From here on it is left in order, after the hooks, even if the server is cut off.
+                    self._leaving.shield = True
+                    self.tasks.open(nursery)
+                    self.ready.set()
+                    await self._hooks_done.wait()
+                    self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
+                    nursery.cancel_scope.cancel()
             finally:
-                self._tasks = None
-
-    async def _stand(self, tasks: trio.Nursery) -> None:
-        # From here on it is left in order, after the hooks, even if the server is cut off.
-        self._leaving.shield = True
-        self._tasks = tasks
-        for fn, args in self._early:
-            tasks.start_soon(self._run_task, fn, args)
-        self._early.clear()
-        self.ready.set()
-        await self._hooks_done.wait()
-        self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
-        tasks.cancel_scope.cancel()
-
-    async def _run_task(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
-        async def steps() -> None:
-            await fn(*args)
-
-        await flushing(steps(), self._flusher)
+                self.tasks.close()
 
     def _fail(self, error: Exception) -> None:
         """End this life at once, because ``running()`` or a task of the resource raised."""
@@ -183,47 +171,6 @@ class Listener:
         self.retire()
 
     # What the resource asks for
-
-    def start_soon(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
-        if self._tasks is not None:
-            self._tasks.start_soon(self._run_task, fn, args)
-        elif not self.ready.is_set():
-            self._early.append((fn, args))  # from running(), before its yield
-        else:
-            raise RuntimeError(f"{type(self.resource).__name__} is stopping")
-
-    def start_for(self, client: AnyClient, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> bool:
-        """Start a task that ends with a client; return whether it was started."""
-        if self._tasks is None or client not in self.clients or client.close_code is not None:
-            return False
-        if client._work is not None and len(client._work.scopes) >= MAX_TASKS:
-            return False
-        scope = trio.CancelScope()
-        begin(client, scope)
-        self._tasks.start_soon(self._run_task, self._run_for, (client, scope, fn, args))
-        return True
-
-    async def _run_for(
-        self,
-        client: AnyClient,
-        scope: trio.CancelScope,
-        fn: Callable[..., Awaitable[object]],
-        args: tuple[object, ...],
-    ) -> None:
-        failure: Exception | None = None
-        try:
-            with scope:
-                await fn(*args)
-        except Exception as error:
-            failure = error
-        finally:
-            if failure is not None and client in self.clients:
-                # Asked about in its turn: hook_failed is one of the hooks that never overlap.
-                client._link.tell(TaskFailed(failure, scope))
-            elif client._work is not None:
-                client._work.done(scope)
-        if failure is not None and client not in self.clients:
-            log_task(client, failure)
 
     def post(self, message: object) -> bool:
         if self._mailbox.posts >= MAX_POSTS or not self.usable:

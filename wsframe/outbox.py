@@ -197,20 +197,12 @@ class Outbox:
 
     def put_ping(self, frame: bytes) -> bool:
         """Queue a ping of the user's like :meth:`put_urgent`; no more than 16 wait for the kernel."""
-        if self._pings() >= MAX_PINGS:
+        if pings_waiting(self.items, 1 if self._offset else 0) >= MAX_PINGS:
             if not self.blocked:
                 self.flush()
             if self.blocked:
                 return False
         return self.put_urgent(frame)
-
-    def _pings(self) -> int:
-        at = 1 if self._offset else 0
-        count = 0
-        while at < len(self.items) and is_control(self.items[at]):
-            count += self.items[at][0] & 0x0F == PING
-            at += 1
-        return count
 
     def put_close(self, frame: bytes) -> bool:
         """Queue a close frame behind everything; nothing more is taken after it."""
@@ -386,3 +378,12 @@ class Outbox:
         self._note()
         self.blocked = False
         self._tell_drained(False)
+
+
+def pings_waiting(items: list[bytes], at: int) -> int:
+    """Count the pings ahead of the messages."""
+    count = 0
+    while at < len(items) and is_control(items[at]):
+        count += items[at][0] & 0x0F == PING
+        at += 1
+    return count

@@ -35,6 +35,7 @@ from wsframe.request import Request
 
 if TYPE_CHECKING:
     from wsframe.client import DataT
+    from wsframe.work import Tasks
 else:
     DataT = TypeVar("DataT")
 
@@ -63,13 +64,10 @@ class Life(Protocol[DataT]):
     """One life of a resource, from the start of its listener task to the end."""
 
     clients: dict[Client[DataT], None]
+    tasks: Tasks
 
     def post(self, message: object) -> bool: ...
     def post_from_thread(self, message: object) -> None: ...
-    def start_soon(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None: ...
-    def start_for(
-        self, client: Client[DataT], fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
-    ) -> bool: ...
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object: ...
 
 
@@ -284,7 +282,7 @@ class Resource(Generic[DataT]):
         Raises:
             RuntimeError: While the resource is not being served.
         """
-        self._life().start_soon(fn, args)
+        self._life().tasks.start_soon(fn, args)
 
     def post(self, message: object) -> bool:
         """Have ``received_custom`` called with ``message`` in the listener task; return whether it was queued.

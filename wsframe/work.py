@@ -1,20 +1,27 @@
-"""What runs for one client: its tasks, which end with it, and its hooks, which may have bounds."""
+"""What runs for a resource: its tasks, those of its clients, which end with them, and hooks with bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
+from functools import partial
+from logging import getLogger
 from math import inf
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import trio
 
 from wsframe.exceptions import HookTimeout
+from wsframe.flusher import Flusher, flushing
 
 if TYPE_CHECKING:
     from wsframe.client import Client
 
-__all__ = ["MAX_TASKS", "Bounds", "TaskFailed", "Work", "begin"]
+__all__ = ["MAX_TASKS", "Bounds", "TaskFailed", "Tasks", "Work", "log_task"]
+
+logger = getLogger("wsframe")
+
+TaskFunction: TypeAlias = Callable[..., Awaitable[object]]
 
 # Tasks of one client at once. A hook that starts one for each message must not let a peer start any number.
 MAX_TASKS = 256
@@ -46,10 +53,11 @@ class Work:
 
 
 class TaskFailed(NamedTuple):
-    """What a mailbox holds of a client's task that raised; it is over when ``hook_failed`` has been asked."""
+    """What a mailbox holds of a client's task that raised."""
 
     error: Exception
-    scope: trio.CancelScope
+    over: Callable[[], None]
+    """To be called when ``hook_failed`` has been asked; until then ``disconnected`` waits."""
 
 
 def begin(client: Client[Any], scope: trio.CancelScope) -> Work:
@@ -60,6 +68,91 @@ def begin(client: Client[Any], scope: trio.CancelScope) -> Work:
     if client.close_code is not None:
         scope.cancel()
     return client._work
+
+
+class Tasks:
+    """The tasks of one life of a resource: its own, and those of its clients.
+
+    Args:
+        name: The resource's, for errors.
+        clients: Those whose ``disconnected`` has not begun.
+        flusher: Of the server's reactor.
+    """
+
+    def __init__(self, name: str, clients: Container[Client[Any]], flusher: Flusher) -> None:
+        self._name = name
+        self._clients = clients
+        self._flusher = flusher
+        self._nursery: trio.Nursery | None = None
+        self._early: list[tuple[TaskFunction, tuple[object, ...]]] | None = []
+
+    def open(self, nursery: trio.Nursery) -> None:
+        """Start what has been asked for so far, and from now on at once."""
+        self._nursery = nursery
+        for fn, args in self._early or ():
+            nursery.start_soon(self._run, fn, args)
+        self._early = None
+
+    def close(self) -> None:
+        """Start no more."""
+        self._nursery = self._early = None
+
+    def start_soon(self, fn: TaskFunction, args: tuple[object, ...]) -> None:
+        """Start a task of the resource.
+
+        Raises:
+            RuntimeError: If the resource is stopping.
+        """
+        if self._nursery is not None:
+            self._nursery.start_soon(self._run, fn, args)
+        elif self._early is not None:
+            self._early.append((fn, args))  # from running(), before its yield
+        else:
+            raise RuntimeError(f"{self._name} is stopping")
+
+    def start_for(self, client: Client[Any], fn: TaskFunction, args: tuple[object, ...]) -> bool:
+        """Start a task that ends with a client; return whether it was started."""
+        if self._nursery is None or client not in self._clients or client.close_code is not None:
+            return False
+        if client._work is not None and len(client._work.scopes) >= MAX_TASKS:
+            return False
+        scope = trio.CancelScope()
+        over = partial(begin(client, scope).done, scope)
+        self._nursery.start_soon(self._run, self._run_for, (client, scope, over, fn, args))
+        return True
+
+    async def _run(self, fn: TaskFunction, args: tuple[object, ...]) -> None:
+        async def steps() -> None:
+            await fn(*args)
+
+        await flushing(steps(), self._flusher)
+
+    async def _run_for(
+        self,
+        client: Client[Any],
+        scope: trio.CancelScope,
+        over: Callable[[], None],
+        fn: TaskFunction,
+        args: tuple[object, ...],
+    ) -> None:
+        try:
+            with scope:
+                await fn(*args)
+        except Exception as error:
+            if client in self._clients:
+                # Asked about in its turn: hook_failed is one of the hooks that never overlap.
+                client._link.tell(TaskFailed(error, over))
+                return
+            log_task(client, error)
+        except BaseException:
+            over()
+            raise
+        over()
+
+
+def log_task(client: Client[Any], error: Exception) -> None:
+    """Log the error of a client's task that it is too late to ask ``hook_failed`` about."""
+    logger.error("a task of %r failed after its end", client, exc_info=error)
 
 
 class Bounds:
