@@ -84,7 +84,8 @@ class Ending(Wire):
         self.ended = ended
         client = self.client
         client.close_code, client.close_reason, client.closed_cleanly = ended.code, ended.reason, ended.clean
-        self.inbox.muted |= client.resource.cancel_on_disconnect
+        if client.resource.cancel_on_disconnect:
+            self.inbox.muted = True
         if client._work is not None:
             client._work.cancel()
         if not ended.clean:
