@@ -380,7 +380,7 @@ class Outbox:
         self._tell_drained(False)
 
 
-def pings_waiting(items: list[bytes], at: int) -> int:
+def pings_waiting(items: list[Frame], at: int) -> int:
     """Count the pings ahead of the messages."""
     count = 0
     while at < len(items) and is_control(items[at]):
