@@ -235,6 +235,10 @@ MISTAKES = {
     "see wsframe serve --help",
     "serve hello_target --host 192.0.2.1": "cannot listen at 192.0.2.1:8000: Cannot assign requested address",
     "serve hello_target --max-clients 0": "--max-clients must be at least 1, not 0",
+    "serve hello_target --versions 8,7": "argument --versions: '8,7' is not 13 with any of 8, 7 and 0, as in 13,8,7; "
+    "see wsframe serve --help",
+    "serve hello_target --versions 13,12": "argument --versions: '13,12' is not 13 with any of 8, 7 and 0, as in "
+    "13,8,7; see wsframe serve --help",
     "serve hello_target --tls-key key.pem": "--tls-key needs --tls-cert",
     "serve hello_target --tls-cert nowhere.pem": "--tls-cert: cannot read nowhere.pem: No such file or directory",
 }
@@ -321,6 +325,7 @@ def test_the_options_arrive_at_run(in_folder: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(cli, "run", run)
     options = ["--host", "*", "--port", "0", "--max-clients", "7", "--allow-host", "A.example", "--debug"]
+    options += ["--versions", "13,8,0"]
     assert cli.main(["serve", "hello_target:registry", "--http-handler", "page", *options]) == 0
     module: ModuleType = sys.modules["hello_target"]
     assert seen["registry"] is module.registry
@@ -329,6 +334,11 @@ def test_the_options_arrive_at_run(in_folder: Path, monkeypatch: pytest.MonkeyPa
     assert seen["hosts"] == {"a.example"}
     assert seen["capacity"] == wsframe.Capacity(max_clients=7)
     assert seen["debug"] is True
+    assert seen["versions"] == (13, 8, 0)
+
+
+def test_without_options_only_version_13_is_served() -> None:
+    assert cli.make_parser().parse_args(["serve", "x"]).versions == (13,)
 
 
 def test_ctrl_c_before_serving_is_no_traceback(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

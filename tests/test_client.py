@@ -23,7 +23,8 @@ class NoLink:
 
 
 def make_client(rig: Rig, data: object = None) -> wsframe.Client:
-    request = Request("/path?x=1", [(b"Host", b"h"), (b"Origin", b"http://o")], host="192.0.2.1", port=4711)
+    fields = [(b"Host", b"h"), (b"Origin", b"http://o"), (b"Sec-WebSocket-Version", b"13")]
+    request = Request("/path?x=1", fields, host="192.0.2.1", port=4711)
     return wsframe.Client(cast("Lifeline", NoLink()), rig.outbox, request, wsframe.Resource(), "chat", data)
 
 

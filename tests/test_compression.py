@@ -14,7 +14,7 @@ import wsframe
 from tests.outgoing import Sending, offered, read_messages
 from tests.peer import BINARY, FIN, RSV1, TEXT, connected, frame, serving, split_all, until
 from wsframe.protocol import deflate as module
-from wsframe.protocol.deflate import Deflate, new_compressor
+from wsframe.protocol.deflate import Deflate, Deflater, new_compressor
 
 OFFER = "permessage-deflate; client_max_window_bits"
 TEXTS = ["news " * 100, "more news " * 90, "news again " * 80]
@@ -131,8 +131,9 @@ async def test_no_mixture_is_read_wrongly(
     """Keyed messages come to an idle outbox here, so none is replaced; the other clients have windows of their own."""
     sending = Sending(**offered(options, offer))
     others = [Sending(**offered(options)), Sending(**offered(Deflate.shared(window_bits=9))), Sending()]
-    assert sending.client._deflater is not None
-    terms = sending.client._deflater.terms
+    deflater = sending.client._encoder
+    assert isinstance(deflater, Deflater)
+    terms = deflater.terms
     expected = []
     for what, which, compress, frame_size, keyed in steps:
         message, key = TEXTS[which][: 40 if compress is None and keyed else None], "k" if keyed else None

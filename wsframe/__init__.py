@@ -8,7 +8,7 @@ General layout, from what users write down to the wire:
 * ``work``, ``checking``: tasks and bounds of one client, and its frames looked at ahead.
 * ``reactor``, ``link``, ``ending``, ``wire``, ``poller``, ``tls``: one task that reads and writes all sockets.
 * ``registry``, ``resource``, ``broadcast``, ``client``: what users subclass and call.
-* ``mailbox``, ``outbox``, ``flusher``, ``budget``, ``doorbell``: what waits, either way.
+* ``mailbox``, ``outbox``, ``hixie_outbox``, ``flusher``, ``budget``, ``doorbell``: what waits, either way.
 * ``protocol``: octets to messages and back, with no I/O.
 * ``request``, ``answers``, ``origins``, ``limits``, ``exceptions``: plain values.
 """
@@ -22,6 +22,7 @@ from wsframe.broadcast import broadcast_binary as broadcast_binary
 from wsframe.broadcast import broadcast_text as broadcast_text
 from wsframe.client import Client as Client
 from wsframe.client import ClientStatistics as ClientStatistics
+from wsframe.exceptions import BinaryRefused as BinaryRefused
 from wsframe.exceptions import HookTimeout as HookTimeout
 from wsframe.exceptions import ResourceEnded as ResourceEnded
 from wsframe.exceptions import WsframeError as WsframeError
@@ -65,6 +66,7 @@ __version__ = "0.1.0"
 __all__ = [
     "INHERIT",
     "Accept",
+    "BinaryRefused",
     "Broadcast",
     "Capacity",
     "Client",

@@ -21,7 +21,7 @@ from wsframe.arrival import Arrival
 from wsframe.limits import Capacity, Timeouts
 from wsframe.listener import Listener
 from wsframe.origins import OriginValidator, host_allowed
-from wsframe.protocol import handshake
+from wsframe.protocol import challenge, handshake
 from wsframe.protocol.deflate import negotiate
 from wsframe.protocol.pool import RETRY_AFTER, ConnectionPool, Reservation
 from wsframe.reactor import Reactor
@@ -61,6 +61,9 @@ class Newcomer:
         self.answered = False
         self.since = trio.current_time()
         self.head_received = False
+        self.version = 13
+        self.nonce = b""
+        """What hixie-76 has behind the head of the request."""
 
     async def handshake_tls(self) -> None:
         """Do the TLS handshake, if there is to be one.
@@ -124,6 +127,7 @@ class Admission:
         capacity: Capacity,
         timeouts: Timeouts,
         hosts: Collection[str] | None,
+        versions: Collection[int],
         http_handler: HttpHandler | None,
     ) -> None:
         self._roster = roster
@@ -132,6 +136,7 @@ class Admission:
         self._capacity = capacity
         self._timeouts = timeouts
         self._hosts = hosts
+        self._versions = versions
         self._http_handler = http_handler
         self._draining = False
         self._answering = 0
@@ -238,7 +243,7 @@ class Admission:
             data = await newcomer.receive()
             if not data:
                 if head.begun:
-                    logger.info("%s: gone before its request was whole", peer_name(newcomer.host, newcomer.port))
+                    note_gone(newcomer)
                 return None
             request = head.receive(data)
         newcomer.head_received = True
@@ -249,8 +254,24 @@ class Admission:
         if self._http_handler is not None and not handshake.wants_upgrade(headers):
             await self._serve_http(newcomer, request, self._http_handler)
             return None
-        handshake.check_upgrade(head.http_version, request, headers)
-        return await self._join_resource(newcomer, request, headers, head.trailing)
+        newcomer.version = handshake.check_upgrade(head.http_version, request, headers, self._versions)
+        trailing: bytes | None = head.trailing
+        if newcomer.version == 0:
+            trailing = await self._receive_nonce(newcomer, head.trailing)
+        return None if trailing is None else await self._join_resource(newcomer, request, headers, trailing)
+
+    async def _receive_nonce(self, newcomer: Newcomer, data: bytes) -> bytes | None:
+        """Take the nonce of hixie-76 off what comes behind the head; return what is left, None at the end."""
+        newcomer.head_received = False  # whoever dawdles over it makes room for others too
+        while len(data) < challenge.NONCE:
+            more = await newcomer.receive()
+            if not more:
+                note_gone(newcomer)
+                return None
+            data += more
+        newcomer.head_received = True
+        newcomer.nonce = data[: challenge.NONCE]
+        return data[challenge.NONCE :]
 
     async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
         try:
@@ -302,20 +323,28 @@ class Admission:
         check_origin(registration.origins, request, headers)
         accept = await decide(resource.accept_client, request)
         terms = None
-        if listener.deflate is not None:
+        if listener.deflate is not None and newcomer.version == 13:  # RFC 7692 extends RFC 6455 alone
             offers = headers.getall("sec-websocket-extensions")
             # A message that refers to one that was dropped would be read wrongly.
             terms = negotiate(offers, listener.deflate, takeover=resource.overflow == "disconnect")
         try:
             subprotocol = handshake.choose_subprotocol(accept, request.subprotocols, resource.subprotocols)
             fields = accept.headers if terms is None else [("Sec-WebSocket-Extensions", terms.answer), *accept.headers]
-            answer = handshake.switching_protocols(headers, subprotocol, fields)
+            if newcomer.version:
+                answer = handshake.switching_protocols(headers, subprotocol, fields)
+            else:
+                answer = handshake.switching_to_hixie(request, headers, newcomer.nonce, subprotocol, fields)
         except ValueError:
             logger.exception("the Accept of %s cannot be sent", type(resource).__name__)
             raise Reject(500, body="internal error") from None
         newcomer.answered = True
         await newcomer.send(answer)
-        return Arrival(newcomer.sock, newcomer.tls, request, subprotocol, accept.data, listener, reservation, terms)
+        sock, tls, version = newcomer.sock, newcomer.tls, newcomer.version
+        return Arrival(sock, tls, request, subprotocol, accept.data, listener, reservation, terms, version)
+
+
+def note_gone(newcomer: Newcomer) -> None:
+    logger.info("%s: gone before its request was whole", peer_name(newcomer.host, newcomer.port))
 
 
 def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:

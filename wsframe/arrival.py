@@ -47,3 +47,4 @@ class Arrival(NamedTuple):
     host: Host
     reservation: Reservation
     terms: Terms | None = None
+    version: int = 13

@@ -6,8 +6,9 @@ from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from wsframe.client import Client, Octets, octets_of
-from wsframe.protocol.deflate import Deflater
-from wsframe.protocol.frames import BINARY, RSV1, TEXT, Frame, data_frame, data_frames
+from wsframe.exceptions import BinaryRefused
+from wsframe.protocol.encoder import Encoder
+from wsframe.protocol.frames import BINARY, TEXT, Frame, message_frames
 
 if TYPE_CHECKING:
     from typing import Any
@@ -70,11 +71,20 @@ def broadcast_binary(
 ) -> Broadcast:
     """Queue a binary message for every client of a list; never waits for any of them.
 
-    Arguments, errors and result are those of :func:`broadcast_text`.
+    Arguments and result are those of :func:`broadcast_text`, and so are the errors, with one more.
+
+    Raises:
+        BinaryRefused: If one of them speaks version 0, which has text only; nothing has been sent to any.
+
     Source: clws ``write-to-clients-binary``.
     """
     payload = octets_of(message, "binary: bytes, bytearray or memoryview")
-    return broadcast(without(clients, exclude), Encoding(BINARY, payload, frame_size, compress), key)
+    listed = list(without(clients, exclude))
+    for client in listed:
+        encoder = client._encoder
+        if encoder is not None and encoder.text_only:
+            raise BinaryRefused(f"{client!r} speaks version 0, which has no binary messages; nothing was sent to any")
+    return broadcast(listed, Encoding(BINARY, payload, frame_size, compress), key)
 
 
 def without(clients: Iterable[AnyClient], exclude: AnyClient | Collection[AnyClient]) -> Iterable[AnyClient]:
@@ -85,32 +95,25 @@ def without(clients: Iterable[AnyClient], exclude: AnyClient | Collection[AnyCli
 
 
 class Encoding:
-    """The frames of one message: plain, and compressed once for each window there is."""
+    """The frames of one message: plain, and once for each kind of encoder there is among the clients."""
 
     def __init__(self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None) -> None:
         self._opcode = opcode
         self._payload = payload
         self.frame_size = frame_size
         self._compress = compress
-        self._packed: dict[int, list[Frame]] = {}
-        self.plain = self._frames(opcode, payload)
+        self._encoded: dict[Hashable, list[Frame]] = {}
+        self.plain = message_frames(opcode, payload, frame_size)
 
-    def _frames(self, opcode: int, payload: bytes) -> list[Frame]:
-        if self.frame_size is None:
-            return [data_frame(opcode, payload)]
-        return [*data_frames(opcode, payload, self.frame_size)]
-
-    def frames_for(self, deflater: Deflater) -> list[Frame]:
-        """Return what a client with compression is sent."""
-        if not deflater.wanted(self._payload, self._compress):
+    def frames_for(self, encoder: Encoder) -> list[Frame]:
+        """Return what a client with an encoder is sent."""
+        group = encoder.group(self._payload, self._compress)
+        if group is None:
             return self.plain
-        bits = deflater.terms.server_bits
-        frames = self._packed.get(bits)
+        frames = self._encoded.get(group)
         if frames is None:
-            packed = deflater.compress_for_all(self._payload)
-            frames = self.plain if packed is None else self._frames(self._opcode | RSV1, packed)
-            self._packed[bits] = frames
-        deflater.forget()
+            made = encoder.frames_for_all(self._opcode, self._payload, self.frame_size)
+            frames = self._encoded[group] = self.plain if made is None else made
         return frames
 
 
@@ -121,11 +124,11 @@ def broadcast(clients: Iterable[AnyClient], encoding: Encoding, key: Hashable | 
     if key is not None and encoding.frame_size is not None:
         raise ValueError("a message with a key is one frame: leave frame_size out")
     for client in clients:
-        deflater = client._deflater
-        if deflater is None and len(plain) == 1 and key is None:
+        encoder = client._encoder
+        if encoder is None and len(plain) == 1 and key is None:
             done = client._outbox.put(frame)
         else:
-            frames = plain if deflater is None else encoding.frames_for(deflater)
+            frames = plain if encoder is None else encoding.frames_for(encoder)
             done = client._outbox.put_run(frames) if key is None else client._outbox.put_latest(key, frames[0])
         if done:
             queued += 1

@@ -26,6 +26,7 @@ import wsframe
 from wsframe.admission import HttpHandler
 from wsframe.limits import Capacity
 from wsframe.registry import Registry, global_registry
+from wsframe.request import VERSIONS
 from wsframe.server import Server
 from wsframe.serving import ServeOptions, listening_sockets, run
 
@@ -107,6 +108,13 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="answer only to this Host name; repeatable (default: any, but on loopback only loopback names)",
     )
+    option(
+        "--versions",
+        type=version_numbers,
+        default=(13,),
+        metavar="LIST",
+        help="versions of the protocol, 13 and of the old ones 8, 7 and 0, as in 13,8,7 (default 13)",
+    )
     option("--http-handler", metavar="NAME", help="async function of the target that answers plain HTTP requests")
     option("--max-clients", type=int, metavar="N", help="clients connected at once (default 1000)")
     option("--tls-cert", metavar="FILE", help="serve TLS with this certificate chain (PEM)")
@@ -123,6 +131,13 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
+
+
+def version_numbers(text: str) -> tuple[int, ...]:
+    names = text.split(",")
+    if "13" not in names or not {str(version) for version in VERSIONS}.issuperset(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 13 with any of 8, 7 and 0, as in 13,8,7")
+    return tuple(map(int, names))
 
 
 def serve_target(args: argparse.Namespace) -> None:
@@ -144,6 +159,7 @@ def serve_target(args: argparse.Namespace) -> None:
             "host": host,
             "sockets": sockets,
             "hosts": None if args.allow_host is None else {name.lower() for name in args.allow_host},
+            "versions": args.versions,
             "ssl_context": context,
             "capacity": capacity,
             "http_handler": handler,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, TypeVa
 from uuid import uuid4
 
 from wsframe.doorbell import Signal, let_others_run
+from wsframe.exceptions import BinaryRefused
 from wsframe.protocol.close import State, check_close_code
-from wsframe.protocol.frames import BINARY, PING, RSV1, TEXT, check_frame_size, control_frame, data_frame, data_frames
+from wsframe.protocol.frames import BINARY, PING, TEXT, check_frame_size, control_frame, data_frame, message_frames
 
 if TYPE_CHECKING:
     from typing import Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from wsframe.mailbox import Mailbox
     from wsframe.outbox import Outbox
-    from wsframe.protocol.deflate import Deflater
+    from wsframe.protocol.encoder import Encoder
     from wsframe.protocol.events import Ended
     from wsframe.request import Request
     from wsframe.resource import Resource
@@ -78,7 +79,7 @@ class Client(Generic[DataT]):
     """
 
     __slots__ = (
-        "__weakref__", "_deflater",
+        "__weakref__", "_encoder",
         "_id", "_link", "_outbox", "_work", "close_code", "close_reason", "closed_cleanly",
         "data", "rejected", "request", "resource", "subprotocol",
     )  # fmt: skip
@@ -109,11 +110,12 @@ class Client(Generic[DataT]):
         resource: Resource[DataT],
         subprotocol: str | None,
         data: DataT,
-        deflater: Deflater | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
         self._link = link
         self._outbox = outbox
-        self._deflater = deflater
+        self._encoder = encoder
+        """None for plain frames, which nearly every client gets."""
         self._id: str | None = None
         self._work: Work | None = None
         self.request = request
@@ -152,13 +154,13 @@ class Client(Generic[DataT]):
 
     @property
     def version(self) -> int:
-        """The version of the WebSocket protocol: 13."""
-        return 13
+        """The version of the WebSocket protocol: 13, or one of the old ones that ``versions=`` lets in."""
+        return self.request.version or 0
 
     @property
     def extensions(self) -> tuple[str, ...]:
         """The extensions agreed on, with their parameters, as the 101 named them."""
-        return () if self._deflater is None else (self._deflater.terms.answer,)
+        return () if self._encoder is None else self._encoder.extensions
 
     @property
     def state(self) -> State:
@@ -190,7 +192,7 @@ class Client(Generic[DataT]):
             RuntimeError: From another thread, where it shows: with the first message of a turn.
         """
         payload = message.encode() if isinstance(message, str) else octets_of(message, "text: str or UTF-8 octets")
-        if self._deflater is None and frame_size is None and key is None:
+        if self._encoder is None and frame_size is None and key is None:
             return self._outbox.put(data_frame(TEXT, payload))
         return self._send(TEXT, payload, frame_size, key, compress)
 
@@ -210,32 +212,31 @@ class Client(Generic[DataT]):
             TypeError: For anything but bytes, bytearray or memoryview.
             ValueError: For a frame size below 1, or a frame size with a key.
             RuntimeError: From another thread, where it shows: with the first message of a turn.
+            BinaryRefused: To a client of version 0, which has text only.
         """
         payload = octets_of(message, "binary: bytes, bytearray or memoryview")
-        if self._deflater is None and frame_size is None and key is None:
+        if self._encoder is None and frame_size is None and key is None:
             return self._outbox.put(data_frame(BINARY, payload))
         return self._send(BINARY, payload, frame_size, key, compress)
 
     def _send(
         self, opcode: int, payload: bytes, frame_size: int | None, key: Hashable | None, compress: bool | None
     ) -> bool:
-        """Send with compression, a key or several frames."""
+        """Send with compression, a key, several frames or in an old version."""
+        encoder = self._encoder
+        if opcode == BINARY and encoder is not None and encoder.text_only:
+            raise BinaryRefused(f"{self!r} speaks version 0, which has no binary messages")
         if key is not None and frame_size is not None:
             raise ValueError("a message with a key is one frame: leave frame_size out")
         if self._outbox.shut:
             return False
         if frame_size is not None:
             check_frame_size(frame_size)  # a message that is compressed must be sent: the next refers to it
-        deflater = self._deflater
-        if deflater is not None and deflater.wanted(payload, compress):
-            # A message with a key may be replaced: what comes after it must not refer to it.
-            packed = deflater.compress(payload) if key is None else deflater.compress_for_all(payload)
-            if packed is not None:
-                opcode, payload = opcode | RSV1, packed
-        if frame_size is not None:
-            return self._outbox.put_run(data_frames(opcode, payload, frame_size))
-        frame = data_frame(opcode, payload)
-        return self._outbox.put(frame) if key is None else self._outbox.put_latest(key, frame)
+        if encoder is None:
+            frames = message_frames(opcode, payload, frame_size)
+        else:
+            frames = encoder.frames(opcode, payload, frame_size, compress, replaceable=key is not None)
+        return self._outbox.put_run(frames) if key is None else self._outbox.put_latest(key, frames[0])
 
     def send(self, message: str | Octets) -> bool:
         """Queue a text message for a str, a binary one for octets; return whether it was queued."""

@@ -2,6 +2,7 @@
 
 * :exc:`WsframeError`
 
+  * :exc:`BinaryRefused`
   * :exc:`HookTimeout`
   * :exc:`ResourceEnded`
 
@@ -11,7 +12,7 @@ Misuse of the interface is a :exc:`TypeError`, :exc:`ValueError` or
 
 from __future__ import annotations
 
-__all__ = ["HookTimeout", "ResourceEnded", "WsframeError"]
+__all__ = ["BinaryRefused", "HookTimeout", "ResourceEnded", "WsframeError"]
 
 
 class WsframeError(Exception):
@@ -20,6 +21,13 @@ class WsframeError(Exception):
 
 class HookTimeout(WsframeError):
     """Handed to :meth:`Resource.hook_failed` for a hook that took longer than ``timeouts.hook``."""
+
+
+class BinaryRefused(WsframeError):
+    """Raised by ``send_binary`` and ``broadcast_binary``, before anything is sent, for a client of version 0.
+
+    Source: clws, which signals an error there too.
+    """
 
 
 class ResourceEnded(WsframeError):

@@ -20,12 +20,14 @@ from wsframe.protocol.close import CloseCode, State, close_frame
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING, PONG, control_frame
+from wsframe.protocol.hixie import HixieEncoder
 from wsframe.protocol.keepalive import Due
 from wsframe.protocol.rates import Bucket
 
 if TYPE_CHECKING:
     from wsframe.arrival import Arrival
     from wsframe.mailbox import Mailbox
+    from wsframe.protocol.encoder import Encoder
     from wsframe.reactor import Reactor
 
 __all__ = ["Link"]
@@ -43,9 +45,11 @@ class Link(Ending):
     def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
         super().__init__(arrival, reactor)
         host = arrival.host
-        deflater = None if arrival.terms is None or host.deflate is None else Deflater(arrival.terms, host.deflate)
+        encoder: Encoder | None = None if arrival.version else HixieEncoder()
+        if arrival.terms is not None and host.deflate is not None:
+            encoder = Deflater(arrival.terms, host.deflate)
         self.client = Client(
-            self, self.outbox, arrival.request, host.resource, arrival.subprotocol, arrival.data, deflater
+            self, self.outbox, arrival.request, host.resource, arrival.subprotocol, arrival.data, encoder
         )
         self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, reactor.budget)
         check = check_of(self.client)

@@ -13,13 +13,13 @@ from wsframe.doorbell import Signal
 from wsframe.flusher import Flusher
 from wsframe.limits import Overflow
 from wsframe.protocol.frames import (
-    CLOSE,
     LARGE,
     PING,
     PONG,
     Frame,
     LargeFrame,
     ends_message,
+    is_close,
     is_control,
     starts_message,
 )
@@ -75,6 +75,12 @@ class Outbox:
         "shut",
         "wire",
     )  # fmt: skip
+
+    # What kind of frame it is, as another version of the protocol may tell it otherwise.
+    is_control = staticmethod(is_control)
+    is_close = staticmethod(is_close)
+    starts_message = staticmethod(starts_message)
+    ends_message = staticmethod(ends_message)
 
     def __init__(
         self,
@@ -186,7 +192,7 @@ class Outbox:
         self._mark_if_empty()
         items = self.items
         at = 1 if self._offset else 0
-        while at < len(items) and is_control(items[at]):
+        while at < len(items) and self.is_control(items[at]):
             if self.blocked and items[at][0] & 0x0F == PONG == frame[0] & 0x0F:
                 self.octets -= len(items.pop(at))
             else:
@@ -250,7 +256,7 @@ class Outbox:
         items = self.items
         urgent = 0
         at = 1 if self._offset else 0
-        while at < len(items) and is_control(items[at]):
+        while at < len(items) and self.is_control(items[at]):
             urgent += len(items[at])
             at += 1
         return self.octets - urgent + size - self._limit
@@ -259,7 +265,7 @@ class Outbox:
         """Drop the first message that has not begun to leave; return whether there was one."""
         items = self.items
         first = 1 if self._offset else 0
-        while first < len(items) and (is_control(items[first]) or not starts_message(items[first])):
+        while first < len(items) and (self.is_control(items[first]) or not self.starts_message(items[first])):
             first += 1
         if first == len(items):
             return False
@@ -268,11 +274,11 @@ class Outbox:
         while not ended:
             frame = items[at]
             at += 1
-            if is_control(frame):
+            if self.is_control(frame):
                 kept.append(frame)
             else:
                 self.octets -= len(frame)
-                ended = ends_message(frame)
+                ended = self.ends_message(frame)
         self._forget(items[first:at])
         items[first:at] = kept
         return True
@@ -362,7 +368,7 @@ class Outbox:
         """Drop every frame that has not begun to leave, for a close that must not wait; a close frame stays."""
         items = self.items
         begun = 1 if self._offset else 0
-        items[begun:] = [frame for frame in items[begun:] if frame[0] & 0x0F == CLOSE]
+        items[begun:] = [frame for frame in items[begun:] if self.is_close(frame)]
         self._latest = None
         self.octets = sum(map(len, items)) - self._offset
         if self.blocked:

@@ -7,7 +7,7 @@ from re import compile as pattern
 from typing import final
 from urllib.parse import parse_qs
 
-__all__ = ["Headers", "Request"]
+__all__ = ["VERSIONS", "Headers", "Request", "version_of"]
 
 # One pair of octets that h11 lets into neither a name nor a value separates the
 # stored fields, so that 10 000 idle clients hold one small object each, not lists.
@@ -116,8 +116,18 @@ class Request:
 
     @property
     def origin(self) -> str | None:
-        """The ``Origin`` header field; None if absent, as from most clients that are no browser."""
-        return self.headers.get("origin")
+        """The ``Origin`` header field; None if absent, as from most clients that are no browser.
+
+        In versions 7 and 8 it is called ``Sec-WebSocket-Origin``, but for the last drafts of 8.
+        """
+        headers = self.headers
+        origin = headers.get("origin")
+        return headers.get("sec-websocket-origin", origin) if version_of(headers) in (7, 8) else origin
+
+    @property
+    def version(self) -> int | None:
+        """The version of the WebSocket protocol asked for: 13, 8, 7 or 0 (hixie-76); None for any other or none."""
+        return version_of(self.headers)
 
     @property
     def subprotocols(self) -> list[str]:
@@ -126,6 +136,19 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path!r} from {peer_name(self.host, self.port)}>"
+
+
+NAMED_VERSIONS = {"13": 13, "8": 8, "7": 7}
+VERSIONS = frozenset({13, 8, 7, 0})
+"""The versions of the WebSocket protocol there is code for."""
+
+
+def version_of(headers: Headers) -> int | None:
+    """Return the version of the WebSocket protocol a request asks for; None for an unknown one or none."""
+    named = headers.getall("sec-websocket-version")
+    if not named:  # hixie-76 is told by its two keys
+        return 0 if "sec-websocket-key1" in headers and "sec-websocket-key2" in headers else None
+    return NAMED_VERSIONS.get(named[0]) if len(named) == 1 else None
 
 
 NO_PARAMS: Mapping[str, str] = {}

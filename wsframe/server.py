@@ -60,6 +60,7 @@ class Server:
         *,
         registry: Registry | None,
         hosts: Collection[str] | None,
+        versions: Collection[int],
         ssl_context: ssl.SSLContext | None,
         capacity: Capacity,
         limits: Limits,
@@ -72,6 +73,7 @@ class Server:
         self._sockets = list(sockets)
         self._registries = [global_registry] if registry is None else [registry, global_registry]
         self._hosts = hosts
+        self._versions = versions
         self._ssl_context = ssl_context
         self._capacity = capacity
         self._limits = filled(limits, DEFAULT_LIMITS)
@@ -203,6 +205,7 @@ class Server:
             capacity=self._capacity,
             timeouts=self._timeouts,
             hosts=self._hosts,
+            versions=self._versions,
             http_handler=self._http_handler,
         )
 

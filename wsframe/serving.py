@@ -20,6 +20,7 @@ from wsframe.origins import LOOPBACK_HOSTS
 from wsframe.poller import PollerName
 from wsframe.protocol.deflate import Deflate
 from wsframe.registry import Registry
+from wsframe.request import VERSIONS
 from wsframe.server import Server, only_leaf
 
 __all__ = ["ServeOptions", "open_server", "run", "serve"]
@@ -33,6 +34,7 @@ class ServeOptions(TypedDict, total=False):
     sockets: Sequence[socket.socket] | None
     unix: str | None
     hosts: Collection[str] | None
+    versions: Collection[int]
     ssl_context: ssl.SSLContext | None
     capacity: Capacity
     limits: Limits
@@ -43,9 +45,11 @@ class ServeOptions(TypedDict, total=False):
     poller: PollerName
 
 
-def check_options(hosts: Collection[str] | None, ssl_context: ssl.SSLContext | None) -> None:
+def check_options(hosts: Collection[str] | None, ssl_context: ssl.SSLContext | None, versions: Collection[int]) -> None:
     if isinstance(hosts, str):
         raise TypeError("hosts is a collection of names, not one str, each of whose letters would pass")
+    if 13 not in versions or not VERSIONS.issuperset(versions):
+        raise ValueError(f"versions are 13, always, and of the old ones 8, 7 and 0: not {versions!r}")
     if ssl_context is not None:
         ssl_context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)  # a client's context raises here
 
@@ -75,6 +79,7 @@ async def serve(
     sockets: Sequence[socket.socket] | None = None,
     unix: str | None = None,
     hosts: Collection[str] | None = None,
+    versions: Collection[int] = (13,),
     ssl_context: ssl.SSLContext | None = None,
     capacity: Capacity = Capacity(),  # noqa: B008
     limits: Limits = Limits(),  # noqa: B008
@@ -96,6 +101,9 @@ async def serve(
         hosts: The Host names answered, without port; others are answered 400. The default
             answers to any, but on loopback only to loopback names and ``host``, against
             DNS rebinding. ``["*"]`` answers to any there too, as behind a proxy.
+        versions: The versions of the WebSocket protocol let in: 13 and, for browsers of 2010
+            and 2011, any of 8, 7 and 0 (hixie-76). Version 0 lets scripts put octets of their
+            choice on the wire, and cannot take what ``send_binary`` sends.
         ssl_context: Serves TLS.
         capacity: What the server takes on in all.
         limits: What one client may make it hold; a resource may set its own.
@@ -109,13 +117,14 @@ async def serve(
     Raises:
         OSError: If the address cannot be bound.
         TypeError: For ``hosts`` that is one str.
-        ValueError: For options that contradict each other, or a client's ``ssl_context``.
+        ValueError: For options that contradict each other, versions that do not exist, or a
+            client's ``ssl_context``.
         RuntimeError: If a resource is running in another server already.
 
     What ``running()`` of a resource registered at the start raises is raised here.
     Source: clws ``run-server``.
     """
-    check_options(hosts, ssl_context)
+    check_options(hosts, ssl_context, versions)
     bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
     bound_as = None if unix is None else os.stat(unix)
     try:
@@ -125,6 +134,7 @@ async def serve(
             bound,
             registry=registry,
             hosts=None if hosts is None or "*" in hosts else {name.lower() for name in hosts},
+            versions=frozenset(versions),
             ssl_context=ssl_context,
             capacity=capacity,
             limits=limits,

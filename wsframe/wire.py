@@ -6,11 +6,13 @@ import socket
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from wsframe.hixie_outbox import HixieOutbox
 from wsframe.outbox import Outbox
 from wsframe.poller import READ, WRITE
 from wsframe.protocol.connection import Connection
 from wsframe.protocol.deflate import InflateExtension
-from wsframe.socketopts import reset_on_close, unsent_in_kernel
+from wsframe.protocol.hixie import HixieConnection
+from wsframe.socketopts import keep_alive, reset_on_close, unsent_in_kernel
 
 if TYPE_CHECKING:
     from wsframe.arrival import Arrival
@@ -40,10 +42,17 @@ class Wire(ABC):
         """Whether the peer has shut its sending side."""
         self._kernel_mark = 0
         host = arrival.host
-        inflate = None if arrival.terms is None else InflateExtension(arrival.terms, host.limits.max_message)
-        self.connection = Connection(host.limits, host.timeouts, reactor.clock(), inflate)
         send = arrival.sock.send if arrival.tls is None else self._send_encrypted
-        self.outbox = Outbox(send, self, host.limits.max_outbox, host.resource.overflow, reactor.flusher, self.raw_fd)
+        outbox = Outbox if arrival.version else HixieOutbox
+        self.outbox = outbox(send, self, host.limits.max_outbox, host.resource.overflow, reactor.flusher, self.raw_fd)
+        self.connection: Connection | HixieConnection
+        if arrival.version:
+            inflate = None if arrival.terms is None else InflateExtension(arrival.terms, host.limits.max_message)
+            self.connection = Connection(host.limits, host.timeouts, reactor.clock(), inflate)
+        else:
+            self.connection = HixieConnection(host.limits, host.timeouts, reactor.clock())
+            self.raw_fd = -1  # what is read by descriptor is taken for frames of RFC 6455
+            keep_alive(arrival.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
 
     @abstractmethod
     def lost(self, reason: str = "connection lost") -> None:

@@ -47,6 +47,21 @@ def connections() -> Iterator[tuple[str, bytes]]:
     yield "bomb", b"\x03\x00\x00\x03" + frame(0xC2, packed(bytes(100_000)))
 
 
+def old_connections() -> Iterator[tuple[str, bytes]]:
+    text, closing = b"\0gr\xc3\xbc\xc3\x9fe\xff", b"\xff\x00"
+    yield "text", PLAIN + text * 3
+    yield "closing", PLAIN + text + closing + text
+    yield "pieces", b"\x01\x02\x03\x00" + text + b"\x80\x03abc" + text + closing
+    yield "close-by-us", b"\x01\x03\x07\x02" + text * 5 + b"\x80\x02\xff\x00" + closing + text
+    yield "discarded", PLAIN + b"\x81\x82\x00" + bytes(256) + b"\x01text\xff\xff\x01x" + text
+    yield "bad-utf8", PLAIN + b"\x00\xc3(\xed\xa0\x80\xfe\xff" + text
+    yield "small-limits", b"\x02\x00\x00\x03\x00" + bytes(126) + b"\xff\x00" + bytes(127) + b"\xff"
+    yield "huge", PLAIN + b"\x80\xff\xff\xff\xff\x7f"
+    yield "zeros", PLAIN + b"\xff" + b"\x80" * 8 + b"\x00"
+    yield "endless", PLAIN + b"\x80" * 12
+    yield "never-ends", PLAIN + b"\x00" + b"x" * 400
+
+
 def heads() -> Iterator[tuple[str, bytes]]:
     good = request_head("/chat", "corpus", deflate=True)
     more = b"Origin: https://example.com\r\nSec-WebSocket-Protocol: chat, v2\r\n\r\n"
@@ -56,6 +71,17 @@ def heads() -> Iterator[tuple[str, bytes]]:
     yield "absolute", b"\x31\x00" + good.replace(b"/chat", b"ws://localhost/chat")
     yield "post", b"\x31\x00" + good.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc")
     yield "old-version", b"\x31\x00" + good.replace(b"Version: 13", b"Version: 8")
+    yield (
+        "draft-8",
+        b"\x31\x00" + good.replace(b"Version: 13", b"Version: 8\r\nSec-WebSocket-Origin: https://a.example"),
+    )
+    old = b"GET /demo HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n"
+    keys = b"Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\nSec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\n"
+    yield (
+        "hixie",
+        b"\x31\x00" + old + keys + b"Origin: http://example.com\r\nSec-WebSocket-Protocol: chat\r\n\r\n^n:ds[4U",
+    )
+    yield "hixie-bad-keys", b"\x31\x00" + old + keys.replace(b"P00", b"P01") + b"Origin: http://example.com\r\n\r\n"
     yield "http10", b"\x31\x00" + good.replace(b"HTTP/1.1", b"HTTP/1.0")
     yield "bad-key", b"\x31\x00" + good.replace(b"dGhl", b"dGh=")
     yield "not-ascii", b"\x31\x00" + good.replace(b"localhost", b"\xffoc\xc3\xa4lhost")
@@ -77,7 +103,8 @@ def offered() -> Iterator[tuple[str, bytes]]:
 
 
 def write() -> None:
-    for target, inputs in (("connection", connections()), ("head", heads()), ("offers", offered())):
+    made = (("connection", connections()), ("hixie", old_connections()), ("head", heads()), ("offers", offered()))
+    for target, inputs in made:
         (FOLDER / target).mkdir(parents=True, exist_ok=True)
         for name, octets in inputs:
             (FOLDER / target / name).write_bytes(octets)

@@ -15,12 +15,13 @@ from wsframe.protocol.close import State
 from wsframe.protocol.connection import Connection
 from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms, negotiate
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.request import Request
+from wsframe.protocol.hixie import HixieConnection
+from wsframe.request import VERSIONS, Request
 
-__all__ = ["TARGETS", "PromiseBroken", "connection", "head", "offers"]
+__all__ = ["TARGETS", "PromiseBroken", "connection", "head", "hixie", "offers"]
 
 PLANS = 4
-"""Octets at the beginning of an input to ``connection`` that say how the rest is fed."""
+"""Octets at the beginning of an input to ``connection`` or ``hixie`` that say how the rest is fed."""
 MAX_HEAD = 1024
 LONGEST_HEADER = 14
 TAKEOVER = Terms(15, 15, True, True, "permessage-deflate")
@@ -43,14 +44,24 @@ def keep(promise: bool, message: str) -> None:
 
 def connection(data: bytes) -> None:
     """Feed octets to a connection: in any pieces, with any room, with a close at any time."""
+    terms = (None, TAKEOVER, NO_TAKEOVER)[(data[0] if data else 0) // 3 % 3]
+    feed_both_ways(data, lambda limits: Feeding(limits, terms))
+
+
+def hixie(data: bytes) -> None:
+    """Feed octets to a connection of version 0, in the same ways."""
+    feed_both_ways(data, HixieFeeding)
+
+
+def feed_both_ways(data: bytes, start: Callable[[Limits], "Feeding"]) -> None:
+    """Feed octets in one piece, and as the plan says."""
     plan, stream = data[:PLANS].ljust(PLANS, b"\0"), data[PLANS:]
     limits = SIZES[plan[0] % 3]
-    terms = (None, TAKEOVER, NO_TAKEOVER)[plan[0] // 3 % 3]
-    whole = Feeding(limits, terms)
+    whole = start(limits)
     whole.feed(stream, room=10**9)
     whole.end()
     random = Random(bytes(plan))
-    pieces = Feeding(limits, terms)
+    pieces = start(limits)
     close_after = random.randrange(len(stream) + 1) if plan[1] & 1 else None
     fed, most = 0, plan[2] % 64 + 1 if plan[1] & 2 else 5000
     while fed < len(stream):
@@ -69,6 +80,7 @@ class Feeding:
 
     def __init__(self, limits: Limits, terms: Terms | None) -> None:
         self.limits = limits
+        self.connection: Connection | HixieConnection
         self.compressed = terms is not None
         inflate = None if terms is None else InflateExtension(terms, limits.max_message)
         self.connection = Connection(limits, DEFAULT_TIMEOUTS, 0.0, inflate)
@@ -96,7 +108,7 @@ class Feeding:
         for event in events:
             keep(not self.ended, "something after the end")
             if isinstance(event, str | bytes):
-                size = len(event.encode() if isinstance(event, str) else event)
+                size = self.size_of(event)
                 keep(size <= self.limits.max_message, f"a message of {size} octets")
                 keep(not self.closed, "a message after our close")
                 sizes += size
@@ -105,8 +117,14 @@ class Feeding:
             elif event.clean and event.code != 1005:
                 keep(1000 <= event.code <= 4999, f"close code {event.code}")
             self.events.append(event)
-        keep(connection.octets == sizes, f"{sizes} octets of messages counted as {connection.octets}")
+        self.check_octets(sizes)
         keep(self.ended is (connection.state is State.CLOSED), "state and events differ about the end")
+
+    def check_octets(self, sizes: int) -> None:
+        keep(self.connection.octets == sizes, f"{sizes} octets of messages counted as {self.connection.octets}")
+
+    def size_of(self, message: str | bytes) -> int:
+        return len(message.encode() if isinstance(message, str) else message)
 
     @property
     def ended(self) -> bool:
@@ -129,6 +147,7 @@ class Feeding:
     def check_held(self, piece: int) -> None:
         """Look inside: what is held between two calls is bounded."""
         inside = self.connection
+        assert isinstance(inside, Connection)
         keep(len(inside._held or b"") <= self.limits.max_message + LONGEST_HEADER + piece, "too much undecoded")
         keep(len(inside._prefix) <= LONGEST_HEADER + 125, "too much of a header")
         message = inside._message
@@ -148,6 +167,38 @@ class Feeding:
         if self.compressed:  # a bad octet and a bad size in one frame: which is seen first is open
             mine, theirs = mine[:-1], theirs[:-1]
         keep(mine == theirs, f"in pieces {mine!r:.300}, in one {theirs!r:.300}")
+
+
+class HixieFeeding(Feeding):
+    """The same for a connection of version 0."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits, None)
+        self.connection = HixieConnection(limits, DEFAULT_TIMEOUTS, 0.0)
+
+    def size_of(self, message: str | bytes) -> int:
+        """Count U+FFFD as one octet, which it stands for at least one of."""
+        keep(isinstance(message, str), "a binary message")
+        text = message if isinstance(message, str) else ""
+        if "\ufffd" not in text:
+            return len(text.encode())
+        most = self.connection.octets
+        keep(len(text.replace("\ufffd", "").encode()) + text.count("\ufffd") <= most, "more text than octets")
+        return 0
+
+    def check_octets(self, sizes: int) -> None:
+        """Text that was not UTF-8 does not tell how many octets it was."""
+        keep(sizes <= self.connection.octets, f"{sizes} octets of messages counted as {self.connection.octets}")
+
+    def check_held(self, piece: int) -> None:
+        inside = self.connection
+        assert isinstance(inside, HixieConnection)
+        held = len(inside._held or b"")
+        keep(held == inside.undecoded, f"{held} octets held are counted as {inside.undecoded}")
+        keep(held <= self.limits.max_message + LONGEST_HEADER + piece, "too much undecoded")
+        keep(0 <= inside._owed <= self.limits.max_message, "a frame too long is discarded")
+        if inside.state is State.CLOSED:
+            keep(inside._held is None, "something held after the end")
 
 
 def head(data: bytes) -> None:
@@ -189,11 +240,15 @@ def judge(request: Request, http_version: bytes) -> bytes:
     host_allowed(request, {"localhost", "127.0.0.1"})
     for validator in (same_origin, origin_exact("https://example.com"), origin_prefix("https://example.com")):
         keep(isinstance(validator(request), bool), "a validator is not sure")
-    handshake.check_upgrade(http_version, request, headers)
+    version = handshake.check_upgrade(http_version, request, headers, VERSIONS)
+    keep(version == request.version, "let in as another version than it asks for")
     subprotocol = handshake.choose_subprotocol(Accept(), request.subprotocols, ["chat", "v2"])
     terms = negotiate(headers.getall("sec-websocket-extensions"), Deflate.dedicated())
     extra = [] if terms is None else [("Sec-WebSocket-Extensions", terms.answer)]
-    made = handshake.switching_protocols(headers, subprotocol, extra)
+    if version:
+        made = handshake.switching_protocols(headers, subprotocol, extra)
+    else:
+        made = handshake.switching_to_hixie(request, headers, bytes(8), subprotocol, [])
     keep(read_answer(made) == 101, "accepted, but without a 101")
     return made
 
@@ -231,4 +286,9 @@ def offers(data: bytes) -> None:
             keep(inflater._inflate(packed + b"\x00\x00\xff\xff") == message, "compressed otherwise than agreed")
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"connection": connection, "head": head, "offers": offers}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "connection": connection,
+    "hixie": hixie,
+    "head": head,
+    "offers": offers,
+}

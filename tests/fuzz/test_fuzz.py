@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.chaos.peer import frame
 from tests.fuzz import corpus, targets
-from tests.fuzz.corpus import connections, heads, offered
+from tests.fuzz.corpus import connections, heads, offered, old_connections
 
 KEPT = [(target, name) for target in targets.TARGETS for name in corpus.read(target)]
 
@@ -25,6 +25,13 @@ FRAMES_IN_ORDER = st.builds(
 )
 PLAN = st.binary(min_size=targets.PLANS, max_size=targets.PLANS)
 STREAMS = st.builds(lambda plan, parts: plan + b"".join(parts), PLAN, st.lists(FRAMES_IN_ORDER | FRAMES, max_size=12))
+
+OLD_FRAMES = st.one_of(
+    st.text(max_size=20).map(lambda text: b"\0" + text.encode() + b"\xff"),
+    st.sampled_from((b"\xff\x00", b"\x00", b"\x80\x00", b"\x01x\xff", b"\x80\x82\x2c" + bytes(300), b"\xff\x80")),
+    st.binary(max_size=40),
+)
+OLD_STREAMS = st.builds(lambda plan, parts: plan + b"".join(parts), PLAN, st.lists(OLD_FRAMES, max_size=12))
 
 FIELDS = st.sampled_from(
     [line for _, octets in heads() for line in octets[2:].split(b"\r\n") if line]
@@ -58,8 +65,9 @@ def test_the_corpus(target: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "made"), [("connection", connections), ("head", heads), ("offers", offered)]
-)  # fmt: skip
+    ("target", "made"),
+    [("connection", connections), ("hixie", old_connections), ("head", heads), ("offers", offered)],
+)
 def test_the_corpus_is_the_one_that_is_written(target: str, made: object) -> None:
     assert callable(made)
     written = dict(made())
@@ -70,6 +78,12 @@ def test_the_corpus_is_the_one_that_is_written(target: str, made: object) -> Non
 @given(STREAMS | changed("connection") | st.binary(max_size=300))
 def test_a_connection_bears_anything(data: bytes) -> None:
     targets.connection(data)
+
+
+@settings(max_examples=500)
+@given(OLD_STREAMS | changed("hixie") | st.binary(max_size=300))
+def test_a_connection_of_version_0_bears_anything(data: bytes) -> None:
+    targets.hixie(data)
 
 
 @settings(max_examples=500)

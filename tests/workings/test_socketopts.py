@@ -9,7 +9,7 @@ import trio
 import trio.lowlevel
 
 from wsframe import socketopts
-from wsframe.socketopts import reset_on_close, tune, unsent_in_kernel
+from wsframe.socketopts import keep_alive, reset_on_close, tune, unsent_in_kernel
 
 
 @pytest.fixture
@@ -31,6 +31,28 @@ def test_tune_sets_what_keeps_latency_and_stalls_in_sight(tcp: Pair) -> None:
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 65536
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
+
+
+def test_the_kernel_probes_a_silent_peer(tcp: Pair) -> None:
+    ours, _ = tcp
+    keep_alive(ours, None, 20)
+    assert not ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    keep_alive(ours, 0.5, 20)
+    assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 1
+    keep_alive(ours, 20, 20)
+    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
+    probes = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+    assert probes * ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 20
+
+
+def test_and_does_not_where_it_cannot(tcp: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        keep_alive(ours, 1, 1)
+    monkeypatch.setattr(socketopts, "TCP_KEEPIDLE", None)
+    keep_alive(tcp[0], 1, 1)
+    assert tcp[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 def test_unix_sockets_and_other_platforms_go_without(tcp: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

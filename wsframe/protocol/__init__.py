@@ -2,7 +2,8 @@
 
 Reading order: ``frames`` (octets on the wire), ``close`` (codes and states), ``events``
 (what came in), ``connection`` (one peer), ``keepalive`` (its deadlines), ``pool`` (all
-peers and their deadlines), ``handshake`` (how one becomes a peer).
+peers and their deadlines), ``handshake`` (how one becomes a peer). ``hixie`` and
+``challenge`` are the same for version 0, ``encoder`` is what differs in sending.
 """
 
 from wsframe.protocol.close import CloseCode, State

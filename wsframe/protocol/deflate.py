@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
+from wsframe.protocol.frames import RSV1, Frame, message_frames
+
 __all__ = ["Deflate", "Deflater", "InflateExtension", "Terms", "negotiate"]
 
 # What a compressor's flush appends to each message and the sender leaves out (section 7.2.1).
@@ -241,7 +243,7 @@ class InflateExtension(Extension):
 
 
 class Deflater:
-    """Compresses what one client is sent.
+    """Compresses what one client is sent; an :class:`Encoder`.
 
     Args:
         terms: What was agreed on.
@@ -250,10 +252,40 @@ class Deflater:
 
     __slots__ = ("_compressor", "options", "terms")
 
+    text_only = False
+
     def __init__(self, terms: Terms, options: Deflate) -> None:
         self.terms = terms
         self.options = options
         self._compressor: zlib._Compress | None = None
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The extension with its parameters, as the 101 named it."""
+        return (self.terms.answer,)
+
+    def frames(
+        self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None, *, replaceable: bool
+    ) -> list[Frame]:
+        """Make the frames of a message, which must be sent: the next may refer to it."""
+        if self.wanted(payload, compress):
+            # A message that may be replaced must not be referred to.
+            packed = self.compress_for_all(payload) if replaceable else self.compress(payload)
+            if packed is not None:
+                opcode, payload = opcode | RSV1, packed
+        return message_frames(opcode, payload, frame_size)
+
+    def group(self, payload: bytes, compress: bool | None) -> int | None:
+        """Take part in a broadcast, with all clients of the same window; None if it is sent as it is."""
+        if not self.wanted(payload, compress):
+            return None
+        self._compressor = None  # what comes next must not refer to what lies, for the peer, before it
+        return self.terms.server_bits
+
+    def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame] | None:
+        """Make the frames of a broadcast; None if it is better sent as it is."""
+        packed = self.compress_for_all(payload)
+        return None if packed is None else message_frames(opcode | RSV1, packed, frame_size)
 
     def wanted(self, payload: bytes, compress: bool | None) -> bool:
         """Tell whether a message is to be compressed; None asks the threshold."""
@@ -274,10 +306,6 @@ class Deflater:
         compressor = new_compressor(self.options, self.terms.server_bits)
         octets = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
         return octets if len(octets) < len(payload) else None
-
-    def forget(self) -> None:
-        """Note that the client is sent a message that was compressed for all, or may be dropped."""
-        self._compressor = None
 
 
 def new_compressor(options: Deflate, bits: int) -> zlib._Compress:

@@ -18,6 +18,7 @@ __all__ = [
     "data_frame",
     "data_frames",
     "frame_extent",
+    "message_frames",
     "unmask",
 ]
 
@@ -115,6 +116,11 @@ def data_frames(opcode: int, payload: bytes, frame_size: int) -> list[bytes]:
     ]
 
 
+def message_frames(opcode: int, payload: bytes, frame_size: int | None) -> list[Frame]:
+    """Make the frames of a message: one, or as :func:`data_frames` does."""
+    return [data_frame(opcode, payload)] if frame_size is None else [*data_frames(opcode, payload, frame_size)]
+
+
 def control_frame(opcode: int, payload: bytes) -> bytes:
     """Make a control frame.
 
@@ -128,6 +134,10 @@ def control_frame(opcode: int, payload: bytes) -> bytes:
 
 def is_control(frame: Frame) -> bool:
     return frame[0] & 0x08 != 0
+
+
+def is_close(frame: Frame) -> bool:
+    return frame[0] & 0x0F == CLOSE
 
 
 def starts_message(frame: Frame) -> bool:

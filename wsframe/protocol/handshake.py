@@ -1,4 +1,4 @@
-"""The opening handshake (RFC 6455 section 4): read the head, check it, make the answer.
+"""The opening handshake (RFC 6455 section 4, and that of hixie-76): read the head, check it, make the answer.
 
 h11 reads the head; the checks and the 101 are ours, because nearly every refusal needs
 a status and a reason of its own, and wsproto's handshake would parse the request twice.
@@ -7,19 +7,28 @@ a status and a reason of its own, and wsproto's handshake would parse the reques
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from hashlib import sha1
 from http import HTTPStatus
 
 import h11
 
 from wsframe.answers import Accept, Reject, Response, check_field
-from wsframe.request import Headers, Request
+from wsframe.protocol import challenge
+from wsframe.request import Headers, Request, version_of
 
-__all__ = ["HeadReader", "check_upgrade", "refusal", "response", "switching_protocols", "wants_upgrade"]
+__all__ = [
+    "HeadReader",
+    "check_upgrade",
+    "refusal",
+    "response",
+    "switching_protocols",
+    "switching_to_hixie",
+    "wants_upgrade",
+]
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-VERSION_FIELD = ("Sec-WebSocket-Version", "13")
+ONLY_13 = (13,)
 NO_CONTENT = frozenset({204, 304})
 
 
@@ -102,15 +111,25 @@ UPGRADE_CHECKS: tuple[tuple[Callable[[Request, Headers], bool], int, str], ...] 
         400,
         "the Connection header lacks Upgrade",
     ),
-    (
-        lambda request, headers: headers.getall("sec-websocket-version") == ["13"],
-        426,
-        "this server speaks WebSocket version 13",
-    ),
-    (lambda request, headers: valid_key(headers), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
 )
 
-STATUS_FIELDS = {405: [("Allow", "GET")], 426: [("Upgrade", "websocket"), VERSION_FIELD]}
+ALLOW_GET = [("Allow", "GET")]
+
+
+def upgrade_required(body: str, versions: Collection[int]) -> Reject:
+    """Refuse with the versions that a request can name: 0 is none of them (RFC 6455 section 4.4)."""
+    named = ", ".join(str(version) for version in sorted(versions, reverse=True) if version)
+    return Reject(426, [("Upgrade", "websocket"), ("Sec-WebSocket-Version", named)], body.format(named))
+
+
+def check_keys(version: int, headers: Headers) -> None:
+    if version:
+        if not valid_key(headers):
+            raise Reject(400, body="Sec-WebSocket-Key is not one key of 16 octets")
+    elif not challenge.valid_keys(headers):
+        raise Reject(400, body="Sec-WebSocket-Key1 and -Key2 are not two keys of hixie-76")
+    elif "origin" not in headers:  # its answer must name the origin
+        raise Reject(400, body="a handshake of hixie-76 has an Origin")
 
 
 def check_head(headers: Headers) -> None:
@@ -123,20 +142,26 @@ def check_head(headers: Headers) -> None:
         raise Reject(400, body="the Host header is not ASCII")
 
 
-def check_upgrade(http_version: bytes, request: Request, headers: Headers) -> None:
-    """Check that the request is a WebSocket handshake.
+def check_upgrade(http_version: bytes, request: Request, headers: Headers, versions: Collection[int] = ONLY_13) -> int:
+    """Check that the request is a WebSocket handshake of a version that is let in; return which.
 
     Raises:
         Reject: With the status and the reason of the first check that fails.
     """
     if not wants_upgrade(headers):
-        status, body = (405, "only GET is answered here") if request.method != "GET" else (426, "this is a WebSocket")
-        raise Reject(status, STATUS_FIELDS[status], body)
+        if request.method != "GET":
+            raise Reject(405, ALLOW_GET, "only GET is answered here")
+        raise upgrade_required("this is a WebSocket", versions)
     if http_version < b"1.1":
         raise Reject(400, body="a WebSocket handshake needs HTTP/1.1")
     for check, status, body in UPGRADE_CHECKS:
         if not check(request, headers):
-            raise Reject(status, STATUS_FIELDS.get(status, ()), body)
+            raise Reject(status, ALLOW_GET if status == 405 else (), body)
+    version = version_of(headers)
+    if version is None or version not in versions:
+        raise upgrade_required("this server speaks WebSocket version {}", versions)
+    check_keys(version, headers)
+    return version
 
 
 def choose_subprotocol(accept: Accept, offered: list[str], supported: Iterable[str]) -> str | None:
@@ -165,6 +190,28 @@ def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterab
     if subprotocol is not None:
         fields.append(("Sec-WebSocket-Protocol", subprotocol))
     return head(101, [*fields, *extra])
+
+
+def switching_to_hixie(
+    request: Request, headers: Headers, nonce: bytes, subprotocol: str | None, extra: Iterable[tuple[str, str]]
+) -> bytes:
+    """Make the 101 of hixie-76, with the octets that answer its challenge (section 5.2).
+
+    Raises:
+        ValueError: For a header name or value that would break out of its line.
+    """
+    target = request.path if request.query_string is None else f"{request.path}?{request.query_string}"
+    location = f"{'wss' if request.secure else 'ws'}://{headers.get('host', '')}{target}"
+    # Its clients compare all of these, Upgrade letter by letter.
+    fields = [
+        ("Upgrade", "WebSocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Origin", headers["origin"]),
+        ("Sec-WebSocket-Location", location),
+    ]
+    if subprotocol is not None:
+        fields.append(("Sec-WebSocket-Protocol", subprotocol))
+    return head(101, [*fields, *extra]) + challenge.solve(headers, nonce)
 
 
 def response(answer: Response, *, body: bool = True) -> bytes:

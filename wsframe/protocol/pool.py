@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from ipaddress import IPv6Address
 from math import ceil, inf
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from wsframe.answers import Reject
 from wsframe.limits import Capacity
-from wsframe.protocol.connection import Connection
-from wsframe.protocol.keepalive import Due
+from wsframe.protocol.keepalive import Deadlines, Due
 
 __all__ = ["ConnectionPool", "Reservation"]
 
@@ -42,6 +41,12 @@ class Reservation:
             leave(headcount.by_place, self._place)
 
 
+class Timed(Protocol):
+    """A connection, as far as the pool needs it."""
+
+    deadlines: Deadlines
+
+
 class Headcount:
     """How many places are taken: in all, by network and by resource."""
 
@@ -66,7 +71,7 @@ class ConnectionPool(Generic[KeyT]):
 
     def __init__(self, capacity: Capacity) -> None:
         self._capacity = capacity
-        self._connections: dict[KeyT, Connection] = {}
+        self._connections: dict[KeyT, Timed] = {}
         self._by_step: dict[int, set[KeyT]] = {}
         self._headcount = Headcount()
 
@@ -106,7 +111,7 @@ class ConnectionPool(Generic[KeyT]):
         count.by_place[place] = count.by_place.get(place, 0) + 1
         return Reservation(count, network, place)
 
-    def add(self, key: KeyT, connection: Connection) -> None:
+    def add(self, key: KeyT, connection: Timed) -> None:
         """Take a connection in, under a key the caller knows it by; it takes the place of one that had the key."""
         self.remove(key)
         self._connections[key] = connection
@@ -118,7 +123,7 @@ class ConnectionPool(Generic[KeyT]):
         if connection is not None:
             self._unschedule(key, connection)
 
-    def _unschedule(self, key: KeyT, connection: Connection) -> None:
+    def _unschedule(self, key: KeyT, connection: Timed) -> None:
         step = connection.deadlines.scheduled
         keys = self._by_step.get(int(step)) if step < inf else None
         if keys is not None:
