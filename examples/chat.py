@@ -15,9 +15,8 @@ from itertools import count
 from pathlib import Path
 
 import wsframe
-from wsframe import Client, Limits, Request, Resource, Response, Server, register_global_resource
+from wsframe import Client, Limits, Resource, Server, register_global_resource, static_file
 
-PAGE = Path(__file__).with_name("chat.html").read_bytes()
 LONGEST_NICKNAME = 20
 
 
@@ -73,11 +72,7 @@ class Chat(Resource[str]):
         self.broadcast_text(json.dumps(line))
 
 
-async def page(request: Request) -> Response:
-    if request.path != "/":
-        return Response("not found\n", 404)
-    return Response(PAGE, content_type="text/html; charset=utf-8", headers={"Cache-Control": "no-cache"})
-
+page = static_file(Path(__file__).with_name("chat.html"))
 
 register_global_resource("/chat", Chat())
 

@@ -40,6 +40,8 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     certificate = trustme.CA().issue_cert("chat.example")
     certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "fullchain.pem"))
     certificate.private_key_pem.write_to_path(str(tmp_path / "privkey.pem"))
+    (tmp_path / "static").mkdir()
+    (tmp_path / "chat.html").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         wsframe, "run", lambda *args, **options: inspect.signature(wsframe.serve).bind(*args, **options)
@@ -101,7 +103,7 @@ def test_all_blocks_are_in_a_language_that_is_known_here() -> None:
 
 
 def test_the_reference_has_every_public_name() -> None:
-    text = (ROOT / "docs/reference.rst").read_text()
+    text = "".join(page.read_text() for page in (ROOT / "docs/reference.rst", *ROOT.glob("docs/reference/*.rst")))
     documented = re.findall(r"^\.\. (?:py:)?(?:auto)?(?:class|function|exception|data):: (\w+)", text, re.MULTILINE)
     assert sorted(documented) == sorted(wsframe.__all__)
 

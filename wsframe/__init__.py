@@ -4,6 +4,7 @@ General layout, from what users write down to the wire:
 
 * ``functions``: resources of functions instead of a class.
 * ``serving``, ``server``, ``listening``: serve, accept, drain. ``cli``: the command.
+* ``static``, ``routes``, ``health``: plain HTTP on the same port.
 * ``admission``: a newcomer's way in. ``roster``, ``listener``, ``hooks``: the tasks that call hooks.
 * ``work``, ``checking``: tasks and bounds of one client, and its frames looked at ahead.
 * ``reactor``, ``link``, ``ending``, ``wire``, ``poller``, ``tls``: one task that reads and writes all sockets.
@@ -34,6 +35,8 @@ from wsframe.functions import RequestVerifier as RequestVerifier
 from wsframe.functions import define_resource as define_resource
 from wsframe.functions import run_handlers as run_handlers
 from wsframe.functions import serve_handlers as serve_handlers
+from wsframe.health import healthz as healthz
+from wsframe.health import readyz as readyz
 from wsframe.limits import INHERIT as INHERIT
 from wsframe.limits import Capacity as Capacity
 from wsframe.limits import Limits as Limits
@@ -54,12 +57,15 @@ from wsframe.request import Headers as Headers
 from wsframe.request import Request as Request
 from wsframe.resource import Clients as Clients
 from wsframe.resource import Resource as Resource
+from wsframe.routes import http_routes as http_routes
 from wsframe.server import Server as Server
 from wsframe.server import ServerStatistics as ServerStatistics
 from wsframe.serving import ServeOptions as ServeOptions
 from wsframe.serving import open_server as open_server
 from wsframe.serving import run as run
 from wsframe.serving import serve as serve
+from wsframe.static import static_file as static_file
+from wsframe.static import static_folder as static_folder
 
 __version__ = "0.1.0"
 
@@ -101,14 +107,19 @@ __all__ = [
     "broadcast_text",
     "define_resource",
     "find_global_resource",
+    "healthz",
+    "http_routes",
     "open_server",
     "origin_exact",
     "origin_prefix",
+    "readyz",
     "register_global_resource",
     "run",
     "run_handlers",
     "same_origin",
     "serve",
     "serve_handlers",
+    "static_file",
+    "static_folder",
     "unregister_global_resource",
 ]

@@ -28,7 +28,7 @@ from wsframe.reactor import Reactor
 from wsframe.registry import Registration
 from wsframe.request import Headers, Request, peer_name
 from wsframe.roster import Roster
-from wsframe.socketopts import reset_on_close, tune
+from wsframe.socketopts import reset_on_close, tune, unsent_in_kernel
 from wsframe.tls import TLSCodec
 
 __all__ = ["Admission", "HttpHandler"]
@@ -42,9 +42,14 @@ READ_AT_ONCE = 16 * 1024
 # After an answer: for the peer to read it before the socket is closed. Unread data would
 # turn the close into a reset, which can overtake the answer.
 LINGER = 1.0
+# How often the kernel is asked whether the peer has taken the answer; it does not tell by itself.
+LOOK_AGAIN = 0.1
 
 # How long a newcomer may take over its request while others wait for its place.
 PATIENCE = 1.0
+
+# What may be left to the kernel when nobody waits for the peer to take it.
+SMALL = 16 * 1024
 
 PLAIN_ON_TLS = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 24\r\n\r\nthis port speaks https\r\n"
 
@@ -64,6 +69,7 @@ class Newcomer:
         self.version = 13
         self.nonce = b""
         """What hixie-76 has behind the head of the request."""
+        self.wants_body = True
 
     async def handshake_tls(self) -> None:
         """Do the TLS handshake, if there is to be one.
@@ -113,6 +119,9 @@ class Newcomer:
             self.sock.shutdown(socket.SHUT_WR)
             while await self._receive_raw():
                 await trio.lowlevel.checkpoint()
+        # Closed earlier, what it has not taken would be the kernel's, with nobody's limit on it.
+        while has_untaken(self.sock):  # noqa: ASYNC110
+            await trio.sleep(LOOK_AGAIN)
 
 
 class Admission:
@@ -206,21 +215,25 @@ class Admission:
         self.refused += 1
         peer = peer_name(newcomer.host, newcomer.port)
         try:
-            answer = handshake.refusal(reject)
+            answer = handshake.refusal(reject, body=newcomer.wants_body)
         except Exception:
             # A Location made of what the peer asked for may hold CR LF: no reason to stop serving.
             logger.exception("%s: the Reject cannot be sent", peer)
             reject = Reject(500, body="internal error")
-            answer = handshake.refusal(reject)
+            answer = handshake.refusal(reject, body=newcomer.wants_body)
         # What a peer sent may be in it: a line break would forge a log line of its own.
         reason = reject.body if reject.body.isprintable() else repr(reject.body)
         logger.info("%s: refused with %s: %s", peer, reject.status, reason)
         await self._answer(newcomer, answer)
 
+    def _busy(self) -> bool:
+        """Tell whether so many take their answers that another one cannot be waited for."""
+        return self._answering >= self._capacity.max_pending_handshakes
+
     async def _answer(self, newcomer: Newcomer, answer: bytes) -> None:
         newcomer.answered = True
         self.pending.pop(newcomer, None)  # it holds no place any more that an honest one could have
-        if self._answering >= self._capacity.max_pending_handshakes:
+        if self._busy():
             with suppress(OSError):
                 (newcomer.tls or newcomer.sock).send(answer)
             return
@@ -247,11 +260,13 @@ class Admission:
                 return None
             request = head.receive(data)
         newcomer.head_received = True
+        newcomer.wants_body = request.method != "HEAD"
         headers = request.headers
         handshake.check_head(headers)
         if not host_allowed(request, self._hosts):
             raise Reject(400, body=f"this server does not answer to the Host {headers.get('host', '')!r}; see hosts=")
         if self._http_handler is not None and not handshake.wants_upgrade(headers):
+            handshake.check_bodiless(headers)
             await self._serve_http(newcomer, request, self._http_handler)
             return None
         newcomer.version = handshake.check_upgrade(head.http_version, request, headers, self._versions)
@@ -275,12 +290,14 @@ class Admission:
 
     async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
         try:
-            answer = handshake.response(await handler(request), body=request.method != "HEAD")
+            answer = handshake.response(await handler(request), body=newcomer.wants_body)
         except Reject:
             raise
         except Exception:
             logger.exception("http_handler failed for %r", request)
             raise Reject(500, body="internal error") from None
+        if len(answer) > SMALL and self._busy():
+            raise Reject(503, [RETRY_AFTER], "too many answers under way")
         await self._answer(newcomer, answer)
 
     async def _join_resource(
@@ -345,6 +362,12 @@ class Admission:
 
 def note_gone(newcomer: Newcomer) -> None:
     logger.info("%s: gone before its request was whole", peer_name(newcomer.host, newcomer.port))
+
+
+def has_untaken(sock: socket.socket) -> bool:
+    """Tell whether a peer that is still there has not taken all it was sent."""
+    left = unsent_in_kernel(sock) or 0
+    return left > 1 and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # 1 may be our FIN
 
 
 def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:

@@ -130,6 +130,11 @@ class Roster:
             raise
         return listener
 
+    def any_pausing(self) -> bool:
+        """Tell whether a resource has failed and may not be tried again yet."""
+        now = trio.current_time()
+        return any(key not in self._living and now < failure.retry_at for key, failure in self._failures.items())
+
     def retire_all(self) -> None:
         """End every listener after its last member, and start no more."""
         self._retired = True

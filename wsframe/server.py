@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Collection, Sequence
+from contextvars import ContextVar
 from logging import getLogger
 from math import inf
 from typing import Any, NamedTuple, final
@@ -28,9 +29,12 @@ from wsframe.registry import Registry, global_registry
 from wsframe.resource import Resource
 from wsframe.roster import Roster
 
-__all__ = ["Server", "ServerStatistics", "only_leaf"]
+__all__ = ["Server", "ServerStatistics", "only_leaf", "running_server"]
 
 logger = getLogger("wsframe")
+
+running_server: ContextVar[Server] = ContextVar("running_server")
+"""The server whose task this is: an ``http_handler`` is made before its server."""
 
 
 class ServerStatistics(NamedTuple):
@@ -137,11 +141,20 @@ class Server:
             resources=len(self._roster),
         )
 
+    def unready(self) -> str:
+        """Say why newcomers should rather go elsewhere; nothing while all are welcome."""
+        if self._draining.is_set():
+            return "server stopping"
+        if self._pool.reserved >= self._capacity.max_clients:
+            return "server full"
+        return "resource not running" if self._roster.any_pausing() else ""
+
     async def _serve(self, task_status: trio.TaskStatus[Server]) -> None:
         """Serve until closed or cancelled; every socket, task and client is gone when it returns."""
         failure: list[Exception] = []
 
         async def work() -> None:
+            running_server.set(self)  # of this task and those it starts
             try:
                 with self._shield:
                     await self._work(task_status)

@@ -19,6 +19,7 @@ from wsframe.request import Headers, Request, version_of
 
 __all__ = [
     "HeadReader",
+    "check_bodiless",
     "check_upgrade",
     "refusal",
     "response",
@@ -142,6 +143,16 @@ def check_head(headers: Headers) -> None:
         raise Reject(400, body="the Host header is not ASCII")
 
 
+def check_bodiless(headers: Headers) -> None:
+    """Check that a plain HTTP request has no body: nobody would read it.
+
+    Raises:
+        Reject: 413 for a request with one.
+    """
+    if "transfer-encoding" in headers or headers.get("content-length", "").strip("0"):
+        raise Reject(413, body="request bodies are not read here")
+
+
 def check_upgrade(http_version: bytes, request: Request, headers: Headers, versions: Collection[int] = ONLY_13) -> int:
     """Check that the request is a WebSocket handshake of a version that is let in; return which.
 
@@ -223,10 +234,10 @@ def response(answer: Response, *, body: bool = True) -> bytes:
     return head(answer.status, [*content, *fields]) + (answer.body if body else b"")
 
 
-def refusal(reject: Reject) -> bytes:
-    """Make the HTTP response of a refusal, its body one line of text."""
-    body = f"{reject.body}\n" if reject.body else ""
-    return response(Response(body, reject.status, headers=reject.headers))
+def refusal(reject: Reject, *, body: bool = True) -> bytes:
+    """Make the HTTP response of a refusal, its body one line of text; ``body=False`` answers HEAD."""
+    text = f"{reject.body}\n" if reject.body else ""
+    return response(Response(text, reject.status, headers=reject.headers), body=body)
 
 
 def head(status: int, fields: Iterable[tuple[str, str]]) -> bytes:

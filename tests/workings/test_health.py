@@ -1,0 +1,118 @@
+"""What a server says of itself to those who supervise it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import wsframe
+from tests.hostile.peer import upgrade
+from tests.hostile.place import Place, Recorder, Served
+from wsframe import Capacity, Request, Response, healthz, http_routes, readyz
+
+HANDLER = http_routes({"/healthz": healthz, "/readyz": readyz})
+
+
+async def ask(served: Served, path: str, method: str = "GET") -> tuple[int, str]:
+    peer = await served.connect()
+    await peer.send(upgrade(path, start=f"{method} {{}} HTTP/1.1", upgrade=None, connection=None))
+    answer = await peer.answer()
+    peer.hang_up()
+    assert answer.fields["cache-control"] == "no-store"
+    assert answer.fields.get("retry-after") == ("5" if answer.status == 503 else None)
+    return answer.status, answer.text
+
+
+async def test_a_server_is_alive_and_ready(place: Place) -> None:
+    async with place.serve(Recorder(), http_handler=HANDLER) as served:
+        assert await ask(served, "/healthz") == (200, "alive\n")
+        assert await ask(served, "/readyz") == (200, "ready\n")
+        assert await ask(served, "/readyz", "HEAD") == (200, "")
+        assert served.server.unready() == ""
+
+
+async def test_a_full_server_is_alive_but_not_ready(plain: Place) -> None:
+    resource = Recorder()
+    async with plain.serve(resource, http_handler=HANDLER, capacity=Capacity(max_clients=1)) as served:
+        peer = await served.open()
+        assert await ask(served, "/healthz") == (200, "alive\n")
+        assert await ask(served, "/readyz") == (503, "server full\n")
+        assert await ask(served, "/readyz", "HEAD") == (503, "")
+        await peer.close()
+        await peer.closing()
+        peer.hang_up()
+        await resource.until(lambda: "-1000" in resource.log)
+        with trio.fail_after(10):
+            while (await ask(served, "/readyz"))[0] != 200:
+                pass
+
+
+class Fragile(Recorder):
+    """Fails when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failing = trio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.start_soon(self.fail)
+        yield
+
+    async def fail(self) -> None:
+        await self.failing.wait()
+        self.failing = trio.Event()
+        raise RuntimeError("failed")
+
+
+async def test_a_server_is_not_ready_in_the_pause_after_a_resource_failed(
+    plain: Place, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After it, it is: who asks before newcomers are sent here would otherwise never see the resource start anew."""
+    resource = Fragile()
+    async with plain.serve(resource, Recorder(), http_handler=HANDLER) as served:
+        resource.failing.set()
+        await wait_all_tasks_blocked()
+        assert await ask(served, "/readyz") == (503, "resource not running\n")
+        assert await ask(served, "/healthz") == (200, "alive\n")
+        mock_clock.jump(1.01)
+        assert await ask(served, "/readyz") == (200, "ready\n")
+        await served.open()
+        assert await ask(served, "/readyz") == (200, "ready\n")
+        assert "Fragile stopped" in caplog.text
+
+
+async def test_a_server_that_drains_is_not_ready(plain: Place) -> None:
+    """Nobody can ask any more; who has asked already is told by the server itself."""
+    asked = trio.Event()
+
+    async def slow(request: Request) -> Response:
+        asked.set()
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with plain.serve(Recorder(), http_handler=slow) as served:
+        peer = await served.connect()
+        await peer.send(upgrade("/readyz", upgrade=None, connection=None))
+        await asked.wait()
+        served.server.close()
+        assert served.server.unready() == "server stopping"
+        answer = await peer.answer()
+        assert (answer.status, answer.text) == (503, "server stopping\n")
+        with pytest.raises(ConnectionRefusedError):
+            await served.connect()
+
+
+async def test_each_of_two_servers_answers_for_itself(plain: Place) -> None:
+    capacity = Capacity(max_clients=1)
+    async with (
+        plain.serve(Recorder(), http_handler=HANDLER, capacity=capacity) as full,
+        plain.serve(Recorder(), http_handler=HANDLER, capacity=capacity) as other,
+    ):
+        await full.open()
+        assert (await ask(full, "/readyz"))[0] == 503
+        assert (await ask(other, "/readyz"))[0] == 200
+    with pytest.raises(LookupError):
+        await readyz(wsframe.Request("/", []))
