@@ -3,12 +3,12 @@
 General layout, from what users write down to the wire:
 
 * ``functions``: resources of functions instead of a class.
-* ``serving``, ``server``, ``listening``: serve, accept, drain. ``cli``: the command.
+* ``serving``, ``server``, ``listening``: serve, accept, drain. ``cli``, ``asyncapi``: the command.
 * ``static``, ``routes``, ``health``: plain HTTP on the same port.
 * ``admission``: a newcomer's way in. ``roster``, ``listener``, ``hooks``: the tasks that call hooks.
 * ``work``, ``checking``: tasks and bounds of one client, and its frames looked at ahead.
 * ``reactor``, ``link``, ``ending``, ``wire``, ``poller``, ``tls``: one task that reads and writes all sockets.
-* ``registry``, ``resource``, ``broadcast``, ``client``: what users subclass and call.
+* ``registry``, ``resource``, ``json_resource``, ``broadcast``, ``client``: what users subclass and call.
 * ``mailbox``, ``outbox``, ``hixie_outbox``, ``flusher``, ``budget``, ``doorbell``: what waits, either way.
 * ``protocol``: octets to messages and back, with no I/O.
 * ``request``, ``answers``, ``origins``, ``limits``, ``exceptions``: plain values.
@@ -37,6 +37,7 @@ from wsframe.functions import run_handlers as run_handlers
 from wsframe.functions import serve_handlers as serve_handlers
 from wsframe.health import healthz as healthz
 from wsframe.health import readyz as readyz
+from wsframe.json_resource import JSONResource as JSONResource
 from wsframe.limits import INHERIT as INHERIT
 from wsframe.limits import Capacity as Capacity
 from wsframe.limits import Limits as Limits
@@ -86,6 +87,7 @@ __all__ = [
     "Headers",
     "HookTimeout",
     "HttpHandler",
+    "JSONResource",
     "Limits",
     "MessageFunction",
     "OriginValidator",

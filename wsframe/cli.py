@@ -7,6 +7,7 @@ start is one line behind the log's traceback, and exit code 1.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import socket
@@ -23,6 +24,7 @@ from types import ModuleType
 from typing import NoReturn
 
 import wsframe
+from wsframe import asyncapi
 from wsframe.admission import HttpHandler
 from wsframe.limits import Capacity
 from wsframe.registry import Registry, global_registry
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv``, by default the program's own; return the exit code."""
     args = make_parser().parse_args(argv)
     try:
-        serve_target(args)
+        args.run(args)
     except Mistake as mistake:
         print(f"wsframe: {mistake}", file=sys.stderr)
         return mistake.exit_code
@@ -86,7 +88,17 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    serve.set_defaults(run=serve_target)
     add_serve_options(serve)
+    schema = commands.add_parser(
+        "asyncapi",
+        help="describe the resources that a module registers, as an AsyncAPI document",
+        description="Print an AsyncAPI 3.0 document, in JSON, of the resources that a module or file registers.",
+    )
+    schema.set_defaults(run=print_asyncapi)
+    schema.add_argument("target", metavar="TARGET", help="as for serve")
+    schema.add_argument("--title", help="title of the application (default: the name of the target)")
+    schema.add_argument("--api-version", metavar="VERSION", default="1.0.0", help="default 1.0.0")
     return parser
 
 
@@ -166,6 +178,16 @@ def serve_target(args: argparse.Namespace) -> None:
             "debug": args.debug,
         }
         run_announced(registry, options)
+
+
+def print_asyncapi(args: argparse.Namespace) -> None:
+    module, registry = load_target(args.target, debug=False)
+    document = asyncapi.document(
+        global_registry if registry is None else registry,
+        title=module.__name__ if args.title is None else args.title,
+        version=args.api_version,
+    )
+    print(json.dumps(document, indent=2))
 
 
 def run_announced(registry: Registry | None, options: ServeOptions) -> None:

@@ -71,6 +71,17 @@ class Life(Protocol[DataT]):
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object: ...
 
 
+def check_hook(cls: type[object], name: str) -> None:
+    """Check that a class has a hook that can be awaited.
+
+    Raises:
+        TypeError: If it is no coroutine function.
+    """
+    hook = getattr(cls, name)
+    if not (iscoroutinefunction(hook) or iscoroutinefunction(unwrap(hook))):
+        raise TypeError(f"{cls.__name__}.{name} must be a coroutine function: write 'async def {name}'")
+
+
 class Clients(Collection[Client[DataT]]):
     """The connected clients of a resource in order of arrival; iterating takes a snapshot."""
 
@@ -130,9 +141,7 @@ class Resource(Generic[DataT]):
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         for name in HOOKS:
-            hook = getattr(cls, name)
-            if not (iscoroutinefunction(hook) or iscoroutinefunction(unwrap(hook))):
-                raise TypeError(f"{cls.__name__}.{name} must be a coroutine function: write 'async def {name}'")
+            check_hook(cls, name)
         if iscoroutinefunction(cls.check_message):
             raise TypeError(f"{cls.__name__}.check_message must be a plain function: the reactor cannot wait for it")
         for name, kind in (("limits", Limits), ("timeouts", Timeouts)):

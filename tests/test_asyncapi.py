@@ -1,0 +1,297 @@
+"""The AsyncAPI document: what it says of which resource, and that it is one."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from jsonschema import Draft7Validator
+from referencing.jsonschema import EMPTY_REGISTRY
+
+from tests.outside import missing, require
+from wsframe import Client, JSONResource, Registry, Resource
+from wsframe.asyncapi import document, draft_07
+
+PACKAGES = Path(__file__).parent / "node"
+
+
+class Join(msgspec.Struct, tag="join"):
+    """Asks to come in."""
+
+    nick: Annotated[str, msgspec.Meta(max_length=20)]
+
+
+class Say(msgspec.Struct, tag="say"):
+    text: str
+    place: tuple[float, float] | None = None
+    about: Join | None = None
+
+
+@dataclass
+class Joined:
+    nick: str
+
+
+class Chat(JSONResource):
+    """One room.
+
+    For everybody.
+    """
+
+    sends = Joined | str
+
+    async def received(self, client: Client, message: Join | Say) -> None: ...
+
+
+class Echo(Resource):
+    async def received_text(self, client: Client, message: str) -> None: ...
+
+    async def received_binary(self, client: Client, message: bytes) -> None: ...
+
+
+class Mixed(JSONResource):
+    async def received(self, client: Client, message: dict[str, int]) -> None: ...
+
+    async def received_binary(self, client: Client, message: bytes) -> None: ...
+
+
+class Own(JSONResource):
+    async def received_text(self, client: Client, message: str) -> None: ...
+
+
+class Silent(Resource):
+    """Only talks."""
+
+
+class SilentJSON(JSONResource):
+    sends = Join
+
+
+def described(**resources: Resource) -> dict[str, Any]:
+    registry = Registry()
+    for path, resource in resources.items():
+        registry.register(path, resource)
+    return document(registry, title="Chat", version="2.1")
+
+
+def resolve(made: dict[str, Any], reference: dict[str, str]) -> Any:
+    """Follow a reference within the document."""
+    (pointer,) = reference.values()
+    assert pointer.startswith("#/")
+    found: Any = made
+    for name in pointer[2:].split("/"):
+        found = found[name]
+    return found
+
+
+def names_of(made: dict[str, Any], operation: str) -> list[str]:
+    return [resolve(made, message)["name"] for message in made["operations"][operation]["messages"]]
+
+
+def test_a_json_resource_has_its_types_either_way() -> None:
+    made = described(**{"/chat": Chat()})
+    assert made["asyncapi"] == "3.0.0"
+    assert made["info"] == {"title": "Chat", "version": "2.1"}
+    channel = made["channels"]["chat"]
+    assert channel["address"] == "/chat"
+    assert channel["description"] == "One room.\n\nFor everybody."
+    assert "parameters" not in channel
+    assert channel["bindings"] == {"ws": {"method": "GET"}}
+    assert sorted(made["operations"]) == ["receive-chat", "send-chat"]
+    assert made["operations"]["receive-chat"]["action"] == "receive"
+    assert resolve(made, made["operations"]["send-chat"]["channel"]) is channel
+    assert names_of(made, "receive-chat") == ["Join", "Say"]
+    assert names_of(made, "send-chat") == ["Joined", "str"]
+    assert {message["contentType"] for message in channel["messages"].values()} == {"application/json"}
+    join = resolve(made, channel["messages"]["Join"]["payload"])
+    assert join["description"] == "Asks to come in."
+    assert join["properties"] == {"type": {"enum": ["join"]}, "nick": {"type": "string", "maxLength": 20}}
+    assert join["required"] == ["type", "nick"]
+    assert channel["messages"]["str"]["payload"] == {"type": "string"}
+
+
+def test_other_resources_have_the_kinds_of_messages_they_have_hooks_for() -> None:
+    made = described(**{"/echo": Echo(), "/mixed": Mixed(), "/own": Own(), "/silent": Silent(), "/json": SilentJSON()})
+    assert {name: names_of(made, name) for name in made["operations"]} == {
+        "receive-echo": ["text", "binary"],
+        "receive-mixed": ["dict", "binary"],
+        "receive-own": ["text"],
+        "send-json": ["Join"],
+    }
+    assert made["channels"]["echo"]["messages"]["text"]["payload"] == {"type": "string"}
+    assert made["channels"]["echo"]["messages"]["binary"]["contentType"] == "application/octet-stream"
+    assert made["channels"]["mixed"]["messages"]["dict"]["payload"] == {
+        "type": "object",
+        "additionalProperties": {"type": "integer"},
+    }
+    assert made["channels"]["silent"]["messages"] == {}
+    assert made["channels"]["silent"]["description"] == "Only talks."
+    assert "description" not in made["channels"]["echo"], "not that of the base"
+
+
+def test_each_path_has_a_channel_whose_name_is_a_plain_one() -> None:
+    made = described(**{"/": Echo(), "/a/b": Echo(), "/a_b": Echo(), "/a-b/": Chat(), "/rooms/{room}/{seat}": Echo()})
+    assert {name: channel["address"] for name, channel in made["channels"].items()} == {
+        "root": "/",
+        "a_b": "/a/b",
+        "a_b_": "/a_b",
+        "a_b__": "/a-b/",
+        "rooms_room_seat": "/rooms/{room}/{seat}",
+    }
+    assert made["channels"]["rooms_room_seat"]["parameters"] == {"room": {}, "seat": {}}
+    for operation in made["operations"].values():
+        channel = resolve(made, operation["channel"])
+        assert all(resolve(made, message) in channel["messages"].values() for message in operation["messages"])
+
+
+def namesake() -> type[JSONResource]:
+    class Join(msgspec.Struct):
+        other: int
+
+    class Twice(JSONResource):
+        sends = list[int] | Literal["x"]
+
+        async def received(self, client: Client, message: Annotated[Join, "another"]) -> None: ...
+
+    return Twice
+
+
+def test_types_of_one_name_are_told_apart() -> None:
+    made = described(**{"/a": Chat(), "/b": namesake()(), "/c": Chat()})
+    payloads = [made["channels"][name]["messages"]["Join"]["payload"]["$ref"] for name in "abc"]
+    assert payloads[0] == payloads[2] != payloads[1]
+    assert list(resolve(made, {"$ref": payloads[1]})["properties"]) == ["other"]
+
+
+def test_messages_of_one_name_in_one_channel_are_told_apart() -> None:
+    class Both(JSONResource):
+        sends = list[int] | Join
+
+        async def received(self, client: Client, message: list[str] | Join) -> None: ...
+
+    made = described(**{"/": Both()})
+    assert list(made["channels"]["root"]["messages"]) == ["list", "Join", "list_"]
+    assert names_of(made, "send-root") == ["list", "Join"]
+    assert made["operations"]["send-root"]["messages"][0] == {"$ref": "#/channels/root/messages/list_"}
+
+
+def test_schemas_are_those_of_draft_7() -> None:
+    made = described(**{"/chat": Chat()})
+    say = resolve(made, made["channels"]["chat"]["messages"]["Say"]["payload"])
+    place = say["properties"]["place"]["anyOf"][0]
+    assert place["items"] == [{"type": "number"}, {"type": "number"}]
+    assert place["additionalItems"] is False
+    assert "prefixItems" not in place
+    validator = Draft7Validator({**made, **say})
+    assert validator.is_valid({"type": "say", "text": "", "place": [1, 2.5], "about": {"type": "join", "nick": "a"}})
+    for wrong in ([1], [1, 2, 3], ["a", 1]):
+        assert not validator.is_valid({"type": "say", "text": "", "place": wrong})
+
+
+def test_only_schemas_are_rewritten() -> None:
+    schema = {
+        "properties": {"discriminator": {"type": "string", "discriminator": {"propertyName": "x"}}, "items": True},
+        "default": {"discriminator": 1, "prefixItems": 2},
+        "enum": [{"discriminator": 1}],
+        "anyOf": [{"prefixItems": [{"discriminator": {}}]}, {"not": {"discriminator": {}}}],
+    }
+    assert draft_07(schema) == {
+        "properties": {"discriminator": {"type": "string"}, "items": True},
+        "default": {"discriminator": 1, "prefixItems": 2},
+        "enum": [{"discriminator": 1}],
+        "anyOf": [{"items": [{}], "additionalItems": True}, {"not": {}}],
+    }
+
+
+@pytest.fixture(scope="session")
+def specification() -> Draft7Validator:
+    """Give a validator of AsyncAPI 3.0 documents, made of the schema that its authors publish."""
+    schema = PACKAGES / "node_modules/@asyncapi/specs/schemas/3.0.0.json"
+    if not schema.exists():
+        command = [require("npm"), "ci", "--prefix", str(PACKAGES)]
+        installed = subprocess.run(command, cwd=PACKAGES, capture_output=True, text=True, timeout=200, check=False)
+        if installed.returncode:
+            missing(f"npm ci failed: {installed.stderr[-500:]}")
+    return Draft7Validator(json.loads(schema.read_text()), registry=EMPTY_REGISTRY)
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {},
+        {"/": Silent()},
+        {"/": Echo(), "/a/b": Echo(), "/rooms/{room}": Chat(), "/mixed": Mixed()},
+        {"/a": Chat(), "/b": namesake()(), "/c": SilentJSON()},
+    ],
+    ids=["empty", "silent", "many", "namesakes"],
+)
+def test_the_document_is_one_of_asyncapi_3(specification: Draft7Validator, resources: dict[str, Resource]) -> None:
+    made = described(**resources)
+    assert list(specification.iter_errors(made)) == []
+    assert json.loads(json.dumps(made)) == made
+
+
+def test_what_is_no_document_would_be_noticed(specification: Draft7Validator) -> None:
+    for spoil in ("asyncapi", "info"):
+        made = described(**{"/": Chat()})
+        del made[spoil]
+        assert not specification.is_valid(made)
+    made = described(**{"/": Chat()})
+    made["operations"]["receive-root"]["action"] = "listen"
+    assert not specification.is_valid(made)
+    made = described(**{"/": Chat()})
+    made["components"]["schemas"]["Join"]["discriminator"] = {"propertyName": "type"}
+    assert not specification.is_valid(made)
+
+
+TARGET = """
+import wsframe
+
+class Echo(wsframe.Resource):
+    async def received_text(self, client, message): ...
+
+class Typed(wsframe.JSONResource):
+    async def received(self, client, message: dict[str, int]): ...
+
+wsframe.register_global_resource("/global", Echo())
+registry = wsframe.Registry()
+registry.register("/own", Typed())
+"""
+
+
+def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wsframe", "asyncapi", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "title", "version", "operations"),
+    [
+        (["described.py"], "described", "1.0.0", ["receive-global"]),
+        (["described:registry"], "described", "1.0.0", ["receive-own"]),
+        (["described", "--title", "My chat", "--api-version", "2"], "My chat", "2", ["receive-global"]),
+    ],
+)
+def test_the_command_prints_the_document_of_a_target(
+    tmp_path: Path, arguments: list[str], title: str, version: str, operations: list[str]
+) -> None:
+    (tmp_path / "described.py").write_text(TARGET)
+    done = run_command(tmp_path, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = json.loads(done.stdout)
+    assert made["info"] == {"title": title, "version": version}
+    assert list(made["operations"]) == operations
+
+
+def test_a_mistake_of_the_command_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "described.py").write_text(TARGET)
+    (tmp_path / "msgspec.py").write_text("raise ModuleNotFoundError('it is not installed')")
+    done = run_command(tmp_path, "described.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("wsframe: cannot import described.py: ImportError: JSONResource needs msgspec: ")
+    assert done.stderr.count("\n") == 1
+    assert run_command(tmp_path, "nowhere").stderr == "wsframe: no module named 'nowhere'\n"

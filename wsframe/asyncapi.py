@@ -1,0 +1,172 @@
+"""An AsyncAPI 3.0 document of the resources of a registry: a channel for each path, and its messages.
+
+It says what a class says: the types of a :class:`JSONResource`, else which kinds of messages
+have a hook. What other resources send shows nowhere, nor who may connect.
+"""
+
+from __future__ import annotations
+
+import re
+from inspect import cleandoc
+from types import UnionType
+from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
+
+from wsframe.json_resource import JSONResource
+from wsframe.registry import Registry
+from wsframe.resource import Resource
+
+__all__ = ["document"]
+
+Object: TypeAlias = dict[str, Any]
+Kind: TypeAlias = object
+"""A kind of message: a type of JSON, or for what is none its part of the document."""
+
+TEXT: Object = {"name": "text", "contentType": "text/plain", "payload": {"type": "string"}}
+BINARY: Object = {
+    "name": "binary",
+    "contentType": "application/octet-stream",
+    "payload": {"type": "string", "format": "binary"},
+}
+
+# Where a schema holds others: one, a list of them, or some by name.
+SINGLE = {"items", "additionalProperties", "propertyNames", "contains", "not"}
+LISTED = {"anyOf", "allOf", "oneOf", "prefixItems"}
+NAMED = {"properties", "patternProperties"}
+
+
+def document(registry: Registry, *, title: str, version: str) -> Object:
+    """Make the document.
+
+    Args:
+        registry: The resources it is about.
+        title: Of the application.
+        version: Of its interface.
+
+    Source: AsyncAPI 3.0.0, with version 0.1.0 of its bindings for WebSockets.
+    """
+    found = [
+        (path, resource, kinds_of(resource))
+        for path, resource in zip(registry.paths(), registry.resources(), strict=True)
+    ]
+    payloads = Payloads([kind for _, _, kinds in found for some in kinds.values() for kind in some])
+    channels: Object = {}
+    operations: Object = {}
+    for path, resource, kinds in found:
+        name = unused(identifier(path) or "root", channels)
+        messages: Object = {}
+        channels[name] = channel(path, resource, messages)
+        for action, some in kinds.items():
+            names = [add(messages, payloads.message(kind)) for kind in some]
+            if names:
+                operations[f"{action}-{name}"] = {
+                    "action": action,
+                    "channel": {"$ref": f"#/channels/{name}"},
+                    "messages": [{"$ref": f"#/channels/{name}/messages/{message}"} for message in names],
+                }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": title, "version": version},
+        "channels": channels,
+        "operations": operations,
+        "components": {"schemas": payloads.components},
+    }
+
+
+def kinds_of(resource: Resource[Any]) -> dict[str, list[Kind]]:
+    """Return the kinds of messages that a resource receives and sends, as far as its class tells."""
+    cls = type(resource)
+    receives: list[Kind] = []
+    sends: list[Kind] = []
+    if isinstance(resource, JSONResource) and resource._decoder is not None:
+        receives += members(resource._takes)
+    elif cls.received_text not in (Resource.received_text, JSONResource.received_text):
+        receives.append(TEXT)
+    if cls.received_binary is not Resource.received_binary:
+        receives.append(BINARY)
+    if isinstance(resource, JSONResource) and resource.sends is not None:
+        sends += members(resource.sends)
+    return {"receive": receives, "send": sends}
+
+
+def members(declared: object) -> list[Kind]:
+    """Split a union into its types, each a message of its own."""
+    return list(get_args(declared)) if get_origin(declared) in (Union, UnionType) else [declared]
+
+
+def channel(path: str, resource: Resource[Any], messages: Object) -> Object:
+    made: Object = {"address": path, "messages": messages, "bindings": {"ws": {"method": "GET"}}}
+    doc = type(resource).__doc__
+    if doc:
+        made["description"] = cleandoc(doc)
+    parameters = re.findall(r"{(\w+)}", path)
+    if parameters:
+        made["parameters"] = {name: {} for name in parameters}
+    return made
+
+
+class Payloads:
+    """The schemas of all types of JSON in a document; those with a name are shared.
+
+    Args:
+        kinds: All kinds of messages: only together are names given so that no two are equal.
+    """
+
+    def __init__(self, kinds: list[Kind]) -> None:
+        self._types = [kind for kind in kinds if not isinstance(kind, dict)]
+        schemas: tuple[Object, ...] = ()
+        components: Object = {}
+        if self._types:
+            from msgspec.json import schema_components  # which is there, or there would be no types
+
+            schemas, components = schema_components(self._types, ref_template="#/components/schemas/{name}")
+        self._schemas = [draft_07(schema) for schema in schemas]
+        self.components = {name: draft_07(schema) for name, schema in components.items()}
+
+    def message(self, kind: Kind) -> Object:
+        """Return the message of a kind, as the document has it."""
+        if isinstance(kind, dict):
+            return kind
+        bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        name = identifier(getattr(bare, "__name__", "")) or "message"
+        schema = self._schemas[self._types.index(kind)]
+        return {"name": name, "contentType": "application/json", "payload": schema}
+
+
+def draft_07(schema: object) -> object:
+    """Write a schema of draft 2020-12 as one of draft 7, which is what AsyncAPI has."""
+    if not isinstance(schema, dict):
+        return schema
+    made: Object = {}
+    for key, value in schema.items():
+        if key in SINGLE:
+            made[key] = draft_07(value)
+        elif key in LISTED:
+            made[key] = [draft_07(one) for one in value]
+        elif key in NAMED:
+            made[key] = {name: draft_07(one) for name, one in value.items()}
+        elif key != "discriminator":  # AsyncAPI has another of that name; the tag is in each member anyway
+            made[key] = value
+    if "prefixItems" in made:
+        made["additionalItems"] = made.pop("items", True)
+        made["items"] = made.pop("prefixItems")
+    return made
+
+
+def add(messages: Object, message: Object) -> str:
+    """Add a message to those of a channel, unless it is among them; return its name there."""
+    for name, known in messages.items():
+        if known == message:
+            return name
+    name = unused(message["name"], messages)
+    messages[name] = message
+    return name
+
+
+def identifier(text: str) -> str:
+    return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+
+
+def unused(name: str, names: Object) -> str:
+    while name in names:
+        name += "_"
+    return name
