@@ -1,0 +1,56 @@
+"""picows, with callbacks, as its authors measure it; it has no broadcast."""
+
+from __future__ import annotations
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
+from terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
+
+everybody: set[WSTransport] = set()
+MESSAGES = (WSMsgType.TEXT, WSMsgType.BINARY)
+
+
+class Echo(WSListener):
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type in MESSAGES:
+            transport.send(frame.msg_type, frame.get_payload_as_memoryview())
+        elif frame.msg_type is WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code(), frame.get_close_message())
+            transport.disconnect()
+
+
+class Everybody(Echo):
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        everybody.add(transport)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        everybody.discard(transport)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type in MESSAGES:
+            message = frame.get_payload_as_bytes()
+            for other in everybody:
+                other.send(frame.msg_type, message)
+        else:
+            super().on_ws_frame(transport, frame)
+
+
+def listener(request: WSUpgradeRequest) -> WSListener:
+    return Everybody() if request.path == b"/broadcast" else Echo()
+
+
+async def main(terms: Terms) -> None:
+    # Its limit is one of frames, heads included.
+    server = await ws_create_server(
+        listener,
+        HOST,
+        terms.port,
+        ssl=terms.ssl_context(),
+        backlog=BACKLOG,
+        max_frame_size=MAX_MESSAGE + 64,
+    )
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asked = read_terms()
+    asked.run_asyncio(main(asked))

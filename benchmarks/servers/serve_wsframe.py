@@ -1,0 +1,43 @@
+"""wsframe: one resource for echo, one for broadcast."""
+
+from __future__ import annotations
+
+from terms import BACKLOG, HOST, MAX_CLIENTS, MAX_MESSAGE, read_terms
+
+import wsframe
+
+
+class Echo(wsframe.Resource):
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        client.send_text(message)
+
+    async def received_binary(self, client: wsframe.Client, message: bytes) -> None:
+        client.send_binary(message)
+
+
+class Everybody(wsframe.Resource):
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        self.broadcast_text(message)
+
+    async def received_binary(self, client: wsframe.Client, message: bytes) -> None:
+        self.broadcast_binary(message)
+
+
+def main() -> None:
+    terms = read_terms()
+    registry = wsframe.Registry()
+    registry.register("/echo", Echo())
+    registry.register("/broadcast", Everybody())
+    wsframe.run(
+        registry,
+        host=HOST,
+        port=terms.port,
+        ssl_context=terms.ssl_context(),
+        capacity=wsframe.Capacity(max_clients=MAX_CLIENTS, backlog=BACKLOG),
+        limits=wsframe.Limits(max_message=MAX_MESSAGE, max_outbox=MAX_MESSAGE),
+        timeouts=wsframe.Timeouts(ping_interval=None),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The terms on which every server is measured, whatever it is made with.
+
+Each program here is run by the interpreter that has what it needs, with this folder first on
+``sys.path``: ``python benchmarks/servers/serve_wsframe.py --port 8000``. It echoes at ``/echo``
+and sends what it gets at ``/broadcast`` to all who are there, the sender included. Compression
+and keepalive are off, so that all do the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import ssl
+import sys
+import threading
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from types import CodeType, FrameType
+
+__all__ = ["BACKLOG", "HOST", "MAX_CLIENTS", "MAX_MESSAGE", "Terms", "read_terms"]
+
+HOST = "127.0.0.1"
+MAX_MESSAGE = 16 * 1024 * 1024
+MAX_CLIENTS = 100_000
+BACKLOG = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What differs from run to run."""
+
+    port: int
+    certificate: str | None
+    """A file with certificate and key: TLS."""
+    uvloop: bool
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the context to serve TLS with, if that is asked for."""
+        if self.certificate is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.certificate)
+        return context
+
+    def run_asyncio(self, main: Coroutine[object, object, None]) -> None:
+        """Run a coroutine on the event loop that is asked for."""
+        if self.uvloop:
+            import uvloop
+
+            uvloop.run(main)
+        else:
+            import asyncio
+
+            asyncio.run(main)
+
+
+def read_terms() -> Terms:
+    """Read the command line, allow all descriptors there are, and count calls if asked to."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--certificate", metavar="FILE", help="serve TLS with this certificate and key")
+    parser.add_argument("--uvloop", action="store_true", help="run asyncio on uvloop")
+    parser.add_argument("--count-calls", action="store_true", help="tell the calls so far for each line read")
+    options = parser.parse_args()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if options.count_calls:
+        count_calls()
+    return Terms(port=options.port, certificate=options.certificate, uvloop=options.uvloop)
+
+
+def count_calls() -> None:
+    """Count the calls of this thread; for each line on standard input, print them as JSON."""
+    python: Counter[CodeType] = Counter()
+    builtin: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            python[frame.f_code] += 1
+        elif event == "c_call":
+            builtin[getattr(argument, "__qualname__", str(argument))] += 1
+
+    def tell() -> None:
+        for _ in sys.stdin:
+            calls: Counter[str] = Counter()
+            for code, times in python.copy().items():
+                calls[f"{code.co_filename}:{code.co_qualname}"] += times
+            print(json.dumps({"python": calls, "builtin": builtin.copy()}), flush=True)
+
+    threading.Thread(target=tell, daemon=True).start()
+    sys.setprofile(count)
