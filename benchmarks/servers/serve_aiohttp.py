@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import WSMessage, WSMsgType, web
-from terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
+
+from benchmarks.servers.terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
 
 everybody: set[web.WebSocketResponse] = set()
 

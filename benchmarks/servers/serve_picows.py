@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
-from terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
+
+from benchmarks.servers.terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
 
 everybody: set[WSTransport] = set()
 MESSAGES = (WSMsgType.TEXT, WSMsgType.BINARY)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from socketify import App, AppListenOptions, AppOptions, OpCode, WebSocket
-from terms import HOST, MAX_MESSAGE, read_terms
+
+from benchmarks.servers.terms import HOST, MAX_MESSAGE, read_terms
 
 OPTIONS = {"max_payload_length": MAX_MESSAGE, "max_backpressure": 4 * MAX_MESSAGE, "idle_timeout": 0, "compression": 0}
 

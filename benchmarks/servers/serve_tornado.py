@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
 from tornado.web import Application
 from tornado.websocket import WebSocketHandler
+
+from benchmarks.servers.terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
 
 everybody: set[Everybody] = set()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import trio
-from terms import HOST, MAX_MESSAGE, read_terms
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
+
+from benchmarks.servers.terms import HOST, MAX_MESSAGE, read_terms
 
 everybody: set[WebSocketConnection] = set()
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
-from terms import BACKLOG, HOST, MAX_MESSAGE, read_terms
+
+from benchmarks.servers.terms import BACKLOG, HOST, MAX_MESSAGE, read_terms
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]

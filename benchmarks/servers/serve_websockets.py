@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
 from websockets.asyncio.server import ServerConnection, broadcast, serve
+
+from benchmarks.servers.terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
 
 everybody: set[ServerConnection] = set()
 

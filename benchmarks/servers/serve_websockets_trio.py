@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 import trio
-from terms import BACKLOG, HOST, MAX_MESSAGE, read_terms
 from websockets.trio.server import ServerConnection, broadcast, serve
+
+from benchmarks.servers.terms import BACKLOG, HOST, MAX_MESSAGE, read_terms
 
 everybody: set[ServerConnection] = set()
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from terms import BACKLOG, HOST, MAX_CLIENTS, MAX_MESSAGE, read_terms
-
 import wsframe
+from benchmarks.servers.terms import BACKLOG, HOST, MAX_CLIENTS, MAX_MESSAGE, read_terms
 
 
 class Echo(wsframe.Resource):

@@ -1,10 +1,4 @@
-"""The terms on which every server is measured, whatever it is made with.
-
-Each program here is run by the interpreter that has what it needs, with this folder first on
-``sys.path``: ``python benchmarks/servers/serve_wsframe.py --port 8000``. It echoes at ``/echo``
-and sends what it gets at ``/broadcast`` to all who are there, the sender included. Compression
-and keepalive are off, so that all do the same.
-"""
+"""The terms on which every server is measured, whatever it is made with."""
 
 from __future__ import annotations
 

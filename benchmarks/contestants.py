@@ -1,0 +1,135 @@
+"""Who is measured: wsframe, and the servers it is compared with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+__all__ = ["CONTESTANTS", "REFERENCE", "Contestant", "find_installed"]
+
+ROOT = Path(__file__).parents[1]
+# This folder comes last: what the interpreter has installed is measured, not the checkout.
+LAUNCH = (
+    "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
+    "runpy.run_module('benchmarks.servers.' + sys.argv.pop(1), run_name='__main__')"
+)
+REFERENCE = "wsframe"
+"""The contestant that the others' ratios are to."""
+PURE = "wsframe-pure"
+
+# Run by a contestant's interpreter. A package may be there and fail to import; a compiled
+# part of wsframe is one that is loaded, whatever its name.
+PROBE = """
+import importlib, importlib.metadata, json, platform, sys
+found = {"python": platform.python_implementation() + " " + platform.python_version(), "versions": {}}
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+        found["versions"][name] = importlib.metadata.version(name.partition(".")[0])
+    except Exception:
+        pass
+found["compiled"] = any(
+    name.startswith("wsframe.") and not str(getattr(module, "__file__", ".py")).endswith(".py")
+    for name, module in sys.modules.items()
+)
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """One server: a program in ``servers/``, and how it is run."""
+
+    name: str
+    program: str
+    needs: tuple[str, ...]
+    """The modules that must be importable; the first is the one whose version is told."""
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    tls: bool = False
+    python: str = sys.executable
+    version: str = ""
+
+    @property
+    def is_wsframe(self) -> bool:
+        """Whether it is wsframe, of this environment or of another."""
+        return self.needs[0] == "wsframe"
+
+    def command(self, port: int, certificate: Path | None) -> list[str]:
+        """Return the command that serves at a port, with TLS if there is a certificate."""
+        command = [self.python, "-P", "-c", LAUNCH, str(ROOT), self.program]
+        command += ["--port", str(port), *self.arguments]
+        return command if certificate is None else [*command, "--certificate", str(certificate)]
+
+
+CONTESTANTS = (
+    Contestant(name=REFERENCE, program="serve_wsframe", needs=("wsframe",), tls=True),
+    Contestant(
+        name=PURE,
+        program="serve_wsframe",
+        needs=("wsframe",),
+        environment={"WSFRAME_SPEEDUPS": "0"},
+        tls=True,
+    ),
+    Contestant(name="websockets", program="serve_websockets", needs=("websockets",), tls=True),
+    Contestant(name="websockets-trio", program="serve_websockets_trio", needs=("websockets.trio", "trio"), tls=True),
+    Contestant(name="aiohttp", program="serve_aiohttp", needs=("aiohttp",), tls=True),
+    Contestant(name="picows", program="serve_picows", needs=("picows",), tls=True),
+    Contestant(
+        name="picows-uvloop",
+        program="serve_picows",
+        needs=("picows", "uvloop"),
+        arguments=("--uvloop",),
+        tls=True,
+    ),
+    Contestant(name="socketify", program="serve_socketify", needs=("socketify",), tls=True),
+    Contestant(name="trio-websocket", program="serve_trio_websocket", needs=("trio_websocket", "trio"), tls=True),
+    Contestant(name="tornado", program="serve_tornado", needs=("tornado",), tls=True),
+    Contestant(
+        name="uvicorn",
+        program="serve_uvicorn",
+        needs=("uvicorn", "uvloop", "websockets"),
+        arguments=("--uvloop",),
+        tls=True,
+    ),
+)
+
+
+def probe(python: str, modules: Iterable[str]) -> tuple[str, dict[str, str], bool]:
+    """Return an interpreter's version, those of the modules it can import, and whether wsframe is compiled."""
+    command = [python, "-P", "-c", PROBE, *sorted(set(modules))]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    found = json.loads(told.splitlines()[-1])
+    return found["python"], found["versions"], found["compiled"]
+
+
+def find_installed(contestants: Iterable[Contestant], peers: str) -> tuple[list[Contestant], dict[str, str]]:
+    """Find out who can run.
+
+    Args:
+        contestants: Who is wanted.
+        peers: The interpreter of those that are not wsframe.
+
+    Returns:
+        Those that can run, each with its interpreter and version, and of the others why not.
+    """
+    wanted = [who if who.is_wsframe else replace(who, python=peers) for who in contestants]
+    probed = {
+        python: probe(python, (name for who in wanted if who.python == python for name in who.needs))
+        for python in {who.python for who in wanted}
+    }
+    found, missing = [], {}
+    for who in wanted:
+        interpreter, versions, compiled = probed[who.python]
+        absent = [name for name in who.needs if name not in versions]
+        if absent:
+            missing[who.name] = f"{' and '.join(absent)} cannot be imported by {who.python}"
+        elif who.name == PURE and not compiled:
+            missing[who.name] = "nothing of wsframe is compiled, so it is the same as wsframe"
+        else:
+            found.append(replace(who, version=f"{versions[who.needs[0]]}, {interpreter}"))
+    return found, missing

@@ -1,0 +1,100 @@
+"""The load generator: built from ``load/``, and run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.scenarios import Scenario
+
+__all__ = ["Generator", "Load", "LoadFailed", "build"]
+
+SOURCES = Path(__file__).parent / "load"
+# After the last message; the generator itself gives up when nothing comes for 10 s.
+PATIENCE = 60
+
+
+class LoadFailed(Exception):
+    """The generator gave up: the server answered wrongly or not at all."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A generator that is built."""
+
+    program: Path
+    tls: bool
+    """Whether it can do TLS."""
+
+    @contextmanager
+    def load(self, scenario: Scenario, port: int, *, seconds: float, warm_up: float, server: int) -> Iterator[Load]:
+        """Connect as the scenario says, and wait; all connections are closed at the end.
+
+        Raises:
+            LoadFailed: If the server does not take all of them, or answers wrongly.
+        """
+        command = [str(self.program), "--port", str(port), "--server", str(server), "--gate"]
+        command += ["--seconds", str(seconds), "--warm-up", str(warm_up), *scenario.arguments()]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            yield Load(process)
+            process.communicate("\n", timeout=PATIENCE)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+class Load:
+    """A generator that runs. It waits twice: with all connections open, and before it closes them."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def wait_until_open(self) -> None:
+        """Wait until all connections are open; of the connect mode there are none yet."""
+        self._read()
+
+    def run(self) -> dict[str, Any]:
+        """Run, and return what the generator reports."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise LoadFailed(self._process.stderr.read().strip() or "the load generator has vanished")
+        report: dict[str, Any] = json.loads(line)
+        return report
+
+
+def build(folder: Path) -> Generator:
+    """Compile the generator into a folder, with TLS where OpenSSL's headers are.
+
+    Raises:
+        FileNotFoundError: If there is no C compiler.
+        subprocess.CalledProcessError: If it does not compile; ``stderr`` says why.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise FileNotFoundError("there is no C compiler (cc)")
+    program = folder / "load"
+    command = [compiler, "-O2", "-o", str(program), *map(str, sorted(SOURCES.glob("*.c")))]
+    with_tls = subprocess.run(
+        [*command, "-DWITH_TLS", "-lssl", "-lcrypto"], check=False, capture_output=True, text=True
+    )
+    if with_tls.returncode != 0:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    return Generator(program, with_tls.returncode == 0)

@@ -1,0 +1,80 @@
+"""Many measurements, interleaved, so that what changes meanwhile hits all servers alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.contestants import Contestant
+from benchmarks.generator import Generator, LoadFailed
+from benchmarks.results import Figures, Run
+from benchmarks.scenarios import Scenario
+from benchmarks.serving import CPUs, ServingFailed, memory_kib, pin, serving
+
+__all__ = ["Plan", "run_rounds"]
+
+# For a server to finish what opening its clients began, before its memory is looked at.
+SETTLE = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is measured, with what."""
+
+    servers: Sequence[Contestant]
+    scenarios: Sequence[Scenario]
+    generator: Generator
+    cpus: CPUs
+    logs: Path
+    certificate: Path | None = None
+    rounds: int = 3
+    seconds: float = 2.0
+    warm_up: float = 0.5
+
+    def possible(self, who: Contestant, scenario: Scenario) -> bool:
+        """Return whether a server can do a scenario here."""
+        return not scenario.tls or (who.tls and self.certificate is not None and self.generator.tls)
+
+    def certificate_for(self, scenario: Scenario) -> Path | None:
+        """Return the certificate, if the scenario is one of TLS."""
+        return self.certificate if scenario.tls else None
+
+    def log_of(self, who: Contestant) -> Path:
+        """Return where a server's complaints go."""
+        return self.logs / f"{who.name}.log"
+
+
+def run_rounds(plan: Plan) -> Iterator[Run]:
+    """Measure every server in every scenario, then all again; each round begins with another server."""
+    for number in range(plan.rounds):
+        for scenario in plan.scenarios:
+            able = [who for who in plan.servers if plan.possible(who, scenario)]
+            first = number * len(able) // plan.rounds
+            for who in able[first:] + able[:first]:
+                yield measure(plan, who, scenario, number)
+
+
+def measure(plan: Plan, who: Contestant, scenario: Scenario, number: int) -> Run:
+    """Measure one server in one scenario once."""
+    try:
+        figures = measure_figures(plan, who, scenario)
+    except (LoadFailed, ServingFailed) as failure:
+        return Run(server=who.name, scenario=scenario.name, round=number, failure=str(failure))
+    return Run(server=who.name, scenario=scenario.name, round=number, figures=figures)
+
+
+def measure_figures(plan: Plan, who: Contestant, scenario: Scenario) -> Figures:
+    certificate = plan.certificate_for(scenario)
+    with serving(who, log=plan.log_of(who), cpus=plan.cpus, certificate=certificate) as server:
+        empty = memory_kib(server.pid)
+        load = plan.generator.load(scenario, server.port, seconds=plan.seconds, warm_up=plan.warm_up, server=server.pid)
+        with load as running:
+            pin(running.pid, plan.cpus.generator)
+            running.wait_until_open()
+            per_client = None
+            if scenario.mode == "idle":
+                time.sleep(SETTLE)
+                per_client = (memory_kib(server.pid) - empty) / scenario.connections
+            return Figures.of(running.run(), per_client)

@@ -1,0 +1,120 @@
+"""What is measured: single points, and series of points along one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["SCENARIOS", "SERIES", "USUAL", "Scenario", "Series", "choose"]
+
+KIB = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One load."""
+
+    name: str
+    about: str
+    mode: Literal["echo", "broadcast", "connect", "idle"] = "echo"
+    connections: int
+    active: int = 0
+    """How many of the connections send; 0 for all."""
+    window: int = 1
+    """Messages in flight of each connection, or broadcasts in flight."""
+    size: int = 64
+    text: bool = False
+    tls: bool = False
+
+    def arguments(self) -> list[str]:
+        """Return what the load generator is told."""
+        named = {"mode": self.mode, "connections": self.connections, "window": self.window, "size": self.size}
+        if self.active:
+            named["active"] = self.active
+        words = [word for name, value in named.items() for word in (f"--{name}", str(value))]
+        return [*words, *(["--text"] if self.text else []), *(["--tls"] if self.tls else [])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Scenarios that differ in one number."""
+
+    name: str
+    title: str
+    axis: str
+    points: tuple[tuple[int, str], ...]
+    """The number, and the scenario's name."""
+
+
+def octets(size: int) -> str:
+    """Write a size as people do."""
+    for unit, factor in (("MiB", KIB * KIB), ("KiB", KIB)):
+        if size >= factor:
+            return f"{size // factor} {unit}"
+    return f"{size} B"
+
+
+def broadcast_to(receivers: int, name: str) -> Scenario:
+    """Make a scenario of one that sends, and all that receive."""
+    about = f"{receivers} receivers, 4 in flight"
+    return Scenario(name=name, about=about, mode="broadcast", connections=receivers, window=4, text=True)
+
+
+CLIENTS = (100, 1000, 10_000)
+SIZES = tuple(64 * 4**power for power in range(8))
+FAN_OUTS = (10, 100, 1000)
+
+POINTS = (
+    Scenario(name="echo", about="100 clients, 64 B of text", connections=100, text=True),
+    Scenario(name="echo-1", about="1 client, 64 B of text", connections=1, text=True),
+    Scenario(name="echo-16", about="100 clients, 16 in flight each", connections=100, window=16, text=True),
+    Scenario(name="echo-large", about="2 clients, 1 MiB", connections=2, size=KIB * KIB),
+    Scenario(name="echo-tls", about="echo over TLS", connections=100, text=True, tls=True),
+    broadcast_to(1000, "broadcast"),
+    Scenario(name="connect", about="10 at a time: connect, echo, close", mode="connect", connections=10),
+    Scenario(name="connect-tls", about="connect over TLS", mode="connect", connections=10, tls=True),
+    Scenario(name="idle", about="1 000 clients that do nothing", mode="idle", connections=1000),
+)
+USUAL = tuple(scenario.name for scenario in POINTS)
+MANY = tuple(
+    Scenario(name=f"clients-{count}", about=f"100 of {count} clients send", connections=count, active=100, text=True)
+    for count in CLIENTS
+)
+SIZED = tuple(
+    Scenario(name=f"size-{size}", about=f"10 clients, {octets(size)}", connections=10, size=size) for size in SIZES
+)
+FANNED = tuple(broadcast_to(count, f"fan-out-{count}") for count in FAN_OUTS)
+SERIES = (
+    Series(
+        name="clients",
+        title="100 clients send, the others are idle",
+        axis="clients connected",
+        points=tuple((each.connections, each.name) for each in MANY),
+    ),
+    Series(
+        name="sizes",
+        title="echo to 10 clients",
+        axis="octets of a message",
+        points=tuple((each.size, each.name) for each in SIZED),
+    ),
+    Series(
+        name="fan-out",
+        title="broadcast, 4 in flight",
+        axis="receivers",
+        points=tuple((each.connections, each.name) for each in FANNED),
+    ),
+)
+SCENARIOS = {scenario.name: scenario for scenario in (*POINTS, *MANY, *SIZED, *FANNED)}
+
+
+def choose(names: Iterable[str]) -> list[Scenario]:
+    """Return the scenarios of these names, where ``usual``, ``all`` and the name of a series stand for several.
+
+    Raises:
+        KeyError: For a name that there is not.
+    """
+    several = {series.name: [name for _, name in series.points] for series in SERIES}
+    several |= {"usual": list(USUAL), "all": list(SCENARIOS)}
+    chosen = dict.fromkeys(one for name in names for one in several.get(name, [name]))
+    return [SCENARIOS[name] for name in chosen]
