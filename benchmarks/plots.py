@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.contestants import REFERENCE
 from benchmarks.results import Results
 from benchmarks.scenarios import SERIES, Series
-from benchmarks.tables import caption, is_idle
+from benchmarks.tables import caption, is_idle, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,10 +47,10 @@ def draw_costs(results: Results, scenarios: list[str], path: Path) -> Path:
     rows = -(-len(scenarios) // columns)
     height = 0.8 + 0.28 * len(results.servers())
     figure = Figure(figsize=(5.2 * columns, height * rows + 0.4), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for panel, scenario in zip(panels, scenarios, strict=False):
         draw_bars(panel, results, scenario)
-    for panel in list(panels):
+    for panel in panels[len(scenarios) :]:
         panel.set_axis_off()
     figure.savefig(path, dpi=DPI)
     return path
@@ -61,7 +61,7 @@ def draw_bars(panel: Axes, results: Results, scenario: str) -> None:
     costs = {server: found.cost for server in results.servers() if (found := results.summary(server, scenario))}
     ordered = sorted(costs, key=lambda server: -costs[server])
     bars = panel.barh(ordered, [costs[name] for name in ordered], color=[colour[name] for name in ordered])
-    panel.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
+    panel.bar_label(bars, labels=[number(costs[name]) for name in ordered], padding=3, fontsize=8)
     panel.set_title(caption(scenario), fontsize=10)
     panel.set_xlabel("KiB a client" if is_idle(results, scenario) else "server CPU a message, us")
     panel.margins(x=0.15)
@@ -82,7 +82,7 @@ def draw_series(results: Results, series: Series, path: Path) -> Path:
             axes.plot(*zip(*points, strict=True), marker="o", label=server, color=colour[server], linewidth=width)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xticks([x for x, _ in series.points], [f"{x:,}".replace(",", " ") for x, _ in series.points])
+    axes.set_xticks([x for x, _ in series.points], [number(x) for x, _ in series.points])
     axes.minorticks_off()
     axes.set_title(series.title)
     axes.set_xlabel(series.axis)

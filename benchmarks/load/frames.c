@@ -33,7 +33,7 @@ void write_stamp(uint8_t *stamp, uint32_t sender, uint32_t number) {
 static uint8_t *reserve(struct buffer *out, size_t length) {
     if (out->begin == out->end)
         out->begin = out->end = 0;
-    if (out->end + length > out->capacity) {
+    if (out->begin > 0 && out->end + length > out->capacity) {
         memmove(out->data, out->data + out->begin, out->end - out->begin);
         out->end -= out->begin;
         out->begin = 0;

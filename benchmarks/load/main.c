@@ -153,7 +153,8 @@ static void print_cpu(const char *name, struct cpu_time before, struct cpu_time 
 }
 
 static void measure(void) {
-    struct cpu_time none = {0, -1}, own = cpu_time_of(getpid()), server = options.server ? cpu_time_of(options.server) : none;
+    struct cpu_time none = {0, -1}, own = cpu_time_of(getpid());
+    struct cpu_time server = options.server ? cpu_time_of(options.server) : none;
     uint64_t begin = nanoseconds();
     measuring = true;
     run_for(options.seconds);
@@ -164,8 +165,9 @@ static void measure(void) {
     running = false;
     while (in_flight > 0 || (options.mode == MODE_CONNECT && (opening > 0 || open_now > 0)))
         turn(nanoseconds() + 100000000);
-    printf("{\"mode\": \"%s\", \"connections\": %d, \"messages\": %llu, \"total\": %llu, \"seconds\": %.6f",
-           mode_names[options.mode], options.connections, (unsigned long long)messages, (unsigned long long)total, seconds);
+    printf("{\"mode\": \"%s\", \"connections\": %d", mode_names[options.mode], options.connections);
+    printf(", \"messages\": %llu, \"total\": %llu, \"seconds\": %.6f", (unsigned long long)messages,
+           (unsigned long long)total, seconds);
     printf(", \"latency_us\": {\"p50\": %.2f, \"p99\": %.2f, \"max\": %.2f}", latency_microseconds(0.5),
            latency_microseconds(0.99), latency_microseconds(1));
     print_cpu("generator", own, own_after);

@@ -15,9 +15,9 @@ enum { LEADING = 6, STEPS = 1 << (LEADING - 1), BUCKETS = STEPS * 64 };
 static uint64_t buckets[BUCKETS], recorded, longest;
 
 uint64_t nanoseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 void record_latency(uint64_t duration) {
@@ -31,12 +31,12 @@ void record_latency(uint64_t duration) {
 }
 
 double latency_microseconds(double part) {
-    uint64_t wanted = (uint64_t)(part * (double)recorded), seen = 0;
-    if (wanted >= recorded)
+    uint64_t rank = (uint64_t)(part * (double)recorded), seen = 0;
+    if (rank >= recorded)
         return (double)longest / 1000;
     for (size_t bucket = 0; bucket < BUCKETS; bucket++) {
         seen += buckets[bucket];
-        if (seen > wanted) {
+        if (seen > rank) {
             size_t dropped = bucket < 2 * STEPS ? 0 : bucket / STEPS - 1;
             double lowest = (double)((uint64_t)(bucket - dropped * STEPS) << dropped);
             return (lowest + (double)((uint64_t)1 << dropped) / 2) / 1000;

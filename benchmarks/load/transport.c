@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #ifdef WITH_TLS
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 static SSL_CTX *context;
@@ -37,17 +38,21 @@ bool secure(struct connection *c) {
             die("no TLS for connection %u", c->index);
         SSL_set_connect_state(c->tls);
     }
+    ERR_clear_error();
     ssize_t done = outcome(c, SSL_do_handshake(c->tls));
     if (done == BROKEN || done == 0)
         die("connection %u: the TLS handshake failed", c->index);
     return done > 0;
 }
 
+/* What an earlier call left in the queue of errors would be taken for this one's. */
 static ssize_t tls_read(struct connection *c, void *data, size_t length) {
+    ERR_clear_error();
     return outcome(c, SSL_read(c->tls, data, (int)length));
 }
 
 static ssize_t tls_write(struct connection *c, const void *data, size_t length) {
+    ERR_clear_error();
     return outcome(c, SSL_write(c->tls, data, (int)length));
 }
 
