@@ -63,10 +63,11 @@ def make_parser() -> argparse.ArgumentParser:
 def contestants_of(options: argparse.Namespace) -> list[Contestant]:
     own = CONTESTANTS[0]
     assert own.name == REFERENCE
-    others = [pair.partition("=") for pair in options.also]
     known = {who.name: who for who in CONTESTANTS}
-    known |= {name: replace(own, name=name, python=python) for name, _, python in others}
     wanted = options.servers.split(",") if options.servers else list(known)
+    for name, _, python in (pair.partition("=") for pair in options.also):
+        known[name] = replace(own, name=name, python=python)
+        wanted.append(name)
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise SystemExit(f"no such server: {', '.join(unknown)}; --list names all")
