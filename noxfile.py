@@ -78,6 +78,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure wsframe beside other servers; what stands after ``--`` goes to ``python -m benchmarks``."""
+    session.install("-e", ".[bench]")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Run the chat example; arguments after ``--`` go to it."""
     session.install("-e", ".")

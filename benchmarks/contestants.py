@@ -131,5 +131,6 @@ def find_installed(contestants: Iterable[Contestant], peers: str) -> tuple[list[
         elif who.name == PURE and not compiled:
             missing[who.name] = "nothing of wsframe is compiled, so it is the same as wsframe"
         else:
-            found.append(replace(who, version=f"{versions[who.needs[0]]}, {interpreter}"))
+            kind = " with its compiled part" if who.is_wsframe and compiled and who.name != PURE else ""
+            found.append(replace(who, version=f"{versions[who.needs[0]]}{kind}, {interpreter}"))
     return found, missing

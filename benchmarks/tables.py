@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from benchmarks.results import MARKS, Results, Summary
@@ -86,8 +87,13 @@ def write_tables(results: Results) -> str:
     }
     for title, items in lists.items():
         if items:
-            lines += [f"{title}:", "", *(f"* {name}: {value}" for name, value in items), ""]
+            lines += [f"{title}:", "", *(f"* {escape(name)}: {escape(value)}" for name, value in items), ""]
     return "\n".join(lines)
+
+
+def escape(text: str) -> str:
+    """Return text that means itself in reStructuredText."""
+    return re.sub(r"[*`|\\]|_(?!\w)", r"\\\g<0>", text)
 
 
 def marks_used(results: Results) -> str:
