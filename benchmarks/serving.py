@@ -19,6 +19,7 @@ __all__ = ["CPUs", "Serving", "ServingFailed", "memory_kib", "serving"]
 HOST = "127.0.0.1"
 # A cold interpreter that imports much, on a machine that does other things.
 START_PATIENCE = 30.0
+STOP_PATIENCE = 2.0
 
 
 class ServingFailed(Exception):
@@ -121,7 +122,7 @@ def serving(
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=2)
+            process.communicate(timeout=STOP_PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

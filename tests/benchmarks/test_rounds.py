@@ -1,6 +1,8 @@
 """A tiny measurement of wsframe, from the server's start to the report."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -50,6 +52,15 @@ def test_each_mode_is_measured(generator: Generator, tmp_path: Path) -> None:
         assert (run.figures.messages > 0) == (run.scenario != "tiny-idle")
         assert (run.figures.kib_per_client is None) == (run.scenario != "tiny-idle")
         assert run.figures.server_cpu >= 0
+
+
+def test_every_installed_server_keeps_to_the_terms(generator: Generator, tmp_path: Path) -> None:
+    servers, _ = find_installed(CONTESTANTS, sys.executable)
+    assert {"wsframe", "websockets", "websockets-trio"} <= {who.name for who in servers}
+    broadcast = Scenario(name="tiny-broadcast", about="", mode="broadcast", connections=2)
+    runs = list(run_rounds(plan_of(generator, tmp_path, ECHO, broadcast, servers=servers)))
+    assert len(runs) == 2 * len(servers)
+    assert [run for run in runs if run.failure] == []
 
 
 def test_rounds_are_interleaved_and_begin_with_another_server_each(
@@ -121,6 +132,48 @@ def test_who_is_not_installed_is_named() -> None:
     assert found[0].version.startswith("0.")
     assert list(missing) == ["absent"]
     assert missing["absent"].startswith("no_such_module cannot be imported by ")
+
+
+def test_wsframe_without_its_compiled_part_is_measured_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    probed = ("CPython 3.14.0", {"wsframe": "9.9"}, True)
+    monkeypatch.setattr("benchmarks.contestants.probe", lambda python, modules: probed)
+    found, missing = find_installed(CONTESTANTS[:2], sys.executable)
+    assert [(who.name, who.version) for who in found] == [
+        ("wsframe", "9.9 with its compiled part, CPython 3.14.0"),
+        ("wsframe-pure", "9.9, CPython 3.14.0"),
+    ]
+    assert missing == {}
+    monkeypatch.setattr("benchmarks.contestants.probe", lambda python, modules: (*probed[:2], False))
+    found, missing = find_installed(CONTESTANTS[:2], sys.executable)
+    assert [who.name for who in found] == ["wsframe"]
+    assert missing == {"wsframe-pure": "nothing of wsframe is compiled, so it is the same as wsframe"}
+
+
+def test_a_server_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stubborn = (
+        "import signal, socket, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "sock = socket.create_server(('127.0.0.1', int(sys.argv[1]))); signal.pause()"
+    )
+    monkeypatch.setattr(Contestant, "command", lambda self, port, _: [sys.executable, "-c", stubborn, str(port)])
+    monkeypatch.setattr("benchmarks.serving.STOP_PATIENCE", 0.01)
+    with serving(WSFRAME, log=tmp_path / "log", cpus=CPUs.choose()) as server:
+        assert server.process.poll() is None
+    assert server.process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.usefixtures("generator")
+def test_what_cannot_be_measured_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    words = ["--servers", "wsframe", "--scenarios", "echo-tls,echo-1", "--seconds", "0.05", "--rounds", "1"]
+    cpu = min(os.sched_getaffinity(0))
+    assert main([*words, "--cpus", f"{cpu},{cpu}", "--output", str(tmp_path)]) == 0
+    told = capsys.readouterr().err
+    assert "left out: echo-tls: TLS needs trustme" in told
+    assert "no pictures: matplotlib is not installed" in told
+    assert Results.read(tmp_path / "results.json").scenarios() == ["echo-1"]
 
 
 @pytest.mark.usefixtures("generator")
