@@ -74,7 +74,7 @@ def test_the_defaults_are_those_documented() -> None:
     """Named in the fields' descriptions, the README and the reference."""
     assert (DEFAULT_LIMITS.max_message, DEFAULT_LIMITS.max_frame, DEFAULT_LIMITS.max_fragments) == (2**20, None, 4096)
     assert (DEFAULT_LIMITS.max_queued_messages, DEFAULT_LIMITS.max_queued_bytes) == (256, 2**20)
-    assert (DEFAULT_LIMITS.max_outbox, DEFAULT_LIMITS.unsent_low_water) == (2**20, 2**17)
+    assert (DEFAULT_LIMITS.max_outbox, DEFAULT_LIMITS.unsent_low_water) == (2**20, None)
     assert (DEFAULT_TIMEOUTS.handshake, DEFAULT_TIMEOUTS.ping_interval, DEFAULT_TIMEOUTS.ping_timeout) == (10, 20, 20)
     assert (DEFAULT_TIMEOUTS.write_stall, DEFAULT_TIMEOUTS.close, DEFAULT_TIMEOUTS.drain) == (30, 5, 10)
     capacity = Capacity()
@@ -94,3 +94,17 @@ def test_options_cannot_be_changed(options: Limits | Timeouts | Capacity) -> Non
     """They are shared by all clients."""
     with pytest.raises(FrozenInstanceError):
         setattr(options, fields(options)[0].name, 1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "octets"),
+    [
+        (Limits(), 128 * 1024),
+        (Limits(max_outbox=1), 128 * 1024),
+        (Limits(max_outbox=4 * 2**20), 512 * 1024),
+        (Limits(max_outbox=2**30), 2**20),
+        (Limits(max_outbox=2**30, unsent_low_water=4096), 4096),
+    ],
+)
+def test_the_kernel_holds_an_eighth_of_the_outbox(limits: Limits, octets: int) -> None:
+    assert filled(limits, DEFAULT_LIMITS).unsent_in_kernel == octets

@@ -315,7 +315,7 @@ class Admission:
             try:
                 arrival = await self._greet(newcomer, request, headers, registration, listener, reservation)
                 trio.lowlevel.notify_closing(newcomer.sock)  # the reactor is its only owner from here on
-                tune(newcomer.sock, listener.limits.unsent_low_water, listener.timeouts.write_stall)
+                tune(newcomer.sock, listener.limits.unsent_in_kernel, listener.timeouts.write_stall)
                 self._reactor.adopt(arrival, trailing)
             except BaseException:
                 reservation.release()

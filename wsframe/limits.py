@@ -76,10 +76,11 @@ class Limits:
     any one message. ``Resource.overflow`` decides what more does. Large values buy slow
     clients time with the server's memory."""
 
-    unsent_low_water: int = INHERIT
+    unsent_low_water: int | None = INHERIT
     """Octets not yet sent that the kernel holds for one client (``TCP_NOTSENT_LOWAT``);
-    default 128 KiB. Small values notice a stalled reader sooner and cost more system calls
-    for large messages. Ignored where the kernel does not have it."""
+    default None: an eighth of ``max_outbox``, but 128 KiB at least and 1 MiB at most. Small
+    values notice a stalled reader sooner, and cost more system calls for large messages.
+    Ignored where the kernel does not have it."""
 
     max_message_rate: float | None = INHERIT
     """Messages and control frames a second that are taken from one client; default None: any.
@@ -93,6 +94,13 @@ class Limits:
         refuse_below(self, 1)
         if self.max_frame is not None and self.max_frame != INHERIT != self.max_message < self.max_frame:
             raise ValueError(f"max_frame {self.max_frame} is above max_message {self.max_message}: it would never act")
+
+    @property
+    def unsent_in_kernel(self) -> int:
+        """What :attr:`unsent_low_water` comes to. No field it hinges on may be at :data:`INHERIT`."""
+        if self.unsent_low_water is not None:
+            return self.unsent_low_water
+        return min(max(self.max_outbox // 8, 128 * 1024), 1024 * 1024)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,7 +186,7 @@ DEFAULT_LIMITS = Limits(
     max_queued_messages=256,
     max_queued_bytes=1024 * 1024,
     max_outbox=1024 * 1024,
-    unsent_low_water=128 * 1024,
+    unsent_low_water=None,
     max_message_rate=None,
     max_octet_rate=None,
 )
