@@ -157,14 +157,20 @@ gathered(const struct ready *r, PyObject *held, Py_ssize_t start)
     PyObject *payload = get(r->m, r->connection, GATHERED);
 
     if (payload == Py_None) {
+        Py_ssize_t size = PyByteArray_GET_SIZE(held) - start;
+
         Py_DECREF(payload);
-        payload = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(held) + start, PyByteArray_GET_SIZE(held) - start);
+        payload = PyBytes_FromStringAndSize(NULL, size); /* not from the octets: those of length 1 are shared */
+        if (payload != NULL)
+            memcpy(PyBytes_AS_STRING(payload), PyByteArray_AS_STRING(held) + start, (size_t)size);
         if (payload != NULL && PyByteArray_Resize(held, start) < 0)
             Py_CLEAR(payload);
     }
     else if (payload != NULL && PyObject_SetAttr(r->connection, r->m->names[GATHERED], Py_None) < 0)
         Py_CLEAR(payload);
-    if (payload != NULL && (!PyBytes_CheckExact(payload) || Py_REFCNT(payload) != 1)) {
+    /* The empty one is shared by all, and resizing replaces it. */
+    if (payload != NULL &&
+        (!PyBytes_CheckExact(payload) || (PyBytes_GET_SIZE(payload) > 0 && Py_REFCNT(payload) != 1))) {
         PyErr_SetString(PyExc_SystemError, "somebody else has the payload");
         Py_CLEAR(payload);
     }
