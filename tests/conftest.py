@@ -1,7 +1,14 @@
 """Settings of the whole test run."""
 
+import pytest
 from hypothesis import settings
 
 # The same examples in every run, whatever the speed of the machine: a red run can be repeated.
 settings.register_profile("wsframe", derandomize=True, deadline=None, database=None)
 settings.load_profile("wsframe")
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a proxy of this machine's environment out of connections to the tests' own servers."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")

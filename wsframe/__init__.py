@@ -10,6 +10,7 @@ General layout, from what users write down to the wire:
 * ``reactor``, ``link``, ``ending``, ``wire``, ``poller``, ``tls``: one task that reads and writes all sockets.
 * ``registry``, ``resource``, ``json_resource``, ``broadcast``, ``client``: what users subclass and call.
 * ``mailbox``, ``outbox``, ``hixie_outbox``, ``flusher``, ``budget``, ``doorbell``: what waits, either way.
+* ``outgoing``: connections where we are the client.
 * ``protocol``: octets to messages and back, with no I/O.
 * ``request``, ``answers``, ``origins``, ``limits``, ``exceptions``: plain values.
 """
@@ -24,7 +25,13 @@ from wsframe.broadcast import broadcast_text as broadcast_text
 from wsframe.client import Client as Client
 from wsframe.client import ClientStatistics as ClientStatistics
 from wsframe.exceptions import BinaryRefused as BinaryRefused
+from wsframe.exceptions import ConnectionClosed as ConnectionClosed
+from wsframe.exceptions import HandshakeFailed as HandshakeFailed
+from wsframe.exceptions import HandshakeRejected as HandshakeRejected
 from wsframe.exceptions import HookTimeout as HookTimeout
+from wsframe.exceptions import InvalidURL as InvalidURL
+from wsframe.exceptions import OpeningTimeout as OpeningTimeout
+from wsframe.exceptions import ProxyFailed as ProxyFailed
 from wsframe.exceptions import ResourceEnded as ResourceEnded
 from wsframe.exceptions import WsframeError as WsframeError
 from wsframe.functions import ClientFunction as ClientFunction
@@ -47,7 +54,15 @@ from wsframe.origins import any_origin as any_origin
 from wsframe.origins import origin_exact as origin_exact
 from wsframe.origins import origin_prefix as origin_prefix
 from wsframe.origins import same_origin as same_origin
+from wsframe.outgoing.connecting import connect as connect
+from wsframe.outgoing.options import Backoff as Backoff
+from wsframe.outgoing.options import ConnectOptions as ConnectOptions
+from wsframe.outgoing.options import Opening as Opening
+from wsframe.outgoing.reconnecting import connect_forever as connect_forever
+from wsframe.outgoing.reconnecting import may_succeed_later as may_succeed_later
+from wsframe.outgoing.websocket import WebSocket as WebSocket
 from wsframe.protocol.close import CloseCode as CloseCode
+from wsframe.protocol.close import CloseFrame as CloseFrame
 from wsframe.protocol.close import State as State
 from wsframe.protocol.deflate import Deflate as Deflate
 from wsframe.registry import Registry as Registry
@@ -73,6 +88,7 @@ __version__ = "0.1.0"
 __all__ = [
     "INHERIT",
     "Accept",
+    "Backoff",
     "BinaryRefused",
     "Broadcast",
     "Capacity",
@@ -81,16 +97,25 @@ __all__ = [
     "ClientStatistics",
     "Clients",
     "CloseCode",
+    "CloseFrame",
+    "ConnectOptions",
+    "ConnectionClosed",
     "Deflate",
     "ErrorFunction",
     "FunctionResource",
+    "HandshakeFailed",
+    "HandshakeRejected",
     "Headers",
     "HookTimeout",
     "HttpHandler",
+    "InvalidURL",
     "JSONResource",
     "Limits",
     "MessageFunction",
+    "Opening",
+    "OpeningTimeout",
     "OriginValidator",
+    "ProxyFailed",
     "Registry",
     "Reject",
     "Request",
@@ -103,14 +128,18 @@ __all__ = [
     "ServerStatistics",
     "State",
     "Timeouts",
+    "WebSocket",
     "WsframeError",
     "any_origin",
     "broadcast_binary",
     "broadcast_text",
+    "connect",
+    "connect_forever",
     "define_resource",
     "find_global_resource",
     "healthz",
     "http_routes",
+    "may_succeed_later",
     "open_server",
     "origin_exact",
     "origin_prefix",

@@ -5,14 +5,40 @@
   * :exc:`BinaryRefused`
   * :exc:`HookTimeout`
   * :exc:`ResourceEnded`
+  * :exc:`ConnectionClosed`
+  * :exc:`HandshakeFailed`
+
+    * :exc:`HandshakeRejected`
+
+  * :exc:`ProxyFailed`
+  * :exc:`OpeningTimeout`, an :exc:`OSError` too
+  * :exc:`InvalidURL`, a :exc:`ValueError` too
 
 Misuse of the interface is a :exc:`TypeError`, :exc:`ValueError` or
-:exc:`RuntimeError`, as in the standard library. What a peer does never raises.
+:exc:`RuntimeError`, as in the standard library. What a client of a server does never
+raises. Where we are the client, what the network does is an :exc:`OSError`.
 """
 
 from __future__ import annotations
 
-__all__ = ["BinaryRefused", "HookTimeout", "ResourceEnded", "WsframeError"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wsframe.protocol.close import CloseFrame
+    from wsframe.request import Headers
+
+__all__ = [
+    "BinaryRefused",
+    "ConnectionClosed",
+    "HandshakeFailed",
+    "HandshakeRejected",
+    "HookTimeout",
+    "InvalidURL",
+    "OpeningTimeout",
+    "ProxyFailed",
+    "ResourceEnded",
+    "WsframeError",
+]
 
 
 class WsframeError(Exception):
@@ -32,3 +58,78 @@ class BinaryRefused(WsframeError):
 
 class ResourceEnded(WsframeError):
     """Raised by :meth:`Resource.call` when the resource stops before it ran the call."""
+
+
+class ConnectionClosed(WsframeError):
+    """Raised by :class:`WebSocket` when the connection has ended.
+
+    Args:
+        received: The peer's close frame; None if there was none.
+        sent: Ours; None if there was none.
+        peer_first: Whether the peer began to close, or broke the connection; False if we did.
+        reason: What happened, where ``received`` does not say it.
+    """
+
+    def __init__(
+        self, received: CloseFrame | None, sent: CloseFrame | None, *, peer_first: bool, reason: str = ""
+    ) -> None:
+        happened = "the peer sent no close frame" if received is None else f"the peer closed {told(received)}"
+        super().__init__(", ".join(filter(None, (happened, reason, "" if sent is None else f"we {told(sent)}"))))
+        self.received = received
+        self.sent = sent
+        self.peer_first = peer_first
+        self.reason = reason
+
+    @property
+    def orderly(self) -> bool:
+        """Whether both sides sent a close frame, and the peer, if it began, with 1000, 1001 or no code."""
+        if self.received is None or self.sent is None:
+            return False
+        return not self.peer_first or self.received.code in (1000, 1001, 1005)
+
+
+def told(frame: CloseFrame) -> str:
+    return f"{frame.code} {frame.reason!r}" if frame.reason else str(frame.code)
+
+
+class HandshakeFailed(WsframeError):
+    """Raised by :func:`connect` when what the server answered is no answer to a WebSocket handshake."""
+
+
+class HandshakeRejected(HandshakeFailed):
+    """Raised by :func:`connect` when the server answered with another status than 101.
+
+    Args:
+        status: The HTTP status.
+        headers: The header fields of the answer.
+        body: Its body, as much as ``Opening.max_body`` allows.
+    """
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        super().__init__(f"the server answered {status}")
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class ProxyFailed(WsframeError):
+    """Raised by :func:`connect` when a proxy does not open the tunnel.
+
+    Args:
+        message: Why.
+        status: The status of an HTTP proxy, the reply code of a SOCKS proxy; None without one.
+        temporary: Whether trying again may help.
+    """
+
+    def __init__(self, message: str, status: int | None = None, *, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.temporary = temporary
+
+
+class OpeningTimeout(WsframeError, TimeoutError):
+    """Raised by :func:`connect` when a phase takes longer than :class:`Opening` allows; the message names it."""
+
+
+class InvalidURL(WsframeError, ValueError):
+    """Raised for a URL that names no WebSocket, or no proxy."""

@@ -21,16 +21,26 @@ READ_AT_ONCE = 40 * 1024
 
 
 class TLSCodec:
-    """One TLS connection over a non-blocking socket; its calls raise what a socket's raise."""
+    """One TLS connection over a non-blocking socket, or another; its calls raise what a socket's raise.
+
+    Args:
+        sock: What carries it.
+        context: The keys and whom to trust.
+        server_hostname: Makes it the client's side: whom the certificate must be for.
+    """
 
     __slots__ = ("_incoming", "_object", "_outgoing", "_sock", "_unsent")
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, sock: socket.socket | TLSCodec, context: ssl.SSLContext, server_hostname: str | None = None
+    ) -> None:
         self._sock = sock
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         context.options |= ssl.OP_NO_RENEGOTIATION  # in TLS 1.2 a peer could repeat the costly handshake at will
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._object = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_hostname is None, server_hostname=server_hostname
+        )
         self._unsent = b""
 
     def handshake(self) -> bool:
@@ -57,9 +67,9 @@ class TLSCodec:
         else:
             self._incoming.write_eof()
 
-    def recv_into(self, buffer: memoryview) -> int:
-        """Read and decrypt into ``buffer``; 0 is the end, with close_notify or without."""
-        received = self._sock.recv_into(buffer, READ_AT_ONCE)
+    def recv_into(self, buffer: memoryview, most: int = READ_AT_ONCE) -> int:
+        """Read at most so much ciphertext and decrypt into ``buffer``; 0 is the end, with close_notify or without."""
+        received = self._sock.recv_into(buffer, most)
         if not received:
             return 0
         self._incoming.write(buffer[:received])

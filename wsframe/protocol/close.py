@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 from wsframe.protocol.frames import CLOSE, control_frame
 
-__all__ = ["CloseCode", "State", "check_close_code", "close_frame"]
+__all__ = ["CloseCode", "CloseFrame", "State", "check_close_code", "close_frame"]
 
 
 class CloseCode(IntEnum):
@@ -27,6 +28,14 @@ class CloseCode(IntEnum):
     TRY_AGAIN_LATER = 1013
     BAD_GATEWAY = 1014
     TLS_HANDSHAKE = 1015
+
+
+class CloseFrame(NamedTuple):
+    """What a close frame said."""
+
+    code: int
+    """1005 if it had none."""
+    reason: str
 
 
 class State(Enum):

@@ -23,9 +23,10 @@ from __future__ import annotations
 
 from io import StringIO
 
-from wsproto.connection import SERVER, ConnectionState
+from wsproto.connection import CLIENT, SERVER, ConnectionState
 from wsproto.connection import Connection as Engine
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.extensions import Extension
 
 from wsframe.limits import Limits, Timeouts
 from wsframe.protocol.close import PHRASES, CloseCode, State
@@ -53,6 +54,8 @@ class Connection:
         timeouts: For the deadlines; no field may be at ``INHERIT``.
         now: The time, in seconds of the clock that all later times are of.
         inflate: The extension, where compression was agreed on. Its state outlives the engine.
+        masked: Whether the peer masks its frames, as clients do; False for a server's, where
+            a mask is the violation (RFC 6455 section 5.1).
     """
 
     __slots__ = (
@@ -65,6 +68,7 @@ class Connection:
         "_inflate",
         "_lane_limit",
         "_limits",
+        "_masked",
         "_message",
         "_owed",
         "_payload",
@@ -79,7 +83,15 @@ class Connection:
         "undecoded",
     )
 
-    def __init__(self, limits: Limits, timeouts: Timeouts, now: float, inflate: InflateExtension | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        timeouts: Timeouts,
+        now: float,
+        inflate: InflateExtension | None = None,
+        *,
+        masked: bool = True,
+    ) -> None:
         self.state = State.OPEN
         self.deadlines = Deadlines(timeouts, now)
         self.stopped = False
@@ -93,6 +105,7 @@ class Connection:
         self._limits = limits
         self._check: Check | None = None
         self._inflate = inflate
+        self._masked = masked
         frame_limit = LONGEST_FRAME if limits.max_frame is None else limits.max_frame
         self._lane_limit = min(frame_limit, limits.max_message, LONGEST_FRAME)
         self._held: bytearray | None = None
@@ -181,7 +194,7 @@ class Connection:
                 break
             if self._engine is None and self._check is None:
                 begin = at
-                at, taken, wanted = read_messages(data, at, room, self._lane_limit, True, events)
+                at, taken, wanted = read_messages(data, at, room, self._lane_limit, self._masked, events)
                 octets += taken
                 if wanted and self._may_wait(data, at):
                     self._wanted = wanted
@@ -201,7 +214,8 @@ class Connection:
         engine = self._engine
         if engine is None:
             self._sizes = SizeLimits(self._limits, self._check)
-            engine = self._engine = Engine(SERVER, [self._sizes, self._inflate] if self._inflate else [self._sizes])
+            extensions: list[Extension] = [self._sizes, self._inflate] if self._inflate else [self._sizes]
+            engine = self._engine = Engine(SERVER if self._masked else CLIENT, extensions)
         if not self._owed:
             probe = self._prefix + data[at : at + LONGEST_HEADER]
             header, length = frame_extent(probe, 0)
@@ -309,7 +323,7 @@ class Connection:
                 self._prefix = bytes(data[at:])
                 break
             if closes:
-                return [self._end(read_close(data[at:stop]))]
+                return [self._end(read_close(data[at:stop], masked=self._masked))]
             at = stop
         else:
             self._owed += at - len(data)
@@ -336,9 +350,9 @@ def ended_by(event: CloseConnection, engine: Engine) -> Ended:
     return Ended(code, event.reason or "", clean=True, answer=answer, owed=True)
 
 
-def read_close(frame: bytearray) -> Ended:
+def read_close(frame: bytearray, *, masked: bool) -> Ended:
     """Read the close frame that answers ours."""
-    engine = Engine(SERVER, [], bytes(frame))
+    engine = Engine(SERVER if masked else CLIENT, [], bytes(frame))
     for event in engine.events():
         if isinstance(event, CloseConnection) and engine.state is not ConnectionState.OPEN:
             return ended_by(event, engine)._replace(answer=None, owed=False)

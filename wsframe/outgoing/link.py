@@ -1,0 +1,226 @@
+"""One outgoing connection: its socket, its protocol state, what waits either way, and its tasks.
+
+Whoever wants a message reads the socket himself (:meth:`Link.read`), so that it passes
+through no other task: a switch of tasks costs as much as all else that is done for a
+short message. ``stand_in`` reads while nobody does, so that pings are answered and a
+close is noticed, until as many messages wait as may.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from logging import getLogger
+
+import trio
+
+from wsframe.doorbell import Doorbell
+from wsframe.limits import Limits
+from wsframe.outgoing.ending import Ending
+from wsframe.outgoing.transport import Transport
+from wsframe.protocol.close import State
+from wsframe.protocol.connection import Connection
+from wsframe.protocol.deflate import Deflater
+from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
+from wsframe.protocol.frames import PING, PONG
+
+__all__ = ["Link", "Measured"]
+
+logger = getLogger("wsframe")
+
+# For so long after a caller stopped reading nobody stands in: as a rule it comes back at once.
+ABSENCE = 0.05
+
+
+class Measured:
+    """A ping that waits for its pong."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.since = trio.current_time()
+        self.latency: float | None = None
+
+
+class Link(Ending):
+    """The state of one connection; see :class:`Ending` for the arguments."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        limits: Limits,
+        connection: Connection,
+        name: str,
+        deflater: Deflater | None = None,
+    ) -> None:
+        super().__init__(transport, limits, connection, name, deflater)
+        self.messages: deque[Event] = deque()
+        """What has come for the user."""
+        self.pings: list[Measured] = []
+        self._octets = 0
+        """Octets received since the user's messages last ran out: no less than what waits."""
+        self._reading = False
+        self._away = False
+        """Whether the one who stands in waits to be told that a caller stopped reading."""
+        self._arrivals = trio.lowlevel.ParkingLot()
+        self._absent = Doorbell()
+
+    def __repr__(self) -> str:
+        return f"<outgoing Link {self.name}>"
+
+    @property
+    def full(self) -> bool:
+        """Whether as many messages wait as may: nothing is read then. Once closing, what comes is discarded."""
+        if not self.messages or self.connection.state is not State.OPEN:
+            return False
+        return len(self.messages) >= self._limits.max_queued_messages or self._octets >= self._limits.max_queued_bytes
+
+    async def read(self) -> None:
+        """Wait until the peer has sent something and take it in; if somebody else reads, until he has.
+
+        If that one is cancelled the others go on, and one of them reads.
+        """
+        if self.done:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._reading or self.full:
+            await self._arrivals.park()
+            return
+        if self.connection.stopped:  # first what is here, which the kernel will never announce
+            await trio.lowlevel.checkpoint()
+            self.decode(bytearray())
+            return
+        self._reading = True
+        try:
+            await self.transport.readable()
+        except trio.ClosedResourceError:
+            return
+        finally:
+            self._reading = False
+            self.wake_readers()
+        self.take_in()
+
+    def wake_readers(self) -> None:
+        self._arrivals.unpark_all()
+        if self._away:
+            self._away = False
+            self._absent.ring()
+
+    def take_in(self, *, announced: bool = True) -> None:
+        """Read once and decode; ``announced`` if the kernel has said that there is something."""
+        if self.done:
+            return
+        try:
+            data = self.transport.recv()
+        except BlockingIOError:
+            if announced and self.transport.secure:  # part of a record: nothing to decode, but the peer lives
+                self.deadlines.heard_at = trio.current_time()
+            return
+        except OSError:
+            self.lost()
+            return
+        self.deadlines.heard_at = trio.current_time()
+        if self.transport.unsent:  # TLS answered something by itself
+            self.blocked(progress=True)
+        if data:
+            self.decode(data)
+        else:
+            self.lost()
+
+    def decode(self, data: bytearray) -> None:
+        """Decode octets as far as there is room; empty to go on with what is left."""
+        connection = self.connection
+        events = connection.receive(data, self._limits.max_queued_messages - len(self.messages))
+        if connection.special:
+            events = self._sort_out(events)
+            if self.outbox.items:
+                self.flush()
+        self.messages.extend(events)
+        self._octets += connection.octets
+        self.deadlines.paused = self.full
+
+    def _sort_out(self, events: list[Event]) -> list[Event]:
+        """Answer pings, take pongs and the end; return the messages."""
+        kept: list[Event] = []
+        for event in events:
+            if isinstance(event, PingReceived):
+                self.put_urgent(PONG, event.payload)
+            elif isinstance(event, PongReceived):
+                self._pong(event.payload)
+            elif isinstance(event, Ended):
+                self.note_end(event)
+            else:
+                kept.append(event)
+        return kept
+
+    def _pong(self, payload: bytes) -> None:
+        deadlines, now = self.deadlines, trio.current_time()
+        if payload == deadlines.ping_payload != b"":
+            deadlines.ping_payload = b""
+            if deadlines.ping_at is not None:  # else a pause came between
+                deadlines.latency = now - deadlines.ping_at
+                deadlines.ping_at = None
+                self.timer.ring()
+            return
+        # A pong answers its ping and those before it (RFC 6455 section 5.5.3).
+        answered = next((at for at, ping in enumerate(self.pings) if ping.payload == payload), -1)
+        for ping in self.pings[: answered + 1]:
+            ping.latency = now - ping.since
+        del self.pings[: answered + 1]
+
+    def ping(self, payload: bytes) -> Measured:
+        """Send a ping that a caller waits for."""
+        if not self.put_urgent(PING, payload):
+            raise self.closed()
+        self.flush()
+        measured = Measured(payload)
+        self.pings.append(measured)
+        return measured
+
+    def forget(self, ping: Measured) -> None:
+        """Note that nobody waits for a ping any more."""
+        if ping in self.pings:
+            self.pings.remove(ping)
+
+    def take(self) -> Event:
+        """Take the first message that waits; there may be room for others again."""
+        message = self.messages.popleft()
+        if not self.messages:
+            self._octets = 0
+        deadlines = self.deadlines
+        if deadlines.paused and not self.full:
+            deadlines.paused = False
+            deadlines.heard_at, deadlines.ping_at = trio.current_time(), None
+            self.timer.ring()
+            self.wake_readers()
+        return message
+
+    async def stand_in(self) -> None:
+        """Read while nobody else does, until the connection has ended."""
+        while not self.done:
+            if self._reading or self.full:
+                self._away = True
+                await self._absent.wait()
+            await trio.sleep(ABSENCE)
+            if not self._reading and not self.full:
+                await self.read()
+
+    async def finished(self) -> None:
+        """Wait until the socket is closed."""
+        while not self.done:
+            await self.read()
+
+    async def run(self) -> None:
+        """Run the connection's tasks until it has ended."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._guard, self.write)
+            nursery.start_soon(self._guard, self.stand_in)
+            await self._guard(self.watch)
+            nursery.cancel_scope.cancel()
+
+    async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Give up the connection if a task of ours fails: no other is concerned."""
+        try:
+            await task()
+        except Exception:
+            logger.exception("%s: internal error; the connection is aborted", self.name)
+            self.abort("internal error")

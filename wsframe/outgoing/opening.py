@@ -1,0 +1,168 @@
+"""From a URL to the 101: connect, TLS, handshake, redirects."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import trio
+
+from wsframe.answers import HeaderFields, header_list
+from wsframe.exceptions import HandshakeRejected, OpeningTimeout
+from wsframe.outgoing.options import Opening
+from wsframe.outgoing.proxies import Proxy, proxy_for
+from wsframe.outgoing.target import Target, basic_authorization, redirected
+from wsframe.outgoing.transport import Transport
+from wsframe.outgoing.tunnels import open_http_tunnel, open_socks_tunnel
+from wsframe.protocol.deflate import Deflate
+from wsframe.protocol.upgrade import Upgrade, Upgraded
+from wsframe.request import Headers
+
+__all__ = ["Opened", "Plan"]
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Fields that tell who we are, for the server they were meant for alone.
+CREDENTIALS = frozenset({"authorization", "cookie"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """A connection after the 101."""
+
+    transport: Transport
+    target: Target
+    request_headers: Headers
+    upgraded: Upgraded
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How a connection is to be opened; its fields are the options of ``connect``."""
+
+    target: Target
+    headers: HeaderFields
+    subprotocols: list[str]
+    unix: str | None
+    ssl_context: ssl.SSLContext | None
+    proxy: str | None
+    deflate: Deflate | None
+    opening: Opening
+
+    async def open(self) -> Opened:
+        """Connect, and follow redirects.
+
+        Raises:
+            OSError: If the network or TLS fails; :exc:`OpeningTimeout` for a phase that takes too long.
+            HandshakeRejected: If the server answers another status than 101.
+            HandshakeFailed: If its 101 is none, or a redirect leads nowhere.
+            ProxyFailed: If a proxy refuses.
+        """
+        plan, followed = self, 0
+        while True:
+            try:
+                return await plan.open_once()
+            except HandshakeRejected as rejected:
+                there = plan.follow(rejected) if followed < self.opening.max_redirects else None
+                if there is None:
+                    raise
+            plan, followed = there, followed + 1
+
+    def follow(self, answer: HandshakeRejected) -> Plan | None:
+        """Return the plan for a redirect; None if it is none, or leads away from a unix socket."""
+        location = answer.headers.get("location")
+        if answer.status not in REDIRECTS or location is None:
+            return None
+        target = redirected(self.target, location)
+        if target.origin == self.target.origin:
+            return replace(self, target=target)
+        if self.unix is not None:
+            return None
+        headers = [field for field in header_list(self.headers) if field[0].lower() not in CREDENTIALS | {"host"}]
+        return replace(self, target=target, headers=headers)
+
+    def upgrade(self) -> Upgrade:
+        """Make the request.
+
+        Raises:
+            ValueError: If the options cannot be sent.
+        """
+        headers = header_list(self.headers)
+        if self.target.credentials is not None and "authorization" not in {name.lower() for name, _ in headers}:
+            headers.append(("Authorization", basic_authorization(self.target.credentials)))
+        return Upgrade(
+            self.target.resource,
+            self.target.authority,
+            headers=headers,
+            subprotocols=self.subprotocols,
+            deflate=self.deflate,
+            max_head=self.opening.max_head,
+            max_body=self.opening.max_body,
+        )
+
+    async def open_once(self) -> Opened:
+        upgrade = self.upgrade()
+        transport = await self.connect()
+        try:
+            if self.target.secure:
+                context = self.ssl_context or ssl.create_default_context()
+                with phase("the TLS handshake", self.opening.tls):
+                    await transport.start_tls(context, self.target.host)
+            upgraded = await self.shake_hands(transport, upgrade)
+        except BaseException:
+            transport.close(reset=True)
+            raise
+        return Opened(transport=transport, target=self.target, request_headers=upgrade.headers, upgraded=upgraded)
+
+    async def connect(self) -> Transport:
+        """Connect to the server, directly or through a proxy."""
+        if self.unix is not None:
+            with phase("connecting", self.opening.connect):
+                return bare(await trio.open_unix_socket(self.unix))
+        proxy = proxy_for(self.target, self.proxy)
+        if proxy is None:
+            with phase("connecting", self.opening.connect):
+                return bare(await trio.open_tcp_stream(self.target.host, self.target.port))
+        return await self.connect_through(proxy)
+
+    async def connect_through(self, proxy: Proxy) -> Transport:
+        if proxy.scheme in ("socks5", "socks5h"):
+            at_most = self.opening.connect + self.opening.tunnel
+            with phase("connecting through the proxy", at_most):
+                return await open_socks_tunnel(proxy, self.target, at_most)
+        with phase("connecting to the proxy", self.opening.connect):
+            transport = bare(await trio.open_tcp_stream(proxy.host, proxy.port))
+        try:
+            with phase("the proxy's answer", self.opening.tunnel):
+                await open_http_tunnel(transport, proxy, self.target)
+        except BaseException:
+            transport.close(reset=True)
+            raise
+        return transport
+
+    async def shake_hands(self, transport: Transport, upgrade: Upgrade) -> Upgraded:
+        """Send the request and read the answer."""
+        with trio.move_on_after(self.opening.handshake):
+            await transport.send_all(upgrade.request)
+            while True:
+                upgraded = upgrade.receive(await transport.receive_some())
+                if upgraded is not None:
+                    return upgraded
+        upgrade.give_up()
+        raise OpeningTimeout(f"the handshake took longer than {self.opening.handshake:g} s")
+
+
+@contextmanager
+def phase(name: str, at_most: float) -> Iterator[None]:
+    """Bound a phase."""
+    with trio.move_on_after(at_most) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise OpeningTimeout(f"{name} took longer than {at_most:g} s")
+
+
+def bare(stream: trio.SocketStream) -> Transport:
+    """Take the socket out of trio's stream."""
+    return Transport(socket.socket(fileno=stream.socket.detach()))

@@ -1,0 +1,112 @@
+"""Options of outgoing connections."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from random import random
+from typing import TypedDict
+
+from wsframe.answers import HeaderFields
+from wsframe.limits import DEFAULT_LIMITS, INHERIT, Limits, Timeouts, filled, refuse_below
+from wsframe.protocol.deflate import Deflate
+
+__all__ = ["Backoff", "ConnectOptions", "Opening"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """How long each phase of opening a connection may take, in seconds, and how much it may bring.
+
+    A phase that takes longer is an :exc:`OpeningTimeout`. A redirect begins anew; bound all
+    of it with ``trio.fail_after``.
+
+    Raises:
+        ValueError: For a negative field.
+    """
+
+    connect: float = 10
+    """Resolving the name and connecting by TCP, to the proxy where there is one; default 10."""
+
+    tunnel: float = 10
+    """The proxy's answer, TLS with it included; default 10. A proxy connects before it answers."""
+
+    tls: float = 10
+    """The TLS handshake with the server; default 10."""
+
+    handshake: float = 10
+    """From the request to the end of the answer; default 10. A server that drips its answer
+    is cut off here."""
+
+    max_head: int = 16384
+    """Octets of the answer's head; default 16 KiB, as in h11."""
+
+    max_body: int = 65536
+    """Octets of a refusal's body that :exc:`HandshakeRejected` keeps; default 64 KiB. The rest is not read."""
+
+    max_redirects: int = 5
+    """Redirects followed; default 5. Zero follows none. One from wss to ws is never followed."""
+
+    def __post_init__(self) -> None:
+        refuse_below(self, 0, inherit=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backoff:
+    """When :func:`connect_forever` tries again.
+
+    The wait before a try is drawn evenly from zero to ``first``, then ``first * factor``
+    and so on, at most ``most``: clients that lost one server do not come back all at once.
+
+    Raises:
+        ValueError: For a negative field, or a factor below 1.
+    """
+
+    first: float = 1.0
+    """Seconds that the first wait may take; default 1."""
+
+    factor: float = 2.0
+    """By what each wait may be longer than the one before; default 2."""
+
+    most: float = 60.0
+    """Seconds that any wait may take; default 60. A server's ``Retry-After`` counts up to this."""
+
+    steady: float = 30.0
+    """Seconds after which a connection counts as a success and the waits begin anew;
+    default 30. At 0 a server that accepts and closes at once is asked again and again."""
+
+    def __post_init__(self) -> None:
+        refuse_below(self, 0, inherit=False)
+        if self.factor < 1:
+            raise ValueError(f"Backoff.factor must be at least 1, not {self.factor!r}")
+
+    def delay(self, failures: int) -> float:
+        """Draw the seconds to wait after so many failures in a row, at least one."""
+        return min(self.most, self.first * self.factor ** min(failures - 1, 100)) * random()
+
+
+class ConnectOptions(TypedDict, total=False):
+    """The options of :func:`connect`, where they are described."""
+
+    subprotocols: Iterable[str]
+    headers: HeaderFields
+    unix: str | None
+    ssl_context: ssl.SSLContext | None
+    proxy: str | None
+    deflate: Deflate | None
+    limits: Limits
+    timeouts: Timeouts
+    opening: Opening
+
+
+def filled_limits(limits: Limits) -> Limits:
+    """Fill in the defaults.
+
+    Raises:
+        ValueError: For a rate, which only servers enforce.
+    """
+    for field in fields(limits):
+        if field.name.endswith("_rate") and getattr(limits, field.name) not in (None, INHERIT):
+            raise ValueError(f"Limits.{field.name} is for servers")
+    return filled(limits, DEFAULT_LIMITS)

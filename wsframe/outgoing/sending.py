@@ -1,0 +1,186 @@
+"""What one outgoing connection sends: queued as whole frames, handed to the kernel without waiting.
+
+A message is queued whole or not at all, and what the kernel does not take at once stays
+in the outbox, whoever queued it and whatever became of him: a task of the connection, or
+the next sender, goes on at the very octet.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+
+import trio
+
+from wsframe.doorbell import Doorbell
+from wsframe.exceptions import ConnectionClosed
+from wsframe.flusher import Flusher
+from wsframe.limits import Limits
+from wsframe.outbox import Outbox
+from wsframe.outgoing.transport import Transport
+from wsframe.protocol.deflate import Deflater
+from wsframe.protocol.frames import RSV1, control_frame
+from wsframe.protocol.keepalive import Deadlines
+from wsframe.protocol.masking import Masker
+
+__all__ = ["Sending"]
+
+
+class Sending(ABC):
+    """A transport with what waits for it; the lowest part of a link.
+
+    Args:
+        transport: The socket, after the 101.
+        limits: No field may be at ``INHERIT``.
+        deadlines: Of the connection.
+        deflater: Where compression was agreed on.
+    """
+
+    def __init__(
+        self, transport: Transport, limits: Limits, deadlines: Deadlines, deflater: Deflater | None = None
+    ) -> None:
+        self.transport = transport
+        self.deadlines = deadlines
+        self.deflater = deflater
+        self.timer = Doorbell()
+        """Rings when a deadline has come up that is earlier than the others."""
+        self._limits = limits
+        self._masker = Masker()
+        self._flusher = Flusher()
+        self._flusher.in_turn = True  # each send flushes for itself: no doorbell need ring
+        # Whoever sends waits for room before, so the outbox has no limit of its own.
+        self.outbox = Outbox(transport.send, self, sys.maxsize, "disconnect", self._flusher)
+        self._room = trio.lowlevel.ParkingLot()
+        self._queue = trio.StrictFIFOLock()
+        self._refused = Doorbell()
+        self._kernel_mark = 0
+
+    @abstractmethod
+    def closed(self) -> ConnectionClosed:
+        """Make the exception that tells how the connection ended."""
+
+    @abstractmethod
+    def abort(self, reason: str, *, ours: bool = False) -> None:
+        """Reset the connection now."""
+
+    @abstractmethod
+    def emptied(self) -> None:
+        """Go on with an ending that waits for the outbox."""
+
+    @property
+    def unsent(self) -> bool:
+        """Whether anything waits for the kernel."""
+        return bool(self.outbox.items) or self.transport.unsent
+
+    def _has_room(self, octets: int) -> bool:
+        outbox = self.outbox
+        return not outbox.items or outbox.octets + octets <= self._limits.max_outbox
+
+    async def room_for(self, octets: int) -> None:
+        """Wait until a message may be queued, in order of arrival; an empty outbox takes any.
+
+        Raises:
+            ConnectionClosed: If nothing more can be sent.
+        """
+        if self._queue.locked() or not self._has_room(octets):
+            async with self._queue:
+                while not self._has_room(octets) and not self.outbox.shut:
+                    await self._room.park()
+        if self.outbox.shut:
+            raise self.closed()
+
+    def put(self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None) -> None:
+        """Encode a message, queue it, and hand to the kernel what it takes."""
+        deflater = self.deflater
+        if deflater is not None and deflater.wanted(payload, compress):
+            packed = deflater.compress(payload)
+            if packed is not None:
+                opcode, payload = opcode | RSV1, packed
+        if frame_size is None:
+            self.outbox.put(self._masker.message(opcode, payload))
+        else:
+            self.outbox.put_run(self._masker.fragments(opcode, payload, frame_size))
+        self.flush()
+
+    def put_urgent(self, opcode: int, payload: bytes) -> bool:
+        """Queue a ping or pong for the next frame boundary; return whether it was queued."""
+        return self.outbox.put_urgent(self._masker.mask(control_frame(opcode, payload)))
+
+    def put_close(self, frame: bytes) -> None:
+        """Queue a close frame behind everything, and hand to the kernel what it takes."""
+        self.outbox.put_close(self._masker.mask(frame))
+        self.flush()
+        self._room.unpark_all()
+
+    def flush(self) -> None:
+        """Hand to the kernel what it takes."""
+        self.outbox.flush()
+        self._flusher.dirty.clear()
+        if self.transport.unsent:
+            self.blocked(progress=True)
+
+    def blocked(self, *, progress: bool) -> None:
+        """Note that the kernel refuses octets: :meth:`write` goes on."""
+        if self.deadlines.blocked_at is None or progress:
+            self.deadlines.blocked_at = trio.current_time()
+            self._kernel_mark = self.transport.unsent_in_kernel() or 0
+        self._refused.ring()
+        self.timer.ring()
+
+    def unblocked(self) -> None:
+        """Note that the kernel has taken everything."""
+        if self.unsent:
+            return
+        deadlines = self.deadlines
+        deadlines.blocked_at = None
+        if deadlines.ping_at is not None:
+            # The ping may have waited behind a large frame all the time: ask anew.
+            deadlines.ping_at = None
+            deadlines.heard_at = trio.current_time()
+        self.timer.ring()
+
+    def overflowed(self) -> None:
+        """Give up; the outbox has no limit that could call this."""
+        self.abort("outbox full")
+
+    def broken(self) -> None:
+        """Send no more. What the peer sent before it went is still read; its end shows there."""
+        self.give_up()
+        self.emptied()
+
+    def give_up(self) -> None:
+        """Drop what waits, and let those go on who wait for room."""
+        self.outbox.give_up()
+        self.deadlines.blocked_at = None
+        self._room.unpark_all()
+
+    def check_stall(self) -> None:
+        """Reset a peer that takes nothing; one whose window moves slowly is let be."""
+        left = self.transport.unsent_in_kernel()
+        if left is not None and left < self._kernel_mark:
+            self._kernel_mark = left
+            self.deadlines.blocked_at = trio.current_time()
+        else:
+            self.abort("write stall")
+
+    async def write(self) -> None:
+        """Go on with what the kernel did not take, until cancelled."""
+        while True:
+            await self._refused.wait()
+            while self.unsent:
+                try:
+                    await self.transport.writable()
+                    self.go_on()
+                except (OSError, trio.ClosedResourceError):
+                    self.broken()
+                self._room.unpark_all()
+
+    def go_on(self) -> None:
+        """Hand over more, the kernel having room."""
+        if not self.transport.pump():
+            self.blocked(progress=True)
+        elif self.outbox.items:
+            self.flush()
+        else:
+            self.unblocked()
+            self.emptied()

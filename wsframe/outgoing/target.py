@@ -1,0 +1,138 @@
+"""What the URL of a WebSocket names (RFC 6455 section 3), and where a redirect leads."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from re import compile as pattern
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+
+from wsframe.exceptions import HandshakeFailed, InvalidURL
+
+__all__ = ["Target", "basic_authorization", "redirected", "split_url"]
+
+PORTS = {"ws": 80, "wss": 443}
+# urlsplit drops tabs and line feeds without a word: two spellings of one URL.
+FORBIDDEN = pattern(r"[\x00-\x20\x7f]")
+HOST = pattern(r"[0-9A-Za-z._~%:-]+")
+# What stays as it is in path and query; everything else is escaped.
+SAFE = "%/:=&?~#+!$,;'@()*[]|\\^`{}\""
+# Servers name their own pages in a redirect, whose scheme is that of HTTP.
+SCHEMES = {"http": "ws", "https": "wss"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a connection goes."""
+
+    secure: bool
+    host: str
+    """Name or address, in ASCII; an IPv6 address without brackets."""
+    port: int
+    resource: str
+    """Path and query."""
+    credentials: tuple[str, str] | None = None
+    """User and password."""
+
+    @classmethod
+    def parse(cls, url: str) -> Target:
+        """Parse a ``ws`` or ``wss`` URL.
+
+        Raises:
+            InvalidURL: If it is none, or has a fragment.
+        """
+        parts = split_url(url)
+        scheme = parts.scheme.lower()
+        if scheme not in PORTS:
+            raise InvalidURL(f"the scheme of a WebSocket is ws or wss, not {scheme!r}")
+        if "#" in url:
+            raise InvalidURL("the URL of a WebSocket has no fragment (RFC 6455 section 3)")
+        resource = quote(parts.path, SAFE) or "/"
+        if "?" in url:
+            resource += f"?{quote(parts.query, SAFE)}"
+        host = ascii_host(parts)
+        return cls(scheme == "wss", host, parts.port or PORTS[scheme], resource, credentials_of(parts))
+
+    @property
+    def origin(self) -> tuple[bool, str, int]:
+        """What decides who may see credentials: scheme, host and port (RFC 6454)."""
+        return self.secure, self.host, self.port
+
+    @property
+    def authority(self) -> str:
+        """Host and port as Host has them, without a default port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS["wss" if self.secure else "ws"] else f"{host}:{self.port}"
+
+    @property
+    def destination(self) -> str:
+        """Host and port as CONNECT has them, always with the port."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        """Return the URL without credentials and query, which may be a secret too: for messages and log lines."""
+        return f"{'wss' if self.secure else 'ws'}://{self.authority}{self.resource.partition('?')[0]}"
+
+
+def split_url(url: str) -> SplitResult:
+    """Split a URL with a host.
+
+    Raises:
+        InvalidURL: If it has none, or its port is no port, or it holds control characters or spaces.
+    """
+    if FORBIDDEN.search(url):
+        raise InvalidURL("a URL has no spaces or control characters")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise InvalidURL(f"the URL cannot be read: {error}") from None
+    if not parts.hostname or parts.port == 0:
+        raise InvalidURL("the URL names no host, or port 0")
+    return parts
+
+
+def ascii_host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    try:
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise InvalidURL(f"the host name cannot be written in ASCII: {error}") from None
+    if not HOST.fullmatch(host):
+        raise InvalidURL(f"{host!r} is no host name")
+    return host
+
+
+def credentials_of(parts: SplitResult) -> tuple[str, str] | None:
+    if parts.username is None:
+        return None
+    user = unquote(parts.username)
+    if ":" in user:  # it would be read as the beginning of the password (RFC 7617 section 2)
+        raise InvalidURL("a user name for basic authentication has no colon")
+    return user, unquote(parts.password or "")
+
+
+def basic_authorization(credentials: tuple[str, str]) -> str:
+    """Make the value of Authorization (RFC 7617)."""
+    return f"Basic {b64encode(':'.join(credentials).encode()).decode()}"
+
+
+def redirected(target: Target, location: str) -> Target:
+    """Return where a redirect leads; credentials stay only within the same origin.
+
+    Raises:
+        HandshakeFailed: If it leads to no WebSocket, or from TLS to none.
+    """
+    base = f"{'wss' if target.secure else 'ws'}://{target.authority}"
+    # urljoin joins nothing to schemes it does not know; http has the same form.
+    joined = urljoin(f"http{base[2:]}{target.resource}", location)
+    scheme, colon, rest = joined.partition(":")
+    scheme = SCHEMES.get(scheme.lower(), scheme)
+    try:
+        found = Target.parse(f"{scheme}{colon}{rest.partition('#')[0]}")
+    except InvalidURL as error:
+        raise HandshakeFailed(f"the server redirected to no WebSocket: {error}") from None
+    if target.secure and not found.secure:
+        raise HandshakeFailed("the server redirected from wss to ws, which is not followed")
+    kept = target.credentials if found.origin == target.origin else None
+    return Target(found.secure, found.host, found.port, found.resource, kept)

@@ -1,0 +1,179 @@
+"""A connected socket, with TLS or without: reading and writing that never wait, and waiting apart from them.
+
+So no cancellation comes between a part of a frame and its rest: only the waiting can be
+cancelled, and it moves no octets.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import trio
+
+from wsframe.socketopts import reset_on_close, tune, unsent_in_kernel
+from wsframe.tls import READ_AT_ONCE, TLSCodec
+
+__all__ = ["Transport"]
+
+# Room for what one read decrypts to, also where TLS within TLS hands on two records' rests at once.
+RECEIVE_BUFFER = 128 * 1024
+
+# One buffer for all connections of a run: a read fills and empties it without waiting.
+shared_buffer: trio.lowlevel.RunVar[bytearray] = trio.lowlevel.RunVar("wsframe receive buffer")
+
+
+class Transport:
+    """One socket.
+
+    Args:
+        sock: Connected; it is the transport's from now on.
+    """
+
+    __slots__ = ("_buffer", "_codecs", "_top", "_view", "sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock: socket.socket | None = sock
+        self._codecs: list[TLSCodec] = []
+        self._top: socket.socket | TLSCodec = sock
+        try:
+            self._buffer = shared_buffer.get()
+        except LookupError:
+            self._buffer = bytearray(RECEIVE_BUFFER)
+            shared_buffer.set(self._buffer)
+        self._view = memoryview(self._buffer)
+
+    def tune(self, unsent_low_water: int, write_stall: float) -> None:
+        """Set the options of the socket."""
+        assert self.sock is not None
+        tune(self.sock, unsent_low_water, write_stall)
+
+    @property
+    def secure(self) -> bool:
+        """Whether it has TLS."""
+        return bool(self._codecs)
+
+    def recv(self) -> bytearray:
+        """Return octets that are here; empty at the end.
+
+        Raises:
+            BlockingIOError: If there are none yet.
+            OSError: If the connection is broken.
+        """
+        count = self._top.recv_into(self._view, READ_AT_ONCE if self._codecs else RECEIVE_BUFFER)
+        return self._buffer[:count]
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Hand over octets; return how many were taken.
+
+        Raises:
+            BlockingIOError: If none were.
+            OSError: If the connection is broken.
+        """
+        return self._top.send(data)
+
+    @property
+    def unsent(self) -> bool:
+        """Whether ciphertext waits for the kernel."""
+        return bool(self._codecs) and any(codec.unsent for codec in self._codecs)
+
+    def pump(self) -> bool:
+        """Hand ciphertext to the kernel; return whether all of it went.
+
+        Raises:
+            OSError: If the connection is broken.
+        """
+        for codec in reversed(self._codecs):
+            codec.pump()
+        return not self.unsent
+
+    def unsent_in_kernel(self) -> int | None:
+        """Return the octets that the peer has not acknowledged; None where that is not known."""
+        return None if self.sock is None else unsent_in_kernel(self.sock)
+
+    async def readable(self) -> None:
+        """Wait until :meth:`recv` may have something.
+
+        Raises:
+            trio.ClosedResourceError: If it is closed meanwhile.
+        """
+        if self.sock is None:
+            raise trio.ClosedResourceError
+        await trio.lowlevel.wait_readable(self.sock)
+
+    async def writable(self) -> None:
+        """Wait until the kernel takes octets.
+
+        Raises:
+            trio.ClosedResourceError: If it is closed meanwhile.
+        """
+        if self.sock is None:
+            raise trio.ClosedResourceError
+        await trio.lowlevel.wait_writable(self.sock)
+
+    async def send_all(self, data: bytes) -> None:
+        """Send all, waiting where need be; for the time before the first frame.
+
+        Raises:
+            OSError: If the connection breaks.
+        """
+        rest = memoryview(data)
+        while rest or self.unsent:
+            try:
+                if self.pump() and rest:
+                    rest = rest[self.send(rest) :]
+                    continue
+            except BlockingIOError:
+                pass
+            if rest or self.unsent:
+                await self.writable()
+
+    async def receive_some(self) -> bytes:
+        """Wait for octets and return them; empty at the end.
+
+        Raises:
+            OSError: If the connection breaks.
+        """
+        while True:
+            await self.readable()
+            try:
+                return bytes(self.recv())
+            except BlockingIOError:  # part of a record
+                continue
+
+    async def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
+        """Do the TLS handshake, within TLS if it is there already.
+
+        Raises:
+            OSError: If it fails: ``ssl.SSLCertVerificationError`` for a certificate that is not trusted.
+        """
+        below = self._top
+        codec = TLSCodec(below, context, hostname)
+        while not codec.handshake():
+            while not (codec.pump() and self.pump()):
+                await self.writable()
+            await self.readable()
+            try:
+                count = below.recv_into(self._view, READ_AT_ONCE)
+            except BlockingIOError:
+                continue
+            codec.feed(bytes(self._view[:count]))
+        self._codecs.append(codec)
+        self._top = codec
+
+    def close(self, *, reset: bool = False) -> None:
+        """Close the socket; whoever waits for it is told. More than once does no harm."""
+        sock, self.sock = self.sock, None
+        if sock is None:
+            return
+        if not reset and self._codecs:
+            try:
+                for codec in reversed(self._codecs):
+                    codec.close_notify()
+            except OSError:
+                pass  # it is broken, and there is nobody to tell
+        trio.lowlevel.notify_closing(sock)
+        if reset:
+            reset_on_close(sock)
+        sock.close()
