@@ -1,14 +1,21 @@
-"""``python -m tests.autobahn [CASES] [--poller P] [--deflate D] [--tls]``: the suite against wsframe's echo server."""
+"""``python -m tests.autobahn [CASES] [--poller P] [--deflate D] [--tls]``: the suite against wsframe's echo server.
+
+With ``--client`` against wsframe's own client instead.
+"""
 
 import argparse
 import ssl
 import sys
+import tempfile
+from pathlib import Path
 
 import trio
 import trustme
 
 import wsframe
+from tests.autobahn.client import check_client
 from tests.autobahn.echo import DEFLATES, registry
+from tests.autobahn.install import install
 from tests.autobahn.relay import relay_to_tls
 from tests.autobahn.run import main
 from wsframe.poller import PollerName
@@ -34,12 +41,21 @@ async def check(cases: str, deflate: str, poller: PollerName, *, tls: bool) -> i
     return status
 
 
+async def check_ours(cases: str, deflate: str) -> int:
+    """Run the suite against our client; return the exit status."""
+    outdir = Path(tempfile.mkdtemp(prefix="autobahn-"))
+    report = await check_client(await trio.to_thread.run_sync(install), cases, outdir, DEFLATES[deflate])
+    print(f"{report}\ndetails: {outdir / 'index.html'}")
+    return 1 if report.faults else 0
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.autobahn")
     parser.add_argument("cases", nargs="?", default="quick", help="quick, core, all, or patterns")
     parser.add_argument("--poller", default="auto", choices=["auto", "epoll", "task"])
     parser.add_argument("--deflate", default="shared", choices=sorted(DEFLATES))
     parser.add_argument("--tls", action="store_true", help="serve TLS, with a relay for the suite, which has none")
+    parser.add_argument("--client", action="store_true", help="check our client; poller and tls are for the server")
     return parser.parse_args()
 
 
@@ -47,6 +63,8 @@ if __name__ == "__main__":
     given = parse()
 
     async def check_given() -> int:
+        if given.client:
+            return await check_ours(given.cases, given.deflate)
         return await check(given.cases, given.deflate, given.poller, tls=given.tls)
 
     sys.exit(trio.run(check_given))

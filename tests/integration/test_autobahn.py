@@ -7,6 +7,7 @@ import pytest
 import trio
 
 import wsframe
+from tests.autobahn.client import check_client
 from tests.autobahn.echo import registry
 from tests.autobahn.install import NoPython27, install
 from tests.autobahn.run import Report, run
@@ -41,4 +42,10 @@ async def test_quick_set(wstest: Path, tmp_path: Path, poller: Poller) -> None:
 
     async with wsframe.open_server(registry=registry(), port=0, poller=poller) as server:
         report = await trio.to_thread.run_sync(run_suite, f"{server.addresses[0]}/echo")
+    assert report.faults == []
+
+
+async def test_quick_set_of_the_client(wstest: Path, tmp_path: Path) -> None:
+    with trio.fail_after(120):
+        report = await check_client(wstest, "quick", tmp_path)
     assert report.faults == []
