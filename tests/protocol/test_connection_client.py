@@ -14,8 +14,9 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from tests.protocol import peer
 from tests.protocol.streams import bad_utf8, chunked, octets, texts
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
-from wsframe.protocol.connection import Connection, SizeLimits
+from wsframe.protocol.connection import Connection
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
+from wsframe.protocol.sizes import SizeLimits
 
 Frames = st.SearchStrategy[bytes]
 
