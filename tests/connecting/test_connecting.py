@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from os import urandom
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,16 @@ async def test_compression_is_agreed_on(ours: Deflate, theirs: Deflate | None) -
             message = f"the same again and again {number}" * 50
             await ws.send_text(message, compress=number % 5 != 0 or None, frame_size=100 if number % 3 else None)
             assert await ws.receive() == message
+
+
+async def test_what_does_not_shrink_is_sent_as_it_is() -> None:
+    async with (
+        serving(deflate=Deflate.shared()) as server,
+        connect(f"{server.addresses[0]}/echo", deflate=Deflate.shared()) as ws,
+    ):
+        noise = urandom(1000)
+        await ws.send_binary(noise, compress=True)
+        assert await ws.receive() == noise
 
 
 async def test_what_inflates_too_much_is_refused() -> None:

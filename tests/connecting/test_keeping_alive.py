@@ -72,6 +72,22 @@ async def test_a_pong_that_the_program_had_no_time_to_read_counts(autojump_clock
         assert len(it.server.controls("ping")) == 1
 
 
+async def test_a_ping_that_may_wait_behind_a_large_message_is_sent_anew(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with connected(timeouts=Timeouts(ping_interval=20, ping_timeout=10, write_stall=30)) as it:
+        await trio.sleep(21)
+        it.server.window = 0
+        await it.ws.send("a" * 100)
+        await trio.sleep(20)
+        it.server.take(2**40)
+        await trio.sleep(15)
+        assert state(it.ws) is State.OPEN
+        assert len(it.server.controls("ping")) == 1
+        await trio.sleep(10)
+        assert len(it.server.controls("ping")) == 2
+
+
 async def test_a_server_that_answers_is_kept_and_its_latency_known(autojump_clock: trio.testing.MockClock) -> None:
     async with connected() as it:
         for _ in range(10):
