@@ -135,7 +135,7 @@ class connect:  # noqa: N801
         inflate = None if terms is None else InflateExtension(terms, self._limits.max_message)
         deflater = None if terms is None or deflate is None else Deflater(terms, deflate)
         connection = Connection(self._limits, self._timeouts, trio.current_time(), inflate, masked=False)
-        opened.transport.tune(self._limits.unsent_low_water, self._timeouts.write_stall)
+        opened.transport.tune(self._limits.unsent_in_kernel, self._timeouts.write_stall)
         link = Link(opened.transport, self._limits, connection, str(opened.target), deflater)
         if opened.upgraded.trailing:
             link.decode(bytearray(opened.upgraded.trailing))
