@@ -34,7 +34,7 @@ from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import CLOSE, MAX_CONTROL_PAYLOAD, frame_extent
 from wsframe.protocol.keepalive import Deadlines
-from wsframe.protocol.lane import check_text, read_messages
+from wsframe.protocol.lane import check_text, read_control, read_messages
 from wsframe.protocol.sizes import Check, SizeLimits
 
 __all__ = ["Connection"]
@@ -201,6 +201,10 @@ class Connection:
                     break
                 if at > begin:
                     continue
+                control = read_control(data, at, self._masked)
+                if control is not None:
+                    at = self._take_control(*control, size, events)
+                    continue
             at = self._feed(data, at, events)
             fed += 1
             if fed >= ENGINE_FRAMES or self.octets >= self._limits.max_queued_bytes:
@@ -208,6 +212,13 @@ class Connection:
                 break
         self.octets += octets
         return at
+
+    def _take_control(self, event: Event, stop: int, size: int, events: list[Event]) -> int:
+        """Note what a control frame says; return where to go on, which is nowhere after a close frame."""
+        self.special = True
+        ends = isinstance(event, Ended)
+        events.append(self._end(event) if isinstance(event, Ended) else event)
+        return size if ends else stop
 
     def _feed(self, data: bytearray, at: int, events: list[Event]) -> int:
         """Pass one frame, or what there is of it, to the engine; return how far that went."""

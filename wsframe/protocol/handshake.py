@@ -15,6 +15,7 @@ import h11
 
 from wsframe.answers import Accept, Reject, Response, check_field
 from wsframe.protocol import challenge
+from wsframe.protocol.head import read_plain_head
 from wsframe.request import Headers, Request, version_of
 
 __all__ = [
@@ -42,11 +43,13 @@ class HeadReader:
     """
 
     def __init__(self, max_head: int, *, host: str = "", port: int = 0, secure: bool = False) -> None:
-        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=max_head)
+        self._h11: h11.Connection | None = None
         self._max_head = max_head
         self._received = 0
         self._peer = (host, port, secure)
         self.http_version = b""
+        self.trailing = b""
+        """What came behind the head: the first frames, if the peer did not wait for the 101."""
 
     @property
     def begun(self) -> bool:
@@ -59,7 +62,17 @@ class HeadReader:
         Raises:
             Reject: 431 for a head above the limit, 400 for what is no HTTP/1.
         """
+        plain = None if self._received else read_plain_head(data)
         self._received += len(data)
+        if plain is not None and plain[2] <= self._max_head:
+            target, fields, end = plain
+            self.http_version, self.trailing = b"1.1", data[end:]
+            return self._request(target, fields, "GET")
+        return self._receive_by_h11(data)
+
+    def _receive_by_h11(self, data: bytes) -> Request | None:
+        if self._h11 is None:
+            self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head)
         try:
             self._h11.receive_data(data)
             event = self._h11.next_event()
@@ -69,17 +82,15 @@ class HeadReader:
             return None
         if not isinstance(event, h11.Request):  # EOF is not passed on, so nothing else can come first
             raise Reject(400, body="malformed request")
+        self.trailing = self._h11.trailing_data[0]
         if self._received - len(self.trailing) > self._max_head:
             raise Reject(431, body="request head too large")
         self.http_version = event.http_version
-        host, port, secure = self._peer
-        target, method = event.target.decode("ascii"), event.method.decode("ascii")
-        return Request(target, list(event.headers), method=method, host=host, port=port, secure=secure)
+        return self._request(event.target, list(event.headers), event.method.decode("ascii"))
 
-    @property
-    def trailing(self) -> bytes:
-        """What came behind the head: the first frames, if the peer did not wait for the 101."""
-        return self._h11.trailing_data[0]
+    def _request(self, target: bytes, fields: list[tuple[bytes, bytes]], method: str) -> Request:
+        host, port, secure = self._peer
+        return Request(target.decode("ascii"), fields, method=method, host=host, port=port, secure=secure)
 
 
 def malformed(error: h11.RemoteProtocolError) -> str:

@@ -1,0 +1,37 @@
+"""Reading the head of a request: nearly every one is plain, and the others are for h11.
+
+h11 costs 40 us a head, a third of the whole handshake. What is taken here is what it would
+take the same way: a GET of HTTP/1.1, lines that end in CR LF, one Host, nothing about a
+body. All else goes to h11, which accepts it or says what is wrong.
+"""
+
+from __future__ import annotations
+
+from re import compile as pattern
+
+__all__ = ["read_plain_head"]
+
+# RFC 9112 section 5 and RFC 9110 section 5.5. Values are taken up to the end of the line and
+# stripped afterwards: to match the spaces around them here would take quadratic time.
+FIELD = rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)\r\n"
+FIELDS = pattern(FIELD)
+HEAD = pattern(rb"GET ([!-~]+) HTTP/1\.1\r\n((?:" + FIELD.replace(b"(", b"(?:") + rb")*)\r\n")
+
+FOR_H11 = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+
+
+def read_plain_head(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], int] | None:
+    """Read a whole, plain head.
+
+    Returns:
+        The target, the fields with their names in lower case, and where the head ends;
+        None for what is not whole or not plain.
+    """
+    head = HEAD.match(data)
+    if head is None:
+        return None
+    fields = [(name.lower(), value.strip(b" \t")) for name, value in FIELDS.findall(head[2])]
+    names = [name for name, _ in fields]
+    if names.count(b"host") != 1 or not FOR_H11.isdisjoint(names):
+        return None
+    return head[1], fields, head.end()
