@@ -295,3 +295,13 @@ def test_a_mistake_of_the_command_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("wsframe: cannot import described.py: ImportError: JSONResource needs msgspec: ")
     assert done.stderr.count("\n") == 1
     assert run_command(tmp_path, "nowhere").stderr == "wsframe: no module named 'nowhere'\n"
+
+
+def test_what_factories_and_dispatchers_make_is_not_in_the_document() -> None:
+    registry = Registry()
+    registry.register_factory("/rooms/{room}", lambda request: Resource())
+    registry.register("/lobby", Resource())
+    registry.register_dispatcher(lambda request: None)
+    channels = document(registry, title="x", version="1")["channels"]
+    assert isinstance(channels, dict)
+    assert list(channels) == ["lobby"]

@@ -12,7 +12,6 @@ import wsframe
 from tests.recorder import Journal
 from tests.wire import BINARY, BOUND, connected, frame, status, stream_to, text
 from wsframe import Client, FunctionResource, Registry, Reject, Request, Response, define_resource
-from wsframe.functions import AnyPath
 from wsframe.registry import global_registry
 
 
@@ -306,10 +305,6 @@ async def test_no_path_is_every_path() -> None:
             async with connected(server, path) as peer:
                 await peer.finish()
     assert functions.journal.notes == ["open /", "open /ws", "open /a/b/c", "open /{room}"]
-
-
-def test_registry_for_any_path_is_empty_before_something_is_registered() -> None:
-    assert AnyPath().find("/x") is None
 
 
 async def test_one_call_with_a_verifier_and_a_page() -> None:

@@ -94,7 +94,7 @@ async def test_octets_of_taken_messages_are_given_back() -> None:
         await peer.send(text("x" * 600) + frame(PONG, b"1"))
         await room.journal.until("pong b'1'")
         await wait_all_tasks_blocked()
-        inbox = room.only._link.inbox  # type: ignore[attr-defined]
+        inbox = room.only._link.inbox
         assert (inbox.waiting, inbox.octets) == (0, 0)
 
 

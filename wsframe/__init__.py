@@ -5,10 +5,11 @@ General layout, from what users write down to the wire:
 * ``functions``: resources of functions instead of a class.
 * ``serving``, ``server``, ``listening``: serve, accept, drain. ``cli``, ``asyncapi``: the command.
 * ``static``, ``routes``, ``health``: plain HTTP on the same port.
-* ``admission``: a newcomer's way in. ``roster``, ``listener``, ``hooks``: the tasks that call hooks.
+* ``admission``, ``deciding``: a newcomer's way in. ``roster``, ``listener``, ``hooks``: the tasks that call hooks.
 * ``work``, ``checking``: tasks and bounds of one client, and its frames looked at ahead.
 * ``reactor``, ``link``, ``ending``, ``wire``, ``poller``, ``tls``: one task that reads and writes all sockets.
-* ``registry``, ``resource``, ``json_resource``, ``broadcast``, ``client``: what users subclass and call.
+* ``registry``, ``factories``, ``resource``, ``json_resource``, ``broadcast``, ``client``: what users subclass and call.
+* ``moving``: how a client gets from one resource to another.
 * ``mailbox``, ``outbox``, ``hixie_outbox``, ``flusher``, ``budget``, ``doorbell``: what waits, either way.
 * ``outgoing``: connections where we are the client.
 * ``protocol``: octets to messages and back, with no I/O.
@@ -34,6 +35,7 @@ from wsframe.exceptions import OpeningTimeout as OpeningTimeout
 from wsframe.exceptions import ProxyFailed as ProxyFailed
 from wsframe.exceptions import ResourceEnded as ResourceEnded
 from wsframe.exceptions import WsframeError as WsframeError
+from wsframe.factories import Dispatcher as Dispatcher
 from wsframe.functions import ClientFunction as ClientFunction
 from wsframe.functions import ErrorFunction as ErrorFunction
 from wsframe.functions import FunctionResource as FunctionResource
@@ -67,7 +69,10 @@ from wsframe.protocol.close import State as State
 from wsframe.protocol.deflate import Deflate as Deflate
 from wsframe.registry import Registry as Registry
 from wsframe.registry import find_global_resource as find_global_resource
+from wsframe.registry import register_global_dispatcher as register_global_dispatcher
+from wsframe.registry import register_global_factory as register_global_factory
 from wsframe.registry import register_global_resource as register_global_resource
+from wsframe.registry import unregister_global_dispatcher as unregister_global_dispatcher
 from wsframe.registry import unregister_global_resource as unregister_global_resource
 from wsframe.request import Headers as Headers
 from wsframe.request import Request as Request
@@ -101,6 +106,7 @@ __all__ = [
     "ConnectOptions",
     "ConnectionClosed",
     "Deflate",
+    "Dispatcher",
     "ErrorFunction",
     "FunctionResource",
     "HandshakeFailed",
@@ -144,6 +150,8 @@ __all__ = [
     "origin_exact",
     "origin_prefix",
     "readyz",
+    "register_global_dispatcher",
+    "register_global_factory",
     "register_global_resource",
     "run",
     "run_handlers",
@@ -152,5 +160,6 @@ __all__ = [
     "serve_handlers",
     "static_file",
     "static_folder",
+    "unregister_global_dispatcher",
     "unregister_global_resource",
 ]

@@ -1,6 +1,6 @@
 """From an accepted socket to a client: one short-lived task for each newcomer.
 
-TLS, the request head, the path, a place, the origin, ``accept_client``, the 101, in this
+TLS, the request head, the path, the origin, a place, ``accept_client``, the 101, in this
 order. Whatever is refused gets its HTTP status with one line that says why, and the same
 line goes to the log.
 """
@@ -18,15 +18,16 @@ import trio
 
 from wsframe.answers import Accept, Reject, Response
 from wsframe.arrival import Arrival
+from wsframe.deciding import check_origin, decide
 from wsframe.limits import Capacity, Timeouts
 from wsframe.listener import Listener
-from wsframe.origins import OriginValidator, host_allowed
+from wsframe.origins import host_allowed
 from wsframe.protocol import challenge, handshake
 from wsframe.protocol.deflate import negotiate
 from wsframe.protocol.pool import RETRY_AFTER, ConnectionPool, Reservation
 from wsframe.reactor import Reactor
-from wsframe.registry import Registration
 from wsframe.request import Headers, Request, peer_name
+from wsframe.resource import Resource
 from wsframe.roster import Roster
 from wsframe.socketopts import reset_on_close, tune, unsent_in_kernel
 from wsframe.tls import TLSCodec
@@ -303,17 +304,21 @@ class Admission:
     async def _join_resource(
         self, newcomer: Newcomer, request: Request, headers: Headers, trailing: bytes
     ) -> Arrival | None:
-        found = self._roster.find(request.path)
+        found = self._roster.find(request)
         if found is None:
             raise Reject(404, body=f"no resource at {request.path!r}")
         registration, params = found
         if params:
             request.path_params = params
-        listener = await self._roster.listener_of(registration.resource)
+        check_origin(registration.origins, request, headers)
+        listener = await self._roster.listener_of(registration.resource, request)
         try:
             reservation = self._pool.reserve(newcomer.host, id(listener.resource), listener.resource.max_clients)
             try:
-                arrival = await self._greet(newcomer, request, headers, registration, listener, reservation)
+                accept = await decide(listener.resource.accept_client, request)
+                if accept.deliver_to is not None:
+                    listener = await self._redirect(listener, reservation, accept.deliver_to, request)
+                arrival = await self._greet(newcomer, request, headers, accept, listener, reservation)
                 trio.lowlevel.notify_closing(newcomer.sock)  # the reactor is its only owner from here on
                 tune(newcomer.sock, listener.limits.unsent_in_kernel, listener.timeouts.write_stall)
                 self._reactor.adopt(arrival, trailing)
@@ -326,19 +331,29 @@ class Admission:
         self.admitted += 1
         return arrival
 
+    async def _redirect(
+        self, listener: Listener, reservation: Reservation, target: Resource[Any], request: Request
+    ) -> Listener:
+        """Take a newcomer and its place to the resource that ``accept_client`` named."""
+        other = await self._roster.listener_of(target, request)
+        if not reservation.take(id(other.resource), other.resource.max_clients):
+            other.leave()
+            raise Reject(503, [RETRY_AFTER], "resource full")
+        reservation.settle()
+        listener.leave()
+        return other
+
     async def _greet(
         self,
         newcomer: Newcomer,
         request: Request,
         headers: Headers,
-        registration: Registration,
+        accept: Accept,
         listener: Listener,
         reservation: Reservation,
     ) -> Arrival:
-        """Ask the validator and the hook, send the 101."""
-        resource = registration.resource
-        check_origin(registration.origins, request, headers)
-        accept = await decide(resource.accept_client, request)
+        """Send the 101."""
+        resource = listener.resource
         terms = None
         if listener.deflate is not None and newcomer.version == 13:  # RFC 7692 extends RFC 6455 alone
             offers = headers.getall("sec-websocket-extensions")
@@ -368,34 +383,3 @@ def has_untaken(sock: socket.socket) -> bool:
     """Tell whether a peer that is still there has not taken all it was sent."""
     left = unsent_in_kernel(sock) or 0
     return left > 1 and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # 1 may be our FIN
-
-
-def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:
-    """Ask the origin validator; anything but True refuses."""
-    try:
-        passed = validator(request)
-    except Exception:
-        logger.exception("the origin validator failed for %r", request)
-        passed = False
-    if passed is not True:
-        host = headers.get("host", "")
-        raise Reject(403, body=f"origin {request.origin!r} may not open Host {host!r}; see origin_exact")
-
-
-async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Request) -> Accept:
-    """Ask ``accept_client``; anything but None, Accept and Reject refuses with 500."""
-    try:
-        decision = await accept_client(request)
-    except Reject:
-        raise
-    except Exception:
-        logger.exception("accept_client failed for %r", request)
-        raise Reject(500, body="internal error") from None
-    if decision is None:
-        return Accept()
-    if isinstance(decision, Reject):
-        raise decision
-    if not isinstance(decision, Accept):
-        logger.error("accept_client returned %r, which is not None, Accept or Reject", decision)
-        raise Reject(500, body="internal error")
-    return decision

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from re import compile as pattern
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from wsframe.resource import Resource
 
 __all__ = ["Accept", "HeaderFields", "Reject", "Response"]
 
@@ -24,19 +27,31 @@ class Accept:
             choice to ``Resource.subprotocols``.
         headers: More header fields for the 101.
         data: What ``client.data`` starts as.
+        deliver_to: Another resource, whose client the newcomer becomes in every respect, its
+            limits and ``max_clients`` included. Its ``accept_client`` is not asked. It is
+            started if need be, and ends with its last client unless it is registered.
 
     Raises:
         ValueError: For a header field with CR, LF, NUL or what is not Latin-1.
 
-    Source: the values of clws ``resource-accept-connection``.
+    Source: the values of clws ``resource-accept-connection``. There a client of another
+    mailbox gets its ``disconnected`` from the resource that accepted it; here from the other.
     """
 
-    __slots__ = ("data", "headers", "subprotocol")
+    __slots__ = ("data", "deliver_to", "headers", "subprotocol")
 
-    def __init__(self, subprotocol: str | None = None, headers: HeaderFields = (), data: object = None) -> None:
+    def __init__(
+        self,
+        subprotocol: str | None = None,
+        headers: HeaderFields = (),
+        data: object = None,
+        *,
+        deliver_to: Resource | None = None,
+    ) -> None:
         self.subprotocol = subprotocol
         self.headers = header_list(headers)
         self.data = data
+        self.deliver_to = deliver_to
 
 
 class Reject(Exception):

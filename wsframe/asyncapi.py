@@ -38,16 +38,13 @@ def document(registry: Registry, *, title: str, version: str) -> Object:
     """Make the document.
 
     Args:
-        registry: The resources it is about.
+        registry: The resources it is about. What factories and dispatchers make is not known.
         title: Of the application.
         version: Of its interface.
 
     Source: AsyncAPI 3.0.0, with version 0.1.0 of its bindings for WebSockets.
     """
-    found = [
-        (path, resource, kinds_of(resource))
-        for path, resource in zip(registry.paths(), registry.resources(), strict=True)
-    ]
+    found = [(path, resource, kinds_of(resource)) for path, resource in registry.resources_by_path()]
     payloads = Payloads([kind for _, _, kinds in found for some in kinds.values() for kind in some])
     channels: Object = {}
     operations: Object = {}

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar as DefaultTypeVar
 
-    from wsframe.mailbox import Mailbox
+    from wsframe.mailbox import Inbox
     from wsframe.outbox import Outbox
     from wsframe.protocol.encoder import Encoder
     from wsframe.protocol.events import Ended
+    from wsframe.protocol.pool import Reservation
     from wsframe.request import Request
     from wsframe.resource import Resource
     from wsframe.work import Work
@@ -54,13 +55,16 @@ class ClientStatistics(NamedTuple):
 class Lifeline(Protocol):
     """What a client asks of its link."""
 
+    inbox: Inbox
+    reservation: Reservation
+
+    def ask_resource(self) -> None: ...
     def state(self) -> State: ...
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool: ...
     def reject(self, code: int, reason: str) -> bool: ...
     def abort(self, reason: str, *, mute: bool) -> bool: ...
     def answer(self, ended: Ended) -> None: ...
     def left(self) -> None: ...
-    def serves(self, mailbox: Mailbox) -> bool: ...
     def tell(self, event: object) -> None: ...
     def gone(self) -> Signal: ...
     def measure_latency(self) -> tuple[Signal | None, float]: ...
@@ -295,6 +299,33 @@ class Client(Generic[DataT]):
         """
         life = self.resource._listener
         return life is not None and life.tasks.start_for(self, fn, args)
+
+    def move_to(self, target: Resource | str) -> bool:
+        """Move the client to another resource of the same server; return whether it goes.
+
+        Its tasks are cancelled, and when they are over the old side's ``disconnected`` is
+        called, then the new side's ``client_connected``, then the new side gets the messages
+        that the old side's hooks had not got to, in order. Until that ``disconnected``
+        :attr:`resource` is the old one, in it and from then on the new one:
+        ``client.resource is not self`` tells a move from an end there.
+
+        Args:
+            target: A resource, started if need be; or a path, quoted as in a URL, for the
+                resource that a newcomer who asks for it would get. Neither origins nor
+                ``accept_client`` are asked. Limits, timeouts except that of hooks, compression,
+                overflow and subprotocol stay those of the resource that admitted the client,
+                and so does :attr:`request`.
+
+        False, with nothing changed, while the client is closing, moving, or has not had its
+        ``client_connected`` called, and if the target is full, ending, failed or not there.
+        A line in the log says why a target was refused. To where it is already: True.
+
+        Raises:
+            TypeError: For a target that is neither.
+            RuntimeError: If the target is running in another server, or from another thread.
+        """
+        life = self.resource._listener
+        return life is not None and life.departures.move(self, target)
 
     async def drained(self) -> bool:
         """Wait while the kernel refuses octets for this client; False if the client is gone.

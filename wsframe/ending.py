@@ -44,7 +44,6 @@ class Ending(Wire):
         "_gone",
         "_linger_until",
         "_measuring",
-        "_reservation",
         "_sent_mark",
         "_undecoded",
         "client",
@@ -52,6 +51,7 @@ class Ending(Wire):
         "ended",
         "inbox",
         "left_resource",
+        "reservation",
     )
 
     client: Client[Any]
@@ -63,7 +63,7 @@ class Ending(Wire):
         self.end_delivered = False
         self.left_resource = False
         """Whether ``disconnected`` has run."""
-        self._reservation = arrival.reservation
+        self.reservation = arrival.reservation
         self._gone: Signal | None = None
         self._measuring: dict[bytes, tuple[Signal, float]] | None = None
         """Pings of :meth:`Client.latency`: payload to signal and time sent."""
@@ -201,7 +201,7 @@ class Ending(Wire):
         # Both must be over: a peer that drops in a loop must not pile up lives in the
         # mailbox of a slow resource, nor one that never ends TCP descriptors.
         if self.left_resource and self.sock is None:
-            self._reservation.release()
+            self.reservation.release()
 
     def gone(self) -> Signal:
         if self._gone is None:

@@ -12,7 +12,7 @@ import trio
 from wsframe.answers import Reject
 from wsframe.client import Client
 from wsframe.origins import OriginValidator, same_origin
-from wsframe.registry import Registration, Registry, global_registry
+from wsframe.registry import Registry, global_registry
 from wsframe.request import Request
 from wsframe.resource import Resource
 from wsframe.server import Server
@@ -168,17 +168,6 @@ def define_resource(
     return resource
 
 
-class AnyPath(Registry):
-    """Answers every path with what is registered at ``/``."""
-
-    def lookup(self, path: str) -> tuple[Registration, dict[str, str]] | None:
-        return super().lookup("/")
-
-
-def registry_of(path: str | None) -> Registry:
-    return AnyPath() if path is None else Registry()
-
-
 async def serve_handlers(
     *,
     path: str | None = "/",
@@ -201,9 +190,9 @@ async def serve_handlers(
 
     Source: easy-websocket ``start``.
     """
-    registry = registry_of(path)
+    registry = Registry()
     define_resource(
-        path or "/", open=open, message=message, close=close, error=error,
+        "*" if path is None else path, open=open, message=message, close=close, error=error,
         request_verifier=request_verifier, origins=origins, registry=registry,
     )  # fmt: skip
     await serve(registry, task_status=task_status, **options)
@@ -225,9 +214,9 @@ def run_handlers(
 
     The other arguments are those of :func:`serve_handlers`.
     """
-    registry = registry_of(path)
+    registry = Registry()
     define_resource(
-        path or "/", open=open, message=message, close=close, error=error,
+        "*" if path is None else path, open=open, message=message, close=close, error=error,
         request_verifier=request_verifier, origins=origins, registry=registry,
     )  # fmt: skip
     run(registry, started=started, **options)

@@ -17,6 +17,7 @@ from wsframe.debugger import post_mortem
 from wsframe.exceptions import ResourceEnded
 from wsframe.limits import Timeouts
 from wsframe.mailbox import Inbox, Mailbox
+from wsframe.moving import Move, call_off, divert
 from wsframe.posts import Call, Post
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resource import Resource
@@ -33,6 +34,8 @@ logger = getLogger("wsframe")
 BATCH = 256
 BATCH_SECONDS = 0.002
 
+DISMISSED = "no longer served"
+
 
 class Life(Protocol):
     """One life of a resource, as far as the calling of its hooks needs it."""
@@ -41,6 +44,7 @@ class Life(Protocol):
     timeouts: Timeouts
     clients: dict[AnyClient, None]
     failure: BaseException | None
+    dismissed: bool
 
     def leave(self) -> None: ...
 
@@ -81,6 +85,9 @@ class HookCaller:
             if inbox is None or (kind is not str and kind is not bytes):
                 await self._take_event(mailbox, inbox, message)
                 continue
+            if inbox.mailbox is not mailbox:
+                divert(inbox, message)
+                continue
             waiting = inbox.waiting = inbox.waiting - 1
             if not waiting:
                 inbox.took_last()
@@ -101,7 +108,14 @@ class HookCaller:
             await self._take_post(mailbox, event)
             return
         client = inbox.client
-        if event is CONNECTED:
+        if isinstance(event, TaskFailed):
+            await self._hook_failed(event.error, "start_soon", client)
+            event.over()
+        elif isinstance(event, Move):
+            await self._moved(mailbox, inbox, event)
+        elif inbox.mailbox is not mailbox:
+            divert(inbox, event)
+        elif event is CONNECTED:
             await self._connected(client)
         elif isinstance(event, Ended):
             client._link.answer(event)
@@ -117,13 +131,13 @@ class HookCaller:
                 inbox.took_last()
             if not inbox.muted:
                 await self._run_hook("received_pong", client, event.payload)
-        elif isinstance(event, TaskFailed):
-            await self._hook_failed(event.error, "start_soon", client)
-            event.over()
 
     async def _connected(self, client: AnyClient) -> None:
         if self._life.failure is not None:
             client._link.close(1011, "internal error", mute=True)
+            return
+        if self._life.dismissed:
+            client._link.close(1001, DISMISSED, mute=True)
             return
         self._clients[client] = None
         await self._run_hook("client_connected", client)
@@ -136,6 +150,27 @@ class HookCaller:
         finally:
             client._link.left()
             self._life.leave()
+
+    async def _moved(self, mailbox: Mailbox, inbox: Inbox, move: Move) -> None:
+        """Say goodbye to a client that goes to another resource, and hand it over."""
+        client = inbox.client
+        if client._work is not None and client._work.scopes:
+            # Its tasks are this resource's. Nobody waits here for those that take their time.
+            client._work.after = partial(mailbox.put, inbox, move)
+            client._work.cancel()
+            return
+        del self._clients[client]
+        client.resource = move.host.resource
+        client._link.ask_resource()
+        try:
+            await self._run_hook("disconnected", client)
+            move.hand_over(inbox)
+        except BaseException:
+            move.give_up(inbox)
+            raise
+        finally:
+            self._life.leave()
+            mailbox.closed = True
 
     def _hook(self, name: str) -> Callable[..., Awaitable[None]]:
         hook: Callable[..., Awaitable[None]] = getattr(self._resource, name)
@@ -184,7 +219,7 @@ class HookCaller:
         """Give each client the ``disconnected`` it is owed, though this task is being cancelled."""
         deadline = trio.current_time() + self.goodbye_seconds
         failure: Exception | None = None
-        served = [client for client in self._clients if client._link.serves(mailbox)]
+        served = [client for client in self._clients if client._link.inbox.mailbox.fed_by(mailbox)]
         for client in served:
             client._link.abort("server stopped", mute=True)
             with trio.CancelScope(shield=True, deadline=deadline):
@@ -192,6 +227,7 @@ class HookCaller:
                     await self._disconnected(client)
                 except Exception as error:  # with debug=True; the others are owed theirs all the same
                     failure = failure or error
+            call_off(client._link.inbox)
         # Newcomers whose client_connected never ran are owed nothing but their place.
         for inbox, event in tuple(mailbox.entries):  # an end may be added
             if inbox is not None and event is CONNECTED:

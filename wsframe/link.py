@@ -26,7 +26,6 @@ from wsframe.protocol.rates import Bucket
 
 if TYPE_CHECKING:
     from wsframe.arrival import Arrival
-    from wsframe.mailbox import Mailbox
     from wsframe.protocol.encoder import Encoder
     from wsframe.reactor import Reactor
 
@@ -52,10 +51,7 @@ class Link(Ending):
             self, self.outbox, arrival.request, host.resource, arrival.subprotocol, arrival.data, encoder
         )
         self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, reactor.budget)
-        check = check_of(self.client)
-        if check is not None:
-            self.connection.ask(check)
-            self.raw_fd = -1  # else whole messages would be received without Python
+        self.ask_resource()
         rates = (host.limits.max_message_rate, host.limits.max_octet_rate)
         self._buckets: list[Bucket | None] | None = None
         if rates != (None, None):
@@ -63,6 +59,13 @@ class Link(Ending):
 
     def __repr__(self) -> str:
         return f"<Link {self.name} {self.state().value}>"
+
+    def ask_resource(self) -> None:
+        """Have the resource asked about frames from now on, if it wants to be; a later one is asked in its place."""
+        check = check_of(self.client)
+        if check is not None:
+            self.connection.ask(check)
+            self.raw_fd = -1  # else whole messages would be received without Python
 
     def turn(self, flags: int) -> None:
         """Do what the socket is ready for."""
@@ -228,13 +231,9 @@ class Link(Ending):
             return State.CLOSED
         return State.CLOSING if self.outbox.shut else State.OPEN
 
-    def serves(self, mailbox: Mailbox) -> bool:
-        """Tell whether the client's messages go to this mailbox."""
-        return self.inbox.mailbox is mailbox
-
     def tell(self, event: object) -> None:
         """Put an event into the mailbox, behind the client's messages."""
-        self.inbox.mailbox.put(self.inbox, event)
+        self.inbox.mailbox.tell(self.inbox, event)
 
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool:
         """Queue a close frame behind everything; from now on only the peer's is looked for."""

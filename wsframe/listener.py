@@ -16,11 +16,13 @@ import trio
 
 from wsframe.arrival import CONNECTED
 from wsframe.client import Client
+from wsframe.doorbell import Doorbell
 from wsframe.exceptions import ResourceEnded
 from wsframe.flusher import Flusher, flushing
-from wsframe.hooks import HookCaller
+from wsframe.hooks import DISMISSED, HookCaller
 from wsframe.limits import INHERIT, Limits, Timeouts, filled
 from wsframe.mailbox import Inbox, Mailbox
+from wsframe.moving import Departures
 from wsframe.posts import Call, Post
 from wsframe.protocol.deflate import Deflate
 from wsframe.resource import Resource
@@ -74,6 +76,16 @@ class Listener:
         """Set once ``running()`` has been entered, or has failed."""
         self.members = 0
         """Newcomers past the path check and clients whose ``disconnected`` has not run."""
+        self.dismissed = False
+        """Whether clients that come still are to be closed, because the path was unregistered."""
+        self.ended = trio.Event()
+        """Set once the life is over and ``running()`` has been left."""
+        self.predecessor: Listener | None = None
+        """A life of the same place that ends before this one begins."""
+        self.emptied = Doorbell()
+        """Rings when the last member has gone."""
+        self.empty_since = trio.current_time()
+        self.departures = Departures(self.clients)
         self.tasks = Tasks(type(resource).__name__, self.clients, flusher)
         self._debug = debug
         self._hooks = HookCaller(self, debug=debug)
@@ -85,6 +97,7 @@ class Listener:
         self._leaving = trio.CancelScope()
         self._token = trio.lowlevel.current_trio_token()
         self._nursery: trio.Nursery | None = None
+        self._unserved: list[Mailbox] = []
         resource._listener = self
 
     def __repr__(self) -> str:
@@ -93,7 +106,12 @@ class Listener:
     @property
     def usable(self) -> bool:
         """Whether newcomers may still join."""
-        return self.failure is None and not self._hooks_done.is_set()
+        return self.failure is None and not self.over and not self.dismissed
+
+    @property
+    def over(self) -> bool:
+        """Whether no more hooks will be called."""
+        return self._hooks_done.is_set()
 
     # Life
 
@@ -103,7 +121,9 @@ class Listener:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._keep, name=f"keeper of {type(self.resource).__name__}")
-                await self.ready.wait()
+                for mailbox in self._unserved:
+                    nursery.start_soon(self._serve_one, mailbox)
+                self._unserved.clear()
                 await flushing(self._listen(self._mailbox, None), self._flusher)
         finally:
             self.resource._listener = None
@@ -116,6 +136,9 @@ class Listener:
     def leave(self) -> None:
         """Note that a member has gone, or never came."""
         self.members -= 1
+        if not self.members:
+            self.empty_since = trio.current_time()
+            self.emptied.ring()
         if self._over():
             self._mailbox.doorbell.ring()
 
@@ -123,6 +146,13 @@ class Listener:
         """End this life after the last member."""
         self._retired = True
         self._mailbox.doorbell.ring()
+
+    def dismiss(self) -> None:
+        """Close every client, those on their way as they come, and end this life."""
+        self.dismissed = True
+        for client in tuple(self.clients):
+            client._link.close(1001, DISMISSED)
+        self.retire()
 
     def hurry(self) -> None:
         """Leave no more time for the last hooks and for leaving ``running()``."""
@@ -136,6 +166,9 @@ class Listener:
         """Stand inside ``running()`` with the resource's own tasks until the hooks are done."""
         try:
             with self._leaving:
+                if self.predecessor is not None:
+                    await self.predecessor.ended.wait()
+                    self.predecessor = None
                 await flushing(self._inside_running(), self._flusher)
                 if not self._hooks_done.is_set():
                     raise RuntimeError("running() ended before its resource: did it swallow what a task raised?")
@@ -173,7 +206,7 @@ class Listener:
     # What the resource asks for
 
     def post(self, message: object) -> bool:
-        if self._mailbox.posts >= MAX_POSTS or not self.usable:
+        if self._mailbox.posts >= MAX_POSTS or self.failure is not None or self.over:
             return False
         self._mailbox.posts += 1
         self._mailbox.put(None, Post(message))
@@ -221,8 +254,10 @@ class Listener:
         """Begin to call the hooks for a new client; nothing of it is in its mailbox yet."""
         if inbox.mailbox is not self._mailbox:
             # Only now: a task begun with the mailbox would stay if the client did not come to be.
-            assert self._nursery is not None
-            self._nursery.start_soon(self._serve_one, inbox.mailbox)
+            if self._nursery is None:
+                self._unserved.append(inbox.mailbox)
+            else:
+                self._nursery.start_soon(self._serve_one, inbox.mailbox)
         inbox.mailbox.put(inbox, CONNECTED)
 
     async def _serve_one(self, mailbox: Mailbox) -> None:
@@ -235,6 +270,7 @@ class Listener:
         if own is None:
             self._listening = trio.lowlevel.current_task()
         try:
+            await self.ready.wait()
             while True:
                 if not mailbox.entries:
                     if self._over() if own is None else own.closed:

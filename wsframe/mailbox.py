@@ -40,6 +40,24 @@ class Mailbox:
         self.entries.append((inbox, entry))
         self.doorbell.ring()
 
+    def drop(self, inbox: Inbox) -> None:
+        """Drop the messages of one client; the beginning and the end of the client stay."""
+        kept = [
+            (owner, entry)
+            for owner, entry in self.entries
+            if owner is not inbox or not isinstance(entry, str | bytes | PongReceived)
+        ]
+        self.entries.clear()
+        self.entries.extend(kept)
+
+    def tell(self, inbox: Inbox, event: object) -> None:
+        """Queue what comes of the client's hooks and not of its peer, for the task that calls these hooks."""
+        self.put(inbox, event)
+
+    def fed_by(self, mailbox: Mailbox) -> bool:
+        """Tell whether the task that serves ``mailbox`` calls the hooks of the clients here."""
+        return mailbox is self
+
 
 class Inbox:
     """One client's share of a mailbox.
@@ -88,14 +106,7 @@ class Inbox:
 
     def discard(self) -> None:
         """Drop the messages that wait; the beginning and the end of the client stay."""
-        entries = self.mailbox.entries
-        kept = [
-            (inbox, entry)
-            for inbox, entry in entries
-            if inbox is not self or not isinstance(entry, str | bytes | PongReceived)
-        ]
-        entries.clear()
-        entries.extend(kept)
+        self.mailbox.drop(self)
         self.waiting = 0
         self.took_last()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from wsframe.factories import Dispatcher, Factory, ask, check_dispatcher
 from wsframe.origins import OriginValidator, same_origin
+from wsframe.request import Request
 from wsframe.resource import Resource
 
 __all__ = [
@@ -13,15 +15,20 @@ __all__ = [
     "Registry",
     "find_global_resource",
     "global_registry",
+    "register_global_dispatcher",
+    "register_global_factory",
     "register_global_resource",
+    "unregister_global_dispatcher",
     "unregister_global_resource",
 ]
 
+REST = "*"
+
 
 class Registration(NamedTuple):
-    """A resource with the validator of the origins that may open it."""
+    """A resource, or what makes some, with the validator of the origins that may open it."""
 
-    resource: Resource
+    resource: Resource | Factory
     origins: OriginValidator
 
 
@@ -29,26 +36,32 @@ class Registry:
     """The resources of one server, by path.
 
     A path is exact and case-sensitive, or has ``{name}`` segments that match any one
-    segment each; exact paths win. Registering and unregistering work while serving.
+    segment each; exact paths win. Dispatchers are asked for what no path matches, and
+    ``"*"`` stands for whatever is left. Registering and unregistering work while serving.
     Source: clws ``*resources*``.
     """
 
     def __init__(self) -> None:
         self._exact: dict[str, Registration] = {}
         self._patterns: dict[tuple[str, ...], Registration] = {}
+        self._dispatchers: list[tuple[Dispatcher, OriginValidator]] = []
         self._watchers: list[Callable[[], None]] = []
+        self.closing: Resource | Factory | None = None
+        """What was unregistered with its clients; only while watchers are told of it."""
 
     def __len__(self) -> int:
-        return len(self._exact) + len(self._patterns)
+        return len(self._exact) + len(self._patterns) + len(self._dispatchers)
 
     def __repr__(self) -> str:
-        return f"<Registry {', '.join(self.paths()) or 'empty'}>"
+        names = [*self.paths(), *(["dispatchers"] if self._dispatchers else [])]
+        return f"<Registry {', '.join(names) or 'empty'}>"
 
     def register(self, path: str, resource: Resource, origins: OriginValidator = same_origin) -> None:
         """Register a resource under a path.
 
         A path registered before is replaced: clients already connected keep the old
         resource, which ends with its last client. One resource may have many paths.
+        The path ``"*"`` answers whatever nothing else does.
 
         Raises:
             TypeError: For a class instead of an object of it, or a validator that cannot be called.
@@ -60,9 +73,68 @@ class Registry:
             raise TypeError(f"register an object, not the class: {resource.__name__}()")
         if not isinstance(resource, Resource):
             raise TypeError(f"a resource is an object of a Resource subclass, not {type(resource).__name__}")
-        if not callable(origins):
-            raise TypeError(f"origins must be a validator such as origin_exact(...), not {type(origins).__name__}")
-        if not path.startswith("/") or "?" in path or "#" in path:
+        self._put(path, resource, origins)
+
+    def register_factory(
+        self,
+        path: str,
+        factory: Dispatcher,
+        origins: OriginValidator = same_origin,
+        *,
+        max_resources: int = 1000,
+        linger: float = 0.0,
+    ) -> None:
+        """Register a function that makes a resource for each path asked for, such as one for each room.
+
+        Args:
+            path: As for :meth:`register`; usually with a ``{name}``.
+            factory: Takes the request of the newcomer who finds no resource at its path and
+                returns a resource, or None for 404. It may raise :class:`Reject`; any other
+                exception refuses with 500. It runs between hooks: let it decide, not work.
+            origins: Whose pages may come; asked before the factory is.
+            max_resources: How many a server has at a time; a newcomer who needs one more is answered 503.
+            linger: Seconds for which a resource stays after its last client has gone.
+
+        The resource serves whoever asks for the same ``request.path``, octet for octet,
+        starts with its first client and ends with its last. A newcomer who comes while it
+        ends gets a new one, which starts when the old one has ended. Each server has its own.
+
+        Raises:
+            TypeError: For a factory that is no plain function, or a validator that cannot be called.
+            ValueError: For a path as in :meth:`register`, no resources at all, or a negative time.
+        """
+        self._put(path, Factory(factory, max_resources, linger), origins)
+
+    def register_dispatcher(self, dispatcher: Dispatcher, origins: OriginValidator = same_origin) -> None:
+        """Register a function that chooses the resource where no registered path matches.
+
+        Args:
+            dispatcher: Takes the request of each such newcomer and returns its resource, or
+                None to leave it to the next dispatcher. Errors are those of a factory.
+            origins: Whose pages may open the resources it returns.
+
+        Dispatchers are asked in the order registered, before ``"*"``. A resource that is not
+        running is started; it ends with its last client unless a path is registered for it.
+
+        Raises:
+            TypeError: For a dispatcher that is no plain function, or a validator that cannot be called.
+
+        Source: Hunchensocket ``*websocket-dispatch-table*``.
+        """
+        check_dispatcher(dispatcher)
+        check_origins(origins)
+        self._dispatchers.append((dispatcher, origins))
+
+    def unregister_dispatcher(self, dispatcher: Dispatcher) -> bool:
+        """Forget a dispatcher; return whether it was registered. Connected clients stay."""
+        kept = [entry for entry in self._dispatchers if entry[0] != dispatcher]
+        found = len(kept) < len(self._dispatchers)
+        self._dispatchers = kept
+        return found
+
+    def _put(self, path: str, resource: Resource | Factory, origins: OriginValidator) -> None:
+        check_origins(origins)
+        if path != REST and (not path.startswith("/") or "?" in path or "#" in path):
             raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
         registration = Registration(resource, origins)
         exact, patterns = self._exact.copy(), self._patterns.copy()
@@ -78,19 +150,52 @@ class Registry:
             self._tell()
             raise
 
-    def unregister(self, path: str) -> bool:
-        """Forget a path; return whether it was registered. Connected clients stay."""
+    def unregister(self, path: str, *, close_clients: bool = False) -> bool:
+        """Forget a path; return whether it was registered.
+
+        Connected clients stay, and the resource ends with the last of them.
+
+        Args:
+            path: As it was registered.
+            close_clients: Closes the clients with 1001 instead, unless another path is
+                registered for the resource. With a factory: those of all that it made.
+        """
         found = self._patterns.pop(pattern_of(path), None) if "{" in path else self._exact.pop(path, None)
-        self._tell()
+        self.closing = found.resource if found is not None and close_clients else None
+        try:
+            self._tell()
+        finally:
+            self.closing = None
         return found is not None
 
     def find(self, path: str) -> Resource | None:
-        """Return the resource that answers ``path``; None if there is none."""
+        """Return the resource registered for ``path``; None if there is none.
+
+        Factories and dispatchers are not asked; what a factory made is known to :meth:`Server.find`.
+        """
         found = self.lookup(path)
-        return None if found is None else found[0].resource
+        return None if found is None or isinstance(found[0].resource, Factory) else found[0].resource
+
+    def answer(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
+        """Return the registration for a request and what the ``{name}`` segments of its path matched.
+
+        Raises:
+            Reject: What a dispatcher raised, or 500.
+        """
+        found = self._match(request.path)
+        if found is not None:
+            return found
+        for dispatcher, origins in tuple(self._dispatchers):
+            resource = ask(dispatcher, request)
+            if resource is not None:
+                return Registration(resource, origins), {}
+        return self.lookup(REST)
 
     def lookup(self, path: str) -> tuple[Registration, dict[str, str]] | None:
         """Return the registration for ``path`` and what its ``{name}`` segments matched."""
+        return self._match(path) or self._match(REST)
+
+    def _match(self, path: str) -> tuple[Registration, dict[str, str]] | None:
         exact = self._exact.get(path)
         if exact is not None:
             return exact, {}
@@ -107,8 +212,20 @@ class Registry:
 
     def resources(self) -> Iterator[Resource]:
         """Yield the resource of each path; one with several paths comes up several times."""
+        for _, resource in self.resources_by_path():
+            yield resource
+
+    def resources_by_path(self) -> Iterator[tuple[str, Resource]]:
+        """Yield each path that a resource is registered under, with the resource."""
+        for path, registration in zip(self.paths(), (*self._exact.values(), *self._patterns.values()), strict=True):
+            if not isinstance(registration.resource, Factory):
+                yield path, registration.resource
+
+    def factories(self) -> Iterator[Factory]:
+        """Yield the factory of each path that has one."""
         for registration in (*self._exact.values(), *self._patterns.values()):
-            yield registration.resource
+            if isinstance(registration.resource, Factory):
+                yield registration.resource
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Have ``tell`` called after each change."""
@@ -121,6 +238,11 @@ class Registry:
     def _tell(self) -> None:
         for tell in tuple(self._watchers):
             tell()
+
+
+def check_origins(origins: object) -> None:
+    if not callable(origins):
+        raise TypeError(f"origins must be a validator such as origin_exact(...), not {type(origins).__name__}")
 
 
 def pattern_of(path: str) -> tuple[str, ...]:
@@ -157,11 +279,33 @@ def register_global_resource(path: str, resource: Resource, origins: OriginValid
     global_registry.register(path, resource, origins)
 
 
+def register_global_factory(
+    path: str,
+    factory: Dispatcher,
+    origins: OriginValidator = same_origin,
+    *,
+    max_resources: int = 1000,
+    linger: float = 0.0,
+) -> None:
+    """Register a factory in the global registry; see :meth:`Registry.register_factory`."""
+    global_registry.register_factory(path, factory, origins, max_resources=max_resources, linger=linger)
+
+
+def register_global_dispatcher(dispatcher: Dispatcher, origins: OriginValidator = same_origin) -> None:
+    """Register a dispatcher in the global registry; see :meth:`Registry.register_dispatcher`."""
+    global_registry.register_dispatcher(dispatcher, origins)
+
+
+def unregister_global_dispatcher(dispatcher: Dispatcher) -> bool:
+    """Forget a global dispatcher; return whether it was registered."""
+    return global_registry.unregister_dispatcher(dispatcher)
+
+
 def find_global_resource(path: str) -> Resource | None:
     """Return the globally registered resource for ``path``. Source: clws ``find-global-resource``."""
     return global_registry.find(path)
 
 
-def unregister_global_resource(path: str) -> bool:
-    """Forget a global path; return whether it was registered. Source: clws ``unregister-global-resource``."""
-    return global_registry.unregister(path)
+def unregister_global_resource(path: str, *, close_clients: bool = False) -> bool:
+    """Forget a global path; see :meth:`Registry.unregister`. Source: clws ``unregister-global-resource``."""
+    return global_registry.unregister(path, close_clients=close_clients)

@@ -35,6 +35,7 @@ from wsframe.request import Request
 
 if TYPE_CHECKING:
     from wsframe.client import DataT
+    from wsframe.moving import Departures
     from wsframe.work import Tasks
 else:
     DataT = TypeVar("DataT")
@@ -65,6 +66,7 @@ class Life(Protocol[DataT]):
 
     clients: dict[Client[DataT], None]
     tasks: Tasks
+    departures: Departures
 
     def post(self, message: object) -> bool: ...
     def post_from_thread(self, message: object) -> None: ...
@@ -221,7 +223,9 @@ class Resource(Generic[DataT]):
         """Say goodbye to a client: its last hook, exactly once.
 
         ``client.close_code``, ``close_reason`` and ``closed_cleanly`` tell why. The client is
-        no longer among :attr:`clients`. Source: clws ``resource-client-disconnected``.
+        no longer among :attr:`clients`. If it goes to another resource (:meth:`Client.move_to`),
+        ``client.resource`` is that one and it may be sent to.
+        Source: clws ``resource-client-disconnected``.
         """
 
     async def hook_failed(self, error: Exception, *, hook: str, client: Client[DataT] | None) -> None:

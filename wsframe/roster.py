@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from copy import copy
+from re import compile as pattern
 from typing import Any
 
 import trio
 
 from wsframe.answers import Reject
+from wsframe.factories import Factory, ask
 from wsframe.listener import Listener
 from wsframe.protocol.pool import RETRY_AFTER
 from wsframe.registry import Registration, Registry
+from wsframe.request import NO_PARAMS, Request
 from wsframe.resource import Resource
 
 __all__ = ["Roster"]
+
+# What a request can ask for: a name that a stranger typed must make nothing that he could not reach.
+PATH = pattern(r'/[!"$->@-~]*')
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -33,6 +40,18 @@ class Failure:
         self.retry_at = trio.current_time() + self.pause
 
 
+async def retire_when_empty(listener: Listener, linger: float) -> None:
+    """Retire a listener once it has had no member for so many seconds."""
+    while True:
+        if listener.members:
+            await listener.emptied.wait()
+        elif trio.current_time() < listener.empty_since + linger:
+            await trio.sleep_until(listener.empty_since + linger)
+        else:
+            listener.retire()
+            return
+
+
 class Roster:
     """The listeners of one server. Resources are told apart by identity; they need no hash.
 
@@ -50,6 +69,10 @@ class Roster:
         self._nursery = nursery
         self._living: dict[int, Listener] = {}
         self._failures: dict[int, Failure] = {}
+        self._made: dict[Factory, dict[str, Listener]] = {}
+        """The lives of what factories made, by path."""
+        self._makers: dict[int, tuple[Factory, str]] = {}
+        """The factory and the path of each resource that one made."""
         self._retired = False
 
     def __len__(self) -> int:
@@ -64,8 +87,13 @@ class Roster:
     def update(self) -> None:
         """Start what is newly registered, retire what no longer is."""
         registered = {id(resource): resource for registry in self._registries for resource in registry.resources()}
+        for registry in self._registries:
+            if registry.closing is not None:
+                self._dismiss(registry.closing, registered)
+        factories = {factory for registry in self._registries for factory in registry.factories()}
         for key, listener in self._living.items():
-            if key not in registered:
+            maker = self._makers.get(key)
+            if key not in registered and not (maker is not None and maker[0].linger and maker[0] in factories):
                 listener.retire()
         for key in [key for key in self._failures if key not in registered]:
             del self._failures[key]
@@ -73,21 +101,49 @@ class Roster:
             if key not in self._living and key not in self._failures and not self._retired:
                 self._start(resource)
 
-    def _start(self, resource: Resource[Any]) -> Listener:
+    def _dismiss(self, target: Resource[Any] | Factory, registered: Collection[int]) -> None:
+        """Close the clients of what was unregistered with them."""
+        if isinstance(target, Factory):
+            for listener in self._made.get(target, {}).values():
+                listener.dismiss()
+        elif id(target) in self._living and id(target) not in registered:
+            self._living[id(target)].dismiss()
+
+    def _start(self, resource: Resource[Any], linger: float = 0.0) -> Listener:
         listener = self._living[id(resource)] = self._make_listener(resource)
-        self._nursery.start_soon(self._live, listener, name=f"listener of {type(resource).__name__}")
+        listener.departures.siblings = self
+        self._nursery.start_soon(self._live, listener, linger, name=f"listener of {type(resource).__name__}")
         return listener
 
-    async def _live(self, listener: Listener) -> None:
+    async def _live(self, listener: Listener, linger: float) -> None:
         key, born = id(listener.resource), trio.current_time()
         try:
-            await listener.run()
+            if linger:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(retire_when_empty, listener, linger)
+                    await listener.run()
+                    nursery.cancel_scope.cancel()
+            else:
+                await listener.run()
         finally:
             del self._living[key]
-            if listener.failure is not None:
+            self._forget(listener)
+            listener.ended.set()
+            if listener.failure is not None and self._registered(listener.resource):
                 self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
-        if listener.failure is None:
-            self.update()  # it may have been registered again while it ended
+        if listener.failure is None and not self._retired and self._registered(listener.resource):
+            self._start(listener.resource)  # it was registered again while it ended
+
+    def _forget(self, listener: Listener) -> None:
+        """Forget what a factory made, unless there is another at its path by now."""
+        factory, path = self._makers.pop(id(listener.resource), (None, ""))
+        if factory is not None and self._made[factory].get(path) is listener:
+            del self._made[factory][path]
+            if not self._made[factory]:
+                del self._made[factory]
+
+    def _registered(self, resource: Resource[Any]) -> bool:
+        return any(resource is other for registry in self._registries for other in registry.resources())
 
     async def all_ready(self) -> None:
         """Wait until every resource registered now is ready.
@@ -100,27 +156,57 @@ class Roster:
             if listener.failure is not None:
                 raise listener.failure
 
-    def find(self, path: str) -> tuple[Registration, dict[str, str]] | None:
-        """Return the registration for a path and the parameters in it; the server's own win."""
+    def find(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
+        """Return the registration for a request and the parameters in its path; the server's own win.
+
+        Raises:
+            Reject: What a dispatcher raised, or 500.
+        """
         for registry in self._registries:
-            found = registry.lookup(path)
+            found = registry.answer(request)
             if found is not None:
                 return found
         return None
 
-    async def listener_of(self, resource: Resource[Any]) -> Listener:
-        """Return the listener of a resource, ready for one more member, who has joined.
+    def living(self, path: str) -> Resource[Any] | None:
+        """Return the resource that serves a path now; dispatchers are not asked, and factories make none."""
+        for registry in self._registries:
+            found = registry.lookup(path)
+            if found is not None:
+                target = found[0].resource
+                made = self._made.get(target, {}) if isinstance(target, Factory) else {}
+                listener = made.get(path) or self._living.get(id(target))
+                return listener.resource if listener is not None and listener.usable else None
+        return None
+
+    def join(self, target: Resource[Any] | Factory | str, request: Request) -> Listener:
+        """Return the listener of a resource with one more member, who has joined; start it if need be.
+
+        Args:
+            target: The resource, what makes it, or a path.
+            request: Of who joins.
 
         Raises:
-            Reject: 503 while the resource has failed and may not be tried again yet.
+            Reject: 404 if there is none, 503 while it ends, has failed or the server is stopping.
         """
-        listener = self._living.get(id(resource))
-        if listener is None:
-            failure = self._failures.get(id(resource))
-            if self._retired or (failure is not None and trio.current_time() < failure.retry_at):
-                raise Reject(503, [RETRY_AFTER], "resource not running")
-            listener = self._start(resource)
+        if isinstance(target, str):
+            target, request = self._at(target, request)
+        listener = self._made_for(target, request) if isinstance(target, Factory) else self._life_of(target)
+        if not listener.usable:
+            raise Reject(503, [RETRY_AFTER], "resource not running")
         listener.join()
+        return listener
+
+    async def listener_of(self, target: Resource[Any] | Factory, request: Request) -> Listener:
+        """Join a resource and wait until it is ready; one that is just ending is waited for first.
+
+        Raises:
+            Reject: As for :meth:`join`.
+        """
+        ending = self._living.get(id(target))
+        if ending is not None and ending.over and ending.failure is None:
+            await ending.ended.wait()
+        listener = self.join(target, request)
         try:
             await listener.ready.wait()
             if not listener.usable:
@@ -134,6 +220,50 @@ class Roster:
         """Tell whether a resource has failed and may not be tried again yet."""
         now = trio.current_time()
         return any(key not in self._living and now < failure.retry_at for key, failure in self._failures.items())
+
+    def _at(self, path: str, request: Request) -> tuple[Resource[Any] | Factory, Request]:
+        """Return what a client would find at another path, and its request there."""
+        if not PATH.fullmatch(path):
+            raise Reject(404, body="no resource there")
+        there = copy(request)
+        there.path, there.query_string, there.path_params = path, None, NO_PARAMS
+        found = self.find(there)
+        if found is None:
+            raise Reject(404, body="no resource there")
+        registration, there.path_params = found
+        return registration.resource, there
+
+    def _life_of(self, resource: Resource[Any]) -> Listener:
+        listener = self._living.get(id(resource))
+        if listener is None:
+            failure = self._failures.get(id(resource))
+            if self._retired or (failure is not None and trio.current_time() < failure.retry_at):
+                raise Reject(503, [RETRY_AFTER], "resource not running")
+            listener = self._start(resource)
+            if not self._registered(resource):
+                listener.retire()
+        return listener
+
+    def _made_for(self, factory: Factory, request: Request) -> Listener:
+        """Return the life of what a factory made for a path; have it made if need be."""
+        made = self._made.get(factory, {})
+        former = made.get(request.path)
+        if former is not None and former.usable:
+            return former
+        if self._retired or (former is None and len(made) >= factory.max_resources):
+            raise Reject(503, [RETRY_AFTER], "too many resources")
+        resource = ask(factory.make, request)
+        if resource is None:
+            raise Reject(404, body=f"no resource at {request.path!r}")
+        if id(resource) in self._living or self._registered(resource):
+            return self._life_of(resource)
+        listener = self._start(resource, factory.linger)
+        listener.predecessor = former
+        self._made.setdefault(factory, {})[request.path] = listener
+        self._makers[id(resource)] = factory, request.path
+        if not factory.linger:
+            listener.retire()
+        return listener
 
     def retire_all(self) -> None:
         """End every listener after its last member, and start no more."""

@@ -149,6 +149,14 @@ class Server:
             return "server full"
         return "resource not running" if self._roster.any_pausing() else ""
 
+    def find(self, path: str) -> Resource[Any] | None:
+        """Return the resource that serves a path now; None if none does.
+
+        That is the one registered, or what a factory has made for the path and is in use.
+        Dispatchers are not asked.
+        """
+        return self._roster.living(path)
+
     async def _serve(self, task_status: trio.TaskStatus[Server]) -> None:
         """Serve until closed or cancelled; every socket, task and client is gone when it returns."""
         failure: list[Exception] = []

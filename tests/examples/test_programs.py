@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.examples.running import example_running, example_served
@@ -104,3 +104,27 @@ def test_chat_refuses_long_messages(chat: str) -> None:
         client.send("x" * 4097)
         with pytest.raises(ConnectionClosedError, match="1009"):
             list(client)
+
+
+def test_rooms_lead_from_the_lobby_to_a_room_and_back(runner: Runner) -> None:
+    def expect(client: ClientConnection, *lines: str) -> None:
+        assert [client.recv(timeout=PATIENCE) for _ in lines] == list(lines)
+
+    options = ["--http-handler", "page"] if runner is example_served else []
+    welcome = "Lobby: type the name of a room. In use: "
+    with runner("rooms.py", "--port", "0", *options) as address:
+        with urlopen(f"{address}/", timeout=PATIENCE) as answer:
+            assert b"new WebSocket" in answer.read()
+        with open_at(address, "/lobby") as ann, open_at(address, "/rooms/kitchen") as bob:
+            expect(bob, "kitchen: somebody came, 1 here")
+            for line in ("../kitchen", "kitchen", "hello", "/leave"):
+                ann.send(line)
+            assert str(ann.recv(timeout=PATIENCE)).startswith(welcome)
+            expect(ann, "You cannot go there.", "kitchen: somebody came, 2 here", "kitchen: hello")
+            expect(ann, f"{welcome}kitchen (1)")
+            expect(bob, "kitchen: somebody came, 2 here", "kitchen: hello", "kitchen: somebody left, 1 here")
+            bob.close()
+        with pytest.raises(InvalidStatus, match="404"):
+            open_at(address, "/rooms/a.b")
+        with open_at(address, "/lobby") as cleo:
+            expect(cleo, f"{welcome}none")

@@ -25,15 +25,34 @@ RETRY_AFTER = ("Retry-After", "5")
 class Reservation:
     """A place for one client, held from before ``accept_client`` until its ``disconnected`` has run."""
 
-    __slots__ = ("_headcount", "_network", "_place")
+    __slots__ = ("_headcount", "_network", "_next", "_place")
 
     def __init__(self, headcount: Headcount, network: str, place: Hashable) -> None:
         self._headcount: Headcount | None = headcount
         self._network = network
         self._place = place
+        self._next: Hashable | None = None
+
+    def take(self, place: Hashable, max_in_place: int | None) -> bool:
+        """Take a place in another resource too, for a client that goes there; return whether there was one."""
+        if self._headcount is None:
+            return False
+        taken = self._headcount.by_place.get(place, 0)
+        if max_in_place is not None and taken >= max_in_place:
+            return False
+        self._headcount.by_place[place] = taken + 1
+        self._next = place
+        return True
+
+    def settle(self) -> None:
+        """Give the former place back, now that the client is where it went."""
+        if self._headcount is not None and self._next is not None:
+            leave(self._headcount.by_place, self._place)
+            self._place, self._next = self._next, None
 
     def release(self) -> None:
         """Give the place back; more than once does no harm."""
+        self.settle()
         headcount, self._headcount = self._headcount, None
         if headcount is not None:
             headcount.total -= 1

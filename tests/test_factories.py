@@ -1,0 +1,675 @@
+"""Resources that factories make and dispatchers choose: on first use, shared, ended when empty, bounded."""
+
+import gc
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import cast
+from weakref import WeakSet
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import wsframe
+from tests.recorder import Recorder
+from tests.wire import Peer, close, connected, head, serving, status, stream_to, text
+from wsframe import Registry, Reject, Request, Resource
+from wsframe.flusher import Flusher
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
+from wsframe.listener import Listener
+from wsframe.registry import global_registry
+from wsframe.roster import Roster
+
+BOUND = 15.0
+
+
+class Room(Recorder):
+    """Knows its path, and notes when it starts and ends; ``leaving`` holds up its end."""
+
+    def __init__(self, path: str, log: list[str] | None = None) -> None:
+        super().__init__()
+        self.path = path
+        self.log = [] if log is None else log
+        self.leaving = trio.Event()
+        self.leaving.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.log.append(f"start {self.path}")
+        yield
+        await self.leaving.wait()
+        self.log.append(f"end {self.path}")
+
+    async def client_connected(self, client: wsframe.Client) -> None:
+        await super().client_connected(client)
+        client.send(f"{self.path}, {len(self.clients)} here")
+
+
+class Rooms:
+    """A factory that notes what it made."""
+
+    def __init__(self) -> None:
+        self.made: list[Room] = []
+        self.log: list[str] = []
+
+    def make(self, request: Request) -> Room | None:
+        name = request.path_params.get("room", request.path)
+        if name == "none":
+            return None
+        if name == "rejected":
+            raise Reject(410, body="closed for good")
+        if name == "broken":
+            raise KeyError(name)
+        if name == "wrong":
+            return cast("Room", object())
+        self.made.append(Room(request.path, self.log))
+        return self.made[-1]
+
+
+@pytest.fixture
+def rooms() -> Rooms:
+    return Rooms()
+
+
+@pytest.fixture
+def registry(rooms: Rooms) -> Registry:
+    registry = Registry()
+    registry.register_factory("/rooms/{room}", rooms.make)
+    return registry
+
+
+@asynccontextmanager
+async def opened(registry: Registry) -> AsyncIterator[wsframe.Server]:
+    with trio.fail_after(BOUND):
+        async with wsframe.open_server(registry, port=0) as server:
+            yield server
+
+
+class Rig:
+    """A roster with listeners but no server."""
+
+    def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
+        make = partial(Listener, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
+        self.roster = Roster([registry], make, nursery)
+        self.roster.watch()
+
+    async def come(self, path: str) -> Listener:
+        """Come as a newcomer."""
+        request = Request(path, [])
+        found = self.roster.find(request)
+        assert found is not None
+        return await self.roster.listener_of(found[0].resource, request)
+
+
+async def resources_gone(server: wsframe.Server, count: int = 0) -> None:
+    while server.statistics().resources > count:  # noqa: ASYNC110
+        await trio.sleep(0.005)
+
+
+async def test_resource_is_made_for_the_first_client_and_ends_with_the_last(registry: Registry, rooms: Rooms) -> None:
+    async with opened(registry) as server:
+        assert server.statistics().resources == 0
+        assert server.find("/rooms/a") is None
+        async with connected(server, "/rooms/a") as first, connected(server, "/rooms/a") as second:
+            assert [await first.receive_text(), await second.receive_text()] == ["/rooms/a, 1 here", "/rooms/a, 2 here"]
+            assert server.statistics().resources == 1
+            assert server.find("/rooms/a") is rooms.made[0]
+            await first.finish()
+            await rooms.made[0].journal.until("disconnected 1000")
+            await wait_all_tasks_blocked()
+            assert rooms.log == ["start /rooms/a"], "one is there still"
+            await second.finish()
+        await resources_gone(server)
+        assert server.find("/rooms/a") is None
+        assert rooms.log == ["start /rooms/a", "end /rooms/a"]
+        async with connected(server, "/rooms/a") as peer:
+            assert await peer.receive_text() == "/rooms/a, 1 here"
+        assert len(rooms.made) == 2
+
+
+async def test_key_is_the_path_as_it_came(registry: Registry, rooms: Rooms) -> None:
+    async with opened(registry) as server:
+        for path in ("/rooms/a?x=1", "/rooms/%61", "/rooms/A"):
+            async with connected(server, path) as peer:
+                await peer.receive_text()
+                assert len(server.find(path.partition("?")[0]).clients) == 1  # type: ignore[union-attr]
+                await peer.finish()
+    assert [room.path for room in rooms.made] == ["/rooms/a", "/rooms/%61", "/rooms/A"]
+
+
+async def test_newcomers_at_the_same_time_share_one_resource(registry: Registry, rooms: Rooms) -> None:
+    async def come() -> None:
+        async with connected(server, "/rooms/a") as peer:
+            await peer.receive_text()
+            everybody.set() if len(rooms.made[0].clients) == 20 else await everybody.wait()
+
+    everybody = trio.Event()
+    async with opened(registry) as server, trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(come)
+    assert len(rooms.made) == 1
+
+
+async def test_newcomer_while_the_old_one_ends_gets_a_new_one_that_starts_after_it(
+    registry: Registry, rooms: Rooms
+) -> None:
+    async def come() -> None:
+        async with connected(server, "/rooms/a") as peer:
+            assert await peer.receive_text() == "/rooms/a, 1 here"
+
+    async with opened(registry) as server, trio.open_nursery() as nursery:
+        async with connected(server, "/rooms/a") as peer:
+            await peer.receive_text()
+            rooms.made[0].leaving = trio.Event()
+            await peer.finish()
+        await rooms.made[0].journal.until("disconnected 1000")
+        await wait_all_tasks_blocked()
+        nursery.start_soon(come)
+        while len(rooms.made) < 2:  # noqa: ASYNC110
+            await trio.sleep(0.005)
+        await wait_all_tasks_blocked()
+        assert rooms.log == ["start /rooms/a"], "two that share a database must not run at once"
+        rooms.made[0].leaving.set()
+    assert rooms.log == ["start /rooms/a", "end /rooms/a", "start /rooms/a", "end /rooms/a"]
+
+
+@pytest.mark.parametrize(("name", "expected"), [("none", 404), ("rejected", 410), ("broken", 500), ("wrong", 500)])
+async def test_what_a_factory_does_not_make_is_refused(
+    registry: Registry, name: str, expected: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(registry) as server:
+        assert await status(server, f"/rooms/{name}") == expected
+        assert server.statistics().resources == 0
+    errors = [record.message for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(errors) == (expected == 500)
+    assert all("the factory or dispatcher" in line for line in errors)
+
+
+async def test_refused_newcomer_keeps_no_resource_alive(rooms: Rooms) -> None:
+    class Closed(Room):
+        async def accept_client(self, request: Request) -> Reject:
+            return Reject(401)
+
+    log: list[str] = []
+    registry = Registry()
+    registry.register_factory("/{room}", lambda request: Closed(request.path, log))
+    registry.register_factory("/own/{room}", rooms.make, wsframe.origin_exact("https://own.example"))
+    async with opened(registry) as server:
+        assert await status(server, "/a") == 401
+        await resources_gone(server)
+        assert log == ["start /a", "end /a"]
+        assert await status(server, "/own/a", {"Origin": "https://other.example"}) == 403
+        assert rooms.made == [], "a stranger's page makes nothing"
+
+
+async def test_newcomer_who_goes_during_accept_client_keeps_no_resource_alive() -> None:
+    class Slow(Room):
+        async def accept_client(self, request: Request) -> None:
+            await trio.sleep_forever()
+
+    log: list[str] = []
+    registry = Registry()
+    registry.register_factory("/{room}", lambda request: Slow(request.path, log))
+    with trio.fail_after(BOUND):
+        async with wsframe.open_server(registry, port=0, timeouts=wsframe.Timeouts(handshake=0.1)) as server:
+            assert await status(server, "/a") == 408
+            await resources_gone(server)
+    assert log == ["start /a", "end /a"]
+
+
+async def test_factory_has_its_most_resources_and_more_is_503(rooms: Rooms) -> None:
+    registry = Registry()
+    registry.register_factory("/{room}", rooms.make, max_resources=2)
+    async with opened(registry) as server, connected(server, "/a") as first, connected(server, "/b"):
+        assert await status(server, "/c") == 503
+        async with connected(server, "/a") as another:
+            assert await another.receive_text() == "/a, 2 here"
+            await another.finish()
+        await first.receive_text()
+        await first.finish()
+        await resources_gone(server, 1)
+        async with connected(server, "/c") as third:
+            assert await third.receive_text() == "/c, 1 here"
+
+
+async def test_what_ends_counts_until_it_has_ended(rooms: Rooms) -> None:
+    registry = Registry()
+    registry.register_factory("/{room}", rooms.make, max_resources=1)
+    async with opened(registry) as server:
+        async with connected(server, "/a") as peer:
+            await peer.receive_text()
+            rooms.made[0].leaving = trio.Event()
+            await peer.finish()
+        await rooms.made[0].journal.until("disconnected 1000")
+        await wait_all_tasks_blocked()
+        assert await status(server, "/b") == 503
+        rooms.made[0].leaving.set()
+        await resources_gone(server)
+        async with connected(server, "/b") as peer:
+            assert await peer.receive_text() == "/b, 1 here"
+
+
+async def test_flood_of_names_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    alive: WeakSet[Resource] = WeakSet()
+    most = 0
+
+    def make(request: Request) -> Resource:
+        nonlocal most
+        room = Recorder()
+        alive.add(room)
+        most = max(most, server.statistics().resources + 1)
+        return room
+
+    registry, limiter = Registry(), trio.CapacityLimiter(20)
+    registry.register_factory("/{room}", make, max_resources=5)
+    async with opened(registry) as server:
+        async with trio.open_nursery() as nursery:
+            for number in range(200):
+                nursery.start_soon(come_and_go, server, f"/{number}", limiter)
+        await resources_gone(server)
+        await wait_all_tasks_blocked()
+        roster = server._roster
+        assert (roster._made, roster._makers, roster._living, roster._failures) == ({}, {}, {}, {})
+    assert 1 <= most <= 5
+    gc.collect()
+    assert len(alive) == 0
+
+
+async def come_and_go(server: wsframe.Server, path: str, limiter: trio.CapacityLimiter) -> None:
+    """Connect and reset at once, or be refused."""
+    async with limiter, stream_to(server) as stream:
+        await stream.send_all(head(path))
+        assert (await stream.receive_some()).split(b" ", 2)[1] in (b"101", b"503")
+        Peer(stream).reset()
+
+
+async def test_failing_resource_is_made_anew_for_each_newcomer_and_harms_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made: list[str] = []
+
+    class Broken(Resource):
+        def running(self) -> trio.CancelScope:  # type: ignore[override]
+            raise OSError("no such room")
+
+    def make(request: Request) -> Resource:
+        made.append(request.path)
+        return Broken() if request.path == "/broken" else Room(request.path)
+
+    registry = Registry()
+    registry.register_factory("/{room}", make)
+    async with opened(registry) as server, connected(server, "/sound") as peer:
+        for _ in range(2):
+            assert await status(server, "/broken") == 503
+        await peer.send(text("x"))
+        assert await peer.receive_text() == "/sound, 1 here"
+        await resources_gone(server, 1)
+        assert server._roster._failures == {}
+    assert made == ["/sound", "/broken", "/broken"]
+
+
+async def test_lingering_resource_stays_for_so_long_after_its_last_client(
+    rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    registry = Registry()
+    registry.register_factory("/{room}", rooms.make, linger=10)
+    async with trio.open_nursery() as nursery:
+        rig = Rig(registry, nursery)
+        listener = await rig.come("/a")
+        await trio.sleep(100)
+        listener.leave()
+        await trio.sleep(9)
+        registry.register("/other", Resource())  # another change of the registry does not end it
+        (await rig.come("/a")).leave()
+        await trio.sleep(9)
+        assert (len(rooms.made), rooms.log) == (1, ["start /a"])
+        await trio.sleep(2)
+        assert rooms.log == ["start /a", "end /a"]
+        (await rig.come("/b")).leave()
+        registry.unregister("/{room}")
+        await wait_all_tasks_blocked()
+        assert rooms.log[2:] == ["start /b", "end /b"], "nobody can come any more"
+        registry.register_factory("/{room}", rooms.make, linger=1e6)
+        (await rig.come("/c")).leave()
+        before = trio.current_time()
+        rig.roster.retire_all()
+    assert trio.current_time() == before, "a server that stops does not wait for it"
+
+
+async def test_unregistered_factory_makes_no_more_and_its_clients_stay(registry: Registry, rooms: Rooms) -> None:
+    async with opened(registry) as server, connected(server, "/rooms/a") as peer:
+        await peer.receive_text()
+        assert registry.unregister("/rooms/{room}")
+        assert await status(server, "/rooms/a") == 404
+        await peer.send(text("still served"))
+        await rooms.made[0].journal.until("text still served")
+        await peer.finish()
+        await resources_gone(server)
+
+
+async def test_each_server_has_its_own(registry: Registry, rooms: Rooms) -> None:
+    async with (
+        opened(registry) as one,
+        opened(registry) as two,
+        connected(one, "/rooms/a") as first,
+        connected(two, "/rooms/a") as second,
+    ):
+        assert await first.receive_text() == await second.receive_text() == "/rooms/a, 1 here"
+        assert one.find("/rooms/a") is not two.find("/rooms/a")
+
+
+async def test_factory_may_return_what_runs_already() -> None:
+    shared = Room("shared")
+    registry = Registry()
+    registry.register("/shared", shared)
+    registry.register_factory("/{room}", lambda request: shared)
+    async with opened(registry) as server:
+        async with connected(server, "/a") as peer:
+            assert await peer.receive_text() == "shared, 1 here"
+            await peer.finish()
+        await wait_all_tasks_blocked()
+        assert server.statistics().resources == 1, "it is registered, so it stays"
+        assert server._roster._made == {}
+
+
+async def test_resource_of_another_server_is_500(caplog: pytest.LogCaptureFixture) -> None:
+    shared = Room("shared")
+    registry = Registry()
+    registry.register_factory("/{room}", lambda request: shared)
+    async with serving(shared), opened(registry) as server:
+        assert await status(server, "/a") == 500
+    assert "running in another server" in caplog.text
+
+
+def test_factories_are_registered_like_resources(registry: Registry, rooms: Rooms) -> None:
+    assert (len(registry), repr(registry), registry.paths()) == (1, "<Registry /rooms/{room}>", ["/rooms/{room}"])
+    assert registry.find("/rooms/a") is None
+    assert list(registry.resources()) == []
+    lobby = Resource()
+    registry.register("/rooms/lobby", lobby)
+    assert registry.find("/rooms/lobby") is lobby
+    assert registry.unregister("/rooms/{room}") is True
+
+
+@pytest.mark.parametrize("factory", [None, "make", 3])
+def test_factory_that_cannot_be_called_is_a_type_error(factory: object) -> None:
+    registry = Registry()
+    with pytest.raises(TypeError, match="plain function"):
+        registry.register_factory("/{room}", cast("wsframe.Dispatcher", factory))
+    with pytest.raises(TypeError, match="plain function"):
+        registry.register_dispatcher(cast("wsframe.Dispatcher", factory))
+    assert len(registry) == 0
+
+
+def test_coroutine_function_is_a_type_error() -> None:
+    async def make(request: Request) -> Resource:
+        return Resource()
+
+    with pytest.raises(TypeError, match="plain function"):
+        Registry().register_factory("/{room}", cast("wsframe.Dispatcher", make))
+
+
+def test_options_of_a_factory_are_checked(rooms: Rooms) -> None:
+    registry = Registry()
+    with pytest.raises(ValueError, match="max_resources"):
+        registry.register_factory("/{room}", rooms.make, max_resources=0)
+    for linger in (-1, float("nan")):
+        with pytest.raises(ValueError, match="linger"):
+            registry.register_factory("/{room}", rooms.make, linger=linger)
+    for register in (
+        registry.register_factory,
+        lambda path, make, origins: registry.register_dispatcher(make, origins),
+    ):
+        with pytest.raises(TypeError, match="origins"):
+            register("/{room}", rooms.make, cast("wsframe.OriginValidator", "https://x"))
+    with pytest.raises(ValueError, match="begins with"):
+        registry.register_factory("rooms", rooms.make)
+    assert len(registry) == 0
+
+
+# Dispatchers
+
+
+def by_language(request: Request) -> Resource | None:
+    language = request.headers.get("accept-language")
+    return None if language is None else Room(language)
+
+
+async def test_dispatchers_are_asked_in_order_for_what_no_path_matches() -> None:
+    german, rest = Room("german"), Room("rest")
+    registry = Registry()
+    registry.register("*", rest)
+    registry.register("/exact", Room("exact"))
+    registry.register_dispatcher(lambda request: german if request.query_string == "de" else None)
+    registry.register_dispatcher(by_language, wsframe.any_origin)
+    french = {"Accept-Language": "fr", "Origin": "https://elsewhere.example"}
+    expected: list[tuple[str, dict[str, str], str]] = [
+        ("/exact?de", {}, "exact, 1 here"),
+        ("/any?de", {"Accept-Language": "fr"}, "german, 1 here"),
+        ("/any", french, "fr, 1 here"),
+        ("/any", {}, "rest, 1 here"),
+        ("/", {}, "rest, 1 here"),
+    ]
+    async with opened(registry) as server:
+        for path, fields, answer in expected:
+            async with connected(server, path, fields) as peer:
+                assert await peer.receive_text() == answer
+                await peer.finish()
+            await wait_all_tasks_blocked()
+        assert await status(server, "/any?de", french) == 403, "each dispatcher has its own origins"
+        await resources_gone(server, 2)
+        assert german.log == ["start german", "end german"], "not registered: it ends with its last client"
+        assert rest.log == ["start rest"]
+
+
+async def test_dispatched_resource_is_shared_and_starts_anew_after_its_end() -> None:
+    hall = Room("hall")
+    registry = Registry()
+    registry.register_dispatcher(lambda request: hall)
+    async with opened(registry) as server:
+        async with connected(server, "/a") as first, connected(server, "/b") as second:
+            assert [await first.receive_text(), await second.receive_text()] == ["hall, 1 here", "hall, 2 here"]
+            hall.leaving = trio.Event()
+            await first.finish()
+            await second.finish()
+        await hall.journal.until("disconnected 1000", 2)
+        await wait_all_tasks_blocked()
+        async with trio.open_nursery() as nursery:
+
+            async def come() -> None:
+                async with connected(server, "/c") as third:
+                    assert await third.receive_text() == "hall, 1 here"
+
+            nursery.start_soon(come)
+            await trio.sleep(0.05)
+            assert hall.log == ["start hall"], "the newcomer waits for the end of the life before"
+            hall.leaving.set()
+    assert hall.log == ["start hall", "end hall"] * 2
+
+
+async def test_registered_resource_that_is_dispatched_stays() -> None:
+    hall = Room("hall")
+    registry = Registry()
+    registry.register("/hall", hall)
+    registry.register_dispatcher(lambda request: hall)
+    async with opened(registry) as server:
+        async with connected(server, "/a") as peer:
+            await peer.receive_text()
+            await peer.finish()
+        await hall.journal.until("disconnected 1000")
+        await wait_all_tasks_blocked()
+        assert hall.log == ["start hall"]
+
+
+async def test_failing_dispatcher_is_500_and_harms_no_path(caplog: pytest.LogCaptureFixture) -> None:
+    registry = Registry()
+
+    def fails(request: Request) -> Resource | None:
+        raise KeyError(request.path)
+
+    registry.register_dispatcher(fails)
+    registry.register("/sound", Room("sound"))
+    async with opened(registry) as server:
+        assert await status(server, "/a") == 500
+        assert "the factory or dispatcher failed for <Request GET '/a'" in caplog.text
+        async with connected(server, "/sound") as peer:
+            assert await peer.receive_text() == "sound, 1 here"
+        assert registry.unregister_dispatcher(fails) is True
+        assert registry.unregister_dispatcher(fails) is False
+        assert await status(server, "/a") == 404
+
+
+def test_dispatchers_count_as_registered() -> None:
+    registry = Registry()
+    registry.register_dispatcher(by_language)
+    assert (len(registry), repr(registry), registry.paths()) == (1, "<Registry dispatchers>", [])
+
+
+@pytest.fixture
+def clean_global_registry() -> Iterator[None]:
+    yield
+    for path in global_registry.paths():
+        global_registry.unregister(path)
+    global_registry.unregister_dispatcher(by_language)
+
+
+@pytest.mark.usefixtures("clean_global_registry")
+async def test_global_functions_use_the_global_registry(rooms: Rooms) -> None:
+    wsframe.register_global_factory("/rooms/{room}", rooms.make, wsframe.any_origin, max_resources=1, linger=0)
+    wsframe.register_global_dispatcher(by_language, wsframe.any_origin)
+    elsewhere = {"Origin": "https://elsewhere.example", "Accept-Language": "fr"}
+    with trio.fail_after(BOUND):
+        async with wsframe.open_server(port=0) as server:
+            async with connected(server, "/rooms/a", elsewhere) as peer:
+                assert await peer.receive_text() == "/rooms/a, 1 here"
+                assert await status(server, "/rooms/b") == 503
+            async with connected(server, "/x", elsewhere) as peer:
+                assert await peer.receive_text() == "fr, 1 here"
+    assert wsframe.unregister_global_dispatcher(by_language) is True
+    assert wsframe.unregister_global_dispatcher(by_language) is False
+
+
+# The catch-all
+
+
+async def test_star_answers_whatever_nothing_else_does() -> None:
+    registry = Registry()
+    rest = Room("rest")
+    registry.register("*", rest)
+    registry.register("/rooms/{room}", Room("room"))
+    assert registry.find("/rooms/a") is not rest
+    assert registry.find("/anything/at/all") is rest
+    assert registry.paths() == ["*", "/rooms/{room}"]
+    async with opened(registry) as server:
+        for path, answer in (("/", "rest"), ("/rooms/a", "room"), ("/x/y/z", "rest"), ("/rooms/", "rest")):
+            async with connected(server, path) as peer:
+                assert await peer.receive_text() == f"{answer}, 1 here"
+                await peer.finish()
+            await wait_all_tasks_blocked()
+        assert server.find("/elsewhere") is rest
+        registry.unregister("*")
+        assert await status(server, "/") == 404
+        assert server.find("/elsewhere") is None
+
+
+async def test_factory_may_be_the_catch_all(rooms: Rooms) -> None:
+    registry = Registry()
+    registry.register_factory("*", rooms.make)
+    async with opened(registry) as server, connected(server, "/x/y") as peer:
+        assert await peer.receive_text() == "/x/y, 1 here"
+        assert server.find("/x/y") is rooms.made[0]
+        assert server.find("/x") is None
+
+
+# Unregistering with the clients
+
+
+async def dismissed(peer: Peer) -> None:
+    """Take the close frame of who is no longer served, and answer it."""
+    assert await peer.receive_close() == (1001, "no longer served")
+    await peer.send(close(1001))
+    assert await peer.receive() is None
+
+
+@pytest.mark.parametrize("path", ["/a", "/{room}"])
+async def test_unregistering_may_close_the_clients(path: str) -> None:
+    hall = Room("hall")
+    registry = Registry()
+    registry.register(path, hall)
+    async with opened(registry) as server, connected(server, "/a") as peer:
+        await peer.receive_text()
+        assert registry.unregister(path, close_clients=True) is True
+        await dismissed(peer)
+        await resources_gone(server)
+    assert registry.unregister(path, close_clients=True) is False
+
+
+async def test_clients_of_a_resource_with_another_path_are_not_closed() -> None:
+    hall = Room("hall")
+    registry = Registry()
+    registry.register("/a", hall)
+    registry.register("/b", hall)
+    async with opened(registry) as server, connected(server, "/a") as peer:
+        await peer.receive_text()
+        assert registry.unregister("/a", close_clients=True) is True
+        await peer.send(text("still served"))
+        await hall.journal.until("text still served")
+
+
+async def test_unregistering_a_factory_may_close_the_clients_of_all_that_it_made(
+    registry: Registry, rooms: Rooms
+) -> None:
+    other = Room("other")
+    registry.register("/other", other)
+    async with (
+        opened(registry) as server,
+        connected(server, "/rooms/a") as first,
+        connected(server, "/rooms/b") as second,
+        connected(server, "/other") as third,
+    ):
+        for peer in (first, second, third):
+            await peer.receive_text()
+        registry.unregister("/rooms/{room}", close_clients=True)
+        for peer in (first, second):
+            await dismissed(peer)
+        await third.send(text("still served"))
+        await other.journal.until("text still served")
+        await resources_gone(server, 1)
+
+
+async def test_those_on_their_way_in_are_closed_as_well() -> None:
+    class Gate(Room):
+        def __init__(self, path: str) -> None:
+            super().__init__(path)
+            self.asked, self.open = trio.Event(), trio.Event()
+
+        async def accept_client(self, request: Request) -> None:
+            self.asked.set()
+            await self.open.wait()
+
+    gate = Gate("gate")
+    registry = Registry()
+    registry.register("/", gate)
+
+    async def come() -> None:
+        async with connected(server) as peer:
+            await dismissed(peer)
+
+    async with opened(registry) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(come)
+        await gate.asked.wait()
+        registry.unregister("/", close_clients=True)
+        gate.open.set()
+    assert gate.notes == []
+
+
+@pytest.mark.usefixtures("clean_global_registry")
+async def test_global_unregistering_may_close_the_clients() -> None:
+    wsframe.register_global_resource("/a", Room("hall"))
+    with trio.fail_after(BOUND):
+        async with wsframe.open_server(port=0) as server, connected(server, "/a") as peer:
+            await peer.receive_text()
+            wsframe.unregister_global_resource("/a", close_clients=True)
+            await dismissed(peer)
