@@ -27,7 +27,7 @@ napoleon_numpy_docstring = False
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections|contextlib|enum|inspect|os|socket|ssl|trio|typing|types)\..*"),
     (r"py:.*", r"(\w*Error|\w*Exception\w*|ExceptionGroup|int|str|bytes|float|object|optional)"),
-    (r"py:.*", r"(.*\.)?(DataT|ResultT|ArgsT|Octets|AnyClient|Overflow|Ordering|HeaderFields|PollerName|Any)"),
+    (r"py:.*", r"(.*\.)?(DataT|ResultT|ArgsT|Octets|AnyClient|Overflow|Ordering|HeaderFields|Poller\w*|Any)"),
     (r"py:.*", r"(.*\.)?\w+FunctionT"),
     (r"py:.*", r"(.*\.)?(Life|Lifeline|Outbox|Registration|SSLContext|TaskStatus)"),
 ]

@@ -19,6 +19,7 @@ import trio
 from wsframe.answers import Accept, Reject, Response
 from wsframe.arrival import Arrival
 from wsframe.deciding import check_origin, decide
+from wsframe.endpoint import Endpoint, notify_closing, wait_readable, wait_writable
 from wsframe.limits import Capacity, Timeouts
 from wsframe.listener import Listener
 from wsframe.origins import host_allowed
@@ -58,7 +59,7 @@ PLAIN_ON_TLS = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length
 class Newcomer:
     """An accepted socket on its way in: a plain socket's octets, or those inside TLS."""
 
-    def __init__(self, sock: socket.socket, host: str, port: int, context: ssl.SSLContext | None) -> None:
+    def __init__(self, sock: Endpoint, host: str, port: int, context: ssl.SSLContext | None) -> None:
         self.sock = sock
         self.host = host
         self.port = port
@@ -100,7 +101,7 @@ class Newcomer:
             try:
                 return self.sock.recv(READ_AT_ONCE)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.sock)
+                await wait_readable(self.sock)
 
     async def send(self, data: bytes) -> None:
         """Send all of ``data``, with TLS all of its ciphertext."""
@@ -110,7 +111,7 @@ class Newcomer:
                 view = view[(self.tls or self.sock).send(view) :]
             if not view and (self.tls is None or self.tls.pump()):
                 return
-            await trio.lowlevel.wait_writable(self.sock)
+            await wait_writable(self.sock)
 
     async def say_goodbye(self) -> None:
         """End the connection so that what was sent arrives."""
@@ -190,7 +191,7 @@ class Admission:
         finally:
             self.pending.pop(newcomer, None)
             if arrival is None:
-                trio.lowlevel.notify_closing(newcomer.sock)
+                notify_closing(newcomer.sock)
                 newcomer.sock.close()
 
     async def _until_answered(self, newcomer: Newcomer) -> Arrival | None:
@@ -319,7 +320,7 @@ class Admission:
                 if accept.deliver_to is not None:
                     listener = await self._redirect(listener, reservation, accept.deliver_to, request)
                 arrival = await self._greet(newcomer, request, headers, accept, listener, reservation)
-                trio.lowlevel.notify_closing(newcomer.sock)  # the reactor is its only owner from here on
+                notify_closing(newcomer.sock)  # the reactor is its only owner from here on
                 tune(newcomer.sock, listener.limits.unsent_in_kernel, listener.timeouts.write_stall)
                 self._reactor.adopt(arrival, trailing)
             except BaseException:

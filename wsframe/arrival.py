@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from wsframe.endpoint import Endpoint
     from wsframe.limits import Limits, Timeouts
     from wsframe.mailbox import Inbox, Mailbox
     from wsframe.protocol.deflate import Deflate, Terms
@@ -42,7 +42,7 @@ class Host(Protocol):
 class Arrival(NamedTuple):
     """A newcomer who has got the 101."""
 
-    sock: socket.socket
+    sock: Endpoint
     tls: TLSCodec | None
     request: Request
     subprotocol: str | None

@@ -13,6 +13,7 @@ from logging import getLogger
 import trio
 
 from wsframe.doorbell import Doorbell
+from wsframe.endpoint import wait_readable
 
 __all__ = ["Acceptor", "address_of", "bind_tcp", "bind_unix", "only_local"]
 
@@ -124,7 +125,7 @@ class Acceptor:
             while not self._has_room():
                 with trio.move_on_after(LOOK_AGAIN):
                     await self.room.wait()
-            await trio.lowlevel.wait_readable(self._listening)
+            await wait_readable(self._listening)
             for _ in range(AT_ONCE):
                 if not self._has_room() or not await self._accept():
                     break

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import select
 import sys
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias
 
 import trio
 
 from wsframe.doorbell import Doorbell
 
-__all__ = ["GONE", "READ", "WRITE", "Poller", "PollerName", "make_poller"]
+__all__ = ["GONE", "READ", "WRITE", "Poller", "PollerChoice", "PollerName", "make_poller"]
 
 # Flags are epoll's own values, so that on Linux nothing is translated.
 READ = 0x001
@@ -183,12 +184,17 @@ class TaskPoller:
             self.forget(fd)
 
 
-def make_poller(name: PollerName, nursery: trio.Nursery) -> Poller:
-    """Make the poller called ``name``; ``auto`` takes the best of the platform.
+PollerChoice: TypeAlias = PollerName | Callable[[trio.Nursery], Poller]
+
+
+def make_poller(name: PollerChoice, nursery: trio.Nursery) -> Poller:
+    """Make the poller called ``name``, or by ``name`` itself; ``auto`` takes the best of the platform.
 
     Raises:
         ValueError: For one this platform does not have.
     """
+    if callable(name):
+        return name(nursery)
     if sys.platform == "linux" and name in ("auto", "epoll"):
         return EpollPoller()
     if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover

@@ -19,7 +19,7 @@ from wsframe.doorbell import Doorbell
 from wsframe.ending import RECEIVE_BUFFER, Ending
 from wsframe.flusher import Flusher, flushing
 from wsframe.link import Link
-from wsframe.poller import READ, Poller, PollerName, make_poller
+from wsframe.poller import READ, Poller, PollerChoice, make_poller
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.speedups import accelerated
 
@@ -62,7 +62,7 @@ class Reactor:
         max_queued_bytes: What all clients together may make the server hold.
     """
 
-    def __init__(self, pool: ConnectionPool[int], poller: PollerName, max_queued_bytes: int) -> None:
+    def __init__(self, pool: ConnectionPool[int], poller: PollerChoice, max_queued_bytes: int) -> None:
         self.pool = pool
         self.budget = Budget(max_queued_bytes)
         self.flusher = Flusher(self.budget)
@@ -79,7 +79,7 @@ class Reactor:
         self.emptied = Doorbell()
         """Rings whenever a link is gone."""
         self.poller: Poller
-        self._poller_name: PollerName = poller
+        self._poller_choice: PollerChoice = poller
         self._alarm = Doorbell()
         self._alarm_at = inf
 
@@ -87,7 +87,7 @@ class Reactor:
         """Serve the sockets until cancelled."""
         bytes(LARGEST_BLOCK)
         async with trio.open_nursery() as nursery:
-            self.poller = make_poller(self._poller_name, nursery)
+            self.poller = make_poller(self._poller_choice, nursery)
             try:
                 nursery.start_soon(self._attend)
                 nursery.start_soon(self._watch_deadlines)

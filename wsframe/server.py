@@ -17,10 +17,11 @@ from typing import Any, NamedTuple, final
 import trio
 
 from wsframe.admission import Admission, HttpHandler, Newcomer
+from wsframe.endpoint import notify_closing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts, filled
 from wsframe.listener import Listener
 from wsframe.listening import Acceptor, address_of
-from wsframe.poller import PollerName
+from wsframe.poller import PollerChoice
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.pool import ConnectionPool
@@ -72,7 +73,7 @@ class Server:
         deflate: Deflate | None,
         http_handler: HttpHandler | None,
         debug: bool,
-        poller: PollerName,
+        poller: PollerChoice,
     ) -> None:
         self._sockets = list(sockets)
         self._registries = [global_registry] if registry is None else [registry, global_registry]
@@ -258,7 +259,7 @@ class Server:
 
     def _close_sockets(self) -> None:
         for sock in self._sockets:
-            trio.lowlevel.notify_closing(sock)
+            notify_closing(sock)
             sock.close()
 
 

@@ -17,7 +17,7 @@ from wsframe.admission import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.listening import bind_tcp, bind_unix, only_local
 from wsframe.origins import LOOPBACK_HOSTS
-from wsframe.poller import PollerName
+from wsframe.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
 from wsframe.registry import Registry
 from wsframe.request import VERSIONS
@@ -42,7 +42,7 @@ class ServeOptions(TypedDict, total=False):
     deflate: Deflate | None
     http_handler: HttpHandler | None
     debug: bool
-    poller: PollerName
+    poller: PollerChoice
 
 
 def check_options(hosts: Collection[str] | None, ssl_context: ssl.SSLContext | None, versions: Collection[int]) -> None:
@@ -87,7 +87,7 @@ async def serve(
     deflate: Deflate | None = None,
     http_handler: HttpHandler | None = None,
     debug: bool = False,
-    poller: PollerName = "auto",
+    poller: PollerChoice = "auto",
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the registered resources until closed or cancelled; either way the server drains.
@@ -111,7 +111,7 @@ async def serve(
         deflate: Compression of messages, for clients that offer it; a resource may set its own.
         http_handler: Answers requests that ask for no WebSocket: a page, a health check.
         debug: A failed hook enters the debugger, or ends the server where there is no terminal.
-        poller: ``"auto"``, ``"epoll"``, ``"kqueue"`` or ``"task"``.
+        poller: ``"auto"``, ``"epoll"``, ``"kqueue"``, ``"task"``, or what makes one.
         task_status: Reports the :class:`Server` to ``nursery.start``.
 
     Raises:

@@ -7,6 +7,8 @@ import struct
 import sys
 from contextlib import suppress
 
+from wsframe.endpoint import Endpoint
+
 __all__ = ["keep_alive", "reset_on_close", "tune", "unsent_in_kernel"]
 
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -20,7 +22,7 @@ PROBES = 4
 LINGER_NONE = struct.pack("ii", 1, 0)
 
 
-def tune(sock: socket.socket, unsent_low_water: int, write_stall: float) -> None:
+def tune(sock: Endpoint, unsent_low_water: int, write_stall: float) -> None:
     """Set the options of a client's socket; unix sockets and other platforms go without."""
     with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -30,7 +32,7 @@ def tune(sock: socket.socket, unsent_low_water: int, write_stall: float) -> None
             sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, max(1, int(write_stall * 1000)))
 
 
-def keep_alive(sock: socket.socket, idle: float | None, timeout: float) -> None:
+def keep_alive(sock: Endpoint, idle: float | None, timeout: float) -> None:
     """Have the kernel look for a dead peer, where the protocol has no pings.
 
     Args:
@@ -48,14 +50,16 @@ def keep_alive(sock: socket.socket, idle: float | None, timeout: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
 
 
-def reset_on_close(sock: socket.socket) -> None:
+def reset_on_close(sock: Endpoint) -> None:
     """Make ``close`` a reset."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
 
 
-def unsent_in_kernel(sock: socket.socket) -> int | None:
+def unsent_in_kernel(sock: Endpoint) -> int | None:
     """Return the octets the peer has not yet acknowledged; None where the kernel does not tell."""
+    if not isinstance(sock, socket.socket):
+        return sock.unsent()
     if sys.platform != "linux":  # pragma: no cover
         return None
     from fcntl import ioctl

@@ -7,9 +7,12 @@ octets next, so a pong that overtakes, or a dropped message, would corrupt the s
 
 from __future__ import annotations
 
-import socket
 import ssl
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wsframe.endpoint import Endpoint
 
 __all__ = ["TLSCodec"]
 
@@ -32,7 +35,7 @@ class TLSCodec:
     __slots__ = ("_incoming", "_object", "_outgoing", "_sock", "_unsent")
 
     def __init__(
-        self, sock: socket.socket | TLSCodec, context: ssl.SSLContext, server_hostname: str | None = None
+        self, sock: Endpoint | TLSCodec, context: ssl.SSLContext, server_hostname: str | None = None
     ) -> None:
         self._sock = sock
         self._incoming = ssl.MemoryBIO()

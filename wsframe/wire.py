@@ -16,6 +16,7 @@ from wsframe.socketopts import keep_alive, reset_on_close, unsent_in_kernel
 
 if TYPE_CHECKING:
     from wsframe.arrival import Arrival
+    from wsframe.endpoint import Endpoint
     from wsframe.reactor import Reactor
 
 __all__ = ["Wire"]
@@ -31,7 +32,7 @@ class Wire(ABC):
 
     def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
         self.reactor = reactor
-        self.sock: socket.socket | None = arrival.sock
+        self.sock: Endpoint | None = arrival.sock
         self.tls = arrival.tls
         self.fd = arrival.sock.fileno()
         self.raw_fd = self.fd if arrival.tls is None and isinstance(arrival.sock, socket.socket) else -1

@@ -1,0 +1,36 @@
+"""Testing resources: clients and a server in one process, with no network and no waiting.
+
+* ``kit``: a server of production over connections in memory, and what connects to it.
+* ``client``, ``line``: a WebSocket client, and the octets below it; slow, stalled and rude if told so.
+* ``frames``, ``opening``: a client's half of the protocol, with no I/O.
+* ``memory``: sockets without a kernel, and a poller for them.
+* ``fixtures``: what the pytest plugin gives to tests.
+"""
+
+from wsframe.testing.client import Closed as Closed
+from wsframe.testing.client import ConnectionClosed as ConnectionClosed
+from wsframe.testing.client import MemoryClient as MemoryClient
+from wsframe.testing.frames import Frame as Frame
+from wsframe.testing.kit import ConnectOptions as ConnectOptions
+from wsframe.testing.kit import Kit as Kit
+from wsframe.testing.kit import OpenOptions as OpenOptions
+from wsframe.testing.kit import open_client as open_client
+from wsframe.testing.kit import open_kit as open_kit
+from wsframe.testing.line import Line as Line
+from wsframe.testing.opening import Answer as Answer
+from wsframe.testing.opening import Refused as Refused
+
+__all__ = [
+    "Answer",
+    "Closed",
+    "ConnectOptions",
+    "ConnectionClosed",
+    "Frame",
+    "Kit",
+    "Line",
+    "MemoryClient",
+    "OpenOptions",
+    "Refused",
+    "open_client",
+    "open_kit",
+]

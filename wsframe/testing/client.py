@@ -1,0 +1,205 @@
+"""A WebSocket client in memory: polite unless it is told otherwise."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal, NamedTuple
+
+import trio
+
+from wsframe.testing.frames import BINARY, CLOSE, PING, PONG, TEXT, Compression, Frame, Reader, masked
+from wsframe.testing.line import Line
+from wsframe.testing.memory import MemorySocket
+from wsframe.testing.opening import Answer, Exchange, check_101
+
+__all__ = ["Closed", "ConnectionClosed", "MemoryClient"]
+
+NO_CODE = 1005
+NO_CLOSE_FRAME = 1006
+
+
+class Closed(NamedTuple):
+    """How the server closed a connection."""
+
+    code: int
+    """Of its close frame; 1005 if that had none, 1006 if there was no close frame."""
+    reason: str
+
+
+class ConnectionClosed(Exception):
+    """Raised by a client that waits for a message or a frame and finds the connection closed."""
+
+    def __init__(self, closed: Closed) -> None:
+        super().__init__(f"{closed.code} {closed.reason}".rstrip())
+        self.code = closed.code
+        """As in :class:`Closed`."""
+        self.reason = closed.reason
+        """As in :class:`Closed`."""
+
+
+class MemoryClient(Line):
+    """A client of a resource under test; made by :func:`open_client` and :meth:`Kit.connect`.
+
+    Sending never waits and is never refused. Pings and close frames are answered as they
+    come, whatever the test is doing. What the server may not send (a masked frame, say) fails
+    the test.
+    """
+
+    def __init__(self, sock: MemorySocket, patience: float) -> None:
+        super().__init__(sock, patience)
+        self.answer_pings = True
+        """Whether pings are answered."""
+        self.answer_close = True
+        """Whether the server's close frame is answered."""
+        self.end_tcp = True
+        """Whether TCP is ended when the server has ended it."""
+        self.answer: Answer
+        """The server's 101."""
+        self._reader: Reader | None = None
+        self._compression: Compression | None = None
+        self._arrived: deque[tuple[Frame, str | bytes | None]] = deque()
+        self._close_sent = False
+        self._closed: Closed | None = None
+
+    async def open(self, path: str, fields: list[tuple[str, str]]) -> None:
+        """Do the opening handshake.
+
+        Raises:
+            Refused: If the server answers anything but 101.
+            ConnectionClosed: If it does not answer.
+        """
+        exchange = Exchange(path, fields)
+        self.send_octets(exchange.octets)
+        answer = None
+        while answer is None:
+            octets = await self.receive_octets()
+            if not octets:
+                raise ConnectionClosed(self._facts())
+            answer = exchange.receive(octets)
+        check_101(answer)
+        self.answer = answer
+        if self.extensions:
+            self._compression = Compression(self.extensions)
+        self._reader = Reader(self._compression)
+        self._take(exchange.trailing)
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol agreed on."""
+        return self.answer.headers.get("sec-websocket-protocol")
+
+    @property
+    def extensions(self) -> str:
+        """The extensions agreed on, as the server named them."""
+        return self.answer.headers.get("sec-websocket-extensions", "")
+
+    # Sending
+
+    def send_text(self, message: str) -> None:
+        """Send a text message; compressed, if that was agreed on."""
+        self._send_message(TEXT, message.encode())
+
+    def send_binary(self, message: bytes) -> None:
+        """Send a binary message; compressed, if that was agreed on."""
+        self._send_message(BINARY, message)
+
+    def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv1: bool = False) -> None:
+        """Send one frame, right or wrong."""
+        self.send_octets(masked(opcode, payload, fin=fin, rsv1=rsv1))
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a ping; the pong comes with :meth:`receive_frame`."""
+        self.send_frame(PING, payload)
+
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Send a close frame, with any code or with none."""
+        self._close_sent = True
+        self.send_frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
+
+    def _send_message(self, opcode: int, payload: bytes) -> None:
+        if self._compression is not None:
+            payload = self._compression.deflate(payload)
+        self.send_frame(opcode, payload, rsv1=self._compression is not None)
+
+    # Receiving
+
+    async def receive(self) -> str | bytes:
+        """Return the next message; text is ``str``. Control frames before it are passed over.
+
+        Raises:
+            ConnectionClosed: If the connection is closed and no message is left.
+            trio.TooSlowError: If none comes within ``patience``.
+        """
+        with trio.fail_after(self.patience):
+            while (message := (await self._next())[1]) is None:
+                await trio.lowlevel.checkpoint()
+        return message
+
+    async def receive_text(self) -> str:
+        """Return the next message, which must be text; otherwise as :meth:`receive`."""
+        message = await self.receive()
+        assert isinstance(message, str), f"a binary message instead of text: {message!r}"
+        return message
+
+    async def receive_binary(self) -> bytes:
+        """Return the next message, which must be binary; otherwise as :meth:`receive`."""
+        message = await self.receive()
+        assert isinstance(message, bytes), f"a text message instead of binary: {message!r}"
+        return message
+
+    async def receive_frame(self) -> Frame:
+        """Return the next frame of any kind; otherwise as :meth:`receive`."""
+        with trio.fail_after(self.patience):
+            return (await self._next())[0]
+
+    def received(self) -> list[str | bytes]:
+        """Return the messages that are here, without waiting for more."""
+        messages = [message for _, message in self._arrived if message is not None]
+        self._arrived.clear()
+        return messages
+
+    async def closed(self) -> Closed:
+        """Wait until the connection has ended; return code and reason of the server's close frame."""
+        await self.ended()
+        return self._facts()
+
+    async def _next(self) -> tuple[Frame, str | bytes | None]:
+        await self._until(lambda: self._arrived or self._closed or self.end)
+        if not self._arrived:
+            raise ConnectionClosed(self._facts())
+        return self._arrived.popleft()
+
+    def _facts(self) -> Closed:
+        return self._closed or Closed(NO_CLOSE_FRAME, "")
+
+    # At work
+
+    def _take(self, data: bytes) -> None:
+        if self._reader is None:
+            super()._take(data)
+            return
+        for frame, message in self._reader.receive(data):
+            self._arrived.append((frame, message))
+            if frame.opcode == PING and self.answer_pings:
+                self.send_frame(PONG, frame.payload)
+            elif frame.opcode == CLOSE:
+                self._take_close(frame.payload)
+
+    def _take_close(self, payload: bytes) -> None:
+        code = int.from_bytes(payload[:2], "big") if payload else NO_CODE
+        self._closed = Closed(code, payload[2:].decode())
+        if self.answer_close and not self._close_sent:
+            self._close_sent = True
+            self.send_frame(CLOSE, payload[:2])
+
+    def _at_end(self, end: Literal["eof", "reset"]) -> None:
+        super()._at_end(end)
+        if self.end_tcp and self._read_all and not self._hung_up:
+            self.hang_up()
+
+    def say_goodbye(self) -> bool:
+        """Begin to close, if this client would do so in order; return whether it does."""
+        polite = self.end is None and self.reads_all and self.answer_close and self.end_tcp
+        if polite and not self._close_sent:
+            self.close()
+        return polite

@@ -1,0 +1,214 @@
+"""A server for tests, without a network, and the clients that a test connects to it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypedDict, TypeVar, Unpack, cast
+
+import trio
+
+from wsframe.registry import Registry
+from wsframe.resource import Resource
+from wsframe.server import Server, only_leaf
+from wsframe.serving import ServeOptions, open_server
+from wsframe.testing.client import NO_CLOSE_FRAME, Closed, ConnectionClosed, MemoryClient
+from wsframe.testing.line import Line
+from wsframe.testing.memory import BUFFER, MemoryNetwork, MemorySocket
+from wsframe.testing.opening import Answer, Exchange, HeaderFields, replaced, upgrade_fields
+
+__all__ = ["ConnectOptions", "Kit", "OpenOptions", "Target", "open_client", "open_kit", "registry_for"]
+
+Target = Resource[Any] | Registry
+"""What is tested: one resource, or a registry of several."""
+
+LineT = TypeVar("LineT", bound=Line)
+
+# As browsers offer it.
+OFFER = "permessage-deflate; client_max_window_bits"
+PATIENCE = 60.0
+# For all clients to close in order at the end of a test; those that cannot are reset.
+GOODBYE = 5.0
+
+NO_NETWORK = ("host", "port", "sockets", "unix", "ssl_context", "poller")
+
+
+class ConnectOptions(TypedDict, total=False):
+    """The options of :meth:`Kit.connect`, where they are described."""
+
+    headers: HeaderFields
+    origin: str | None
+    subprotocols: Iterable[str]
+    extensions: str | None
+    address: str
+    buffer: int
+    patience: float
+
+
+class OpenOptions(ServeOptions, ConnectOptions, total=False):
+    """The options of :func:`open_client`: those of a server and those of a client."""
+
+
+class Kit:
+    """A running server in memory; made by :func:`open_kit`."""
+
+    def __init__(self, server: Server, network: MemoryNetwork, nursery: trio.Nursery, path: str) -> None:
+        self.server = server
+        """The server, as :func:`wsframe.open_server` gives it."""
+        self._network = network
+        self._nursery = nursery
+        self._path = path
+        self._lines: list[Line] = []
+
+    async def connect(
+        self,
+        path: str | None = None,
+        *,
+        headers: HeaderFields = (),
+        origin: str | None = None,
+        subprotocols: Iterable[str] = (),
+        extensions: str | None = OFFER,
+        address: str = "127.0.0.1",
+        buffer: int = BUFFER,
+        patience: float = PATIENCE,
+    ) -> MemoryClient:
+        """Connect a client and do its opening handshake.
+
+        Args:
+            path: The target, with its query; None is the path of the kit's resource.
+            headers: More header fields; one of the handshake's own is replaced.
+            origin: The page's origin; None sends none, as most clients that are no browser.
+            subprotocols: Those offered.
+            extensions: The offer of extensions; the default offers compression, as browsers do,
+                and gets it if the server or the resource has it. None offers nothing.
+            address: The client's IP address, as the server sees it.
+            buffer: Octets that each kernel buffer of the connection holds, both sides, both
+                directions: one that stalls is sent twice as much before its outbox fills.
+            patience: Seconds that anything is waited for; then trio.TooSlowError is raised.
+
+        Raises:
+            Refused: If the server answers anything but 101.
+            ConnectionClosed: If it ends the connection without an answer.
+        """
+        fields = upgrade_fields(headers, origin=origin, subprotocols=subprotocols, extensions=extensions)
+        client = self._dial(MemoryClient, address, buffer, patience)
+        await client.open(self._path if path is None else path, fields)
+        return client
+
+    def dial(self, *, address: str = "127.0.0.1", buffer: int = BUFFER, patience: float = PATIENCE) -> Line:
+        """Connect and say nothing: for a handshake that is slow, wrong or not HTTP at all."""
+        return self._dial(Line, address, buffer, patience)
+
+    async def request(self, path: str, *, method: str = "GET", headers: HeaderFields = ()) -> Answer:
+        """Make an HTTP request that asks for no WebSocket, as for a page or a health check; return the answer.
+
+        Raises:
+            ConnectionClosed: If there is none.
+        """
+        exchange = Exchange(path, replaced([("Host", "localhost")], headers), method)
+        line = self.dial()
+        line.send_octets(exchange.octets)
+        answer = None
+        while answer is None:
+            octets = await line.receive_octets()
+            if not octets:
+                raise ConnectionClosed(Closed(NO_CLOSE_FRAME, ""))
+            answer = exchange.receive(octets)
+        line.hang_up()
+        return answer
+
+    def _dial(self, kind: Callable[[MemorySocket, float], LineT], address: str, buffer: int, patience: float) -> LineT:
+        line = kind(self._network.connect(address, buffer), patience)
+        self._lines.append(line)
+        self._nursery.start_soon(line.run)
+        return line
+
+    async def leave(self) -> None:
+        """End every connection: in order where the client would, else by a reset."""
+        leaving = [line for line in self._lines if isinstance(line, MemoryClient) and line.say_goodbye()]
+        with trio.move_on_after(GOODBYE):
+            for client in leaving:
+                await client.ended()
+        self.reset_all()
+
+    def reset_all(self) -> None:
+        """Reset every connection that there still is."""
+        for line in self._lines:
+            line.reset()
+
+
+def registry_for(target: Target, path: str) -> Registry:
+    """Return the registry to serve: the one given, or one with the resource at ``path``."""
+    if isinstance(target, Registry):
+        return target
+    registry = Registry()
+    registry.register(path.partition("?")[0], target)
+    return registry
+
+
+@asynccontextmanager
+async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeOptions]) -> AsyncIterator[Kit]:
+    """Serve a resource or a registry in memory while the body of an ``async with`` runs.
+
+    The server is the one of production, with another kind of socket: the same admission,
+    reactor, links and listeners. Nothing happens in real time: with trio's autojump clock every
+    timeout, ping and slow reader takes no time at all, and the same each time. When the body is
+    left, the clients close and the server drains.
+
+    Args:
+        target: The resource or the registry to be tested; the global registry answers what a
+            registry does not.
+        path: Where a resource is registered, and what clients connect to by default.
+        options: Those of :func:`wsframe.serve`, but for those that name a network.
+
+    Yields:
+        The :class:`Kit`.
+
+    Raises:
+        TypeError: For an option that names a network.
+    """
+    for name in NO_NETWORK:
+        if name in options:
+            raise TypeError(f"{name}= is for a network: the testing kit has none")
+    network = MemoryNetwork()
+    options["sockets"] = [cast(socket.socket, network.listener)]  # it has what is asked of one that listens
+    options["poller"] = network.make_poller
+    failure: BaseException | None = None
+    try:
+        async with open_server(registry_for(target, path), **options) as server, trio.open_nursery() as nursery:
+            kit = Kit(server, network, nursery, path)
+            try:
+                yield kit
+                await kit.leave()
+            except trio.Cancelled:
+                raise
+            except BaseException as error:
+                failure = error
+                kit.reset_all()
+            nursery.cancel_scope.cancel()
+    except Exception as error:
+        raise failure or only_leaf(error) from None
+    if failure is not None:
+        raise failure
+
+
+@asynccontextmanager
+async def open_client(target: Target, path: str = "/", **options: Unpack[OpenOptions]) -> AsyncIterator[MemoryClient]:
+    """Serve as :func:`open_kit` does, with one client connected.
+
+    Args:
+        target: The resource or the registry to be tested.
+        path: What the client connects to, with its query. A resource is registered there.
+        options: Those of :meth:`Kit.connect` and those of :func:`open_kit`.
+
+    Yields:
+        The :class:`MemoryClient`.
+
+    Raises:
+        Refused: If the server answers anything but 101.
+    """
+    connect = {name: value for name, value in options.items() if name in ConnectOptions.__annotations__}
+    serve = {name: value for name, value in options.items() if name not in connect}
+    async with open_kit(target, path, **cast(ServeOptions, serve)) as kit:
+        yield await kit.connect(path, **cast(ConnectOptions, connect))
