@@ -32,6 +32,13 @@ class Registration(NamedTuple):
     origins: OriginValidator
 
 
+class Snapshot(NamedTuple):
+    """What a registry held."""
+
+    exact: dict[str, Registration]
+    patterns: dict[tuple[str, ...], Registration]
+
+
 class Registry:
     """The resources of one server, by path.
 
@@ -137,7 +144,7 @@ class Registry:
         if path != REST and (not path.startswith("/") or "?" in path or "#" in path):
             raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
         registration = Registration(resource, origins)
-        exact, patterns = self._exact.copy(), self._patterns.copy()
+        before = self.snapshot()
         if "{" in path:
             self._patterns[pattern_of(path)] = registration
         else:
@@ -146,8 +153,7 @@ class Registry:
             self._tell()
         except BaseException:
             # A registration that one server refuses would make every later change fail too.
-            self._exact, self._patterns = exact, patterns
-            self._tell()
+            self.restore(before)
             raise
 
     def unregister(self, path: str, *, close_clients: bool = False) -> bool:
@@ -205,6 +211,15 @@ class Registry:
             if params is not None:
                 return registration, params
         return None
+
+    def snapshot(self) -> Snapshot:
+        """Return what is registered now, for :meth:`restore`."""
+        return Snapshot(self._exact.copy(), self._patterns.copy())
+
+    def restore(self, before: Snapshot) -> None:
+        """Have registered what was when ``before`` was taken, and nothing else, as between tests."""
+        self._exact, self._patterns = before.exact.copy(), before.patterns.copy()
+        self._tell()
 
     def paths(self) -> list[str]:
         """Return the registered paths, exact ones first."""

@@ -10,6 +10,8 @@
 from wsframe.testing.client import Closed as Closed
 from wsframe.testing.client import ConnectionClosed as ConnectionClosed
 from wsframe.testing.client import MemoryClient as MemoryClient
+from wsframe.testing.fixtures import ClientFactory as ClientFactory
+from wsframe.testing.fixtures import ServerFactory as ServerFactory
 from wsframe.testing.frames import Frame as Frame
 from wsframe.testing.kit import ConnectOptions as ConnectOptions
 from wsframe.testing.kit import Kit as Kit
@@ -22,6 +24,7 @@ from wsframe.testing.opening import Refused as Refused
 
 __all__ = [
     "Answer",
+    "ClientFactory",
     "Closed",
     "ConnectOptions",
     "ConnectionClosed",
@@ -31,6 +34,7 @@ __all__ = [
     "MemoryClient",
     "OpenOptions",
     "Refused",
+    "ServerFactory",
     "open_client",
     "open_kit",
 ]

@@ -1,0 +1,104 @@
+"""What the pytest plugin gives to tests: factories whose servers and clients live as long as the test.
+
+A fixture and its test run in different tasks, and a nursery must be left by the task that
+entered it. So each server is kept open by a task of the fixture's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, TypeVar, Unpack, cast
+
+import trio
+
+from wsframe.server import Server, only_leaf
+from wsframe.serving import ServeOptions, open_server
+from wsframe.testing.client import MemoryClient
+from wsframe.testing.kit import ConnectOptions, Kit, OpenOptions, Target, open_kit, registry_for
+
+__all__ = ["ClientFactory", "ServerFactory", "client_factory", "server_factory"]
+
+ValueT = TypeVar("ValueT")
+
+
+class ServerFactory(Protocol):
+    """The fixture ``wsframe_server``: serves until the end of the test, on a free port of loopback."""
+
+    async def __call__(self, target: Target, path: str = "/", **options: Unpack[ServeOptions]) -> Server:
+        """Serve a registry, or a resource at ``path``; ``options`` are those of :func:`wsframe.serve`."""
+
+
+class ClientFactory(Protocol):
+    """The fixture ``wsframe_client``: connects clients in memory that stay until the end of the test."""
+
+    async def __call__(self, target: Target, path: str = "/", **options: Unpack[OpenOptions]) -> MemoryClient:
+        """Do as :func:`open_client` does; clients of the same ``target`` meet on the same server.
+
+        Raises:
+            TypeError: For an option of the server's, if the server of ``target`` runs already.
+        """
+
+
+class Keeper:
+    """Keeps context managers open, each in a task of its own, until the test is over."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._over = trio.Event()
+
+    async def enter(self, manager: AbstractAsyncContextManager[ValueT]) -> ValueT:
+        """Enter a context manager and return its value; it is left at the end of the test."""
+        value: ValueT = await self._nursery.start(self._keep, manager)
+        return value
+
+    async def _keep(self, manager: AbstractAsyncContextManager[ValueT], task_status: trio.TaskStatus[ValueT]) -> None:
+        async with manager as value:
+            task_status.started(value)
+            await self._over.wait()
+
+    def let_go(self) -> None:
+        """Leave them all."""
+        self._over.set()
+
+
+@asynccontextmanager
+async def open_keeper() -> AsyncIterator[Keeper]:
+    try:
+        async with trio.open_nursery() as nursery:
+            keeper = Keeper(nursery)
+            yield keeper
+            keeper.let_go()
+    except Exception as error:
+        raise only_leaf(error) from None
+
+
+@asynccontextmanager
+async def server_factory() -> AsyncIterator[ServerFactory]:
+    """Make the value of ``wsframe_server``."""
+    async with open_keeper() as keeper:
+
+        async def serve(target: Target, path: str = "/", **options: Unpack[ServeOptions]) -> Server:
+            options.setdefault("port", 0)
+            return await keeper.enter(open_server(registry_for(target, path), **options))
+
+        yield serve
+
+
+@asynccontextmanager
+async def client_factory() -> AsyncIterator[ClientFactory]:
+    """Make the value of ``wsframe_client``."""
+    kits: dict[int, Kit] = {}
+    async with open_keeper() as keeper:
+
+        async def connect(target: Target, path: str = "/", **options: Unpack[OpenOptions]) -> MemoryClient:
+            of_client = {name: value for name, value in options.items() if name in ConnectOptions.__annotations__}
+            of_server = {name: value for name, value in options.items() if name not in of_client}
+            kit = kits.get(id(target))
+            if kit is None:
+                kit = kits[id(target)] = await keeper.enter(open_kit(target, path, **cast(ServeOptions, of_server)))
+            elif of_server:
+                raise TypeError(f"{', '.join(of_server)}: the server runs already; give it to the first client")
+            return await kit.connect(path, **cast(ConnectOptions, of_client))
+
+        yield connect
