@@ -236,8 +236,12 @@ class Ending(Wire):
         self.abort("internal error", mute=True)
 
     def emptied(self) -> None:
-        if self.outbox.shut and self.end_delivered and not self.unsent:
+        if not self.outbox.shut or self.unsent:
+            return
+        if self.end_delivered:
             self._linger()
+        elif self.connection.deadlines.close_by is not None and self.outbox.octets_sent > self._sent_mark:
+            self._set_deadline(close_by=True)  # only now can the peer answer our close frame
 
     def overflowed(self) -> None:
         logger.info("%s: outbox full; the client is disconnected", self.name)

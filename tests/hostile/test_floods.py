@@ -7,12 +7,13 @@ from typing import Literal
 
 import pytest
 import trio
-import trio.testing
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.peer import BINARY, CONTINUATION, FIN, PING, PONG, TEXT, Peer, connected, frame, serving, tcp, text, until
-from wsframe import Capacity, Limits, Reject, Timeouts
+from wsframe import Capacity, Limits, Reject
 from wsframe.protocol.pool import ConnectionPool
+from wsframe.testing import Line, open_kit
 
 KIB = 1024
 Poller = Literal["epoll", "task"]
@@ -94,7 +95,7 @@ async def test_a_flood_of_tiny_messages_waits_in_the_kernel(poller: Poller) -> N
             await until(lambda: resource.received)
             [link] = server._reactor.links.values()
             await until(lambda: link.inbox.paused)
-            await trio.testing.wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()
             assert len(link.inbox.mailbox.entries) <= 64
             resource.release.set()
             await until(lambda: resource.received == count)
@@ -157,42 +158,43 @@ async def test_fragments_without_end_are_held_to_the_message_limit() -> None:
         assert resource.received == 0
 
 
-async def test_slow_heads_make_room_for_an_honest_newcomer() -> None:
+async def test_slow_heads_make_room_for_an_honest_newcomer(autojump_clock: MockClock) -> None:
     """All places are taken and as many wait before the door, each sending an octet now and then."""
-    resource, capacity = Echo(), Capacity(max_pending_handshakes=10)
-    async with serving(resource, capacity=capacity) as server, AsyncExitStack() as stack:
-        already = await stack.enter_async_context(connected(server))
-        hostile = [await stack.enter_async_context(tcp(server)) for _ in range(20)]
-        for peer in hostile:
-            await peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-        await until(lambda: server.statistics().pending_handshakes == 10)
+    async with open_kit(Echo(), capacity=Capacity(max_pending_handshakes=10)) as kit:
+        already = await kit.connect()
+        hostile = [kit.dial() for _ in range(20)]
+        for line in hostile:
+            line.send_octets(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        await wait_all_tasks_blocked()
+        assert kit.server.statistics().pending_handshakes == 10
         async with trio.open_nursery() as nursery:
-            for peer in hostile:
-                nursery.start_soon(dribble, peer)
-            with trio.fail_after(8):
-                async with connected(server) as honest:
-                    await honest_turn(honest)
-            await honest_turn(already)
-            assert server.statistics().pending_handshakes <= 10
+            for line in hostile:
+                nursery.start_soon(dribble, line)
+            start = trio.current_time()
+            honest = await kit.connect()
+            assert trio.current_time() - start < 4, "they have a second each, and go ten at a time"
+            for client in (honest, already):
+                client.send_text("x")
+                assert await client.receive() == "x"
+            assert kit.server.statistics().pending_handshakes <= 10
             nursery.cancel_scope.cancel()
-        assert await hostile[0].status() == 408
+        assert (await hostile[0].receive_octets()).startswith(b"HTTP/1.1 408 ")
 
 
-async def dribble(peer: Peer) -> None:
+async def dribble(line: Line) -> None:
     """Send an octet now and then until the server has had enough."""
-    try:
-        while True:
-            await peer.send(b"x")
-            await trio.sleep(0.05)
-    except trio.BrokenResourceError:
-        pass
+    while line.end is None:
+        line.send_octets(b"x")
+        await trio.sleep(0.05)
 
 
-async def test_a_slow_head_has_the_handshake_s_time_when_there_is_room() -> None:
-    async with serving(Echo(), timeouts=Timeouts(handshake=0.3)) as server, tcp(server) as hostile:
-        await hostile.send(b"GET / HTTP/1.1\r\n")
-        assert await hostile.status() == 408
-        assert server.statistics().refused == 1
+async def test_a_slow_head_has_the_handshake_s_time_when_there_is_room(autojump_clock: MockClock) -> None:
+    async with open_kit(Echo()) as kit:
+        hostile = kit.dial()
+        hostile.send_octets(b"GET / HTTP/1.1\r\n")
+        assert (await hostile.receive_octets()).startswith(b"HTTP/1.1 408 ")
+        assert trio.current_time() == pytest.approx(10)
+        assert kit.server.statistics().refused == 1
 
 
 async def test_an_endless_head_is_refused_at_its_limit() -> None:

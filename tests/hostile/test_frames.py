@@ -5,10 +5,12 @@ from contextlib import suppress
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.hostile.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
-from tests.hostile.place import Place, Recorder, until
-from wsframe import Limits, Timeouts
+from tests.hostile.place import Place, Recorder
+from wsframe import Limits
+from wsframe.testing import open_kit
 
 Lines = Callable[[], list[str]]
 
@@ -101,15 +103,23 @@ async def test_what_is_within_the_limits_passes(plain: Place) -> None:
         assert await peer.message() == "end"
 
 
-async def test_silence_after_a_violation_ends_all_the_same(plain: Place) -> None:
+async def test_silence_after_a_violation_ends_all_the_same(autojump_clock: MockClock) -> None:
     """The peer neither reads nor closes: it is gone when its time to do so is over."""
     resource = Recorder()
-    async with plain.serve(resource, timeouts=Timeouts(close=0.2)) as served:
-        peer = await served.open()
-        await peer.send(frame(3))
+    async with open_kit(resource) as kit:
+        client = await kit.connect()
+        client.stall()
+        client.end_tcp = False
+        client.send_octets(frame(3))
         await resource.until(lambda: "-1002" in resource.log)
-        await until(lambda: not served.server.clients)
-        assert await peer.closing() == ([], 1002)
+        start = trio.current_time()
+        await trio.sleep(4.9)
+        assert kit.server.clients == 1
+        await trio.sleep(0.2)
+        assert kit.server.clients == 0
+        client.resume()
+        assert (await client.closed()).code == 1002
+        assert trio.current_time() - start == pytest.approx(5.1)
 
 
 async def test_endless_data_after_a_violation_is_not_kept(plain: Place) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.hostile.peer import PING, PONG, Peer, frame
 from tests.hostile.place import Place, Recorder, Served
 from wsframe import Limits, Timeouts
 from wsframe.limits import Overflow
+from wsframe.testing import open_client, open_kit
 
 Lines = Callable[[], list[str]]
 
@@ -101,54 +103,45 @@ async def test_other_policies_keep_a_stalled_client_and_its_stream_whole(
         assert replies[-1] == "hello"
 
 
-async def test_stalled_client_is_gone_after_the_write_stall(
-    place: Place, small: list[socket.socket], info: Lines
-) -> None:
+async def test_stalled_client_is_gone_after_the_write_stall(autojump_clock: MockClock, info: Lines) -> None:
     resource = Recorder()
-    timeouts = Timeouts(write_stall=0.3, ping_interval=None)
-    async with place.serve(resource, sockets=small, timeouts=timeouts) as served:
-        stalled, other = await served.open(receive_buffer=4096), await served.open()
+    async with open_kit(resource, timeouts=Timeouts(ping_interval=None)) as kit:
+        stalled, other = await kit.connect(), await kit.connect()
+        stalled.stall()
         await resource.until(lambda: len(resource.arrived) == 2)
         resource.arrived[0].send_text("x" * 500_000)
-        await other.text("hello")
-        assert await other.message() == "hello"
+        start = trio.current_time()
+        other.send_text("hello")
+        assert await other.receive() == "hello"
+        assert await stalled.ended() == "reset"
+        assert trio.current_time() - start == pytest.approx(30)
         await resource.until(lambda: "-1006" in resource.log)
-        assert await stalled.end() == "reset"
-        assert served.server.clients == 1
-        assert len([line for line in info() if line.startswith(stalled.name)]) == 1
+        assert kit.server.clients == 1
+        assert info() == ["127.0.0.1:50001 /: closed 1006 (write stall)"]
 
 
-async def test_slow_reader_that_moves_survives_the_write_stall(place: Place, small: list[socket.socket]) -> None:
+async def test_slow_reader_that_moves_survives_the_write_stall(autojump_clock: MockClock) -> None:
+    """Also one whose buffers take longer to empty by a third, which is when the kernel says so, than the timeout."""
     resource = Recorder()
-    timeouts = Timeouts(write_stall=0.3, ping_interval=None)
-    async with place.serve(resource, sockets=small, timeouts=timeouts) as served:
-        slow = await served.open(receive_buffer=4096)
+    async with open_client(resource, timeouts=Timeouts(ping_interval=None), patience=10_000) as slow:
+        slow.slow_down(500)
         await resource.until(lambda: resource.arrived)
         resource.arrived[0].send_text("x" * 300_000)
-        began = trio.current_time()
-        while trio.current_time() < began + 1:
-            data = await slow.stream.receive_some(2048)
-            assert data
-            slow.received += data
-            await trio.sleep(0.02)
-        assert len(await slow.message()) == 300_000
+        assert len(await slow.receive()) == 300_000
+        assert trio.current_time() == pytest.approx(600, abs=1)
         assert "-1006" not in resource.log
 
 
 async def test_keepalive_does_not_kill_a_reader_whose_ping_waits_behind_a_big_message(
-    place: Place, small: list[socket.socket]
+    autojump_clock: MockClock,
 ) -> None:
     resource = Recorder()
-    timeouts = Timeouts(ping_interval=0.1, ping_timeout=0.2)
-    async with place.serve(resource, sockets=small, timeouts=timeouts) as served:
-        slow = await served.open(receive_buffer=4096)
+    async with open_client(resource, buffer=8192, patience=10_000) as slow:
+        slow.slow_down(1000)
         await resource.until(lambda: resource.arrived)
         resource.arrived[0].send_text("x" * 300_000)
-        began = trio.current_time()
-        while trio.current_time() < began + 1:
-            slow.received += await slow.stream.receive_some(2048)
-            await trio.sleep(0.02)
-        assert len(await slow.message()) == 300_000
+        assert len(await slow.receive()) == 300_000
+        assert trio.current_time() == pytest.approx(300, abs=1)
         assert "-1006" not in resource.log
 
 

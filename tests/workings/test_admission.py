@@ -5,14 +5,15 @@ from collections.abc import Callable
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 import wsframe
 from tests.hostile.peer import PING, TEXT, Answer, Peer, frame, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
 from wsframe import Accept, Reject, Request, Timeouts
+from wsframe.testing import Refused, open_kit
 
 SECRETS: dict[str, str | None] = {"cookie": "s3cret=1", "authorization": "Basic s3cret"}
-SHORT = Timeouts(handshake=0.2)
 Lines = Callable[[], list[str]]
 
 
@@ -208,42 +209,40 @@ async def test_http_handler_answers_what_is_no_upgrade(place: Place, info: Lines
 
 
 @pytest.mark.parametrize("start", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "], ids=["silence", "half a head"])
-async def test_head_that_never_ends_is_408(place: Place, info: Lines, start: bytes) -> None:
-    async with place.serve(Recorder(), timeouts=SHORT) as served:
-        peer = await served.connect()
-        if start:
-            await peer.send(start)
-        answer = await peer.answer()
-        assert (answer.status, answer.text) == (408, "too slow\n")
-        check_one_line(info(), peer, 408, "too slow")
+async def test_head_that_never_ends_is_408(autojump_clock: MockClock, info: Lines, start: bytes) -> None:
+    async with open_kit(Recorder()) as kit:
+        line = kit.dial()
+        line.send_octets(start)
+        answer = await line.receive_octets()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert answer.endswith(b"\r\n\r\ntoo slow\n")
+        assert await line.ended() == "eof"
+        assert trio.current_time() == pytest.approx(10)
+        assert info() == ["127.0.0.1:50001: refused with 408: too slow"]
 
 
-async def test_slow_loris_gains_no_time_by_sending(plain: Place) -> None:
-    async with plain.serve(Recorder(), timeouts=SHORT) as served:
-        peer = await served.connect()
-        answered = trio.Event()
-
-        async def trickle() -> None:
-            await peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
-            while not answered.is_set():
-                await peer.send(b"x: y\r\n")
-                await trio.sleep(0.01)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trickle)
-            assert (await peer.head()).status == 408
-            answered.set()
+async def test_slow_loris_gains_no_time_by_sending(autojump_clock: MockClock) -> None:
+    async with open_kit(Recorder()) as kit:
+        line = kit.dial()
+        line.send_octets(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        for _ in range(95):
+            line.send_octets(b"x: y\r\n")
+            await trio.sleep(0.1)
+        line.send_octets(b"x: y\r\n")
+        assert (await line.receive_octets()).startswith(b"HTTP/1.1 408 ")
+        assert trio.current_time() == pytest.approx(10)
 
 
-async def test_slow_accept_client_is_408(plain: Place) -> None:
+async def test_slow_accept_client_is_408(autojump_clock: MockClock) -> None:
     class Slow(Recorder):
         async def accept_client(self, request: Request) -> None:
             await trio.sleep_forever()
 
-    async with plain.serve(Slow(), timeouts=SHORT) as served:
-        _, answer = await refused(served, upgrade())
-        assert answer.status == 408
-        assert served.server.statistics().reserved == 0
+    async with open_kit(Slow()) as kit:
+        with pytest.raises(Refused, match=r"^408: too slow$"):
+            await kit.connect()
+        assert trio.current_time() == pytest.approx(10)
+        assert kit.server.statistics().reserved == 0
 
 
 async def test_frames_behind_the_request_head_are_not_lost(place: Place) -> None:

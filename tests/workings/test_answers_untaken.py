@@ -1,11 +1,14 @@
 """What happens to HTTP answers that their peers do not take."""
 
+import pytest
 import trio
+from trio.testing import MockClock
 
 import wsframe
 from tests.hostile.peer import upgrade
 from tests.hostile.place import Place, Recorder, until
 from wsframe import Capacity, Timeouts
+from wsframe.testing import open_kit
 
 MUCH = 20_000_000
 
@@ -15,15 +18,14 @@ async def large(request: wsframe.Request) -> wsframe.Response:
     return wsframe.Response(bytes(MUCH))
 
 
-async def test_answer_that_is_not_taken_is_reset_at_the_handshakes_deadline(plain: Place) -> None:
+async def test_answer_that_is_not_taken_is_reset_at_the_handshakes_deadline(autojump_clock: MockClock) -> None:
     """Closed in order, what the kernel has taken of it would stay there for as long as the peer likes."""
-    async with plain.serve(Recorder(), http_handler=large, timeouts=Timeouts(handshake=0.3)) as served:
-        peer = await served.connect(receive_buffer=4096)
-        await peer.send(upgrade("/", upgrade=None))
-        admission = served.server._admission
-        await until(lambda: admission._answering == 1)
-        await until(lambda: admission._answering == 0)
-        assert await peer.end() == "reset"
+    async with open_kit(Recorder(), http_handler=large) as kit:
+        line = kit.dial()
+        line.stall()
+        line.send_octets(upgrade("/", upgrade=None))
+        assert await line.ended() == "reset"
+        assert trio.current_time() == pytest.approx(10)
 
 
 async def test_answers_that_are_not_taken_hold_no_place_of_newcomers_and_are_bounded(plain: Place) -> None:

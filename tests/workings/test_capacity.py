@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.hostile.peer import Peer, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
-from wsframe import Capacity, Request, Timeouts
+from wsframe import Capacity, Request
 from wsframe.listening import Acceptor
+from wsframe.testing import open_kit
 
 Lines = Callable[[], list[str]]
 
@@ -142,7 +144,7 @@ async def test_server_stops_accepting_while_too_many_handshakes_are_pending_and_
             peers.append(await served.connect())
             await peers[-1].send(upgrade())
         await resource.until(lambda: len(resource.log) == 3)
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         assert served.server.statistics().pending_handshakes == 3
         assert resource.log == ["asked"] * 3
         resource.gate.set()
@@ -201,10 +203,13 @@ class Exhausted:
             raise OSError(self._error, "no more")
         return self._sock.accept()
 
+    async def wait_readable(self) -> None:
+        await trio.lowlevel.wait_readable(self._sock)
+
 
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
 async def test_without_free_descriptors_the_server_waits_and_complains_once_a_second(
-    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, error: int
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, error: int
 ) -> None:
     welcomed: list[tuple[str, int]] = []
 
@@ -227,7 +232,7 @@ async def test_without_free_descriptors_the_server_waits_and_complains_once_a_se
             assert welcomed == [peer.getsockname()]
 
 
-async def test_newcomers_that_left_before_accept_are_passed_over(autojump_clock: trio.testing.MockClock) -> None:
+async def test_newcomers_that_left_before_accept_are_passed_over(autojump_clock: MockClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         aborted = Exhausted(listening, errno.ECONNABORTED)
@@ -237,14 +242,11 @@ async def test_newcomers_that_left_before_accept_are_passed_over(autojump_clock:
         assert aborted.asked == 100, "no pause between them, and other tasks have their turn after 64"
 
 
-async def test_server_full_of_silent_newcomers_serves_again_after_their_timeout(plain: Place) -> None:
-    async with plain.serve(
-        Recorder(), capacity=Capacity(max_pending_handshakes=2), timeouts=Timeouts(handshake=0.2)
-    ) as served:
-        silent = [await served.connect() for _ in range(2)]
-        peer = await served.connect()
-        await peer.send(upgrade())
-        for other in silent:
-            assert (await other.answer()).status == 408
-            other.hang_up()
-        assert (await peer.head()).status == 101
+async def test_server_full_of_silent_newcomers_serves_again_after_their_timeout(autojump_clock: MockClock) -> None:
+    async with open_kit(Recorder(), capacity=Capacity(max_pending_handshakes=2)) as kit:
+        silent = [kit.dial() for _ in range(2)]
+        await wait_all_tasks_blocked()
+        assert (await kit.connect()).answer.status == 101
+        assert trio.current_time() == pytest.approx(1.25, abs=0.3), "a second of patience, and then a look"
+        for line in silent:
+            assert (await line.receive_octets()).startswith(b"HTTP/1.1 408 ")

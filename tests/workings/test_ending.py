@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.hostile.peer import CLOSE, PING, TEXT, close_payload, frame
 from tests.hostile.place import Place, Recorder, until
-from wsframe import Timeouts
+from wsframe.testing import open_client, open_kit
 
-SHORT = Timeouts(close=0.2)
 Lines = Callable[[], list[str]]
 
 
@@ -59,15 +59,17 @@ async def test_data_behind_our_close_is_discarded_until_the_peers_close(place: P
         assert not [entry for entry in resource.log if entry.startswith("x")]
 
 
-async def test_our_close_not_answered_is_cut_off(place: Place, info: Lines) -> None:
+async def test_our_close_not_answered_is_cut_off(autojump_clock: MockClock, info: Lines) -> None:
     resource = Closing()
-    async with place.serve(resource, timeouts=SHORT) as served:
-        peer = await served.open()
-        await peer.text("close")
-        assert await peer.closing() == (["goodbye"], 4000)
-        assert await peer.end() == "reset"
+    async with open_client(resource) as client:
+        client.answer_close = False
+        client.send_text("close")
+        start = trio.current_time()
+        assert (await client.closed(), client.end) == ((4000, "enough"), "reset")
+        assert trio.current_time() - start == pytest.approx(5)
+        assert client.received() == ["goodbye"]
         await resource.until(lambda: "-1006" in resource.log)
-        assert info() == [f"{peer.name} /: closed 1006 (close timeout)"]
+        assert info() == ["127.0.0.1:50001 /: closed 1006 (close timeout)"]
 
 
 async def test_our_close_answered_by_fin_alone_is_unclean(place: Place) -> None:
@@ -94,21 +96,22 @@ async def test_peers_close_is_answered_behind_the_replies(place: Place, code: in
         assert resource.arrived[0].close_reason == ("bye" if code else "")
 
 
-async def test_peers_close_is_answered_by_the_timer_when_the_hooks_are_stuck(place: Place) -> None:
+async def test_peers_close_is_answered_by_the_timer_when_the_hooks_are_stuck(autojump_clock: MockClock) -> None:
     resource = Recorder()
-    async with place.serve(resource, timeouts=SHORT) as served:
-        peer = await served.open()
-        await peer.text("wait")
+    async with open_kit(resource) as kit:
+        client = await kit.connect()
+        client.send_text("wait")
         await resource.until(lambda: "wait" in resource.log)
-        await peer.close(1000)
-        assert await peer.closing() == ([], 1000)
-        assert await peer.end() == "fin"
-        peer.hang_up()
-        await until(lambda: not served.server.clients)
-        assert served.server.statistics().reserved == 1, "its place is kept until disconnected has run"
+        start = trio.current_time()
+        client.close()
+        assert (await client.closed(), client.end) == ((1000, ""), "eof")
+        assert trio.current_time() - start == pytest.approx(5)
+        await wait_all_tasks_blocked()
+        assert kit.server.statistics()[:2] == (0, 1), "its place is kept until disconnected has run"
         resource.gate.set()
         await resource.until(lambda: "-1000" in resource.log)
-        await until(lambda: not served.server.statistics().reserved)
+        await wait_all_tasks_blocked()
+        assert kit.server.statistics().reserved == 0
 
 
 @pytest.mark.parametrize("message", ["abort", "reject"])
@@ -143,12 +146,16 @@ async def test_socket_lingers_until_the_peer_has_ended_too(plain: Place) -> None
         await served.idle()
 
 
-async def test_peer_that_never_ends_tcp_is_dropped(place: Place) -> None:
-    async with place.serve(Recorder(), timeouts=SHORT) as served:
-        peer = await served.open()
-        await peer.close()
-        assert await peer.closing() == ([], 1000)
-        await until(lambda: not served.server.clients)
+async def test_peer_that_never_ends_tcp_is_dropped(autojump_clock: MockClock) -> None:
+    async with open_kit(Recorder()) as kit:
+        client = await kit.connect()
+        client.end_tcp = False
+        client.close()
+        assert (await client.closed(), client.end) == ((1000, ""), "eof")
+        await trio.sleep(4.9)
+        assert kit.server.clients == 1
+        await trio.sleep(0.2)
+        assert kit.server.clients == 0
 
 
 @pytest.mark.parametrize("stage", ["before our close", "after our close", "lingering"])
@@ -168,7 +175,7 @@ async def test_reset_at_any_stage_of_the_ending_is_one_disconnect(place: Place, 
         await until(lambda: not served.server.clients)
 
 
-async def test_close_frame_waits_behind_a_big_message_for_a_slow_reader(place: Place) -> None:
+async def test_close_frame_waits_behind_a_big_message_for_a_slow_reader(autojump_clock: MockClock) -> None:
     """The deadline of the closing handshake is put off for as long as the peer takes something."""
 
     class Big(Recorder):
@@ -176,17 +183,14 @@ async def test_close_frame_waits_behind_a_big_message_for_a_slow_reader(place: P
             client.send_text("x" * 4_000_000)
             client.close(1000)
 
-    async with place.serve(Big(), timeouts=wsframe.Timeouts(close=1)) as served:
-        peer = await served.open(receive_buffer=8192)
-        await peer.text("go")
-        begun = trio.current_time()
-        while trio.current_time() < begun + 1.5:  # longer than the timeout, with no pause near it
-            assert await peer.more()
-            await trio.sleep(0.01)
-        before, code = await peer.closing()
-        assert (list(map(len, before)), code) == ([4_000_000], 1000)
-        await peer.close()
-        assert await peer.end() == "fin"
+    limits = wsframe.Limits(max_outbox=4_000_100)
+    async with open_client(Big(), limits=limits, patience=1000) as client:
+        client.slow_down(50_000)
+        client.send_text("go")
+        start = trio.current_time()
+        assert (await client.closed(), client.end) == ((1000, ""), "eof")
+        assert trio.current_time() - start == pytest.approx(80, abs=1)
+        assert [len(message) for message in client.received()] == [4_000_000]
 
 
 async def test_drained_is_told_the_outcome(plain: Place) -> None:
@@ -208,7 +212,7 @@ async def test_drained_is_told_the_outcome(plain: Place) -> None:
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(drained)
-                await trio.testing.wait_all_tasks_blocked(0.01)
+                await wait_all_tasks_blocked(0.01)
                 assert outcomes == []
                 if gone:
                     peer.reset()

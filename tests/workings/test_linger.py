@@ -2,11 +2,13 @@
 
 import socket
 
+import pytest
 import trio
+from trio.testing import MockClock
 
 import wsframe
 from tests.hostile.place import Place, until
-from wsframe import Timeouts
+from wsframe.testing import open_kit
 
 MUCH = 100_000
 
@@ -24,16 +26,21 @@ class Generous(wsframe.Resource):
         self.gone.set()
 
 
-async def test_peer_that_shut_its_side_and_reads_nothing_keeps_its_place_then_is_reset(plain: Place) -> None:
+async def test_peer_that_shut_its_side_and_reads_nothing_keeps_its_place_then_is_reset(
+    autojump_clock: MockClock,
+) -> None:
     """Closed at once, what it does not read would be the kernel's, and the place free for the next of its kind."""
     resource = Generous()
-    async with plain.serve(resource, timeouts=Timeouts(close=0.5)) as served:
-        peer = await served.open(receive_buffer=4096)
-        peer.socket.shutdown(socket.SHUT_WR)
+    async with open_kit(resource) as kit:
+        client = await kit.connect()
+        client.stall()
+        client.half_close()
         await resource.gone.wait()
-        assert served.server.statistics().reserved == 1
-        await until(lambda: served.server.statistics().reserved == 0)
-        assert await peer.end() == "reset"
+        start = trio.current_time()
+        while kit.server.statistics().reserved:  # noqa: ASYNC110
+            await trio.sleep(0.1)
+        assert trio.current_time() - start == pytest.approx(5, abs=0.3)
+        assert await client.ended() == "reset"
 
 
 async def test_peer_that_shut_its_side_and_reads_on_gets_everything(plain: Place) -> None:

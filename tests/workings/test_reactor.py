@@ -4,89 +4,84 @@ from collections.abc import Callable
 
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.hostile.peer import PING, PONG, frame
-from tests.hostile.place import Place, Recorder, until
+from tests.hostile.place import Place, Recorder
 from wsframe import Timeouts
 from wsframe.link import Link
 from wsframe.mailbox import Inbox
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resource import Ordering
+from wsframe.testing import open_client
 
 Lines = Callable[[], list[str]]
 
 
-async def test_silent_peer_is_pinged_and_then_reset(place: Place, info: Lines) -> None:
+async def test_silent_peer_is_pinged_and_then_reset(autojump_clock: MockClock, info: Lines) -> None:
     resource = Recorder()
-    async with place.serve(resource, timeouts=Timeouts(ping_interval=0.2, ping_timeout=0.2)) as served:
-        peer = await served.open()
-        found = await peer.frame()
-        assert found is not None
-        assert found.opcode == PING
-        assert await peer.end() == "reset"
+    async with open_client(resource, timeouts=Timeouts(ping_interval=20, ping_timeout=15)) as client:
+        client.answer_pings = False
+        start = trio.current_time()
+        assert (await client.receive_frame()).opcode == PING
+        assert trio.current_time() - start == pytest.approx(20)
+        assert (await client.closed(), client.end) == ((1006, ""), "reset")
+        assert trio.current_time() - start == pytest.approx(35)
         await resource.until(lambda: "-1006" in resource.log)
-        assert info() == [f"{peer.name} /: closed 1006 (ping timeout)"]
+        assert info() == ["127.0.0.1:50001 /: closed 1006 (ping timeout)"]
 
 
-async def test_peer_that_answers_pings_stays_and_its_latency_is_measured(place: Place) -> None:
+async def test_peer_that_answers_pings_stays_and_its_latency_is_measured(autojump_clock: MockClock) -> None:
     resource = Recorder()
-    async with place.serve(resource, timeouts=Timeouts(ping_interval=0.1, ping_timeout=0.1)) as served:
-        peer = await served.open()
-        for _ in range(4):
-            found = await peer.frame()
-            assert found is not None
-            assert found.opcode == PING
-            await peer.send(frame(PONG, found.payload))
-        client = resource.arrived[0]
-        await until(lambda: client.statistics().latency is not None)
-        assert 0 < (client.statistics().latency or 0) < 1
+    async with open_client(resource, timeouts=Timeouts(ping_interval=20, ping_timeout=5)) as peer:
+        peer.answer_pings = False
+        for _ in range(100):
+            ping = await peer.receive_frame()
+            assert ping.opcode == PING
+            await trio.sleep(3)
+            peer.send_frame(PONG, ping.payload)
+        await wait_all_tasks_blocked()
+        assert resource.arrived[0].statistics().latency == pytest.approx(3)
         assert resource.log == ["+"], "our own keepalive is no news for the hooks"
 
 
-async def test_next_ping_comes_an_interval_after_the_pong_however_long_the_timeout(plain: Place) -> None:
-    async with plain.serve(Recorder(), timeouts=Timeouts(ping_interval=0.1, ping_timeout=60)) as served:
-        peer = await served.open()
-        with trio.fail_after(20):
-            for _ in range(3):
-                found = await peer.frame()
-                assert found is not None
-                assert found.opcode == PING
-                await peer.send(frame(PONG, found.payload))
+async def test_next_ping_comes_an_interval_after_the_pong_however_long_the_timeout(autojump_clock: MockClock) -> None:
+    async with open_client(Recorder(), timeouts=Timeouts(ping_interval=10, ping_timeout=6000)) as client:
+        for number in range(1, 4):
+            assert (await client.receive_frame()).opcode == PING
+            assert trio.current_time() == pytest.approx(10 * number)
 
 
-async def test_any_sign_of_life_answers_a_ping(plain: Place) -> None:
-    async with plain.serve(Recorder(), timeouts=Timeouts(ping_interval=0.1, ping_timeout=0.1)) as served:
-        peer = await served.open()
-        for number in range(3):
-            found = await peer.frame()
-            assert found is not None
-            assert found.opcode == PING
-            await peer.text(str(number))
-            assert await peer.message() == str(number)
+async def test_any_sign_of_life_answers_a_ping(autojump_clock: MockClock) -> None:
+    async with open_client(Recorder(), timeouts=Timeouts(ping_interval=10, ping_timeout=10)) as client:
+        client.answer_pings = False
+        for number in range(10):
+            assert (await client.receive_frame()).opcode == PING
+            await trio.sleep(9)
+            client.send_text(str(number))
+            assert await client.receive_text() == str(number)
 
 
-async def test_no_pings_without_an_interval(plain: Place) -> None:
-    async with plain.serve(Recorder(), timeouts=Timeouts(ping_interval=None)) as served:
-        peer = await served.open()
-        with trio.move_on_after(0.3):
-            await peer.frame()
-            pytest.fail("a ping")
+async def test_no_pings_without_an_interval(autojump_clock: MockClock) -> None:
+    async with open_client(Recorder(), timeouts=Timeouts(ping_interval=None), patience=10_000) as client:
+        with pytest.raises(trio.TooSlowError):
+            await client.receive_frame()
 
 
-async def test_paused_peer_is_not_pinged_to_death(plain: Place) -> None:
+async def test_paused_peer_is_not_pinged_to_death(autojump_clock: MockClock) -> None:
     """Its pong would wait behind data that we do not read."""
     resource = Recorder()
     limits = wsframe.Limits(max_queued_messages=1)
-    timeouts = Timeouts(ping_interval=0.1, ping_timeout=0.1)
-    async with plain.serve(resource, limits=limits, timeouts=timeouts) as served:
-        peer = await served.open()
-        await peer.text("wait", "1", "2", "3")
+    timeouts = Timeouts(ping_interval=10, ping_timeout=10)
+    async with open_client(resource, limits=limits, timeouts=timeouts) as client:
+        for message in ("wait", "1", "2", "3"):
+            client.send_text(message)
         await resource.until(lambda: "wait" in resource.log)
-        await trio.sleep(0.8)
-        assert served.server.clients == 1
+        await trio.sleep(1000)
+        assert client.end is None
         resource.gate.set()
-        assert await peer.messages(4) == ["wait", "1", "2", "3"]
+        assert [await client.receive() for _ in range(4)] == ["wait", "1", "2", "3"]
 
 
 async def test_users_ping_and_latency(place: Place) -> None:

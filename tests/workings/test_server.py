@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.hostile.peer import upgrade
 from tests.hostile.place import BOUND, Place, Recorder, Served, until
 from wsframe import Request, Timeouts, admission
+from wsframe.testing import open_kit
 
 Lines = Callable[[], list[str]]
 
@@ -103,40 +104,43 @@ async def test_cancelling_serve_drains(place: Place) -> None:
     assert resource.log == ["+", "-1001"]
 
 
-async def test_stuck_hook_is_cut_at_the_drain_deadline_and_disconnected_still_runs(place: Place) -> None:
+async def test_stuck_hook_is_cut_at_the_drain_deadline_and_disconnected_still_runs(autojump_clock: MockClock) -> None:
     resource = Recorder()
-    async with place.serve(resource, timeouts=Timeouts(drain=0.3)) as served:
-        peer, other = await served.open(), await served.open()
+    async with open_kit(resource, timeouts=Timeouts(close=600)) as kit:
+        client, other = await kit.connect(), await kit.connect()
+        client.answer_close = other.answer_close = False
         await resource.until(lambda: resource.log == ["+", "+"])
-        await peer.text("wait", "never")
+        client.send_text("wait")
+        client.send_text("never")
         await resource.until(lambda: "wait" in resource.log)
-        await other.text("never either")
+        other.send_text("never either")
         await wait_all_tasks_blocked()
-        served.server.close()
-        for one in (peer, other):
-            assert await one.closing() == ([], 1001)
-        await served.server.closed()
+        start = trio.current_time()
+        kit.server.close()
+        for one in (client, other):
+            assert (await one.closed(), one.end) == ((1001, "server stopping"), "reset")
+        await kit.server.closed()
+        assert trio.current_time() - start == pytest.approx(10)
         assert resource.log == ["+", "+", "wait", "-1006", "-1006"]
         assert list(resource.clients) == []
-        assert {await peer.end(), await other.end()} == {"reset"}
 
 
-async def test_stuck_disconnected_hooks_share_one_deadline_after_the_drain(plain: Place) -> None:
+async def test_stuck_disconnected_hooks_share_one_deadline_after_the_drain(autojump_clock: MockClock) -> None:
     class Stuck(Recorder):
         async def disconnected(self, client: wsframe.Client) -> None:
             self.note("leaving")
             await trio.sleep_forever()
 
     resource = Stuck()
-    async with plain.serve(resource, timeouts=Timeouts(drain=0.2, close=0.3)) as served:
+    async with open_kit(resource, timeouts=Timeouts(drain=10, close=5)) as kit:
         for _ in range(5):
-            await served.open()
+            await kit.connect()
         await resource.until(lambda: len(resource.log) == 5)
-        began = trio.current_time()
-        served.server.close()
-        await served.server.closed()
+        start = trio.current_time()
+        kit.server.close()
+        await kit.server.closed()
         assert resource.log[5:] == ["leaving"] * 5
-        assert trio.current_time() - began < 2, "0.5 s, not 5 times 0.3"
+        assert trio.current_time() - start == pytest.approx(15), "not 10 and 5 times 5"
 
 
 async def test_hurry_ends_at_once_whatever_is_stuck(plain: Place) -> None:
@@ -160,14 +164,17 @@ async def test_hurry_ends_at_once_whatever_is_stuck(plain: Place) -> None:
         assert resource.log == ["+", "wait", "leaving"]
 
 
-async def test_peer_that_does_not_answer_the_close_of_a_drain_is_reset(place: Place) -> None:
+async def test_peer_that_does_not_answer_the_close_of_a_drain_is_reset(autojump_clock: MockClock) -> None:
     resource = Recorder()
-    async with place.serve(resource, timeouts=Timeouts(close=0.2)) as served:
-        peer = await served.open()
+    async with open_kit(resource) as kit:
+        client = await kit.connect()
+        client.answer_close = False
         await resource.until(lambda: resource.log)
-        served.server.close()
-        assert await peer.closing() == ([], 1001)
-        await served.server.closed()
+        start = trio.current_time()
+        kit.server.close()
+        assert (await client.closed(), client.end) == ((1001, "server stopping"), "reset")
+        await kit.server.closed()
+        assert trio.current_time() - start == pytest.approx(5)
         assert resource.log == ["+", "-1006"]
 
 

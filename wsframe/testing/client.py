@@ -164,7 +164,7 @@ class MemoryClient(Line):
         return self._facts()
 
     async def _next(self) -> tuple[Frame, str | bytes | None]:
-        await self._until(lambda: self._arrived or self._closed or self.end)
+        await self._until(lambda: self._arrived or self._closed or self.nothing_follows)
         if not self._arrived:
             raise ConnectionClosed(self._facts())
         return self._arrived.popleft()

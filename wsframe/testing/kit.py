@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from wsframe.registry import Registry
 from wsframe.resource import Resource
@@ -73,7 +74,10 @@ class Kit:
         buffer: int = BUFFER,
         patience: float = PATIENCE,
     ) -> MemoryClient:
-        """Connect a client and do its opening handshake.
+        """Connect a client, do its opening handshake and let ``client_connected`` have its turn.
+
+        When this returns every task waits for something: the hook has been called, and has
+        ended unless it waits.
 
         Args:
             path: The target, with its query; None is the path of the kit's resource.
@@ -94,6 +98,7 @@ class Kit:
         fields = upgrade_fields(headers, origin=origin, subprotocols=subprotocols, extensions=extensions)
         client = self._dial(MemoryClient, address, buffer, patience)
         await client.open(self._path if path is None else path, fields)
+        await wait_all_tasks_blocked()
         return client
 
     def dial(self, *, address: str = "127.0.0.1", buffer: int = BUFFER, patience: float = PATIENCE) -> Line:

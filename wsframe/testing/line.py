@@ -95,10 +95,15 @@ class Line:
         """Whether it reads everything as it comes."""
         return self._pace == inf
 
+    @property
+    def nothing_follows(self) -> bool:
+        """Whether no more will be read: there is nothing, or it has ended while stalled."""
+        return self._read_all or (self.end is not None and not self._pace)
+
     async def receive_octets(self) -> bytes:
         """Return what has come and was not returned before, at least an octet; nothing at the end."""
         with trio.fail_after(self.patience):
-            await self._until(lambda: self._octets or self._read_all)
+            await self._until(lambda: self._octets or self.nothing_follows)
         octets = bytes(self._octets)
         self._octets.clear()
         return octets
