@@ -8,7 +8,6 @@ ACCEPTED = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 )
-NONE = {"origin": None, "subprotocols": (), "extensions": None}
 
 
 def exchange() -> Exchange:
@@ -32,13 +31,12 @@ def test_fields_may_come_several_times() -> None:
     assert replaced([("A", "1"), ("B", None)], [("C", "2"), ("C", "3")]) == [("A", "1"), ("C", "2"), ("C", "3")]
 
 
-def test_101_may_come_in_pieces_with_octets_behind_it() -> None:
+def test_101_may_come_in_pieces() -> None:
     client = exchange()
     assert [client.receive(bytes((octet,))) for octet in ACCEPTED[:-1]] == [None] * (len(ACCEPTED) - 1)
-    answer = client.receive(ACCEPTED[-1:] + b"\x81\x00")
+    answer = client.receive(ACCEPTED[-1:])
     assert answer is not None
     check_101(answer)
-    assert client.trailing == b"\x81\x00"
 
 
 @pytest.mark.parametrize("field", [b"websocket", b"Connection: Upgrade", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Literal, NamedTuple
 
 import trio
@@ -14,6 +15,7 @@ from wsframe.testing.opening import Answer, Exchange, check_101
 
 __all__ = ["Closed", "ConnectionClosed", "MemoryClient"]
 
+END_OF_HEAD = b"\r\n\r\n"
 NO_CODE = 1005
 NO_CLOSE_FRAME = 1006
 
@@ -53,35 +55,38 @@ class MemoryClient(Line):
         """Whether the server's close frame is answered."""
         self.end_tcp = True
         """Whether TCP is ended when the server has ended it."""
-        self.answer: Answer
-        """The server's 101."""
+        self._exchange: Exchange | None = None
+        """The opening handshake, until it has been answered."""
+        self._answer: Answer | None = None
         self._reader: Reader | None = None
         self._compression: Compression | None = None
+        self._pace_when_open = inf
         self._arrived: deque[tuple[Frame, str | bytes | None]] = deque()
-        self._close_sent = False
+        self.close_sent = False
+        """Whether a close frame has been sent."""
         self._closed: Closed | None = None
 
-    async def open(self, path: str, fields: list[tuple[str, str]]) -> None:
-        """Do the opening handshake.
+    async def open(self, path: str, fields: list[tuple[str, str]], octets_per_second: float) -> None:
+        """Do the opening handshake, and from then on read so much a second.
 
         Raises:
             Refused: If the server answers anything but 101.
             ConnectionClosed: If it does not answer.
         """
-        exchange = Exchange(path, fields)
-        self.send_octets(exchange.octets)
-        answer = None
-        while answer is None:
-            octets = await self.receive_octets()
-            if not octets:
-                raise ConnectionClosed(self._facts())
-            answer = exchange.receive(octets)
-        check_101(answer)
-        self.answer = answer
-        if self.extensions:
-            self._compression = Compression(self.extensions)
-        self._reader = Reader(self._compression)
-        self._take(exchange.trailing)
+        self._exchange = Exchange(path, fields)
+        self._pace_when_open = octets_per_second
+        self.send_octets(self._exchange.octets)
+        with trio.fail_after(self.patience):
+            await self._until(lambda: self._answer or self.nothing_follows)
+        if self._answer is None:
+            raise ConnectionClosed(self._facts)
+        check_101(self._answer)
+
+    @property
+    def answer(self) -> Answer:
+        """The server's 101."""
+        assert self._answer is not None
+        return self._answer
 
     @property
     def subprotocol(self) -> str | None:
@@ -113,7 +118,7 @@ class MemoryClient(Line):
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Send a close frame, with any code or with none."""
-        self._close_sent = True
+        self.close_sent = True
         self.send_frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
 
     def _send_message(self, opcode: int, payload: bytes) -> None:
@@ -161,20 +166,39 @@ class MemoryClient(Line):
     async def closed(self) -> Closed:
         """Wait until the connection has ended; return code and reason of the server's close frame."""
         await self.ended()
-        return self._facts()
+        return self._facts
 
     async def _next(self) -> tuple[Frame, str | bytes | None]:
         await self._until(lambda: self._arrived or self._closed or self.nothing_follows)
         if not self._arrived:
-            raise ConnectionClosed(self._facts())
+            raise ConnectionClosed(self._facts)
         return self._arrived.popleft()
 
+    @property
     def _facts(self) -> Closed:
         return self._closed or Closed(NO_CLOSE_FRAME, "")
 
     # At work
 
+    def _share(self) -> int:
+        # Nothing behind the answer, which is for a pace of its own.
+        head = self._sock.peek().find(END_OF_HEAD) if self._exchange is not None else -1
+        return super()._share() if head < 0 else head + len(END_OF_HEAD)
+
+    def _take_answer(self, answer: Answer) -> None:
+        self._exchange, self._answer = None, answer
+        if answer.status == 101:
+            if self.extensions:
+                self._compression = Compression(self.extensions)
+            self._reader = Reader(self._compression)
+            self._set_pace(self._pace_when_open)
+
     def _take(self, data: bytes) -> None:
+        if self._exchange is not None:
+            answer = self._exchange.receive(data)
+            if answer is not None:
+                self._take_answer(answer)
+            return
         if self._reader is None:
             super()._take(data)
             return
@@ -188,8 +212,8 @@ class MemoryClient(Line):
     def _take_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if payload else NO_CODE
         self._closed = Closed(code, payload[2:].decode())
-        if self.answer_close and not self._close_sent:
-            self._close_sent = True
+        if self.answer_close and not self.close_sent:
+            self.close_sent = True
             self.send_frame(CLOSE, payload[:2])
 
     def _at_end(self, end: Literal["eof", "reset"]) -> None:
@@ -197,9 +221,7 @@ class MemoryClient(Line):
         if self.end_tcp and self._read_all and not self._hung_up:
             self.hang_up()
 
-    def say_goodbye(self) -> bool:
-        """Begin to close, if this client would do so in order; return whether it does."""
-        polite = self.end is None and self.reads_all and self.answer_close and self.end_tcp
-        if polite and not self._close_sent:
-            self.close()
-        return polite
+    @property
+    def polite(self) -> bool:
+        """Whether it would end the connection in order."""
+        return self.end is None and self.reads_all and self.answer_close and self.end_tcp

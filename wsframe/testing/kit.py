@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 import trio
@@ -44,6 +45,7 @@ class ConnectOptions(TypedDict, total=False):
     extensions: str | None
     address: str
     buffer: int
+    octets_per_second: float
     patience: float
 
 
@@ -72,6 +74,7 @@ class Kit:
         extensions: str | None = OFFER,
         address: str = "127.0.0.1",
         buffer: int = BUFFER,
+        octets_per_second: float = inf,
         patience: float = PATIENCE,
     ) -> MemoryClient:
         """Connect a client, do its opening handshake and let ``client_connected`` have its turn.
@@ -89,6 +92,8 @@ class Kit:
             address: The client's IP address, as the server sees it.
             buffer: Octets that each kernel buffer of the connection holds, both sides, both
                 directions: one that stalls is sent twice as much before its outbox fills.
+            octets_per_second: What it reads of trio's clock's second once it is connected; 0 is a
+                client that stalls from the beginning.
             patience: Seconds that anything is waited for; then trio.TooSlowError is raised.
 
         Raises:
@@ -97,7 +102,7 @@ class Kit:
         """
         fields = upgrade_fields(headers, origin=origin, subprotocols=subprotocols, extensions=extensions)
         client = self._dial(MemoryClient, address, buffer, patience)
-        await client.open(self._path if path is None else path, fields)
+        await client.open(self._path if path is None else path, fields, octets_per_second)
         await wait_all_tasks_blocked()
         return client
 
@@ -131,7 +136,10 @@ class Kit:
 
     async def leave(self) -> None:
         """End every connection: in order where the client would, else by a reset."""
-        leaving = [line for line in self._lines if isinstance(line, MemoryClient) and line.say_goodbye()]
+        leaving = [line for line in self._lines if isinstance(line, MemoryClient) and line.polite]
+        for client in leaving:
+            if not client.close_sent:
+                client.close()
         with trio.move_on_after(GOODBYE):
             for client in leaving:
                 await client.ended()

@@ -34,12 +34,14 @@ class Line:
         self.patience = patience
         """Seconds that anything is waited for; then trio.TooSlowError is raised."""
         self._sock = sock
-        self._sock.on_change = self._ring
         self._unsent = bytearray()
         self._octets = bytearray()
         self._pace = inf
         self._read_at = 0.0
+        self._period = 0.0
+        """Seconds between two reads."""
         self._doorbell = Doorbell()
+        self._sock.on_change = self._doorbell.ring
         self._changed = trio.Event()
         self._read_all = False
         """Whether there is nothing more to come."""
@@ -117,13 +119,9 @@ class Line:
 
     def _set_pace(self, octets_per_second: float) -> None:
         self._pace = octets_per_second
-        self._read_at = trio.current_time() + self._period()
-        self._ring()
-
-    def _period(self) -> float:
-        if self._pace in (0, inf):
-            return 0
-        return max(PERIOD, 1 / self._pace)
+        self._period = 0 if octets_per_second in (0, inf) else max(PERIOD, 1 / octets_per_second)
+        self._read_at = trio.current_time() + self._period
+        self._doorbell.ring()
 
     async def _until(self, condition: Callable[[], object]) -> None:
         await trio.lowlevel.checkpoint()
@@ -131,9 +129,6 @@ class Line:
             await self._changed.wait()
 
     # At work
-
-    def _ring(self) -> None:
-        self._doorbell.ring()
 
     async def run(self) -> None:
         """Read and write until the connection has ended; to be run as a task by who made the line."""
@@ -160,11 +155,9 @@ class Line:
             self._unsent.clear()
 
     def _read(self) -> None:
-        period = self._period()
-        self._read_at = trio.current_time() + period
-        size = AT_ONCE if self._pace == inf else max(1, int(self._pace * period))
+        self._read_at = trio.current_time() + self._period
         try:
-            data = self._sock.recv(size)
+            data = self._sock.recv(self._share())
         except ConnectionResetError:
             self._read_all = True
             self._at_end("reset")
@@ -175,6 +168,10 @@ class Line:
         else:
             self._read_all = True
             self._at_end("eof")
+
+    def _share(self) -> int:
+        """Return how many octets to read at once."""
+        return AT_ONCE if self._pace == inf else max(1, int(self._pace * self._period))
 
     def _take(self, data: bytes) -> None:
         """Take what has been read."""

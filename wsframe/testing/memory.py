@@ -106,6 +106,10 @@ class MemorySocket:
             return b""
         raise error(errno.EAGAIN)
 
+    def peek(self) -> bytes:
+        """Return the octets that :meth:`recv` has to give, and leave them there."""
+        return bytes(self._incoming)
+
     def recv_into(self, buffer: memoryview, size: int = 0, /) -> int:
         """Do as :meth:`recv` does, into a buffer."""
         data = self.recv(size or len(buffer))

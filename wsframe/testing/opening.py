@@ -97,11 +97,6 @@ class Exchange:
             else:
                 return None
 
-    @property
-    def trailing(self) -> bytes:
-        """What came behind the answer."""
-        return self._h11.trailing_data[0]
-
 
 def answer(head: h11.Response | h11.InformationalResponse, body: bytes) -> Answer:
     fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers]
