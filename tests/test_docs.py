@@ -9,7 +9,7 @@ import inspect
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import fields
 from itertools import chain
@@ -19,7 +19,9 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+import trio
 import trustme
+from trio.testing import MockClock
 from websockets.sync.client import ClientConnection, connect
 
 import wsframe
@@ -28,6 +30,7 @@ from tests.examples.running import program_running
 from wsframe.cli import make_parser
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.registry import global_registry
+from wsframe.testing.fixtures import client_factory, server_factory
 
 PATIENCE = 20
 PAGES = sorted([*ROOT.glob("docs/**/*.rst"), *ROOT.glob("*.rst")])
@@ -73,7 +76,20 @@ async def test_the_python_of_a_page_runs(page: Path, scratch: Path) -> None:
         pass
     for name, value in names.items():
         if name.startswith("test_"):
-            await value()
+            await trio.to_thread.run_sync(run_test, value)
+
+
+def run_test(test: Callable[..., Awaitable[None]]) -> None:
+    """Run a test of a page with the fixtures it asks for."""
+    clock = MockClock(autojump_threshold=0)
+    wanted = inspect.signature(test).parameters
+
+    async def main() -> None:
+        async with client_factory() as connect_client, server_factory() as serve:
+            fixtures = {"autojump_clock": clock, "wsframe_client": connect_client, "wsframe_server": serve}
+            await test(**{name: fixtures[name] for name in wanted})
+
+    trio.run(main, clock=clock if "autojump_clock" in wanted else None)
 
 
 def commands() -> Iterator[tuple[CodeBlock, list[str]]]:

@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, Ping, TextMessage
 
-from wsframe.protocol.frames import data_frame, data_frames, header
+from wsframe.protocol.frames import data_frames, header
 from wsframe.testing.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, Compression, Frame, Reader, masked
+
+
+def whole(opcode: int, payload: bytes) -> bytes:
+    return header(0x80 | opcode, len(payload)) + payload
 
 
 @given(st.binary(max_size=70_000), st.binary(max_size=125))
@@ -28,7 +32,7 @@ def test_frame_may_break_any_rule() -> None:
 
 @given(st.text(max_size=300), st.binary(max_size=300), st.integers(1, 50), st.integers(1, 50))
 def test_messages_come_out_whatever_the_frames_and_pieces(text: str, octets: bytes, size: int, piece: int) -> None:
-    wire = b"".join(data_frames(TEXT, text.encode(), size)) + data_frame(BINARY, octets)
+    wire = b"".join(data_frames(TEXT, text.encode(), size)) + whole(BINARY, octets)
     reader = Reader(None)
     found = [entry for at in range(0, len(wire), piece) for entry in reader.receive(wire[at : at + piece])]
     assert [message for _, message in found if message is not None] == [text, octets]
@@ -76,7 +80,7 @@ def test_compressed_message_may_have_frames_and_others_not() -> None:
     agreed = Compression("permessage-deflate")
     octets = agreed.deflate(b"hello")
     reader = Reader(agreed)
-    wire = header(0x41, 2) + octets[:2] + header(0x80, len(octets) - 2) + octets[2:] + data_frame(TEXT, b"plain")
+    wire = header(0x41, 2) + octets[:2] + header(0x80, len(octets) - 2) + octets[2:] + whole(TEXT, b"plain")
     assert [message for _, message in reader.receive(wire)] == [None, "hello", "plain"]
     with pytest.raises(AssertionError, match="reserved bits"):
         reader.receive(b"\xc9\x00")
