@@ -126,6 +126,11 @@ class TLSCodec:
         """Whether ciphertext waits for the kernel."""
         return bool(self._unsent) or self._outgoing.pending > 0
 
+    def drop_unsent(self) -> None:
+        """Forget ciphertext that can no longer be sent."""
+        self._unsent = b""
+        self._outgoing.read()
+
     def pump(self) -> bool:
         """Hand ciphertext to the kernel; return whether all of it went."""
         while self._unsent or self._outgoing.pending:

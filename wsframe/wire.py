@@ -79,6 +79,8 @@ class Wire(ABC):
     def broken(self) -> None:
         """Send no more. What the peer sent before it went is still read; its end shows there."""
         self.outbox.give_up()
+        if self.tls is not None:
+            self.tls.drop_unsent()  # or the ending would wait for it
         self.connection.deadlines.blocked_at = None
         self.watch(self.interest & ~WRITE)
         self.emptied()

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 import wsframe
 from tests.hostile.peer import BINARY, PING, PONG, TEXT, Peer, frame
 from tests.hostile.place import Place, Recorder, Served, until
-from wsframe import Limits
+from wsframe import Limits, Timeouts
 from wsframe.link import Link
 
 # Octets of one receive buffer; what one read brought beyond the share is kept undecoded.
@@ -163,7 +163,7 @@ async def test_fin_of_a_paused_client_is_seen_when_it_is_read_again(place: Place
 @pytest.mark.parametrize("count", [1, 10, 1000])
 async def test_messages_whole_before_a_reset_are_delivered(place: Place, count: int) -> None:
     resource = Recorder()
-    async with place.serve(resource) as served:
+    async with place.serve(resource, timeouts=Timeouts(close=600)) as served:
         peer = await served.open()
         sent = [str(number) for number in range(count)]
         await peer.send(*(frame(TEXT, message) for message in sent), frame(TEXT, "half")[:-2])
@@ -171,6 +171,7 @@ async def test_messages_whole_before_a_reset_are_delivered(place: Place, count: 
         peer.reset()
         await resource.until(lambda: "-1006" in resource.log)
         assert resource.log == ["+", *sent, "-1006"]
+        await served.idle()  # nothing is left that only a timeout would end
 
 
 async def test_messages_received_are_delivered_though_a_send_meets_the_reset_first(plain: Place) -> None:

@@ -103,11 +103,6 @@ class Reader:
             del self._data[: size + length]
             found.append((frame, None if is_control(bytes((frame.opcode,))) else self._assemble(frame)))
 
-    @property
-    def within_frame(self) -> bool:
-        """Whether the octets so far end within a frame."""
-        return bool(self._data)
-
     def _check(self, head: bytes, payload: bytes) -> Frame:
         frame = Frame(head[0] & 0x0F, payload, bool(head[0] & FIN), bool(head[0] & RSV1))
         known = frame.opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)
