@@ -14,6 +14,7 @@ General layout, from what users write down to the wire:
 * ``outgoing``: connections where we are the client.
 * ``protocol``: octets to messages and back, with no I/O.
 * ``request``, ``answers``, ``origins``, ``limits``, ``exceptions``: plain values.
+* ``testing``: a server and clients in memory, for tests; ``endpoint`` is where it takes the kernel's place.
 """
 
 from wsframe.admission import HttpHandler as HttpHandler

@@ -199,9 +199,7 @@ class MemoryClient(Line):
             if answer is not None:
                 self._take_answer(answer)
             return
-        if self._reader is None:
-            super()._take(data)
-            return
+        assert self._reader is not None, f"octets behind a refusal: {data!r}"
         for frame, message in self._reader.receive(data):
             self._arrived.append((frame, message))
             if frame.opcode == PING and self.answer_pings:
