@@ -8,7 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.hostile.peer import PING, PONG, frame
-from tests.hostile.place import Place, Recorder
+from tests.hostile.place import Place, Recorder, until
 from wsframe import Timeouts
 from wsframe.link import Link
 from wsframe.mailbox import Inbox

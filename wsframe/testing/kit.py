@@ -160,6 +160,12 @@ def registry_for(target: Target, path: str) -> Registry:
     return registry
 
 
+def refuse_network(options: ServeOptions) -> None:
+    for name in NO_NETWORK:
+        if name in options:
+            raise TypeError(f"{name}= is for a network: the testing kit has none")
+
+
 @asynccontextmanager
 async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeOptions]) -> AsyncIterator[Kit]:
     """Serve a resource or a registry in memory while the body of an ``async with`` runs.
@@ -181,9 +187,7 @@ async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeOptio
     Raises:
         TypeError: For an option that names a network.
     """
-    for name in NO_NETWORK:
-        if name in options:
-            raise TypeError(f"{name}= is for a network: the testing kit has none")
+    refuse_network(options)
     network = MemoryNetwork()
     options["sockets"] = [cast(socket.socket, network.listener)]  # it has what is asked of one that listens
     options["poller"] = network.make_poller
