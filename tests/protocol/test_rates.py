@@ -6,16 +6,18 @@ from math import inf
 
 import pytest
 import trio
-import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.integration.conftest import POLLERS, Poller
 from tests.peer import BINARY, FIN, PING, PONG, TEXT, connected, frame, serving, text, until
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits
 from wsframe.protocol.keepalive import Deadlines, Due
+from wsframe.protocol.pool import STEPS
 from wsframe.protocol.rates import Bucket
+from wsframe.testing import open_client, open_kit
 
 
 def test_a_second_s_worth_may_come_at_once() -> None:
@@ -86,59 +88,71 @@ class Counting(wsframe.Resource):
 
 
 @pytest.mark.parametrize(
-    ("limits", "poller"),
+    "limits",
     [
-        *((Limits(max_message_rate=40), poller) for poller in POLLERS),
-        (Limits(max_octet_rate=400), POLLERS[0]),
-        (Limits(max_message_rate=40, max_octet_rate=400_000, max_queued_messages=7), POLLERS[0]),
+        Limits(max_message_rate=40),
+        Limits(max_octet_rate=400),
+        Limits(max_message_rate=40, max_octet_rate=400_000, max_queued_messages=7),
     ],
 )
-async def test_a_flooding_client_is_slowed_down_and_not_disconnected(limits: Limits, poller: Poller) -> None:
+async def test_a_flooding_client_is_slowed_down_and_not_disconnected(autojump_clock: MockClock, limits: Limits) -> None:
     """Ten octets a message: 100 take a second and a half for all but the burst."""
     resource = Counting()
+    async with open_kit(resource, limits=limits) as kit:
+        flooder, other = await kit.connect(), await kit.connect()
+        start = trio.current_time()
+        flooder.send_octets(text("abcd") * 100)
+        await wait_all_tasks_blocked()
+        assert resource.received
+        flooder.send_text("last")
+        other.send_text("last")
+        await other.receive()
+        assert trio.current_time() == start, "the other waits for nothing"
+        assert await flooder.receive() == "after 102"
+        assert trio.current_time() - start == pytest.approx(1.5, abs=0.03)
+    assert resource.left == [1000, 1000]
+
+
+@pytest.mark.parametrize("poller", POLLERS)
+async def test_a_flood_over_a_socket_is_slowed_down(poller: Poller) -> None:
+    resource = Counting()
+    limits = Limits(max_message_rate=400)
     async with serving(resource, limits=limits, poller=poller) as server, connected(server) as flooder:
         began = trio.current_time()
-        await flooder.send(text("abcd") * 100)
+        await flooder.send(text("abcd") * 480)
         await until(lambda: resource.received)
         await flooder.send(text("last"))
-        async with connected(server) as other:
-            await other.send(text("last"))
-            await other.message()
-        assert resource.received.count("last") == 1
-        assert (await flooder.message()).decode() == "after 102"
-        assert trio.current_time() - began > 1.49
+        assert (await flooder.message()).decode() == "after 481"
+        assert trio.current_time() - began > 0.19
         await flooder.close()
-        await until(lambda: len(resource.left) == 2)
-    assert resource.left == [1006, 1000]
 
 
-async def test_what_is_cut_off_in_mid_frame_counts_whole() -> None:
+async def test_what_is_cut_off_in_mid_frame_counts_whole(autojump_clock: MockClock) -> None:
     resource = Counting()
-    async with serving(resource, limits=Limits(max_octet_rate=2_000)) as server, connected(server) as flooder:
-        began = trio.current_time()
+    async with open_client(resource, limits=Limits(max_octet_rate=2_000)) as flooder:
+        start = trio.current_time()
         message = frame(FIN | BINARY, b"x" * 992)  # 1000 octets
-        await flooder.send(message * 4, message[:20])
-        await until(lambda: len(resource.received) == 4)
-        await flooder.send(message[20:], text("last"))
-        assert (await flooder.message()).decode() == "after 6"
-        assert trio.current_time() - began > 0.99
+        flooder.send_octets(message * 4 + message[:20])
+        await wait_all_tasks_blocked()
+        flooder.send_octets(message[20:] + text("last"))
+        assert await flooder.receive() == "after 6"
+        assert 1 < trio.current_time() - start <= 1 + 1 / STEPS
 
 
 @pytest.mark.parametrize("first", [FIN | PING, FIN | PONG], ids=["pings", "pongs"])
-async def test_control_frames_count(first: int) -> None:
+async def test_control_frames_count(autojump_clock: MockClock, first: int) -> None:
     """They are read after the first message, so both have been read when the last is sent."""
     resource = Counting()
-    async with serving(resource, limits=Limits(max_message_rate=20)) as server, connected(server) as flooder:
-        began = trio.current_time()
-        await flooder.send(text("last"), frame(first, b"?") * 39)
+    async with open_client(resource, limits=Limits(max_message_rate=20)) as flooder:
+        start = trio.current_time()
+        flooder.send_octets(text("last") + frame(first, b"?") * 39)
         if first == FIN | PING:
-            pongs = [await flooder.receive() for _ in range(39)]
-            assert {pong and pong.first for pong in pongs} == {FIN | PONG}
-        assert (await flooder.message()).decode() == "after 1"
-        await flooder.send(text("last"))
-        assert (await flooder.message()).decode() == "after 2"
-        assert trio.current_time() - began > 0.99
-        await flooder.close()
+            pongs = [await flooder.receive_frame() for _ in range(39)]
+            assert {pong.opcode for pong in pongs} == {PONG}
+        assert await flooder.receive() == "after 1"
+        flooder.send_text("last")
+        assert await flooder.receive() == "after 2"
+        assert trio.current_time() - start == pytest.approx(1, abs=0.03)
 
 
 async def test_a_client_slowed_down_is_closed_in_order() -> None:
@@ -168,7 +182,7 @@ async def test_a_client_that_is_gone_while_slowed_down_is_not_forgotten(flood: b
         async with connected(server) as flooder:
             await flooder.send(text("first"), flood)
             await until(lambda: resource.received)
-            await trio.testing.wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()
             flooder.reset()
             await until(lambda: resource.left)
         assert resource.left == [1006]
