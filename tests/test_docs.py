@@ -25,6 +25,7 @@ from trio.testing import MockClock
 from websockets.sync.client import ClientConnection, connect
 
 import wsframe
+import wsframe.testing
 from tests.documents import ROOT, CodeBlock, code_blocks
 from tests.examples.running import program_running
 from wsframe.cli import make_parser
@@ -34,6 +35,7 @@ from wsframe.testing.fixtures import client_factory, server_factory
 
 PATIENCE = 20
 PAGES = sorted([*ROOT.glob("docs/**/*.rst"), *ROOT.glob("*.rst")])
+REFERENCE = [path.read_text() for path in (ROOT / "docs/reference.rst", *ROOT.glob("docs/reference/*.rst"))]
 STEPS = sorted(path.stem for path in ROOT.glob("docs/steps/*.py"))
 
 
@@ -120,9 +122,10 @@ def test_all_blocks_are_in_a_language_that_is_known_here() -> None:
 
 
 def test_the_reference_has_every_public_name() -> None:
-    text = "".join(page.read_text() for page in (ROOT / "docs/reference.rst", *ROOT.glob("docs/reference/*.rst")))
-    documented = re.findall(r"^\.\. (?:py:)?(?:auto)?(?:class|function|exception|data):: (\w+)", text, re.MULTILINE)
-    assert sorted(documented) == sorted(wsframe.__all__)
+    for module in (wsframe, wsframe.testing):
+        text = "".join(text for text in REFERENCE if f".. currentmodule:: {module.__name__}\n" in text)
+        names = re.findall(r"^\.\. (?:py:)?(?:auto)?(?:class|function|exception|data):: (\w+)", text, re.MULTILINE)
+        assert sorted(names) == sorted(module.__all__)
 
 
 def test_the_files_that_contributors_are_sent_to_exist() -> None:

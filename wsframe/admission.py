@@ -380,7 +380,7 @@ def note_gone(newcomer: Newcomer) -> None:
     logger.info("%s: gone before its request was whole", peer_name(newcomer.host, newcomer.port))
 
 
-def has_untaken(sock: socket.socket) -> bool:
+def has_untaken(sock: Endpoint) -> bool:
     """Tell whether a peer that is still there has not taken all it was sent."""
     left = unsent_in_kernel(sock) or 0
     return left > 1 and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # 1 may be our FIN

@@ -60,7 +60,7 @@ class Line:
     @property
     def unsent(self) -> int:
         """Octets that the server has not read: those in its kernel and those that wait before it."""
-        return len(self._unsent) + self._sock.in_flight()
+        return len(self._unsent) + self._sock.in_flight
 
     def half_close(self) -> None:
         """End the sending direction of TCP and go on reading."""

@@ -86,6 +86,10 @@ class MemorySocket:
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
             self._linger = value != LINGER_NONE
 
+    def getsockopt(self, level: int, option: int, /) -> int:
+        """Tell whether the connection is broken; every other option is off."""
+        return errno.ECONNRESET if self._reset and (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR) else 0
+
     def recv(self, size: int, /) -> bytes:
         """Return octets, or nothing at the end.
 
@@ -131,7 +135,7 @@ class MemorySocket:
         if peer._closed:  # a kernel takes them all the same, and answers with a reset
             self._be_reset()
             return len(data)
-        room = peer._buffer + self._buffer - self.in_flight()
+        room = peer._buffer + self._buffer - self.in_flight
         if not room:
             raise error(errno.EAGAIN)
         taken = data[:room]
@@ -141,8 +145,9 @@ class MemorySocket:
 
     def unsent(self) -> int:
         """Return the octets that this side's kernel still holds."""
-        return max(0, self.in_flight() - self._peer._buffer)
+        return max(0, self.in_flight - self._peer._buffer)
 
+    @property
     def in_flight(self) -> int:
         """Return the octets sent that the peer has not read."""
         return len(self._peer._incoming)
