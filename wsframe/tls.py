@@ -34,9 +34,7 @@ class TLSCodec:
 
     __slots__ = ("_incoming", "_object", "_outgoing", "_sock", "_unsent")
 
-    def __init__(
-        self, sock: Endpoint | TLSCodec, context: ssl.SSLContext, server_hostname: str | None = None
-    ) -> None:
+    def __init__(self, sock: Endpoint | TLSCodec, context: ssl.SSLContext, server_hostname: str | None = None) -> None:
         self._sock = sock
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
