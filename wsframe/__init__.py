@@ -3,7 +3,7 @@
 General layout, from what users write down to the wire:
 
 * ``functions``: resources of functions instead of a class.
-* ``serving``, ``server``, ``listening``: serve, accept, drain. ``cli``, ``asyncapi``: the command.
+* ``serving``, ``server``, ``listening``, ``statistics``: serve, accept, drain, count. ``cli``, ``asyncapi``: the command.
 * ``static``, ``routes``, ``health``: plain HTTP on the same port.
 * ``admission``, ``deciding``: a newcomer's way in. ``roster``, ``listener``, ``hooks``: the tasks that call hooks.
 * ``work``, ``checking``: tasks and bounds of one client, and its frames looked at ahead.
@@ -81,13 +81,14 @@ from wsframe.resource import Clients as Clients
 from wsframe.resource import Resource as Resource
 from wsframe.routes import http_routes as http_routes
 from wsframe.server import Server as Server
-from wsframe.server import ServerStatistics as ServerStatistics
 from wsframe.serving import ServeOptions as ServeOptions
 from wsframe.serving import open_server as open_server
 from wsframe.serving import run as run
 from wsframe.serving import serve as serve
 from wsframe.static import static_file as static_file
 from wsframe.static import static_folder as static_folder
+from wsframe.statistics import ResourceStatistics as ResourceStatistics
+from wsframe.statistics import ServerStatistics as ServerStatistics
 
 __version__ = "0.1.0"
 
@@ -129,6 +130,7 @@ __all__ = [
     "RequestVerifier",
     "Resource",
     "ResourceEnded",
+    "ResourceStatistics",
     "Response",
     "ServeOptions",
     "Server",

@@ -183,6 +183,7 @@ class Ending(Wire):
     def _dispose(self, *, reset: bool = False) -> None:
         """Close the socket and forget it."""
         if self.close_socket(reset=reset):
+            self.reactor.octets_sent_before += self.outbox.octets_sent
             if self.inbox.octets:
                 self.reactor.departed.add(self)
             for signal, _ in (self._measuring or {}).values():

@@ -45,6 +45,7 @@ class Life(Protocol):
     clients: dict[AnyClient, None]
     failure: BaseException | None
     dismissed: bool
+    received_before: int
 
     def leave(self) -> None: ...
 
@@ -145,6 +146,7 @@ class HookCaller:
     async def _disconnected(self, client: AnyClient) -> None:
         try:
             if client in self._clients:
+                self._life.received_before += client.statistics().messages_received
                 del self._clients[client]
                 await self._run_hook("disconnected", client)
         finally:

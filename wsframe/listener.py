@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from logging import getLogger
 from math import inf
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -89,6 +90,10 @@ class Listener:
         self.tasks = Tasks(type(resource).__name__, self.clients, flusher)
         self._debug = debug
         self._hooks = HookCaller(self, debug=debug)
+        self.hook_seconds = 0.0
+        """Seconds in which hooks ran or waited, by the turn and not by the message."""
+        self.received_before = 0
+        """Messages of clients whose ``disconnected`` has begun."""
         self._flusher = flusher
         self._retired = False
         self._mailbox = Mailbox(wants_pongs=type(resource).received_pong is not Resource.received_pong)
@@ -277,7 +282,9 @@ class Listener:
                         break
                     await mailbox.doorbell.wait()
                 else:
+                    began = perf_counter()
                     await self._hooks.batch(mailbox)
+                    self.hook_seconds += perf_counter() - began
                     if mailbox.entries:
                         await trio.lowlevel.checkpoint()
         except BaseException:

@@ -71,6 +71,8 @@ class Reactor:
         """Links that are gone, with messages that their hooks have not got to."""
         self.again: list[Link] = []
         """Links with octets left to decode and room to do so."""
+        self.octets_sent_before = 0
+        """Octets sent to clients that are gone."""
         self.buffer = bytearray(RECEIVE_BUFFER)
         self.view = memoryview(self.buffer)
         self.clock = trio.current_time
@@ -190,6 +192,11 @@ class Reactor:
         del self.links[fd]
         self.pool.remove(fd)
         self.emptied.ring()
+
+    @property
+    def octets_sent(self) -> int:
+        """Octets sent to all clients so far; this walks through them."""
+        return self.octets_sent_before + sum(link.outbox.octets_sent for link in self.links.values())
 
     async def until_empty(self) -> None:
         """Wait until every link is gone."""

@@ -225,6 +225,10 @@ class Registry:
         """Return the registered paths, exact ones first."""
         return [*self._exact, *("/".join(pattern) for pattern in self._patterns)]
 
+    def registrations(self) -> Iterator[tuple[str, Registration]]:
+        """Yield each path with what is registered there, exact paths first."""
+        yield from zip(self.paths(), (*self._exact.values(), *self._patterns.values()), strict=True)
+
     def resources(self) -> Iterator[Resource]:
         """Yield the resource of each path; one with several paths comes up several times."""
         for _, resource in self.resources_by_path():

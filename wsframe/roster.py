@@ -74,9 +74,15 @@ class Roster:
         self._makers: dict[int, tuple[Factory, str]] = {}
         """The factory and the path of each resource that one made."""
         self._retired = False
+        self.received_before = 0
+        """Messages of clients in lives of resources that have ended."""
 
     def __len__(self) -> int:
         return len(self._living)
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Return the listeners there are now."""
+        return tuple(self._living.values())
 
     def watch(self) -> None:
         """Follow the registries from now on."""
@@ -129,6 +135,7 @@ class Roster:
             del self._living[key]
             self._forget(listener)
             listener.ended.set()
+            self.received_before += listener.received_before
             if listener.failure is not None and self._registered(listener.resource):
                 self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
         if listener.failure is None and not self._retired and self._registered(listener.resource):

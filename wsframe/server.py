@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from contextvars import ContextVar
 from logging import getLogger
 from math import inf
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, final
 
 import trio
 
@@ -29,30 +29,19 @@ from wsframe.reactor import Reactor
 from wsframe.registry import Registry, global_registry
 from wsframe.resource import Resource
 from wsframe.roster import Roster
+from wsframe.statistics import ServerStatistics, resource_statistics, slowest
 
-__all__ = ["Server", "ServerStatistics", "only_leaf", "running_server"]
+if TYPE_CHECKING:
+    from wsframe.client import Client
+
+    AnyClient = Client[Any]
+
+__all__ = ["Server", "only_leaf", "running_server"]
 
 logger = getLogger("wsframe")
 
 running_server: ContextVar[Server] = ContextVar("running_server")
 """The server whose task this is: an ``http_handler`` is made before its server."""
-
-
-class ServerStatistics(NamedTuple):
-    """A snapshot of a server. Returned by :meth:`Server.statistics`."""
-
-    clients: int
-    """Connections now, those that are ending included."""
-    reserved: int
-    """Places taken: clients whose ``disconnected`` has not run, and newcomers past the path check."""
-    pending_handshakes: int
-    """Newcomers between accept and 101."""
-    admitted: int
-    """Newcomers that became clients so far."""
-    refused: int
-    """Newcomers that were answered with an HTTP error so far."""
-    resources: int
-    """Resources with a listener."""
 
 
 @final
@@ -132,7 +121,8 @@ class Server:
         await self._ended.wait()
 
     def statistics(self) -> ServerStatistics:
-        """Return a snapshot of the server."""
+        """Return a snapshot of the server. It walks through all clients: ask for it each second, not each message."""
+        by_resource = resource_statistics(self._roster, self._registries)
         return ServerStatistics(
             clients=len(self._pool),
             reserved=self._pool.reserved,
@@ -140,6 +130,10 @@ class Server:
             admitted=self._admission.admitted,
             refused=self._admission.refused,
             resources=len(self._roster),
+            messages_received=self._roster.received_before + sum(one.messages_received for one in by_resource),
+            octets_sent=self._reactor.octets_sent,
+            octets_waiting=self._reactor.budget.held,
+            by_resource=by_resource,
         )
 
     def unready(self) -> str:
@@ -149,6 +143,13 @@ class Server:
         if self._pool.reserved >= self._capacity.max_clients:
             return "server full"
         return "resource not running" if self._roster.any_pausing() else ""
+    def slowest_clients(self, count: int = 10) -> list[AnyClient]:
+        """Return the clients for whom most octets wait to be sent, those with most first.
+
+        A client for whom nothing waits is not among them. :meth:`Client.statistics` tells
+        how much it is.
+        """
+        return list(slowest(self._reactor.links.values(), count))
 
     def find(self, path: str) -> Resource[Any] | None:
         """Return the resource that serves a path now; None if none does.

@@ -190,18 +190,18 @@ async def test_statistics_are_a_snapshot_of_what_is_under_way(plain: Place) -> N
     resource = Gated()
     async with plain.serve(resource, Recorder()) as served:
         server = served.server
-        assert server.statistics() == (0, 0, 0, 0, 0, 2)
+        assert server.statistics()[:6] == (0, 0, 0, 0, 0, 2)
         await served.open()
         newcomer = await served.connect()
         await newcomer.send(upgrade("/?wait"))
         await resource.until(lambda: "asked" in resource.log)
-        assert server.statistics() == (1, 2, 1, 1, 0, 2)
+        assert server.statistics()[:6] == (1, 2, 1, 1, 0, 2)
         assert (server.clients, repr(server)) == (1, f"<Server {server.addresses[0]} [clients: 1]>")
         resource.gate.set()
         await newcomer.answer()
         newcomer.hang_up()
         await until(lambda: not server.statistics().pending_handshakes)
-        assert server.statistics() == (1, 1, 0, 1, 1, 2)
+        assert server.statistics()[:6] == (1, 1, 0, 1, 1, 2)
 
 
 async def test_resources_registered_and_unregistered_while_serving(plain: Place) -> None:
