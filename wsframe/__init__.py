@@ -3,7 +3,8 @@
 General layout, from what users write down to the wire:
 
 * ``functions``: resources of functions instead of a class.
-* ``serving``, ``server``, ``listening``, ``statistics``: serve, accept, drain, count. ``cli``, ``asyncapi``: the command.
+* ``serving``, ``server``, ``listening``, ``statistics``: serve, accept, drain, count.
+* ``cli``, ``asyncapi``: the command.
 * ``static``, ``routes``, ``health``: plain HTTP on the same port.
 * ``admission``, ``deciding``: a newcomer's way in. ``roster``, ``listener``, ``hooks``: the tasks that call hooks.
 * ``work``, ``checking``: tasks and bounds of one client, and its frames looked at ahead.

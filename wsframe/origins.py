@@ -44,6 +44,7 @@ def origin_exact(*origins: str, missing: bool = False) -> OriginValidator:
         origin = request.origin
         return missing if origin is None else origin in allowed
 
+    name_as_made(validate, "origin_exact", origins, missing=missing)
     return validate
 
 
@@ -73,7 +74,14 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
             for prefix in prefixes
         )
 
+    name_as_made(validate, "origin_prefix", prefixes, missing=missing)
     return validate
+
+
+def name_as_made(validator: OriginValidator, maker: str, args: tuple[str, ...], *, missing: bool) -> None:
+    """Name a validator for those who list what is registered."""
+    words = [*map(repr, args), *(["missing=True"] if missing else [])]
+    validator.__qualname__ = f"{maker}({', '.join(words)})"
 
 
 def same_origin(request: Request) -> bool:

@@ -1,6 +1,5 @@
-"""The command line: what it serves, what it says, how it ends."""
+"""``wsframe serve``: what it serves, what it says, how it ends."""
 
-import logging
 import os
 import re
 import signal
@@ -9,105 +8,19 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import trustme
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect, unix_connect
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import unix_connect
 
 import wsframe
+from tests.cli.program import PATIENCE, serving
 from wsframe import cli
-from wsframe.registry import global_registry
-
-PATIENCE = 20
-
-TARGET = """
-import sys
-import trio
-import wsframe
-from sibling import GREETING
-
-
-class Hello(wsframe.Resource):
-    async def client_connected(self, client):
-        client.send_text(GREETING)
-
-    async def disconnected(self, client):
-        print("goodbye", flush=True)
-        while client.path == "/clinging":
-            await trio.sleep(1)
-
-
-async def page(request):
-    return wsframe.Response(f"page of {request.path}")
-
-
-def no_handler(request):
-    pass
-
-
-hello = Hello()
-if __name__ == "__main__":
-    sys.exit("it was run, not imported")
-wsframe.register_global_resource("/hello", hello)
-wsframe.register_global_resource("/clinging", hello)
-registry, empty = wsframe.Registry(), wsframe.Registry()
-registry.register("/own", Hello())
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Give a folder with a target in it."""
-    (tmp_path / "hello_target.py").write_text(TARGET)
-    (tmp_path / "sibling.py").write_text("GREETING = 'hello'")
-    (tmp_path / "empty_target.py").write_text("import wsframe")
-    (tmp_path / "syntax_target.py").write_text("def f(:\n")
-    (tmp_path / "failing_target.py").write_text("x = 1\nraise LookupError('no\\nluck')")
-    (tmp_path / "needing_target.py").write_text("import not_installed_anywhere")
-    (tmp_path / "exiting_target.py").write_text("import sys\nsys.exit(3)")
-    return tmp_path
-
-
-class Program:
-    """A running ``wsframe serve``."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        assert process.stdout is not None
-        self.stdout = process.stdout
-        self.first_line = self.stdout.readline()
-        self.address = self.first_line.split()[2]
-
-    def open(self, path: str, **options: Any) -> ClientConnection:
-        client: ClientConnection = connect(self.address + path, open_timeout=PATIENCE, proxy=None, **options)
-        return client
-
-    def end(self, signal_number: int) -> str:
-        """Send a signal; return what else the program printed. It must have ended well."""
-        self.process.send_signal(signal_number)
-        rest = self.stdout.read()
-        assert self.process.wait(PATIENCE) == 0
-        return rest
-
-
-@contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Program]:
-    command = [sys.executable, "-m", "wsframe", "serve", *arguments, "--log-level", "error"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
-        watchdog = threading.Timer(PATIENCE, process.kill)  # which ends every wait for its output
-        watchdog.start()
-        try:
-            yield Program(process)
-        finally:
-            watchdog.cancel()
-            watchdog.join()
-            process.kill()
+from wsframe.cli import serve
 
 
 @pytest.mark.parametrize("target", ["hello_target", "hello_target.py", "./hello_target.py"])
@@ -196,20 +109,6 @@ def test_unix_socket(folder: Path) -> None:
         assert not (folder / "socket").exists()
 
 
-@pytest.fixture
-def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Go to the folder of the target, and undo all that importing and serving leave behind."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(logging, "basicConfig", lambda **options: None)
-    modules = set(sys.modules)
-    yield folder
-    for path in global_registry.paths():
-        global_registry.unregister(path)
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
-
-
 MISTAKES = {
     "": "the following arguments are required: COMMAND; see wsframe --help",
     "serve": "the following arguments are required: TARGET; see wsframe serve --help",
@@ -231,6 +130,14 @@ MISTAKES = {
     "serve hello_target --http-handler no_handler": "--http-handler: hello_target.no_handler is no async function",
     "serve hello_target --unix socket --port 1": "--unix excludes --host and --port",
     "serve hello_target --unix sibling.py": "cannot listen at sibling.py: Address already in use",
+    "serve hello_target --fd 999 --port 1": "--fd excludes --host, --port and --unix",
+    "serve hello_target --fd 999": "--fd 999: no socket was inherited under this number (Bad file descriptor)",
+    "serve hello_target --reload-dir .": "--reload-dir needs --reload",
+    "serve hello_target --reload --reload-dir nowhere": "--reload-dir: no such folder: nowhere",
+    "serve nowhere --reload": "no module named 'nowhere'",
+    "serve nowhere.py --reload": "no such file: nowhere.py",
+    "serve .relative --reload": "no module named '.relative'",
+    "serve hello_target --admin sibling.py": "--admin: cannot listen at sibling.py: Address already in use",
     "serve hello_target --port 65536": "argument --port: '65536' is not a port from 0 to 65535; "
     "see wsframe serve --help",
     "serve hello_target --host 192.0.2.1": "cannot listen at 192.0.2.1:8000: Cannot assign requested address",
@@ -298,10 +205,10 @@ def test_a_resource_that_cannot_start_is_one_line_behind_the_log(
 
 
 def test_debug_shows_why_a_server_ended(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(registry: wsframe.Registry | None, **options: object) -> None:
+    async def fail(*args: object) -> None:
         raise LookupError("in a hook")
 
-    monkeypatch.setattr(cli, "run", fail)
+    monkeypatch.setattr(serve, "serve_until_signal", fail)
     with pytest.raises(LookupError, match="in a hook"):
         cli.main(["serve", "hello_target", "--port", "0", "--debug"])
 
@@ -320,10 +227,10 @@ def test_debug_shows_where_a_target_fails(in_folder: Path) -> None:
 def test_the_options_arrive_at_run(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def run(registry: wsframe.Registry | None, **options: Any) -> None:
+    async def note(registry: wsframe.Registry | None, options: wsframe.ServeOptions, started: object) -> None:
         seen.update(options, registry=registry)
 
-    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(serve, "serve_until_signal", note)
     options = ["--host", "*", "--port", "0", "--max-clients", "7", "--allow-host", "A.example", "--debug"]
     options += ["--versions", "13,8,0"]
     assert cli.main(["serve", "hello_target:registry", "--http-handler", "page", *options]) == 0
@@ -341,12 +248,54 @@ def test_without_options_only_version_13_is_served() -> None:
     assert cli.make_parser().parse_args(["serve", "x"]).versions == (13,)
 
 
-def test_ctrl_c_before_serving_is_no_traceback(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(args: object) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), BaseExceptionGroup("", [KeyboardInterrupt()])])
+def test_ctrl_c_before_serving_is_no_traceback(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, interrupt: BaseException
+) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise interrupt
 
-    monkeypatch.setattr(cli, "serve_target", interrupted)
-    assert cli.main(["serve", "hello_target"]) == 130
+    monkeypatch.setattr(serve, "load_target", interrupted)
+    assert cli.main(["serve", "hello_target", "--port", "0"]) == 130
+
+
+def test_a_group_with_more_than_ctrl_c_is_shown(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise BaseExceptionGroup("", [KeyboardInterrupt(), LookupError("in a hook")])
+
+    monkeypatch.setattr(serve, "load_target", fail)
+    with pytest.raises(BaseExceptionGroup):
+        cli.main(["serve", "hello_target", "--port", "0"])
+
+
+@pytest.mark.parametrize("command", [["routes", "hello_target"], ["completion", "bash"]])
+def test_a_reader_that_has_gone_is_no_mistake(folder: Path, command: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "wsframe", *command], cwd=folder, stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_socket_can_be_inherited(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port, fd = sock.getsockname()[1], sock.fileno()
+        with serving(folder, "hello_target", "--fd", str(fd), pass_fds=[fd]) as program:
+            assert program.address == f"ws://127.0.0.1:{port}"
+            with program.open("/hello") as client:
+                assert client.recv(timeout=PATIENCE) == "hello"
+
+
+def test_limits_and_compression_arrive_at_the_clients(folder: Path) -> None:
+    options = ["--max-message", "1K", "--deflate", "shared", "--deflate-threshold", "0"]
+    with serving(folder, "hello_target", "--port", "0", *options) as program, program.open("/hello") as client:
+        assert client.recv(timeout=PATIENCE) == "hello"
+        assert client.protocol.extensions
+        client.send("x" * 1025)
+        with pytest.raises(ConnectionClosedError, match="1009"):
+            client.recv(timeout=PATIENCE)
 
 
 def test_version_and_help() -> None:
@@ -358,5 +307,6 @@ def test_version_and_help() -> None:
         ).stdout  # fmt: skip
 
     assert output("--version") == f"wsframe {wsframe.__version__}\n"
-    assert "wsframe serve chat.py" in output("serve", "--help")
+    for command in ("serve", "routes", "asyncapi", "top", "completion"):
+        assert f"  wsframe {command} " in output(command, "--help").partition("examples:")[2]
     assert "serve" in output("--help")

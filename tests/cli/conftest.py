@@ -1,0 +1,38 @@
+"""Folders with targets in them."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import TARGET
+from wsframe.registry import global_registry
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder with a target in it."""
+    (tmp_path / "hello_target.py").write_text(TARGET)
+    (tmp_path / "sibling.py").write_text("GREETING = 'hello'")
+    (tmp_path / "empty_target.py").write_text("import wsframe")
+    (tmp_path / "syntax_target.py").write_text("def f(:\n")
+    (tmp_path / "failing_target.py").write_text("x = 1\nraise LookupError('no\\nluck')")
+    (tmp_path / "needing_target.py").write_text("import not_installed_anywhere")
+    (tmp_path / "exiting_target.py").write_text("import sys\nsys.exit(3)")
+    return tmp_path
+
+
+@pytest.fixture
+def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Go to the folder of the target, and undo all that importing and serving leave behind."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(logging, "basicConfig", lambda **options: None)
+    modules = set(sys.modules)
+    yield folder
+    for path in global_registry.paths():
+        global_registry.unregister(path)
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]

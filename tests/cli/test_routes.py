@@ -1,0 +1,76 @@
+"""``wsframe routes``: what a target registers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wsframe import Deflate, Limits, Resource, Timeouts, cli
+from wsframe.cli.routes import options_of, origins_name
+from wsframe.origins import any_origin, origin_exact, origin_prefix, same_origin
+from wsframe.request import Request
+
+
+def test_paths_classes_origins_and_options_are_listed(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["routes", "hello_target:registry"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "PATH       RESOURCE            ORIGINS      OPTIONS",
+        "/own       hello_target.Hello  same_origin",
+        "/hello     hello_target.Hello  same_origin",
+        "/clinging  hello_target.Hello  same_origin",
+    ]
+
+
+def test_json_is_one_object_a_line(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["routes", "hello_target", "--json"]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first == {"path": "/hello", "resource": "hello_target.Hello", "origins": "same_origin", "options": {}}
+    assert second["path"] == "/clinging"
+
+
+def test_a_target_that_cannot_be_loaded_is_a_mistake(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["routes", "syntax_target.py"]) == 2
+    assert capsys.readouterr().err.startswith("wsframe: cannot import syntax_target.py: SyntaxError")
+
+
+class Special(Resource):
+    limits = Limits(max_message=100, max_frame=None)
+    timeouts = Timeouts(ping_interval=5)
+    subprotocols = ("a", "b")
+    max_clients = 3
+    overflow = "drop_oldest"
+    ordering = "client"
+    error_close_code = 4000
+    deflate = Deflate.dedicated()
+
+
+class Uncompressed(Resource):
+    deflate = None
+
+
+def test_options_are_those_that_differ() -> None:
+    assert options_of(Special()) == {
+        "max_message": "100", "max_frame": "None", "ping_interval": "5", "max_clients": "3",
+        "overflow": "drop_oldest", "ordering": "client", "error_close_code": "4000", "subprotocols": "a,b",
+        "deflate": "dedicated",
+    }  # fmt: skip
+    assert options_of(Uncompressed()) == {"deflate": "none"}
+    assert options_of(Resource()) == {}
+
+
+def test_a_validator_is_named_as_it_was_made() -> None:
+    def own(request: Request) -> bool:
+        return True
+
+    class Checker:
+        def __call__(self, request: Request) -> bool:
+            return True
+
+    assert origins_name(any_origin) == "any_origin"
+    assert origins_name(same_origin) == "same_origin"
+    assert origins_name(origin_exact("https://a.example", missing=True)) == (
+        "origin_exact('https://a.example', missing=True)"
+    )
+    assert origins_name(origin_prefix("http://a", "http://b")) == "origin_prefix('http://a', 'http://b')"
+    assert origins_name(own).endswith("named_as_it_was_made.own")
+    assert origins_name(Checker()).endswith("Checker")

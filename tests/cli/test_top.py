@@ -1,0 +1,222 @@
+"""``wsframe top``: what it shows, and how it ends."""
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.cli.program import PATIENCE, serving
+from wsframe import cli
+from wsframe.cli.top import plain, rich_view, sections
+
+RESOURCE = {
+    "name": "Chat", "paths": ["/chat", "/rooms/{room}"], "clients": 2,
+    "messages_received": 10, "messages_waiting": 1, "hook_seconds": 1.0,
+}  # fmt: skip
+CLIENT = {
+    "host": "127.0.0.1", "port": 5000, "path": "/[red]\x1b[31m", "resource": "Chat",
+    "messages_received": 1, "messages_waiting": 0, "octets_sent": 5 * 1024**3, "octets_waiting": 2048,
+    "messages_dropped": 3, "latency": 0.0015,
+}  # fmt: skip
+BEFORE: dict[str, Any] = {
+    "time": 100.0, "addresses": ["ws://127.0.0.1:8000"], "clients": 2, "reserved": 2, "pending_handshakes": 0,
+    "admitted": 5, "refused": 1, "resources": 1, "messages_received": 10, "octets_sent": 2000,
+    "octets_waiting": 512, "by_resource": [RESOURCE], "slowest": [],
+}  # fmt: skip
+NOW = BEFORE | {
+    "time": 102.0, "messages_received": 30,  "octets_sent": 1000,
+    "by_resource": [RESOURCE | {"messages_received": 30, "hook_seconds": 1.5}],
+    "slowest": [CLIENT, CLIENT | {"host": "", "port": 0, "path": "/", "latency": None}],
+}  # fmt: skip
+
+FIRST = """\
+ws://127.0.0.1:8000
+  clients  handshakes  admitted  refused  messages in/s  out/s  waiting
+        2           0         5        1              -      -    512 B
+
+Resources
+  resource  paths                clients  messages in/s  waiting  hooks busy  for a message
+  Chat      /chat /rooms/{room}        2              -        1           -              -
+
+Clients that do not take what is sent
+  slowest clients  path  waiting  sent  dropped  latency
+"""
+
+SECOND = """\
+ws://127.0.0.1:8000
+  clients  handshakes  admitted  refused  messages in/s  out/s  waiting
+        2           0         5        1             10    0 B    512 B
+
+Resources
+  resource  paths                clients  messages in/s  waiting  hooks busy  for a message
+  Chat      /chat /rooms/{room}        2             10        1       25.0%      25.000 ms
+
+Clients that do not take what is sent
+  slowest clients  path         waiting     sent  dropped  latency
+  127.0.0.1:5000   /[red]\N{REPLACEMENT CHARACTER}[31m  2.0 KiB  5.0 GiB        3   1.5 ms
+  unix peer        /            2.0 KiB  5.0 GiB        3        -
+"""
+
+
+def test_the_first_view_has_no_rates() -> None:
+    assert plain(sections(BEFORE, None)) == FIRST.rstrip("\n")
+
+
+def test_rates_are_those_since_the_view_before_and_nothing_a_stranger_sent_reaches_the_terminal() -> None:
+    assert plain(sections(NOW, BEFORE)) == SECOND.rstrip("\n")
+
+
+def test_a_resource_that_has_just_come_up_has_no_rates() -> None:
+    rows = sections(NOW, BEFORE | {"by_resource": []})[1].rows
+    assert rows[0][3:] == ("-", "1", "-", "-")
+
+
+def test_a_resource_without_messages_has_no_time_for_one() -> None:
+    assert sections(NOW | {"by_resource": [RESOURCE]}, BEFORE)[1].rows[0][5:] == ("0.0%", "-")
+
+
+def test_the_view_of_a_terminal_has_the_same_cells_and_takes_no_path_for_markup() -> None:
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(rich_view(sections(NOW, BEFORE)))
+    shown = capture.get()
+    for word in ("ws://127.0.0.1:8000", "Resources", "/rooms/{room}", "25.000 ms", "/[red]", "unix peer"):
+        assert word in shown
+
+
+def test_a_running_server_is_shown_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(folder / "admin")
+    with serving(folder, "hello_target", "--port", "0", "--admin", "admin") as program:
+        with program.open("/hello") as client:
+            assert client.recv(timeout=PATIENCE) == "hello"
+            assert cli.main(["top", path, "--once"]) == 0
+            shown = capsys.readouterr().out
+            assert program.address in shown
+            assert "/hello /clinging" in shown
+            assert cli.main(["top", path, "--once", "--json"]) == 0
+            (line,) = capsys.readouterr().out.splitlines()
+            assert (json.loads(line)["clients"], json.loads(line)["admitted"]) == (1, 1)
+        program.end(signal.SIGTERM)
+        assert not os.path.exists(path)
+
+
+def test_json_goes_on_until_the_server_ends(folder: Path) -> None:
+    with serving(folder, "hello_target", "--port", "0", "--admin", "admin") as program:
+        command = [sys.executable, "-m", "wsframe", "top", "admin", "--json", "--interval", "0.1"]
+        with subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as watching:
+            assert watching.stdout is not None
+            times = [json.loads(watching.stdout.readline())["time"] for _ in range(3)]
+            assert times == sorted(set(times))
+            program.end(signal.SIGTERM)
+            _, errors = watching.communicate(timeout=PATIENCE)
+        assert (watching.returncode, errors) == (1, "wsframe: the server has ended\n")
+
+
+def test_the_live_view_is_refreshed_and_ends_with_ctrl_c(folder: Path) -> None:
+    with serving(folder, "hello_target", "--port", "0", "--admin", "admin") as program:
+        controller, terminal = pty.openpty()
+        command = [sys.executable, "-m", "wsframe", "top", "admin", "--interval", "0.1"]
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+        with subprocess.Popen(command, cwd=folder, stdout=terminal, env=environment) as watching:
+            os.close(terminal)
+            watchdog = threading.Timer(PATIENCE, watching.kill)
+            watchdog.start()
+            shown = b""
+            while shown.count(program.address.encode()) < 2:
+                shown += os.read(controller, 4096)
+            watching.send_signal(signal.SIGINT)
+            with suppress(OSError):  # how a terminal ends
+                while os.read(controller, 4096):
+                    pass
+            assert watching.wait(PATIENCE) == 0
+            watchdog.cancel()
+            watchdog.join()
+        os.close(controller)
+
+
+@contextmanager
+def answering(path: Path, answer: bytes) -> Iterator[None]:
+    """Run something that is no admin socket; it answers once, or ends where there is nothing to answer."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+
+        def answer_once() -> None:
+            sock, _ = listening.accept()
+            with sock:
+                sock.recv(1000)
+                sock.sendall(answer)
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        yield
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "line"),
+    [
+        (b"", 1, "the server has ended"),
+        (b"HTTP/1.1 400 Bad Request\n", 2, "what answers there is no admin socket of wsframe"),
+        (b'{"error": "?"}\n', 2, "what answers there is no admin socket of wsframe"),
+        (b"[]\n", 2, "what answers there is no admin socket of wsframe"),
+    ],
+)
+def test_what_is_no_server_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: bytes, code: int, line: str
+) -> None:
+    with answering(tmp_path / "admin", answer):
+        assert cli.main(["top", str(tmp_path / "admin"), "--once"]) == code
+    assert capsys.readouterr() == ("", f"wsframe: {line}\n")
+
+
+def test_a_server_that_hangs_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsframe.cli.top.PATIENCE", 0.05)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "admin"))
+        listening.listen()
+        assert cli.main(["top", str(tmp_path / "admin"), "--once"]) == 1
+    assert capsys.readouterr().err == "wsframe: the server has not answered for 0.05 s\n"
+
+
+MISTAKES = {
+    "top": "the following arguments are required: PATH; see wsframe top --help",
+    "top nowhere --once": "no server answers at nowhere: No such file or directory",
+    "top nowhere --once --interval 0": "--interval must be at least 0.1 s, not 0",
+    "top nowhere": "the live view needs a terminal: use --once or --json",
+}
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_mistake_is_one_line(in_folder: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        raise SystemExit(cli.main(command.split()))
+    errors = capsys.readouterr().err
+    assert errors.removeprefix("wsframe top: ").removeprefix("wsframe: ") == MISTAKES[command] + "\n"
+
+
+def test_the_live_view_needs_rich(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.live", None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with serving(folder, "hello_target", "--port", "0", "--admin", "admin"):
+        assert cli.main(["top", str(folder / "admin")]) == 2
+    assert capsys.readouterr().err == (
+        "wsframe: the live view of wsframe top (not --once) needs more than is installed: pip install 'wsframe[cli]'\n"
+    )

@@ -1,0 +1,114 @@
+"""The admin socket: a unix socket at which a running server tells how it is.
+
+Whoever may open it writes the line ``statistics`` and gets one line of JSON back, as often
+as wanted. It changes nothing in the server. Only the user who runs the server may open it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from logging import getLogger
+from typing import Any
+
+import trio
+
+from wsframe.cli.mistakes import Mistake
+from wsframe.client import Client
+from wsframe.listening import bind_unix
+from wsframe.server import Server
+from wsframe.serving import unlink_own
+
+__all__ = ["REQUEST", "admin_socket", "answer_admins", "snapshot"]
+
+logger = getLogger("wsframe")
+
+REQUEST = b"statistics"
+LONGEST_LINE = 1000
+MOST_ADMINS = 16
+SLOWEST = 20
+
+
+@contextmanager
+def admin_socket(path: str) -> Iterator[socket.socket]:
+    """Bind a unix socket that only its owner may open; it is unlinked at the end."""
+    # The mask and no chmod afterwards: in between others could connect.
+    mask = os.umask(0o177)
+    try:
+        sock = bind_unix(path, MOST_ADMINS)
+    except OSError as error:
+        raise Mistake(f"--admin: cannot listen at {path}: {error.strerror or error}") from None
+    finally:
+        os.umask(mask)
+    bound_as = os.stat(path)
+    try:
+        yield sock
+    finally:
+        sock.close()
+        unlink_own(path, bound_as)
+
+
+async def answer_admins(sock: socket.socket, server: Server) -> None:
+    """Answer whoever connects, until cancelled."""
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    places = trio.CapacityLimiter(MOST_ADMINS)
+    await trio.serve_listeners(partial(answer_admin, server, places), [listener])
+
+
+async def answer_admin(server: Server, places: trio.CapacityLimiter, stream: trio.SocketStream) -> None:
+    """Answer one connection, until it ends, or at once where there are too many."""
+    try:
+        places.acquire_nowait()
+    except trio.WouldBlock:
+        return
+    try:
+        await answer_lines(server, stream)
+    except trio.BrokenResourceError:
+        pass  # it has gone
+    except Exception:
+        logger.exception("internal error at the admin socket; the connection is closed")
+    finally:
+        places.release()
+
+
+async def answer_lines(server: Server, stream: trio.SocketStream) -> None:
+    waiting = b""
+    while len(waiting) <= LONGEST_LINE:
+        line, end, rest = waiting.partition(b"\n")
+        if end:
+            waiting = rest
+            await stream.send_all(json.dumps(answer(server, line.strip())).encode() + b"\n")
+        elif more := await stream.receive_some(LONGEST_LINE):
+            waiting += more
+        else:
+            return
+
+
+def answer(server: Server, request: bytes) -> dict[str, Any]:
+    return snapshot(server) if request == REQUEST else {"error": f"unknown request; there is: {REQUEST.decode()}"}
+
+
+def snapshot(server: Server) -> dict[str, Any]:
+    """Return what a server tells of itself, for JSON."""
+    now = server.statistics()
+    return {
+        "time": trio.current_time(),
+        "addresses": server.addresses,
+        **now._asdict(),
+        "by_resource": [resource._asdict() for resource in now.by_resource],
+        "slowest": [snapshot_of(client) for client in server.slowest_clients(SLOWEST)],
+    }
+
+
+def snapshot_of(client: Client) -> dict[str, Any]:
+    return {
+        "host": client.host,
+        "port": client.port,
+        "path": client.path,
+        "resource": type(client.resource).__name__,
+        **client.statistics()._asdict(),
+    }

@@ -1,0 +1,42 @@
+"""``wsframe completion``: completion of the command line for a shell, made by shtab."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from wsframe.cli.arguments import add_parser
+from wsframe.cli.mistakes import missing_extra
+
+if TYPE_CHECKING:
+    from wsframe.cli.arguments import Commands
+
+__all__ = ["add_command"]
+
+SHELLS = ("bash", "zsh", "fish")
+
+EXAMPLES = """\
+  wsframe completion bash > ~/.local/share/bash-completion/completions/wsframe
+  wsframe completion zsh > ~/.zfunc/_wsframe
+  wsframe completion fish > ~/.config/fish/completions/wsframe.fish
+"""
+
+
+def add_command(commands: Commands) -> None:
+    parser = add_parser(
+        commands,
+        "completion",
+        help="print a script that completes wsframe's arguments in a shell",
+        description="Print a script that completes the arguments of wsframe in a shell; needs wsframe[cli].",
+        examples=EXAMPLES,
+    )
+    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+    parser.set_defaults(command=print_completion)
+
+
+def print_completion(args: argparse.Namespace) -> None:
+    try:
+        from shtab import complete
+    except ModuleNotFoundError:
+        raise missing_extra("wsframe completion", "cli") from None
+    print(complete(args.parser, args.shell))

@@ -1,0 +1,38 @@
+"""What ends a command: one line for the user, and an exit code."""
+
+from __future__ import annotations
+
+from traceback import extract_tb
+
+__all__ = ["Failure", "Mistake", "describe", "missing_extra", "only"]
+
+
+class Mistake(Exception):
+    """Something the user got wrong, in one line."""
+
+    exit_code = 2
+
+
+class Failure(Mistake):
+    """Something that went wrong though the command was right, in one line."""
+
+    exit_code = 1
+
+
+def describe(error: BaseException) -> str:
+    """Describe an exception in one line, with the place it comes from."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, SyntaxError):  # its text names the place
+        return text
+    frames = [frame for frame in extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})"
+
+
+def missing_extra(what: str, extra: str) -> Mistake:
+    """Make the mistake of calling for what is not installed."""
+    return Mistake(f"{what} needs more than is installed: pip install 'wsframe[{extra}]'")
+
+
+def only(kind: type[BaseException], group: BaseExceptionGroup[BaseException]) -> bool:
+    """Tell whether a group holds nothing but exceptions of this kind."""
+    return group.split(kind)[1] is None

@@ -1,0 +1,60 @@
+"""The parser of all commands, and what runs the one that was chosen."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import wsframe
+from wsframe.cli import asyncapi, completion, routes, serve, top
+from wsframe.cli.mistakes import Mistake, only
+
+__all__ = ["main", "make_parser"]
+
+COMMANDS = (serve, routes, asyncapi, top, completion)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv``, by default the program's own; return the exit code."""
+    return run_command(make_parser().parse_args(argv))
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """Run the command of parsed arguments; return the exit code."""
+    try:
+        code: int | None = args.command(args)
+        sys.stdout.flush()
+    except Mistake as mistake:
+        print(f"wsframe: {mistake}", file=sys.stderr)
+        return mistake.exit_code
+    except BrokenPipeError:  # the reader of our output has gone, as "head" does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        return 0
+    except KeyboardInterrupt:  # before a server obeyed signals
+        return 130
+    except BaseExceptionGroup as group:
+        if only(KeyboardInterrupt, group):
+            return 130
+        raise
+    return code or 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line."""
+    parser = Parser(prog="wsframe", description="Class-based WebSocket resources on trio and wsproto.")
+    parser.add_argument("--version", action="version", version=f"wsframe {wsframe.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add_command(commands)
+    parser.set_defaults(parser=parser)  # for the command that completes the others
+    return parser

@@ -1,0 +1,218 @@
+"""``wsframe serve --reload``: a supervisor that restarts the serving process when a source file changes.
+
+The supervisor binds the sockets and keeps them, so that newcomers wait in the kernel while
+there is no server. It gives its orders through a pipe and not with signals: Ctrl-C reaches
+both processes at once, and a second signal would cut the drain short. When the supervisor
+dies, the pipe ends, and the server with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from contextlib import aclosing, suppress
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeAlias
+
+import trio
+
+from wsframe.cli.mistakes import Mistake, missing_extra
+from wsframe.cli.options import made_timeouts
+from wsframe.cli.target import split_target
+from wsframe.limits import DEFAULT_TIMEOUTS, filled
+from wsframe.server import Server
+
+__all__ = ["Supervisor", "obey_supervisor", "reload_target"]
+
+END, RESTART, HURRY = b"e", b"r", b"h"
+
+# What a server may take beyond its drain before it is killed, and what one may take that was told to hurry.
+GRACE = 5.0
+HURRIED = 2.0
+
+# What is read when a target is imported; other files a server may write itself, and restart for ever.
+PAGES = (".html", ".css", ".js", ".mjs")
+
+Changes: TypeAlias = AsyncGenerator[Collection[tuple[object, str]], None]
+"""Yields what has changed: the kind of change, and the path."""
+
+
+def reload_target(args: argparse.Namespace, sockets: Sequence[socket.socket]) -> None:
+    """Supervise a server of the target until a signal; blocks."""
+    if os.name == "nt":
+        raise Mistake("--reload hands sockets down, which Windows does not do")
+    try:
+        from watchfiles import PythonFilter, awatch
+    except ModuleNotFoundError:
+        raise missing_extra("--reload", "reload") from None
+    folders = [folder_of(args.target), *(Path(folder) for folder in args.reload_dir or ())]
+    for folder in folders:
+        if not folder.is_dir():
+            raise Mistake(f"--reload-dir: no such folder: {folder}")
+    fds = [sock.fileno() for sock in sockets]
+    supervisor = Supervisor(
+        partial(command, args, fds),
+        fds,
+        partial(awatch, *folders, watch_filter=PythonFilter(extra_extensions=PAGES), recursive=True),
+        filled(made_timeouts(args), DEFAULT_TIMEOUTS).drain + GRACE,
+    )
+    trio.run(supervisor.run)
+
+
+def folder_of(target: str) -> Path:
+    """Return the folder to watch, if the target can exist."""
+    name, _ = split_target(target)
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise Mistake(f"no such file: {name}")
+        return Path(name).resolve().parent
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    top = name.partition(".")[0]
+    if not top or find_spec(top) is None:
+        raise Mistake(f"no module named {top or name!r}")
+    return Path.cwd()
+
+
+def command(args: argparse.Namespace, fds: list[int], orders: int) -> list[str]:
+    """Return the command of a server that listens where the supervisor does."""
+    told = {name: value for name, value in vars(args).items() if name not in ("command", "parser")}
+    told |= {"fd": fds, "orders": orders, "reload": False}
+    # Without -B a file that is changed twice within a second may be taken for its old bytecode.
+    return [sys.executable, "-B", "-m", "wsframe.cli.supervised", json.dumps(told)]
+
+
+def say(words: str) -> None:
+    print(f"wsframe: {words}", file=sys.stderr, flush=True)
+
+
+class Supervisor:
+    """Keeps one server running, and starts it anew when something has changed.
+
+    Args:
+        command: Makes the command of a server that reads its orders at this descriptor.
+        fds: The descriptors it inherits.
+        watch: Called with ``stop_event``; yields what has changed until that is set.
+        patience: Seconds a server has for its end.
+    """
+
+    def __init__(
+        self, command: Callable[[int], list[str]], fds: Sequence[int], watch: Callable[..., Changes], patience: float
+    ) -> None:
+        self._command = command
+        self._fds = fds
+        self._watch = watch
+        self._patience = patience
+        self._process: trio.Process | None = None
+        self._told = False
+        """Whether the process was ordered to end."""
+        self._orders = -1
+        self._changing = trio.Lock()
+        self._leaving = trio.Event()
+
+    async def run(self) -> None:
+        """Supervise until SIGINT or SIGTERM; a second signal ends at once."""
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._restart_on_changes, nursery)
+                async with self._changing:
+                    await self._start(nursery)
+                await anext(signals)
+                self._leaving.set()
+                nursery.start_soon(self._hurry_at_a_signal, signals)
+                async with self._changing:
+                    await self._end(END)
+                nursery.cancel_scope.cancel()
+
+    async def _restart_on_changes(self, nursery: trio.Nursery) -> None:
+        async with aclosing(self._watch(stop_event=self._leaving)) as watching:
+            async for changes in watching:
+                await self._restart(nursery, names_of(changes))
+
+    async def _restart(self, nursery: trio.Nursery, names: str) -> None:
+        async with self._changing:
+            if not self._leaving.is_set():
+                say(f"{names} changed; restarting")
+                await self._end(RESTART)
+            if not self._leaving.is_set():
+                await self._start(nursery)
+
+    async def _hurry_at_a_signal(self, signals: AsyncIterator[int]) -> None:
+        await anext(signals)
+        process = self._process
+        if process is not None:
+            self._order(HURRY)
+            await trio.sleep(HURRIED)
+            process.kill()
+
+    async def _start(self, nursery: trio.Nursery) -> None:
+        reading, self._orders = os.pipe()
+        try:
+            process = await trio.lowlevel.open_process(self._command(reading), pass_fds=[reading, *self._fds])
+        finally:
+            os.close(reading)
+        self._process, self._told = process, False
+        nursery.start_soon(self._watch_over, process)
+
+    async def _watch_over(self, process: trio.Process) -> None:
+        """Say it when a server ends that was not told to, as one does that cannot import its target."""
+        code = await process.wait()
+        if not self._told:
+            self._forget()
+            say(f"the server has ended with exit code {code}; waiting for a change")
+
+    async def _end(self, order: bytes) -> None:
+        """End the server, if there is one: in order, or by force when it takes too long."""
+        process = self._process
+        if process is None:
+            return
+        self._told = True
+        self._order(order)
+        with trio.move_on_after(self._patience) as waiting:
+            await process.wait()
+        if waiting.cancelled_caught:
+            say("the server does not end; it is killed")
+            process.kill()
+            await process.wait()
+        self._forget()
+
+    def _order(self, order: bytes) -> None:
+        with suppress(OSError):  # it has gone
+            os.write(self._orders, order)
+
+    def _forget(self) -> None:
+        self._process = None
+        os.close(self._orders)
+
+
+def names_of(changes: Collection[tuple[object, str]]) -> str:
+    names = sorted({Path(path).name for _, path in changes})
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+async def obey_supervisor(orders: int, running: list[Server], scope: trio.CancelScope) -> None:
+    """Do what the supervisor orders; its end is an order to end.
+
+    Args:
+        orders: The reading end of its pipe.
+        running: Holds the server once it has started.
+        scope: Cancelled to end a server that has not.
+    """
+    async with trio.lowlevel.FdStream(orders) as stream:
+        while True:
+            order = bytes(await stream.receive_some(1))
+            if not running:
+                scope.cancel()
+            elif order == HURRY:
+                running[0].hurry()
+            else:
+                running[0].close(1012 if order == RESTART else 1001)
+            if not order:
+                return

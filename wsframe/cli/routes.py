@@ -1,0 +1,100 @@
+"""``wsframe routes``: what a target registers, without serving it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from wsframe.cli.arguments import add_parser
+from wsframe.cli.tables import columns
+from wsframe.cli.target import TARGET_HELP, load_target
+from wsframe.limits import INHERIT
+from wsframe.protocol.deflate import Deflate
+from wsframe.registry import Registration, Registry, global_registry
+from wsframe.resource import Resource
+
+if TYPE_CHECKING:
+    from wsframe.cli.arguments import Commands
+
+__all__ = ["add_command"]
+
+EXAMPLES = """\
+  wsframe routes chat.py
+  wsframe routes myproject.chat:registry --json
+"""
+
+PLAIN = ("max_clients", "overflow", "ordering", "error_close_code", "subprotocols")
+
+
+def add_command(commands: Commands) -> None:
+    parser = add_parser(
+        commands,
+        "routes",
+        help="list the resources that a module registers",
+        description="List what a module or file registers: path, class, who may connect from a browser, "
+        "and the options in which the resource differs from the server's.",
+        examples=EXAMPLES,
+    )
+    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each path, a line each")
+    parser.set_defaults(command=print_routes)
+
+
+def print_routes(args: argparse.Namespace) -> None:
+    _, registry = load_target(args.target, debug=False)
+    routes = [route for one in ([] if registry is None else [registry]) + [global_registry] for route in routes_of(one)]
+    if args.json:
+        for route in routes:
+            print(json.dumps(route))
+        return
+    rows = [
+        [route["path"], route["resource"], route["origins"], " ".join(f"{k}={v}" for k, v in route["options"].items())]
+        for route in routes
+    ]
+    for line in columns(["PATH", "RESOURCE", "ORIGINS", "OPTIONS"], rows):
+        print(line)
+
+
+def routes_of(registry: Registry) -> Iterator[dict[str, Any]]:
+    for path, registration in registry.registrations():
+        yield route_of(path, registration)
+
+
+def route_of(path: str, registration: Registration) -> dict[str, Any]:
+    resource = registration.resource
+    kind = type(resource)
+    return {
+        "path": path,
+        "resource": f"{kind.__module__}.{kind.__qualname__}",
+        "origins": origins_name(registration.origins),
+        "options": options_of(resource),
+    }
+
+
+def origins_name(origins: Callable[..., object]) -> str:
+    """Name a validator as it was written."""
+    name = str(getattr(origins, "__qualname__", type(origins).__qualname__))
+    return name.replace("<locals>.", "")
+
+
+def options_of(resource: Resource) -> dict[str, str]:
+    """Return the options that the resource sets itself."""
+    found = {
+        field.name: str(getattr(options, field.name))
+        for options in (resource.limits, resource.timeouts)
+        for field in fields(options)
+        if getattr(options, field.name) != INHERIT
+    }
+    for name in PLAIN:
+        if getattr(resource, name) != getattr(Resource, name):
+            found[name] = shown(getattr(resource, name))
+    if resource.deflate != INHERIT:
+        found["deflate"] = resource.deflate.mode if isinstance(resource.deflate, Deflate) else "none"
+    return found
+
+
+def shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)

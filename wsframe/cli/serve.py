@@ -1,0 +1,256 @@
+"""``wsframe serve``: serve what a module registers, until a signal."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import select
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import trio
+
+from wsframe.cli.admin import admin_socket, answer_admins
+from wsframe.cli.arguments import add_parser, count, port_number, version_numbers
+from wsframe.cli.mistakes import Failure, Mistake, describe
+from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
+from wsframe.cli.reload import obey_supervisor, reload_target
+from wsframe.cli.target import TARGET_HELP, find_handler, load_target
+from wsframe.poller import PollerName
+from wsframe.registry import Registry
+from wsframe.server import Server, only_leaf
+from wsframe.serving import ServeOptions, listening_sockets, serve_until_signal
+
+if TYPE_CHECKING:
+    from wsframe.cli.arguments import Commands
+
+__all__ = ["add_command", "serve_target"]
+
+HOST = "127.0.0.1"
+PORT = 8000
+POLLERS = [name for name in get_args(PollerName) if name in ("auto", "task") or hasattr(select, name)]
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+EXAMPLES = """\
+  wsframe serve chat.py
+  wsframe serve chat.py --reload --admin chat.admin
+  wsframe serve myproject.chat:registry --host '*' --port 443 --tls-cert chain.pem --tls-key key.pem
+  wsframe serve chat.py --unix chat.socket --max-message 64K --max-message-rate 20 --deflate shared
+"""
+
+
+def add_command(commands: Commands) -> None:
+    parser = add_parser(
+        commands,
+        "serve",
+        help="serve the resources that a module registers",
+        description="Serve the resources that a module or file registers, until SIGINT or SIGTERM.",
+        examples=EXAMPLES,
+    )
+    parser.set_defaults(command=serve_command)
+    add_place_options(parser)
+    add_other_options(parser)
+    add_flags(parser)
+
+
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument
+    option("target", metavar="TARGET", help=TARGET_HELP)
+    option("--host", help=f"name or address to bind, '*' for every address of the machine (default {HOST})")
+    option("--port", type=port_number, help=f"port to bind, 0 for a free one (default {PORT})")
+    option("--unix", metavar="PATH", help="serve a unix socket instead")
+    option(
+        "--fd", type=count, action="append", metavar="N",
+        help="serve a bound socket that was inherited under this number instead; repeatable",
+    )  # fmt: skip
+    option(
+        "--allow-host",
+        action="append",
+        metavar="NAME",
+        help="answer only to this Host name; repeatable (default: any, but on loopback only loopback names)",
+    )
+    option(
+        "--versions",
+        type=version_numbers,
+        default=(13,),
+        metavar="LIST",
+        help="versions of the protocol, 13 and of the old ones 8, 7 and 0, as in 13,8,7 (default 13)",
+    )
+    option("--tls-cert", metavar="FILE", help="serve TLS with this certificate chain (PEM)")
+    option("--tls-key", metavar="FILE", help="its private key (PEM; default: in the file of the certificate)")
+
+
+def add_other_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument
+    option("--http-handler", metavar="NAME", help="async function of the target that answers plain HTTP requests")
+    option("--log-level", choices=LEVELS, default="info", help="what goes to stderr (default info)")
+    option("--admin", metavar="PATH", help="tell 'wsframe top PATH' how the server is, at a unix socket of mode 0600")
+    option("--reload", action="store_true", help="restart when a source file changes; needs wsframe[reload]")
+    option(
+        "--reload-dir", action="append", metavar="FOLDER",
+        help="watch this folder too; repeatable (default: that of the target, or the current one)",
+    )  # fmt: skip
+    option("--poller", choices=POLLERS, default="auto", help="how readiness is asked for (default auto)")
+    option(
+        "--debug",
+        action="store_true",
+        help="enter the debugger on a hook's error, or end the server where there is no terminal",
+    )
+
+
+def serve_command(args: argparse.Namespace) -> None:
+    check(args)
+    with bound_sockets(args) as sockets:
+        if args.reload:
+            reload_target(args, sockets)
+        else:
+            serve_target(args, sockets)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Look for mistakes that can be seen without the target."""
+    if args.unix is not None and (args.host is not None or args.port is not None):
+        raise Mistake("--unix excludes --host and --port")
+    if args.fd is not None and (args.unix, args.host, args.port) != (None, None, None):
+        raise Mistake("--fd excludes --host, --port and --unix")
+    if args.tls_key is not None and args.tls_cert is None:
+        raise Mistake("--tls-key needs --tls-cert")
+    if args.reload_dir is not None and not args.reload:
+        raise Mistake("--reload-dir needs --reload")
+    for make in (made_capacity, made_limits, made_timeouts, made_deflate):
+        make(args)
+    if args.tls_cert is not None:
+        tls_context(args.tls_cert, args.tls_key)
+
+
+def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders: int | None = None) -> None:
+    """Load the target and serve it.
+
+    Args:
+        args: The parsed arguments.
+        sockets: Where to listen.
+        orders: The reading end of the pipe of a supervisor.
+    """
+    logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    with ExitStack() as stack:
+        # Before the target is loaded: it may start threads, and the mask of modes is the process's.
+        admin = None if args.admin is None else stack.enter_context(admin_socket(args.admin))
+        module, registry = load_target(args.target, debug=args.debug)
+        options: ServeOptions = {
+            "host": host_of(args),
+            "sockets": sockets,
+            "hosts": None if args.allow_host is None else {name.lower() for name in args.allow_host},
+            "versions": args.versions,
+            "ssl_context": None if args.tls_cert is None else tls_context(args.tls_cert, args.tls_key),
+            "capacity": made_capacity(args),
+            "limits": made_limits(args),
+            "timeouts": made_timeouts(args),
+            "deflate": made_deflate(args),
+            "http_handler": None if args.http_handler is None else find_handler(module, args.http_handler),
+            "debug": args.debug,
+            "poller": args.poller,
+        }
+        run_announced(registry, options, admin, orders)
+
+
+def host_of(args: argparse.Namespace) -> str | None:
+    return HOST if args.host is None else None if args.host == "*" else str(args.host)
+
+
+def run_announced(
+    registry: Registry | None, options: ServeOptions, admin: socket.socket | None, orders: int | None
+) -> None:
+    serving = False
+
+    def started(server: Server) -> None:
+        nonlocal serving
+        serving = True
+        announce(server)
+
+    try:
+        trio.run(serve_attended, registry, options, started, admin, orders)
+    except Exception as error:
+        cause = only_leaf(error)
+        if serving or options["debug"]:
+            raise cause from None
+        raise Failure(f"cannot start: {describe(cause)}") from None
+
+
+async def serve_attended(
+    registry: Registry | None,
+    options: ServeOptions,
+    started: Callable[[Server], None],
+    admin: socket.socket | None,
+    orders: int | None,
+) -> None:
+    """Serve until a signal, with the tasks that answer administrators and obey a supervisor."""
+    async with trio.open_nursery() as nursery:
+        running: list[Server] = []
+
+        def begin(server: Server) -> None:
+            running.append(server)
+            if admin is not None:
+                nursery.start_soon(answer_admins, admin, server)
+            started(server)
+
+        if orders is not None:
+            nursery.start_soon(obey_supervisor, orders, running, nursery.cancel_scope)
+        await serve_until_signal(registry, options, begin)
+        nursery.cancel_scope.cancel()
+
+
+def announce(server: Server) -> None:
+    """Print the one line that tells where the server is."""
+    places = [
+        f"{address} (http{address.removeprefix('ws')}/)" if address.startswith("ws") else address
+        for address in server.addresses
+    ]
+    print(f"Serving at {', '.join(places)}", flush=True)
+
+
+@contextmanager
+def bound_sockets(args: argparse.Namespace) -> Iterator[list[socket.socket]]:
+    """Bind here and not in ``serve``, so that an OSError of a resource is not taken for a taken port."""
+    host, port = host_of(args), PORT if args.port is None else args.port
+    inherited = None if args.fd is None else [inherited_socket(fd) for fd in args.fd]
+    try:
+        sockets = listening_sockets(host, port, inherited, args.unix, made_capacity(args).backlog)
+    except OSError as error:
+        place = args.unix or f"{'*' if host is None else host}:{port}"
+        raise Mistake(f"cannot listen at {place}: {error.strerror or error}") from None
+    try:
+        yield sockets
+    finally:
+        for sock in sockets:
+            sock.close()
+        if args.unix is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(args.unix)
+
+
+def inherited_socket(fd: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise Mistake(f"--fd {fd}: no socket was inherited under this number ({error.strerror})") from None
+
+
+def tls_context(certificate: str, key: str | None) -> ssl.SSLContext:
+    for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
+        try:
+            if path is not None:
+                Path(path).read_bytes()
+        except OSError as error:
+            raise Mistake(f"{option}: cannot read {path}: {error.strerror}") from None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        files = certificate if key is None else f"{certificate} with {key}"
+        raise Mistake(f"{files}: not a certificate with its key ({error})") from None
+    return context

@@ -1,0 +1,97 @@
+"""What a command is to work on: the module or file that registers resources."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import iscoroutinefunction
+from pathlib import Path
+from types import ModuleType
+
+from wsframe.admission import HttpHandler
+from wsframe.cli.mistakes import Mistake, describe
+from wsframe.registry import Registry, global_registry
+
+__all__ = ["TARGET_HELP", "find_handler", "load_target", "split_target"]
+
+TARGET_HELP = "a module or a .py file that calls register_global_resource, or either with :NAME of a wsframe.Registry"
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Split a target into the module or file and the name in it; the latter may be empty."""
+    # The last colon, and none in a bare file name: a path of Windows has one too.
+    name, _, attribute = (target, "", "") if target.endswith(".py") else target.rpartition(":")
+    return (name, attribute) if name else (target, "")
+
+
+def load_target(target: str, *, debug: bool) -> tuple[ModuleType, Registry | None]:
+    """Import the target; return its module and the registry it names, if it names one."""
+    name, attribute = split_target(target)
+    try:
+        module = import_file(Path(name)) if name.endswith(".py") else import_named(name)
+    except (Mistake, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit too: the target ended itself
+        if debug:
+            raise
+        raise Mistake(f"cannot import {name}: {describe(error)}") from None
+    if not attribute:
+        if not len(global_registry):
+            raise Mistake(f"{name} registers nothing: call register_global_resource, or name a Registry: {name}:NAME")
+        return module, None
+    registry = find_attribute(module, attribute)
+    if not isinstance(registry, Registry):
+        raise Mistake(f"{target} is no wsframe.Registry but of type {type(registry).__name__}")
+    if not len(registry):
+        raise Mistake(f"nothing is registered in {target}")
+    return module, registry
+
+
+def import_named(name: str) -> ModuleType:
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise Mistake(f"no module named {error.name!r}") from None
+        raise
+    except TypeError:
+        if name.startswith("."):
+            raise Mistake(f"{name!r} is not the name of a module") from None
+        raise
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a file under its stem, with its folder first on the path, as if it were run."""
+    if not path.is_file():
+        raise Mistake(f"no such file: {path}")
+    if path.stem in sys.modules:
+        raise Mistake(f"{path}: a module named {path.stem!r} is loaded already; rename the file")
+    sys.path.insert(0, str(path.resolve().parent))
+    spec = spec_from_file_location(path.stem, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[path.stem] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    return module
+
+
+def find_attribute(module: ModuleType, name: str) -> object:
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise Mistake(f"{module.__name__} has no attribute {name!r}") from None
+
+
+def find_handler(module: ModuleType, name: str) -> HttpHandler:
+    handler = find_attribute(module, name)
+    if not iscoroutinefunction(handler):
+        raise Mistake(f"--http-handler: {module.__name__}.{name} is no async function")
+    return handler

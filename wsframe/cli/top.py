@@ -1,0 +1,249 @@
+"""``wsframe top``: a live view of a running server, asked at its admin socket."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from wsframe.cli.admin import REQUEST
+from wsframe.cli.arguments import add_parser, number
+from wsframe.cli.mistakes import Failure, Mistake, missing_extra
+from wsframe.cli.tables import columns, printable
+from wsframe.request import peer_name
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from wsframe.cli.arguments import Commands
+
+__all__ = ["Section", "add_command", "plain", "sections"]
+
+Snapshot: TypeAlias = dict[str, Any]
+"""What the admin socket tells."""
+
+PATIENCE = 10.0
+SHORTEST = 0.1
+
+EXAMPLES = """\
+  wsframe serve chat.py --admin chat.admin     # in one terminal
+  wsframe top chat.admin                       # in another
+  wsframe top chat.admin --once --json | jq .clients
+"""
+
+
+def add_command(commands: Commands) -> None:
+    parser = add_parser(
+        commands,
+        "top",
+        help="watch a running server",
+        description="Show clients, rates, resources and the slowest clients of a server that was started with "
+        "--admin PATH. The live view needs wsframe[cli].",
+        examples=EXAMPLES,
+    )
+    option = parser.add_argument
+    option("path", metavar="PATH", help="the server's admin socket")
+    option("--once", action="store_true", help="show it once, as plain text, and end")
+    option("--json", action="store_true", help="print a JSON object each time, one a line")
+    option("--interval", type=number, default=1.0, metavar="SECONDS", help="time between two looks (default 1)")
+    parser.set_defaults(command=top)
+
+
+def top(args: argparse.Namespace) -> None:
+    if args.interval < SHORTEST:
+        raise Mistake(f"--interval must be at least {SHORTEST:g} s, not {args.interval:g}")
+    if not (args.once or args.json or sys.stdout.isatty()):
+        raise Mistake("the live view needs a terminal: use --once or --json")
+    with admin(args.path) as snapshots:
+        if args.json:
+            show_json(snapshots, args.interval, once=args.once)
+        elif args.once:
+            print(plain(sections(next(snapshots), None)))
+        else:
+            with suppress(KeyboardInterrupt):
+                show_live(snapshots, args.interval)
+
+
+@contextmanager
+def admin(path: str) -> Iterator[Iterator[Snapshot]]:
+    """Connect to an admin socket; each ``next`` asks once."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(PATIENCE)
+        try:
+            sock.connect(path)
+        except OSError as error:
+            raise Mistake(f"no server answers at {path}: {error.strerror or error}") from None
+        yield ask_for_ever(sock)
+
+
+def ask_for_ever(sock: socket.socket) -> Iterator[Snapshot]:
+    with sock.makefile("rb") as answers:
+        while True:
+            try:
+                sock.sendall(REQUEST + b"\n")
+                line = answers.readline()
+                if not line:
+                    raise Failure("the server has ended")
+                yield snapshot_from(line)
+            except TimeoutError:
+                raise Failure(f"the server has not answered for {PATIENCE:g} s") from None
+            except ConnectionError:
+                raise Failure("the server has ended") from None
+
+
+def snapshot_from(line: bytes) -> Snapshot:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "by_resource" not in found:
+        raise Mistake("what answers there is no admin socket of wsframe")
+    return found
+
+
+def show_json(snapshots: Iterator[Snapshot], interval: float, *, once: bool) -> None:
+    for snapshot in snapshots:
+        print(json.dumps(snapshot), flush=True)
+        if once:
+            return
+        time.sleep(interval)
+
+
+def show_live(snapshots: Iterator[Snapshot], interval: float) -> None:
+    try:
+        from rich.live import Live
+    except ModuleNotFoundError:
+        raise missing_extra("the live view of wsframe top (not --once)", "cli") from None
+    before: Snapshot | None = None
+    with Live(auto_refresh=False, screen=True) as live:
+        for snapshot in snapshots:
+            live.update(rich_view(sections(snapshot, before)), refresh=True)
+            before = snapshot
+            time.sleep(interval)
+
+
+class Section(NamedTuple):
+    """One table of the view."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    right: tuple[int, ...]
+    """The columns of numbers."""
+
+
+def sections(now: Snapshot, before: Snapshot | None) -> list[Section]:
+    """Arrange a snapshot for people; rates are those since ``before``."""
+    return [server_section(now, before), resource_section(now, before), client_section(now)]
+
+
+def server_section(now: Snapshot, before: Snapshot | None) -> Section:
+    def rate(name: str) -> float | None:
+        return rate_of(now, before, now[name], None if before is None else before[name])
+
+    header = ("clients", "handshakes", "admitted", "refused", "messages in/s", "out/s", "waiting")
+    row = (
+        *(str(now[name]) for name in ("clients", "pending_handshakes", "admitted", "refused")),
+        whole(rate("messages_received")),
+        octets(rate("octets_sent")),
+        octets(now["octets_waiting"]),
+    )
+    return Section(", ".join(map(printable, now["addresses"])), header, [row], tuple(range(len(header))))
+
+
+def resource_section(now: Snapshot, before: Snapshot | None) -> Section:
+    former = {} if before is None else {key_of(resource): resource for resource in before["by_resource"]}
+    header = ("resource", "paths", "clients", "messages in/s", "waiting", "hooks busy", "for a message")
+    rows = [resource_row(resource, former.get(key_of(resource)), now, before) for resource in now["by_resource"]]
+    return Section("Resources", header, rows, (2, 3, 4, 5, 6))
+
+
+def resource_row(
+    resource: Snapshot, former: Snapshot | None, now: Snapshot, before: Snapshot | None
+) -> tuple[str, ...]:
+    def rate(name: str) -> float | None:
+        return rate_of(now, before, resource[name], None if former is None else former[name])
+
+    messages, busy = rate("messages_received"), rate("hook_seconds")
+    return (
+        printable(resource["name"]),
+        printable(" ".join(resource["paths"])),
+        str(resource["clients"]),
+        whole(messages),
+        str(resource["messages_waiting"]),
+        "-" if busy is None else f"{busy:.1%}",
+        "-" if busy is None or not messages else f"{busy / messages * 1000:.3f} ms",
+    )
+
+
+def client_section(now: Snapshot) -> Section:
+    header = ("slowest clients", "path", "waiting", "sent", "dropped", "latency")
+    rows = [
+        (
+            printable(peer_name(client["host"], client["port"])),
+            printable(client["path"]),
+            octets(client["octets_waiting"]),
+            octets(client["octets_sent"]),
+            str(client["messages_dropped"]),
+            "-" if client["latency"] is None else f"{client['latency'] * 1000:.1f} ms",
+        )
+        for client in now["slowest"]
+    ]
+    return Section("Clients that do not take what is sent", header, rows, (2, 3, 4, 5))
+
+
+def key_of(resource: Snapshot) -> tuple[str, tuple[str, ...]]:
+    return resource["name"], tuple(resource["paths"])
+
+
+def rate_of(now: Snapshot, before: Snapshot | None, value: float, former: float | None) -> float | None:
+    """Return the growth in a second; None without a former value. A count that began anew has none."""
+    if before is None or former is None or now["time"] <= before["time"]:
+        return None
+    return max(0.0, (value - former) / float(now["time"] - before["time"]))
+
+
+def whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
+
+
+def octets(value: float | None) -> str:
+    if value is None:
+        return "-"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def plain(found: list[Section]) -> str:
+    """Write the view as text."""
+    lines = []
+    for section in found:
+        table = columns(section.header, section.rows, right=section.right)
+        lines += [section.title, *(f"  {line}" for line in table), ""]
+    return "\n".join(lines[:-1])
+
+
+def rich_view(found: list[Section]) -> RenderableType:
+    """Make the view of the terminal."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    tables = []
+    for section in found:
+        table = Table(title=Text(section.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, expand=True)
+        for at, name in enumerate(section.header):
+            table.add_column(Text(name), justify="right" if at in section.right else "left")
+        for row in section.rows:
+            table.add_row(*map(Text, row))  # as Text: a path may look like markup
+        tables.append(table)
+    return Group(*tables)
