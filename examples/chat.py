@@ -15,7 +15,16 @@ from itertools import count
 from pathlib import Path
 
 import wsframe
-from wsframe import Client, Limits, Resource, Server, register_global_resource, static_file
+from wsframe import (
+    Client,
+    Limits,
+    Resource,
+    Server,
+    browser_client,
+    http_routes,
+    register_global_resource,
+    static_file,
+)
 
 LONGEST_NICKNAME = 20
 
@@ -72,7 +81,7 @@ class Chat(Resource[str]):
         self.broadcast_text(json.dumps(line))
 
 
-page = static_file(Path(__file__).with_name("chat.html"))
+page = http_routes({"/": static_file(Path(__file__).with_name("chat.html")), "/wsframe.js": browser_client})
 
 register_global_resource("/chat", Chat())
 

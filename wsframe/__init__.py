@@ -14,6 +14,7 @@ General layout, from what users write down to the wire:
 * ``mailbox``, ``outbox``, ``hixie_outbox``, ``flusher``, ``budget``, ``doorbell``: what waits, either way.
 * ``outgoing``: connections where we are the client.
 * ``protocol``: octets to messages and back, with no I/O.
+* ``browser``: the client for web pages, in JavaScript.
 * ``request``, ``answers``, ``origins``, ``limits``, ``exceptions``: plain values.
 * ``testing``: a server and clients in memory, for tests; ``endpoint`` is where it takes the kernel's place.
 """
@@ -25,6 +26,8 @@ from wsframe.answers import Response as Response
 from wsframe.broadcast import Broadcast as Broadcast
 from wsframe.broadcast import broadcast_binary as broadcast_binary
 from wsframe.broadcast import broadcast_text as broadcast_text
+from wsframe.browser import browser_client as browser_client
+from wsframe.browser import browser_client_source as browser_client_source
 from wsframe.client import Client as Client
 from wsframe.client import ClientStatistics as ClientStatistics
 from wsframe.exceptions import BinaryRefused as BinaryRefused
@@ -143,6 +146,8 @@ __all__ = [
     "any_origin",
     "broadcast_binary",
     "broadcast_text",
+    "browser_client",
+    "browser_client_source",
     "connect",
     "connect_forever",
     "define_resource",

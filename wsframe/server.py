@@ -143,6 +143,7 @@ class Server:
         if self._pool.reserved >= self._capacity.max_clients:
             return "server full"
         return "resource not running" if self._roster.any_pausing() else ""
+
     def slowest_clients(self, count: int = 10) -> list[AnyClient]:
         """Return the clients for whom most octets wait to be sent, those with most first.
 

@@ -1,0 +1,35 @@
+"""The client for web pages: an ES module that connects again by itself, and what serves it."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+
+from wsframe.answers import Response
+from wsframe.request import Request
+
+__all__ = ["browser_client", "browser_client_source"]
+
+
+@cache
+def browser_client_source() -> str:
+    """Return the source of the browser client ``wsframe.js``, an ES module without dependencies."""
+    return files(__name__).joinpath("wsframe.js").read_text(encoding="utf-8")
+
+
+@cache
+def etag() -> str:
+    return f'"{sha256(browser_client_source().encode()).hexdigest()[:16]}"'
+
+
+async def browser_client(request: Request) -> Response:
+    """Answer a request with the browser client ``wsframe.js``; serves as ``http_handler``, or is called by one.
+
+    The path of the request is not looked at. The browser asks each time whether its copy
+    is still the newest, and is answered 304 if so.
+    """
+    headers = {"ETag": etag(), "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    if etag() in request.headers.tokens("If-None-Match"):
+        return Response(status=304, headers=headers)
+    return Response(browser_client_source(), content_type="text/javascript; charset=utf-8", headers=headers)
