@@ -1,7 +1,7 @@
 """Sends every message back: about the smallest thing that works.
 
 Run it with ``python examples/echo.py`` or ``wsframe serve examples/echo.py``, and talk to it
-with ``python -m websockets ws://127.0.0.1:8000/``.
+with ``wsframe connect ws://127.0.0.1:8000/``.
 """
 
 import argparse

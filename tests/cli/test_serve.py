@@ -307,6 +307,6 @@ def test_version_and_help() -> None:
         ).stdout  # fmt: skip
 
     assert output("--version") == f"wsframe {wsframe.__version__}\n"
-    for command in ("serve", "routes", "asyncapi", "top", "completion"):
-        assert f"  wsframe {command} " in output(command, "--help").partition("examples:")[2]
+    for command in ("serve", "routes", "asyncapi", "top", "connect", "bench", "completion"):
+        assert f"wsframe {command} " in output(command, "--help").partition("examples:")[2]
     assert "serve" in output("--help")

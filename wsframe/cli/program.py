@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import wsframe
-from wsframe.cli import asyncapi, completion, routes, serve, top
+from wsframe.cli import asyncapi, bench, completion, connect, routes, serve, top
 from wsframe.cli.mistakes import Mistake, only
 
 __all__ = ["main", "make_parser"]
 
-COMMANDS = (serve, routes, asyncapi, top, completion)
+COMMANDS = (serve, routes, asyncapi, top, connect, bench, completion)
 
 
 class Parser(argparse.ArgumentParser):

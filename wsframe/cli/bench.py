@@ -1,0 +1,237 @@
+"""``wsframe bench``: how many messages a server echoes, and how long each takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from wsframe.cli.arguments import add_parser, count, number, size
+from wsframe.cli.histogram import Histogram
+from wsframe.cli.mistakes import Failure, Mistake
+from wsframe.cli.remote import add_remote_options, connect_options, mistakes_told
+from wsframe.outgoing.connecting import connect
+from wsframe.outgoing.options import ConnectOptions
+from wsframe.outgoing.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from wsframe.cli.arguments import Commands
+
+__all__ = ["add_command"]
+
+SECONDS = 5.0
+# So many clients connect at a time: more would wait for each other, and servers refuse a crowd.
+AT_ONCE = 50
+# Without an answer for so long, the server is none that echoes.
+PATIENCE = 10.0
+# More under way from one client may fill what both sides hold for it, with nobody reading.
+MOST_UNDER_WAY = 1024 * 1024
+BAR = 40
+
+EXAMPLES = """\
+  wsframe serve examples/echo.py       # in one terminal
+  wsframe bench ws://127.0.0.1:8000/   # in another
+  wsframe bench ws://127.0.0.1:8000/ --clients 100 --inflight 10 --size 1K --seconds 10 --json
+"""
+
+
+def add_command(commands: Commands) -> None:
+    parser = add_parser(
+        commands,
+        "bench",
+        help="measure a server that echoes",
+        description="Measure throughput and latency of a server that sends every message back. All clients run in "
+        "one process on one core: if that is busy, it is what is measured.",
+        examples=EXAMPLES,
+    )
+    add_remote_options(parser)
+    option = parser.add_argument
+    option("--clients", type=count, default=10, metavar="N", help="connections (default 10)")
+    option("--messages", type=count, metavar="N", help="messages of each client, instead of --seconds")
+    option("--seconds", type=number, metavar="SECONDS", help=f"how long to send (default {SECONDS:g})")
+    option("--size", type=size, default=64, metavar="SIZE", help="octets of a message (default 64)")
+    option("--inflight", type=count, default=1, metavar="N", help="messages of a client under way at once (default 1)")
+    option("--binary", action="store_true", help="send binary messages instead of text")
+    option("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(command=bench)
+
+
+@dataclass(kw_only=True, slots=True)
+class Load:
+    """What is sent, and what has come of it."""
+
+    message: str | bytes
+    inflight: int
+    messages: int | None
+    seconds: float | None
+    latencies: Histogram = field(default_factory=Histogram)
+    until: float = 0.0
+    elapsed: float = 0.0
+
+    def more(self, sent: int) -> bool:
+        """Tell whether a client that has sent so many messages is to send another."""
+        if self.messages is not None:
+            return sent < self.messages
+        return perf_counter() < self.until
+
+    def done(self, started: float, clients: int) -> float:
+        """Return the share of the work that is done."""
+        if self.messages is not None:
+            return len(self.latencies) / (self.messages * clients)
+        return min(1.0, (perf_counter() - started) / (self.seconds or 1.0))
+
+
+def bench(args: argparse.Namespace) -> None:
+    load = load_of(args)
+    options = connect_options(args)
+    with mistakes_told(), progress(shown=not args.json) as tell:
+        trio.run(run_load, args.url, options, load, args.clients, tell)
+    if args.json:
+        print(json.dumps(figures(load, args.clients)))
+    else:
+        for line in report(load, args.clients):
+            print(line)
+
+
+def load_of(args: argparse.Namespace) -> Load:
+    for name in ("clients", "messages", "size", "inflight"):
+        if getattr(args, name) == 0:
+            raise Mistake(f"--{name} must be at least 1, not 0")
+    if args.messages is not None and args.seconds is not None:
+        raise Mistake("--messages excludes --seconds")
+    if args.inflight > 1 and args.inflight * args.size > MOST_UNDER_WAY:
+        raise Mistake("--inflight times --size is above 1M: both sides could wait for each other to read")
+    text = ("0123456789abcdef" * (args.size // 16 + 1))[: args.size]
+    seconds = SECONDS if args.messages is None and args.seconds is None else args.seconds
+    return Load(
+        message=text.encode() if args.binary else text,
+        inflight=args.inflight,
+        messages=args.messages,
+        seconds=seconds,
+    )
+
+
+async def run_load(url: str, options: ConnectOptions, load: Load, clients: int, tell: Callable[[float], None]) -> None:
+    """Connect all clients, have them send at once, and note how long all of it took."""
+    ready, places = Crowd(clients), trio.CapacityLimiter(AT_ONCE)
+    async with trio.open_nursery() as watching:
+        async with trio.open_nursery() as nursery:
+            for _ in range(clients):
+                nursery.start_soon(run_client, url, options, load, ready, places)
+            await ready.complete.wait()
+            started = perf_counter()
+            load.until = started + (load.seconds or 0.0)
+            watching.start_soon(tell_progress, load, started, clients, tell)
+            ready.go.set()
+        load.elapsed = perf_counter() - started
+        watching.cancel_scope.cancel()
+
+
+class Crowd:
+    """Clients who wait for each other."""
+
+    def __init__(self, clients: int) -> None:
+        self._missing = clients
+        self.complete = trio.Event()
+        self.go = trio.Event()
+
+    async def join(self) -> None:
+        """Wait until all are here, and are told to go."""
+        self._missing -= 1
+        if not self._missing:
+            self.complete.set()
+        await self.go.wait()
+
+
+async def run_client(url: str, options: ConnectOptions, load: Load, ready: Crowd, places: trio.CapacityLimiter) -> None:
+    async with AsyncExitStack() as stack:
+        async with places:
+            websocket = await stack.enter_async_context(connect(url, **options))
+        await ready.join()
+        await exchange(websocket, load)
+
+
+async def exchange(websocket: WebSocket, load: Load) -> None:
+    """Send messages, so many at a time, and note when each comes back."""
+    message, under_way, sent = load.message, deque[float](), 0
+    while True:
+        while len(under_way) < load.inflight and load.more(sent):
+            under_way.append(perf_counter())
+            await websocket.send(message)
+            sent += 1
+        if not under_way:
+            return
+        with trio.move_on_after(PATIENCE) as waiting:
+            answer = await websocket.receive()
+        if waiting.cancelled_caught or answer != message:
+            raise Failure("the server does not send every message back: there is nothing to measure")
+        load.latencies.note(perf_counter() - under_way.popleft())
+
+
+async def tell_progress(load: Load, started: float, clients: int, tell: Callable[[float], None]) -> None:
+    while True:
+        tell(load.done(started, clients))
+        await trio.sleep(0.2)
+
+
+@contextmanager
+def progress(*, shown: bool) -> Iterator[Callable[[float], None]]:
+    """Show a bar on stderr where that is a terminal and rich is there; yield what moves it."""
+    bar = make_bar() if shown and sys.stderr.isatty() else None
+    if bar is None:
+        yield lambda share: None
+        return
+    with bar:
+        task = bar.add_task("bench", total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def make_bar() -> Progress | None:
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ModuleNotFoundError:
+        return None
+    return Progress(console=Console(stderr=True), transient=True)
+
+
+def figures(load: Load, clients: int) -> dict[str, Any]:
+    """Return what was measured; times are in seconds."""
+    latencies, size = load.latencies, len(load.message)
+    rate = len(latencies) / load.elapsed
+    return {
+        "clients": clients,
+        "inflight": load.inflight,
+        "size": size,
+        "messages": len(latencies),
+        "seconds": load.elapsed,
+        "messages_per_second": rate,
+        "octets_per_second": rate * size,
+        "latency": {
+            **{f"p{percent}": latencies.quantile(percent / 100) for percent in (50, 90, 99)},
+            "max": latencies.longest,
+        },
+    }
+
+
+def report(load: Load, clients: int) -> Iterator[str]:
+    """Yield the lines for people."""
+    found = figures(load, clients)
+    yield f"{clients} clients, {load.inflight} messages of {found['size']} octets under way for each"
+    yield f"{found['messages']} messages in {load.elapsed:.2f} s: {found['messages_per_second']:.0f} a second each way"
+    yield f"{found['octets_per_second'] / 1e6:.2f} MB/s each way"
+    yield "latency " + ", ".join(f"{name} {seconds * 1000:.3f} ms" for name, seconds in found["latency"].items())
+    doublings = load.latencies.doublings()
+    most = max((count for _, count in doublings), default=1)
+    for bound, number_below in doublings:
+        yield f"  < {bound * 1000:10.3f} ms {number_below:9} {'#' * round(BAR * number_below / most)}".rstrip()

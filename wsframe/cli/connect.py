@@ -1,0 +1,143 @@
+"""``wsframe connect``: talk to a server, by hand or through a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from wsframe.cli.arguments import add_parser, number, or_none
+from wsframe.cli.conversation import Display, Sayings, Text, talk
+from wsframe.cli.mistakes import Mistake
+from wsframe.cli.remote import add_remote_options, connect_options, mistakes_told
+from wsframe.cli.sayings import lines_of, said_in_json, said_typed, sayings_of
+from wsframe.cli.tables import printable
+from wsframe.cli.terminal import Terminal, terminal_restored
+from wsframe.exceptions import ConnectionClosed
+from wsframe.outgoing.connecting import connect
+from wsframe.outgoing.options import ConnectOptions
+from wsframe.outgoing.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from wsframe.cli.arguments import Commands
+
+__all__ = ["add_command"]
+
+EXAMPLES = """\
+  wsframe connect ws://127.0.0.1:8000/chat
+  echo hello | wsframe connect ws://127.0.0.1:8000/chat
+  wsframe connect wss://chat.example/ --header 'Origin: https://chat.example' --wait none < /dev/null > log
+  wsframe connect ws://127.0.0.1:8000/ --json | jq -r 'select(.type == "text").data'
+"""
+
+
+def add_command(commands: Commands) -> None:
+    parser = add_parser(
+        commands,
+        "connect",
+        help="talk to a server",
+        description="Talk to a WebSocket server. At a terminal what is typed is sent, and /help tells the commands. "
+        "From a pipe each line is sent as a text message and each message is printed; when the input ends, answers "
+        "are waited for until there has been silence for --wait seconds.",
+        examples=EXAMPLES,
+    )
+    add_remote_options(parser)
+    option = parser.add_argument
+    option(
+        "--wait", type=or_none(number), default=1.0, metavar="SECONDS",
+        help="silence after the end of the input before closing; 'none' waits for the server (default 1)",
+    )  # fmt: skip
+    option("--json", action="store_true", help="read and print JSON objects, one a line")
+    parser.set_defaults(command=connect_command)
+
+
+def connect_command(args: argparse.Namespace) -> int:
+    options = connect_options(args)
+    with mistakes_told():
+        if args.json:
+            lines = sayings_of(lines_of(sys.stdin.fileno()), said_in_json, refuse)
+            return trio.run(converse, args.url, options, lines, JsonLines(), args.wait)
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            terminal = Terminal()
+            with terminal_restored():
+                sayings = sayings_of(terminal.typed_lines(), said_typed, terminal.complain)
+                return trio.run(converse, args.url, options, sayings, terminal, 0.0)
+        lines = sayings_of(lines_of(sys.stdin.fileno()), Text, refuse)
+        return trio.run(converse, args.url, options, lines, Plain(), args.wait)
+
+
+def refuse(mistake: Mistake) -> NoReturn:
+    """End because of a line of a pipe that cannot be said: nobody is there to say it better."""
+    raise mistake
+
+
+async def converse(url: str, options: ConnectOptions, sayings: Sayings, display: Display, wait: float | None) -> int:
+    """Connect and talk; return the exit code."""
+    async with connect(url, **options) as websocket:
+        with trio.open_signal_receiver(signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(close_at_signal, websocket, signals)
+                orderly = await talk(websocket, sayings, display, wait=wait)
+                nursery.cancel_scope.cancel()
+    return 0 if orderly else 1
+
+
+async def close_at_signal(websocket: WebSocket, signals: AsyncIterator[int]) -> None:
+    """Close in order at the first Ctrl-C, at once at the second."""
+    await anext(signals)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(websocket.close)
+        await anext(signals)
+        websocket.abort()
+
+
+class Plain(Display):
+    """Prints messages and nothing else: text with a line feed, octets as they are."""
+
+    def opened(self, websocket: WebSocket) -> None:
+        pass
+
+    def message(self, message: str | bytes) -> None:
+        write(f"{message}\n".encode(errors="replace") if isinstance(message, str) else message)
+
+    def pong(self, latency: float) -> None:
+        raise AssertionError("nothing here sends pings")
+
+    def closed(self, closed: ConnectionClosed) -> None:
+        if not closed.orderly:
+            print(f"wsframe: {printable(str(closed))}", file=sys.stderr)
+
+
+class JsonLines(Display):
+    """Prints a JSON object for whatever happens."""
+
+    def show(self, kind: str, **fields: object) -> None:
+        write(json.dumps({"type": kind, **fields}).encode() + b"\n")
+
+    def opened(self, websocket: WebSocket) -> None:
+        self.show("open", url=websocket.url, subprotocol=websocket.subprotocol, extensions=websocket.extensions)
+
+    def message(self, message: str | bytes) -> None:
+        if isinstance(message, str):
+            self.show("text", data=message)
+        else:
+            self.show("binary", data=b64encode(message).decode())
+
+    def pong(self, latency: float) -> None:
+        self.show("pong", latency=latency)
+
+    def closed(self, closed: ConnectionClosed) -> None:
+        frame = closed.received
+        code, reason = (1006, closed.reason) if frame is None else (frame.code, frame.reason)
+        self.show("close", code=code, reason=reason, orderly=closed.orderly)
+
+
+def write(octets: bytes) -> None:
+    sys.stdout.buffer.write(octets)
+    sys.stdout.buffer.flush()
