@@ -236,7 +236,7 @@ class Registry:
 
     def resources_by_path(self) -> Iterator[tuple[str, Resource]]:
         """Yield each path that a resource is registered under, with the resource."""
-        for path, registration in zip(self.paths(), (*self._exact.values(), *self._patterns.values()), strict=True):
+        for path, registration in self.registrations():
             if not isinstance(registration.resource, Factory):
                 yield path, registration.resource
 
@@ -245,6 +245,10 @@ class Registry:
         for registration in (*self._exact.values(), *self._patterns.values()):
             if isinstance(registration.resource, Factory):
                 yield registration.resource
+
+    def dispatchers(self) -> Iterator[tuple[Dispatcher, OriginValidator]]:
+        """Yield the dispatchers in the order asked, each with its origins."""
+        yield from self._dispatchers
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Have ``tell`` called after each change."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wsframe import Deflate, Limits, Resource, Timeouts, cli
-from wsframe.cli.routes import options_of, origins_name
+from wsframe import Deflate, Limits, Registry, Resource, Timeouts, cli
+from wsframe.cli.routes import options_of, routes_of, written_name
 from wsframe.origins import any_origin, origin_exact, origin_prefix, same_origin
 from wsframe.request import Request
 
@@ -66,11 +66,30 @@ def test_a_validator_is_named_as_it_was_made() -> None:
         def __call__(self, request: Request) -> bool:
             return True
 
-    assert origins_name(any_origin) == "any_origin"
-    assert origins_name(same_origin) == "same_origin"
-    assert origins_name(origin_exact("https://a.example", missing=True)) == (
+    assert written_name(any_origin) == "any_origin"
+    assert written_name(same_origin) == "same_origin"
+    assert written_name(origin_exact("https://a.example", missing=True)) == (
         "origin_exact('https://a.example', missing=True)"
     )
-    assert origins_name(origin_prefix("http://a", "http://b")) == "origin_prefix('http://a', 'http://b')"
-    assert origins_name(own).endswith("named_as_it_was_made.own")
-    assert origins_name(Checker()).endswith("Checker")
+    assert written_name(origin_prefix("http://a", "http://b")) == "origin_prefix('http://a', 'http://b')"
+    assert written_name(own).endswith("named_as_it_was_made.own")
+    assert written_name(Checker()).endswith("Checker")
+
+
+def make_room(request: Request) -> Resource:
+    return Resource()
+
+
+def test_factories_and_dispatchers_are_listed_by_their_functions() -> None:
+    registry = Registry()
+    registry.register_factory("/rooms/{room}", make_room, any_origin, max_resources=5, linger=1.5)
+    registry.register_dispatcher(make_room)
+    assert list(routes_of(registry)) == [
+        {
+            "path": "/rooms/{room}",
+            "resource": "make_room()",
+            "origins": "any_origin",
+            "options": {"max_resources": "5", "linger": "1.5"},
+        },
+        {"path": "(dispatcher)", "resource": "make_room()", "origins": "same_origin", "options": {}},
+    ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wsframe.cli.arguments import add_parser
 from wsframe.cli.tables import columns
 from wsframe.cli.target import TARGET_HELP, load_target
+from wsframe.factories import Factory
 from wsframe.limits import INHERIT
 from wsframe.protocol.deflate import Deflate
 from wsframe.registry import Registration, Registry, global_registry
@@ -26,7 +27,9 @@ EXAMPLES = """\
   wsframe routes myproject.chat:registry --json
 """
 
-PLAIN = ("max_clients", "overflow", "ordering", "error_close_code", "subprotocols")
+PLAIN = (
+    "max_clients", "overflow", "ordering", "error_close_code", "subprotocols", "on_hook_failed", "cancel_on_disconnect",
+)  # fmt: skip
 
 
 def add_command(commands: Commands) -> None:
@@ -61,22 +64,25 @@ def print_routes(args: argparse.Namespace) -> None:
 def routes_of(registry: Registry) -> Iterator[dict[str, Any]]:
     for path, registration in registry.registrations():
         yield route_of(path, registration)
+    for dispatcher, origins in registry.dispatchers():
+        yield route("(dispatcher)", f"{written_name(dispatcher)}()", origins, {})
 
 
 def route_of(path: str, registration: Registration) -> dict[str, Any]:
-    resource = registration.resource
-    kind = type(resource)
-    return {
-        "path": path,
-        "resource": f"{kind.__module__}.{kind.__qualname__}",
-        "origins": origins_name(registration.origins),
-        "options": options_of(resource),
-    }
+    resource, origins = registration.resource, registration.origins
+    if not isinstance(resource, Factory):
+        return route(path, f"{type(resource).__module__}.{type(resource).__qualname__}", origins, options_of(resource))
+    options = {"max_resources": str(resource.max_resources), "linger": f"{resource.linger:g}"}
+    return route(path, f"{written_name(resource.make)}()", origins, options)
 
 
-def origins_name(origins: Callable[..., object]) -> str:
-    """Name a validator as it was written."""
-    name = str(getattr(origins, "__qualname__", type(origins).__qualname__))
+def route(path: str, resource: str, origins: Callable[..., object], options: dict[str, str]) -> dict[str, Any]:
+    return {"path": path, "resource": resource, "origins": written_name(origins), "options": options}
+
+
+def written_name(function: Callable[..., object]) -> str:
+    """Name a function as it was written."""
+    name = str(getattr(function, "__qualname__", type(function).__qualname__))
     return name.replace("<locals>.", "")
 
 
