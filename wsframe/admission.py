@@ -263,6 +263,7 @@ class Admission:
             request = head.receive(data)
         newcomer.head_received = True
         newcomer.wants_body = request.method != "HEAD"
+        request._keep_parsed(True)
         headers = request.headers
         handshake.check_head(headers)
         if not host_allowed(request, self._hosts):
@@ -320,6 +321,7 @@ class Admission:
                 if accept.deliver_to is not None:
                     listener = await self._redirect(listener, reservation, accept.deliver_to, request)
                 arrival = await self._greet(newcomer, request, headers, accept, listener, reservation)
+                request._keep_parsed(False)
                 notify_closing(newcomer.sock)  # the reactor is its only owner from here on
                 tune(newcomer.sock, listener.limits.unsent_in_kernel, listener.timeouts.write_stall)
                 self._reactor.adopt(arrival, trailing)

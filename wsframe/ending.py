@@ -178,7 +178,8 @@ class Ending(Wire):
         else:
             deadlines.close_by = None
             deadlines.linger_by = self._linger_until = by
-        self.reactor.schedule(self.fd)
+        if by < deadlines.scheduled:
+            self.reactor.schedule(self.fd)
 
     def _dispose(self, *, reset: bool = False) -> None:
         """Close the socket and forget it."""

@@ -171,8 +171,8 @@ class Reactor:
         self.poller.watch(fd, READ)  # first: the kernel may refuse
         try:
             link = self.links[fd] = Link(arrival, self)
-            self.pool.add(fd, link.connection)
-            self.schedule(fd)
+            if self.pool.add(fd, link.connection) < self._alarm_at:
+                self._alarm.ring()
         except BaseException:  # a link that stayed would be waited for when the server ends
             self.links.pop(fd, None)
             self.pool.remove(fd)

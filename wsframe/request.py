@@ -67,7 +67,7 @@ class Request:
     ``client-query-string``, ``client-connection-headers``.
     """
 
-    __slots__ = ("_head", "host", "method", "path", "path_params", "port", "query_string", "secure")
+    __slots__ = ("_head", "_parsed", "host", "method", "path", "path_params", "port", "query_string", "secure")
 
     path: str
     """Path of the target, octets above ASCII and escapes left as they came: matching is exact."""
@@ -102,10 +102,18 @@ class Request:
         self.secure = secure
         self.path_params = NO_PARAMS
         self._head = SEPARATOR.join(octets for field in fields for octets in field)
+        self._parsed: Headers | None = None
 
     @property
     def headers(self) -> Headers:
         """Every header field."""
+        return self._parsed or self._parse()
+
+    def _keep_parsed(self, keep: bool) -> None:
+        """Keep the fields parsed while they are asked for again and again; an idle client is better without."""
+        self._parsed = self._parse() if keep else None
+
+    def _parse(self) -> Headers:
         parts = self._head.decode("latin-1").split("\r\n") if self._head else []
         return Headers([(name.lower(), value) for name, value in zip(parts[::2], parts[1::2], strict=True)])
 

@@ -51,7 +51,7 @@ class Deadlines:
         self.linger_by: float | None = None
         """By when the peer must have ended TCP, after both close frames."""
         self.scheduled: float = inf
-        """The pool's entry for this connection."""
+        """When the pool will look at this connection; :meth:`due` is not asked before."""
 
     def next(self) -> float:
         """Return when :meth:`due` is to be asked next; ``inf`` for never."""

@@ -130,11 +130,15 @@ class ConnectionPool(Generic[KeyT]):
         count.by_place[place] = count.by_place.get(place, 0) + 1
         return Reservation(count, network, place)
 
-    def add(self, key: KeyT, connection: Timed) -> None:
-        """Take a connection in, under a key the caller knows it by; it takes the place of one that had the key."""
+    def add(self, key: KeyT, connection: Timed) -> float:
+        """Take a connection in, under a key the caller knows it by; it takes the place of one that had the key.
+
+        Returns:
+            When it will be looked at; ``inf`` for never.
+        """
         self.remove(key)
         self._connections[key] = connection
-        self.schedule(key)
+        return self.schedule(key)
 
     def remove(self, key: KeyT) -> None:
         """Forget a connection; one that is not there does no harm."""
@@ -143,13 +147,15 @@ class ConnectionPool(Generic[KeyT]):
             self._unschedule(key, connection)
 
     def _unschedule(self, key: KeyT, connection: Timed) -> None:
-        step = connection.deadlines.scheduled
-        keys = self._by_step.get(int(step)) if step < inf else None
-        if keys is not None:
-            keys.discard(key)
-            if not keys:
-                del self._by_step[int(step)]
-        connection.deadlines.scheduled = inf
+        deadlines = connection.deadlines
+        if deadlines.scheduled < inf:
+            step = int(deadlines.scheduled * STEPS)
+            keys = self._by_step.get(step)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._by_step[step]
+            deadlines.scheduled = inf
 
     def schedule(self, key: KeyT) -> float:
         """Look at a connection's deadlines again, because an earlier one may have come up.
@@ -162,11 +168,12 @@ class ConnectionPool(Generic[KeyT]):
             return inf
         deadlines = connection.deadlines
         when = deadlines.next()
-        if when * STEPS < deadlines.scheduled:
+        if when < deadlines.scheduled:
             self._unschedule(key, connection)
-            deadlines.scheduled = ceil(when * STEPS)
-            self._by_step.setdefault(deadlines.scheduled, set()).add(key)
-        return deadlines.scheduled / STEPS
+            step = ceil(when * STEPS)
+            deadlines.scheduled = step / STEPS
+            self._by_step.setdefault(step, set()).add(key)
+        return deadlines.scheduled
 
     def next_deadline(self) -> float:
         """Return when :meth:`sweep` has something to look at; ``inf`` for never."""
