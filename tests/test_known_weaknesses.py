@@ -166,7 +166,7 @@ class Slow(Echo):
         await self.release.wait()
 
 
-async def test_a_hook_that_waits_holds_up_its_resource_alone_and_a_task_instead_holds_up_nobody() -> None:
+async def test_a_hook_that_waits_holds_up_its_resource_alone() -> None:
     slow, quick = Slow(), Echo()
     async with (
         serving({"/slow": slow, "/quick": quick}) as server,

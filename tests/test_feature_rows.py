@@ -1,0 +1,91 @@
+"""The tables of features: no row is left out, each names what there is, and tests that there are."""
+
+import ast
+import csv
+import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain
+from typing import NamedTuple
+
+import pytest
+
+import wsframe
+from tests.documents import ROOT
+
+TABLES = {
+    "clws": [f"C-{n:02}" for n in chain(range(1, 16), range(20, 38), range(40, 52), range(60, 74), range(80, 88))],
+    "clws-fork": [f"F-{n:02}" for n in range(1, 8)],
+    "portal": [f"P-{n:02}" for n in range(1, 18)],
+    "easy-websocket": [f"E-{n:02}" for n in range(1, 13)],
+    "websocket-driver": [f"W-{n:02}" for n in range(1, 18)],
+    "hunchensocket": [f"H-{n:02}" for n in range(1, 10)],
+}
+
+# What is not there, and nothing else in its place.
+MISSING = {"C-22", "C-65"}
+
+# What the names in the tables are attributes of, where that is no name of the package.
+OBJECTS = {"client": wsframe.Client, "request": wsframe.Request, "resource": wsframe.Resource}
+
+
+class Row(NamedTuple):
+    """A feature of one of the libraries."""
+
+    id: str
+    there: str
+    here: str
+    built: str
+    tests: str
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def rows_of(table: str) -> Iterator[Row]:
+    with (ROOT / f"docs/reference/rows/{table}.csv").open(newline="") as file:
+        for fields in csv.reader(file, delimiter="|"):
+            yield Row(*fields)
+
+
+ROWS = [row for table in TABLES for row in rows_of(table)]
+
+
+@cache
+def functions_in(path: str) -> set[str]:
+    tree = ast.parse((ROOT / path).read_text())
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_row_is_there_once_and_in_order(table: str) -> None:
+    assert [row.id for row in rows_of(table)] == TABLES[table]
+    assert f":file: rows/{table}.csv" in (ROOT / "docs/reference/feature-rows.rst").read_text()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_row_has_tests_and_they_exist(row: Row) -> None:
+    named = re.findall(r"``(tests/[\w/]+\.py)::(test_\w+)``", row.tests)
+    assert " ".join(f"``{path}::{name}``" for path, name in named) == row.tests
+    assert [name for path, name in named if name not in functions_in(path)] == []
+    assert len(set(named)) == len(named)
+    assert row.built in ("yes", "otherwise", "no")
+    assert named or row.built == "no"
+
+
+def test_what_is_not_there_is_known() -> None:
+    assert {row.id for row in ROWS if row.built == "no"} == MISSING
+    assert [row.id for row in ROWS if not row.there or not row.here] == []
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_the_names_of_a_row_are_those_of_wsframe(row: Row) -> None:
+    literals = re.findall(r"``([^`]+)``", row.here)
+    for owner, name in re.findall(r"\b(\w+)\.([a-z]\w*)", " ".join(literals)):
+        known = OBJECTS.get(owner) or getattr(wsframe, owner, None)
+        if owner == "wsframe":
+            assert hasattr(wsframe, name), name
+        elif known is not None:
+            assert hasattr(known, name), f"{owner}.{name}"
+    for name in re.findall(r"(?<![\w.])([A-Z]\w+)\(|^(\w+)\(", "\n".join(literals), re.MULTILINE):
+        assert any(hasattr(wsframe, part) for part in name if part), name
