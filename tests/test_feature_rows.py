@@ -28,6 +28,25 @@ MISSING = {"C-22", "C-65"}
 # What the names in the tables are attributes of, where that is no name of the package.
 OBJECTS = {"client": wsframe.Client, "request": wsframe.Request, "resource": wsframe.Resource}
 
+# What programs written with these libraries use: the names they export.
+EXPORTS = """
+    write-to-client-text write-to-client-binary write-to-clients-text write-to-clients-binary
+    write-to-client-close write-to-client-ping client-host client-port client-resource-name client-query-string
+    client-connection-headers client-websocket-version client-connection-rejected any-origin origin-prefix
+    origin-exact *max-clients* *max-read-frame-size* ws-resource register-global-resource find-global-resource
+    unregister-global-resource resource-received-text resource-received-binary resource-received-pong
+    resource-client-connected resource-client-disconnected run-resource-listener kill-resource-listener
+    resource-accept-connection send-custom-message-to-resource call-on-resource-thread run-server
+    *debug-on-server-errors* *debug-on-resource-errors* *protocol-76/00-support* *log-level*
+    define-resource websocket header ready-state send send-ping close server server-close *debug-on-error*
+    start stop with-client send-text send-binary close-connection version protocol
+    make-server start-connection websocket-p make-client once clackup
+    websocket-acceptor websocket-ssl-acceptor websocket-easy-acceptor websocket-easy-ssl-acceptor
+    *websocket-dispatch-table* websocket-resource websocket-client client-request check-message clients
+    client-connected client-disconnected binary-message-received text-message-received send-text-message
+    send-binary-message
+"""
+
 
 class Row(NamedTuple):
     """A feature of one of the libraries."""
@@ -49,6 +68,11 @@ def rows_of(table: str) -> Iterator[Row]:
 
 
 ROWS = [row for table in TABLES for row in rows_of(table)]
+
+
+def test_every_exported_name_is_translated() -> None:
+    page = (ROOT / "docs/reference/coming-from.rst").read_text()
+    assert [name for name in EXPORTS.split() if f"``{name}``" not in page] == []
 
 
 @cache
