@@ -126,20 +126,26 @@ async def test_clients_of_all_resources_can_be_listed() -> None:
     one, other = Recorder(), Recorder()
     registry.register("/one", one)
     registry.register("/also/one", one)
-    registry.register("/other/{name}", other)
+    registry.register("/gone", other)
+    registry.register_factory("/made/{name}", lambda request: Recorder())
     with trio.fail_after(15):
         async with (
             wsframe.open_server(registry, port=0) as server,
             connected(server, "/one"),
             connected(server, "/also/one"),
-            connected(server, "/other/x"),
+            connected(server, "/gone"),
+            connected(server, "/made/here"),
         ):
-            await one.journal.until("connected", 2)
-            await other.journal.until("connected")
-            resources = {registry.find(path) for path in registry.paths()}
-            listed = [client for resource in resources if resource is not None for client in resource.clients]
-            assert sorted(client.path for client in listed) == ["/also/one", "/one", "/other/x"]
-            assert server.clients == 3
+            registry.unregister("/gone")
+            await until(lambda: len(server.list_clients()) == 4)
+            assert sorted(client.path for client in server.list_clients()) == [
+                "/also/one",
+                "/gone",
+                "/made/here",
+                "/one",
+            ]
+            assert server.clients == 4
+            assert set(one.clients) | set(other.clients) < set(server.list_clients())
 
 
 def tasks_below(task: trio.lowlevel.Task) -> list[str]:

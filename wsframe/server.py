@@ -152,6 +152,13 @@ class Server:
         """
         return list(slowest(self._reactor.links.values(), count))
 
+    def list_clients(self) -> list[AnyClient]:
+        """Return a snapshot of the clients of all resources, those that no path leads to any more included.
+
+        Source: clws ``server-list-clients``.
+        """
+        return [client for listener in self._roster.listeners() for client in listener.clients]
+
     def find(self, path: str) -> Resource[Any] | None:
         """Return the resource that serves a path now; None if none does.
 
