@@ -5,7 +5,9 @@ import csv
 import re
 from collections.abc import Iterator
 from functools import cache
+from inspect import signature
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -21,6 +23,8 @@ TABLES = {
     "websocket-driver": [f"W-{n:02}" for n in range(1, 18)],
     "hunchensocket": [f"H-{n:02}" for n in range(1, 10)],
 }
+
+PAGES = sorted(ROOT.glob("docs/reference/coming-from/*.rst"))
 
 # What is not there, and nothing else in its place.
 MISSING = {"C-65"}
@@ -71,8 +75,8 @@ ROWS = [row for table in TABLES for row in rows_of(table)]
 
 
 def test_every_exported_name_is_translated() -> None:
-    page = (ROOT / "docs/reference/coming-from.rst").read_text()
-    assert [name for name in EXPORTS.split() if f"``{name}``" not in page] == []
+    pages = "".join(page.read_text() for page in PAGES)
+    assert [name for name in EXPORTS.split() if f"``{name}``" not in pages] == []
 
 
 @cache
@@ -102,14 +106,51 @@ def test_what_is_not_there_is_known() -> None:
     assert [row.id for row in ROWS if not row.there or not row.here] == []
 
 
+def expressions(cell: str) -> Iterator[str]:
+    """Yield what a cell shows as code: literals, and the texts of links."""
+    yield from re.findall(r"``([^`]+)``", cell)
+    yield from re.findall(r"(?<!`)`([^`<]+?)(?: <[^`>]+>)?`(?!`)", cell)
+
+
+def options_of(name: str) -> set[str]:
+    """Return the names of the arguments of something of wsframe."""
+    found = getattr(wsframe, name)
+    options = set(signature(found).parameters)
+    return options | set(wsframe.ServeOptions.__annotations__) if "options" in options else options
+
+
+def check_expression(source: str) -> bool:
+    """Check the names in an expression; return whether it is one, of Python."""
+    try:
+        tree = ast.parse(f"async def expression():\n    {source}")
+    except SyntaxError:
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = OBJECTS.get(node.value.id) or getattr(wsframe, node.value.id, None)
+            owner = wsframe if node.value.id == "wsframe" else owner
+            assert owner is None or hasattr(owner, node.attr), source
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert hasattr(wsframe, node.func.id), source
+            assert {word.arg for word in node.keywords} <= options_of(node.func.id), source
+    return True
+
+
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_the_names_of_a_row_are_those_of_wsframe(row: Row) -> None:
-    literals = re.findall(r"``([^`]+)``", row.here)
-    for owner, name in re.findall(r"\b(\w+)\.([a-z]\w*)", " ".join(literals)):
-        known = OBJECTS.get(owner) or getattr(wsframe, owner, None)
-        if owner == "wsframe":
-            assert hasattr(wsframe, name), name
-        elif known is not None:
-            assert hasattr(known, name), f"{owner}.{name}"
-    for name in re.findall(r"(?<![\w.])([A-Z]\w+)\(|^(\w+)\(", "\n".join(literals), re.MULTILINE):
-        assert any(hasattr(wsframe, part) for part in name if part), name
+    for source in expressions(row.here):
+        check_expression(source)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_names_in_translations_are_those_of_wsframe(page: Path) -> None:
+    cells = re.findall(r"^    \S.* \| (.*)$", page.read_text(), re.MULTILINE)
+    assert len(cells) > 5
+    assert sum(check_expression(source) for cell in cells for source in expressions(cell)) > 10
+
+
+def test_a_wrong_name_would_be_noticed() -> None:
+    for wrong in ("client.sent", "Limits(max_messages=1)", "await resource.cal(fn)", "run(ports=1)", "nothing()"):
+        with pytest.raises(AssertionError):
+            check_expression(wrong)
+    assert not check_expression("wsframe serve")
