@@ -107,7 +107,7 @@ class Request:
     @property
     def headers(self) -> Headers:
         """Every header field."""
-        return self._parsed or self._parse()
+        return self._parse() if self._parsed is None else self._parsed
 
     def _keep_parsed(self, keep: bool) -> None:
         """Keep the fields parsed while they are asked for again and again; an idle client is better without."""
