@@ -20,7 +20,7 @@ from wsframe.answers import Accept, Reject, Response
 from wsframe.arrival import Arrival
 from wsframe.deciding import check_origin, decide
 from wsframe.endpoint import Endpoint, notify_closing, wait_readable, wait_writable
-from wsframe.limits import Capacity, Timeouts
+from wsframe.limits import Capacity
 from wsframe.listener import Listener
 from wsframe.origins import host_allowed
 from wsframe.protocol import challenge, handshake
@@ -57,16 +57,23 @@ PLAIN_ON_TLS = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length
 
 
 class Newcomer:
-    """An accepted socket on its way in: a plain socket's octets, or those inside TLS."""
+    """An accepted socket on its way in: a plain socket's octets, or those inside TLS.
 
-    def __init__(self, sock: Endpoint, host: str, port: int, context: ssl.SSLContext | None) -> None:
+    Args:
+        sock: The socket.
+        host, port: The peer's address.
+        context: Of the server; None without TLS.
+        within: Seconds until it has to be in.
+    """
+
+    def __init__(self, sock: Endpoint, host: str, port: int, context: ssl.SSLContext | None, within: float) -> None:
         self.sock = sock
         self.host = host
         self.port = port
         self.tls = None if context is None else TLSCodec(sock, context)
-        self.scope = trio.CancelScope()
-        self.answered = False
         self.since = trio.current_time()
+        self.scope = trio.CancelScope(deadline=self.since + within)
+        self.answered = False
         self.head_received = False
         self.version = 13
         self.nonce = b""
@@ -136,7 +143,6 @@ class Admission:
         pool: ConnectionPool[int],
         *,
         capacity: Capacity,
-        timeouts: Timeouts,
         hosts: Collection[str] | None,
         versions: Collection[int],
         http_handler: HttpHandler | None,
@@ -145,7 +151,6 @@ class Admission:
         self._reactor = reactor
         self._pool = pool
         self._capacity = capacity
-        self._timeouts = timeouts
         self._hosts = hosts
         self._versions = versions
         self._http_handler = http_handler
@@ -177,7 +182,6 @@ class Admission:
 
     async def admit(self, newcomer: Newcomer) -> None:
         """Take one newcomer all the way in, or refuse it; never raises for what it does."""
-        newcomer.scope.deadline = trio.current_time() + self._timeouts.handshake
         arrival = None
         try:
             with newcomer.scope:
@@ -322,7 +326,6 @@ class Admission:
                     listener = await self._redirect(listener, reservation, accept.deliver_to, request)
                 arrival = await self._greet(newcomer, request, headers, accept, listener, reservation)
                 request._keep_parsed(False)
-                notify_closing(newcomer.sock)  # the reactor is its only owner from here on
                 tune(newcomer.sock, listener.limits.unsent_in_kernel, listener.timeouts.write_stall)
                 self._reactor.adopt(arrival, trailing)
             except BaseException:

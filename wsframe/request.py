@@ -23,28 +23,31 @@ class Headers(Mapping[str, str]):
     Latin-1, as HTTP/1.1 has them. Source: RFC 9110 section 5.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_values")
 
     def __init__(self, fields: list[tuple[str, str]]) -> None:
         self._fields = fields
+        self._values: dict[str, list[str]] = {}
+        for name, value in fields:
+            self._values.setdefault(name, []).append(value)
 
     def __getitem__(self, name: str) -> str:
-        wanted = name.lower()
-        for key, value in self._fields:
-            if key == wanted:
-                return value
-        raise KeyError(name)
+        if name not in self:
+            raise KeyError(name)
+        return self._values[name.lower()][0]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(key for key, _ in self._fields))
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len({key for key, _ in self._fields})
+        return len(self._values)
 
     def getall(self, name: str) -> list[str]:
         """Return every value of ``name`` in the order received; an empty list if there is none."""
-        wanted = name.lower()
-        return [value for key, value in self._fields if key == wanted]
+        return self._values.get(name.lower(), [])[:]
 
     def fields(self) -> list[tuple[str, str]]:
         """Return all fields in the order received, names in lower case."""

@@ -234,7 +234,6 @@ class Server:
             self._reactor,
             self._pool,
             capacity=self._capacity,
-            timeouts=self._timeouts,
             hosts=self._hosts,
             versions=self._versions,
             http_handler=self._http_handler,
@@ -250,7 +249,7 @@ class Server:
                     acceptor.room.ring()
 
             def welcome(sock: socket.socket, address: tuple[str, int]) -> None:
-                newcomer = Newcomer(sock, *address, context)
+                newcomer = Newcomer(sock, *address, context, self._timeouts.handshake)
                 admission.pending[newcomer] = None
                 newcomers.start_soon(admit, newcomer)
 

@@ -7,6 +7,10 @@ import struct
 import sys
 from contextlib import suppress
 
+if sys.platform == "linux":
+    from fcntl import ioctl
+    from termios import TIOCOUTQ  # the value of SIOCOUTQ
+
 from wsframe.endpoint import Endpoint
 
 __all__ = ["keep_alive", "reset_on_close", "tune", "unsent_in_kernel"]
@@ -62,9 +66,6 @@ def unsent_in_kernel(sock: Endpoint) -> int | None:
         return sock.unsent()
     if sys.platform != "linux":  # pragma: no cover
         return None
-    from fcntl import ioctl
-    from termios import TIOCOUTQ  # the value of SIOCOUTQ
-
     answer = bytearray(4)
     try:
         ioctl(sock.fileno(), TIOCOUTQ, answer)
