@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["SCENARIOS", "SERIES", "USUAL", "Scenario", "Series", "choose"]
@@ -72,6 +72,7 @@ POINTS = (
     Scenario(name="echo-large", about="2 clients, 1 MiB", connections=2, size=KIB * KIB),
     Scenario(name="echo-tls", about="echo over TLS", connections=100, text=True, tls=True),
     broadcast_to(1000, "broadcast"),
+    replace(broadcast_to(100, "broadcast-tls"), about="100 receivers over TLS, 4 in flight", tls=True),
     Scenario(name="connect", about="10 at a time: connect, echo, close", mode="connect", connections=10),
     Scenario(name="connect-tls", about="connect over TLS", mode="connect", connections=10, tls=True),
     Scenario(name="idle", about="1 000 clients that do nothing", mode="idle", connections=1000),
