@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import settings
 
+from tests.outside import require_c
+
 # The same examples in every run, whatever the speed of the machine: a red run can be repeated.
 settings.register_profile("wsframe", derandomize=True, deadline=None, database=None)
 settings.load_profile("wsframe")
@@ -12,3 +14,9 @@ settings.load_profile("wsframe")
 def no_proxy_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a proxy of this machine's environment out of connections to the tests' own servers."""
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture(scope="session")
+def in_c() -> None:
+    """Skip what needs the C extension, where that is not in use."""
+    require_c()

@@ -10,7 +10,9 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["missing", "require"]
+from wsframe.speedups import FROM_C
+
+__all__ = ["missing", "require", "require_c"]
 
 
 def missing(reason: str) -> NoReturn:
@@ -27,3 +29,11 @@ def require(*names: str) -> str:
         if path is not None:
             return path
     missing(f"{' or '.join(names)} is not installed")
+
+
+def require_c() -> None:
+    """Skip or fail where the C extension is not in use; where it was switched off, a skip is right."""
+    if os.environ.get("WSFRAME_SPEEDUPS") == "0":
+        pytest.skip("the C extension is switched off")
+    if not FROM_C:
+        missing("the C extension is not in use")

@@ -19,7 +19,7 @@ from wsframe.protocol.lane import read_messages
 FROM_C: dict[str, Any] = dict(speedups.FROM_C)
 IN_PYTHON: dict[str, Callable[..., Any]] = speedups.IN_PYTHON
 
-needs_c = pytest.mark.skipif(not FROM_C, reason="the C extension is not in use")
+needs_c = pytest.mark.usefixtures("in_c")
 
 LENGTHS = st.one_of(
     st.integers(0, 140), st.sampled_from([1023, 1024, 1025, 65535, 65536, 65537]), st.integers(0, 2**64 - 1)

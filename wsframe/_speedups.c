@@ -5,10 +5,10 @@
 #include "native/speedups.h"
 
 static const char *const SPELLING[NAMES] = {
-    "append", "blocked", "broken", "_buckets", "budget", "connection", "deadlines", "doorbell", "drained", "_engine", "entries",
+    "append", "blocked", "_buckets", "budget", "connection", "crashed", "deadlines", "doorbell", "drained", "_engine", "entries",
     "flush", "header", "heard_at", "held", "_held", "inbox", "items", "_lane_limit", "_latest", "limit", "lost", "mailbox",
     "max_messages", "max_octets", "muted", "_note_undecoded", "octets", "octets_sent", "_offset", "payload",
-    "_payload", "raw_fd", "received", "ring", "shut", "state", "undecoded", "waiting", "_wanted", "wire",
+    "_payload", "raw_fd", "received", "ring", "shut", "state", "undecoded", "waiting", "_wanted",
 };
 
 PyObject *
@@ -24,6 +24,28 @@ wsframe_find(PyObject **kept, const char *module, const char *name, const char *
     }
     Py_XINCREF(*kept);
     return *kept;
+}
+
+PyObject *
+wsframe_caught(void)
+{
+    PyObject *error;
+
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return NULL;
+#if PY_VERSION_HEX >= 0x030C0000
+    error = PyErr_GetRaisedException();
+#else
+    PyObject *type, *traceback;
+
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(error, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+#endif
+    return error;
 }
 
 #define FUNCTION(name) {#name, (PyCFunction)(void (*)(void))wsframe_##name, METH_FASTCALL, NULL}
@@ -59,6 +81,7 @@ traverse(PyObject *module, visitproc visit, void *arg)
         Py_VISIT(m->names[name]);
     Py_VISIT(m->open);
     Py_VISIT(m->large_frame);
+    Py_VISIT(m->flush_failed);
     return 0;
 }
 
@@ -71,6 +94,7 @@ clear(PyObject *module)
         Py_CLEAR(m->names[name]);
     Py_CLEAR(m->open);
     Py_CLEAR(m->large_frame);
+    Py_CLEAR(m->flush_failed);
     return 0;
 }
 
@@ -84,6 +108,10 @@ static PyModuleDef_Slot SLOTS[] = {
     {Py_mod_exec, start},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    /* What is borrowed from lists and dicts, and bytes that are written to, are safe under the GIL alone. */
+    {Py_mod_gil, Py_MOD_GIL_USED},
 #endif
     {0, NULL},
 };

@@ -232,9 +232,9 @@ class Ending(Wire):
         self.lost(reason)
         return True
 
-    def crashed(self) -> None:
-        """Give up a link on which our own code failed; no other link is concerned."""
-        logger.exception("%s: internal error; the connection is aborted", self.name)
+    def crashed(self, error: Exception | None = None) -> None:
+        """Give up a link on which our own code failed, with the exception being handled or the one given."""
+        logger.error("%s: internal error; the connection is aborted", self.name, exc_info=error or True)
         self.abort("internal error", mute=True)
 
     def emptied(self) -> None:

@@ -33,6 +33,12 @@ def send_whole(outboxes: list[Outbox]) -> list[Outbox]:
     return outboxes
 
 
+def flush_failed(outbox: Outbox, error: Exception) -> None:
+    """Give up a connection to which our own code could not send; no other is concerned."""
+    logger.error("could not flush to %r", outbox.wire, exc_info=error)
+    outbox.wire.broken()
+
+
 class Flusher:
     """The outboxes of one reactor that have something to send."""
 
@@ -64,9 +70,8 @@ class Flusher:
         for outbox in send_whole(batch):
             try:
                 outbox.flush()
-            except Exception:
-                logger.exception("could not flush to %r", outbox.wire)
-                outbox.wire.broken()
+            except Exception as error:
+                flush_failed(outbox, error)
         if dirty:
             self.doorbell.ring()
 

@@ -90,6 +90,34 @@ def heads() -> Iterator[tuple[str, bytes]]:
     yield "plain", b"\x31\x00GET / HTTP/1.1\r\nHost: localhost:80\r\n\r\n"
 
 
+def lives() -> Iterator[tuple[str, bytes]]:
+    """Plans for :func:`tests.fuzz.twins.links`: limits, read buffer, pieces, hooks, end, budget."""
+    text, ping, close = frame(0x81, "grüße".encode()), frame(0x89, b"ping"), frame(0x88, b"\x03\xe8bye")
+    large, large_text = frame(0x82, bytes(range(256)) * 8), frame(0x81, "größer ".encode() * 200)
+    yield "texts", b"\0\0\0\0\0\0" + text * 20 + close
+    yield "large", b"\0\x02\0\0\0\0" + (large + text + large_text) * 3 + ping
+    yield "large-in-pieces", b"\0\x03\x7f\0\0\0" + large + large_text + text + large
+    yield "large-full-share", b"\x01\x02\0\x01\0\0" + (large + text) * 6
+    yield "large-small-budget", b"\x03\x02\0\x01\0\x01" + (large + ping) * 6
+    yield "full-share", b"\x02\0\x47\0\0\0" + text * 9
+    yield "rated", b"\x03\x02\0\0\0\0" + (text + large) * 3
+    yield "vast-limits", b"\x04\x02\0\0\0\x03" + (text + large) * 3 + frame(0x82, b"x", length=2**63 - 1)
+    for number, end in enumerate(("nothing", "shut", "hang-up", "close", "reject", "abort")):
+        yield f"end-{end}", bytes((1, 2, 0x5F, 2, number, 2)) + (text + large + ping + large_text) * 2 + close
+    yield "bad-utf8", b"\0\x02\0\0\0\0" + large + frame(0x81, b"good " * 100 + b"\xff" + b"bad" * 100)
+    yield "too-large", b"\x02\x02\0\0\0\0" + text + large
+    yield "unmasked", b"\0\x02\0\0\0\0" + large + frame(0x82, bytes(400), mask=None)
+    yield "fragments", b"\0\x02\0\0\0\0" + frame(0x02, bytes(300)) + ping + frame(0x80, bytes(300)) + large
+
+
+def scripts() -> Iterator[tuple[str, bytes]]:
+    """Scripts for :func:`tests.fuzz.twins.sending`."""
+    yield "small", b"\0\0\0\0\0\0" + b"\x10\x14\x18\x02" * 10
+    yield "large", b"\x02\0\0\0\0\0" + b"\xfd\x02\x07\x71\x02\x07" * 10
+    yield "mixed", b"\x01\0\0\0\0\0" + b"\xfd\x10\xfd\x02\x07\x11\x02\xf1\x07" * 6
+    yield "pings", b"\0\x01\0\0\0\0" + b"\xf1\x03\x13\x02\x10\x03\x07\x02" * 6
+
+
 def offered() -> Iterator[tuple[str, bytes]]:
     yield "plain", b"permessage-deflate"
     yield "browser", b"permessage-deflate; client_max_window_bits"
@@ -103,7 +131,10 @@ def offered() -> Iterator[tuple[str, bytes]]:
 
 
 def write() -> None:
-    made = (("connection", connections()), ("hixie", old_connections()), ("head", heads()), ("offers", offered()))
+    made = (
+        ("connection", connections()), ("hixie", old_connections()), ("head", heads()), ("offers", offered()),
+        ("links", lives()), ("sending", scripts()),
+    )  # fmt: skip
     for target, inputs in made:
         (FOLDER / target).mkdir(parents=True, exist_ok=True)
         for name, octets in inputs:

@@ -7,6 +7,8 @@ from re import fullmatch
 import h11
 from wsproto.extensions import PerMessageDeflate
 
+from tests.fuzz.promises import PromiseBroken, keep
+from tests.fuzz.twins import links, sending
 from wsframe.answers import Accept, Reject
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits
 from wsframe.origins import host_allowed, origin_exact, origin_prefix, same_origin
@@ -18,7 +20,7 @@ from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.hixie import HixieConnection
 from wsframe.request import VERSIONS, Request
 
-__all__ = ["TARGETS", "PromiseBroken", "connection", "head", "hixie", "offers"]
+__all__ = ["TARGETS", "PromiseBroken", "connection", "head", "hixie", "links", "offers", "sending"]
 
 PLANS = 4
 """Octets at the beginning of an input to ``connection`` or ``hixie`` that say how the rest is fed."""
@@ -31,15 +33,6 @@ SIZES = (
     Limits(max_message=70_000, max_frame=None, max_fragments=100, max_queued_bytes=100_000),
     Limits(max_message=1000, max_frame=126, max_fragments=3, max_queued_bytes=1),
 )
-
-
-class PromiseBroken(AssertionError):
-    """wsframe did what it must never do, whatever it is fed."""
-
-
-def keep(promise: bool, message: str) -> None:
-    if not promise:
-        raise PromiseBroken(message)
 
 
 def connection(data: bytes) -> None:
@@ -291,4 +284,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "hixie": hixie,
     "head": head,
     "offers": offers,
+    "links": links,
+    "sending": sending,
 }

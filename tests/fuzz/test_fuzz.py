@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chaos.peer import frame
-from tests.fuzz import corpus, targets
-from tests.fuzz.corpus import connections, heads, offered, old_connections
+from tests.fuzz import corpus, targets, twins
+from tests.fuzz.corpus import connections, heads, lives, offered, old_connections, scripts
 
 KEPT = [(target, name) for target in targets.TARGETS for name in corpus.read(target)]
 
@@ -25,6 +25,18 @@ FRAMES_IN_ORDER = st.builds(
 )
 PLAN = st.binary(min_size=targets.PLANS, max_size=targets.PLANS)
 STREAMS = st.builds(lambda plan, parts: plan + b"".join(parts), PLAN, st.lists(FRAMES_IN_ORDER | FRAMES, max_size=12))
+
+LARGE_FRAMES = st.builds(
+    lambda first, payload, times: frame(first, payload * times),
+    st.sampled_from((0x81, 0x82, 0x82)),
+    st.text(min_size=1, max_size=9).map(str.encode) | st.binary(min_size=1, max_size=9),
+    st.integers(10, 300),
+)
+LIVES = st.builds(
+    lambda plan, parts: plan + b"".join(parts),
+    st.binary(min_size=twins.PLANS, max_size=twins.PLANS),
+    st.lists(FRAMES_IN_ORDER | LARGE_FRAMES | FRAMES, max_size=12),
+)
 
 OLD_FRAMES = st.one_of(
     st.text(max_size=20).map(lambda text: b"\0" + text.encode() + b"\xff"),
@@ -66,7 +78,14 @@ def test_the_corpus(target: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("target", "made"),
-    [("connection", connections), ("hixie", old_connections), ("head", heads), ("offers", offered)],
+    [
+        ("connection", connections),
+        ("hixie", old_connections),
+        ("head", heads),
+        ("offers", offered),
+        ("links", lives),
+        ("sending", scripts),
+    ],
 )
 def test_the_corpus_is_the_one_that_is_written(target: str, made: object) -> None:
     assert callable(made)
@@ -96,3 +115,17 @@ def test_the_handshake_bears_anything(data: bytes) -> None:
 @given(OFFERS | changed("offers") | st.binary(max_size=60))
 def test_the_negotiation_bears_anything(data: bytes) -> None:
     targets.offers(data)
+
+
+@pytest.mark.usefixtures("in_c")
+@settings(max_examples=600)
+@given(LIVES | changed("links") | st.binary(max_size=300))
+def test_a_link_is_the_same_in_c(data: bytes) -> None:
+    targets.links(data)
+
+
+@pytest.mark.usefixtures("in_c")
+@settings(max_examples=200)
+@given(changed("sending") | st.binary(max_size=200))
+def test_what_is_sent_is_the_same_in_c(data: bytes) -> None:
+    targets.sending(data)

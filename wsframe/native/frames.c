@@ -9,6 +9,7 @@
 #define WHOLE_TEXT 0x81
 #define WHOLE_BINARY 0x82
 #define LARGE (64 * 1024)
+#define LONGEST_HEADER 14
 
 /* What one vector register holds; 16 octets are in reach of every x86-64 and ARM64. */
 #if defined(__GNUC__)
@@ -127,8 +128,11 @@ wsframe_data_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     opcode = PyLong_AsLong(args[0]);
-    if (opcode == -1 && PyErr_Occurred())
+    if (opcode < 0 || opcode > 0x7F) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "an opcode has 4 bits, with up to 3 reserved ones");
         return NULL;
+    }
     length = PyBytes_GET_SIZE(args[1]);
     size = write_header(header, (unsigned char)(0x80 | opcode), length);
     if (length >= LARGE)
@@ -143,32 +147,26 @@ wsframe_data_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 enum found
 wsframe_measure(const unsigned char *data, Py_ssize_t size, uint64_t limit, int masked, struct extent *extent)
 {
-    Py_ssize_t mask_size = masked ? 4 : 0;
-    Py_ssize_t start = 2 + mask_size;
+    Py_ssize_t start = masked ? 6 : 2;
     uint64_t length;
 
     if (size < start || (data[0] != WHOLE_TEXT && data[0] != WHOLE_BINARY) || (data[1] >> 7) != masked)
         return NOT_FOR_THE_LANE;
     length = data[1] & 0x7F;
     if (length > 125) {
-        if (size < 10 + mask_size)
+        uint64_t least = length == 126 ? 126 : 65536; /* the length is written the shortest way */
+        int octets = length == 126 ? 2 : 8;
+
+        start += octets;
+        if (size < start)
             return NOT_FOR_THE_LANE;
-        if (length == 126) {
-            length = (uint64_t)data[2] << 8 | data[3];
-            if (length < 126)
-                return NOT_FOR_THE_LANE;
-            start += 2;
-        }
-        else {
-            length = 0;
-            for (int i = 2; i < 10; i++)
-                length = length << 8 | data[i];
-            if (length < 65536)
-                return NOT_FOR_THE_LANE;
-            start += 8;
-        }
+        length = 0;
+        for (int i = 2; i < 2 + octets; i++)
+            length = length << 8 | data[i];
+        if (length < least)
+            return NOT_FOR_THE_LANE;
     }
-    if (length > limit)
+    if (length > limit || length > (uint64_t)(PY_SSIZE_T_MAX - LONGEST_HEADER))
         return NOT_FOR_THE_LANE;
     extent->start = start;
     extent->length = (Py_ssize_t)length;
@@ -250,7 +248,7 @@ wsframe_read_messages(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     at = PyLong_AsSsize_t(args[1]);
-    room = PyLong_AsSsize_t(args[2]);
+    room = PyNumber_AsSsize_t(args[2], NULL); /* somebody may mean no limit by a large one */
     limit = PyLong_AsUnsignedLongLong(args[3]);
     masked = PyObject_IsTrue(args[4]);
     if (PyErr_Occurred() || PyObject_GetBuffer(args[0], &data, PyBUF_SIMPLE) < 0)

@@ -30,14 +30,10 @@ find_share(Module *m, PyObject *link, struct share *share)
     Py_ssize_t most;
     int muted;
 
-    if ((share->inbox = get(m, link, INBOX)) == NULL || (share->budget = get(m, share->inbox, BUDGET)) == NULL)
-        return -1;
-    muted = is(m, share->inbox, MUTED, Py_True);
-    share->waiting = number(m, share->inbox, WAITING);
-    share->octets = number(m, share->inbox, OCTETS);
-    share->held = number(m, share->budget, BUDGET_HELD);
-    most = number(m, share->inbox, MAX_MESSAGES);
-    if (muted < 0 || PyErr_Occurred())
+    if ((share->inbox = get(m, link, INBOX)) == NULL || (share->budget = get(m, share->inbox, BUDGET)) == NULL ||
+        (muted = is(m, share->inbox, MUTED, Py_True)) < 0 || find_number(m, share->inbox, WAITING, &share->waiting) < 0 ||
+        find_number(m, share->inbox, OCTETS, &share->octets) < 0 || find_number(m, share->budget, BUDGET_HELD, &share->held) < 0 ||
+        find_limit(m, share->inbox, MAX_MESSAGES, &most) < 0)
         return -1;
     share->room = most - share->waiting;
     return !muted;
@@ -47,9 +43,9 @@ find_share(Module *m, PyObject *link, struct share *share)
 static int
 fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets)
 {
-    Py_ssize_t most = number(m, share->inbox, MAX_OCTETS), limit = number(m, share->budget, LIMIT);
+    Py_ssize_t most, limit;
 
-    if (PyErr_Occurred())
+    if (find_limit(m, share->inbox, MAX_OCTETS, &most) < 0 || find_limit(m, share->budget, LIMIT, &limit) < 0)
         return -1;
     return count < share->room && share->octets + octets < most && share->held + octets <= limit;
 }
@@ -74,7 +70,7 @@ put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
         failed = set_number(m, share->inbox, WAITING, share->waiting + count) < 0 ||
                  set_number(m, share->inbox, OCTETS, share->octets + octets) < 0 ||
                  set_number(m, share->budget, BUDGET_HELD, share->held + octets) < 0 ||
-                 set_number(m, share->inbox, RECEIVED, number(m, share->inbox, RECEIVED) + count) < 0;
+                 add(m, share->inbox, RECEIVED, count) < 0;
     if (!failed && before == 0) { /* else it has been rung already */
         PyObject *doorbell = get(m, mailbox, DOORBELL);
         done = doorbell == NULL ? NULL : PyObject_CallMethodNoArgs(doorbell, m->names[RING]);
@@ -87,23 +83,27 @@ put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
     return failed ? -1 : 0;
 }
 
-/* Give up a link on which something failed here, out of memory for one; no other is concerned. */
-static void
+/* Have a link given up on which something failed here, out of memory for one; no other is concerned. */
+static int
 fail(Module *m, PyObject *link)
 {
-    PyErr_WriteUnraisable(link);
-    if (tell(m, link, LOST) < 0)
-        PyErr_WriteUnraisable(link);
+    PyObject *error = wsframe_caught();
+    PyObject *done = error == NULL ? NULL : PyObject_CallMethodOneArg(link, m->names[CRASHED], error);
+
+    Py_XDECREF(error);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
 }
 
-/* Take octets that are nothing but whole messages, for which there is room; 0 if they are not, or there is not. */
+/* Take octets that are nothing but whole messages, for which there is room; 0 to leave them to Python, who fails
+   at them with a traceback if something is wrong here; -1 with an exception set when some may be in the mailbox. */
 static int
 take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char *data, Py_ssize_t size)
 {
     struct share share = {NULL, NULL, 0, 0, 0, 0};
-    Py_ssize_t at = 0, octets = 0, wanted, limit = number(m, connection, LANE_LIMIT);
+    Py_ssize_t at = 0, octets = 0, wanted, limit;
     PyObject *messages = NULL;
-    int taken = PyErr_Occurred() ? -1 : find_share(m, link, &share);
+    int taken = find_number(m, connection, LANE_LIMIT, &limit) < 0 ? -1 : find_share(m, link, &share);
 
     if (taken > 0 && (messages = PyList_New(0)) == NULL)
         taken = -1;
@@ -111,8 +111,12 @@ take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char 
         taken = -1;
     if (taken > 0)
         taken = at < size ? 0 : fits(m, &share, PyList_GET_SIZE(messages), octets);
-    if (taken > 0 && put(m, &share, messages, octets) < 0)
-        fail(m, link); /* some may be in the mailbox: Python must not take them again */
+    if (taken < 0) {
+        PyErr_Clear();
+        taken = 0;
+    }
+    else if (taken > 0 && put(m, &share, messages, octets) < 0)
+        taken = -1;
     Py_XDECREF(messages);
     release_share(&share);
     return taken;
@@ -177,7 +181,7 @@ gathered(const struct ready *r, PyObject *held, Py_ssize_t start)
     return payload;
 }
 
-/* Hand on a message that is whole now; return 0 if there is no room for it, with everything as it was. */
+/* Hand on a message that is whole now; return 0 to leave it to Python, with everything as it was. */
 static int
 finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t start)
 {
@@ -192,6 +196,10 @@ finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t star
         done = fits(m, &share, 1, size);
     if (done > 0 && (messages = PyList_New(1)) == NULL)
         done = -1;
+    if (done < 0) {
+        PyErr_Clear();
+        done = 0;
+    }
     if (done > 0) {
         wsframe_copy_unmasked(octets, octets, size, (unsigned char *)PyByteArray_AS_STRING(held) + start - 4);
         Py_INCREF(payload);
@@ -234,7 +242,7 @@ gather(const struct ready *r, PyObject *held, const struct extent *extent, PyObj
     if (count == -2)
         return -1;
     whole = PyBytes_GET_SIZE(payload) == extent->length;
-    if (!whole && PyObject_SetAttr(r->connection, r->m->names[GATHERED], payload) < 0)
+    if ((!whole || count <= 0) && PyObject_SetAttr(r->connection, r->m->names[GATHERED], payload) < 0)
         goto out;
     errno = error;
     if (!note_received(r, count, &done))
@@ -285,21 +293,23 @@ receive_messages(const struct ready *r, PyObject *held, PyObject **rest)
     if (!note_received(r, count, &done))
         return done;
     done = held == Py_None && is(m, r->connection, ENGINE, Py_None) == 1 &&
-           is(m, r->connection, STATE, m->open) == 1 && is(m, r->link, BUCKETS, Py_None) == 1 &&
-           take_whole(m, r->link, r->connection, (unsigned char *)data, count) == 1;
-    PyErr_Clear(); /* Python takes it now, or fails at it with a traceback */
+           is(m, r->connection, STATE, m->open) == 1 && is(m, r->link, BUCKETS, Py_None) == 1;
+    PyErr_Clear(); /* as for take_whole() */
+    if (done)
+        done = take_whole(m, r->link, r->connection, (unsigned char *)data, count);
     if (!done && (*rest = PyByteArray_FromStringAndSize(data, count)) == NULL)
         return -1;
     return done;
 }
 
 /* Tell whether more is missing of a message that is not whole than one read of all there is brings.
-   A message that is gathered is gathered to its end. */
+   A message that is gathered is gathered to its end. -1 with an exception set. */
 static int
 is_large(const struct ready *r, PyObject *held, Py_ssize_t wanted)
 {
-    return wanted - PyByteArray_GET_SIZE(held) > PyByteArray_GET_SIZE(r->buffer) ||
-           is(r->m, r->connection, GATHERED, Py_None) == 0;
+    int gathers = is(r->m, r->connection, GATHERED, Py_None);
+
+    return gathers < 0 ? -1 : !gathers || wanted - PyByteArray_GET_SIZE(held) > PyByteArray_GET_SIZE(r->buffer);
 }
 
 /* Receive once from a link that has a socket, and take what comes if that is simple.
@@ -310,16 +320,18 @@ static int
 receive_link(const struct ready *r, PyObject **rest)
 {
     PyObject *held = get(r->m, r->connection, HELD);
-    Py_ssize_t wanted = held == NULL ? 0 : number(r->m, r->connection, WANTED);
+    Py_ssize_t wanted = 0;
     struct extent extent;
-    int done = -1;
+    int done = held == NULL || find_number(r->m, r->connection, WANTED, &wanted) < 0 ? -1 : 1, large = 0, rated = 0;
 
-    if (held == NULL || PyErr_Occurred())
+    if (done > 0 && wanted && PyByteArray_CheckExact(held) && (large = is_large(r, held, wanted)) > 0)
+        rated = !is(r->m, r->link, BUCKETS, Py_None);
+    if (done < 0 || large < 0 || PyErr_Occurred())
         done = -1;
-    else if (!wanted || !PyByteArray_CheckExact(held) || !is_large(r, held, wanted))
+    else if (!large)
         done = receive_messages(r, held, rest);
-    else if (is(r->m, r->link, BUCKETS, Py_None) != 1)
-        done = PyErr_Occurred() ? -1 : 0;
+    else if (rated)
+        done = 0;
     else if (PyByteArray_AS_STRING(held)[0] & 1)
         done = receive_more(r, held, wanted, rest);
     else if (wsframe_measure((unsigned char *)PyByteArray_AS_STRING(held), PyByteArray_GET_SIZE(held), UINT64_MAX, 1,
@@ -331,7 +343,8 @@ receive_link(const struct ready *r, PyObject **rest)
     return done;
 }
 
-/* Receive from one link that is ready; add it to `rest` if there is something for Python to do. */
+/* Receive from one link that is ready; add it to `rest` if there is something for Python to do. -1 with an
+   exception set that is not for the link alone. */
 static int
 turn(struct ready *r, PyObject *flags, PyObject *rest)
 {
@@ -345,19 +358,14 @@ turn(struct ready *r, PyObject *flags, PyObject *rest)
         done = r->connection == NULL ? -1 : receive_link(r, &received);
         Py_XDECREF(r->connection);
     }
-    if (done < 0 || PyErr_Occurred()) {
-        fail(r->m, r->link);
-        return 0;
+    if (done == 0 && !PyErr_Occurred()) {
+        entry = PyTuple_Pack(3, r->link, flags, received == NULL ? Py_None : received);
+        if (entry != NULL)
+            PyList_Append(rest, entry);
+        Py_XDECREF(entry);
     }
-    if (done)
-        return 0;
-    entry = PyTuple_Pack(3, r->link, flags, received == NULL ? Py_None : received);
     Py_XDECREF(received);
-    if (entry == NULL)
-        return -1;
-    done = PyList_Append(rest, entry);
-    Py_DECREF(entry);
-    return done;
+    return PyErr_Occurred() ? fail(r->m, r->link) : 0;
 }
 
 /* Receive from all of a list of pairs, which the poller made. */
@@ -378,9 +386,11 @@ turn_all(struct ready *r, PyObject *pairs, PyObject *links, PyObject *rest)
                 return -1;
             continue;
         }
+        Py_INCREF(pair);
         Py_INCREF(r->link); /* it may end, and leave the dict, while it is looked at */
         failed = turn(r, PyTuple_GET_ITEM(pair, 1), rest);
         Py_DECREF(r->link);
+        Py_DECREF(pair);
         if (failed < 0)
             return -1;
     }
@@ -392,6 +402,7 @@ wsframe_receive_ready(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     struct ready ready = {.m = PyModule_GetState(module)};
     PyObject *rest, *open;
+    int collects;
 
     if (nargs != 4 || !PyList_CheckExact(args[0]) || !PyDict_CheckExact(args[1]) || !PyByteArray_CheckExact(args[2])) {
         PyErr_SetString(PyExc_TypeError, "receive_ready() takes a list, a dict, a bytearray and a time");
@@ -404,8 +415,13 @@ wsframe_receive_ready(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     ready.buffer = args[2];
     ready.now = args[3];
+    /* Before 3.12 what is allocated here may have garbage collected, whose finalizers may do anything: end the
+       link whose messages are being put into its inbox, for one. */
+    collects = PyGC_Disable();
     if (turn_all(&ready, args[0], args[1], rest) < 0)
         Py_CLEAR(rest);
+    if (collects)
+        PyGC_Enable();
     return rest;
 }
 

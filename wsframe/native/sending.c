@@ -10,6 +10,10 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#ifndef MSG_NOSIGNAL /* macOS; Python ignores the signal anyway */
+#define MSG_NOSIGNAL 0
+#endif
+
 /* Frames that are joined on the stack before they are sent. */
 #define JOINED (16 * 1024)
 
@@ -64,11 +68,9 @@ send_items(Module *m, int fd, PyObject *items, Py_ssize_t octets)
 static int
 clear_items(Module *m, PyObject *outbox, PyObject *items, Py_ssize_t octets)
 {
-    Py_ssize_t before = number(m, outbox, OCTETS_SENT);
-
-    if (PyErr_Occurred() || PyList_SetSlice(items, 0, PyList_GET_SIZE(items), NULL) < 0)
+    if (PyList_SetSlice(items, 0, PyList_GET_SIZE(items), NULL) < 0 || set_number(m, outbox, OCTETS, 0) < 0)
         return -1;
-    return set_number(m, outbox, OCTETS, 0) < 0 ? -1 : set_number(m, outbox, OCTETS_SENT, before + octets);
+    return add(m, outbox, OCTETS_SENT, octets);
 }
 
 /* Have Python go on with an outbox of which something was sent. It must be now: an outbox may be
@@ -97,11 +99,11 @@ is_plain(Module *m, PyObject *outbox)
 static int
 send_outbox(Module *m, PyObject *outbox)
 {
-    Py_ssize_t fd = number(m, outbox, RAW_FD), octets = number(m, outbox, OCTETS), sent;
+    Py_ssize_t fd, octets, sent;
     PyObject *items;
     int done = 0;
 
-    if (PyErr_Occurred())
+    if (find_number(m, outbox, RAW_FD, &fd) < 0 || find_number(m, outbox, OCTETS, &octets) < 0)
         return -1;
     if (fd < 0 || !is_plain(m, outbox))
         return PyErr_Occurred() ? -1 : 0;
@@ -115,17 +117,18 @@ send_outbox(Module *m, PyObject *outbox)
     return done;
 }
 
-/* Give up a connection to which sending failed here; no other is concerned. */
-static void
-give_up(Module *m, PyObject *outbox)
+/* Have a connection given up to which sending failed here; no other is concerned. */
+static int
+fail(Module *m, PyObject *outbox)
 {
-    PyObject *wire;
+    PyObject *error = wsframe_caught(), *failed = NULL, *done = NULL;
 
-    PyErr_WriteUnraisable(outbox);
-    wire = get(m, outbox, WIRE);
-    if (wire == NULL || tell(m, wire, BROKEN) < 0)
-        PyErr_WriteUnraisable(outbox);
-    Py_XDECREF(wire);
+    if (error != NULL && (failed = wsframe_find(&m->flush_failed, "wsframe.flusher", "flush_failed", NULL)) != NULL)
+        done = PyObject_CallFunctionObjArgs(failed, outbox, error, NULL);
+    Py_XDECREF(failed);
+    Py_XDECREF(error);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
 }
 
 PyObject *
@@ -144,9 +147,7 @@ wsframe_send_whole(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         PyObject *outbox = Py_NewRef(PyList_GET_ITEM(args[0], at));
         int done = send_outbox(m, outbox);
 
-        if (done < 0)
-            give_up(m, outbox);
-        else if (done == 0 && PyList_Append(rest, outbox) < 0)
+        if (done < 0 ? fail(m, outbox) < 0 : done == 0 && PyList_Append(rest, outbox) < 0)
             Py_CLEAR(rest);
         Py_DECREF(outbox);
         if (rest == NULL)

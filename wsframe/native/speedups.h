@@ -7,18 +7,24 @@
 #include <Python.h>
 #include <stdint.h>
 
+#if defined(PYPY_VERSION) || defined(GRAALVM_PYTHON)
+#error "for CPython, whose objects are looked into; others run the same in Python"
+#endif
+
 /* Attributes of the objects that are looked into. */
 enum name {
-    APPEND, BLOCKED, BROKEN, BUCKETS, BUDGET, CONNECTION, DEADLINES, DOORBELL, DRAINED, ENGINE, ENTRIES, FLUSH, HEADER,
+    APPEND, BLOCKED, BUCKETS, BUDGET, CONNECTION, CRASHED, DEADLINES, DOORBELL, DRAINED, ENGINE, ENTRIES, FLUSH, HEADER,
     HEARD_AT, BUDGET_HELD, HELD, INBOX, ITEMS, LANE_LIMIT, LATEST, LIMIT, LOST, MAILBOX, MAX_MESSAGES, MAX_OCTETS, MUTED,
     NOTE_UNDECODED, OCTETS, OCTETS_SENT, OFFSET, PAYLOAD, GATHERED, RAW_FD, RECEIVED, RING, SHUT, STATE, UNDECODED,
-    WAITING, WANTED, WIRE, NAMES
+    WAITING, WANTED, NAMES
 };
 
 typedef struct {
     PyObject *names[NAMES];
-    PyObject *open;        /* State.OPEN */
-    PyObject *large_frame; /* the class; both once they are needed */
+    /* Once they are needed: */
+    PyObject *open;         /* State.OPEN */
+    PyObject *large_frame;  /* the class */
+    PyObject *flush_failed; /* the function */
 } Module;
 
 /* Return what Python has under a name, or a member of that, and keep it; a new reference, NULL with an exception set. */
@@ -35,11 +41,10 @@ static inline int
 is(Module *m, PyObject *of, enum name name, PyObject *wanted)
 {
     PyObject *value = get(m, of, name);
+    int result = value == NULL ? -1 : value == wanted;
 
-    if (value == NULL)
-        return -1;
-    Py_DECREF(value);
-    return value == wanted;
+    Py_XDECREF(value);
+    return result;
 }
 
 /* Read an attribute that is an int; -1 with an exception set is told apart by PyErr_Occurred(). */
@@ -56,6 +61,26 @@ number(Module *m, PyObject *of, enum name name)
     return result;
 }
 
+/* Read one; -1 with an exception set. */
+static inline int
+find_number(Module *m, PyObject *of, enum name name, Py_ssize_t *to)
+{
+    *to = number(m, of, name);
+    return *to == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Read one that is a limit; one beyond all sizes is the largest of them. */
+static inline int
+find_limit(Module *m, PyObject *of, enum name name, Py_ssize_t *to)
+{
+    PyObject *value = get(m, of, name);
+
+    *to = value == NULL ? -1 : PyNumber_AsSsize_t(value, NULL);
+    Py_XDECREF(value);
+    return *to == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Write an attribute that is an int; -1 with an exception set. */
 static inline int
 set_number(Module *m, PyObject *of, enum name name, Py_ssize_t number)
 {
@@ -64,6 +89,15 @@ set_number(Module *m, PyObject *of, enum name name, Py_ssize_t number)
 
     Py_XDECREF(value);
     return failed ? -1 : 0;
+}
+
+/* Add to an attribute that is an int; -1 with an exception set. */
+static inline int
+add(Module *m, PyObject *of, enum name name, Py_ssize_t more)
+{
+    Py_ssize_t before;
+
+    return find_number(m, of, name, &before) < 0 ? -1 : set_number(m, of, name, before + more);
 }
 
 /* Call a method without arguments for its effect. */
@@ -75,6 +109,10 @@ tell(Module *m, PyObject *object, enum name name)
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
+
+/* Take the exception that is set, to hand it to whoever reports it; a new reference. NULL with it still set if
+   it is none of ours, KeyboardInterrupt for one: that goes on to whoever called us. */
+PyObject *wsframe_caught(void);
 
 /* Where a message begins and ends, counted from the beginning of its frame. */
 struct extent {

@@ -21,6 +21,7 @@ occur, and no private attribute of wsproto is read.
 
 from __future__ import annotations
 
+import sys
 from io import StringIO
 
 from wsproto.connection import CLIENT, SERVER, ConnectionState
@@ -43,7 +44,8 @@ LONGEST_HEADER = 14
 # Frames the engine takes in one turn of a connection. The smallest cost it ten times what a
 # message costs the lane, and one read holds ten thousand: a tenth of a second for everybody.
 ENGINE_FRAMES = 64
-LONGEST_FRAME = 2**63 - 1
+# In the lane: with its header it is still a size of the machine's, in C too.
+LONGEST_FRAME = sys.maxsize - LONGEST_HEADER
 
 
 class Connection:

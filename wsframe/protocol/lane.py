@@ -146,12 +146,11 @@ def check_text(data: bytearray, at: int, checked: int) -> int:
 
 def extent(data: bytearray, at: int, length: int, mask_size: int) -> tuple[int, int]:
     """Find start and length of a payload over 125 octets; a length of -1 is for the engine."""
-    if len(data) - at < 10 + mask_size:
-        return 0, -1
-    if length == 126:
+    available = len(data) - at - mask_size
+    if length == 126 and available >= 4:
         length = data[at + 2] << 8 | data[at + 3]
         return at + 4 + mask_size, length if length > 125 else -1
-    if length == 127:
+    if length == 127 and available >= 10:
         length = int.from_bytes(data[at + 2 : at + 10], "big")
         return at + 10 + mask_size, length if length > 65535 else -1
     return 0, -1

@@ -1,0 +1,275 @@
+"""Links over socket pairs, driven by hand: no server, no clock that moves, and C or Python as a test likes."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal, NamedTuple, cast
+from unittest.mock import patch
+
+from wsframe import speedups
+from wsframe.arrival import CONNECTED, Arrival
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, filled
+from wsframe.link import Link
+from wsframe.mailbox import Inbox, Mailbox
+from wsframe.poller import READ
+from wsframe.protocol.connection import Connection
+from wsframe.protocol.deflate import Deflate
+from wsframe.protocol.events import PongReceived
+from wsframe.protocol.pool import ConnectionPool
+from wsframe.reactor import Reactor
+from wsframe.request import Request
+from wsframe.resource import Resource
+
+__all__ = ["CLOCK", "Language", "Links", "Peer", "Snapshot", "languages", "running_in"]
+
+Language = Literal["c", "python"]
+CLOCK = 1000.0
+RESET = struct.pack("ii", 1, 0)
+
+# Where each function is called by its name.
+CALLED_IN = {
+    "data_frame": ("client", "protocol.frames"),
+    "read_messages": ("protocol.connection",),
+    "receive_ready": ("reactor",),
+    "send_whole": ("flusher",),
+    "unmask": ("protocol.lane",),
+}
+
+
+def languages() -> list[Language]:
+    """Return what the hot work can be done in here."""
+    return ["c", "python"] if speedups.FROM_C else ["python"]
+
+
+def function(name: str, language: Language) -> Callable[..., Any]:
+    """Return a function as it is in one language."""
+    return cast(Callable[..., Any], speedups.FROM_C[name]) if language == "c" else speedups.IN_PYTHON[name]
+
+
+@contextmanager
+def running_in(language: Language) -> Iterator[None]:
+    """Have the hot work done in one language."""
+    with ExitStack() as stack:
+        for name, modules in CALLED_IN.items():
+            for module in modules:
+                stack.enter_context(patch(f"wsframe.{module}.{name}", function(name, language)))
+        yield
+
+
+class Poller:
+    """Notes what is watched; asks the kernel when a test wants it to."""
+
+    def __init__(self) -> None:
+        self.masks: dict[int, int] = {}
+
+    def watch(self, fd: int, mask: int) -> None:
+        self.masks[fd] = mask
+
+    def forget(self, fd: int) -> None:
+        self.masks.pop(fd, None)
+
+    def poll(self) -> list[tuple[int, int]]:
+        """Return what can be read, with READ and no other flag."""
+        poll = select.poll()
+        for fd, mask in self.masks.items():
+            if mask & READ:
+                poll.register(fd, select.POLLIN)
+        return [(fd, READ) for fd, _ in poll.poll(0)]
+
+    async def wait(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class Place:
+    """The life of a resource, as far as a link needs it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.resource: Resource[Any] = Resource()
+        self.limits = filled(limits, DEFAULT_LIMITS)
+        self.timeouts = DEFAULT_TIMEOUTS
+        self.deflate: Deflate | None = None
+        self.mailbox = Mailbox()
+
+    def mailbox_for_client(self) -> Mailbox:
+        return self.mailbox
+
+    def welcome(self, inbox: Inbox) -> None:
+        inbox.mailbox.put(inbox, CONNECTED)
+
+
+class Snapshot(NamedTuple):
+    """All that is known of a link and counted for it."""
+
+    entries: list[object]
+    """What has come, whether it was taken or not."""
+    waiting: int
+    octets: int
+    received: int
+    state: str
+    interest: int
+    ended: object
+    in_engine: bool
+    """Whether a frame is half done in the engine, which counts otherwise."""
+    undecoded: int
+    counted: int
+    budget: int
+    held: bytes
+    wanted: int
+
+
+class Peer:
+    """One link, the other end of its socket, and what its hooks would have taken."""
+
+    def __init__(self, links: Links, limits: Limits) -> None:
+        self.place = Place(limits)
+        self.sock, theirs = socket.socketpair()
+        self.sock.setblocking(False)
+        theirs.setblocking(False)
+        reservation = cast(Any, Nobody())
+        request = Request("/", [], host="127.0.0.1", port=1)
+        self.links = links
+        self.link: Link = links.reactor.adopt(Arrival(theirs, None, request, None, None, self.place, reservation), b"")
+        self.taken: list[object] = []
+        self.sent = b""
+        """What the link has sent."""
+
+    @property
+    def inbox(self) -> Inbox:
+        return self.link.inbox
+
+    @property
+    def connection(self) -> Connection:
+        assert isinstance(self.link.connection, Connection)
+        return self.link.connection
+
+    @property
+    def reads(self) -> bool:
+        """Whether the link is being read."""
+        return bool(self.link.interest & READ) and self.link.sock is not None
+
+    def send(self, octets: bytes) -> None:
+        """Send octets, in as many turns of the link as that takes; what is full is emptied. An end drops the rest."""
+        while octets:
+            try:
+                octets = octets[self.sock.send(octets) :]
+            except BlockingIOError:
+                self.take_all()
+                if not self.reads:
+                    return
+            except OSError:
+                return
+            self.links.settle()
+
+    def take(self, most: int = 1 << 30) -> None:
+        """Take messages as the hooks do."""
+        entries = self.place.mailbox.entries
+        while entries and most:
+            most -= 1
+            _, entry = entries.popleft()
+            self.taken.append(entry)
+            if isinstance(entry, str | bytes | PongReceived):
+                self.inbox.waiting -= 1
+                if not self.inbox.waiting:
+                    self.inbox.took_last()
+        self.links.settle()
+
+    def take_all(self) -> None:
+        """Take messages until there are no more, and the link is read again."""
+        while self.place.mailbox.entries:
+            self.take()
+
+    def read(self, most: int = 1 << 20) -> None:
+        """Read some of what the link has sent."""
+        try:
+            self.sent += self.sock.recv(most)
+        except OSError:
+            return
+
+    def reset(self) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.sock.close()
+
+    def held(self) -> bytes:
+        """Return what is held, wherever it is."""
+        return bytes(self.connection._held or b"") + (self.connection._payload or b"")
+
+    def snapshot(self) -> Snapshot:
+        inbox, connection = self.inbox, self.connection
+        waiting = [entry for _, entry in self.place.mailbox.entries]
+        return Snapshot(
+            [*self.taken, *waiting],
+            inbox.waiting, inbox.octets, inbox.received,
+            connection.state.name, self.link.interest, self.link.ended, connection._engine is not None,
+            connection.undecoded, self.link._undecoded, inbox.budget.held, self.held(),
+            0 if connection._held is None else connection._wanted,
+        )  # fmt: skip
+
+
+class Nobody:
+    """Who counts places."""
+
+    def release(self) -> None:
+        """Nobody counts here."""
+
+
+class Links:
+    """A reactor that runs by hand. It must be made within a trio run, whose tasks it leaves alone.
+
+    Args:
+        language: What the hot work is done in; enter :func:`running_in` for it, too.
+        buffer: Octets of one read: less than in earnest, and everything is large.
+        budget: What all links together may hold.
+    """
+
+    def __init__(self, language: Language, *, buffer: int = 65536, budget: int = 1 << 40) -> None:
+        self.receive_ready = function("receive_ready", language)
+        self.reactor = Reactor(ConnectionPool(Capacity()), "task", budget)
+        self.reactor.clock = lambda: CLOCK
+        self.reactor.buffer = bytearray(buffer)
+        self.reactor.view = memoryview(self.reactor.buffer)
+        self.poller = self.reactor.poller = Poller()
+        self.peers: list[Peer] = []
+
+    def open(self, limits: Limits | None = None) -> Peer:
+        peer = Peer(self, limits or Limits())
+        self.peers.append(peer)
+        return peer
+
+    def turn(self) -> bool:
+        """Do what the reactor does in one turn; return whether there was anything to do."""
+        reactor = self.reactor
+        ready = self.poller.poll()
+        reactor.now = CLOCK
+        for link, flags, received in self.receive_ready(ready, reactor.links, reactor.buffer, reactor.now):
+            try:
+                if received is not None:
+                    link.take(received)
+                else:
+                    link.turn(flags)
+            except Exception:
+                link.crashed()
+        again, reactor.again = reactor.again, []
+        for link in again:
+            link.go_on()
+        reactor.flusher.flush()
+        return bool(ready or again)
+
+    def settle(self) -> None:
+        """Turn until nothing is left to do."""
+        busy = True
+        while busy:
+            busy = self.turn()
+            for peer in self.peers:
+                peer.read()
+
+    def close(self) -> None:
+        for peer in self.peers:
+            peer.link.abort("over", mute=True)
+            peer.sock.close()
