@@ -10,79 +10,6 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/* What is needed of an inbox to put messages into it. */
-struct share {
-    PyObject *inbox, *budget;
-    Py_ssize_t waiting, octets, held, room;
-};
-
-static void
-release_share(struct share *share)
-{
-    Py_CLEAR(share->inbox);
-    Py_CLEAR(share->budget);
-}
-
-/* Look up a client's share of its mailbox; return 1, or 0 if it has none, -1 with an exception set. */
-static int
-find_share(Module *m, PyObject *link, struct share *share)
-{
-    Py_ssize_t most;
-    int muted;
-
-    if ((share->inbox = get(m, link, INBOX)) == NULL || (share->budget = get(m, share->inbox, BUDGET)) == NULL ||
-        (muted = is(m, share->inbox, MUTED, Py_True)) < 0 || find_number(m, share->inbox, WAITING, &share->waiting) < 0 ||
-        find_number(m, share->inbox, OCTETS, &share->octets) < 0 || find_number(m, share->budget, BUDGET_HELD, &share->held) < 0 ||
-        find_limit(m, share->inbox, MAX_MESSAGES, &most) < 0)
-        return -1;
-    share->room = most - share->waiting;
-    return !muted;
-}
-
-/* Tell whether messages fit in without the share or the budget being used up: those are for Python. */
-static int
-fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets)
-{
-    Py_ssize_t most, limit;
-
-    if (find_limit(m, share->inbox, MAX_OCTETS, &most) < 0 || find_limit(m, share->budget, LIMIT, &limit) < 0)
-        return -1;
-    return count < share->room && share->octets + octets < most && share->held + octets <= limit;
-}
-
-/* Do what Inbox.put() does. */
-static int
-put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
-{
-    PyObject *mailbox = get(m, share->inbox, MAILBOX), *entries = NULL, *done = NULL;
-    Py_ssize_t count = PyList_GET_SIZE(messages), before = 0;
-    int failed = mailbox == NULL || (entries = get(m, mailbox, ENTRIES)) == NULL ||
-                 (before = PyObject_Size(entries)) < 0;
-
-    for (Py_ssize_t at = 0; !failed && at < count; at++) {
-        PyObject *entry = PyTuple_Pack(2, share->inbox, PyList_GET_ITEM(messages, at));
-        done = entry == NULL ? NULL : PyObject_CallMethodOneArg(entries, m->names[APPEND], entry);
-        Py_XDECREF(entry);
-        failed = done == NULL;
-        Py_XDECREF(done);
-    }
-    if (!failed)
-        failed = set_number(m, share->inbox, WAITING, share->waiting + count) < 0 ||
-                 set_number(m, share->inbox, OCTETS, share->octets + octets) < 0 ||
-                 set_number(m, share->budget, BUDGET_HELD, share->held + octets) < 0 ||
-                 add(m, share->inbox, RECEIVED, count) < 0;
-    if (!failed && before == 0) { /* else it has been rung already */
-        PyObject *doorbell = get(m, mailbox, DOORBELL);
-        done = doorbell == NULL ? NULL : PyObject_CallMethodNoArgs(doorbell, m->names[RING]);
-        failed = done == NULL;
-        Py_XDECREF(done);
-        Py_XDECREF(doorbell);
-    }
-    Py_XDECREF(entries);
-    Py_XDECREF(mailbox);
-    return failed ? -1 : 0;
-}
-
 /* Have a link given up on which something failed here, out of memory for one; no other is concerned. */
 static int
 fail(Module *m, PyObject *link)
@@ -103,22 +30,22 @@ take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char 
     struct share share = {NULL, NULL, 0, 0, 0, 0};
     Py_ssize_t at = 0, octets = 0, wanted, limit;
     PyObject *messages = NULL;
-    int taken = find_number(m, connection, LANE_LIMIT, &limit) < 0 ? -1 : find_share(m, link, &share);
+    int taken = find_number(m, connection, LANE_LIMIT, &limit) < 0 ? -1 : wsframe_find_share(m, link, &share);
 
     if (taken > 0 && (messages = PyList_New(0)) == NULL)
         taken = -1;
     if (taken > 0 && wsframe_read_lane(data, size, &at, share.room, (uint64_t)limit, 1, messages, &octets, &wanted) < 0)
         taken = -1;
     if (taken > 0)
-        taken = at < size ? 0 : fits(m, &share, PyList_GET_SIZE(messages), octets);
+        taken = at < size ? 0 : wsframe_fits(m, &share, PyList_GET_SIZE(messages), octets);
     if (taken < 0) {
         PyErr_Clear();
         taken = 0;
     }
-    else if (taken > 0 && put(m, &share, messages, octets) < 0)
+    else if (taken > 0 && wsframe_put(m, &share, messages, octets) < 0)
         taken = -1;
     Py_XDECREF(messages);
-    release_share(&share);
+    wsframe_release_share(&share);
     return taken;
 }
 
@@ -190,10 +117,10 @@ finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t star
     Py_ssize_t size = PyBytes_GET_SIZE(payload);
     unsigned char *octets = (unsigned char *)PyBytes_AS_STRING(payload);
     PyObject *messages = NULL;
-    int done = find_share(m, r->link, &share);
+    int done = wsframe_find_share(m, r->link, &share);
 
     if (done > 0)
-        done = fits(m, &share, 1, size);
+        done = wsframe_fits(m, &share, 1, size);
     if (done > 0 && (messages = PyList_New(1)) == NULL)
         done = -1;
     if (done < 0) {
@@ -205,11 +132,11 @@ finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t star
         Py_INCREF(payload);
         PyList_SET_ITEM(messages, 0, payload);
         if (PyObject_SetAttr(r->connection, m->names[HELD], Py_None) < 0 ||
-            set_number(m, r->connection, WANTED, 0) < 0 || put(m, &share, messages, size) < 0)
+            set_number(m, r->connection, WANTED, 0) < 0 || wsframe_put(m, &share, messages, size) < 0)
             done = -1;
     }
     Py_XDECREF(messages);
-    release_share(&share);
+    wsframe_release_share(&share);
     return done;
 }
 

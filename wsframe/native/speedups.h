@@ -128,6 +128,17 @@ unsigned char wsframe_copy_unmasked(unsigned char *to, const unsigned char *from
 int wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py_ssize_t room, uint64_t limit,
                       int masked, PyObject *messages, Py_ssize_t *octets, Py_ssize_t *wanted);
 
+/* What is needed of an inbox to put messages into it. */
+struct share {
+    PyObject *inbox, *budget;
+    Py_ssize_t waiting, octets, held, room;
+};
+
+void wsframe_release_share(struct share *share);
+int wsframe_find_share(Module *m, PyObject *link, struct share *share);
+int wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets);
+int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets);
+
 /* What Python calls. */
 typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 function wsframe_unmask, wsframe_data_frame, wsframe_read_messages;

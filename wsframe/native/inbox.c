@@ -1,0 +1,72 @@
+/* Putting messages into a client's share of its mailbox: what Inbox does, in C, for a share that is not used up. */
+
+#include "speedups.h"
+
+void
+wsframe_release_share(struct share *share)
+{
+    Py_CLEAR(share->inbox);
+    Py_CLEAR(share->budget);
+}
+
+/* Look up a client's share of its mailbox; return 1, or 0 if it has none, -1 with an exception set. */
+int
+wsframe_find_share(Module *m, PyObject *link, struct share *share)
+{
+    Py_ssize_t most;
+    int muted;
+
+    if ((share->inbox = get(m, link, INBOX)) == NULL || (share->budget = get(m, share->inbox, BUDGET)) == NULL ||
+        (muted = is(m, share->inbox, MUTED, Py_True)) < 0 ||
+        find_number(m, share->inbox, WAITING, &share->waiting) < 0 ||
+        find_number(m, share->inbox, OCTETS, &share->octets) < 0 ||
+        find_number(m, share->budget, BUDGET_HELD, &share->held) < 0 ||
+        find_limit(m, share->inbox, MAX_MESSAGES, &most) < 0)
+        return -1;
+    share->room = most - share->waiting;
+    return !muted;
+}
+
+/* Tell whether messages fit in without the share or the budget being used up: those are for Python. */
+int
+wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets)
+{
+    Py_ssize_t most, limit;
+
+    if (find_limit(m, share->inbox, MAX_OCTETS, &most) < 0 || find_limit(m, share->budget, LIMIT, &limit) < 0)
+        return -1;
+    return count < share->room && share->octets + octets < most && share->held + octets <= limit;
+}
+
+/* Do what Inbox.put() does. */
+int
+wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
+{
+    PyObject *mailbox = get(m, share->inbox, MAILBOX), *entries = NULL, *done = NULL;
+    Py_ssize_t count = PyList_GET_SIZE(messages), before = 0;
+    int failed = mailbox == NULL || (entries = get(m, mailbox, ENTRIES)) == NULL ||
+                 (before = PyObject_Size(entries)) < 0;
+
+    for (Py_ssize_t at = 0; !failed && at < count; at++) {
+        PyObject *entry = PyTuple_Pack(2, share->inbox, PyList_GET_ITEM(messages, at));
+        done = entry == NULL ? NULL : PyObject_CallMethodOneArg(entries, m->names[APPEND], entry);
+        Py_XDECREF(entry);
+        failed = done == NULL;
+        Py_XDECREF(done);
+    }
+    if (!failed)
+        failed = set_number(m, share->inbox, WAITING, share->waiting + count) < 0 ||
+                 set_number(m, share->inbox, OCTETS, share->octets + octets) < 0 ||
+                 set_number(m, share->budget, BUDGET_HELD, share->held + octets) < 0 ||
+                 add(m, share->inbox, RECEIVED, count) < 0;
+    if (!failed && before == 0) { /* else it has been rung already */
+        PyObject *doorbell = get(m, mailbox, DOORBELL);
+        done = doorbell == NULL ? NULL : PyObject_CallMethodNoArgs(doorbell, m->names[RING]);
+        failed = done == NULL;
+        Py_XDECREF(done);
+        Py_XDECREF(doorbell);
+    }
+    Py_XDECREF(entries);
+    Py_XDECREF(mailbox);
+    return failed ? -1 : 0;
+}
