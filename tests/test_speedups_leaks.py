@@ -7,6 +7,7 @@ import socket
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -32,14 +33,17 @@ FEW_OCTETS = 16 * 1024
 LARGE = frame(BINARY, b"x" * 100_000)
 LARGE_TEXT = text("größer " * 15_000)
 BAD_TEXT = frame(TEXT, b"x" * 70_000 + b"\xff" + b"x" * 70_000)
-SHARED = (None, True, False, State.OPEN, LargeFrame, b"", "")
+VAST = 10**15
+SHARED = (None, True, False, State.OPEN, LargeFrame, RuntimeError, b"", "", VAST)
 """What nearly every call takes a reference to; before 3.12 that of None can be counted, too."""
 
 
 def unmask() -> None:
     FROM_C["unmask"](b"x" * 1000, b"mask")
     refused("unmask", b"x", b"")
-    refused("unmask", b"x", "mask")
+    payload = bytearray(b"x")
+    refused("unmask", payload, "mask")
+    payload.append(0)  # which nobody may do while C has hold of it
     refused("unmask", "", b"mask")
 
 
@@ -68,7 +72,8 @@ def refused(name: str, *args: object) -> None:
 
 
 def messages(links: Links) -> None:
-    peer = links.open()
+    peer = links.open(Limits(max_queued_messages=VAST, max_queued_bytes=VAST))
+    peer.take()
     for octets in (text("ascii") * 20, text("größer"), frame(BINARY, b""), frame(PING), text("a")[:3], text("a")[3:]):
         peer.send(octets)
     peer.take_all()
@@ -144,15 +149,38 @@ def rated(links: Links) -> None:
     peer.take_all()
 
 
+class Bell:
+    """A doorbell that raises."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def ring(self, **_: object) -> None:
+        raise self.error
+
+
 def faults(links: Links) -> None:
     for octets in (text("a"), LARGE):
+        for bell in (Bell(RuntimeError), Bell(KeyboardInterrupt)):
+            peer = links.open()
+            peer.take()
+            peer.send(octets[:20] if octets is LARGE else b"")
+            peer.sock.send(octets[20:] if octets is LARGE else octets)
+            with (
+                patch.object(peer.place.mailbox, "doorbell", bell),
+                patch.object(type(peer.link), "_deliver_end"),
+                suppress(KeyboardInterrupt),
+            ):
+                FROM_C["receive_ready"]([(peer.link.fd, 1)], {peer.link.fd: peer.link}, links.reactor.buffer, 0.0)
+            peer.link._deliver_end()
+            peer.take()
+    for error in (RuntimeError, KeyboardInterrupt):
         peer = links.open()
-        peer.take()
-        peer.send(octets[:20] if octets is LARGE else b"")
-        peer.sock.send(octets[20:] if octets is LARGE else octets)
-        with patch.object(peer.inbox, "mailbox", None), patch.object(type(peer.link), "_deliver_end"):
-            FROM_C["receive_ready"]([(peer.link.fd, 1)], {peer.link.fd: peer.link}, links.reactor.buffer, 0.0)
-        peer.link._deliver_end()
+        assert peer.link.sock is not None
+        peer.link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+        peer.link.outbox.put(data_frame(TEXT, b"x" * 1_000_000))
+        with patch.object(type(peer.link), "blocked", Bell(error).ring), suppress(KeyboardInterrupt):
+            links.reactor.flusher.flush()
 
 
 def sending(links: Links) -> None:

@@ -1,0 +1,81 @@
+"""``python -m tests.sanitize [PYTEST-ARGUMENTS]``: the tests near the C extension, with the sanitizers of gcc or clang.
+
+The extension is built with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the
+checkout; Python allocates everything with ``malloc`` there, so that an octet read or written
+beside any object is reported, and a report ends the run. It does not look for leaks: what an
+interpreter leaves at its end hides them, and ``tests/test_speedups_leaks.py`` counts instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1"
+TESTS = (
+    "tests/test_speedups.py",
+    "tests/test_speedups_links.py",
+    "tests/test_speedups_sending.py",
+    "tests/test_speedups_leaks.py",
+    "tests/test_outbox.py",
+    "tests/test_outbox_flushing.py",
+    "tests/test_outbox_overflow.py",
+    "tests/protocol",
+    "tests/workings",
+    "tests/hostile",
+    "tests/fuzz",
+    "tests/chaos",
+)
+SETUP = "from setuptools import setup; setup()"
+CHECK = "import ctypes; ctypes.CDLL(None).__asan_init; from wsframe import speedups; print(speedups.FROM_C['__file__'])"
+
+
+def build(place: Path) -> None:
+    """Copy the checkout, and build the extension in it."""
+    left_out = shutil.ignore_patterns(".*", "*.so", "*.pyd", "build", "_build", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT, place, ignore=left_out, dirs_exist_ok=True)
+    flags = {"CFLAGS": FLAGS, "LDFLAGS": FLAGS}
+    command = [sys.executable, "-c", SETUP, "-q", "build_ext", "--inplace", "--force"]
+    subprocess.run(command, cwd=place, env={**os.environ, **flags}, check=True)
+
+
+def environment(place: Path) -> dict[str, str]:
+    """Return the environment in which Python loads such an extension."""
+    compiler = (os.environ.get("CC") or "cc").split()
+    asan = subprocess.run(
+        [*compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return {
+        **os.environ,
+        "LD_PRELOAD": asan,
+        "PYTHONMALLOC": "malloc",
+        "PYTHONPATH": str(place),
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "WSFRAME_SPEEDUPS": "1",
+    }
+
+
+def main(arguments: list[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="sanitize-") as folder:
+        place = Path(folder)
+        build(place)
+        inside = environment(place)
+        found = subprocess.run(
+            [sys.executable, "-c", CHECK], cwd=place, env=inside, capture_output=True, text=True, check=False
+        )
+        if found.returncode or not found.stdout.startswith(folder):
+            print(f"the extension that was built is not in use: {found.stdout}{found.stderr}", file=sys.stderr)
+            return 1
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or ["-q", *TESTS])]
+        return subprocess.run(command, cwd=place, env=inside, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
