@@ -6,7 +6,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Literal, NamedTuple, cast
 from unittest.mock import patch
 
@@ -185,12 +185,12 @@ class Peer:
         while self.place.mailbox.entries:
             self.take()
 
-    def read(self, most: int = 1 << 20) -> None:
-        """Read some of what the link has sent."""
-        try:
-            self.sent += self.sock.recv(most)
-        except OSError:
-            return
+    def read(self, most: int = 1 << 40) -> None:
+        """Read what the link has sent, or some of it."""
+        with suppress(OSError):
+            while most and (octets := self.sock.recv(min(most, 65536))):
+                self.sent += octets
+                most -= len(octets)
 
     def reset(self) -> None:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

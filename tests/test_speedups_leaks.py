@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import socket
 import sys
 import tracemalloc
@@ -17,6 +18,7 @@ import trio
 from tests.links import Links, Peer, running_in
 from tests.wire import BINARY, CLOSE, PING, TEXT, frame, text
 from wsframe import speedups
+from wsframe.flusher import flush_failed
 from wsframe.limits import Limits
 from wsframe.protocol.close import State
 from wsframe.protocol.frames import LargeFrame, data_frame
@@ -34,7 +36,7 @@ LARGE = frame(BINARY, b"x" * 100_000)
 LARGE_TEXT = text("größer " * 15_000)
 BAD_TEXT = frame(TEXT, b"x" * 70_000 + b"\xff" + b"x" * 70_000)
 VAST = 10**15
-SHARED = (None, True, False, State.OPEN, LargeFrame, RuntimeError, b"", "", VAST)
+SHARED = (None, True, False, State.OPEN, LargeFrame, RuntimeError, flush_failed, b"", "", VAST)
 """What nearly every call takes a reference to; before 3.12 that of None can be counted, too."""
 
 
@@ -61,6 +63,19 @@ def lane() -> None:
     FROM_C["read_messages"](stream[:-1], 0, 10, 1 << 30, True, [])
     refused("read_messages", stream, -1, 10, 1, True, [])
     refused("read_messages", stream, 0, "10", 1, True, [])
+
+
+def module() -> None:
+    """Load the extension anew, and have it find what it keeps."""
+    spec = importlib.util.find_spec("wsframe._speedups")
+    assert spec is not None
+    assert spec.loader is not None
+    another = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(another)
+    another.data_frame(TEXT, b"x" * 70_000)
+    another.receive_ready([], {}, bytearray(1), 0.0)
+    with patch("wsframe.flusher.logger"), suppress(AttributeError):
+        another.send_whole([object()])
 
 
 def refused(name: str, *args: object) -> None:
@@ -210,14 +225,18 @@ def check(repeat: Callable[[], None]) -> None:
     """Check that nothing has grown by as much as one thing in every other round."""
     for _ in range(10):
         repeat()
-    blocks, octets, references = counts()
+    blocks, octets, before = counts()
     for _ in range(ROUNDS):
         repeat()
-    blocks_now, octets_now, references_now = counts()
+    blocks_now, octets_now, now = counts()
     assert blocks_now - blocks < FEW_BLOCKS
     assert octets_now - octets < FEW_OCTETS
-    grown = [now - before for now, before in zip(references_now, references, strict=True)]
-    assert all(abs(more) < FEW_BLOCKS for more in grown), dict(zip(map(repr, SHARED), grown, strict=True))
+    check_references(before, now)
+
+
+def check_references(before: list[int], now: list[int]) -> None:
+    grown = {repr(one): more - less for one, more, less in zip(SHARED, now, before, strict=True)}
+    assert all(abs(more) < FEW_BLOCKS for more in grown.values()), grown
 
 
 @pytest.fixture(autouse=True)
@@ -231,6 +250,15 @@ def traced(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.mark.parametrize("repeat", [unmask, frames, lane])
 def test_nothing_is_left_of_a_call(repeat: Callable[[], None]) -> None:
     check(repeat)
+
+
+def test_nothing_is_kept_by_a_module_that_is_gone() -> None:
+    """No blocks are counted: of any extension that is loaded anew, the interpreter keeps some."""
+    module()
+    before = counts()[2]
+    for _ in range(ROUNDS):
+        module()
+    check_references(before, counts()[2])
 
 
 @pytest.mark.parametrize("live", [messages, large, begun, violations, full_shares, muted, rated, faults, sending])
