@@ -1,5 +1,7 @@
 """The project's checks, each in an environment of its own: ``nox -s NAME``, or ``nox`` for the usual ones."""
 
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -68,6 +70,28 @@ def fuzz(session: nox.Session) -> None:
     """Fuzz what reads strangers' octets with atheris: 60 seconds, or as many as stand after ``--``."""
     session.install("-e", ".[fuzz]")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def sanitize(session: nox.Session) -> None:
+    """Build the C extension with the compiler's sanitizers and run the tests near it: 8 minutes."""
+    session.install("-e", ".[test]", "setuptools>=77")
+    session.run("python", "-m", "tests.sanitize", *session.posargs)
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def speedups(session: nox.Session) -> None:
+    """Run the tests of the C extension with each Python that is installed."""
+    session.install("-e", ".[test]")
+    tests = sorted(map(str, Path("tests").glob("test_speedups*.py")))
+    session.run("pytest", *tests, "tests/fuzz", *session.posargs, env={"WSFRAME_REQUIRE_ALL": "1"})
+
+
+@nox.session
+def packages(session: nox.Session) -> None:
+    """Build the sdist and the wheel and install them, with a C compiler and without one."""
+    session.install("build")
+    session.run(".ci/packages", "python", external=True)
 
 
 @nox.session
