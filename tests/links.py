@@ -97,6 +97,13 @@ class Place:
         self.deflate: Deflate | None = None
         self.mailbox = Mailbox()
 
+    @property
+    def over(self) -> bool:
+        return False
+
+    def leave(self) -> None:
+        """Nobody waits for it to be over."""
+
     def mailbox_for_client(self) -> Mailbox:
         return self.mailbox
 

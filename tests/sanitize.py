@@ -1,4 +1,4 @@
-"""``python -m tests.sanitize [PYTEST-ARGUMENTS]``: the tests near the C extension, with the sanitizers of gcc or clang.
+"""``python -m tests.sanitize [PYTEST-ARGUMENTS]``: the tests near the C extension, with the sanitizers of gcc.
 
 The extension is built with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the
 checkout; Python allocates everything with ``malloc`` there, so that an octet read or written
@@ -32,6 +32,7 @@ TESTS = (
     "tests/fuzz",
     "tests/chaos",
 )
+REPORT = "sanitizer-report"
 SETUP = "from setuptools import setup; setup()"
 CHECK = "import ctypes; ctypes.CDLL(None).__asan_init; from wsframe import speedups; print(speedups.FROM_C['__file__'])"
 
@@ -56,7 +57,8 @@ def environment(place: Path) -> dict[str, str]:
         "LD_PRELOAD": asan,
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": str(place),
-        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        # Into a file: processes that tests start may keep to themselves what they print.
+        "ASAN_OPTIONS": f"detect_leaks=0:allocator_may_return_null=1:log_path={place / REPORT}",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "WSFRAME_SPEEDUPS": "1",
     }
@@ -73,8 +75,13 @@ def main(arguments: list[str]) -> int:
         if found.returncode or not found.stdout.startswith(folder):
             print(f"the extension that was built is not in use: {found.stdout}{found.stderr}", file=sys.stderr)
             return 1
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or ["-q", *TESTS])]
-        return subprocess.run(command, cwd=place, env=inside, check=False).returncode
+        pytest = ["pytest", "-p", "no:cacheprovider", "--capture=sys"]
+        command = [sys.executable, "-m", *pytest, *(arguments or ["-q", *TESTS])]
+        failed = subprocess.run(command, cwd=place, env=inside, check=False).returncode
+        reports = sorted(place.glob(f"{REPORT}.*"))
+        for report in reports:
+            print(report.read_text(errors="replace"), file=sys.stderr)
+        return 1 if reports else failed
 
 
 if __name__ == "__main__":
