@@ -271,7 +271,7 @@ async def test_flood_of_names_leaves_nothing(caplog: pytest.LogCaptureFixture) -
         await resources_gone(server)
         await wait_all_tasks_blocked()
         roster = server._roster
-        assert (roster._made, roster._makers, roster._living, roster._failures) == ({}, {}, {}, {})
+        assert (roster._made, roster.makers, roster._living, roster._failures) == ({}, {}, {}, {})
     assert 1 <= most <= 5
     gc.collect()
     assert len(alive) == 0

@@ -58,6 +58,17 @@ async def test_each_resource_is_told_apart_with_all_its_paths() -> None:
         assert second.hook_seconds > 0
 
 
+async def test_what_a_factory_made_is_told_apart_by_its_path() -> None:
+    registry = Registry()
+    registry.register_factory("/rooms/{room}", lambda request: Recorder())
+    async with (
+        wsframe.open_server(registry, port=0) as server,
+        connected(server, "/rooms/a"),
+        connected(server, "/rooms/b"),
+    ):
+        assert [one.paths for one in server.statistics().by_resource] == [("/rooms/a",), ("/rooms/b",)]
+
+
 async def test_what_waits_for_a_slow_hook_is_told(autojump_clock: trio.testing.MockClock) -> None:
     room = Recorder()
     async with serving(room) as server, connected(server) as peer:

@@ -71,7 +71,7 @@ class Roster:
         self._failures: dict[int, Failure] = {}
         self._made: dict[Factory, dict[str, Listener]] = {}
         """The lives of what factories made, by path."""
-        self._makers: dict[int, tuple[Factory, str]] = {}
+        self.makers: dict[int, tuple[Factory, str]] = {}
         """The factory and the path of each resource that one made."""
         self._retired = False
         self.received_before = 0
@@ -98,7 +98,7 @@ class Roster:
                 self._dismiss(registry.closing, registered)
         factories = {factory for registry in self._registries for factory in registry.factories()}
         for key, listener in self._living.items():
-            maker = self._makers.get(key)
+            maker = self.makers.get(key)
             if key not in registered and not (maker is not None and maker[0].linger and maker[0] in factories):
                 listener.retire()
         for key in [key for key in self._failures if key not in registered]:
@@ -143,7 +143,7 @@ class Roster:
 
     def _forget(self, listener: Listener) -> None:
         """Forget what a factory made, unless there is another at its path by now."""
-        factory, path = self._makers.pop(id(listener.resource), (None, ""))
+        factory, path = self.makers.pop(id(listener.resource), (None, ""))
         if factory is not None and self._made[factory].get(path) is listener:
             del self._made[factory][path]
             if not self._made[factory]:
@@ -267,7 +267,7 @@ class Roster:
         listener = self._start(resource, factory.linger)
         listener.predecessor = former
         self._made.setdefault(factory, {})[request.path] = listener
-        self._makers[id(resource)] = factory, request.path
+        self.makers[id(resource)] = factory, request.path
         if not factory.linger:
             listener.retire()
         return listener

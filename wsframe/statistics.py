@@ -24,7 +24,8 @@ class ResourceStatistics(NamedTuple):
     name: str
     """The name of its class."""
     paths: tuple[str, ...]
-    """The paths it is registered under; none once it is unregistered and its last clients stay."""
+    """The paths it is registered under, or the one that a factory made it for; none for what only a dispatcher
+    or ``deliver_to`` leads to, and once it is unregistered and its last clients stay."""
     clients: int
     """Its connected clients."""
     messages_received: int
@@ -67,6 +68,8 @@ def resource_statistics(roster: Roster, registries: Iterable[Registry]) -> tuple
     for registry in registries:
         for path, registration in registry.registrations():
             paths.setdefault(id(registration.resource), []).append(path)
+    for key, (_, path) in roster.makers.items():
+        paths.setdefault(key, []).append(path)
     return tuple(one_resource(listener, paths.get(id(listener.resource), [])) for listener in roster.listeners())
 
 

@@ -82,6 +82,13 @@ def test_a_resource_that_has_just_come_up_has_no_rates() -> None:
     assert rows[0][3:] == ("-", "1", "-", "-")
 
 
+def test_resources_that_cannot_be_told_apart_have_no_rates() -> None:
+    shards = [RESOURCE | {"paths": [], "messages_received": count} for count in (10, 500)]
+    rows = sections(NOW | {"by_resource": shards}, BEFORE | {"by_resource": shards})[1].rows
+    assert [row[3:] for row in rows] == [("-", "1", "-", "-")] * 2
+    assert sections(NOW | {"by_resource": shards}, BEFORE | {"by_resource": shards[:1]})[1].rows[1][3] == "-"
+
+
 def test_a_resource_without_messages_has_no_time_for_one() -> None:
     assert sections(NOW | {"by_resource": [RESOURCE]}, BEFORE)[1].rows[0][5:] == ("0.0%", "-")
 

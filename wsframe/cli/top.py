@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -157,9 +158,13 @@ def server_section(now: Snapshot, before: Snapshot | None) -> Section:
 
 
 def resource_section(now: Snapshot, before: Snapshot | None) -> Section:
-    former = {} if before is None else {key_of(resource): resource for resource in before["by_resource"]}
+    former = {} if before is None else told_apart(before["by_resource"])
     header = ("resource", "paths", "clients", "messages in/s", "waiting", "hooks busy", "for a message")
-    rows = [resource_row(resource, former.get(key_of(resource)), now, before) for resource in now["by_resource"]]
+    unique = told_apart(now["by_resource"])
+    rows = [
+        resource_row(one, former.get(key_of(one)) if key_of(one) in unique else None, now, before)
+        for one in now["by_resource"]
+    ]
     return Section("Resources", header, rows, (2, 3, 4, 5, 6))
 
 
@@ -195,6 +200,12 @@ def client_section(now: Snapshot) -> Section:
         for client in now["slowest"]
     ]
     return Section("Clients that do not take what is sent", header, rows, (2, 3, 4, 5))
+
+
+def told_apart(resources: list[Snapshot]) -> dict[tuple[str, tuple[str, ...]], Snapshot]:
+    """Return those whose class and paths no other has: rates of the others would be those of a neighbour."""
+    counts = Counter(map(key_of, resources))
+    return {key_of(resource): resource for resource in resources if counts[key_of(resource)] == 1}
 
 
 def key_of(resource: Snapshot) -> tuple[str, tuple[str, ...]]:
