@@ -53,6 +53,22 @@ def test_answers_are_waited_for_after_the_end_of_the_input(address: str) -> None
     assert run(f"{address}/late", "--wait", "0").stdout == b""
 
 
+def test_who_stops_reading_the_output_ends_it_without_a_word(address: str) -> None:
+    command = [sys.executable, "-m", "wsframe", "connect", address, "--wait", "none"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdin.write(b"hello\n")
+        program.stdin.flush()
+        assert program.stdout.readline() == b"hello\n"
+        program.stdout.close()
+        program.stdin.write(b"twice\n")
+        program.stdin.flush()
+        assert program.wait(PATIENCE) == 0
+        assert program.stderr.read() == b""
+
+
 def test_header_subprotocol_and_compression_are_offered(address: str) -> None:
     options = ["--header", "X-Token: a:b", "--subprotocol", "a", "--subprotocol", "b", "--compress", "--wait", "0.2"]
     lines = '{"type": "text", "data": "header X-Token"}\n{"type": "binary", "data": "AP8="}\n{"type": "ping"}\n'
@@ -113,7 +129,7 @@ def test_ctrl_c_closes_in_order(address: str) -> None:
 
 MISTAKES = {
     "connect": "the following arguments are required: URL; see wsframe connect --help",
-    "connect http://a.example/": "the scheme of a WebSocket is ws or wss, not 'http'",
+    "connect http://a.example/": "the URL of a WebSocket begins with ws:// or wss://, not http://",
     "connect ws://a.example/ --header X": "--header: 'X' is not 'NAME: VALUE'",
     "connect ws://a.example/ --header 'X Y: 1'": "header field 'X Y': '1' may not be sent",
     "connect ws://a.example/ --max-message 0": "--max-message must be at least 1, not 0",

@@ -48,6 +48,12 @@ def test_what_names_no_websocket_is_refused(url: str) -> None:
         Target.parse(url)
 
 
+@pytest.mark.parametrize("url", ["127.0.0.1:8000/chat", "localhost", "//example.com/"])
+def test_what_lacks_a_scheme_is_told_so(url: str) -> None:
+    with pytest.raises(InvalidURL, match="no scheme"):
+        Target.parse(url)
+
+
 @given(st.text(max_size=30))
 def test_any_text_is_a_target_or_refused(rest: str) -> None:
     try:

@@ -14,7 +14,7 @@ import trio
 
 from wsframe.cli.arguments import add_parser, number, or_none
 from wsframe.cli.conversation import Display, Sayings, Text, talk
-from wsframe.cli.mistakes import Mistake
+from wsframe.cli.mistakes import Mistake, OutputGone
 from wsframe.cli.remote import add_remote_options, connect_options, mistakes_told
 from wsframe.cli.sayings import lines_of, said_in_json, said_typed, sayings_of
 from wsframe.cli.tables import printable
@@ -139,5 +139,13 @@ class JsonLines(Display):
 
 
 def write(octets: bytes) -> None:
-    sys.stdout.buffer.write(octets)
-    sys.stdout.buffer.flush()
+    """Print octets.
+
+    Raises:
+        OutputGone: If nobody reads them any more.
+    """
+    try:
+        sys.stdout.buffer.write(octets)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise OutputGone from None  # not an OSError of the network

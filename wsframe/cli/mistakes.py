@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from traceback import extract_tb
 
-__all__ = ["Failure", "Mistake", "describe", "missing_extra", "only"]
+__all__ = ["Failure", "Mistake", "OutputGone", "describe", "missing_extra", "only"]
 
 
 class Mistake(Exception):
@@ -17,6 +17,10 @@ class Failure(Mistake):
     """Something that went wrong though the command was right, in one line."""
 
     exit_code = 1
+
+
+class OutputGone(Exception):
+    """Nobody reads what is printed any more, as after "head"; the command ends without a word."""
 
 
 def describe(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import wsframe
 from wsframe.cli import asyncapi, bench, completion, connect, routes, serve, top
-from wsframe.cli.mistakes import Mistake, only
+from wsframe.cli.mistakes import Mistake, OutputGone, only
 
 __all__ = ["main", "make_parser"]
 
@@ -37,7 +37,7 @@ def run_command(args: argparse.Namespace) -> int:
     except Mistake as mistake:
         print(f"wsframe: {mistake}", file=sys.stderr)
         return mistake.exit_code
-    except BrokenPipeError:  # the reader of our output has gone, as "head" does
+    except (BrokenPipeError, OutputGone):  # the reader of our output has gone, as "head" does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
         return 0
     except KeyboardInterrupt:  # before a server obeyed signals

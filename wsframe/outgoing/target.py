@@ -44,7 +44,7 @@ class Target:
         parts = split_url(url)
         scheme = parts.scheme.lower()
         if scheme not in PORTS:
-            raise InvalidURL(f"the scheme of a WebSocket is ws or wss, not {scheme!r}")
+            raise InvalidURL(f"the URL of a WebSocket begins with ws:// or wss://, not {scheme}://")
         if "#" in url:
             raise InvalidURL("the URL of a WebSocket has no fragment (RFC 6455 section 3)")
         resource = quote(parts.path, SAFE) or "/"
@@ -82,6 +82,8 @@ def split_url(url: str) -> SplitResult:
     """
     if FORBIDDEN.search(url):
         raise InvalidURL("a URL has no spaces or control characters")
+    if "://" not in url:
+        raise InvalidURL("the URL names no scheme: one that is whole begins with ws:// or wss://")
     try:
         parts = urlsplit(url)
         _ = parts.port
