@@ -65,7 +65,10 @@ class Listener:
         debug: bool = False,
     ) -> None:
         if resource._listener is not None:
-            raise RuntimeError(f"{type(resource).__name__} {resource!r} is running in another server already")
+            raise RuntimeError(
+                f"{type(resource).__name__} {resource!r} is running in another server already; "
+                "if it is a global one, this server needs a Registry(alone=True)"
+            )
         self.resource = resource
         self.timeouts = filled(resource.timeouts, timeouts)
         self.limits = filled(resource.limits, limits)

@@ -18,6 +18,7 @@ __all__ = [
     "register_global_dispatcher",
     "register_global_factory",
     "register_global_resource",
+    "served_with",
     "unregister_global_dispatcher",
     "unregister_global_resource",
 ]
@@ -37,6 +38,7 @@ class Snapshot(NamedTuple):
 
     exact: dict[str, Registration]
     patterns: dict[tuple[str, ...], Registration]
+    dispatchers: list[tuple[Dispatcher, OriginValidator]]
 
 
 class Registry:
@@ -45,10 +47,17 @@ class Registry:
     A path is exact and case-sensitive, or has ``{name}`` segments that match any one
     segment each; exact paths win. Dispatchers are asked for what no path matches, and
     ``"*"`` stands for whatever is left. Registering and unregistering work while serving.
+
+    Args:
+        alone: Whether a server with this registry leaves the global one out. The resources of
+            the global registry run in one server at a time: of several in a process all but
+            one need registries that are alone.
+
     Source: clws ``*resources*``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = False) -> None:
+        self.alone = alone
         self._exact: dict[str, Registration] = {}
         self._patterns: dict[tuple[str, ...], Registration] = {}
         self._dispatchers: list[tuple[Dispatcher, OriginValidator]] = []
@@ -214,11 +223,12 @@ class Registry:
 
     def snapshot(self) -> Snapshot:
         """Return what is registered now, for :meth:`restore`."""
-        return Snapshot(self._exact.copy(), self._patterns.copy())
+        return Snapshot(self._exact.copy(), self._patterns.copy(), self._dispatchers.copy())
 
     def restore(self, before: Snapshot) -> None:
         """Have registered what was when ``before`` was taken, and nothing else, as between tests."""
         self._exact, self._patterns = before.exact.copy(), before.patterns.copy()
+        self._dispatchers = before.dispatchers.copy()
         self._tell()
 
     def paths(self) -> list[str]:
@@ -292,6 +302,13 @@ def matched(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | N
 
 global_registry = Registry()
 """The registry of the whole process, asked after a server's own."""
+
+
+def served_with(registry: Registry | None) -> list[Registry]:
+    """Return what a server of a registry serves, in the order in which it is asked."""
+    if registry is None:
+        return [global_registry]
+    return [registry] if registry.alone else [registry, global_registry]
 
 
 def register_global_resource(path: str, resource: Resource, origins: OriginValidator = same_origin) -> None:

@@ -26,7 +26,7 @@ from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.reactor import Reactor
-from wsframe.registry import Registry, global_registry
+from wsframe.registry import Registry, served_with
 from wsframe.resource import Resource
 from wsframe.roster import Roster
 from wsframe.statistics import ServerStatistics, resource_statistics, slowest
@@ -65,7 +65,7 @@ class Server:
         poller: PollerChoice,
     ) -> None:
         self._sockets = list(sockets)
-        self._registries = [global_registry] if registry is None else [registry, global_registry]
+        self._registries = served_with(registry)
         self._hosts = hosts
         self._versions = versions
         self._ssl_context = ssl_context

@@ -93,7 +93,8 @@ async def serve(
     """Serve the registered resources until closed or cancelled; either way the server drains.
 
     Args:
-        registry: The server's own resources, ahead of the global ones; None serves those alone.
+        registry: The server's own resources, ahead of the global ones, or without them if it is
+            ``alone``; None serves the global ones.
         host: Name or address to bind; None binds every address of the machine.
         port: 0 takes a free one; ``server.addresses`` tells which.
         sockets: Bound sockets to serve instead; they are closed at the end.

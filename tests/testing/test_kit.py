@@ -34,6 +34,30 @@ async def test_everybody_hears_everybody(autojump_clock: MockClock) -> None:
     assert len(chat.clients) == 0
 
 
+async def test_a_resource_is_served_alone_and_a_registry_with_the_global_one() -> None:
+    started: list[str] = []
+
+    class Global(Echo):
+        @asynccontextmanager
+        async def running(self) -> AsyncIterator[None]:
+            started.append("global")
+            yield
+
+    wsframe.register_global_resource("/global", Global())
+    try:
+        async with open_kit(Echo()) as kit:
+            with pytest.raises(Refused, match="404"):
+                await kit.connect("/global")
+        assert started == []
+        async with open_kit(Registry()) as with_it, open_kit(Registry(alone=True)) as without:
+            await with_it.connect("/global")
+            with pytest.raises(Refused, match="404"):
+                await without.connect("/global")
+        assert started == ["global"]
+    finally:
+        wsframe.unregister_global_resource("/global")
+
+
 async def test_links_and_listeners_are_those_of_real_sockets() -> None:
     """A client in memory costs the server the same objects."""
     kinds: list[tuple[type, ...]] = []

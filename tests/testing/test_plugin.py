@@ -85,10 +85,13 @@ def test_global_registry_is_put_back_around_each_test(pytester: pytest.Pytester)
             import wsframe
             wsframe.register_global_resource("/a", wsframe.Resource())
             wsframe.register_global_resource("/{b}/c", wsframe.Resource())
+            wsframe.register_global_dispatcher(lambda request: None)
 
         def test_b():
             import wsframe
             assert wsframe.find_global_resource("/a") is wsframe.find_global_resource("/b/c") is None
+            from wsframe.registry import global_registry
+            assert len(global_registry) == 0
         """,
         test_b_imported_before="""
         import pytest, wsframe

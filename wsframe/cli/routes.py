@@ -14,7 +14,7 @@ from wsframe.cli.target import TARGET_HELP, load_target
 from wsframe.factories import Factory
 from wsframe.limits import INHERIT
 from wsframe.protocol.deflate import Deflate
-from wsframe.registry import Registration, Registry, global_registry
+from wsframe.registry import Registration, Registry, served_with
 from wsframe.resource import Resource
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def add_command(commands: Commands) -> None:
 
 def print_routes(args: argparse.Namespace) -> None:
     _, registry = load_target(args.target, debug=False)
-    routes = [route for one in ([] if registry is None else [registry]) + [global_registry] for route in routes_of(one)]
+    routes = [route for one in served_with(registry) for route in routes_of(one)]
     if args.json:
         for route in routes:
             print(json.dumps(route))

@@ -155,7 +155,7 @@ def registry_for(target: Target, path: str) -> Registry:
     """Return the registry to serve: the one given, or one with the resource at ``path``."""
     if isinstance(target, Registry):
         return target
-    registry = Registry()
+    registry = Registry(alone=True)
     registry.register(path.partition("?")[0], target)
     return registry
 
@@ -176,8 +176,8 @@ async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeOptio
     left, the clients close and the server drains.
 
     Args:
-        target: The resource or the registry to be tested; the global registry answers what a
-            registry does not.
+        target: The resource or the registry to be tested. With a resource nothing else is served;
+            the global registry answers what a registry does not, unless it is ``alone``.
         path: Where a resource is registered, and what clients connect to by default.
         options: Those of :func:`wsframe.serve`, but for those that name a network.
 
