@@ -297,7 +297,10 @@ class Admission:
 
     async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
         try:
-            answer = handshake.response(await handler(request), body=newcomer.wants_body)
+            made: object = await handler(request)
+            if not isinstance(made, Response):
+                raise TypeError(f"http_handler returned {made!r}, which is no Response")
+            answer = handshake.response(made, body=newcomer.wants_body)
         except Reject:
             raise
         except Exception:

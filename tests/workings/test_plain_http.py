@@ -247,3 +247,13 @@ async def test_a_file_above_the_limit_is_500_and_the_log_says_why(
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert record.exc_info is not None
     assert "larger than max_file" in str(record.exc_info[1])
+
+
+async def test_what_is_no_response_is_500_and_the_log_says_so(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(request: Request) -> Response:
+        return "a page"  # type: ignore[return-value]
+
+    async with place.serve(Recorder(), http_handler=handler) as served:
+        answer = await ask(served, http("GET / HTTP/1.1"))
+        assert (answer.status, answer.text) == (500, "internal error\n")
+    assert "http_handler returned 'a page', which is no Response" in caplog.text
