@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 __all__ = ["PATIENCE", "TARGET", "Program", "serving"]
 
-PATIENCE = 20
+PATIENCE = 60
 
 TARGET = """
 import sys
