@@ -227,9 +227,7 @@ class Admission:
             logger.exception("%s: the Reject cannot be sent", peer)
             reject = Reject(500, body="internal error")
             answer = handshake.refusal(reject, body=newcomer.wants_body)
-        # What a peer sent may be in it: a line break would forge a log line of its own.
-        reason = reject.body if reject.body.isprintable() else repr(reject.body)
-        logger.info("%s: refused with %s: %s", peer, reject.status, reason)
+        logger.info("%s: refused with %s: %s", peer, reject.status, reject._reason)
         await self._answer(newcomer, answer)
 
     def _busy(self) -> bool:

@@ -74,6 +74,11 @@ class Reject(Exception):
         self.headers = header_list(headers)
         self.body = body
 
+    @property
+    def _reason(self) -> str:
+        """The body for a log line: what a peer sent may be in it, and a line break would forge a line of its own."""
+        return self.body if self.body.isprintable() else repr(self.body)
+
 
 class Response:
     """A plain HTTP answer, made by ``http_handler`` for a request that is no WebSocket.

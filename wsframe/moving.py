@@ -105,7 +105,9 @@ class Departures:
             raise RuntimeError(FROM_THREAD)
         inbox = client._link.inbox
         moving = inbox.muted or isinstance(inbox.mailbox, Move) or client.state is State.CLOSING
-        if moving or client not in self._clients or self.siblings is None:
+        # The old side has got to its end, which would be lost: its tasks can tell of one thing only when they are over.
+        ending = client._work is not None and client._work.after is not None
+        if moving or ending or client not in self._clients or self.siblings is None:
             return False
         try:
             host = self.siblings.join(target, client.request)
@@ -120,7 +122,7 @@ class Departures:
             peer, place = peer_name(client.host, client.port), target
             if isinstance(target, Resource):
                 place = type(target).__name__
-            logger.info("%s %s: not moved to %r: %s", peer, client.path, place, reject.body)
+            logger.info("%s %s: not moved to %r: %s", peer, client.path, place, reject._reason)
             return False
         host.leave()
         return True
