@@ -189,3 +189,24 @@ async def test_where_it_is_not_overridden_nothing_is_asked(monkeypatch: pytest.M
 def test_it_must_be_a_plain_function() -> None:
     with pytest.raises(TypeError, match="check_message must be a plain function"):
         type("Wrong", (wsframe.Resource,), {"check_message": Recorder.disconnected})
+
+
+@pytest.mark.parametrize(
+    "begun", [frame(TEXT, b"ab", fin=False), frame(TEXT, b"ab", fin=False) + frame(CONTINUATION)[:1]]
+)
+async def test_who_moves_in_mid_message_is_asked_about_its_other_frames(begun: bytes) -> None:
+    class Lobby(Recorder):
+        async def received_custom(self, message: object) -> None:
+            self.journal.add(f"moved {self.only.move_to(room)}")
+
+    lobby, room = Lobby(), Checking()
+    room.answers[4] = 4000
+    rest = frame(TEXT, b"ab", fin=False) + frame(CONTINUATION, b"cd") + text("late")
+    async with serving({"/": lobby, "/room": room}) as server, connected(server, trailing=begun) as peer:
+        await lobby.journal.until("connected")
+        await trio.testing.wait_all_tasks_blocked()
+        lobby.post(None)
+        await room.journal.until("connected")
+        await peer.send(rest[len(begun) :])
+        assert await peer.receive_close() == (4000, "")
+    assert room.asked == [("text", 2, 4)]

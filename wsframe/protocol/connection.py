@@ -134,6 +134,8 @@ class Connection:
         The fast lane, which sees whole frames only, is then out of use.
         """
         self._check = check
+        if self._sizes is not None:  # in the middle of a message: its other frames are not let off
+            self._sizes.check = check
 
     def receive(self, data: bytearray, room: int) -> list[Event]:
         """Take octets from the peer and return the messages and events they complete.

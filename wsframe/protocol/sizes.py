@@ -42,8 +42,8 @@ class SizeLimits(Extension):
         """Octets of payload of the message's whole frames."""
         self.fragments = 0
         self.most = limits.max_message
+        self.check = check
         self._arriving = 0, 0
-        self._check = check
         self._checked = False
         self._kind: Kind | None = None
 
@@ -63,6 +63,7 @@ class SizeLimits(Extension):
             return NO_RESERVED_BITS
         if opcode is not Opcode.CONTINUATION:
             self.octets = self.fragments = 0
+            self._kind = KINDS.get(opcode)
             # What does not shrink grows: zlib adds 5 octets to each 16 KiB, and a few at the end.
             # The inflated message is held to the limit by the extension that inflates it.
             most = self.limits.max_message
@@ -72,11 +73,10 @@ class SizeLimits(Extension):
         too_big = self.octets + payload_length > self.most or self.fragments + 1 > limits.max_fragments
         if too_big or (limits.max_frame is not None and payload_length > limits.max_frame):
             return CloseReason.MESSAGE_TOO_BIG
-        if self._check is not None and not self._checked:
+        if self.check is not None and not self._checked:
             self._checked = True
-            self._kind = KINDS.get(opcode, self._kind)
             if self._kind is not None:  # else a continuation of nothing, which the engine refuses
-                self.refusal = self._check(self._kind, payload_length, self.octets + payload_length)
+                self.refusal = self.check(self._kind, payload_length, self.octets + payload_length)
         return NO_RESERVED_BITS if self.refusal is None else CloseReason.POLICY_VIOLATION
 
     def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> None:
