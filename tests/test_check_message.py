@@ -10,7 +10,9 @@ import wsframe
 from tests.recorder import Recorder
 from tests.wire import BINARY, CONTINUATION, PING, TEXT, close, connected, frame, serving, text
 from wsframe import Deflate
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
 from wsframe.protocol.connection import Connection
+from wsframe.protocol.events import Ended, Event
 
 
 class Checking(Recorder):
@@ -210,3 +212,21 @@ async def test_who_moves_in_mid_message_is_asked_about_its_other_frames(begun: b
         await peer.send(rest[len(begun) :])
         assert await peer.receive_close() == (4000, "")
     assert room.asked == [("text", 2, 4)]
+
+
+def test_peers_close_frame_is_found_behind_what_it_closed_for() -> None:
+    octets = text("end") + text("later" * 20) + frame(BINARY, bytes(300)) + frame(PING, b"p") + close(4000)
+    limits, timeouts = filled(wsframe.Limits(), DEFAULT_LIMITS), filled(wsframe.Timeouts(), DEFAULT_TIMEOUTS)
+    for cut in range(len(octets)):
+        connection = Connection(limits, timeouts, 0.0)
+        events: list[Event] = []
+
+        def close_it(*_: object, connection: Connection = connection, events: list[Event] = events) -> None:
+            events += connection.close()
+
+        connection.ask(close_it)
+        for piece in (octets[:cut], octets[cut:]):
+            events += connection.receive(bytearray(piece), 100)
+        (ended,) = events
+        assert isinstance(ended, Ended)
+        assert (ended.code, ended.clean, ended.owed) == (4000, True, False)

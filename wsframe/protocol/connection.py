@@ -250,6 +250,8 @@ class Connection:
         engine.receive_data(octets)
         for event in engine.events():
             self._take(event, events)
+        if self.state is State.CLOSING:  # the check has closed: the peer's close frame may be here already
+            events += self._seek_close(data[stop:])
         if self.state is not State.OPEN:
             return len(data)
         if not self._owed and not self._prefix and self._message is None:
