@@ -40,7 +40,8 @@ def test_a_url_names_a_target(url: str, secure: bool, host: str, port: int, reso
         "ws://example.com:0/", "ws://example.com:65536/", "ws://example.com:x/", "ws://[::1/", "ws://[x]/",
         "ws://example.com/#", "ws://example.com/#top", "ws://exa mple.com/", "ws://example.com/a b",
         "ws://example.com/\r\nX: y", "w\ts://example.com/", "ws://a:b:c@example.com/\0",
-        "ws://a%3Ab:c@example.com/", "ws://ä..example/",
+        "ws://a%3Ab:c@example.com/", "ws://ä..example/", "ws://a..example/", "ws://.example/",
+        f"ws://{'a' * 64}.example/",
     ],
 )  # fmt: skip
 def test_what_names_no_websocket_is_refused(url: str) -> None:
@@ -109,13 +110,19 @@ def test_tls_is_never_left(location: str) -> None:
         redirected(HERE, location)
 
 
-@pytest.mark.parametrize("location", ["ftp://example.com/", "wss://", "https://exa mple.com/", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "ftp://example.com/", "wss://", "https://exa mple.com/", "javascript:alert(1)", "https://[::1", "wss://[",
+        "https://[1:1]/", "//a..example/",
+    ],
+)  # fmt: skip
 def test_a_redirect_elsewhere_fails(location: str) -> None:
     with pytest.raises(HandshakeFailed, match="no WebSocket"):
         redirected(HERE, location)
 
 
-@given(st.text(max_size=30))
+@given(st.text(max_size=30) | st.text("htps:/[]@.#?a1\u00e9", max_size=30))
 def test_any_location_leads_somewhere_safe_or_fails(location: str) -> None:
     try:
         target = redirected(HERE, location)

@@ -97,7 +97,7 @@ def split_url(url: str) -> SplitResult:
 def ascii_host(parts: SplitResult) -> str:
     host = parts.hostname or ""
     try:
-        host = host if host.isascii() else host.encode("idna").decode("ascii")
+        host = host.encode("idna").decode("ascii")  # ASCII too: a label too long would be refused by the resolver only
     except UnicodeError as error:
         raise InvalidURL(f"the host name cannot be written in ASCII: {error}") from None
     if not HOST.fullmatch(host):
@@ -126,13 +126,13 @@ def redirected(target: Target, location: str) -> Target:
         HandshakeFailed: If it leads to no WebSocket, or from TLS to none.
     """
     base = f"{'wss' if target.secure else 'ws'}://{target.authority}"
-    # urljoin joins nothing to schemes it does not know; http has the same form.
-    joined = urljoin(f"http{base[2:]}{target.resource}", location)
-    scheme, colon, rest = joined.partition(":")
-    scheme = SCHEMES.get(scheme.lower(), scheme)
     try:
+        # urljoin joins nothing to schemes it does not know; http has the same form.
+        joined = urljoin(f"http{base[2:]}{target.resource}", location)
+        scheme, colon, rest = joined.partition(":")
+        scheme = SCHEMES.get(scheme.lower(), scheme)
         found = Target.parse(f"{scheme}{colon}{rest.partition('#')[0]}")
-    except InvalidURL as error:
+    except ValueError as error:
         raise HandshakeFailed(f"the server redirected to no WebSocket: {error}") from None
     if target.secure and not found.secure:
         raise HandshakeFailed("the server redirected from wss to ws, which is not followed")
