@@ -48,6 +48,15 @@ class Late(Resource):
         client.close()
 
 
+class Rude(Resource):
+    """Would have the terminal obey."""
+
+    async def client_connected(self, client: Client) -> None:
+        client.send_text("\x1b[31m text")
+        client.send_binary(b"\x1b]0;octets\x07\xff")
+        client.close()
+
+
 class Mute(Resource):
     """Says nothing."""
 
@@ -66,7 +75,13 @@ class Closed(Resource):
 def serving_in_thread() -> Iterator[str]:
     """Serve in a thread, because the commands run trio themselves; yield the address."""
     registry = Registry()
-    for path, resource in (("/", Echo()), ("/late", Late()), ("/mute", Mute()), ("/closed", Closed())):
+    for path, resource in (
+        ("/", Echo()),
+        ("/late", Late()),
+        ("/mute", Mute()),
+        ("/rude", Rude()),
+        ("/closed", Closed()),
+    ):
         registry.register(path, resource)
     servers: Queue[tuple[wsframe.Server, trio.lowlevel.TrioToken]] = Queue()
 

@@ -308,6 +308,19 @@ def test_what_comes_in_leaves_the_line_that_is_typed(address: str) -> None:
         assert typist.process.wait(PATIENCE) == 0
 
 
+def test_a_pipe_to_a_terminal_passes_nothing_on_that_it_would_obey(address: str) -> None:
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "wsframe", "connect", "--wait", "none", f"{address}/rude"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=terminal) as process:
+        try:
+            process.wait(PATIENCE)
+            assert os.read(controller, 4096).decode() == "\ufffd[31m text\r\n\ufffd]0;octets\ufffd\ufffd\r\n"
+        finally:
+            process.kill()
+            os.close(terminal)
+            os.close(controller)
+
+
 @pytest.mark.parametrize("keys", ["\x04", "\x03"])
 def test_ctrl_d_and_ctrl_c_close_in_order(address: str, keys: str) -> None:
     with typing(f"{address}/") as typist:

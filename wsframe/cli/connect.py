@@ -69,7 +69,7 @@ def connect_command(args: argparse.Namespace) -> int:
                 sayings = sayings_of(terminal.typed_lines(), said_typed, terminal.complain)
                 return trio.run(converse, args.url, options, sayings, terminal, 0.0)
         lines = sayings_of(lines_of(sys.stdin.fileno()), Text, refuse)
-        return trio.run(converse, args.url, options, lines, Plain(), args.wait)
+        return trio.run(converse, args.url, options, lines, Plain(for_terminal=sys.stdout.isatty()), args.wait)
 
 
 def refuse(mistake: Mistake) -> NoReturn:
@@ -98,12 +98,22 @@ async def close_at_signal(websocket: WebSocket, signals: AsyncIterator[int]) -> 
 
 
 class Plain(Display):
-    """Prints messages and nothing else: text with a line feed, octets as they are."""
+    """Prints messages and nothing else: text with a line feed, octets as they are.
+
+    Args:
+        for_terminal: Whether a terminal shows them, which is to obey none.
+    """
+
+    def __init__(self, *, for_terminal: bool = False) -> None:
+        self._for_terminal = for_terminal
 
     def opened(self, websocket: WebSocket) -> None:
         pass
 
     def message(self, message: str | bytes) -> None:
+        if self._for_terminal:
+            text = message if isinstance(message, str) else message.decode(errors="replace")
+            message = "\n".join(map(printable, text.split("\n")))
         write(f"{message}\n".encode(errors="replace") if isinstance(message, str) else message)
 
     def pong(self, latency: float) -> None:

@@ -65,7 +65,7 @@ class Terminal(Display):
 
     def opened(self, websocket: WebSocket) -> None:
         subprotocol = "" if websocket.subprotocol is None else f", subprotocol {websocket.subprotocol}"
-        extensions = "".join(f", {extension}" for extension in websocket.extensions)
+        extensions = "".join(f", {printable(extension)}" for extension in websocket.extensions)
         print(f"connected to {printable(websocket.url)}{subprotocol}{extensions}; /help for help", flush=True)
 
     def message(self, message: str | bytes) -> None:
