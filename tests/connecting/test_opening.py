@@ -364,6 +364,18 @@ async def test_a_socks_proxy_that_knows_us_not() -> None:
     assert not caught.value.temporary
 
 
+async def test_a_socks_proxy_whose_answer_is_no_text() -> None:
+    async def handle(stream: trio.SocketStream) -> None:
+        for answer in (b"\x05\x00", b"\x05\x00\x00\x03\x02\xff\xff\x00\x50"):
+            await stream.receive_some()
+            await stream.send_all(answer)
+
+    async with listening(handle) as port:
+        with pytest.raises(ProxyFailed, match="not SOCKS") as caught:
+            await connect("ws://chat.example/", proxy=f"socks5h://127.0.0.1:{port}").__aenter__()
+    assert not caught.value.temporary
+
+
 async def test_a_socks_proxy_that_is_not_there_is_an_os_error() -> None:
     with pytest.raises(OSError):  # noqa: PT011
         await connect("ws://chat.example/", proxy="socks5://127.0.0.1:1").__aenter__()

@@ -84,4 +84,6 @@ async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Tra
     except ProxyError as error:
         temporary = error.error_code in TEMPORARY_REPLIES
         raise ProxyFailed(f"the proxy {proxy} refused: {error}", error.error_code, temporary=temporary) from None
+    except UnicodeDecodeError:  # of the name in its answer, which is of no use
+        raise ProxyFailed(f"what the proxy {proxy} answered is not SOCKS") from None
     return Transport(socket.socket(fileno=connected.detach()))
