@@ -323,7 +323,7 @@ class Admission:
             reservation = self._pool.reserve(newcomer.host, id(listener.resource), listener.resource.max_clients)
             try:
                 accept = await decide(listener.resource.accept_client, request)
-                if accept.deliver_to is not None:
+                if accept.deliver_to is not None and accept.deliver_to is not listener.resource:
                     listener = await self._redirect(listener, reservation, accept.deliver_to, request)
                 arrival = await self._greet(newcomer, request, headers, accept, listener, reservation)
                 request._keep_parsed(False)
