@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from typing import cast
 from weakref import WeakSet
 
@@ -101,6 +102,12 @@ class Rig:
         found = self.roster.find(request)
         assert found is not None
         return await self.roster.listener_of(found[0].resource, request)
+
+    async def get_in(self, path: str) -> Listener:
+        """Come as one who is let in."""
+        listener = await self.come(path)
+        listener.empty_since = inf  # which is what welcome() does to it
+        return listener
 
 
 async def resources_gone(server: wsframe.Server, count: int = 0) -> None:
@@ -317,25 +324,42 @@ async def test_lingering_resource_stays_for_so_long_after_its_last_client(
     registry.register_factory("/{room}", rooms.make, linger=10)
     async with trio.open_nursery() as nursery:
         rig = Rig(registry, nursery)
-        listener = await rig.come("/a")
+        listener = await rig.get_in("/a")
         await trio.sleep(100)
         listener.leave()
         await trio.sleep(9)
         registry.register("/other", Resource())  # another change of the registry does not end it
-        (await rig.come("/a")).leave()
-        await trio.sleep(9)
+        (await rig.get_in("/a")).leave()
+        await trio.sleep(5)
+        (await rig.come("/a")).leave()  # not let in, and so no reason to stay longer
+        await trio.sleep(4)
         assert (len(rooms.made), rooms.log) == (1, ["start /a"])
         await trio.sleep(2)
         assert rooms.log == ["start /a", "end /a"]
-        (await rig.come("/b")).leave()
+        (await rig.get_in("/b")).leave()
         registry.unregister("/{room}")
         await wait_all_tasks_blocked()
         assert rooms.log[2:] == ["start /b", "end /b"], "nobody can come any more"
         registry.register_factory("/{room}", rooms.make, linger=1e6)
-        (await rig.come("/c")).leave()
+        (await rig.get_in("/c")).leave()
         before = trio.current_time()
         rig.roster.retire_all()
     assert trio.current_time() == before, "a server that stops does not wait for it"
+
+
+async def test_resource_that_let_nobody_in_does_not_linger() -> None:
+    """Else strangers would take all the places of a factory with requests that are refused."""
+
+    class Private(Resource):
+        async def accept_client(self, request: Request) -> Reject:
+            return Reject(403)
+
+    registry = Registry()
+    registry.register_factory("/{room}", lambda request: Private(), max_resources=1, linger=1e6)
+    async with opened(registry) as server:
+        for room in ("a", "b", "c"):
+            assert await status(server, f"/{room}") == 403
+            await resources_gone(server)
 
 
 async def test_unregistered_factory_makes_no_more_and_its_clients_stay(registry: Registry, rooms: Rooms) -> None:

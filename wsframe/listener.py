@@ -88,7 +88,8 @@ class Listener:
         """A life of the same place that ends before this one begins."""
         self.emptied = Doorbell()
         """Rings when the last member has gone."""
-        self.empty_since = trio.current_time()
+        self.empty_since = -inf
+        """When the last client had gone; ``inf`` from when one came, and ``-inf`` before the first."""
         self.departures = Departures(self.clients)
         self.tasks = Tasks(type(resource).__name__, self.clients, flusher)
         self._debug = debug
@@ -145,7 +146,7 @@ class Listener:
         """Note that a member has gone, or never came."""
         self.members -= 1
         if not self.members:
-            self.empty_since = trio.current_time()
+            self.empty_since = min(self.empty_since, trio.current_time())  # who was not let in counts for nothing
             self.emptied.ring()
         if self._over():
             self._mailbox.doorbell.ring()
@@ -260,6 +261,7 @@ class Listener:
 
     def welcome(self, inbox: Inbox) -> None:
         """Begin to call the hooks for a new client; nothing of it is in its mailbox yet."""
+        self.empty_since = inf
         if inbox.mailbox is not self._mailbox:
             # Only now: a task begun with the mailbox would stay if the client did not come to be.
             if self._nursery is None:

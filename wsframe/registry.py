@@ -109,7 +109,8 @@ class Registry:
                 exception refuses with 500. It runs between hooks: let it decide, not work.
             origins: Whose pages may come; asked before the factory is.
             max_resources: How many a server has at a time; a newcomer who needs one more is answered 503.
-            linger: Seconds for which a resource stays after its last client has gone.
+            linger: Seconds for which a resource stays after its last client has gone; one that
+                let nobody in does not stay.
 
         The resource serves whoever asks for the same ``request.path``, octet for octet,
         starts with its first client and ends with its last. A newcomer who comes while it
