@@ -317,6 +317,31 @@ async def test_failing_resource_is_made_anew_for_each_newcomer_and_harms_no_othe
     assert made == ["/sound", "/broken", "/broken"]
 
 
+@pytest.mark.parametrize("linger", [0, 10])
+async def test_lives_of_one_place_may_be_cut_off_in_any_order(rooms: Rooms, linger: float) -> None:
+    """Cut off, the one that waits to begin is over before the one it waits for."""
+    registry = Registry()
+    registry.register_factory("/{room}", rooms.make, linger=linger)
+
+    async def let_go() -> None:
+        with trio.CancelScope(shield=True):
+            await wait_all_tasks_blocked()
+            rooms.made[0].leaving.set()
+
+    async with trio.open_nursery() as nursery:
+        rig = Rig(registry, nursery)
+        former = await rig.get_in("/a")
+        rooms.made[0].leaving = trio.Event()
+        former.dismiss()
+        former.leave()
+        nursery.start_soon(rig.come, "/a")
+        await wait_all_tasks_blocked()
+        assert [listener.ready.is_set() for listener in rig.roster.listeners()] == [True, False]
+        nursery.cancel_scope.cancel()
+        nursery.start_soon(let_go)
+    assert rig.roster.listeners() == ()
+
+
 async def test_lingering_resource_stays_for_so_long_after_its_last_client(
     rooms: Rooms, autojump_clock: MockClock
 ) -> None:

@@ -144,9 +144,10 @@ class Roster:
     def _forget(self, listener: Listener) -> None:
         """Forget what a factory made, unless there is another at its path by now."""
         factory, path = self.makers.pop(id(listener.resource), (None, ""))
-        if factory is not None and self._made[factory].get(path) is listener:
-            del self._made[factory][path]
-            if not self._made[factory]:
+        made = {} if factory is None else self._made.get(factory, {})
+        if factory is not None and made.get(path) is listener:
+            del made[path]
+            if not made:
                 del self._made[factory]
 
     def _registered(self, resource: Resource[Any]) -> bool:
