@@ -285,3 +285,18 @@ async def test_error_nobody_can_be_asked_about_is_logged(message: str, caplog: p
         await server.closed()
     assert [record.getMessage().partition(" of")[0] for record in caplog.records if record.levelno >= logging.ERROR]
     assert "failed start_soon KeyError" not in room.notes
+
+
+async def test_none_is_started_in_the_moment_in_which_the_resource_ends(room: Busy) -> None:
+    """Its nursery is closed before whoever stands in it has had its turn."""
+    async with trio.open_nursery() as closed:
+        pass
+    async with serving(room) as server, connected(server) as peer:
+        await room.journal.until("connected")
+        assert room._listener is not None
+        room._listener.tasks.open(closed)
+        await peer.send(text("forever"))
+        await room.journal.until("started False")
+        await peer.finish()
+        await room.journal.until("disconnected 1000")
+    assert room.notes == ["connected", "started False", "disconnected 1000"]

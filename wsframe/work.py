@@ -118,7 +118,11 @@ class Tasks:
             return False
         scope = trio.CancelScope()
         over = partial(begin(client, scope).done, scope)
-        self._nursery.start_soon(self._run, self._run_for, (client, scope, over, fn, args))
+        try:
+            self._nursery.start_soon(self._run, self._run_for, (client, scope, over, fn, args))
+        except RuntimeError:  # closed a moment ago, because a task of the resource has raised
+            over()
+            return False
         return True
 
     async def _run(self, fn: TaskFunction, args: tuple[object, ...]) -> None:
