@@ -37,6 +37,7 @@ BADLY_TYPED = {
     "/binary xx": "'xx' is not hexadecimal, such as 00ff",
     "/ping " + "x" * 126: "a ping carries text of at most 125 octets",
     "/close 1006": "1006 is no close code that may be sent, such as 1000, or 3000 to 4999",
+    "caf\udce9": "'caf\\udce9' is not text that UTF-8 has",
     "/close soon": "'soon' is no close code that may be sent, such as 1000, or 3000 to 4999",
 }
 
@@ -71,6 +72,8 @@ def test_what_is_said_in_json(line: str) -> None:
         "", "hello", "[]", "{}", '{"type": "pong"}', '{"type": "text", "data": 1}', '{"type": "binary", "data": "?"}',
         '{"type": "ping", "data": 1}', '{"type": "close", "code": 1}', '{"type": "close", "code": "1000"}',
         '{"type": "close", "reason": 1}', '{"type": ["text"]}',
+        '{"type": "text", "data": "\\ud800"}', '{"type": "ping", "data": "\\ud800"}', '{"type": "close", "code": true}',
+        '{"type": "close", "reason": "\\ud800"}', "[" * 100_000,
     ],
 )  # fmt: skip
 def test_json_that_says_nothing(line: str) -> None:

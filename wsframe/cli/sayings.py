@@ -32,10 +32,10 @@ def said_typed(line: str) -> Saying | None:
         Mistake: For a command there is not, or one that is not used so.
     """
     if not line.startswith("/"):
-        return Text(line) if line else None
+        return text_of(line) if line else None
     command, _, argument = line[1:].partition(" ")
     if command == "text":
-        return Text(argument)
+        return text_of(argument)
     if command == "binary":
         return Binary(octets_from(argument))
     if command == "ping":
@@ -46,6 +46,14 @@ def said_typed(line: str) -> Saying | None:
     raise Mistake(HELP if command == "help" else f"there is no command /{command}: see /help")
 
 
+def text_of(text: str) -> Text:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # from a terminal of another encoding, or from an escape in JSON
+        raise Mistake(f"{text[:40]!r} is not text that UTF-8 has") from None
+    return Text(text)
+
+
 def octets_from(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
@@ -54,7 +62,7 @@ def octets_from(text: str) -> bytes:
 
 
 def payload_of(text: object) -> bytes:
-    payload = text.encode() if isinstance(text, str) else bytes(126)
+    payload = text_of(text).encode() if isinstance(text, str) else bytes(126)
     if len(payload) > 125:
         raise Mistake("a ping carries text of at most 125 octets")
     return payload
@@ -65,13 +73,13 @@ def close_of(code: object, reason: object) -> Close:
         raise Mistake(f"{code!r} is no close code that may be sent, such as 1000, or 3000 to 4999")
     if not isinstance(reason, str):
         raise Mistake("the reason of a close frame is text")
-    return Close(code, reason)
+    return Close(code, text_of(reason))
 
 
 def may_be_sent(code: int) -> bool:
     try:
         check_close_code(code)
-    except ValueError:
+    except (TypeError, ValueError):  # TypeError for a bool
         return False
     return True
 
@@ -84,13 +92,13 @@ def said_in_json(line: str) -> Saying | None:
     """
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise Mistake(f"{line[:40]!r} is no JSON object")
     kind, data = found.get("type"), found.get("data", "")
     if kind == "text" and isinstance(data, str):
-        return Text(data)
+        return text_of(data)
     if kind == "binary" and isinstance(data, str):
         try:
             return Binary(b64decode(data, validate=True))
