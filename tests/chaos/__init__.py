@@ -3,6 +3,7 @@
 * ``peer``: one client's socket, plain or TLS, with the rudenesses a socket allows.
 * ``conversation``: a correct WebSocket client over a peer, which checks what it is sent.
 * ``resources``: what is served; each keeps a ledger of its hooks.
+* ``wandering``: rooms made by factories, between which clients move.
 * ``polite``, ``rude``: the programs that clients run.
 * ``world``: one round of everything, and what must hold at its end.
 

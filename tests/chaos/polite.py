@@ -7,6 +7,7 @@ import trio
 from tests.chaos.conversation import Conversation, Fault, Refused, some_messages
 from tests.chaos.peer import frame
 from tests.chaos.visit import Program, Visit
+from tests.chaos.wandering import ROOMS
 
 __all__ = ["POLITE"]
 
@@ -54,6 +55,12 @@ async def with_waiting_hooks(visit: Visit) -> None:
             await talk.echo(*messages)
         visit.closes_with = 1000
         await talk.echo(close=1000)
+
+
+async def moved_about(visit: Visit) -> None:
+    """Notice nothing of being moved from room to room."""
+    async with visit.conversation(visit.random.choice(ROOMS)) as talk:
+        await converse(visit, talk, visit.random.randint(1, 3), octets=20_000)
 
 
 async def early(visit: Visit) -> None:
@@ -232,6 +239,6 @@ async def be_aborted(visit: Visit) -> None:
 
 
 POLITE: dict[Program, int] = {
-    echo: 5, echo_deflated: 5, octet_by_octet: 2, with_waiting_hooks: 4, early: 2, half_close: 3, slow_reader: 1,
-    roomful: 4, pings: 3, gate: 2, raising: 3, refused: 2, be_closed: 2, be_aborted: 1,
+    echo: 5, echo_deflated: 5, octet_by_octet: 2, with_waiting_hooks: 4, moved_about: 4, early: 2, half_close: 3,
+    slow_reader: 1, roomful: 4, pings: 3, gate: 2, raising: 3, refused: 2, be_closed: 2, be_aborted: 1,
 }  # fmt: skip

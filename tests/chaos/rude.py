@@ -12,10 +12,11 @@ from tests.chaos.conversation import Fault, request_head
 from tests.chaos.peer import Peer, frame
 from tests.chaos.resources import TIMEOUTS
 from tests.chaos.visit import Program, Visit
+from tests.chaos.wandering import ROOMS
 
 __all__ = ["RUDE"]
 
-PATHS = ("/echo", "/deflated", "/waits", "/each", "/room", "/raises", "/closes", "/bounded", "/works")
+PATHS = ("/echo", "/deflated", "/waits", "/each", "/room", "/raises", "/closes", "/bounded", "/works", *ROOMS)
 MIB = 1024 * 1024
 
 
@@ -61,7 +62,7 @@ async def violate(visit: Visit, octets: bytes, code: int, *, piece: int = 0) -> 
         began = trio.current_time()
         sent = b"".join(frame(0x81, text.encode()) for text in good) + octets
         together = visit.random.random() < 0.3
-        path = visit.random.choice(("/echo", "/waits", "/each"))
+        path = visit.random.choice(("/echo", "/waits", "/each", *ROOMS))
         data = await upgrade(visit, peer, path, sent if together else b"")
         if not together:
             await peer.send(sent)

@@ -20,6 +20,7 @@ from tests.chaos.polite import POLITE
 from tests.chaos.resources import LIMITS, TIMEOUTS, Deliberate, Ledger, registry
 from tests.chaos.rude import RUDE
 from tests.chaos.visit import Program, Visit
+from tests.chaos.wandering import register_rooms
 
 __all__ = ["Contexts", "Outcome", "resident", "run_round"]
 
@@ -96,6 +97,7 @@ class World:
             for poller in pollers:
                 for server_context, client_context in ((None, None), contexts):
                     served = registry(self.ledger, self.gates)
+                    register_rooms(served, self.ledger)
                     server = await stack.enter_async_context(
                         wsframe.open_server(
                             served,
