@@ -8,7 +8,7 @@ import trio
 import wsframe
 from tests.recorder import Echo, Recorder
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, Peer, close, connected, frame, serving, text
-from wsframe import State, Timeouts
+from wsframe import Limits, State, Timeouts
 
 # What the kernel holds for a peer that reads nothing is far below this.
 MUCH = 16 * 1024 * 1024
@@ -342,3 +342,19 @@ async def test_keepalive_pong_gives_the_latency_of_the_statistics() -> None:
         await room.journal.until("text after")
         assert room.only.statistics().latency is not None
         assert not [note for note in room.notes if note.startswith("pong")]
+
+
+async def test_nothing_is_held_of_who_was_lost_half_read_once_the_server_is_cut_off() -> None:
+    room = Recorder()
+    async with serving(room, limits=Limits(max_queued_messages=1)) as server:
+        async with connected(server, trailing=text("hold") + text("more") * 100) as peer:
+            await room.journal.until("text hold")
+            client = room.only
+            peer.reset()
+            while client.state is not State.CLOSED:  # noqa: ASYNC110
+                await trio.sleep(0.005)
+        assert server.statistics().octets_waiting > 0
+        server.hurry()
+        await server.closed()
+        assert server.statistics().octets_waiting == 0
+    assert room.notes == ["connected", "text hold", "disconnected 1006"]

@@ -196,6 +196,8 @@ class Ending(Wire):
     def left(self) -> None:
         """Note that ``disconnected`` has run."""
         self.left_resource = True
+        self.connection.eof()  # where the hooks were cut off, it may hold what has not been decoded
+        self._note_undecoded()
         self.reactor.departed.discard(self)
         self._release()
 
