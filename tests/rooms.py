@@ -1,0 +1,96 @@
+"""Rooms that factories make: resources that note their lives."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from math import inf
+from typing import cast
+
+import trio
+
+import wsframe
+from tests.recorder import Recorder
+from wsframe import Registry, Reject, Request
+from wsframe.flusher import Flusher
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
+from wsframe.listener import Listener
+from wsframe.roster import Roster
+
+BOUND = 15.0
+
+
+class Room(Recorder):
+    """Knows its path, and notes when it starts and ends; ``leaving`` holds up its end."""
+
+    def __init__(self, path: str, log: list[str] | None = None) -> None:
+        super().__init__()
+        self.path = path
+        self.log = [] if log is None else log
+        self.leaving = trio.Event()
+        self.leaving.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.log.append(f"start {self.path}")
+        yield
+        await self.leaving.wait()
+        self.log.append(f"end {self.path}")
+
+    async def client_connected(self, client: wsframe.Client) -> None:
+        await super().client_connected(client)
+        client.send(f"{self.path}, {len(self.clients)} here")
+
+
+class Rooms:
+    """A factory that notes what it made."""
+
+    def __init__(self) -> None:
+        self.made: list[Room] = []
+        self.log: list[str] = []
+
+    def make(self, request: Request) -> Room | None:
+        name = request.path_params.get("room", request.path)
+        if name == "none":
+            return None
+        if name == "rejected":
+            raise Reject(410, body="closed for good")
+        if name == "broken":
+            raise KeyError(name)
+        if name == "wrong":
+            return cast("Room", object())
+        self.made.append(Room(request.path, self.log))
+        return self.made[-1]
+
+
+@asynccontextmanager
+async def opened(registry: Registry) -> AsyncIterator[wsframe.Server]:
+    with trio.fail_after(BOUND):
+        async with wsframe.open_server(registry, port=0) as server:
+            yield server
+
+
+class Rig:
+    """A roster with listeners but no server."""
+
+    def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
+        make = partial(Listener, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
+        self.roster = Roster([registry], make, nursery)
+        self.roster.watch()
+
+    async def come(self, path: str) -> Listener:
+        """Come as a newcomer."""
+        request = Request(path, [])
+        found = self.roster.find(request)
+        assert found is not None
+        return await self.roster.listener_of(found[0].resource, request)
+
+    async def get_in(self, path: str) -> Listener:
+        """Come as one who is let in."""
+        listener = await self.come(path)
+        listener.empty_since = inf  # which is what welcome() does to it
+        return listener
+
+
+async def resources_gone(server: wsframe.Server, count: int = 0) -> None:
+    while server.statistics().resources > count:  # noqa: ASYNC110
+        await trio.sleep(0.005)
