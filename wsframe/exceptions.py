@@ -102,11 +102,14 @@ class HandshakeRejected(HandshakeFailed):
     Args:
         status: The HTTP status.
         headers: The header fields of the answer.
-        body: Its body, as much as ``Opening.max_body`` allows.
+        body: Its body, as much as ``Opening.max_body`` allows. Its beginning is in the text of
+            the exception, with what is not printable replaced: the server's reason, as a rule.
     """
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        super().__init__(f"the server answered {status}")
+        words = " ".join(body[:200].decode(errors="replace").split())
+        reason = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
+        super().__init__(f"the server answered {status}{f': {reason}' if reason else ''}")
         self.status = status
         self.headers = headers
         self.body = body

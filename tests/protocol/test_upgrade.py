@@ -232,6 +232,14 @@ def test_another_status_is_a_rejection(status: int) -> None:
     assert str(error) == f"the server answered {status}"
 
 
+def test_the_reason_of_a_rejection_is_in_its_text() -> None:
+    reason = b"members only\n\x1b[2J" + b"x" * 300
+    error = rejected(upgrade(), b"HTTP/1.1 403 No\r\nContent-Length: %d\r\n\r\n" % len(reason) + reason)
+    assert reason.startswith(error.body)
+    assert str(error).startswith("the server answered 403: members only \N{REPLACEMENT CHARACTER}[2J")
+    assert len(str(error)) < 240
+
+
 BODIES = [
     b"Content-Length: 4\r\n\r\nno!\n",
     b"Transfer-Encoding: chunked\r\n\r\n4\r\nno!\n\r\n0\r\n\r\n",

@@ -87,8 +87,7 @@ def reason_of(error: BaseException) -> str:
 def mistake_of(error: Exception) -> Mistake | None:
     """Return the line for what went wrong; None for what is a bug of ours."""
     if isinstance(error, HandshakeRejected):
-        reason = printable(" ".join(error.body[:200].decode(errors="replace").split()))
-        return Failure(f"the server answered {error.status}{f': {reason}' if reason else ''}")
+        return Failure(str(error))
     if isinstance(error, ConnectionClosed):
         return Failure(f"the connection has ended: {printable(str(error))}")
     if isinstance(error, WsframeError | OSError):
