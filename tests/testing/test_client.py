@@ -9,7 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import wsframe
 from tests.recorder import Echo, Recorder
 from wsframe import Deflate, Limits, Timeouts
-from wsframe.testing import ConnectionClosed, Frame, Refused, open_client, open_kit
+from wsframe.testing import ClientClosed, Frame, Refused, open_client, open_kit
 from wsframe.testing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 
 LARGE = "x" * 300_000
@@ -86,7 +86,7 @@ async def test_close_of_the_client_is_answered(autojump_clock: MockClock) -> Non
         assert await client.closed() == (4000, "enough")
         assert (client.end, repr(client)) == ("eof", "<MemoryClient eof>")
         await room.journal.until("disconnected 4000")
-        with pytest.raises(ConnectionClosed, match=r"^4000 enough$") as raised:
+        with pytest.raises(ClientClosed, match=r"^4000 enough$") as raised:
             await client.receive()
         assert (raised.value.code, raised.value.reason) == (4000, "enough")
 
@@ -106,7 +106,7 @@ async def test_close_of_the_server_is_answered_behind_the_messages(autojump_cloc
         assert await client.closed() == (3000, "bye")
         assert await client.receive() == "last"
         assert (await client.receive_frame()).opcode == CLOSE
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(ClientClosed):
             await client.receive_frame()
         await room.journal.until("disconnected 3000")
 

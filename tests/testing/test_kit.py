@@ -17,7 +17,7 @@ from tests.recorder import Echo, Recorder
 from wsframe import Capacity, Registry, Timeouts
 from wsframe.link import Link
 from wsframe.listener import Listener
-from wsframe.testing import ConnectionClosed, Refused, open_client, open_kit
+from wsframe.testing import ClientClosed, Refused, open_client, open_kit
 
 
 async def test_everybody_hears_everybody(autojump_clock: MockClock) -> None:
@@ -171,7 +171,7 @@ async def test_connection_that_ends_without_an_answer_is_an_exception(
     async with open_kit(Pensive(), http_handler=think) as kit, trio.open_nursery() as nursery:
 
         async def ask() -> None:
-            with pytest.raises(ConnectionClosed, match=r"^1006$"):
+            with pytest.raises(ClientClosed, match=r"^1006$"):
                 await (kit.connect() if websocket else kit.request("/"))
 
         nursery.start_soon(ask)

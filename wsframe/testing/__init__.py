@@ -7,13 +7,13 @@
 * ``fixtures``: what the pytest plugin gives to tests.
 """
 
+from wsframe.testing.client import ClientClosed as ClientClosed
 from wsframe.testing.client import Closed as Closed
-from wsframe.testing.client import ConnectionClosed as ConnectionClosed
 from wsframe.testing.client import MemoryClient as MemoryClient
 from wsframe.testing.fixtures import ClientFactory as ClientFactory
 from wsframe.testing.fixtures import ServerFactory as ServerFactory
 from wsframe.testing.frames import Frame as Frame
-from wsframe.testing.kit import ConnectOptions as ConnectOptions
+from wsframe.testing.kit import ClientOptions as ClientOptions
 from wsframe.testing.kit import Kit as Kit
 from wsframe.testing.kit import OpenOptions as OpenOptions
 from wsframe.testing.kit import open_client as open_client
@@ -24,10 +24,10 @@ from wsframe.testing.opening import Refused as Refused
 
 __all__ = [
     "Answer",
+    "ClientClosed",
     "ClientFactory",
+    "ClientOptions",
     "Closed",
-    "ConnectOptions",
-    "ConnectionClosed",
     "Frame",
     "Kit",
     "Line",

@@ -13,7 +13,7 @@ from wsframe.testing.line import Line
 from wsframe.testing.memory import MemorySocket
 from wsframe.testing.opening import Answer, Exchange, check_101
 
-__all__ = ["Closed", "ConnectionClosed", "MemoryClient"]
+__all__ = ["ClientClosed", "Closed", "MemoryClient"]
 
 END_OF_HEAD = b"\r\n\r\n"
 NO_CODE = 1005
@@ -28,7 +28,7 @@ class Closed(NamedTuple):
     reason: str
 
 
-class ConnectionClosed(Exception):
+class ClientClosed(Exception):
     """Raised by a client that waits for a message or a frame and finds the connection closed."""
 
     def __init__(self, closed: Closed) -> None:
@@ -71,7 +71,7 @@ class MemoryClient(Line):
 
         Raises:
             Refused: If the server answers anything but 101.
-            ConnectionClosed: If it does not answer.
+            ClientClosed: If it does not answer.
         """
         self._exchange = Exchange(path, fields)
         self._pace_when_open = octets_per_second
@@ -79,7 +79,7 @@ class MemoryClient(Line):
         with trio.fail_after(self.patience):
             await self._until(lambda: self._answer or self.nothing_follows)
         if self._answer is None:
-            raise ConnectionClosed(self._facts)
+            raise ClientClosed(self._facts)
         check_101(self._answer)
 
     @property
@@ -132,7 +132,7 @@ class MemoryClient(Line):
         """Return the next message; text is ``str``. Control frames before it are passed over.
 
         Raises:
-            ConnectionClosed: If the connection is closed and no message is left.
+            ClientClosed: If the connection is closed and no message is left.
             trio.TooSlowError: If none comes within ``patience``.
         """
         with trio.fail_after(self.patience):
@@ -171,7 +171,7 @@ class MemoryClient(Line):
     async def _next(self) -> tuple[Frame, str | bytes | None]:
         await self._until(lambda: self._arrived or self._closed or self.nothing_follows)
         if not self._arrived:
-            raise ConnectionClosed(self._facts)
+            raise ClientClosed(self._facts)
         return self._arrived.popleft()
 
     @property

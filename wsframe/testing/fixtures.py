@@ -15,7 +15,7 @@ import trio
 from wsframe.server import Server, only_leaf
 from wsframe.serving import ServeOptions, open_server
 from wsframe.testing.client import MemoryClient
-from wsframe.testing.kit import ConnectOptions, Kit, OpenOptions, Target, open_kit, registry_for
+from wsframe.testing.kit import ClientOptions, Kit, OpenOptions, Target, open_kit, registry_for
 
 __all__ = ["ClientFactory", "ServerFactory", "client_factory", "server_factory"]
 
@@ -92,13 +92,13 @@ async def client_factory() -> AsyncIterator[ClientFactory]:
     async with open_keeper() as keeper:
 
         async def connect(target: Target, path: str = "/", **options: Unpack[OpenOptions]) -> MemoryClient:
-            of_client = {name: value for name, value in options.items() if name in ConnectOptions.__annotations__}
+            of_client = {name: value for name, value in options.items() if name in ClientOptions.__annotations__}
             of_server = {name: value for name, value in options.items() if name not in of_client}
             kit = kits.get(id(target))
             if kit is None:
                 kit = kits[id(target)] = await keeper.enter(open_kit(target, path, **cast(ServeOptions, of_server)))
             elif of_server:
                 raise TypeError(f"{', '.join(of_server)}: the server runs already; give it to the first client")
-            return await kit.connect(path, **cast(ConnectOptions, of_client))
+            return await kit.connect(path, **cast(ClientOptions, of_client))
 
         yield connect

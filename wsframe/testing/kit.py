@@ -15,12 +15,12 @@ from wsframe.registry import Registry
 from wsframe.resource import Resource
 from wsframe.server import Server, only_leaf
 from wsframe.serving import ServeOptions, open_server
-from wsframe.testing.client import NO_CLOSE_FRAME, Closed, ConnectionClosed, MemoryClient
+from wsframe.testing.client import NO_CLOSE_FRAME, ClientClosed, Closed, MemoryClient
 from wsframe.testing.line import Line
 from wsframe.testing.memory import BUFFER, MemoryNetwork, MemorySocket
 from wsframe.testing.opening import Answer, Exchange, HeaderFields, replaced, upgrade_fields
 
-__all__ = ["ConnectOptions", "Kit", "OpenOptions", "Target", "open_client", "open_kit", "registry_for"]
+__all__ = ["ClientOptions", "Kit", "OpenOptions", "Target", "open_client", "open_kit", "registry_for"]
 
 Target = Resource[Any] | Registry
 """What is tested: one resource, or a registry of several."""
@@ -36,7 +36,7 @@ GOODBYE = 5.0
 NO_NETWORK = ("host", "port", "sockets", "unix", "ssl_context", "poller")
 
 
-class ConnectOptions(TypedDict, total=False):
+class ClientOptions(TypedDict, total=False):
     """The options of :meth:`Kit.connect`, where they are described."""
 
     headers: HeaderFields
@@ -49,7 +49,7 @@ class ConnectOptions(TypedDict, total=False):
     patience: float
 
 
-class OpenOptions(ServeOptions, ConnectOptions, total=False):
+class OpenOptions(ServeOptions, ClientOptions, total=False):
     """The options of :func:`open_client`: those of a server and those of a client."""
 
 
@@ -98,7 +98,7 @@ class Kit:
 
         Raises:
             Refused: If the server answers anything but 101.
-            ConnectionClosed: If it ends the connection without an answer.
+            ClientClosed: If it ends the connection without an answer.
         """
         fields = upgrade_fields(headers, origin=origin, subprotocols=subprotocols, extensions=extensions)
         client = self._dial(MemoryClient, address, buffer, patience)
@@ -114,7 +114,7 @@ class Kit:
         """Make an HTTP request that asks for no WebSocket, as for a page or a health check; return the answer.
 
         Raises:
-            ConnectionClosed: If there is none.
+            ClientClosed: If there is none.
         """
         exchange = Exchange(path, replaced([("Host", "localhost")], headers), method)
         line = self.dial()
@@ -123,7 +123,7 @@ class Kit:
         while answer is None:
             octets = await line.receive_octets()
             if not octets:
-                raise ConnectionClosed(Closed(NO_CLOSE_FRAME, ""))
+                raise ClientClosed(Closed(NO_CLOSE_FRAME, ""))
             answer = exchange.receive(octets)
         line.hang_up()
         return answer
@@ -225,7 +225,7 @@ async def open_client(target: Target, path: str = "/", **options: Unpack[OpenOpt
     Raises:
         Refused: If the server answers anything but 101.
     """
-    connect = {name: value for name, value in options.items() if name in ConnectOptions.__annotations__}
+    connect = {name: value for name, value in options.items() if name in ClientOptions.__annotations__}
     serve = {name: value for name, value in options.items() if name not in connect}
     async with open_kit(target, path, **cast(ServeOptions, serve)) as kit:
-        yield await kit.connect(path, **cast(ConnectOptions, connect))
+        yield await kit.connect(path, **cast(ClientOptions, connect))
