@@ -18,6 +18,7 @@ from wsframe.budget import Budget
 from wsframe.doorbell import Doorbell
 from wsframe.ending import RECEIVE_BUFFER, Ending
 from wsframe.flusher import Flusher, flushing
+from wsframe.heap import keep_freed_memory
 from wsframe.link import Link
 from wsframe.poller import READ, Poller, PollerChoice, make_poller
 from wsframe.protocol.pool import ConnectionPool
@@ -45,12 +46,6 @@ def receive_ready(
         received for them to take, if it was. In Python that is every link.
     """
     return [(links[fd], flags, None) for fd, flags in ready if fd in links]
-
-
-# glibc gives the top of the heap back to the system when twice the largest block that was ever
-# mapped and freed lies there unused. With nothing large freed yet, each message of 1 MiB would
-# pay for its pages anew, which is half of what it costs. This block's pages are never touched.
-LARGEST_BLOCK = 16 * 1024 * 1024
 
 
 class Reactor:
@@ -87,7 +82,7 @@ class Reactor:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the sockets until cancelled."""
-        bytes(LARGEST_BLOCK)
+        keep_freed_memory()
         async with trio.open_nursery() as nursery:
             self.poller = make_poller(self._poller_choice, nursery)
             try:

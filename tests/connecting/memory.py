@@ -17,7 +17,7 @@ from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts, f
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
 from wsframe.outgoing.target import Target
-from wsframe.outgoing.transport import Transport
+from wsframe.outgoing.transport import RECEIVE_BUFFER, Transport
 from wsframe.outgoing.websocket import WebSocket
 from wsframe.protocol.close import State
 from wsframe.protocol.connection import Connection
@@ -91,6 +91,11 @@ class Server(Transport):
         self.broken = True
         self._changed.unpark_all()
 
+    @property
+    def unread(self) -> int:
+        """Octets that have arrived and were not read."""
+        return len(self._incoming)
+
     def events(self) -> list[Event]:
         """Return what wsproto makes of what was sent; it must all be frames."""
         return list(Engine(SERVER, [], bytes(self.taken)).events())
@@ -122,7 +127,8 @@ class Server(Transport):
             raise ConnectionResetError
         if not self._incoming and not self._eof:
             raise BlockingIOError
-        octets, self._incoming = self._incoming, bytearray()
+        octets = self._incoming[:RECEIVE_BUFFER]
+        del self._incoming[:RECEIVE_BUFFER]
         return octets
 
     def send(self, data: bytes | memoryview) -> int:

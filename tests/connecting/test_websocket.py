@@ -9,7 +9,8 @@ import trio.testing
 import wsframe
 from tests.connecting.memory import close, connected, settled, text
 from tests.protocol import peer
-from wsframe import ConnectionClosed
+from wsframe import ConnectionClosed, Limits
+from wsframe.outgoing.transport import RECEIVE_BUFFER
 
 # Iterating and receiving
 
@@ -68,6 +69,42 @@ async def test_a_violation_is_answered_behind_our_replies(frame: bytes, code: in
         assert (caught.value.received, caught.value.sent) == (None, (code, reason))
         assert caught.value.reason == reason
         assert (it.ws.close_code, it.ws.closed_cleanly) == (code, False)
+
+
+LARGE = Limits(max_message=2**22)
+
+
+async def test_a_large_message_is_read_to_its_end_without_waiting_in_between() -> None:
+    async with connected(limits=LARGE) as it:
+        it.server.feed(peer.frame(peer.BINARY, bytes(3 * RECEIVE_BUFFER), mask=None), text("behind"))
+        it.link.take_in()
+        assert it.link.messages.popleft() == bytes(3 * RECEIVE_BUFFER)
+
+
+async def test_others_have_their_turn_while_a_large_message_is_read() -> None:
+    async with connected(limits=LARGE) as it:
+        it.server.feed(peer.frame(peer.BINARY, bytes(20 * RECEIVE_BUFFER), mask=None))
+        arrived = it.server.unread
+        it.link.take_in()
+        assert arrived - it.server.unread == 8 * RECEIVE_BUFFER
+        assert await it.ws.receive() == bytes(20 * RECEIVE_BUFFER)
+
+
+async def test_no_more_than_one_read_is_held_of_small_messages() -> None:
+    async with connected() as it:
+        it.server.feed(text("small") * RECEIVE_BUFFER)
+        arrived = it.server.unread
+        it.link.take_in()
+        assert arrived - it.server.unread == RECEIVE_BUFFER
+
+
+async def test_an_end_within_a_large_message_is_noticed() -> None:
+    async with connected(limits=LARGE) as it:
+        it.server.feed(peer.frame(peer.BINARY, bytes(2 * RECEIVE_BUFFER), mask=None)[:RECEIVE_BUFFER])
+        it.server.end()
+        it.link.take_in()
+        with pytest.raises(ConnectionClosed, match="connection lost"):
+            await it.ws.receive()
 
 
 async def test_only_one_task_may_receive() -> None:

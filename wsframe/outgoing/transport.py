@@ -11,6 +11,7 @@ import ssl
 
 import trio
 
+from wsframe.heap import keep_freed_memory
 from wsframe.socketopts import reset_on_close, tune, unsent_in_kernel
 from wsframe.tls import READ_AT_ONCE, TLSCodec
 
@@ -40,6 +41,7 @@ class Transport:
         try:
             self._buffer = shared_buffer.get()
         except LookupError:
+            keep_freed_memory()
             self._buffer = bytearray(RECEIVE_BUFFER)
             shared_buffer.set(self._buffer)
         self._view = memoryview(self._buffer)

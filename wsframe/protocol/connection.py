@@ -169,6 +169,11 @@ class Connection:
         self.undecoded = 0 if self._held is None and self._message is None else self._weigh()
         return events
 
+    @property
+    def missing(self) -> int:
+        """Octets to come of the frame that is held, where the lane will take it; else 0."""
+        return 0 if self._held is None or not self._wanted else self._wanted - len(self._held)
+
     def _all_held(self) -> bytearray:
         """Return what is held, in one piece."""
         if self._held is None:
