@@ -119,6 +119,8 @@ class Snapshot(NamedTuple):
     waiting: int
     octets: int
     received: int
+    octets_received: int
+    """0 once it has ended: what was read behind the end hinges on the size of the reads, which C chooses otherwise."""
     state: str
     interest: int
     ended: object
@@ -212,7 +214,7 @@ class Peer:
         waiting = [entry for _, entry in self.place.mailbox.entries]
         return Snapshot(
             [*self.taken, *waiting],
-            inbox.waiting, inbox.octets, inbox.received,
+            inbox.waiting, inbox.octets, inbox.received, self.link.octets_received if self.link.ended is None else 0,
             connection.state.name, self.link.interest, self.link.ended, connection._engine is not None,
             connection.undecoded, self.link._undecoded, inbox.budget.held, self.held(),
             0 if connection._held is None else connection._wanted,

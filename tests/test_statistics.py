@@ -37,6 +37,7 @@ async def test_a_server_counts_messages_and_octets_and_forgets_none_of_the_depar
         now = server.statistics()
         assert now.messages_received == 4
         assert now.octets_sent == 2 * 4  # close frames
+        assert now.octets_received == 2 * (2 * 8 + 8)  # two of a header, a mask and two letters, and a close frame
         assert now.octets_waiting == 0
         assert [(one.name, one.paths, one.clients, one.messages_received) for one in now.by_resource] == [
             ("Recorder", ("/",), 0, 4)

@@ -43,6 +43,8 @@ class ClientStatistics(NamedTuple):
     messages_received: int
     messages_waiting: int
     """Messages that wait for the hooks."""
+    octets_received: int
+    """Octets of frames, behind the handshake; TLS is not counted."""
     octets_sent: int
     octets_waiting: int
     """Octets that wait to be sent."""

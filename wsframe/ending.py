@@ -185,6 +185,7 @@ class Ending(Wire):
         """Close the socket and forget it."""
         if self.close_socket(reset=reset):
             self.reactor.octets_sent_before += self.outbox.octets_sent
+            self.reactor.octets_received_before += self.octets_received
             if self.inbox.octets:
                 self.reactor.departed.add(self)
             for signal, _ in (self._measuring or {}).values():

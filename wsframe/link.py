@@ -95,6 +95,7 @@ class Link(Ending):
             self._at_eof()
             return
         self.connection.deadlines.heard_at = reactor.now
+        self.octets_received += count
         self.take(reactor.buffer[:count])
 
     def take(self, data: bytearray) -> None:
@@ -277,6 +278,7 @@ class Link(Ending):
         return ClientStatistics(
             messages_received=inbox.received,
             messages_waiting=inbox.waiting,
+            octets_received=self.octets_received,
             octets_sent=outbox.octets_sent,
             octets_waiting=outbox.octets,
             messages_dropped=outbox.dropped,

@@ -68,6 +68,8 @@ class Reactor:
         """Links with octets left to decode and room to do so."""
         self.octets_sent_before = 0
         """Octets sent to clients that are gone."""
+        self.octets_received_before = 0
+        """Octets received from them."""
         self.buffer = bytearray(RECEIVE_BUFFER)
         self.view = memoryview(self.buffer)
         self.clock = trio.current_time
@@ -175,6 +177,7 @@ class Reactor:
             raise
         arrival.host.welcome(link.inbox)  # ahead of its messages
         if trailing:
+            link.octets_received = len(trailing)
             try:
                 link.take(bytearray(trailing))
             except Exception:
@@ -192,6 +195,11 @@ class Reactor:
     def octets_sent(self) -> int:
         """Octets sent to all clients so far; this walks through them."""
         return self.octets_sent_before + sum(link.outbox.octets_sent for link in self.links.values())
+
+    @property
+    def octets_received(self) -> int:
+        """Octets received from all clients so far; this walks through them."""
+        return self.octets_received_before + sum(link.octets_received for link in self.links.values())
 
     async def until_empty(self) -> None:
         """Wait until every link is gone."""

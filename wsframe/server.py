@@ -131,6 +131,7 @@ class Server:
             refused=self._admission.refused,
             resources=len(self._roster),
             messages_received=self._roster.received_before + sum(one.messages_received for one in by_resource),
+            octets_received=self._reactor.octets_received,
             octets_sent=self._reactor.octets_sent,
             octets_waiting=self._reactor.budget.held,
             by_resource=by_resource,

@@ -54,6 +54,8 @@ class ServerStatistics(NamedTuple):
     """Resources with a listener."""
     messages_received: int
     """Messages that clients have sent so far."""
+    octets_received: int
+    """Octets received from clients so far, TLS and requests not counted."""
     octets_sent: int
     """Octets sent to clients so far, TLS and the answers to requests not counted."""
     octets_waiting: int

@@ -27,7 +27,7 @@ class Wire(ABC):
 
     __slots__ = (
         "_kernel_mark", "connection", "eof", "fd", "interest",
-        "outbox", "raw_fd", "reactor", "recv_into", "sock", "tls",
+        "octets_received", "outbox", "raw_fd", "reactor", "recv_into", "sock", "tls",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
@@ -39,6 +39,7 @@ class Wire(ABC):
         """The descriptor, where nothing stands between it and the octets; -1 with TLS, and once it is closed."""
         self.recv_into = (arrival.tls or arrival.sock).recv_into
         self.interest = READ
+        self.octets_received = 0
         self.eof = False
         """Whether the peer has shut its sending side."""
         self._kernel_mark = 0

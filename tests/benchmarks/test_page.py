@@ -21,7 +21,7 @@ def test_the_commands_parse_and_their_scenarios_exist() -> None:
 
 def test_the_programs_exist() -> None:
     programs = re.findall(r"^    python (benchmarks/\w+\.py)", PAGE.read_text(), re.MULTILINE)
-    assert len(programs) == 2
+    assert len(programs) == 3
     assert [name for name in programs if not (ROOT / name).is_file()] == []
 
 

@@ -147,10 +147,11 @@ def server_section(now: Snapshot, before: Snapshot | None) -> Section:
     def rate(name: str) -> float | None:
         return rate_of(now, before, now[name], None if before is None else before[name])
 
-    header = ("clients", "handshakes", "admitted", "refused", "messages in/s", "out/s", "waiting")
+    header = ("clients", "handshakes", "admitted", "refused", "messages in/s", "in/s", "out/s", "waiting")
     row = (
         *(str(now[name]) for name in ("clients", "pending_handshakes", "admitted", "refused")),
         whole(rate("messages_received")),
+        octets(rate("octets_received")),
         octets(rate("octets_sent")),
         octets(now["octets_waiting"]),
     )

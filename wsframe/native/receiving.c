@@ -75,7 +75,8 @@ note_received(const struct ready *r, Py_ssize_t count, int *done)
         return 0;
     }
     deadlines = get(r->m, r->connection, DEADLINES);
-    failed = deadlines == NULL || PyObject_SetAttr(deadlines, r->m->names[HEARD_AT], r->now) < 0;
+    failed = deadlines == NULL || PyObject_SetAttr(deadlines, r->m->names[HEARD_AT], r->now) < 0 ||
+             add(r->m, r->link, OCTETS_RECEIVED, count) < 0;
     Py_XDECREF(deadlines);
     *done = failed ? -1 : 0;
     return !failed;

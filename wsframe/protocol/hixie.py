@@ -79,6 +79,11 @@ class HixieConnection:
         """Octets to come of a frame that is discarded."""
         self._discarded = 0
 
+    @property
+    def missing(self) -> int:
+        """Octets to come of the frame that is held: it does not say how long it is."""
+        return 0
+
     def ask(self, check: Check) -> None:
         """Have each message looked at before it is decoded: no earlier, for no frame tells its length."""
         self._check = check
