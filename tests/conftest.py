@@ -6,6 +6,8 @@ import pytest
 from hypothesis import settings
 
 from tests.outside import require_c
+from tests.rooms import Rooms
+from wsframe import Registry
 
 # The same examples in every run, whatever the speed of the machine: a red run can be repeated.
 settings.register_profile("wsframe", derandomize=True, deadline=None, database=None)
@@ -26,3 +28,17 @@ def no_proxy_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 def in_c() -> None:
     """Skip what needs the C extension, where that is not in use."""
     require_c()
+
+
+@pytest.fixture
+def rooms() -> Rooms:
+    """Give a factory that notes what it made."""
+    return Rooms()
+
+
+@pytest.fixture
+def registry(rooms: Rooms) -> Registry:
+    """Give a registry where the factory makes ``/rooms/{room}``."""
+    registry = Registry()
+    registry.register_factory("/rooms/{room}", rooms.make)
+    return registry

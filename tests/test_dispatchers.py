@@ -13,18 +13,6 @@ from wsframe import Registry, Request, Resource
 from wsframe.registry import global_registry
 
 
-@pytest.fixture
-def rooms() -> Rooms:
-    return Rooms()
-
-
-@pytest.fixture
-def registry(rooms: Rooms) -> Registry:
-    registry = Registry()
-    registry.register_factory("/rooms/{room}", rooms.make)
-    return registry
-
-
 def by_language(request: Request) -> Resource | None:
     language = request.headers.get("accept-language")
     return None if language is None else Room(language)

@@ -16,18 +16,6 @@ from tests.wire import Peer, connected, head, serving, status, stream_to, text
 from wsframe import Registry, Reject, Request, Resource
 
 
-@pytest.fixture
-def rooms() -> Rooms:
-    return Rooms()
-
-
-@pytest.fixture
-def registry(rooms: Rooms) -> Registry:
-    registry = Registry()
-    registry.register_factory("/rooms/{room}", rooms.make)
-    return registry
-
-
 async def test_resource_is_made_for_the_first_client_and_ends_with_the_last(registry: Registry, rooms: Rooms) -> None:
     async with opened(registry) as server:
         assert server.statistics().resources == 0

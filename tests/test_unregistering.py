@@ -13,18 +13,6 @@ from wsframe.registry import global_registry
 
 
 @pytest.fixture
-def rooms() -> Rooms:
-    return Rooms()
-
-
-@pytest.fixture
-def registry(rooms: Rooms) -> Registry:
-    registry = Registry()
-    registry.register_factory("/rooms/{room}", rooms.make)
-    return registry
-
-
-@pytest.fixture
 def clean_global_registry() -> Iterator[None]:
     yield
     for path in global_registry.paths():

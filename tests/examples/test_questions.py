@@ -7,26 +7,12 @@ from typing import Any
 
 import pytest
 import trio
-from websockets.sync.client import ClientConnection, connect
 from websockets.trio.client import connect as trio_connect
 from websockets.trio.connection import Connection
 
 import wsframe
 from tests.examples.running import EXAMPLES, example_served
-
-PATIENCE = 20
-
-
-def open_at(address: str, path: str) -> ClientConnection:
-    return connect(f"ws{address.removeprefix('http')}{path}", open_timeout=PATIENCE, proxy=None)
-
-
-def tell(client: ClientConnection, **message: object) -> None:
-    client.send(json.dumps(message))
-
-
-def receive(client: ClientConnection) -> Any:
-    return json.loads(client.recv(timeout=PATIENCE))
+from tests.examples.speaking import PATIENCE, open_at, receive, tell
 
 
 def test_an_answer_comes_back_to_who_asked() -> None:

@@ -3,26 +3,10 @@
 import json
 import subprocess
 import sys
-from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
-from websockets.sync.client import ClientConnection, connect
-
 from tests.examples.running import EXAMPLES, example_running, example_served
-
-PATIENCE = 20
-
-
-def open_at(address: str, path: str) -> ClientConnection:
-    return connect(f"ws{address.removeprefix('http')}{path}", open_timeout=PATIENCE, proxy=None)
-
-
-def tell(client: ClientConnection, **message: object) -> None:
-    client.send(json.dumps(message))
-
-
-def receive(client: ClientConnection) -> Any:
-    return json.loads(client.recv(timeout=PATIENCE))
+from tests.examples.speaking import PATIENCE, open_at, receive, tell
 
 
 def test_rooms_hear_what_is_said_in_them() -> None:

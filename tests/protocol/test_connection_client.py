@@ -7,16 +7,13 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wsproto.connection import CLIENT, ConnectionState
-from wsproto.connection import Connection as Engine
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from tests.protocol import peer
+from tests.protocol.engine import reference
 from tests.protocol.streams import bad_utf8, chunked, octets, texts
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
 from wsframe.protocol.connection import Connection
-from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.protocol.sizes import SizeLimits
+from wsframe.protocol.events import Ended
 
 Frames = st.SearchStrategy[bytes]
 
@@ -48,33 +45,6 @@ def connection(limits: Limits | None = None) -> Connection:
     return Connection(filled(limits or Limits(), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0, masked=False)
 
 
-def reference(stream: bytes) -> list[Event]:
-    """What wsproto alone makes of the stream, up to its end."""
-    engine = Engine(CLIENT, [SizeLimits(DEFAULT_LIMITS)], stream)
-    events: list[Event] = []
-    text, data = "", b""
-    for event in engine.events():
-        if isinstance(event, TextMessage):
-            text += event.data
-            if event.message_finished:
-                events.append(text)
-                text = ""
-        elif isinstance(event, BytesMessage):
-            data += event.data
-            if event.message_finished:
-                events.append(data)
-                data = b""
-        elif isinstance(event, Ping):
-            events.append(PingReceived(bytes(event.payload)))
-        elif isinstance(event, Pong):
-            events.append(PongReceived(bytes(event.payload)))
-        elif isinstance(event, CloseConnection):
-            clean = engine.state is not ConnectionState.OPEN
-            events.append(Ended(int(event.code), (event.reason or "") if clean else "", clean))
-            break
-    return events
-
-
 @settings(max_examples=600)
 @given(chunked(streams))
 def test_the_fast_lane_with_wsproto_is_wsproto_alone(chunks: list[bytes]) -> None:
@@ -84,7 +54,7 @@ def test_the_fast_lane_with_wsproto_is_wsproto_alone(chunks: list[bytes]) -> Non
         Ended(event.code, event.reason if event.clean else "", event.clean) if isinstance(event, Ended) else event
         for event in events
     ]
-    assert comparable == reference(b"".join(chunks))
+    assert comparable == reference(b"".join(chunks), Limits(), masked=False)
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536])

@@ -7,17 +7,14 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wsproto.connection import SERVER, ConnectionState
-from wsproto.connection import Connection as Engine
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from tests.protocol import peer
+from tests.protocol.engine import reference
 from tests.protocol.streams import chunked, streams
 from wsframe.limits import DEFAULT_LIMITS, Limits, filled
 from wsframe.protocol.close import State
 from wsframe.protocol.connection import Connection
-from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.protocol.sizes import SizeLimits
+from wsframe.protocol.events import Ended, Event
 
 LIMITS = [
     Limits(),
@@ -25,33 +22,6 @@ LIMITS = [
     Limits(max_message=1000),
     Limits(max_message=2**70),
 ]
-
-
-def reference(stream: bytes, limits: Limits) -> list[Event]:
-    """What wsproto alone makes of the whole stream, up to its first close or failure."""
-    engine = Engine(SERVER, [SizeLimits(filled(limits, DEFAULT_LIMITS))], stream)
-    events: list[Event] = []
-    text, data = "", b""
-    for event in engine.events():
-        if isinstance(event, TextMessage):
-            text += event.data
-            if event.message_finished:
-                events.append(text)
-                text = ""
-        elif isinstance(event, BytesMessage):
-            data += event.data
-            if event.message_finished:
-                events.append(data)
-                data = b""
-        elif isinstance(event, Ping):
-            events.append(PingReceived(bytes(event.payload)))
-        elif isinstance(event, Pong):
-            events.append(PongReceived(bytes(event.payload)))
-        elif isinstance(event, CloseConnection):
-            clean = engine.state is not ConnectionState.OPEN
-            events.append(Ended(int(event.code), (event.reason or "") if clean else "", clean))
-            break
-    return events
 
 
 def comparable(events: list[Event]) -> list[Event]:
