@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from re import compile as pattern
 from typing import final
 from urllib.parse import parse_qs
 
@@ -97,7 +96,7 @@ class Request:
         port: int = 0,
         secure: bool = False,
     ) -> None:
-        self.path, mark, query = path_of(target).partition("?")
+        self.path, mark, query = target.partition("?")
         self.query_string = query if mark else None
         self.method = method
         self.host = host
@@ -109,7 +108,7 @@ class Request:
 
     @property
     def headers(self) -> Headers:
-        """Every header field."""
+        """Every header field; as ``Host`` what the target names, where that is absolute (RFC 9112 section 3.2.2)."""
         return self._parse() if self._parsed is None else self._parsed
 
     def _keep_parsed(self, keep: bool) -> None:
@@ -163,17 +162,6 @@ def version_of(headers: Headers) -> int | None:
 
 
 NO_PARAMS: Mapping[str, str] = {}
-
-ABSOLUTE = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
-
-
-def path_of(target: str) -> str:
-    """Reduce an absolute target (``ws://host/path``, RFC 9112 section 3.2.2) to its path and query."""
-    absolute = None if target.startswith("/") else ABSOLUTE.match(target)
-    if absolute is None:
-        return target
-    rest = target[absolute.end() :]
-    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def peer_name(host: str, port: int) -> str:

@@ -69,6 +69,7 @@ def heads() -> Iterator[tuple[str, bytes]]:
     yield "pieces", b"\x02\x01" + good[:-2] + more
     yield "early-data", b"\x31\x00" + good + frame(0x81, b"early")
     yield "absolute", b"\x31\x00" + good.replace(b"/chat", b"ws://localhost/chat")
+    yield "absolute-elsewhere", b"\x02\x01" + good.replace(b"/chat", b"ftp://a@[::1/chat")
     yield "post", b"\x31\x00" + good.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc")
     yield "old-version", b"\x31\x00" + good.replace(b"Version: 13", b"Version: 8")
     yield (

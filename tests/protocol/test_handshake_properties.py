@@ -27,9 +27,11 @@ class Head:
 
     octets: bytes
     stricter: bool
-    """Whether it has what only we refuse: HTTP/1.0, a body, a key that is none, a field that must be one twice."""
+    """Whether it has what only we refuse: HTTP/1.0, a body, a key that is none, a field that must be one twice,
+    ``*`` for a path."""
     laxer: bool
-    """Whether it has what only we admit: a list in Upgrade (RFC 9110 section 7.8), Connection in several fields."""
+    """Whether it has what only we admit: a list in Upgrade (RFC 9110 section 7.8), Connection in several fields, any
+    Host beside an absolute target (RFC 9112 section 3.2.2)."""
 
 
 @st.composite
@@ -61,8 +63,11 @@ def heads(draw: st.DrawFn) -> Head:
     order = draw(st.permutations([*lines, *body, *offers]))
     octets = head_of(none, line=f"{method} {target} HTTP/{version}", more=order)
     key_is_one = len(keys) == 1 and len(keys[0]) == 24 and keys[0].isprintable() and " " not in keys[0]
-    stricter = version == "1.0" or bool(body) or len(versions) != 1 or not key_is_one or not "".join(hosts).isascii()
-    return Head(octets, stricter, laxer=upgrades == ["h2c, websocket"] or len(connections) > 1)
+    absolute, strange_host = target.startswith("ws:"), not "".join(hosts).isascii()
+    stricter = version == "1.0" or bool(body) or len(versions) != 1 or not key_is_one
+    stricter = stricter or target == "*" or (strange_host and not absolute)
+    laxer = upgrades == ["h2c, websocket"] or len(connections) > 1 or (strange_host and absolute)
+    return Head(octets, stricter, laxer)
 
 
 def token_of(answer: bytes) -> bytes:

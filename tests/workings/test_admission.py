@@ -58,7 +58,7 @@ REFUSALS = {
     "plain POST": (upgrade(start="POST {} HTTP/1.1", upgrade=None), 405, "GET"),
     "unknown path": (upgrade("/nowhere?token=s3cret"), 404, "'/nowhere'"),
     "unknown path with CR": (upgrade("/now%0dhere"), 404, "'/now%0dhere'"),
-    "asterisk": (upgrade("*"), 404, "'*'"),
+    "asterisk": (upgrade("*"), 400, "malformed request target"),
     "oversized field": (upgrade(x="y" * 20000), 431, "too large"),
     "oversized target": (upgrade("/" + "y" * 20000), 431, "too large"),
 }
@@ -110,6 +110,10 @@ async def test_refused_origin_is_403_and_the_log_names_origin_and_host(plain: Pl
             _, answer = await refused(served, upgrade(path, origin="http://localhost"))
             assert answer.status == 403, path
         assert (await (await served.connect()).upgrade("/same", origin="http://localhost")).status == 101
+        _, answer = await refused(
+            served, upgrade("ws://localhost/same", host="evil.example", origin="http://evil.example")
+        )
+        assert answer.status == 403
         assert resource.log[1:] == []
         assert not [line for line in info() if "s3cret" in line]
 
@@ -203,6 +207,10 @@ async def test_http_handler_answers_what_is_no_upgrade(place: Place, info: Lines
         for path, status in (("/broken", 500), ("/none", 500), ("/teapot", 418)):
             _, answer = await refused(served, upgrade(path, upgrade=None))
             assert answer.status == status
+        _, answer = await refused(served, upgrade("http://localhost/x/y?z", host="evil.example", upgrade=None))
+        assert (answer.status, answer.text) == (201, "GET /x/y")
+        assert (await refused(served, upgrade("http://evil.example/x", upgrade=None)))[1].status == 400
+        assert (await refused(served, upgrade("ftp://localhost/x", upgrade=None)))[1].status == 400
         assert (await refused(served, upgrade(host="evil.example", upgrade=None)))[1].status == 400
         assert (await refused(served, upgrade(sec_websocket_version="8")))[1].status == 426
         await served.open()

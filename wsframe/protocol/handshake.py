@@ -15,6 +15,7 @@ import h11
 
 from wsframe.answers import Accept, Reject, Response, check_field
 from wsframe.protocol import challenge
+from wsframe.protocol.authority import reduce_target
 from wsframe.protocol.head import read_plain_head
 from wsframe.request import Headers, Request, version_of
 
@@ -60,7 +61,7 @@ class HeadReader:
         """Take octets; return the request once its head is whole.
 
         Raises:
-            Reject: 431 for a head above the limit, 400 for what is no HTTP/1.
+            Reject: 431 for a head above the limit, 400 for what is no HTTP/1 or asks for no path.
         """
         plain = None if self._received else read_plain_head(data)
         self._received += len(data)
@@ -90,6 +91,7 @@ class HeadReader:
 
     def _request(self, target: bytes, fields: list[tuple[bytes, bytes]], method: str) -> Request:
         host, port, secure = self._peer
+        target, fields = reduce_target(target, fields, method)
         return Request(target.decode("ascii"), fields, method=method, host=host, port=port, secure=secure)
 
 
