@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from logging import getLogger
+from time import time
 from typing import Any
 
 import trio
@@ -53,7 +54,7 @@ PATIENCE = 1.0
 # What may be left to the kernel when nobody waits for the peer to take it.
 SMALL = 16 * 1024
 
-PLAIN_ON_TLS = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 24\r\n\r\nthis port speaks https\r\n"
+PLAIN_ON_TLS = Reject(400, body="this port speaks https")
 
 
 class Newcomer:
@@ -208,7 +209,7 @@ class Admission:
             logger.info("%s: TLS handshake failed (%s)", peer_name(newcomer.host, newcomer.port), error.reason)
             with suppress(OSError):
                 if error.reason == "HTTP_REQUEST":
-                    newcomer.sock.send(PLAIN_ON_TLS)
+                    newcomer.sock.send(handshake.refusal(PLAIN_ON_TLS, now=time()))
                 await newcomer.say_goodbye()
         except OSError as error:
             logger.info("%s: lost during the handshake (%s)", peer_name(newcomer.host, newcomer.port), error.strerror)
@@ -221,12 +222,12 @@ class Admission:
         self.refused += 1
         peer = peer_name(newcomer.host, newcomer.port)
         try:
-            answer = handshake.refusal(reject, body=newcomer.wants_body)
+            answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
         except Exception:
             # A Location made of what the peer asked for may hold CR LF: no reason to stop serving.
             logger.exception("%s: the Reject cannot be sent", peer)
             reject = Reject(500, body="internal error")
-            answer = handshake.refusal(reject, body=newcomer.wants_body)
+            answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
         logger.info("%s: refused with %s: %s", peer, reject.status, reject._reason)
         await self._answer(newcomer, answer)
 
@@ -298,7 +299,7 @@ class Admission:
             made: object = await handler(request)
             if not isinstance(made, Response):
                 raise TypeError(f"http_handler returned {made!r}, which is no Response")
-            answer = handshake.response(made, body=newcomer.wants_body)
+            answer = handshake.response(made, now=time(), body=newcomer.wants_body)
         except Reject:
             raise
         except Exception:

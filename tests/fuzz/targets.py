@@ -218,7 +218,7 @@ def answer(stream: bytes, most: int, random: Random) -> bytes | None:
             keep(fed <= MAX_HEAD + len(piece), f"{fed} octets, and still no refusal")
     except Reject as reject:
         keep(400 <= reject.status < 600, f"refused with {reject.status}")
-        refusal = handshake.refusal(reject)
+        refusal = handshake.refusal(reject, now=0)
         read_answer(refusal)
         return refusal
     return None

@@ -16,6 +16,9 @@ from wsframe.protocol.handshake import (
 )
 from wsframe.request import Headers
 
+NOW = 784111777.5
+"""The example of RFC 9110 section 5.6.7, and half a second."""
+
 
 def rejection(data: bytes) -> Reject:
     with pytest.raises(Reject) as info:
@@ -164,7 +167,7 @@ def test_a_refusal_has_its_status_and_says_why(data: bytes, status: int, body: s
 )
 def test_a_refusal_tells_what_would_pass(data: bytes, field: tuple[str, str]) -> None:
     assert field in rejection(data).headers
-    assert f"\r\n{field[0]}: {field[1]}\r\n".encode() in refusal(rejection(data))
+    assert f"\r\n{field[0]}: {field[1]}\r\n".encode() in refusal(rejection(data), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -235,9 +238,9 @@ def test_a_field_that_would_break_out_of_its_line_is_not_sent(name: str, value: 
     reject.headers.append((name, value))
     answer.headers.append((name, value))
     with pytest.raises(ValueError, match="may not be sent"):
-        refusal(reject)
+        refusal(reject, now=NOW)
     with pytest.raises(ValueError, match="may not be sent"):
-        response(answer)
+        response(answer, now=NOW)
 
 
 @pytest.mark.parametrize("subprotocol", ["a\r\nb", "a\nb", "a\0b", "日本"])
@@ -272,14 +275,31 @@ def test_else_the_peers_first_that_is_supported(offered: list[str], supported: l
 
 def test_a_response_is_whole_and_closes_the_connection() -> None:
     expected = (
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 6\r\n"
-        "Connection: close\r\nX: y\r\n\r\ngrüß"
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 6\r\nConnection: close\r\nX: y\r\n\r\ngrüß"
     )
-    assert response(Response("grüß", headers={"X": "y"})) == expected.encode()
+    assert response(Response("grüß", headers={"X": "y"}), now=NOW) == expected.encode()
+
+
+def test_the_date_is_that_of_the_second() -> None:
+    """Of every status but 101 (RFC 9110 section 6.6.1)."""
+    for answer in (
+        refusal(Reject(404), now=NOW + 1.4),
+        refusal(Reject(500), now=NOW + 1),
+        refusal(Reject(302), now=NOW + 1),
+    ):
+        assert answer.count(b"\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\n") == 1
+    assert b"Date" not in switching_protocols(headers_of(GOOD), None, [])
+
+
+def test_a_date_of_ones_own_is_the_one_sent() -> None:
+    answer = response(Response(headers={"dAtE": "Thu, 01 Jan 1970 00:00:00 GMT"}), now=NOW)
+    assert answer.lower().count(b"date:") == 1
+    assert b"\r\ndAtE: Thu, 01 Jan 1970 00:00:00 GMT\r\n" in answer
 
 
 def test_a_response_to_head_has_no_body_but_its_length() -> None:
-    answer = response(Response(b"body"), body=False)
+    answer = response(Response(b"body"), now=NOW, body=False)
     assert b"\r\nContent-Length: 4\r\n" in answer
     assert answer.endswith(b"\r\n\r\n")
 
@@ -287,17 +307,19 @@ def test_a_response_to_head_has_no_body_but_its_length() -> None:
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_status_without_content_has_neither_body_nor_length(status: int) -> None:
     """RFC 9110 sections 8.6 and 15.4.5: a body there would be read as the next answer."""
-    answer = response(Response(b"body", status))
+    answer = response(Response(b"body", status), now=NOW)
     assert answer.endswith(b"\r\nConnection: close\r\n\r\n")
     assert b"Content-Length" not in answer
     assert b"Content-Type" not in answer
 
 
 def test_a_refusal_has_one_line_that_says_why() -> None:
-    assert refusal(Reject(403, body="not you")).endswith(b"\r\nContent-Length: 8\r\nConnection: close\r\n\r\nnot you\n")
-    assert refusal(Reject(403)).endswith(b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-    assert refusal(Reject(302, {"Location": "/x"})).endswith(b"\r\nLocation: /x\r\n\r\n")
+    assert refusal(Reject(403, body="not you"), now=NOW).endswith(
+        b"\r\nContent-Length: 8\r\nConnection: close\r\n\r\nnot you\n"
+    )
+    assert refusal(Reject(403), now=NOW).endswith(b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    assert refusal(Reject(302, {"Location": "/x"}), now=NOW).endswith(b"\r\nLocation: /x\r\n\r\n")
 
 
 def test_a_status_without_a_name_is_sent_without_one() -> None:
-    assert refusal(Reject(499)).startswith(b"HTTP/1.1 499 \r\n")
+    assert refusal(Reject(499), now=NOW).startswith(b"HTTP/1.1 499 \r\n")

@@ -66,8 +66,9 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("request_octets", "status", "reason"), REFUSALS.values(), ids=REFUSALS)
 async def test_each_refusal_has_its_status_its_reason_and_one_log_line(
-    place: Place, info: Lines, request_octets: bytes, status: int, reason: str
+    place: Place, info: Lines, monkeypatch: pytest.MonkeyPatch, request_octets: bytes, status: int, reason: str
 ) -> None:
+    monkeypatch.setattr("wsframe.admission.time", lambda: 784111777.5)
     secrets = "".join(f"\r\n{name}: {value}" for name, value in SECRETS.items()).encode()
     octets = request_octets.replace(b"HTTP/1.1\r\n", b"HTTP/1.1" + secrets + b"\r\n", 1)
     async with place.serve(Recorder()) as served:
@@ -76,6 +77,7 @@ async def test_each_refusal_has_its_status_its_reason_and_one_log_line(
         assert reason in answer.text
         assert re.fullmatch(r"[^\r\n]+\n", answer.text), "one line"
         assert answer.fields["connection"] == "close"
+        assert answer.fields["date"] == "Sun, 06 Nov 1994 08:49:37 GMT"
         assert int(answer.fields["content-length"]) == len(answer.body)
         check_one_line(info(), peer, status, reason)
         assert served.server.statistics().refused == 1

@@ -143,7 +143,7 @@ async def test_an_answer_without_content_says_nothing_of_one(plain: Place, statu
         for start in ("GET / HTTP/1.1", "HEAD / HTTP/1.1", "GET /?reject HTTP/1.1"):
             answer = await ask(served, http(start))
             assert (answer.status, answer.body) == (status, b"")
-            assert answer.fields == {"connection": "close"}
+            assert answer.fields.keys() == {"date", "connection"}
 
 
 async def test_a_large_file_goes_to_all_who_read_it(place: Place, folder: Path) -> None:

@@ -22,8 +22,9 @@ async def test_plain_http_on_a_tls_port_is_told_so(secure: Place, info: Lines) -
         peer = await served.connect(plain=True)
         await peer.send(upgrade(cookie="s3cret"))
         answer = await peer.answer()
-        assert (answer.status, answer.text) == (400, "this port speaks https\r\n")
+        assert (answer.status, answer.text) == (400, "this port speaks https\n")
         assert answer.fields["content-length"] == str(len(answer.body))
+        assert "date" in answer.fields
         assert info() == [f"{peer.name}: TLS handshake failed (HTTP_REQUEST)"]
 
 

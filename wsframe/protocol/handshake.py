@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Iterable
+from email.utils import formatdate
+from functools import lru_cache
 from hashlib import sha1
 from http import HTTPStatus
 
@@ -238,19 +240,34 @@ def switching_to_hixie(
     return head(101, [*fields, *extra]) + challenge.solve(headers, nonce)
 
 
-def response(answer: Response, *, body: bool = True) -> bytes:
-    """Make a whole HTTP response, after which the connection is closed; ``body=False`` answers HEAD."""
-    fields = [("Connection", "close"), *answer.headers]
-    if answer.status in NO_CONTENT:  # its fields would describe what may not follow (RFC 9110 section 8.6)
-        return head(answer.status, fields)
-    content = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
-    return head(answer.status, [*content, *fields]) + (answer.body if body else b"")
+@lru_cache(maxsize=1)
+def date_of(second: int) -> str:
+    """Return a second since 1970 as a Date field has it; made once for all answers of that second."""
+    return formatdate(second, usegmt=True)
 
 
-def refusal(reject: Reject, *, body: bool = True) -> bytes:
-    """Make the HTTP response of a refusal, its body one line of text; ``body=False`` answers HEAD."""
+def response(answer: Response, *, now: float, body: bool = True) -> bytes:
+    """Make a whole HTTP response, after which the connection is closed.
+
+    Args:
+        answer: What to say; a Date of its own is kept.
+        now: Seconds since 1970, for the Date (RFC 9110 section 6.6.1).
+        body: False answers HEAD.
+    """
+    dated = any(name.lower() == "date" for name, _ in answer.headers)
+    fields = [] if dated else [("Date", date_of(int(now)))]
+    if answer.status in NO_CONTENT:  # the fields of content would describe what may not follow (RFC 9110 section 8.6)
+        body = False
+    else:
+        fields += [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
+    fields += [("Connection", "close"), *answer.headers]
+    return head(answer.status, fields) + (answer.body if body else b"")
+
+
+def refusal(reject: Reject, *, now: float, body: bool = True) -> bytes:
+    """Make the HTTP response of a refusal, its body one line of text; arguments as for :func:`response`."""
     text = f"{reject.body}\n" if reject.body else ""
-    return response(Response(text, reject.status, headers=reject.headers), body=body)
+    return response(Response(text, reject.status, headers=reject.headers), now=now, body=body)
 
 
 def head(status: int, fields: Iterable[tuple[str, str]]) -> bytes:
