@@ -128,9 +128,9 @@ async def test_closed_clients_and_full_outboxes_are_counted_as_dropped(frame_siz
 @pytest.mark.parametrize("message", [None, 1, ["x"]])
 async def test_other_types_are_type_errors_and_reach_nobody(message: object) -> None:
     crowd = Crowd(1)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="a text message must be str, or UTF-8 as bytes, bytearray or memoryview, not"):
         broadcast_text(crowd.clients, cast("str", message))
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="a binary message must be bytes, bytearray or memoryview, not"):
         broadcast_binary(crowd.clients, cast("bytes", message))
     assert crowd.frames() == [[]]
 

@@ -110,10 +110,16 @@ WRONG_TYPES: list[object] = [None, 1, 1.5, ["text"], object()]
 
 @pytest.mark.parametrize("message", WRONG_TYPES)
 async def test_messages_of_other_types_are_type_errors(rig: Rig, client: wsframe.Client, message: object) -> None:
-    sends = (client.send, client.send_text, client.send_binary, client.ping)
-    for send in cast("tuple[Callable[[object], bool], ...]", sends):
-        with pytest.raises(TypeError):
-            send(message)
+    octets = "bytes, bytearray or memoryview"
+    wanted = {
+        client.send: f"a message must be str, {octets}",
+        client.send_text: f"a text message must be str, or UTF-8 as {octets}",
+        client.send_binary: f"a binary message must be {octets}",
+        client.ping: f"the payload of a ping must be {octets}",
+    }
+    for send, words in wanted.items():
+        with pytest.raises(TypeError, match=f"^{words}, not {type(message).__name__}$"):
+            cast("Callable[[object], bool]", send)(message)
     assert sent(rig) == []
 
 

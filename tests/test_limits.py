@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -35,6 +36,29 @@ def test_a_negative_time_is_refused_and_none_at_all_passes(field: str) -> None:
     with pytest.raises(ValueError, match=rf"Timeouts\.{field} must be at least 0, not -0.5"):
         Timeouts(**{field: -0.5})
     assert getattr(Timeouts(**{field: 0}), field) == 0
+
+
+@pytest.mark.parametrize("value", ["9", True, [], 1j])
+@pytest.mark.parametrize(("kind", "field"), [*COUNTS, *((Timeouts, field.name) for field in fields(Timeouts))])
+def test_what_is_no_number_is_a_type_error_that_names_the_field(kind: Options, field: str, value: object) -> None:
+    name = f"{kind.__name__}.{field}"
+    with pytest.raises(TypeError, match=rf"^{name} must be an? (int|number)( or None)?, not {type(value).__name__}$"):
+        kind(**{field: value})
+
+
+def test_none_is_no_number_where_there_is_no_other_meaning() -> None:
+    cases: list[tuple[Options, str]] = [(Limits, "max_message"), (Timeouts, "close"), (Capacity, "max_clients")]
+    for kind, field in cases:
+        with pytest.raises(TypeError, match=f"{field} must be an? (int|number), not NoneType"):
+            kind(**{field: None})
+
+
+def test_a_part_of_an_octet_is_no_count_and_not_a_number_no_time() -> None:
+    with pytest.raises(TypeError, match=r"Limits\.max_message must be an int, not float"):
+        Limits(max_message=1e6)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"Timeouts\.close must be at least 0, not nan"):
+        Timeouts(close=nan)
+    assert Timeouts(close=inf).close == inf
 
 
 @pytest.mark.parametrize(

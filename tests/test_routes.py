@@ -98,3 +98,7 @@ def test_wrong_routes_are_said_at_once() -> None:
             http_routes({path: naming("a")})
     with pytest.raises(TypeError, match="a handler is an async function, not Response"):
         http_routes({"/": Response()})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match=r"http_routes takes handlers by path, such as \{'/': handler\}, not function"):
+        http_routes(naming("a"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a path is a str, not int"):
+        http_routes({1: naming("a")})  # type: ignore[dict-item]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from wsframe.client import Client, Octets, octets_of
+from wsframe.client import BINARY_TYPES, TEXT_TYPES, Client, Octets, octets_of
 from wsframe.exceptions import BinaryRefused
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.frames import BINARY, TEXT, Frame, message_frames
@@ -56,7 +56,7 @@ def broadcast_text(
 
     Source: clws ``write-to-clients-text``.
     """
-    payload = message.encode() if isinstance(message, str) else octets_of(message, "text: str or UTF-8 octets")
+    payload = message.encode() if isinstance(message, str) else octets_of(message, TEXT_TYPES)
     return broadcast(without(clients, exclude), Encoding(TEXT, payload, frame_size, compress), key)
 
 
@@ -78,7 +78,7 @@ def broadcast_binary(
 
     Source: clws ``write-to-clients-binary``.
     """
-    payload = octets_of(message, "binary: bytes, bytearray or memoryview")
+    payload = octets_of(message, BINARY_TYPES)
     listed = list(without(clients, exclude))
     for client in listed:
         encoder = client._encoder

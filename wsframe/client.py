@@ -36,6 +36,12 @@ ArgsT = TypeVarTuple("ArgsT")
 
 Octets = bytes | bytearray | memoryview
 
+# What is taken, in the words of the TypeError for anything else.
+MESSAGE_TYPES = "a message must be str, bytes, bytearray or memoryview"
+TEXT_TYPES = "a text message must be str, or UTF-8 as bytes, bytearray or memoryview"
+BINARY_TYPES = "a binary message must be bytes, bytearray or memoryview"
+PING_TYPES = "the payload of a ping must be bytes, bytearray or memoryview"
+
 
 class ClientStatistics(NamedTuple):
     """A snapshot of one client's traffic. Returned by :meth:`Client.statistics`."""
@@ -197,7 +203,7 @@ class Client(Generic[DataT]):
             ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
             RuntimeError: From another thread, where it shows: with the first message of a turn.
         """
-        payload = message.encode() if isinstance(message, str) else octets_of(message, "text: str or UTF-8 octets")
+        payload = message.encode() if isinstance(message, str) else octets_of(message, TEXT_TYPES)
         if self._encoder is None and frame_size is None and key is None:
             return self._outbox.put(data_frame(TEXT, payload))
         return self._send(TEXT, payload, frame_size, key, compress)
@@ -220,7 +226,7 @@ class Client(Generic[DataT]):
             RuntimeError: From another thread, where it shows: with the first message of a turn.
             BinaryRefused: To a client of version 0, which has text only.
         """
-        payload = octets_of(message, "binary: bytes, bytearray or memoryview")
+        payload = octets_of(message, BINARY_TYPES)
         if self._encoder is None and frame_size is None and key is None:
             return self._outbox.put(data_frame(BINARY, payload))
         return self._send(BINARY, payload, frame_size, key, compress)
@@ -245,8 +251,15 @@ class Client(Generic[DataT]):
         return self._outbox.put_run(frames) if key is None else self._outbox.put_latest(key, frames[0])
 
     def send(self, message: str | Octets) -> bool:
-        """Queue a text message for a str, a binary one for octets; return whether it was queued."""
-        return self.send_text(message) if isinstance(message, str) else self.send_binary(message)
+        """Queue a text message for a str, a binary one for octets; return whether it was queued.
+
+        Raises:
+            TypeError: For a message of another type.
+            BinaryRefused: For octets to a client of version 0, which has text only.
+        """
+        return (
+            self.send_text(message) if isinstance(message, str) else self.send_binary(octets_of(message, MESSAGE_TYPES))
+        )
 
     def ping(self, payload: bytes = b"") -> bool:
         """Send a ping ahead of queued messages; its pong reaches ``received_pong``.
@@ -255,9 +268,10 @@ class Client(Generic[DataT]):
         pings wait for it already.
 
         Raises:
+            TypeError: For a payload of another type.
             ValueError: For a payload over 125 octets (RFC 6455 section 5.5).
         """
-        return self._outbox.put_ping(control_frame(PING, octets_of(payload, "a ping payload: bytes")))
+        return self._outbox.put_ping(control_frame(PING, octets_of(payload, PING_TYPES)))
 
     def close(self, code: int = 1000, reason: str = "") -> bool:
         """Send a close frame behind everything queued; return whether it was the first.
@@ -375,4 +389,4 @@ def octets_of(message: object, wanted: str) -> bytes:
         return message
     if isinstance(message, bytearray | memoryview):
         return bytes(message)
-    raise TypeError(f"a message is {wanted}, not {type(message).__name__}")
+    raise TypeError(f"{wanted}, not {type(message).__name__}")

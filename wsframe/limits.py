@@ -36,11 +36,34 @@ def filled(options: OptionsT, defaults: OptionsT) -> OptionsT:
     return replace(options, **missing)
 
 
+def check_number(name: str, value: object, kind: str, least: float) -> None:
+    """Check a number that somebody set.
+
+    Args:
+        name: What to call it.
+        value: What it was set to.
+        kind: ``"int"`` or ``"float"``, with ``" | None"`` where it may be left out.
+        least: Below this it is refused.
+
+    Raises:
+        TypeError: For anything but such a number.
+        ValueError: For a number below the least, or none at all (NaN).
+    """
+    optional, whole = "None" in kind, "float" not in kind
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        wanted = f"{'an int' if whole else 'a number'}{' or None' if optional else ''}"
+        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+    if not value >= least:
+        raise ValueError(f"{name} must be at least {least}, not {value!r}")
+
+
 def refuse_below(options: object, least: float, *, inherit: bool = True) -> None:
     for field in fields(options):  # type: ignore[arg-type]
         value = getattr(options, field.name)
-        if value is not None and value < least and not (inherit and value == INHERIT):
-            raise ValueError(f"{type(options).__name__}.{field.name} must be at least {least}, not {value!r}")
+        if not inherit or value != INHERIT:
+            check_number(f"{type(options).__name__}.{field.name}", value, str(field.type), least)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +71,7 @@ class Limits:
     """How much one client may make the server hold. A value equal to a limit passes.
 
     Raises:
+        TypeError: For a field that is no number.
         ValueError: For a field below 1, or a frame limit above the message limit.
     """
 
@@ -108,6 +132,7 @@ class Timeouts:
     """How long one client may take, in seconds.
 
     Raises:
+        TypeError: For a field that is no number.
         ValueError: For a negative field.
     """
 
@@ -147,6 +172,7 @@ class Capacity:
     """How much a server takes on in all.
 
     Raises:
+        TypeError: For a field that is no number.
         ValueError: For a field below 1.
     """
 

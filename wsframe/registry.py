@@ -9,6 +9,7 @@ from wsframe.factories import Dispatcher, Factory, ask, check_dispatcher
 from wsframe.origins import OriginValidator, same_origin
 from wsframe.request import Request
 from wsframe.resource import Resource
+from wsframe.settings import check_settings
 
 __all__ = [
     "Registration",
@@ -80,8 +81,10 @@ class Registry:
         The path ``"*"`` answers whatever nothing else does.
 
         Raises:
-            TypeError: For a class instead of an object of it, or a validator that cannot be called.
-            ValueError: For a path that does not begin with ``/``, or has a query.
+            TypeError: For a class instead of an object of it, an attribute of it that is not what
+                it should be, such as ``max_clients = "9"``, or a validator that cannot be called.
+            ValueError: For a path that does not begin with ``/``, or has a query, or for an
+                attribute out of range.
             RuntimeError: If the resource is running in another server already. Nothing is
                 registered then.
         """
@@ -89,6 +92,7 @@ class Registry:
             raise TypeError(f"register an object, not the class: {resource.__name__}()")
         if not isinstance(resource, Resource):
             raise TypeError(f"a resource is an object of a Resource subclass, not {type(resource).__name__}")
+        check_settings(resource)
         self._put(path, resource, origins)
 
     def register_factory(
@@ -151,6 +155,8 @@ class Registry:
 
     def _put(self, path: str, resource: Resource | Factory, origins: OriginValidator) -> None:
         check_origins(origins)
+        if not isinstance(path, str):
+            raise TypeError(f"a path is a str, not {type(path).__name__}")
         if path != REST and (not path.startswith("/") or "?" in path or "#" in path):
             raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
         registration = Registration(resource, origins)

@@ -23,15 +23,15 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from inspect import iscoroutinefunction, unwrap
 from logging import getLogger
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, get_args, overload
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
 
 from wsframe.answers import Accept, Reject
 from wsframe.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.client import Client, Octets
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
-from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.request import Request
+from wsframe.settings import OnHookFailed, Ordering, check_settings
 
 if TYPE_CHECKING:
     from wsframe.client import DataT
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 else:
     DataT = TypeVar("DataT")
 
-__all__ = ["Clients", "Resource"]
+__all__ = ["Clients", "Ordering", "Resource"]
 
 logger = getLogger("wsframe")
 
@@ -51,14 +51,6 @@ HOOKS = (
     "accept_client", "client_connected", "received_text", "received_binary", "received_pong",
     "received_custom", "disconnected", "hook_failed",
 )  # fmt: skip
-
-Ordering = Literal["resource", "client"]
-OnHookFailed = Literal["drop_client", "drop_message"]
-CHOICES = (
-    ("overflow", get_args(Overflow)),
-    ("ordering", get_args(Ordering)),
-    ("on_hook_failed", get_args(OnHookFailed)),
-)
 
 
 class Life(Protocol[DataT]):
@@ -146,17 +138,7 @@ class Resource(Generic[DataT]):
             check_hook(cls, name)
         if iscoroutinefunction(cls.check_message):
             raise TypeError(f"{cls.__name__}.check_message must be a plain function: the reactor cannot wait for it")
-        for name, kind in (("limits", Limits), ("timeouts", Timeouts)):
-            if not isinstance(getattr(cls, name), kind):
-                raise TypeError(f"{cls.__name__}.{name} must be a wsframe.{kind.__name__}")
-        if cls.deflate is not None and cls.deflate != INHERIT and not isinstance(cls.deflate, Deflate):
-            raise TypeError(f"{cls.__name__}.deflate must be a wsframe.Deflate, None or INHERIT")
-        for name, choices in CHOICES:
-            if getattr(cls, name) not in choices:
-                raise TypeError(f"{cls.__name__}.{name} must be one of {', '.join(choices)}")
-        if isinstance(cls.subprotocols, str):
-            raise TypeError(f"{cls.__name__}.subprotocols must be a collection of names, not one str")
-        check_close_code(cls.error_close_code)
+        check_settings(cls)
 
     async def accept_client(self, request: Request) -> Accept | Reject | None:
         """Decide whether a newcomer may come in, before the 101; None lets it in.

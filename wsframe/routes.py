@@ -22,13 +22,17 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
 
     Raises:
         ValueError: For a path that does not begin with ``/``, or has a query.
-        TypeError: For a handler that cannot be called.
+        TypeError: For what is no mapping of paths to handlers.
 
     A handler sees as ``request.path`` what follows its own path, from the slash on; ``/`` if
     nothing does. So it need not know where it has been put. Paths are compared as they were
     sent: case-sensitive, not decoded.
     """
+    if not isinstance(routes, Mapping):
+        raise TypeError(f"http_routes takes handlers by path, such as {{'/': handler}}, not {type(routes).__name__}")
     for path, handler in routes.items():
+        if not isinstance(path, str):
+            raise TypeError(f"a path is a str, not {type(path).__name__}")
         if not path.startswith("/") or "?" in path or "#" in path:
             raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
         if not callable(handler):

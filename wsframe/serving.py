@@ -45,9 +45,18 @@ class ServeOptions(TypedDict, total=False):
     poller: PollerChoice
 
 
-def check_options(hosts: Collection[str] | None, ssl_context: ssl.SSLContext | None, versions: Collection[int]) -> None:
+def check_options(
+    hosts: Collection[str] | None,
+    ssl_context: ssl.SSLContext | None,
+    versions: Collection[int],
+    http_handler: HttpHandler | None,
+) -> None:
     if isinstance(hosts, str):
         raise TypeError("hosts is a collection of names, not one str, each of whose letters would pass")
+    if http_handler is not None and not callable(http_handler):
+        raise TypeError(
+            f"http_handler is an async function, such as http_routes(...), not {type(http_handler).__name__}"
+        )
     if 13 not in versions or not VERSIONS.issuperset(versions):
         raise ValueError(f"versions are 13, always, and of the old ones 8, 7 and 0: not {versions!r}")
     if ssl_context is not None:
@@ -117,7 +126,7 @@ async def serve(
 
     Raises:
         OSError: If the address cannot be bound.
-        TypeError: For ``hosts`` that is one str.
+        TypeError: For ``hosts`` that is one str, or an ``http_handler`` that cannot be called.
         ValueError: For options that contradict each other, versions that do not exist, or a
             client's ``ssl_context``.
         RuntimeError: If a resource is running in another server already.
@@ -125,7 +134,7 @@ async def serve(
     What ``running()`` of a resource registered at the start raises is raised here.
     Source: clws ``run-server``.
     """
-    check_options(hosts, ssl_context, versions)
+    check_options(hosts, ssl_context, versions, http_handler)
     bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
     bound_as = None if unix is None else os.stat(unix)
     try:

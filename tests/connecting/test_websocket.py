@@ -162,7 +162,7 @@ async def test_text_and_octets_may_be_sent_in_all_their_forms() -> None:
 async def test_wrong_messages_are_refused() -> None:
     async with connected() as it:
         for wrong in (it.ws.send_text(1), it.ws.send_binary("x"), it.ws.send(None)):  # type: ignore[arg-type]
-            with pytest.raises(TypeError):
+            with pytest.raises(TypeError, match=r"message must be .*bytes, bytearray or memoryview, not"):
                 await wrong
         with pytest.raises(ValueError, match="frame_size"):
             await it.ws.send_text("x", frame_size=0)

@@ -41,7 +41,7 @@ def test_a_code_that_may_not_be_sent_is_a_value_error(code: int) -> None:
 @pytest.mark.parametrize("code", [None, "1000", 1000.0, True])
 def test_what_is_no_int_is_a_type_error(code: object) -> None:
     with pytest.raises(TypeError, match=f"an int, not {type(code).__name__}"):
-        check_close_code(code)  # type: ignore[arg-type]
+        check_close_code(code)
 
 
 def test_a_close_frame_without_a_code_is_empty_and_takes_no_reason() -> None:

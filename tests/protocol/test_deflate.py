@@ -373,3 +373,12 @@ def test_a_message_that_does_not_shrink_goes_as_it_is_unless_it_must_be_kept_in_
     assert Deflater(agreed(takeover=False), Deflate.shared()).compress(noise) is None
     assert Deflater(agreed(), DEDICATED).compress_for_all(noise) is None
     assert Deflater(agreed(), DEDICATED).compress(noise) is not None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"window_bits": "15"}, {"mem_level": None}, {"level": 6.0}, {"threshold": "1"}, {"mode": "no"}, {"mode": []}],
+)
+def test_options_of_another_type_are_type_errors_that_name_the_field(wrong: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match=rf"^Deflate\.{next(iter(wrong))} must be "):
+        Deflate(**wrong)  # type: ignore[arg-type]

@@ -114,6 +114,11 @@ async def test_unknown_poller_is_a_value_error() -> None:
             pytest.fail("it serves")
 
 
+async def test_http_handler_that_cannot_be_called_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match=r"http_handler is an async function, such as http_routes\(...\), not dict"):
+        await wsframe.serve(wsframe.Registry(), port=0, http_handler={})  # type: ignore[arg-type]
+
+
 class Program:
     """A server in a process of its own."""
 

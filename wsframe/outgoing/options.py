@@ -23,6 +23,7 @@ class Opening:
     of it with ``trio.fail_after``.
 
     Raises:
+        TypeError: For a field that is no number.
         ValueError: For a negative field.
     """
 
@@ -60,6 +61,7 @@ class Backoff:
     and so on, at most ``most``: clients that lost one server do not come back all at once.
 
     Raises:
+        TypeError: For a field that is no number.
         ValueError: For a negative field, or a factor below 1.
     """
 

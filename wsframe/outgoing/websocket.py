@@ -7,7 +7,7 @@ from typing import Self, final
 
 import trio
 
-from wsframe.client import Octets, check_reason, octets_of
+from wsframe.client import BINARY_TYPES, MESSAGE_TYPES, PING_TYPES, TEXT_TYPES, Octets, check_reason, octets_of
 from wsframe.exceptions import ConnectionClosed
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
@@ -122,7 +122,7 @@ class WebSocket:
             TypeError: For a message of another type.
             ValueError: For a lone surrogate, or a frame size below 1.
         """
-        payload = message.encode() if isinstance(message, str) else octets_of(message, "text: str or UTF-8 octets")
+        payload = message.encode() if isinstance(message, str) else octets_of(message, TEXT_TYPES)
         await self._send(TEXT, payload, frame_size, compress)
 
     async def send_binary(
@@ -135,14 +135,14 @@ class WebSocket:
             TypeError: For anything but bytes, bytearray or memoryview.
             ValueError: For a frame size below 1.
         """
-        await self._send(BINARY, octets_of(message, "binary: bytes, bytearray or memoryview"), frame_size, compress)
+        await self._send(BINARY, octets_of(message, BINARY_TYPES), frame_size, compress)
 
     async def send(self, message: str | Octets) -> None:
         """Send a text message for a str, a binary one for octets; otherwise as :meth:`send_text`."""
         if isinstance(message, str):
             await self._send(TEXT, message.encode(), None, None)
         else:
-            await self.send_binary(message)
+            await self.send_binary(octets_of(message, MESSAGE_TYPES))
 
     async def _send(self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None) -> None:
         if frame_size is not None:
@@ -207,9 +207,10 @@ class WebSocket:
 
         Raises:
             ConnectionClosed: If the connection ended before the pong.
+            TypeError: For a payload of another type.
             ValueError: For a payload over 125 octets (RFC 6455 section 5.5).
         """
-        octets = urandom(PING_OCTETS) if payload is None else octets_of(payload, "a ping payload: bytes")
+        octets = urandom(PING_OCTETS) if payload is None else octets_of(payload, PING_TYPES)
         if len(octets) > MAX_CONTROL_PAYLOAD:
             raise ValueError(f"a ping carries at most {MAX_CONTROL_PAYLOAD} octets, not {len(octets)}")
         await self._turn()

@@ -61,7 +61,7 @@ PHRASES = {
 MAX_REASON = 123
 
 
-def check_close_code(code: int) -> None:
+def check_close_code(code: object) -> None:
     """Check that ``code`` may be sent in a close frame.
 
     Raises:

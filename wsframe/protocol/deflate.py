@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from math import inf
 from re import compile as pattern
 from typing import Literal, NamedTuple
 
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
+from wsframe.limits import check_number
 from wsframe.protocol.frames import RSV1, Frame, message_frames
 
 __all__ = ["Deflate", "Deflater", "InflateExtension", "Terms", "negotiate"]
@@ -45,6 +47,7 @@ class Deflate:
     """Compression of messages (permessage-deflate); make one with :meth:`shared` or :meth:`dedicated`.
 
     Raises:
+        TypeError: For a field that is no int, or another mode.
         ValueError: For a window outside 9 to 15, a memory level outside 1 to 9, a level
             outside -1 to 9, or a negative threshold.
     """
@@ -60,11 +63,13 @@ class Deflate:
     """Octets below which a message is sent as it is: a shorter one hardly shrinks."""
 
     def __post_init__(self) -> None:
+        if self.mode not in ("shared", "dedicated"):
+            raise TypeError(f"Deflate.mode must be one of shared, dedicated, not {self.mode!r}")
         for name, least, most in (("window_bits", 9, 15), ("mem_level", 1, 9), ("level", -1, 9)):
+            check_number(f"Deflate.{name}", getattr(self, name), "int", -inf)
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"Deflate.{name} must be from {least} to {most}, not {getattr(self, name)!r}")
-        if self.threshold < 0:
-            raise ValueError(f"Deflate.threshold must not be negative: {self.threshold!r}")
+        check_number("Deflate.threshold", self.threshold, "int", 0)
 
     @classmethod
     def shared(cls, *, window_bits: int = 15, mem_level: int = 8, level: int = 6, threshold: int = 256) -> Deflate:

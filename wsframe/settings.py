@@ -1,0 +1,88 @@
+"""Checking what a resource sets as attributes: told where it is written, not by its first client."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import Field
+from typing import Literal, TypeAlias, get_args
+
+from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, check_number
+from wsframe.protocol.close import check_close_code
+from wsframe.protocol.deflate import Deflate
+
+__all__ = ["OnHookFailed", "Ordering", "check_settings"]
+
+Ordering: TypeAlias = Literal["resource", "client"]
+OnHookFailed: TypeAlias = Literal["drop_client", "drop_message"]
+
+CHOICES = {"overflow": get_args(Overflow), "ordering": get_args(Ordering), "on_hook_failed": get_args(OnHookFailed)}
+
+
+def check_settings(resource: object) -> None:
+    """Check the attributes of a resource or of its class that are no hooks.
+
+    What a class makes a property, or a dataclass a field, is known of its objects alone.
+
+    Raises:
+        TypeError: For a value of another type than the attribute's, or none of its choices.
+        ValueError: For a number or a close code out of its range.
+    """
+    owner = resource if isinstance(resource, type) else type(resource)
+    for name, check in CHECKS.items():
+        value = getattr(resource, name)
+        if not isinstance(value, property | Field):
+            check(f"{owner.__name__}.{name}", value)
+
+
+def check_limits(name: str, value: object) -> None:
+    if not isinstance(value, Limits):
+        raise TypeError(f"{name} must be a wsframe.Limits, not {value!r}")
+
+
+def check_timeouts(name: str, value: object) -> None:
+    if not isinstance(value, Timeouts):
+        raise TypeError(f"{name} must be a wsframe.Timeouts, not {value!r}")
+
+
+def check_deflate(name: str, value: object) -> None:
+    if value is not None and value != INHERIT and not isinstance(value, Deflate):
+        raise TypeError(f"{name} must be a wsframe.Deflate, None or INHERIT, not {value!r}")
+
+
+def check_choice(name: str, value: object) -> None:
+    choices = CHOICES[name.rpartition(".")[2]]
+    if value not in choices:
+        raise TypeError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def check_subprotocols(name: str, value: object) -> None:
+    if isinstance(value, str) or not isinstance(value, Collection) or not all(isinstance(one, str) for one in value):
+        raise TypeError(f"{name} must be a collection of names, each a str, not {value!r}")
+
+
+def check_code(name: str, value: object) -> None:
+    try:
+        check_close_code(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def check_max_clients(name: str, value: object) -> None:
+    check_number(name, value, "int | None", 0)
+
+
+def check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+
+
+CHECKS = {
+    "subprotocols": check_subprotocols,
+    "max_clients": check_max_clients,
+    "limits": check_limits,
+    "timeouts": check_timeouts,
+    "deflate": check_deflate,
+    **dict.fromkeys(CHOICES, check_choice),
+    "error_close_code": check_code,
+    "cancel_on_disconnect": check_flag,
+}
