@@ -13,7 +13,7 @@ from tests.recorder import Recorder
 from wsframe import Registry, Reject, Request
 from wsframe.flusher import Flusher
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.listener import Listener
+from wsframe.listener import Listener, Surroundings
 from wsframe.roster import Roster
 
 BOUND = 15.0
@@ -73,8 +73,8 @@ class Rig:
     """A roster with listeners but no server."""
 
     def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
-        make = partial(Listener, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
-        self.roster = Roster([registry], make, nursery)
+        around = Surroundings(limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
+        self.roster = Roster([registry], partial(Listener, around=around), nursery)
         self.roster.watch()
 
     async def come(self, path: str) -> Listener:
@@ -87,7 +87,7 @@ class Rig:
     async def get_in(self, path: str) -> Listener:
         """Come as one who is let in."""
         listener = await self.come(path)
-        listener.empty_since = inf  # which is what welcome() does to it
+        listener.members.empty_since = inf  # which is what welcome() does to it
         return listener
 
 

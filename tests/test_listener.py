@@ -11,11 +11,11 @@ from wsframe import Limits, Timeouts
 from wsframe.flusher import Flusher
 from wsframe.hooks import BATCH
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.listener import Listener
+from wsframe.listener import Listener, Surroundings
 
 
 def make(resource: wsframe.Resource) -> Listener:
-    return Listener(resource, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
+    return Listener(resource, Surroundings(limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher()))
 
 
 async def test_fields_left_at_inherit_are_the_servers() -> None:

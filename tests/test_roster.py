@@ -11,7 +11,7 @@ from tests.recorder import Recorder
 from tests.wire import close, connected, serving, status, text
 from wsframe.flusher import Flusher
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.listener import Listener
+from wsframe.listener import Listener, Surroundings
 from wsframe.registry import Registry, global_registry
 from wsframe.roster import Roster
 
@@ -168,8 +168,8 @@ class Rig:
 
     def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
         self.refusals: list[tuple[int, bool]] = []
-        make = partial(Listener, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
-        self.roster = Roster([registry], make, nursery)
+        around = Surroundings(limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
+        self.roster = Roster([registry], partial(Listener, around=around), nursery)
         self.roster.watch()
 
     async def ask(self, resource: wsframe.Resource) -> bool:

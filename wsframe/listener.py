@@ -8,6 +8,7 @@ so that neither a ticker that hangs nor one that crashes can take a hook with it
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from logging import getLogger
 from math import inf
 from time import perf_counter
@@ -32,11 +33,62 @@ from wsframe.work import Tasks
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "Surroundings"]
 
 logger = getLogger("wsframe")
 
 MAX_POSTS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What a server gives to each of its listeners.
+
+    Args:
+        limits: For what a resource leaves at INHERIT; they leave nothing there.
+        timeouts: Likewise.
+        deflate: Likewise.
+        flusher: Of the server's reactor.
+        debug: Whether a failed hook enters the debugger or ends the server.
+    """
+
+    limits: Limits
+    timeouts: Timeouts
+    deflate: Deflate | None = None
+    flusher: Flusher
+    debug: bool = False
+
+
+class Members:
+    """How many belong to a resource: newcomers past the path check and clients whose ``disconnected`` has not run."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.emptied = Doorbell()
+        """Rings when the last has gone."""
+        self.empty_since = -inf
+        """When the last client had gone; ``inf`` from when one came, and ``-inf`` before the first."""
+
+    def join(self) -> None:
+        """Count one more."""
+        self.count += 1
+
+    def leave(self) -> None:
+        """Count one less."""
+        self.count -= 1
+        if not self.count:
+            self.empty_since = min(self.empty_since, trio.current_time())  # who was not let in counts for nothing
+            self.emptied.ring()
+
+    async def gone_for(self, seconds: float) -> None:
+        """Wait until there has been none for so many seconds."""
+        while True:
+            if self.count:
+                await self.emptied.wait()
+            elif trio.current_time() < self.empty_since + seconds:
+                await trio.sleep_until(self.empty_since + seconds)
+            else:
+                return
 
 
 class Listener:
@@ -44,61 +96,43 @@ class Listener:
 
     Args:
         resource: The resource; it knows its listener while the life lasts.
-        limits: The server's, for what the resource leaves at INHERIT.
-        timeouts: Likewise.
-        deflate: Likewise.
-        flusher: Of the server's reactor.
-        debug: Whether a failed hook enters the debugger or ends the server.
+        around: Of the server.
 
     Raises:
         RuntimeError: If the resource is running already, in another server.
     """
 
-    def __init__(
-        self,
-        resource: Resource[Any],
-        *,
-        limits: Limits,
-        timeouts: Timeouts,
-        deflate: Deflate | None = None,
-        flusher: Flusher,
-        debug: bool = False,
-    ) -> None:
+    def __init__(self, resource: Resource[Any], around: Surroundings) -> None:
         if resource._listener is not None:
             raise RuntimeError(
                 f"{type(resource).__name__} {resource!r} is running in another server already; "
                 "if it is a global one, this server needs a Registry(alone=True)"
             )
         self.resource = resource
-        self.timeouts = filled(resource.timeouts, timeouts)
-        self.limits = filled(resource.limits, limits)
-        self.deflate = deflate if resource.deflate == INHERIT else resource.deflate
+        self.timeouts = filled(resource.timeouts, around.timeouts)
+        self.limits = filled(resource.limits, around.limits)
+        self.deflate = around.deflate if resource.deflate == INHERIT else resource.deflate
         self.clients: dict[AnyClient, None] = {}
         self.failure: BaseException | None = None
         """Why ``running()`` or a task of the resource ended before its time."""
         self.ready = trio.Event()
         """Set once ``running()`` has been entered, or has failed."""
-        self.members = 0
-        """Newcomers past the path check and clients whose ``disconnected`` has not run."""
+        self.members = Members()
         self.dismissed = False
         """Whether clients that come still are to be closed, because the path was unregistered."""
         self.ended = trio.Event()
         """Set once the life is over and ``running()`` has been left."""
         self.predecessor: Listener | None = None
         """A life of the same place that ends before this one begins."""
-        self.emptied = Doorbell()
-        """Rings when the last member has gone."""
-        self.empty_since = -inf
-        """When the last client had gone; ``inf`` from when one came, and ``-inf`` before the first."""
         self.departures = Departures(self.clients)
-        self.tasks = Tasks(type(resource).__name__, self.clients, flusher)
-        self._debug = debug
-        self._hooks = HookCaller(self, debug=debug)
+        self.tasks = Tasks(type(resource).__name__, self.clients, around.flusher)
+        self._debug = around.debug
+        self._hooks = HookCaller(self, debug=around.debug)
         self.hook_seconds = 0.0
         """Seconds in which hooks ran or waited, by the turn and not by the message."""
         self.received_before = 0
         """Messages of clients whose ``disconnected`` has begun."""
-        self._flusher = flusher
+        self._flusher = around.flusher
         self._retired = False
         self._mailbox = Mailbox(wants_pongs=type(resource).received_pong is not Resource.received_pong)
         self._listening: trio.lowlevel.Task | None = None
@@ -140,14 +174,11 @@ class Listener:
 
     def join(self) -> None:
         """Note that a newcomer is on its way to this resource."""
-        self.members += 1
+        self.members.join()
 
     def leave(self) -> None:
         """Note that a member has gone, or never came."""
-        self.members -= 1
-        if not self.members:
-            self.empty_since = min(self.empty_since, trio.current_time())  # who was not let in counts for nothing
-            self.emptied.ring()
+        self.members.leave()
         if self._over():
             self._mailbox.doorbell.ring()
 
@@ -169,7 +200,7 @@ class Listener:
         self._leaving.deadline = -inf
 
     def _over(self) -> bool:
-        return self._retired and self.members <= 0 and not self._mailbox.entries
+        return self._retired and self.members.count <= 0 and not self._mailbox.entries
 
     async def _keep(self) -> None:
         """Stand inside ``running()`` with the resource's own tasks until the hooks are done."""
@@ -261,7 +292,7 @@ class Listener:
 
     def welcome(self, inbox: Inbox) -> None:
         """Begin to call the hooks for a new client; nothing of it is in its mailbox yet."""
-        self.empty_since = inf
+        self.members.empty_since = inf
         if inbox.mailbox is not self._mailbox:
             # Only now: a task begun with the mailbox would stay if the client did not come to be.
             if self._nursery is None:

@@ -42,14 +42,8 @@ class Failure:
 
 async def retire_when_empty(listener: Listener, linger: float) -> None:
     """Retire a listener once it has had no member for so many seconds."""
-    while True:
-        if listener.members:
-            await listener.emptied.wait()
-        elif trio.current_time() < listener.empty_since + linger:
-            await trio.sleep_until(listener.empty_since + linger)
-        else:
-            listener.retire()
-            return
+    await listener.members.gone_for(linger)
+    listener.retire()
 
 
 class Roster:

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Collection, Sequence
 from contextvars import ContextVar
+from functools import partial
 from logging import getLogger
 from math import inf
 from typing import TYPE_CHECKING, Any, final
@@ -19,7 +20,7 @@ import trio
 from wsframe.admission import Admission, HttpHandler, Newcomer
 from wsframe.endpoint import notify_closing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts, filled
-from wsframe.listener import Listener
+from wsframe.listener import Listener, Surroundings
 from wsframe.listening import Acceptor, address_of
 from wsframe.poller import PollerChoice
 from wsframe.protocol.close import check_close_code
@@ -48,6 +49,9 @@ running_server: ContextVar[Server] = ContextVar("running_server")
 class Server:
     """A running server; made by :func:`serve`, :func:`open_server` and :func:`run`."""
 
+    _roster: Roster
+    _admission: Admission
+
     def __init__(
         self,
         sockets: Sequence[socket.socket],
@@ -66,24 +70,25 @@ class Server:
     ) -> None:
         self._sockets = list(sockets)
         self._registries = served_with(registry)
-        self._hosts = hosts
-        self._versions = versions
         self._ssl_context = ssl_context
         self._capacity = capacity
-        self._limits = filled(limits, DEFAULT_LIMITS)
         self._timeouts = filled(timeouts, DEFAULT_TIMEOUTS)
-        self._deflate = deflate
-        self._debug = debug
         self._close_code = 1001
         self._draining = trio.Event()
         self._ended = trio.Event()
         self._shield = trio.CancelScope(shield=True)
-        pool: ConnectionPool[int] = ConnectionPool(capacity)
-        self._pool = pool
-        self._reactor = Reactor(pool, poller, capacity.max_queued_bytes)
-        self._http_handler = http_handler
-        self._admission: Admission
-        self._roster: Roster
+        self._pool: ConnectionPool[int] = ConnectionPool(capacity)
+        self._reactor = Reactor(self._pool, poller, capacity.max_queued_bytes)
+        self._around = Surroundings(
+            limits=filled(limits, DEFAULT_LIMITS),
+            timeouts=self._timeouts,
+            deflate=deflate,
+            flusher=self._reactor.flusher,
+            debug=debug,
+        )
+        self._make_admission = partial(
+            Admission, capacity=capacity, hosts=hosts, versions=versions, http_handler=http_handler
+        )
         self.addresses = tuple(address_of(sock, secure=ssl_context is not None) for sock in sockets)
         """Where the server listens, such as ``ws://127.0.0.1:8000``."""
 
@@ -198,10 +203,10 @@ class Server:
         async with trio.open_nursery() as workings:
             await workings.start(self._reactor.run)
             async with trio.open_nursery() as lives:
-                self._roster = Roster(self._registries, self._make_listener, lives)
+                self._roster = Roster(self._registries, partial(Listener, around=self._around), lives)
                 self._roster.watch()
                 try:
-                    self._admission = self._make_admission()
+                    self._admission = self._make_admission(self._roster, self._reactor, self._pool)
                     async with trio.open_nursery() as starting:
                         starting.start_soon(self._cancel_when_draining, starting.cancel_scope)
                         await self._roster.all_ready()
@@ -218,27 +223,6 @@ class Server:
     async def _cancel_when_draining(self, scope: trio.CancelScope) -> None:
         await self._draining.wait()
         scope.cancel()
-
-    def _make_listener(self, resource: Resource[Any]) -> Listener:
-        return Listener(
-            resource,
-            limits=self._limits,
-            timeouts=self._timeouts,
-            deflate=self._deflate,
-            flusher=self._reactor.flusher,
-            debug=self._debug,
-        )
-
-    def _make_admission(self) -> Admission:
-        return Admission(
-            self._roster,
-            self._reactor,
-            self._pool,
-            capacity=self._capacity,
-            hosts=self._hosts,
-            versions=self._versions,
-            http_handler=self._http_handler,
-        )
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
         admission, context = self._admission, self._ssl_context
