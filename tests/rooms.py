@@ -17,6 +17,7 @@ from wsframe.listener import Listener, Surroundings
 from wsframe.roster import Roster
 
 BOUND = 15.0
+NO_SERVER = cast("wsframe.Server", None)
 
 
 class Room(Recorder):
@@ -73,7 +74,7 @@ class Rig:
     """A roster with listeners but no server."""
 
     def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
-        around = Surroundings(limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
+        around = Surroundings(server=NO_SERVER, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
         self.roster = Roster([registry], partial(Listener, around=around), nursery)
         self.roster.watch()
 

@@ -6,6 +6,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import wsframe
 from tests.recorder import Echo, Recorder
+from tests.rooms import NO_SERVER
 from tests.wire import BINARY, PONG, close, connected, frame, serving, text
 from wsframe import Limits, Timeouts
 from wsframe.flusher import Flusher
@@ -15,7 +16,9 @@ from wsframe.listener import Listener, Surroundings
 
 
 def make(resource: wsframe.Resource) -> Listener:
-    return Listener(resource, Surroundings(limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher()))
+    return Listener(
+        resource, Surroundings(server=NO_SERVER, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
+    )
 
 
 async def test_fields_left_at_inherit_are_the_servers() -> None:

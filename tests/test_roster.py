@@ -8,6 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.recorder import Recorder
+from tests.rooms import NO_SERVER
 from tests.wire import close, connected, serving, status, text
 from wsframe.flusher import Flusher
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
@@ -168,7 +169,7 @@ class Rig:
 
     def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
         self.refusals: list[tuple[int, bool]] = []
-        around = Surroundings(limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
+        around = Surroundings(server=NO_SERVER, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
         self.roster = Roster([registry], partial(Listener, around=around), nursery)
         self.roster.watch()
 

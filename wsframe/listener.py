@@ -31,6 +31,8 @@ from wsframe.resource import Resource
 from wsframe.work import Tasks
 
 if TYPE_CHECKING:
+    from wsframe.server import Server
+
     AnyClient = Client[Any]
 
 __all__ = ["Listener", "Surroundings"]
@@ -45,6 +47,7 @@ class Surroundings:
     """What a server gives to each of its listeners.
 
     Args:
+        server: The server.
         limits: For what a resource leaves at INHERIT; they leave nothing there.
         timeouts: Likewise.
         deflate: Likewise.
@@ -52,6 +55,7 @@ class Surroundings:
         debug: Whether a failed hook enters the debugger or ends the server.
     """
 
+    server: Server
     limits: Limits
     timeouts: Timeouts
     deflate: Deflate | None = None
@@ -109,6 +113,7 @@ class Listener:
                 "if it is a global one, this server needs a Registry(alone=True)"
             )
         self.resource = resource
+        self.server = around.server
         self.timeouts = filled(resource.timeouts, around.timeouts)
         self.limits = filled(resource.limits, around.limits)
         self.deflate = around.deflate if resource.deflate == INHERIT else resource.deflate
@@ -126,13 +131,12 @@ class Listener:
         """A life of the same place that ends before this one begins."""
         self.departures = Departures(self.clients)
         self.tasks = Tasks(type(resource).__name__, self.clients, around.flusher)
-        self._debug = around.debug
+        self._around = around
         self._hooks = HookCaller(self, debug=around.debug)
         self.hook_seconds = 0.0
         """Seconds in which hooks ran or waited, by the turn and not by the message."""
         self.received_before = 0
         """Messages of clients whose ``disconnected`` has begun."""
-        self._flusher = around.flusher
         self._retired = False
         self._mailbox = Mailbox(wants_pongs=type(resource).received_pong is not Resource.received_pong)
         self._listening: trio.lowlevel.Task | None = None
@@ -167,7 +171,7 @@ class Listener:
                 for mailbox in self._unserved:
                     nursery.start_soon(self._serve_one, mailbox)
                 self._unserved.clear()
-                await flushing(self._listen(self._mailbox, None), self._flusher)
+                await flushing(self._listen(self._mailbox, None), self._around.flusher)
         finally:
             self.resource._listener = None
             self._refuse_calls()
@@ -209,13 +213,13 @@ class Listener:
                 if self.predecessor is not None:
                     await self.predecessor.ended.wait()
                     self.predecessor = None
-                await flushing(self._inside_running(), self._flusher)
+                await flushing(self._inside_running(), self._around.flusher)
                 if not self._hooks_done.is_set():
                     raise RuntimeError("running() ended before its resource: did it swallow what a task raised?")
         except Exception as error:
             started = self.ready.is_set()
             self._fail(error)
-            if self._debug and started:  # a failed start is raised by whoever waits for it
+            if self._around.debug and started:  # a failed start is raised by whoever waits for it
                 raise
         finally:
             self.tasks.close()
@@ -302,7 +306,7 @@ class Listener:
         inbox.mailbox.put(inbox, CONNECTED)
 
     async def _serve_one(self, mailbox: Mailbox) -> None:
-        await flushing(self._listen(mailbox, mailbox), self._flusher)
+        await flushing(self._listen(mailbox, mailbox), self._around.flusher)
 
     # Hooks
 

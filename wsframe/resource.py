@@ -36,6 +36,7 @@ from wsframe.settings import OnHookFailed, Ordering, check_settings
 if TYPE_CHECKING:
     from wsframe.client import DataT
     from wsframe.moving import Departures
+    from wsframe.server import Server
     from wsframe.work import Tasks
 else:
     DataT = TypeVar("DataT")
@@ -59,6 +60,7 @@ class Life(Protocol[DataT]):
     clients: dict[Client[DataT], None]
     tasks: Tasks
     departures: Departures
+    server: Server
 
     def post(self, message: object) -> bool: ...
     def post_from_thread(self, message: object) -> None: ...
@@ -241,6 +243,17 @@ class Resource(Generic[DataT]):
         In order of arrival; empty while the resource is not being served.
         """
         return Clients({} if self._listener is None else self._listener.clients)
+
+    @property
+    def server(self) -> Server:
+        """The server that serves this resource, one at a time; from before :meth:`running` is entered until it is left.
+
+        To find other resources, to look at statistics, to close it.
+
+        Raises:
+            RuntimeError: While the resource is not being served.
+        """
+        return self._life().server
 
     def broadcast_text(
         self,

@@ -80,6 +80,7 @@ class Server:
         self._pool: ConnectionPool[int] = ConnectionPool(capacity)
         self._reactor = Reactor(self._pool, poller, capacity.max_queued_bytes)
         self._around = Surroundings(
+            server=self,
             limits=filled(limits, DEFAULT_LIMITS),
             timeouts=self._timeouts,
             deflate=deflate,
