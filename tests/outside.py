@@ -1,18 +1,19 @@
-"""Programs outside Python that some tests need, such as Node and Chromium.
+"""What some tests need besides wsframe: programs such as Node and Chromium, the C extension, a package.
 
-Where one is missing the test is skipped and says so. Where ``WSFRAME_REQUIRE_ALL`` is
-set, as it is in continuous integration, a missing program is a failure instead.
+Where it is missing the test is skipped and says so. Where ``WSFRAME_REQUIRE_ALL`` is
+set, as it is in continuous integration, that is a failure instead.
 """
 
 import os
 import shutil
+from importlib.util import find_spec
 from typing import NoReturn
 
 import pytest
 
 from wsframe.speedups import FROM_C
 
-__all__ = ["missing", "require", "require_c"]
+__all__ = ["missing", "require", "require_c", "require_package"]
 
 
 def missing(reason: str) -> NoReturn:
@@ -37,3 +38,9 @@ def require_c() -> None:
         pytest.skip("the C extension is switched off")
     if not FROM_C:
         missing("the C extension is not in use")
+
+
+def require_package(name: str) -> None:
+    """Skip or fail where a package of the extra ``test`` is not installed."""
+    if find_spec(name) is None:
+        missing(f"{name} is not installed")

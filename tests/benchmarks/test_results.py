@@ -11,6 +11,7 @@ from benchmarks.page import write_page
 from benchmarks.results import Figures, Results, Run
 from benchmarks.scenarios import SCENARIOS, SERIES, USUAL, choose
 from benchmarks.tables import number, rows_of, write_tables
+from tests.outside import require_package
 
 CALM = Figures(messages=1000, seconds=1.0, p50_us=50.0, p99_us=90.0, server_cpu=0.01, generator_cpu=0.2, waited=0.0)
 
@@ -125,7 +126,7 @@ def test_the_page_needs_no_other_file(tmp_path: Path) -> None:
 
 
 def test_pictures_are_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="pictures need matplotlib, of the extra bench")
+    require_package("matplotlib")
     from benchmarks.plots import draw
 
     results = everything()
