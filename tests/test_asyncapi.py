@@ -1,11 +1,13 @@
 """The AsyncAPI document: what it says of which resource, and that it is one."""
 
+import functools
 import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import pytest
@@ -13,9 +15,10 @@ from jsonschema import Draft7Validator
 from referencing.jsonschema import EMPTY_REGISTRY
 
 from tests.outside import missing, require
-from wsframe import Client, JSONResource, Registry, Resource
+from wsframe import Client, Dispatcher, JSONResource, Registry, Request, Resource
 from wsframe.asyncapi import document, draft_07
 
+DataT = TypeVar("DataT")
 PACKAGES = Path(__file__).parent / "node"
 
 
@@ -260,6 +263,8 @@ class Typed(wsframe.JSONResource):
 wsframe.register_global_resource("/global", Echo())
 registry = wsframe.Registry()
 registry.register("/own", Typed())
+alone = wsframe.Registry(alone=True)
+alone.register("/own", Typed())
 """
 
 
@@ -272,7 +277,8 @@ def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
     ("arguments", "title", "version", "operations"),
     [
         (["described.py"], "described", "1.0.0", ["receive-global"]),
-        (["described:registry"], "described", "1.0.0", ["receive-own"]),
+        (["described:registry"], "described", "1.0.0", ["receive-own", "receive-global"]),
+        (["described:alone"], "described", "1.0.0", ["receive-own"]),
         (["described", "--title", "My chat", "--api-version", "2"], "My chat", "2", ["receive-global"]),
     ],
 )
@@ -297,11 +303,118 @@ def test_a_mistake_of_the_command_is_one_line(tmp_path: Path) -> None:
     assert run_command(tmp_path, "nowhere").stderr == "wsframe: no module named 'nowhere'\n"
 
 
-def test_what_factories_and_dispatchers_make_is_not_in_the_document() -> None:
+class Rooms:
+    def make(self, request: Request) -> Chat | None:
+        raise NotImplementedError
+
+    def __call__(self, request: Request) -> Chat:
+        raise NotImplementedError
+
+
+def make_room(request: Request) -> Chat:
+    raise NotImplementedError
+
+
+def make_generic(request: Request) -> "Generic[str] | None":
+    raise NotImplementedError
+
+
+def make_for_checkers(request: "NoSuchName") -> Chat:  # type: ignore[name-defined]  # noqa: F821
+    raise NotImplementedError
+
+
+class Generic(Resource[DataT]):
+    """Takes text."""
+
+    async def received_text(self, client: Client[DataT], message: str) -> None: ...
+
+
+def with_factory(make: Dispatcher) -> dict[str, Any]:
     registry = Registry()
-    registry.register_factory("/rooms/{room}", lambda request: Resource())
-    registry.register("/lobby", Resource())
-    registry.register_dispatcher(lambda request: None)
-    channels = document(registry, title="x", version="1")["channels"]
-    assert isinstance(channels, dict)
-    assert list(channels) == ["lobby"]
+    registry.register_factory("/rooms/{room}", make)
+    return document(registry, title="x", version="1")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [make_room, make_for_checkers, Rooms().make, Rooms(), partial(make_room), functools.wraps(make_room)(Rooms())],
+)
+def test_a_factory_has_the_channel_of_the_class_it_says_it_makes(make: Dispatcher) -> None:
+    made = with_factory(make)
+    alone = described(**{"/rooms/{room}": Chat()})
+    assert [made[part] for part in ("channels", "operations")] == [alone[part] for part in ("channels", "operations")]
+
+
+def test_the_class_may_be_generic_and_named_later() -> None:
+    made = with_factory(make_generic)
+    assert list(made["operations"]) == ["receive-rooms_room"]
+    assert made["channels"]["rooms_room"]["description"] == "Takes text."
+
+
+def one_of_two(request: Request) -> Chat | Echo | None:
+    raise NotImplementedError
+
+
+def any_resource(request: Request) -> Resource | None:
+    raise NotImplementedError
+
+
+def never(request: Request) -> None:
+    raise NotImplementedError
+
+
+def no_such(request: Request) -> "NoSuchName":  # type: ignore[name-defined]  # noqa: F821
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("make", [one_of_two, any_resource, never, no_such, lambda request: Chat(), partial(never)])
+def test_a_factory_that_does_not_say_what_it_makes_has_a_channel_that_says_so(
+    specification: Draft7Validator, make: Dispatcher
+) -> None:
+    made = with_factory(make)
+    channel = made["channels"]["rooms_room"]
+    name = getattr(make, "__qualname__", "partial")
+    assert channel["description"] == f"Made by {name}, which does not say of which class; its messages are not known."
+    assert (channel["address"], channel["messages"]) == ("/rooms/{room}", {})
+    assert channel["parameters"] == {"room": {}}
+    assert made["operations"] == {}
+    assert list(specification.iter_errors(made)) == []
+
+
+def test_dispatchers_are_named_in_the_description(specification: Draft7Validator) -> None:
+    registry, other = Registry(), Registry()
+    registry.register("/lobby", Echo())
+    registry.register_dispatcher(any_resource)
+    other.register_dispatcher(never)
+    made = document(registry, other, title="x", version="1")
+    assert made["info"]["description"] == (
+        "Other paths may be served by what any_resource, never chooses; that is not in here."
+    )
+    assert list(made["channels"]) == ["lobby"]
+    assert list(specification.iter_errors(made)) == []
+
+
+def test_the_first_of_several_registries_wins() -> None:
+    own, behind = Registry(), Registry()
+    own.register("/a", Echo())
+    own.register("/rooms/{room}", Echo())
+    behind.register("/a", Chat())
+    behind.register("/rooms/{name}", Chat())
+    behind.register("/rooms/exact", Chat())
+    behind.register("/b", Silent())
+    made = document(own, behind, title="x", version="1")
+    assert list(made["channels"]) == ["a", "rooms_room", "b"]
+    assert names_of(made, "receive-a") == names_of(made, "receive-rooms_room") == ["text", "binary"]
+    own.register("*", Echo())
+    assert [one["address"] for one in document(own, behind, title="x", version="1")["channels"].values()] == [
+        "/a", "*", "/rooms/{room}",
+    ]  # fmt: skip
+
+
+def test_a_pattern_that_another_hides_is_left_out() -> None:
+    registry = Registry()
+    registry.register("/rooms/{room}", Echo())
+    registry.register("/rooms/{name}", Chat())
+    registry.register("/rooms/exact", Chat())
+    made = document(registry, title="x", version="1")
+    assert [one["address"] for one in made["channels"].values()] == ["/rooms/exact", "/rooms/{room}"]

@@ -1,4 +1,4 @@
-"""An AsyncAPI 3.0 document of the resources of a registry: a channel for each path, and its messages.
+"""An AsyncAPI 3.0 document of what registries hold: a channel for each path, and its messages.
 
 It says what a class says: the types of a :class:`JSONResource`, else which kinds of messages
 have a hook. What other resources send shows nowhere, nor who may connect.
@@ -7,10 +7,13 @@ have a hook. What other resources send shows nowhere, nor who may connect.
 from __future__ import annotations
 
 import re
-from inspect import cleandoc
-from types import UnionType
-from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from inspect import cleandoc, isroutine, signature, unwrap
+from types import NoneType, SimpleNamespace, UnionType
+from typing import Annotated, Any, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
 
+from wsframe.factories import Factory, written_name
 from wsframe.json_resource import JSONResource
 from wsframe.registry import Registry
 from wsframe.resource import Resource
@@ -34,24 +37,34 @@ LISTED = {"anyOf", "allOf", "oneOf", "prefixItems"}
 NAMED = {"properties", "patternProperties"}
 
 
-def document(registry: Registry, *, title: str, version: str) -> Object:
+class Place(NamedTuple):
+    """A path, and what is known of the resource that serves it."""
+
+    path: str
+    cls: type[Resource[Any]] | None
+    """None where a factory does not say what it makes."""
+    description: str
+
+
+def document(*registries: Registry, title: str, version: str) -> Object:
     """Make the document.
 
     Args:
-        registry: The resources it is about. What factories and dispatchers make is not known.
+        registries: The resources it is about; what another hides in serving is left out.
+            A factory is known by the class that its return annotation names.
         title: Of the application.
         version: Of its interface.
 
     Source: AsyncAPI 3.0.0, with version 0.1.0 of its bindings for WebSockets.
     """
-    found = [(path, resource, kinds_of(resource)) for path, resource in registry.resources_by_path()]
-    payloads = Payloads([kind for _, _, kinds in found for some in kinds.values() for kind in some])
+    found = [(place, kinds_of(place.cls)) for place in places(registries)]
+    payloads = Payloads([kind for _, kinds in found for some in kinds.values() for kind in some])
     channels: Object = {}
     operations: Object = {}
-    for path, resource, kinds in found:
-        name = unused(identifier(path) or "root", channels)
+    for place, kinds in found:
+        name = unused(identifier(place.path) or "root", channels)
         messages: Object = {}
-        channels[name] = channel(path, resource, messages)
+        channels[name] = channel(place, messages)
         for action, some in kinds.items():
             names = [add(messages, payloads.message(kind)) for kind in some]
             if names:
@@ -62,26 +75,76 @@ def document(registry: Registry, *, title: str, version: str) -> Object:
                 }
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": title, "version": version},
+        "info": information(registries, title, version),
         "channels": channels,
         "operations": operations,
         "components": {"schemas": payloads.components},
     }
 
 
-def kinds_of(resource: Resource[Any]) -> dict[str, list[Kind]]:
+def information(registries: Sequence[Registry], title: str, version: str) -> Object:
+    made: Object = {"title": title, "version": version}
+    dispatchers = [written_name(dispatcher) for registry in registries for dispatcher, _ in registry.dispatchers()]
+    if dispatchers:
+        made["description"] = (
+            f"Other paths may be served by what {', '.join(dispatchers)} chooses; that is not in here."
+        )
+    return made
+
+
+def places(registries: Sequence[Registry]) -> Iterator[Place]:
+    """Yield each path that leads to what is registered for it, and not to what is asked before."""
+    for registry in registries:
+        for path, registration in registry.registrations():
+            first = next(found for other in registries if (found := other.lookup(path)) is not None)
+            if first[0] is registration:
+                yield place_of(path, registration.resource)
+
+
+def place_of(path: str, resource: Resource[Any] | Factory) -> Place:
+    cls = returned_class(resource.make) if isinstance(resource, Factory) else type(resource)
+    if cls is not None:
+        return Place(path, cls, cleandoc(cls.__doc__ or ""))
+    assert isinstance(resource, Factory)
+    return Place(
+        path,
+        None,
+        f"Made by {written_name(resource.make)}, which does not say of which class; its messages are not known.",
+    )
+
+
+def returned_class(make: Callable[..., object]) -> type[Resource[Any]] | None:
+    """Return the one class of resource that a factory's annotation names; None if it names none."""
+    function: Any = make
+    while isinstance(function, partial):
+        function = function.func
+    if not isroutine(function):
+        function = type(function).__call__
+    try:
+        # The return type alone: what the others name may be there for type checkers only.
+        annotated = SimpleNamespace(__annotations__={"return": signature(make).return_annotation})
+        returned = get_type_hints(annotated, getattr(unwrap(function), "__globals__", {}))["return"]
+    except Exception:  # whatever somebody wrote there
+        return None
+    classes = [get_origin(one) or one for one in members(returned) if one is not NoneType]
+    known = [cls for cls in classes if isinstance(cls, type) and issubclass(cls, Resource) and cls is not Resource]
+    return known[0] if len(known) == len(classes) == 1 else None
+
+
+def kinds_of(cls: type[Resource[Any]] | None) -> dict[str, list[Kind]]:
     """Return the kinds of messages that a resource receives and sends, as far as its class tells."""
-    cls = type(resource)
     receives: list[Kind] = []
     sends: list[Kind] = []
-    if isinstance(resource, JSONResource) and resource._decoder is not None:
-        receives += members(resource._takes)
+    if cls is None:
+        return {}
+    if issubclass(cls, JSONResource) and cls._decoder is not None:
+        receives += members(cls._takes)
     elif cls.received_text not in (Resource.received_text, JSONResource.received_text):
         receives.append(TEXT)
     if cls.received_binary is not Resource.received_binary:
         receives.append(BINARY)
-    if isinstance(resource, JSONResource) and resource.sends is not None:
-        sends += members(resource.sends)
+    if issubclass(cls, JSONResource) and cls.sends is not None:
+        sends += members(cls.sends)
     return {"receive": receives, "send": sends}
 
 
@@ -90,12 +153,11 @@ def members(declared: object) -> list[Kind]:
     return list(get_args(declared)) if get_origin(declared) in (Union, UnionType) else [declared]
 
 
-def channel(path: str, resource: Resource[Any], messages: Object) -> Object:
-    made: Object = {"address": path, "messages": messages, "bindings": {"ws": {"method": "GET"}}}
-    doc = type(resource).__doc__
-    if doc:
-        made["description"] = cleandoc(doc)
-    parameters = re.findall(r"{(\w+)}", path)
+def channel(place: Place, messages: Object) -> Object:
+    made: Object = {"address": place.path, "messages": messages, "bindings": {"ws": {"method": "GET"}}}
+    if place.description:
+        made["description"] = place.description
+    parameters = re.findall(r"{(\w+)}", place.path)
     if parameters:
         made["parameters"] = {name: {} for name in parameters}
     return made

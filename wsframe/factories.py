@@ -11,7 +11,7 @@ from wsframe.answers import Reject
 from wsframe.request import Request
 from wsframe.resource import Resource
 
-__all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher"]
+__all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "written_name"]
 
 logger = getLogger("wsframe")
 
@@ -72,3 +72,9 @@ def ask(dispatcher: Dispatcher, request: Request) -> Resource | None:
         return resource
     logger.error("the factory or dispatcher returned %r, which is no resource and not None", resource)
     raise Reject(500, body="internal error")
+
+
+def written_name(function: Callable[..., object]) -> str:
+    """Name a function as it was written."""
+    name = str(getattr(function, "__qualname__", type(function).__qualname__))
+    return name.replace("<locals>.", "")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from wsframe import Deflate, Limits, Registry, Resource, Timeouts, cli
-from wsframe.cli.routes import options_of, routes_of, written_name
+from wsframe.cli.routes import options_of, routes_of
+from wsframe.factories import written_name
 from wsframe.origins import any_origin, origin_exact, origin_prefix, same_origin
 from wsframe.request import Request
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wsframe import asyncapi
 from wsframe.cli.arguments import add_parser
 from wsframe.cli.target import TARGET_HELP, load_target
-from wsframe.registry import global_registry
+from wsframe.registry import served_with
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands
@@ -39,7 +39,7 @@ def add_command(commands: Commands) -> None:
 def print_asyncapi(args: argparse.Namespace) -> None:
     module, registry = load_target(args.target, debug=False)
     document = asyncapi.document(
-        global_registry if registry is None else registry,
+        *served_with(registry),
         title=module.__name__ if args.title is None else args.title,
         version=args.api_version,
     )

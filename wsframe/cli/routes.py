@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wsframe.cli.arguments import add_parser
 from wsframe.cli.tables import columns
 from wsframe.cli.target import TARGET_HELP, load_target
-from wsframe.factories import Factory
+from wsframe.factories import Factory, written_name
 from wsframe.limits import INHERIT
 from wsframe.protocol.deflate import Deflate
 from wsframe.registry import Registration, Registry, served_with
@@ -78,12 +78,6 @@ def route_of(path: str, registration: Registration) -> dict[str, Any]:
 
 def route(path: str, resource: str, origins: Callable[..., object], options: dict[str, str]) -> dict[str, Any]:
     return {"path": path, "resource": resource, "origins": written_name(origins), "options": options}
-
-
-def written_name(function: Callable[..., object]) -> str:
-    """Name a function as it was written."""
-    name = str(getattr(function, "__qualname__", type(function).__qualname__))
-    return name.replace("<locals>.", "")
 
 
 def options_of(resource: Resource) -> dict[str, str]:
