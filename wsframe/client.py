@@ -364,6 +364,7 @@ class Client(Generic[DataT]):
     async def latency(self) -> float | None:
         """Ping the peer and return the seconds until its pong. For tasks.
 
+        What the last keepalive ping measured is known without waiting: ``statistics().latency``.
         None if there is none within ``timeouts.ping_timeout``, the peer is gone before, or it
         takes nothing and 16 pings wait for it already.
         """

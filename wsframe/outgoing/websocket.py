@@ -92,7 +92,7 @@ class WebSocket:
 
     @property
     def latency(self) -> float | None:
-        """Seconds from the last keepalive ping to its pong; None before the first."""
+        """Seconds from the last keepalive ping to its pong; None before the first. To measure anew: :meth:`ping`."""
         return self._link.deadlines.latency
 
     async def _turn(self) -> None:
