@@ -54,7 +54,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for path in global_registry.paths():
         global_registry.unregister(path)
-    global_registry._dispatchers.clear()
+    global_registry.table.dispatchers.clear()
 
 
 def run_blocks(page: Path) -> dict[str, Any]:

@@ -179,7 +179,7 @@ async def test_flood_of_names_leaves_nothing(caplog: pytest.LogCaptureFixture) -
         await resources_gone(server)
         await wait_all_tasks_blocked()
         roster = server._roster
-        assert (roster._made, roster.makers, roster._living, roster._failures) == ({}, {}, {}, {})
+        assert (roster.made._lives, roster.made.makers, roster._living, roster._failures) == ({}, {}, {}, {})
     assert 1 <= most <= 5
     gc.collect()
     assert len(alive) == 0
@@ -321,7 +321,7 @@ async def test_factory_may_return_what_runs_already() -> None:
             await peer.finish()
         await wait_all_tasks_blocked()
         assert server.statistics().resources == 1, "it is registered, so it stays"
-        assert server._roster._made == {}
+        assert server._roster.made._lives == {}
 
 
 async def test_resource_of_another_server_is_500(caplog: pytest.LogCaptureFixture) -> None:
@@ -336,7 +336,7 @@ async def test_resource_of_another_server_is_500(caplog: pytest.LogCaptureFixtur
 def test_factories_are_registered_like_resources(registry: Registry, rooms: Rooms) -> None:
     assert (len(registry), repr(registry), registry.paths()) == (1, "<Registry /rooms/{room}>", ["/rooms/{room}"])
     assert registry.find("/rooms/a") is None
-    assert list(registry.resources()) == []
+    assert list(registry.table.resources()) == []
     lobby = Resource()
     registry.register("/rooms/lobby", lobby)
     assert registry.find("/rooms/lobby") is lobby

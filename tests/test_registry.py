@@ -49,7 +49,7 @@ def test_empty_registry_finds_nothing(registry: Registry) -> None:
 def test_parameters_match_one_segment_each(registry: Registry) -> None:
     room = make()
     registry.register("/rooms/{room}/users/{user}", room)
-    found = registry.lookup("/rooms/a%20b/users/7")
+    found = registry.table.lookup("/rooms/a%20b/users/7")
     assert found is not None
     assert found[0].resource is room
     assert found[1] == {"room": "a%20b", "user": "7"}
@@ -66,7 +66,7 @@ def test_exact_path_wins_over_parameters(registry: Registry) -> None:
     registry.register("/rooms/{room}", any_room)
     registry.register("/rooms/lobby", lobby)
     assert registry.find("/rooms/lobby") is lobby
-    assert registry.lookup("/rooms/lobby") == ((lobby, wsframe.same_origin), {})
+    assert registry.table.lookup("/rooms/lobby") == ((lobby, wsframe.same_origin), {})
     assert registry.find("/rooms/other") is any_room
 
 
@@ -113,7 +113,7 @@ def test_validator_that_cannot_be_called_is_a_type_error(registry: Registry) -> 
 def test_same_origin_is_the_default(registry: Registry) -> None:
     registry.register("/default", make())
     registry.register("/any", make(), wsframe.any_origin)
-    found = [registry.lookup("/default"), registry.lookup("/any")]
+    found = [registry.table.lookup("/default"), registry.table.lookup("/any")]
     assert [one and one[0].origins for one in found] == [wsframe.same_origin, wsframe.any_origin]
 
 
@@ -139,7 +139,7 @@ def test_one_resource_may_have_many_paths(registry: Registry) -> None:
     chat = make()
     for path in ("/a", "/b", "/rooms/{room}"):
         registry.register(path, chat)
-    assert list(registry.resources()) == [chat] * 3
+    assert list(registry.table.resources()) == [chat] * 3
     assert registry.paths() == ["/a", "/b", "/rooms/{room}"]
 
 
@@ -156,6 +156,18 @@ def test_watchers_are_told_of_every_change(registry: Registry) -> None:
     registry.unwatch(watcher)
     registry.register("/c", make())
     assert told == [["/a"], ["/a", "/{b}"], ["/{b}"]]
+
+
+def test_a_snapshot_is_what_was_and_can_be_compared(registry: Registry) -> None:
+    registry.register("/a", make())
+    registry.register_dispatcher(lambda request: None)
+    before = registry.snapshot()
+    assert registry.snapshot() == before
+    registry.register("/{b}", make())
+    assert registry.snapshot() != before
+    registry.restore(before)
+    assert registry.snapshot() == before
+    assert registry.paths() == ["/a"]
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -84,7 +84,7 @@ def document(*registries: Registry, title: str, version: str) -> Object:
 
 def information(registries: Sequence[Registry], title: str, version: str) -> Object:
     made: Object = {"title": title, "version": version}
-    dispatchers = [written_name(dispatcher) for registry in registries for dispatcher, _ in registry.dispatchers()]
+    dispatchers = [written_name(dispatcher) for registry in registries for dispatcher, _ in registry.table.dispatchers]
     if dispatchers:
         made["description"] = (
             f"Other paths may be served by what {', '.join(dispatchers)} chooses; that is not in here."
@@ -95,8 +95,8 @@ def information(registries: Sequence[Registry], title: str, version: str) -> Obj
 def places(registries: Sequence[Registry]) -> Iterator[Place]:
     """Yield each path that leads to what is registered for it, and not to what is asked before."""
     for registry in registries:
-        for path, registration in registry.registrations():
-            first = next(found for other in registries if (found := other.lookup(path)) is not None)
+        for path, registration in registry.table.registrations():
+            first = next(found for other in registries if (found := other.table.lookup(path)) is not None)
             if first[0] is registration:
                 yield place_of(path, registration.resource)
 

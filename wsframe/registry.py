@@ -1,18 +1,16 @@
-"""Which resource answers which path, for one server or for all in the process."""
+"""What users register: for one server, or for all in the process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
 
-from wsframe.factories import Dispatcher, Factory, ask, check_dispatcher
+from wsframe.factories import Dispatcher, Factory, check_dispatcher
 from wsframe.origins import OriginValidator, same_origin
-from wsframe.request import Request
 from wsframe.resource import Resource
+from wsframe.routing_table import Registration, RoutingTable
 from wsframe.settings import check_settings
 
 __all__ = [
-    "Registration",
     "Registry",
     "find_global_resource",
     "global_registry",
@@ -23,23 +21,6 @@ __all__ = [
     "unregister_global_dispatcher",
     "unregister_global_resource",
 ]
-
-REST = "*"
-
-
-class Registration(NamedTuple):
-    """A resource, or what makes some, with the validator of the origins that may open it."""
-
-    resource: Resource | Factory
-    origins: OriginValidator
-
-
-class Snapshot(NamedTuple):
-    """What a registry held."""
-
-    exact: dict[str, Registration]
-    patterns: dict[tuple[str, ...], Registration]
-    dispatchers: list[tuple[Dispatcher, OriginValidator]]
 
 
 class Registry:
@@ -59,18 +40,17 @@ class Registry:
 
     def __init__(self, *, alone: bool = False) -> None:
         self.alone = alone
-        self._exact: dict[str, Registration] = {}
-        self._patterns: dict[tuple[str, ...], Registration] = {}
-        self._dispatchers: list[tuple[Dispatcher, OriginValidator]] = []
+        self.table = RoutingTable()
+        """What is registered now."""
         self._watchers: list[Callable[[], None]] = []
         self.closing: Resource | Factory | None = None
         """What was unregistered with its clients; only while watchers are told of it."""
 
     def __len__(self) -> int:
-        return len(self._exact) + len(self._patterns) + len(self._dispatchers)
+        return len(self.table)
 
     def __repr__(self) -> str:
-        names = [*self.paths(), *(["dispatchers"] if self._dispatchers else [])]
+        names = [*self.paths(), *(["dispatchers"] if self.table.dispatchers else [])]
         return f"<Registry {', '.join(names) or 'empty'}>"
 
     def register(self, path: str, resource: Resource, origins: OriginValidator = same_origin) -> None:
@@ -144,27 +124,19 @@ class Registry:
         """
         check_dispatcher(dispatcher)
         check_origins(origins)
-        self._dispatchers.append((dispatcher, origins))
+        self.table.dispatchers.append((dispatcher, origins))
 
     def unregister_dispatcher(self, dispatcher: Dispatcher) -> bool:
         """Forget a dispatcher; return whether it was registered. Connected clients stay."""
-        kept = [entry for entry in self._dispatchers if entry[0] != dispatcher]
-        found = len(kept) < len(self._dispatchers)
-        self._dispatchers = kept
+        kept = [entry for entry in self.table.dispatchers if entry[0] != dispatcher]
+        found = len(kept) < len(self.table.dispatchers)
+        self.table.dispatchers = kept
         return found
 
     def _put(self, path: str, resource: Resource | Factory, origins: OriginValidator) -> None:
         check_origins(origins)
-        if not isinstance(path, str):
-            raise TypeError(f"a path is a str, not {type(path).__name__}")
-        if path != REST and (not path.startswith("/") or "?" in path or "#" in path):
-            raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
-        registration = Registration(resource, origins)
         before = self.snapshot()
-        if "{" in path:
-            self._patterns[pattern_of(path)] = registration
-        else:
-            self._exact[path] = registration
+        self.table.put(path, Registration(resource, origins))
         try:
             self._tell()
         except BaseException:
@@ -182,7 +154,7 @@ class Registry:
             close_clients: Closes the clients with 1001 instead, unless another path is
                 registered for the resource. With a factory: those of all that it made.
         """
-        found = self._patterns.pop(pattern_of(path), None) if "{" in path else self._exact.pop(path, None)
+        found = self.table.take(path)
         self.closing = found.resource if found is not None and close_clients else None
         try:
             self._tell()
@@ -195,77 +167,21 @@ class Registry:
 
         Factories and dispatchers are not asked; what a factory made is known to :meth:`Server.find`.
         """
-        found = self.lookup(path)
+        found = self.table.lookup(path)
         return None if found is None or isinstance(found[0].resource, Factory) else found[0].resource
 
-    def answer(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
-        """Return the registration for a request and what the ``{name}`` segments of its path matched.
-
-        Raises:
-            Reject: What a dispatcher raised, or 500.
-        """
-        found = self._match(request.path)
-        if found is not None:
-            return found
-        for dispatcher, origins in tuple(self._dispatchers):
-            resource = ask(dispatcher, request)
-            if resource is not None:
-                return Registration(resource, origins), {}
-        return self.lookup(REST)
-
-    def lookup(self, path: str) -> tuple[Registration, dict[str, str]] | None:
-        """Return the registration for ``path`` and what its ``{name}`` segments matched."""
-        return self._match(path) or self._match(REST)
-
-    def _match(self, path: str) -> tuple[Registration, dict[str, str]] | None:
-        exact = self._exact.get(path)
-        if exact is not None:
-            return exact, {}
-        segments = path.split("/") if self._patterns else []
-        for pattern, registration in self._patterns.items():
-            params = matched(pattern, segments)
-            if params is not None:
-                return registration, params
-        return None
-
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> RoutingTable:
         """Return what is registered now, for :meth:`restore`."""
-        return Snapshot(self._exact.copy(), self._patterns.copy(), self._dispatchers.copy())
+        return self.table.copy()
 
-    def restore(self, before: Snapshot) -> None:
+    def restore(self, before: RoutingTable) -> None:
         """Have registered what was when ``before`` was taken, and nothing else, as between tests."""
-        self._exact, self._patterns = before.exact.copy(), before.patterns.copy()
-        self._dispatchers = before.dispatchers.copy()
+        self.table = before.copy()
         self._tell()
 
     def paths(self) -> list[str]:
         """Return the registered paths, exact ones first."""
-        return [*self._exact, *("/".join(pattern) for pattern in self._patterns)]
-
-    def registrations(self) -> Iterator[tuple[str, Registration]]:
-        """Yield each path with what is registered there, exact paths first."""
-        yield from zip(self.paths(), (*self._exact.values(), *self._patterns.values()), strict=True)
-
-    def resources(self) -> Iterator[Resource]:
-        """Yield the resource of each path; one with several paths comes up several times."""
-        for _, resource in self.resources_by_path():
-            yield resource
-
-    def resources_by_path(self) -> Iterator[tuple[str, Resource]]:
-        """Yield each path that a resource is registered under, with the resource."""
-        for path, registration in self.registrations():
-            if not isinstance(registration.resource, Factory):
-                yield path, registration.resource
-
-    def factories(self) -> Iterator[Factory]:
-        """Yield the factory of each path that has one."""
-        for registration in (*self._exact.values(), *self._patterns.values()):
-            if isinstance(registration.resource, Factory):
-                yield registration.resource
-
-    def dispatchers(self) -> Iterator[tuple[Dispatcher, OriginValidator]]:
-        """Yield the dispatchers in the order asked, each with its origins."""
-        yield from self._dispatchers
+        return [path for path, _ in self.table.registrations()]
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Have ``tell`` called after each change."""
@@ -283,28 +199,6 @@ class Registry:
 def check_origins(origins: object) -> None:
     if not callable(origins):
         raise TypeError(f"origins must be a validator such as origin_exact(...), not {type(origins).__name__}")
-
-
-def pattern_of(path: str) -> tuple[str, ...]:
-    segments = tuple(path.split("/"))
-    names = [segment[1:-1] for segment in segments if segment.startswith("{") and segment.endswith("}")]
-    if sum(segment.count("{") + segment.count("}") for segment in segments) != 2 * len(names):
-        raise ValueError(f"a parameter is a whole segment, such as /rooms/{{room}}: {path!r}")
-    if not all(name.isidentifier() for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"the names of parameters are different identifiers: {path!r}")
-    return segments
-
-
-def matched(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
-    if len(pattern) != len(segments):
-        return None
-    params: dict[str, str] = {}
-    for wanted, segment in zip(pattern, segments, strict=True):
-        if wanted.startswith("{") and segment:
-            params[wanted[1:-1]] = segment
-        elif wanted != segment:
-            return None
-    return params
 
 
 global_registry = Registry()

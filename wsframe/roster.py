@@ -13,9 +13,10 @@ from wsframe.answers import Reject
 from wsframe.factories import Factory, ask
 from wsframe.listener import Listener
 from wsframe.protocol.pool import RETRY_AFTER
-from wsframe.registry import Registration, Registry
+from wsframe.registry import Registry
 from wsframe.request import NO_PARAMS, Request
 from wsframe.resource import Resource
+from wsframe.routing_table import Registration
 
 __all__ = ["Roster"]
 
@@ -46,6 +47,37 @@ async def retire_when_empty(listener: Listener, linger: float) -> None:
     listener.retire()
 
 
+class Made:
+    """The lives of what factories made."""
+
+    def __init__(self) -> None:
+        self.makers: dict[int, tuple[Factory, str]] = {}
+        """The factory and the path of each resource that one made."""
+        self._lives: dict[Factory, dict[str, Listener]] = {}
+
+    def of(self, factory: Factory) -> Collection[Listener]:
+        """Return the lives of what a factory made, one for each path."""
+        return self._lives.get(factory, {}).values()
+
+    def at(self, factory: Factory, path: str) -> Listener | None:
+        """Return the newest life of what a factory made for a path."""
+        return self._lives.get(factory, {}).get(path)
+
+    def add(self, factory: Factory, path: str, listener: Listener) -> None:
+        """Note what a factory made for a path."""
+        self._lives.setdefault(factory, {})[path] = listener
+        self.makers[id(listener.resource)] = factory, path
+
+    def forget(self, listener: Listener) -> None:
+        """Forget a life that has ended, if a factory made it; another may be at its path by now."""
+        factory, path = self.makers.pop(id(listener.resource), (None, ""))
+        lives = {} if factory is None else self._lives.get(factory, {})
+        if factory is not None and lives.get(path) is listener:
+            del lives[path]
+            if not lives:
+                del self._lives[factory]
+
+
 class Roster:
     """The listeners of one server. Resources are told apart by identity; they need no hash.
 
@@ -63,10 +95,7 @@ class Roster:
         self._nursery = nursery
         self._living: dict[int, Listener] = {}
         self._failures: dict[int, Failure] = {}
-        self._made: dict[Factory, dict[str, Listener]] = {}
-        """The lives of what factories made, by path."""
-        self.makers: dict[int, tuple[Factory, str]] = {}
-        """The factory and the path of each resource that one made."""
+        self.made = Made()
         self._retired = False
         self.received_before = 0
         """Messages of clients in lives of resources that have ended."""
@@ -86,13 +115,14 @@ class Roster:
 
     def update(self) -> None:
         """Start what is newly registered, retire what no longer is."""
-        registered = {id(resource): resource for registry in self._registries for resource in registry.resources()}
+        tables = [registry.table for registry in self._registries]
+        registered = {id(resource): resource for table in tables for resource in table.resources()}
         for registry in self._registries:
             if registry.closing is not None:
                 self._dismiss(registry.closing, registered)
-        factories = {factory for registry in self._registries for factory in registry.factories()}
+        factories = {factory for table in tables for factory in table.factories()}
         for key, listener in self._living.items():
-            maker = self.makers.get(key)
+            maker = self.made.makers.get(key)
             if key not in registered and not (maker is not None and maker[0].linger and maker[0] in factories):
                 listener.retire()
         for key in [key for key in self._failures if key not in registered]:
@@ -104,7 +134,7 @@ class Roster:
     def _dismiss(self, target: Resource[Any] | Factory, registered: Collection[int]) -> None:
         """Close the clients of what was unregistered with them."""
         if isinstance(target, Factory):
-            for listener in self._made.get(target, {}).values():
+            for listener in self.made.of(target):
                 listener.dismiss()
         elif id(target) in self._living and id(target) not in registered:
             self._living[id(target)].dismiss()
@@ -127,7 +157,7 @@ class Roster:
                 await listener.run()
         finally:
             del self._living[key]
-            self._forget(listener)
+            self.made.forget(listener)
             listener.ended.set()
             self.received_before += listener.received_before
             if listener.failure is not None and self._registered(listener.resource):
@@ -135,17 +165,8 @@ class Roster:
         if listener.failure is None and not self._retired and self._registered(listener.resource):
             self._start(listener.resource)  # it was registered again while it ended
 
-    def _forget(self, listener: Listener) -> None:
-        """Forget what a factory made, unless there is another at its path by now."""
-        factory, path = self.makers.pop(id(listener.resource), (None, ""))
-        made = {} if factory is None else self._made.get(factory, {})
-        if factory is not None and made.get(path) is listener:
-            del made[path]
-            if not made:
-                del self._made[factory]
-
     def _registered(self, resource: Resource[Any]) -> bool:
-        return any(resource is other for registry in self._registries for other in registry.resources())
+        return any(resource is other for registry in self._registries for other in registry.table.resources())
 
     async def all_ready(self) -> None:
         """Wait until every resource registered now is ready.
@@ -165,7 +186,7 @@ class Roster:
             Reject: What a dispatcher raised, or 500.
         """
         for registry in self._registries:
-            found = registry.answer(request)
+            found = registry.table.answer(request)
             if found is not None:
                 return found
         return None
@@ -173,11 +194,10 @@ class Roster:
     def living(self, path: str) -> Resource[Any] | None:
         """Return the resource that serves a path now; dispatchers are not asked, and factories make none."""
         for registry in self._registries:
-            found = registry.lookup(path)
+            found = registry.table.lookup(path)
             if found is not None:
                 target = found[0].resource
-                made = self._made.get(target, {}) if isinstance(target, Factory) else {}
-                listener = made.get(path) or self._living.get(id(target))
+                listener = self.made.at(target, path) if isinstance(target, Factory) else self._living.get(id(target))
                 return listener.resource if listener is not None and listener.usable else None
         return None
 
@@ -248,11 +268,10 @@ class Roster:
 
     def _made_for(self, factory: Factory, request: Request) -> Listener:
         """Return the life of what a factory made for a path; have it made if need be."""
-        made = self._made.get(factory, {})
-        former = made.get(request.path)
+        former = self.made.at(factory, request.path)
         if former is not None and former.usable:
             return former
-        if self._retired or (former is None and len(made) >= factory.max_resources):
+        if self._retired or (former is None and len(self.made.of(factory)) >= factory.max_resources):
             raise Reject(503, [RETRY_AFTER], "too many resources")
         resource = ask(factory.make, request)
         if resource is None:
@@ -261,8 +280,7 @@ class Roster:
             return self._life_of(resource)
         listener = self._start(resource, factory.linger)
         listener.predecessor = former
-        self._made.setdefault(factory, {})[request.path] = listener
-        self.makers[id(resource)] = factory, request.path
+        self.made.add(factory, request.path, listener)
         if not factory.linger:
             listener.retire()
         return listener

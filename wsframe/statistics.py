@@ -68,9 +68,9 @@ def resource_statistics(roster: Roster, registries: Iterable[Registry]) -> tuple
     """Return a snapshot of each resource that has a listener."""
     paths: dict[int, list[str]] = {}
     for registry in registries:
-        for path, registration in registry.registrations():
+        for path, registration in registry.table.registrations():
             paths.setdefault(id(registration.resource), []).append(path)
-    for key, (_, path) in roster.makers.items():
+    for key, (_, path) in roster.made.makers.items():
         paths.setdefault(key, []).append(path)
     return tuple(one_resource(listener, paths.get(id(listener.resource), [])) for listener in roster.listeners())
 

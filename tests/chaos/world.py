@@ -155,7 +155,7 @@ class World:
             due = trio.current_time() + 0.03
             await trio.sleep_until(due)
             self.late = max(self.late, trio.current_time() - due)
-            for resource in (resource for registered in self.registries for resource in registered.resources()):
+            for resource in (resource for registered in self.registries for resource in registered.table.resources()):
                 for client in resource.clients:
                     held = client.statistics()
                     if held.messages_waiting > LIMITS.max_queued_messages or held.octets_waiting > outbox:

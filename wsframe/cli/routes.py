@@ -14,8 +14,9 @@ from wsframe.cli.target import TARGET_HELP, load_target
 from wsframe.factories import Factory, written_name
 from wsframe.limits import INHERIT
 from wsframe.protocol.deflate import Deflate
-from wsframe.registry import Registration, Registry, served_with
+from wsframe.registry import Registry, served_with
 from wsframe.resource import Resource
+from wsframe.routing_table import Registration
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands
@@ -62,9 +63,9 @@ def print_routes(args: argparse.Namespace) -> None:
 
 
 def routes_of(registry: Registry) -> Iterator[dict[str, Any]]:
-    for path, registration in registry.registrations():
+    for path, registration in registry.table.registrations():
         yield route_of(path, registration)
-    for dispatcher, origins in registry.dispatchers():
+    for dispatcher, origins in registry.table.dispatchers:
         yield route("(dispatcher)", f"{written_name(dispatcher)}()", origins, {})
 
 

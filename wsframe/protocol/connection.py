@@ -108,8 +108,7 @@ class Connection:
         self._check: Check | None = None
         self._inflate = inflate
         self._masked = masked
-        frame_limit = LONGEST_FRAME if limits.max_frame is None else limits.max_frame
-        self._lane_limit = min(frame_limit, limits.max_message, LONGEST_FRAME)
+        self._lane_limit = min(limits.max_frame or LONGEST_FRAME, limits.max_message, LONGEST_FRAME)
         self._held: bytearray | None = None
         self._payload: bytes | None = None
         """What belongs behind :attr:`_held`, where C gathers the payload of a large message."""
