@@ -152,6 +152,9 @@ class Server(Transport):
     def pump(self) -> bool:
         return True
 
+    def drop_unsent(self) -> None:
+        pass
+
     def unsent_in_kernel(self) -> int | None:
         return self.unacknowledged
 

@@ -151,6 +151,7 @@ class Sending(ABC):
     def give_up(self) -> None:
         """Drop what waits, and let those go on who wait for room."""
         self.outbox.give_up()
+        self.transport.drop_unsent()  # else :meth:`write` would try for ever
         self.deadlines.blocked_at = None
         self._room.unpark_all()
 

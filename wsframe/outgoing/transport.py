@@ -90,6 +90,11 @@ class Transport:
             codec.pump()
         return not self.unsent
 
+    def drop_unsent(self) -> None:
+        """Forget ciphertext that can no longer be sent."""
+        for codec in self._codecs:
+            codec.drop_unsent()
+
     def unsent_in_kernel(self) -> int | None:
         """Return the octets that the peer has not acknowledged; None where that is not known."""
         return None if self.sock is None else unsent_in_kernel(self.sock)

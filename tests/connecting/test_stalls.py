@@ -1,0 +1,117 @@
+"""A server that takes nothing: what waits for it, as ciphertext too, is given up in time and holds up nobody."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+import trio
+import trio.testing
+import trustme
+
+from tests.connecting.memory import Server, connected, settled, state
+from tests.connecting.places import head_of, listening, upgrading
+from wsframe import ConnectionClosed, Limits, State, Timeouts, connect
+
+CODEC = 1000
+ASKED_TOO_OFTEN = 100
+
+
+class Ciphered(Server):
+    """A server over TLS: a codec stands before the kernel, and takes more than that if it is empty."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__(window)
+        self._ciphertext = bytearray()
+        self._asked = 0
+
+    @property
+    def secure(self) -> bool:
+        return True
+
+    @property
+    def unsent(self) -> bool:
+        return bool(self._ciphertext)
+
+    def send(self, data: bytes | memoryview) -> int:
+        if not self.pump():
+            raise BlockingIOError
+        count = min(len(data), CODEC)
+        self._ciphertext += bytes(data[:count])
+        self.pump()
+        return count
+
+    def pump(self) -> bool:
+        try:
+            while self._ciphertext:
+                del self._ciphertext[: super().send(bytes(self._ciphertext))]
+        except BlockingIOError:
+            return False
+        return True
+
+    def drop_unsent(self) -> None:
+        self._ciphertext.clear()
+
+    async def writable(self) -> None:
+        if self.closed_by_reset is not None or self.broken:
+            self._asked += 1
+            assert self._asked < ASKED_TOO_OFTEN, "it waits for a socket that is gone, again and again"
+        if self.closed_by_reset is not None:  # as a transport does: without a checkpoint
+            raise trio.ClosedResourceError
+        await super().writable()
+
+
+@pytest.mark.parametrize("ended_by", ["stall", "abort", "reset", "end"])
+async def test_ciphertext_that_waits_is_dropped_with_the_connection(
+    ended_by: str, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(Ciphered(10), timeouts=Timeouts(write_stall=30, ping_interval=None)) as it:
+        it.server.unacknowledged = 10
+        await it.ws.send("a" * 100)
+        await settled()
+        if ended_by == "abort":
+            it.ws.abort()
+        elif ended_by == "reset":
+            it.server.break_down()
+        elif ended_by == "end":
+            it.server.end()
+        with pytest.raises(ConnectionClosed, match=r"write stall|connection lost|aborted"):
+            await it.ws.receive()
+        await trio.sleep(60)
+        assert not it.link.unsent
+        assert state(it.ws) is State.CLOSED
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("then", ["sleep", "reset"])
+async def test_a_tls_server_that_stops_reading_holds_up_nobody(then: str) -> None:
+    """Real sockets: the kernel takes no more ciphertext, and then the server goes, or is given up."""
+    authority = trustme.CA()
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    ours = ssl.create_default_context()
+    authority.configure_trust(ours)
+    blocked = trio.Event()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        secure = trio.SSLStream(stream, theirs, server_side=True)
+        await secure.send_all(upgrading()(await head_of(secure)))
+        await blocked.wait()
+        if then == "reset":  # what is unread makes closing a reset
+            stream.socket.close()
+            return
+        await trio.sleep_forever()
+
+    async def send_on(port: int) -> None:
+        options = {"limits": Limits(max_outbox=100_000), "timeouts": Timeouts(write_stall=stall, close=1)}
+        async with connect(f"wss://127.0.0.1:{port}/", ssl_context=ours, **options) as ws:  # type: ignore[arg-type]
+            while True:
+                with trio.move_on_after(0.2) as waiting:
+                    await ws.send(bytes(50_000))
+                if waiting.cancelled_caught:
+                    blocked.set()
+
+    stall = 0.1 if then == "sleep" else 60
+    async with listening(serve) as port:
+        with pytest.raises(ConnectionClosed), trio.fail_after(60):
+            await send_on(port)
