@@ -11,6 +11,7 @@ import trustme
 
 from tests.connecting.memory import Server, connected, settled, state
 from tests.connecting.places import head_of, listening, upgrading
+from tests.protocol import peer
 from wsframe import ConnectionClosed, Limits, State, Timeouts, connect
 
 CODEC = 1000
@@ -81,6 +82,43 @@ async def test_ciphertext_that_waits_is_dropped_with_the_connection(
         assert not it.link.unsent
         assert state(it.ws) is State.CLOSED
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("noise", ["pings", "texts", "sends"])
+async def test_a_server_that_takes_nothing_is_given_up_whatever_it_sends_or_we_do(
+    secure: bool, noise: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    server = Ciphered(10) if secure else Server(10)
+    server.unacknowledged = 10
+    timeouts = Timeouts(write_stall=30, ping_interval=None)
+    async with connected(server, timeouts=timeouts, limits=Limits(max_queued_messages=1000)) as it:
+        await it.ws.send("a" * 100)
+        for _ in range(40):
+            if noise == "sends":
+                try:
+                    await it.ws.send("b")
+                except ConnectionClosed:
+                    break
+            else:
+                it.server.feed(peer.frame(peer.PING if noise == "pings" else peer.TEXT, b"", mask=None))
+            await trio.sleep(1)
+        assert state(it.ws) is State.CLOSED
+        assert it.ws.close_reason == "write stall"
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_server_that_takes_little_is_let_be(secure: bool, autojump_clock: trio.testing.MockClock) -> None:
+    server = Ciphered(10) if secure else Server(10)
+    server.unacknowledged = 10
+    async with connected(server, timeouts=Timeouts(write_stall=30, ping_interval=None)) as it:
+        await it.ws.send("a" * 100)
+        for _ in range(12):
+            await trio.sleep(25)
+            it.server.take(10)
+        await settled()
+        assert it.server.received() == ["a" * 100]
+        assert state(it.ws) is State.OPEN
 
 
 @pytest.mark.parametrize("then", ["sleep", "reset"])

@@ -134,7 +134,7 @@ class Link(Ending):
         size = len(data)
         self.deadlines.heard_at = trio.current_time()
         if self.transport.unsent:  # TLS answered something by itself
-            self.blocked(progress=True)
+            self.blocked(progress=False)
         if data:
             self.decode(data)
         else:

@@ -114,10 +114,11 @@ class Sending(ABC):
 
     def flush(self) -> None:
         """Hand to the kernel what it takes."""
+        before = self.outbox.octets_sent
         self.outbox.flush()
         self._flusher.dirty.clear()
-        if self.transport.unsent:
-            self.blocked(progress=True)
+        if self.transport.unsent:  # more is taken only when all ciphertext before it has gone
+            self.blocked(progress=self.outbox.octets_sent > before)
 
     def blocked(self, *, progress: bool) -> None:
         """Note that the kernel refuses octets: :meth:`write` goes on."""
