@@ -9,7 +9,7 @@ import trio
 import trio.testing
 import trustme
 
-from tests.connecting.memory import Server, connected, settled, state
+from tests.connecting.memory import Server, close, connected, settled, state
 from tests.connecting.places import head_of, listening, upgrading
 from tests.protocol import peer
 from wsframe import ConnectionClosed, Limits, State, Timeouts, connect
@@ -119,6 +119,20 @@ async def test_a_server_that_takes_little_is_let_be(secure: bool, autojump_clock
         await settled()
         assert it.server.received() == ["a" * 100]
         assert state(it.ws) is State.OPEN
+
+
+async def test_the_server_has_its_time_to_answer_once_our_close_frame_has_left(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with connected(Server(0), timeouts=Timeouts(close=5)) as it, trio.open_nursery() as nursery:
+        await it.ws.send("a" * 100)
+        nursery.start_soon(it.ws.close)
+        await trio.sleep(4)
+        it.server.take(2**40)
+        await trio.sleep(4)
+        it.server.feed(close())
+        it.server.end()
+    assert it.ws.closed_cleanly
 
 
 @pytest.mark.parametrize("then", ["sleep", "reset"])

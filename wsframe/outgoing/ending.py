@@ -133,8 +133,12 @@ class Ending(Sending):
             self.timer.ring()
 
     def emptied(self) -> None:
-        if self.outbox.shut and self.ended is not None:
+        if not self.outbox.shut or self.unsent:
+            return
+        if self.ended is not None:
             self._finish()
+        elif self.deadlines.close_by is not None and self.outbox.octets_sent > self._sent_mark:
+            self._set_close_by()  # only now can the server answer our close frame
 
     def lost(self) -> None:
         """Note that TCP has ended."""
