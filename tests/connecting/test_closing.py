@@ -92,6 +92,17 @@ async def test_a_server_that_does_not_answer_our_close_is_reset(autojump_clock: 
         assert not caught.value.orderly
 
 
+async def test_closing_behind_a_shield_takes_no_longer(autojump_clock: trio.testing.MockClock) -> None:
+    """The connection's own tasks, which look after its timeouts, are not cancelled before it has ended."""
+    server = Server()
+    async with connected(server, timeouts=Timeouts(close=5)) as it:
+        it.nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True), trio.fail_after(100):
+            await it.ws.close()
+    assert trio.current_time() == pytest.approx(5)
+    assert server.closed_by_reset
+
+
 async def test_a_close_frame_that_is_stuck_but_moves_is_waited_for(autojump_clock: trio.testing.MockClock) -> None:
     async with connected(Server(0), timeouts=Timeouts(close=5)) as it, trio.open_nursery() as nursery:
         await it.ws.send("a" * 100)

@@ -225,7 +225,12 @@ class Link(Ending):
             await self.read()
 
     async def run(self) -> None:
-        """Run the connection's tasks until it has ended."""
+        """Run the connection's tasks until it has ended: whoever runs them sees to that when he is cancelled."""
+        # A shield: the timeouts hold for a user too who closes behind a shield of his own.
+        with trio.CancelScope(shield=True):
+            await self._run()
+
+    async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._guard, self.write)
             nursery.start_soon(self._guard, self.stand_in)
