@@ -103,6 +103,21 @@ async def test_closing_behind_a_shield_takes_no_longer(autojump_clock: trio.test
     assert server.closed_by_reset
 
 
+class Deaf(Server):
+    """Takes nothing any more, and does not end."""
+
+    def send(self, data: bytes | memoryview) -> int:
+        raise BrokenPipeError
+
+
+async def test_closing_takes_no_longer_where_nothing_can_be_sent(autojump_clock: trio.testing.MockClock) -> None:
+    async with connected(Deaf(), timeouts=Timeouts(close=5, ping_interval=None)) as it:
+        await it.ws.send("lost")
+        with trio.fail_after(100):
+            await it.ws.close()
+        assert state(it.ws) is State.CLOSED
+
+
 async def test_a_close_frame_that_is_stuck_but_moves_is_waited_for(autojump_clock: trio.testing.MockClock) -> None:
     async with connected(Server(0), timeouts=Timeouts(close=5)) as it, trio.open_nursery() as nursery:
         await it.ws.send("a" * 100)

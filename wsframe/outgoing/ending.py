@@ -104,6 +104,8 @@ class Ending(Sending):
     def close(self, code: int, reason: str) -> None:
         """Queue a close frame behind everything; from now on only the peer's is looked for."""
         if self.outbox.shut:
+            if self.sent_close is None:
+                self._finish()  # nothing can be sent any more: all that is left is the end of TCP
             return
         frame = close_frame(code, reason)
         self.sent_close = CloseFrame(code, frame[4:].decode())
