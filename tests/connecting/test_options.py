@@ -27,6 +27,14 @@ def test_the_waits_grow_up_to_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [backoff.delay(failures) for failures in (1, 2, 3, 4, 5, 10_000)] == [1, 3, 9, 20, 20, 20]
 
 
+@pytest.mark.parametrize("factor", [1e5, 10**5, 1e300, 10**300])
+def test_the_waits_have_a_most_whatever_the_factor(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "random", lambda: 1.0)
+    backoff = Backoff(first=1, factor=factor, most=20)
+    assert {backoff.delay(failures) for failures in range(2, 200)} == {20}
+    assert {Backoff(first=0, factor=factor).delay(failures) for failures in range(1, 200)} == {0}
+
+
 def test_the_waits_are_drawn_from_all_of_it() -> None:
     draws = [Backoff(first=8).delay(1) for _ in range(300)]
     assert 0 <= min(draws) < 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from math import inf
 from random import random
 from typing import TypedDict
 
@@ -85,7 +86,11 @@ class Backoff:
 
     def delay(self, failures: int) -> float:
         """Draw the seconds to wait after so many failures in a row, at least one."""
-        return min(self.most, self.first * self.factor ** min(failures - 1, 100)) * random()
+        try:
+            wait = float(self.first * self.factor ** min(failures - 1, 100))
+        except OverflowError:  # a factor such as 2000, after a hundred failures
+            wait = inf if self.first else 0.0
+        return min(self.most, wait) * random()
 
 
 class ConnectOptions(TypedDict, total=False):
