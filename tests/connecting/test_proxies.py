@@ -46,7 +46,13 @@ def test_the_name_of_a_proxy_is_its_url() -> None:
     assert str(Proxy("https", "::1", 443)) == "https://[::1]:443"
 
 
-@pytest.mark.parametrize("url", ["ftp://proxy.example", "http://", "socks4://proxy.example", "http://a b"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://proxy.example", "http://", "socks4://proxy.example", "http://a b", "socks5://ü:p@proxy.example",
+        f"socks5h://u:{'p' * 256}@proxy.example",
+    ],
+)  # fmt: skip
 def test_what_is_no_proxy_is_refused(url: str) -> None:
     with pytest.raises(InvalidURL):
         proxy_for(PLAIN, url)

@@ -41,7 +41,7 @@ def test_a_url_names_a_target(url: str, secure: bool, host: str, port: int, reso
         "ws://example.com/#", "ws://example.com/#top", "ws://exa mple.com/", "ws://example.com/a b",
         "ws://example.com/\r\nX: y", "w\ts://example.com/", "ws://a:b:c@example.com/\0",
         "ws://a%3Ab:c@example.com/", "ws://ä..example/", "ws://a..example/", "ws://.example/",
-        f"ws://{'a' * 64}.example/",
+        f"ws://{'a' * 64}.example/", f"ws://{'a.' * 128}/",
     ],
 )  # fmt: skip
 def test_what_names_no_websocket_is_refused(url: str) -> None:
@@ -114,7 +114,7 @@ def test_tls_is_never_left(location: str) -> None:
     "location",
     [
         "ftp://example.com/", "wss://", "https://exa mple.com/", "javascript:alert(1)", "https://[::1", "wss://[",
-        "https://[1:1]/", "//a..example/",
+        "https://[1:1]/", "//a..example/", f"//{'a.' * 150}example/",
     ],
 )  # fmt: skip
 def test_a_redirect_elsewhere_fails(location: str) -> None:

@@ -37,7 +37,12 @@ class Proxy:
         scheme = parts.scheme.lower()
         if scheme not in PORTS:
             raise InvalidURL(f"a proxy is http, https, socks5 or socks5h, not {scheme!r}")
-        return cls(scheme, ascii_host(parts), parts.port or PORTS[scheme], credentials_of(parts))
+        credentials = credentials_of(parts)
+        if scheme.startswith("socks") and any(not word.isascii() or len(word) > 255 for word in credentials or ()):
+            raise InvalidURL(
+                "SOCKS takes user names and passwords in ASCII, of at most 255 octets (RFC 1929 section 2)"
+            )
+        return cls(scheme, ascii_host(parts), parts.port or PORTS[scheme], credentials)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -15,6 +15,8 @@ PORTS = {"ws": 80, "wss": 443}
 # urlsplit drops tabs and line feeds without a word: two spellings of one URL.
 FORBIDDEN = pattern(r"[\x00-\x20\x7f]")
 HOST = pattern(r"[0-9A-Za-z._~%:-]+")
+# RFC 1035 section 2.3.4, without the root's dot; SOCKS and TLS have no room for a longer one either.
+LONGEST_NAME = 253
 # What stays as it is in path and query; everything else is escaped.
 SAFE = "%/:=&?~#+!$,;'@()*[]|\\^`{}\""
 # Servers name their own pages in a redirect, whose scheme is that of HTTP.
@@ -100,7 +102,7 @@ def ascii_host(parts: SplitResult) -> str:
         host = host.encode("idna").decode("ascii")  # ASCII too: a label too long would be refused by the resolver only
     except UnicodeError as error:
         raise InvalidURL(f"the host name cannot be written in ASCII: {error}") from None
-    if not HOST.fullmatch(host):
+    if not HOST.fullmatch(host) or len(host.removesuffix(".")) > LONGEST_NAME:
         raise InvalidURL(f"{host!r} is no host name")
     return host
 
