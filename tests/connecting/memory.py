@@ -203,6 +203,8 @@ async def connected(
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.run)
-        yield Conversation(WebSocket(link, opened), link, server, nursery)
-        link.dispose()
+        try:
+            yield Conversation(WebSocket(link, opened), link, server, nursery)
+        finally:
+            link.dispose()
         nursery.cancel_scope.cancel()
