@@ -279,3 +279,19 @@ def test_giving_up_tells_a_rejection_whose_body_never_ends() -> None:
     with pytest.raises(HandshakeRejected) as caught:
         asked.give_up()
     assert (caught.value.status, caught.value.body) == (503, b"ab")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 404 Not Found\r\nX: " + b"x" * 1000 + b"\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50 + b"HTTP/1.1 404 Not Found\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("most", [1, 700, 10_000])
+def test_the_head_of_a_refusal_is_bounded_however_it_comes(head: bytes, most: int) -> None:
+    asked = upgrade(max_head=1000)
+    octets = head + b"the body"
+    with pytest.raises(HandshakeFailed, match=r"too large|too long") as caught:
+        feed(asked, *[octets[at : at + most] for at in range(0, len(octets), most)])
+    assert type(caught.value) is HandshakeFailed

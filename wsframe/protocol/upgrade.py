@@ -97,6 +97,8 @@ class Upgrade:
         try:
             self._h11.receive_data(data)
             while (event := self._h11.next_event()) is not h11.NEED_DATA:
+                if isinstance(event, h11.InformationalResponse | h11.Response):
+                    self._check_size(len(self._h11.trailing_data[0]))
                 if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
                     return self._check(Headers(decoded(event)))
                 self._note(event)
@@ -106,9 +108,14 @@ class Upgrade:
             if not data:
                 raise ConnectionResetError("the server ended the connection before it answered") from None
             raise HandshakeFailed(f"the answer is not HTTP: {error}") from None
-        if self._refusal is None and self._received > self._max_head:
-            raise HandshakeFailed("the head of the answer is too large")
+        if self._refusal is None:
+            self._check_size(0)
         return None
+
+    def _check_size(self, behind: int) -> None:
+        """Refuse heads that are too large, of so many octets as were received and do not lie behind them."""
+        if self._received - behind > self._max_head:
+            raise HandshakeFailed("the head of the answer is too large")
 
     def _note(self, event: object) -> None:
         if isinstance(event, h11.Response):
@@ -131,8 +138,6 @@ class Upgrade:
 
     def _check(self, headers: Headers) -> Upgraded:
         """Check the 101 (RFC 6455 section 4.1, the client's requirements)."""
-        if self._received - len(self._h11.trailing_data[0]) > self._max_head:
-            raise HandshakeFailed("the head of the answer is too large")
         if "websocket" not in map(str.lower, headers.tokens("upgrade")):
             raise HandshakeFailed("the 101 lacks Upgrade: websocket")
         if "upgrade" not in map(str.lower, headers.tokens("connection")):
