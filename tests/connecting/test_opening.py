@@ -306,6 +306,7 @@ async def test_tls_within_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext], monkey
     [
         (b"HTTP/1.1 407 No\r\n\r\n", 407, False, "answered 407"),
         (b"HTTP/1.1 503 Busy\r\n\r\n", 503, True, "answered 503"),
+        (b"HTTP/1.1 503 Busy\r\n\r\n" + b"a page of its own " * 2000, 503, True, "answered 503"),
         (b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 403 No\r\n\r\n", 403, False, "answered 403"),
         (b"SSH-2.0\r\n\r\n", None, False, "not HTTP"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, None, False, "not HTTP|too large"),

@@ -46,11 +46,13 @@ async def open_http_tunnel(transport: Transport, proxy: Proxy, target: Target) -
 
 
 async def answer_of(connection: h11.Connection, transport: Transport, proxy: Proxy) -> int:
-    """Read the head of the answer; return its status."""
+    """Read the head of the answer; return its status. Of heads alone: what lies behind is the page of a refusal."""
     received = 0
     try:
-        while received <= MAX_HEAD:
+        while True:
             event = connection.next_event()
+            if received - len(connection.trailing_data[0]) > MAX_HEAD:
+                raise ProxyFailed(f"the answer of the proxy {proxy} is too large")
             if isinstance(event, h11.Response):
                 return event.status_code
             if event is h11.NEED_DATA:
@@ -61,7 +63,6 @@ async def answer_of(connection: h11.Connection, transport: Transport, proxy: Pro
                 connection.receive_data(data)
     except h11.RemoteProtocolError as error:
         raise ProxyFailed(f"what the proxy {proxy} answered is not HTTP: {error}") from None
-    raise ProxyFailed(f"the answer of the proxy {proxy} is too large")
 
 
 async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Transport:
