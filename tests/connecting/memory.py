@@ -24,9 +24,11 @@ from wsframe.protocol.connection import Connection
 from wsframe.protocol.upgrade import Upgraded
 from wsframe.request import Headers
 
-__all__ = ["Server", "close", "connected", "settled", "state", "text"]
+__all__ = ["Ciphered", "Server", "close", "connected", "settled", "state", "text"]
 
 NO_HEADERS = Headers([])
+CODEC = 1000
+ASKED_TOO_OFTEN = 100
 
 
 def text(message: str) -> bytes:
@@ -176,6 +178,50 @@ class Server(Transport):
     def close(self, *, reset: bool = False) -> None:
         self.closed_by_reset = reset
         self._changed.unpark_all()
+
+
+class Ciphered(Server):
+    """A server over TLS: a codec stands before the kernel, and takes more than that if it is empty."""
+
+    def __init__(self, window: int | None = None, bite: int = 2**60) -> None:
+        super().__init__(window, bite)
+        self._ciphertext = bytearray()
+        self._asked = 0
+
+    @property
+    def secure(self) -> bool:
+        return True
+
+    @property
+    def unsent(self) -> bool:
+        return bool(self._ciphertext)
+
+    def send(self, data: bytes | memoryview) -> int:
+        if not self.pump():
+            raise BlockingIOError
+        count = min(len(data), CODEC)
+        self._ciphertext += bytes(data[:count])
+        self.pump()
+        return count
+
+    def pump(self) -> bool:
+        try:
+            while self._ciphertext:
+                del self._ciphertext[: super().send(bytes(self._ciphertext))]
+        except BlockingIOError:
+            return False
+        return True
+
+    def drop_unsent(self) -> None:
+        self._ciphertext.clear()
+
+    async def writable(self) -> None:
+        if self.closed_by_reset is not None or self.broken:
+            self._asked += 1
+            assert self._asked < ASKED_TOO_OFTEN, "it waits for a socket that is gone, again and again"
+        if self.closed_by_reset is not None:  # as a transport does: without a checkpoint
+            raise trio.ClosedResourceError
+        await super().writable()
 
 
 @dataclass

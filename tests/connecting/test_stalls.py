@@ -9,57 +9,10 @@ import trio
 import trio.testing
 import trustme
 
-from tests.connecting.memory import Server, close, connected, settled, state
+from tests.connecting.memory import Ciphered, Server, close, connected, settled, state
 from tests.connecting.places import head_of, listening, upgrading
 from tests.protocol import peer
 from wsframe import ConnectionClosed, Limits, State, Timeouts, connect
-
-CODEC = 1000
-ASKED_TOO_OFTEN = 100
-
-
-class Ciphered(Server):
-    """A server over TLS: a codec stands before the kernel, and takes more than that if it is empty."""
-
-    def __init__(self, window: int) -> None:
-        super().__init__(window)
-        self._ciphertext = bytearray()
-        self._asked = 0
-
-    @property
-    def secure(self) -> bool:
-        return True
-
-    @property
-    def unsent(self) -> bool:
-        return bool(self._ciphertext)
-
-    def send(self, data: bytes | memoryview) -> int:
-        if not self.pump():
-            raise BlockingIOError
-        count = min(len(data), CODEC)
-        self._ciphertext += bytes(data[:count])
-        self.pump()
-        return count
-
-    def pump(self) -> bool:
-        try:
-            while self._ciphertext:
-                del self._ciphertext[: super().send(bytes(self._ciphertext))]
-        except BlockingIOError:
-            return False
-        return True
-
-    def drop_unsent(self) -> None:
-        self._ciphertext.clear()
-
-    async def writable(self) -> None:
-        if self.closed_by_reset is not None or self.broken:
-            self._asked += 1
-            assert self._asked < ASKED_TOO_OFTEN, "it waits for a socket that is gone, again and again"
-        if self.closed_by_reset is not None:  # as a transport does: without a checkpoint
-            raise trio.ClosedResourceError
-        await super().writable()
 
 
 @pytest.mark.parametrize("ended_by", ["stall", "abort", "reset", "end"])

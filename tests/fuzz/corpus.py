@@ -1,13 +1,15 @@
 """The corpus: small inputs that reach far, kept as files; ``python -m tests.fuzz.corpus`` writes them."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.chaos.conversation import request_head
 from tests.chaos.peer import frame
+from tests.fuzz import servers
+from tests.fuzz.servers import packed
 
-__all__ = ["FOLDER", "read"]
+__all__ = ["FOLDER", "MADE", "read"]
 
 FOLDER = Path(__file__).parent / "corpus"
 PLAIN, DEFLATED = b"\x01\x00\x00\x03", b"\x04\x00\x00\x03"
@@ -16,12 +18,6 @@ PLAIN, DEFLATED = b"\x01\x00\x00\x03", b"\x04\x00\x00\x03"
 def read(target: str) -> dict[str, bytes]:
     """Return the files for a target, by name."""
     return {path.name: path.read_bytes() for path in sorted((FOLDER / target).iterdir())}
-
-
-def packed(text: bytes, flush: int = zlib.Z_SYNC_FLUSH) -> bytes:
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
-    octets = compressor.compress(text) + compressor.flush(flush)
-    return octets[:-4] if flush == zlib.Z_SYNC_FLUSH else octets
 
 
 def connections() -> Iterator[tuple[str, bytes]]:
@@ -131,14 +127,25 @@ def offered() -> Iterator[tuple[str, bytes]]:
     yield "lines", b"permessage-deflate; server_max_window_bits\npermessage-deflate; client_max_window_bits = 15 ,,"
 
 
+MADE: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
+    "connection": connections,
+    "hixie": old_connections,
+    "head": heads,
+    "offers": offered,
+    "links": lives,
+    "sending": scripts,
+    "received": servers.received,
+    "upgrade": servers.answers,
+    "agreement": servers.agreements,
+    "tunnel": servers.tunnels,
+    "rude": servers.rude,
+}
+
+
 def write() -> None:
-    made = (
-        ("connection", connections()), ("hixie", old_connections()), ("head", heads()), ("offers", offered()),
-        ("links", lives()), ("sending", scripts()),
-    )  # fmt: skip
-    for target, inputs in made:
+    for target, made in MADE.items():
         (FOLDER / target).mkdir(parents=True, exist_ok=True)
-        for name, octets in inputs:
+        for name, octets in made():
             (FOLDER / target / name).write_bytes(octets)
 
 

@@ -7,7 +7,9 @@ from re import fullmatch
 import h11
 from wsproto.extensions import PerMessageDeflate
 
+from tests.fuzz.answers import agreement, tunnel, upgrade
 from tests.fuzz.promises import PromiseBroken, keep
+from tests.fuzz.rude import rude
 from tests.fuzz.twins import links, sending
 from wsframe.answers import Accept, Reject
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits
@@ -20,7 +22,10 @@ from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.hixie import HixieConnection
 from wsframe.request import VERSIONS, Request
 
-__all__ = ["TARGETS", "PromiseBroken", "connection", "head", "hixie", "links", "offers", "sending"]
+__all__ = [
+    "TARGETS", "PromiseBroken", "agreement", "connection", "head", "hixie", "links", "offers", "received", "rude",
+    "sending", "tunnel", "upgrade",
+]  # fmt: skip
 
 PLANS = 4
 """Octets at the beginning of an input to ``connection`` or ``hixie`` that say how the rest is fed."""
@@ -39,6 +44,12 @@ def connection(data: bytes) -> None:
     """Feed octets to a connection: in any pieces, with any room, with a close at any time."""
     terms = (None, TAKEOVER, NO_TAKEOVER)[(data[0] if data else 0) // 3 % 3]
     feed_both_ways(data, lambda limits: Feeding(limits, terms))
+
+
+def received(data: bytes) -> None:
+    """Feed octets to a connection of which we are the client, in the same ways."""
+    terms = (None, TAKEOVER, NO_TAKEOVER)[(data[0] if data else 0) // 3 % 3]
+    feed_both_ways(data, lambda limits: Feeding(limits, terms, masked=False))
 
 
 def hixie(data: bytes) -> None:
@@ -71,12 +82,12 @@ def feed_both_ways(data: bytes, start: Callable[[Limits], "Feeding"]) -> None:
 class Feeding:
     """A connection that is fed, what came of it, and what must never."""
 
-    def __init__(self, limits: Limits, terms: Terms | None) -> None:
+    def __init__(self, limits: Limits, terms: Terms | None, *, masked: bool = True) -> None:
         self.limits = limits
         self.connection: Connection | HixieConnection
         self.compressed = terms is not None
         inflate = None if terms is None else InflateExtension(terms, limits.max_message)
-        self.connection = Connection(limits, DEFAULT_TIMEOUTS, 0.0, inflate)
+        self.connection = Connection(limits, DEFAULT_TIMEOUTS, 0.0, inflate, masked=masked)
         self.events: list[Event] = []
         self.closed = False
 
@@ -286,4 +297,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "offers": offers,
     "links": links,
     "sending": sending,
+    "received": received,
+    "upgrade": upgrade,
+    "agreement": agreement,
+    "tunnel": tunnel,
+    "rude": rude,
 }
