@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from tests.connecting.memory import Server, connected, settled, text
 from tests.protocol import peer
 from wsframe import ConnectionClosed, Limits
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
+from wsframe.outgoing.link import Link
+from wsframe.protocol.connection import Connection
 
 # Cancelling a send
 
@@ -151,6 +154,25 @@ async def test_a_send_waits_while_the_outbox_is_full() -> None:
         it.server.take(300)
         await settled()
         assert sent.is_set()
+
+
+async def test_a_send_that_waits_goes_on_also_if_a_ping_was_faster_to_make_room() -> None:
+    """What waits leaves with somebody else's frame before the task of the connection gets to it."""
+    server, limits = Server(0), filled(Limits(max_outbox=100), DEFAULT_LIMITS)
+    link = Link(server, limits, Connection(limits, DEFAULT_TIMEOUTS, trio.current_time(), masked=False), "test")
+    link.put(peer.TEXT, b"a" * 90, None, None)
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(link.room_for, 90)
+            await settled()
+            server.take(2**40)
+            link.ping(b"now")
+            assert not link.unsent
+            async with trio.open_nursery() as tasks:
+                tasks.start_soon(link.write)
+                await settled()
+                assert not nursery.child_tasks
+                tasks.cancel_scope.cancel()
 
 
 async def test_an_empty_outbox_takes_any_message() -> None:

@@ -176,6 +176,7 @@ class Sending(ABC):
                 except (OSError, trio.ClosedResourceError):
                     self.broken()
                 self._room.unpark_all()
+            self._room.unpark_all()  # a ping or another message may have taken along what waited
 
     def go_on(self) -> None:
         """Hand over more, the kernel having room."""
