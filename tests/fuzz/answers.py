@@ -5,6 +5,7 @@ from hashlib import sha1
 from random import Random
 from re import search
 from typing import Any, cast
+from unittest.mock import patch
 
 import h11
 
@@ -71,7 +72,8 @@ def upgrade(data: bytes) -> None:
 
 def read_answer(plan: Plan, stream: bytes, most: int, random: Random) -> Upgraded | Exception:
     """Return what came of an answer; all octets that the answer left are behind it."""
-    asked = plan.upgrade()
+    with patch("wsframe.protocol.upgrade.urandom", bytes):  # the same key each time
+        asked = plan.upgrade()
     stream = accepted(asked.request, stream)
     fed = 0
     try:

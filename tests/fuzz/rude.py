@@ -198,7 +198,7 @@ class World:
         inflate = None if terms is None else InflateExtension(terms, LIMITS.max_message)
         oracle = Connection(LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate, masked=False)
         stream = bytes(self.fed)
-        while not stream.startswith(b"HTTP/1.1 101") and b"\r\n\r\n" in stream:  # interim answers
+        while stream[8:12] != b" 101" and b"\r\n\r\n" in stream:  # interim answers
             stream = stream.partition(b"\r\n\r\n")[2]
         found = oracle.receive(bytearray(stream.partition(b"\r\n\r\n")[2]), 10**6)
         while oracle.stopped:
