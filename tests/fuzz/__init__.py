@@ -1,4 +1,4 @@
-"""Octets from strangers, fed to the parts of wsframe that read them.
+"""Octets from strangers, fed to the parts of wsframe that read them; clients' and, where we are the client, servers'.
 
 ``targets`` has one function for each part: it takes any octets and raises only if wsframe
 broke a promise. hypothesis and the corpus drive them in the test suite;
