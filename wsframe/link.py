@@ -150,13 +150,8 @@ class Link(Ending):
         return kept
 
     def _pong_for_hook(self, payload: bytes) -> bool:
-        deadlines = self.connection.deadlines
-        if payload == deadlines.ping_payload != b"":
-            deadlines.ping_payload = b""
-            if deadlines.ping_at is not None:  # else a pause came between
-                deadlines.latency = self.reactor.clock() - deadlines.ping_at
-                deadlines.ping_at = None
-                self.reactor.schedule(self.fd)  # the next ping is due before this one's timeout would have been
+        if self.connection.deadlines.take_pong(payload, self.reactor.clock()):
+            self.reactor.schedule(self.fd)  # the next ping is due before this one's timeout would have been
             return False
         if self._measuring and payload in self._measuring:
             signal, since = self._measuring.pop(payload)
@@ -191,9 +186,8 @@ class Link(Ending):
             deadlines.resume_at = None
         if self.inbox.waiting:
             return  # the inbox will call again
-        self.inbox.paused = deadlines.paused = False
-        deadlines.heard_at = self.reactor.clock()
-        deadlines.ping_at = None
+        self.inbox.paused = False
+        deadlines.resume(self.reactor.clock())
         self.go_on()
         self.reactor.schedule(self.fd)
 
@@ -212,8 +206,7 @@ class Link(Ending):
         deadlines = self.connection.deadlines
         for due in dues:
             if due is Due.PING:
-                deadlines.ping_payload = urandom(PING_OCTETS)
-                deadlines.ping_at = self.reactor.clock()
+                deadlines.sent_ping(urandom(PING_OCTETS), self.reactor.clock())
                 self.outbox.put_urgent(control_frame(PING, deadlines.ping_payload))
             elif due is Due.PING_TIMEOUT:
                 self.abort("ping timeout", mute=False)

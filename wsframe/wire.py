@@ -26,7 +26,7 @@ class Wire(ABC):
     """A socket with its protocol state and its outbox; the lowest part of a link."""
 
     __slots__ = (
-        "_kernel_mark", "connection", "eof", "fd", "interest",
+        "connection", "eof", "fd", "interest",
         "octets_received", "outbox", "raw_fd", "reactor", "recv_into", "sock", "tls",
     )  # fmt: skip
 
@@ -42,7 +42,6 @@ class Wire(ABC):
         self.octets_received = 0
         self.eof = False
         """Whether the peer has shut its sending side."""
-        self._kernel_mark = 0
         host = arrival.host
         send = arrival.sock.send if arrival.tls is None else self._send_encrypted
         outbox = Outbox if arrival.version else HixieOutbox
@@ -100,10 +99,8 @@ class Wire(ABC):
 
     def blocked(self, *, progress: bool) -> None:
         """Note that the kernel refuses octets, and have it tell when it takes some."""
-        deadlines = self.connection.deadlines
-        if self.sock is not None and (deadlines.blocked_at is None or progress):
-            deadlines.blocked_at = self.reactor.clock()
-            self._kernel_mark = unsent_in_kernel(self.sock) or 0
+        if self.sock is not None:
+            self.connection.deadlines.block(self.reactor.clock(), unsent_in_kernel(self.sock), progress=progress)
         self.watch(self.interest | WRITE)
         self.reactor.schedule(self.fd)
 
@@ -124,21 +121,13 @@ class Wire(ABC):
     def unblocked(self) -> None:
         if self.tls is not None and self.tls.unsent:
             return
-        deadlines = self.connection.deadlines
-        deadlines.blocked_at = None
-        if deadlines.ping_at is not None:
-            # The ping may have waited behind a large frame all the time: ask anew.
-            deadlines.ping_at = None
-            deadlines.heard_at = self.reactor.clock()
+        self.connection.deadlines.unblock(self.reactor.clock())
         self.watch(self.interest & ~WRITE)
 
     def check_stall(self) -> None:
-        """Abort a peer that takes nothing; one whose window moves slowly is let be."""
+        """Abort a peer that takes nothing."""
         left = None if self.sock is None else unsent_in_kernel(self.sock)
-        if left is not None and left < self._kernel_mark:
-            self._kernel_mark = left
-            self.connection.deadlines.blocked_at = self.reactor.clock()
-        else:
+        if self.connection.deadlines.stalled(self.reactor.clock(), left):
             self.abort("write stall", mute=False)
 
     def shut_sending(self) -> None:

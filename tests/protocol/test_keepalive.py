@@ -106,6 +106,54 @@ def test_without_an_interval_nothing_is_ever_due() -> None:
     assert it.due(1e9) == []
 
 
+def test_the_pong_of_the_last_ping_is_its_latency_and_counts_once() -> None:
+    it = deadlines()
+    it.sent_ping(b"first", 120)
+    it.sent_ping(b"second", 121)
+    assert not it.take_pong(b"first", 121.5)
+    assert it.take_pong(b"second", 122)
+    assert (it.latency, it.ping_at) == (1, None)
+    assert not it.take_pong(b"second", 123)
+    assert not it.take_pong(b"", 123)
+
+
+def test_a_pong_behind_a_pause_is_ours_but_tells_no_latency() -> None:
+    it = deadlines()
+    it.sent_ping(b"ours", 120)
+    it.paused = True
+    it.resume(500)
+    assert it.next() == 520
+    assert it.take_pong(b"ours", 501)
+    assert it.latency is None
+
+
+def test_a_ping_that_may_have_waited_behind_a_large_frame_is_sent_anew() -> None:
+    it = deadlines()
+    it.sent_ping(b"ours", 120)
+    it.block(121, 1000, progress=False)
+    it.unblock(149)
+    assert it.due(168.9) == []
+    assert it.due(169) == [Due.PING]
+
+
+def test_without_progress_the_stall_began_when_it_began() -> None:
+    it = deadlines()
+    it.block(110, 1000, progress=False)
+    it.block(120, 900, progress=False)
+    assert it.next() == 140
+    it.block(130, 800, progress=True)
+    assert it.next() == 160
+
+
+@pytest.mark.parametrize(("left", "stalled"), [(1001, True), (1000, True), (999, False), (0, False), (None, True)])
+def test_a_peer_whose_window_moves_is_not_stalled(left: int | None, stalled: bool) -> None:
+    it = deadlines()
+    it.block(110, 1000, progress=False)
+    assert it.stalled(140, left) is stalled
+    assert it.next() == (140 if stalled else 170)
+    assert it.stalled(170, left)  # it must have moved again
+
+
 def test_the_last_word_comes_first() -> None:
     """What ends the connection without more ado is named before what might ask for more."""
     it = deadlines()

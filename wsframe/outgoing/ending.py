@@ -179,8 +179,7 @@ class Ending(Sending):
     def _act(self, due: Due) -> None:
         deadlines = self.deadlines
         if due is Due.PING:
-            deadlines.ping_payload = urandom(PING_OCTETS)
-            deadlines.ping_at = trio.current_time()
+            deadlines.sent_ping(urandom(PING_OCTETS), trio.current_time())
             self.put_urgent(PING, deadlines.ping_payload)
             self.flush()
         elif due is Due.PING_TIMEOUT:

@@ -168,13 +168,9 @@ class Link(Ending):
         return kept
 
     def _pong(self, payload: bytes) -> None:
-        deadlines, now = self.deadlines, trio.current_time()
-        if payload == deadlines.ping_payload != b"":
-            deadlines.ping_payload = b""
-            if deadlines.ping_at is not None:  # else a pause came between
-                deadlines.latency = now - deadlines.ping_at
-                deadlines.ping_at = None
-                self.timer.ring()
+        now = trio.current_time()
+        if self.deadlines.take_pong(payload, now):
+            self.timer.ring()
             return
         # A pong answers its ping and those before it (RFC 6455 section 5.5.3).
         answered = next((at for at, ping in enumerate(self.pings) if ping.payload == payload), -1)
@@ -203,8 +199,7 @@ class Link(Ending):
             self._octets = 0
         deadlines = self.deadlines
         if deadlines.paused and not self.full:
-            deadlines.paused = False
-            deadlines.heard_at, deadlines.ping_at = trio.current_time(), None
+            deadlines.resume(trio.current_time())
             self.timer.ring()
             self.wake_readers()
         return message

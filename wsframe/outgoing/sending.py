@@ -53,7 +53,6 @@ class Sending(ABC):
         self._room = trio.lowlevel.ParkingLot()
         self._queue = trio.StrictFIFOLock()
         self._refused = Doorbell()
-        self._kernel_mark = 0
 
     @abstractmethod
     def closed(self) -> ConnectionClosed:
@@ -122,9 +121,7 @@ class Sending(ABC):
 
     def blocked(self, *, progress: bool) -> None:
         """Note that the kernel refuses octets: :meth:`write` goes on."""
-        if self.deadlines.blocked_at is None or progress:
-            self.deadlines.blocked_at = trio.current_time()
-            self._kernel_mark = self.transport.unsent_in_kernel() or 0
+        self.deadlines.block(trio.current_time(), self.transport.unsent_in_kernel(), progress=progress)
         self._refused.ring()
         self.timer.ring()
 
@@ -132,12 +129,7 @@ class Sending(ABC):
         """Note that the kernel has taken everything."""
         if self.unsent:
             return
-        deadlines = self.deadlines
-        deadlines.blocked_at = None
-        if deadlines.ping_at is not None:
-            # The ping may have waited behind a large frame all the time: ask anew.
-            deadlines.ping_at = None
-            deadlines.heard_at = trio.current_time()
+        self.deadlines.unblock(trio.current_time())
         self.timer.ring()
 
     def overflowed(self) -> None:
@@ -157,12 +149,8 @@ class Sending(ABC):
         self._room.unpark_all()
 
     def check_stall(self) -> None:
-        """Reset a peer that takes nothing; one whose window moves slowly is let be."""
-        left = self.transport.unsent_in_kernel()
-        if left is not None and left < self._kernel_mark:
-            self._kernel_mark = left
-            self.deadlines.blocked_at = trio.current_time()
-        else:
+        """Reset a peer that takes nothing."""
+        if self.deadlines.stalled(trio.current_time(), self.transport.unsent_in_kernel()):
             self.abort("write stall")
 
     async def write(self) -> None:

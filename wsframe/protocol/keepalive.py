@@ -29,7 +29,7 @@ class Deadlines:
     """
 
     __slots__ = (
-        "blocked_at", "close_by", "heard_at", "latency", "linger_by",
+        "_in_kernel", "blocked_at", "close_by", "heard_at", "latency", "linger_by",
         "paused", "ping_at", "ping_payload", "resume_at", "scheduled", "timeouts",
     )  # fmt: skip
 
@@ -44,6 +44,8 @@ class Deadlines:
         self.paused = False
         self.blocked_at: float | None = None
         """Since when the peer has taken nothing of what waits for it."""
+        self._in_kernel = 0
+        """What it had not acknowledged then."""
         self.close_by: float | None = None
         """By when the closing handshake must have gone on."""
         self.resume_at: float | None = None
@@ -72,6 +74,51 @@ class Deadlines:
         if self.ping_at is not None and self.heard_at <= self.ping_at:
             return self.ping_at + self.timeouts.ping_timeout
         return self.heard_at + interval
+
+    def sent_ping(self, payload: bytes, now: float) -> None:
+        """Note that a ping was sent."""
+        self.ping_payload, self.ping_at = payload, now
+
+    def take_pong(self, payload: bytes, now: float) -> bool:
+        """Note a pong; return whether it answers our last ping."""
+        if payload != self.ping_payload or not payload:
+            return False
+        self.ping_payload = b""
+        if self.ping_at is not None:  # else a pause came between
+            self.latency = now - self.ping_at
+            self.ping_at = None
+        return True
+
+    def resume(self, now: float) -> None:
+        """Note that the peer is read again: its silence counts from now on."""
+        self.paused = False
+        self.heard_at, self.ping_at = now, None
+
+    def block(self, now: float, in_kernel: int | None, *, progress: bool) -> None:
+        """Note that the kernel refuses octets.
+
+        Args:
+            now: The time.
+            in_kernel: Octets that the peer has not acknowledged; None if that is not known.
+            progress: Whether it has taken some first.
+        """
+        if self.blocked_at is None or progress:
+            self.blocked_at = now
+            self._in_kernel = in_kernel or 0
+
+    def unblock(self, now: float) -> None:
+        """Note that the kernel has taken everything."""
+        self.blocked_at = None
+        if self.ping_at is not None:
+            # The ping may have waited behind a large frame all the time: ask anew.
+            self.heard_at, self.ping_at = now, None
+
+    def stalled(self, now: float, in_kernel: int | None) -> bool:
+        """Tell whether a peer takes nothing; one whose window moves slowly is let be."""
+        if in_kernel is None or in_kernel >= self._in_kernel:
+            return True
+        self._in_kernel, self.blocked_at = in_kernel, now
+        return False
 
     def due(self, now: float) -> list[Due]:
         """Return what is due at ``now``. Asking has no effect: the caller notes what it did."""
