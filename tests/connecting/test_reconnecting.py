@@ -241,3 +241,40 @@ async def test_it_comes_back_to_a_server_that_was_away() -> None:
         nursery.cancel_scope.cancel()
     assert failures
     assert all(isinstance(error, OSError) for error in failures)
+
+
+async def test_without_async_with_it_is_told_how_to_write_it(outcomes: list[Outcome]) -> None:
+    outcomes += [Ready()]
+    connections = connect_forever("ws://chat.example/")
+    with pytest.raises(RuntimeError, match="async with connect_forever"):
+        await anext(connections)
+    async with connections:
+        await anext(connections)
+    with pytest.raises(RuntimeError, match="async with connect_forever"):
+        await anext(connections)
+
+
+async def test_only_one_task_may_wait_for_the_next_connection(
+    outcomes: list[Outcome], autojump_clock: trio.testing.MockClock
+) -> None:
+    outcomes += [OSError("one"), Ready(), Ready()]
+    async with connect_forever("ws://chat.example/") as connections, trio.open_nursery() as nursery:
+        nursery.start_soon(anext, connections)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await anext(connections)
+        with trio.move_on_after(0.5):
+            nursery.cancel_scope.cancel()
+            await trio.sleep(1)
+    assert len(outcomes) == 2
+
+
+async def test_a_task_that_gave_up_lets_another_wait(
+    outcomes: list[Outcome], autojump_clock: trio.testing.MockClock
+) -> None:
+    outcomes += [OSError("one"), Ready()]
+    async with connect_forever("ws://chat.example/") as connections:
+        with trio.move_on_after(0.5):
+            await anext(connections)
+        await anext(connections)
+    assert not outcomes

@@ -150,6 +150,8 @@ def test_an_answer_may_come_in_any_pieces(data: st.DataObject) -> None:
     [
         ({"Upgrade": None}, "Upgrade"),
         ({"Upgrade": "h2c"}, "Upgrade"),
+        ({"Upgrade": "websocket, h2c"}, "Upgrade"),
+        ({"Upgrade": "websocket\r\nUpgrade: websocket"}, "Upgrade"),
         ({"Connection": None}, "Connection"),
         ({"Connection": "close"}, "Connection"),
         ({"Accept": None}, "Sec-WebSocket-Accept"),
@@ -215,6 +217,12 @@ def test_the_end_before_the_answer_is_an_os_error(octets: bytes) -> None:
     asked = upgrade()
     with pytest.raises(ConnectionResetError, match="before it answered"):
         feed(asked, *filter(None, [octets]), b"")
+
+
+def test_http_1_0_has_no_101() -> None:
+    asked = upgrade()
+    with pytest.raises(HandshakeFailed, match=r"HTTP/1\.0"):
+        asked.receive(answer(asked).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
 
 
 def rejected(asked: Upgrade, *pieces: bytes) -> HandshakeRejected:

@@ -52,7 +52,8 @@ class connect:  # noqa: N801
         opening: How long each phase before that may take, and how much it may bring.
 
     Raises:
-        InvalidURL: When it is made, for a URL that names no WebSocket or no proxy.
+        InvalidURL: When it is made, for a URL that names no WebSocket or no proxy; when it is
+            entered, for a proxy that the environment names.
         ValueError: When it is made, for options that cannot be sent.
         OSError: When it is entered: the network or TLS fails; of these :exc:`OpeningTimeout`
             for a phase that takes too long.

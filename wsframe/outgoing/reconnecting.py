@@ -81,6 +81,9 @@ class connect_forever:  # noqa: N801
         self._pause = 0.0
         self._link: Link | None = None
         self._opened_at = 0.0
+        self._nursery: trio.Nursery | None = None
+        """Whose tasks keep the connections alive; None outside of ``async with``."""
+        self._opening = False
 
     async def __aenter__(self) -> Self:
         """Begin; the first connection is opened by the loop."""
@@ -92,6 +95,7 @@ class connect_forever:  # noqa: N801
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the last connection."""
+        self._nursery = None
         try:
             await self._leave(error)
         finally:
@@ -106,8 +110,24 @@ class connect_forever:  # noqa: N801
 
         Raises:
             Exception: Of :func:`connect`, when it makes no sense to try again.
+            RuntimeError: Outside of ``async with``.
+            trio.BusyResourceError: If another task is waiting for the next connection.
         """
-        await self._leave(None)
+        nursery = self._nursery
+        if nursery is None:
+            raise RuntimeError(
+                "write: async with connect_forever(...) as connections: async for ws in connections: ..."
+            )
+        if self._opening:
+            raise trio.BusyResourceError("another task is waiting for the next connection")
+        self._opening = True
+        try:
+            await self._leave(None)
+            return await self._open(nursery)
+        finally:
+            self._opening = False
+
+    async def _open(self, nursery: trio.Nursery) -> WebSocket:
         while True:
             if self._failures:
                 await trio.sleep(self._pause)
@@ -119,7 +139,7 @@ class connect_forever:  # noqa: N801
                 self._note(error)
             else:
                 self._opened_at = trio.current_time()
-                self._nursery.start_soon(self._link.run, name=f"connection to {websocket.url}")
+                nursery.start_soon(self._link.run, name=f"connection to {websocket.url}")
                 return websocket
 
     async def _leave(self, error: BaseException | None) -> None:

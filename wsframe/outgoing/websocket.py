@@ -228,9 +228,10 @@ class WebSocket:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close: send a close frame behind everything queued, wait for the server's and for the end of TCP.
 
-        Each takes at most ``timeouts.close``; then the connection is reset. Messages that
-        were received before can still be taken with :meth:`receive`. More than once does no
-        harm. If it is cancelled, the closing goes on.
+        Each takes at most ``timeouts.close``, and what is queued as long as the server keeps
+        taking some of it; then the connection is reset. Messages that were received before
+        can still be taken with :meth:`receive`. More than once does no harm. If it is
+        cancelled, the closing goes on.
 
         Args:
             code: The close code.

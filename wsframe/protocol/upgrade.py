@@ -100,6 +100,8 @@ class Upgrade:
                 if isinstance(event, h11.InformationalResponse | h11.Response):
                     self._check_size(len(self._h11.trailing_data[0]))
                 if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
+                    if event.http_version < b"1.1":
+                        raise HandshakeFailed("the 101 is one of HTTP/1.0, which has none")
                     return self._check(Headers(decoded(event)))
                 self._note(event)
         except h11.RemoteProtocolError as error:
@@ -138,8 +140,8 @@ class Upgrade:
 
     def _check(self, headers: Headers) -> Upgraded:
         """Check the 101 (RFC 6455 section 4.1, the client's requirements)."""
-        if "websocket" not in map(str.lower, headers.tokens("upgrade")):
-            raise HandshakeFailed("the 101 lacks Upgrade: websocket")
+        if [value.lower() for value in headers.getall("upgrade")] != ["websocket"]:
+            raise HandshakeFailed("the 101 lacks Upgrade: websocket, or has more in it")
         if "upgrade" not in map(str.lower, headers.tokens("connection")):
             raise HandshakeFailed("the 101 lacks Connection: Upgrade")
         accept = b64encode(sha1(self._key + GUID, usedforsecurity=False).digest()).decode()
