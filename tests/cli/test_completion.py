@@ -1,5 +1,6 @@
 """``wsframe completion``: what a shell offers."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,38 +10,64 @@ import pytest
 from tests.outside import require
 from wsframe import cli
 
-COMPLETE = """
-source wsframe.bash
-COMP_WORDS=({words} "{last}")
-COMP_CWORD={count}
-COMP_LINE="{words} {last}" COMP_POINT=${{#COMP_LINE}}
-$(complete -p wsframe | sed 's/.*-F \\([^ ]*\\).*/\\1/') wsframe "{last}" ""
-printf '%s\\n' "${{COMPREPLY[@]}}"
+BASH = r"""
+source ./script
+line=$1
+COMP_WORDS=($line) COMP_LINE=$line COMP_POINT=${#line}
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+last=${COMP_WORDS[COMP_CWORD]}
+$(complete -p wsframe | sed 's/.*-F \([^ ]*\).*/\1/') wsframe "$last" ""
+printf '%s\n' "${COMPREPLY[@]}"
 """
 
+FISH = """
+source ./script
+complete -C $argv[1]
+"""
 
-def offered(folder: Path, words: str, last: str) -> list[str]:
-    """Return what bash offers for the last word of a line."""
-    script = COMPLETE.format(words=words, last=last, count=len(words.split()))
+# A shell at a terminal of its own, in which somebody types the line and tab, and then sends it as an argument.
+ZSH = r"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "fpath=($PWD \$fpath)"' PS1=; autoload -Uz compinit; compinit -u -D
+wsframe() { print -r -- "<$@>" }; print re""ady'
+zpty -r shell answer '*ready*'
+zpty -w shell "$1"$'\t'
+zpty -r shell answer '*>*'
+print -r -- ${${answer##*<}%%>*}
+"""
+
+PATIENCE = 60
+
+
+def offered(shell: str, folder: Path, line: str) -> str:
+    """Return what a shell offers for the last word of a line; what zsh makes of the line, which is without doubt."""
+    program = require(shell)
+    command = {
+        "bash": [program, "--norc", "-c", BASH, "bash", line],
+        "fish": [program, "--no-config", "-c", FISH, line],
+        "zsh": [program, "-f", "-c", ZSH, "zsh", line],
+    }[shell]
+    (folder / "config").mkdir(exist_ok=True)
+    environment = {**os.environ, "HOME": str(folder / "config"), "TERM": "dumb"}
     return subprocess.run(
-        [require("bash"), "--norc", "-c", script], cwd=folder, capture_output=True, text=True, check=True
-    ).stdout.split()
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+        timeout=PATIENCE,
+    ).stdout  # fmt: skip
 
 
-def test_bash_completes_commands_and_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["completion", "bash"]) == 0
-    (tmp_path / "wsframe.bash").write_text(capsys.readouterr().out)
-    assert offered(tmp_path, "wsframe", "rou") == ["routes"]
-    assert "--ping-interval" in offered(tmp_path, "wsframe serve", "--ping")
-    assert offered(tmp_path, "wsframe serve --log-level", "cri") == ["critical"]
-
-
-@pytest.mark.parametrize(("shell", "beginning"), [("zsh", "#compdef wsframe"), ("fish", "# AUTOMATICALLY GENERATED")])
-def test_other_shells_have_a_script_too(shell: str, beginning: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_commands_options_and_choices_are_completed(
+    shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["completion", shell]) == 0
-    script = capsys.readouterr().out
-    assert script.startswith(beginning)
-    assert "ping-interval" in script
+    (tmp_path / ("_wsframe" if shell == "zsh" else "script")).write_text(capsys.readouterr().out)
+    for line, completed in [
+        ("wsframe rou", "routes"),
+        ("wsframe serve app.py --ping-i", "--ping-interval"),
+        ("wsframe serve app.py --log-level cri", "critical"),
+    ]:
+        assert completed in offered(shell, tmp_path, line).split()
 
 
 def test_it_needs_shtab(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
