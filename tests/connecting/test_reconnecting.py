@@ -278,3 +278,19 @@ async def test_a_task_that_gave_up_lets_another_wait(
             await anext(connections)
         await anext(connections)
     assert not outcomes
+
+
+async def test_who_still_waits_when_it_is_left_gets_no_connection(
+    outcomes: list[Outcome], autojump_clock: trio.testing.MockClock
+) -> None:
+    server = Ready()
+    outcomes += [OSError("one"), server]
+
+    async def wait(connections: connect_forever) -> None:
+        with pytest.raises(RuntimeError, match="async with connect_forever"):
+            await anext(connections)
+
+    async with trio.open_nursery() as nursery, connect_forever("ws://chat.example/") as connections:
+        nursery.start_soon(wait, connections)
+        await trio.testing.wait_all_tasks_blocked()
+    assert server.closed_by_reset is not None

@@ -20,6 +20,8 @@ __all__ = ["connect_forever", "may_succeed_later"]
 
 logger = getLogger("wsframe")
 
+OUTSIDE = "write: async with connect_forever(...) as connections: async for ws in connections: ..."
+
 # Too slow, too early, too many, and what a server or the proxy before it answers while it restarts.
 TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -113,33 +115,33 @@ class connect_forever:  # noqa: N801
             RuntimeError: Outside of ``async with``.
             trio.BusyResourceError: If another task is waiting for the next connection.
         """
-        nursery = self._nursery
-        if nursery is None:
-            raise RuntimeError(
-                "write: async with connect_forever(...) as connections: async for ws in connections: ..."
-            )
+        if self._nursery is None:
+            raise RuntimeError(OUTSIDE)
         if self._opening:
             raise trio.BusyResourceError("another task is waiting for the next connection")
         self._opening = True
         try:
             await self._leave(None)
-            return await self._open(nursery)
+            return await self._open()
         finally:
             self._opening = False
 
-    async def _open(self, nursery: trio.Nursery) -> WebSocket:
+    async def _open(self) -> WebSocket:
         while True:
             if self._failures:
                 await trio.sleep(self._pause)
             try:
-                self._link, websocket = await self._connect.open()
+                link, websocket = await self._connect.open()
             except Exception as error:
                 if not may_succeed_later(error):
                     raise
                 self._note(error)
             else:
-                self._opened_at = trio.current_time()
-                nursery.start_soon(self._link.run, name=f"connection to {websocket.url}")
+                if self._nursery is None:  # left by another task meanwhile
+                    link.dispose()
+                    raise RuntimeError(OUTSIDE)
+                self._link, self._opened_at = link, trio.current_time()
+                self._nursery.start_soon(link.run, name=f"connection to {websocket.url}")
                 return websocket
 
     async def _leave(self, error: BaseException | None) -> None:
