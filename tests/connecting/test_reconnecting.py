@@ -294,3 +294,14 @@ async def test_who_still_waits_when_it_is_left_gets_no_connection(
         nursery.start_soon(wait, connections)
         await trio.testing.wait_all_tasks_blocked()
     assert server.closed_by_reset is not None
+
+
+async def test_it_is_entered_once_at_a_time(outcomes: list[Outcome]) -> None:
+    outcomes += [Ready()]
+    connections = connect_forever("ws://chat.example/")
+    async with connections:
+        with pytest.raises(RuntimeError, match="entered already"):
+            await connections.__aenter__()
+        await anext(connections)
+    async with connections:
+        pass

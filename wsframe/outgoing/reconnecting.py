@@ -89,6 +89,8 @@ class connect_forever:  # noqa: N801
 
     async def __aenter__(self) -> Self:
         """Begin; the first connection is opened by the loop."""
+        if self._nursery is not None:
+            raise RuntimeError("this is entered already: one connect_forever() is for one async with at a time")
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         return self
