@@ -135,6 +135,13 @@ def test_unregistering_tells_whether_there_was_something(registry: Registry, pat
     assert registry.find("/rooms/a") is None
 
 
+@pytest.mark.parametrize("path", ["chat", "/{room", "/{room}/{room}", "/a?b"])
+def test_unregistering_what_cannot_be_registered_finds_nothing(registry: Registry, path: str) -> None:
+    registry.register("/{room}", make())
+    assert registry.unregister(path) is False
+    assert len(registry) == 1
+
+
 def test_one_resource_may_have_many_paths(registry: Registry) -> None:
     chat = make()
     for path in ("/a", "/b", "/rooms/{room}"):

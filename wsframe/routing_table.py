@@ -57,7 +57,7 @@ class RoutingTable:
 
     def take(self, path: str) -> Registration | None:
         """Remove the registration of a path, written as it was put, and return it."""
-        return self._patterns.pop(pattern_of(path), None) if "{" in path else self._exact.pop(path, None)
+        return self._patterns.pop(tuple(path.split("/")), None) if "{" in path else self._exact.pop(path, None)
 
     def answer(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
         """Return the registration for a request and what the ``{name}`` segments of its path matched.
