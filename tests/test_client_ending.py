@@ -359,3 +359,19 @@ async def test_nothing_is_held_of_who_was_lost_half_read_once_the_server_is_cut_
         await server.closed()
         assert server.statistics().octets_waiting == 0
     assert room.notes == ["connected", "text hold", "disconnected 1006"]
+
+
+@pytest.mark.parametrize("how", ["close", "reject", "abort"])
+async def test_ending_from_another_thread_is_refused_and_changes_nothing(how: str) -> None:
+    room = Recorder()
+    async with serving(room) as server, connected(server) as peer:
+        await room.journal.until("connected")
+        client = room.only
+        with pytest.raises(RuntimeError, match="thread"):
+            await trio.to_thread.run_sync(getattr(client, how))
+        assert client.state is State.OPEN
+        assert not client.rejected
+        await peer.send(text("still here"))
+        await room.journal.until("text still here")
+        client.abort()
+        await room.journal.until("disconnected 1006")

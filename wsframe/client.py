@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, TypeVarTuple, final
 from uuid import uuid4
 
-from wsframe.doorbell import Signal, let_others_run
+from wsframe.doorbell import Signal, check_thread, let_others_run
 from wsframe.exceptions import BinaryRefused
 from wsframe.protocol.close import State, check_close_code
 from wsframe.protocol.frames import BINARY, PING, TEXT, check_frame_size, control_frame, data_frame, message_frames
@@ -282,7 +282,9 @@ class Client(Generic[DataT]):
         Raises:
             TypeError: For a code that is no int, or a reason that is no str.
             ValueError: For a code that may not be sent (RFC 6455 section 7.4).
+            RuntimeError: From another thread.
         """
+        check_thread()
         check_close_code(code)
         check_reason(reason)
         return self._link.close(code, reason)
@@ -295,14 +297,17 @@ class Client(Generic[DataT]):
         Raises:
             TypeError: For a code that is no int, or a reason that is no str.
             ValueError: For a code that may not be sent (RFC 6455 section 7.4).
+            RuntimeError: From another thread.
         """
+        check_thread()
         check_close_code(code)
         check_reason(reason)
         self.rejected = True
         return self._link.reject(code, reason)
 
     def abort(self) -> bool:
-        """Reset the connection now, without a close frame; drop what is queued either way."""
+        """Reset the connection now, without a close frame; drop what is queued either way. For trio's own thread."""
+        check_thread()
         return self._link.abort("aborted", mute=True)
 
     def start_soon(self, fn: Callable[[*ArgsT], Awaitable[object]], *args: *ArgsT) -> bool:

@@ -8,6 +8,10 @@ import trio
 
 __all__ = ["Doorbell", "Signal"]
 
+FROM_THREAD = (
+    "wsframe is for trio's own thread; from another one call Resource.post_from_thread or trio.from_thread.run_sync"
+)
+
 
 class Doorbell:
     """Wakes the one task that waits at it; a ring while nobody waits is kept for the next wait."""
@@ -70,3 +74,9 @@ async def let_others_run() -> None:
 def in_trio() -> bool:
     """Tell whether the caller runs in a trio thread."""
     return trio.lowlevel.in_trio_run()
+
+
+def check_thread() -> None:
+    """Raise RuntimeError in another thread than trio's: what it had begun there would stay half done."""
+    if not in_trio():
+        raise RuntimeError(FROM_THREAD)

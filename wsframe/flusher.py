@@ -9,7 +9,7 @@ from types import coroutine
 from typing import TYPE_CHECKING, TypeVar
 
 from wsframe.budget import Budget
-from wsframe.doorbell import Doorbell, in_trio
+from wsframe.doorbell import FROM_THREAD, Doorbell, in_trio
 from wsframe.speedups import accelerated
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ ResultT = TypeVar("ResultT")
 
 # Sockets one flush serves before other tasks have their turn.
 FLUSH_AT_ONCE = 512
-
-FROM_THREAD = "wsframe is for trio's own thread; from another one call Resource.post_from_thread"
 
 
 @accelerated

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wsframe.answers import Reject
 from wsframe.arrival import Host
 from wsframe.client import Client
-from wsframe.doorbell import in_trio
-from wsframe.flusher import FROM_THREAD
+from wsframe.doorbell import check_thread
 from wsframe.mailbox import Inbox, Mailbox
 from wsframe.protocol.close import State
 from wsframe.request import Request, peer_name
@@ -101,8 +100,7 @@ class Departures:
         """Begin a client's move; see :meth:`Client.move_to`."""
         if not isinstance(target, Resource | str):
             raise TypeError(f"a client moves to a resource or a path, not {target!r}")
-        if not in_trio():
-            raise RuntimeError(FROM_THREAD)
+        check_thread()
         inbox = client._link.inbox
         moving = inbox.muted or isinstance(inbox.mailbox, Move) or client.state is State.CLOSING
         # The old side has got to its end, which would be lost: its tasks can tell of one thing only when they are over.

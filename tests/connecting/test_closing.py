@@ -230,6 +230,15 @@ async def test_abort_resets() -> None:
         await it.ws.close()
 
 
+async def test_aborting_from_another_thread_is_refused_and_changes_nothing() -> None:
+    async with connected() as it:
+        with pytest.raises(RuntimeError, match="thread"):
+            await trio.to_thread.run_sync(it.ws.abort)
+        assert state(it.ws) is State.OPEN
+        it.server.feed(text("still here"))
+        assert await it.ws.receive() == "still here"
+
+
 async def test_reading_after_the_end_does_nothing() -> None:
     async with connected() as it:
         it.ws.abort()

@@ -8,6 +8,7 @@ from typing import Self, final
 import trio
 
 from wsframe.client import BINARY_TYPES, MESSAGE_TYPES, PING_TYPES, TEXT_TYPES, Octets, check_reason, octets_of
+from wsframe.doorbell import check_thread
 from wsframe.exceptions import ConnectionClosed
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
@@ -249,4 +250,5 @@ class WebSocket:
 
     def abort(self) -> None:
         """Reset the connection now, without a close frame; what is queued is dropped. For trio's own thread."""
+        check_thread()
         self._link.abort("aborted", ours=True)
