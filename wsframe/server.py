@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     AnyClient = Client[Any]
 
-__all__ = ["Server", "only_leaf", "running_server"]
+__all__ = ["Server", "holds_cancelled", "only_leaf", "running_server"]
 
 logger = getLogger("wsframe")
 
@@ -262,3 +262,10 @@ def only_leaf(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
+
+
+def holds_cancelled(error: BaseException) -> bool:
+    """Tell whether an error is a cancellation, or a nursery's group with one: only the scope it is for may take it."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(trio.Cancelled) is not None
+    return isinstance(error, trio.Cancelled)

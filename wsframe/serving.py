@@ -21,7 +21,7 @@ from wsframe.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
 from wsframe.registry import Registry
 from wsframe.request import VERSIONS
-from wsframe.server import Server, only_leaf
+from wsframe.server import Server, holds_cancelled, only_leaf
 
 __all__ = ["ServeOptions", "open_server", "run", "serve"]
 
@@ -185,9 +185,9 @@ async def open_server(registry: Registry | None = None, **options: Unpack[ServeO
             server: Server = await nursery.start(partial(serve, registry, **options))
             try:
                 yield server
-            except trio.Cancelled:
-                raise
             except BaseException as error:
+                if holds_cancelled(error):
+                    raise
                 failure = error
             server.close()
     except Exception as error:

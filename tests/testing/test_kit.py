@@ -202,6 +202,28 @@ async def test_error_of_the_server_comes_out_as_it_is(autojump_clock: MockClock)
             pass
 
 
+@pytest.mark.parametrize("nested", [False, True])
+async def test_error_of_the_server_while_the_test_waits_comes_out_as_it_is(
+    nested: bool, autojump_clock: MockClock
+) -> None:
+    class Broken(Recorder):
+        async def received_text(self, client: wsframe.Client, message: str) -> None:
+            raise LookupError(message)
+
+    async def provoke() -> None:
+        async with open_client(Broken(), debug=True) as client:
+            client.send_text("boom")
+            if not nested:
+                await trio.sleep_forever()
+            async with trio.open_nursery():
+                await trio.sleep_forever()
+
+    # Of all: a Cancelled that came out would pass for a test that passes.
+    with pytest.raises(BaseException, match="boom") as caught:
+        await provoke()
+    assert type(caught.value) is LookupError
+
+
 async def test_cancelled_test_is_cancelled(autojump_clock: MockClock) -> None:
     room = Recorder()
     with trio.move_on_after(5) as scope:

@@ -95,6 +95,29 @@ async def test_debug_lets_a_hooks_error_out_of_serve_where_there_is_no_terminal(
     assert resource.log == ["+", "-1006"]
 
 
+async def test_failing_server_cancels_its_body_and_comes_out_bare(plain: Place) -> None:
+    class Broken(Recorder):
+        async def received_custom(self, message: object) -> None:
+            raise LookupError(message)
+
+    registry = wsframe.Registry()
+    resource = Broken()
+    registry.register("/", resource, wsframe.any_origin)
+
+    async def provoke() -> None:
+        async with (
+            wsframe.open_server(registry, port=0, debug=True, poller=plain.poller),
+            trio.open_nursery(),
+        ):
+            assert resource.post("boom")
+            await trio.sleep_forever()
+
+    # Of all: a Cancelled that came out would pass for a test that passes.
+    with trio.fail_after(BOUND), pytest.raises(BaseException, match="boom") as caught:
+        await provoke()
+    assert type(caught.value) is LookupError
+
+
 async def test_resource_of_a_running_server_is_refused_by_another(plain: Place) -> None:
     resource = Recorder()
     async with plain.serve(resource) as served:

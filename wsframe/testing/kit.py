@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from wsframe.registry import Registry
 from wsframe.resource import Resource
-from wsframe.server import Server, only_leaf
+from wsframe.server import Server, holds_cancelled, only_leaf
 from wsframe.serving import ServeOptions, open_server
 from wsframe.testing.client import NO_CLOSE_FRAME, ClientClosed, Closed, MemoryClient
 from wsframe.testing.line import Line
@@ -198,9 +198,9 @@ async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeOptio
             try:
                 yield kit
                 await kit.leave()
-            except trio.Cancelled:
-                raise
             except BaseException as error:
+                if holds_cancelled(error):
+                    raise
                 failure = error
                 kit.reset_all()
             nursery.cancel_scope.cancel()
