@@ -2,17 +2,20 @@
 
 import logging
 import random
+from collections import Counter
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 import wsframe
 from tests.recorder import Recorder
 from tests.wire import BINARY, CONTINUATION, PING, TEXT, close, connected, frame, serving, text
-from wsframe import Deflate
+from wsframe import Deflate, Limits
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.connection import ENGINE_FRAMES, Connection
 from wsframe.protocol.events import Ended, Event
+from wsframe.testing import open_kit
 
 
 class Checking(Recorder):
@@ -230,3 +233,28 @@ def test_peers_close_frame_is_found_behind_what_it_closed_for() -> None:
         (ended,) = events
         assert isinstance(ended, Ended)
         assert (ended.code, ended.clean, ended.owed) == (4000, True, False)
+
+
+async def test_it_may_end_another_client_whose_turn_comes_at_the_same_time(autojump_clock: MockClock) -> None:
+    class Jealous(Recorder):
+        limits = Limits(max_message_rate=10)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.frames: Counter[wsframe.Client] = Counter()
+
+        def check_message(self, client: wsframe.Client, kind: str, frame_length: int, total_length: int) -> None:
+            self.frames[client] += 1
+            if self.frames[client] > ENGINE_FRAMES:  # those behind a pause, which ends at the same time for both
+                for other in self.clients:
+                    if other is not client:
+                        other.abort()
+
+    room = Jealous()
+    async with open_kit(room) as kit:
+        for peer in [await kit.connect() for _ in range(2)]:
+            peer.send_octets(text("x") * (ENGINE_FRAMES + 1))
+        await trio.sleep(60)
+        assert [note for note in room.notes if note.startswith("disconnected")] == ["disconnected 1006"]
+        assert sorted(room.frames.values()) == [ENGINE_FRAMES, ENGINE_FRAMES + 1]
+        await kit.connect()

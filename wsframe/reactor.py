@@ -145,7 +145,9 @@ class Reactor:
     def sweep(self) -> None:
         """Act on every deadline that has passed."""
         for fd, dues in self.pool.sweep(self.clock()):
-            link = self.links[fd]
+            link = self.links.get(fd)
+            if link is None:  # check_message, which is asked about what is decoded after a pause, has ended it
+                continue
             try:
                 link.due(dues)
             except Exception:
