@@ -120,6 +120,16 @@ async def test_task_that_raises_is_a_failed_hook(room: Busy, caplog: pytest.LogC
     assert record.getMessage().startswith("start_soon of Ordered failed for <Client ")
 
 
+async def test_starting_from_another_thread_is_refused_and_changes_nothing(room: Busy) -> None:
+    async with serving(room) as server, connected(server) as peer:
+        await room.journal.until("connected")
+        for start in (room.only.start_soon, room.start_soon):
+            with pytest.raises(RuntimeError, match="thread"):
+                await trio.to_thread.run_sync(start, trio.sleep_forever)
+        await peer.send(close())
+        await room.journal.until("disconnected 1000")
+
+
 async def test_task_that_raises_may_cost_the_client_nothing() -> None:
     class Lenient(Busy):
         on_hook_failed = "drop_message"

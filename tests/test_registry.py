@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
+import trio
 
 import wsframe
 from tests.wire import connected, status
@@ -150,7 +151,7 @@ def test_one_resource_may_have_many_paths(registry: Registry) -> None:
     assert registry.paths() == ["/a", "/b", "/rooms/{room}"]
 
 
-def test_watchers_are_told_of_every_change(registry: Registry) -> None:
+async def test_watchers_are_told_of_every_change(registry: Registry) -> None:
     told: list[list[str]] = []
 
     def watcher() -> None:
@@ -178,7 +179,7 @@ def test_a_snapshot_is_what_was_and_can_be_compared(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_registration_a_watcher_refuses_is_undone(registry: Registry, before: bool) -> None:
+async def test_registration_a_watcher_refuses_is_undone(registry: Registry, before: bool) -> None:
     """Half a registration would make every later one fail too."""
     old, told = make(), []
     if before:
@@ -243,3 +244,18 @@ async def test_server_without_registry_serves_the_global_one() -> None:
         wsframe.register_global_resource("/global", Named("global"))
         async with connected(server, "/global") as peer:
             assert await peer.receive_text() == "global"
+
+
+async def test_registering_from_another_thread_is_refused_while_serving(registry: Registry) -> None:
+    await trio.to_thread.run_sync(registry.register, "/early", Named("early"))
+    async with wsframe.open_server(registry, port=0) as server:
+        for change in (
+            lambda: registry.register("/early", Named("late")),
+            lambda: registry.register_factory("/made", lambda request: None),
+            lambda: registry.unregister("/early"),
+        ):
+            with pytest.raises(RuntimeError, match="thread"):
+                await trio.to_thread.run_sync(change)
+        assert registry.paths() == ["/early"]
+        async with connected(server, "/early") as peer:
+            assert await peer.receive_text() == "early"

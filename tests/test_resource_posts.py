@@ -61,6 +61,16 @@ async def test_post_from_thread_is_delivered_and_returns_at_once() -> None:
         await room.journal.until("custom from afar")
 
 
+async def test_post_from_another_thread_names_the_way_and_delivers_nothing() -> None:
+    room = Recorder()
+    async with serving(room):
+        await wait_all_tasks_blocked()
+        with pytest.raises(RuntimeError, match=r"Resource\.post_from_thread"):
+            await trio.to_thread.run_sync(room.post, "lost")
+        assert room.post("next")
+    assert room.notes == ["custom next"]
+
+
 async def test_posts_made_before_the_stop_are_delivered() -> None:
     room = Recorder()
     async with serving(room) as server:

@@ -316,7 +316,8 @@ class Client(Generic[DataT]):
         It is cancelled as soon as the connection has ended, and ``disconnected`` is called
         when it is over, behind the messages received whole. If it raises, the client has a
         failed hook: ``hook_failed`` is asked, with the hook's name ``"start_soon"``. False if
-        the connection has ended, the resource is stopping, or the client has 256 tasks.
+        the connection has ended, the resource is stopping, or the client has 256 tasks. From
+        another thread it is a RuntimeError.
         """
         life = self.resource._listener
         return life is not None and life.tasks.start_for(self, fn, args)

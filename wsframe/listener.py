@@ -18,7 +18,7 @@ import trio
 
 from wsframe.arrival import CONNECTED
 from wsframe.client import Client
-from wsframe.doorbell import Doorbell
+from wsframe.doorbell import Doorbell, check_thread
 from wsframe.exceptions import ResourceEnded
 from wsframe.flusher import Flusher, flushing
 from wsframe.hooks import DISMISSED, HookCaller
@@ -250,6 +250,7 @@ class Listener:
     # What the resource asks for
 
     def post(self, message: object) -> bool:
+        check_thread()
         if self._mailbox.posts >= MAX_POSTS or self.failure is not None or self.over:
             return False
         self._mailbox.posts += 1

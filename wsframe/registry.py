@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from wsframe.doorbell import check_thread
 from wsframe.factories import Dispatcher, Factory, check_dispatcher
 from wsframe.origins import OriginValidator, same_origin
 from wsframe.resource import Resource
@@ -28,7 +29,8 @@ class Registry:
 
     A path is exact and case-sensitive, or has ``{name}`` segments that match any one
     segment each; exact paths win. Dispatchers are asked for what no path matches, and
-    ``"*"`` stands for whatever is left. Registering and unregistering work while serving.
+    ``"*"`` stands for whatever is left. Registering and unregistering work while serving, in
+    trio's own thread.
 
     Args:
         alone: Whether a server with this registry leaves the global one out. The resources of
@@ -65,8 +67,8 @@ class Registry:
                 it should be, such as ``max_clients = "9"``, or a validator that cannot be called.
             ValueError: For a path that does not begin with ``/``, or has a query, or for an
                 attribute out of range.
-            RuntimeError: If the resource is running in another server already. Nothing is
-                registered then.
+            RuntimeError: If the resource is running in another server already, or from another
+                thread while serving. Nothing is registered then.
         """
         if isinstance(resource, type):
             raise TypeError(f"register an object, not the class: {resource.__name__}()")
@@ -135,6 +137,7 @@ class Registry:
 
     def _put(self, path: str, resource: Resource | Factory, origins: OriginValidator) -> None:
         check_origins(origins)
+        self._check_thread()
         before = self.snapshot()
         self.table.put(path, Registration(resource, origins))
         try:
@@ -154,6 +157,7 @@ class Registry:
             close_clients: Closes the clients with 1001 instead, unless another path is
                 registered for the resource. With a factory: those of all that it made.
         """
+        self._check_thread()
         found = self.table.take(path)
         self.closing = found.resource if found is not None and close_clients else None
         try:
@@ -190,6 +194,11 @@ class Registry:
     def unwatch(self, tell: Callable[[], None]) -> None:
         """Stop calling ``tell``."""
         self._watchers.remove(tell)
+
+    def _check_thread(self) -> None:
+        """Raise RuntimeError in another thread than trio's, once a server is to be told."""
+        if self._watchers:
+            check_thread()
 
     def _tell(self) -> None:
         for tell in tuple(self._watchers):

@@ -288,7 +288,7 @@ class Resource(Generic[DataT]):
         are closed 1011 and the resource starts anew for the next newcomer.
 
         Raises:
-            RuntimeError: While the resource is not being served.
+            RuntimeError: While the resource is not being served, or from another thread.
         """
         self._life().tasks.start_soon(fn, args)
 
@@ -297,6 +297,9 @@ class Resource(Generic[DataT]):
 
         False when the resource is not being served or 10 000 posts wait.
         Source: clws ``send-custom-message-to-resource``.
+
+        Raises:
+            RuntimeError: From another thread; there it is :meth:`post_from_thread`.
         """
         return self._listener is not None and self._listener.post(message)
 

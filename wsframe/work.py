@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import trio
 
+from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
 from wsframe.flusher import Flusher, flushing
 
@@ -101,8 +102,9 @@ class Tasks:
         """Start a task of the resource.
 
         Raises:
-            RuntimeError: If the resource is stopping.
+            RuntimeError: If the resource is stopping, or from another thread.
         """
+        check_thread()
         if self._nursery is not None:
             self._nursery.start_soon(self._run, fn, args)
         elif self._early is not None:
@@ -112,6 +114,7 @@ class Tasks:
 
     def start_for(self, client: Client[Any], fn: TaskFunction, args: tuple[object, ...]) -> bool:
         """Start a task that ends with a client; return whether it was started."""
+        check_thread()  # first: what has begun for a task that never runs would hold up ``disconnected``
         if self._nursery is None or client not in self._clients or client.close_code is not None:
             return False
         if client._work is not None and len(client._work.scopes) >= MAX_TASKS:
