@@ -21,7 +21,7 @@ from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING, PONG, control_frame
 from wsframe.protocol.hixie import HixieEncoder
-from wsframe.protocol.keepalive import Due
+from wsframe.protocol.keepalive import PING_OCTETS, Due
 from wsframe.protocol.rates import Bucket
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 MAX_MEASURING = 16
-# Our own pings look alike, so that a peer cannot answer the keepalive and keep a caller of latency() waiting.
-PING_OCTETS = 8
 
 
 class Link(Ending):

@@ -183,7 +183,7 @@ class Listener:
     def leave(self) -> None:
         """Note that a member has gone, or never came."""
         self.members.leave()
-        if self._over():
+        if self._may_end():
             self._mailbox.doorbell.ring()
 
     def retire(self) -> None:
@@ -203,7 +203,7 @@ class Listener:
         self._hooks.goodbye_seconds = 0.0
         self._leaving.deadline = -inf
 
-    def _over(self) -> bool:
+    def _may_end(self) -> bool:
         return self._retired and self.members.count <= 0 and not self._mailbox.entries
 
     async def _keep(self) -> None:
@@ -319,7 +319,7 @@ class Listener:
             await self.ready.wait()
             while True:
                 if not mailbox.entries:
-                    if self._over() if own is None else own.closed:
+                    if self._may_end() if own is None else own.closed:
                         break
                     await mailbox.doorbell.wait()
                 else:

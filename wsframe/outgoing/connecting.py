@@ -36,7 +36,7 @@ class connect:  # noqa: N801
     Args:
         url: ``ws://`` or ``wss://``; with ``user:password@`` for basic authentication.
         subprotocols: Offered in order of preference.
-        headers: More fields of the request: ``Origin``, ``Authorization``, ``Cookie``. Those
+        headers: More fields of the request: ``Origin``, ``Authorization``, ``Cookie``. The last
             two are left out once a redirect has led to another origin. Host and User-Agent
             replace ours.
         unix: Path of a unix socket to connect to instead; the URL still names host and path.

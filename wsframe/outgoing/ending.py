@@ -23,14 +23,11 @@ from wsframe.protocol.connection import Connection
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended
 from wsframe.protocol.frames import PING
-from wsframe.protocol.keepalive import Due
+from wsframe.protocol.keepalive import PING_OCTETS, Due
 
 __all__ = ["Ending"]
 
 logger = getLogger("wsframe")
-
-# A server's keepalive pings look the same.
-PING_OCTETS = 8
 
 
 class Ending(Sending):
@@ -65,7 +62,7 @@ class Ending(Sending):
 
     @abstractmethod
     def take_in(self, *, announced: bool = True) -> None:
-        """Read once and decode."""
+        """Receive what is here and decode it; ``announced`` if the kernel has said that there is something."""
 
     @abstractmethod
     def wake_readers(self) -> None:

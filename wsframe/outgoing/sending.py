@@ -43,7 +43,7 @@ class Sending(ABC):
         self.deadlines = deadlines
         self.deflater = deflater
         self.timer = Doorbell()
-        """Rings when a deadline has come up that is earlier than the others."""
+        """Rings when the next deadline may be another one."""
         self._limits = limits
         self._masker = Masker()
         self._flusher = Flusher()

@@ -14,13 +14,13 @@ from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
 from wsframe.protocol.close import State, check_close_code
 from wsframe.protocol.frames import BINARY, MAX_CONTROL_PAYLOAD, TEXT, check_frame_size
+from wsframe.protocol.keepalive import PING_OCTETS
 from wsframe.request import Headers
 
 __all__ = ["WebSocket"]
 
 # Of so many calls one lets other tasks run, if none has waited meanwhile; every call can be cancelled.
 CALLS_IN_TURN = 16
-PING_OCTETS = 8
 
 
 @final

@@ -7,7 +7,11 @@ from math import inf
 
 from wsframe.limits import Timeouts
 
-__all__ = ["Deadlines", "Due"]
+__all__ = ["PING_OCTETS", "Deadlines", "Due"]
+
+# Of the payload of each ping of ours. They look alike, so that a peer cannot answer the keepalive and keep
+# a caller waiting who measures the latency.
+PING_OCTETS = 8
 
 
 class Due(Enum):
