@@ -91,6 +91,17 @@ def test_names_of_parameters_are_different_identifiers(registry: Registry, path:
         registry.register(path, make())
 
 
+def test_paths_that_differ_in_the_names_of_parameters_alone_are_one(registry: Registry) -> None:
+    registry.register("/rooms/{room}", make())
+    with pytest.raises(ValueError, match=r"registered already, as '/rooms/\{room\}'"):
+        registry.register("/rooms/{name}", make())
+    for other in ("/rooms/{room}/{name}", "/{room}/{name}", "/halls/{name}"):
+        registry.register(other, make())
+    again = make()
+    registry.register("/rooms/{room}", again)
+    assert registry.find("/rooms/kitchen") is again
+
+
 def test_class_instead_of_an_object_is_a_type_error(registry: Registry) -> None:
     class Chat(wsframe.Resource):
         pass

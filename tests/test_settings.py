@@ -21,6 +21,8 @@ WRONG: dict[str, list[tuple[object, type[Exception], str]]] = {
         (None, TypeError, "must be a collection of names"),
         ([b"chat"], TypeError, "must be a collection of names"),
         (iter(["chat"]), TypeError, "must be a collection of names"),
+        (["chat", "super chat"], ValueError, "has a name that is no token, so no client can ask for it: 'super chat'"),
+        ([""], ValueError, "has a name that is no token"),
     ],
     "limits": [({}, TypeError, r"must be a wsframe\.Limits, not \{\}")],
     "timeouts": [(5, TypeError, r"must be a wsframe\.Timeouts, not 5")],

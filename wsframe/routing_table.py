@@ -44,14 +44,19 @@ class RoutingTable:
 
         Raises:
             TypeError: For a path that is no str.
-            ValueError: For a path that does not begin with ``/``, or has a query or wrong parameters.
+            ValueError: For a path that does not begin with ``/``, or has a query or wrong parameters,
+                or that differs from one that is registered in the names of parameters alone.
         """
         if not isinstance(path, str):
             raise TypeError(f"a path is a str, not {type(path).__name__}")
         if path != REST and (not path.startswith("/") or "?" in path or "#" in path):
             raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
         if "{" in path:
-            self._patterns[pattern_of(path)] = registration
+            pattern = pattern_of(path)
+            for other in self._patterns:
+                if other != pattern and nameless(other) == nameless(pattern):
+                    raise ValueError(f"{path!r} is registered already, as {'/'.join(other)!r}")
+            self._patterns[pattern] = registration
         else:
             self._exact[path] = registration
 
@@ -116,6 +121,10 @@ def pattern_of(path: str) -> tuple[str, ...]:
     if not all(name.isidentifier() for name in names) or len(set(names)) < len(names):
         raise ValueError(f"the names of parameters are different identifiers: {path!r}")
     return segments
+
+
+def nameless(pattern: tuple[str, ...]) -> list[str]:
+    return ["{}" if segment.startswith("{") else segment for segment in pattern]
 
 
 def matched(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import Field
+from re import fullmatch
 from typing import Literal, TypeAlias, get_args
 
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, check_number
 from wsframe.protocol.close import check_close_code
-from wsframe.protocol.deflate import Deflate
+from wsframe.protocol.deflate import TOKEN, Deflate
 
 __all__ = ["OnHookFailed", "Ordering", "check_settings"]
 
@@ -58,6 +59,9 @@ def check_choice(name: str, value: object) -> None:
 def check_subprotocols(name: str, value: object) -> None:
     if isinstance(value, str) or not isinstance(value, Collection) or not all(isinstance(one, str) for one in value):
         raise TypeError(f"{name} must be a collection of names, each a str, not {value!r}")
+    for one in value:
+        if not fullmatch(TOKEN, one):
+            raise ValueError(f"{name} has a name that is no token, so no client can ask for it: {one!r}")
 
 
 def check_code(name: str, value: object) -> None:

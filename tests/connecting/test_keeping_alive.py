@@ -121,6 +121,15 @@ async def test_a_pong_answers_the_pings_before_it() -> None:
         it.server.feed(peer.frame(peer.PONG, b"3", mask=None))
 
 
+async def test_a_pong_answers_all_pings_of_its_payload() -> None:
+    """A server may answer the latest of several pings alone (RFC 6455 section 5.5.3)."""
+    async with connected() as it, trio.open_nursery() as nursery:
+        for payload in (b"1", b"2", b"1"):
+            nursery.start_soon(it.ws.ping, payload)
+            await settled()
+        it.server.feed(peer.frame(peer.PONG, b"1", mask=None))
+
+
 async def test_a_ping_that_is_cancelled_is_forgotten() -> None:
     async with connected() as it:
         with trio.move_on_after(0.01):

@@ -272,7 +272,7 @@ async def test_through_an_http_proxy_of_the_environment_with_tls_and_authorizati
 async def test_tls_within_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch) -> None:
     """An https proxy: our TLS with the server runs inside our TLS with the proxy."""
     ours, theirs = tls
-    monkeypatch.setattr("wsframe.outgoing.tunnels.ssl.create_default_context", lambda: ours)
+    monkeypatch.setattr("wsframe.outgoing.tunnels.default_context", lambda: ours)
     async with serving(ssl_context=theirs) as server, trio.open_nursery() as nursery:
         target = int(server.addresses[0].rpartition(":")[2])
 

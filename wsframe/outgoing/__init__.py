@@ -3,5 +3,6 @@
 Reading order: ``target`` (what a URL names), ``proxies`` (which proxy is asked),
 ``options``, ``transport`` (a socket with TLS or without), ``tunnels`` (through a proxy),
 ``opening`` (from a URL to the 101), ``link`` (one connection's state and tasks),
-``websocket`` (what users call), ``connecting`` and ``reconnecting`` (its life).
+``websocket`` (what users call), ``connector`` (all of these together), ``connecting``
+and ``reconnecting`` (a connection's life).
 """

@@ -10,17 +10,15 @@ from typing import final
 
 import trio
 
-from wsframe.answers import HeaderFields, header_list
-from wsframe.limits import DEFAULT_TIMEOUTS, Limits, Timeouts, filled
+from wsframe.answers import HeaderFields
+from wsframe.limits import Limits, Timeouts
+from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.link import Link
-from wsframe.outgoing.opening import Opened, Plan
-from wsframe.outgoing.options import Opening, filled_limits
-from wsframe.outgoing.proxies import ENVIRONMENT, Proxy
-from wsframe.outgoing.target import Target
+from wsframe.outgoing.options import Opening
+from wsframe.outgoing.proxies import ENVIRONMENT
 from wsframe.outgoing.websocket import WebSocket
 from wsframe.protocol.close import CloseCode
-from wsframe.protocol.connection import Connection
-from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension
+from wsframe.protocol.deflate import Deflate
 
 __all__ = ["connect"]
 
@@ -78,26 +76,19 @@ class connect:  # noqa: N801
         timeouts: Timeouts = Timeouts(),  # noqa: B008
         opening: Opening = Opening(),  # noqa: B008
     ) -> None:
-        if isinstance(subprotocols, str):
-            raise TypeError("subprotocols is a collection of names, not one str")
-        self._limits = filled_limits(limits)
-        self._timeouts = filled(timeouts, DEFAULT_TIMEOUTS)
-        if proxy not in (None, ENVIRONMENT):
-            Proxy.parse(proxy)
-        self._plan = Plan(
-            target=Target.parse(url),
-            headers=header_list(headers),
-            subprotocols=list(subprotocols),
+        self._connector = Connector(
+            url,
+            subprotocols=subprotocols,
+            headers=headers,
             unix=unix,
             ssl_context=ssl_context,
             proxy=proxy,
             deflate=deflate,
+            limits=limits,
+            timeouts=timeouts,
             opening=opening,
         )
         self._tasks: AbstractAsyncContextManager[trio.Nursery] | None = None
-        if ssl_context is not None:
-            check_context(ssl_context)
-        self._plan.upgrade()  # what cannot be sent raises here, where the traceback names the culprit
 
     async def __aenter__(self) -> WebSocket:
         """Connect."""
@@ -105,7 +96,7 @@ class connect:  # noqa: N801
             raise RuntimeError("this is connected, or about to be: one connect() makes one connection at a time")
         tasks = self._tasks = trio.open_nursery()
         try:
-            self._link, websocket = await self.open()
+            self._link, websocket = await self._connector.open()
         except BaseException:
             self._tasks = None
             raise
@@ -124,36 +115,6 @@ class connect:  # noqa: N801
         finally:
             # The body's exception is not shown to the nursery, which would wrap it.
             await tasks.__aexit__(None, None, None)
-
-    async def open(self) -> tuple[Link, WebSocket]:
-        """Connect without running the connection's tasks, which the caller must do."""
-        opened = await self._plan.open()
-        link = self._link_of(opened)
-        return link, WebSocket(link, opened)
-
-    def _link_of(self, opened: Opened) -> Link:
-        terms, deflate = opened.upgraded.terms, self._plan.deflate
-        inflate = None if terms is None else InflateExtension(terms, self._limits.max_message)
-        deflater = None if terms is None or deflate is None else Deflater(terms, deflate)
-        connection = Connection(self._limits, self._timeouts, trio.current_time(), inflate, masked=False)
-        opened.transport.tune(self._limits.unsent_in_kernel, self._timeouts.write_stall)
-        link = Link(opened.transport, self._limits, connection, str(opened.target), deflater)
-        if opened.upgraded.trailing:
-            link.decode(bytearray(opened.upgraded.trailing))
-        return link
-
-    @property
-    def target(self) -> Target:
-        """Where it connects first."""
-        return self._plan.target
-
-
-def check_context(context: ssl.SSLContext) -> None:
-    """Raise ValueError for a server's context, which else would fail with each try."""
-    try:
-        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")
-    except ssl.SSLError as error:
-        raise ValueError(f"ssl_context is not a client's: {error}") from None
 
 
 async def leave(link: Link, error: BaseException | None) -> None:

@@ -152,8 +152,8 @@ class Ending(Sending):
             self.peer_first = False
         self.dispose(reset=True)
 
-    def dispose(self, *, reset: bool = False) -> None:
-        """Close the socket; a reset leaves nothing in the kernel."""
+    def dispose(self, reason: str = "aborted", *, reset: bool = False) -> None:
+        """Close the socket; a reset leaves nothing in the kernel. The reason is for who ended without one."""
         if self.done:
             return
         self.done = True
@@ -161,7 +161,7 @@ class Ending(Sending):
         self.give_up()
         self.connection.eof()
         if self.ended is None:
-            self.ended = Ended(CloseCode.ABNORMAL_CLOSURE, "aborted", clean=False)
+            self.ended = Ended(CloseCode.ABNORMAL_CLOSURE, reason, clean=False)
         self.timer.ring()
         self.wake_readers()
 
@@ -188,7 +188,7 @@ class Ending(Sending):
         elif due is Due.CLOSE:
             self._close_overdue()
         elif due is Due.LINGER:
-            self.dispose()
+            self.dispose("close timeout")
 
     def _close_overdue(self) -> None:
         if not self.outbox.shut:

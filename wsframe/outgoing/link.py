@@ -173,10 +173,10 @@ class Link(Ending):
             self.timer.ring()
             return
         # A pong answers its ping and those before it (RFC 6455 section 5.5.3).
-        answered = next((at for at, ping in enumerate(self.pings) if ping.payload == payload), -1)
-        for ping in self.pings[: answered + 1]:
+        answered = max((at for at, ping in enumerate(self.pings, 1) if ping.payload == payload), default=0)
+        for ping in self.pings[:answered]:
             ping.latency = now - ping.since
-        del self.pings[: answered + 1]
+        del self.pings[:answered]
 
     def ping(self, payload: bytes) -> Measured:
         """Send a ping that a caller waits for."""

@@ -20,6 +20,7 @@ from wsframe.outgoing.tunnels import open_http_tunnel, open_socks_tunnel
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.upgrade import Upgrade, Upgraded
 from wsframe.request import Headers
+from wsframe.tls import default_context
 
 __all__ = ["Opened", "Plan"]
 
@@ -107,7 +108,7 @@ class Plan:
         transport = await self.connect()
         try:
             if self.target.secure:
-                context = self.ssl_context or ssl.create_default_context()
+                context = self.ssl_context or default_context()
                 with phase("the TLS handshake", self.opening.tls):
                     await transport.start_tls(context, self.target.host)
             upgraded = await self.shake_hands(transport, upgrade)

@@ -11,7 +11,8 @@ from typing import Self, Unpack, final
 import trio
 
 from wsframe.exceptions import HandshakeRejected, ProxyFailed
-from wsframe.outgoing.connecting import connect, leave
+from wsframe.outgoing.connecting import leave
+from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.options import Backoff, ConnectOptions
 from wsframe.outgoing.websocket import WebSocket
@@ -76,7 +77,7 @@ class connect_forever:  # noqa: N801
         failed: Callable[[Exception, float], object] | None = None,
         **options: Unpack[ConnectOptions],
     ) -> None:
-        self._connect = connect(url, **options)
+        self._connector = Connector(url, **options)
         self._backoff = backoff
         self._failed = failed
         self._failures = 0
@@ -133,7 +134,7 @@ class connect_forever:  # noqa: N801
             if self._failures:
                 await trio.sleep(self._pause)
             try:
-                link, websocket = await self._connect.open()
+                link, websocket = await self._connector.open()
             except Exception as error:
                 if not may_succeed_later(error):
                     raise
@@ -159,7 +160,7 @@ class connect_forever:  # noqa: N801
         """Count a failure and draw the pause after it."""
         self._failures += 1
         self._pause = max(self._backoff.delay(self._failures), min(retry_after(error), self._backoff.most))
-        logger.info("%s: not connected (%s); trying again in %.1f s", self._connect.target, error, self._pause)
+        logger.info("%s: not connected (%s); trying again in %.1f s", self._connector.target, error, self._pause)
         if self._failed is not None:
             self._failed(error, self._pause)
 

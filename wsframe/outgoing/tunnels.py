@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 
 import h11
 import trio
@@ -12,6 +11,7 @@ from wsframe.exceptions import ProxyFailed
 from wsframe.outgoing.proxies import Proxy
 from wsframe.outgoing.target import Target, basic_authorization
 from wsframe.outgoing.transport import Transport
+from wsframe.tls import default_context
 
 __all__ = ["open_http_tunnel", "open_socks_tunnel"]
 
@@ -30,7 +30,7 @@ async def open_http_tunnel(transport: Transport, proxy: Proxy, target: Target) -
         OSError: If the connection breaks.
     """
     if proxy.scheme == "https":
-        await transport.start_tls(ssl.create_default_context(), proxy.host)
+        await transport.start_tls(default_context(), proxy.host)
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     fields = [("Host", target.destination)]
     if proxy.credentials is not None:
