@@ -232,7 +232,10 @@ class Resource(Generic[DataT]):
         """Return an async context manager around the resource's life: open a database here.
 
         Override it with ``@asynccontextmanager`` and one ``yield``. It is entered before the
-        first client and left after the last ``disconnected``.
+        first client and left after the last ``disconnected``. The ``yield`` raises if a task of
+        the resource has failed, so what must be done in any case belongs into a ``finally``.
+        What waits there is cancelled when a drain takes longer than ``timeouts.drain``: shield
+        what must be saved.
         """
         return nullcontext()
 
