@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from os import urandom
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -390,3 +392,20 @@ async def test_the_opening_is_bounded_in_every_phase() -> None:
         for phase in ("connect", "handshake"):
             with pytest.raises(wsframe.OpeningTimeout):
                 await connect(f"{server.addresses[0]}/echo", opening=Opening(**{phase: 0})).__aenter__()
+
+
+class TwoAddresses(trio.abc.HostnameResolver):
+    """Resolves every name to two addresses of this machine."""
+
+    async def getaddrinfo(self, *_args: object, **_kwargs: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", 1)) for last in (1, 2)]
+
+    async def getnameinfo(self, *_args: object) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+async def test_a_server_that_none_of_its_addresses_leads_to_says_why() -> None:
+    trio.socket.set_custom_hostname_resolver(TwoAddresses())
+    with pytest.raises(OSError, match=r"^all attempts to connect to two\.example:1 failed: Connection refused$"):
+        async with connect("ws://two.example:1/", proxy=None):
+            pass  # pragma: no cover

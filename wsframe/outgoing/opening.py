@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -125,7 +126,7 @@ class Plan:
         proxy = proxy_for(self.target, self.proxy)
         if proxy is None:
             with phase("connecting", self.opening.connect):
-                return bare(await trio.open_tcp_stream(self.target.host, self.target.port))
+                return await connect_to(self.target.host, self.target.port)
         return await self.connect_through(proxy)
 
     async def connect_through(self, proxy: Proxy) -> Transport:
@@ -134,7 +135,7 @@ class Plan:
             with phase("connecting through the proxy", at_most):
                 return await open_socks_tunnel(proxy, self.target, at_most)
         with phase("connecting to the proxy", self.opening.connect):
-            transport = bare(await trio.open_tcp_stream(proxy.host, proxy.port))
+            transport = await connect_to(proxy.host, proxy.port)
         try:
             with phase("the proxy's answer", self.opening.tunnel):
                 await open_http_tunnel(transport, proxy, self.target)
@@ -162,6 +163,18 @@ def phase(name: str, at_most: float) -> Iterator[None]:
         yield
     if scope.cancelled_caught:
         raise OpeningTimeout(f"{name} took longer than {at_most:g} s")
+
+
+async def connect_to(host: str, port: int) -> Transport:
+    """Connect by TCP. Where a name has several addresses, trio's error leaves out why all of them failed."""
+    try:
+        return bare(await trio.open_tcp_stream(host, port))
+    except OSError as error:
+        if not isinstance(error.__cause__, ExceptionGroup):
+            raise
+        causes = (one for one in error.__cause__.exceptions if isinstance(one, OSError))
+        reasons = dict.fromkeys(os.strerror(one.errno) if one.errno else str(one) for one in causes)
+        raise OSError(f"{error}: {', '.join(reasons)}") from error.__cause__
 
 
 def bare(stream: trio.SocketStream) -> Transport:
