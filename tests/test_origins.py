@@ -259,3 +259,9 @@ def test_a_rebound_page_is_of_the_same_origin_and_only_its_name_gives_it_away() 
 def test_without_a_list_every_name_is_answered() -> None:
     assert host_allowed(request(None, "evil.com"), None) is True
     assert host_allowed(request(None, None), None) is True
+
+
+@pytest.mark.parametrize("origin", ["https://a.com/", "https://a.com/chat", "a.com", "", "*"])
+def test_origin_exact_takes_nothing_that_no_browser_sends(origin: str) -> None:
+    with pytest.raises(ValueError, match="an origin is a scheme, a host and perhaps a port, with nothing behind"):
+        origin_exact("https://a.com", origin)

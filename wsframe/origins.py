@@ -37,7 +37,14 @@ def origin_exact(*origins: str, missing: bool = False) -> OriginValidator:
     Args:
         origins: Scheme, host and port as browsers send them; ``"null"`` for ``file:`` pages.
         missing: Whether a request without Origin passes. Programs send none.
+
+    Raises:
+        ValueError: For what no browser sends, such as an origin with a slash at its end.
     """
+    for origin in origins:
+        if origin != "null" and not (origin.count("/") == 2 and "://" in origin and not origin.endswith("/")):
+            message = "an origin is a scheme, a host and perhaps a port, with nothing behind"
+            raise ValueError(f"{message}, such as 'https://example.com': {origin!r}")
     allowed = frozenset(origins)
 
     def validate(request: Request) -> bool:
