@@ -1,7 +1,8 @@
 """The class users subclass: what is checked when it is made, and what an object of it is."""
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -75,6 +76,15 @@ def test_async_hooks_pass_also_wrapped_and_from_mixins(hook: str) -> None:
 def test_sync_function_made_async_by_a_decorator_passes() -> None:
     """What the framework calls is the wrapper, and that is a coroutine function."""
     make_class(received_text=made_async(sync_hook))
+
+
+def test_running_without_its_decorator_is_a_type_error() -> None:
+    async def running(_self: object) -> AsyncIterator[None]:
+        yield  # pragma: no cover
+
+    with pytest.raises(TypeError, match=r"Chat\.running must be a context manager: write '@asynccontextmanager'"):
+        make_class(running=running)
+    make_class(running=asynccontextmanager(running))
 
 
 def test_methods_that_are_no_hooks_may_be_sync() -> None:

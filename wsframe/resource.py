@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
-from inspect import iscoroutinefunction, unwrap
+from inspect import isasyncgenfunction, iscoroutinefunction, unwrap
 from logging import getLogger
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
 
@@ -138,6 +138,8 @@ class Resource(Generic[DataT]):
         super().__init_subclass__(**kwargs)
         for name in HOOKS:
             check_hook(cls, name)
+        if isasyncgenfunction(cls.running):
+            raise TypeError(f"{cls.__name__}.running must be a context manager: write '@asynccontextmanager' above it")
         if iscoroutinefunction(cls.check_message):
             raise TypeError(f"{cls.__name__}.check_message must be a plain function: the reactor cannot wait for it")
         check_settings(cls)
