@@ -167,6 +167,7 @@ def test_a_certificate_is_checked_unless_told_otherwise(folder: Path) -> None:
         done = run(f"{program.address}/hello")
         assert done.returncode == 1
         assert b"certificate verify failed" in done.stderr.lower()
+        assert b"; --insecure takes any certificate, SSL_CERT_FILE=FILE" in done.stderr
         assert run(f"{program.address}/hello", "--insecure").stdout == b"hello\n"
 
 

@@ -90,6 +90,9 @@ def mistake_of(error: Exception) -> Mistake | None:
         return Failure(str(error))
     if isinstance(error, ConnectionClosed):
         return Failure(f"the connection has ended: {printable(str(error))}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "--insecure takes any certificate, SSL_CERT_FILE=FILE in the environment that one"
+        return Failure(f"cannot connect: {printable(reason_of(error))}; {hint}")
     if isinstance(error, WsframeError | OSError):
         return Failure(f"cannot connect: {printable(reason_of(error))}")
     return error if isinstance(error, Mistake) else None
