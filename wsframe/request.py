@@ -84,7 +84,8 @@ class Request:
     method: str
     """The HTTP method in upper case."""
     path_params: Mapping[str, str]
-    """What the ``{name}`` segments of the registered path matched."""
+    """What the ``{name}`` segments of the registered path matched, escapes left as they came
+    (``urllib.parse.unquote``). Of a client that moved: those of the path that it came by."""
 
     def __init__(
         self,
