@@ -116,6 +116,7 @@ async def test_closing_takes_no_longer_where_nothing_can_be_sent(autojump_clock:
         with trio.fail_after(100):
             await it.ws.close()
         assert state(it.ws) is State.CLOSED
+        assert it.ws.close_reason == "close timeout"
 
 
 async def test_a_close_frame_that_is_stuck_but_moves_is_waited_for(autojump_clock: trio.testing.MockClock) -> None:
