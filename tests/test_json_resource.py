@@ -294,7 +294,9 @@ def test_received_must_say_what_it_takes_and_be_awaitable() -> None:
             async def received(self, client, message):  # type: ignore[no-untyped-def]
                 pass
 
-    with pytest.raises(TypeError, match=r"Short\.received must say what it takes"):
+    with pytest.raises(
+        TypeError, match=r"Short\.received takes \(self, message\), but is called with \(self, client, message\)"
+    ):
 
         class Short(JSONResource):
             async def received(self, message: Join) -> None:  # type: ignore[override]

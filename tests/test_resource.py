@@ -21,14 +21,14 @@ def sync_hook(*args: object) -> None:
     pass
 
 
-async def async_hook(*args: object) -> None:
+async def async_hook(*args: object, **named: object) -> None:
     pass
 
 
 def transparent(hook: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     @functools.wraps(hook)
-    def wrapper(*args: object) -> Awaitable[None]:
-        return hook(*args)
+    def wrapper(*args: object, **named: object) -> Awaitable[None]:
+        return hook(*args, **named)
 
     return wrapper
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Never, TypeVar, get_type_hints
 
 from wsframe.broadcast import Broadcast, broadcast_text
 from wsframe.client import Client
-from wsframe.resource import Resource, check_hook
+from wsframe.resource import Resource
+from wsframe.signatures import check_hook
 
 if TYPE_CHECKING:
     import msgspec
@@ -49,8 +50,8 @@ class JSONResource(Resource[DataT]):
         super().__init_subclass__(**kwargs)
         if msgspec is None:
             raise ImportError("JSONResource needs msgspec: pip install 'wsframe[msgspec]'", name="msgspec")
-        check_hook(cls, "received")
-        check_hook(cls, "invalid_message")
+        check_hook(JSONResource, cls, "received")
+        check_hook(JSONResource, cls, "invalid_message")
         if cls.received is not JSONResource.received:
             cls._takes = declared_type(cls)
             check_type(f"{cls.__name__}.received", cls._takes)

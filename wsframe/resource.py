@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
-from inspect import isasyncgenfunction, iscoroutinefunction, unwrap
 from logging import getLogger
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
 
@@ -32,6 +31,7 @@ from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
 from wsframe.protocol.deflate import Deflate
 from wsframe.request import Request
 from wsframe.settings import OnHookFailed, Ordering, check_settings
+from wsframe.signatures import check_hook, check_not_async, check_running, warn_of_misspelt
 
 if TYPE_CHECKING:
     from wsframe.client import DataT
@@ -65,17 +65,6 @@ class Life(Protocol[DataT]):
     def post(self, message: object) -> bool: ...
     def post_from_thread(self, message: object) -> None: ...
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object: ...
-
-
-def check_hook(cls: type[object], name: str) -> None:
-    """Check that a class has a hook that can be awaited.
-
-    Raises:
-        TypeError: If it is no coroutine function.
-    """
-    hook = getattr(cls, name)
-    if not (iscoroutinefunction(hook) or iscoroutinefunction(unwrap(hook))):
-        raise TypeError(f"{cls.__name__}.{name} must be a coroutine function: write 'async def {name}'")
 
 
 class Clients(Collection[Client[DataT]]):
@@ -137,11 +126,10 @@ class Resource(Generic[DataT]):
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         for name in HOOKS:
-            check_hook(cls, name)
-        if isasyncgenfunction(cls.running):
-            raise TypeError(f"{cls.__name__}.running must be a context manager: write '@asynccontextmanager' above it")
-        if iscoroutinefunction(cls.check_message):
-            raise TypeError(f"{cls.__name__}.check_message must be a plain function: the reactor cannot wait for it")
+            check_hook(Resource, cls, name)
+        check_not_async(Resource, cls, "check_message")
+        check_running(cls, "running")
+        warn_of_misspelt(Resource, cls, HOOKS)
         check_settings(cls)
 
     async def accept_client(self, request: Request) -> Accept | Reject | None:

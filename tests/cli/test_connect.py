@@ -116,12 +116,13 @@ def test_json_tells_how_the_server_ends(address: str) -> None:
     assert json.loads(done.stdout.splitlines()[-1])["code"] == 4000
 
 
-def test_ctrl_c_closes_in_order(address: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_closes_in_order(number: signal.Signals, address: str) -> None:
     command = [sys.executable, "-m", "wsframe", "connect", f"{address}/", "--json"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["type"] == "open"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         closed = json.loads(process.stdout.readline())
         assert (closed["code"], closed["orderly"]) == (1000, True)
         assert process.wait(PATIENCE) == 0

@@ -80,7 +80,7 @@ def refuse(mistake: Mistake) -> NoReturn:
 async def converse(url: str, options: ConnectOptions, sayings: Sayings, display: Display, wait: float | None) -> int:
     """Connect and talk; return the exit code."""
     async with connect(url, **options) as websocket:
-        with trio.open_signal_receiver(signal.SIGINT) as signals:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(close_at_signal, websocket, signals)
                 orderly = await talk(websocket, sayings, display, wait=wait)
@@ -89,7 +89,7 @@ async def converse(url: str, options: ConnectOptions, sayings: Sayings, display:
 
 
 async def close_at_signal(websocket: WebSocket, signals: AsyncIterator[int]) -> None:
-    """Close in order at the first Ctrl-C, at once at the second."""
+    """Close in order at the first Ctrl-C or SIGTERM, at once at the second."""
     await anext(signals)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(websocket.close)
