@@ -413,8 +413,8 @@ def test_the_first_of_several_registries_wins() -> None:
 
 def test_a_pattern_that_another_hides_is_left_out() -> None:
     registry = Registry()
-    registry.register("/rooms/{room}", Echo())
-    registry.register("/rooms/{name}", Chat())
+    registry.register("/{kind}/{name}", Echo())
+    registry.register("/rooms/{room}", Chat())
     registry.register("/rooms/exact", Chat())
     made = document(registry, title="x", version="1")
-    assert [one["address"] for one in made["channels"].values()] == ["/rooms/exact", "/rooms/{room}"]
+    assert [one["address"] for one in made["channels"].values()] == ["/rooms/exact", "/{kind}/{name}"]
