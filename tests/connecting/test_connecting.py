@@ -16,7 +16,6 @@ import trustme
 import wsframe
 from tests.connecting.places import head_of, listening, serving, upgrading
 from wsframe import ConnectionClosed, Deflate, HandshakeRejected, InvalidURL, Limits, Opening, State, connect
-from wsframe.tls import default_context
 
 
 async def test_messages_of_all_sizes_go_both_ways() -> None:
@@ -155,19 +154,6 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
-
-
-def test_the_default_context_is_made_once_for_each_place_of_certificates(
-    monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, tmp_path: Path
-) -> None:
-    before = default_context()
-    assert default_context() is before
-    assert before.verify_mode is ssl.CERT_REQUIRED
-    assert before.check_hostname
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    assert default_context() is not before
-    assert len(default_context().get_ca_certs()) == 1
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
