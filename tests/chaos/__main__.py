@@ -4,7 +4,7 @@ import sys
 
 import trio
 
-from tests.chaos.certificates import make_contexts
+from tests.certificates import make_contexts
 from tests.chaos.world import Outcome, run_round
 
 # Between the second round, when every pool of memory is warm, and the last.

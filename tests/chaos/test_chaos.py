@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tests.chaos.certificates import make_contexts
+from tests.certificates import make_contexts
 from tests.chaos.world import run_round
 
 SEED = int(os.environ.get("WSFRAME_CHAOS_SEED", "1"))

@@ -3,7 +3,7 @@
 import trio
 
 import wsframe
-from tests.chaos.certificates import make_contexts
+from tests.certificates import make_contexts
 from tests.chaos.conversation import Conversation
 from tests.chaos.peer import Address, Peer
 

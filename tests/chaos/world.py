@@ -3,7 +3,6 @@
 import gc
 import logging
 import os
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,6 +14,7 @@ from typing import Literal, TypeAlias
 import trio
 
 import wsframe
+from tests.certificates import Contexts
 from tests.chaos.peer import Address
 from tests.chaos.polite import POLITE
 from tests.chaos.resources import LIMITS, TIMEOUTS, Deliberate, Ledger, registry
@@ -22,10 +22,8 @@ from tests.chaos.rude import RUDE
 from tests.chaos.visit import Program, Visit
 from tests.chaos.wandering import register_rooms
 
-__all__ = ["Contexts", "Outcome", "resident", "run_round"]
+__all__ = ["Outcome", "resident", "run_round"]
 
-Contexts: TypeAlias = tuple[ssl.SSLContext, ssl.SSLContext]
-"""What the server shows, and what clients trust."""
 Poller: TypeAlias = Literal["auto", "task"]
 
 ARRIVALS = 80

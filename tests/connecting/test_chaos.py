@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
-import ssl
 from collections.abc import Awaitable, Callable
 from random import Random
 
 import pytest
 import trio
-import trustme
 
+from tests.certificates import Contexts, make_contexts
 from tests.connecting.places import serving
 from wsframe import ConnectionClosed, Deflate, Limits, State, Timeouts, WebSocket, connect
 
@@ -30,14 +29,8 @@ PATIENCE = 60
 
 
 @pytest.fixture(scope="module")
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return what a client trusts, and what a server shows."""
-    authority = trustme.CA()
-    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
-    ours = ssl.create_default_context()
-    authority.configure_trust(ours)
-    return ours, theirs
+def contexts() -> Contexts:
+    return make_contexts()
 
 
 class Chaos:
@@ -132,12 +125,12 @@ async def test_whatever_is_cancelled_nothing_is_lost_torn_or_told_twice(
     seed: int,
     kind: str,
     ends: bool,
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+    contexts: Contexts,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     print(f"WSFRAME_CHAOS_SEED={seed}")
     caplog.set_level(logging.ERROR, "wsframe")
-    ours, theirs = contexts if kind == "tls" else (None, None)
+    theirs, ours = contexts if kind == "tls" else (None, None)
     deflate = {"shared": Deflate.shared(threshold=0), "dedicated": Deflate.dedicated(threshold=0)}.get(kind)
     async with serving(ssl_context=theirs, deflate=deflate) as server:
         tasks = trio.lowlevel.current_statistics().tasks_living

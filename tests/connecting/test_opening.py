@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from base64 import b64encode
 
 import pytest
 import trio
-import trustme
 
+from tests.certificates import Contexts, make_contexts
 from tests.connecting.places import Handler, HttpProxy, Script, SocksProxy, head_of, listening, serving, upgrading
 from wsframe import (
     HandshakeFailed,
@@ -194,8 +193,8 @@ async def test_credentials_stay_with_the_same_origin() -> None:
     assert all(b"Cookie: secret=1" in head for head in seen[2:])
 
 
-async def test_a_redirect_never_leaves_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    ours, theirs = tls
+async def test_a_redirect_never_leaves_tls(tls: Contexts) -> None:
+    theirs, ours = tls
 
     async def handle(stream: trio.SocketStream) -> None:
         secure = trio.SSLStream(stream, theirs, server_side=True)
@@ -232,14 +231,8 @@ async def test_a_redirect_does_not_lead_away_from_a_unix_socket(tmp_path: object
 
 
 @pytest.fixture(scope="module")
-def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return what a client trusts, and what a server shows."""
-    authority = trustme.CA()
-    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1", "chat.example").configure_cert(theirs)
-    ours = ssl.create_default_context()
-    authority.configure_trust(ours)
-    return ours, theirs
+def tls() -> Contexts:
+    return make_contexts("chat.example")
 
 
 async def echoes(url: str, **options: object) -> None:
@@ -258,9 +251,9 @@ async def test_through_an_http_proxy() -> None:
 
 
 async def test_through_an_http_proxy_of_the_environment_with_tls_and_authorization(
-    tls: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+    tls: Contexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours, theirs = tls
+    theirs, ours = tls
     proxy = HttpProxy(f"Basic {b64encode(b'us:p@ss').decode()}", names={"chat.example": "127.0.0.1"})
     async with serving(ssl_context=theirs) as server, listening(proxy) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://us:p%40ss@127.0.0.1:{port}")
@@ -269,9 +262,9 @@ async def test_through_an_http_proxy_of_the_environment_with_tls_and_authorizati
         assert proxy.asked == [target.removeprefix("wss://")]
 
 
-async def test_tls_within_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tls_within_tls(tls: Contexts, monkeypatch: pytest.MonkeyPatch) -> None:
     """An https proxy: our TLS with the server runs inside our TLS with the proxy."""
-    ours, theirs = tls
+    theirs, ours = tls
     monkeypatch.setattr("wsframe.outgoing.tunnels.default_context", lambda: ours)
     async with serving(ssl_context=theirs) as server, trio.open_nursery() as nursery:
         target = int(server.addresses[0].rpartition(":")[2])

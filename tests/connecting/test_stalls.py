@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
-
 import pytest
 import trio
 import trio.testing
-import trustme
 
+from tests.certificates import make_contexts
 from tests.connecting.memory import Ciphered, Server, close, connected, settled, state
 from tests.connecting.places import head_of, listening, upgrading
 from tests.protocol import peer
@@ -91,11 +89,7 @@ async def test_the_server_has_its_time_to_answer_once_our_close_frame_has_left(
 @pytest.mark.parametrize("then", ["sleep", "reset"])
 async def test_a_tls_server_that_stops_reading_holds_up_nobody(then: str) -> None:
     """Real sockets: the kernel takes no more ciphertext, and then the server goes, or is given up."""
-    authority = trustme.CA()
-    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
-    ours = ssl.create_default_context()
-    authority.configure_trust(ours)
+    theirs, ours = make_contexts()
     blocked = trio.Event()
 
     async def serve(stream: trio.SocketStream) -> None:
