@@ -11,7 +11,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from logging import getLogger
 from time import time
 from typing import Any
 
@@ -23,6 +22,7 @@ from wsframe.deciding import check_origin, decide
 from wsframe.endpoint import Endpoint, notify_closing, wait_readable, wait_writable
 from wsframe.limits import Capacity
 from wsframe.listener import Listener
+from wsframe.log import logger
 from wsframe.origins import host_allowed
 from wsframe.protocol import challenge, handshake
 from wsframe.protocol.deflate import negotiate
@@ -35,8 +35,6 @@ from wsframe.socketopts import reset_on_close, tune, unsent_in_kernel
 from wsframe.tls import TLSCodec
 
 __all__ = ["Admission", "HttpHandler"]
-
-logger = getLogger("wsframe")
 
 HttpHandler = Callable[[Request], Awaitable[Response]]
 """Answers a request that asks for no WebSocket."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from logging import getLogger
 from typing import Any
 
 from wsframe.client import Client, check_reason
+from wsframe.log import logger
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.sizes import Check, Kind
 from wsframe.resource import Resource
 
 __all__ = ["check_of"]
-
-logger = getLogger("wsframe")
 
 
 def check_of(client: Client[Any]) -> Check | None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from logging import getLogger
 from typing import Any
 
 from wsframe.answers import Accept, Reject
+from wsframe.log import logger
 from wsframe.origins import OriginValidator
 from wsframe.request import Headers, Request
 from wsframe.resource import Resource
 
 __all__ = ["check_origin", "decide"]
-
-logger = getLogger("wsframe")
 
 
 def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:

@@ -9,11 +9,11 @@ no reset overtakes the close frame.
 
 from __future__ import annotations
 
-from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 from wsframe.client import Client
 from wsframe.doorbell import Signal
+from wsframe.log import logger
 from wsframe.poller import READ
 from wsframe.protocol.close import CloseCode, close_frame
 from wsframe.protocol.events import Ended
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from wsframe.reactor import Reactor
 
 __all__ = ["Ending"]
-
-logger = getLogger("wsframe")
 
 # What one read takes at most. So much undecoded from one client is borne beyond the budget of all.
 RECEIVE_BUFFER = 64 * 1024

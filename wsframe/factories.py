@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from logging import getLogger
 
 from wsframe.answers import Reject
+from wsframe.log import logger
 from wsframe.request import Request
 from wsframe.resource import Resource
 
 __all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "written_name"]
-
-logger = getLogger("wsframe")
 
 Dispatcher = Callable[[Request], Resource | None]
 """Makes or chooses the resource for a request; None if it has none. A plain function: it decides, it does not wait."""

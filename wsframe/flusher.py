@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
-from logging import getLogger
 from types import coroutine
 from typing import TYPE_CHECKING, TypeVar
 
 from wsframe.budget import Budget
 from wsframe.doorbell import FROM_THREAD, Doorbell, in_trio
+from wsframe.log import logger
 from wsframe.speedups import accelerated
 
 if TYPE_CHECKING:
     from wsframe.outbox import Outbox
 
 __all__ = ["Flusher", "flushing"]
-
-logger = getLogger("wsframe")
 
 ResultT = TypeVar("ResultT")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import isawaitable
-from logging import getLogger
 from typing import TypeAlias, TypeVar, Unpack
 
 import trio
 
 from wsframe.answers import Reject
 from wsframe.client import Client
+from wsframe.log import logger
 from wsframe.origins import OriginValidator, same_origin
 from wsframe.registry import Registry, global_registry
 from wsframe.request import Request
@@ -28,8 +28,6 @@ __all__ = [
     "run_handlers",
     "serve_handlers",
 ]
-
-logger = getLogger("wsframe")
 
 ClientFunction: TypeAlias = Callable[[Client], object]
 """Takes a client that has come or gone: ``open`` and ``close``."""

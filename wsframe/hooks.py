@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from inspect import isawaitable
-from logging import getLogger
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +15,7 @@ from wsframe.client import Client
 from wsframe.debugger import post_mortem
 from wsframe.exceptions import ResourceEnded
 from wsframe.limits import Timeouts
+from wsframe.log import logger
 from wsframe.mailbox import Inbox, Mailbox
 from wsframe.moving import Move, call_off, divert
 from wsframe.posts import Call, Post
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     AnyClient = Client[Any]
 
 __all__ = ["HookCaller"]
-
-logger = getLogger("wsframe")
 
 # One turn of a listener. 64 messages instead of 256 cost a quarter more CPU in bursts.
 BATCH = 256

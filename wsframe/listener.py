@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from logging import getLogger
 from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from wsframe.exceptions import ResourceEnded
 from wsframe.flusher import Flusher, flushing
 from wsframe.hooks import DISMISSED, HookCaller
 from wsframe.limits import INHERIT, Limits, Timeouts, filled
+from wsframe.log import logger
 from wsframe.mailbox import Inbox, Mailbox
 from wsframe.moving import Departures
 from wsframe.posts import Call, Post
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     AnyClient = Client[Any]
 
 __all__ = ["Listener", "Surroundings"]
-
-logger = getLogger("wsframe")
 
 MAX_POSTS = 10_000
 

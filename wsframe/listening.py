@@ -8,16 +8,14 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterable
-from logging import getLogger
 
 import trio
 
 from wsframe.doorbell import Doorbell
 from wsframe.endpoint import wait_readable
+from wsframe.log import logger
 
 __all__ = ["Acceptor", "address_of", "bind_tcp", "bind_unix", "only_local"]
-
-logger = getLogger("wsframe")
 
 AT_ONCE = 64
 # Out of descriptors or memory: accepting again at once would spin, and the backlog waits.

@@ -9,13 +9,13 @@ gets to it, it calls ``disconnected`` and hands the client over with all that wa
 from __future__ import annotations
 
 from collections.abc import Container
-from logging import getLogger
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wsframe.answers import Reject
 from wsframe.arrival import Host
 from wsframe.client import Client
 from wsframe.doorbell import check_thread
+from wsframe.log import logger
 from wsframe.mailbox import Inbox, Mailbox
 from wsframe.protocol.close import State
 from wsframe.request import Request, peer_name
@@ -27,8 +27,6 @@ else:
     AnyClient = Client
 
 __all__ = ["Departures", "Move", "Siblings", "call_off", "divert"]
-
-logger = getLogger("wsframe")
 
 
 class Siblings(Protocol):

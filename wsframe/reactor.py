@@ -8,7 +8,6 @@ of any connection, so that waiting for messages needs no timeout of its own.
 
 from __future__ import annotations
 
-from logging import getLogger
 from math import inf
 
 import trio
@@ -20,13 +19,12 @@ from wsframe.ending import RECEIVE_BUFFER, Ending
 from wsframe.flusher import Flusher, flushing
 from wsframe.heap import keep_freed_memory
 from wsframe.link import Link
+from wsframe.log import logger
 from wsframe.poller import READ, Poller, PollerChoice, make_poller
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.speedups import accelerated
 
 __all__ = ["Reactor"]
-
-logger = getLogger("wsframe")
 
 
 @accelerated

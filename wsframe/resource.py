@@ -21,13 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
-from logging import getLogger
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
 
 from wsframe.answers import Accept, Reject
 from wsframe.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.client import Client, Octets
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
+from wsframe.log import logger
 from wsframe.protocol.deflate import Deflate
 from wsframe.request import Request
 from wsframe.settings import OnHookFailed, Ordering, check_settings
@@ -42,8 +42,6 @@ else:
     DataT = TypeVar("DataT")
 
 __all__ = ["Clients", "Ordering", "Resource"]
-
-logger = getLogger("wsframe")
 
 ResultT = TypeVar("ResultT")
 ArgsT = TypeVarTuple("ArgsT")

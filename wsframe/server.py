@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Collection, Sequence
 from contextvars import ContextVar
 from functools import partial
-from logging import getLogger
 from math import inf
 from typing import TYPE_CHECKING, Any, final
 
@@ -22,6 +21,7 @@ from wsframe.endpoint import notify_closing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts, filled
 from wsframe.listener import Listener, Surroundings
 from wsframe.listening import Acceptor, address_of
+from wsframe.log import logger
 from wsframe.poller import PollerChoice
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     AnyClient = Client[Any]
 
 __all__ = ["Server", "holds_cancelled", "only_leaf", "running_server"]
-
-logger = getLogger("wsframe")
 
 running_server: ContextVar[Server] = ContextVar("running_server")
 """The server whose task this is: an ``http_handler`` is made before its server."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Container
 from functools import partial
-from logging import getLogger
 from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -14,13 +13,12 @@ import trio
 from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
 from wsframe.flusher import Flusher, flushing
+from wsframe.log import logger
 
 if TYPE_CHECKING:
     from wsframe.client import Client
 
 __all__ = ["MAX_TASKS", "Bounds", "TaskFailed", "Tasks", "Work", "log_task"]
-
-logger = getLogger("wsframe")
 
 TaskFunction: TypeAlias = Callable[..., Awaitable[object]]
 

@@ -12,7 +12,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from logging import getLogger
 from typing import Any
 
 import trio
@@ -20,12 +19,11 @@ import trio
 from wsframe.cli.mistakes import Mistake
 from wsframe.client import Client
 from wsframe.listening import bind_unix
+from wsframe.log import logger
 from wsframe.server import Server
 from wsframe.serving import unlink_own
 
 __all__ = ["REQUEST", "admin_socket", "answer_admins", "snapshot"]
-
-logger = getLogger("wsframe")
 
 REQUEST = b"statistics"
 LONGEST_LINE = 1000

@@ -9,13 +9,13 @@ frames are out the server ends TCP (RFC 6455 section 7.1.1); we wait for it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from logging import getLogger
 from os import urandom
 
 import trio
 
 from wsframe.exceptions import ConnectionClosed
 from wsframe.limits import Limits
+from wsframe.log import logger
 from wsframe.outgoing.sending import Sending
 from wsframe.outgoing.transport import Transport
 from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
@@ -26,8 +26,6 @@ from wsframe.protocol.frames import PING
 from wsframe.protocol.keepalive import PING_OCTETS, Due
 
 __all__ = ["Ending"]
-
-logger = getLogger("wsframe")
 
 
 class Ending(Sending):

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from logging import getLogger
 
 import trio
 
 from wsframe.doorbell import Doorbell
 from wsframe.limits import Limits
+from wsframe.log import logger
 from wsframe.outgoing.ending import Ending
 from wsframe.outgoing.transport import RECEIVE_BUFFER, Transport
 from wsframe.protocol.close import State
@@ -25,8 +25,6 @@ from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING, PONG
 
 __all__ = ["Link", "Measured"]
-
-logger = getLogger("wsframe")
 
 # For so long after a caller stopped reading nobody stands in: as a rule it comes back at once.
 ABSENCE = 0.05

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from logging import getLogger
 from types import TracebackType
 from typing import Self, Unpack, final
 
 import trio
 
 from wsframe.exceptions import HandshakeRejected, ProxyFailed
+from wsframe.log import logger
 from wsframe.outgoing.connecting import leave
 from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.link import Link
@@ -18,8 +18,6 @@ from wsframe.outgoing.options import Backoff, ConnectOptions
 from wsframe.outgoing.websocket import WebSocket
 
 __all__ = ["connect_forever", "may_succeed_later"]
-
-logger = getLogger("wsframe")
 
 OUTSIDE = "write: async with connect_forever(...) as connections: async for ws in connections: ..."
 

@@ -1,0 +1,105 @@
+"""Logging never raises into the code that logs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+
+import pytest
+
+from wsframe.log import Log
+
+
+class Panic(BaseException):
+    """Stands for what extensions raise that is no Exception."""
+
+
+class Failing(logging.Handler):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise self.error
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise Panic
+
+
+@contextmanager
+def log_with(handler: logging.Handler) -> Iterator[Log]:
+    inner = logging.getLogger("wsframe.test_log")
+    inner.setLevel("DEBUG")
+    inner.addHandler(handler)
+    try:
+        yield Log(inner)
+    finally:
+        inner.removeHandler(handler)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no disk"), Panic(), GeneratorExit(), RecursionError()])
+def test_a_handler_that_raises_costs_its_line_and_says_so_once(
+    error: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with log_with(Failing(error)) as log:
+        log.info("one")
+        log.error("two")
+        try:
+            raise ValueError
+        except ValueError:
+            log.exception("three")
+    told = capsys.readouterr().err
+    assert told == f"wsframe: logging failed with {type(error).__name__}; lines are lost\n"
+
+
+def test_a_filter_that_raises_costs_its_line() -> None:
+    def failing(record: logging.LogRecord) -> bool:
+        raise Panic
+
+    handler = logging.StreamHandler(StringIO())
+    handler.addFilter(failing)
+    with log_with(handler) as log:
+        log.warning("one")
+
+
+def test_an_argument_that_cannot_be_printed_costs_its_line() -> None:
+    stream = StringIO()
+    with log_with(logging.StreamHandler(stream)) as log:
+        log.info("%r", Unprintable())
+        log.info("next")
+    assert stream.getvalue() == "next\n"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+def test_what_ends_the_program_passes(error: BaseException) -> None:
+    with log_with(Failing(error)) as log, pytest.raises(type(error)):
+        log.info("one")
+
+
+def test_a_line_without_stderr_is_lost_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with log_with(Failing(RuntimeError())) as log:
+        log.info("one")
+
+
+def test_a_record_names_the_line_that_logged() -> None:
+    records: list[logging.LogRecord] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    with log_with(Keeping()) as log:
+        log.info("one")
+        try:
+            raise ValueError
+        except ValueError:
+            log.exception("two")
+    assert [(record.filename, record.funcName) for record in records] == 2 * [
+        ("test_log.py", "test_a_record_names_the_line_that_logged")
+    ]
