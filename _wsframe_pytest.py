@@ -38,9 +38,9 @@ async def wsframe_server() -> AsyncIterator[ServerFactory]:
 @pytest.fixture(autouse=True)
 def _wsframe_global_registry() -> Iterator[None]:
     """Put the global registry back, after each test, as it was before: empty, if only the test imported wsframe."""
-    module = sys.modules.get("wsframe.registry")
+    module = sys.modules.get("wsframe.resources.registry")
     before = None if module is None else module.global_registry.snapshot()
     yield
-    module = sys.modules.get("wsframe.registry")
+    module = sys.modules.get("wsframe.resources.registry")
     if module is not None:
         module.global_registry.restore(module.Registry().snapshot() if before is None else before)

@@ -83,7 +83,7 @@ def sanitize(session: nox.Session) -> None:
 def speedups(session: nox.Session) -> None:
     """Run the tests of the C extension with each Python that is installed."""
     session.install("-e", ".[test]")
-    tests = sorted(map(str, Path("tests").glob("test_speedups*.py")))
+    tests = sorted(map(str, Path("tests/speedups").glob("test_*.py")))
     session.run("pytest", *tests, "tests/fuzz", *session.posargs, env={"WSFRAME_REQUIRE_ALL": "1"})
 
 

@@ -34,7 +34,7 @@ nitpick_ignore_regex = [
 
 
 def find_public_name(app: Sphinx, env: Any, node: nodes.Element, contnode: nodes.TextElement) -> nodes.reference | None:
-    """Resolve a name to where it is documented: wsframe.client.Client is wsframe.Client there."""
+    """Resolve a name to where it is documented: wsframe.resources.client.Client is wsframe.Client there."""
     name = str(node.get("reftarget", "")).rpartition(".")[2]
     if node.get("refdomain") != "py" or name not in wsframe.__all__:
         return None

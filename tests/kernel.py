@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.wire import Frame, decode
-from wsframe.flusher import Flusher
+from wsframe.connection.flusher import Flusher
+from wsframe.connection.outbox import Outbox
 from wsframe.limits import Overflow
-from wsframe.outbox import Outbox
 
 ALL = 1 << 40
 

@@ -11,18 +11,18 @@ from typing import Any, Literal, NamedTuple, cast
 from unittest.mock import patch
 
 from wsframe import speedups
-from wsframe.arrival import CONNECTED, Arrival
+from wsframe.connection.handover import CONNECTED, Arrival
+from wsframe.connection.link import Link
+from wsframe.connection.mailbox import Inbox, Mailbox
+from wsframe.connection.reactor import Reactor
+from wsframe.http.request import Request
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, filled
-from wsframe.link import Link
-from wsframe.mailbox import Inbox, Mailbox
-from wsframe.poller import READ
-from wsframe.protocol.connection import Connection
+from wsframe.net.poller import READ
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.events import PongReceived
 from wsframe.protocol.pool import ConnectionPool
-from wsframe.reactor import Reactor
-from wsframe.request import Request
-from wsframe.resource import Resource
+from wsframe.resources.resource import Resource
 
 __all__ = ["CLOCK", "Language", "Links", "Peer", "Snapshot", "languages", "running_in"]
 
@@ -32,11 +32,11 @@ RESET = struct.pack("ii", 1, 0)
 
 # Where each function is called by its name.
 CALLED_IN = {
-    "data_frame": ("client", "protocol.frames"),
-    "read_messages": ("protocol.connection",),
-    "receive_ready": ("reactor",),
-    "send_whole": ("flusher",),
-    "unmask": ("protocol.lane",),
+    "data_frame": ("resources.client", "protocol.frames"),
+    "read_messages": ("protocol.decoder",),
+    "receive_ready": ("connection.reactor",),
+    "send_whole": ("connection.flusher",),
+    "unmask": ("protocol.fast_lane",),
 }
 
 

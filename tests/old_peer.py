@@ -9,9 +9,9 @@ import trio
 import trio.testing
 
 import wsframe
+from tests.hixie76.hixie_peer import CLOSING, text
+from tests.hixie76.test_challenge import EXAMPLES
 from tests.hostile.peer import Stream
-from tests.protocol.hixie_peer import CLOSING, text
-from tests.protocol.test_challenge import EXAMPLES
 from tests.wire import KEY, Peer, head, stream_to
 
 __all__ = ["ALL", "CLOSING", "NONCE", "ORIGIN", "Old", "connected", "draft", "old_connected", "old_head", "text"]

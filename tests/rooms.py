@@ -11,10 +11,10 @@ import trio
 import wsframe
 from tests.recorder import Recorder
 from wsframe import Registry, Reject, Request
-from wsframe.flusher import Flusher
+from wsframe.connection.flusher import Flusher
+from wsframe.hooks.listener import Listener, Surroundings
+from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.listener import Listener, Surroundings
-from wsframe.roster import Roster
 
 BOUND = 15.0
 NO_SERVER = cast("wsframe.Server", None)

@@ -3,7 +3,7 @@
 The extension is built with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the
 checkout; Python allocates everything with ``malloc`` there, so that an octet read or written
 beside any object is reported, and a report ends the run. It does not look for leaks: what an
-interpreter leaves at its end hides them, and ``tests/test_speedups_leaks.py`` counts instead.
+interpreter leaves at its end hides them, and ``tests/speedups/test_leaks.py`` counts instead.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ ROOT = Path(__file__).parents[1]
 
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1"
 TESTS = (
-    "tests/test_speedups.py",
-    "tests/test_speedups_links.py",
-    "tests/test_speedups_sending.py",
-    "tests/test_speedups_leaks.py",
-    "tests/test_outbox.py",
-    "tests/test_outbox_flushing.py",
-    "tests/test_outbox_overflow.py",
+    "tests/speedups/test_speedups.py",
+    "tests/speedups/test_links.py",
+    "tests/speedups/test_sending.py",
+    "tests/speedups/test_leaks.py",
+    "tests/connection/test_outbox.py",
+    "tests/connection/test_outbox_flushing.py",
+    "tests/connection/test_outbox_overflow.py",
     "tests/protocol",
     "tests/workings",
     "tests/hostile",

@@ -27,8 +27,8 @@ import wsframe
 import wsframe.testing
 from tests.cells import Failed, Source
 from wsframe import Accept, Capacity, Client, Deflate, Limits, Registry, Reject, Request, Resource, Response, Timeouts
-from wsframe.resource import HOOKS
-from wsframe.server import only_leaf
+from wsframe.resources.resource import HOOKS
+from wsframe.server.server import only_leaf
 from wsframe.testing import Kit, MemoryClient, Refused, open_kit
 
 __all__ = ["GIVEN", "perform"]

@@ -9,7 +9,7 @@ import wsframe
 from tests.recorder import Recorder
 from tests.wire import Peer
 from wsframe import Client, Registry, Resource
-from wsframe.resource import Ordering
+from wsframe.resources.resource import Ordering
 
 BOUND = 15.0
 

@@ -30,7 +30,7 @@ from tests.documents import ROOT, CodeBlock, code_blocks
 from tests.examples.running import program_running
 from wsframe.cli import make_parser
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.registry import global_registry
+from wsframe.resources.registry import global_registry
 from wsframe.testing.fixtures import client_factory, server_factory
 
 PATIENCE = 20

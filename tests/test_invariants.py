@@ -14,8 +14,8 @@ import wsframe
 from tests.recorder import Echo, Recorder
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, Peer, close, connected, frame, serving, text
 from wsframe import Limits, Timeouts
-from wsframe.poller import PollerName
-from wsframe.protocol.connection import Connection
+from wsframe.net.poller import PollerName
+from wsframe.protocol.decoder import Connection
 
 POLLERS: list[PollerName] = ["epoll", "task"] if hasattr(select, "epoll") else ["task"]
 MUCH = 16 * 1024 * 1024

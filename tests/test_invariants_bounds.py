@@ -11,7 +11,7 @@ import wsframe
 from tests.recorder import Echo, Recorder
 from tests.wire import BINARY, PING, PONG, TEXT, ask, close, connected, frame, head, serving, status, text
 from wsframe import Capacity, Limits, Timeouts
-from wsframe.poller import PollerName
+from wsframe.net.poller import PollerName
 
 POLLERS: list[PollerName] = ["epoll", "task"] if hasattr(select, "epoll") else ["task"]
 MUCH = 16 * 1024 * 1024

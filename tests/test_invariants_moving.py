@@ -13,7 +13,7 @@ import wsframe
 from tests.recorder import Recorder
 from tests.wire import CLOSE, TEXT, close, connected, frame, serving, text
 from wsframe import Client, Limits, Registry, Resource, Timeouts
-from wsframe.resource import Ordering
+from wsframe.resources.resource import Ordering
 
 ORDERINGS: list[Ordering] = ["resource", "client"]
 

@@ -24,8 +24,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from wsframe.http.request import Headers
     from wsframe.protocol.close import CloseFrame
-    from wsframe.request import Headers
 
 __all__ = [
     "BinaryRefused",

@@ -18,7 +18,7 @@ from tests.autobahn.echo import DEFLATES, registry
 from tests.autobahn.install import install
 from tests.autobahn.relay import relay_to_tls
 from tests.autobahn.run import main
-from wsframe.poller import PollerName
+from wsframe.net.poller import PollerName
 
 
 async def check(cases: str, deflate: str, poller: PollerName, *, tls: bool) -> int:

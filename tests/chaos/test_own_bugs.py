@@ -9,7 +9,7 @@ import trio
 import wsframe
 from tests.chaos.conversation import Conversation, Fault, request_head
 from tests.chaos.peer import Address, Peer, frame
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.events import Event
 
 TRIGGER = frame(0x82, b"trigger")

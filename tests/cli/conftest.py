@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import TARGET
-from wsframe.registry import global_registry
+from wsframe.resources.registry import global_registry
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.recorder import Recorder
 from tests.wire import connected, serving, text
 from wsframe.cli import admin
 from wsframe.cli.admin import LONGEST_LINE, MOST_ADMINS, admin_socket, answer_admins
-from wsframe.cli.mistakes import Mistake
+from wsframe.cli.errors import Mistake
 
 
 @asynccontextmanager

@@ -23,9 +23,9 @@ import wsframe
 from tests.cli.program import PATIENCE, serving
 from tests.cli.server import serving_in_thread
 from wsframe import cli
+from wsframe.cli.chat import Display, Ping, Sayings, Text
 from wsframe.cli.connect import Plain, close_at_signal, converse
-from wsframe.cli.conversation import Display, Ping, Sayings, Text
-from wsframe.cli.remote import mistake_of, mistakes_told
+from wsframe.cli.connect_options import mistake_of, mistakes_told
 
 
 @pytest.fixture(scope="module")

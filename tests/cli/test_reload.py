@@ -23,7 +23,7 @@ from tests.recorder import Recorder
 from tests.wire import connected, serving
 from wsframe import cli
 from wsframe.cli import reload
-from wsframe.cli.mistakes import Mistake
+from wsframe.cli.errors import Mistake
 from wsframe.cli.reload import Supervisor, folder_of, names_of, obey_supervisor, reload_target
 
 TARGET = """

@@ -7,9 +7,9 @@ import pytest
 
 from wsframe import Deflate, Limits, Registry, Resource, Timeouts, cli
 from wsframe.cli.routes import options_of, routes_of
-from wsframe.factories import written_name
-from wsframe.origins import any_origin, origin_exact, origin_prefix, same_origin
-from wsframe.request import Request
+from wsframe.http.origins import any_origin, origin_exact, origin_prefix, same_origin
+from wsframe.http.request import Request
+from wsframe.resources.factories import written_name
 
 
 def test_paths_classes_origins_and_options_are_listed(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

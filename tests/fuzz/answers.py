@@ -11,14 +11,14 @@ import h11
 
 from tests.fuzz.promises import keep
 from wsframe.exceptions import HandshakeFailed, HandshakeRejected, ProxyFailed
+from wsframe.http.client_handshake import Upgraded
+from wsframe.http.deflate_offer import agreed
 from wsframe.outgoing.opening import Plan
 from wsframe.outgoing.options import Opening
-from wsframe.outgoing.proxies import Proxy
-from wsframe.outgoing.target import Target
-from wsframe.outgoing.tunnels import answer_of
+from wsframe.outgoing.proxy import Proxy
+from wsframe.outgoing.tunnel import answer_of
+from wsframe.outgoing.url import Target
 from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension
-from wsframe.protocol.offer import agreed
-from wsframe.protocol.upgrade import Upgraded
 
 __all__ = ["ACCEPT", "accepted", "agreement", "client_plan", "tunnel", "upgrade"]
 
@@ -72,7 +72,7 @@ def upgrade(data: bytes) -> None:
 
 def read_answer(plan: Plan, stream: bytes, most: int, random: Random) -> Upgraded | Exception:
     """Return what came of an answer; all octets that the answer left are behind it."""
-    with patch("wsframe.protocol.upgrade.urandom", bytes):  # the same key each time
+    with patch("wsframe.http.client_handshake.urandom", bytes):  # the same key each time
         asked = plan.upgrade()
     stream = accepted(asked.request, stream)
     fed = 0

@@ -11,16 +11,16 @@ from wsproto.connection import SERVER, ConnectionState
 from wsproto.connection import Connection as Engine
 from wsproto.events import BytesMessage, CloseConnection, TextMessage
 
-from tests.connecting.memory import Ciphered, Server
 from tests.fuzz.answers import OFFERS, accepted
 from tests.fuzz.promises import PromiseBroken, keep
+from tests.outgoing.memory import Ciphered, Server
 from wsframe.exceptions import ConnectionClosed, HandshakeFailed
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts, filled
-from wsframe.outgoing.connecting import connect
+from wsframe.outgoing.connect import connect
 from wsframe.outgoing.opening import Plan
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.websocket import WebSocket
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.frames import MAX_CONTROL_PAYLOAD
 

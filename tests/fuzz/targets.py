@@ -11,16 +11,16 @@ from tests.fuzz.answers import agreement, tunnel, upgrade
 from tests.fuzz.promises import PromiseBroken, keep
 from tests.fuzz.rude import rude
 from tests.fuzz.twins import links, sending
-from wsframe.answers import Accept, Reject
+from wsframe.hixie76.decoder import HixieConnection
+from wsframe.http import handshake
+from wsframe.http.origins import host_allowed, origin_exact, origin_prefix, same_origin
+from wsframe.http.request import VERSIONS, Request
+from wsframe.http.responses import Accept, Reject
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits
-from wsframe.origins import host_allowed, origin_exact, origin_prefix, same_origin
-from wsframe.protocol import handshake
 from wsframe.protocol.close import State
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms, negotiate
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.protocol.hixie import HixieConnection
-from wsframe.request import VERSIONS, Request
 
 __all__ = [
     "TARGETS", "PromiseBroken", "agreement", "connection", "head", "hixie", "links", "offers", "received", "rude",

@@ -12,7 +12,7 @@ import pytest
 import wsframe
 from tests.peer import BINARY, CONTINUATION, FIN, RSV1, TEXT, connected, frame, serving, text, until
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflate, InflateExtension, Terms
 from wsframe.protocol.events import Ended
 

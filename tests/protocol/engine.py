@@ -8,7 +8,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 
 from wsframe.limits import DEFAULT_LIMITS, Limits, filled
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.protocol.sizes import SizeLimits
+from wsframe.protocol.size_limits import SizeLimits
 
 __all__ = ["reference"]
 

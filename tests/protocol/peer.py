@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.events import Ended, Event
 
 __all__ = ["BINARY", "CLOSE", "CONTINUATION", "MASK", "PING", "PONG", "TEXT"]

@@ -18,7 +18,7 @@ from wsproto.extensions import PerMessageDeflate
 
 from tests.peer import BINARY, CLOSE, CONTINUATION, FIN, PING, RSV1, TEXT, frame
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms, negotiate
 from wsframe.protocol.events import Ended, PingReceived
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol import peer
-from wsframe.answers import Reject
+from wsframe.http.responses import Reject
 from wsframe.limits import Capacity
-from wsframe.protocol.connection import Connection
-from wsframe.protocol.keepalive import Due
+from wsframe.protocol.deadlines import Due
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.pool import ConnectionPool, network_of
 
 

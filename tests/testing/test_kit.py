@@ -15,8 +15,8 @@ import wsframe
 from tests import wire
 from tests.recorder import Echo, Recorder
 from wsframe import Capacity, Registry, Timeouts
-from wsframe.link import Link
-from wsframe.listener import Listener
+from wsframe.connection.link import Link
+from wsframe.hooks.listener import Listener
 from wsframe.testing import ClientClosed, Refused, open_client, open_kit
 
 

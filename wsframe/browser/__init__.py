@@ -6,8 +6,8 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-from wsframe.answers import Response
-from wsframe.request import Request
+from wsframe.http.request import Request
+from wsframe.http.responses import Response
 
 __all__ = ["browser_client", "browser_client_source"]
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import trio
 
-from wsframe.cli.mistakes import Mistake
-from wsframe.client import Client
-from wsframe.listening import bind_unix
+from wsframe.cli.errors import Mistake
 from wsframe.log import logger
-from wsframe.server import Server
-from wsframe.serving import unlink_own
+from wsframe.resources.client import Client
+from wsframe.server.listen import bind_unix
+from wsframe.server.run import unlink_own
+from wsframe.server.server import Server
 
 __all__ = ["REQUEST", "admin_socket", "answer_admins", "snapshot"]
 

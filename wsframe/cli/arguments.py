@@ -7,7 +7,7 @@ from collections.abc import Callable
 from re import compile as pattern
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from wsframe.request import VERSIONS
+from wsframe.http.request import VERSIONS
 
 if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

@@ -6,10 +6,10 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from wsframe import asyncapi
 from wsframe.cli.arguments import add_parser
 from wsframe.cli.target import TARGET_HELP, load_target
-from wsframe.registry import served_with
+from wsframe.resources import asyncapi
+from wsframe.resources.registry import served_with
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands

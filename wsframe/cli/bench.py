@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from wsframe.cli.arguments import add_parser, count, number, size
+from wsframe.cli.connect_options import add_remote_options, connect_options, mistakes_told
+from wsframe.cli.errors import Failure, Mistake
 from wsframe.cli.histogram import Histogram
-from wsframe.cli.mistakes import Failure, Mistake
-from wsframe.cli.remote import add_remote_options, connect_options, mistakes_told
-from wsframe.outgoing.connecting import connect
+from wsframe.outgoing.connect import connect
 from wsframe.outgoing.options import ConnectOptions
 from wsframe.outgoing.websocket import WebSocket
 

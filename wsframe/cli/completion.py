@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from wsframe.cli.arguments import add_parser
-from wsframe.cli.mistakes import missing_extra
+from wsframe.cli.errors import missing_extra
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 from wsframe.cli.arguments import add_parser, number, or_none
-from wsframe.cli.conversation import Display, Sayings, Text, talk
-from wsframe.cli.mistakes import Mistake, OutputGone
-from wsframe.cli.remote import add_remote_options, connect_options, mistakes_told
-from wsframe.cli.sayings import lines_of, said_in_json, said_typed, sayings_of
+from wsframe.cli.chat import Display, Sayings, Text, talk
+from wsframe.cli.connect_options import add_remote_options, connect_options, mistakes_told
+from wsframe.cli.errors import Mistake, OutputGone
+from wsframe.cli.input_lines import lines_of, said_in_json, said_typed, sayings_of
 from wsframe.cli.tables import printable
 from wsframe.cli.terminal import Terminal, terminal_restored
 from wsframe.exceptions import ConnectionClosed
-from wsframe.outgoing.connecting import connect
+from wsframe.outgoing.connect import connect
 from wsframe.outgoing.options import ConnectOptions
 from wsframe.outgoing.websocket import WebSocket
 

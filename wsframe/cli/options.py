@@ -8,7 +8,7 @@ from re import sub
 from typing import NamedTuple, TypeVar
 
 from wsframe.cli.arguments import count, integer, number, or_none, size
-from wsframe.cli.mistakes import Mistake
+from wsframe.cli.errors import Mistake
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts
 from wsframe.protocol.deflate import Deflate
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import wsframe
 from wsframe.cli import asyncapi, bench, completion, connect, routes, serve, top
-from wsframe.cli.mistakes import Mistake, OutputGone, only
+from wsframe.cli.errors import Mistake, OutputGone, only
 
 __all__ = ["main", "make_parser"]
 

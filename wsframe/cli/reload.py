@@ -23,11 +23,11 @@ from typing import TypeAlias
 
 import trio
 
-from wsframe.cli.mistakes import Mistake, missing_extra
+from wsframe.cli.errors import Mistake, missing_extra
 from wsframe.cli.options import made_timeouts
 from wsframe.cli.target import split_target
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
-from wsframe.server import Server
+from wsframe.server.server import Server
 
 __all__ = ["Supervisor", "obey_supervisor", "reload_target"]
 

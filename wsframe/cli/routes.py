@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from wsframe.cli.arguments import add_parser
 from wsframe.cli.tables import columns
 from wsframe.cli.target import TARGET_HELP, load_target
-from wsframe.factories import Factory, written_name
 from wsframe.limits import INHERIT
 from wsframe.protocol.deflate import Deflate
-from wsframe.registry import Registry, served_with
-from wsframe.resource import Resource
-from wsframe.routing_table import Registration
+from wsframe.resources.factories import Factory, written_name
+from wsframe.resources.registry import Registry, served_with
+from wsframe.resources.resource import Resource
+from wsframe.resources.routing_table import Registration
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands

@@ -17,14 +17,14 @@ import trio
 
 from wsframe.cli.admin import admin_socket, answer_admins
 from wsframe.cli.arguments import add_parser, count, port_number, version_numbers
-from wsframe.cli.mistakes import Failure, Mistake, describe
+from wsframe.cli.errors import Failure, Mistake, describe
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
 from wsframe.cli.reload import obey_supervisor, reload_target
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
-from wsframe.poller import PollerName
-from wsframe.registry import Registry
-from wsframe.server import Server, only_leaf
-from wsframe.serving import ServeOptions, listening_sockets, serve_until_signal
+from wsframe.net.poller import PollerName
+from wsframe.resources.registry import Registry
+from wsframe.server.run import ServeOptions, listening_sockets, serve_until_signal
+from wsframe.server.server import Server, only_leaf
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands

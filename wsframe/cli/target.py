@@ -10,9 +10,9 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 from types import ModuleType
 
-from wsframe.admission import HttpHandler
-from wsframe.cli.mistakes import Mistake, describe
-from wsframe.registry import Registry, global_registry
+from wsframe.cli.errors import Mistake, describe
+from wsframe.resources.registry import Registry, global_registry
+from wsframe.server.admission import HttpHandler
 
 __all__ = ["TARGET_HELP", "find_handler", "load_target", "split_target"]
 

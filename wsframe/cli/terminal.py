@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import trio
 
-from wsframe.cli.conversation import Display
-from wsframe.cli.mistakes import Mistake
+from wsframe.cli.chat import Display
+from wsframe.cli.errors import Mistake
 from wsframe.cli.tables import printable
 from wsframe.exceptions import ConnectionClosed
 from wsframe.outgoing.websocket import WebSocket

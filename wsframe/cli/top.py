@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wsframe.cli.admin import REQUEST
 from wsframe.cli.arguments import add_parser, number
-from wsframe.cli.mistakes import Failure, Mistake, missing_extra
+from wsframe.cli.errors import Failure, Mistake, missing_extra
 from wsframe.cli.tables import columns, printable
-from wsframe.request import peer_name
+from wsframe.http.request import peer_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,15 +7,15 @@ from typing import Unpack
 
 import trio
 
-from wsframe.answers import header_list
+from wsframe.http.responses import header_list
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits, Timeouts, filled
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened, Plan
 from wsframe.outgoing.options import ConnectOptions, Opening, filled_limits
-from wsframe.outgoing.proxies import ENVIRONMENT, Proxy
-from wsframe.outgoing.target import Target
+from wsframe.outgoing.proxy import ENVIRONMENT, Proxy
+from wsframe.outgoing.url import Target
 from wsframe.outgoing.websocket import WebSocket
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflater, InflateExtension
 
 __all__ = ["Connector"]

@@ -16,10 +16,10 @@ import trio
 from wsframe.doorbell import Doorbell
 from wsframe.limits import Limits
 from wsframe.log import logger
-from wsframe.outgoing.ending import Ending
+from wsframe.outgoing.closing import Ending
 from wsframe.outgoing.transport import RECEIVE_BUFFER, Transport
 from wsframe.protocol.close import State
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING, PONG

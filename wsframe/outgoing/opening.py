@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from wsframe.answers import HeaderFields, header_list
 from wsframe.exceptions import HandshakeRejected, OpeningTimeout
+from wsframe.http.client_handshake import Upgrade, Upgraded
+from wsframe.http.request import Headers
+from wsframe.http.responses import HeaderFields, header_list
+from wsframe.net.tls import default_context
 from wsframe.outgoing.options import Opening
-from wsframe.outgoing.proxies import Proxy, proxy_for
-from wsframe.outgoing.target import Target, basic_authorization, redirected
+from wsframe.outgoing.proxy import Proxy, proxy_for
 from wsframe.outgoing.transport import Transport
-from wsframe.outgoing.tunnels import open_http_tunnel, open_socks_tunnel
+from wsframe.outgoing.tunnel import open_http_tunnel, open_socks_tunnel
+from wsframe.outgoing.url import Target, basic_authorization, redirected
 from wsframe.protocol.deflate import Deflate
-from wsframe.protocol.upgrade import Upgrade, Upgraded
-from wsframe.request import Headers
-from wsframe.tls import default_context
 
 __all__ = ["Opened", "Plan"]
 

@@ -9,7 +9,7 @@ from math import inf
 from random import random
 from typing import TypedDict
 
-from wsframe.answers import HeaderFields
+from wsframe.http.responses import HeaderFields
 from wsframe.limits import DEFAULT_LIMITS, INHERIT, Limits, Timeouts, filled, refuse_below
 from wsframe.protocol.deflate import Deflate
 

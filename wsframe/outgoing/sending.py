@@ -12,15 +12,15 @@ from abc import ABC, abstractmethod
 
 import trio
 
+from wsframe.connection.flusher import Flusher
+from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
 from wsframe.exceptions import ConnectionClosed
-from wsframe.flusher import Flusher
 from wsframe.limits import Limits
-from wsframe.outbox import Outbox
 from wsframe.outgoing.transport import Transport
+from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.frames import RSV1, control_frame
-from wsframe.protocol.keepalive import Deadlines
 from wsframe.protocol.masking import Masker
 
 __all__ = ["Sending"]

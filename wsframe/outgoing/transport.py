@@ -11,9 +11,9 @@ import ssl
 
 import trio
 
-from wsframe.heap import keep_freed_memory
-from wsframe.socketopts import reset_on_close, tune, unsent_in_kernel
-from wsframe.tls import READ_AT_ONCE, TLSCodec
+from wsframe.net.malloc import keep_freed_memory
+from wsframe.net.socket_options import reset_on_close, tune, unsent_in_kernel
+from wsframe.net.tls import READ_AT_ONCE, TLSCodec
 
 __all__ = ["Transport"]
 

@@ -7,15 +7,23 @@ from typing import Self, final
 
 import trio
 
-from wsframe.client import BINARY_TYPES, MESSAGE_TYPES, PING_TYPES, TEXT_TYPES, Octets, check_reason, octets_of
 from wsframe.doorbell import check_thread
 from wsframe.exceptions import ConnectionClosed
+from wsframe.http.request import Headers
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
 from wsframe.protocol.close import State, check_close_code
+from wsframe.protocol.deadlines import PING_OCTETS
 from wsframe.protocol.frames import BINARY, MAX_CONTROL_PAYLOAD, TEXT, check_frame_size
-from wsframe.protocol.keepalive import PING_OCTETS
-from wsframe.request import Headers
+from wsframe.resources.client import (
+    BINARY_TYPES,
+    MESSAGE_TYPES,
+    PING_TYPES,
+    TEXT_TYPES,
+    Octets,
+    check_reason,
+    octets_of,
+)
 
 __all__ = ["WebSocket"]
 

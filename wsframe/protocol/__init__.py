@@ -7,7 +7,7 @@ peers and their deadlines), ``handshake`` (how one becomes a peer). ``hixie`` an
 """
 
 from wsframe.protocol.close import CloseCode, State
-from wsframe.protocol.connection import Connection
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.pool import ConnectionPool
 
 __all__ = ["CloseCode", "Connection", "ConnectionPool", "State"]

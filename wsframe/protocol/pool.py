@@ -7,9 +7,9 @@ from ipaddress import IPv6Address
 from math import ceil, inf
 from typing import Generic, Protocol, TypeVar
 
-from wsframe.answers import Reject
+from wsframe.http.responses import Reject
 from wsframe.limits import Capacity
-from wsframe.protocol.keepalive import Deadlines, Due
+from wsframe.protocol.deadlines import Deadlines, Due
 
 __all__ = ["ConnectionPool", "Reservation"]
 

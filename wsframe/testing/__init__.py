@@ -13,14 +13,14 @@ from wsframe.testing.client import MemoryClient as MemoryClient
 from wsframe.testing.fixtures import ClientFactory as ClientFactory
 from wsframe.testing.fixtures import ServerFactory as ServerFactory
 from wsframe.testing.frames import Frame as Frame
+from wsframe.testing.handshake import Answer as Answer
+from wsframe.testing.handshake import Refused as Refused
 from wsframe.testing.kit import ClientOptions as ClientOptions
 from wsframe.testing.kit import Kit as Kit
 from wsframe.testing.kit import OpenOptions as OpenOptions
 from wsframe.testing.kit import open_client as open_client
 from wsframe.testing.kit import open_kit as open_kit
-from wsframe.testing.line import Line as Line
-from wsframe.testing.opening import Answer as Answer
-from wsframe.testing.opening import Refused as Refused
+from wsframe.testing.raw_client import Line as Line
 
 __all__ = [
     "Answer",

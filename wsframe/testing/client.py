@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 import trio
 
 from wsframe.testing.frames import BINARY, CLOSE, PING, PONG, TEXT, Compression, Frame, Reader, masked
-from wsframe.testing.line import Line
-from wsframe.testing.memory import MemorySocket
-from wsframe.testing.opening import Answer, Exchange, check_101
+from wsframe.testing.handshake import Answer, Exchange, check_101
+from wsframe.testing.memory_sockets import MemorySocket
+from wsframe.testing.raw_client import Line
 
 __all__ = ["ClientClosed", "Closed", "MemoryClient"]
 

@@ -11,14 +11,14 @@ from typing import Any, TypedDict, TypeVar, Unpack, cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from wsframe.registry import Registry
-from wsframe.resource import Resource
-from wsframe.server import Server, holds_cancelled, only_leaf
-from wsframe.serving import ServeOptions, open_server
+from wsframe.resources.registry import Registry
+from wsframe.resources.resource import Resource
+from wsframe.server.run import ServeOptions, open_server
+from wsframe.server.server import Server, holds_cancelled, only_leaf
 from wsframe.testing.client import NO_CLOSE_FRAME, ClientClosed, Closed, MemoryClient
-from wsframe.testing.line import Line
-from wsframe.testing.memory import BUFFER, MemoryNetwork, MemorySocket
-from wsframe.testing.opening import Answer, Exchange, HeaderFields, replaced, upgrade_fields
+from wsframe.testing.handshake import Answer, Exchange, HeaderFields, replaced, upgrade_fields
+from wsframe.testing.memory_sockets import BUFFER, MemoryNetwork, MemorySocket
+from wsframe.testing.raw_client import Line
 
 __all__ = ["ClientOptions", "Kit", "OpenOptions", "Target", "open_client", "open_kit", "registry_for"]
 

@@ -1,0 +1,221 @@
+"""Who flushes when: the flusher of a reactor, and the driver that flushes whenever a task waits."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from tests.kernel import Rig
+from tests.wire import TEXT
+from wsframe.connection.flusher import Flusher, flushing
+from wsframe.doorbell import Doorbell
+from wsframe.protocol.frames import data_frame
+
+MESSAGE = bytes(data_frame(TEXT, b"message"))
+
+
+async def rung(doorbell: Doorbell) -> bool:
+    """Tell whether a task that waits there goes on."""
+    woken = []
+
+    async def wait() -> None:
+        await doorbell.wait()
+        woken.append(True)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    return bool(woken)
+
+
+async def test_flush_serves_512_at_once_and_rings_for_the_rest() -> None:
+    flusher = Flusher()
+    rigs = [Rig(flusher=flusher) for _ in range(600)]
+    for rig in rigs:
+        rig.outbox.put(MESSAGE)
+    assert await rung(flusher.doorbell)
+    flusher.flush()
+    assert [bool(rig.kernel.taken) for rig in rigs] == [True] * 512 + [False] * 88
+    assert await rung(flusher.doorbell)
+    flusher.flush()
+    assert all(rig.kernel.taken == MESSAGE for rig in rigs)
+    assert not await rung(flusher.doorbell)
+
+
+async def test_outbox_is_marked_anew_after_a_flush() -> None:
+    rig = Rig()
+    for _ in range(3):
+        rig.outbox.put(MESSAGE)
+        assert rig.flusher.dirty == [rig.outbox]
+        rig.flusher.flush()
+        assert rig.flusher.dirty == []
+    assert rig.kernel.taken == MESSAGE * 3
+
+
+async def test_outbox_with_something_in_it_is_not_marked_twice() -> None:
+    rig = Rig()
+    for _ in range(5):
+        rig.outbox.put(MESSAGE)
+    assert rig.flusher.dirty == [rig.outbox]
+
+
+async def test_blocked_outbox_is_left_to_the_poller() -> None:
+    rig = Rig(0)
+    rig.outbox.put(MESSAGE)
+    rig.flusher.flush()
+    rig.outbox.put(MESSAGE)
+    assert rig.flusher.dirty == []
+
+
+async def test_send_outside_any_turn_rings_the_attendant_once_per_batch() -> None:
+    flusher = Flusher()
+    first, second = Rig(flusher=flusher), Rig(flusher=flusher)
+    first.outbox.put(MESSAGE)
+    second.outbox.put(MESSAGE)
+    assert await rung(flusher.doorbell)
+    assert flusher.dirty == [first.outbox, second.outbox]
+
+
+async def test_bug_in_one_outbox_costs_that_link_alone(caplog: pytest.LogCaptureFixture) -> None:
+    flusher = Flusher()
+    broken, sound = Rig(flusher=flusher), Rig(flusher=flusher)
+
+    def bug(_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    broken.outbox._send = bug
+    broken.outbox.put(MESSAGE)
+    sound.outbox.put(MESSAGE)
+    flusher.flush()
+    assert broken.link.told == ["broken"]
+    assert sound.kernel.taken == MESSAGE
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+async def test_driver_flushes_each_time_its_task_waits() -> None:
+    rig, seen = Rig(), []
+
+    async def task() -> None:
+        for _ in range(3):
+            rig.outbox.put(MESSAGE)
+            await trio.lowlevel.checkpoint()
+            seen.append(len(rig.kernel.calls))
+
+    await flushing(task(), rig.flusher)
+    assert seen == [1, 2, 3]
+    assert not await rung(rig.flusher.doorbell), "the attendant is not needed for a task that flushes itself"
+
+
+async def test_driver_gathers_what_is_sent_between_two_waits() -> None:
+    rig = Rig()
+
+    async def task() -> None:
+        for _ in range(10):
+            rig.outbox.put(MESSAGE)
+        await trio.lowlevel.checkpoint()
+
+    await flushing(task(), rig.flusher)
+    assert rig.kernel.calls == [MESSAGE * 10]
+
+
+async def test_driver_flushes_when_its_task_returns_or_raises() -> None:
+    rig = Rig()
+
+    async def task(error: Exception | None) -> str:
+        rig.outbox.put(MESSAGE)
+        if error is not None:
+            raise error
+        return "result"
+
+    assert await flushing(task(None), rig.flusher) == "result"
+    assert len(rig.kernel.calls) == 1
+    with pytest.raises(KeyError):
+        await flushing(task(KeyError("x")), rig.flusher)
+    assert len(rig.kernel.calls) == 2
+
+
+async def test_driver_hands_values_and_exceptions_to_its_task() -> None:
+    send, receive = trio.open_memory_channel[int](0)
+
+    async def task() -> list[int | str]:
+        found: list[int | str] = [await receive.receive()]
+        try:
+            await receive.receive()
+        except trio.EndOfChannel:
+            found.append("end")
+        return found
+
+    async def sender() -> None:
+        await send.send(17)
+        send.close()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sender)
+        assert await flushing(task(), Flusher()) == [17, "end"]
+    receive.close()
+
+
+async def test_driver_passes_cancellation_in_and_out(autojump_clock: MockClock) -> None:
+    rig, notes = Rig(), []
+
+    async def task() -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            notes.append("cancelled")
+            rig.outbox.put(MESSAGE)
+            raise
+
+    with trio.move_on_after(1) as scope:
+        await flushing(task(), rig.flusher)
+    assert scope.cancelled_caught
+    assert notes == ["cancelled"]
+    assert rig.kernel.taken == MESSAGE
+
+
+async def test_driver_lets_its_task_catch_a_timeout_of_its_own(autojump_clock: MockClock) -> None:
+    async def task() -> bool:
+        with trio.move_on_after(1) as scope:
+            await trio.sleep_forever()
+        return scope.cancelled_caught
+
+    assert await flushing(task(), Flusher())
+
+
+async def test_driver_may_use_a_nursery_inside() -> None:
+    rig = Rig()
+
+    async def child() -> None:
+        rig.outbox.put(MESSAGE)
+
+    async def task() -> str:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(child)
+        return "joined"
+
+    assert await flushing(task(), rig.flusher) == "joined"
+    assert await rung(rig.flusher.doorbell), "a child is a task of its own: the attendant flushes for it"
+
+
+@pytest.mark.parametrize("wait", [trio.lowlevel.checkpoint, trio.lowlevel.cancel_shielded_checkpoint])
+async def test_a_task_that_is_not_driven_is_in_no_turn(wait: Callable[[], Awaitable[None]]) -> None:
+    """While a driven task waits, another one's send has to ring the attendant."""
+    rig = Rig()
+
+    async def driven() -> None:
+        await wait()
+        await trio.sleep_forever()
+
+    async def drive() -> None:
+        await flushing(driven(), rig.flusher)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drive)
+        await wait_all_tasks_blocked()
+        rig.outbox.put(MESSAGE)
+        assert await rung(rig.flusher.doorbell)
+        nursery.cancel_scope.cancel()

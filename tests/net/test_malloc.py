@@ -1,0 +1,30 @@
+"""Freed memory is kept for the next large message, where the C library would give it back."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+# Allocate and free what a message takes, a hundred times; each page given back is a fault the next time.
+PROGRAM = """
+import resource
+from wsframe.net.malloc import keep_freed_memory
+{}
+for _ in range(100):
+    message = bytearray(2**20)
+    copy = bytes(message)
+    del message, copy
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+def faults(call: str) -> int:
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format(call)], check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is made to keep memory")
+def test_freed_memory_is_kept() -> None:
+    given_back = 100 * 2**20 // 4096  # pages of a hundred messages
+    assert faults("") - faults("keep_freed_memory()") > given_back

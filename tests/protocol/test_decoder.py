@@ -1,0 +1,223 @@
+"""One connection: messages, control frames, early failures, room and the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.protocol import peer
+from wsframe.protocol.close import CloseCode, State
+from wsframe.protocol.decoder import Connection
+from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
+
+PROTOCOL_ERROR = Ended(CloseCode.PROTOCOL_ERROR, "protocol error", clean=False, answer=1002, owed=True)
+INVALID = Ended(CloseCode.INVALID_PAYLOAD, "invalid UTF-8", clean=False, answer=1007, owed=True)
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 1023, 1024, 65535, 65536])
+def test_a_whole_frame_is_a_message(length: int) -> None:
+    connection = peer.connect()
+    stream = peer.frame(peer.TEXT, b"t" * length) + peer.frame(peer.BINARY, b"b" * length)
+    assert peer.receive(connection, stream) == ["t" * length, b"b" * length]
+    assert (connection.octets, connection.special, connection.stopped) == (2 * length, False, False)
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 1023, 1024, 65535, 65536, 2**20])
+@pytest.mark.parametrize("opcode", [peer.TEXT, peer.BINARY])
+def test_a_whole_frame_within_the_limits_never_costs_an_engine(
+    opcode: int, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs a tenth of the time in the lane; results alone would not show that the lane is out of use."""
+    monkeypatch.setattr("wsframe.protocol.decoder.Engine", None)
+    stream = peer.announce(opcode, length, mask=bytes(4)) + b"x" * length
+    assert len(peer.receive(peer.connect(), stream * 2)) == 2
+
+
+def test_a_large_binary_frame_waits_outside_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsframe.protocol.decoder.Engine", None)
+    stream = peer.announce(peer.BINARY, 1000, mask=bytes(4)) + b"x" * 1000
+    connection = peer.connect()
+    assert peer.receive(connection, stream[:14]) == []
+    assert peer.feed(connection, stream[14:], 100) == [b"x" * 1000]
+
+
+def test_octets_count_the_payload_not_the_characters() -> None:
+    connection = peer.connect()
+    peer.receive(connection, peer.frame(peer.TEXT, "€".encode()))
+    assert connection.octets == 3
+    peer.receive(connection, peer.frame(peer.TEXT, "€".encode(), fin=False) + peer.frame(peer.CONTINUATION, b"$"))
+    assert connection.octets == 4
+    peer.receive(connection, peer.frame(peer.PING, b"not a message"))
+    assert connection.octets == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 13, 1000])
+def test_fragments_are_joined_with_control_frames_between(size: int) -> None:
+    """A character may be split between fragments (RFC 6455 section 5.6)."""
+    euro = "€".encode()
+    stream = b"".join(
+        [
+            peer.frame(peer.TEXT, b"a" + euro[:1], fin=False),
+            peer.frame(peer.PING, b"p"),
+            peer.frame(peer.CONTINUATION, euro[1:2], fin=False),
+            peer.frame(peer.PONG, b"q"),
+            peer.frame(peer.CONTINUATION, euro[2:] + b"z"),
+            peer.frame(peer.BINARY, b"x", fin=False),
+            peer.frame(peer.CONTINUATION, b"y"),
+        ]
+    )
+    expected: list[Event] = [PingReceived(b"p"), PongReceived(b"q"), "a€z", b"xy"]
+    assert peer.feed(peer.connect(), stream, size) == expected
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_an_empty_message_in_fragments_is_a_message(size: int) -> None:
+    stream = peer.frame(peer.TEXT, fin=False) + peer.frame(peer.CONTINUATION)
+    assert peer.feed(peer.connect(), stream + stream.replace(b"\x01", b"\x02", 1), size) == ["", b""]
+
+
+def test_special_says_whether_there_is_anything_but_messages() -> None:
+    connection = peer.connect()
+    peer.receive(connection, peer.frame(peer.PONG))
+    assert connection.special
+    peer.receive(connection, peer.frame(peer.TEXT, b"x"))
+    assert not connection.special
+
+
+def test_the_peers_close_ends_the_connection_and_is_owed_an_answer() -> None:
+    connection = peer.connect()
+    ended = Ended(3000, "bye", clean=True, answer=3000, owed=True)
+    assert peer.receive(connection, peer.close(3000, b"bye")) == [ended]
+    assert connection.special
+    assert connection.state is State.CLOSED
+
+
+def test_a_close_without_a_code_is_answered_without_one() -> None:
+    assert peer.settle(peer.close()) == Ended(1005, "", clean=True, answer=None, owed=True)
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        pytest.param(peer.frame(peer.CLOSE, b"\x03"), PROTOCOL_ERROR, id="close with half a code"),
+        pytest.param(peer.close(1006), PROTOCOL_ERROR, id="close with a code that is never sent"),
+        pytest.param(peer.close(1000, b"\xff"), INVALID, id="close with a reason that is not UTF-8"),
+        pytest.param(peer.frame(peer.TEXT, b"\xff"), INVALID, id="text that is not UTF-8"),
+        pytest.param(peer.frame(peer.TEXT, b"\xe2\x82"), INVALID, id="text that ends inside a character"),
+        pytest.param(peer.frame(peer.TEXT, b"x", mask=None), PROTOCOL_ERROR, id="no mask"),
+        pytest.param(peer.frame(peer.BINARY, b"x", reserved=4), PROTOCOL_ERROR, id="the first reserved bit"),
+        pytest.param(peer.frame(peer.BINARY, b"x", reserved=2), PROTOCOL_ERROR, id="the second reserved bit"),
+        pytest.param(peer.frame(peer.PING, b"x", reserved=1), PROTOCOL_ERROR, id="the third reserved bit"),
+        pytest.param(peer.frame(peer.CONTINUATION, b"x"), PROTOCOL_ERROR, id="continuation of nothing"),
+        pytest.param(peer.frame(peer.PING, fin=False), PROTOCOL_ERROR, id="a control frame in fragments"),
+        pytest.param(peer.frame(peer.PING, b"x" * 126), PROTOCOL_ERROR, id="a control frame too long"),
+        pytest.param(peer.frame(peer.BINARY, b"x" * 9, form=2), PROTOCOL_ERROR, id="two octets of length too many"),
+        pytest.param(peer.frame(peer.BINARY, b"x" * 300, form=8), PROTOCOL_ERROR, id="six octets of length too many"),
+        pytest.param(
+            peer.frame(peer.TEXT, b"x", fin=False) + peer.frame(peer.TEXT, b"y"),
+            PROTOCOL_ERROR,
+            id="a message inside another",
+        ),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_violation_ends_the_connection_with_its_code(stream: bytes, expected: Ended, size: int) -> None:
+    """The phrase is fixed: a decoder's own words would tell a stranger about its insides."""
+    connection = peer.connect()
+    assert peer.feed(connection, peer.frame(peer.TEXT, b"good") + stream, size) == ["good", expected]
+    assert connection.state is State.CLOSED
+    assert peer.receive(connection, peer.frame(peer.TEXT, b"late")) == []
+
+
+@pytest.mark.parametrize("opcode", [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
+def test_an_invalid_opcode_fails_after_two_octets(opcode: int) -> None:
+    connection = peer.connect()
+    assert peer.receive(connection, bytes((0x80 | opcode,))) == []
+    assert peer.receive(connection, b"\x85") == [PROTOCOL_ERROR]
+    assert peer.settle(bytes((0x80 | opcode, 0x85))) == PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize("fin", [True, False])
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(
+    ("good", "bad"), [(b"ok", b"\xff"), (b"ok\xc3", b"\x28"), (b"\xed\xa0", b"\x80"), (b"\xf4", b"\x90")]
+)
+def test_invalid_utf_8_fails_with_the_octet_that_makes_it_so(good: bytes, bad: bytes, size: int, fin: bool) -> None:
+    """The frame announces much more, which never comes. CPython waits for the third octet of a surrogate."""
+    connection = peer.connect()
+    header = peer.announce(peer.TEXT, 5000, mask=bytes(4), fin=fin)
+    assert peer.feed(connection, header + good, size) == []
+    assert peer.receive(connection, bad) == [INVALID]
+
+
+def test_invalid_utf_8_fails_within_a_later_fragment() -> None:
+    connection = peer.connect()
+    stream = peer.frame(peer.TEXT, b"\xce", fin=False) + peer.announce(peer.CONTINUATION, 100, mask=bytes(4))
+    assert peer.receive(connection, stream) == []
+    assert peer.receive(connection, b"a") == [INVALID]
+
+
+def test_room_leaves_the_rest_for_later_without_more_octets() -> None:
+    """N + 1 tiny messages in one read: N, then the rest, which the kernel will never announce."""
+    connection = peer.connect()
+    stream = b"".join(peer.frame(peer.TEXT, b"%d" % at) for at in range(5))
+    assert peer.receive(connection, stream, room=4) == ["0", "1", "2", "3"]
+    assert (connection.stopped, connection.octets) == (True, 4)
+    assert peer.receive(connection, b"", room=4) == ["4"]
+    assert not connection.stopped
+    assert peer.receive(connection, b"", room=4) == []
+
+
+def test_room_that_is_used_up_exactly_is_no_stop() -> None:
+    connection = peer.connect()
+    assert peer.receive(connection, peer.frame(peer.TEXT, b"x") * 3, room=3) == ["x"] * 3
+    assert not connection.stopped
+
+
+@pytest.mark.parametrize("room", [0, -1])
+def test_no_room_keeps_everything(room: int) -> None:
+    connection = peer.connect()
+    assert peer.receive(connection, peer.frame(peer.TEXT, b"x"), room) == []
+    assert connection.stopped
+    assert peer.receive(connection, peer.frame(peer.TEXT, b"y")) == ["x", "y"]
+
+
+def test_events_take_room_too() -> None:
+    """A flood of pings is read no faster than there is room."""
+    connection = peer.connect()
+    stream = peer.frame(peer.PING, b"1") + peer.frame(peer.PING, b"2") + peer.close(1000)
+    assert peer.receive(connection, stream, room=1) == [PingReceived(b"1")]
+    assert peer.receive(connection, b"", room=1) == [PingReceived(b"2")]
+    assert (connection.state, connection.stopped) == (State.OPEN, True)
+    assert peer.receive(connection, b"", room=1) == [Ended(1000, "", clean=True, answer=1000, owed=True)]
+    assert not connection.stopped
+
+
+def test_room_stops_inside_a_fragmented_message() -> None:
+    connection = peer.connect()
+    parts = [peer.frame(peer.TEXT, b"a", fin=False), peer.frame(peer.PING), peer.frame(peer.CONTINUATION, b"b")]
+    assert peer.receive(connection, b"".join(parts), room=1) == [PingReceived(b"")]
+    assert connection.stopped
+    assert peer.receive(connection, b"", room=1) == ["ab"]
+
+
+def test_eof_ends_once_and_forgets_what_was_kept() -> None:
+    connection = peer.connect()
+    assert peer.receive(connection, peer.frame(peer.TEXT, b"x") * 2, room=1) == ["x"]
+    assert (connection.state, connection.stopped) == (State.OPEN, True)
+    assert connection.eof() == [Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False)]
+    assert (connection.state, connection.stopped) == (State.CLOSED, False)
+    assert connection.eof() == peer.receive(connection, b"") == []
+
+
+def test_an_idle_connection_keeps_no_engine() -> None:
+    """10 000 idle clients do without its 1.7 KiB each: control frames and fragments leave nothing behind."""
+
+    def parts(connection: Connection) -> dict[str, object]:
+        names = [name for name in Connection.__slots__ if name not in ("deadlines", "octets", "special")]
+        return {name: getattr(connection, name) for name in names}
+
+    connection = peer.connect()
+    fresh = parts(connection)
+    stream = peer.frame(peer.PING, b"x") + peer.frame(peer.TEXT, fin=False) + peer.frame(peer.CONTINUATION, b"x")
+    assert len(peer.feed(connection, stream)) == 2
+    assert parts(connection) == fresh

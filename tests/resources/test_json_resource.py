@@ -1,0 +1,359 @@
+"""Typed messages: what is decoded, what is refused and how, what is sent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
+
+import msgspec
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+import wsframe
+from tests.wire import TEXT, Frame, connected, frame, serving, text
+from wsframe import Client, JSONResource
+
+if TYPE_CHECKING:
+    from nowhere import Nothing  # type: ignore[import-not-found]
+
+
+class Join(msgspec.Struct, tag=True):
+    nick: str
+
+
+class Say(msgspec.Struct, tag=True):
+    text: Annotated[str, msgspec.Meta(max_length=10)]
+    at: date | None = None
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Options(TypedDict, total=False):
+    colour: Literal["red", "green"]
+
+
+class Untagged(msgspec.Struct):
+    a: int
+
+
+class AlsoUntagged(msgspec.Struct):
+    b: int
+
+
+class Lost(msgspec.Struct):
+    where: Nothing
+
+
+class Unknown:
+    pass
+
+
+class Room(JSONResource[str]):
+    """Notes what it is told; ``echo`` is answered."""
+
+    def __init__(self) -> None:
+        self.messages: list[object] = []
+
+    async def received(self, client: Client[str], message: Join | Say) -> None:
+        self.messages.append(message)
+        if message == Say("echo"):
+            self.send_json(client, message)
+        if message == Say("raise"):
+            raise LookupError
+
+    async def received_binary(self, client: Client[str], message: bytes) -> None:
+        self.messages.append(message)
+        client.send_text("bytes")
+
+
+async def test_each_message_comes_as_an_object_of_its_type() -> None:
+    room = Room()
+    async with serving(room) as server, connected(server) as peer:
+        await peer.send(text('{"type": "Join", "nick": "ann"}'))
+        await peer.send(text('{"type": "Say", "text": "hi", "at": "2026-01-31", "more": [1]}'))
+        await peer.send(frame(2, b"\x00"), text('{"type": "Say", "text": "echo"}'))
+        assert await peer.receive_text() == "bytes"
+        assert await peer.receive_text() == '{"type":"Say","text":"echo","at":null}'
+        await peer.finish()
+    assert room.messages == [Join("ann"), Say("hi", date(2026, 1, 31)), b"\x00", Say("echo")]
+
+
+def taking(declared: object) -> type[JSONResource]:
+    """Make a resource that takes a type, and echoes what it got in a list of one."""
+
+    async def received(self: JSONResource, client: Client, message: Any) -> None:
+        self.send_json(client, [message, type(message).__name__])
+
+    received.__annotations__["message"] = declared
+    return type("Made", (JSONResource,), {"received": received})
+
+
+@pytest.mark.parametrize(
+    ("declared", "sent", "decoded"),
+    [
+        (Point, '{"x": 1, "y": 3}', '[{"x":1,"y":3},"Point"]'),
+        ("Point", '{"x": 1, "y": 2}', '[{"x":1,"y":2},"Point"]'),
+        (Options, '{"colour": "red"}', '[{"colour":"red"},"dict"]'),
+        (dict, '{"a": [1.5, null]}', '[{"a":[1.5,null]},"dict"]'),
+        (dict[str, int], '{"a": 1}', '[{"a":1},"dict"]'),
+        (dict[str, Decimal], '{"a": "1.50"}', '[{"a":"1.50"},"dict"]'),
+        ("list[Join] | int", "7", '[7,"int"]'),
+        ("list[Join] | int", '[{"type": "Join", "nick": "a"}]', '[[{"type":"Join","nick":"a"}],"list"]'),
+        (Untagged, '{"a": 1}', '[{"a":1},"Untagged"]'),
+        (Any, '"text"', '["text","str"]'),
+        (object, "[]", '[[],"list"]'),
+        (Annotated[int, msgspec.Meta(ge=0)], "0", '[0,"int"]'),
+        (bytes, '"AAE="', '["AAE=","bytes"]'),
+    ],
+)
+async def test_all_that_msgspec_decodes_can_be_declared(declared: object, sent: str, decoded: str) -> None:
+    async with serving(taking(declared)()) as server, connected(server) as peer:
+        await peer.send(text(sent))
+        assert await peer.receive_text() == decoded
+        await peer.finish()
+
+
+NO_JSON = {
+    "": "truncated",
+    "hello": "malformed",
+    "{": "truncated",
+    '{"type": "Join", "nick": "a"} x': "malformed",
+    "{'type': 'Join'}": "malformed",
+    '{"type": "Join", "nick": NaN}': "malformed",
+    '{"type": "Join", "nick": "\ud800"}'.encode("unicode_escape").decode(): "",
+}
+
+OTHER_TYPE = {
+    "{}": "missing required field `type`",
+    "null": "Expected `object`, got `null`",
+    "[]": "Expected `object`, got `array`",
+    '{"type": "Nothing"}': "Invalid value 'Nothing'",
+    '{"type": "Join"}': "missing required field `nick`",
+    '{"type": "Join", "nick": 7}': "Expected `str`, got `int` - at `$.nick`",
+    '{"type": "Say", "text": "12345678901"}': "length <= 10",
+    '{"type": "Say", "text": "", "at": "tomorrow"}': "Invalid RFC3339 encoded date",
+}
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "reason"),
+    [(sent, 1007, reason) for sent, reason in NO_JSON.items()]
+    + [(sent, 1003, reason) for sent, reason in OTHER_TYPE.items()],
+)
+async def test_a_message_that_does_not_fit_closes_with_the_reason(
+    sent: str, code: int, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = Room()
+    async with serving(room) as server, connected(server) as peer, connected(server) as other:
+        await peer.send(text(sent), text('{"type": "Join", "nick": "late"}'))
+        got, said = await peer.receive_close()
+        assert got == code
+        assert reason in said
+        await other.send(text('{"type": "Say", "text": "echo"}'))
+        assert "echo" in await other.receive_text()
+        await other.finish()
+    assert Say("echo") in room.messages
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_what_is_nested_too_deeply_is_closed_1007() -> None:
+    """For a type that has any depth; msgspec raises RecursionError there."""
+    async with serving(taking(Any)()) as server, connected(server) as peer:
+        await peer.send(text("[" * 200_000))
+        assert await peer.receive_close() == (1007, "JSON is nested too deeply")
+
+
+@given(st.text())
+def test_no_text_makes_an_error_whose_reason_cannot_be_sent(message: str) -> None:
+    for declared in (Join | Say, dict[str, int], dict[Literal["a"], int]):
+        decoder = msgspec.json.Decoder(declared)
+        for sent in (message, msgspec.json.encode({"type": message}), msgspec.json.encode({message: message})):
+            try:
+                decoder.decode(sent)
+            except msgspec.DecodeError as error:
+                str(error).encode()
+
+
+class Patient(Room):
+    """Tells the client what was wrong, and keeps it."""
+
+    async def invalid_message(self, client: Client[str], error: Exception) -> None:
+        self.send_json(client, {"fits": not isinstance(error, msgspec.ValidationError), "error": str(error)})
+
+
+async def test_invalid_message_can_keep_the_client() -> None:
+    room = Patient()
+    async with serving(room) as server, connected(server) as peer:
+        await peer.send(text("x"), text("{}"), text('{"type": "Say", "text": "echo"}'))
+        first, second = [msgspec.json.decode(await peer.receive_text()) for _ in range(2)]
+        assert first["fits"]
+        assert not second["fits"]
+        assert "echo" in await peer.receive_text()
+        await peer.finish()
+    assert room.messages == [Say("echo")]
+
+
+async def test_an_error_in_received_is_that_of_a_hook(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(Room()) as server, connected(server) as peer:
+        await peer.send(text('{"type": "Say", "text": "raise"}'))
+        assert await peer.receive_close() == (1011, "internal error")
+    assert "received_text of Room failed" in caplog.text
+
+
+async def test_a_resource_without_received_takes_no_text() -> None:
+    class Teller(JSONResource):
+        async def client_connected(self, client: Client) -> None:
+            self.send_json(client, "hello")
+
+    async with serving(Teller()) as server, connected(server) as peer:
+        assert await peer.receive_text() == '"hello"'
+        await peer.send(text("{}"))
+        assert (await peer.receive_close())[0] == 1003
+
+
+class Counting(msgspec.Struct):
+    number: int
+
+
+async def test_broadcasts_are_encoded_once_and_go_to_whom_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[object] = []
+    encode = msgspec.json.encode
+
+    def noting(message: object) -> bytes:
+        encoded.append(message)
+        return encode(message)
+
+    monkeypatch.setattr(msgspec.json, "encode", noting)
+    room = Room()
+    async with (
+        serving(room) as server,
+        connected(server) as first,
+        connected(server) as second,
+        connected(server) as third,
+    ):
+        while len(room.clients) < 3:
+            await trio.lowlevel.checkpoint()
+        by_port = {client.port: client for client in room.clients}
+        ann, bob, cleo = [by_port[peer.port] for peer in (first, second, third)]
+        assert room.broadcast_json(Counting(1)) == (3, 0)
+        assert room.broadcast_json(Counting(2), exclude=bob) == (2, 0)
+        assert room.broadcast_json(Counting(3), clients=[bob, cleo], exclude=[cleo]) == (1, 0)
+        assert room.broadcast_json(Counting(4), clients=[]) == (0, 0)
+        assert room.broadcast_json(Counting(5), key="k") == (3, 0)
+        assert room.broadcast_json(Counting(6), key="k", compress=False) == (3, 0)
+        assert room.send_json(ann, Counting(7), key="k", compress=True)
+        ann.close(), bob.close(), cleo.close()
+        assert not room.send_json(ann, Counting(8))
+        for peer, numbers in ((first, [1, 2, 7]), (second, [1, 3, 6]), (third, [1, 2, 6])):
+            got = [await peer.receive() for _ in numbers]
+            assert got == [Frame(TEXT, b'{"number":%d}' % number) for number in numbers]
+    assert encoded == [Counting(number) for number in range(1, 9)]
+
+
+@pytest.mark.parametrize("message", [Unknown(), {1.5: object()}, "\ud800"])
+async def test_what_cannot_be_encoded_is_said_to_who_sends(message: object) -> None:
+    room = Room()
+    with pytest.raises((TypeError, ValueError)):
+        room.broadcast_json(message)
+
+
+@pytest.mark.parametrize(
+    ("declared", "reason"),
+    [
+        ("Nowhere", "cannot make a type of 'Nowhere': name 'Nowhere' is not defined"),
+        ("Join |", "cannot make a type of 'Join |'"),
+        (Unknown, "is no type for JSON: Generating JSON schema for custom types"),
+        (list[Unknown], "is no type for JSON"),
+        ("Untagged | AlsoUntagged", "all Struct types must be tagged"),
+        ("Point | Untagged", "is no type for JSON"),
+        (Lost, "is no type for JSON: name 'Nothing' is not defined"),
+        (msgspec.msgpack.Ext, "is no type for JSON"),
+    ],
+)
+def test_a_type_that_cannot_be_is_refused_when_the_class_is_made(declared: object, reason: str) -> None:
+    with pytest.raises(TypeError, match=r"^Made\.received: ") as caught:
+        taking(declared)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_received_must_say_what_it_takes_and_be_awaitable() -> None:
+    with pytest.raises(TypeError, match=r"Bare\.received must say what it takes"):
+
+        class Bare(JSONResource):
+            async def received(self, client, message):  # type: ignore[no-untyped-def]
+                pass
+
+    with pytest.raises(
+        TypeError, match=r"Short\.received takes \(self, message\), but is called with \(self, client, message\)"
+    ):
+
+        class Short(JSONResource):
+            async def received(self, message: Join) -> None:  # type: ignore[override]
+                pass
+
+    with pytest.raises(TypeError, match=r"Plain\.received must be a coroutine function"):
+
+        class Plain(JSONResource):
+            def received(self, client: Client, message: Join) -> None:  # type: ignore[override]
+                pass
+
+    with pytest.raises(TypeError, match=r"Wrong\.invalid_message must be a coroutine function"):
+
+        class Wrong(JSONResource):
+            def invalid_message(self, client: Client, error: Exception) -> None:  # type: ignore[override]
+                pass
+
+    with pytest.raises(TypeError, match=r"Sender\.sends: .* is no type for JSON"):
+
+        class Sender(JSONResource):
+            sends = Unknown
+
+
+def test_other_annotations_need_not_be_there_at_run_time() -> None:
+    class Lazy(JSONResource):
+        async def received(self, client: Client[Nothing], message: Join) -> Nothing:
+            pass
+
+    assert Lazy._takes is Join
+
+
+def test_a_subclass_takes_what_its_base_does_or_something_else() -> None:
+    class Same(Room):
+        pass
+
+    class Another(Room):
+        async def received(self, client: Client[str], message: Join | Say | int) -> None:
+            pass
+
+    assert Same._takes == Join | Say
+    assert Another._takes == Join | Say | int
+
+
+def test_without_msgspec_the_package_works_and_only_a_json_resource_says_what_it_needs() -> None:
+    program = (
+        "import sys; sys.modules['msgspec'] = None\n"
+        "import wsframe, wsframe.resources.asyncapi\n"
+        "class Fine(wsframe.Resource): pass\n"
+        "registry = wsframe.Registry(); registry.register('/', Fine())\n"
+        "assert wsframe.resources.asyncapi.document(registry, title='t', version='1')['channels']\n"
+        "try:\n"
+        "    class Chat(wsframe.JSONResource): pass\n"
+        "except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "JSONResource needs msgspec: pip install 'wsframe[msgspec]'\n"
+
+
+def test_json_resource_is_exported() -> None:
+    assert wsframe.JSONResource is JSONResource

@@ -1,0 +1,179 @@
+"""Listening sockets: bound where asked, and errors as the system has them."""
+
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+import wsframe
+from tests.hostile.peer import Peer
+from tests.hostile.place import BOUND, Place, Recorder
+from wsframe.server.listen import address_of, bind_tcp, bind_unix, only_local, peer_address
+
+needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="no unix sockets here")
+
+
+def ipv6_works() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not ipv6_works(), reason="this machine has no ::1")
+
+
+def test_port_0_takes_a_free_port_the_same_for_every_address() -> None:
+    sockets = bind_tcp(None, 0, 5)
+    assert len({sock.getsockname()[1] for sock in sockets}) == 1
+    assert sockets[0].getsockname()[1] != 0
+    for sock in sockets:
+        sock.close()
+
+
+def test_taken_port_is_an_oserror_and_nothing_stays_bound() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+        with pytest.raises(OSError, match="in use") as caught:
+            bind_tcp("127.0.0.1", taken.getsockname()[1], 5)
+        assert caught.value.errno == errno.EADDRINUSE
+        assert (len(os.listdir("/proc/self/fd")) if before else 0) == before
+
+
+async def test_open_server_raises_a_taken_port_bare() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        async with wsframe.open_server(wsframe.Registry(), port=taken.getsockname()[1]):
+            pytest.fail("it serves")
+
+
+@needs_ipv6
+async def test_ipv6_address_is_served_and_named_in_brackets(plain: Place) -> None:
+    resource = Recorder()
+    async with plain.serve(resource, host="::1") as served:
+        assert served.server.addresses == (f"ws://[::1]:{served.address[1]}",)
+        peer = await served.open(host=f"[::1]:{served.address[1]}")
+        await peer.text("six")
+        assert await peer.message() == "six"
+        assert resource.arrived[0].host == "::1"
+
+
+async def test_loopback_answers_only_to_loopback_names_unless_told(plain: Place) -> None:
+    async with plain.serve(Recorder()) as served:
+        for host, status in (
+            ("localhost:1", 101),
+            ("LOCALHOST", 101),
+            ("127.0.0.1", 101),
+            ("[::1]", 101),
+            ("a.b", 400),
+        ):
+            assert (await (await served.connect()).upgrade(host=host)).status == status, host
+    async with plain.serve(Recorder(), hosts=["example.com"]) as served:
+        for host, status in (("example.com", 101), ("localhost", 400)):
+            assert (await (await served.connect()).upgrade(host=host)).status == status, host
+
+
+async def test_given_sockets_are_served_and_closed_at_the_end(plain: Place) -> None:
+    sockets = [socket.socket(), socket.socket()]
+    for sock in sockets:
+        sock.bind(("127.0.0.1", 0))
+    async with plain.serve(Recorder(), sockets=sockets) as served:
+        assert len(served.server.addresses) == 2
+        for sock in sockets:
+            served.address = sock.getsockname()
+            await served.open()
+    assert [sock.fileno() for sock in sockets] == [-1, -1]
+
+
+@needs_unix
+async def test_unix_path_is_served_and_removed_at_the_end(plain: Place, tmp_path: Path) -> None:
+    path = str(tmp_path / "wsframe.sock")
+    resource = Recorder()
+    registry = wsframe.Registry()
+    registry.register("/", resource, wsframe.any_origin)
+    with trio.fail_after(BOUND):
+        async with wsframe.open_server(registry, unix=path, poller=plain.poller) as server:
+            assert server.addresses == (f"unix:{path}",)
+            peer = Peer(await trio.open_unix_socket(path))
+            assert (await peer.upgrade(host="any.example")).status == 101, "what comes here, a proxy has forwarded"
+            await peer.text("hello")
+            assert await peer.message() == "hello"
+            assert (resource.arrived[0].host, resource.arrived[0].port) == ("", 0)
+            await peer.close()
+            await peer.closing()
+            peer.hang_up()
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
+
+
+@needs_unix
+def test_stale_unix_socket_is_replaced_and_a_live_one_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "wsframe.sock")
+    bind_unix(path, 5).close()
+    assert os.path.exists(path)
+    with bind_unix(path, 5):
+        with pytest.raises(OSError, match="a server is listening") as caught:
+            bind_unix(path, 5)
+        assert caught.value.errno == errno.EADDRINUSE
+        assert os.path.exists(path)
+
+
+@needs_unix
+def test_live_unix_socket_with_a_full_backlog_is_refused_without_waiting(tmp_path: Path) -> None:
+    path = str(tmp_path / "busy.sock")
+    waiting = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+    with bind_unix(path, 0):
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(path)
+        with pytest.raises(OSError, match="a server is listening"):
+            bind_unix(path, 5)
+    for sock in waiting:
+        sock.close()
+
+
+@needs_unix
+def test_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_text("precious")
+    with pytest.raises(OSError, match="in use"):
+        bind_unix(str(path), 5)
+    assert path.read_text() == "precious"
+
+
+def test_sockets_and_unix_together_are_refused(tmp_path: Path) -> None:
+    with socket.socket() as sock, pytest.raises(ValueError, match="not both"):
+        trio.run(lambda: wsframe.serve(sockets=[sock], unix=str(tmp_path / "x")))
+
+
+def test_address_names_scheme_host_and_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        assert address_of(sock, secure=False) == f"ws://127.0.0.1:{port}"
+        assert address_of(sock, secure=True) == f"wss://127.0.0.1:{port}"
+
+
+def test_only_loopback_counts_as_local() -> None:
+    with socket.socket() as local, socket.socket() as everywhere:
+        local.bind(("127.0.0.1", 0))
+        everywhere.bind(("0.0.0.0", 0))
+        assert only_local([local])
+        assert not only_local([local, everywhere])
+
+
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        (("10.0.0.1", 5), ("10.0.0.1", 5)),
+        (("::1", 5, 0, 0), ("::1", 5)),
+        (("::ffff:10.0.0.1", 5, 0, 0), ("10.0.0.1", 5)),
+        (("::ffff:1", 5, 0, 0), ("::ffff:1", 5)),
+        ("", ("", 0)),
+    ],
+)
+def test_peer_has_one_name_whatever_socket_it_came_by(address: object, peer: tuple[str, int]) -> None:
+    assert peer_address(address) == peer

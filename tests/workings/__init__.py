@@ -1,1 +1,0 @@
-"""Tests of the modules that do input and output, over real sockets on loopback."""

@@ -1,0 +1,102 @@
+"""Who sends what waits, and when: each task that sends, whenever it is about to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
+from types import coroutine
+from typing import TYPE_CHECKING, TypeVar
+
+from wsframe.connection.memory_budget import Budget
+from wsframe.doorbell import FROM_THREAD, Doorbell, in_trio
+from wsframe.log import logger
+from wsframe.speedups import accelerated
+
+if TYPE_CHECKING:
+    from wsframe.connection.outbox import Outbox
+
+__all__ = ["Flusher", "flushing"]
+
+ResultT = TypeVar("ResultT")
+
+# Sockets one flush serves before other tasks have their turn.
+FLUSH_AT_ONCE = 512
+
+
+@accelerated
+def send_whole(outboxes: list[Outbox]) -> list[Outbox]:
+    """Send what can leave in one call and concerns nothing else; return the outboxes left, in Python all of them."""
+    return outboxes
+
+
+def flush_failed(outbox: Outbox, error: Exception) -> None:
+    """Give up a connection to which our own code could not send; no other is concerned."""
+    logger.error("could not flush to %r", outbox.wire, exc_info=error)
+    outbox.wire.broken()
+
+
+class Flusher:
+    """The outboxes of one reactor that have something to send."""
+
+    __slots__ = ("budget", "dirty", "doorbell", "in_turn")
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
+        self.dirty: list[Outbox] = []
+        self.doorbell = Doorbell()
+        """Rings the reactor's attendant, who flushes for tasks that do not do so themselves."""
+        self.in_turn = False
+        """Whether the running task flushes before it waits."""
+
+    def mark(self, outbox: Outbox) -> None:
+        """Note the first outbox of a turn."""
+        if not in_trio():
+            raise RuntimeError(FROM_THREAD)
+        if not self.in_turn:
+            self.doorbell.ring()
+        self.dirty.append(outbox)
+
+    def flush(self) -> None:
+        """Send what waits, to at most 512 sockets; the attendant does the rest."""
+        dirty = self.dirty
+        if not dirty:
+            return
+        batch = dirty[:FLUSH_AT_ONCE]
+        del dirty[:FLUSH_AT_ONCE]
+        for outbox in send_whole(batch):
+            try:
+                outbox.flush()
+            except Exception as error:
+                flush_failed(outbox, error)
+        if dirty:
+            self.doorbell.ring()
+
+
+@coroutine
+def drive(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Generator[object, object, ResultT]:
+    """Run a coroutine and flush each time it is about to wait."""
+    step: Callable[[], object] = partial(steps.send, None)
+    while True:
+        flusher.in_turn = True
+        try:
+            trap = step()
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        finally:
+            flusher.in_turn = False
+            flusher.flush()
+        try:
+            value = yield trap
+        except BaseException as error:  # handed on whole: the coroutine decides
+            step = partial(steps.throw, error)
+        else:
+            step = partial(steps.send, value)
+
+
+def flushing(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Awaitable[ResultT]:
+    """Wrap a task so that what it sends leaves whenever it waits, whatever it waits for.
+
+    One batch of messages is then one system call per client, and nothing that was sent
+    lies around while the sender sleeps.
+    """
+    return drive(steps, flusher)

@@ -1,0 +1,53 @@
+"""What admission hands over to the reactor, and what both need of a resource's life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from wsframe.connection.mailbox import Inbox, Mailbox
+    from wsframe.http.request import Request
+    from wsframe.limits import Limits, Timeouts
+    from wsframe.net.sockets import Endpoint
+    from wsframe.net.tls import TLSCodec
+    from wsframe.protocol.deflate import Deflate, Terms
+    from wsframe.protocol.pool import Reservation
+    from wsframe.resources.resource import Resource
+
+__all__ = ["CONNECTED", "Arrival", "Connected", "Host"]
+
+
+class Connected:
+    """The first thing a mailbox holds of a client."""
+
+
+CONNECTED = Connected()
+
+
+class Host(Protocol):
+    """The life of a resource, as far as a link needs it."""
+
+    resource: Resource[Any]
+    limits: Limits
+    timeouts: Timeouts
+    deflate: Deflate | None
+
+    @property
+    def over(self) -> bool: ...
+    def mailbox_for_client(self) -> Mailbox: ...
+    def leave(self) -> None: ...
+    def welcome(self, inbox: Inbox) -> None: ...
+
+
+class Arrival(NamedTuple):
+    """A newcomer who has got the 101."""
+
+    sock: Endpoint
+    tls: TLSCodec | None
+    request: Request
+    subprotocol: str | None
+    data: object
+    host: Host
+    reservation: Reservation
+    terms: Terms | None = None
+    version: int = 13

@@ -1,0 +1,228 @@
+"""Version 0, hixie-76 (draft-hixie-thewebsocketprotocol-76, later called hybi-00): text between two octets.
+
+A frame is 0x00, UTF-8, 0xFF, or a type with the highest bit set, a length and octets that
+are discarded. The closing handshake is the frame 0xFF 0x00, either way. There are no
+close codes, no pings, no binary messages and no fragments, and nothing is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+
+from wsframe.limits import Limits, Timeouts
+from wsframe.protocol.close import PHRASES, CloseCode, State
+from wsframe.protocol.deadlines import Deadlines
+from wsframe.protocol.events import Ended, Event
+from wsframe.protocol.frames import Frame
+from wsframe.protocol.size_limits import Check
+
+__all__ = ["CLOSING", "HixieConnection", "HixieEncoder", "text_frame"]
+
+TEXT = 0x00
+END = 0xFF
+CLOSING = b"\xff\x00"
+"""The closing handshake, the same from both sides (section 5.3)."""
+
+# Octets of a length, of seven bits each: leading zeros could go on without end.
+LONGEST_LENGTH = 9
+NOT_WHOLE = -1
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Make the frame of a text message.
+
+    An octet 0xFF, which UTF-8 never has, would end the frame: it becomes U+FFFD, as which
+    the peer must read what is no UTF-8 anyhow (section 4.2).
+    """
+    return b"\x00" + payload.replace(b"\xff", b"\xef\xbf\xbd") + b"\xff"
+
+
+class HixieConnection:
+    """The receiving state of one peer of version 0, with the interface of :class:`Connection`.
+
+    Text that is not UTF-8 is read with U+FFFD in the place of what is wrong, as the draft
+    has it; frames of other types are discarded. All are held to the limits of a frame and
+    of a message, which here are the same thing. Nothing here asks to be pinged.
+
+    Args:
+        limits: Sizes of frames and messages; no field may be at ``INHERIT``.
+        timeouts: For the deadlines; no field may be at ``INHERIT``.
+        now: The time, in seconds of the clock that all later times are of.
+
+    Source: draft-hixie-thewebsocketprotocol-76 section 5.3.
+    """
+
+    __slots__ = (
+        "_check", "_discarded", "_held", "_limit", "_most_discarded", "_owed", "_searched",
+        "deadlines", "octets", "special", "state", "stopped", "undecoded",
+    )  # fmt: skip
+
+    def __init__(self, limits: Limits, timeouts: Timeouts, now: float) -> None:
+        self.state = State.OPEN
+        self.deadlines = Deadlines(replace(timeouts, ping_interval=None), now)
+        self.stopped = False
+        """Whether the last :meth:`receive` left undecoded octets for want of room."""
+        self.special = False
+        """Whether what it returned holds anything but messages."""
+        self.octets = 0
+        """Octets of payload of the messages it returned."""
+        self.undecoded = 0
+        """Octets it holds of messages that are not whole yet, or not decoded."""
+        self._limit = min(limits.max_message, limits.max_frame or limits.max_message)
+        self._most_discarded = limits.max_message
+        self._check: Check | None = None
+        self._held: bytearray | None = None
+        self._searched = 0
+        """Octets of the first frame held that are known not to end it."""
+        self._owed = 0
+        """Octets to come of a frame that is discarded."""
+        self._discarded = 0
+
+    @property
+    def missing(self) -> int:
+        """Octets to come of the frame that is held: it does not say how long it is."""
+        return 0
+
+    def ask(self, check: Check) -> None:
+        """Have each message looked at before it is decoded: no earlier, for no frame tells its length."""
+        self._check = check
+
+    def receive(self, data: bytearray, room: int) -> list[Event]:
+        """Take octets from the peer and return the messages and events they complete.
+
+        Args:
+            data: What was received; empty to go on after :attr:`stopped`. It is the
+                connection's from now on.
+            room: How many frames may be read, those that are discarded included. The octets
+                beyond are kept, and :attr:`stopped` is set.
+        """
+        self.special = self.stopped = False
+        self.octets = 0
+        if self.state is State.CLOSED:
+            return []
+        self._discarded += len(data) if self.state is State.CLOSING else 0
+        return self._take(data, room)
+
+    def _take(self, data: bytearray, room: int) -> list[Event]:
+        held, self._held = self._held, None
+        if held is not None:
+            held += data
+            data = held
+        events: list[Event] = []
+        at = self._decode(data, room, events)
+        if self.state is State.CLOSING and self._discarded > self._most_discarded:
+            self._fail(CloseCode.MESSAGE_TOO_BIG, events)
+        if self.state is not State.CLOSED:
+            del data[:at]
+            self._held = data or None
+            self.undecoded = len(data)
+        return events
+
+    def _decode(self, data: bytearray, room: int, events: list[Event]) -> int:
+        """Decode frames until the octets or the room run out; return how far it came."""
+        at = min(self._owed, len(data))
+        self._owed -= at
+        frames = 0
+        while at < len(data):
+            if frames >= room and self.state is State.OPEN:
+                self.stopped = True
+                break
+            stop = self._read_text(data, at, events) if data[at] < 0x80 else self._read_length(data, at, events)
+            if stop == NOT_WHOLE or self.state is State.CLOSED:
+                break
+            at = min(stop, len(data))
+            self._owed = stop - at
+            frames += 1
+        return at
+
+    def _read_text(self, data: bytearray, at: int, events: list[Event]) -> int:
+        """Read a frame that ends with 0xFF; return where the next one starts."""
+        stop = data.find(END, at + max(1, self._searched))
+        length = (len(data) if stop < 0 else stop) - at - 1
+        if length > self._limit:
+            return self._fail(CloseCode.MESSAGE_TOO_BIG, events)
+        if stop < 0:
+            self._searched = len(data) - at
+            return NOT_WHOLE
+        self._searched = 0
+        if data[at] == TEXT and self.state is State.OPEN:
+            refusal = None if self._check is None else self._check("text", length, length)
+            if refusal is not None:
+                events.append(self._end(Ended(*refusal, clean=False, answer=refusal[0], owed=True)))
+                return NOT_WHOLE
+            events.append(data[at + 1 : stop].decode("utf-8", "replace"))
+            self.octets += length
+        return stop + 1
+
+    def _read_length(self, data: bytearray, at: int, events: list[Event]) -> int:
+        """Read the length of a frame that is discarded; return where the next one starts, which may be to come."""
+        length = 0
+        for start, octet in enumerate(data[at + 1 : at + 1 + LONGEST_LENGTH], at + 2):
+            length = length << 7 | octet & 0x7F
+            if length > self._limit:
+                return self._fail(CloseCode.MESSAGE_TOO_BIG, events)
+            if octet < 0x80:
+                if data[at] == END and not length:
+                    owed = self.state is State.OPEN
+                    events.append(self._end(Ended(CloseCode.NO_STATUS_RECEIVED, "", clean=True, owed=owed)))
+                return start + length
+        return NOT_WHOLE if len(data) - at <= LONGEST_LENGTH else self._fail(CloseCode.PROTOCOL_ERROR, events)
+
+    def _fail(self, code: CloseCode, events: list[Event]) -> int:
+        if self.state is State.OPEN:
+            ended = Ended(code, PHRASES[code], clean=False, answer=code, owed=True)
+        else:
+            ended = Ended(CloseCode.ABNORMAL_CLOSURE, "data instead of a close frame", clean=False)
+        events.append(self._end(ended))
+        return NOT_WHOLE
+
+    def _end(self, ended: Ended) -> Ended:
+        self.state = State.CLOSED
+        self.special = True
+        self.stopped = False
+        self._held = None
+        self.undecoded = self._owed = 0
+        return ended
+
+    def close(self) -> list[Event]:
+        """Note that our closing handshake is on its way; return what that brings to light.
+
+        From now on only the peer's is looked for. It may be among the octets that were kept
+        for want of room, so the end may be returned at once.
+        """
+        if self.state is not State.OPEN:
+            return []
+        self.state = State.CLOSING
+        self.stopped = False
+        self._discarded = len(self._held or b"")
+        return self._take(bytearray(), 0)
+
+    def eof(self) -> list[Event]:
+        """Note that nothing more will come, with or without a closing handshake."""
+        if self.state is State.CLOSED:
+            return []
+        return [self._end(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))]
+
+
+class HixieEncoder:
+    """Encodes for peers of version 0: one frame for a message, and no compression."""
+
+    __slots__ = ()
+
+    text_only = True
+    extensions: tuple[str, ...] = ()
+
+    def frames(
+        self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None, *, replaceable: bool
+    ) -> list[Frame]:
+        """Make the frame of a text message."""
+        return [text_frame(payload)]
+
+    def group(self, payload: bytes, compress: bool | None) -> Hashable:
+        """Name what all of them have in common."""
+        return "hixie"
+
+    def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame]:
+        """Make the frame of a text message for all of them."""
+        return [text_frame(payload)]

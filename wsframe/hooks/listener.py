@@ -1,0 +1,334 @@
+"""One life of a resource: the task that calls its hooks, and the one that keeps it running.
+
+The listener task takes from the mailbox and calls the hooks, one at a time. The keeper
+task stands inside ``resource.running()`` with the resource's own tasks. They are apart,
+so that neither a ticker that hangs nor one that crashes can take a hook with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from wsframe.connection.flusher import Flusher, flushing
+from wsframe.connection.handover import CONNECTED
+from wsframe.connection.mailbox import Inbox, Mailbox
+from wsframe.doorbell import Doorbell, check_thread
+from wsframe.exceptions import ResourceEnded
+from wsframe.hooks.caller import DISMISSED, HookCaller
+from wsframe.hooks.move_client import Departures
+from wsframe.hooks.posts import Call, Post
+from wsframe.hooks.tasks import Tasks
+from wsframe.limits import INHERIT, Limits, Timeouts, filled
+from wsframe.log import logger
+from wsframe.protocol.deflate import Deflate
+from wsframe.resources.client import Client
+from wsframe.resources.resource import Resource
+
+if TYPE_CHECKING:
+    from wsframe.server.server import Server
+
+    AnyClient = Client[Any]
+
+__all__ = ["Listener", "Surroundings"]
+
+MAX_POSTS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What a server gives to each of its listeners.
+
+    Args:
+        server: The server.
+        limits: For what a resource leaves at INHERIT; they leave nothing there.
+        timeouts: Likewise.
+        deflate: Likewise.
+        flusher: Of the server's reactor.
+        debug: Whether a failed hook enters the debugger or ends the server.
+    """
+
+    server: Server
+    limits: Limits
+    timeouts: Timeouts
+    deflate: Deflate | None = None
+    flusher: Flusher
+    debug: bool = False
+
+
+class Members:
+    """How many belong to a resource: newcomers past the path check and clients whose ``disconnected`` has not run."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.emptied = Doorbell()
+        """Rings when the last has gone."""
+        self.empty_since = -inf
+        """When the last client had gone; ``inf`` from when one came, and ``-inf`` before the first."""
+
+    def join(self) -> None:
+        """Count one more."""
+        self.count += 1
+
+    def leave(self) -> None:
+        """Count one less."""
+        self.count -= 1
+        if not self.count:
+            self.empty_since = min(self.empty_since, trio.current_time())  # who was not let in counts for nothing
+            self.emptied.ring()
+
+    async def gone_for(self, seconds: float) -> None:
+        """Wait until there has been none for so many seconds."""
+        while True:
+            if self.count:
+                await self.emptied.wait()
+            elif trio.current_time() < self.empty_since + seconds:
+                await trio.sleep_until(self.empty_since + seconds)
+            else:
+                return
+
+
+class Listener:
+    """One life of a resource, in one server.
+
+    Args:
+        resource: The resource; it knows its listener while the life lasts.
+        around: Of the server.
+
+    Raises:
+        RuntimeError: If the resource is running already, in another server.
+    """
+
+    def __init__(self, resource: Resource[Any], around: Surroundings) -> None:
+        if resource._listener is not None:
+            raise RuntimeError(
+                f"{type(resource).__name__} {resource!r} is running in another server already; "
+                "if it is a global one, this server needs a Registry(alone=True)"
+            )
+        self.resource = resource
+        self.server = around.server
+        self.timeouts = filled(resource.timeouts, around.timeouts)
+        self.limits = filled(resource.limits, around.limits)
+        self.deflate = around.deflate if resource.deflate == INHERIT else resource.deflate
+        self.clients: dict[AnyClient, None] = {}
+        self.failure: BaseException | None = None
+        """Why ``running()`` or a task of the resource ended before its time."""
+        self.ready = trio.Event()
+        """Set once ``running()`` has been entered, or has failed."""
+        self.members = Members()
+        self.dismissed = False
+        """Whether clients that come still are to be closed, because the path was unregistered."""
+        self.ended = trio.Event()
+        """Set once the life is over and ``running()`` has been left."""
+        self.predecessor: Listener | None = None
+        """A life of the same place that ends before this one begins."""
+        self.departures = Departures(self.clients)
+        self.tasks = Tasks(type(resource).__name__, self.clients, around.flusher)
+        self._around = around
+        self._hooks = HookCaller(self, debug=around.debug)
+        self.hook_seconds = 0.0
+        """Seconds in which hooks ran or waited, by the turn and not by the message."""
+        self.received_before = 0
+        """Messages of clients whose ``disconnected`` has begun."""
+        self._retired = False
+        self._mailbox = Mailbox(wants_pongs=type(resource).received_pong is not Resource.received_pong)
+        self._listening: trio.lowlevel.Task | None = None
+        self._hooks_done = trio.Event()
+        self._leaving = trio.CancelScope()
+        self._token = trio.lowlevel.current_trio_token()
+        self._nursery: trio.Nursery | None = None
+        self._unserved: list[Mailbox] = []
+        resource._listener = self
+
+    def __repr__(self) -> str:
+        return f"<Listener of {type(self.resource).__name__} [clients: {len(self.clients)}]>"
+
+    @property
+    def usable(self) -> bool:
+        """Whether newcomers may still join."""
+        return self.failure is None and not self.over and not self.dismissed
+
+    @property
+    def over(self) -> bool:
+        """Whether no more hooks will be called."""
+        return self._hooks_done.is_set()
+
+    # Life
+
+    async def run(self) -> None:
+        """Live until :meth:`retire` was called and the last client has gone."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._keep, name=f"keeper of {type(self.resource).__name__}")
+                for mailbox in self._unserved:
+                    nursery.start_soon(self._serve_one, mailbox)
+                self._unserved.clear()
+                await flushing(self._listen(self._mailbox, None), self._around.flusher)
+        finally:
+            self.resource._listener = None
+            self._refuse_calls()
+
+    def join(self) -> None:
+        """Note that a newcomer is on its way to this resource."""
+        self.members.join()
+
+    def leave(self) -> None:
+        """Note that a member has gone, or never came."""
+        self.members.leave()
+        if self._may_end():
+            self._mailbox.doorbell.ring()
+
+    def retire(self) -> None:
+        """End this life after the last member."""
+        self._retired = True
+        self._mailbox.doorbell.ring()
+
+    def dismiss(self) -> None:
+        """Close every client, those on their way as they come, and end this life."""
+        self.dismissed = True
+        for client in tuple(self.clients):
+            client._link.close(1001, DISMISSED)
+        self.retire()
+
+    def hurry(self) -> None:
+        """Leave no more time for the last hooks and for leaving ``running()``."""
+        self._hooks.goodbye_seconds = 0.0
+        self._leaving.deadline = -inf
+
+    def _may_end(self) -> bool:
+        return self._retired and self.members.count <= 0 and not self._mailbox.entries
+
+    async def _keep(self) -> None:
+        """Stand inside ``running()`` with the resource's own tasks until the hooks are done."""
+        try:
+            with self._leaving:
+                if self.predecessor is not None:
+                    await self.predecessor.ended.wait()
+                    self.predecessor = None
+                await flushing(self._inside_running(), self._around.flusher)
+                if not self._hooks_done.is_set():
+                    raise RuntimeError("running() ended before its resource: did it swallow what a task raised?")
+        except Exception as error:
+            started = self.ready.is_set()
+            self._fail(error)
+            if self._around.debug and started:  # a failed start is raised by whoever waits for it
+                raise
+        finally:
+            self.tasks.close()
+            self.ready.set()
+
+    async def _inside_running(self) -> None:
+        async with self.resource.running():
+            try:
+                async with trio.open_nursery() as nursery:
+                    # From here on it is left in order, after the hooks, even if the server is cut off.
+                    self._leaving.shield = True
+                    self.tasks.open(nursery)
+                    self.ready.set()
+                    await self._hooks_done.wait()
+                    self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
+                    nursery.cancel_scope.cancel()
+            finally:
+                self.tasks.close()
+
+    def _fail(self, error: Exception) -> None:
+        """End this life at once, because ``running()`` or a task of the resource raised."""
+        logger.error("%s stopped: running() or one of its tasks failed", type(self.resource).__name__, exc_info=error)
+        self.failure = error
+        for client in tuple(self.clients):
+            client._link.close(1011, "internal error", mute=True)
+        self.retire()
+
+    # What the resource asks for
+
+    def post(self, message: object) -> bool:
+        check_thread()
+        if self._mailbox.posts >= MAX_POSTS or self.failure is not None or self.over:
+            return False
+        self._mailbox.posts += 1
+        self._mailbox.put(None, Post(message))
+        return True
+
+    def post_from_thread(self, message: object) -> None:
+        def post() -> None:
+            if not self.post(message):
+                logger.error("%s does not take the post of a thread: %r", type(self.resource).__name__, message)
+
+        self._token.run_sync_soon(post)
+
+    async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
+        if self._hooks_done.is_set():
+            raise ResourceEnded(f"{type(self.resource).__name__} is stopping")
+        if not self.ready.is_set():
+            raise RuntimeError(f"{type(self.resource).__name__} is still starting: nobody could run the call")
+        if trio.lowlevel.current_task() is self._listening:
+            raise RuntimeError("call() from the resource's own listener task would wait for itself; call the function")
+        call = Call(fn, args)
+        self._mailbox.put(None, call)
+        try:
+            outcome = await call.signal.wait()
+        finally:
+            call.abandoned = True
+        assert isinstance(outcome, tuple)
+        result, error = outcome
+        if error is not None:
+            raise error
+        return result
+
+    def _refuse_calls(self) -> None:
+        for _, entry in self._mailbox.entries:
+            if isinstance(entry, Call):
+                entry.signal.fire((None, ResourceEnded(f"{type(self.resource).__name__} stopped before the call")))
+        self._mailbox.entries.clear()
+
+    def mailbox_for_client(self) -> Mailbox:
+        """Return the mailbox a new client's messages go to."""
+        if self.resource.ordering == "resource":
+            return self._mailbox
+        return Mailbox(wants_pongs=self._mailbox.wants_pongs)
+
+    def welcome(self, inbox: Inbox) -> None:
+        """Begin to call the hooks for a new client; nothing of it is in its mailbox yet."""
+        self.members.empty_since = inf
+        if inbox.mailbox is not self._mailbox:
+            # Only now: a task begun with the mailbox would stay if the client did not come to be.
+            if self._nursery is None:
+                self._unserved.append(inbox.mailbox)
+            else:
+                self._nursery.start_soon(self._serve_one, inbox.mailbox)
+        inbox.mailbox.put(inbox, CONNECTED)
+
+    async def _serve_one(self, mailbox: Mailbox) -> None:
+        await flushing(self._listen(mailbox, mailbox), self._around.flusher)
+
+    # Hooks
+
+    async def _listen(self, mailbox: Mailbox, own: Mailbox | None) -> None:
+        """Call the hooks for what comes to a mailbox; ``own`` is that of one client, and ends with it."""
+        if own is None:
+            self._listening = trio.lowlevel.current_task()
+        try:
+            await self.ready.wait()
+            while True:
+                if not mailbox.entries:
+                    if self._may_end() if own is None else own.closed:
+                        break
+                    await mailbox.doorbell.wait()
+                else:
+                    began = perf_counter()
+                    await self._hooks.batch(mailbox)
+                    self.hook_seconds += perf_counter() - began
+                    if mailbox.entries:
+                        await trio.lowlevel.checkpoint()
+        except BaseException:
+            await self._hooks.say_goodbye(mailbox)
+            raise
+        finally:
+            if own is None:
+                self._hooks_done.set()

@@ -1,0 +1,299 @@
+"""Which resource of a server has which listener, and when one that failed may start anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from copy import copy
+from re import compile as pattern
+from typing import Any
+
+import trio
+
+from wsframe.hooks.listener import Listener
+from wsframe.http.request import NO_PARAMS, Request
+from wsframe.http.responses import Reject
+from wsframe.protocol.pool import RETRY_AFTER
+from wsframe.resources.factories import Factory, ask
+from wsframe.resources.registry import Registry
+from wsframe.resources.resource import Resource
+from wsframe.resources.routing_table import Registration
+
+__all__ = ["Roster"]
+
+# What a request can ask for: a name that a stranger typed must make nothing that he could not reach.
+PATH = pattern(r'/[!"$->@-~]*')
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+
+
+class Failure:
+    """How long a resource that failed must wait, and until when."""
+
+    def __init__(self, resource: Resource[Any]) -> None:
+        self.resource = resource
+        self.pause = 0.0
+        self.retry_at = 0.0
+
+    def again(self, lived: float) -> None:
+        """Note another failure, after a life of so many seconds."""
+        self.pause = FIRST_PAUSE if not self.pause or lived > LONGEST_PAUSE else min(2 * self.pause, LONGEST_PAUSE)
+        self.retry_at = trio.current_time() + self.pause
+
+
+async def retire_when_empty(listener: Listener, linger: float) -> None:
+    """Retire a listener once it has had no member for so many seconds."""
+    await listener.members.gone_for(linger)
+    listener.retire()
+
+
+class Made:
+    """The lives of what factories made."""
+
+    def __init__(self) -> None:
+        self.makers: dict[int, tuple[Factory, str]] = {}
+        """The factory and the path of each resource that one made."""
+        self._lives: dict[Factory, dict[str, Listener]] = {}
+
+    def of(self, factory: Factory) -> Collection[Listener]:
+        """Return the lives of what a factory made, one for each path."""
+        return self._lives.get(factory, {}).values()
+
+    def at(self, factory: Factory, path: str) -> Listener | None:
+        """Return the newest life of what a factory made for a path."""
+        return self._lives.get(factory, {}).get(path)
+
+    def add(self, factory: Factory, path: str, listener: Listener) -> None:
+        """Note what a factory made for a path."""
+        self._lives.setdefault(factory, {})[path] = listener
+        self.makers[id(listener.resource)] = factory, path
+
+    def forget(self, listener: Listener) -> None:
+        """Forget a life that has ended, if a factory made it; another may be at its path by now."""
+        factory, path = self.makers.pop(id(listener.resource), (None, ""))
+        lives = {} if factory is None else self._lives.get(factory, {})
+        if factory is not None and lives.get(path) is listener:
+            del lives[path]
+            if not lives:
+                del self._lives[factory]
+
+
+class Roster:
+    """The listeners of one server. Resources are told apart by identity; they need no hash.
+
+    Args:
+        registries: Asked in this order for a path.
+        make_listener: Makes a listener for a resource.
+        nursery: Where listeners live.
+    """
+
+    def __init__(
+        self, registries: Iterable[Registry], make_listener: Callable[[Resource[Any]], Listener], nursery: trio.Nursery
+    ) -> None:
+        self._registries = tuple(registries)
+        self._make_listener = make_listener
+        self._nursery = nursery
+        self._living: dict[int, Listener] = {}
+        self._failures: dict[int, Failure] = {}
+        self.made = Made()
+        self._retired = False
+        self.received_before = 0
+        """Messages of clients in lives of resources that have ended."""
+
+    def __len__(self) -> int:
+        return len(self._living)
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Return the listeners there are now."""
+        return tuple(self._living.values())
+
+    def watch(self) -> None:
+        """Follow the registries from now on."""
+        self.update()  # first: if it raises, nobody would stop following
+        for registry in self._registries:
+            registry.watch(self.update)
+
+    def update(self) -> None:
+        """Start what is newly registered, retire what no longer is."""
+        tables = [registry.table for registry in self._registries]
+        registered = {id(resource): resource for table in tables for resource in table.resources()}
+        for registry in self._registries:
+            if registry.closing is not None:
+                self._dismiss(registry.closing, registered)
+        factories = {factory for table in tables for factory in table.factories()}
+        for key, listener in self._living.items():
+            maker = self.made.makers.get(key)
+            if key not in registered and not (maker is not None and maker[0].linger and maker[0] in factories):
+                listener.retire()
+        for key in [key for key in self._failures if key not in registered]:
+            del self._failures[key]
+        for key, resource in registered.items():
+            if key not in self._living and key not in self._failures and not self._retired:
+                self._start(resource)
+
+    def _dismiss(self, target: Resource[Any] | Factory, registered: Collection[int]) -> None:
+        """Close the clients of what was unregistered with them."""
+        if isinstance(target, Factory):
+            for listener in self.made.of(target):
+                listener.dismiss()
+        elif id(target) in self._living and id(target) not in registered:
+            self._living[id(target)].dismiss()
+
+    def _start(self, resource: Resource[Any], linger: float = 0.0) -> Listener:
+        listener = self._living[id(resource)] = self._make_listener(resource)
+        listener.departures.siblings = self
+        self._nursery.start_soon(self._live, listener, linger, name=f"listener of {type(resource).__name__}")
+        return listener
+
+    async def _live(self, listener: Listener, linger: float) -> None:
+        key, born = id(listener.resource), trio.current_time()
+        try:
+            if linger:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(retire_when_empty, listener, linger)
+                    await listener.run()
+                    nursery.cancel_scope.cancel()
+            else:
+                await listener.run()
+        finally:
+            del self._living[key]
+            self.made.forget(listener)
+            listener.ended.set()
+            self.received_before += listener.received_before
+            if listener.failure is not None and self._registered(listener.resource):
+                self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
+        if listener.failure is None and not self._retired and self._registered(listener.resource):
+            self._start(listener.resource)  # it was registered again while it ended
+
+    def _registered(self, resource: Resource[Any]) -> bool:
+        return any(resource is other for registry in self._registries for other in registry.table.resources())
+
+    async def all_ready(self) -> None:
+        """Wait until every resource registered now is ready.
+
+        Raises:
+            Exception: What ``running()`` of one of them raised.
+        """
+        for listener in tuple(self._living.values()):
+            await listener.ready.wait()
+            if listener.failure is not None:
+                raise listener.failure
+
+    def find(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
+        """Return the registration for a request and the parameters in its path; the server's own win.
+
+        Raises:
+            Reject: What a dispatcher raised, or 500.
+        """
+        for registry in self._registries:
+            found = registry.table.answer(request)
+            if found is not None:
+                return found
+        return None
+
+    def living(self, path: str) -> Resource[Any] | None:
+        """Return the resource that serves a path now; dispatchers are not asked, and factories make none."""
+        for registry in self._registries:
+            found = registry.table.lookup(path)
+            if found is not None:
+                target = found[0].resource
+                listener = self.made.at(target, path) if isinstance(target, Factory) else self._living.get(id(target))
+                return listener.resource if listener is not None and listener.usable else None
+        return None
+
+    def join(self, target: Resource[Any] | Factory | str, request: Request) -> Listener:
+        """Return the listener of a resource with one more member, who has joined; start it if need be.
+
+        Args:
+            target: The resource, what makes it, or a path.
+            request: Of who joins.
+
+        Raises:
+            Reject: 404 if there is none, 503 while it ends, has failed or the server is stopping.
+        """
+        if isinstance(target, str):
+            target, request = self._at(target, request)
+        listener = self._made_for(target, request) if isinstance(target, Factory) else self._life_of(target)
+        if not listener.usable:
+            raise Reject(503, [RETRY_AFTER], "resource not running")
+        listener.join()
+        return listener
+
+    async def listener_of(self, target: Resource[Any] | Factory, request: Request) -> Listener:
+        """Join a resource and wait until it is ready; one that is just ending is waited for first.
+
+        Raises:
+            Reject: As for :meth:`join`.
+        """
+        ending = self._living.get(id(target))
+        if ending is not None and ending.over and ending.failure is None:
+            await ending.ended.wait()
+        listener = self.join(target, request)
+        try:
+            await listener.ready.wait()
+            if not listener.usable:
+                raise Reject(503, [RETRY_AFTER], "resource not running")
+        except BaseException:
+            listener.leave()
+            raise
+        return listener
+
+    def any_pausing(self) -> bool:
+        """Tell whether a resource has failed and may not be tried again yet."""
+        now = trio.current_time()
+        return any(key not in self._living and now < failure.retry_at for key, failure in self._failures.items())
+
+    def _at(self, path: str, request: Request) -> tuple[Resource[Any] | Factory, Request]:
+        """Return what a client would find at another path, and its request there."""
+        if not PATH.fullmatch(path):
+            raise Reject(404, body="no resource there")
+        there = copy(request)
+        there.path, there.query_string, there.path_params = path, None, NO_PARAMS
+        found = self.find(there)
+        if found is None:
+            raise Reject(404, body="no resource there")
+        registration, there.path_params = found
+        return registration.resource, there
+
+    def _life_of(self, resource: Resource[Any]) -> Listener:
+        listener = self._living.get(id(resource))
+        if listener is None:
+            failure = self._failures.get(id(resource))
+            if self._retired or (failure is not None and trio.current_time() < failure.retry_at):
+                raise Reject(503, [RETRY_AFTER], "resource not running")
+            listener = self._start(resource)
+            if not self._registered(resource):
+                listener.retire()
+        return listener
+
+    def _made_for(self, factory: Factory, request: Request) -> Listener:
+        """Return the life of what a factory made for a path; have it made if need be."""
+        former = self.made.at(factory, request.path)
+        if former is not None and former.usable:
+            return former
+        if self._retired or (former is None and len(self.made.of(factory)) >= factory.max_resources):
+            raise Reject(503, [RETRY_AFTER], "too many resources")
+        resource = ask(factory.make, request)
+        if resource is None:
+            raise Reject(404, body=f"no resource at {request.path!r}")
+        if id(resource) in self._living or self._registered(resource):
+            return self._life_of(resource)
+        listener = self._start(resource, factory.linger)
+        listener.predecessor = former
+        self.made.add(factory, request.path, listener)
+        if not factory.linger:
+            listener.retire()
+        return listener
+
+    def retire_all(self) -> None:
+        """End every listener after its last member, and start no more."""
+        self._retired = True
+        for registry in self._registries:
+            registry.unwatch(self.update)
+        for listener in self._living.values():
+            listener.retire()
+
+    def hurry(self) -> None:
+        """Leave no more time for leaving any ``running()``."""
+        for listener in self._living.values():
+            listener.hurry()

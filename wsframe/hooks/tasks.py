@@ -1,0 +1,194 @@
+"""What runs for a resource: its tasks, those of its clients, which end with them, and hooks with bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Container
+from functools import partial
+from math import inf
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import trio
+
+from wsframe.connection.flusher import Flusher, flushing
+from wsframe.doorbell import check_thread
+from wsframe.exceptions import HookTimeout
+from wsframe.log import logger
+
+if TYPE_CHECKING:
+    from wsframe.resources.client import Client
+
+__all__ = ["MAX_TASKS", "Bounds", "TaskFailed", "Tasks", "Work", "log_task"]
+
+TaskFunction: TypeAlias = Callable[..., Awaitable[object]]
+
+# Tasks of one client at once. A hook that starts one for each message must not let a peer start any number.
+MAX_TASKS = 256
+
+CUT_SHORT = frozenset({"client_connected", "received_text", "received_binary", "received_pong"})
+
+
+class Work:
+    """The cancel scopes that end with one client."""
+
+    __slots__ = ("after", "scopes")
+
+    def __init__(self) -> None:
+        self.scopes: set[trio.CancelScope] = set()
+        self.after: Callable[[], object] | None = None
+        """What is to be done once none is left."""
+
+    def cancel(self) -> None:
+        """Cancel all: the client has ended."""
+        for scope in self.scopes:
+            scope.cancel()
+
+    def done(self, scope: trio.CancelScope) -> None:
+        """Forget one that is over."""
+        self.scopes.discard(scope)
+        if not self.scopes and self.after is not None:
+            after, self.after = self.after, None
+            after()
+
+
+class TaskFailed(NamedTuple):
+    """What a mailbox holds of a client's task that raised."""
+
+    error: Exception
+    over: Callable[[], None]
+    """To be called when ``hook_failed`` has been asked; until then ``disconnected`` waits."""
+
+
+def begin(client: Client[Any], scope: trio.CancelScope) -> Work:
+    """Have a scope cancelled when its client ends; now, if it has ended already."""
+    if client._work is None:
+        client._work = Work()
+    client._work.scopes.add(scope)
+    if client.close_code is not None:
+        scope.cancel()
+    return client._work
+
+
+class Tasks:
+    """The tasks of one life of a resource: its own, and those of its clients.
+
+    Args:
+        name: The resource's, for errors.
+        clients: Those whose ``disconnected`` has not begun.
+        flusher: Of the server's reactor.
+    """
+
+    def __init__(self, name: str, clients: Container[Client[Any]], flusher: Flusher) -> None:
+        self._name = name
+        self._clients = clients
+        self._flusher = flusher
+        self._nursery: trio.Nursery | None = None
+        self._early: list[tuple[TaskFunction, tuple[object, ...]]] | None = []
+
+    def open(self, nursery: trio.Nursery) -> None:
+        """Start what has been asked for so far, and from now on at once."""
+        self._nursery = nursery
+        for fn, args in self._early or ():
+            nursery.start_soon(self._run, fn, args)
+        self._early = None
+
+    def close(self) -> None:
+        """Start no more."""
+        self._nursery = self._early = None
+
+    def start_soon(self, fn: TaskFunction, args: tuple[object, ...]) -> None:
+        """Start a task of the resource.
+
+        Raises:
+            RuntimeError: If the resource is stopping, or from another thread.
+        """
+        check_thread()
+        if self._nursery is not None:
+            self._nursery.start_soon(self._run, fn, args)
+        elif self._early is not None:
+            self._early.append((fn, args))  # from running(), before its yield
+        else:
+            raise RuntimeError(f"{self._name} is stopping")
+
+    def start_for(self, client: Client[Any], fn: TaskFunction, args: tuple[object, ...]) -> bool:
+        """Start a task that ends with a client; return whether it was started."""
+        check_thread()  # first: what has begun for a task that never runs would hold up ``disconnected``
+        if self._nursery is None or client not in self._clients or client.close_code is not None:
+            return False
+        if client._work is not None and len(client._work.scopes) >= MAX_TASKS:
+            return False
+        scope = trio.CancelScope()
+        over = partial(begin(client, scope).done, scope)
+        try:
+            self._nursery.start_soon(self._run, self._run_for, (client, scope, over, fn, args))
+        except RuntimeError:  # closed a moment ago, because a task of the resource has raised
+            over()
+            return False
+        return True
+
+    async def _run(self, fn: TaskFunction, args: tuple[object, ...]) -> None:
+        async def steps() -> None:
+            await fn(*args)
+
+        await flushing(steps(), self._flusher)
+
+    async def _run_for(
+        self,
+        client: Client[Any],
+        scope: trio.CancelScope,
+        over: Callable[[], None],
+        fn: TaskFunction,
+        args: tuple[object, ...],
+    ) -> None:
+        try:
+            with scope:
+                await fn(*args)
+        except Exception as error:
+            if client in self._clients:
+                # Asked about in its turn: hook_failed is one of the hooks that never overlap.
+                client._link.tell(TaskFailed(error, over))
+                return
+            log_task(client, error)
+        except BaseException:
+            over()
+            raise
+        over()
+
+
+def log_task(client: Client[Any], error: Exception) -> None:
+    """Log the error of a client's task that it is too late to ask ``hook_failed`` about."""
+    logger.error("a task of %r failed after its end", client, exc_info=error)
+
+
+class Bounds:
+    """What cuts the hooks of a resource short: their time, and the end of their client.
+
+    Args:
+        seconds: How long a hook may take; None for any time.
+        until_end: Whether a client's end cancels its running hook.
+    """
+
+    def __init__(self, seconds: float | None, *, until_end: bool) -> None:
+        self._seconds = inf if seconds is None else seconds
+        self._until_end = until_end
+
+    def around(self, name: str, hook: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        """Return a hook within its bounds. Where its time is up it raises HookTimeout."""
+        until_end = self._until_end and name in CUT_SHORT
+
+        async def bounded(*args: Any, **named: object) -> None:
+            where: TracebackType | None = None
+            with trio.CancelScope(deadline=trio.current_time() + self._seconds) as scope:
+                work = begin(args[0], scope) if until_end else None
+                try:
+                    await hook(*args, **named)
+                except BaseException as error:
+                    where = error.__traceback__  # of a timeout it is told what the hook waited for
+                    raise
+                finally:
+                    if work is not None:
+                        work.done(scope)
+            if scope.cancelled_caught and trio.current_time() >= scope.deadline:
+                raise HookTimeout(f"{name} took longer than timeouts.hook, {self._seconds:g} s").with_traceback(where)
+
+        return bounded

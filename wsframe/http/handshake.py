@@ -1,0 +1,282 @@
+"""The opening handshake (RFC 6455 section 4, and that of hixie-76): read the head, check it, make the answer.
+
+h11 reads the head; the checks and the 101 are ours, because nearly every refusal needs
+a status and a reason of its own, and wsproto's handshake would parse the request twice.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Collection, Iterable
+from email.utils import formatdate
+from functools import lru_cache
+from hashlib import sha1
+from http import HTTPStatus
+
+import h11
+
+from wsframe.hixie76 import challenge
+from wsframe.http.authority import reduce_target
+from wsframe.http.plain_head import read_plain_head
+from wsframe.http.request import Headers, Request, version_of
+from wsframe.http.responses import Accept, Reject, Response, check_field
+
+__all__ = [
+    "HeadReader",
+    "check_bodiless",
+    "check_upgrade",
+    "refusal",
+    "response",
+    "switching_protocols",
+    "switching_to_hixie",
+    "wants_upgrade",
+]
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+ONLY_13 = (13,)
+NO_CONTENT = frozenset({204, 304})
+
+
+class HeadReader:
+    """Collects the request head of one newcomer.
+
+    Args:
+        max_head: Octets the head may have.
+        host, port, secure: What the request is to say about the connection.
+    """
+
+    def __init__(self, max_head: int, *, host: str = "", port: int = 0, secure: bool = False) -> None:
+        self._h11: h11.Connection | None = None
+        self._max_head = max_head
+        self._received = 0
+        self._peer = (host, port, secure)
+        self.http_version = b""
+        self.trailing = b""
+        """What came behind the head: the first frames, if the peer did not wait for the 101."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether any octet has come."""
+        return self._received > 0
+
+    def receive(self, data: bytes) -> Request | None:
+        """Take octets; return the request once its head is whole.
+
+        Raises:
+            Reject: 431 for a head above the limit, 400 for what is no HTTP/1 or asks for no path.
+        """
+        plain = None if self._received else read_plain_head(data)
+        self._received += len(data)
+        if plain is not None and plain[2] <= self._max_head:
+            target, fields, end = plain
+            self.http_version, self.trailing = b"1.1", data[end:]
+            return self._request(target, fields, "GET")
+        return self._receive_by_h11(data)
+
+    def _receive_by_h11(self, data: bytes) -> Request | None:
+        if self._h11 is None:
+            self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head)
+        try:
+            self._h11.receive_data(data)
+            event = self._h11.next_event()
+        except h11.RemoteProtocolError as error:
+            raise Reject(error.error_status_hint, body=malformed(error)) from None
+        if event is h11.NEED_DATA:
+            return None
+        if not isinstance(event, h11.Request):  # EOF is not passed on, so nothing else can come first
+            raise Reject(400, body="malformed request")
+        self.trailing = self._h11.trailing_data[0]
+        if self._received - len(self.trailing) > self._max_head:
+            raise Reject(431, body="request head too large")
+        self.http_version = event.http_version
+        return self._request(event.target, list(event.headers), event.method.decode("ascii"))
+
+    def _request(self, target: bytes, fields: list[tuple[bytes, bytes]], method: str) -> Request:
+        host, port, secure = self._peer
+        target, fields = reduce_target(target, fields, method)
+        return Request(target.decode("ascii"), fields, method=method, host=host, port=port, secure=secure)
+
+
+def malformed(error: h11.RemoteProtocolError) -> str:
+    return "request head too large" if error.error_status_hint == 431 else "malformed request"
+
+
+def wants_upgrade(headers: Headers) -> bool:
+    """Tell whether the request asks for a WebSocket at all; if not, it is plain HTTP."""
+    return "websocket" in map(str.lower, headers.tokens("upgrade"))
+
+
+def valid_key(headers: Headers) -> bool:
+    keys = headers.getall("sec-websocket-key")
+    try:
+        return len(keys) == 1 and len(b64decode(keys[0], validate=True)) == 16
+    except ValueError:
+        return False
+
+
+# RFC 6455 section 4.2.1, in the order in which they are answered.
+UPGRADE_CHECKS: tuple[tuple[Callable[[Request, Headers], bool], int, str], ...] = (
+    (lambda request, headers: request.method == "GET", 405, "a WebSocket handshake is a GET"),
+    (
+        lambda request, headers: "content-length" not in headers and "transfer-encoding" not in headers,
+        400,
+        "a WebSocket handshake has no body",
+    ),
+    (
+        lambda request, headers: "upgrade" in map(str.lower, headers.tokens("connection")),
+        400,
+        "the Connection header lacks Upgrade",
+    ),
+)
+
+ALLOW_GET = [("Allow", "GET")]
+
+
+def upgrade_required(body: str, versions: Collection[int]) -> Reject:
+    """Refuse with the versions that a request can name: 0 is none of them (RFC 6455 section 4.4)."""
+    named = ", ".join(str(version) for version in sorted(versions, reverse=True) if version)
+    return Reject(426, [("Upgrade", "websocket"), ("Sec-WebSocket-Version", named)], body.format(named))
+
+
+def check_keys(version: int, headers: Headers) -> None:
+    if version:
+        if not valid_key(headers):
+            raise Reject(400, body="Sec-WebSocket-Key is not one key of 16 octets")
+    elif not challenge.valid_keys(headers):
+        raise Reject(400, body="Sec-WebSocket-Key1 and -Key2 are not two keys of hixie-76")
+    elif "origin" not in headers:  # its answer must name the origin
+        raise Reject(400, body="a handshake of hixie-76 has an Origin")
+
+
+def check_head(headers: Headers) -> None:
+    """Check what every request must have, WebSocket or not.
+
+    Raises:
+        Reject: 400 for a Host that is not ASCII.
+    """
+    if not headers.get("host", "").isascii():
+        raise Reject(400, body="the Host header is not ASCII")
+
+
+def check_bodiless(headers: Headers) -> None:
+    """Check that a plain HTTP request has no body: nobody would read it.
+
+    Raises:
+        Reject: 413 for a request with one.
+    """
+    if "transfer-encoding" in headers or headers.get("content-length", "").strip("0"):
+        raise Reject(413, body="request bodies are not read here")
+
+
+def check_upgrade(http_version: bytes, request: Request, headers: Headers, versions: Collection[int] = ONLY_13) -> int:
+    """Check that the request is a WebSocket handshake of a version that is let in; return which.
+
+    Raises:
+        Reject: With the status and the reason of the first check that fails.
+    """
+    if not wants_upgrade(headers):
+        if request.method != "GET":
+            raise Reject(405, ALLOW_GET, "only GET is answered here")
+        raise upgrade_required("this is a WebSocket", versions)
+    if http_version < b"1.1":
+        raise Reject(400, body="a WebSocket handshake needs HTTP/1.1")
+    for check, status, body in UPGRADE_CHECKS:
+        if not check(request, headers):
+            raise Reject(status, ALLOW_GET if status == 405 else (), body)
+    version = version_of(headers)
+    if version is None or version not in versions:
+        raise upgrade_required("this server speaks WebSocket version {}", versions)
+    check_keys(version, headers)
+    return version
+
+
+def choose_subprotocol(accept: Accept, offered: list[str], supported: Iterable[str]) -> str | None:
+    """Choose the subprotocol: the one accepted, else the peer's first that is supported.
+
+    Raises:
+        ValueError: For an accepted subprotocol that was not offered (RFC 6455 section 4.2.2).
+    """
+    if accept.subprotocol is not None:
+        if accept.subprotocol not in offered:
+            raise ValueError(f"subprotocol {accept.subprotocol!r} was not offered; offered were {offered!r}")
+        return accept.subprotocol
+    names = set(supported)
+    return next((name for name in offered if name in names), None)
+
+
+def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterable[tuple[str, str]]) -> bytes:
+    """Make the 101.
+
+    Raises:
+        ValueError: For a header name or value that would break out of its line.
+    """
+    key = headers["sec-websocket-key"].encode("ascii")
+    accept = b64encode(sha1(key + GUID, usedforsecurity=False).digest()).decode("ascii")
+    fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)]
+    if subprotocol is not None:
+        fields.append(("Sec-WebSocket-Protocol", subprotocol))
+    return head(101, [*fields, *extra])
+
+
+def switching_to_hixie(
+    request: Request, headers: Headers, nonce: bytes, subprotocol: str | None, extra: Iterable[tuple[str, str]]
+) -> bytes:
+    """Make the 101 of hixie-76, with the octets that answer its challenge (section 5.2).
+
+    Raises:
+        ValueError: For a header name or value that would break out of its line.
+    """
+    target = request.path if request.query_string is None else f"{request.path}?{request.query_string}"
+    location = f"{'wss' if request.secure else 'ws'}://{headers.get('host', '')}{target}"
+    # Its clients compare all of these, Upgrade letter by letter.
+    fields = [
+        ("Upgrade", "WebSocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Origin", headers["origin"]),
+        ("Sec-WebSocket-Location", location),
+    ]
+    if subprotocol is not None:
+        fields.append(("Sec-WebSocket-Protocol", subprotocol))
+    return head(101, [*fields, *extra]) + challenge.solve(headers, nonce)
+
+
+@lru_cache(maxsize=1)
+def date_of(second: int) -> str:
+    """Return a second since 1970 as a Date field has it; made once for all answers of that second."""
+    return formatdate(second, usegmt=True)
+
+
+def response(answer: Response, *, now: float, body: bool = True) -> bytes:
+    """Make a whole HTTP response, after which the connection is closed.
+
+    Args:
+        answer: What to say; a Date of its own is kept.
+        now: Seconds since 1970, for the Date (RFC 9110 section 6.6.1).
+        body: False answers HEAD.
+    """
+    dated = any(name.lower() == "date" for name, _ in answer.headers)
+    fields = [] if dated else [("Date", date_of(int(now)))]
+    if answer.status in NO_CONTENT:  # the fields of content would describe what may not follow (RFC 9110 section 8.6)
+        body = False
+    else:
+        fields += [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
+    fields += [("Connection", "close"), *answer.headers]
+    return head(answer.status, fields) + (answer.body if body else b"")
+
+
+def refusal(reject: Reject, *, now: float, body: bool = True) -> bytes:
+    """Make the HTTP response of a refusal, its body one line of text; arguments as for :func:`response`."""
+    text = f"{reject.body}\n" if reject.body else ""
+    return response(Response(text, reject.status, headers=reject.headers), now=now, body=body)
+
+
+def head(status: int, fields: Iterable[tuple[str, str]]) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    lines = [f"HTTP/1.1 {status} {phrase}"]
+    for name, value in fields:
+        check_field(name, value)
+        lines.append(f"{name}: {value}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -1,0 +1,138 @@
+"""Origin validators and the check of the Host name: who may open a connection from a browser.
+
+A validator takes the :class:`~wsframe.Request` and must return exactly True to let it
+pass. Anything else, an exception too, refuses with 403. Source: RFC 6455 section 10.2;
+clws ``any-origin``, ``origin-exact``, ``origin-prefix``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from wsframe.http.request import Request
+
+__all__ = ["OriginValidator", "any_origin", "origin_exact", "origin_prefix", "same_origin"]
+
+OriginValidator: TypeAlias = Callable[[Request], bool]
+"""Decides from the request whether it may open a connection; only True lets it pass."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def any_origin(request: Request) -> bool:
+    """Let every origin pass, and requests without one.
+
+    Any web page in the world can then open this path with its visitor's cookies:
+    right for public data, wrong where a cookie says who someone is.
+    """
+    return True
+
+
+def origin_exact(*origins: str, missing: bool = False) -> OriginValidator:
+    """Make a validator that lets exactly these origins pass, such as ``"https://example.com"``.
+
+    Args:
+        origins: Scheme, host and port as browsers send them; ``"null"`` for ``file:`` pages.
+        missing: Whether a request without Origin passes. Programs send none.
+
+    Raises:
+        ValueError: For what no browser sends, such as an origin with a slash at its end.
+    """
+    for origin in origins:
+        if origin != "null" and not (origin.count("/") == 2 and "://" in origin and not origin.endswith("/")):
+            message = "an origin is a scheme, a host and perhaps a port, with nothing behind"
+            raise ValueError(f"{message}, such as 'https://example.com': {origin!r}")
+    allowed = frozenset(origins)
+
+    def validate(request: Request) -> bool:
+        origin = request.origin
+        return missing if origin is None else origin in allowed
+
+    name_as_made(validate, "origin_exact", origins, missing=missing)
+    return validate
+
+
+def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
+    """Make a validator that lets origins with one of these beginnings pass.
+
+    A prefix must end where the origin does, or before a ``:`` or ``/``: so
+    ``http://localhost`` admits ``http://localhost:8080`` but not
+    ``http://localhost.evil.com``, which the clws function of this name lets in.
+
+    Args:
+        prefixes: Beginnings such as ``"http://localhost"``.
+        missing: Whether a request without Origin passes. Programs send none.
+
+    Raises:
+        ValueError: For an empty prefix, which would admit nothing or everything.
+    """
+    if not all(prefixes):
+        raise ValueError("an empty origin prefix: use any_origin to admit every origin")
+
+    def validate(request: Request) -> bool:
+        origin = request.origin
+        if origin is None:
+            return missing
+        return any(
+            origin.startswith(prefix) and (prefix[-1] in ":/" or (origin[len(prefix) :] or "/")[0] in ":/")
+            for prefix in prefixes
+        )
+
+    name_as_made(validate, "origin_prefix", prefixes, missing=missing)
+    return validate
+
+
+def name_as_made(validator: OriginValidator, maker: str, args: tuple[str, ...], *, missing: bool) -> None:
+    """Name a validator for those who list what is registered."""
+    words = [*map(repr, args), *(["missing=True"] if missing else [])]
+    validator.__qualname__ = f"{maker}({', '.join(words)})"
+
+
+def same_origin(request: Request) -> bool:
+    """Let a page pass whose host and port are those the request was sent to; the default.
+
+    A missing Origin passes (no browser sent it), ``null`` never does. The scheme is not
+    compared, because a proxy may have ended TLS, unless this server ends TLS itself: then
+    ``https`` is required. Behind a proxy that rewrites Host, make it keep Host or use
+    :func:`origin_exact`.
+    """
+    origin = request.origin
+    if origin is None:
+        return True
+    try:
+        parts = urlsplit(origin)
+        default = DEFAULT_PORTS.get(parts.scheme)
+        port = default if parts.port is None else parts.port
+    except ValueError:  # a port that is no number, a bracket that is no address
+        return False
+    if parts.hostname is None or default is None or (request.secure and default != 443):
+        return False
+    host, host_port = split_host(request.headers.get("host", ""))
+    # split_host() takes the dot of a fully qualified name off: it must not tell the same name apart.
+    return (parts.hostname.removesuffix("."), port) == (host, default if host_port is None else host_port)
+
+
+def split_host(value: str) -> tuple[str, int | None]:
+    """Split a Host field into the name in lower case and the port; ``("", None)`` if it is malformed."""
+    try:
+        parts = urlsplit(f"//{value}")
+        if parts.path or parts.query or parts.fragment or parts.username is not None:
+            return "", None
+        return (parts.hostname or "").removesuffix("."), parts.port
+    except ValueError:
+        return "", None
+
+
+def host_allowed(request: Request, hosts: Iterable[str] | None) -> bool:
+    """Tell whether the request's Host is one this server answers to; None answers to all.
+
+    Against DNS rebinding: a page of ``http://evil.com`` whose name was made to resolve to
+    127.0.0.1 is of the same origin as its own Host, so only the name gives it away.
+    """
+    if hosts is None:
+        return True
+    name, _ = split_host(request.headers.get("host", ""))
+    return name in hosts

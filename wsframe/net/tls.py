@@ -1,0 +1,164 @@
+"""TLS as a codec between a socket and a link, with a plain socket's two calls.
+
+Not ``ssl.SSLSocket``: after a write that would block, OpenSSL insists on the very same
+octets next, so a pong that overtakes, or a dropped message, would corrupt the stream. An
+``SSLObject`` between two memory buffers takes each frame whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wsframe.net.sockets import Endpoint
+
+__all__ = ["TLSCodec", "default_context"]
+
+# Ciphertext that may wait unsent: then no more plaintext is taken.
+MAX_UNSENT = 64 * 1024
+# A record in progress (16 KiB and its overhead) and this much ciphertext hold less
+# plaintext than one receive buffer of 64 KiB, so each read can hand over all of it.
+READ_AT_ONCE = 40 * 1024
+
+
+class TLSCodec:
+    """One TLS connection over a non-blocking socket, or another; its calls raise what a socket's raise.
+
+    Args:
+        sock: What carries it.
+        context: The keys and whom to trust.
+        server_hostname: Makes it the client's side: whom the certificate must be for.
+    """
+
+    __slots__ = ("_incoming", "_object", "_outgoing", "_sock", "_unsent")
+
+    def __init__(self, sock: Endpoint | TLSCodec, context: ssl.SSLContext, server_hostname: str | None = None) -> None:
+        self._sock = sock
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        context.options |= ssl.OP_NO_RENEGOTIATION  # in TLS 1.2 a peer could repeat the costly handshake at will
+        self._object = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_hostname is None, server_hostname=server_hostname
+        )
+        self._unsent = b""
+
+    def handshake(self) -> bool:
+        """Go on with the handshake as far as the octets received allow; return whether it is done.
+
+        Raises:
+            OSError: When the handshake fails; its alert is sent if the kernel takes it.
+        """
+        try:
+            self._object.do_handshake()
+        except ssl.SSLWantReadError:
+            self.pump()
+            return False
+        except ssl.SSLError:
+            self.pump()
+            raise
+        self.pump()
+        return True
+
+    def feed(self, data: bytes) -> None:
+        """Take ciphertext that the caller has read; empty for EOF."""
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def recv_into(self, buffer: memoryview, most: int = READ_AT_ONCE) -> int:
+        """Read at most so much ciphertext and decrypt into ``buffer``; 0 is the end, with close_notify or without."""
+        received = self._sock.recv_into(buffer, most)
+        if not received:
+            return 0
+        self._incoming.write(buffer[:received])
+        count = self.decrypt(buffer)
+        if self._outgoing.pending:  # a key update or an alert of our own
+            self.pump()
+        if count is None:
+            raise BlockingIOError
+        return count
+
+    def decrypt(self, buffer: memoryview) -> int | None:
+        """Decrypt all there is; None if there is nothing, 0 at the end.
+
+        For the caller that fed octets itself: the handshake's last may have data behind them.
+        """
+        count = 0
+        try:
+            while count < len(buffer):
+                got = self._object.read(len(buffer) - count, buffer[count:])
+                if not got:
+                    break
+                count += int(got)
+        except ssl.SSLWantReadError:
+            return count or None
+        except ssl.SSLZeroReturnError:
+            return count
+        except ssl.SSLError:
+            if not count:
+                raise
+        return count
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Encrypt and send; return how much plaintext was taken.
+
+        Raises:
+            BlockingIOError: While earlier ciphertext waits for the kernel.
+        """
+        view = memoryview(data)
+        taken = 0
+        while taken < len(view):
+            if not self.pump():
+                break
+            taken += self._object.write(view[taken : taken + MAX_UNSENT])
+        done = self.pump()
+        if not done and not taken:
+            raise BlockingIOError
+        return taken
+
+    @property
+    def unsent(self) -> bool:
+        """Whether ciphertext waits for the kernel."""
+        return bool(self._unsent) or self._outgoing.pending > 0
+
+    def drop_unsent(self) -> None:
+        """Forget ciphertext that can no longer be sent."""
+        self._unsent = b""
+        self._outgoing.read()
+
+    def pump(self) -> bool:
+        """Hand ciphertext to the kernel; return whether all of it went."""
+        while self._unsent or self._outgoing.pending:
+            if not self._unsent:
+                self._unsent = self._outgoing.read(MAX_UNSENT)
+            try:
+                sent = self._sock.send(self._unsent)
+            except BlockingIOError:
+                return False
+            self._unsent = self._unsent[sent:]
+        return True
+
+    def close_notify(self) -> None:
+        """Say that nothing more will be sent (RFC 8446 section 6.1)."""
+        with suppress(ssl.SSLError):  # the peer's close_notify is not waited for
+            self._object.unwrap()
+        self.pump()
+
+
+# What Python's default context depends on: where certificates are, and where to log keys.
+ENVIRONMENT = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+
+def default_context() -> ssl.SSLContext:
+    """Return a client's context as Python makes it by default, one for all: reading the certificates takes 17 ms."""
+    return context_in(tuple(map(os.environ.get, ENVIRONMENT)))
+
+
+@lru_cache(maxsize=1)
+def context_in(environment: tuple[str | None, ...]) -> ssl.SSLContext:
+    return ssl.create_default_context()

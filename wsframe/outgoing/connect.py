@@ -1,0 +1,129 @@
+"""``async with connect(url)``: a connection for as long as the body runs."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import final
+
+import trio
+
+from wsframe.http.responses import HeaderFields
+from wsframe.limits import Limits, Timeouts
+from wsframe.outgoing.connector import Connector
+from wsframe.outgoing.link import Link
+from wsframe.outgoing.options import Opening
+from wsframe.outgoing.proxy import ENVIRONMENT
+from wsframe.outgoing.websocket import WebSocket
+from wsframe.protocol.close import CloseCode
+from wsframe.protocol.deflate import Deflate
+
+__all__ = ["connect"]
+
+
+@final
+class connect:  # noqa: N801
+    """Connect to a WebSocket server, for as long as the body of an ``async with`` runs.
+
+    When the body ends the connection is closed: with 1000, with 1011 if the body raised, or
+    at once, after a close frame with 1001, if it was cancelled. What the body raises comes
+    out as it is, not in an ExceptionGroup. No task of its own runs user code.
+
+    Args:
+        url: ``ws://`` or ``wss://``; with ``user:password@`` for basic authentication.
+        subprotocols: Offered in order of preference.
+        headers: More fields of the request: ``Origin``, ``Authorization``, ``Cookie``. The last
+            two are left out once a redirect has led to another origin. Host and User-Agent
+            replace ours.
+        unix: Path of a unix socket to connect to instead; the URL still names host and path.
+        ssl_context: Whom to trust, and our certificate; None takes Python's default, which
+            checks the server's.
+        proxy: URL of a proxy: ``http``, ``https``, ``socks5`` or ``socks5h`` (which resolves
+            the name), with ``user:password@`` if it asks for it; None for none. The default,
+            ``"environment"``, obeys ``HTTPS_PROXY`` for wss, ``HTTP_PROXY`` for ws,
+            ``ALL_PROXY`` and ``NO_PROXY``. SOCKS needs ``wsframe[socks]``.
+        deflate: Compression to offer; None offers none.
+        limits: What the server may make us hold; rates are for servers.
+        timeouts: Of these ``ping_interval``, ``ping_timeout``, ``write_stall`` and ``close`` count.
+        opening: How long each phase before that may take, and how much it may bring.
+
+    Raises:
+        InvalidURL: When it is made, for a URL that names no WebSocket or no proxy; when it is
+            entered, for a proxy that the environment names.
+        ValueError: When it is made, for options that cannot be sent.
+        OSError: When it is entered: the network or TLS fails; of these :exc:`OpeningTimeout`
+            for a phase that takes too long.
+        HandshakeRejected: When it is entered: the server answers another status than 101.
+        HandshakeFailed: When it is entered: what the server answers is no handshake.
+        ProxyFailed: When it is entered: a proxy opens no tunnel.
+
+    Source: clws test client, ``with-client``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        subprotocols: Iterable[str] = (),
+        headers: HeaderFields = (),
+        unix: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = ENVIRONMENT,
+        deflate: Deflate | None = None,
+        limits: Limits = Limits(),  # noqa: B008
+        timeouts: Timeouts = Timeouts(),  # noqa: B008
+        opening: Opening = Opening(),  # noqa: B008
+    ) -> None:
+        self._connector = Connector(
+            url,
+            subprotocols=subprotocols,
+            headers=headers,
+            unix=unix,
+            ssl_context=ssl_context,
+            proxy=proxy,
+            deflate=deflate,
+            limits=limits,
+            timeouts=timeouts,
+            opening=opening,
+        )
+        self._tasks: AbstractAsyncContextManager[trio.Nursery] | None = None
+
+    async def __aenter__(self) -> WebSocket:
+        """Connect."""
+        if self._tasks is not None:
+            raise RuntimeError("this is connected, or about to be: one connect() makes one connection at a time")
+        tasks = self._tasks = trio.open_nursery()
+        try:
+            self._link, websocket = await self._connector.open()
+        except BaseException:
+            self._tasks = None
+            raise
+        nursery = await tasks.__aenter__()
+        nursery.start_soon(self._link.run, name=f"connection to {websocket.url}")
+        return websocket
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close."""
+        tasks, self._tasks = self._tasks, None
+        assert tasks is not None
+        try:
+            await leave(self._link, error)
+        finally:
+            # The body's exception is not shown to the nursery, which would wrap it.
+            await tasks.__aexit__(None, None, None)
+
+
+async def leave(link: Link, error: BaseException | None) -> None:
+    """Close a connection whose body has ended, in order if there is time."""
+    code = CloseCode.NORMAL_CLOSURE
+    if error is not None:
+        code = CloseCode.INTERNAL_ERROR if isinstance(error, Exception) else CloseCode.GOING_AWAY
+    link.close(code, "")
+    try:
+        await link.finished()
+    finally:
+        link.dispose(reset=link.unsent)

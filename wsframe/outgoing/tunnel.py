@@ -1,0 +1,90 @@
+"""Tunnels through a proxy: HTTP CONNECT by h11, SOCKS5 by python-socks."""
+
+from __future__ import annotations
+
+import socket
+
+import h11
+import trio
+
+from wsframe.exceptions import ProxyFailed
+from wsframe.net.tls import default_context
+from wsframe.outgoing.proxy import Proxy
+from wsframe.outgoing.transport import Transport
+from wsframe.outgoing.url import Target, basic_authorization
+
+__all__ = ["open_http_tunnel", "open_socks_tunnel"]
+
+MAX_HEAD = 16384
+# Statuses and SOCKS5 replies (RFC 1928 section 6) after which another try may go better: what
+# is overloaded or unreachable now need not be for ever.
+TEMPORARY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+TEMPORARY_REPLIES = frozenset({1, 3, 4, 5, 6})
+
+
+async def open_http_tunnel(transport: Transport, proxy: Proxy, target: Target) -> None:
+    """Ask a proxy that is connected for a tunnel (RFC 9110 section 9.3.6).
+
+    Raises:
+        ProxyFailed: If it refuses.
+        OSError: If the connection breaks.
+    """
+    if proxy.scheme == "https":
+        await transport.start_tls(default_context(), proxy.host)
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+    fields = [("Host", target.destination)]
+    if proxy.credentials is not None:
+        fields.append(("Proxy-Authorization", basic_authorization(proxy.credentials)))
+    request = h11.Request(method="CONNECT", target=target.destination, headers=fields)
+    await transport.send_all(connection.send(request) + connection.send(h11.EndOfMessage()))
+    status = await answer_of(connection, transport, proxy)
+    if not 200 <= status <= 299:
+        temporary = status in TEMPORARY_STATUSES
+        raise ProxyFailed(f"the proxy {proxy} answered {status} to CONNECT", status, temporary=temporary)
+    if connection.trailing_data[0]:
+        raise ProxyFailed(f"the proxy {proxy} sent something of its own through the tunnel")
+
+
+async def answer_of(connection: h11.Connection, transport: Transport, proxy: Proxy) -> int:
+    """Read the head of the answer; return its status. Of heads alone: what lies behind is the page of a refusal."""
+    received = 0
+    try:
+        while True:
+            event = connection.next_event()
+            if received - len(connection.trailing_data[0]) > MAX_HEAD:
+                raise ProxyFailed(f"the answer of the proxy {proxy} is too large")
+            if isinstance(event, h11.Response):
+                return event.status_code
+            if event is h11.NEED_DATA:
+                data = await transport.receive_some()
+                if not data:
+                    raise ConnectionResetError(f"the proxy {proxy} ended the connection before it answered")
+                received += len(data)
+                connection.receive_data(data)
+    except h11.RemoteProtocolError as error:
+        raise ProxyFailed(f"what the proxy {proxy} answered is not HTTP: {error}") from None
+
+
+async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Transport:
+    """Connect to a SOCKS5 proxy and through it.
+
+    Raises:
+        ProxyFailed: If it refuses.
+        OSError: If the proxy cannot be reached, or takes longer than ``at_most`` seconds.
+        ImportError: Without the extra ``socks``.
+    """
+    try:
+        from python_socks import ProxyError, ProxyType
+        from python_socks.async_.trio import Proxy as SocksProxy
+    except ImportError:
+        raise ImportError("SOCKS needs python-socks: pip install 'wsframe[socks]'") from None
+    user, password = proxy.credentials or (None, None)
+    socks = SocksProxy(ProxyType.SOCKS5, proxy.host, proxy.port, user, password, rdns=proxy.scheme == "socks5h")
+    try:
+        connected: trio.socket.SocketType = await socks.connect(target.host, target.port, timeout=at_most)
+    except ProxyError as error:
+        temporary = error.error_code in TEMPORARY_REPLIES
+        raise ProxyFailed(f"the proxy {proxy} refused: {error}", error.error_code, temporary=temporary) from None
+    except UnicodeDecodeError:  # of the name in its answer, which is of no use
+        raise ProxyFailed(f"what the proxy {proxy} answered is not SOCKS") from None
+    return Transport(socket.socket(fileno=connected.detach()))

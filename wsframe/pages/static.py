@@ -1,0 +1,237 @@
+"""Files as plain HTTP answers: one, or those of a folder.
+
+A file is read whole, in a thread, and none above a limit is: an answer is one object, which
+stays in memory until its peer has taken it or the deadline of the handshake has come.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable
+from mimetypes import MimeTypes
+from pathlib import PurePath
+from urllib.parse import unquote_to_bytes
+
+import trio
+
+from wsframe.http.request import Request
+from wsframe.http.responses import Response, check_field
+from wsframe.server.admission import HttpHandler
+
+__all__ = ["static_file", "static_folder"]
+
+MAX_FILE = 1024 * 1024
+# Requests of one handler that are at the disk at once; one that hangs must not take the threads of others.
+READERS = 8
+
+# The standard library's own table and not the machine's, so that a file has the same type everywhere.
+TYPES = MimeTypes().types_map[True] | {
+    ".avif": "image/avif", ".js": "text/javascript", ".map": "application/json", ".md": "text/markdown",
+    ".mjs": "text/javascript", ".wasm": "application/wasm", ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp", ".woff": "font/woff", ".woff2": "font/woff2",
+}  # fmt: skip
+
+# Another place, drive or stream in some file system; hidden; nothing at all.
+UNSAFE = re.compile(r"(\..*|.*[/\\:\x00-\x1f\x7f].*)?", re.DOTALL)
+ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
+
+# What a stranger may ask for without anything being wrong here.
+ABSENT = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO,
+}  # fmt: skip
+
+# A pipe without a writer would be waited for.
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def static_file(
+    path: str | os.PathLike[str],
+    *,
+    content_type: str | None = None,
+    max_file: int = MAX_FILE,
+    cache_control: str | None = "no-cache",
+) -> HttpHandler:
+    """Make an ``http_handler`` that answers with one file, at the path ``/`` alone.
+
+    Args:
+        path: The file; read anew for each request.
+        content_type: Its ``Content-Type``; None goes by its name.
+        max_file: Octets it may have; default 1 MiB. A larger one is answered 500.
+        cache_control: The ``Cache-Control``. By default browsers ask each time whether the
+            file has changed, and are answered 304 if it has not. None sends none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: For a limit below 1, or a header field that may not be sent.
+    """
+    files = Files(max_file, cache_control)
+    name = os.path.abspath(path)
+    kind = type_of(name) if content_type is None else content_type
+    check_field("Content-Type", kind)
+    if not os.path.isfile(name):
+        raise FileNotFoundError(errno.ENOENT, "no such file", name)
+    return handler(lambda request: files.answer(request, name, kind) if request.path == "/" else not_found())
+
+
+def static_folder(
+    path: str | os.PathLike[str],
+    *,
+    index: str | None = "index.html",
+    max_file: int = MAX_FILE,
+    cache_control: str | None = "no-cache",
+) -> HttpHandler:
+    """Make an ``http_handler`` that answers with the files of a folder and of the folders in it.
+
+    A folder is answered with its index. Answered 404 are names that begin with a dot, or
+    that have a slash, backslash, colon or control character in them when decoded; whatever
+    a symbolic link leads to outside the folder; and what is no regular file. Who may write
+    into the folder is trusted.
+
+    Args:
+        path: The folder.
+        index: Name of the file that answers for a folder; None answers 404 there.
+        max_file: Octets a file may have; default 1 MiB. A larger one is answered 500.
+        cache_control: As for :func:`static_file`.
+
+    Raises:
+        NotADirectoryError: If there is no such folder.
+        ValueError: For a limit below 1, or a header field that may not be sent.
+    """
+    folder = Folder(os.path.abspath(path), index, Files(max_file, cache_control))
+    if not os.path.isdir(folder.root):
+        raise NotADirectoryError(errno.ENOTDIR, "no such folder", folder.root)
+    return handler(folder.answer)
+
+
+def handler(answer: Callable[[Request], Response]) -> HttpHandler:
+    """Make a handler for GET and HEAD of a function that reads files."""
+    readers = trio.CapacityLimiter(READERS)
+
+    async def static(request: Request) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return Response("only GET and HEAD are answered here\n", 405, headers={"Allow": "GET, HEAD"})
+        # Abandoned at the deadline, it keeps its place among the readers for as long as the disk hangs.
+        return await trio.to_thread.run_sync(answer, request, abandon_on_cancel=True, limiter=readers)
+
+    return static
+
+
+class Files:
+    """How files are answered.
+
+    Args:
+        max_file: Octets a file may have.
+        cache_control: The ``Cache-Control``; None for none.
+    """
+
+    def __init__(self, max_file: int, cache_control: str | None) -> None:
+        if max_file < 1:
+            raise ValueError(f"max_file must be at least 1, not {max_file!r}")
+        self._max_file = max_file
+        self._fields = [("X-Content-Type-Options", "nosniff")]
+        if cache_control is not None:
+            check_field("Cache-Control", cache_control)
+            self._fields.append(("Cache-Control", cache_control))
+
+    def answer(self, request: Request, path: str, content_type: str) -> Response:
+        """Answer with a file; 304 if the peer has it (RFC 9110 section 13.1.2), 404 if there is none.
+
+        Raises:
+            OSError: If it cannot be read for a reason that is ours, such as its size.
+        """
+        try:
+            with open(path, "rb", opener=lambda name, _: os.open(name, OPEN_FLAGS)) as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    return not_found()
+                tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+                # Weak: of two writes in one tick of the file system's clock only the size may tell.
+                fields = [("ETag", f"W/{tag}"), *self._fields]
+                if has_tag(request, tag):
+                    return Response(status=304, headers=fields)
+                octets = file.read(self._max_file + 1)
+        except OSError as error:
+            if error.errno in ABSENT:
+                return not_found()
+            raise
+        if len(octets) > self._max_file:
+            raise OSError(errno.EFBIG, "larger than max_file", path)
+        return Response(octets, content_type=content_type, headers=fields)
+
+
+class Folder:
+    """The files of a folder, found by the path of a request.
+
+    Args:
+        root: Its absolute path.
+        index: Name of the file that answers for a folder; None for none.
+        files: How files are answered.
+    """
+
+    def __init__(self, root: str, index: str | None, files: Files) -> None:
+        self.root = root
+        self._index = index
+        self._files = files
+
+    def answer(self, request: Request) -> Response:
+        """Answer with the file at the path of a request, or a redirect to a folder."""
+        names = names_of(request.path)
+        if names is None or (self._index is None and not names[-1]):
+            return not_found()
+        path = self._locate([*names[:-1], names[-1] or self._index or ""])
+        if path is None:
+            return not_found()
+        if names[-1] and self._index is not None and os.path.isdir(path):
+            return Response(status=302, headers={"Location": with_slash(request)})
+        return self._files.answer(request, path, type_of(path))
+
+    def _locate(self, names: list[str]) -> str | None:
+        """Return where names lead to, through all links; None if that is nowhere, or outside."""
+        root = os.path.realpath(self.root)  # now: a new release may be a new link
+        try:
+            path = os.path.realpath(os.path.join(root, *names), strict=True)
+        except ValueError:  # a name that the file system's encoding has not
+            return None
+        except OSError as error:
+            if error.errno in ABSENT:
+                return None
+            raise
+        return path if path.startswith(os.path.join(root, "")) else None
+
+
+def names_of(path: str) -> list[str] | None:
+    """Split a path and decode its names, the last one empty for a folder; None if one is unsafe.
+
+    Split first: an encoded slash is part of a name (RFC 3986 section 2.2), and no name has one.
+    """
+    try:
+        first, *names = [unquote_to_bytes(segment).decode() for segment in path.split("/")]
+    except UnicodeError:
+        return None
+    if first or not names or any(UNSAFE.fullmatch(name) for name in (names if names[-1] else names[:-1])):
+        return None
+    return names
+
+
+def with_slash(request: Request) -> str:
+    """Return a redirect to the same path with a slash behind it, relative to wherever that is."""
+    query = "" if request.query_string is None else f"?{request.query_string}"
+    # With the dot no name can be taken for a scheme or a host.
+    return f"./{request.path.rpartition('/')[2]}/{query}"
+
+
+def has_tag(request: Request, tag: str) -> bool:
+    known = ",".join(request.headers.getall("if-none-match"))
+    return known.strip() == "*" or tag in ENTITY_TAG.findall(known)
+
+
+def type_of(path: str) -> str:
+    kind = TYPES.get(PurePath(path).suffix.lower(), "application/octet-stream")
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+
+
+def not_found() -> Response:
+    return Response("not found\n", 404)

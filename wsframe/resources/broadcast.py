@@ -1,0 +1,137 @@
+"""Sending one message to many clients: encoded once, one immutable object shared by all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from wsframe.exceptions import BinaryRefused
+from wsframe.protocol.encoder import Encoder
+from wsframe.protocol.frames import BINARY, TEXT, Frame, message_frames
+from wsframe.resources.client import BINARY_TYPES, TEXT_TYPES, Client, Octets, octets_of
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    AnyClient = Client[Any]
+else:
+    AnyClient = Client
+
+__all__ = ["Broadcast", "broadcast_binary", "broadcast_text"]
+
+
+class Broadcast(NamedTuple):
+    """How many clients a broadcast was queued for, and for how many it was not.
+
+    Not queued is what a client is told that is closing, or whose outbox is full.
+    """
+
+    queued: int
+    dropped: int
+
+
+def broadcast_text(
+    clients: Iterable[AnyClient],
+    message: str | Octets,
+    *,
+    frame_size: int | None = None,
+    exclude: AnyClient | Collection[AnyClient] = (),
+    key: Hashable | None = None,
+    compress: bool | None = None,
+) -> Broadcast:
+    """Queue a text message for every client of a list; never waits for any of them.
+
+    Args:
+        clients: Of any resources. One that is listed twice gets it twice.
+        message: Text, or its UTF-8 octets, which are not checked.
+        frame_size: Splits the message into frames of at most so many octets.
+        exclude: A client, or a collection of clients, to leave out.
+        key: Replaces the message of the same key where it still waits; see :meth:`Client.send_text`.
+        compress: Whether to compress; None leaves it to each client's threshold.
+
+    Raises:
+        TypeError: For a message of another type.
+        ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
+        RuntimeError: From another thread, where it shows: with the first message of a turn.
+
+    Source: clws ``write-to-clients-text``.
+    """
+    payload = message.encode() if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+    return broadcast(without(clients, exclude), Encoding(TEXT, payload, frame_size, compress), key)
+
+
+def broadcast_binary(
+    clients: Iterable[AnyClient],
+    message: Octets,
+    *,
+    frame_size: int | None = None,
+    exclude: AnyClient | Collection[AnyClient] = (),
+    key: Hashable | None = None,
+    compress: bool | None = None,
+) -> Broadcast:
+    """Queue a binary message for every client of a list; never waits for any of them.
+
+    Arguments and result are those of :func:`broadcast_text`, and so are the errors, with one more.
+
+    Raises:
+        BinaryRefused: If one of them speaks version 0, which has text only; nothing has been sent to any.
+
+    Source: clws ``write-to-clients-binary``.
+    """
+    payload = octets_of(message, BINARY_TYPES)
+    listed = list(without(clients, exclude))
+    for client in listed:
+        encoder = client._encoder
+        if encoder is not None and encoder.text_only:
+            raise BinaryRefused(f"{client!r} speaks version 0, which has no binary messages; nothing was sent to any")
+    return broadcast(listed, Encoding(BINARY, payload, frame_size, compress), key)
+
+
+def without(clients: Iterable[AnyClient], exclude: AnyClient | Collection[AnyClient]) -> Iterable[AnyClient]:
+    if not exclude:
+        return clients
+    left_out = {exclude} if isinstance(exclude, Client) else set(exclude)
+    return [client for client in clients if client not in left_out]
+
+
+class Encoding:
+    """The frames of one message: plain, and once for each kind of encoder there is among the clients."""
+
+    def __init__(self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None) -> None:
+        self._opcode = opcode
+        self._payload = payload
+        self.frame_size = frame_size
+        self._compress = compress
+        self._encoded: dict[Hashable, list[Frame]] = {}
+        self.plain = message_frames(opcode, payload, frame_size)
+
+    def frames_for(self, encoder: Encoder) -> list[Frame]:
+        """Return what a client with an encoder is sent."""
+        group = encoder.group(self._payload, self._compress)
+        if group is None:
+            return self.plain
+        frames = self._encoded.get(group)
+        if frames is None:
+            made = encoder.frames_for_all(self._opcode, self._payload, self.frame_size)
+            frames = self._encoded[group] = self.plain if made is None else made
+        return frames
+
+
+def broadcast(clients: Iterable[AnyClient], encoding: Encoding, key: Hashable | None) -> Broadcast:
+    queued = dropped = 0
+    plain = encoding.plain
+    frame = plain[0]
+    if key is not None and encoding.frame_size is not None:
+        raise ValueError("a message with a key is one frame: leave frame_size out")
+    for client in clients:
+        encoder = client._encoder
+        if encoder is None and len(plain) == 1 and key is None:
+            done = client._outbox.put(frame)
+        else:
+            frames = plain if encoder is None else encoding.frames_for(encoder)
+            done = client._outbox.put_run(frames) if key is None else client._outbox.put_latest(key, frames[0])
+        if done:
+            queued += 1
+        else:
+            dropped += 1
+    return Broadcast(queued, dropped)

@@ -1,0 +1,35 @@
+"""Asking a resource about a frame before its payload is held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsframe.log import logger
+from wsframe.protocol.close import check_close_code
+from wsframe.protocol.size_limits import Check, Kind
+from wsframe.resources.client import Client, check_reason
+from wsframe.resources.resource import Resource
+
+__all__ = ["check_of"]
+
+
+def check_of(client: Client[Any]) -> Check | None:
+    """Return what asks ``check_message`` for a client; None where the resource does not override it."""
+    if type(client.resource).check_message is Resource.check_message:
+        return None
+
+    def check(kind: Kind, frame_length: int, total_length: int) -> tuple[int, str] | None:
+        resource = client.resource
+        try:
+            answer = resource.check_message(client, kind, frame_length, total_length)
+            if answer is None:
+                return None
+            code, reason = answer if isinstance(answer, tuple) else (answer, "")
+            check_close_code(code)
+            check_reason(reason)
+        except Exception:
+            logger.exception("check_message of %s failed for %r", type(resource).__name__, client)
+            return resource.error_close_code, "internal error"
+        return code, reason
+
+    return check

@@ -1,0 +1,399 @@
+"""One connected peer, as the hooks see it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, TypeVarTuple, final
+from uuid import uuid4
+
+from wsframe.doorbell import Signal, check_thread, let_others_run
+from wsframe.exceptions import BinaryRefused
+from wsframe.protocol.close import State, check_close_code
+from wsframe.protocol.frames import BINARY, PING, TEXT, check_frame_size, control_frame, data_frame, message_frames
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from typing_extensions import TypeVar as DefaultTypeVar
+
+    from wsframe.connection.mailbox import Inbox
+    from wsframe.connection.outbox import Outbox
+    from wsframe.hooks.tasks import Work
+    from wsframe.http.request import Request
+    from wsframe.protocol.encoder import Encoder
+    from wsframe.protocol.events import Ended
+    from wsframe.protocol.pool import Reservation
+    from wsframe.resources.resource import Resource
+
+    # The one Any in a public signature: a plain ``Client`` has untyped ``data``.
+    DataT = DefaultTypeVar("DataT", default=Any)
+else:
+    DataT = TypeVar("DataT")
+
+__all__ = ["Client", "ClientStatistics", "Octets"]
+
+ArgsT = TypeVarTuple("ArgsT")
+
+Octets = bytes | bytearray | memoryview
+
+# What is taken, in the words of the TypeError for anything else.
+MESSAGE_TYPES = "a message must be str, bytes, bytearray or memoryview"
+TEXT_TYPES = "a text message must be str, or UTF-8 as bytes, bytearray or memoryview"
+BINARY_TYPES = "a binary message must be bytes, bytearray or memoryview"
+PING_TYPES = "the payload of a ping must be bytes, bytearray or memoryview"
+
+
+class ClientStatistics(NamedTuple):
+    """A snapshot of one client's traffic. Returned by :meth:`Client.statistics`."""
+
+    messages_received: int
+    messages_waiting: int
+    """Messages that wait for the hooks."""
+    octets_received: int
+    """Octets of frames, behind the handshake; TLS is not counted."""
+    octets_sent: int
+    octets_waiting: int
+    """Octets that wait to be sent."""
+    messages_dropped: int
+    """Messages the overflow policy dropped."""
+    latency: float | None
+    """Seconds from the last keepalive ping to its pong; None before the first."""
+
+
+class Lifeline(Protocol):
+    """What a client asks of its link."""
+
+    inbox: Inbox
+    reservation: Reservation
+
+    def ask_resource(self) -> None: ...
+    def state(self) -> State: ...
+    def close(self, code: int, reason: str, *, mute: bool = False) -> bool: ...
+    def reject(self, code: int, reason: str) -> bool: ...
+    def abort(self, reason: str, *, mute: bool) -> bool: ...
+    def answer(self, ended: Ended) -> None: ...
+    def left(self) -> None: ...
+    def tell(self, event: object) -> None: ...
+    def gone(self) -> Signal: ...
+    def measure_latency(self) -> tuple[Signal | None, float]: ...
+    def statistics(self) -> ClientStatistics: ...
+
+
+@final
+class Client(Generic[DataT]):
+    """One connected peer; made by wsframe, handed to the hooks.
+
+    Sending never blocks and never fails because of the peer: a message is queued, and
+    the answer says whether it was. Every method that is not a coroutine is for trio's
+    own thread; from another thread use :meth:`Resource.post_from_thread`.
+
+    Source: clws ``client``, ``write-to-client-text`` and their kin.
+    """
+
+    __slots__ = (
+        "__weakref__", "_encoder",
+        "_id", "_link", "_outbox", "_work", "close_code", "close_reason", "closed_cleanly",
+        "data", "rejected", "request", "resource", "subprotocol",
+    )  # fmt: skip
+
+    request: Request
+    """The request that opened the connection."""
+    resource: Resource[DataT]
+    """The resource whose hooks serve this client."""
+    subprotocol: str | None
+    """The subprotocol agreed on; None without one."""
+    data: DataT
+    """Free for the user; starts as ``Accept(data=...)`` said, else None."""
+    rejected: bool
+    """Whether :meth:`reject` was called."""
+    close_code: int | None
+    """The close code once the connection has ended: the peer's, 1005 if its close frame had
+    none, ours after a violation, 1006 if there was no close frame at all; None before."""
+    close_reason: str
+    """The reason that came with the close code, or what happened instead of a close frame."""
+    closed_cleanly: bool
+    """Whether the peer sent a close frame."""
+
+    def __init__(
+        self,
+        link: Lifeline,
+        outbox: Outbox,
+        request: Request,
+        resource: Resource[DataT],
+        subprotocol: str | None,
+        data: DataT,
+        encoder: Encoder | None = None,
+    ) -> None:
+        self._link = link
+        self._outbox = outbox
+        self._encoder = encoder
+        """None for plain frames, which nearly every client gets."""
+        self._id: str | None = None
+        self._work: Work | None = None
+        self.request = request
+        self.resource = resource
+        self.subprotocol = subprotocol
+        self.data = data
+        self.rejected = False
+        self.close_code = None
+        self.close_reason = ""
+        self.closed_cleanly = False
+
+    def __repr__(self) -> str:
+        return f"<Client {self.host}:{self.port} {self.path!r} {self.state.value}>"
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits that no other client has; unguessable."""
+        if self._id is None:
+            self._id = uuid4().hex
+        return self._id
+
+    @property
+    def path(self) -> str:
+        """The path of the request."""
+        return self.request.path
+
+    @property
+    def host(self) -> str:
+        """The peer's IP address; ``""`` on a unix socket."""
+        return self.request.host
+
+    @property
+    def port(self) -> int:
+        """The peer's port; 0 on a unix socket."""
+        return self.request.port
+
+    @property
+    def version(self) -> int:
+        """The version of the WebSocket protocol: 13, or one of the old ones that ``versions=`` lets in."""
+        return self.request.version or 0
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The extensions agreed on, with their parameters, as the 101 named them."""
+        return () if self._encoder is None else self._encoder.extensions
+
+    @property
+    def state(self) -> State:
+        """OPEN; CLOSING once a close frame of ours is queued; CLOSED when the connection has ended."""
+        return self._link.state()
+
+    def send_text(
+        self,
+        message: str | Octets,
+        *,
+        frame_size: int | None = None,
+        key: Hashable | None = None,
+        compress: bool | None = None,
+    ) -> bool:
+        """Queue a text message; return whether it was queued.
+
+        Args:
+            message: Text, or its UTF-8 octets, which are not checked.
+            frame_size: Splits the message into frames of at most so many octets.
+            key: Replaces the message of the same key that still waits, if there is one: a
+                slow client then gets the newest price, not a backlog of old ones.
+            compress: Whether to compress, where it was agreed on; None leaves it to the
+                threshold of :class:`Deflate`. Do not compress a secret together with text
+                that a stranger chose: the length gives the secret away (CRIME).
+
+        Raises:
+            TypeError: For a message of another type.
+            ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
+            RuntimeError: From another thread, where it shows: with the first message of a turn.
+        """
+        payload = message.encode() if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+        if self._encoder is None and frame_size is None and key is None:
+            return self._outbox.put(data_frame(TEXT, payload))
+        return self._send(TEXT, payload, frame_size, key, compress)
+
+    def send_binary(
+        self,
+        message: Octets,
+        *,
+        frame_size: int | None = None,
+        key: Hashable | None = None,
+        compress: bool | None = None,
+    ) -> bool:
+        """Queue a binary message; return whether it was queued.
+
+        The options are those of :meth:`send_text`.
+
+        Raises:
+            TypeError: For anything but bytes, bytearray or memoryview.
+            ValueError: For a frame size below 1, or a frame size with a key.
+            RuntimeError: From another thread, where it shows: with the first message of a turn.
+            BinaryRefused: To a client of version 0, which has text only.
+        """
+        payload = octets_of(message, BINARY_TYPES)
+        if self._encoder is None and frame_size is None and key is None:
+            return self._outbox.put(data_frame(BINARY, payload))
+        return self._send(BINARY, payload, frame_size, key, compress)
+
+    def _send(
+        self, opcode: int, payload: bytes, frame_size: int | None, key: Hashable | None, compress: bool | None
+    ) -> bool:
+        """Send with compression, a key, several frames or in an old version."""
+        encoder = self._encoder
+        if opcode == BINARY and encoder is not None and encoder.text_only:
+            raise BinaryRefused(f"{self!r} speaks version 0, which has no binary messages")
+        if key is not None and frame_size is not None:
+            raise ValueError("a message with a key is one frame: leave frame_size out")
+        if self._outbox.shut:
+            return False
+        if frame_size is not None:
+            check_frame_size(frame_size)  # a message that is compressed must be sent: the next refers to it
+        if encoder is None:
+            frames = message_frames(opcode, payload, frame_size)
+        else:
+            frames = encoder.frames(opcode, payload, frame_size, compress, replaceable=key is not None)
+        return self._outbox.put_run(frames) if key is None else self._outbox.put_latest(key, frames[0])
+
+    def send(self, message: str | Octets) -> bool:
+        """Queue a text message for a str, a binary one for octets; return whether it was queued.
+
+        Raises:
+            TypeError: For a message of another type.
+            BinaryRefused: For octets to a client of version 0, which has text only.
+        """
+        return (
+            self.send_text(message) if isinstance(message, str) else self.send_binary(octets_of(message, MESSAGE_TYPES))
+        )
+
+    def ping(self, payload: bytes = b"") -> bool:
+        """Send a ping ahead of queued messages; its pong reaches ``received_pong``.
+
+        False if it was not queued: the connection has ended, or the peer takes nothing and 16
+        pings wait for it already.
+
+        Raises:
+            TypeError: For a payload of another type.
+            ValueError: For a payload over 125 octets (RFC 6455 section 5.5).
+        """
+        return self._outbox.put_ping(control_frame(PING, octets_of(payload, PING_TYPES)))
+
+    def close(self, code: int = 1000, reason: str = "") -> bool:
+        """Send a close frame behind everything queued; return whether it was the first.
+
+        Messages that are already received still reach the hooks, later ones do not. The
+        reason is cut at 123 octets on a character boundary.
+
+        Raises:
+            TypeError: For a code that is no int, or a reason that is no str.
+            ValueError: For a code that may not be sent (RFC 6455 section 7.4).
+            RuntimeError: From another thread.
+        """
+        check_thread()
+        check_close_code(code)
+        check_reason(reason)
+        return self._link.close(code, reason)
+
+    def reject(self, code: int = 1008, reason: str = "") -> bool:
+        """Refuse the client: drop what is queued either way, then close.
+
+        Meant for ``client_connected``; source: clws ``:reject``.
+
+        Raises:
+            TypeError: For a code that is no int, or a reason that is no str.
+            ValueError: For a code that may not be sent (RFC 6455 section 7.4).
+            RuntimeError: From another thread.
+        """
+        check_thread()
+        check_close_code(code)
+        check_reason(reason)
+        self.rejected = True
+        return self._link.reject(code, reason)
+
+    def abort(self) -> bool:
+        """Reset the connection now, without a close frame; drop what is queued either way. For trio's own thread."""
+        check_thread()
+        return self._link.abort("aborted", mute=True)
+
+    def start_soon(self, fn: Callable[[*ArgsT], Awaitable[object]], *args: *ArgsT) -> bool:
+        """Start a task that belongs to this client and ends with it; return whether it was started.
+
+        It is cancelled as soon as the connection has ended, and ``disconnected`` is called
+        when it is over, behind the messages received whole. If it raises, the client has a
+        failed hook: ``hook_failed`` is asked, with the hook's name ``"start_soon"``. False if
+        the connection has ended, the resource is stopping, or the client has 256 tasks. From
+        another thread it is a RuntimeError.
+        """
+        life = self.resource._listener
+        return life is not None and life.tasks.start_for(self, fn, args)
+
+    def move_to(self, target: Resource | str) -> bool:
+        """Move the client to another resource of the same server; return whether it goes.
+
+        Its tasks are cancelled, and when they are over the old side's ``disconnected`` is
+        called, then the new side's ``client_connected``, then the new side gets the messages
+        that the old side's hooks had not got to, in order. Until that ``disconnected``
+        :attr:`resource` is the old one, in it and from then on the new one:
+        ``client.resource is not self`` tells a move from an end there.
+
+        Args:
+            target: A resource, started if need be; or a path, quoted as in a URL, for the
+                resource that a newcomer who asks for it would get. Neither origins nor
+                ``accept_client`` are asked. Limits, timeouts except that of hooks, compression,
+                overflow and subprotocol stay those of the resource that admitted the client,
+                and so does :attr:`request`.
+
+        False, with nothing changed, while the client is closing, moving, or has not had its
+        ``client_connected`` called, and if the target is full, ending, failed or not there.
+        A line in the log says why a target was refused. To where it is already: True.
+
+        Raises:
+            TypeError: For a target that is neither.
+            RuntimeError: If the target is running in another server, or from another thread.
+        """
+        life = self.resource._listener
+        return life is not None and life.departures.move(self, target)
+
+    async def drained(self) -> bool:
+        """Wait while the kernel refuses octets for this client; False if the client is gone.
+
+        For tasks: in a hook it holds up every client of the resource.
+        """
+        outbox = self._outbox
+        outbox.flush()
+        if not outbox.blocked:
+            await let_others_run()
+            return self.state is not State.CLOSED
+        if outbox.drained is None:
+            outbox.drained = Signal()
+        return bool(await outbox.drained.wait())
+
+    async def closed(self) -> None:
+        """Wait until the connection has ended; ``disconnected`` may run later. For tasks."""
+        await self._link.gone().wait()
+
+    async def latency(self) -> float | None:
+        """Ping the peer and return the seconds until its pong. For tasks.
+
+        What the last keepalive ping measured is known without waiting: ``statistics().latency``.
+        None if there is none within ``timeouts.ping_timeout``, the peer is gone before, or it
+        takes nothing and 16 pings wait for it already.
+        """
+        signal, at_most = self._link.measure_latency()
+        if signal is None:
+            return None
+        elapsed = await signal.wait(at_most)
+        return elapsed if isinstance(elapsed, float) else None
+
+    def statistics(self) -> ClientStatistics:
+        """Return a snapshot of the client's traffic."""
+        return self._link.statistics()
+
+
+def check_reason(reason: object) -> None:
+    if not isinstance(reason, str):
+        raise TypeError(f"a close reason is a str, not {type(reason).__name__}")
+
+
+def octets_of(message: object, wanted: str) -> bytes:
+    """Return octets as immutable bytes; a bytearray may change while it waits to be sent."""
+    if isinstance(message, bytes):
+        return message
+    if isinstance(message, bytearray | memoryview):
+        return bytes(message)
+    raise TypeError(f"{wanted}, not {type(message).__name__}")

@@ -1,0 +1,220 @@
+"""Resources made of functions instead of a class, and servers made of them in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import TypeAlias, TypeVar, Unpack
+
+import trio
+
+from wsframe.http.origins import OriginValidator, same_origin
+from wsframe.http.request import Request
+from wsframe.http.responses import Reject
+from wsframe.log import logger
+from wsframe.resources.client import Client
+from wsframe.resources.registry import Registry, global_registry
+from wsframe.resources.resource import Resource
+from wsframe.server.run import ServeOptions, run, serve
+from wsframe.server.server import Server
+
+__all__ = [
+    "ClientFunction",
+    "ErrorFunction",
+    "FunctionResource",
+    "MessageFunction",
+    "RequestVerifier",
+    "define_resource",
+    "run_handlers",
+    "serve_handlers",
+]
+
+ClientFunction: TypeAlias = Callable[[Client], object]
+"""Takes a client that has come or gone: ``open`` and ``close``."""
+
+MessageFunction: TypeAlias = Callable[[Client, str | bytes], object]
+"""Takes a whole message, text as ``str`` and binary as ``bytes``."""
+
+ErrorFunction: TypeAlias = Callable[[Client, Exception], object]
+"""Takes what one of the other functions raised."""
+
+RequestVerifier: TypeAlias = Callable[[Request], object]
+"""Takes a newcomer's request; exactly True lets it in, after the origin check. May raise :class:`Reject`."""
+
+ClientFunctionT = TypeVar("ClientFunctionT", bound=ClientFunction)
+MessageFunctionT = TypeVar("MessageFunctionT", bound=MessageFunction)
+ErrorFunctionT = TypeVar("ErrorFunctionT", bound=ErrorFunction)
+
+
+class FunctionResource(Resource):
+    """A resource whose hooks call functions, plain or async; made by :func:`define_resource`.
+
+    Everything that holds for a class holds for it. Its functions are looked up for each
+    event: the decorators below may give or replace them while it is served.
+    """
+
+    def __init__(
+        self,
+        *,
+        open: ClientFunction | None = None,
+        message: MessageFunction | None = None,
+        close: ClientFunction | None = None,
+        error: ErrorFunction | None = None,
+        request_verifier: RequestVerifier | None = None,
+    ) -> None:
+        for function in (open, message, close, error, request_verifier):
+            if function is not None and not callable(function):
+                raise TypeError(f"a handler is a function, not {type(function).__name__}")
+        self._open, self._message, self._close, self._error = open, message, close, error
+        self._verifier = request_verifier
+
+    def on_open(self, function: ClientFunctionT) -> ClientFunctionT:
+        """Call a function with each client that has connected; a decorator."""
+        self._open = function
+        return function
+
+    def on_message(self, function: MessageFunctionT) -> MessageFunctionT:
+        """Call a function with each client and message; a decorator."""
+        self._message = function
+        return function
+
+    def on_close(self, function: ClientFunctionT) -> ClientFunctionT:
+        """Call a function with each client that has gone; a decorator."""
+        self._close = function
+        return function
+
+    def on_error(self, function: ErrorFunctionT) -> ErrorFunctionT:
+        """Call a function with a client and what another function raised for it; a decorator."""
+        self._error = function
+        return function
+
+    async def accept_client(self, request: Request) -> None:
+        if self._verifier is not None and await outcome(self._verifier(request)) is not True:
+            raise Reject(403, body="refused by the request verifier")
+
+    async def client_connected(self, client: Client) -> None:
+        if self._open is not None:
+            await outcome(self._open(client))
+
+    async def received_text(self, client: Client, message: str) -> None:
+        if self._message is None:
+            await super().received_text(client, message)
+        else:
+            await outcome(self._message(client, message))
+
+    async def received_binary(self, client: Client, message: bytes) -> None:
+        if self._message is None:
+            await super().received_binary(client, message)
+        else:
+            await outcome(self._message(client, message))
+
+    async def disconnected(self, client: Client) -> None:
+        if self._close is not None:
+            await outcome(self._close(client))
+
+    async def hook_failed(self, error: Exception, *, hook: str, client: Client | None) -> None:
+        if self._error is None or client is None:
+            await super().hook_failed(error, hook=hook, client=client)
+        else:
+            logger.error("%s of %s failed for %r", hook, type(self).__name__, client, exc_info=error)
+            await outcome(self._error(client, error))
+
+
+async def outcome(result: object) -> object:
+    return await result if isawaitable(result) else result
+
+
+def define_resource(
+    path: str,
+    *,
+    open: ClientFunction | None = None,
+    message: MessageFunction | None = None,
+    close: ClientFunction | None = None,
+    error: ErrorFunction | None = None,
+    request_verifier: RequestVerifier | None = None,
+    origins: OriginValidator = same_origin,
+    registry: Registry | None = None,
+) -> FunctionResource:
+    """Make a resource of functions and register it under a path.
+
+    The functions may be plain or async. A plain one must not block: no client of the
+    server is served meanwhile. All are optional, and the resource's decorators can give
+    them later.
+
+    Args:
+        path: As for :meth:`Registry.register`. A resource that was there is replaced: newcomers
+            get the new functions, clients already connected keep theirs.
+        open: Called with each client that has connected.
+        message: Called with the client and each message, a str or bytes. Without it messages
+            close 1003, as in a class without the hook.
+        close: Called with each client that has gone; ``client.close_code`` tells why.
+        error: Called with the client and what ``open``, ``message`` or ``close`` raised, which is
+            logged in any case. The client then stays, unless this closes it or raises. Without
+            it the client is closed 1011.
+        request_verifier: Called with a newcomer's request; anything but True refuses it with 403.
+        origins: Which web pages may connect.
+        registry: Where to register; None takes the global registry.
+
+    Raises:
+        TypeError: For a function that cannot be called.
+        ValueError: For a path that is none.
+
+    Source: Portal ``define-resource``, easy-websocket ``start``.
+    """
+    resource = FunctionResource(open=open, message=message, close=close, error=error, request_verifier=request_verifier)
+    (global_registry if registry is None else registry).register(path, resource, origins)
+    return resource
+
+
+async def serve_handlers(
+    *,
+    path: str | None = "/",
+    open: ClientFunction | None = None,
+    message: MessageFunction | None = None,
+    close: ClientFunction | None = None,
+    error: ErrorFunction | None = None,
+    request_verifier: RequestVerifier | None = None,
+    origins: OriginValidator = same_origin,
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+    **options: Unpack[ServeOptions],
+) -> None:
+    """Serve one path with functions, until cancelled or closed.
+
+    Args:
+        path: The path; None answers every path.
+        open: As for :func:`define_resource`, and so are the arguments behind it.
+        task_status: As for :func:`serve`, and so are the ``options``: ``http_handler`` answers
+            requests that ask for no WebSocket.
+
+    Source: easy-websocket ``start``.
+    """
+    registry = Registry()
+    define_resource(
+        "*" if path is None else path, open=open, message=message, close=close, error=error,
+        request_verifier=request_verifier, origins=origins, registry=registry,
+    )  # fmt: skip
+    await serve(registry, task_status=task_status, **options)
+
+
+def run_handlers(
+    *,
+    path: str | None = "/",
+    open: ClientFunction | None = None,
+    message: MessageFunction | None = None,
+    close: ClientFunction | None = None,
+    error: ErrorFunction | None = None,
+    request_verifier: RequestVerifier | None = None,
+    origins: OriginValidator = same_origin,
+    started: Callable[[Server], object] | None = None,
+    **options: Unpack[ServeOptions],
+) -> None:
+    """Serve one path with functions as the whole program, until SIGINT or SIGTERM; see :func:`run`.
+
+    The other arguments are those of :func:`serve_handlers`.
+    """
+    registry = Registry()
+    define_resource(
+        "*" if path is None else path, open=open, message=message, close=close, error=error,
+        request_verifier=request_verifier, origins=origins, registry=registry,
+    )  # fmt: skip
+    run(registry, started=started, **options)

@@ -1,0 +1,172 @@
+"""Resources whose messages are JSON of declared types, decoded and checked by msgspec."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable
+from inspect import Parameter, signature, unwrap
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar, Never, TypeVar, get_type_hints
+
+from wsframe.resources.broadcast import Broadcast, broadcast_text
+from wsframe.resources.check_hooks import check_hook
+from wsframe.resources.client import Client
+from wsframe.resources.resource import Resource
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from wsframe.resources.client import DataT
+else:
+    try:
+        import msgspec
+    except ModuleNotFoundError:
+        msgspec = None
+    DataT = TypeVar("DataT")
+
+__all__ = ["JSONResource"]
+
+
+class JSONResource(Resource[DataT]):
+    """A resource whose text messages are JSON; needs ``wsframe[msgspec]``.
+
+    The type of a message is what the hook ``received`` declares: a ``msgspec.Struct``, a
+    union of tagged ones, a dataclass, a TypedDict, ``dict[str, int]``, anything msgspec
+    decodes. It is resolved when the class is made, and each message is checked against
+    it. Binary messages are closed 1003 as ever, unless ``received_binary`` is overridden.
+
+    Raises:
+        ImportError: When a subclass is made and msgspec is not installed.
+        TypeError: When one is made whose ``received`` does not say what it takes, or names
+            what cannot be found, or what msgspec does not decode.
+    """
+
+    sends: ClassVar[object] = None
+    """The type of what is sent, for ``wsframe asyncapi``; nothing is checked against it."""
+
+    _takes: ClassVar[object] = None
+    _decoder: ClassVar[msgspec.json.Decoder[Any] | None] = None
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if msgspec is None:
+            raise ImportError("JSONResource needs msgspec: pip install 'wsframe[msgspec]'", name="msgspec")
+        check_hook(JSONResource, cls, "received")
+        check_hook(JSONResource, cls, "invalid_message")
+        if cls.received is not JSONResource.received:
+            cls._takes = declared_type(cls)
+            check_type(f"{cls.__name__}.received", cls._takes)
+            cls._decoder = msgspec.json.Decoder(cls._takes)
+        if cls.sends is not None:
+            check_type(f"{cls.__name__}.sends", cls.sends)
+
+    async def received(self, client: Client[DataT], message: Never) -> None:
+        """Take a message; override it with the type of yours: ``message: Join | Say``.
+
+        It is called by ``received_text``, which is the hook that ``hook_failed`` is told.
+        """
+        raise NotImplementedError
+
+    async def invalid_message(self, client: Client[DataT], error: Exception) -> None:
+        """Decide what becomes of a client whose message was not what ``received`` takes.
+
+        Args:
+            client: The client; one that is not closed here stays.
+            error: A ``msgspec.ValidationError`` for JSON of another type, and any other
+                ``msgspec.DecodeError`` for what is no JSON, or too deep.
+
+        The default closes 1003 for JSON of another type, as for a kind of message that is
+        not taken, and 1007 for what is no JSON, as for text that is not UTF-8 (RFC 6455
+        section 7.4.1). The reason is what msgspec says.
+        """
+        client.close(1003 if isinstance(error, msgspec.ValidationError) else 1007, str(error))
+
+    async def received_text(self, client: Client[DataT], message: str) -> None:
+        """Decode a message and pass it to ``received``, or its error to ``invalid_message``."""
+        if self._decoder is None:
+            await super().received_text(client, message)
+            return
+        try:
+            decoded = self._decoder.decode(message)
+        except msgspec.DecodeError as error:
+            await self.invalid_message(client, error)
+        except RecursionError:
+            await self.invalid_message(client, msgspec.DecodeError("JSON is nested too deeply"))
+        else:
+            await self.received(client, decoded)
+
+    def send_json(
+        self, client: Client[DataT], message: object, *, key: Hashable | None = None, compress: bool | None = None
+    ) -> bool:
+        """Encode a message and queue it as text; return whether it was queued.
+
+        Args:
+            client: Whom it is for.
+            message: Anything that msgspec encodes.
+            key: As for :meth:`Client.send_text`.
+            compress: Likewise.
+
+        Raises:
+            TypeError: For what has no place in JSON.
+            ValueError: For text with a lone surrogate.
+        """
+        return client.send_text(msgspec.json.encode(message), key=key, compress=compress)
+
+    def broadcast_json(
+        self,
+        message: object,
+        *,
+        clients: Iterable[Client[DataT]] | None = None,
+        exclude: Client[DataT] | Collection[Client[DataT]] = (),
+        key: Hashable | None = None,
+        compress: bool | None = None,
+    ) -> Broadcast:
+        """Encode a message once and queue it as text for many.
+
+        Args:
+            message: Anything that msgspec encodes.
+            clients: Whom it is for; None for all of :attr:`Resource.clients`.
+            exclude: A client, or a collection of clients, to leave out.
+            key: As for :meth:`Client.send_text`.
+            compress: Likewise.
+
+        Raises:
+            TypeError: For what has no place in JSON.
+            ValueError: For text with a lone surrogate.
+        """
+        audience = self.clients if clients is None else clients
+        return broadcast_text(audience, msgspec.json.encode(message), exclude=exclude, key=key, compress=compress)
+
+
+def declared_type(cls: type[JSONResource[Any]]) -> object:
+    """Return the type that ``received`` of a class says it takes.
+
+    Raises:
+        TypeError: If it says none, or one that cannot be found.
+    """
+    hook: Any = cls.received
+    parameters = [*signature(hook).parameters.values()]
+    if len(parameters) != 3 or parameters[2].annotation is Parameter.empty:
+        raise TypeError(f"{cls.__name__}.received must say what it takes: (self, client, message: Join | Say)")
+    # That one alone: what the others name may be there for type checkers only.
+    annotated = SimpleNamespace(__annotations__={"message": parameters[2].annotation})
+    try:
+        found = get_type_hints(annotated, getattr(unwrap(hook), "__globals__", {}), include_extras=True)["message"]
+    except Exception as error:
+        name = parameters[2].annotation
+        raise TypeError(f"{cls.__name__}.received: cannot make a type of {name!r}: {error}") from None
+    return Any if found is object else found
+
+
+def check_type(what: str, declared: object) -> None:
+    """Check that msgspec knows a type.
+
+    Raises:
+        TypeError: If it does not.
+    """
+    try:
+        # A decoder is made for any class, and then fails for each message; a schema is not.
+        msgspec.json.schema(declared)
+        msgspec.json.Decoder(declared)
+    except (TypeError, NameError) as error:
+        reason = str(error).partition("\n")[0]
+        raise TypeError(f"{what}: {declared!r} is no type for JSON: {reason}") from None

@@ -1,0 +1,261 @@
+"""What users register: for one server, or for all in the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wsframe.doorbell import check_thread
+from wsframe.http.origins import OriginValidator, same_origin
+from wsframe.resources.check_attributes import check_settings
+from wsframe.resources.factories import Dispatcher, Factory, check_dispatcher
+from wsframe.resources.resource import Resource
+from wsframe.resources.routing_table import Registration, RoutingTable
+
+__all__ = [
+    "Registry",
+    "find_global_resource",
+    "global_registry",
+    "register_global_dispatcher",
+    "register_global_factory",
+    "register_global_resource",
+    "served_with",
+    "unregister_global_dispatcher",
+    "unregister_global_resource",
+]
+
+
+class Registry:
+    """The resources of one server, by path.
+
+    A path is exact and case-sensitive, or has ``{name}`` segments that match any one
+    segment each; exact paths win. Dispatchers are asked for what no path matches, and
+    ``"*"`` stands for whatever is left. Registering and unregistering work while serving, in
+    trio's own thread.
+
+    Args:
+        alone: Whether a server with this registry leaves the global one out. The resources of
+            the global registry run in one server at a time: of several in a process all but
+            one need registries that are alone.
+
+    Source: clws ``*resources*``.
+    """
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self.alone = alone
+        self.table = RoutingTable()
+        """What is registered now."""
+        self._watchers: list[Callable[[], None]] = []
+        self.closing: Resource | Factory | None = None
+        """What was unregistered with its clients; only while watchers are told of it."""
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        names = [*self.paths(), *(["dispatchers"] if self.table.dispatchers else [])]
+        return f"<Registry {', '.join(names) or 'empty'}>"
+
+    def register(self, path: str, resource: Resource, origins: OriginValidator = same_origin) -> None:
+        """Register a resource under a path.
+
+        A path registered before is replaced: clients already connected keep the old
+        resource, which ends with its last client. One resource may have many paths.
+        The path ``"*"`` answers whatever nothing else does.
+
+        Raises:
+            TypeError: For a class instead of an object of it, an attribute of it that is not what
+                it should be, such as ``max_clients = "9"``, or a validator that cannot be called.
+            ValueError: For a path that does not begin with ``/``, or has a query, or for an
+                attribute out of range.
+            RuntimeError: If the resource is running in another server already, or from another
+                thread while serving. Nothing is registered then.
+        """
+        if isinstance(resource, type):
+            raise TypeError(f"register an object, not the class: {resource.__name__}()")
+        if not isinstance(resource, Resource):
+            raise TypeError(f"a resource is an object of a Resource subclass, not {type(resource).__name__}")
+        check_settings(resource)
+        self._put(path, resource, origins)
+
+    def register_factory(
+        self,
+        path: str,
+        factory: Dispatcher,
+        origins: OriginValidator = same_origin,
+        *,
+        max_resources: int = 1000,
+        linger: float = 0.0,
+    ) -> None:
+        """Register a function that makes a resource for each path asked for, such as one for each room.
+
+        Args:
+            path: As for :meth:`register`; usually with a ``{name}``.
+            factory: Takes the request of the newcomer who finds no resource at its path and
+                returns a resource, or None for 404. It may raise :class:`Reject`; any other
+                exception refuses with 500. It runs between hooks: let it decide, not work.
+            origins: Whose pages may come; asked before the factory is.
+            max_resources: How many a server has at a time; a newcomer who needs one more is answered 503.
+            linger: Seconds for which a resource stays after its last client has gone; one that
+                let nobody in does not stay.
+
+        The resource serves whoever asks for the same ``request.path``, octet for octet,
+        starts with its first client and ends with its last. A newcomer who comes while it
+        ends gets a new one, which starts when the old one has ended. Each server has its own.
+
+        Raises:
+            TypeError: For a factory that is no plain function, or a validator that cannot be called.
+            ValueError: For a path as in :meth:`register`, no resources at all, or a negative time.
+        """
+        self._put(path, Factory(factory, max_resources, linger), origins)
+
+    def register_dispatcher(self, dispatcher: Dispatcher, origins: OriginValidator = same_origin) -> None:
+        """Register a function that chooses the resource where no registered path matches.
+
+        Args:
+            dispatcher: Takes the request of each such newcomer and returns its resource, or
+                None to leave it to the next dispatcher. Errors are those of a factory.
+            origins: Whose pages may open the resources it returns.
+
+        Dispatchers are asked in the order registered, before ``"*"``. A resource that is not
+        running is started; it ends with its last client unless a path is registered for it.
+
+        Raises:
+            TypeError: For a dispatcher that is no plain function, or a validator that cannot be called.
+
+        Source: Hunchensocket ``*websocket-dispatch-table*``.
+        """
+        check_dispatcher(dispatcher)
+        check_origins(origins)
+        self.table.dispatchers.append((dispatcher, origins))
+
+    def unregister_dispatcher(self, dispatcher: Dispatcher) -> bool:
+        """Forget a dispatcher; return whether it was registered. Connected clients stay."""
+        kept = [entry for entry in self.table.dispatchers if entry[0] != dispatcher]
+        found = len(kept) < len(self.table.dispatchers)
+        self.table.dispatchers = kept
+        return found
+
+    def _put(self, path: str, resource: Resource | Factory, origins: OriginValidator) -> None:
+        check_origins(origins)
+        self._check_thread()
+        before = self.snapshot()
+        self.table.put(path, Registration(resource, origins))
+        try:
+            self._tell()
+        except BaseException:
+            # A registration that one server refuses would make every later change fail too.
+            self.restore(before)
+            raise
+
+    def unregister(self, path: str, *, close_clients: bool = False) -> bool:
+        """Forget a path; return whether it was registered.
+
+        Connected clients stay, and the resource ends with the last of them.
+
+        Args:
+            path: As it was registered.
+            close_clients: Closes the clients with 1001 instead, unless another path is
+                registered for the resource. With a factory: those of all that it made.
+        """
+        self._check_thread()
+        found = self.table.take(path)
+        self.closing = found.resource if found is not None and close_clients else None
+        try:
+            self._tell()
+        finally:
+            self.closing = None
+        return found is not None
+
+    def find(self, path: str) -> Resource | None:
+        """Return the resource registered for ``path``; None if there is none.
+
+        Factories and dispatchers are not asked; what a factory made is known to :meth:`Server.find`.
+        """
+        found = self.table.lookup(path)
+        return None if found is None or isinstance(found[0].resource, Factory) else found[0].resource
+
+    def snapshot(self) -> RoutingTable:
+        """Return what is registered now, for :meth:`restore`."""
+        return self.table.copy()
+
+    def restore(self, before: RoutingTable) -> None:
+        """Have registered what was when ``before`` was taken, and nothing else, as between tests."""
+        self.table = before.copy()
+        self._tell()
+
+    def paths(self) -> list[str]:
+        """Return the registered paths, exact ones first."""
+        return [path for path, _ in self.table.registrations()]
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Have ``tell`` called after each change."""
+        self._watchers.append(tell)
+
+    def unwatch(self, tell: Callable[[], None]) -> None:
+        """Stop calling ``tell``."""
+        self._watchers.remove(tell)
+
+    def _check_thread(self) -> None:
+        """Raise RuntimeError in another thread than trio's, once a server is to be told."""
+        if self._watchers:
+            check_thread()
+
+    def _tell(self) -> None:
+        for tell in tuple(self._watchers):
+            tell()
+
+
+def check_origins(origins: object) -> None:
+    if not callable(origins):
+        raise TypeError(f"origins must be a validator such as origin_exact(...), not {type(origins).__name__}")
+
+
+global_registry = Registry()
+"""The registry of the whole process, asked after a server's own."""
+
+
+def served_with(registry: Registry | None) -> list[Registry]:
+    """Return what a server of a registry serves, in the order in which it is asked."""
+    if registry is None:
+        return [global_registry]
+    return [registry] if registry.alone else [registry, global_registry]
+
+
+def register_global_resource(path: str, resource: Resource, origins: OriginValidator = same_origin) -> None:
+    """Register a resource in the global registry; see :meth:`Registry.register`.
+
+    Source: clws ``register-global-resource``.
+    """
+    global_registry.register(path, resource, origins)
+
+
+def register_global_factory(
+    path: str,
+    factory: Dispatcher,
+    origins: OriginValidator = same_origin,
+    *,
+    max_resources: int = 1000,
+    linger: float = 0.0,
+) -> None:
+    """Register a factory in the global registry; see :meth:`Registry.register_factory`."""
+    global_registry.register_factory(path, factory, origins, max_resources=max_resources, linger=linger)
+
+
+def register_global_dispatcher(dispatcher: Dispatcher, origins: OriginValidator = same_origin) -> None:
+    """Register a dispatcher in the global registry; see :meth:`Registry.register_dispatcher`."""
+    global_registry.register_dispatcher(dispatcher, origins)
+
+
+def unregister_global_dispatcher(dispatcher: Dispatcher) -> bool:
+    """Forget a global dispatcher; return whether it was registered."""
+    return global_registry.unregister_dispatcher(dispatcher)
+
+
+def find_global_resource(path: str) -> Resource | None:
+    """Return the globally registered resource for ``path``. Source: clws ``find-global-resource``."""
+    return global_registry.find(path)
+
+
+def unregister_global_resource(path: str, *, close_clients: bool = False) -> bool:
+    """Forget a global path; see :meth:`Registry.unregister`. Source: clws ``unregister-global-resource``."""
+    return global_registry.unregister(path, close_clients=close_clients)

@@ -1,0 +1,330 @@
+"""The class users subclass: one object that answers one path for all its clients.
+
+What holds for every resource (each is a test):
+
+* The hooks that receive a client never overlap, so a resource needs no locks. With
+  ``ordering = "client"`` that holds within each client. :meth:`Resource.accept_client`
+  runs in the newcomer's own task and may overlap everything: it decides from the
+  request and changes nothing.
+* For each client: one ``client_connected``, its messages in the order sent, exactly one
+  ``disconnected``, nothing after. Messages received whole are delivered however the
+  peer ended; they are dropped only when we ended it (``reject``, ``abort``, overflow,
+  a failed hook).
+* A hook that raises, or takes longer than ``timeouts.hook``, costs its client the connection
+  and nobody else anything.
+* Sending never waits, so one slow client cannot hold up a hook.
+* Hooks may await; the resource's other clients wait meanwhile, other resources do not,
+  and pings are answered all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
+
+from wsframe.http.request import Request
+from wsframe.http.responses import Accept, Reject
+from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
+from wsframe.log import logger
+from wsframe.protocol.deflate import Deflate
+from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
+from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings
+from wsframe.resources.check_hooks import check_hook, check_not_async, check_running, warn_of_misspelt
+from wsframe.resources.client import Client, Octets
+
+if TYPE_CHECKING:
+    from wsframe.hooks.move_client import Departures
+    from wsframe.hooks.tasks import Tasks
+    from wsframe.resources.client import DataT
+    from wsframe.server.server import Server
+else:
+    DataT = TypeVar("DataT")
+
+__all__ = ["Clients", "Ordering", "Resource"]
+
+ResultT = TypeVar("ResultT")
+ArgsT = TypeVarTuple("ArgsT")
+
+HOOKS = (
+    "accept_client", "client_connected", "received_text", "received_binary", "received_pong",
+    "received_custom", "disconnected", "hook_failed",
+)  # fmt: skip
+
+
+class Life(Protocol[DataT]):
+    """One life of a resource, from the start of its listener task to the end."""
+
+    clients: dict[Client[DataT], None]
+    tasks: Tasks
+    departures: Departures
+    server: Server
+
+    def post(self, message: object) -> bool: ...
+    def post_from_thread(self, message: object) -> None: ...
+    async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object: ...
+
+
+class Clients(Collection[Client[DataT]]):
+    """The connected clients of a resource in order of arrival; iterating takes a snapshot."""
+
+    __slots__ = ("_clients",)
+
+    def __init__(self, clients: dict[Client[DataT], None]) -> None:
+        self._clients = clients
+
+    def __iter__(self) -> Iterator[Client[DataT]]:
+        return iter(tuple(self._clients))
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def __contains__(self, client: object) -> bool:
+        return client in self._clients
+
+    def __repr__(self) -> str:
+        return f"<Clients {len(self)}>"
+
+
+class Resource(Generic[DataT]):
+    """One object that answers one path for all its clients. Subclass it and override hooks.
+
+    It has no ``__init__``: yours need not call one, and a dataclass, not a frozen one, serves as well.
+    ``Resource[User]`` types ``client.data``. Source: clws ``ws-resource``.
+    """
+
+    subprotocols: ClassVar[Collection[str]] = ()
+    """The subprotocols spoken here; of those a client offers, its first is agreed on."""
+    max_clients: ClassVar[int | None] = None
+    """Clients of this resource; more are answered 503. None: only the server's capacity counts."""
+    limits: ClassVar[Limits] = Limits()
+    """Limits of this resource's clients; what is left at INHERIT is the server's."""
+    timeouts: ClassVar[Timeouts] = Timeouts()
+    """Timeouts of this resource's clients; what is left at INHERIT is the server's."""
+    deflate: ClassVar[Deflate | Literal[-1] | None] = INHERIT
+    """Compression of this resource's messages; None for none, INHERIT takes the server's."""
+    overflow: ClassVar[Overflow] = "disconnect"
+    """What happens to a message that a client's outbox has no room for."""
+    ordering: ClassVar[Ordering] = "resource"
+    """``"resource"``: one hook at a time. ``"client"``: one at a time for each client, those of
+    different clients overlap wherever they await; ``accept_client``'s rule then holds for all."""
+    on_hook_failed: ClassVar[OnHookFailed] = "drop_client"
+    """What the default :meth:`hook_failed` does besides logging. ``"drop_client"`` closes the client.
+    ``"drop_message"`` goes on with its next message, though not after a failed ``client_connected``,
+    which the later hooks rely on. Source: clws's restarts ``drop-client`` and ``drop-message``."""
+    error_close_code: ClassVar[int] = 1011
+    """The close code for a client whose hook failed."""
+    cancel_on_disconnect: ClassVar[bool] = False
+    """Whether the end of a client's connection cancels the hook that runs for it, where it waits.
+    Its messages that still wait are then dropped; ``disconnected`` is called as ever, and not
+    cancelled. Danger: a peer that sends something and leaves may not be heard."""
+
+    _listener: Life[DataT] | None = None
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in HOOKS:
+            check_hook(Resource, cls, name)
+        check_not_async(Resource, cls, "check_message")
+        check_running(cls, "running")
+        warn_of_misspelt(Resource, cls, HOOKS)
+        check_settings(cls)
+
+    async def accept_client(self, request: Request) -> Accept | Reject | None:
+        """Decide whether a newcomer may come in, before the 101; None lets it in.
+
+        It runs in the newcomer's own task, under the handshake timeout, and may overlap
+        every other hook: decide from the request and do not change the resource. Rules
+        that count belong into ``client_connected`` with ``client.reject``, or into
+        ``max_clients``. ``Reject`` may be returned or raised; any other result and any
+        other exception refuse with 500. Source: clws ``resource-accept-connection``.
+        """
+        return None
+
+    def check_message(
+        self, client: Client[DataT], kind: Literal["text", "binary"], frame_length: int, total_length: int
+    ) -> int | tuple[int, str] | None:
+        """Decide from a data frame's header whether to take it, before there is a payload to hold.
+
+        Args:
+            client: Who sends it.
+            kind: Of the message it belongs to.
+            frame_length: Octets of its payload, as sent: compressed, where that was agreed on.
+            total_length: Octets of its message up to and with this frame.
+
+        Returns:
+            None to take it; else the close code, or code and reason, to end the connection with.
+
+        It is asked once for each frame within ``limits``, where it is overridden; each message
+        then costs about ten times as much to decode. It runs in the reactor, and nobody is
+        served meanwhile: it must not block or compute for long. It may overlap hooks: decide
+        and change nothing. What was sent before still reaches the hooks. If it raises, or
+        returns what cannot be sent, the client is closed with ``error_close_code``.
+        Source: Hunchensocket ``check-message``.
+        """
+        return None
+
+    async def client_connected(self, client: Client[DataT]) -> None:
+        """Greet a client: its first hook. Sending works; ``client.reject`` refuses it.
+
+        Source: clws ``resource-client-connected``.
+        """
+
+    async def received_text(self, client: Client[DataT], message: str) -> None:
+        """Take a whole text message. The default closes 1003. Source: clws ``resource-received-text``."""
+        client.close(1003, "text is not supported here")
+
+    async def received_binary(self, client: Client[DataT], message: bytes) -> None:
+        """Take a whole binary message. The default closes 1003. Source: clws ``resource-received-binary``."""
+        client.close(1003, "binary is not supported here")
+
+    async def received_pong(self, client: Client[DataT], payload: bytes) -> None:
+        """Take a pong that answers ``client.ping``, or nothing we sent; not those of keepalive pings.
+
+        Source: clws ``resource-received-pong``.
+        """
+
+    async def received_custom(self, message: object) -> None:
+        """Take what :meth:`post` delivered. The default logs an error: nobody expected it.
+
+        Source: clws ``resource-received-custom-message``.
+        """
+        logger.error("%s has no received_custom for %r", type(self).__name__, message)
+
+    async def disconnected(self, client: Client[DataT]) -> None:
+        """Say goodbye to a client: its last hook, exactly once.
+
+        ``client.close_code``, ``close_reason`` and ``closed_cleanly`` tell why. The client is
+        no longer among :attr:`clients`. If it goes to another resource (:meth:`Client.move_to`),
+        ``client.resource`` is that one and it may be sent to.
+        Source: clws ``resource-client-disconnected``.
+        """
+
+    async def hook_failed(self, error: Exception, *, hook: str, client: Client[DataT] | None) -> None:
+        """Decide what becomes of a client whose hook raised. The default logs and closes.
+
+        Args:
+            error: What the hook raised.
+            hook: The hook's name; ``"start_soon"`` for a task of the client.
+            client: Its client; None for ``received_custom``.
+
+        An override that does not close the client keeps it. If this raises too, the client
+        is closed 1011. Where the choice is only whether the client stays, set
+        :attr:`on_hook_failed` instead.
+        """
+        logger.error("%s of %s failed for %r", hook, type(self).__name__, client, exc_info=error)
+        if client is not None and (self.on_hook_failed == "drop_client" or hook == "client_connected"):
+            client._link.close(self.error_close_code, "internal error", mute=True)
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Return an async context manager around the resource's life: open a database here.
+
+        Override it with ``@asynccontextmanager`` and one ``yield``. It is entered before the
+        first client and left after the last ``disconnected``. The ``yield`` raises if a task of
+        the resource has failed, so what must be done in any case belongs into a ``finally``.
+        What waits there is cancelled when a drain takes longer than ``timeouts.drain``: shield
+        what must be saved.
+        """
+        return nullcontext()
+
+    @property
+    def clients(self) -> Clients[DataT]:
+        """The connected clients, from just before ``client_connected`` to just before ``disconnected``.
+
+        In order of arrival; empty while the resource is not being served.
+        """
+        return Clients({} if self._listener is None else self._listener.clients)
+
+    @property
+    def server(self) -> Server:
+        """The server that serves this resource, one at a time; from before :meth:`running` is entered until it is left.
+
+        To find other resources, to look at statistics, to close it.
+
+        Raises:
+            RuntimeError: While the resource is not being served.
+        """
+        return self._life().server
+
+    def broadcast_text(
+        self,
+        message: str | Octets,
+        *,
+        frame_size: int | None = None,
+        exclude: Client[DataT] | Collection[Client[DataT]] = (),
+        key: Hashable | None = None,
+        compress: bool | None = None,
+    ) -> Broadcast:
+        """Queue a text message for all of :attr:`clients`; see :func:`wsframe.broadcast_text`."""
+        return broadcast_text(self.clients, message, frame_size=frame_size, exclude=exclude, key=key, compress=compress)
+
+    def broadcast_binary(
+        self,
+        message: Octets,
+        *,
+        frame_size: int | None = None,
+        exclude: Client[DataT] | Collection[Client[DataT]] = (),
+        key: Hashable | None = None,
+        compress: bool | None = None,
+    ) -> Broadcast:
+        """Queue a binary message for all of :attr:`clients`; see :func:`wsframe.broadcast_binary`."""
+        return broadcast_binary(
+            self.clients, message, frame_size=frame_size, exclude=exclude, key=key, compress=compress
+        )
+
+    def start_soon(self, fn: Callable[[*ArgsT], Awaitable[object]], *args: *ArgsT) -> None:
+        """Start a task that belongs to the resource, such as a ticker.
+
+        It is cancelled before :meth:`running` is left. If it raises, the resource's clients
+        are closed 1011 and the resource starts anew for the next newcomer.
+
+        Raises:
+            RuntimeError: While the resource is not being served, or from another thread.
+        """
+        self._life().tasks.start_soon(fn, args)
+
+    def post(self, message: object) -> bool:
+        """Have ``received_custom`` called with ``message`` in the listener task; return whether it was queued.
+
+        False when the resource is not being served or 10 000 posts wait.
+        Source: clws ``send-custom-message-to-resource``.
+
+        Raises:
+            RuntimeError: From another thread; there it is :meth:`post_from_thread`.
+        """
+        return self._listener is not None and self._listener.post(message)
+
+    def post_from_thread(self, message: object) -> None:
+        """Do as :meth:`post` does, from any thread; returns at once.
+
+        It does not tell whether the message was queued, which is not known yet: one that
+        :meth:`post` would refuse is logged as an error. A thread that must know runs
+        :meth:`post` through ``trio.from_thread.run_sync``, and waits for it.
+
+        Raises:
+            RuntimeError: While the resource is not being served.
+        """
+        self._life().post_from_thread(message)
+
+    @overload
+    async def call(self, fn: Callable[[*ArgsT], Awaitable[ResultT]], *args: *ArgsT) -> ResultT: ...
+
+    @overload
+    async def call(self, fn: Callable[[*ArgsT], ResultT], *args: *ArgsT) -> ResultT: ...
+
+    async def call(self, fn: Callable[[*ArgsT], object], *args: *ArgsT) -> object:
+        """Run a function, sync or async, in the listener task and return its result.
+
+        Raises:
+            RuntimeError: From the listener task itself, which would wait for itself, or
+                while the resource is not being served.
+            ResourceEnded: If the resource stops first.
+
+        What ``fn`` raises is raised here. Source: clws ``call-on-resource-thread``.
+        """
+        return await self._life().call(fn, args)
+
+    def _life(self) -> Life[DataT]:
+        if self._listener is None:
+            raise RuntimeError(f"{type(self).__name__} is not being served")
+        return self._listener

@@ -1,0 +1,392 @@
+"""From an accepted socket to a client: one short-lived task for each newcomer.
+
+TLS, the request head, the path, the origin, a place, ``accept_client``, the 101, in this
+order. Whatever is refused gets its HTTP status with one line that says why, and the same
+line goes to the log.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from time import time
+from typing import Any
+
+import trio
+
+from wsframe.connection.handover import Arrival
+from wsframe.connection.reactor import Reactor
+from wsframe.hixie76 import challenge
+from wsframe.hooks.listener import Listener
+from wsframe.hooks.listeners import Roster
+from wsframe.http import handshake
+from wsframe.http.origins import host_allowed
+from wsframe.http.request import Headers, Request, peer_name
+from wsframe.http.responses import Accept, Reject, Response
+from wsframe.limits import Capacity
+from wsframe.log import logger
+from wsframe.net.socket_options import reset_on_close, tune, unsent_in_kernel
+from wsframe.net.sockets import Endpoint, notify_closing, wait_readable, wait_writable
+from wsframe.net.tls import TLSCodec
+from wsframe.protocol.deflate import negotiate
+from wsframe.protocol.pool import RETRY_AFTER, ConnectionPool, Reservation
+from wsframe.resources.resource import Resource
+from wsframe.server.decide import check_origin, decide
+
+__all__ = ["Admission", "HttpHandler"]
+
+HttpHandler = Callable[[Request], Awaitable[Response]]
+"""Answers a request that asks for no WebSocket."""
+
+READ_AT_ONCE = 16 * 1024
+# After an answer: for the peer to read it before the socket is closed. Unread data would
+# turn the close into a reset, which can overtake the answer.
+LINGER = 1.0
+# How often the kernel is asked whether the peer has taken the answer; it does not tell by itself.
+LOOK_AGAIN = 0.1
+
+# How long a newcomer may take over its request while others wait for its place.
+PATIENCE = 1.0
+
+# What may be left to the kernel when nobody waits for the peer to take it.
+SMALL = 16 * 1024
+
+PLAIN_ON_TLS = Reject(400, body="this port speaks https")
+
+
+class Newcomer:
+    """An accepted socket on its way in: a plain socket's octets, or those inside TLS.
+
+    Args:
+        sock: The socket.
+        host, port: The peer's address.
+        context: Of the server; None without TLS.
+        within: Seconds until it has to be in.
+    """
+
+    def __init__(self, sock: Endpoint, host: str, port: int, context: ssl.SSLContext | None, within: float) -> None:
+        self.sock = sock
+        self.host = host
+        self.port = port
+        self.tls = None if context is None else TLSCodec(sock, context)
+        self.since = trio.current_time()
+        self.scope = trio.CancelScope(deadline=self.since + within)
+        self.answered = False
+        self.head_received = False
+        self.version = 13
+        self.nonce = b""
+        """What hixie-76 has behind the head of the request."""
+        self.wants_body = True
+
+    async def handshake_tls(self) -> None:
+        """Do the TLS handshake, if there is to be one.
+
+        Raises:
+            OSError: When it fails.
+        """
+        while self.tls is not None and not self.tls.handshake():
+            self.tls.feed(await self._receive_raw())
+
+    async def receive(self) -> bytes:
+        """Return what the peer sent next; nothing at the end."""
+        if self.tls is None:
+            return await self._receive_raw()
+        buffer = bytearray(4 * READ_AT_ONCE)
+        count = self.tls.decrypt(memoryview(buffer))
+        while count is None:
+            data = await self._receive_raw()
+            if not data:
+                return b""
+            self.tls.feed(data)
+            count = self.tls.decrypt(memoryview(buffer))
+        return bytes(buffer[:count])
+
+    async def _receive_raw(self) -> bytes:
+        while True:
+            try:
+                return self.sock.recv(READ_AT_ONCE)
+            except BlockingIOError:
+                await wait_readable(self.sock)
+
+    async def send(self, data: bytes) -> None:
+        """Send all of ``data``, with TLS all of its ciphertext."""
+        view = memoryview(data)
+        while True:
+            with suppress(BlockingIOError):
+                view = view[(self.tls or self.sock).send(view) :]
+            if not view and (self.tls is None or self.tls.pump()):
+                return
+            await wait_writable(self.sock)
+
+    async def say_goodbye(self) -> None:
+        """End the connection so that what was sent arrives."""
+        with trio.move_on_after(LINGER):
+            if self.tls is not None:
+                self.tls.close_notify()
+            self.sock.shutdown(socket.SHUT_WR)
+            while await self._receive_raw():
+                await trio.lowlevel.checkpoint()
+        # Closed earlier, what it has not taken would be the kernel's, with nobody's limit on it.
+        while has_untaken(self.sock):  # noqa: ASYNC110
+            await trio.sleep(LOOK_AGAIN)
+
+
+class Admission:
+    """Admits newcomers to one server."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        reactor: Reactor,
+        pool: ConnectionPool[int],
+        *,
+        capacity: Capacity,
+        hosts: Collection[str] | None,
+        versions: Collection[int],
+        http_handler: HttpHandler | None,
+    ) -> None:
+        self._roster = roster
+        self._reactor = reactor
+        self._pool = pool
+        self._capacity = capacity
+        self._hosts = hosts
+        self._versions = versions
+        self._http_handler = http_handler
+        self._draining = False
+        self._answering = 0
+        self.pending: dict[Newcomer, None] = {}
+        self.admitted = 0
+        self.refused = 0
+
+    def has_room(self) -> bool:
+        """Tell whether another newcomer may be taken on; if not, see that there will be."""
+        if len(self.pending) < self._capacity.max_pending_handshakes:
+            return True
+        late = trio.current_time() - PATIENCE
+        for newcomer in self.pending:
+            if newcomer.since >= late:  # they stand in order of arrival
+                break
+            if not newcomer.head_received:
+                # Honest ones are in within milliseconds: who dawdles makes room for the next. All
+                # at once, because behind them may stand many more of their kind.
+                newcomer.scope.cancel()
+        return False
+
+    def drain(self) -> None:
+        """Refuse whoever is on the way in."""
+        self._draining = True
+        for newcomer in tuple(self.pending):
+            newcomer.scope.cancel()
+
+    async def admit(self, newcomer: Newcomer) -> None:
+        """Take one newcomer all the way in, or refuse it; never raises for what it does."""
+        arrival = None
+        try:
+            with newcomer.scope:
+                arrival = await self._until_answered(newcomer)
+            if newcomer.scope.cancelled_caught and newcomer.answered:
+                reset_on_close(newcomer.sock)  # what it has not taken of its answer must not stay in the kernel
+            elif newcomer.scope.cancelled_caught:
+                stopping, slow = Reject(503, [RETRY_AFTER], "server stopping"), Reject(408, body="too slow")
+                with trio.move_on_after(LINGER):
+                    await self._refuse(newcomer, stopping if self._draining else slow)
+        finally:
+            self.pending.pop(newcomer, None)
+            if arrival is None:
+                notify_closing(newcomer.sock)
+                newcomer.sock.close()
+
+    async def _until_answered(self, newcomer: Newcomer) -> Arrival | None:
+        """Return the arrival once it has been handed over; None when the newcomer was refused or has gone."""
+        try:
+            return await self._let_in(newcomer)
+        except Reject as reject:
+            await self._refuse(newcomer, reject)
+        except ssl.SSLError as error:
+            logger.info("%s: TLS handshake failed (%s)", peer_name(newcomer.host, newcomer.port), error.reason)
+            with suppress(OSError):
+                if error.reason == "HTTP_REQUEST":
+                    newcomer.sock.send(handshake.refusal(PLAIN_ON_TLS, now=time()))
+                await newcomer.say_goodbye()
+        except OSError as error:
+            logger.info("%s: lost during the handshake (%s)", peer_name(newcomer.host, newcomer.port), error.strerror)
+        except Exception:
+            logger.exception("%s: internal error during the handshake", peer_name(newcomer.host, newcomer.port))
+            await self._refuse(newcomer, Reject(500, body="internal error"))
+        return None
+
+    async def _refuse(self, newcomer: Newcomer, reject: Reject) -> None:
+        self.refused += 1
+        peer = peer_name(newcomer.host, newcomer.port)
+        try:
+            answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
+        except Exception:
+            # A Location made of what the peer asked for may hold CR LF: no reason to stop serving.
+            logger.exception("%s: the Reject cannot be sent", peer)
+            reject = Reject(500, body="internal error")
+            answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
+        logger.info("%s: refused with %s: %s", peer, reject.status, reject._reason)
+        await self._answer(newcomer, answer)
+
+    def _busy(self) -> bool:
+        """Tell whether so many take their answers that another one cannot be waited for."""
+        return self._answering >= self._capacity.max_pending_handshakes
+
+    async def _answer(self, newcomer: Newcomer, answer: bytes) -> None:
+        newcomer.answered = True
+        self.pending.pop(newcomer, None)  # it holds no place any more that an honest one could have
+        if self._busy():
+            with suppress(OSError):
+                (newcomer.tls or newcomer.sock).send(answer)
+            return
+        self._answering += 1
+        try:
+            await newcomer.send(answer)
+            await newcomer.say_goodbye()
+        except OSError:
+            return
+        finally:
+            self._answering -= 1
+
+    async def _let_in(self, newcomer: Newcomer) -> Arrival | None:
+        await newcomer.handshake_tls()
+        head = handshake.HeadReader(
+            self._capacity.max_head, host=newcomer.host, port=newcomer.port, secure=newcomer.tls is not None
+        )
+        request = None
+        while request is None:
+            data = await newcomer.receive()
+            if not data:
+                if head.begun:
+                    note_gone(newcomer)
+                return None
+            request = head.receive(data)
+        newcomer.head_received = True
+        newcomer.wants_body = request.method != "HEAD"
+        request._keep_parsed(True)
+        headers = request.headers
+        handshake.check_head(headers)
+        if not host_allowed(request, self._hosts):
+            raise Reject(400, body=f"this server does not answer to the Host {headers.get('host', '')!r}; see hosts=")
+        if self._http_handler is not None and not handshake.wants_upgrade(headers):
+            handshake.check_bodiless(headers)
+            await self._serve_http(newcomer, request, self._http_handler)
+            return None
+        newcomer.version = handshake.check_upgrade(head.http_version, request, headers, self._versions)
+        trailing: bytes | None = head.trailing
+        if newcomer.version == 0:
+            trailing = await self._receive_nonce(newcomer, head.trailing)
+        return None if trailing is None else await self._join_resource(newcomer, request, headers, trailing)
+
+    async def _receive_nonce(self, newcomer: Newcomer, data: bytes) -> bytes | None:
+        """Take the nonce of hixie-76 off what comes behind the head; return what is left, None at the end."""
+        newcomer.head_received = False  # whoever dawdles over it makes room for others too
+        while len(data) < challenge.NONCE:
+            more = await newcomer.receive()
+            if not more:
+                note_gone(newcomer)
+                return None
+            data += more
+        newcomer.head_received = True
+        newcomer.nonce = data[: challenge.NONCE]
+        return data[challenge.NONCE :]
+
+    async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
+        try:
+            made: object = await handler(request)
+            if not isinstance(made, Response):
+                raise TypeError(f"http_handler returned {made!r}, which is no Response")
+            answer = handshake.response(made, now=time(), body=newcomer.wants_body)
+        except Reject:
+            raise
+        except Exception:
+            logger.exception("http_handler failed for %r", request)
+            raise Reject(500, body="internal error") from None
+        if len(answer) > SMALL and self._busy():
+            raise Reject(503, [RETRY_AFTER], "too many answers under way")
+        await self._answer(newcomer, answer)
+
+    async def _join_resource(
+        self, newcomer: Newcomer, request: Request, headers: Headers, trailing: bytes
+    ) -> Arrival | None:
+        found = self._roster.find(request)
+        if found is None:
+            raise Reject(404, body=f"no resource at {request.path!r}")
+        registration, params = found
+        if params:
+            request.path_params = params
+        check_origin(registration.origins, request, headers)
+        listener = await self._roster.listener_of(registration.resource, request)
+        try:
+            reservation = self._pool.reserve(newcomer.host, id(listener.resource), listener.resource.max_clients)
+            try:
+                accept = await decide(listener.resource.accept_client, request)
+                if accept.deliver_to is not None and accept.deliver_to is not listener.resource:
+                    listener = await self._redirect(listener, reservation, accept.deliver_to, request)
+                arrival = await self._greet(newcomer, request, headers, accept, listener, reservation)
+                request._keep_parsed(False)
+                tune(newcomer.sock, listener.limits.unsent_in_kernel, listener.timeouts.write_stall)
+                self._reactor.adopt(arrival, trailing)
+            except BaseException:
+                reservation.release()
+                raise
+        except BaseException:
+            listener.leave()
+            raise
+        self.admitted += 1
+        return arrival
+
+    async def _redirect(
+        self, listener: Listener, reservation: Reservation, target: Resource[Any], request: Request
+    ) -> Listener:
+        """Take a newcomer and its place to the resource that ``accept_client`` named."""
+        other = await self._roster.listener_of(target, request)
+        if not reservation.take(id(other.resource), other.resource.max_clients):
+            other.leave()
+            raise Reject(503, [RETRY_AFTER], "resource full")
+        reservation.settle()
+        listener.leave()
+        return other
+
+    async def _greet(
+        self,
+        newcomer: Newcomer,
+        request: Request,
+        headers: Headers,
+        accept: Accept,
+        listener: Listener,
+        reservation: Reservation,
+    ) -> Arrival:
+        """Send the 101."""
+        resource = listener.resource
+        terms = None
+        if listener.deflate is not None and newcomer.version == 13:  # RFC 7692 extends RFC 6455 alone
+            offers = headers.getall("sec-websocket-extensions")
+            # A message that refers to one that was dropped would be read wrongly.
+            terms = negotiate(offers, listener.deflate, takeover=resource.overflow == "disconnect")
+        try:
+            subprotocol = handshake.choose_subprotocol(accept, request.subprotocols, resource.subprotocols)
+            fields = accept.headers if terms is None else [("Sec-WebSocket-Extensions", terms.answer), *accept.headers]
+            if newcomer.version:
+                answer = handshake.switching_protocols(headers, subprotocol, fields)
+            else:
+                answer = handshake.switching_to_hixie(request, headers, newcomer.nonce, subprotocol, fields)
+        except ValueError:
+            logger.exception("the Accept of %s cannot be sent", type(resource).__name__)
+            raise Reject(500, body="internal error") from None
+        newcomer.answered = True
+        await newcomer.send(answer)
+        sock, tls, version = newcomer.sock, newcomer.tls, newcomer.version
+        return Arrival(sock, tls, request, subprotocol, accept.data, listener, reservation, terms, version)
+
+
+def note_gone(newcomer: Newcomer) -> None:
+    logger.info("%s: gone before its request was whole", peer_name(newcomer.host, newcomer.port))
+
+
+def has_untaken(sock: Endpoint) -> bool:
+    """Tell whether a peer that is still there has not taken all it was sent."""
+    left = unsent_in_kernel(sock) or 0
+    return left > 1 and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # 1 may be our FIN

@@ -1,0 +1,33 @@
+"""What load balancers and supervisors ask: does the server live, and does it want newcomers?"""
+
+from __future__ import annotations
+
+from wsframe.http.request import Request
+from wsframe.http.responses import Response
+from wsframe.protocol.pool import RETRY_AFTER
+from wsframe.server.server import running_server
+
+__all__ = ["healthz", "readyz"]
+
+NOT_STORED = ("Cache-Control", "no-store")
+
+
+async def healthz(request: Request) -> Response:
+    """Answer 200 while the server serves; an ``http_handler``.
+
+    No answer means that it should be started anew.
+    """
+    return Response("alive\n", headers=[NOT_STORED])
+
+
+async def readyz(request: Request) -> Response:
+    """Answer 200 while newcomers are welcome, else 503 with the reason; an ``http_handler``.
+
+    They are not while ``capacity.max_clients`` is reached, and in the pause after a resource
+    failed. Nor are they before every ``running()`` has been entered, when nothing is answered
+    yet, and during a drain, when the socket is closed already.
+    """
+    reason = running_server.get().unready()
+    if reason:
+        return Response(f"{reason}\n", 503, headers=[NOT_STORED, RETRY_AFTER])
+    return Response("ready\n", headers=[NOT_STORED])

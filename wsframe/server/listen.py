@@ -1,0 +1,159 @@
+"""Listening sockets: binding them, naming their addresses, accepting from them."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterable
+
+import trio
+
+from wsframe.doorbell import Doorbell
+from wsframe.log import logger
+from wsframe.net.sockets import wait_readable
+
+__all__ = ["Acceptor", "address_of", "bind_tcp", "bind_unix", "only_local"]
+
+AT_ONCE = 64
+# Out of descriptors or memory: accepting again at once would spin, and the backlog waits.
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+PAUSE = 0.1
+LOG_EVERY = 1.0
+# Without room for newcomers: when to ask again, for one of them may have become too slow.
+LOOK_AGAIN = 0.25
+
+Address = tuple[str, int]
+
+
+def bind_tcp(host: str | None, port: int, backlog: int) -> list[socket.socket]:
+    """Bind every address that ``host`` has; None binds all of the machine, IPv6 and IPv4.
+
+    Raises:
+        OSError: If an address is taken, not of this machine, or cannot be resolved.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, _, _, address in dict.fromkeys(found):
+            sock = socket.socket(family, kind)
+            sockets.append(sock)
+            if os.name != "nt":  # there it would let two servers share the port
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if not port and len(sockets) > 1:  # port 0: the others take the one the first was given
+                address = (address[0], sockets[0].getsockname()[1], *address[2:])
+            sock.bind(address)
+            sock.listen(backlog)
+            sock.setblocking(False)
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def bind_unix(path: str, backlog: int) -> socket.socket:
+    """Bind a unix socket; one left behind at ``path`` by a server that has ended is replaced.
+
+    Raises:
+        OSError: If a server answers there, or ``path`` is something else than a socket.
+    """
+    if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            if probe.connect_ex(path) in (0, errno.EAGAIN):  # EAGAIN: its backlog is full
+                raise OSError(errno.EADDRINUSE, f"a server is listening at {path}")
+        os.unlink(path)
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.bind(path)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def address_of(sock: socket.socket, *, secure: bool) -> str:
+    """Name a listening socket as clients write it, such as ``ws://127.0.0.1:8000``."""
+    if sock.family == getattr(socket, "AF_UNIX", None):
+        return f"unix:{sock.getsockname()}"
+    host, port = sock.getsockname()[:2]
+    return f"{'wss' if secure else 'ws'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def only_local(sockets: Iterable[socket.socket]) -> bool:
+    """Tell whether the sockets are TCP on loopback addresses, which a rebound name can reach.
+
+    A unix socket is out of a browser's reach: what comes in there, a proxy has forwarded.
+    """
+    return all(
+        sock.family != getattr(socket, "AF_UNIX", None) and ipaddress.ip_address(sock.getsockname()[0]).is_loopback
+        for sock in sockets
+    )
+
+
+class Acceptor:
+    """Accepts from one listening socket for as long as there is room for newcomers.
+
+    Args:
+        listening: The listening socket.
+        has_room: Whether another newcomer may be taken on now.
+        welcome: Takes a newcomer's socket and address.
+    """
+
+    def __init__(
+        self, listening: socket.socket, has_room: Callable[[], bool], welcome: Callable[[socket.socket, Address], None]
+    ) -> None:
+        self._listening = listening
+        self._has_room = has_room
+        self._welcome = welcome
+        self._log_after = 0.0
+        self.room = Doorbell()
+        """To be rung when there is room again."""
+
+    async def run(self) -> None:
+        """Accept until cancelled."""
+        while True:
+            while not self._has_room():
+                with trio.move_on_after(LOOK_AGAIN):
+                    await self.room.wait()
+            await wait_readable(self._listening)
+            for _ in range(AT_ONCE):
+                if not self._has_room() or not await self._accept():
+                    break
+
+    async def _accept(self) -> bool:
+        """Accept one newcomer; return whether there may be another."""
+        try:
+            sock, address = self._listening.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                self._complain(error)
+                await trio.sleep(PAUSE)
+                return False
+            return True  # the newcomer went away again: ECONNABORTED and its kin (accept(2))
+        sock.setblocking(False)
+        self._welcome(sock, peer_address(address))
+        return True
+
+    def _complain(self, error: OSError) -> None:
+        now = trio.current_time()
+        if now >= self._log_after:
+            self._log_after = now + LOG_EVERY
+            logger.error("cannot accept: %s", error.strerror)
+
+
+def peer_address(address: object) -> Address:
+    """Reduce what ``accept`` says of the peer to host and port; a unix peer has neither."""
+    if isinstance(address, tuple):
+        host = str(address[0])
+        return host.removeprefix("::ffff:") if host.startswith("::ffff:") and "." in host else host, int(address[1])
+    return "", 0

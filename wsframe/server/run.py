@@ -1,0 +1,240 @@
+"""The ways to serve: in a nursery, in an ``async with``, or as the whole program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TypedDict, Unpack
+
+import trio
+
+from wsframe.http.origins import LOOPBACK_HOSTS
+from wsframe.http.request import VERSIONS
+from wsframe.limits import Capacity, Limits, Timeouts
+from wsframe.net.poller import PollerChoice
+from wsframe.protocol.deflate import Deflate
+from wsframe.resources.registry import Registry
+from wsframe.server.admission import HttpHandler
+from wsframe.server.listen import bind_tcp, bind_unix, only_local
+from wsframe.server.server import Server, holds_cancelled, only_leaf
+
+__all__ = ["ServeOptions", "open_server", "run", "serve"]
+
+
+class ServeOptions(TypedDict, total=False):
+    """The options of :func:`serve`, where they are described."""
+
+    host: str | None
+    port: int
+    sockets: Sequence[socket.socket] | None
+    unix: str | None
+    hosts: Collection[str] | None
+    versions: Collection[int]
+    ssl_context: ssl.SSLContext | None
+    capacity: Capacity
+    limits: Limits
+    timeouts: Timeouts
+    deflate: Deflate | None
+    http_handler: HttpHandler | None
+    debug: bool
+    poller: PollerChoice
+
+
+def check_options(
+    hosts: Collection[str] | None,
+    ssl_context: ssl.SSLContext | None,
+    versions: Collection[int],
+    http_handler: HttpHandler | None,
+) -> None:
+    if isinstance(hosts, str):
+        raise TypeError("hosts is a collection of names, not one str, each of whose letters would pass")
+    if http_handler is not None and not callable(http_handler):
+        raise TypeError(
+            f"http_handler is an async function, such as http_routes(...), not {type(http_handler).__name__}"
+        )
+    if 13 not in versions or not VERSIONS.issuperset(versions):
+        raise ValueError(f"versions are 13, always, and of the old ones 8, 7 and 0: not {versions!r}")
+    if ssl_context is not None:
+        ssl_context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)  # a client's context raises here
+
+
+def listening_sockets(
+    host: str | None, port: int, sockets: Sequence[socket.socket] | None, unix: str | None, backlog: int
+) -> list[socket.socket]:
+    if sockets is not None and not sockets:
+        raise ValueError("sockets is empty: nothing would be served")
+    if sockets is not None and unix is not None:
+        raise ValueError("give sockets= or unix=, not both")
+    if unix is not None:
+        return [bind_unix(unix, backlog)]
+    if sockets is None:
+        return bind_tcp(host, port, backlog)
+    for sock in sockets:
+        sock.setblocking(False)
+        sock.listen(backlog)
+    return list(sockets)
+
+
+async def serve(
+    registry: Registry | None = None,
+    *,
+    host: str | None = "127.0.0.1",
+    port: int = 8000,
+    sockets: Sequence[socket.socket] | None = None,
+    unix: str | None = None,
+    hosts: Collection[str] | None = None,
+    versions: Collection[int] = (13,),
+    ssl_context: ssl.SSLContext | None = None,
+    capacity: Capacity = Capacity(),  # noqa: B008
+    limits: Limits = Limits(),  # noqa: B008
+    timeouts: Timeouts = Timeouts(),  # noqa: B008
+    deflate: Deflate | None = None,
+    http_handler: HttpHandler | None = None,
+    debug: bool = False,
+    poller: PollerChoice = "auto",
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the registered resources until closed or cancelled; either way the server drains.
+
+    Args:
+        registry: The server's own resources, ahead of the global ones, or without them if it is
+            ``alone``; None serves the global ones.
+        host: Name or address to bind; None binds every address of the machine.
+        port: 0 takes a free one; ``server.addresses`` tells which.
+        sockets: Bound sockets to serve instead; they are closed at the end.
+        unix: Path of a unix socket to serve instead.
+        hosts: The Host names answered, without port; others are answered 400. The default
+            answers to any, but on loopback only to loopback names and ``host``, against
+            DNS rebinding. ``["*"]`` answers to any there too, as behind a proxy.
+        versions: The versions of the WebSocket protocol let in: 13 and, for browsers of 2010
+            and 2011, any of 8, 7 and 0 (hixie-76). Version 0 lets scripts put octets of their
+            choice on the wire, and cannot take what ``send_binary`` sends.
+        ssl_context: Serves TLS.
+        capacity: What the server takes on in all.
+        limits: What one client may make it hold; a resource may set its own.
+        timeouts: How long one client may take; a resource may set its own.
+        deflate: Compression of messages, for clients that offer it; a resource may set its own.
+        http_handler: Answers requests that ask for no WebSocket: a page, a health check.
+        debug: A failed hook enters the debugger, or ends the server where there is no terminal.
+        poller: ``"auto"``, ``"epoll"``, ``"kqueue"``, ``"task"``, or what makes one.
+        task_status: Reports the :class:`Server` to ``nursery.start``.
+
+    Raises:
+        OSError: If the address cannot be bound.
+        TypeError: For ``hosts`` that is one str, or an ``http_handler`` that cannot be called.
+        ValueError: For options that contradict each other, versions that do not exist, or a
+            client's ``ssl_context``.
+        RuntimeError: If a resource is running in another server already.
+
+    What ``running()`` of a resource registered at the start raises is raised here.
+    Source: clws ``run-server``.
+    """
+    check_options(hosts, ssl_context, versions, http_handler)
+    bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
+    bound_as = None if unix is None else os.stat(unix)
+    try:
+        if hosts is None and only_local(bound):
+            hosts = LOOPBACK_HOSTS | ({host} if host else set())
+        server = Server(
+            bound,
+            registry=registry,
+            hosts=None if hosts is None or "*" in hosts else {name.lower() for name in hosts},
+            versions=frozenset(versions),
+            ssl_context=ssl_context,
+            capacity=capacity,
+            limits=limits,
+            timeouts=timeouts,
+            deflate=deflate,
+            http_handler=http_handler,
+            debug=debug,
+            poller=poller,
+        )
+        await server._serve(task_status)
+    finally:
+        for sock in bound:
+            sock.close()
+        if unix is not None:
+            unlink_own(unix, bound_as)
+
+
+def unlink_own(path: str, bound_as: os.stat_result | None) -> None:
+    """Unlink a unix socket unless another server has put its own there meanwhile."""
+    with suppress(FileNotFoundError):
+        if bound_as is not None and os.path.samestat(os.stat(path), bound_as):
+            os.unlink(path)
+
+
+@asynccontextmanager
+async def open_server(registry: Registry | None = None, **options: Unpack[ServeOptions]) -> AsyncIterator[Server]:
+    """Serve while the body of an ``async with`` runs; the server drains when it is left.
+
+    Arguments are those of :func:`serve`. What the body raises comes out as it is, not in
+    an ExceptionGroup.
+
+    Yields:
+        The running :class:`Server`.
+    """
+    failure: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            server: Server = await nursery.start(partial(serve, registry, **options))
+            try:
+                yield server
+            except BaseException as error:
+                if holds_cancelled(error):
+                    raise
+                failure = error
+            server.close()
+    except Exception as error:
+        raise failure or only_leaf(error) from None
+    if failure is not None:
+        raise failure
+
+
+def run(
+    registry: Registry | None = None,
+    *,
+    started: Callable[[Server], object] | None = None,
+    **options: Unpack[ServeOptions],
+) -> None:
+    """Serve until SIGINT or SIGTERM; blocks, and starts trio itself.
+
+    The first signal drains, a second one ends at once. It prints nothing.
+
+    Args:
+        registry: As for :func:`serve`, and so are the other arguments.
+        started: Called once with the running server, which is when ``server.addresses``
+            are known and signals are obeyed.
+
+    Raises:
+        OSError: If the address cannot be bound.
+    """
+    trio.run(partial(serve_until_signal, registry, options, started))
+
+
+async def serve_until_signal(
+    registry: Registry | None, options: ServeOptions, started: Callable[[Server], object] | None = None
+) -> None:
+    async with open_server(registry, **options) as server:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            if started is not None:
+                started(server)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(obey_signals, server, signals)
+                await server.closed()
+                nursery.cancel_scope.cancel()
+
+
+async def obey_signals(server: Server, signals: AsyncIterator[int]) -> None:
+    first = True
+    async for _ in signals:
+        if first:
+            server.close()
+        else:
+            server.hurry()
+        first = False

@@ -1,0 +1,269 @@
+"""Serving: bind, accept, and end so that nobody is cut off who need not be.
+
+Everything runs in one shielded task, so that cancelling ``serve`` begins a drain instead
+of cutting hooks off in mid-await: a cancelled task could not await anything any more.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Collection, Sequence
+from contextvars import ContextVar
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, final
+
+import trio
+
+from wsframe.connection.reactor import Reactor
+from wsframe.hooks.listener import Listener, Surroundings
+from wsframe.hooks.listeners import Roster
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts, filled
+from wsframe.log import logger
+from wsframe.net.poller import PollerChoice
+from wsframe.net.sockets import notify_closing
+from wsframe.protocol.close import check_close_code
+from wsframe.protocol.deflate import Deflate
+from wsframe.protocol.pool import ConnectionPool
+from wsframe.resources.registry import Registry, served_with
+from wsframe.resources.resource import Resource
+from wsframe.server.admission import Admission, HttpHandler, Newcomer
+from wsframe.server.listen import Acceptor, address_of
+from wsframe.server.statistics import ServerStatistics, resource_statistics, slowest
+
+if TYPE_CHECKING:
+    from wsframe.resources.client import Client
+
+    AnyClient = Client[Any]
+
+__all__ = ["Server", "holds_cancelled", "only_leaf", "running_server"]
+
+running_server: ContextVar[Server] = ContextVar("running_server")
+"""The server whose task this is: an ``http_handler`` is made before its server."""
+
+
+@final
+class Server:
+    """A running server; made by :func:`serve`, :func:`open_server` and :func:`run`."""
+
+    _roster: Roster
+    _admission: Admission
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        *,
+        registry: Registry | None,
+        hosts: Collection[str] | None,
+        versions: Collection[int],
+        ssl_context: ssl.SSLContext | None,
+        capacity: Capacity,
+        limits: Limits,
+        timeouts: Timeouts,
+        deflate: Deflate | None,
+        http_handler: HttpHandler | None,
+        debug: bool,
+        poller: PollerChoice,
+    ) -> None:
+        self._sockets = list(sockets)
+        self._registries = served_with(registry)
+        self._ssl_context = ssl_context
+        self._capacity = capacity
+        self._timeouts = filled(timeouts, DEFAULT_TIMEOUTS)
+        self._close_code = 1001
+        self._draining = trio.Event()
+        self._ended = trio.Event()
+        self._shield = trio.CancelScope(shield=True)
+        self._pool: ConnectionPool[int] = ConnectionPool(capacity)
+        self._reactor = Reactor(self._pool, poller, capacity.max_queued_bytes)
+        self._around = Surroundings(
+            server=self,
+            limits=filled(limits, DEFAULT_LIMITS),
+            timeouts=self._timeouts,
+            deflate=deflate,
+            flusher=self._reactor.flusher,
+            debug=debug,
+        )
+        self._make_admission = partial(
+            Admission, capacity=capacity, hosts=hosts, versions=versions, http_handler=http_handler
+        )
+        self.addresses = tuple(address_of(sock, secure=ssl_context is not None) for sock in sockets)
+        """Where the server listens, such as ``ws://127.0.0.1:8000``."""
+
+    def __repr__(self) -> str:
+        return f"<Server {', '.join(self.addresses)} [clients: {len(self._pool)}]>"
+
+    @property
+    def clients(self) -> int:
+        """How many connections there are."""
+        return len(self._pool)
+
+    def close(self, code: int = 1001) -> None:
+        """Begin to drain: accept no more, close every client with ``code``; returns at once.
+
+        Clients and hooks have ``timeouts.drain`` seconds. Wait for the end with :meth:`closed`.
+
+        Raises:
+            TypeError: For a code that is no int.
+            ValueError: For a code that may not be sent.
+        """
+        check_close_code(code)
+        if not self._draining.is_set():
+            self._close_code = code
+            self._shield.deadline = min(self._shield.deadline, trio.current_time() + self._timeouts.drain)
+            self._draining.set()
+
+    def hurry(self) -> None:
+        """Cut the drain short: what still runs is cut off now."""
+        self.close()
+        self._shield.deadline = -inf
+        self._roster.hurry()
+
+    async def closed(self) -> None:
+        """Wait until the server has ended; from a hook it would wait for itself until the drain's deadline."""
+        await self._ended.wait()
+
+    def statistics(self) -> ServerStatistics:
+        """Return a snapshot of the server. It walks through all clients: ask for it each second, not each message."""
+        by_resource = resource_statistics(self._roster, self._registries)
+        return ServerStatistics(
+            clients=len(self._pool),
+            reserved=self._pool.reserved,
+            pending_handshakes=len(self._admission.pending),
+            admitted=self._admission.admitted,
+            refused=self._admission.refused,
+            resources=len(self._roster),
+            messages_received=self._roster.received_before + sum(one.messages_received for one in by_resource),
+            octets_received=self._reactor.octets_received,
+            octets_sent=self._reactor.octets_sent,
+            octets_waiting=self._reactor.budget.held,
+            by_resource=by_resource,
+        )
+
+    def unready(self) -> str:
+        """Say why newcomers should rather go elsewhere; nothing while all are welcome."""
+        if self._draining.is_set():
+            return "server stopping"
+        if self._pool.reserved >= self._capacity.max_clients:
+            return "server full"
+        return "resource not running" if self._roster.any_pausing() else ""
+
+    def slowest_clients(self, count: int = 10) -> list[AnyClient]:
+        """Return the clients for whom most octets wait to be sent, those with most first.
+
+        A client for whom nothing waits is not among them. :meth:`Client.statistics` tells
+        how much it is.
+        """
+        return list(slowest(self._reactor.links.values(), count))
+
+    def list_clients(self) -> list[AnyClient]:
+        """Return a snapshot of the clients of all resources, those that no path leads to any more included.
+
+        Source: clws ``server-list-clients``.
+        """
+        return [client for listener in self._roster.listeners() for client in listener.clients]
+
+    def find(self, path: str) -> Resource[Any] | None:
+        """Return the resource that serves a path now; None if none does.
+
+        That is the one registered, or what a factory has made for the path and is in use.
+        Dispatchers are not asked.
+        """
+        return self._roster.living(path)
+
+    async def _serve(self, task_status: trio.TaskStatus[Server]) -> None:
+        """Serve until closed or cancelled; every socket, task and client is gone when it returns."""
+        failure: list[Exception] = []
+
+        async def work() -> None:
+            running_server.set(self)  # of this task and those it starts
+            try:
+                with self._shield:
+                    await self._work(task_status)
+            except Exception as error:
+                failure.append(error)
+            finally:
+                self._draining.set()
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(work, name="wsframe server")
+                try:
+                    await self._draining.wait()
+                finally:
+                    self.close()
+        finally:
+            self._ended.set()
+        if failure:
+            raise only_leaf(failure[0])
+
+    async def _work(self, task_status: trio.TaskStatus[Server]) -> None:
+        async with trio.open_nursery() as workings:
+            await workings.start(self._reactor.run)
+            async with trio.open_nursery() as lives:
+                self._roster = Roster(self._registries, partial(Listener, around=self._around), lives)
+                self._roster.watch()
+                try:
+                    self._admission = self._make_admission(self._roster, self._reactor, self._pool)
+                    async with trio.open_nursery() as starting:
+                        starting.start_soon(self._cancel_when_draining, starting.cancel_scope)
+                        await self._roster.all_ready()
+                        starting.cancel_scope.cancel()
+                    if not self._draining.is_set():
+                        await self._accept_until_draining(task_status)
+                    # Again, for those who had their 101 already.
+                    self._reactor.close_all(self._close_code, "server stopping")
+                finally:
+                    self._roster.retire_all()
+            await self._reactor.until_empty()
+            workings.cancel_scope.cancel()
+
+    async def _cancel_when_draining(self, scope: trio.CancelScope) -> None:
+        await self._draining.wait()
+        scope.cancel()
+
+    async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
+        admission, context = self._admission, self._ssl_context
+        async with trio.open_nursery() as newcomers:
+
+            async def admit(newcomer: Newcomer) -> None:
+                await admission.admit(newcomer)
+                for acceptor in acceptors:
+                    acceptor.room.ring()
+
+            def welcome(sock: socket.socket, address: tuple[str, int]) -> None:
+                newcomer = Newcomer(sock, *address, context, self._timeouts.handshake)
+                admission.pending[newcomer] = None
+                newcomers.start_soon(admit, newcomer)
+
+            acceptors = [Acceptor(sock, admission.has_room, welcome) for sock in self._sockets]
+            async with trio.open_nursery() as accepting:
+                for acceptor in acceptors:
+                    accepting.start_soon(acceptor.run)
+                logger.info("serving at %s", ", ".join(self.addresses))
+                task_status.started(self)
+                await self._draining.wait()
+                accepting.cancel_scope.cancel()
+            self._close_sockets()
+            admission.drain()
+            self._reactor.close_all(self._close_code, "server stopping")
+
+    def _close_sockets(self) -> None:
+        for sock in self._sockets:
+            notify_closing(sock)
+            sock.close()
+
+
+def only_leaf(error: Exception) -> Exception:
+    """Unwrap the groups that nurseries make of one error."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def holds_cancelled(error: BaseException) -> bool:
+    """Tell whether an error is a cancellation, or a nursery's group with one: only the scope it is for may take it."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(trio.Cancelled) is not None
+    return isinstance(error, trio.Cancelled)

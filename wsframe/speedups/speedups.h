@@ -1,0 +1,149 @@
+/* What the parts of wsframe.speedups.native share. */
+
+#ifndef WSFRAME_SPEEDUPS_H
+#define WSFRAME_SPEEDUPS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+
+#if defined(PYPY_VERSION) || defined(GRAALVM_PYTHON)
+#error "for CPython, whose objects are looked into; others run the same in Python"
+#endif
+
+/* Attributes of the objects that are looked into. */
+enum name {
+    APPEND, BLOCKED, BUCKETS, BUDGET, CONNECTION, CRASHED, DEADLINES, DOORBELL, DRAINED, ENGINE, ENTRIES, FLUSH, HEADER,
+    HEARD_AT, BUDGET_HELD, HELD, INBOX, ITEMS, LANE_LIMIT, LATEST, LIMIT, LOST, MAILBOX, MAX_MESSAGES, MAX_OCTETS, MUTED,
+    NOTE_UNDECODED, OCTETS, OCTETS_RECEIVED, OCTETS_SENT, OFFSET, PAYLOAD, GATHERED, RAW_FD, RECEIVED, RING, SHUT, STATE, UNDECODED,
+    WAITING, WANTED, NAMES
+};
+
+typedef struct {
+    PyObject *names[NAMES];
+    /* Once they are needed: */
+    PyObject *open;         /* State.OPEN */
+    PyObject *large_frame;  /* the class */
+    PyObject *flush_failed; /* the function */
+} Module;
+
+/* Return what Python has under a name, or a member of that, and keep it; a new reference, NULL with an exception set. */
+PyObject *wsframe_find(PyObject **kept, const char *module, const char *name, const char *member);
+
+static inline PyObject *
+get(Module *m, PyObject *of, enum name name)
+{
+    return PyObject_GetAttr(of, m->names[name]);
+}
+
+/* Tell whether an attribute is the very object; -1 with an exception set. */
+static inline int
+is(Module *m, PyObject *of, enum name name, PyObject *wanted)
+{
+    PyObject *value = get(m, of, name);
+    int result = value == NULL ? -1 : value == wanted;
+
+    Py_XDECREF(value);
+    return result;
+}
+
+/* Read an attribute that is an int; -1 with an exception set is told apart by PyErr_Occurred(). */
+static inline Py_ssize_t
+number(Module *m, PyObject *of, enum name name)
+{
+    PyObject *value = get(m, of, name);
+    Py_ssize_t result;
+
+    if (value == NULL)
+        return -1;
+    result = PyLong_AsSsize_t(value);
+    Py_DECREF(value);
+    return result;
+}
+
+/* Read one; -1 with an exception set. */
+static inline int
+find_number(Module *m, PyObject *of, enum name name, Py_ssize_t *to)
+{
+    *to = number(m, of, name);
+    return *to == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Read one that is a limit; one beyond all sizes is the largest of them. */
+static inline int
+find_limit(Module *m, PyObject *of, enum name name, Py_ssize_t *to)
+{
+    PyObject *value = get(m, of, name);
+
+    *to = value == NULL ? -1 : PyNumber_AsSsize_t(value, NULL);
+    Py_XDECREF(value);
+    return *to == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Write an attribute that is an int; -1 with an exception set. */
+static inline int
+set_number(Module *m, PyObject *of, enum name name, Py_ssize_t number)
+{
+    PyObject *value = PyLong_FromSsize_t(number);
+    int failed = value == NULL || PyObject_SetAttr(of, m->names[name], value) < 0;
+
+    Py_XDECREF(value);
+    return failed ? -1 : 0;
+}
+
+/* Add to an attribute that is an int; -1 with an exception set. */
+static inline int
+add(Module *m, PyObject *of, enum name name, Py_ssize_t more)
+{
+    Py_ssize_t before;
+
+    return find_number(m, of, name, &before) < 0 ? -1 : set_number(m, of, name, before + more);
+}
+
+/* Call a method without arguments for its effect. */
+static inline int
+tell(Module *m, PyObject *object, enum name name)
+{
+    PyObject *done = PyObject_CallMethodNoArgs(object, m->names[name]);
+
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* Take the exception that is set, to hand it to whoever reports it; a new reference. NULL with it still set if
+   it is none of ours, KeyboardInterrupt for one: that goes on to whoever called us. */
+PyObject *wsframe_caught(void);
+
+/* Where a message begins and ends, counted from the beginning of its frame. */
+struct extent {
+    Py_ssize_t start, length;
+};
+
+enum found { WHOLE, PARTIAL, NOT_FOR_THE_LANE };
+
+enum found wsframe_measure(const unsigned char *data, Py_ssize_t size, uint64_t limit, int masked,
+                           struct extent *extent);
+unsigned char wsframe_copy_unmasked(unsigned char *to, const unsigned char *from, Py_ssize_t size,
+                                    const unsigned char *mask);
+int wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py_ssize_t room, uint64_t limit,
+                      int masked, PyObject *messages, Py_ssize_t *octets, Py_ssize_t *wanted);
+
+/* What is needed of an inbox to put messages into it. */
+struct share {
+    PyObject *inbox, *budget;
+    Py_ssize_t waiting, octets, held, room;
+};
+
+void wsframe_release_share(struct share *share);
+int wsframe_find_share(Module *m, PyObject *link, struct share *share);
+int wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets);
+int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets);
+
+/* What Python calls. */
+typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+function wsframe_unmask, wsframe_data_frame, wsframe_read_messages;
+#ifndef _WIN32 /* where sockets are no descriptors */
+function wsframe_receive_ready, wsframe_send_whole;
+#endif
+
+#endif

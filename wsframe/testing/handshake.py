@@ -1,0 +1,116 @@
+"""The opening handshake as a client does it, and the HTTP answers that it may get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import h11
+
+from wsframe.http.request import Headers
+
+__all__ = ["Answer", "Exchange", "HeaderFields", "Refused", "check_101", "upgrade_fields"]
+
+HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
+
+# Those of the example in RFC 6455 section 1.3; a server cannot tell that they are no surprise.
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+
+class Refused(Exception):
+    """Raised by a client that got an HTTP answer other than 101."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"{answer.status}: {answer.text.strip()}")
+        self.status = answer.status
+        """The HTTP status."""
+        self.headers = answer.headers
+        """The header fields of the answer."""
+        self.body = answer.text
+        """The reason, as the server wrote it."""
+
+
+def upgrade_fields(
+    fields: HeaderFields, *, origin: str | None, subprotocols: Iterable[str], extensions: str | None
+) -> list[tuple[str, str]]:
+    """Return the header fields of an opening handshake; those of ``fields`` replace others of their name."""
+    names = ", ".join(subprotocols)
+    own = [
+        ("Host", "localhost"), ("Upgrade", "websocket"), ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", KEY), ("Sec-WebSocket-Version", "13"), ("Origin", origin),
+        ("Sec-WebSocket-Protocol", names or None), ("Sec-WebSocket-Extensions", extensions),
+    ]  # fmt: skip
+    return replaced(own, fields)
+
+
+def replaced(own: list[tuple[str, str | None]], fields: HeaderFields) -> list[tuple[str, str]]:
+    given = list(fields.items() if isinstance(fields, Mapping) else fields)
+    names = {name.lower() for name, _ in given}
+    return [(name, value) for name, value in own if value is not None and name.lower() not in names] + given
+
+
+class Exchange:
+    """One HTTP request and its answer, without I/O.
+
+    Args:
+        path: The target.
+        fields: The header fields.
+        method: The method.
+    """
+
+    def __init__(self, path: str, fields: list[tuple[str, str]], method: str = "GET") -> None:
+        self._h11 = h11.Connection(h11.CLIENT)
+        request = h11.Request(method=method, target=path, headers=fields)
+        self.octets = (self._h11.send(request) or b"") + (self._h11.send(h11.EndOfMessage()) or b"")
+        """What to send."""
+        self._head: h11.Response | None = None
+        self._body = b""
+
+    def receive(self, data: bytes) -> Answer | None:
+        """Take octets; return the answer once it is whole."""
+        self._h11.receive_data(data)
+        while True:
+            event = self._h11.next_event()
+            if isinstance(event, h11.InformationalResponse):
+                return answer(event, b"")
+            if isinstance(event, h11.Response):
+                self._head = event
+            elif isinstance(event, h11.Data):
+                self._body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage) and self._head is not None:
+                return answer(self._head, self._body)
+            else:
+                return None
+
+
+def answer(head: h11.Response | h11.InformationalResponse, body: bytes) -> Answer:
+    fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers]
+    return Answer(head.status_code, Headers(fields), body)
+
+
+def check_101(answer: Answer) -> None:
+    """Check what a client must before it takes the connection for a WebSocket (RFC 6455 section 4.1).
+
+    Raises:
+        Refused: For another status.
+    """
+    if answer.status != 101:
+        raise Refused(answer)
+    assert answer.headers.get("upgrade") == "websocket", answer.headers.fields()
+    assert answer.headers.get("connection") == "Upgrade", answer.headers.fields()
+    assert answer.headers.get("sec-websocket-accept") == ACCEPT, answer.headers.fields()

@@ -1,0 +1,188 @@
+"""A client's end of a connection, octet by octet, read at the pace that the test asks for."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from math import inf
+from typing import Literal
+
+import trio
+
+from wsframe.doorbell import Doorbell
+from wsframe.net.poller import READ
+from wsframe.net.socket_options import reset_on_close
+from wsframe.testing.memory_sockets import MemorySocket
+
+__all__ = ["Line"]
+
+# Between two reads of a slow client, unless it reads less than an octet in that time.
+PERIOD = 0.1
+AT_ONCE = 1 << 20
+
+
+class Line:
+    """A connection to the server, without a handshake; made by :meth:`Kit.dial`.
+
+    It reads all the time, as a client does whose kernel and event loop are well, unless it is
+    told to be slow or to stall. What the server does not take yet waits without a bound.
+    """
+
+    def __init__(self, sock: MemorySocket, patience: float) -> None:
+        self.end: Literal["eof", "reset"] | None = None
+        """How the connection ended; None until it has."""
+        self.patience = patience
+        """Seconds that anything is waited for; then trio.TooSlowError is raised."""
+        self._sock = sock
+        self._unsent = bytearray()
+        self._octets = bytearray()
+        self._pace = inf
+        self._read_at = 0.0
+        self._period = 0.0
+        """Seconds between two reads."""
+        self._doorbell = Doorbell()
+        self._sock.on_change = self._doorbell.ring
+        self._changed = trio.Event()
+        self._read_all = False
+        """Whether there is nothing more to come."""
+        self._hung_up = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.end or 'connected'}>"
+
+    # Sending
+
+    def send_octets(self, octets: bytes) -> None:
+        """Send octets as they are; returns at once."""
+        self._unsent += octets
+        self._push()
+
+    @property
+    def unsent(self) -> int:
+        """Octets that the server has not read: those in its kernel and those that wait before it."""
+        return len(self._unsent) + self._sock.in_flight
+
+    def half_close(self) -> None:
+        """End the sending direction of TCP and go on reading."""
+        self._sock.shutdown(socket.SHUT_WR)
+
+    def hang_up(self) -> None:
+        """End TCP without a word, in order unless there is something unread; nothing is read any more."""
+        self._hung_up = self._read_all = True
+        self._unsent.clear()
+        self._sock.close()
+        self._at_end("eof")
+
+    def reset(self) -> None:
+        """End TCP by a reset, as a host does whose program was killed."""
+        reset_on_close(self._sock)
+        self.hang_up()
+
+    # Receiving
+
+    def stall(self) -> None:
+        """Read no more, until :meth:`resume`."""
+        self._set_pace(0)
+
+    def slow_down(self, octets_per_second: float) -> None:
+        """Read so much a second of trio's clock from now on."""
+        self._set_pace(octets_per_second)
+
+    def resume(self) -> None:
+        """Read everything again as it comes."""
+        self._set_pace(inf)
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether it reads everything as it comes."""
+        return self._pace == inf
+
+    @property
+    def nothing_follows(self) -> bool:
+        """Whether no more will be read: there is nothing, or it has ended while stalled."""
+        return self._read_all or (self.end is not None and not self._pace)
+
+    async def receive_octets(self) -> bytes:
+        """Return what has come and was not returned before, at least an octet; nothing at the end."""
+        with trio.fail_after(self.patience):
+            await self._until(lambda: self._octets or self.nothing_follows)
+        octets = bytes(self._octets)
+        self._octets.clear()
+        return octets
+
+    async def ended(self) -> Literal["eof", "reset"]:
+        """Wait until the server has ended the connection; return how."""
+        with trio.fail_after(self.patience):
+            await self._until(lambda: self.end)
+        assert self.end is not None
+        return self.end
+
+    def _set_pace(self, octets_per_second: float) -> None:
+        self._pace = octets_per_second
+        self._period = 0 if octets_per_second in (0, inf) else max(PERIOD, 1 / octets_per_second)
+        self._read_at = trio.current_time() + self._period
+        self._doorbell.ring()
+
+    async def _until(self, condition: Callable[[], object]) -> None:
+        await trio.lowlevel.checkpoint()
+        while not condition():
+            await self._changed.wait()
+
+    # At work
+
+    async def run(self) -> None:
+        """Read and write until the connection has ended; to be run as a task by who made the line."""
+        while not self._hung_up:
+            self._push()
+            if self._sock.broken and self._pace != inf:  # it reads little, but learns of a reset at once
+                self._at_end("reset")
+            wanted = not self._read_all and self._pace > 0 and self._sock.readiness() & READ
+            if wanted and trio.current_time() >= self._read_at:
+                self._read()
+                await trio.lowlevel.checkpoint()
+            else:
+                with trio.move_on_at(self._read_at if wanted else inf):
+                    await self._doorbell.wait()
+
+    def _push(self) -> None:
+        """Send what the kernel takes."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._sock.send(bytes(self._unsent[:AT_ONCE]))]
+        except BlockingIOError:
+            return
+        except OSError:  # the end shows when it is read
+            self._unsent.clear()
+
+    def _read(self) -> None:
+        self._read_at = trio.current_time() + self._period
+        try:
+            data = self._sock.recv(self._share())
+        except ConnectionResetError:
+            self._read_all = True
+            self._at_end("reset")
+            return
+        if data:
+            self._take(data)
+            self._wake()
+        else:
+            self._read_all = True
+            self._at_end("eof")
+
+    def _share(self) -> int:
+        """Return how many octets to read at once."""
+        return AT_ONCE if self._pace == inf else max(1, int(self._pace * self._period))
+
+    def _take(self, data: bytes) -> None:
+        """Take what has been read."""
+        self._octets += data
+
+    def _at_end(self, end: Literal["eof", "reset"]) -> None:
+        """Note that the server has ended the connection."""
+        if self.end is None:
+            self.end = end
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
