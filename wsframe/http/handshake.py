@@ -19,7 +19,7 @@ from wsframe.hixie76 import challenge
 from wsframe.http.authority import reduce_target
 from wsframe.http.plain_head import read_plain_head
 from wsframe.http.request import Headers, Request, version_of
-from wsframe.http.responses import Accept, Reject, Response, check_field
+from wsframe.http.responses import Accept, Reject, Response, check_field, header_list
 
 __all__ = [
     "HeadReader",
@@ -254,19 +254,22 @@ def response(answer: Response, *, now: float, body: bool = True) -> bytes:
         now: Seconds since 1970, for the Date (RFC 9110 section 6.6.1).
         body: False answers HEAD.
     """
-    dated = any(name.lower() == "date" for name, _ in answer.headers)
-    fields = [] if dated else [("Date", date_of(int(now)))]
+    headers = header_list(answer.headers, "Response")  # again: they may have been changed
+    given = {name.lower() for name, _ in headers}
+    fields = [] if "date" in given else [("Date", date_of(int(now)))]
     if answer.status in NO_CONTENT:  # the fields of content would describe what may not follow (RFC 9110 section 8.6)
         body = False
     else:
-        fields += [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
-    fields += [("Connection", "close"), *answer.headers]
+        if "content-type" not in given:
+            fields.append(("Content-Type", answer.content_type))
+        fields.append(("Content-Length", str(len(answer.body))))
+    fields += [("Connection", "close"), *headers]
     return head(answer.status, fields) + (answer.body if body else b"")
 
 
 def refusal(reject: Reject, *, now: float, body: bool = True) -> bytes:
     """Make the HTTP response of a refusal, its body one line of text; arguments as for :func:`response`."""
-    text = f"{reject.body}\n" if reject.body else ""
+    text = reject.body and reject.body + "\n"  # no f-string: what was put there later may be no str
     return response(Response(text, reject.status, headers=reject.headers), now=now, body=body)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from re import compile as pattern
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from wsframe.resources.resource import Resource
@@ -15,8 +15,12 @@ HeaderFields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 """Header fields, as a mapping of names to values or as pairs where a name comes twice."""
 
 FIELD_NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# CR, LF and NUL would break out of the line; HTTP/1.1 carries Latin-1.
-FIELD_VALUE = pattern("[^\0\r\n\u0100-\U0010ffff]*")
+# Control characters would break out of the line, or of what reads it; HTTP/1.1 carries Latin-1.
+FIELD_VALUE = pattern("[\t\x20-\x7e\x80-\xff]*")
+
+# wsframe ends the connection after each answer, and frames it: another word on that would smuggle.
+FRAMING = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding"})
+HANDSHAKE = FRAMING | {"upgrade"}
 
 
 class Accept:
@@ -32,7 +36,10 @@ class Accept:
             started if need be, and ends with its last client unless it is registered.
 
     Raises:
-        ValueError: For a header field with CR, LF, NUL or what is not Latin-1.
+        TypeError: For a field of another type; the text names it.
+        ValueError: For a header field with control characters or what is not Latin-1, and for
+            fields that are wsframe's: those of the handshake, ``Sec-WebSocket-*`` and those of
+            a body.
 
     Source: the values of clws ``resource-accept-connection``. There a client of another
     mailbox gets its ``disconnected`` from the resource that accepted it; here from the other.
@@ -48,8 +55,12 @@ class Accept:
         *,
         deliver_to: Resource | None = None,
     ) -> None:
+        if not isinstance(subprotocol, str | None):
+            raise TypeError(f"Accept(subprotocol=...) is a str or None, not {type(subprotocol).__name__}")
+        if deliver_to is not None and (isinstance(deliver_to, type) or not hasattr(deliver_to, "accept_client")):
+            raise TypeError(f"Accept(deliver_to=...) is a resource, an object and no class, not {deliver_to!r}")
         self.subprotocol = subprotocol
-        self.headers = header_list(headers)
+        self.headers = header_list(headers, "Accept")
         self.data = data
         self.deliver_to = deliver_to
 
@@ -57,22 +68,29 @@ class Accept:
 class Reject(Exception):
     """Refuses a newcomer with an HTTP status; returned or raised by ``accept_client``.
 
+    Raised by ``client_connected`` it closes the client as :meth:`Client.reject` does, with 1008
+    and ``body`` as the reason.
+
     Args:
         status: An HTTP status code from 300 to 599.
-        headers: More header fields for the answer.
+        headers: More header fields for the answer; a ``Content-Type`` or ``Date`` replaces ours.
         body: Text of the answer; one line that says why serves best.
 
     Raises:
-        ValueError: For a status outside 300 to 599, and for a header field as in :class:`Accept`.
+        TypeError: For a field of another type, such as a status of ``403.0`` or a body of bytes;
+            the text names it.
+        ValueError: For a status outside 300 to 599, a body with a lone surrogate, and for a
+            header field as in :class:`Response`.
     """
 
     def __init__(self, status: int = 403, headers: HeaderFields = (), body: str = "") -> None:
-        if not 300 <= status <= 599:
-            raise ValueError(f"a refusal needs an HTTP status from 300 to 599, not {status!r}")
-        super().__init__(status, body)
-        self.status = status
-        self.headers = header_list(headers)
-        self.body = body
+        self.status = checked_status(status, 300, "Reject")
+        if not isinstance(body, str):
+            raise TypeError(f"Reject(body=...) is a str, not {type(body).__name__}")
+        self.body = str.__str__(body)
+        self.headers = header_list(headers, "Reject")
+        encoded(self.body, "Reject")
+        super().__init__(self.status, self.body)
 
     @property
     def _reason(self) -> str:
@@ -87,10 +105,13 @@ class Response:
         body: The content; text is sent as UTF-8.
         status: An HTTP status code from 200 to 599.
         content_type: The ``Content-Type``.
-        headers: More header fields.
+        headers: More header fields; a ``Content-Type`` or ``Date`` replaces ours.
 
     Raises:
-        ValueError: For a status outside 200 to 599, and for a header field as in :class:`Accept`.
+        TypeError: For a field of another type; the text names it.
+        ValueError: For a status outside 200 to 599, a body with a lone surrogate, a header field
+            with control characters or what is not Latin-1, and for the fields that frame the
+            answer, such as ``Content-Length``, ``Transfer-Encoding`` and ``Connection``.
     """
 
     __slots__ = ("body", "content_type", "headers", "status")
@@ -103,28 +124,81 @@ class Response:
         content_type: str = "text/plain; charset=utf-8",
         headers: HeaderFields = (),
     ) -> None:
-        if not 200 <= status <= 599:
-            raise ValueError(f"a response needs an HTTP status from 200 to 599, not {status!r}")
-        # bytes(404) would be 404 octets: a status in the place of the body must not pass.
-        self.body = body.encode() if isinstance(body, str) else bytes(memoryview(body))
-        self.status = status
+        self.status = checked_status(status, 200, "Response")
+        if isinstance(body, str):
+            self.body = encoded(str.__str__(body), "Response")
+        elif isinstance(body, bytes | bytearray | memoryview):
+            self.body = bytes(memoryview(body))
+        else:  # a status in the place of the body must not pass
+            raise TypeError(f"Response(body=...) is str or bytes, not {type(body).__name__}")
+        if not isinstance(content_type, str):
+            raise TypeError(f"Response(content_type=...) is a str, not {type(content_type).__name__}")
+        check_field("Content-Type", content_type)
         self.content_type = content_type
-        self.headers = header_list(headers)
+        self.headers = header_list(headers, "Response")
 
 
-def header_list(headers: HeaderFields) -> list[tuple[str, str]]:
-    """Make a list of fields, checked where they are made: there the traceback names the culprit."""
-    fields = list(headers.items() if isinstance(headers, Mapping) else headers)
-    for name, value in fields:
+def checked_status(status: object, least: int, owner: str) -> int:
+    if isinstance(status, bool) or not isinstance(status, int):
+        raise TypeError(f"{owner}(status=...) is an int, not {status!r}")
+    if not least <= status <= 599:
+        raise ValueError(f"{owner}(status=...) is an HTTP status from {least} to 599, not {status!r}")
+    return int(status)
+
+
+def encoded(body: str, owner: str) -> bytes:
+    try:
+        return body.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{owner}(body=...) has a lone surrogate at {error.start}: it cannot be sent") from None
+
+
+def header_list(
+    headers: HeaderFields, owner: Literal["Accept", "Reject", "Response", ""] = ""
+) -> list[tuple[str, str]]:
+    """Make a list of fields, checked where they are made: there the traceback names the culprit.
+
+    Args:
+        headers: The fields.
+        owner: Whose; without, they are those of a request.
+
+    Raises:
+        TypeError: For what is no fields.
+        ValueError: For a field that may not be sent, or is not its maker's to set.
+    """
+    given: Any = headers
+    place = f"{owner}(headers=...)" if owner else "headers"
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise TypeError(f"{place}: a mapping or pairs of str are needed, not {type(given).__name__}")
+    fields: list[tuple[str, str]] = []
+    for field in given.items() if isinstance(given, Mapping) else given:
+        if not isinstance(field, tuple | list) or len(field) != 2:
+            raise TypeError(f"{place}: a mapping or pairs of str are needed, and {field!r} is no pair")
+        name, value = field
         check_field(name, value)
+        if owner:
+            check_owner(name, owner)
+        fields.append((str.__str__(name), str.__str__(value)))
     return fields
 
 
-def check_field(name: str, value: str) -> None:
+def check_owner(name: str, owner: str) -> None:
+    lower = name.lower()
+    if lower in (HANDSHAKE if owner == "Accept" else FRAMING) or (
+        owner == "Accept" and lower.startswith("sec-websocket-")
+    ):
+        instead = "; give it as Accept(subprotocol=...)" if lower == "sec-websocket-protocol" else ""
+        raise ValueError(f"{owner}(headers=...) may not hold {name}, which wsframe sends itself{instead}")
+
+
+def check_field(name: object, value: object) -> None:
     """Check that a header field can be sent.
 
     Raises:
+        TypeError: If name or value is no str.
         ValueError: If it would break out of its line, or is not Latin-1.
     """
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"header field {name!r}: {value!r}: name and value are str")
     if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
         raise ValueError(f"header field {name!r}: {value!r} may not be sent")
