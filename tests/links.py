@@ -16,7 +16,7 @@ from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.connection.reactor import Reactor
 from wsframe.http.request import Request
-from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, filled
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
 from wsframe.net.poller import READ
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflate
@@ -239,7 +239,7 @@ class Links:
 
     def __init__(self, language: Language, *, buffer: int = 65536, budget: int = 1 << 40) -> None:
         self.receive_ready = function("receive_ready", language)
-        self.reactor = Reactor(ConnectionPool(Capacity()), "task", budget)
+        self.reactor = Reactor(ConnectionPool(), "task", budget)
         self.reactor.clock = lambda: CLOCK
         self.reactor.buffer = bytearray(buffer)
         self.reactor.view = memoryview(self.reactor.buffer)

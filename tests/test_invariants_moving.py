@@ -108,7 +108,7 @@ async def test_invariant_2_each_message_has_one_side_and_each_side_one_goodbye(s
         await wait_all_tasks_blocked()
         assert server.statistics().resources == 2
         assert server._reactor.budget.held == 0
-        assert server._pool._headcount.by_place == {}
+        assert server._places._headcount.by_place == {}
     assert sum(check_visits(notes[number], messages) for number in range(20)) > 100
     assert [halls[name].most for name in "ab"] == [1, 1], "their hooks never overlap"
     assert max(halls[name].most for name in "cd") > 1, "theirs do"
@@ -250,7 +250,7 @@ async def test_invariant_10_client_that_is_cut_off_in_a_move_has_its_goodbyes(
         assert client.state is wsframe.State.CLOSED
         assert server.statistics()[:3] == (0, 0, 0)
         assert server._reactor.budget.held == 0
-        assert server._pool._headcount.by_place == {}
+        assert server._places._headcount.by_place == {}
     assert sum(note.startswith("disconnected") for note in lobby.notes) == 1
     assert room.notes == []
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

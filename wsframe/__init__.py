@@ -39,6 +39,7 @@ from wsframe.http.origins import same_origin as same_origin
 from wsframe.http.request import Headers as Headers
 from wsframe.http.request import Request as Request
 from wsframe.http.responses import Accept as Accept
+from wsframe.http.responses import HttpHandler as HttpHandler
 from wsframe.http.responses import Reject as Reject
 from wsframe.http.responses import Response as Response
 from wsframe.limits import INHERIT as INHERIT
@@ -83,7 +84,6 @@ from wsframe.resources.registry import unregister_global_dispatcher as unregiste
 from wsframe.resources.registry import unregister_global_resource as unregister_global_resource
 from wsframe.resources.resource import Clients as Clients
 from wsframe.resources.resource import Resource as Resource
-from wsframe.server.admission import HttpHandler as HttpHandler
 from wsframe.server.health import healthz as healthz
 from wsframe.server.health import readyz as readyz
 from wsframe.server.run import ServeOptions as ServeOptions

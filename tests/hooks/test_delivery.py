@@ -111,5 +111,5 @@ async def test_client_whose_target_is_cut_off_first_is_ended() -> None:
             lobby.release.set()
             await server.closed()
             assert server._reactor.budget.held == 0
-            assert server._pool._headcount.by_place == {}
+            assert server._places._headcount.by_place == {}
         assert (lobby.notes[-1], room.notes) == ("moved None", [])

@@ -209,7 +209,7 @@ async def test_target_has_its_most_clients() -> None:
             await room.journal.until("connected", 2)
             await second.finish()
         await ended(server)
-        counts = server._pool._headcount
+        counts = server._places._headcount
         assert (counts.by_place, counts.by_network, counts.total) == ({}, {}, 0)
 
 

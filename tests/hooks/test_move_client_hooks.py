@@ -100,7 +100,7 @@ async def test_server_that_is_cut_off_does_not_wait_for_tasks_in_a_move(kind: ty
         lobby.stubborn.set()
         await server.closed()
         assert server._reactor.budget.held == 0
-        assert server._pool._headcount.by_place == {}
+        assert server._places._headcount.by_place == {}
     assert (lobby.notes[-1], room.notes) == ("task over", [])
 
 

@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import wsframe
 from tests.peer import BINARY, CONTINUATION, FIN, PING, PONG, TEXT, Peer, connected, frame, serving, tcp, text, until
 from wsframe import Capacity, Limits, Reject
-from wsframe.protocol.pool import ConnectionPool
+from wsframe.server.capacity import Places
 from wsframe.testing import Line, open_kit
 
 KIB = 1024
@@ -229,18 +229,18 @@ async def test_connections_of_one_address() -> None:
     ],
 )
 def test_an_address_of_ipv6_is_a_network_of_64_bits(first: str, second: str, same: bool) -> None:
-    pool: ConnectionPool[int] = ConnectionPool(Capacity(max_clients_per_address=1))
-    reservation = pool.reserve(first, "place", None)
+    places = Places(Capacity(max_clients_per_address=1))
+    reservation = places.reserve(first, "place", None)
     if same:
         with pytest.raises(Reject) as refusal:
-            pool.reserve(second, "place", None)
+            places.reserve(second, "place", None)
         assert refusal.value.status == 429
         reservation.release()
-    pool.reserve(second, "place", None).release()
+    places.reserve(second, "place", None).release()
 
 
 def test_unix_peers_have_no_address_to_count() -> None:
-    pool: ConnectionPool[int] = ConnectionPool(Capacity(max_clients_per_address=1))
+    places = Places(Capacity(max_clients_per_address=1))
     for _ in range(3):
-        pool.reserve("", "place", None)
-    assert pool.reserved == 3
+        places.reserve("", "place", None)
+    assert places.reserved == 3

@@ -1,25 +1,22 @@
-"""Places and deadlines of all connections, on a clock of our own."""
+"""The deadlines of all connections, on a clock of our own."""
 
 from __future__ import annotations
 
 from math import inf
-from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol import peer
-from wsframe.http.responses import Reject
-from wsframe.limits import Capacity
 from wsframe.protocol.deadlines import Due
 from wsframe.protocol.decoder import Connection
-from wsframe.protocol.pool import ConnectionPool, network_of
+from wsframe.protocol.pool import ConnectionPool
 
 
 @pytest.fixture
 def pool() -> ConnectionPool[str]:
-    return ConnectionPool(Capacity(max_clients=100))
+    return ConnectionPool()
 
 
 def add(pool: ConnectionPool[str], key: str, heard_at: float = 0.0) -> Connection:
@@ -155,7 +152,7 @@ def test_a_connection_taken_in_again_is_scheduled_again(pool: ConnectionPool[str
 
 
 def test_thousands_come_due_each_once() -> None:
-    pool: ConnectionPool[int] = ConnectionPool(Capacity())
+    pool: ConnectionPool[int] = ConnectionPool()
     for key in range(5000):
         connection = peer.connect()
         connection.deadlines.heard_at = key / 100
@@ -180,7 +177,7 @@ steps = st.one_of(
 @given(st.lists(steps, max_size=30))
 def test_a_sweep_finds_what_is_due_and_nothing_else(ops: list[tuple[str, int, float]]) -> None:
     """Compared with asking every connection; late by at most the quarter second of a step."""
-    pool: ConnectionPool[int] = ConnectionPool(Capacity())
+    pool: ConnectionPool[int] = ConnectionPool()
     there: dict[int, Connection] = {}
     now = 0.0
     for name, key, value in ops:
@@ -205,110 +202,6 @@ def test_a_sweep_finds_what_is_due_and_nothing_else(ops: list[tuple[str, int, fl
         assert len(pool) == len(there)
 
 
-def refused(pool: ConnectionPool[str], address: str, place: str, most: int | None = None) -> Reject:
-    with pytest.raises(Reject) as info:
-        pool.reserve(address, place, most)
-    assert ("Retry-After", "5") in info.value.headers
-    return info.value
-
-
-def test_a_full_server_refuses_with_503() -> None:
-    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients=2))
-    first = pool.reserve("10.0.0.1", "room", None)
-    pool.reserve("10.0.0.2", "other", None)
-    full = refused(pool, "10.0.0.3", "room")
-    assert (full.status, full.body) == (503, "server full")
-    first.release()
-    pool.reserve("10.0.0.3", "room", None)
-    assert pool.reserved == 2
-
-
-def test_a_full_resource_refuses_with_503_and_only_there(pool: ConnectionPool[str]) -> None:
-    first = pool.reserve("10.0.0.1", "room", 1)
-    full = refused(pool, "10.0.0.2", "room", 1)
-    assert (full.status, full.body) == (503, "resource full")
-    pool.reserve("10.0.0.2", "other", 1)
-    first.release()
-    pool.reserve("10.0.0.2", "room", 1)
-
-
-def test_too_many_from_one_address_are_refused_with_429() -> None:
-    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients_per_address=2))
-    first = pool.reserve("10.0.0.1", "room", None)
-    pool.reserve("10.0.0.1", "other", None)
-    assert refused(pool, "10.0.0.1", "room").status == 429
-    pool.reserve("10.0.0.2", "room", None)
-    first.release()
-    pool.reserve("10.0.0.1", "room", None)
-
-
-def test_unix_peers_are_not_counted_by_address() -> None:
-    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients_per_address=1))
-    held = [pool.reserve("", "room", None) for _ in range(3)]
-    assert pool.reserved == len(held)
-
-
-def test_a_refusal_takes_no_place() -> None:
-    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients=3, max_clients_per_address=1))
-    pool.reserve("10.0.0.1", "room", None)
-    for _ in range(5):
-        refused(pool, "10.0.0.1", "room")
-        refused(pool, "10.0.0.2", "room", 1)
-    assert pool.reserved == 1
-    pool.reserve("10.0.0.2", "room", 2)
-
-
-def test_releasing_twice_does_no_harm(pool: ConnectionPool[str]) -> None:
-    first, second = pool.reserve("10.0.0.1", "room", 2), pool.reserve("10.0.0.1", "room", 2)
-    first.release()
-    first.release()
-    assert pool.reserved == 1
-    pool.reserve("10.0.0.1", "room", 2)
-    refused(pool, "10.0.0.1", "room", 2)
-    second.release()
-    assert pool.reserved == 1
-
-
-@given(st.lists(st.tuples(st.sampled_from(["10.0.0.1", "::1", ""]), st.sampled_from("ab")), max_size=12), st.randoms())
-def test_all_counts_return_to_zero(newcomers: list[tuple[str, str]], random: Random) -> None:
-    """Whatever the order of leaving, nothing is remembered of an address or a resource without clients."""
-    pool: ConnectionPool[str] = ConnectionPool(Capacity())
-    held = [pool.reserve(address, place, None) for address, place in newcomers]
-    assert pool.reserved == len(held)
-    random.shuffle(held)
-    for reservation in held:
-        reservation.release()
-    count = pool._headcount
-    assert (count.total, count.by_network, count.by_place) == (0, {}, {})
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("2001:db8::1", "2001:db8::ffff:1"),
-        ("2001:db8::1", "2001:DB8:0:0:dead:beef::1"),
-        ("192.0.2.7", "::ffff:192.0.2.7"),
-        ("fe80::1%eth0", "fe80::2%eth1"),
-    ],
-)
-def test_addresses_of_one_household_count_as_one(one: str, other: str) -> None:
-    """IPv6 by its /64; IPv4 the same whether it came to an IPv4 or a dual-stack socket."""
-    assert network_of(one) == network_of(other)
-    pool: ConnectionPool[str] = ConnectionPool(Capacity(max_clients_per_address=1))
-    pool.reserve(one, "room", None)
-    assert refused(pool, other, "room").status == 429
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("2001:db8::1", "2001:db8:0:1::1"), ("192.0.2.7", "192.0.2.8"), ("::ffff:192.0.2.7", "::ffff:192.0.2.8")],
-)
-def test_other_addresses_count_apart(one: str, other: str) -> None:
-    assert network_of(one) != network_of(other)
-
-
 def test_the_repr_is_the_debugger(pool: ConnectionPool[str]) -> None:
     add(pool, "a")
-    pool.reserve("10.0.0.1", "room", None)
-    pool.reserve("10.0.0.2", "room", None)
-    assert repr(pool) == "<ConnectionPool [connections: 1 | reserved: 2]>"
+    assert repr(pool) == "<ConnectionPool [connections: 1]>"

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from wsframe.cli.errors import Mistake, describe
+from wsframe.http.responses import HttpHandler
 from wsframe.resources.registry import Registry, global_registry
-from wsframe.server.admission import HttpHandler
 
 __all__ = ["TARGET_HELP", "find_handler", "load_target", "split_target"]
 

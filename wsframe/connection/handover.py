@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -11,10 +12,9 @@ if TYPE_CHECKING:
     from wsframe.net.sockets import Endpoint
     from wsframe.net.tls import TLSCodec
     from wsframe.protocol.deflate import Deflate, Terms
-    from wsframe.protocol.pool import Reservation
     from wsframe.resources.resource import Resource
 
-__all__ = ["CONNECTED", "Arrival", "Connected", "Host"]
+__all__ = ["CONNECTED", "Arrival", "Connected", "Host", "Reservation"]
 
 
 class Connected:
@@ -22,6 +22,14 @@ class Connected:
 
 
 CONNECTED = Connected()
+
+
+class Reservation(Protocol):
+    """The place a client holds in the server and in its resource."""
+
+    def take(self, place: Hashable, max_in_place: int | None) -> bool: ...
+    def settle(self) -> None: ...
+    def release(self) -> None: ...
 
 
 class Host(Protocol):

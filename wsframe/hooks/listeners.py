@@ -11,8 +11,7 @@ import trio
 
 from wsframe.hooks.listener import Listener
 from wsframe.http.request import NO_PARAMS, Request
-from wsframe.http.responses import Reject
-from wsframe.protocol.pool import RETRY_AFTER
+from wsframe.http.responses import RETRY_AFTER, Reject
 from wsframe.resources.factories import Factory, ask
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource

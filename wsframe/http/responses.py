@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from re import compile as pattern
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from wsframe.http.request import Request
 
 if TYPE_CHECKING:
     from wsframe.resources.resource import Resource
 
-__all__ = ["Accept", "HeaderFields", "Reject", "Response"]
+__all__ = ["RETRY_AFTER", "Accept", "HeaderFields", "HttpHandler", "Reject", "Response"]
+
+RETRY_AFTER = ("Retry-After", "5")
+"""The header field of every 503."""
 
 HeaderFields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 """Header fields, as a mapping of names to values or as pairs where a name comes twice."""
@@ -136,6 +141,10 @@ class Response:
         check_field("Content-Type", content_type)
         self.content_type = content_type
         self.headers = header_list(headers, "Response")
+
+
+HttpHandler: TypeAlias = Callable[[Request], Awaitable[Response]]
+"""Answers a request that asks for no WebSocket."""
 
 
 def checked_status(status: object, least: int, owner: str) -> int:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from copy import copy
 
 from wsframe.http.request import Request
-from wsframe.http.responses import Response
-from wsframe.server.admission import HttpHandler
+from wsframe.http.responses import HttpHandler, Response
 
 __all__ = ["http_routes"]
 

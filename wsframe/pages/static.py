@@ -18,8 +18,7 @@ from urllib.parse import unquote_to_bytes
 import trio
 
 from wsframe.http.request import Request
-from wsframe.http.responses import Response, check_field
-from wsframe.server.admission import HttpHandler
+from wsframe.http.responses import HttpHandler, Response, check_field
 
 __all__ = ["static_file", "static_folder"]
 

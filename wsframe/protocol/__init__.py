@@ -1,13 +1,11 @@
-"""The WebSocket protocol with no I/O: bytes and times in, messages, bytes and deadlines out.
+"""The WebSocket protocol with no I/O: bytes and times in; messages, bytes and deadlines out.
 
-Reading order: ``frames`` (octets on the wire), ``close`` (codes and states), ``events``
-(what came in), ``connection`` (one peer), ``keepalive`` (its deadlines), ``pool`` (all
-peers and their deadlines), ``handshake`` (how one becomes a peer). ``hixie`` and
-``challenge`` are the same for version 0, ``encoder`` is what differs in sending.
+wsproto decides everything that is not plain: control frames, fragments, extensions, errors,
+closing. ``fast_lane`` stands in front of it and decodes whole, plain data frames only.
+
+Read in this order: ``frames`` (bytes on the wire), ``close`` (codes and states), ``events``
+(the results of decoding), ``decoder`` (one peer), ``deadlines`` (its timeouts), ``pool`` (all peers
+of a server). ``encoder`` says how sending can differ; ``deflate`` is compression.
+
+Nothing in here does I/O, reads a clock, speaks HTTP or counts capacity.
 """
-
-from wsframe.protocol.close import CloseCode, State
-from wsframe.protocol.decoder import Connection
-from wsframe.protocol.pool import ConnectionPool
-
-__all__ = ["CloseCode", "Connection", "ConnectionPool", "State"]

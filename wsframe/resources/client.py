@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar as DefaultTypeVar
 
+    from wsframe.connection.handover import Reservation
     from wsframe.connection.mailbox import Inbox
     from wsframe.connection.outbox import Outbox
     from wsframe.hooks.tasks import Work
     from wsframe.http.request import Request
     from wsframe.protocol.encoder import Encoder
     from wsframe.protocol.events import Ended
-    from wsframe.protocol.pool import Reservation
     from wsframe.resources.resource import Resource
 
     # The one Any in a public signature: a plain ``Client`` has untyped ``data``.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from time import time
 from typing import Any
@@ -24,21 +24,18 @@ from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
 from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request, peer_name
-from wsframe.http.responses import Accept, Reject, Response
+from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response
 from wsframe.limits import Capacity
 from wsframe.log import logger
 from wsframe.net.socket_options import reset_on_close, tune, unsent_in_kernel
 from wsframe.net.sockets import Endpoint, notify_closing, wait_readable, wait_writable
 from wsframe.net.tls import TLSCodec
 from wsframe.protocol.deflate import negotiate
-from wsframe.protocol.pool import RETRY_AFTER, ConnectionPool, Reservation
 from wsframe.resources.resource import Resource
+from wsframe.server.capacity import Places, Reservation
 from wsframe.server.decide import check_origin, decide
 
-__all__ = ["Admission", "HttpHandler"]
-
-HttpHandler = Callable[[Request], Awaitable[Response]]
-"""Answers a request that asks for no WebSocket."""
+__all__ = ["Admission"]
 
 READ_AT_ONCE = 16 * 1024
 # After an answer: for the peer to read it before the socket is closed. Unread data would
@@ -140,7 +137,7 @@ class Admission:
         self,
         roster: Roster,
         reactor: Reactor,
-        pool: ConnectionPool[int],
+        places: Places,
         *,
         capacity: Capacity,
         hosts: Collection[str] | None,
@@ -149,7 +146,7 @@ class Admission:
     ) -> None:
         self._roster = roster
         self._reactor = reactor
-        self._pool = pool
+        self._places = places
         self._capacity = capacity
         self._hosts = hosts
         self._versions = versions
@@ -320,7 +317,7 @@ class Admission:
         check_origin(registration.origins, request, headers)
         listener = await self._roster.listener_of(registration.resource, request)
         try:
-            reservation = self._pool.reserve(newcomer.host, id(listener.resource), listener.resource.max_clients)
+            reservation = self._places.reserve(newcomer.host, id(listener.resource), listener.resource.max_clients)
             try:
                 accept = await decide(listener.resource.accept_client, request)
                 if accept.deliver_to is not None and accept.deliver_to is not listener.resource:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from wsframe.http.request import Request
-from wsframe.http.responses import Response
-from wsframe.protocol.pool import RETRY_AFTER
+from wsframe.http.responses import RETRY_AFTER, Response
 from wsframe.server.server import running_server
 
 __all__ = ["healthz", "readyz"]

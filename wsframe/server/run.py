@@ -15,11 +15,11 @@ import trio
 
 from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.http.request import VERSIONS
+from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.registry import Registry
-from wsframe.server.admission import HttpHandler
 from wsframe.server.listen import bind_tcp, bind_unix, only_local
 from wsframe.server.server import Server, holds_cancelled, only_leaf
 

@@ -19,6 +19,7 @@ import trio
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
+from wsframe.http.responses import HttpHandler
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts, filled
 from wsframe.log import logger
 from wsframe.net.poller import PollerChoice
@@ -28,7 +29,8 @@ from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
-from wsframe.server.admission import Admission, HttpHandler, Newcomer
+from wsframe.server.admission import Admission, Newcomer
+from wsframe.server.capacity import Places
 from wsframe.server.listen import Acceptor, address_of
 from wsframe.server.statistics import ServerStatistics, resource_statistics, slowest
 
@@ -75,7 +77,8 @@ class Server:
         self._draining = trio.Event()
         self._ended = trio.Event()
         self._shield = trio.CancelScope(shield=True)
-        self._pool: ConnectionPool[int] = ConnectionPool(capacity)
+        self._pool: ConnectionPool[int] = ConnectionPool()
+        self._places = Places(capacity)
         self._reactor = Reactor(self._pool, poller, capacity.max_queued_bytes)
         self._around = Surroundings(
             server=self,
@@ -129,7 +132,7 @@ class Server:
         by_resource = resource_statistics(self._roster, self._registries)
         return ServerStatistics(
             clients=len(self._pool),
-            reserved=self._pool.reserved,
+            reserved=self._places.reserved,
             pending_handshakes=len(self._admission.pending),
             admitted=self._admission.admitted,
             refused=self._admission.refused,
@@ -145,7 +148,7 @@ class Server:
         """Say why newcomers should rather go elsewhere; nothing while all are welcome."""
         if self._draining.is_set():
             return "server stopping"
-        if self._pool.reserved >= self._capacity.max_clients:
+        if self._places.full:
             return "server full"
         return "resource not running" if self._roster.any_pausing() else ""
 
@@ -205,7 +208,7 @@ class Server:
                 self._roster = Roster(self._registries, partial(Listener, around=self._around), lives)
                 self._roster.watch()
                 try:
-                    self._admission = self._make_admission(self._roster, self._reactor, self._pool)
+                    self._admission = self._make_admission(self._roster, self._reactor, self._places)
                     async with trio.open_nursery() as starting:
                         starting.start_soon(self._cancel_when_draining, starting.cancel_scope)
                         await self._roster.all_ready()
