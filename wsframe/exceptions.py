@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wsframe.log import quoted, shortened
+
 if TYPE_CHECKING:
     from wsframe.http.request import Headers
     from wsframe.protocol.close import CloseFrame
@@ -89,7 +91,7 @@ class ConnectionClosed(WsframeError):
 
 
 def told(frame: CloseFrame) -> str:
-    return f"{frame.code} {frame.reason!r}" if frame.reason else str(frame.code)
+    return f"{frame.code} {quoted(frame.reason)}" if frame.reason else str(frame.code)
 
 
 class HandshakeFailed(WsframeError):
@@ -107,8 +109,8 @@ class HandshakeRejected(HandshakeFailed):
     """
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        words = " ".join(body[:200].decode(errors="replace").split())
-        reason = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
+        words = " ".join(body[:400].decode(errors="replace").split())
+        reason = shortened("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words))
         super().__init__(f"the server answered {status}{f': {reason}' if reason else ''}")
         self.status = status
         self.headers = headers

@@ -1,35 +1,213 @@
-"""The one way to the log, which costs a line where logging fails, and nothing else."""
+"""The one way to the log, which costs a line where logging fails, and nothing else.
+
+Peers cause most lines, so each is short, and a kind of line that comes too often is counted.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
-from logging import Logger, LoggerAdapter, getLogger
+from logging import Logger, LoggerAdapter, LogRecord, getLogger
+from threading import Lock, Timer, current_thread
+from time import monotonic
+from traceback import format_exception
+from types import TracebackType
 from typing import Any
 
-__all__ = ["Log", "logger"]
+__all__ = ["LONGEST_QUOTE", "LONGEST_REASON", "Log", "escaped", "logger", "quoted", "shortened"]
+
+# Characters of a peer's in a line or an answer, counted after escaping: enough to know it again.
+LONGEST_QUOTE = 100
+# Characters of a reason of ours that quotes twice.
+LONGEST_REASON = 300
+# Characters of a whole line, for objects of users have a repr of any length.
+LONGEST_LINE = 1000
+# Characters of a line of a traceback, whose last one often quotes what a peer sent, and how many lines.
+LONGEST_TRACE_LINE = 200
+MOST_TRACE_LINES = 100
+
+# Lines of one kind that a second shows, and kinds that are told apart.
+MOST_IN_SECOND = 10
+MOST_KINDS = 200
+
+DOTS = "..."
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def shortened(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """Return text that needs no escaping, cut where it is too long."""
+    return text if len(text) <= longest else text[: longest - len(DOTS)] + DOTS
+
+
+def quoted(text: object, longest: int = LONGEST_QUOTE) -> str:
+    """Return the ``repr`` of a peer's text or bytes, cut between two characters where it is too long."""
+    if not isinstance(text, str | bytes):
+        return repr(text)
+    shown = repr(text[:longest])
+    if len(text) <= longest and len(shown) <= longest:
+        return shown
+    size = min(len(text), longest)
+    while len(shown) > longest - len(DOTS):
+        size -= max(1, (len(shown) - longest) // 10)  # no character is escaped with more than ten
+        shown = repr(text[:size])
+    return shown + DOTS
+
+
+def escaped(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """Return text as it is where it can be printed, else its ``repr``; cut where it is too long."""
+    return shortened(text, longest) if text.isprintable() else quoted(text, longest)
+
+
+def thousands(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+class Kind:
+    """The lines of one kind in the current second."""
+
+    __slots__ = ("left_out", "level", "shown", "since", "text")
+
+    def __init__(self, now: float, level: int) -> None:
+        self.since = now
+        self.level = level
+        self.shown = 0
+        self.left_out = 0
+        self.text = ""
+        """The last line shown."""
+
+
+class Spared:
+    """Lines that came too often: so many of each kind are shown in a second, the others counted.
+
+    Args:
+        tell: Takes level and text of a line that says how many there were.
+        clock: Seconds.
+    """
+
+    def __init__(self, tell: Callable[[int, str], None], clock: Callable[[], float] = monotonic) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._lock = Lock()
+        self._kinds: dict[object, Kind] = {}
+        self._timer: Timer | None = None
+
+    def shows(self, key: object, level: int, text: Callable[[], str]) -> bool:
+        """Tell whether a line is to be shown; if not, it is counted."""
+        over = None
+        with self._lock:
+            now = self._clock()
+            kind = self._kinds.get(key)
+            if kind is None or now >= kind.since + 1:
+                over, kind = kind, self._begin(key, now, level)
+            kind.shown += 1
+            if kind.shown > MOST_IN_SECOND:
+                kind.left_out += 1
+                self._tell_in_time()
+        if over is not None:
+            self._report(over)
+        if kind.shown == MOST_IN_SECOND:
+            kind.text = text()  # a repr may log: not under the lock
+        return kind.shown <= MOST_IN_SECOND
+
+    def _begin(self, key: object, now: float, level: int) -> Kind:
+        """Begin the second of a kind; where there are too many they share one."""
+        if key not in self._kinds and len(self._kinds) >= MOST_KINDS:
+            for old in [old for old, kind in self._kinds.items() if now >= kind.since + 1 and not kind.left_out]:
+                del self._kinds[old]
+            if len(self._kinds) >= MOST_KINDS:
+                key = None
+                if key in self._kinds and now < self._kinds[key].since + 1:
+                    return self._kinds[key]
+        kind = self._kinds[key] = Kind(now, level)
+        return kind
+
+    def _tell_in_time(self) -> None:
+        """Have the count told though no other line of its kind comes."""
+        if self._timer is None or not self._timer.is_alive():  # after a fork it is not
+            self._timer = Timer(1.0, self.tell_all)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def tell_all(self) -> None:
+        """Tell now how many lines of each kind were left out."""
+        with self._lock:
+            timer, self._timer = self._timer, None
+            over = [kind for kind in self._kinds.values() if kind.left_out]
+            self._kinds.clear()
+        if timer is not None and timer is not current_thread():
+            timer.cancel()
+            timer.join(0.5)  # it may be waiting for a handler
+        for kind in over:
+            self._report(kind)
+
+    def _report(self, kind: Kind) -> None:
+        if kind.left_out:
+            self._tell(kind.level, f"{kind.text} {DOTS} and {thousands(kind.left_out)} more like it in the last second")
 
 
 class Log(LoggerAdapter[Logger]):
     """A logger that raises nothing: handlers, filters and the ``repr`` of an argument are user code.
 
     Only KeyboardInterrupt and SystemExit pass. The first line that is lost is told on stderr.
+    Ten lines of a kind are shown in a second, then how many more there were. Lines and
+    tracebacks have an end.
     """
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: Logger, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(logger)
         self._told = False
+        self._spared = Spared(self._emit_count, clock)
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Return both as they are: there is nothing to add."""
         return msg, kwargs
 
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log, or lose the line."""
-        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller's line, not this one's
+    def log(
+        self,
+        level: int,
+        msg: object,
+        *args: object,
+        kind: object = None,
+        exc_info: object = None,
+        stacklevel: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        """Log, or lose the line.
+
+        Args:
+            level, msg, args, stacklevel, kwargs: As for any logger.
+            kind: Tells apart lines of one ``msg``: what is counted together has one kind. No
+                peer may choose it.
+            exc_info: As for any logger; its type tells lines apart too.
+        """
         try:
-            self.logger.log(level, msg, *args, **kwargs)
+            if self.logger.isEnabledFor(level):
+                error = exception_of(exc_info)
+                key = (msg, kind, None if error is None else error[0])
+                if self._spared.shows(key, level, lambda: line_of(msg, args)):
+                    self._emit(level, msg, args, error, stacklevel + 2, **kwargs)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self._tell(error)
+
+    def tell_left_out(self) -> None:
+        """Tell now how many lines were left out; afterwards no thread of the log runs."""
+        self._spared.tell_all()
+
+    def _emit(
+        self, level: int, msg: object, args: tuple[object, ...], error: ExcInfo | None, stacklevel: int, **extra: Any
+    ) -> None:
+        file, line, function, _ = self.logger.findCaller(False, stacklevel)
+        record = self.logger.makeRecord(self.logger.name, level, file, line, msg, args, error, function, **extra)
+        cut_record(record)
+        self.logger.handle(record)
+
+    def _emit_count(self, level: int, text: str) -> None:
+        try:
+            self._emit(level, "%s", (text,), None, 1)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
@@ -41,6 +219,33 @@ class Log(LoggerAdapter[Logger]):
         self._told = True
         with suppress(Exception):  # no stderr, or one that is closed
             print(f"wsframe: logging failed with {type(error).__name__}; lines are lost", file=sys.stderr)
+
+
+def exception_of(exc_info: object) -> ExcInfo | None:
+    """Return what ``exc_info`` stands for, as a logger takes it."""
+    if not exc_info:
+        return None
+    if isinstance(exc_info, BaseException):
+        return type(exc_info), exc_info, exc_info.__traceback__
+    return exc_info if isinstance(exc_info, tuple) else sys.exc_info()
+
+
+def line_of(msg: object, args: tuple[object, ...]) -> str:
+    return shortened(str(msg) % args if args else str(msg), LONGEST_LINE)
+
+
+def cut_record(record: LogRecord) -> None:
+    """Cut the line and its traceback where they are too long."""
+    text = record.getMessage()
+    if len(text) > LONGEST_LINE:
+        record.msg, record.args = shortened(text, LONGEST_LINE), None
+    if record.exc_info and record.exc_info[0] is not None:
+        lines = "".join(format_exception(*record.exc_info)).rstrip("\n").split("\n")
+        if len(lines) > MOST_TRACE_LINES:
+            half = MOST_TRACE_LINES // 2
+            lines[half:-half] = [f"  {DOTS} {thousands(len(lines) - 2 * half)} lines"]
+        # Formatters take this as it is.
+        record.exc_text = "\n".join(shortened(line, LONGEST_TRACE_LINE) for line in lines)
 
 
 logger = Log(getLogger("wsframe"))

@@ -17,6 +17,7 @@ from wsframe.cli.arguments import add_parser, number
 from wsframe.cli.errors import Failure, Mistake, missing_extra
 from wsframe.cli.tables import columns, printable
 from wsframe.http.request import peer_name
+from wsframe.log import shortened
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -192,7 +193,7 @@ def client_section(now: Snapshot) -> Section:
     rows = [
         (
             printable(peer_name(client["host"], client["port"])),
-            printable(client["path"]),
+            shortened(printable(client["path"])),
             octets(client["octets_waiting"]),
             octets(client["octets_sent"]),
             str(client["messages_dropped"]),

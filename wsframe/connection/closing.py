@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wsframe.connection.client_socket import Wire
 from wsframe.doorbell import Signal
 from wsframe.http.request import peer_name
-from wsframe.log import logger
+from wsframe.log import escaped, logger, shortened
 from wsframe.net.poller import READ
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.protocol.close import CloseCode, close_frame
@@ -73,7 +73,7 @@ class Ending(Wire):
     def name(self) -> str:
         """The peer and the path, for log lines."""
         request = self.client.request
-        return f"{peer_name(request.host, request.port)} {request.path}"
+        return f"{peer_name(request.host, request.port)} {shortened(request.path)}"
 
     def _note_end(self, ended: Ended) -> None:
         """Note why the link ends; the first reason holds."""
@@ -87,7 +87,7 @@ class Ending(Wire):
         if client._work is not None:
             client._work.cancel()
         if not ended.clean:
-            logger.info("%s: closed %s (%s)", self.name, ended.code, ended.reason)
+            logger.info("%s: closed %s (%s)", self.name, ended.code, escaped(ended.reason), kind=ended.code)
 
     def _deliver_end(self) -> None:
         """Send the end after the client's messages, once."""

@@ -11,7 +11,8 @@ import trio
 
 from wsframe.hooks.listener import Listener
 from wsframe.http.request import NO_PARAMS, Request
-from wsframe.http.responses import RETRY_AFTER, Reject
+from wsframe.http.responses import RETRY_AFTER, Reject, refusing
+from wsframe.log import quoted
 from wsframe.resources.factories import Factory, ask
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
@@ -274,7 +275,7 @@ class Roster:
             raise Reject(503, [RETRY_AFTER], "too many resources")
         resource = ask(factory.make, request)
         if resource is None:
-            raise Reject(404, body=f"no resource at {request.path!r}")
+            raise refusing(404, f"no resource at {quoted(request.path)}")
         if id(resource) in self._living or self._registered(resource):
             return self._life_of(resource)
         listener = self._start(resource, factory.linger)

@@ -16,7 +16,7 @@ from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.doorbell import check_thread
 from wsframe.http.request import Request, peer_name
 from wsframe.http.responses import Reject
-from wsframe.log import logger
+from wsframe.log import logger, quoted, shortened
 from wsframe.protocol.close import State
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
@@ -118,7 +118,8 @@ class Departures:
             peer, place = peer_name(client.host, client.port), target
             if isinstance(target, Resource):
                 place = type(target).__name__
-            logger.info("%s %s: not moved to %r: %s", peer, client.path, place, reject._reason)
+            came_by = shortened(client.path)
+            logger.info("%s %s: not moved to %s: %s", peer, came_by, quoted(place), reject._reason, kind=reject.status)
             return False
         host.leave()
         return True

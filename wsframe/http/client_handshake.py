@@ -15,6 +15,7 @@ from wsframe.http.deflate_offer import agreed, offer
 from wsframe.http.handshake import GUID
 from wsframe.http.request import Headers
 from wsframe.http.responses import HeaderFields, header_list
+from wsframe.log import escaped, quoted
 from wsframe.protocol.deflate import Deflate, Terms
 
 __all__ = ["Upgrade", "Upgraded"]
@@ -109,7 +110,7 @@ class Upgrade:
                 raise self.rejection(self._refusal) from None
             if not data:
                 raise ConnectionResetError("the server ended the connection before it answered") from None
-            raise HandshakeFailed(f"the answer is not HTTP: {error}") from None
+            raise HandshakeFailed(f"the answer is not HTTP: {escaped(str(error))}") from None
         if self._refusal is None:
             self._check_size(0)
         return None
@@ -153,7 +154,7 @@ class Upgrade:
             raise HandshakeFailed(f"the 101 has wrong extensions: {error}") from None
         chosen = headers.getall("sec-websocket-protocol")
         if len(chosen) > 1 or (chosen and chosen[0] not in self._subprotocols):
-            raise HandshakeFailed(f"the subprotocol {', '.join(chosen)!r} was not offered")
+            raise HandshakeFailed(f"the subprotocol {quoted(', '.join(chosen))} was not offered")
         return Upgraded(headers, chosen[0] if chosen else None, terms, self._h11.trailing_data[0])
 
 

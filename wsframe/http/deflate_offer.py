@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wsframe.log import quoted
 from wsframe.protocol.deflate import Deflate, Terms, parse_offers, window
 
 __all__ = ["agreed", "offer"]
@@ -39,7 +40,7 @@ def agreed(fields: list[str], options: Deflate | None) -> Terms | None:
         return None
     offers = parse_offers(fields)
     if options is None or not offers or "," in answer:
-        raise ValueError(f"{answer!r} is not what was offered")
+        raise ValueError(f"{quoted(answer)} is not what was offered")
     parameters = offers[0]
     for name in ("server_no_context_takeover", "client_no_context_takeover"):
         if parameters.get(name) is not None:

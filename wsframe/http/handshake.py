@@ -20,6 +20,7 @@ from wsframe.http.authority import reduce_target
 from wsframe.http.plain_head import read_plain_head
 from wsframe.http.request import Headers, Request, version_of
 from wsframe.http.responses import Accept, Reject, Response, check_field, header_list
+from wsframe.log import quoted, shortened
 
 __all__ = [
     "HeadReader",
@@ -198,7 +199,9 @@ def choose_subprotocol(accept: Accept, offered: list[str], supported: Iterable[s
     """
     if accept.subprotocol is not None:
         if accept.subprotocol not in offered:
-            raise ValueError(f"subprotocol {accept.subprotocol!r} was not offered; offered were {offered!r}")
+            raise ValueError(
+                f"subprotocol {quoted(accept.subprotocol)} was not offered; offered were {shortened(repr(offered))}"
+            )
         return accept.subprotocol
     names = set(supported)
     return next((name for name in offered if name in names), None)

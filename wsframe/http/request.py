@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import final
 from urllib.parse import parse_qs
 
+from wsframe.log import quoted, shortened
+
 __all__ = ["VERSIONS", "Headers", "Request", "version_of"]
 
 # One pair of octets that h11 lets into neither a name nor a value separates the
@@ -58,7 +60,7 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         # The values may be credentials (Cookie, Authorization), and reprs end in logs.
-        return f"<Headers {', '.join(self)}>"
+        return f"<Headers {shortened(', '.join(self))}>"
 
 
 @final
@@ -146,7 +148,8 @@ class Request:
         return self.headers.tokens("sec-websocket-protocol")
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.path!r} from {peer_name(self.host, self.port)}>"
+        method, path = shortened(self.method), quoted(self.path)
+        return f"<Request {method} {path} from {peer_name(self.host, self.port)}>"
 
 
 NAMED_VERSIONS = {"13": 13, "8": 8, "7": 7}

@@ -7,6 +7,7 @@ from re import compile as pattern
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from wsframe.http.request import Request
+from wsframe.log import LONGEST_QUOTE, LONGEST_REASON, escaped, quoted
 
 if TYPE_CHECKING:
     from wsframe.resources.resource import Resource
@@ -88,6 +89,8 @@ class Reject(Exception):
             header field as in :class:`Response`.
     """
 
+    _ours = False
+
     def __init__(self, status: int = 403, headers: HeaderFields = (), body: str = "") -> None:
         self.status = checked_status(status, 300, "Reject")
         if not isinstance(body, str):
@@ -99,8 +102,15 @@ class Reject(Exception):
 
     @property
     def _reason(self) -> str:
-        """The body for a log line: what a peer sent may be in it, and a line break would forge a line of its own."""
-        return self.body if self.body.isprintable() else repr(self.body)
+        """The body for a log line: peer input may be in it, and a line break would forge a line of its own."""
+        return escaped(self.body, LONGEST_REASON if self._ours else LONGEST_QUOTE)
+
+
+def refusing(status: int, body: str) -> Reject:
+    """Make a refusal of wsframe's own, in whose body peer input is cut already."""
+    reject = Reject(status, body=body)
+    reject._ours = True
+    return reject
 
 
 class Response:
@@ -210,4 +220,4 @@ def check_field(name: object, value: object) -> None:
     if not isinstance(name, str) or not isinstance(value, str):
         raise TypeError(f"header field {name!r}: {value!r}: name and value are str")
     if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
-        raise ValueError(f"header field {name!r}: {value!r} may not be sent")
+        raise ValueError(f"header field {quoted(name)}: {quoted(value)} may not be sent")

@@ -15,7 +15,7 @@ import trio
 
 from wsframe.exceptions import ConnectionClosed
 from wsframe.limits import Limits
-from wsframe.log import logger
+from wsframe.log import logger, shortened
 from wsframe.outgoing.sending import Sending
 from wsframe.outgoing.transport import Transport
 from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
@@ -47,7 +47,7 @@ class Ending(Sending):
     ) -> None:
         super().__init__(transport, limits, connection.deadlines, deflater)
         self.connection = connection
-        self.name = name
+        self.name = shortened(name)
         self.ended: Ended | None = None
         """How the peer ended; our answer may still be owed."""
         self.sent_close: CloseFrame | None = None
@@ -80,7 +80,7 @@ class Ending(Sending):
         self.ended = ended
         self.peer_first = self.sent_close is None
         if not ended.clean:
-            logger.info("%s: closed %s (%s)", self.name, ended.code, ended.reason)
+            logger.info("%s: closed %s (%s)", self.name, ended.code, ended.reason, kind=ended.code)
         if self.outbox.shut:
             self._finish()
         else:

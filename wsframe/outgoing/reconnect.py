@@ -10,7 +10,7 @@ from typing import Self, Unpack, final
 import trio
 
 from wsframe.exceptions import HandshakeRejected, ProxyFailed
-from wsframe.log import logger
+from wsframe.log import LONGEST_REASON, escaped, logger, shortened
 from wsframe.outgoing.connect import leave
 from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.link import Link
@@ -158,7 +158,8 @@ class connect_forever:  # noqa: N801
         """Count a failure and draw the pause after it."""
         self._failures += 1
         self._pause = max(self._backoff.delay(self._failures), min(retry_after(error), self._backoff.most))
-        logger.info("%s: not connected (%s); trying again in %.1f s", self._connector.target, error, self._pause)
+        target, reason = shortened(str(self._connector.target)), escaped(str(error), LONGEST_REASON)
+        logger.info("%s: not connected (%s); trying again in %.1f s", target, reason, self._pause)
         if self._failed is not None:
             self._failed(error, self._pause)
 

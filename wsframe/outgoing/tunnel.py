@@ -8,6 +8,7 @@ import h11
 import trio
 
 from wsframe.exceptions import ProxyFailed
+from wsframe.log import escaped
 from wsframe.net.tls import default_context
 from wsframe.outgoing.proxy import Proxy
 from wsframe.outgoing.transport import Transport
@@ -62,7 +63,7 @@ async def answer_of(connection: h11.Connection, transport: Transport, proxy: Pro
                 received += len(data)
                 connection.receive_data(data)
     except h11.RemoteProtocolError as error:
-        raise ProxyFailed(f"what the proxy {proxy} answered is not HTTP: {error}") from None
+        raise ProxyFailed(f"what the proxy {proxy} answered is not HTTP: {escaped(str(error))}") from None
 
 
 async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Transport:

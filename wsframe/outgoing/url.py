@@ -8,6 +8,7 @@ from re import compile as pattern
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from wsframe.exceptions import HandshakeFailed, InvalidURL
+from wsframe.log import escaped, quoted, shortened
 
 __all__ = ["Target", "basic_authorization", "redirected", "split_url"]
 
@@ -46,7 +47,7 @@ class Target:
         parts = split_url(url)
         scheme = parts.scheme.lower()
         if scheme not in PORTS:
-            raise InvalidURL(f"the URL of a WebSocket begins with ws:// or wss://, not {scheme}://")
+            raise InvalidURL(f"the URL of a WebSocket begins with ws:// or wss://, not {shortened(scheme)}://")
         if "#" in url:
             raise InvalidURL("the URL of a WebSocket has no fragment (RFC 6455 section 3)")
         resource = quote(parts.path, SAFE) or "/"
@@ -90,7 +91,7 @@ def split_url(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise InvalidURL(f"the URL cannot be read: {error}") from None
+        raise InvalidURL(f"the URL cannot be read: {escaped(str(error))}") from None
     if not parts.hostname or parts.port == 0:
         raise InvalidURL("the URL names no host, or port 0")
     return parts
@@ -101,9 +102,9 @@ def ascii_host(parts: SplitResult) -> str:
     try:
         host = host.encode("idna").decode("ascii")  # ASCII too: a label too long would be refused by the resolver only
     except UnicodeError as error:
-        raise InvalidURL(f"the host name cannot be written in ASCII: {error}") from None
+        raise InvalidURL(f"the host name cannot be written in ASCII: {escaped(str(error))}") from None
     if not HOST.fullmatch(host) or len(host.removesuffix(".")) > LONGEST_NAME:
-        raise InvalidURL(f"{host!r} is no host name")
+        raise InvalidURL(f"{quoted(host)} is no host name")
     return host
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from wsframe.doorbell import Signal, check_thread, let_others_run
 from wsframe.exceptions import BinaryRefused
+from wsframe.log import quoted
 from wsframe.protocol.close import State, check_close_code
 from wsframe.protocol.frames import BINARY, PING, TEXT, check_frame_size, control_frame, data_frame, message_frames
 
@@ -140,7 +141,7 @@ class Client(Generic[DataT]):
         self.closed_cleanly = False
 
     def __repr__(self) -> str:
-        return f"<Client {self.host}:{self.port} {self.path!r} {self.state.value}>"
+        return f"<Client {self.host}:{self.port} {quoted(self.path)} {self.state.value}>"
 
     @property
     def id(self) -> str:

@@ -116,7 +116,8 @@ class FunctionResource(Resource):
         if self._error is None or client is None:
             await super().hook_failed(error, hook=hook, client=client)
         else:
-            logger.error("%s of %s failed for %r", hook, type(self).__name__, client, exc_info=error)
+            name = type(self).__name__
+            logger.error("%s of %s failed for %r", hook, name, client, exc_info=error, kind=(hook, name))
             await outcome(self._error(client, error))
 
 

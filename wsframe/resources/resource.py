@@ -189,7 +189,8 @@ class Resource(Generic[DataT]):
 
         Source: clws ``resource-received-custom-message``.
         """
-        logger.error("%s has no received_custom for %r", type(self).__name__, message)
+        name = type(self).__name__
+        logger.error("%s has no received_custom for %r", name, message, kind=name)
 
     async def disconnected(self, client: Client[DataT]) -> None:
         """Say goodbye to a client: its last hook, exactly once.
@@ -212,7 +213,8 @@ class Resource(Generic[DataT]):
         is closed 1011. Where the choice is only whether the client stays, set
         :attr:`on_hook_failed` instead.
         """
-        logger.error("%s of %s failed for %r", hook, type(self).__name__, client, exc_info=error)
+        name = type(self).__name__
+        logger.error("%s of %s failed for %r", hook, name, client, exc_info=error, kind=(hook, name))
         if client is not None and (self.on_hook_failed == "drop_client" or hook == "client_connected"):
             client._link.close(self.error_close_code, "internal error", mute=True)
 

@@ -24,16 +24,16 @@ from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
 from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request, peer_name
-from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response
+from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response, refusing
 from wsframe.limits import Capacity
-from wsframe.log import logger
+from wsframe.log import logger, quoted
 from wsframe.net.socket_options import reset_on_close, tune, unsent_in_kernel
 from wsframe.net.sockets import Endpoint, notify_closing, wait_readable, wait_writable
 from wsframe.net.tls import TLSCodec
 from wsframe.protocol.deflate import negotiate
 from wsframe.resources.resource import Resource
 from wsframe.server.capacity import Places, Reservation
-from wsframe.server.decide import check_origin, decide
+from wsframe.server.decide import check_origin, decide, note_disagreement
 
 __all__ = ["Admission"]
 
@@ -46,7 +46,6 @@ LOOK_AGAIN = 0.1
 
 # How long a newcomer may take over its request while others wait for its place.
 PATIENCE = 1.0
-
 # What may be left to the kernel when nobody waits for the peer to take it.
 SMALL = 16 * 1024
 
@@ -67,11 +66,14 @@ class Newcomer:
         self.sock = sock
         self.host = host
         self.port = port
+        self.name = peer_name(host, port)
         self.tls = None if context is None else TLSCodec(sock, context)
         self.since = trio.current_time()
         self.scope = trio.CancelScope(deadline=self.since + within)
         self.answered = False
         self.head_received = False
+        self.heard = False
+        """Whether anything has come."""
         self.version = 13
         self.nonce = b""
         """What hixie-76 has behind the head of the request."""
@@ -103,9 +105,12 @@ class Newcomer:
     async def _receive_raw(self) -> bytes:
         while True:
             try:
-                return self.sock.recv(READ_AT_ONCE)
+                data = self.sock.recv(READ_AT_ONCE)
             except BlockingIOError:
                 await wait_readable(self.sock)
+            else:
+                self.heard = self.heard or bool(data)
+                return data
 
     async def send(self, data: bytes) -> None:
         """Send all of ``data``, with TLS all of its ciphertext."""
@@ -202,29 +207,30 @@ class Admission:
         except Reject as reject:
             await self._refuse(newcomer, reject)
         except ssl.SSLError as error:
-            logger.info("%s: TLS handshake failed (%s)", peer_name(newcomer.host, newcomer.port), error.reason)
+            if newcomer.heard:  # else it was a probe
+                logger.info("%s: TLS handshake failed (%s)", newcomer.name, error.reason)
             with suppress(OSError):
                 if error.reason == "HTTP_REQUEST":
                     newcomer.sock.send(handshake.refusal(PLAIN_ON_TLS, now=time()))
                 await newcomer.say_goodbye()
         except OSError as error:
-            logger.info("%s: lost during the handshake (%s)", peer_name(newcomer.host, newcomer.port), error.strerror)
+            if newcomer.heard:
+                logger.info("%s: lost during the handshake (%s)", newcomer.name, error.strerror)
         except Exception:
-            logger.exception("%s: internal error during the handshake", peer_name(newcomer.host, newcomer.port))
+            logger.exception("%s: internal error during the handshake", newcomer.name)
             await self._refuse(newcomer, Reject(500, body="internal error"))
         return None
 
     async def _refuse(self, newcomer: Newcomer, reject: Reject) -> None:
         self.refused += 1
-        peer = peer_name(newcomer.host, newcomer.port)
         try:
             answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
         except Exception:
             # A Location made of what the peer asked for may hold CR LF: no reason to stop serving.
-            logger.exception("%s: the Reject cannot be sent", peer)
+            logger.exception("%s: the Reject cannot be sent", newcomer.name)
             reject = Reject(500, body="internal error")
             answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
-        logger.info("%s: refused with %s: %s", peer, reject.status, reject._reason)
+        logger.info("%s: refused with %s: %s", newcomer.name, reject.status, reject._reason, kind=reject.status)
         await self._answer(newcomer, answer)
 
     def _busy(self) -> bool:
@@ -266,7 +272,8 @@ class Admission:
         headers = request.headers
         handshake.check_head(headers)
         if not host_allowed(request, self._hosts):
-            raise Reject(400, body=f"this server does not answer to the Host {headers.get('host', '')!r}; see hosts=")
+            host = quoted(headers.get("host", ""))
+            raise refusing(400, f"this server does not answer to the Host {host}; see hosts=")
         if self._http_handler is not None and not handshake.wants_upgrade(headers):
             handshake.check_bodiless(headers)
             await self._serve_http(newcomer, request, self._http_handler)
@@ -310,7 +317,7 @@ class Admission:
     ) -> Arrival | None:
         found = self._roster.find(request)
         if found is None:
-            raise Reject(404, body=f"no resource at {request.path!r}")
+            raise refusing(404, f"no resource at {quoted(request.path)}")
         registration, params = found
         if params:
             request.path_params = params
@@ -365,6 +372,8 @@ class Admission:
             terms = negotiate(offers, listener.deflate, takeover=resource.overflow == "disconnect")
         try:
             subprotocol = handshake.choose_subprotocol(accept, request.subprotocols, resource.subprotocols)
+            if subprotocol is None and request.subprotocols:
+                note_disagreement(request, resource)
             fields = accept.headers if terms is None else [("Sec-WebSocket-Extensions", terms.answer), *accept.headers]
             if newcomer.version:
                 answer = handshake.switching_protocols(headers, subprotocol, fields)
@@ -380,7 +389,7 @@ class Admission:
 
 
 def note_gone(newcomer: Newcomer) -> None:
-    logger.info("%s: gone before its request was whole", peer_name(newcomer.host, newcomer.port))
+    logger.info("%s: gone before its request was whole", newcomer.name)
 
 
 def has_untaken(sock: Endpoint) -> bool:

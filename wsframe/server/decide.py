@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from wsframe.http.origins import OriginValidator
-from wsframe.http.request import Headers, Request
-from wsframe.http.responses import Accept, Reject
-from wsframe.log import logger
+from wsframe.http.request import Headers, Request, peer_name
+from wsframe.http.responses import Accept, Reject, refusing
+from wsframe.log import logger, quoted
 from wsframe.resources.resource import Resource
 
-__all__ = ["check_origin", "decide"]
+__all__ = ["check_origin", "decide", "note_disagreement"]
 
 
 def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:
@@ -23,7 +23,7 @@ def check_origin(validator: OriginValidator, request: Request, headers: Headers)
         passed = False
     if passed is not True:
         host = headers.get("host", "")
-        raise Reject(403, body=f"origin {request.origin!r} may not open Host {host!r}; see origin_exact")
+        raise refusing(403, f"origin {quoted(request.origin)} may not open Host {quoted(host)}; see origin_exact")
 
 
 async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Request) -> Accept:
@@ -46,3 +46,10 @@ async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Re
         )
         raise Reject(500, body="internal error")
     return decision
+
+
+def note_disagreement(request: Request, resource: Resource[Any]) -> None:
+    """Say that none of the subprotocols offered is agreed on: most clients then give up, without a word."""
+    peer, offered = peer_name(request.host, request.port), quoted(", ".join(request.subprotocols))
+    name, known = type(resource).__name__, ", ".join(resource.subprotocols) or "none"
+    logger.info("%s: no subprotocol agreed on: offered are %s, %s has %s", peer, offered, name, known, kind=name)

@@ -198,6 +198,7 @@ class Server:
                     self.close()
         finally:
             self._ended.set()
+            logger.tell_left_out()
         if failure:
             raise only_leaf(failure[0])
 
