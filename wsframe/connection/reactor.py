@@ -8,6 +8,7 @@ of any connection, so that waiting for messages needs no timeout of its own.
 
 from __future__ import annotations
 
+from collections import deque
 from math import inf
 
 import trio
@@ -16,34 +17,59 @@ from wsframe.connection.closing import RECEIVE_BUFFER, Ending
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.handover import Arrival
 from wsframe.connection.link import Link
+from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.connection.memory_budget import Budget
+from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
 from wsframe.log import logger
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.poller import READ, Poller, PollerChoice, make_poller
+from wsframe.protocol.deadlines import Deadlines
+from wsframe.protocol.decoder import Connection
+from wsframe.protocol.frames import LargeFrame
 from wsframe.protocol.pool import ConnectionPool
-from wsframe.speedups import accelerated
+from wsframe.speedups import check_attributes, shortcut
 
 __all__ = ["Reactor"]
 
 
-@accelerated
-def receive_ready(
+# The attributes that the C code reads and writes by name; a rename that forgets it is an ImportError.
+READ_BY_C: dict[type, str] = {
+    Link: "connection inbox raw_fd octets_received crashed lost _buckets _note_undecoded",
+    Connection: "state deadlines undecoded _engine _held _lane_limit _payload _wanted",
+    Deadlines: "heard_at",
+    Inbox: "budget mailbox max_messages max_octets muted octets received waiting",
+    Mailbox: "entries doorbell",
+    deque: "append",
+    Doorbell: "ring",
+    Budget: "held limit",
+    Outbox: "blocked drained flush items octets octets_sent raw_fd shut _latest _offset",
+    LargeFrame: "header payload",
+}
+check_attributes(READ_BY_C)
+
+
+def nothing_received(
     ready: list[tuple[int, int]], links: dict[int, Link], buffer: bytearray, now: float
 ) -> list[tuple[Link, int, bytearray | None]]:
-    """Receive from the links that are ready what is nothing but whole messages; return the others.
+    """Return every link that is ready, for Python to read.
+
+    In its place C reads the sockets, decodes and queues messages, and returns only the links
+    that need Python: a control frame, a fragment, compression, an error, the end.
 
     Args:
-        ready: What the poller found.
+        ready: Descriptors and flags, from the poller.
         links: By descriptor.
         buffer: For one read.
-        now: The time, for what is heard.
+        now: The time at which the peers were heard.
 
     Returns:
-        Links that have something left to do: what they are ready for, and what was
-        received for them to take, if it was. In Python that is every link.
+        Links with something left to do: their flags, and the bytes already read for them, if any.
     """
     return [(links[fd], flags, None) for fd, flags in ready if fd in links]
+
+
+receive_ready = shortcut("receive_ready", nothing_received)
 
 
 class Reactor:

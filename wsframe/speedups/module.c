@@ -65,11 +65,18 @@ static int
 start(PyObject *module)
 {
     Module *m = PyModule_GetState(module);
+    PyObject *names = PyTuple_New(NAMES);
+    int failed = names == NULL;
 
-    for (int name = 0; name < NAMES; name++)
+    for (int name = 0; name < NAMES && !failed; name++)
         if ((m->names[name] = PyUnicode_InternFromString(SPELLING[name])) == NULL)
-            return -1;
-    return 0;
+            failed = 1;
+        else
+            PyTuple_SET_ITEM(names, name, Py_NewRef(m->names[name]));
+    /* Python checks at import that its classes have them all. */
+    failed = failed || PyModule_AddObjectRef(module, "ATTRIBUTES", names) < 0;
+    Py_XDECREF(names);
+    return failed ? -1 : 0;
 }
 
 static int
