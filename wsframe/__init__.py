@@ -51,7 +51,7 @@ from wsframe.outgoing.options import Backoff as Backoff
 from wsframe.outgoing.options import ConnectOptions as ConnectOptions
 from wsframe.outgoing.options import Opening as Opening
 from wsframe.outgoing.reconnect import connect_forever as connect_forever
-from wsframe.outgoing.reconnect import may_succeed_later as may_succeed_later
+from wsframe.outgoing.retrying import may_succeed_later as may_succeed_later
 from wsframe.outgoing.websocket import WebSocket as WebSocket
 from wsframe.pages.routes import http_routes as http_routes
 from wsframe.pages.static import static_file as static_file

@@ -13,6 +13,12 @@ FROM_THREAD = (
 )
 
 
+OUTSIDE = (
+    "wsframe runs on trio, and this is no task of trio's: start it with trio.run(main); "
+    "under asyncio run trio in a thread of its own, or as its guest with trio.lowlevel.start_guest_run"
+)
+
+
 class Doorbell:
     """Wakes the one task that waits at it; a ring while nobody waits is kept for the next wait."""
 
@@ -80,3 +86,11 @@ def check_thread() -> None:
     """Raise RuntimeError in another thread than trio's: what it had begun there would stay half done."""
     if not in_trio():
         raise RuntimeError(FROM_THREAD)
+
+
+def check_trio() -> None:
+    """Raise RuntimeError outside of trio, such as under asyncio, where the first wait would fail without a reason."""
+    try:
+        trio.lowlevel.current_task()
+    except (RuntimeError, AttributeError):
+        raise RuntimeError(OUTSIDE) from None

@@ -36,6 +36,7 @@ def client_plan(seed: int) -> Plan:
         target=Target.parse("wss://us:secret@server.example/a/b?c" if seed & 4 else "ws://us:secret@server.example/"),
         headers=[("Authorization", "Bearer secret"), ("Cookie", "secret")] if seed & 8 else [],
         subprotocols=["chat", "v2"] if seed & 16 else [],
+        keep_on_redirect=frozenset(),
         unix=None,
         ssl_context=None,
         proxy=None,

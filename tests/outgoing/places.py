@@ -13,7 +13,18 @@ import trio
 
 import wsframe
 
-__all__ = ["Echo", "Handler", "HttpProxy", "Script", "SocksProxy", "head_of", "listening", "serving", "upgrading"]
+__all__ = [
+    "Echo",
+    "Handler",
+    "HttpProxy",
+    "Script",
+    "SocksProxy",
+    "answering",
+    "head_of",
+    "listening",
+    "serving",
+    "upgrading",
+]
 
 Script = Callable[[bytes], bytes]
 Handler = Callable[[trio.SocketStream], Awaitable[None]]
@@ -50,7 +61,7 @@ async def serving(**options: object) -> AsyncIterator[wsframe.Server]:
 
 
 @asynccontextmanager
-async def listening(handler: Handler) -> AsyncIterator[int]:
+async def listening(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[int]:
     """Listen on loopback; yield the port."""
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -59,7 +70,7 @@ async def listening(handler: Handler) -> AsyncIterator[int]:
                 await handler(stream)
 
     async with trio.open_nursery() as nursery:
-        (listener,) = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
+        (listener,) = await nursery.start(partial(trio.serve_tcp, handle, 0, host=host))
         yield listener.socket.getsockname()[1]
         nursery.cancel_scope.cancel()
 
@@ -73,6 +84,20 @@ async def head_of(stream: trio.abc.ReceiveStream) -> bytes:
             raise trio.BrokenResourceError
         head += bytes(octets)
     return head
+
+
+def answering(script: Script, *, seen: list[bytes] | None = None) -> Handler:
+    """Make a handler that answers the head by script, and reads on until the client goes."""
+
+    async def handle(stream: trio.SocketStream) -> None:
+        head = await head_of(stream)
+        if seen is not None:
+            seen.append(head)
+        await stream.send_all(script(head))
+        async for _ in stream:
+            pass
+
+    return handle
 
 
 def accepting(head: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Redirects, proxies, and servers that lie, drip or say nothing."""
+"""Proxies, and servers that lie, drip or say nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.certificates import Contexts, make_contexts
-from tests.outgoing.places import Handler, HttpProxy, Script, SocksProxy, head_of, listening, serving, upgrading
+from tests.outgoing.places import HttpProxy, Script, SocksProxy, answering, head_of, listening, serving, upgrading
 from wsframe import (
     HandshakeFailed,
     HandshakeRejected,
@@ -19,27 +19,9 @@ from wsframe import (
 )
 
 
-def server(script: Script, *, seen: list[bytes] | None = None) -> Handler:
-    """Make a handler that answers the head by script, and reads on until the client goes."""
-
-    async def handle(stream: trio.SocketStream) -> None:
-        head = await head_of(stream)
-        if seen is not None:
-            seen.append(head)
-        await stream.send_all(script(head))
-        async for _ in stream:
-            pass
-
-    return handle
-
-
-def redirecting(location: str, status: int = 302) -> Script:
-    return lambda _: f"HTTP/1.1 {status} Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
-
-
 async def test_frames_behind_the_101_are_received() -> None:
     async with (
-        listening(server(upgrading(tail=b"\x81\x02hi\x88\x00"))) as port,
+        listening(answering(upgrading(tail=b"\x81\x02hi\x88\x00"))) as port,
         connect(f"ws://127.0.0.1:{port}/") as ws,
     ):
         assert [message async for message in ws] == ["hi"]
@@ -61,7 +43,7 @@ async def test_frames_behind_the_101_are_received() -> None:
     ],
 )
 async def test_a_server_that_lies_is_refused(script: Script, reason: str) -> None:
-    async with listening(server(script)) as port:
+    async with listening(answering(script)) as port:
         with pytest.raises(HandshakeFailed, match=reason):
             await connect(f"ws://127.0.0.1:{port}/").__aenter__()
 
@@ -76,7 +58,7 @@ async def test_a_server_that_hangs_up_is_an_os_error() -> None:
 
 
 async def test_a_server_that_says_nothing_is_given_up() -> None:
-    async with listening(server(lambda _: b"")) as port:
+    async with listening(answering(lambda _: b"")) as port:
         with pytest.raises(OpeningTimeout, match=r"the handshake took longer than 0\.05 s"):
             await connect(f"ws://127.0.0.1:{port}/", opening=Opening(handshake=0.05)).__aenter__()
 
@@ -94,7 +76,7 @@ async def test_a_server_that_drips_is_given_up() -> None:
 
 
 async def test_a_refusal_whose_body_never_ends_is_told_in_time() -> None:
-    script = server(lambda _: b"HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nso far")
+    script = answering(lambda _: b"HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nso far")
     async with listening(script) as port:
         with pytest.raises(HandshakeRejected) as caught:
             await connect(f"ws://127.0.0.1:{port}/", opening=Opening(handshake=0.2)).__aenter__()
@@ -118,113 +100,6 @@ async def test_tls_with_a_server_that_hangs_up_is_an_os_error() -> None:
     async with listening(hang_up) as port:
         with pytest.raises(OSError):  # noqa: PT011
             await connect(f"wss://127.0.0.1:{port}/").__aenter__()
-
-
-# Redirects
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_followed(status: int) -> None:
-    async with serving() as target:
-        address = target.addresses[0].replace("ws", "http")
-        async with (
-            listening(server(redirecting(f"{address}/echo", status))) as port,
-            connect(f"ws://127.0.0.1:{port}/") as ws,
-        ):
-            assert ws.url == f"{target.addresses[0]}/echo"
-            await ws.send("x")
-            assert await ws.receive() == "x"
-
-
-@pytest.mark.parametrize("most", [0, 1, 5])
-async def test_redirects_in_a_circle_end(most: int) -> None:
-    seen: list[bytes] = []
-    async with listening(server(redirecting("/again"), seen=seen)) as port:
-        with pytest.raises(HandshakeRejected) as caught:
-            await connect(f"ws://127.0.0.1:{port}/", opening=Opening(max_redirects=most)).__aenter__()
-    assert caught.value.status == 302
-    assert len(seen) == most + 1
-
-
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 302 Found\r\n\r\n", b"HTTP/1.1 300 Choose\r\nLocation: /x\r\n\r\n"])
-async def test_what_leads_nowhere_is_a_refusal(answer: bytes) -> None:
-    async def hang_up(stream: trio.SocketStream) -> None:
-        await head_of(stream)
-        await stream.send_all(answer)
-
-    async with listening(hang_up) as port:
-        with pytest.raises(HandshakeRejected):
-            await connect(f"ws://127.0.0.1:{port}/").__aenter__()
-
-
-SECRETS = {"Authorization": "Bearer secret", "Cookie": "secret=1", "X-Kept": "yes"}
-
-
-async def test_credentials_do_not_go_to_another_origin() -> None:
-    first: list[bytes] = []
-    second: list[bytes] = []
-    async with listening(server(upgrading(), seen=second)) as there:
-        redirect = server(redirecting(f"ws://127.0.0.1:{there}/"), seen=first)
-        async with listening(redirect) as here, connect(f"ws://127.0.0.1:{here}/", headers=SECRETS) as ws:
-            ws.abort()
-        async with listening(redirect) as here, connect(f"ws://user:secret@127.0.0.1:{here}/") as ws:
-            ws.abort()
-    assert b"Bearer secret" in first[0]
-    assert b"Authorization: Basic" in first[1]
-    for head in second:
-        assert b"secret" not in head
-        assert b"uthorization" not in head
-        assert b"\r\nHost: 127.0.0.1:%d\r\n" % there in head
-    assert b"X-Kept: yes" in second[0]
-
-
-async def test_credentials_stay_with_the_same_origin() -> None:
-    seen: list[bytes] = []
-
-    def script(head: bytes) -> bytes:
-        return upgrading()(head) if head.startswith(b"GET /there ") else redirecting("/there")(head)
-
-    async with listening(server(script, seen=seen)) as port:
-        for url, options in [("ws://user:secret@127.0.0.1", {}), ("ws://127.0.0.1", {"headers": SECRETS})]:
-            async with connect(f"{url}:{port}/", **options) as ws:  # type: ignore[arg-type]
-                ws.abort()
-    assert len(seen) == 4
-    assert all(b"Authorization: " in head for head in seen)
-    assert all(b"Cookie: secret=1" in head for head in seen[2:])
-
-
-async def test_a_redirect_never_leaves_tls(tls: Contexts) -> None:
-    theirs, ours = tls
-
-    async def handle(stream: trio.SocketStream) -> None:
-        secure = trio.SSLStream(stream, theirs, server_side=True)
-        await head_of(secure)
-        await secure.send_all(redirecting("ws://127.0.0.1/")(b""))
-
-    async with listening(handle) as port:
-        with pytest.raises(HandshakeFailed, match="wss to ws"):
-            await connect(f"wss://127.0.0.1:{port}/", ssl_context=ours).__aenter__()
-
-
-async def test_a_redirect_does_not_lead_away_from_a_unix_socket(tmp_path: object) -> None:
-    path = f"{tmp_path}/socket"
-    sock = trio.socket.socket(trio.socket.AF_UNIX)
-    await sock.bind(path)
-    sock.listen()
-
-    locations = ["/same", "ws://127.0.0.1/"]
-
-    async def serve(stream: trio.SocketStream) -> None:
-        async with stream:
-            await head_of(stream)
-            await stream.send_all(redirecting(locations.pop(0))(b""))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, serve, [trio.SocketListener(sock)])
-        with pytest.raises(HandshakeRejected):
-            await connect("ws://chat.example/", unix=path).__aenter__()
-        assert locations == []
-        nursery.cancel_scope.cancel()
 
 
 # Proxies
@@ -308,7 +183,7 @@ async def test_tls_within_tls(tls: Contexts, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 async def test_a_proxy_that_refuses(answer: bytes, status: int | None, temporary: bool, reason: str) -> None:
-    async with listening(server(lambda _: answer)) as port:
+    async with listening(answering(lambda _: answer)) as port:
         with pytest.raises(ProxyFailed, match=reason) as caught:
             await connect("ws://chat.example/", proxy=f"http://us:secret@127.0.0.1:{port}").__aenter__()
     assert (caught.value.status, caught.value.temporary) == (status, temporary)
@@ -325,7 +200,7 @@ async def test_a_proxy_that_hangs_up_is_an_os_error() -> None:
 
 
 async def test_a_proxy_that_says_nothing_is_given_up() -> None:
-    async with listening(server(lambda _: b"")) as port:
+    async with listening(answering(lambda _: b"")) as port:
         with pytest.raises(OpeningTimeout, match="the proxy's answer"):
             await connect(
                 "ws://chat.example/", proxy=f"http://127.0.0.1:{port}", opening=Opening(tunnel=0.05)

@@ -69,21 +69,71 @@ def test_the_environment_names_one_for_each_scheme(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("no_proxy", "bypassed"),
+    ("no_proxy", "host", "bypassed"),
     [
-        ("*", True),
-        ("example.com", True),
-        (".example.com", True),
-        ("other, CHAT.example.com", True),
-        ("chat.example.com:8000", True),
-        ("chat.example.com:8001", False),
-        ("hat.example.com", False),
-        ("example.co", False),
-        ("", False),
-        (" , .", False),
+        ("*", "chat.example.com", True),
+        ("*", "10.1.2.3", True),
+        ("example.com", "chat.example.com", True),
+        ("example.com", "example.com", True),
+        (".example.com", "chat.example.com", True),
+        (".example.com", "example.com", True),
+        ("*.example.com", "chat.example.com", True),
+        ("*.example.com", "example.com", False),
+        ("chat.*.com", "chat.example.com", True),
+        ("example.com.", "chat.example.com", True),
+        ("example.com", "chat.example.com.", True),
+        ("other, CHAT.example.com", "chat.example.com", True),
+        ("other chat.example.com", "chat.example.com", True),
+        ("other,\tchat.example.com,", "chat.example.com", True),
+        ("chat.example.com:8000", "chat.example.com", True),
+        ("chat.example.com:8001", "chat.example.com", False),
+        ("*.example.com:8000", "chat.example.com", True),
+        ("*.example.com:8001", "chat.example.com", False),
+        ("hat.example.com", "chat.example.com", False),
+        ("example.co", "chat.example.com", False),
+        ("straße.de", "www.straße.de", True),
+        ("xn--strae-oqa.de", "straße.de", True),
+        ("strasse.de", "straße.de", False),
+        ("10.0.0.0/8", "10.1.2.3", True),
+        ("10.0.0.0/8", "11.1.2.3", False),
+        ("10.1.2.99/24", "10.1.2.3", True),
+        ("10.0.0.0/8", "10.example.com", False),
+        ("10.1.2.3", "10.1.2.3", True),
+        ("10.1.2.3:8000", "10.1.2.3", True),
+        ("10.1.2.3", "10.1.2.30", False),
+        ("1.2.3", "10.1.2.3", False),
+        ("127.0.0.1", "127.1", True),
+        ("10.*", "10.1.2.3", True),
+        ("10.0.0.0/33", "10.1.2.3", False),
+        ("10.0.0.0/", "10.1.2.3", False),
+        ("10.0.0.0/x", "10.1.2.3", False),
+        ("::1", "[::1]", True),
+        ("[::1]", "[::1]", True),
+        ("[::1]:8000", "[::1]", True),
+        ("[::1]:8001", "[::1]", False),
+        ("0:0::1", "[::1]", True),
+        ("::1", "[::2]", False),
+        ("fd00::/8", "[fd12::3]", True),
+        ("[fd00::]/8", "[fd12::3]", True),
+        ("[fd00::/8]", "[fd12::3]", True),
+        ("fd00::/8", "[fe80::1]", False),
+        ("10.0.0.0/8", "[::1]", False),
+        ("fe80::1", "[fe80::1%25eth0]", True),
+        ("fe80::1%eth0", "[fe80::1%25eth0]", True),
+        ("", "chat.example.com", False),
+        (" , . .. / [ ] [] : :: *:1 http://chat.example.com", "chat.example.com", False),
     ],
 )
-def test_no_proxy_names_hosts_domains_and_ports(no_proxy: str, bypassed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_read_as_curl_reads_it(
+    no_proxy: str, host: str, bypassed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example")
     monkeypatch.setenv("NO_PROXY", no_proxy)
-    assert (proxy_for(PLAIN, ENVIRONMENT) is None) is bypassed
+    assert (proxy_for(Target.parse(f"ws://{host}:8000/"), ENVIRONMENT) is None) is bypassed
+
+
+def test_a_cgi_program_takes_no_proxy_from_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field ``Proxy`` of the request is HTTP_PROXY there."""
+    monkeypatch.setenv("HTTP_PROXY", "http://evil.example")
+    monkeypatch.setenv("REQUEST_METHOD", "GET")
+    assert proxy_for(PLAIN, ENVIRONMENT) is None

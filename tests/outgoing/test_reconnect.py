@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
 import pytest
@@ -11,80 +9,11 @@ import trio
 import trio.testing
 
 import wsframe
-from tests.outgoing.memory import Server, close, text
+from tests.outgoing.memory import close, text
 from tests.outgoing.places import serving
-from wsframe import Backoff, ConnectionClosed, HandshakeFailed, HandshakeRejected, Headers, ProxyFailed
-from wsframe.exceptions import OpeningTimeout
-from wsframe.http.client_handshake import Upgraded
-from wsframe.outgoing import options
-from wsframe.outgoing.opening import Opened, Plan
-from wsframe.outgoing.reconnect import connect_forever, may_succeed_later
-
-NO_HEADERS = Headers([])
-
-
-def rejected(status: int, retry_after: str | None = None) -> HandshakeRejected:
-    return HandshakeRejected(status, Headers([] if retry_after is None else [("retry-after", retry_after)]), b"")
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError("name not known"), ConnectionRefusedError(), OpeningTimeout("x"), ssl.SSLError("x"),
-        ProxyFailed("x", 503, temporary=True), *map(rejected, (408, 425, 429, 500, 502, 503, 504)),
-    ],
-)  # fmt: skip
-def test_what_may_succeed_later(error: Exception) -> None:
-    assert may_succeed_later(error)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ssl.SSLCertVerificationError("x"), HandshakeFailed("x"), ProxyFailed("x", 407), ValueError("x"),
-        *map(rejected, (200, 301, 400, 401, 403, 404, 426, 501)),
-    ],
-)  # fmt: skip
-def test_what_will_not(error: Exception) -> None:
-    assert not may_succeed_later(error)
-
-
-Outcome = Exception | Server
-Opener = Callable[[Plan], Awaitable[Opened]]
-
-
-@pytest.fixture
-def outcomes(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
-    """Let each try have the next outcome: an exception, or a server in memory. Waits are as long as they may be."""
-    left: list[Outcome] = []
-
-    async def fake(plan: Plan) -> Opened:
-        await trio.lowlevel.checkpoint()
-        outcome = left.pop(0)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return Opened(
-            transport=outcome,
-            target=plan.target,
-            request_headers=NO_HEADERS,
-            upgraded=Upgraded(NO_HEADERS, None, None, b""),
-        )
-
-    monkeypatch.setattr(Plan, "open", fake)
-    monkeypatch.setattr(options, "random", lambda: 1.0)
-    return left
-
-
-class Ready(Server):
-    """A server that sends frames and ends TCP."""
-
-    def __init__(self, *frames: bytes) -> None:
-        super().__init__()
-        self.feed(*frames)
-        self.end()
-
-    def tune(self, unsent_low_water: int, write_stall: float) -> None:
-        pass
+from tests.outgoing.tries import Outcome, Ready, rejected
+from wsframe import Backoff, ConnectionClosed, HandshakeRejected
+from wsframe.outgoing.reconnect import connect_forever
 
 
 async def test_the_pauses_grow_and_failures_are_told(
@@ -116,8 +45,12 @@ async def test_what_makes_no_sense_is_raised(outcomes: list[Outcome], autojump_c
 
 
 @pytest.mark.parametrize(
-    ("asked", "pause"), [("7", 7), ("100000", 60), ("0", 1), ("Wed, 21 Oct 2015 07:28:00 GMT", 1), ("-5", 1), (None, 1)]
-)
+    ("asked", "pause"),
+    [
+        ("7", 7), ("100000", 60), ("9" * 5000, 60), ("0", 1), ("Wed, 21 Oct 2015 07:28:00 GMT", 1), ("-5", 1),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 60), ("soon", 1), (None, 1),
+    ],
+)  # fmt: skip
 async def test_retry_after_is_obeyed_up_to_the_most(
     asked: str | None, pause: float, outcomes: list[Outcome], autojump_clock: trio.testing.MockClock
 ) -> None:

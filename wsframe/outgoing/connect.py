@@ -10,11 +10,10 @@ from typing import final
 
 import trio
 
-from wsframe.http.responses import HeaderFields
 from wsframe.limits import Limits, Timeouts
 from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.link import Link
-from wsframe.outgoing.options import Opening
+from wsframe.outgoing.options import Opening, OutgoingFields, OutgoingURL
 from wsframe.outgoing.proxy import ENVIRONMENT
 from wsframe.outgoing.websocket import WebSocket
 from wsframe.protocol.close import CloseCode
@@ -32,11 +31,15 @@ class connect:  # noqa: N801
     out as it is, not in an ExceptionGroup. No task of its own runs user code.
 
     Args:
-        url: ``ws://`` or ``wss://``; with ``user:password@`` for basic authentication.
+        url: ``ws://`` or ``wss://``; with ``user:password@`` for basic authentication. Or a
+            function that returns it, async or not, which is asked when this is entered.
         subprotocols: Offered in order of preference.
-        headers: More fields of the request: ``Origin``, ``Authorization``, ``Cookie``. The last
-            two are left out once a redirect has led to another origin. Host and User-Agent
-            replace ours.
+        headers: More fields of the request: ``Origin``, ``Authorization``, ``Cookie``. Host and
+            User-Agent replace ours. Or a function that returns them, as for ``url``.
+        keep_on_redirect: Names of the fields that go along when a redirect leads to another
+            scheme, host or port; default none. ``Sec-WebSocket-Protocol`` stands for the
+            subprotocols, ``Authorization`` for user and password of the URL too, ``Host`` never
+            goes. Name only what the other server may know: the first one decides who that is.
         unix: Path of a unix socket to connect to instead; the URL still names host and path.
         ssl_context: Whom to trust, and our certificate; None takes Python's default, which
             checks the server's.
@@ -52,7 +55,8 @@ class connect:  # noqa: N801
     Raises:
         InvalidURL: When it is made, for a URL that names no WebSocket or no proxy; when it is
             entered, for a proxy that the environment names.
-        ValueError: When it is made, for options that cannot be sent.
+        ValueError: When it is made, for options that cannot be sent; when it is entered, for
+            what a function returns.
         OSError: When it is entered: the network or TLS fails; of these :exc:`OpeningTimeout`
             for a phase that takes too long.
         HandshakeRejected: When it is entered: the server answers another status than 101.
@@ -64,10 +68,11 @@ class connect:  # noqa: N801
 
     def __init__(
         self,
-        url: str,
+        url: OutgoingURL,
         *,
         subprotocols: Iterable[str] = (),
-        headers: HeaderFields = (),
+        headers: OutgoingFields = (),
+        keep_on_redirect: Iterable[str] = (),
         unix: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = ENVIRONMENT,
@@ -80,6 +85,7 @@ class connect:  # noqa: N801
             url,
             subprotocols=subprotocols,
             headers=headers,
+            keep_on_redirect=keep_on_redirect,
             unix=unix,
             ssl_context=ssl_context,
             proxy=proxy,
@@ -118,12 +124,15 @@ class connect:  # noqa: N801
 
 
 async def leave(link: Link, error: BaseException | None) -> None:
-    """Close a connection whose body has ended, in order if there is time."""
-    code = CloseCode.NORMAL_CLOSURE
-    if error is not None:
-        code = CloseCode.INTERNAL_ERROR if isinstance(error, Exception) else CloseCode.GOING_AWAY
+    """Close a connection whose body has ended, in order if there is time: a server that says nothing takes all of it.
+
+    Cancellation and Ctrl-C have none: a close frame goes out, and nothing is waited for.
+    """
+    hurried = error is not None and not isinstance(error, Exception)
+    code = CloseCode.GOING_AWAY if hurried else CloseCode.NORMAL_CLOSURE if error is None else CloseCode.INTERNAL_ERROR
     link.close(code, "")
     try:
-        await link.finished()
+        if not hurried:
+            await link.finished()
     finally:
         link.dispose(reset=link.unsent)

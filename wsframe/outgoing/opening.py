@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from wsframe.exceptions import HandshakeRejected, OpeningTimeout
+from wsframe.exceptions import HandshakeFailed, HandshakeRejected, OpeningTimeout, ProxyFailed
 from wsframe.http.client_handshake import Upgrade, Upgraded
 from wsframe.http.request import Headers
-from wsframe.http.responses import HeaderFields, header_list
+from wsframe.http.responses import header_list
+from wsframe.log import LONGEST_REASON, logger, shortened
 from wsframe.net.tls import default_context
+from wsframe.outgoing.hosts import with_zone
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.proxy import Proxy, proxy_for
 from wsframe.outgoing.transport import Transport
@@ -26,8 +28,8 @@ from wsframe.protocol.deflate import Deflate
 __all__ = ["Opened", "Plan"]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Fields that tell who we are, for the server they were meant for alone.
-CREDENTIALS = frozenset({"authorization", "cookie"})
+# The field that carries the subprotocols.
+SUBPROTOCOLS = "sec-websocket-protocol"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +47,10 @@ class Plan:
     """How a connection is to be opened; its fields are the options of ``connect``."""
 
     target: Target
-    headers: HeaderFields
+    headers: list[tuple[str, str]]
     subprotocols: list[str]
+    keep_on_redirect: frozenset[str]
+    """In lower case."""
     unix: str | None
     ssl_context: ssl.SSLContext | None
     proxy: str | None
@@ -80,10 +84,22 @@ class Plan:
         target = redirected(self.target, location)
         if target.origin == self.target.origin:
             return replace(self, target=target)
-        if self.unix is not None:
-            return None
-        headers = [field for field in header_list(self.headers) if field[0].lower() not in CREDENTIALS | {"host"}]
-        return replace(self, target=target, headers=headers)
+        return None if self.unix is not None else self._elsewhere(target)
+
+    def _elsewhere(self, target: Target) -> Plan:
+        """Return the plan for another origin, where goes what the user wants to go there and nothing else."""
+        keep = self.keep_on_redirect
+        headers = [field for field in self.headers if field[0].lower() in keep]
+        subprotocols = self.subprotocols if SUBPROTOCOLS in keep else []
+        if "authorization" in keep:
+            target = replace(target, credentials=self.target.credentials)
+        left = sorted({name.lower() for name, _ in self.headers} - keep)
+        left += [SUBPROTOCOLS] if len(subprotocols) < len(self.subprotocols) else []
+        left += ["user and password"] if self.target.credentials != target.credentials else []
+        behind = f", without {', '.join(left)}" if left else ""
+        here, there = shortened(str(self.target)), shortened(str(target))
+        logger.info("%s: redirected to another origin, %s%s", here, there, shortened(behind, LONGEST_REASON))
+        return replace(self, target=target, headers=headers, subprotocols=subprotocols)
 
     def upgrade(self) -> Upgrade:
         """Make the request.
@@ -113,6 +129,9 @@ class Plan:
                 with phase("the TLS handshake", self.opening.tls):
                     await transport.start_tls(context, self.target.host)
             upgraded = await self.shake_hands(transport, upgrade)
+        except HandshakeFailed:  # the server has answered, if not as we like
+            await transport.close_in_order()
+            raise
         except BaseException:
             transport.close(reset=True)
             raise
@@ -126,7 +145,7 @@ class Plan:
         proxy = proxy_for(self.target, self.proxy)
         if proxy is None:
             with phase("connecting", self.opening.connect):
-                return await connect_to(self.target.host, self.target.port)
+                return await connect_to(self.target)
         return await self.connect_through(proxy)
 
     async def connect_through(self, proxy: Proxy) -> Transport:
@@ -135,10 +154,13 @@ class Plan:
             with phase("connecting through the proxy", at_most):
                 return await open_socks_tunnel(proxy, self.target, at_most)
         with phase("connecting to the proxy", self.opening.connect):
-            transport = await connect_to(proxy.host, proxy.port)
+            transport = await connect_to(proxy)
         try:
             with phase("the proxy's answer", self.opening.tunnel):
                 await open_http_tunnel(transport, proxy, self.target)
+        except ProxyFailed:
+            await transport.close_in_order()
+            raise
         except BaseException:
             transport.close(reset=True)
             raise
@@ -165,10 +187,12 @@ def phase(name: str, at_most: float) -> Iterator[None]:
         raise OpeningTimeout(f"{name} took longer than {at_most:g} s")
 
 
-async def connect_to(host: str, port: int) -> Transport:
+async def connect_to(there: Target | Proxy) -> Transport:
     """Connect by TCP. Where a name has several addresses, trio's error leaves out why all of them failed."""
+    # Octets, which trio leaves as they are: in a str it refuses names with an underscore.
+    address = with_zone(there.host, there.zone).encode()
     try:
-        return bare(await trio.open_tcp_stream(host, port))
+        return bare(await trio.open_tcp_stream(address, there.port))
     except OSError as error:
         if not isinstance(error.__cause__, ExceptionGroup):
             raise

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, fields
+from inspect import isawaitable
 from math import inf
 from random import random
-from typing import TypedDict
+from typing import TypeAlias, TypedDict, TypeVar
 
 from wsframe.http.responses import HeaderFields
 from wsframe.limits import DEFAULT_LIMITS, INHERIT, Limits, Timeouts, filled, refuse_below
 from wsframe.protocol.deflate import Deflate
 
-__all__ = ["Backoff", "ConnectOptions", "Opening"]
+__all__ = ["Backoff", "ConnectOptions", "Opening", "OutgoingFields", "OutgoingURL", "value_of"]
+
+GivenT = TypeVar("GivenT")
+
+OutgoingURL: TypeAlias = str | Callable[[], str | Awaitable[str]]
+"""A URL, or a function that returns it, asked before each try; it may be async."""
+
+OutgoingFields: TypeAlias = HeaderFields | Callable[[], HeaderFields | Awaitable[HeaderFields]]
+"""Header fields, or a function that returns them, asked before each try; it may be async."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +72,7 @@ class Backoff:
 
     Raises:
         TypeError: For a field that is no number.
-        ValueError: For a negative field, or a factor below 1.
+        ValueError: For a negative field, a factor below 1, or pauses without end.
     """
 
     first: float = 1.0
@@ -73,7 +82,8 @@ class Backoff:
     """By what each wait may be longer than the one before; default 2."""
 
     most: float = 60.0
-    """Seconds that any wait may take; default 60. A server's ``Retry-After`` counts up to this."""
+    """Seconds that any wait may take; default 60. A server's ``Retry-After``, in seconds or as a
+    date, counts up to this, so that no server can put us off for ever."""
 
     steady: float = 30.0
     """Seconds after which a connection counts as a success and the waits begin anew;
@@ -81,6 +91,9 @@ class Backoff:
 
     def __post_init__(self) -> None:
         refuse_below(self, 0, inherit=False)
+        for name in ("first", "most"):
+            if getattr(self, name) == inf:
+                raise ValueError(f"Backoff.{name} must be finite: else no try comes after the pause")
         if self.factor < 1:
             raise ValueError(f"Backoff.factor must be at least 1, not {self.factor!r}")
 
@@ -97,7 +110,8 @@ class ConnectOptions(TypedDict, total=False):
     """The options of :func:`connect`, where they are described."""
 
     subprotocols: Iterable[str]
-    headers: HeaderFields
+    headers: OutgoingFields
+    keep_on_redirect: Iterable[str]
     unix: str | None
     ssl_context: ssl.SSLContext | None
     proxy: str | None
@@ -105,6 +119,12 @@ class ConnectOptions(TypedDict, total=False):
     limits: Limits
     timeouts: Timeouts
     opening: Opening
+
+
+async def value_of(given: GivenT | Callable[[], GivenT | Awaitable[GivenT]]) -> GivenT:
+    """Return a value, or what the function returns that was given in its place."""
+    value = given() if callable(given) else given
+    return await value if isawaitable(value) else value
 
 
 def filled_limits(limits: Limits) -> Limits:

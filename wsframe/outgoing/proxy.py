@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from re import escape, fullmatch
 from typing import Final
 from urllib.request import getproxies_environment
 
 from wsframe.exceptions import InvalidURL
-from wsframe.outgoing.url import Target, ascii_host, credentials_of, split_url
+from wsframe.outgoing.hosts import bracketed, split_zone
+from wsframe.outgoing.url import Target, credentials_of, split_url
 
 __all__ = ["ENVIRONMENT", "Proxy", "proxy_for"]
 
@@ -25,6 +28,7 @@ class Proxy:
     host: str
     port: int
     credentials: tuple[str, str] | None = None
+    zone: str = ""
 
     @classmethod
     def parse(cls, url: str) -> Proxy:
@@ -42,11 +46,11 @@ class Proxy:
             raise InvalidURL(
                 "SOCKS takes user names and passwords in ASCII, of at most 255 octets (RFC 1929 section 2)"
             )
-        return cls(scheme, ascii_host(parts), parts.port or PORTS[scheme], credentials)
+        host, zone = split_zone(parts.hostname or "")
+        return cls(scheme, host, parts.port or PORTS[scheme], credentials, zone)
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{bracketed(self.host)}:{self.port}"
 
 
 def proxy_for(target: Target, proxy: str | None) -> Proxy | None:
@@ -68,9 +72,53 @@ def proxy_for(target: Target, proxy: str | None) -> Proxy | None:
 
 
 def bypassed(target: Target, no_proxy: str) -> bool:
-    """Tell whether ``NO_PROXY`` names a target: by its host or a domain it is in, perhaps with a port."""
-    for entry in no_proxy.lower().split(","):
-        name = entry.strip().removeprefix(".")
-        if name == "*" or (name and any(f".{host}".endswith(f".{name}") for host in (target.host, target.destination))):
-            return True
-    return False
+    """Tell whether ``NO_PROXY`` names a target, as curl reads it.
+
+    Entries are separated by commas or spaces. Each is a name, which stands for all names below
+    it too, with or without a dot before or behind it; a pattern with ``*``; an address, an IPv6
+    one in brackets or without; or a range such as ``10.0.0.0/8``. Behind each but a range there
+    may be a port, which curl does not know. An entry that cannot be read names nothing.
+    """
+    host = target.host.removesuffix(".")
+    return any(named_by(entry, host, target.port) for entry in no_proxy.lower().replace(",", " ").split())
+
+
+def named_by(entry: str, host: str, port: int) -> bool:
+    """Tell whether one entry names a host."""
+    if "/" in entry:
+        return in_range(host, entry)
+    name, port_named = split_port(entry)
+    if port_named not in ("", str(port)):
+        return False
+    if "*" in name:
+        return fullmatch(".*".join(map(escape, name.removesuffix(".").split("*"))), host) is not None
+    try:
+        name = split_zone(name.removeprefix("."))[0].removesuffix(".")
+    except InvalidURL:
+        return False
+    return host == name or (not is_address(host) and host.endswith(f".{name}"))
+
+
+def split_port(entry: str) -> tuple[str, str]:
+    """Split the port off; a bare IPv6 address has none."""
+    if entry.startswith("["):
+        name, _, rest = entry[1:].partition("]")
+        return name, rest.removeprefix(":")
+    name, _, port = entry.partition(":")
+    return (entry, "") if ":" in port else (name, port)
+
+
+def is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def in_range(host: str, entry: str) -> bool:
+    """Tell whether an address is in a range; a name never is, for it is not resolved here."""
+    try:
+        return ip_address(host) in ip_network(entry.replace("[", "").replace("]", ""), strict=False)
+    except ValueError:
+        return False

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
+from logging import INFO, WARNING
 from types import TracebackType
 from typing import Self, Unpack, final
 
 import trio
 
-from wsframe.exceptions import HandshakeRejected, ProxyFailed
 from wsframe.log import LONGEST_REASON, escaped, logger, shortened
 from wsframe.outgoing.connect import leave
 from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.link import Link
-from wsframe.outgoing.options import Backoff, ConnectOptions
+from wsframe.outgoing.options import Backoff, ConnectOptions, OutgoingURL
+from wsframe.outgoing.retrying import Retry, asked, is_odd, may_succeed_later, retry_after
 from wsframe.outgoing.websocket import WebSocket
 
-__all__ = ["connect_forever", "may_succeed_later"]
+__all__ = ["connect_forever"]
 
 OUTSIDE = "write: async with connect_forever(...) as connections: async for ws in connections: ..."
-
-# Too slow, too early, too many, and what a server or the proxy before it answers while it restarts.
-TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-
-def may_succeed_later(error: Exception) -> bool:
-    """Tell whether what failed may succeed if it is tried again.
-
-    It may after trouble with the network, names that cannot be resolved and timeouts
-    included, after statuses 408, 425, 429, 500, 502, 503 and 504, and if a proxy says so. It
-    may not after any other status, a certificate that is not trusted, or a 101 that is none.
-    """
-    if isinstance(error, HandshakeRejected):
-        return error.status in TEMPORARY
-    if isinstance(error, ProxyFailed):
-        return error.temporary
-    return isinstance(error, OSError) and not isinstance(error, ssl.SSLCertVerificationError)
 
 
 @final
@@ -55,13 +38,19 @@ class connect_forever:  # noqa: N801
 
     The next connection is opened when the body of the loop has ended, and the one before
     closed. What the body raises ends the loop as any other. A try that fails is logged, and
-    repeated after a pause if :func:`may_succeed_later`, else raised.
+    repeated after a pause if ``retry`` says so, else raised.
 
     Args:
-        url: As for :func:`connect`, and so are the other options.
+        url: As for :func:`connect`, and so are the other options. Functions in the place of
+            ``url`` and ``headers`` are asked before each try, for a token that expires; what they
+            raise is a failure of that try.
         backoff: How long the pauses are.
+        retry: Called with each exception of a try. True tries again after a pause, False raises
+            the exception, a number is the seconds until the next try in the place of a pause. It
+            may be async. The default is :func:`may_succeed_later`, which is good to call for
+            what it does not decide itself.
         failed: Called with each exception that is going to be retried and the seconds until
-            then. What it raises ends the loop: so it may give up.
+            then, to show it. What it raises ends the loop.
 
     Raises:
         InvalidURL, ValueError: As :func:`connect`, when it is made.
@@ -69,14 +58,21 @@ class connect_forever:  # noqa: N801
 
     def __init__(
         self,
-        url: str,
+        url: OutgoingURL,
         *,
         backoff: Backoff = Backoff(),  # noqa: B008
+        retry: Retry = may_succeed_later,
         failed: Callable[[Exception, float], object] | None = None,
         **options: Unpack[ConnectOptions],
     ) -> None:
+        if not isinstance(backoff, Backoff):
+            raise TypeError(f"backoff must be a Backoff, not {backoff!r}")
+        for name, function in (("retry", retry), ("failed", failed)):
+            if not callable(function) and (name, function) != ("failed", None):
+                raise TypeError(f"{name} must be a function, not {function!r}")
         self._connector = Connector(url, **options)
         self._backoff = backoff
+        self._retry = retry
         self._failed = failed
         self._failures = 0
         self._pause = 0.0
@@ -134,9 +130,8 @@ class connect_forever:  # noqa: N801
             try:
                 link, websocket = await self._connector.open()
             except Exception as error:
-                if not may_succeed_later(error):
+                if not await self._note(error):
                     raise
-                self._note(error)
             else:
                 if self._nursery is None:  # left by another task meanwhile
                     link.dispose()
@@ -154,19 +149,19 @@ class connect_forever:  # noqa: N801
         self._failures = 1 if lived >= self._backoff.steady else self._failures + 1
         self._pause = self._backoff.delay(self._failures)
 
-    def _note(self, error: Exception) -> None:
-        """Count a failure and draw the pause after it."""
+    async def _note(self, error: Exception) -> bool:
+        """Count a failure and draw the pause after it; return whether to try again."""
+        verdict = await asked(self._retry, error)
+        if verdict is False:
+            return False
         self._failures += 1
-        self._pause = max(self._backoff.delay(self._failures), min(retry_after(error), self._backoff.most))
-        target, reason = shortened(str(self._connector.target)), escaped(str(error), LONGEST_REASON)
-        logger.info("%s: not connected (%s); trying again in %.1f s", target, reason, self._pause)
+        if verdict is True:
+            self._pause = max(self._backoff.delay(self._failures), min(retry_after(error), self._backoff.most))
+        else:
+            self._pause = verdict
+        name, reason = shortened(self._connector.name), escaped(str(error), LONGEST_REASON)
+        level = WARNING if is_odd(error) else INFO
+        logger.log(level, "%s: not connected (%s); trying again in %.1f s", name, reason, self._pause)
         if self._failed is not None:
             self._failed(error, self._pause)
-
-
-def retry_after(error: Exception) -> float:
-    """Return the seconds that a server asked for (RFC 9110 section 10.2.3); 0 if it did not, or named a date."""
-    if not isinstance(error, HandshakeRejected):
-        return 0
-    value = error.headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdigit() else 0
+        return True

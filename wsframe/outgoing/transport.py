@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 
 import trio
 
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.socket_options import reset_on_close, tune, unsent_in_kernel
 from wsframe.net.tls import READ_AT_ONCE, TLSCodec
+from wsframe.outgoing.hosts import server_name
 
 __all__ = ["Transport"]
 
 # Room for what one read decrypts to, also where TLS within TLS hands on two records' rests at once.
 RECEIVE_BUFFER = 128 * 1024
+
+# What is still read of a peer that does not stop, before the connection is closed all the same.
+MOST_FAREWELL = 64 * 1024
+FAREWELL = 1.0
 
 # One buffer for all connections of a run: a read fills and empties it without waiting.
 shared_buffer: trio.lowlevel.RunVar[bytearray] = trio.lowlevel.RunVar("wsframe receive buffer")
@@ -150,13 +156,13 @@ class Transport:
                 continue
 
     async def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
-        """Do the TLS handshake, within TLS if it is there already.
+        """Do the TLS handshake, within TLS if it is there already; a name may end in a dot.
 
         Raises:
             OSError: If it fails: ``ssl.SSLCertVerificationError`` for a certificate that is not trusted.
         """
         below = self._top
-        codec = TLSCodec(below, context, hostname)
+        codec = TLSCodec(below, context, server_name(hostname))
         while not codec.handshake():
             while not (codec.pump() and self.pump()):
                 await self.writable()
@@ -169,17 +175,42 @@ class Transport:
         self._codecs.append(codec)
         self._top = codec
 
+    async def close_in_order(self) -> None:
+        """End our direction, read until the peer has ended its own, and close.
+
+        Closed at once, the kernel would answer what the peer still sends with a reset, which is an
+        error to servers that had answered properly. The peer has a second for it, and 64 KiB.
+        """
+        try:
+            with trio.move_on_after(FAREWELL), suppress(OSError, trio.ClosedResourceError):
+                self._notify_close()
+                if self.sock is not None:
+                    self.sock.shutdown(socket.SHUT_WR)
+                await self._discard(MOST_FAREWELL)
+        finally:
+            self.close()
+
+    async def _discard(self, most: int) -> None:
+        """Read past TLS and forget, until the end or so many octets."""
+        while most > 0:
+            await self.readable()
+            assert self.sock is not None
+            with suppress(BlockingIOError):
+                count = self.sock.recv_into(self._view, most)
+                most = most - count if count else 0
+
+    def _notify_close(self) -> None:
+        with suppress(OSError):  # it is broken, and there is nobody to tell
+            for codec in reversed(self._codecs):
+                codec.close_notify()
+
     def close(self, *, reset: bool = False) -> None:
         """Close the socket; whoever waits for it is told. More than once does no harm."""
-        sock, self.sock = self.sock, None
-        if sock is None:
+        if self.sock is None:
             return
-        if not reset and self._codecs:
-            try:
-                for codec in reversed(self._codecs):
-                    codec.close_notify()
-            except OSError:
-                pass  # it is broken, and there is nobody to tell
+        if not reset:
+            self._notify_close()
+        sock, self.sock = self.sock, None
         trio.lowlevel.notify_closing(sock)
         if reset:
             reset_on_close(sock)

@@ -10,16 +10,17 @@ import trio
 from wsframe.exceptions import ProxyFailed
 from wsframe.log import escaped
 from wsframe.net.tls import default_context
+from wsframe.outgoing.hosts import with_zone
 from wsframe.outgoing.proxy import Proxy
+from wsframe.outgoing.retrying import status_may_pass
 from wsframe.outgoing.transport import Transport
 from wsframe.outgoing.url import Target, basic_authorization
 
 __all__ = ["open_http_tunnel", "open_socks_tunnel"]
 
 MAX_HEAD = 16384
-# Statuses and SOCKS5 replies (RFC 1928 section 6) after which another try may go better: what
-# is overloaded or unreachable now need not be for ever.
-TEMPORARY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# SOCKS5 replies (RFC 1928 section 6) after which another try may go better: what is overloaded
+# or unreachable now need not be for ever.
 TEMPORARY_REPLIES = frozenset({1, 3, 4, 5, 6})
 
 
@@ -40,8 +41,9 @@ async def open_http_tunnel(transport: Transport, proxy: Proxy, target: Target) -
     await transport.send_all(connection.send(request) + connection.send(h11.EndOfMessage()))
     status = await answer_of(connection, transport, proxy)
     if not 200 <= status <= 299:
-        temporary = status in TEMPORARY_STATUSES
-        raise ProxyFailed(f"the proxy {proxy} answered {status} to CONNECT", status, temporary=temporary)
+        login = ": it wants user:password@ in its URL" if status == 407 and proxy.credentials is None else ""
+        message = f"the proxy {proxy} answered {status} to CONNECT{login}"
+        raise ProxyFailed(message, status, temporary=status_may_pass(status))
     if connection.trailing_data[0]:
         raise ProxyFailed(f"the proxy {proxy} sent something of its own through the tunnel")
 
@@ -79,10 +81,12 @@ async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Tra
         from python_socks.async_.trio import Proxy as SocksProxy
     except ImportError:
         raise ImportError("SOCKS needs python-socks: pip install 'wsframe[socks]'") from None
+    there = proxy.scheme == "socks5h"
+    host = target.host if there else with_zone(target.host, target.zone)
     user, password = proxy.credentials or (None, None)
-    socks = SocksProxy(ProxyType.SOCKS5, proxy.host, proxy.port, user, password, rdns=proxy.scheme == "socks5h")
+    socks = SocksProxy(ProxyType.SOCKS5, with_zone(proxy.host, proxy.zone), proxy.port, user, password, rdns=there)
     try:
-        connected: trio.socket.SocketType = await socks.connect(target.host, target.port, timeout=at_most)
+        connected: trio.socket.SocketType = await socks.connect(host, target.port, timeout=at_most)
     except ProxyError as error:
         temporary = error.error_code in TEMPORARY_REPLIES
         raise ProxyFailed(f"the proxy {proxy} refused: {error}", error.error_code, temporary=temporary) from None

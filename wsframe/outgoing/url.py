@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from re import compile as pattern
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from wsframe.exceptions import HandshakeFailed, InvalidURL
-from wsframe.log import escaped, quoted, shortened
+from wsframe.log import escaped, shortened
+from wsframe.outgoing.hosts import bracketed, split_zone
 
-__all__ = ["Target", "basic_authorization", "redirected", "split_url"]
+__all__ = ["Target", "basic_authorization", "credentials_of", "redirected", "split_url"]
 
 PORTS = {"ws": 80, "wss": 443}
 # urlsplit drops tabs and line feeds without a word: two spellings of one URL.
 FORBIDDEN = pattern(r"[\x00-\x20\x7f]")
-HOST = pattern(r"[0-9A-Za-z._~%:-]+")
-# RFC 1035 section 2.3.4, without the root's dot; SOCKS and TLS have no room for a longer one either.
-LONGEST_NAME = 253
+# RFC 7617 section 2 has none in user and password.
+CONTROL = pattern(r"[\x00-\x1f\x7f]")
 # What stays as it is in path and query; everything else is escaped.
 SAFE = "%/:=&?~#+!$,;'@()*[]|\\^`{}\""
 # Servers name their own pages in a redirect, whose scheme is that of HTTP.
@@ -30,12 +30,14 @@ class Target:
 
     secure: bool
     host: str
-    """Name or address, in ASCII; an IPv6 address without brackets."""
+    """Name or address, in ASCII; an IPv6 address without brackets and zone. A name may end in a dot."""
     port: int
     resource: str
     """Path and query."""
     credentials: tuple[str, str] | None = None
     """User and password."""
+    zone: str = ""
+    """Which of our networks an IPv6 address is on (RFC 6874). It means nothing elsewhere and is never sent."""
 
     @classmethod
     def parse(cls, url: str) -> Target:
@@ -53,24 +55,24 @@ class Target:
         resource = quote(parts.path, SAFE) or "/"
         if "?" in url:
             resource += f"?{quote(parts.query, SAFE)}"
-        host = ascii_host(parts)
-        return cls(scheme == "wss", host, parts.port or PORTS[scheme], resource, credentials_of(parts))
+        host, zone = split_zone(parts.hostname or "")
+        return cls(scheme == "wss", host, parts.port or PORTS[scheme], resource, credentials_of(parts), zone)
 
     @property
-    def origin(self) -> tuple[bool, str, int]:
-        """What decides who may see credentials: scheme, host and port (RFC 6454)."""
-        return self.secure, self.host, self.port
+    def origin(self) -> tuple[bool, str, int, str]:
+        """Scheme, host and port, which decide who may see credentials (RFC 6454); and the zone."""
+        return self.secure, self.host, self.port, self.zone
 
     @property
     def authority(self) -> str:
         """Host and port as Host has them, without a default port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return host if self.port == PORTS["wss" if self.secure else "ws"] else f"{host}:{self.port}"
 
     @property
     def destination(self) -> str:
         """Host and port as CONNECT has them, always with the port."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     def __str__(self) -> str:
         """Return the URL without credentials and query, which may be a secret too: for messages and log lines."""
@@ -81,45 +83,44 @@ def split_url(url: str) -> SplitResult:
     """Split a URL with a host.
 
     Raises:
+        TypeError: If it is no str.
         InvalidURL: If it has none, or its port is no port, or it holds control characters or spaces.
     """
+    if not isinstance(url, str):
+        raise TypeError(f"a URL is a str, not {type(url).__name__}")
     if FORBIDDEN.search(url):
         raise InvalidURL("a URL has no spaces or control characters")
     if "://" not in url:
         raise InvalidURL("the URL names no scheme: one that is whole begins with ws:// or wss://")
     try:
+        url.encode()
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
         raise InvalidURL(f"the URL cannot be read: {escaped(str(error))}") from None
+    if "\\" in parts.netloc:  # to a browser the host ends there, to others it begins behind the @ that follows
+        raise InvalidURL("the URL has a backslash in the place of a slash, or in user and password: write %5C there")
     if not parts.hostname or parts.port == 0:
         raise InvalidURL("the URL names no host, or port 0")
+    if "[" in parts.netloc and ":" not in parts.hostname:
+        raise InvalidURL("the URL has in brackets what is no IPv6 address")
     return parts
-
-
-def ascii_host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    try:
-        host = host.encode("idna").decode("ascii")  # ASCII too: a label too long would be refused by the resolver only
-    except UnicodeError as error:
-        raise InvalidURL(f"the host name cannot be written in ASCII: {escaped(str(error))}") from None
-    if not HOST.fullmatch(host) or len(host.removesuffix(".")) > LONGEST_NAME:
-        raise InvalidURL(f"{quoted(host)} is no host name")
-    return host
 
 
 def credentials_of(parts: SplitResult) -> tuple[str, str] | None:
     if parts.username is None:
         return None
-    user = unquote(parts.username)
+    user, password = (unquote(part, errors="surrogateescape") for part in (parts.username, parts.password or ""))
     if ":" in user:  # it would be read as the beginning of the password (RFC 7617 section 2)
         raise InvalidURL("a user name for basic authentication has no colon")
-    return user, unquote(parts.password or "")
+    if CONTROL.search(user + password):
+        raise InvalidURL("user and password for basic authentication have no control characters")
+    return user, password
 
 
 def basic_authorization(credentials: tuple[str, str]) -> str:
     """Make the value of Authorization (RFC 7617)."""
-    return f"Basic {b64encode(':'.join(credentials).encode()).decode()}"
+    return f"Basic {b64encode(':'.join(credentials).encode(errors='surrogateescape')).decode()}"
 
 
 def redirected(target: Target, location: str) -> Target:
@@ -139,5 +140,6 @@ def redirected(target: Target, location: str) -> Target:
         raise HandshakeFailed(f"the server redirected to no WebSocket: {error}") from None
     if target.secure and not found.secure:
         raise HandshakeFailed("the server redirected from wss to ws, which is not followed")
-    kept = target.credentials if found.origin == target.origin else None
-    return Target(found.secure, found.host, found.port, found.resource, kept)
+    zone = target.zone if found.host == target.host else found.zone  # the server knows nothing of our zones
+    found = replace(found, zone=zone, credentials=None)
+    return replace(found, credentials=target.credentials) if found.origin == target.origin else found
