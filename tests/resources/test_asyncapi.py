@@ -18,7 +18,7 @@ from wsframe import Client, Dispatcher, JSONResource, Registry, Request, Resourc
 from wsframe.resources.asyncapi import document, draft_07
 
 DataT = TypeVar("DataT")
-PACKAGES = Path(__file__).parent / "node"
+PACKAGES = Path(__file__).parents[1] / "node"
 
 
 class Join(msgspec.Struct, tag="join"):

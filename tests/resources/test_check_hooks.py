@@ -2,11 +2,12 @@
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from wsframe import JSONResource, Resource
+from wsframe import Client, FunctionResource, JSONResource, Registry, Resource
 from wsframe.resources.resource import HOOKS
 
 
@@ -81,9 +82,115 @@ def test_a_misspelt_hook_is_a_warning_where_the_class_is_made(name: str) -> None
     assert warned[0].filename == __file__
 
 
-@pytest.mark.parametrize("name", ["disconnect", "receive", "connected", "text", "_receive_text", "accept", "hook"])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        # Starlette, Tornado, Channels, Socket.IO, autobahn, the browser's API, clws and Hunchensocket
+        ("on_connect", "client_connected"), ("on_receive", "received_text"), ("on_disconnect", "disconnected"),
+        ("on_message", "received_text"), ("on_close", "disconnected"), ("on_open", "client_connected"),
+        ("connect", "client_connected"), ("disconnect", "disconnected"), ("receive", "received_text"),
+        ("receive_json", "received_text"), ("receive_bytes", "received_binary"), ("on_pong", "received_pong"),
+        ("onMessage", "received_text"), ("onOpen", "client_connected"), ("onClose", "disconnected"),
+        ("onmessage", "received_text"), ("connection_lost", "disconnected"), ("data_received", "received_text"),
+        ("client_disconnected", "disconnected"), ("text_message_received", "received_text"),
+        ("message", "received_text"), ("handle_message", "received_text"), ("websocket_receive", "received_text"),
+        ("on_error", "hook_failed"), ("accept_connection", "accept_client"), ("on_startup", "running"),
+        ("open", "client_connected"), ("close", "disconnected"), ("closed", "disconnected"),
+    ],
+)  # fmt: skip
+def test_a_hook_of_another_framework_is_a_warning_with_the_right_name(name: str, meant: str) -> None:
+    with pytest.warns(UserWarning, match=rf"^nothing calls Chat\.{name}: did you mean {meant}\?$") as warned:
+        made(name, with_anything)
+    assert warned[0].filename == __file__
+    with pytest.warns(UserWarning, match=f"did you mean {meant}"):
+        made(name, lambda self, message: None)  # many frameworks call plain functions
+
+
+def test_a_check_of_origins_belongs_to_register() -> None:
+    with pytest.warns(UserWarning, match=r"did you mean accept_client, or origins= of register\?"):
+        made("check_origin", lambda self, origin: True)
+
+
+def test_a_json_resource_has_a_name_of_its_own_for_messages() -> None:
+    with pytest.warns(UserWarning, match=r"nothing calls Chat\.on_message: did you mean received\?") as warned:
+        made("on_message", with_anything, JSONResource)
+    assert warned[0].filename == __file__
+
+
+def test_mixins_are_looked_at_too() -> None:
+    class Habits:
+        async def on_message(self, client: object, message: str) -> None: ...
+
+    with pytest.warns(UserWarning, match=r"nothing calls Chat\.on_message: did you mean received_text\?"):
+        type("Chat", (Habits, Resource), {})
+
+
+def test_what_another_method_calls_is_the_class_s_own() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        class Chat(Resource):
+            async def client_connected(self, client: Client) -> None:
+                await self.connect(client)
+
+            async def connect(self, client: Client) -> None: ...
+
+
+@pytest.mark.parametrize("name", ["text_of", "_receive_text", "hook", "_on_message", "rooms", "publish"])
 def test_other_names_are_free(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         made(name, with_anything)
         made("recieved_text", lambda self: None)  # nothing that could be awaited
+        made("close", lambda self: None)  # nothing that could take a client
+
+
+def test_a_function_resource_has_its_decorators() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        type("Own", (FunctionResource,), {"on_message": FunctionResource.on_message})
+
+
+def test_a_hook_with_a_yield_is_a_type_error() -> None:
+    async def received_text(self: object, client: object, message: str) -> AsyncIterator[str]:
+        yield message
+
+    with pytest.raises(TypeError, match=r"Chat\.received_text must be a coroutine function: take the 'yield' out"):
+        made("received_text", received_text)
+
+
+def plain_running(self: object) -> Iterator[None]:
+    yield
+
+
+async def no_yield(self: object) -> None: ...
+
+
+@asynccontextmanager
+async def with_server(self: object, server: object) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("running", [plain_running, contextmanager(plain_running), no_yield])
+def test_running_that_is_no_async_context_manager_is_a_type_error(running: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match=r"Chat\.running must be a context manager: write '@asynccontextmanager' above"):
+        made("running", running)
+
+
+def test_running_takes_the_resource_alone() -> None:
+    with pytest.raises(TypeError, match=r"Chat\.running is called with \(self\), but takes \(self, server\)"):
+        made("running", with_server)
+
+
+@pytest.mark.parametrize(("name", "value"), [("clients", []), ("clients", set()), ("server", None)])
+def test_an_attribute_that_would_hide_the_clients_is_a_type_error(name: str, value: object) -> None:
+    """broadcast_text would then send to nobody, and say nothing."""
+    with pytest.raises(TypeError, match=rf"Chat\.{name} hides Resource\.{name}, which is kept for you: take another"):
+        type("Chat", (Resource,), {name: value})
+
+
+def test_a_hook_that_was_set_on_an_object_is_checked_when_it_is_registered() -> None:
+    resource = Resource()
+    resource.received_text = lambda client, message: None  # type: ignore[method-assign,assignment,return-value]
+    with pytest.raises(TypeError, match=r"Resource\.received_text must be a coroutine function"):
+        Registry().register("/chat", resource)

@@ -343,7 +343,7 @@ def test_both_calls_take_what_define_resource_takes() -> None:
     taken = set(inspect.signature(define_resource).parameters) - {"registry"}
     for call in (wsframe.serve_handlers, wsframe.run_handlers):
         assert taken <= set(inspect.signature(call).parameters)
-    taken -= {"path", "origins"}
+    taken -= {"path", "origins", "ignore_case"}
     assert taken == set(inspect.signature(FunctionResource).parameters)
 
 

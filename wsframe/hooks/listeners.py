@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from copy import copy
 from re import compile as pattern
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from wsframe.hooks.listener import Listener
+from wsframe.http.paths import asked, written
 from wsframe.http.request import NO_PARAMS, Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
 from wsframe.log import quoted
@@ -51,29 +52,29 @@ class Made:
     """The lives of what factories made."""
 
     def __init__(self) -> None:
-        self.makers: dict[int, tuple[Factory, str]] = {}
-        """The factory and the path of each resource that one made."""
-        self._lives: dict[Factory, dict[str, Listener]] = {}
+        self.makers: dict[int, tuple[Factory, str, Hashable]] = {}
+        """The factory of each resource that one made, the path first asked for, and the place."""
+        self._lives: dict[Factory, dict[Hashable, Listener]] = {}
 
     def of(self, factory: Factory) -> Collection[Listener]:
-        """Return the lives of what a factory made, one for each path."""
+        """Return the lives of what a factory made, one for each place."""
         return self._lives.get(factory, {}).values()
 
-    def at(self, factory: Factory, path: str) -> Listener | None:
-        """Return the newest life of what a factory made for a path."""
-        return self._lives.get(factory, {}).get(path)
+    def at(self, factory: Factory, place: Hashable) -> Listener | None:
+        """Return the newest life of what a factory made for a place."""
+        return self._lives.get(factory, {}).get(place)
 
-    def add(self, factory: Factory, path: str, listener: Listener) -> None:
-        """Note what a factory made for a path."""
-        self._lives.setdefault(factory, {})[path] = listener
-        self.makers[id(listener.resource)] = factory, path
+    def add(self, factory: Factory, path: str, place: Hashable, listener: Listener) -> None:
+        """Note what a factory made for a path, and all that are of the same place."""
+        self._lives.setdefault(factory, {})[place] = listener
+        self.makers[id(listener.resource)] = factory, path, place
 
     def forget(self, listener: Listener) -> None:
-        """Forget a life that has ended, if a factory made it; another may be at its path by now."""
-        factory, path = self.makers.pop(id(listener.resource), (None, ""))
+        """Forget a life that has ended, if a factory made it; another may be at its place by now."""
+        factory, _, place = self.makers.pop(id(listener.resource), (None, "", None))
         lives = {} if factory is None else self._lives.get(factory, {})
-        if factory is not None and lives.get(path) is listener:
-            del lives[path]
+        if factory is not None and lives.get(place) is listener:
+            del lives[place]
             if not lives:
                 del self._lives[factory]
 
@@ -197,7 +198,10 @@ class Roster:
             found = registry.table.lookup(path)
             if found is not None:
                 target = found[0].resource
-                listener = self.made.at(target, path) if isinstance(target, Factory) else self._living.get(id(target))
+                if isinstance(target, Factory):
+                    listener = self.made.at(target, target.place(written(path), found[1]))
+                else:
+                    listener = self._living.get(id(target))
                 return listener.resource if listener is not None and listener.usable else None
         return None
 
@@ -268,7 +272,8 @@ class Roster:
 
     def _made_for(self, factory: Factory, request: Request) -> Listener:
         """Return the life of what a factory made for a path; have it made if need be."""
-        former = self.made.at(factory, request.path)
+        place = factory.place(asked(request.path), request.path_params)
+        former = self.made.at(factory, place)
         if former is not None and former.usable:
             return former
         if self._retired or (former is None and len(self.made.of(factory)) >= factory.max_resources):
@@ -280,7 +285,7 @@ class Roster:
             return self._life_of(resource)
         listener = self._start(resource, factory.linger)
         listener.predecessor = former
-        self.made.add(factory, request.path, listener)
+        self.made.add(factory, request.path, place, listener)
         if not factory.linger:
             listener.retire()
         return listener

@@ -14,6 +14,7 @@ from wsframe.connection.flusher import Flusher, flushing
 from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
 from wsframe.log import logger
+from wsframe.resources.check_hooks import check_async, close_unawaited
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client
@@ -83,17 +84,19 @@ class Tasks:
         self._clients = clients
         self._flusher = flusher
         self._nursery: trio.Nursery | None = None
-        self._early: list[tuple[TaskFunction, tuple[object, ...]]] | None = []
+        self._early: list[Awaitable[object]] | None = []
 
     def open(self, nursery: trio.Nursery) -> None:
         """Start what has been asked for so far, and from now on at once."""
         self._nursery = nursery
-        for fn, args in self._early or ():
-            nursery.start_soon(self._run, fn, args)
+        for task in self._early or ():
+            nursery.start_soon(self._run, task)
         self._early = None
 
     def close(self) -> None:
         """Start no more."""
+        for task in self._early or ():
+            close_unawaited(task)
         self._nursery = self._early = None
 
     def start_soon(self, fn: TaskFunction, args: tuple[object, ...]) -> None:
@@ -101,12 +104,13 @@ class Tasks:
 
         Raises:
             RuntimeError: If the resource is stopping, or from another thread.
+            TypeError: For what is no async function, or does not take the arguments.
         """
         check_thread()
         if self._nursery is not None:
-            self._nursery.start_soon(self._run, fn, args)
+            self._nursery.start_soon(self._run, called(fn, args))
         elif self._early is not None:
-            self._early.append((fn, args))  # from running(), before its yield
+            self._early.append(called(fn, args))  # from running(), before its yield
         else:
             raise RuntimeError(f"{self._name} is stopping")
 
@@ -117,18 +121,22 @@ class Tasks:
             return False
         if client._work is not None and len(client._work.scopes) >= MAX_TASKS:
             return False
+        task = called(fn, args)
         scope = trio.CancelScope()
         over = partial(begin(client, scope).done, scope)
+        bounded = self._run_for(client, scope, over, task)
         try:
-            self._nursery.start_soon(self._run, self._run_for, (client, scope, over, fn, args))
+            self._nursery.start_soon(self._run, bounded)
         except RuntimeError:  # closed a moment ago, because a task of the resource has raised
+            bounded.close()
+            close_unawaited(task)
             over()
             return False
         return True
 
-    async def _run(self, fn: TaskFunction, args: tuple[object, ...]) -> None:
+    async def _run(self, task: Awaitable[object]) -> None:
         async def steps() -> None:
-            await fn(*args)
+            await task
 
         await flushing(steps(), self._flusher)
 
@@ -137,12 +145,11 @@ class Tasks:
         client: Client[Any],
         scope: trio.CancelScope,
         over: Callable[[], None],
-        fn: TaskFunction,
-        args: tuple[object, ...],
+        task: Awaitable[object],
     ) -> None:
         try:
             with scope:
-                await fn(*args)
+                await task
         except Exception as error:
             if client in self._clients:
                 # Asked about in its turn: hook_failed is one of the hooks that never overlap.
@@ -153,6 +160,19 @@ class Tasks:
             over()
             raise
         over()
+
+
+def called(fn: TaskFunction, args: tuple[object, ...]) -> Awaitable[object]:
+    """Call an async function, which begins nothing yet: what is wrong with the call shows where it is written.
+
+    Raises:
+        TypeError: For what is no async function, or does not take the arguments.
+    """
+    check_async("what start_soon takes", fn, hint="; what blocks goes to trio.to_thread.run_sync")
+    task: object = fn(*args)
+    if not isinstance(task, Awaitable):
+        raise TypeError(f"what start_soon takes is an async function, but {fn!r} returned {task!r}")
+    return task
 
 
 def log_task(client: Client[Any], error: Exception) -> None:

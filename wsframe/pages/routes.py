@@ -7,6 +7,7 @@ from copy import copy
 
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
+from wsframe.resources.check_hooks import check_http_handler
 
 __all__ = ["http_routes"]
 
@@ -34,8 +35,7 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
             raise TypeError(f"a path is a str, not {type(path).__name__}")
         if not path.startswith("/") or "?" in path or "#" in path:
             raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
-        if not callable(handler):
-            raise TypeError(f"a handler is an async function, not {type(handler).__name__}")
+        check_http_handler("a handler", handler)
     longest_first = sorted(routes.items(), key=lambda route: len(route[0]), reverse=True)
 
     async def routed(request: Request) -> Response:

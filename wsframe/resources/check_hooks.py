@@ -1,25 +1,145 @@
-"""Checking how hooks are written: told when a class is made, not by its first client."""
+"""Checking how functions of users are written: told where a class is made or registered, not by its first client."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from difflib import get_close_matches
 from inspect import (
     Parameter,
     Signature,
+    currentframe,
     getattr_static,
     isasyncgenfunction,
     iscoroutinefunction,
     isfunction,
+    isgeneratorfunction,
+    ismethod,
     signature,
     unwrap,
 )
+from types import FunctionType
+from typing import Any
 from warnings import warn
 
-__all__ = ["check_hook", "check_not_async", "check_running", "warn_of_misspelt"]
+__all__ = [
+    "check_async",
+    "check_hook",
+    "check_http_handler",
+    "check_not_async",
+    "check_not_shadowed",
+    "check_own_hooks",
+    "check_plain",
+    "check_running",
+    "check_takes",
+    "close_unawaited",
+    "is_async",
+    "warn_of_misspelt",
+]
 
-# Such as recieved_text and receive_text; not disconnect, which may well be somebody's own.
+# Such as recieved_text and receive_text.
 ALIKE = 0.92
+
+HABITS = {
+    "accept_client": "accept accept_connection accept_websocket on_accept websocket_accept on_handshake",
+    "client_connected": "connect connected connection connection_made connection_open connection_opened open opened "
+    "client_connect client_joined client_opened on_client on_client_connect on_client_connected on_connect "
+    "on_connected on_connection on_join on_open on_opened onconnect onopen handle_connect handle_open "
+    "websocket_connect websocket_open websocket_connected user_connected ws_connect ws_open handle_connection",
+    "received_text": "receive_json received_json json_received "
+    "message message_received messages receive received received_message receive_message receive_str "
+    "received_str text text_message text_message_received text_received client_message client_received data_received "
+    "on_data on_message on_msg on_receive on_received on_text on_text_message onmessage ontext handle_message "
+    "handle_text websocket_message websocket_receive websocket_received ws_message ws_receive received_data",
+    "received_binary": "binary_message binary_message_received binary_received bytes_received on_binary on_bytes "
+    "on_binary_message receive_binary receive_bytes received_bytes handle_binary handle_bytes",
+    "received_pong": "pong pong_received on_pong onpong handle_pong receive_pong",
+    "received_custom": "custom_message custom_message_received on_custom on_post received_post handle_post",
+    "disconnected": "close closed client_close client_closed client_disconnect client_disconnected client_left "
+    "connection_closed connection_lost disconnect on_client_disconnect on_client_disconnected on_close on_closed "
+    "on_disconnect on_disconnected on_disconnection on_leave onclose ondisconnect handle_close handle_disconnect "
+    "user_disconnected websocket_close websocket_disconnect websocket_disconnected ws_close ws_disconnect",
+    "hook_failed": "error exception on_error on_exception onerror handle_error handle_exception websocket_error",
+    "running": "lifespan on_startup on_shutdown startup shutdown on_start on_stop",
+    "subprotocols": "select_subprotocol get_subprotocol",
+    "accept_client, or origins= of register": "check_origin verify_origin",
+}
+"""Names that users of Starlette, Tornado, Channels, Socket.IO, clws and the browser's API write, by our own."""
+
+MEANT = {habit.replace("_", ""): ours for ours, habits in HABITS.items() for habit in habits.split()}
+
+
+def is_async(function: object) -> bool:
+    """Tell whether a call of something makes a coroutine, for all that can be seen without a call."""
+    by_call = getattr(type(function), "__call__", None)  # noqa: B004
+    return any(iscoroutinefunction(one) for one in (function, unwrap_safely(function), by_call))
+
+
+def unwrap_safely(function: object) -> object:
+    return unwrap(function) if callable(function) and hasattr(function, "__wrapped__") else function
+
+
+def check_async(what: str, function: Any, *, such: str = "", hint: str = "") -> None:
+    """Check something that is awaited.
+
+    A lambda, or an object of another kind, passes: only its call tells.
+
+    Raises:
+        TypeError: For a coroutine, for what cannot be called, and for a plain function.
+    """
+    if isinstance(function, Coroutine):
+        name = getattr(function, "__name__", "function")
+        function.close()
+        raise TypeError(f"{what} is an async function itself: write {name}, not the call {name}(...)")
+    if not callable(function):
+        raise TypeError(f"{what} is an async function{such}, not {type(function).__name__}")
+    if (isfunction(function) or ismethod(function)) and not is_async(function) and function.__name__ != "<lambda>":
+        name = function.__name__
+        raise TypeError(f"{what} is an async function: write 'async def {name}', not 'def {name}'{hint}")
+
+
+def check_http_handler(what: str, handler: Any, *, such: str = "") -> None:
+    """Check that something can be asked for a Response.
+
+    Raises:
+        TypeError: For what is no async function of one request.
+    """
+    check_async(what, handler, such=such)
+    check_takes(what, handler, "request")
+
+
+def check_plain(what: str, function: Callable[..., object]) -> None:
+    """Check something that is called where nothing can wait.
+
+    Raises:
+        TypeError: If it is a coroutine function, or an object that is called as one.
+    """
+    if is_async(function):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise TypeError(f"{what} must be a plain function, because nothing can wait for it: write 'def {name}'")
+
+
+def check_takes(what: str, function: Callable[..., object], *names: str, otherwise: str = "") -> None:
+    """Check that something can be called with so many arguments.
+
+    Raises:
+        TypeError: If it takes something else.
+    """
+    try:
+        given = signature(function, follow_wrapped=False)  # a decorator may add arguments
+    except (TypeError, ValueError):  # of what is written in C it may be unknown
+        return
+    try:
+        given.bind(*names)
+    except TypeError:
+        told = f"{what} is called with ({', '.join(names)}), but takes {written(given)}"
+        raise TypeError(f"{told}: {otherwise}" if otherwise else told) from None
+
+
+def close_unawaited(result: object) -> bool:
+    """Close a coroutine that nobody will await, which would be a warning; return whether it was one."""
+    if isinstance(result, Coroutine):
+        result.close()
+    return isinstance(result, Coroutine)
 
 
 def check_hook(base: type[object], cls: type[object], name: str) -> None:
@@ -29,7 +149,9 @@ def check_hook(base: type[object], cls: type[object], name: str) -> None:
         TypeError: If it is no coroutine function, or takes something else.
     """
     hook = getattr(cls, name)
-    if not (iscoroutinefunction(hook) or iscoroutinefunction(unwrap(hook))):
+    if isasyncgenfunction(hook):
+        raise TypeError(f"{cls.__name__}.{name} must be a coroutine function: take the 'yield' out of it")
+    if not is_async(hook):
         raise TypeError(f"{cls.__name__}.{name} must be a coroutine function: write 'async def {name}'")
     check_parameters(base, cls, name)
 
@@ -40,15 +162,43 @@ def check_not_async(base: type[object], cls: type[object], name: str) -> None:
     Raises:
         TypeError: If it is a coroutine function, or takes something else.
     """
-    if iscoroutinefunction(getattr(cls, name)):
+    if is_async(getattr(cls, name)):
         raise TypeError(f"{cls.__name__}.{name} must be a plain function: the reactor cannot wait for it")
     check_parameters(base, cls, name)
 
 
-def check_running(cls: type[object], name: str) -> None:
-    """Raise TypeError for what yields, but makes no context manager."""
-    if isasyncgenfunction(getattr(cls, name)):
-        raise TypeError(f"{cls.__name__}.{name} must be a context manager: write '@asynccontextmanager' above it")
+def check_running(base: type[object], cls: type[object], name: str) -> None:
+    """Raise TypeError for what makes no async context manager."""
+    running = getattr(cls, name)
+    inner = unwrap_safely(running)
+    # @asynccontextmanager leaves a plain function, with an async generator function inside.
+    if is_async(inner) or isgeneratorfunction(inner) or (isasyncgenfunction(inner) and inner is running):
+        raise TypeError(
+            f"{cls.__name__}.{name} must be a context manager: write '@asynccontextmanager' above "
+            f"'async def {name}(self)', and one 'yield' in it"
+        )
+    check_parameters(base, cls, name)
+    wrapped = getattr(running, "__wrapped__", None)
+    if isasyncgenfunction(wrapped) and isfunction(
+        getattr_static(cls, name)
+    ):  # which @asynccontextmanager calls with what it is called with
+        check_takes(f"{cls.__name__}.{name}", wrapped, "self")
+
+
+def check_own_hooks(resource: object, hooks: Collection[str]) -> None:
+    """Raise TypeError for a hook that was set on an object, and cannot be awaited."""
+    for name in set(hooks).intersection(getattr(resource, "__dict__", ())):
+        if not is_async(getattr(resource, name)):
+            raise TypeError(f"{type(resource).__name__}.{name} must be a coroutine function: write 'async def {name}'")
+
+
+def check_not_shadowed(base: type[object], cls: type[object], names: Collection[str]) -> None:
+    """Raise TypeError for an attribute in the place of one that is kept for the resource."""
+    for name in names:
+        if not isinstance(getattr_static(cls, name), property):
+            raise TypeError(
+                f"{cls.__name__}.{name} hides {base.__name__}.{name}, which is kept for you: take another name"
+            )
 
 
 def check_parameters(base: type[object], cls: type[object], name: str) -> None:
@@ -72,8 +222,36 @@ def written(of: Signature) -> Signature:
 
 
 def warn_of_misspelt(base: type[object], cls: type[object], hooks: Collection[str]) -> None:
-    """Warn of coroutine functions whose names are nearly those of hooks: nothing would call them."""
-    for name, value in vars(cls).items():
-        meant = get_close_matches(name, hooks, n=1, cutoff=ALIKE)
-        if meant and not name.startswith("_") and not hasattr(base, name) and iscoroutinefunction(value):
-            warn(f"nothing calls {cls.__name__}.{name}: did you mean {meant[0]}?", stacklevel=3)
+    """Warn of functions that are named as hooks are elsewhere, or nearly as ours are: nothing would call them."""
+    functions = dict(functions_of(base, cls))
+    spoken_of = {one for name, function in functions.items() for one in function.__code__.co_names if one != name}
+    for name, function in functions.items():
+        alike = get_close_matches(name, hooks, n=1, cutoff=ALIKE)
+        if name.startswith("_") or name in hooks or hasattr(base, name) or name in spoken_of:
+            continue  # what another method speaks of is the class's own
+        meant = MEANT.get(name.replace("_", "").lower(), "")  # onMessage too
+        if meant and (is_async(function) or function.__code__.co_argcount > 1 or name.startswith("on")):
+            meant = "received" if meant == "received_text" and "received" in hooks else meant
+        elif alike and is_async(function):
+            meant = alike[0]
+        else:
+            continue
+        warn(f"nothing calls {cls.__name__}.{name}: did you mean {meant}?", stacklevel=outside())
+
+
+def outside() -> int:
+    """Return how far up the stack the caller of our code is, for a warning that names its line."""
+    frame, level = currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("wsframe."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def functions_of(base: type[object], cls: type[object]) -> Iterator[tuple[str, FunctionType]]:
+    """Yield the functions that a class has of itself and of mixins which are no classes of ours."""
+    for owner in cls.__mro__:
+        if owner is cls or not (issubclass(base, owner) or issubclass(owner, base)):
+            for name, value in vars(owner).items():
+                function = unwrap_safely(value)
+                if isinstance(function, FunctionType):
+                    yield name, function

@@ -317,8 +317,11 @@ class Client(Generic[DataT]):
         It is cancelled as soon as the connection has ended, and ``disconnected`` is called
         when it is over, behind the messages received whole. If it raises, the client has a
         failed hook: ``hook_failed`` is asked, with the hook's name ``"start_soon"``. False if
-        the connection has ended, the resource is stopping, or the client has 256 tasks. From
-        another thread it is a RuntimeError.
+        the connection has ended, the resource is stopping, or the client has 256 tasks.
+
+        Raises:
+            RuntimeError: From another thread.
+            TypeError: For what is no async function, or does not take the arguments.
         """
         life = self.resource._listener
         return life is not None and life.tasks.start_for(self, fn, args)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from inspect import iscoroutinefunction
 
+from wsframe.http.paths import asked, folded
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.log import logger
+from wsframe.resources.check_attributes import check_settings
+from wsframe.resources.check_hooks import check_own_hooks, check_plain, check_takes, close_unawaited
 from wsframe.resources.resource import Resource
 
-__all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "written_name"]
+__all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "check_resource", "written_name"]
 
 Dispatcher = Callable[[Request], Resource | None]
 """Makes or chooses the resource for a request; None if it has none. A plain function: it decides, it does not wait."""
@@ -25,6 +27,7 @@ class Factory:
         make: The function.
         max_resources: How many of its resources a server has at a time.
         linger: Seconds for which one stays after its last client.
+        ignore_case: Whether paths that differ in the case of letters alone are one, ``{name}`` segments apart.
 
     Raises:
         TypeError: For what is no plain function.
@@ -34,6 +37,7 @@ class Factory:
     make: Dispatcher
     max_resources: int
     linger: float
+    ignore_case: bool = False
 
     def __post_init__(self) -> None:
         check_dispatcher(self.make)
@@ -42,15 +46,48 @@ class Factory:
         if not self.linger >= 0:
             raise ValueError(f"linger must be at least 0 seconds, not {self.linger!r}")
 
+    def place(self, path: str, params: Mapping[str, str]) -> Hashable:
+        """Return what is the same for all paths that share a resource.
+
+        Args:
+            path: In the form in which paths are compared.
+            params: What its ``{name}`` segments matched; their case always counts.
+        """
+        return (folded(path), *map(asked, params.values())) if self.ignore_case else path
+
 
 def check_dispatcher(function: object) -> None:
     """Check that something can be asked for a resource.
 
     Raises:
-        TypeError: If it cannot be called, is a resource's class, or is a coroutine function.
+        TypeError: If it cannot be called, is a resource's class, is a coroutine function, or takes something else.
     """
-    if not callable(function) or isinstance(function, type) or iscoroutinefunction(function):
+    if isinstance(function, type):
+        raise TypeError(
+            f"a plain function that takes the request is needed, not the class: "
+            f"write 'lambda request: {function.__name__}()'"
+        )
+    if isinstance(function, Resource):
+        raise TypeError(f"a plain function that makes a resource is needed; to register {function!r} itself: register")
+    if not callable(function):
         raise TypeError(f"a plain function that takes the request is needed, not {function!r}")
+    check_plain("a factory or dispatcher", function)
+    check_takes("a factory or dispatcher", function, "request", otherwise="every newcomer would be answered 500")
+
+
+def check_resource(resource: object) -> None:
+    """Check that something is a resource, with attributes and hooks that can be used.
+
+    Raises:
+        TypeError: For a class instead of an object of it, for any other object, and for an attribute of a wrong type.
+        ValueError: For an attribute out of range.
+    """
+    if isinstance(resource, type):
+        raise TypeError(f"register an object, not the class: {resource.__name__}()")
+    if not isinstance(resource, Resource):
+        raise TypeError(f"a resource is an object of a Resource subclass, not {type(resource).__name__}")
+    check_settings(resource)
+    check_own_hooks(resource, resource._hooks)
 
 
 def ask(dispatcher: Dispatcher, request: Request) -> Resource | None:
@@ -66,10 +103,16 @@ def ask(dispatcher: Dispatcher, request: Request) -> Resource | None:
     except Exception:
         logger.exception("the factory or dispatcher failed for %r", request)
         raise Reject(500, body="internal error") from None
-    if resource is None or isinstance(resource, Resource):
-        return resource
-    logger.error("the factory or dispatcher returned %r, which is no resource and not None", resource)
-    raise Reject(500, body="internal error")
+    if resource is None:
+        return None
+    try:
+        check_resource(resource)
+    except Exception as error:
+        close_unawaited(resource)
+        logger.error("the factory or dispatcher returned %r, which cannot be served: %s", resource, error)
+        raise Reject(500, body="internal error") from None
+    assert isinstance(resource, Resource)
+    return resource
 
 
 def written_name(function: Callable[..., object]) -> str:

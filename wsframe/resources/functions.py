@@ -12,9 +12,11 @@ from wsframe.http.origins import OriginValidator, same_origin
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.log import logger
+from wsframe.resources.check_attributes import Ordering
+from wsframe.resources.check_hooks import check_takes, close_unawaited
 from wsframe.resources.client import Client
 from wsframe.resources.registry import Registry, global_registry
-from wsframe.resources.resource import Resource
+from wsframe.resources.resource import HOOKS, Resource
 from wsframe.server.run import ServeOptions, run, serve
 from wsframe.server.server import Server
 
@@ -53,6 +55,8 @@ class FunctionResource(Resource):
     event: the decorators below may give or replace them while it is served.
     """
 
+    _hooks = (*HOOKS, "on_open", "on_message", "on_close", "on_error")
+
     def __init__(
         self,
         *,
@@ -61,30 +65,38 @@ class FunctionResource(Resource):
         close: ClientFunction | None = None,
         error: ErrorFunction | None = None,
         request_verifier: RequestVerifier | None = None,
+        ordering: Ordering = "resource",
     ) -> None:
-        for function in (open, message, close, error, request_verifier):
-            if function is not None and not callable(function):
-                raise TypeError(f"a handler is a function, not {type(function).__name__}")
+        for name, function in {"open": open, "message": message, "close": close, "error": error}.items():
+            if function is not None:
+                check_handler(name, function)
+        if request_verifier is not None:
+            check_handler("request_verifier", request_verifier)
         self._open, self._message, self._close, self._error = open, message, close, error
         self._verifier = request_verifier
+        self.ordering = ordering  # type: ignore[misc]  # of this object, which has no class of its own
 
     def on_open(self, function: ClientFunctionT) -> ClientFunctionT:
         """Call a function with each client that has connected; a decorator."""
+        check_handler("open", function)
         self._open = function
         return function
 
     def on_message(self, function: MessageFunctionT) -> MessageFunctionT:
         """Call a function with each client and message; a decorator."""
+        check_handler("message", function)
         self._message = function
         return function
 
     def on_close(self, function: ClientFunctionT) -> ClientFunctionT:
         """Call a function with each client that has gone; a decorator."""
+        check_handler("close", function)
         self._close = function
         return function
 
     def on_error(self, function: ErrorFunctionT) -> ErrorFunctionT:
         """Call a function with a client and what another function raised for it; a decorator."""
+        check_handler("error", function)
         self._error = function
         return function
 
@@ -121,6 +133,27 @@ class FunctionResource(Resource):
             await outcome(self._error(client, error))
 
 
+TAKES = {
+    "open": ("client",),
+    "message": ("client", "message"),
+    "close": ("client",),
+    "error": ("client", "error"),
+    "request_verifier": ("request",),
+}
+
+
+def check_handler(name: str, function: object) -> None:
+    """Check a function that is to be called for an event.
+
+    Raises:
+        TypeError: If it cannot be called, or takes something else.
+    """
+    if not callable(function):
+        close_unawaited(function)
+        raise TypeError(f"a handler is a function, not {type(function).__name__}: {name}({', '.join(TAKES[name])})")
+    check_takes(name, function, *TAKES[name])
+
+
 async def outcome(result: object) -> object:
     return await result if isawaitable(result) else result
 
@@ -134,6 +167,8 @@ def define_resource(
     error: ErrorFunction | None = None,
     request_verifier: RequestVerifier | None = None,
     origins: OriginValidator = same_origin,
+    ordering: Ordering = "resource",
+    ignore_case: bool = False,
     registry: Registry | None = None,
 ) -> FunctionResource:
     """Make a resource of functions and register it under a path.
@@ -154,6 +189,9 @@ def define_resource(
             it the client is closed 1011.
         request_verifier: Called with a newcomer's request; anything but True refuses it with 403.
         origins: Which web pages may connect.
+        ordering: As of a class (:attr:`Resource.ordering`): ``"client"`` lets the functions run at the
+            same time for different clients, wherever they wait.
+        ignore_case: Whether ``/CHAT`` is ``/chat``.
         registry: Where to register; None takes the global registry.
 
     Raises:
@@ -162,8 +200,10 @@ def define_resource(
 
     Source: Portal ``define-resource``, easy-websocket ``start``.
     """
-    resource = FunctionResource(open=open, message=message, close=close, error=error, request_verifier=request_verifier)
-    (global_registry if registry is None else registry).register(path, resource, origins)
+    resource = FunctionResource(
+        open=open, message=message, close=close, error=error, request_verifier=request_verifier, ordering=ordering
+    )
+    (global_registry if registry is None else registry).register(path, resource, origins, ignore_case=ignore_case)
     return resource
 
 
@@ -176,6 +216,8 @@ async def serve_handlers(
     error: ErrorFunction | None = None,
     request_verifier: RequestVerifier | None = None,
     origins: OriginValidator = same_origin,
+    ordering: Ordering = "resource",
+    ignore_case: bool = True,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
     **options: Unpack[ServeOptions],
 ) -> None:
@@ -184,6 +226,7 @@ async def serve_handlers(
     Args:
         path: The path; None answers every path.
         open: As for :func:`define_resource`, and so are the arguments behind it.
+        ignore_case: Whether ``/WS`` is ``/ws``; here it is, as in easy-websocket.
         task_status: As for :func:`serve`, and so are the ``options``: ``http_handler`` answers
             requests that ask for no WebSocket.
 
@@ -192,7 +235,8 @@ async def serve_handlers(
     registry = Registry()
     define_resource(
         "*" if path is None else path, open=open, message=message, close=close, error=error,
-        request_verifier=request_verifier, origins=origins, registry=registry,
+        request_verifier=request_verifier, origins=origins, ordering=ordering, ignore_case=ignore_case,
+        registry=registry,
     )  # fmt: skip
     await serve(registry, task_status=task_status, **options)
 
@@ -206,6 +250,8 @@ def run_handlers(
     error: ErrorFunction | None = None,
     request_verifier: RequestVerifier | None = None,
     origins: OriginValidator = same_origin,
+    ordering: Ordering = "resource",
+    ignore_case: bool = True,
     started: Callable[[Server], object] | None = None,
     **options: Unpack[ServeOptions],
 ) -> None:
@@ -216,6 +262,7 @@ def run_handlers(
     registry = Registry()
     define_resource(
         "*" if path is None else path, open=open, message=message, close=close, error=error,
-        request_verifier=request_verifier, origins=origins, registry=registry,
+        request_verifier=request_verifier, origins=origins, ordering=ordering, ignore_case=ignore_case,
+        registry=registry,
     )  # fmt: skip
     run(registry, started=started, **options)

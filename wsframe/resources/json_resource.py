@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Never, TypeVar, get_type_hints
 from wsframe.resources.broadcast import Broadcast, broadcast_text
 from wsframe.resources.check_hooks import check_hook
 from wsframe.resources.client import Client
-from wsframe.resources.resource import Resource
+from wsframe.resources.resource import HOOKS, Resource
 
 if TYPE_CHECKING:
     import msgspec
@@ -43,6 +43,7 @@ class JSONResource(Resource[DataT]):
     sends: ClassVar[object] = None
     """The type of what is sent, for ``wsframe asyncapi``; nothing is checked against it."""
 
+    _hooks = (*HOOKS, "received", "invalid_message")
     _takes: ClassVar[object] = None
     _decoder: ClassVar[msgspec.json.Decoder[Any] | None] = None
 

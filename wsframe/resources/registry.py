@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wsframe.doorbell import check_thread
-from wsframe.http.origins import OriginValidator, same_origin
-from wsframe.resources.check_attributes import check_settings
-from wsframe.resources.factories import Dispatcher, Factory, check_dispatcher
+from wsframe.http.origins import OriginValidator, origin_exact, origin_prefix, same_origin
+from wsframe.resources.check_hooks import check_plain, check_takes
+from wsframe.resources.factories import Dispatcher, Factory, check_dispatcher, check_resource
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration, RoutingTable
 
@@ -28,9 +28,10 @@ class Registry:
     """The resources of one server, by path.
 
     A path is exact and case-sensitive, or has ``{name}`` segments that match any one
-    segment each; exact paths win. Dispatchers are asked for what no path matches, and
-    ``"*"`` stands for whatever is left. Registering and unregistering work while serving, in
-    trio's own thread.
+    segment each; exact paths win. Letters beyond ASCII, spaces and other characters that a URL has
+    percent-encoded may be written either way: ``/café`` is ``/caf%C3%A9``. Dispatchers are asked for
+    what no path matches, and ``"*"`` stands for whatever is left. Registering and unregistering
+    work while serving, in trio's own thread.
 
     Args:
         alone: Whether a server with this registry leaves the global one out. The resources of
@@ -55,8 +56,17 @@ class Registry:
         names = [*self.paths(), *(["dispatchers"] if self.table.dispatchers else [])]
         return f"<Registry {', '.join(names) or 'empty'}>"
 
-    def register(self, path: str, resource: Resource, origins: OriginValidator = same_origin) -> None:
+    def register(
+        self, path: str, resource: Resource, origins: OriginValidator = same_origin, *, ignore_case: bool = False
+    ) -> None:
         """Register a resource under a path.
+
+        Args:
+            path: Such as ``/chat`` or ``/rooms/{room}``.
+            resource: An object, not its class.
+            origins: Whose pages may come.
+            ignore_case: Whether ``/CHAT`` is ``/chat``; what a ``{name}`` matches keeps its case. A path
+                for which the case counts wins.
 
         A path registered before is replaced: clients already connected keep the old
         resource, which ends with its last client. One resource may have many paths.
@@ -65,17 +75,15 @@ class Registry:
         Raises:
             TypeError: For a class instead of an object of it, an attribute of it that is not what
                 it should be, such as ``max_clients = "9"``, or a validator that cannot be called.
-            ValueError: For a path that does not begin with ``/``, or has a query, or for an
-                attribute out of range.
+            ValueError: For a path that does not begin with ``/``, has a query, or that no client can
+                ask for, such as ``/a/../b``; or for an attribute out of range.
             RuntimeError: If the resource is running in another server already, or from another
                 thread while serving. Nothing is registered then.
         """
-        if isinstance(resource, type):
-            raise TypeError(f"register an object, not the class: {resource.__name__}()")
-        if not isinstance(resource, Resource):
-            raise TypeError(f"a resource is an object of a Resource subclass, not {type(resource).__name__}")
-        check_settings(resource)
-        self._put(path, resource, origins)
+        if isinstance(path, Resource | type):
+            raise TypeError("the path comes first: register('/chat', Chat())")
+        check_resource(resource)
+        self._put(path, resource, origins, ignore_case)
 
     def register_factory(
         self,
@@ -85,6 +93,7 @@ class Registry:
         *,
         max_resources: int = 1000,
         linger: float = 0.0,
+        ignore_case: bool = False,
     ) -> None:
         """Register a function that makes a resource for each path asked for, such as one for each room.
 
@@ -97,16 +106,18 @@ class Registry:
             max_resources: How many a server has at a time; a newcomer who needs one more is answered 503.
             linger: Seconds for which a resource stays after its last client has gone; one that
                 let nobody in does not stay.
+            ignore_case: As for :meth:`register`; then paths that differ in the case of letters outside of
+                ``{name}`` segments share a resource.
 
-        The resource serves whoever asks for the same ``request.path``, octet for octet,
-        starts with its first client and ends with its last. A newcomer who comes while it
+        The resource serves whoever asks for the same ``request.path``, octet for octet but for the
+        case of percent-encodings, starts with its first client and ends with its last. A newcomer who comes while it
         ends gets a new one, which starts when the old one has ended. Each server has its own.
 
         Raises:
             TypeError: For a factory that is no plain function, or a validator that cannot be called.
             ValueError: For a path as in :meth:`register`, no resources at all, or a negative time.
         """
-        self._put(path, Factory(factory, max_resources, linger), origins)
+        self._put(path, Factory(factory, max_resources, linger, ignore_case), origins, ignore_case)
 
     def register_dispatcher(self, dispatcher: Dispatcher, origins: OriginValidator = same_origin) -> None:
         """Register a function that chooses the resource where no registered path matches.
@@ -135,11 +146,11 @@ class Registry:
         self.table.dispatchers = kept
         return found
 
-    def _put(self, path: str, resource: Resource | Factory, origins: OriginValidator) -> None:
+    def _put(self, path: str, resource: Resource | Factory, origins: OriginValidator, ignore_case: bool) -> None:
         check_origins(origins)
         self._check_thread()
         before = self.snapshot()
-        self.table.put(path, Registration(resource, origins))
+        self.table.put(path, Registration(resource, origins), ignore_case=ignore_case)
         try:
             self._tell()
         except BaseException:
@@ -207,7 +218,15 @@ class Registry:
 
 def check_origins(origins: object) -> None:
     if not callable(origins):
-        raise TypeError(f"origins must be a validator such as origin_exact(...), not {type(origins).__name__}")
+        given = origins if isinstance(origins, str) and "://" in origins else "https://example.com"
+        raise TypeError(
+            f"origins must be a validator such as origin_exact({given!r}) or any_origin, not {type(origins).__name__}"
+        )
+    if origins in (origin_exact, origin_prefix):
+        name = getattr(origins, "__name__", "origin_exact")
+        raise TypeError(f"origins must be a validator, which {name} makes: write {name}('https://example.com')")
+    check_plain("a validator of origins", origins)
+    check_takes("a validator of origins", origins, "request")
 
 
 global_registry = Registry()
@@ -221,12 +240,14 @@ def served_with(registry: Registry | None) -> list[Registry]:
     return [registry] if registry.alone else [registry, global_registry]
 
 
-def register_global_resource(path: str, resource: Resource, origins: OriginValidator = same_origin) -> None:
+def register_global_resource(
+    path: str, resource: Resource, origins: OriginValidator = same_origin, *, ignore_case: bool = False
+) -> None:
     """Register a resource in the global registry; see :meth:`Registry.register`.
 
     Source: clws ``register-global-resource``.
     """
-    global_registry.register(path, resource, origins)
+    global_registry.register(path, resource, origins, ignore_case=ignore_case)
 
 
 def register_global_factory(
@@ -236,9 +257,12 @@ def register_global_factory(
     *,
     max_resources: int = 1000,
     linger: float = 0.0,
+    ignore_case: bool = False,
 ) -> None:
     """Register a factory in the global registry; see :meth:`Registry.register_factory`."""
-    global_registry.register_factory(path, factory, origins, max_resources=max_resources, linger=linger)
+    global_registry.register_factory(
+        path, factory, origins, max_resources=max_resources, linger=linger, ignore_case=ignore_case
+    )
 
 
 def register_global_dispatcher(dispatcher: Dispatcher, origins: OriginValidator = same_origin) -> None:

@@ -30,7 +30,13 @@ from wsframe.log import logger
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings
-from wsframe.resources.check_hooks import check_hook, check_not_async, check_running, warn_of_misspelt
+from wsframe.resources.check_hooks import (
+    check_hook,
+    check_not_async,
+    check_not_shadowed,
+    check_running,
+    warn_of_misspelt,
+)
 from wsframe.resources.client import Client, Octets
 
 if TYPE_CHECKING:
@@ -50,6 +56,7 @@ HOOKS = (
     "accept_client", "client_connected", "received_text", "received_binary", "received_pong",
     "received_custom", "disconnected", "hook_failed",
 )  # fmt: skip
+FIXED = ("clients", "server")
 
 
 class Life(Protocol[DataT]):
@@ -120,14 +127,17 @@ class Resource(Generic[DataT]):
     cancelled. Danger: a peer that sends something and leaves may not be heard."""
 
     _listener: Life[DataT] | None = None
+    _hooks: ClassVar[tuple[str, ...]] = HOOKS
+    """The names that are called."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         for name in HOOKS:
             check_hook(Resource, cls, name)
         check_not_async(Resource, cls, "check_message")
-        check_running(cls, "running")
-        warn_of_misspelt(Resource, cls, HOOKS)
+        check_running(Resource, cls, "running")
+        check_not_shadowed(Resource, cls, FIXED)
+        warn_of_misspelt(Resource, cls, cls._hooks)
         check_settings(cls)
 
     async def accept_client(self, request: Request) -> Accept | Reject | None:
@@ -282,6 +292,7 @@ class Resource(Generic[DataT]):
 
         Raises:
             RuntimeError: While the resource is not being served, or from another thread.
+            TypeError: For what is no async function, or does not take the arguments.
         """
         self._life().tasks.start_soon(fn, args)
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from wsframe.http.origins import OriginValidator
+from wsframe.http.paths import REST, asked, check_path, folded, is_name, written
 from wsframe.http.request import Request
 from wsframe.resources.factories import Dispatcher, Factory, ask
 from wsframe.resources.resource import Resource
 
 __all__ = ["Registration", "RoutingTable"]
-
-REST = "*"
 
 
 class Registration(NamedTuple):
@@ -23,46 +22,71 @@ class Registration(NamedTuple):
     origins: OriginValidator
 
 
+class Route(NamedTuple):
+    """A registration and the path it is for."""
+
+    path: str
+    segments: tuple[str, ...]
+    registration: Registration
+    ignore_case: bool
+
+
 @dataclass(slots=True)
 class RoutingTable:
-    """What is registered in one registry: exact paths, patterns, dispatchers; asked in this order, ``"*"`` last."""
+    """What is registered in one registry: exact paths, patterns, dispatchers; asked in this order, ``"*"`` last.
 
-    _exact: dict[str, Registration] = field(default_factory=dict)
-    _patterns: dict[tuple[str, ...], Registration] = field(default_factory=dict)
+    Of exact paths and of patterns those are asked first for which the case of letters counts.
+    """
+
+    _exact: dict[str, Route] = field(default_factory=dict)
+    _folded: dict[str, Route] = field(default_factory=dict)
+    """Those with any case, by the path in lower case."""
+    _patterns: dict[str, Route] = field(default_factory=dict)
     dispatchers: list[tuple[Dispatcher, OriginValidator]] = field(default_factory=list)
     """In the order asked, each with its origins."""
 
     def __len__(self) -> int:
-        return len(self._exact) + len(self._patterns) + len(self.dispatchers)
+        return len(self._exact) + len(self._folded) + len(self._patterns) + len(self.dispatchers)
 
     def copy(self) -> RoutingTable:
         """Return a table of the same registrations."""
-        return RoutingTable(self._exact.copy(), self._patterns.copy(), self.dispatchers.copy())
+        return RoutingTable(self._exact.copy(), self._folded.copy(), self._patterns.copy(), self.dispatchers.copy())
 
-    def put(self, path: str, registration: Registration) -> None:
+    def put(self, path: str, registration: Registration, *, ignore_case: bool = False) -> None:
         """Register for a path, in the place of what was there.
 
         Raises:
-            TypeError: For a path that is no str.
+            TypeError: For a path that is no str, or ``ignore_case`` that is neither True nor False.
             ValueError: For a path that does not begin with ``/``, or has a query or wrong parameters,
-                or that differs from one that is registered in the names of parameters alone.
+                or that no client can ask for, or that differs from one that is registered in the names
+                of parameters alone.
         """
-        if not isinstance(path, str):
-            raise TypeError(f"a path is a str, not {type(path).__name__}")
-        if path != REST and (not path.startswith("/") or "?" in path or "#" in path):
-            raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
+        if not isinstance(ignore_case, bool):
+            raise TypeError(f"ignore_case is True or False, not {ignore_case!r}")
+        path = check_path(path)
+        route = Route(path, tuple(path.split("/")), registration, ignore_case)
         if "{" in path:
-            pattern = pattern_of(path)
-            for other in self._patterns:
-                if other != pattern and nameless(other) == nameless(pattern):
-                    raise ValueError(f"{path!r} is registered already, as {'/'.join(other)!r}")
-            self._patterns[pattern] = registration
+            for other in self._patterns.values():
+                if other.path != path and alike(other, route):
+                    raise ValueError(f"{path!r} is registered already, as {other.path!r}")
+            self._patterns[path] = route
+            return
+        if self._folded.get(folded(path)) is not None and (ignore_case or self._folded[folded(path)].path == path):
+            del self._folded[folded(path)]
+        self._exact.pop(path, None)
+        if ignore_case:
+            self._folded[folded(path)] = route
         else:
-            self._exact[path] = registration
+            self._exact[path] = route
 
     def take(self, path: str) -> Registration | None:
         """Remove the registration of a path, written as it was put, and return it."""
-        return self._patterns.pop(tuple(path.split("/")), None) if "{" in path else self._exact.pop(path, None)
+        path = normal(path)
+        if "{" in path:
+            route = self._patterns.pop(path, None)
+        else:
+            route = self._exact.pop(path, None) or self._folded.pop(folded(path), None)
+        return None if route is None else route.registration
 
     def answer(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
         """Return the registration for a request and what the ``{name}`` segments of its path matched.
@@ -70,35 +94,38 @@ class RoutingTable:
         Raises:
             Reject: What a dispatcher raised, or 500.
         """
-        found = self._match(request.path)
+        found = self._match(asked(request.path), request.path)
         if found is not None:
             return found
         for dispatcher, origins in tuple(self.dispatchers):
             resource = ask(dispatcher, request)
             if resource is not None:
                 return Registration(resource, origins), {}
-        return self.lookup(REST)
+        return self._match(REST, REST)
 
     def lookup(self, path: str) -> tuple[Registration, dict[str, str]] | None:
         """Return the registration for ``path`` and what its ``{name}`` segments matched; dispatchers are not asked."""
-        return self._match(path) or self._match(REST)
+        return self._match(normal(path), path) or self._match(REST, REST)
 
-    def _match(self, path: str) -> tuple[Registration, dict[str, str]] | None:
-        exact = self._exact.get(path)
-        if exact is not None:
-            return exact, {}
-        segments = path.split("/") if self._patterns else []
-        for pattern, registration in self._patterns.items():
-            params = matched(pattern, segments)
-            if params is not None:
-                return registration, params
+    def _match(self, path: str, as_sent: str) -> tuple[Registration, dict[str, str]] | None:
+        route = self._exact.get(path) or (self._folded.get(folded(path)) if self._folded else None)
+        if route is not None:
+            return route.registration, {}
+        if self._patterns:
+            segments, values = path.split("/"), as_sent.split("/")
+            for ignore_case in (False, True):
+                for route in self._patterns.values():
+                    if route.ignore_case is ignore_case:
+                        params = matched(route, segments, values)
+                        if params is not None:
+                            return route.registration, params
         return None
 
     def registrations(self) -> Iterator[tuple[str, Registration]]:
         """Yield each path with what is registered there, exact paths first."""
-        yield from self._exact.items()
-        for pattern, registration in self._patterns.items():
-            yield "/".join(pattern), registration
+        for routes in (self._exact, self._folded, self._patterns):
+            for route in routes.values():
+                yield route.path, route.registration
 
     def resources(self) -> Iterator[Resource]:
         """Yield the resource of each path; one with several paths comes up several times."""
@@ -113,27 +140,28 @@ class RoutingTable:
                 yield registration.resource
 
 
-def pattern_of(path: str) -> tuple[str, ...]:
-    segments = tuple(path.split("/"))
-    names = [segment[1:-1] for segment in segments if segment.startswith("{") and segment.endswith("}")]
-    if sum(segment.count("{") + segment.count("}") for segment in segments) != 2 * len(names):
-        raise ValueError(f"a parameter is a whole segment, such as /rooms/{{room}}: {path!r}")
-    if not all(name.isidentifier() for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"the names of parameters are different identifiers: {path!r}")
-    return segments
+def normal(path: str) -> str:
+    """Return a path as it would have been registered."""
+    return "/".join(one if is_name(one) else written(one) for one in path.split("/"))
 
 
-def nameless(pattern: tuple[str, ...]) -> list[str]:
-    return ["{}" if segment.startswith("{") else segment for segment in pattern]
+def alike(one: Route, other: Route) -> bool:
+    """Tell whether two patterns match the same paths."""
+    return one.ignore_case is other.ignore_case and nameless(one) == nameless(other)
 
 
-def matched(pattern: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
-    if len(pattern) != len(segments):
+def nameless(route: Route) -> list[str]:
+    segments = ["{}" if is_name(segment) else segment for segment in route.segments]
+    return [folded(segment) for segment in segments] if route.ignore_case else segments
+
+
+def matched(route: Route, segments: list[str], values: list[str]) -> dict[str, str] | None:
+    if len(route.segments) != len(segments):
         return None
     params: dict[str, str] = {}
-    for wanted, segment in zip(pattern, segments, strict=True):
-        if wanted.startswith("{") and segment:
-            params[wanted[1:-1]] = segment
-        elif wanted != segment:
+    for wanted, segment, value in zip(route.segments, segments, values, strict=True):
+        if is_name(wanted) and segment:
+            params[wanted[1:-1]] = value
+        elif wanted != segment and not (route.ignore_case and folded(wanted) == folded(segment)):
             return None
     return params

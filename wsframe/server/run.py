@@ -19,6 +19,7 @@ from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
+from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.registry import Registry
 from wsframe.server.listen import bind_tcp, bind_unix, only_local
 from wsframe.server.server import Server, holds_cancelled, only_leaf
@@ -53,14 +54,20 @@ def check_options(
 ) -> None:
     if isinstance(hosts, str):
         raise TypeError("hosts is a collection of names, not one str, each of whose letters would pass")
-    if http_handler is not None and not callable(http_handler):
-        raise TypeError(
-            f"http_handler is an async function, such as http_routes(...), not {type(http_handler).__name__}"
-        )
+    if http_handler is not None:
+        check_http_handler("http_handler", http_handler, such=", such as http_routes(...)")
     if 13 not in versions or not VERSIONS.issuperset(versions):
         raise ValueError(f"versions are 13, always, and of the old ones 8, 7 and 0: not {versions!r}")
     if ssl_context is not None:
         ssl_context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)  # a client's context raises here
+
+
+def check_started(started: Callable[[Server], object] | None) -> None:
+    if started is not None:
+        if not callable(started):
+            raise TypeError(f"started is a function that takes the server, not {type(started).__name__}")
+        check_plain("started", started)
+        check_takes("started", started, "server")
 
 
 def listening_sockets(
@@ -126,7 +133,7 @@ async def serve(
 
     Raises:
         OSError: If the address cannot be bound.
-        TypeError: For ``hosts`` that is one str, or an ``http_handler`` that cannot be called.
+        TypeError: For ``hosts`` that is one str, or an ``http_handler`` that is no async function.
         ValueError: For options that contradict each other, versions that do not exist, or a
             client's ``ssl_context``.
         RuntimeError: If a resource is running in another server already.
@@ -208,12 +215,13 @@ def run(
 
     Args:
         registry: As for :func:`serve`, and so are the other arguments.
-        started: Called once with the running server, which is when ``server.addresses``
-            are known and signals are obeyed.
+        started: A plain function, called once with the running server, which is when
+            ``server.addresses`` are known and signals are obeyed.
 
     Raises:
         OSError: If the address cannot be bound.
     """
+    check_started(started)
     trio.run(partial(serve_until_signal, registry, options, started))
 
 

@@ -70,7 +70,7 @@ def resource_statistics(roster: Roster, registries: Iterable[Registry]) -> tuple
     for registry in registries:
         for path, registration in registry.table.registrations():
             paths.setdefault(id(registration.resource), []).append(path)
-    for key, (_, path) in roster.made.makers.items():
+    for key, (_, path, _) in roster.made.makers.items():
         paths.setdefault(key, []).append(path)
     return tuple(one_resource(listener, paths.get(id(listener.resource), [])) for listener in roster.listeners())
 
