@@ -16,7 +16,7 @@ from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 
-BOUND = 15.0
+BOUND = 120.0
 NO_SERVER = cast("wsframe.Server", None)
 
 

@@ -33,7 +33,7 @@ from wsframe.testing import Kit, MemoryClient, Refused, open_kit
 
 __all__ = ["GIVEN", "perform"]
 
-BOUND = 15.0
+BOUND = 120.0
 PONG = 10
 ORIGIN = "http://localhost:8080"
 OPTIONS = {Limits: "limits", Timeouts: "timeouts", Capacity: "capacity", Deflate: "deflate"}

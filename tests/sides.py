@@ -11,7 +11,7 @@ from tests.wire import Peer
 from wsframe import Client, Registry, Resource
 from wsframe.resources.resource import Ordering
 
-BOUND = 15.0
+BOUND = 120.0
 
 
 class Side(Recorder):

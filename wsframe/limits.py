@@ -153,7 +153,10 @@ class Timeouts:
     30. Window updates of a slow reader can be 16 s apart, so values below 20 hit honest ones."""
 
     close: float = INHERIT
-    """For the peer to answer our close frame, and for the hooks to reach a peer's; default 5."""
+    """For the peer to answer our close frame; default 5. Also for the hooks to reach a peer's close frame: counted
+    from the last message they took, whoever's, so that a busy resource answers everything first, but twelve times
+    as long in all. Then it is answered without the replies that are still to come. Small values cost polite clients
+    of slow hooks their replies, large ones keep their sockets longer."""
 
     drain: float = INHERIT
     """For all clients and hooks to finish when the server stops; default 10. Then they are cut off."""

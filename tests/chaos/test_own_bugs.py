@@ -47,7 +47,7 @@ async def test_a_bug_costs_its_link_alone(poller: Literal["auto", "task"], early
     echo, registry = Echo(), wsframe.Registry()
     registry.register("/", echo, wsframe.any_origin)
     timeouts = wsframe.Timeouts(drain=1)
-    with trio.fail_after(20), ExitStack() as sockets:
+    with trio.fail_after(120), ExitStack() as sockets:
         async with wsframe.open_server(registry, port=0, poller=poller, timeouts=timeouts) as server:
             address = Address(int(server.addresses[0].rpartition(":")[2]), None)
             unconcerned = Conversation(await Peer.connect(address), "unconcerned")

@@ -24,6 +24,8 @@ class Visit:
     gates: dict[str, trio.Event]
     released: trio.Event
     """Set when every server is rid of its clients: who holds a socket open may let go of it."""
+    busy: trio.Semaphore
+    """How many do something at the same time."""
     promised: list[int] | None = None
     """Checksums of the messages that the hooks must have been told, if that is known."""
     closes_with: int | None = None
@@ -33,12 +35,25 @@ class Visit:
     acts: int = 0
     """What the client has done so far, roughly counted in messages."""
     trail: list[str] = field(default_factory=list)
+    retired: bool = False
+    """Whether it does no more than hold its socket open, or has ended."""
 
     def promise(self, *messages: str | bytes) -> None:
         """Note messages that the hooks will be told."""
         sums = [crc32(message.encode() if isinstance(message, str) else message) for message in messages]
         self.promised = [*(self.promised or []), *sums]
         self.acts += len(messages)
+
+    def retire(self) -> None:
+        """Let others come: from now on nothing is done but to hold the socket open."""
+        if not self.retired:
+            self.retired = True
+            self.busy.release()
+
+    async def hold(self) -> None:
+        """Hold the socket open until every server has forgotten everybody."""
+        self.retire()
+        await self.released.wait()
 
     @asynccontextmanager
     async def peer(self, *, piece: int = 0, small: bool = False, tls: bool = True) -> AsyncIterator[Peer]:

@@ -28,9 +28,11 @@ Poller: TypeAlias = Literal["auto", "task"]
 
 ARRIVALS = 80
 """Clients that arrive in a second."""
+BUSY = 25
+"""Those that do something at the same time: on a slow machine the others come later."""
 POLITE_SHARE = 0.55
 # What a program and the settling may take on a machine that is slow or busy with other things.
-PATIENCE = 60.0
+PATIENCE = 300.0
 # Classes of which no object may be left, by module and name.
 KEPT = {"Client", "Connection", "Inbox", "Link", "Newcomer", "Outbox", "TLSCodec"}
 # Pongs of one receive buffer full of pings are beyond the outbox limit (RFC 6455 section 5.5.3).
@@ -80,6 +82,7 @@ class World:
         self.ledger = Ledger()
         self.gates: dict[str, trio.Event] = {}
         self.released = trio.Event()
+        self.busy = trio.Semaphore(BUSY)
         self.servers: list[wsframe.Server] = []
         self.registries: list[wsframe.Registry] = []
         self.addresses: list[Address] = []
@@ -104,7 +107,7 @@ class World:
                             poller=poller,
                             limits=LIMITS,
                             timeouts=TIMEOUTS,
-                            capacity=wsframe.Capacity(max_pending_handshakes=100),
+                            capacity=wsframe.Capacity(max_pending_handshakes=200),
                         )
                     )
                     self.servers.append(server)
@@ -119,13 +122,14 @@ class World:
         (program,) = random.choices(list(programs), list(programs.values()))
         address = random.choice(self.addresses)
         arrival = random.random() * clients / ARRIVALS
-        visit = Visit(f"{number}-{program.__name__}", random, address, self.gates, self.released)
+        visit = Visit(f"{number}-{program.__name__}", random, address, self.gates, self.released, self.busy)
         self.visits.append(visit)
         return visit, program, arrival
 
     async def play(self, visit: Visit, program: Program, arrival: float) -> None:
         """Run one client's program; a hostile one may lose its connection, an honest one may not."""
         await trio.sleep(arrival)
+        await self.busy.acquire()
         try:
             with trio.move_on_after(PATIENCE) as patience:
                 await program(visit)
@@ -136,10 +140,12 @@ class World:
                 self.faults.append(f"{visit.name}: {error!r}")
         except Exception as error:
             self.faults.append(f"{visit.name}: {first_of(error)!r} {visit.trail}")
+        finally:
+            visit.retire()
 
     async def settle(self) -> None:
         """Wait until every server has got rid of its clients by itself; some still hold their sockets open."""
-        with trio.move_on_after(PATIENCE / 2):
+        with trio.move_on_after(PATIENCE):
             while any(leftovers(server) for server in self.servers):  # noqa: ASYNC110
                 await trio.sleep(0.05)
         for server in self.servers:
@@ -260,6 +266,7 @@ async def play_all(world: World, outcome: Outcome, holding: trio.Nursery) -> Non
         visit, program, arrival = world.cast(number, outcome.clients)
         outcome.programs[program.__name__] += 1
         holding.start_soon(world.play, visit, program, arrival)
-    await trio.sleep(outcome.clients / ARRIVALS)
+    while not all(visit.retired for visit in world.visits):  # noqa: ASYNC110
+        await trio.sleep(0.05)
     await world.settle()
     world.released.set()

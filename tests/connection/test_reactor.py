@@ -14,7 +14,7 @@ from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Inbox
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.resource import Ordering
-from wsframe.testing import open_client
+from wsframe.testing import open_client, open_kit
 
 Lines = Callable[[], list[str]]
 
@@ -82,6 +82,32 @@ async def test_paused_peer_is_not_pinged_to_death(autojump_clock: MockClock) -> 
         assert client.end is None
         resource.gate.set()
         assert [await client.receive() for _ in range(4)] == ["wait", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("run", range(8))
+async def test_deadlines_that_passed_while_the_machine_stood_still_wait_for_what_has_come(
+    autojump_clock: MockClock, run: int
+) -> None:
+    """The reactor and the timer wake up together, and trio runs either first."""
+
+    class Still(Recorder):
+        async def received_text(self, client: wsframe.Client, message: str) -> None:
+            if message == "close":
+                client.close(4000)
+            else:
+                closing.close(4000)  # its answer is in the kernel now
+                autojump_clock.jump(100)
+
+    resource = Still()
+    async with open_kit(resource) as kit:
+        closing, other = await kit.connect(patience=10_000), await kit.connect(patience=10_000)
+        closing.answer_close = False
+        closing.send_text("close")
+        await wait_all_tasks_blocked()
+        other.send_text("stand still")
+        assert await closing.closed() == (4000, "")
+        await resource.until(lambda: resource.log[-1].startswith("-"))
+        assert resource.log == ["+", "+", "-4000"]
 
 
 async def test_users_ping_and_latency(place: Place) -> None:

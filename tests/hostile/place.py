@@ -23,7 +23,7 @@ __all__ = ["BOUND", "Certificates", "Place", "Recorder", "Served", "until"]
 PollerName: TypeAlias = Literal["epoll", "task"]
 POLLERS: list[PollerName] = ["epoll", "task"] if hasattr(select, "epoll") else ["task"]
 
-BOUND = 30
+BOUND = 120
 """Seconds no test comes near unless something hangs."""
 
 

@@ -81,6 +81,20 @@ async def test_a_close_is_answered_in_time_without_the_user(autojump_clock: trio
         assert state(it.ws) is State.CLOSED  # the server never ended TCP
 
 
+async def test_a_user_that_gets_on_sends_all_replies_before_the_close_is_answered(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with connected(timeouts=Timeouts(close=5)) as it:
+        it.server.feed(*(text(str(number)) for number in range(12)), close(None))
+        for number in range(12):
+            assert await it.ws.receive() == str(number)
+            await trio.sleep(4)
+            await it.ws.send(f"reply to {number}")
+        with pytest.raises(ConnectionClosed):
+            await it.ws.receive()
+        assert it.server.received() == [*(f"reply to {number}" for number in range(12)), ("close", 1005)]
+
+
 async def test_a_server_that_does_not_answer_our_close_is_reset(autojump_clock: trio.testing.MockClock) -> None:
     async with connected(timeouts=Timeouts(close=5)) as it:
         await it.ws.close(1000)

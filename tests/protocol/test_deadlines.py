@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsframe.limits import Timeouts
-from wsframe.protocol.deadlines import Deadlines, Due
+from wsframe.protocol.deadlines import LONGEST, Deadlines, Due, Patience
 
 TIMEOUTS = Timeouts(handshake=10, ping_interval=20, ping_timeout=15, write_stall=30, close=5, drain=10)
 
@@ -190,3 +190,35 @@ def test_next_is_exactly_when_something_becomes_due(
     else:
         assert it.due(when)
         assert it.due(when - 0.001) == []
+
+
+def looks(patience: Patience, progress: bool) -> int:
+    """Count the looks until patience is at its end."""
+    count = 1
+    while patience.lasts(progress=progress):
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("timeout", [0, 0.1, 0.25, 1, 5, 600])
+def test_patience_without_progress_ends_after_the_timeout(timeout: float) -> None:
+    patience = Patience(timeout)
+    assert looks(patience, progress=False) * patience.step == pytest.approx(timeout)
+
+
+@pytest.mark.parametrize("timeout", [0, 0.1, 0.25, 1, 5, 600])
+def test_patience_with_progress_is_bounded(timeout: float) -> None:
+    patience = Patience(timeout)
+    assert looks(patience, progress=True) * patience.step == pytest.approx(LONGEST * timeout)
+
+
+def test_patience_begins_again_with_each_progress() -> None:
+    patience = Patience(5)
+    for _ in range(10):
+        assert patience.lasts(progress=False)
+        assert patience.lasts(progress=False)
+        assert patience.lasts(progress=True)
+
+
+def test_patience_without_a_timeout_has_no_end() -> None:
+    assert Patience(inf).step == inf

@@ -18,6 +18,7 @@ from wsframe.log import escaped, logger, shortened
 from wsframe.net.poller import READ
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.protocol.close import CloseCode, close_frame
+from wsframe.protocol.deadlines import Patience
 from wsframe.protocol.events import Ended
 from wsframe.resources.client import Client
 
@@ -39,9 +40,11 @@ class Ending(Wire):
     """A wire with its client, as far as its end is concerned; the middle part of a link."""
 
     __slots__ = (
+        "_first",
         "_gone",
         "_linger_until",
         "_measuring",
+        "_patience",
         "_sent_mark",
         "_undecoded",
         "client",
@@ -66,6 +69,11 @@ class Ending(Wire):
         self._measuring: dict[bytes, tuple[Signal, float]] | None = None
         """Pings of :meth:`Client.latency`: payload to signal and time sent."""
         self._sent_mark = 0
+        self._patience: Patience | None = None
+        """With the hooks, which have the end still before them."""
+        self._first: object = None
+        """The entry that was the mailbox's first when they were last looked at. Another one is their progress, and
+        this way nothing has to be noted where messages are taken."""
         self._linger_until = 0.0
         self._undecoded = 0
 
@@ -97,14 +105,27 @@ class Ending(Wire):
         self.end_delivered = True
         self.connection.eof()
         self._note_undecoded()
+        self.inbox.mailbox.put(self.inbox, ended)
         if self.sock is not None:
             # What comes behind the end is of no use, and its EOF would be reported without end.
             self.watch(self.interest & ~READ)
             if self.outbox.shut:
                 self._finish()
             else:
-                self._set_deadline(close_by=True)
-        self.inbox.mailbox.put(self.inbox, ended)
+                self._await_hooks()
+
+    def _await_hooks(self) -> None:
+        """Give the hooks time to reach the end."""
+        if self._patience is None:
+            self._patience = Patience(self.connection.deadlines.timeouts.close)
+        self._first = self.inbox.mailbox.next_entry()
+        self._set_close_by(self._patience.step)
+
+    def _set_close_by(self, seconds: float) -> None:
+        deadlines = self.connection.deadlines
+        deadlines.close_by = self.reactor.clock() + seconds
+        if deadlines.close_by < deadlines.scheduled:
+            self.reactor.schedule(self.fd)
 
     def _note_undecoded(self) -> None:
         """Count what is held of messages that have not been decoded."""
@@ -169,14 +190,14 @@ class Ending(Wire):
 
     def _set_deadline(self, *, close_by: bool) -> None:
         deadlines = self.connection.deadlines
-        by = self.reactor.clock() + deadlines.timeouts.close
+        seconds = deadlines.timeouts.close
         if close_by:
-            deadlines.close_by = by
             self._sent_mark = self.outbox.octets_sent
-        else:
-            deadlines.close_by = None
-            deadlines.linger_by = self._linger_until = by
-        if by < deadlines.scheduled:
+            self._set_close_by(seconds)
+            return
+        deadlines.close_by = None
+        deadlines.linger_by = self._linger_until = self.reactor.clock() + seconds
+        if self._linger_until < deadlines.scheduled:
             self.reactor.schedule(self.fd)
 
     def _dispose(self, *, reset: bool = False) -> None:
@@ -252,8 +273,12 @@ class Ending(Wire):
 
     def _close_overdue(self) -> None:
         if not self.outbox.shut and self.ended is not None:
-            # The hooks have not got to the peer's end: it gets its answer without them.
-            self.answer(self.ended)
+            progress = self.inbox.mailbox.next_entry() is not self._first
+            if self._patience is not None and self._patience.lasts(progress=progress):
+                self._await_hooks()
+            else:
+                self._first = None
+                self.answer(self.ended)  # the hooks do not get to the peer's end: it has its answer without them
         elif self.unsent and self.outbox.octets_sent > self._sent_mark:
             self._set_deadline(close_by=True)  # slow, but it moves
         else:

@@ -58,6 +58,10 @@ class Mailbox:
         """Tell whether the task that serves ``mailbox`` calls the hooks of the clients here."""
         return mailbox is self
 
+    def next_entry(self) -> object:
+        """Return what the listener takes next: another one than before if it has got on."""
+        return self.entries[0] if self.entries else None
+
 
 class Inbox:
     """One client's share of a mailbox.

@@ -63,6 +63,9 @@ class Move(Mailbox):
     def fed_by(self, mailbox: Mailbox) -> bool:
         return mailbox is self.source  # the new side is owed nothing before the old one has said goodbye
 
+    def next_entry(self) -> object:
+        return self.source.next_entry()
+
     def hand_over(self, inbox: Inbox) -> None:
         """Give the client to its new resource: its beginning first, then all that waited."""
         if self.host.over:

@@ -2,7 +2,7 @@
 
 ``ended`` is set once, by the peer's close frame, a violation, the end of TCP or a
 deadline. The close frame that we owe then goes out when the user has received what came
-before it, so that his replies leave first, or after ``timeouts.close``. Once both close
+before it, so that his replies leave first, or when he has received nothing for ``timeouts.close``. Once both close
 frames are out the server ends TCP (RFC 6455 section 7.1.1); we wait for it.
 """
 
@@ -19,7 +19,7 @@ from wsframe.log import logger, shortened
 from wsframe.outgoing.sending import Sending
 from wsframe.outgoing.transport import Transport
 from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
-from wsframe.protocol.deadlines import PING_OCTETS, Due
+from wsframe.protocol.deadlines import PING_OCTETS, Due, Patience
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended
@@ -57,6 +57,14 @@ class Ending(Sending):
         """Whether the socket is closed."""
         self._lingering = False
         self._sent_mark = 0
+        self._patience: Patience | None = None
+        """With the user, who has not received the end yet."""
+        self._untaken = 0
+        """Messages before it when he was last looked at."""
+
+    @abstractmethod
+    def waiting(self) -> int:
+        """Return how many messages the user has not received."""
 
     @abstractmethod
     def take_in(self, *, announced: bool = True) -> None:
@@ -84,7 +92,8 @@ class Ending(Sending):
         if self.outbox.shut:
             self._finish()
         else:
-            self._set_close_by()
+            self._patience = Patience(self.deadlines.timeouts.close)
+            self._await_user()
         self.wake_readers()
 
     def answer(self) -> None:
@@ -118,6 +127,13 @@ class Ending(Sending):
         self.deadlines.close_by = trio.current_time() + self.deadlines.timeouts.close
         self._sent_mark = self.outbox.octets_sent
         self.timer.ring()
+
+    def _await_user(self) -> None:
+        """Give the user time to receive the end."""
+        if self._patience is not None:
+            self._untaken = self.waiting()
+            self.deadlines.close_by = trio.current_time() + self._patience.step
+            self.timer.ring()
 
     def _finish(self) -> None:
         """Wait for the server to end TCP, as soon as all is sent."""
@@ -190,7 +206,10 @@ class Ending(Sending):
 
     def _close_overdue(self) -> None:
         if not self.outbox.shut:
-            self.answer()  # the user has not come to receive the end
+            if self._patience is not None and self._patience.lasts(progress=self.waiting() < self._untaken):
+                self._await_user()
+            else:
+                self.answer()  # the user does not come to receive the end
         elif self.unsent and self.outbox.octets_sent > self._sent_mark:
             self._set_close_by()  # slow, but it moves
         else:

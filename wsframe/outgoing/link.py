@@ -75,6 +75,9 @@ class Link(Ending):
             return False
         return len(self.messages) >= self._limits.max_queued_messages or self._octets >= self._limits.max_queued_bytes
 
+    def waiting(self) -> int:
+        return len(self.messages)
+
     async def read(self) -> None:
         """Wait until the peer has sent something and take it in; if somebody else reads, until he has.
 

@@ -7,11 +7,20 @@ from math import inf
 
 from wsframe.limits import Timeouts
 
-__all__ = ["PING_OCTETS", "Deadlines", "Due"]
+__all__ = ["PING_OCTETS", "Deadlines", "Due", "Patience"]
 
 # Of the payload of each ping of ours. They look alike, so that a peer cannot answer the keepalive and keep
 # a caller waiting who measures the latency.
 PING_OCTETS = 8
+
+# Looks at hooks that do not get on, before they are taken to be stuck. Each is a turn of its own, so that
+# a machine that stood still for longer than all of them has used up one.
+LOOKS = 4
+# Deadlines come in steps of a quarter second: a short timeout has no room for four looks.
+LEAST_STEP = 0.25
+# Times the timeout that an end waits for hooks that get on. With the default of 5 s it is the minute
+# that Chromium gives the closing handshake.
+LONGEST = 12
 
 
 class Due(Enum):
@@ -139,3 +148,28 @@ class Deadlines:
             waiting = self.ping_at is not None and self.heard_at <= self.ping_at
             dues.append(Due.PING_TIMEOUT if waiting else Due.PING)
         return dues
+
+
+class Patience:
+    """How long the peer's end waits for those who have the messages before it still to take.
+
+    That is for as long as they get on, within bounds.
+
+    Args:
+        timeout: Seconds without progress after which they are taken to be stuck.
+    """
+
+    __slots__ = ("_left", "_left_in_all", "_looks", "step")
+
+    def __init__(self, timeout: float) -> None:
+        self._looks = max(1, int(min(LOOKS, timeout / LEAST_STEP)))
+        self.step = timeout / self._looks
+        """Seconds from one look to the next."""
+        self._left = self._looks
+        self._left_in_all = self._looks * LONGEST
+
+    def lasts(self, *, progress: bool) -> bool:
+        """Note whether there was progress since the last look; return whether to wait for another step."""
+        self._left = self._looks if progress else self._left - 1
+        self._left_in_all -= 1
+        return self._left > 0 and self._left_in_all > 0
