@@ -78,7 +78,7 @@ async def test_ping_flood_is_not_kept(plain: Place) -> None:
             nursery.start_soon(peer.end)
             nursery.start_soon(send)
             while not sent.is_set():
-                most = max(most, len(link.connection._held or b""))
+                most = max(most, link.connection.undecoded)
                 await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
         assert most <= 2 * RECEIVE_BUFFER
@@ -120,7 +120,7 @@ async def test_sender_to_a_paused_client_is_held_up_by_tcp_and_memory_is_bounded
             await wait_all_tasks_blocked(0.1)
             assert sent == before, "the sender stands still"
             assert link.inbox.waiting == 5
-            assert len(link.connection._held or b"") <= RECEIVE_BUFFER
+            assert link.connection.undecoded <= RECEIVE_BUFFER
             nursery.cancel_scope.cancel()
         await served.open()
 

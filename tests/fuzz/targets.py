@@ -11,7 +11,8 @@ from tests.fuzz.answers import agreement, tunnel, upgrade
 from tests.fuzz.promises import PromiseBroken, keep
 from tests.fuzz.rude import rude
 from tests.fuzz.twins import links, sending
-from wsframe.hixie76.decoder import HixieConnection
+from wsframe.hixie76 import handshake as hixie_handshake
+from wsframe.hixie76.decoder import HixieDecoder
 from wsframe.http import handshake
 from wsframe.http.origins import host_allowed, origin_exact, origin_prefix, same_origin
 from wsframe.http.request import VERSIONS, Request
@@ -84,7 +85,7 @@ class Feeding:
 
     def __init__(self, limits: Limits, terms: Terms | None, *, masked: bool = True) -> None:
         self.limits = limits
-        self.connection: Connection | HixieConnection
+        self.connection: Connection | HixieDecoder
         self.compressed = terms is not None
         inflate = None if terms is None else InflateExtension(terms, limits.max_message)
         self.connection = Connection(limits, DEFAULT_TIMEOUTS, 0.0, inflate, masked=masked)
@@ -178,7 +179,7 @@ class HixieFeeding(Feeding):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits, None)
-        self.connection = HixieConnection(limits, DEFAULT_TIMEOUTS, 0.0)
+        self.connection = HixieDecoder(limits, DEFAULT_TIMEOUTS, 0.0)
 
     def size_of(self, message: str | bytes) -> int:
         """Count U+FFFD as one octet, which it stands for at least one of."""
@@ -196,7 +197,7 @@ class HixieFeeding(Feeding):
 
     def check_held(self, piece: int) -> None:
         inside = self.connection
-        assert isinstance(inside, HixieConnection)
+        assert isinstance(inside, HixieDecoder)
         held = len(inside._held or b"")
         keep(held == inside.undecoded, f"{held} octets held are counted as {inside.undecoded}")
         keep(held <= self.limits.max_message + LONGEST_HEADER + piece, "too much undecoded")
@@ -249,10 +250,12 @@ def judge(request: Request, http_version: bytes) -> bytes:
     subprotocol = handshake.choose_subprotocol(Accept(), request.subprotocols, ["chat", "v2"])
     terms = negotiate(headers.getall("sec-websocket-extensions"), Deflate.dedicated())
     extra = [] if terms is None else [("Sec-WebSocket-Extensions", terms.answer)]
+    if not version:
+        hixie_handshake.check_keys(headers)
     if version:
         made = handshake.switching_protocols(headers, subprotocol, extra)
     else:
-        made = handshake.switching_to_hixie(request, headers, bytes(8), subprotocol, [])
+        made = hixie_handshake.switching_protocols(request, headers, bytes(8), subprotocol, [])
     keep(read_answer(made) == 101, "accepted, but without a 101")
     return made
 

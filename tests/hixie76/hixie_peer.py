@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from wsframe.hixie76.decoder import HixieConnection
+from wsframe.hixie76.decoder import HixieDecoder
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
 from wsframe.protocol.events import Ended, Event
 
@@ -30,12 +30,12 @@ def discarded(payload: bytes, first: int = 0x80) -> bytes:
     return announce(len(payload), first) + payload
 
 
-def connect(limits: Limits | None = None) -> HixieConnection:
+def connect(limits: Limits | None = None) -> HixieDecoder:
     """Make a connection with these limits, the others at their defaults."""
-    return HixieConnection(filled(limits or Limits(), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0)
+    return HixieDecoder(filled(limits or Limits(), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0)
 
 
-def receive(connection: HixieConnection, data: bytes, room: int = 1000) -> list[Event]:
+def receive(connection: HixieDecoder, data: bytes, room: int = 1000) -> list[Event]:
     """Pass octets as the reactor does, in a bytearray of their own."""
     return connection.receive(bytearray(data), room)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.hixie76.hixie_peer import CLOSING, announce, connect, discarded, receive, reference, streams, text
 from tests.protocol.streams import chunked
-from wsframe.hixie76.decoder import HixieConnection, HixieEncoder, text_frame
+from wsframe.hixie76.decoder import HixieDecoder
+from wsframe.hixie76.encoder import HixieEncoder, text_frame
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits
 from wsframe.protocol.close import State
 from wsframe.protocol.deadlines import Due
@@ -167,8 +168,8 @@ def test_it_has_the_interface_of_a_connection() -> None:
     def interface(kind: object) -> set[str]:
         return {name for name in vars(kind) if not name.startswith("_")}
 
-    assert interface(HixieConnection) == interface(Connection)
-    assert HixieConnection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0).state is State.OPEN
+    assert interface(HixieDecoder) == interface(Connection)
+    assert HixieDecoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0).state is State.OPEN
 
 
 def run(chunks: list[bytes], rooms: Iterator[int], limits: Limits) -> list[Event]:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.hixie76.test_challenge import EXAMPLES
 from tests.http.heads import GOOD, head_of, read
+from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.http import handshake
 from wsframe.http.origins import any_origin, origin_exact, origin_prefix, same_origin
 from wsframe.http.request import Request
@@ -27,7 +28,10 @@ def old(version: int) -> dict[str, str | None]:
 
 def check(fields: dict[str, str | None], versions: frozenset[int], *, more: list[str] | None = None) -> int:
     request, reader = read(head_of(fields, more=more))
-    return handshake.check_upgrade(reader.http_version, request, request.headers, versions)
+    version = handshake.check_upgrade(reader.http_version, request, request.headers, versions)
+    if not version:
+        hixie_handshake.check_keys(request.headers)
+    return version
 
 
 def refused(fields: dict[str, str | None], versions: frozenset[int], *, more: list[str] | None = None) -> Reject:
@@ -139,7 +143,7 @@ def test_the_old_field_fools_nobody_in_another_version(version: int) -> None:
 def test_the_answer_of_hixie_76() -> None:
     """The example of section 1.2, its fields in another order."""
     request = request_of({**HIXIE, "Host": "example.com:81"})
-    answer = handshake.switching_to_hixie(request, request.headers, NONCE, "sample", [("Set-Cookie", "a=b")])
+    answer = hixie_handshake.switching_protocols(request, request.headers, NONCE, "sample", [("Set-Cookie", "a=b")])
     assert answer == (
         b"HTTP/1.1 101 Switching Protocols\r\n"
         b"Upgrade: WebSocket\r\n"
@@ -154,7 +158,7 @@ def test_the_answer_of_hixie_76() -> None:
 def test_its_location_is_the_url_that_was_asked_for() -> None:
     fields = [(name.encode(), value.encode()) for name, value in {**GOOD, **HIXIE}.items() if value]
     request = Request("/a/b?c=d&e", fields, secure=True)
-    answer = handshake.switching_to_hixie(request, request.headers, NONCE, None, [])
+    answer = hixie_handshake.switching_protocols(request, request.headers, NONCE, None, [])
     assert b"\r\nSec-WebSocket-Location: wss://example.com/a/b?c=d&e\r\n" in answer
     assert b"Sec-WebSocket-Protocol" not in answer
 
@@ -162,4 +166,4 @@ def test_its_location_is_the_url_that_was_asked_for() -> None:
 def test_what_would_break_out_of_its_line_is_not_sent() -> None:
     request = request_of(HIXIE)
     with pytest.raises(ValueError, match="may not be sent"):
-        handshake.switching_to_hixie(request, request.headers, NONCE, None, [("X", "a\r\nb")])
+        hixie_handshake.switching_protocols(request, request.headers, NONCE, None, [("X", "a\r\nb")])

@@ -14,7 +14,7 @@ from tests.client_side import Line, Sending, offered
 from tests.hixie76.hixie_peer import CLOSING, reference
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.memory_budget import Budget
-from wsframe.hixie76.decoder import HixieEncoder
+from wsframe.hixie76.encoder import HixieEncoder
 from wsframe.hixie76.outbox import HixieOutbox
 from wsframe.http.request import Request
 from wsframe.limits import Overflow

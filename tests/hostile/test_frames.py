@@ -131,6 +131,6 @@ async def test_endless_data_after_a_violation_is_not_kept(plain: Place) -> None:
         for _ in range(100):
             await peer.send(bytes(65536))
         link = next(iter(served.server._reactor.links.values()))
-        assert not link.connection._held
+        assert not link.connection.undecoded
         peer.half_close()
         assert await peer.end() == "fin"

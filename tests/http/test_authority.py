@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.http.heads import head_of, judge, read
-from wsframe.http.handshake import switching_to_hixie
+from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.http.origins import host_allowed, same_origin
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
@@ -89,7 +89,7 @@ def test_an_absolute_target_needs_no_host_and_minds_none_that_is_not_ascii() -> 
 def test_hixie_76_is_told_the_location_it_asked_for() -> None:
     keys = ["Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5", "Sec-WebSocket-Key2: 12998 5 Y3 1  .P00"]
     request = asking("ws://own.example/chat?x", more=["Origin: http://own.example", *keys])
-    answer = switching_to_hixie(request, request.headers, b"^n:ds[4U", None, ())
+    answer = hixie_handshake.switching_protocols(request, request.headers, b"^n:ds[4U", None, ())
     assert b"\r\nSec-WebSocket-Location: ws://own.example/chat?x\r\n" in answer
 
 

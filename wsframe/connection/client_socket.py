@@ -6,15 +6,11 @@ import socket
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from wsframe.connection.outbox import Outbox
-from wsframe.hixie76.decoder import HixieConnection
-from wsframe.hixie76.outbox import HixieOutbox
 from wsframe.net.poller import READ, WRITE
 from wsframe.net.socket_options import keep_alive, reset_on_close, unsent_in_kernel
-from wsframe.protocol.decoder import Connection
-from wsframe.protocol.deflate import InflateExtension
 
 if TYPE_CHECKING:
+    from wsframe.connection.dialect import AnyDecoder
     from wsframe.connection.handover import Arrival
     from wsframe.connection.reactor import Reactor
     from wsframe.net.sockets import Endpoint
@@ -44,15 +40,13 @@ class Wire(ABC):
         """Whether the peer has shut its sending side."""
         host = arrival.host
         send = arrival.sock.send if arrival.tls is None else self._send_encrypted
-        outbox = Outbox if arrival.version else HixieOutbox
-        self.outbox = outbox(send, self, host.limits.max_outbox, host.resource.overflow, reactor.flusher, self.raw_fd)
-        self.connection: Connection | HixieConnection
-        if arrival.version:
-            inflate = None if arrival.terms is None else InflateExtension(arrival.terms, host.limits.max_message)
-            self.connection = Connection(host.limits, host.timeouts, reactor.clock(), inflate)
-        else:
-            self.connection = HixieConnection(host.limits, host.timeouts, reactor.clock())
-            self.raw_fd = -1  # what is read by descriptor is taken for frames of RFC 6455
+        dialect = arrival.dialect
+        self.outbox = dialect.outbox(
+            send, self, host.limits.max_outbox, host.resource.overflow, reactor.flusher, self.raw_fd
+        )
+        self.connection: AnyDecoder = dialect.decoder(host.limits, host.timeouts, reactor.clock(), arrival.terms)
+        if not dialect.has_pings:
+            self.raw_fd = -1
             keep_alive(arrival.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
 
     @abstractmethod

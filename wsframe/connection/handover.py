@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from wsframe.connection.dialect import RFC_6455, Dialect
+
 if TYPE_CHECKING:
     from wsframe.connection.mailbox import Inbox, Mailbox
     from wsframe.http.request import Request
@@ -58,4 +60,4 @@ class Arrival(NamedTuple):
     host: Host
     reservation: Reservation
     terms: Terms | None = None
-    version: int = 13
+    dialect: Dialect = RFC_6455

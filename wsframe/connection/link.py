@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 from wsframe.connection.closing import Ending
 from wsframe.connection.mailbox import Inbox
 from wsframe.doorbell import Signal
-from wsframe.hixie76.decoder import HixieEncoder
 from wsframe.net.poller import GONE, READ, WRITE
 from wsframe.protocol.close import CloseCode, State, close_frame
 from wsframe.protocol.deadlines import PING_OCTETS, Due
-from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING, PONG, control_frame
 from wsframe.protocol.rate_limit import Bucket
@@ -27,7 +25,6 @@ from wsframe.resources.client import Client, ClientStatistics
 if TYPE_CHECKING:
     from wsframe.connection.handover import Arrival
     from wsframe.connection.reactor import Reactor
-    from wsframe.protocol.encoder import Encoder
 
 __all__ = ["Link"]
 
@@ -42,9 +39,7 @@ class Link(Ending):
     def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
         super().__init__(arrival, reactor)
         host = arrival.host
-        encoder: Encoder | None = None if arrival.version else HixieEncoder()
-        if arrival.terms is not None and host.deflate is not None:
-            encoder = Deflater(arrival.terms, host.deflate)
+        encoder = arrival.dialect.encoder(host.deflate, arrival.terms)
         self.client = Client(
             self, self.outbox, arrival.request, host.resource, arrival.subprotocol, arrival.data, encoder
         )

@@ -7,17 +7,15 @@ close codes, no pings, no binary messages and no fragments, and nothing is maske
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import replace
 
 from wsframe.limits import Limits, Timeouts
 from wsframe.protocol.close import PHRASES, CloseCode, State
 from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.events import Ended, Event
-from wsframe.protocol.frames import Frame
 from wsframe.protocol.size_limits import Check
 
-__all__ = ["CLOSING", "HixieConnection", "HixieEncoder", "text_frame"]
+__all__ = ["CLOSING", "HixieDecoder"]
 
 TEXT = 0x00
 END = 0xFF
@@ -29,16 +27,7 @@ LONGEST_LENGTH = 9
 NOT_WHOLE = -1
 
 
-def text_frame(payload: bytes) -> bytes:
-    """Make the frame of a text message.
-
-    An octet 0xFF, which UTF-8 never has, would end the frame: it becomes U+FFFD, as which
-    the peer must read what is no UTF-8 anyhow (section 4.2).
-    """
-    return b"\x00" + payload.replace(b"\xff", b"\xef\xbf\xbd") + b"\xff"
-
-
-class HixieConnection:
+class HixieDecoder:
     """The receiving state of one peer of version 0, with the interface of :class:`Connection`.
 
     Text that is not UTF-8 is read with U+FFFD in the place of what is wrong, as the draft
@@ -203,26 +192,3 @@ class HixieConnection:
         if self.state is State.CLOSED:
             return []
         return [self._end(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))]
-
-
-class HixieEncoder:
-    """Encodes for peers of version 0: one frame for a message, and no compression."""
-
-    __slots__ = ()
-
-    text_only = True
-    extensions: tuple[str, ...] = ()
-
-    def frames(
-        self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None, *, replaceable: bool
-    ) -> list[Frame]:
-        """Make the frame of a text message."""
-        return [text_frame(payload)]
-
-    def group(self, payload: bytes, compress: bool | None) -> Hashable:
-        """Name what all of them have in common."""
-        return "hixie"
-
-    def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame]:
-        """Make the frame of a text message for all of them."""
-        return [text_frame(payload)]

@@ -1,4 +1,4 @@
-"""The opening handshake (RFC 6455 section 4, and that of hixie-76): read the head, check it, make the answer.
+"""The opening handshake (RFC 6455 section 4): read the head, check it, make the answer.
 
 h11 reads the head; the checks and the 101 are ours, because nearly every refusal needs
 a status and a reason of its own, and wsproto's handshake would parse the request twice.
@@ -15,7 +15,6 @@ from http import HTTPStatus
 
 import h11
 
-from wsframe.hixie76 import challenge
 from wsframe.http.authority import reduce_target
 from wsframe.http.plain_head import read_plain_head
 from wsframe.http.request import Headers, Request, version_of
@@ -29,7 +28,6 @@ __all__ = [
     "refusal",
     "response",
     "switching_protocols",
-    "switching_to_hixie",
     "wants_upgrade",
 ]
 
@@ -139,16 +137,6 @@ def upgrade_required(body: str, versions: Collection[int]) -> Reject:
     return Reject(426, [("Upgrade", "websocket"), ("Sec-WebSocket-Version", named)], body.format(named))
 
 
-def check_keys(version: int, headers: Headers) -> None:
-    if version:
-        if not valid_key(headers):
-            raise Reject(400, body="Sec-WebSocket-Key is not one key of 16 octets")
-    elif not challenge.valid_keys(headers):
-        raise Reject(400, body="Sec-WebSocket-Key1 and -Key2 are not two keys of hixie-76")
-    elif "origin" not in headers:  # its answer must name the origin
-        raise Reject(400, body="a handshake of hixie-76 has an Origin")
-
-
 def check_head(headers: Headers) -> None:
     """Check what every request must have, WebSocket or not.
 
@@ -187,7 +175,8 @@ def check_upgrade(http_version: bytes, request: Request, headers: Headers, versi
     version = version_of(headers)
     if version is None or version not in versions:
         raise upgrade_required("this server speaks WebSocket version {}", versions)
-    check_keys(version, headers)
+    if version and not valid_key(headers):  # version 0 has other keys
+        raise Reject(400, body="Sec-WebSocket-Key is not one key of 16 octets")
     return version
 
 
@@ -219,28 +208,6 @@ def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterab
     if subprotocol is not None:
         fields.append(("Sec-WebSocket-Protocol", subprotocol))
     return head(101, [*fields, *extra])
-
-
-def switching_to_hixie(
-    request: Request, headers: Headers, nonce: bytes, subprotocol: str | None, extra: Iterable[tuple[str, str]]
-) -> bytes:
-    """Make the 101 of hixie-76, with the octets that answer its challenge (section 5.2).
-
-    Raises:
-        ValueError: For a header name or value that would break out of its line.
-    """
-    target = request.path if request.query_string is None else f"{request.path}?{request.query_string}"
-    location = f"{'wss' if request.secure else 'ws'}://{headers.get('host', '')}{target}"
-    # Its clients compare all of these, Upgrade letter by letter.
-    fields = [
-        ("Upgrade", "WebSocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Origin", headers["origin"]),
-        ("Sec-WebSocket-Location", location),
-    ]
-    if subprotocol is not None:
-        fields.append(("Sec-WebSocket-Protocol", subprotocol))
-    return head(101, [*fields, *extra]) + challenge.solve(headers, nonce)
 
 
 @lru_cache(maxsize=1)

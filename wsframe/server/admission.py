@@ -16,9 +16,11 @@ from typing import Any
 
 import trio
 
+from wsframe.connection.dialect import RFC_6455
 from wsframe.connection.handover import Arrival
 from wsframe.connection.reactor import Reactor
-from wsframe.hixie76 import challenge
+from wsframe.hixie76 import HIXIE_76
+from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
@@ -281,21 +283,22 @@ class Admission:
         newcomer.version = handshake.check_upgrade(head.http_version, request, headers, self._versions)
         trailing: bytes | None = head.trailing
         if newcomer.version == 0:
+            hixie_handshake.check_keys(headers)
             trailing = await self._receive_nonce(newcomer, head.trailing)
         return None if trailing is None else await self._join_resource(newcomer, request, headers, trailing)
 
     async def _receive_nonce(self, newcomer: Newcomer, data: bytes) -> bytes | None:
         """Take the nonce of hixie-76 off what comes behind the head; return what is left, None at the end."""
         newcomer.head_received = False  # whoever dawdles over it makes room for others too
-        while len(data) < challenge.NONCE:
+        while len(data) < hixie_handshake.NONCE:
             more = await newcomer.receive()
             if not more:
                 note_gone(newcomer)
                 return None
             data += more
         newcomer.head_received = True
-        newcomer.nonce = data[: challenge.NONCE]
-        return data[challenge.NONCE :]
+        newcomer.nonce = data[: hixie_handshake.NONCE]
+        return data[hixie_handshake.NONCE :]
 
     async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
         try:
@@ -378,14 +381,14 @@ class Admission:
             if newcomer.version:
                 answer = handshake.switching_protocols(headers, subprotocol, fields)
             else:
-                answer = handshake.switching_to_hixie(request, headers, newcomer.nonce, subprotocol, fields)
+                answer = hixie_handshake.switching_protocols(request, headers, newcomer.nonce, subprotocol, fields)
         except ValueError:
             logger.exception("the Accept of %s cannot be sent", type(resource).__name__)
             raise Reject(500, body="internal error") from None
         newcomer.answered = True
         await newcomer.send(answer)
-        sock, tls, version = newcomer.sock, newcomer.tls, newcomer.version
-        return Arrival(sock, tls, request, subprotocol, accept.data, listener, reservation, terms, version)
+        sock, tls, dialect = newcomer.sock, newcomer.tls, RFC_6455 if newcomer.version else HIXIE_76
+        return Arrival(sock, tls, request, subprotocol, accept.data, listener, reservation, terms, dialect)
 
 
 def note_gone(newcomer: Newcomer) -> None:

@@ -1,0 +1,41 @@
+"""Encoding for peers of version 0."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from wsframe.protocol.frames import Frame
+
+__all__ = ["HixieEncoder", "text_frame"]
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Make the frame of a text message.
+
+    An octet 0xFF, which UTF-8 never has, would end the frame: it becomes U+FFFD, as which
+    the peer must read what is no UTF-8 anyhow (section 4.2).
+    """
+    return b"\x00" + payload.replace(b"\xff", b"\xef\xbf\xbd") + b"\xff"
+
+
+class HixieEncoder:
+    """Encodes for peers of version 0: one frame for a message, and no compression."""
+
+    __slots__ = ()
+
+    text_only = True
+    extensions: tuple[str, ...] = ()
+
+    def frames(
+        self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None, *, replaceable: bool
+    ) -> list[Frame]:
+        """Make the frame of a text message."""
+        return [text_frame(payload)]
+
+    def group(self, payload: bytes, compress: bool | None) -> Hashable:
+        """Name what all of them have in common."""
+        return "hixie"
+
+    def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame]:
+        """Make the frame of a text message for all of them."""
+        return [text_frame(payload)]
