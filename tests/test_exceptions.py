@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
+from collections.abc import Callable
 
 import pytest
 
 import wsframe
-from wsframe import exceptions
+from wsframe import CloseFrame, ConnectionClosed, exceptions
 
 
 def test_every_exception_of_our_own_is_a_wsframe_error() -> None:
@@ -31,3 +34,82 @@ def test_what_has_ended_is_caught_as_a_wsframe_error() -> None:
     with pytest.raises(wsframe.WsframeError, match="gone"):
         raise wsframe.ResourceEnded("gone")
     assert not issubclass(wsframe.WsframeError, RuntimeError | ValueError | OSError)
+
+
+class Mine(wsframe.HandshakeRejected):
+    """A user's own, with other arguments."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(418, wsframe.Headers([("x", "y")]), b"short and stout")
+        self.word = word
+
+
+EXCEPTIONS: list[wsframe.WsframeError] = [
+    wsframe.WsframeError("text"),
+    wsframe.WsframeError(),
+    wsframe.BinaryRefused("text"),
+    wsframe.HookTimeout("text"),
+    wsframe.ResourceEnded("text"),
+    ConnectionClosed(CloseFrame(4000, "bye"), CloseFrame(1000, ""), peer_first=False),
+    ConnectionClosed(None, None, peer_first=True, reason="ping timeout"),
+    wsframe.HandshakeFailed("text"),
+    wsframe.HandshakeRejected(403, wsframe.Headers([("retry-after", "3")]), b"no\nentry"),
+    wsframe.ProxyFailed("text", 407, temporary=True),
+    wsframe.OpeningTimeout("text"),
+    wsframe.InvalidURL("text"),
+    Mine("word"),
+]
+
+
+def test_each_exception_is_among_those_copied() -> None:
+    assert {type(error).__name__ for error in EXCEPTIONS} - {"Mine"} == set(exceptions.__all__)
+
+
+@pytest.mark.parametrize("error", EXCEPTIONS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_a_copy_keeps_type_text_and_fields(error: wsframe.WsframeError, way: Callable[[object], object]) -> None:
+    error.add_note("a note")
+    again = way(error)
+    assert isinstance(again, type(error))
+    assert (type(again), str(again), again.args, repr(again)) == (type(error), str(error), error.args, repr(error))
+    fields, kept = dict(vars(error)), dict(vars(again))
+    headers, headers_kept = fields.pop("headers", None), kept.pop("headers", None)
+    assert fields == kept
+    assert isinstance(headers, wsframe.Headers) is isinstance(headers_kept, wsframe.Headers)
+    if isinstance(headers, wsframe.Headers) and isinstance(headers_kept, wsframe.Headers):
+        assert headers.fields() == headers_kept.fields()
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_a_refusal_is_copied_too(way: Callable[[wsframe.Reject], wsframe.Reject]) -> None:
+    again = way(wsframe.Reject(401, [("WWW-Authenticate", "Basic")], "log in"))
+    assert (again.status, again.headers, again.body) == (401, [("WWW-Authenticate", "Basic")], "log in")
+
+
+OURS, THEIRS = CloseFrame(1000, ""), CloseFrame(4000, "bye")
+
+
+@pytest.mark.parametrize(
+    ("received", "sent", "peer_first", "reason", "text"),
+    [
+        (None, None, True, "", "connection lost"),
+        (None, None, True, "connection lost", "connection lost"),
+        (None, None, True, "ping timeout", "connection lost (ping timeout)"),
+        (None, None, False, "aborted", "connection lost (aborted)"),
+        (None, OURS, True, "ping timeout", "connection lost (ping timeout); we had sent close code 1000"),
+        (None, OURS, False, "connection lost", "connection lost; we had sent close code 1000"),
+        (None, CloseFrame(1005, ""), False, "", "connection lost; we had sent a close frame without code"),
+        (None, CloseFrame(1002, "protocol error"), True, "protocol error",
+         "connection failed (protocol error); we closed with code 1002"),
+        (THEIRS, None, True, "", "the peer closed with code 4000 'bye'"),
+        (THEIRS, CloseFrame(4000, ""), True, "", "the peer closed with code 4000 'bye'; we answered"),
+        (CloseFrame(1005, ""), CloseFrame(1005, ""), True, "", "the peer closed with no code; we answered"),
+        (CloseFrame(1001, ""), OURS, True, "", "the peer closed with code 1001; we answered with code 1000"),
+        (OURS, OURS, False, "", "we closed with code 1000; the peer answered"),
+        (THEIRS, OURS, False, "", "we closed with code 1000; the peer answered with code 4000 'bye'"),
+    ],
+)  # fmt: skip
+def test_the_text_of_an_end_says_who_closed(
+    received: CloseFrame | None, sent: CloseFrame | None, peer_first: bool, reason: str, text: str
+) -> None:
+    assert str(ConnectionClosed(received, sent, peer_first=peer_first, reason=reason)) == text

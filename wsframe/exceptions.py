@@ -21,7 +21,7 @@ raises. Where we are the client, what the network does is an :exc:`OSError`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsframe.log import quoted, shortened
 
@@ -44,7 +44,18 @@ __all__ = [
 
 
 class WsframeError(Exception):
-    """Root of the exceptions that are wsframe's own."""
+    """Root of the exceptions that are wsframe's own; with ``pickle`` and ``copy`` they keep type, text and fields."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the class with the text alone, which is none of its arguments.
+        return rebuilt, (type(self), self.args, self.__dict__)
+
+
+def rebuilt(kind: type[Exception], args: tuple[Any, ...], fields: dict[str, Any]) -> Exception:
+    """Make an exception as it was, without calling its ``__init__``."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class HookTimeout(WsframeError):
@@ -75,8 +86,16 @@ class ConnectionClosed(WsframeError):
     def __init__(
         self, received: CloseFrame | None, sent: CloseFrame | None, *, peer_first: bool, reason: str = ""
     ) -> None:
-        happened = "the peer sent no close frame" if received is None else f"the peer closed {told(received)}"
-        super().__init__(", ".join(filter(None, (happened, reason, "" if sent is None else f"we {told(sent)}"))))
+        if received is None:
+            text = lost(sent, reason)
+        elif sent is None:
+            text = f"the peer closed with {told(received)}"
+        else:
+            first, answer = (received, sent) if peer_first else (sent, received)
+            one, other = ("the peer", "we") if peer_first else ("we", "the peer")
+            differs = "" if answer.code == first.code else f" with {told(answer)}"
+            text = f"{one} closed with {told(first)}; {other} answered{differs}"
+        super().__init__(text)
         self.received = received
         self.sent = sent
         self.peer_first = peer_first
@@ -90,8 +109,19 @@ class ConnectionClosed(WsframeError):
         return not self.peer_first or self.received.code in (1000, 1001, 1005)
 
 
+def lost(sent: CloseFrame | None, reason: str) -> str:
+    """Tell of an end without the peer's close frame."""
+    text = "connection lost" if reason in ("", "connection lost") else f"connection lost ({reason})"
+    if sent is None:
+        return text
+    if reason and sent.reason == reason:  # the peer's violation, which our close frame names
+        return f"connection failed ({reason}); we closed with code {sent.code}"
+    return f"{text}; we had sent {'a close frame without code' if sent.code == 1005 else f'close code {sent.code}'}"
+
+
 def told(frame: CloseFrame) -> str:
-    return f"{frame.code} {quoted(frame.reason)}" if frame.reason else str(frame.code)
+    code = "no code" if frame.code == 1005 else f"code {frame.code}"
+    return f"{code} {quoted(frame.reason)}" if frame.reason else code
 
 
 class HandshakeFailed(WsframeError):

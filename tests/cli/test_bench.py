@@ -93,7 +93,7 @@ MISTAKES = {
     ),
     "bench ADDRESS/closed": (1, "the server answered 403: members only\N{REPLACEMENT CHARACTER}"),
     "bench ADDRESS/mute --messages 1": (1, "the server does not send every message back: there is nothing to measure"),
-    "bench ADDRESS/late --messages 1 --binary": (1, "the connection has ended: the peer closed 1003"),
+    "bench ADDRESS/late --messages 1 --binary": (1, "the connection has ended: the peer closed with code 1003"),
 }  # fmt: skip
 
 

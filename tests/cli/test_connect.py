@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 import trustme
 
 import wsframe
@@ -96,7 +97,11 @@ def test_binary_messages_are_printed_as_they_are(capfdbinary: pytest.CaptureFixt
 
 @pytest.mark.parametrize(
     ("said", "code", "told"),
-    [("close 1000", 0, ""), ("close 4001", 1, "the peer closed 4001 'as told'"), ("abort", 1, "no close frame")],
+    [
+        ("close 1000", 0, ""),
+        ("close 4001", 1, "the peer closed with code 4001 'as told'"),
+        ("abort", 1, "connection lost"),
+    ],
 )
 def test_how_the_server_ends_is_the_exit_code(address: str, said: str, code: int, told: str) -> None:
     done = run(address, "--wait", "none", said=said)
@@ -182,7 +187,7 @@ def test_a_bug_of_ours_is_no_one_line() -> None:
     with pytest.raises(LookupError), mistakes_told():
         raise ExceptionGroup("", [ExceptionGroup("", [LookupError("no")])])
     assert str(mistake_of(wsframe.ConnectionClosed(None, None, peer_first=True, reason="lost"))) == (
-        "the connection has ended: the peer sent no close frame, lost"
+        "the connection has ended: connection lost (lost)"
     )
 
 
@@ -220,6 +225,25 @@ async def test_a_second_ctrl_c_ends_at_once() -> None:
         signals.send_nowait(signal.SIGINT)
         signals.send_nowait(signal.SIGINT)
     assert stub.aborted
+
+
+async def test_a_mute_server_is_left_a_second_after_ctrl_c(autojump_clock: trio.testing.MockClock) -> None:
+    class Stub:
+        left_at = 0.0
+
+        async def close(self) -> None:
+            await trio.sleep_forever()
+
+        def abort(self) -> None:
+            self.left_at = trio.current_time()
+            nursery.cancel_scope.cancel()
+
+    signals, receiver = trio.open_memory_channel[int](2)
+    stub = Stub()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(close_at_signal, stub, receiver)  # type: ignore[arg-type]
+        signals.send_nowait(signal.SIGINT)
+    assert stub.left_at == 1
 
 
 async def test_a_message_that_the_server_does_not_wait_for_is_no_error(address: str) -> None:
@@ -297,7 +321,7 @@ def test_a_conversation_at_a_terminal(address: str) -> None:
         typist.type("/nothing\r")
         typist.until(r"there is no command /nothing: see /help\r\n")
         typist.type("/close 4000 bye\r")
-        typist.until(r"disconnected: the peer closed 4000 'bye'")
+        typist.until(r"disconnected: we closed with code 4000 'bye'; the peer answered")
         assert typist.process.wait(PATIENCE) == 0
 
 
@@ -306,7 +330,7 @@ def test_what_comes_in_leaves_the_line_that_is_typed(address: str) -> None:
         typist.until("> ")
         typist.type("unfinished")
         typist.until("< at last \N{REPLACEMENT CHARACTER}\\[31m\r\n> unfinished")
-        typist.until("disconnected: the peer closed 1000")
+        typist.until("disconnected: the peer closed with code 1000; we answered")
         assert typist.process.wait(PATIENCE) == 0
 
 
@@ -331,5 +355,5 @@ def test_ctrl_d_and_ctrl_c_close_in_order(address: str, keys: str) -> None:
             typist.process.send_signal(signal.SIGINT)
         else:
             typist.type(keys)
-        typist.until("disconnected: the peer closed 1000")
+        typist.until("disconnected: we closed with code 1000; the peer answered")
         assert typist.process.wait(PATIENCE) == 0

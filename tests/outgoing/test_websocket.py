@@ -27,7 +27,7 @@ async def test_iterating_raises_for_any_other_code(code: int) -> None:
     async with connected() as it:
         it.server.feed(text("one"), close(code, "sorry"))
         assert await anext(it.ws) == "one"
-        with pytest.raises(ConnectionClosed, match=rf"the peer closed {code} 'sorry', we {code}"):
+        with pytest.raises(ConnectionClosed, match=rf"^the peer closed with code {code} 'sorry'; we answered$"):
             await anext(it.ws)
 
 
@@ -36,7 +36,7 @@ async def test_iterating_raises_for_an_end_without_a_close_frame() -> None:
         it.server.feed(text("one"))
         it.server.end()
         assert await anext(it.ws) == "one"
-        with pytest.raises(ConnectionClosed, match="no close frame, connection lost"):
+        with pytest.raises(ConnectionClosed, match=r"^connection lost$"):
             await anext(it.ws)
 
 
@@ -196,5 +196,5 @@ def test_the_exceptions_tell_what_happened() -> None:
     assert issubclass(wsframe.OpeningTimeout, OSError)
     assert issubclass(wsframe.InvalidURL, ValueError)
     closed = ConnectionClosed(None, None, peer_first=True)
-    assert str(closed) == "the peer sent no close frame"
+    assert str(closed) == "connection lost"
     assert not closed.orderly

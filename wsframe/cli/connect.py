@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_command"]
 
+# Seconds that a server has for its close frame after a signal.
+PATIENCE = 1.0
+
 EXAMPLES = """\
   wsframe connect ws://127.0.0.1:8000/chat
   echo hello | wsframe connect ws://127.0.0.1:8000/chat
@@ -89,11 +92,12 @@ async def converse(url: str, options: ConnectOptions, sayings: Sayings, display:
 
 
 async def close_at_signal(websocket: WebSocket, signals: AsyncIterator[int]) -> None:
-    """Close in order at the first Ctrl-C or SIGTERM, at once at the second."""
+    """Close in order at the first Ctrl-C or SIGTERM; at once at the second, or if the server is mute."""
     await anext(signals)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(websocket.close)
-        await anext(signals)
+        with trio.move_on_after(PATIENCE):
+            await anext(signals)
         websocket.abort()
 
 

@@ -25,6 +25,11 @@ def add_remote_options(parser: argparse.ArgumentParser) -> None:
     option("url", metavar="URL", help="ws:// or wss://, with user:password@ for basic authentication")
     option("--header", action="append", metavar="'NAME: VALUE'", help="a field of the request; repeatable")
     option("--subprotocol", action="append", metavar="NAME", help="a subprotocol to offer; repeatable")
+    option(
+        "--keep-on-redirect", action="append", metavar="NAME",
+        help="a field of --header that a redirect to another origin takes along; Sec-WebSocket-Protocol stands for "
+        "the subprotocols; repeatable",
+    )  # fmt: skip
     option("--insecure", action="store_true", help="take any certificate for the server's: no protection at all")
     option("--unix", metavar="PATH", help="connect to this unix socket; the URL still names host and path")
     option("--compress", action="store_true", help="offer compression (permessage-deflate)")
@@ -36,6 +41,7 @@ def connect_options(args: argparse.Namespace) -> ConnectOptions:
     options: ConnectOptions = {
         "headers": [header(text) for text in args.header or ()],
         "subprotocols": args.subprotocol or (),
+        "keep_on_redirect": args.keep_on_redirect or (),
         "unix": args.unix,
         "deflate": Deflate.dedicated() if args.compress else None,
     }

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from re import compile as pattern
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from wsframe.exceptions import rebuilt
 from wsframe.http.request import Request
 from wsframe.log import LONGEST_QUOTE, LONGEST_REASON, escaped, quoted
 
@@ -99,6 +100,9 @@ class Reject(Exception):
         self.headers = header_list(headers, "Reject")
         encoded(self.body, "Reject")
         super().__init__(self.status, self.body)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rebuilt, (type(self), self.args, self.__dict__)  # the default puts the body in the place of headers
 
     @property
     def _reason(self) -> str:

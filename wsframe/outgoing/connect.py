@@ -27,8 +27,8 @@ class connect:  # noqa: N801
     """Connect to a WebSocket server, for as long as the body of an ``async with`` runs.
 
     When the body ends the connection is closed: with 1000, with 1011 if the body raised, or
-    at once, after a close frame with 1001, if it was cancelled. What the body raises comes
-    out as it is, not in an ExceptionGroup. No task of its own runs user code.
+    at once, after a close frame with 1001, if it was cancelled or left by Ctrl-C. What the body
+    raises comes out as it is, not in an ExceptionGroup. No task of its own runs user code.
 
     Args:
         url: ``ws://`` or ``wss://``; with ``user:password@`` for basic authentication. Or a
