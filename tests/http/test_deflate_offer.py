@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from wsframe.http.deflate_offer import agreed, offer
 from wsframe.protocol.deflate import Deflate, Deflater, Terms, negotiate
+from wsframe.protocol.frames import data_frames
 
 SHARED, DEDICATED = Deflate.shared(), Deflate.dedicated()
 WIDE = Deflate.dedicated(window_bits=15)
@@ -15,14 +16,20 @@ WIDE = Deflate.dedicated(window_bits=15)
 options = st.builds(Deflate, mode=st.sampled_from(["shared", "dedicated"]), window_bits=st.integers(9, 15))
 
 
-def test_shared_asks_both_sides_for_no_context() -> None:
-    assert offer(SHARED) == (
-        "permessage-deflate; client_max_window_bits; server_no_context_takeover; client_no_context_takeover"
-    )
+BROWSERS = "permessage-deflate; client_max_window_bits"
 
 
-def test_a_window_is_asked_for_both_ways() -> None:
-    assert offer(DEDICATED) == "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"
+def test_shared_asks_both_sides_for_no_context_and_falls_back_to_the_offer_of_browsers() -> None:
+    wanted = "permessage-deflate; client_max_window_bits; server_no_context_takeover; client_no_context_takeover"
+    assert offer(SHARED) == f"{wanted}, {BROWSERS}"
+
+
+def test_a_window_is_asked_for_both_ways_before_the_offer_of_browsers() -> None:
+    assert offer(DEDICATED) == (f"permessage-deflate; server_max_window_bits=12; client_max_window_bits=12, {BROWSERS}")
+
+
+def test_without_a_wish_the_offer_is_that_of_browsers() -> None:
+    assert offer(WIDE) == BROWSERS
 
 
 @given(ours=options, theirs=options)
@@ -37,7 +44,7 @@ def test_our_server_and_our_client_agree(ours: Deflate, theirs: Deflate) -> None
     assert client.server_takeover <= server.client_takeover
     assert client.client_takeover >= server.server_takeover
     assert client.answer == server.answer
-    assert max(client.server_bits, client.client_bits) <= ours.window_bits
+    assert client.server_bits <= ours.window_bits
     Deflater(client, ours).compress(b"x" * 1000)
 
 
@@ -66,6 +73,36 @@ def test_without_parameters_the_widest_is_meant() -> None:
     assert (terms.server_bits, terms.client_bits) == (15, 15)
 
 
+@pytest.mark.parametrize("options", [SHARED, DEDICATED, WIDE, Deflate.shared(window_bits=9)])
+@pytest.mark.parametrize(
+    ("answer", "bits", "takeover"),
+    [
+        ("permessage-deflate", 15, True),
+        ("permessage-deflate; server_no_context_takeover; client_no_context_takeover", 15, False),
+        ("permessage-deflate; client_no_context_takeover", 15, True),
+        ("permessage-deflate; client_max_window_bits", 15, True),
+        ("permessage-deflate; client_max_window_bits=15; server_max_window_bits=15", 15, True),
+        ('Permessage-Deflate;server_max_window_bits="13" ;\tserver_no_context_takeover', 13, False),
+        ("permessage-deflate; server_max_window_bits=8; client_max_window_bits=9", 8, True),
+    ],
+)
+def test_every_answer_that_can_be_read_is_taken(answer: str, bits: int, takeover: bool, options: Deflate) -> None:
+    """gorilla, uWebSockets, Mojolicious and Tornado have one answer for all offers."""
+    terms = agreed([answer], options)
+    assert terms is not None
+    assert (terms.client_bits, terms.client_takeover) == (bits, takeover)
+    assert terms.server_bits <= options.window_bits
+    assert terms.server_takeover is (options.mode == "dedicated" and "client_no_context_takeover" not in answer)
+
+
+def test_a_window_that_zlib_cannot_compress_for_is_taken_and_nothing_compressed() -> None:
+    terms = agreed(["permessage-deflate; client_max_window_bits=8"], DEDICATED)
+    assert terms is not None
+    frames = Deflater(terms, DEDICATED).frames(1, b"x" * 1000, None, True, replaceable=False)
+    assert frames == data_frames(1, b"x" * 1000, 1000)
+    assert Deflater(terms, DEDICATED).group(b"x" * 1000, None) is None
+
+
 @pytest.mark.parametrize(
     ("answer", "options"),
     [
@@ -79,11 +116,9 @@ def test_without_parameters_the_widest_is_meant() -> None:
         ("permessage-deflate; server_max_window_bits", WIDE),
         ("permessage-deflate; server_max_window_bits=16", WIDE),
         ("permessage-deflate; server_max_window_bits=7", WIDE),
-        ("permessage-deflate; client_max_window_bits=8", WIDE),
-        ("permessage-deflate; client_max_window_bits", WIDE),
-        ("permessage-deflate; server_max_window_bits=13", DEDICATED),
-        ("permessage-deflate", DEDICATED),
-        ("permessage-deflate; client_no_context_takeover", SHARED),
+        ("permessage-deflate; client_max_window_bits=07", WIDE),
+        ("permessage-deflate;", WIDE),
+        ("permessage-deflate\xa0", WIDE),
         ("permessage-deflate; server_no_context_takeover; server_no_context_takeover", SHARED),
     ],
 )

@@ -52,10 +52,10 @@ async def test_iterating_ends_where_we_closed_whatever_our_code() -> None:
 @pytest.mark.parametrize(
     ("frame", "code", "reason"),
     [
-        (peer.frame(peer.TEXT, b"masked"), 1002, "protocol error"),
+        (peer.frame(peer.TEXT, b"masked"), 1002, "a frame with a mask"),
         (peer.frame(peer.TEXT, b"\xff", mask=None), 1007, "invalid UTF-8"),
         (peer.announce(peer.BINARY, 2**40, mask=None), 1009, "message too big"),
-        (peer.frame(peer.TEXT, b"x", reserved=4, mask=None), 1002, "protocol error"),
+        (peer.frame(peer.TEXT, b"x", reserved=4, mask=None), 1002, "reserved bits are set"),
     ],
 )
 async def test_a_violation_is_answered_behind_our_replies(frame: bytes, code: int, reason: str) -> None:

@@ -9,7 +9,12 @@ from wsproto.connection import CLIENT
 from wsproto.connection import Connection as Engine
 from wsproto.events import CloseConnection
 
-from wsframe.protocol.close import CloseCode, check_close_code, close_frame
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
+from wsframe.protocol.close import CloseCode, check_close_code, close_frame, may_be_sent
+from wsframe.protocol.decoder import Connection
+from wsframe.protocol.events import Ended
+from wsframe.protocol.frames import BINARY, CLOSE, control_frame, data_frames
+from wsframe.protocol.masking import Masker
 
 
 def read(frame: bytes) -> tuple[int, str | None]:
@@ -70,3 +75,38 @@ def test_a_long_reason_is_cut_at_123_octets_between_characters(reason: str) -> N
 
 def test_a_reason_that_utf_8_cannot_say_is_sent_with_question_marks() -> None:
     assert read(close_frame(1000, "a\ud800b")) == (1000, "a?b")
+
+
+CODES = [code for code in range(1000, 5000) if may_be_sent(code)]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("way", ["at once", "in two pieces", "past a check", "inside a message", "in answer"])
+def test_every_code_that_may_be_sent_arrives_unchanged(way: str, masked: bool) -> None:
+    """In both roles, and whichever part of the connection reads it: wsproto knows no 1014."""
+    for code in CODES:
+        connection = Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, masked=masked)
+        frame = Masker().mask(close_frame(code, "why")) if masked else close_frame(code, "why")
+        pieces = [frame]
+        if way == "in two pieces":
+            pieces = [frame[:3], frame[3:]]
+        elif way == "past a check":
+            connection.ask(lambda *frame: None)
+        elif way == "inside a message":
+            begun = data_frames(BINARY, b"xy", 1)[0]
+            pieces.insert(0, Masker().mask(begun) if masked else begun)
+        elif way == "in answer":
+            connection.close()
+        events = [event for piece in pieces for event in connection.receive(bytearray(piece), 10)]
+        answered = way == "in answer"
+        owed = Ended(code, "why", clean=True, answer=None if answered else code, owed=not answered)
+        assert events == [owed], code
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_no_other_code_is_taken(masked: bool) -> None:
+    for code in {*range(6000), 2**16 - 1}.difference(CODES):
+        connection = Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, masked=masked)
+        frame = control_frame(CLOSE, code.to_bytes(2, "big"))
+        (ended,) = connection.receive(bytearray(Masker().mask(frame) if masked else frame), 10)
+        assert ended == Ended(1002, f"close code {code} must not be sent", clean=False, answer=1002, owed=True)

@@ -9,7 +9,12 @@ from wsframe.protocol.close import CloseCode, State
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 
-PROTOCOL_ERROR = Ended(CloseCode.PROTOCOL_ERROR, "protocol error", clean=False, answer=1002, owed=True)
+
+def broken(rule: str) -> Ended:
+    return Ended(1002, rule, clean=False, answer=1002, owed=True)
+
+
+INVALID_REASON = Ended(1007, "invalid UTF-8 in a close frame", clean=False, answer=1007, owed=True)
 INVALID = Ended(CloseCode.INVALID_PAYLOAD, "invalid UTF-8", clean=False, answer=1007, owed=True)
 
 
@@ -98,23 +103,50 @@ def test_a_close_without_a_code_is_answered_without_one() -> None:
 @pytest.mark.parametrize(
     ("stream", "expected"),
     [
-        pytest.param(peer.frame(peer.CLOSE, b"\x03"), PROTOCOL_ERROR, id="close with half a code"),
-        pytest.param(peer.close(1006), PROTOCOL_ERROR, id="close with a code that is never sent"),
-        pytest.param(peer.close(1000, b"\xff"), INVALID, id="close with a reason that is not UTF-8"),
+        pytest.param(peer.frame(peer.CLOSE, b"\x03"), broken("a close frame of one byte"), id="close with half a code"),
+        pytest.param(
+            peer.close(1006), broken("close code 1006 must not be sent"), id="close with a code that is never sent"
+        ),
+        pytest.param(peer.close(0), broken("close code 0 must not be sent"), id="close with the code 0"),
+        pytest.param(peer.close(1005), broken("close code 1005 must not be sent"), id="close with the code 1005"),
+        pytest.param(peer.frame(peer.CLOSE, fin=False), broken("a control frame in fragments"), id="half a close"),
+        pytest.param(peer.close(1000, b"\xff"), INVALID_REASON, id="close with a reason that is not UTF-8"),
         pytest.param(peer.frame(peer.TEXT, b"\xff"), INVALID, id="text that is not UTF-8"),
         pytest.param(peer.frame(peer.TEXT, b"\xe2\x82"), INVALID, id="text that ends inside a character"),
-        pytest.param(peer.frame(peer.TEXT, b"x", mask=None), PROTOCOL_ERROR, id="no mask"),
-        pytest.param(peer.frame(peer.BINARY, b"x", reserved=4), PROTOCOL_ERROR, id="the first reserved bit"),
-        pytest.param(peer.frame(peer.BINARY, b"x", reserved=2), PROTOCOL_ERROR, id="the second reserved bit"),
-        pytest.param(peer.frame(peer.PING, b"x", reserved=1), PROTOCOL_ERROR, id="the third reserved bit"),
-        pytest.param(peer.frame(peer.CONTINUATION, b"x"), PROTOCOL_ERROR, id="continuation of nothing"),
-        pytest.param(peer.frame(peer.PING, fin=False), PROTOCOL_ERROR, id="a control frame in fragments"),
-        pytest.param(peer.frame(peer.PING, b"x" * 126), PROTOCOL_ERROR, id="a control frame too long"),
-        pytest.param(peer.frame(peer.BINARY, b"x" * 9, form=2), PROTOCOL_ERROR, id="two octets of length too many"),
-        pytest.param(peer.frame(peer.BINARY, b"x" * 300, form=8), PROTOCOL_ERROR, id="six octets of length too many"),
+        pytest.param(peer.frame(peer.TEXT, b"x", mask=None), broken("a frame without a mask"), id="no mask"),
+        pytest.param(
+            peer.frame(peer.BINARY, b"x", reserved=4), broken("reserved bits are set"), id="the first reserved bit"
+        ),
+        pytest.param(
+            peer.frame(peer.BINARY, b"x", reserved=2), broken("reserved bits are set"), id="the second reserved bit"
+        ),
+        pytest.param(
+            peer.frame(peer.PING, b"x", reserved=1), broken("reserved bits are set"), id="the third reserved bit"
+        ),
+        pytest.param(
+            peer.frame(peer.CONTINUATION, b"x"),
+            broken("a continuation without a message"),
+            id="continuation of nothing",
+        ),
+        pytest.param(
+            peer.frame(peer.PING, fin=False), broken("a control frame in fragments"), id="a control frame in fragments"
+        ),
+        pytest.param(
+            peer.frame(peer.PING, b"x" * 126), broken("a control frame above 125 bytes"), id="a control frame too long"
+        ),
+        pytest.param(
+            peer.frame(peer.BINARY, b"x" * 9, form=2),
+            broken("a length that is not written the shortest way, or above 2**63 - 1"),
+            id="two octets of length too many",
+        ),
+        pytest.param(
+            peer.frame(peer.BINARY, b"x" * 300, form=8),
+            broken("a length that is not written the shortest way, or above 2**63 - 1"),
+            id="six octets of length too many",
+        ),
         pytest.param(
             peer.frame(peer.TEXT, b"x", fin=False) + peer.frame(peer.TEXT, b"y"),
-            PROTOCOL_ERROR,
+            broken("a message inside another"),
             id="a message inside another",
         ),
     ],
@@ -132,8 +164,8 @@ def test_a_violation_ends_the_connection_with_its_code(stream: bytes, expected: 
 def test_an_invalid_opcode_fails_after_two_octets(opcode: int) -> None:
     connection = peer.connect()
     assert peer.receive(connection, bytes((0x80 | opcode,))) == []
-    assert peer.receive(connection, b"\x85") == [PROTOCOL_ERROR]
-    assert peer.settle(bytes((0x80 | opcode, 0x85))) == PROTOCOL_ERROR
+    assert peer.receive(connection, b"\x85") == [broken(f"unknown opcode {opcode}")]
+    assert peer.settle(bytes((0x80 | opcode, 0x85))) == broken(f"unknown opcode {opcode}")
 
 
 @pytest.mark.parametrize("fin", [True, False])

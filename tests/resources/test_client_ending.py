@@ -84,9 +84,10 @@ Facts = tuple[int, str, bool]
         (close(1000, "bye"), (1000, "bye", True)),
         (close(4999, "grüß"), (4999, "grüß", True)),
         (close(None), (1005, "", True)),
-        (frame(3), (1002, "protocol error", False)),
+        (frame(3), (1002, "unknown opcode 3", False)),
         (frame(TEXT, b"\xff"), (1007, "invalid UTF-8", False)),
-        (close(1005), (1002, "protocol error", False)),
+        (close(1005), (1002, "close code 1005 must not be sent", False)),
+        (close(1014, "later"), (1014, "later", True)),
     ],
 )
 async def test_close_facts_tell_what_the_peer_sent(octets: bytes, facts: Facts) -> None:

@@ -200,10 +200,10 @@ class Dropping(Own):
         (Compressing, None, Deflate.shared(), None),
         (Compressing, "permessage-deflate; what", Deflate.shared(), None),
         (Compressing, OFFER, None, None),
-        (Own, OFFER, None, "; server_max_window_bits=10; client_max_window_bits=10"),
-        (Own, "permessage-deflate", Deflate.shared(), "; server_max_window_bits=10"),
+        (Own, OFFER, None, "; client_max_window_bits=10"),
+        (Own, "permessage-deflate", Deflate.shared(), "; client_no_context_takeover"),
         (Never, OFFER, Deflate.shared(), None),
-        (Dropping, "permessage-deflate", None, "; server_max_window_bits=10; server_no_context_takeover"),
+        (Dropping, "permessage-deflate", None, "; server_no_context_takeover; client_no_context_takeover"),
     ],
 )
 async def test_what_a_server_agrees_on(

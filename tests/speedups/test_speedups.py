@@ -83,6 +83,17 @@ def test_the_lane_reads_noise_the_same_in_c(noise: bytes, room: int, masked: boo
 
 
 @needs_c
+@given(st.lists(frames(), max_size=5) | st.lists(st.binary(max_size=30), max_size=9), st.data())
+def test_frames_are_skipped_the_same_in_c(parts: list[bytes], data: st.DataObject) -> None:
+    stream = bytearray(b"".join(parts))
+    at = data.draw(st.integers(0, len(stream)))
+    for start in (0, at):
+        in_c, in_python = both("skip_frames", stream, start)
+        assert in_c == in_python
+        assert in_c >= start
+
+
+@needs_c
 @given(st.binary(max_size=3000), st.binary(min_size=4, max_size=4))
 @example(b"", b"abcd")
 def test_unmasking_is_the_same_in_c(payload: bytes, mask: bytes) -> None:

@@ -8,8 +8,15 @@ from wsframe.protocol.deflate import Deflate, Terms, parse_offers, window
 __all__ = ["agreed", "offer"]
 
 
+# What browsers offer. Every server that compresses at all takes it, and may answer as it likes.
+FALLBACK = "permessage-deflate; client_max_window_bits"
+
+
 def offer(options: Deflate) -> str:
-    """Make the offer: a window no wider than ours either way, and contexts only if dedicated."""
+    """Make the offers: first what the options ask for, then what every server takes (RFC 7692 section 5).
+
+    Many servers have one answer to all offers, and some decline an offer that names a window.
+    """
     parts = ["permessage-deflate"]
     if options.window_bits < 15:
         parts.append(f"server_max_window_bits={options.window_bits}")
@@ -18,11 +25,15 @@ def offer(options: Deflate) -> str:
         parts.append("client_max_window_bits")
     if options.mode == "shared":
         parts += ["server_no_context_takeover", "client_no_context_takeover"]
-    return "; ".join(parts)
+    wanted = "; ".join(parts)
+    return wanted if wanted == FALLBACK else f"{wanted}, {FALLBACK}"
 
 
 def agreed(fields: list[str], options: Deflate | None) -> Terms | None:
-    """Check the server's answer; None if it declined.
+    """Read the server's answer; None if it declined.
+
+    Any answer that can be read is taken: what it leaves open costs memory for the window of a
+    server that compresses with its context, 32 KiB at most.
 
     Args:
         fields: The values of Sec-WebSocket-Extensions in the 101.
@@ -30,10 +41,10 @@ def agreed(fields: list[str], options: Deflate | None) -> Terms | None:
 
     Returns:
         The terms with the roles exchanged, as compressor and inflater take them: there
-        ``server_bits`` are those of whoever compresses here, ``client_bits`` the peer's.
+        ``server_bits`` are those of the compressor here, ``client_bits`` the peer's.
 
     Raises:
-        ValueError: For an extension that was not offered, or parameters that were not or are wrong.
+        ValueError: For an extension that was not offered, or parameters that are wrong.
     """
     answer = ", ".join(fields)
     if not answer.strip(" \t,"):
@@ -45,23 +56,17 @@ def agreed(fields: list[str], options: Deflate | None) -> Terms | None:
     for name in ("server_no_context_takeover", "client_no_context_takeover"):
         if parameters.get(name) is not None:
             raise ValueError(f"{name} has no value")
-    server_bits = bits_of(parameters, "server_max_window_bits")
+    if parameters.get("client_max_window_bits", "") is None:  # the offer sent back as it was
+        del parameters["client_max_window_bits"]
     client_bits = bits_of(parameters, "client_max_window_bits")
-    if server_bits > options.window_bits:
-        raise ValueError(f"a server window of {server_bits} bits is wider than what was offered")
-    if client_bits < 9:
-        raise ValueError("a client window of 8 bits cannot be had from zlib")
-    dedicated = options.mode == "dedicated"
-    server_takeover = "server_no_context_takeover" not in parameters
-    if server_takeover and not dedicated:
-        raise ValueError("the answer lacks server_no_context_takeover, which was asked for")
     return Terms(
-        # A wider one than we spoke of allows what we shall not use (section 7.1.2.2).
+        # A wider one than we spoke of allows what we shall not use (section 7.1.2.2). One of 8
+        # bits, which zlib cannot compress for, leaves us to send what is not compressed.
         server_bits=min(client_bits, options.window_bits),
-        client_bits=server_bits,
-        server_takeover=dedicated and "client_no_context_takeover" not in parameters,
-        client_takeover=server_takeover,
-        answer=answer.strip(),
+        client_bits=bits_of(parameters, "server_max_window_bits"),
+        server_takeover=options.mode == "dedicated" and "client_no_context_takeover" not in parameters,
+        client_takeover="server_no_context_takeover" not in parameters,
+        answer=answer.strip(" \t"),
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from wsframe.protocol.frames import CLOSE, control_frame
 
-__all__ = ["CloseCode", "CloseFrame", "State", "check_close_code", "close_frame"]
+__all__ = ["CloseCode", "CloseFrame", "State", "check_close_code", "close_frame", "may_be_sent"]
 
 
 class CloseCode(IntEnum):
@@ -61,6 +61,11 @@ PHRASES = {
 MAX_REASON = 123
 
 
+def may_be_sent(code: int) -> bool:
+    """Tell whether a code may stand in a close frame (RFC 6455 section 7.4)."""
+    return code in SENDABLE or 3000 <= code <= 4999
+
+
 def check_close_code(code: object) -> None:
     """Check that ``code`` may be sent in a close frame.
 
@@ -70,7 +75,7 @@ def check_close_code(code: object) -> None:
     """
     if type(code) is bool or not isinstance(code, int):
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
-    if code not in SENDABLE and not 3000 <= code <= 4999:
+    if not may_be_sent(code):
         raise ValueError(f"close code {code} may not be sent (RFC 6455 section 7.4)")
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 import sys
 from io import StringIO
 
-from wsproto.connection import CLIENT, SERVER, ConnectionState
+from wsproto.connection import CLIENT, SERVER
 from wsproto.connection import Connection as Engine
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.extensions import Extension
@@ -32,10 +32,11 @@ from wsproto.extensions import Extension
 from wsframe.limits import Limits, Timeouts
 from wsframe.protocol.close import PHRASES, CloseCode, State
 from wsframe.protocol.deadlines import Deadlines
-from wsframe.protocol.deflate import InflateExtension
+from wsframe.protocol.deflate import COST_OF_TURN, InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.fast_lane import check_text, read_control, read_messages
-from wsframe.protocol.frames import CLOSE, MAX_CONTROL_PAYLOAD, frame_extent
+from wsframe.protocol.frames import MAX_CONTROL_PAYLOAD, frame_extent, skip_frames
+from wsframe.protocol.rules import broken_rule, may_be_close
 from wsframe.protocol.size_limits import Check, SizeLimits
 
 __all__ = ["Connection"]
@@ -66,6 +67,7 @@ class Connection:
         "_close_begun",
         "_discarded",
         "_engine",
+        "_head",
         "_held",
         "_inflate",
         "_lane_limit",
@@ -123,6 +125,8 @@ class Connection:
         """Octets to come of the frame whose header is known."""
         self._prefix = b""
         """Octets so far of a header that is not whole."""
+        self._head = b""
+        """The header of the engine's frame, with what there is behind it."""
         self._close_begun: bytes | None = None
         """Octets so far of a close frame that is not whole: our own close looks at them again."""
         self._discarded = 0
@@ -215,11 +219,19 @@ class Connection:
                     continue
             at = self._feed(data, at, events)
             fed += 1
-            if fed >= ENGINE_FRAMES or self.octets >= self._limits.max_queued_bytes:
+            if fed >= ENGINE_FRAMES or self.octets >= self._limits.max_queued_bytes or self._has_inflated_enough():
                 self.stopped = at < size
                 break
         self.octets += octets
         return at
+
+    def _has_inflated_enough(self) -> bool:
+        """Tell whether inflating has taken as long as it may in a turn; the next one starts at nothing."""
+        inflate = self._inflate
+        if inflate is None or inflate.cost < COST_OF_TURN:
+            return False
+        inflate.cost = 0
+        return True
 
     def _take_control(self, event: Event, stop: int, size: int, events: list[Event]) -> int:
         """Note what a control frame says; return where to go on, which is nowhere after a close frame."""
@@ -229,28 +241,30 @@ class Connection:
         return size if ends else stop
 
     def _feed(self, data: bytearray, at: int, events: list[Event]) -> int:
-        """Pass one frame, or what there is of it, to the engine; return how far that went."""
-        engine = self._engine
-        if engine is None:
-            self._sizes = SizeLimits(self._limits, self._check)
-            extensions: list[Extension] = [self._sizes, self._inflate] if self._inflate else [self._sizes]
-            engine = self._engine = Engine(SERVER if self._masked else CLIENT, extensions)
+        """Pass one frame, or what there is of it, to the engine; return how far that went.
+
+        Of a compressed one it is as much as may be inflated in one go. A close frame is kept
+        until it is whole, and the engine, which knows fewer codes, does not see it.
+        """
+        engine = self._engine or self._start_engine()
         if not self._owed:
-            probe = self._prefix + data[at : at + LONGEST_HEADER]
-            header, length = frame_extent(probe, 0)
+            head = self._head = self._prefix + data[at : at + LONGEST_HEADER]
+            header, length = frame_extent(head, 0)
             if header:
                 self._owed = header + length - len(self._prefix)
-                self._close_begun = self._prefix if probe[0] & 0x0F == CLOSE else None
+                self._close_begun = self._prefix if may_be_close(head, masked=self._masked) else None
                 self._prefix = b""
             else:
                 # It goes to the engine all the same: two octets can be enough to refuse.
-                self._prefix = bytes(probe)
+                self._prefix = head
         stop = len(data) if self._prefix else min(at + self._owed, len(data))
+        if self._inflate is not None:
+            stop = min(stop, at + self._inflate.at_once)
         if self._owed:
             self._owed -= stop - at
         octets = bytes(data[at:stop])
         if self._close_begun is not None:
-            self._close_begun += octets
+            return self._gather_close(octets, stop, len(data), events)
         engine.receive_data(octets)
         for event in engine.events():
             self._take(event, events)
@@ -259,8 +273,23 @@ class Connection:
         if self.state is not State.OPEN:
             return len(data)
         if not self._owed and not self._prefix and self._message is None:
-            self._engine = self._sizes = None
+            self._engine, self._sizes, self._head = None, None, b""
         return stop
+
+    def _start_engine(self) -> Engine:
+        self._sizes = SizeLimits(self._limits, self._check)
+        extensions: list[Extension] = [self._sizes, self._inflate] if self._inflate else [self._sizes]
+        self._engine = Engine(SERVER if self._masked else CLIENT, extensions)
+        return self._engine
+
+    def _gather_close(self, octets: bytes, stop: int, size: int, events: list[Event]) -> int:
+        """Take more of a close frame; return where to go on, which is nowhere."""
+        self._close_begun = (self._close_begun or b"") + octets
+        if self._owed:
+            return stop
+        control = read_control(bytearray(self._close_begun), 0, self._masked)
+        assert control is not None
+        return self._take_control(*control, size, events)
 
     def _take(self, event: object, events: list[Event]) -> None:
         """Turn an event of the engine into ours."""
@@ -291,13 +320,21 @@ class Connection:
             events.append(PongReceived(bytes(event.payload)))
         else:
             assert isinstance(event, CloseConnection)
-            assert self._engine is not None
-            refusal = None if self._sizes is None else self._sizes.refusal
-            if refusal is None:
-                ended = ended_by(event, self._engine)
-            else:
-                ended = Ended(*refusal, clean=False, answer=refusal[0], owed=True)
-            events.append(self._end(ended))
+            events.append(self._end(self._violation(event)))
+
+    def _violation(self, event: CloseConnection) -> Ended:
+        """Say what the peer broke: the engine reports it as a close."""
+        code = int(event.code)
+        for extension in (self._sizes, self._inflate):
+            if extension is not None and extension.refusal is not None:
+                return Ended(*extension.refusal, clean=False, answer=extension.refusal[0], owed=True)
+        phrase = PHRASES.get(CloseCode(code), "")
+        if code == CloseCode.INVALID_PAYLOAD and event.reason == "error in extension":
+            phrase = "invalid compressed data"
+        elif code == CloseCode.PROTOCOL_ERROR:
+            begun, compressed = self._message is not None, self._inflate is not None
+            phrase = broken_rule(self._head, masked=self._masked, begun=begun, compressed=compressed)
+        return Ended(code, phrase, clean=False, answer=code, owed=True)
 
     def _end(self, ended: Ended) -> Ended:
         self.undecoded = 0
@@ -305,8 +342,7 @@ class Connection:
         self.special = True
         self.stopped = False
         self._engine = self._sizes = self._message = self._held = self._payload = self._close_begun = None
-        self._prefix = b""
-        self._owed = 0
+        self._prefix, self._owed, self._head = b"", 0, b""
         return ended
 
     def close(self) -> list[Event]:
@@ -335,19 +371,15 @@ class Connection:
         self._owed -= skipped
         data = bytearray(self._prefix + data[skipped:])
         self._prefix = b""
-        at = 0
-        while at < len(data):
+        at = skip_frames(data, 0)
+        if at >= len(data):
+            self._owed += at - len(data)
+        else:
             header, length = frame_extent(data, at)
             stop = at + header + length
-            closes = data[at] & 0x0F == CLOSE
-            if not header or (closes and stop > len(data) and length <= MAX_CONTROL_PAYLOAD):
-                self._prefix = bytes(data[at:])
-                break
-            if closes:
+            if header and (stop <= len(data) or length > MAX_CONTROL_PAYLOAD):
                 return [self._end(read_close(data[at:stop], masked=self._masked))]
-            at = stop
-        else:
-            self._owed += at - len(data)
+            self._prefix = bytes(data[at:])
         if self._discarded > self._limits.max_message:
             return [self._end(Ended(CloseCode.ABNORMAL_CLOSURE, "data instead of a close frame", clean=False))]
         return []
@@ -359,22 +391,9 @@ class Connection:
         return [self._end(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))]
 
 
-def ended_by(event: CloseConnection, engine: Engine) -> Ended:
-    """Tell the peer's close frame from a violation, which wsproto reports by the same event."""
-    code = int(event.code)
-    if engine.state is ConnectionState.OPEN:
-        phrase = PHRASES.get(CloseCode(code), "")
-        if code == CloseCode.INVALID_PAYLOAD and event.reason == "error in extension":
-            phrase = "invalid compressed data"
-        return Ended(code, phrase, clean=False, answer=code, owed=True)
-    answer = None if code == CloseCode.NO_STATUS_RECEIVED else code
-    return Ended(code, event.reason or "", clean=True, answer=answer, owed=True)
-
-
 def read_close(frame: bytearray, *, masked: bool) -> Ended:
     """Read the close frame that answers ours."""
-    engine = Engine(SERVER if masked else CLIENT, [], bytes(frame))
-    for event in engine.events():
-        if isinstance(event, CloseConnection) and engine.state is not ConnectionState.OPEN:
-            return ended_by(event, engine)._replace(answer=None, owed=False)
+    control = read_control(frame, 0, masked)
+    if control is not None and isinstance(control[0], Ended) and control[0].clean:
+        return control[0]._replace(answer=None, owed=False)
     return Ended(CloseCode.ABNORMAL_CLOSURE, "malformed close frame", clean=False)

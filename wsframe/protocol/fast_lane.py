@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from codecs import utf_8_decode
 
+from wsframe.protocol.close import CloseCode, may_be_sent
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import CLOSE, FIN, MAX_CONTROL_PAYLOAD, PING, PONG, WIDE, frame_extent, unmask
 from wsframe.speedups import accelerated
@@ -18,10 +19,6 @@ __all__ = ["check_text", "read_control", "read_messages"]
 WHOLE_TEXT = 0x81
 WHOLE_BINARY = 0x82
 WHOLE_CONTROL = (FIN | CLOSE, FIN | PING, FIN | PONG)
-
-# The codes below 3000 that a peer may send and every version of the registry knows; what is
-# to be thought of others, the engine says.
-PLAIN_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013})
 
 
 @accelerated
@@ -101,21 +98,26 @@ def read_control(data: bytearray, at: int, masked: bool) -> tuple[Event, int] | 
     payload = unmask(data[start:stop], data[start - 4 : start]) if masked else bytes(data[start:stop])
     kind = data[at] & 0x0F
     if kind == CLOSE:
-        ended = read_close_payload(payload)
-        return None if ended is None else (ended, stop)
+        return read_close_payload(payload), stop
     return (PingReceived(payload) if kind == PING else PongReceived(payload)), stop
 
 
-def read_close_payload(payload: bytes) -> Ended | None:
+def read_close_payload(payload: bytes) -> Ended:
     if not payload:
         return Ended(1005, "", clean=True, answer=None, owed=True)
+    if len(payload) < 2:
+        return violation(CloseCode.PROTOCOL_ERROR, "a close frame of one byte")
     code = int.from_bytes(payload[:2], "big")
-    if len(payload) < 2 or not (code in PLAIN_CODES or 3000 <= code <= 4999):
-        return None
+    if not may_be_sent(code):
+        return violation(CloseCode.PROTOCOL_ERROR, f"close code {code} must not be sent")
     try:
         return Ended(code, payload[2:].decode(), clean=True, answer=code, owed=True)
     except UnicodeDecodeError:
-        return None
+        return violation(CloseCode.INVALID_PAYLOAD, "invalid UTF-8 in a close frame")
+
+
+def violation(code: int, rule: str) -> Ended:
+    return Ended(int(code), rule, clean=False, answer=int(code), owed=True)
 
 
 def check_text(data: bytearray, at: int, checked: int) -> int:

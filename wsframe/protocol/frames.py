@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from wsframe.speedups import accelerated
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "data_frames",
     "frame_extent",
     "message_frames",
+    "skip_frames",
     "unmask",
 ]
 
@@ -168,6 +171,32 @@ def frame_extent(data: bytes | bytearray, at: int) -> tuple[int, int]:
         size += 8
         length = int.from_bytes(data[at + 2 : at + 10], "big")
     return (size, length) if available >= size else (0, 0)
+
+
+@accelerated
+def skip_frames(data: bytearray, at: int) -> int:
+    """Skip whole frames from ``at`` on, up to a close frame or a header that is not whole.
+
+    Returns:
+        Where it stopped: beyond the end of ``data`` inside a payload that is not whole, at
+        most at ``sys.maxsize``.
+    """
+    size = len(data)
+    while size - at > 1:
+        if data[at] & 0x0F == CLOSE:
+            break
+        length = data[at + 1]
+        if length & 0x7F < 126:
+            stop = at + (length - 122 if length & 0x80 else length + 2)
+            if stop > size and length & 0x80 and size - at < 6:  # part of the key is missing
+                break
+            at = stop
+        else:
+            header, length = frame_extent(data, at)
+            if not header:
+                break
+            at += header + length
+    return min(at, sys.maxsize)
 
 
 # Above this many octets four strided translations beat one wide XOR: 13 against 20 us

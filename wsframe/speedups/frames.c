@@ -8,6 +8,7 @@
 
 #define WHOLE_TEXT 0x81
 #define WHOLE_BINARY 0x82
+#define CLOSE 0x08
 #define LARGE (64 * 1024)
 #define LONGEST_HEADER 14
 
@@ -265,3 +266,50 @@ wsframe_read_messages(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     return Py_BuildValue("nnn", at, octets, wanted);
 }
 
+
+/* Where the frame at `at` ends, at most PY_SSIZE_T_MAX; -1 if its header is not whole. */
+static Py_ssize_t
+end_of_frame(const unsigned char *data, Py_ssize_t size, Py_ssize_t at)
+{
+    Py_ssize_t header = data[at + 1] & 0x80 ? 6 : 2;
+    uint64_t length = data[at + 1] & 0x7F;
+    int octets = length == 126 ? 2 : length == 127 ? 8 : 0;
+
+    header += octets;
+    if (size - at < header)
+        return -1;
+    if (octets) {
+        length = 0;
+        for (int i = 2; i < 2 + octets; i++)
+            length = length << 8 | data[at + i];
+    }
+    at += header;
+    return length > (uint64_t)(PY_SSIZE_T_MAX - at) ? PY_SSIZE_T_MAX : at + (Py_ssize_t)length;
+}
+
+PyObject *
+wsframe_skip_frames(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_ssize_t at, stop;
+    Py_buffer data;
+
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "skip_frames() takes data and at");
+        return NULL;
+    }
+    at = PyLong_AsSsize_t(args[1]);
+    if ((at == -1 && PyErr_Occurred()) || PyObject_GetBuffer(args[0], &data, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (at < 0 || at > data.len) {
+        PyBuffer_Release(&data);
+        PyErr_SetString(PyExc_ValueError, "at lies outside the data");
+        return NULL;
+    }
+    while (at < data.len - 1 && (((unsigned char *)data.buf)[at] & 0x0F) != CLOSE) {
+        if ((stop = end_of_frame(data.buf, data.len, at)) < 0)
+            break;
+        at = stop;
+    }
+    PyBuffer_Release(&data);
+    return PyLong_FromSsize_t(at);
+}

@@ -54,6 +54,7 @@ static PyMethodDef METHODS[] = {
     FUNCTION(unmask),
     FUNCTION(data_frame),
     FUNCTION(read_messages),
+    FUNCTION(skip_frames),
 #ifndef _WIN32
     FUNCTION(receive_ready),
     FUNCTION(send_whole),

@@ -141,7 +141,7 @@ int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssi
 
 /* What Python calls. */
 typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
-function wsframe_unmask, wsframe_data_frame, wsframe_read_messages;
+function wsframe_unmask, wsframe_data_frame, wsframe_read_messages, wsframe_skip_frames;
 #ifndef _WIN32 /* where sockets are no descriptors */
 function wsframe_receive_ready, wsframe_send_whole;
 #endif

@@ -1,0 +1,84 @@
+"""What compression costs in memory for each client: ``python -m benchmarks.deflate_memory``.
+
+Makes what a server keeps of many clients that have sent and received one message each, and
+tells how much the process has grown, in KiB for each client. Linux only.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from multiprocessing import get_context
+from random import Random
+
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
+from wsframe.protocol.decoder import Connection
+from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, negotiate
+from wsframe.protocol.frames import FIN, RSV1, TEXT, message_frames
+
+BROWSERS = "permessage-deflate; client_max_window_bits"
+CASES = {
+    "none": (None, ""),
+    "shared()": (Deflate.shared(), BROWSERS),
+    "dedicated(), a browser": (Deflate.dedicated(), BROWSERS),
+    "dedicated(), a client without client_max_window_bits": (Deflate.dedicated(), "permessage-deflate"),
+    "dedicated(), a client that asks for no context": (
+        Deflate.dedicated(),
+        "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
+    ),
+    "dedicated(window_bits=10, mem_level=3), a browser": (Deflate.dedicated(window_bits=10, mem_level=3), BROWSERS),
+    "dedicated(window_bits=15, mem_level=8), a browser": (Deflate.dedicated(window_bits=15, mem_level=8), BROWSERS),
+}
+
+
+def resident() -> int:
+    """Return the memory of this process in KiB."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def masked(payload: bytes) -> bytes:
+    """Make a client's frame of a compressed text, with a key of zeros."""
+    frame = bytes(message_frames(TEXT | RSV1, payload, None)[0])
+    at = {126: 4, 127: 10}.get(frame[1], 2)
+    return bytes((FIN | RSV1 | TEXT, frame[1] | 0x80)) + frame[2:at] + bytes(4) + payload
+
+
+def client(options: Deflate | None, offer: str, text: bytes) -> list[object]:
+    """Make what is kept of one client that has sent and received a text."""
+    terms = None if options is None else negotiate([offer], options)
+    if options is None or terms is None:
+        return [Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0)]
+    connection = Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, InflateExtension(terms, DEFAULT_LIMITS.max_message))
+    compressor = zlib.compressobj(wbits=-max(terms.client_bits, 9))
+    octets = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    received = connection.receive(bytearray(masked(octets)), 1)
+    while connection.stopped:
+        received += connection.receive(bytearray(), 1)
+    if received != [text.decode()]:
+        raise AssertionError(received)
+    deflater = Deflater(terms, options)
+    deflater.frames(TEXT, text, None, None, replaceable=False)
+    return [connection, deflater]
+
+
+def measure(name: str, clients: int) -> None:
+    """Measure one case."""
+    options, offer = CASES[name]
+    text = Random(1).randbytes(20_000).hex().encode()  # longer than any window
+    kept = [client(options, offer, text) for _ in range(20)]  # what the first ones cost the process once
+    before = resident()
+    kept += [client(options, offer, text) for _ in range(clients)]
+    print(f"{name:55}{(resident() - before) / clients:7.1f} KiB for each client", flush=True)
+
+
+def main(clients: int) -> None:
+    """Measure each case in a process of its own: memory that was freed would be used again."""
+    for name in CASES:
+        process = get_context("spawn").Process(target=measure, args=(name, clients))
+        process.start()
+        process.join()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
