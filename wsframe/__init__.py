@@ -1,22 +1,17 @@
 """Class-based WebSocket resources on trio and wsproto.
 
-General layout, from what users write down to the wire:
+The rooms of the package, from the top floor down; each imports only from floors below it:
 
-* ``functions``: resources of functions instead of a class.
-* ``serving``, ``server``, ``listening``, ``statistics``: serve, accept, drain, count.
-* ``cli``, ``asyncapi``: the command.
-* ``static``, ``routes``, ``health``: plain HTTP on the same port.
-* ``admission``, ``deciding``: a newcomer's way in. ``roster``, ``listener``, ``hooks``: the tasks that call hooks.
-* ``work``, ``checking``: tasks and bounds of one client, and its frames looked at ahead.
-* ``reactor``, ``link``, ``ending``, ``wire``, ``poller``, ``tls``: one task that reads and writes all sockets.
-* ``registry``, ``factories``, ``resource``, ``json_resource``, ``broadcast``, ``client``: what users subclass and call.
-* ``moving``: how a client gets from one resource to another.
-* ``mailbox``, ``outbox``, ``hixie_outbox``, ``flusher``, ``budget``, ``doorbell``: what waits, either way.
-* ``outgoing``: connections where we are the client.
-* ``protocol``: octets to messages and back, with no I/O.
-* ``browser``: the client for web pages, in JavaScript.
-* ``request``, ``answers``, ``origins``, ``limits``, ``exceptions``: plain values.
-* ``testing``: a server and clients in memory, for tests; ``endpoint`` is where it takes the kernel's place.
+* ``cli``, ``testing``: the command line; a server and clients in memory for tests.
+* ``server``, ``pages``, ``outgoing``: bind, accept, admit, drain; plain HTTP; connections where we are the client.
+* ``hooks``: the tasks that call hooks.
+* ``resources``: the classes and functions that users write against.
+* ``connection``: one client's connection, and the reactor that runs all of them. ``hixie76``: an old version.
+* ``http``: requests, answers and the handshake, with no I/O. ``browser``: the client for web pages.
+* ``protocol``, ``net``: bytes to messages and back, with no I/O; sockets, TLS, pollers.
+* ``exceptions``, ``limits``, ``log``, ``doorbell``, ``speedups``: the ground everything stands on.
+
+Each room's docstring says in which order to read it and which things it must not do.
 """
 
 from wsframe.browser import browser_client as browser_client

@@ -1,1 +1,14 @@
-"""The room ``connection``."""
+"""One client's connection: socket, decoder, queues, end; and the reactor that runs all of them.
+
+Read in this order:
+
+* ``reactor``: the one task that reads all sockets, and its two companions.
+* ``link``: one client; ``client_socket`` is its socket, ``closing`` how it ends.
+* ``mailbox``: received messages that wait for the hooks. ``outbox``: frames that wait for the kernel.
+* ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients may hold together.
+* ``handover``: the values that ``server/admission`` hands over, and the calls made upwards.
+* ``dialect``: differences between versions of the protocol.
+
+Everything in a link is sync and runs in the task that calls it. Nothing in here awaits user
+code, calls a hook, or knows paths, origins and registries.
+"""

@@ -1,1 +1,13 @@
-"""The room ``hooks``."""
+"""The tasks that call hooks: one listener task for each resource that is served.
+
+Read in this order:
+
+* ``listener``: one life of a resource, from ``running()`` to its last client.
+* ``caller``: calls the hooks for the entries of a mailbox, one at a time.
+* ``listeners``: all lives of one server; they start, end, fail and start again.
+* ``tasks``: tasks of a resource and of a client, and limits to a hook's time.
+* ``move_client``: how a client gets from one resource to another.
+* ``posts``, ``debugger``: entries from :meth:`Resource.post` and ``call``; ``debug=True``.
+
+Nothing in here touches a socket.
+"""

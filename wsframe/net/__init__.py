@@ -1,1 +1,10 @@
-"""The room ``net``."""
+"""The operating system: sockets, their options, readiness, TLS.
+
+* ``sockets``: the calls that wsframe makes on a socket, and a stand-in for tests.
+* ``socket_options``: TCP options, and how a close becomes a reset.
+* ``poller``: which sockets are ready: epoll, kqueue, or one trio task each.
+* ``tls``: TLS between a socket and a connection, with no waiting.
+* ``malloc``: why freed memory is kept.
+
+Nothing in here knows WebSocket or HTTP.
+"""

@@ -1,1 +1,13 @@
-"""The room ``resources``."""
+"""The interface that users write against: resources, clients, registries.
+
+Read in this order:
+
+* ``resource``: the class that users subclass; its hooks and their contract.
+* ``client``: one connected peer. ``broadcast``: one message to many clients.
+* ``registry``, ``routing_table``, ``factories``: which resource answers a path.
+* ``functions``, ``json_resource``: resources from functions; typed JSON messages. ``asyncapi`` describes them.
+* ``check_hooks``, ``check_attributes``: mistakes in a subclass, found when the class is made.
+* ``check_message``: asks a resource about a frame before its payload is held.
+
+Nothing in here starts a task, touches a socket, or calls a hook.
+"""

@@ -1,10 +1,10 @@
-"""Testing resources: clients and a server in one process, with no network and no waiting.
+"""Testing resources: clients and a server in one process, without a network and without waiting.
 
-* ``kit``: a server of production over connections in memory, and what connects to it.
-* ``client``, ``line``: a WebSocket client, and the octets below it; slow, stalled and rude if told so.
-* ``frames``, ``opening``: a client's half of the protocol, with no I/O.
-* ``memory``: sockets without a kernel, and a poller for them.
-* ``fixtures``: what the pytest plugin gives to tests.
+* ``kit``: the real server over connections in memory, and its clients.
+* ``client``, ``raw_client``: a WebSocket client, and the bytes below it; slow, stalled and rude on demand.
+* ``frames``, ``handshake``: a client's half of the protocol, with no I/O.
+* ``memory_sockets``: sockets without a kernel, and a poller for them.
+* ``fixtures``: the fixtures of the pytest plugin.
 """
 
 from wsframe.testing.client import ClientClosed as ClientClosed
