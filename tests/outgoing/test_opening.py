@@ -190,6 +190,51 @@ async def test_a_proxy_that_refuses(answer: bytes, status: int | None, temporary
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n",
+        b"HTTP/1.0 200 Connection established\r\n\r\n",
+        b"HTTP/1.1 299\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    ],
+)
+async def test_a_proxy_s_yes_has_no_body_whatever_its_fields_say(answer: bytes) -> None:
+    """RFC 9110 section 9.3.6."""
+
+    async def proxy(stream: trio.SocketStream) -> None:
+        await head_of(stream)
+        await stream.send_all(answer)
+        await stream.send_all(upgrading(tail=b"\x81\x02hi\x88\x00")(await head_of(stream)))
+        async for _ in stream:
+            pass
+
+    async with (
+        listening(proxy) as port,
+        connect("ws://chat.example/", proxy=f"http://127.0.0.1:{port}") as ws,
+    ):
+        assert [message async for message in ws] == ["hi"]
+        ws.abort()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: ws://evil.example/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 199 Early\r\n" * 2,
+        b"HTTP/2.0 200 OK\r\n\r\n",
+    ],
+)
+async def test_a_proxy_opens_a_tunnel_or_fails(answer: bytes) -> None:
+    async with listening(answering(lambda _: answer)) as port:
+        with pytest.raises((ProxyFailed, OpeningTimeout)):
+            await connect(
+                "ws://chat.example/", proxy=f"http://127.0.0.1:{port}", opening=Opening(tunnel=0.5)
+            ).__aenter__()
+
+
 async def test_a_proxy_that_hangs_up_is_an_os_error() -> None:
     async def hang_up(stream: trio.SocketStream) -> None:
         await head_of(stream)

@@ -10,6 +10,7 @@ from typing import final
 
 import trio
 
+from wsframe.doorbell import check_trio
 from wsframe.limits import Limits, Timeouts
 from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.link import Link
@@ -98,6 +99,7 @@ class connect:  # noqa: N801
 
     async def __aenter__(self) -> WebSocket:
         """Connect."""
+        check_trio()
         if self._tasks is not None:
             raise RuntimeError("this is connected, or about to be: one connect() makes one connection at a time")
         tasks = self._tasks = trio.open_nursery()

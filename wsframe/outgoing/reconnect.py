@@ -9,6 +9,7 @@ from typing import Self, Unpack, final
 
 import trio
 
+from wsframe.doorbell import check_trio
 from wsframe.log import LONGEST_REASON, escaped, logger, shortened
 from wsframe.outgoing.connect import leave
 from wsframe.outgoing.connector import Connector
@@ -84,6 +85,7 @@ class connect_forever:  # noqa: N801
 
     async def __aenter__(self) -> Self:
         """Begin; the first connection is opened by the loop."""
+        check_trio()
         if self._nursery is not None:
             raise RuntimeError("this is entered already: one connect_forever() is for one async with at a time")
         self._manager = trio.open_nursery()

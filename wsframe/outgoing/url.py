@@ -16,6 +16,7 @@ __all__ = ["Target", "basic_authorization", "credentials_of", "redirected", "spl
 PORTS = {"ws": 80, "wss": 443}
 # urlsplit drops tabs and line feeds without a word: two spellings of one URL.
 FORBIDDEN = pattern(r"[\x00-\x20\x7f]")
+BRACKETED = pattern(r"\[[^\[\]]*:[^\[\]]*\](?::[0-9]*)?")
 # RFC 7617 section 2 has none in user and password.
 CONTROL = pattern(r"[\x00-\x1f\x7f]")
 # What stays as it is in path and query; everything else is escaped.
@@ -102,8 +103,8 @@ def split_url(url: str) -> SplitResult:
         raise InvalidURL("the URL has a backslash in the place of a slash, or in user and password: write %5C there")
     if not parts.hostname or parts.port == 0:
         raise InvalidURL("the URL names no host, or port 0")
-    if "[" in parts.netloc and ":" not in parts.hostname:
-        raise InvalidURL("the URL has in brackets what is no IPv6 address")
+    if "[" in parts.netloc and not BRACKETED.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise InvalidURL("the URL has brackets around no IPv6 address, or more beside them than a port")
     return parts
 
 

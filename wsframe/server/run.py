@@ -13,6 +13,7 @@ from typing import TypedDict, Unpack
 
 import trio
 
+from wsframe.doorbell import check_trio
 from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.http.request import VERSIONS
 from wsframe.http.responses import HttpHandler
@@ -141,6 +142,7 @@ async def serve(
     What ``running()`` of a resource registered at the start raises is raised here.
     Source: clws ``run-server``.
     """
+    check_trio()
     check_options(hosts, ssl_context, versions, http_handler)
     bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
     bound_as = None if unix is None else os.stat(unix)
@@ -186,6 +188,7 @@ async def open_server(registry: Registry | None = None, **options: Unpack[ServeO
     Yields:
         The running :class:`Server`.
     """
+    check_trio()
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
