@@ -177,7 +177,8 @@ class Log(LoggerAdapter[Logger]):
         """Log, or lose the line.
 
         Args:
-            level, msg, args, stacklevel, kwargs: As for any logger.
+            level, msg, args, stacklevel, kwargs: As for any logger; with a ``stack``, shown below the
+                line as that of ``stack_info`` is.
             kind: Tells apart lines of one ``msg``: what is counted together has one kind. No
                 peer may choose it.
             exc_info: As for any logger; its type tells lines apart too.
@@ -187,7 +188,7 @@ class Log(LoggerAdapter[Logger]):
                 error = exception_of(exc_info)
                 key = (msg, kind, None if error is None else error[0])
                 if self._spared.shows(key, level, lambda: line_of(msg, args)):
-                    self._emit(level, msg, args, error, stacklevel + 2, **kwargs)
+                    self._emit(level, msg, args, error, stacklevel + 2, sinfo=kwargs.pop("stack", None), **kwargs)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:

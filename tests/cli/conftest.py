@@ -10,12 +10,20 @@ import pytest
 from tests.cli.program import TARGET
 from wsframe.resources.registry import global_registry
 
+REGISTERING = """import trio
+import wsframe
+
+wsframe.register_global_resource("/", wsframe.Resource())
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Give a folder with a target in it."""
     (tmp_path / "hello_target.py").write_text(TARGET)
     (tmp_path / "sibling.py").write_text("GREETING = 'hello'")
+    (tmp_path / "running_target.py").write_text(REGISTERING + "wsframe.run(port=0)\n")
+    (tmp_path / "opening_target.py").write_text(REGISTERING + "trio.run(wsframe.serve)\n")
     (tmp_path / "empty_target.py").write_text("import wsframe")
     (tmp_path / "syntax_target.py").write_text("def f(:\n")
     (tmp_path / "failing_target.py").write_text("x = 1\nraise LookupError('no\\nluck')")

@@ -126,11 +126,25 @@ MISTAKES = {
     "serve needing_target.py": "cannot import needing_target.py: ModuleNotFoundError: "
     "No module named 'not_installed_anywhere' ({folder}/needing_target.py, line 1)",
     "serve exiting_target": "cannot import exiting_target: SystemExit: 3 ({folder}/exiting_target.py, line 2)",
+    "serve running_target.py": "cannot import running_target.py: RuntimeError: running_target.py starts a server while "
+    "the wsframe command imports it: put the call of run() below 'if __name__ == \"__main__\":' "
+    "({folder}/running_target.py, line 5)",
+    "serve opening_target": "cannot import opening_target: RuntimeError: opening_target starts a server while "
+    "the wsframe command imports it: put the call of serve() or open_server() below 'if __name__ == \"__main__\":' "
+    "({folder}/opening_target.py, line 5)",
+    "routes running_target.py": "cannot import running_target.py: RuntimeError: running_target.py starts a server "
+    "while the wsframe command imports it: put the call of run() below 'if __name__ == \"__main__\":' "
+    "({folder}/running_target.py, line 5)",
     "serve hello_target --http-handler nothing": "hello_target has no attribute 'nothing'",
     "serve hello_target --http-handler no_handler": "--http-handler: hello_target.no_handler is no async function",
     "serve hello_target --unix socket --port 1": "--unix excludes --host and --port",
     "serve hello_target --unix sibling.py": "cannot listen at sibling.py: Address already in use",
     "serve hello_target --fd 999 --port 1": "--fd excludes --host, --port and --unix",
+    "serve hello_target --fd 99999999999999999999": "--fd 99999999999999999999: no socket was inherited under this "
+    "number (it is too large)",
+    "serve hello_target --unix=": "--unix is empty",
+    "serve hello_target --host=": "--host is empty",
+    "serve hello_target --admin=": "--admin is empty",
     "serve hello_target --fd 999": "--fd 999: no socket was inherited under this number (Bad file descriptor)",
     "serve hello_target --reload-dir .": "--reload-dir needs --reload",
     "serve hello_target --reload --reload-dir nowhere": "--reload-dir: no such folder: nowhere",

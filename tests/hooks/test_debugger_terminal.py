@@ -25,7 +25,7 @@ class Room(wsframe.Resource):
         client.send_text(message)
 
 def started(server):
-    print("at", server.addresses[0] + "/", flush=True)
+    print("come to", server.addresses[0] + "/", flush=True)
 
 wsframe.register_global_resource("/", Room())
 wsframe.run(port=0, debug=True, started=started)
@@ -73,7 +73,7 @@ def test_debugger_stands_in_the_failing_frame_and_the_server_goes_on(tmp_path: P
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     with at_a_terminal(program) as session:
-        session.until("at ")
+        session.until("come to ")
         address = session.until("/\r\n")
         with connect(address, proxy=None, open_timeout=PATIENCE) as peer:
             peer.send("bad")

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from traceback import extract_tb
 
+import trio
+
 __all__ = ["Failure", "Mistake", "OutputGone", "describe", "missing_extra", "only"]
+
+
+# Where it is only noticed that the user's code is wrong.
+OWN_FOLDERS = (
+    os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
+    os.path.join(os.path.dirname(trio.__file__ or ""), ""),
+    os.path.join(os.path.dirname(contextlib.__file__), "contextlib.py"),
+)
 
 
 class Mistake(Exception):
@@ -29,7 +41,9 @@ def describe(error: BaseException) -> str:
     if isinstance(error, SyntaxError):  # its text names the place
         return text
     frames = [frame for frame in extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})"
+    # Where the user's code calls ours, which has only noticed.
+    theirs = [frame for frame in frames if not frame.filename.startswith(OWN_FOLDERS)] or frames
+    return f"{text} ({theirs[-1].filename}, line {theirs[-1].lineno})"
 
 
 def missing_extra(what: str, extra: str) -> Mistake:

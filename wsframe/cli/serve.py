@@ -116,6 +116,9 @@ def check(args: argparse.Namespace) -> None:
     """Look for mistakes that can be seen without the target."""
     if args.unix is not None and (args.host is not None or args.port is not None):
         raise Mistake("--unix excludes --host and --port")
+    for option in ("unix", "admin", "host"):
+        if getattr(args, option) == "":
+            raise Mistake(f"--{option} is empty")
     if args.fd is not None and (args.unix, args.host, args.port) != (None, None, None):
         raise Mistake("--fd excludes --host, --port and --unix")
     if args.tls_key is not None and args.tls_cert is None:
@@ -221,8 +224,7 @@ def bound_sockets(args: argparse.Namespace) -> Iterator[list[socket.socket]]:
     try:
         sockets = listening_sockets(host, port, inherited, args.unix, made_capacity(args).backlog)
     except OSError as error:
-        place = args.unix or f"{'*' if host is None else host}:{port}"
-        raise Mistake(f"cannot listen at {place}: {error.strerror or error}") from None
+        raise Mistake(error.strerror or str(error)) from None
     try:
         yield sockets
     finally:
@@ -236,8 +238,9 @@ def bound_sockets(args: argparse.Namespace) -> Iterator[list[socket.socket]]:
 def inherited_socket(fd: int) -> socket.socket:
     try:
         return socket.socket(fileno=fd)
-    except OSError as error:
-        raise Mistake(f"--fd {fd}: no socket was inherited under this number ({error.strerror})") from None
+    except (OSError, OverflowError, ValueError) as error:
+        reason = getattr(error, "strerror", "it is too large")
+        raise Mistake(f"--fd {fd}: no socket was inherited under this number ({reason})") from None
 
 
 def tls_context(certificate: str, key: str | None) -> ssl.SSLContext:

@@ -13,6 +13,7 @@ from types import ModuleType
 from wsframe.cli.errors import Mistake, describe
 from wsframe.http.responses import HttpHandler
 from wsframe.resources.registry import Registry, global_registry
+from wsframe.server.check_options import imported
 
 __all__ = ["TARGET_HELP", "find_handler", "load_target", "split_target"]
 
@@ -30,7 +31,8 @@ def load_target(target: str, *, debug: bool) -> tuple[ModuleType, Registry | Non
     """Import the target; return its module and the registry it names, if it names one."""
     name, attribute = split_target(target)
     try:
-        module = import_file(Path(name)) if name.endswith(".py") else import_named(name)
+        with imported(name):
+            module = import_file(Path(name)) if name.endswith(".py") else import_named(name)
     except (Mistake, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit too: the target ended itself

@@ -298,6 +298,12 @@ class Roster:
         for listener in self._living.values():
             listener.retire()
 
+    def give_up_starting(self) -> None:
+        """Cancel each ``running()`` that has not been entered yet."""
+        for listener in self._living.values():
+            if not listener.ready.is_set():
+                listener.hurry()
+
     def hurry(self) -> None:
         """Leave no more time for leaving any ``running()``."""
         for listener in self._living.values():

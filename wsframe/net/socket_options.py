@@ -20,6 +20,9 @@ TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 # macOS has the second name for the same thing.
 TCP_KEEPIDLE = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", None)
 PROBES = 4
+# What an option takes: an int, and of keepalive so many seconds on Linux. Larger ones are as good as these.
+LARGEST = 2**31 - 1
+LONGEST_KEEPALIVE = 32767
 
 # On, for no time: close() then resets and leaves nothing in the kernel, where ten stalled
 # clients closed otherwise held 40 MiB.
@@ -31,9 +34,9 @@ def tune(sock: Endpoint, unsent_low_water: int, write_stall: float) -> None:
     with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if TCP_NOTSENT_LOWAT is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsent_low_water)
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, min(unsent_low_water, LARGEST))
         if TCP_USER_TIMEOUT is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, max(1, int(write_stall * 1000)))
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, max(1, int(min(write_stall * 1000, LARGEST))))
 
 
 def keep_alive(sock: Endpoint, idle: float | None, timeout: float) -> None:
@@ -49,8 +52,8 @@ def keep_alive(sock: Endpoint, idle: float | None, timeout: float) -> None:
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if TCP_KEEPIDLE is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, TCP_KEEPIDLE, max(1, int(idle)))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(timeout / PROBES)))
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_KEEPIDLE, max(1, int(min(idle, LONGEST_KEEPALIVE))))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(min(timeout / PROBES, LONGEST_KEEPALIVE))))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
 
 

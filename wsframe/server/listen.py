@@ -148,7 +148,7 @@ class Acceptor:
         now = trio.current_time()
         if now >= self._log_after:
             self._log_after = now + LOG_EVERY
-            logger.error("cannot accept: %s", error.strerror)
+            logger.error("cannot accept: %s", error.strerror, kind=id(self))
 
 
 def peer_address(address: object) -> Address:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import TypedDict, Unpack
 
@@ -15,17 +15,20 @@ import trio
 
 from wsframe.doorbell import check_trio
 from wsframe.http.origins import LOOPBACK_HOSTS
-from wsframe.http.request import VERSIONS
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
-from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.registry import Registry
+from wsframe.server.check_options import check_server_options, check_started, refuse_while_imported
 from wsframe.server.listen import bind_tcp, bind_unix, only_local
 from wsframe.server.server import Server, holds_cancelled, only_leaf
+from wsframe.server.signals import Attention
+from wsframe.server.stderr_log import shown_on_stderr
 
 __all__ = ["ServeOptions", "open_server", "run", "serve"]
+
+MOST_BACKLOG = 2**31 - 1  # of listen(2)
 
 
 class ServeOptions(TypedDict, total=False):
@@ -47,31 +50,23 @@ class ServeOptions(TypedDict, total=False):
     poller: PollerChoice
 
 
-def check_options(
-    hosts: Collection[str] | None,
-    ssl_context: ssl.SSLContext | None,
-    versions: Collection[int],
-    http_handler: HttpHandler | None,
-) -> None:
-    if isinstance(hosts, str):
-        raise TypeError("hosts is a collection of names, not one str, each of whose letters would pass")
-    if http_handler is not None:
-        check_http_handler("http_handler", http_handler, such=", such as http_routes(...)")
-    if 13 not in versions or not VERSIONS.issuperset(versions):
-        raise ValueError(f"versions are 13, always, and of the old ones 8, 7 and 0: not {versions!r}")
-    if ssl_context is not None:
-        ssl_context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)  # a client's context raises here
-
-
-def check_started(started: Callable[[Server], object] | None) -> None:
-    if started is not None:
-        if not callable(started):
-            raise TypeError(f"started is a function that takes the server, not {type(started).__name__}")
-        check_plain("started", started)
-        check_takes("started", started, "server")
-
-
 def listening_sockets(
+    host: str | None, port: int, sockets: Sequence[socket.socket] | None, unix: str | None, backlog: int
+) -> list[socket.socket]:
+    """Bind what is to be bound, and listen.
+
+    Raises:
+        OSError: If that fails; its text names the place.
+    """
+    place = unix or (f"{'*' if host is None else host}:{port}" if sockets is None else "the sockets given")
+    try:
+        return listening(host, port, sockets, unix, min(backlog, MOST_BACKLOG))
+    except OSError as error:
+        # Of the same class, PermissionError or socket.gaierror.
+        raise type(error)(error.errno, f"cannot listen at {place}: {error.strerror or error}") from None
+
+
+def listening(
     host: str | None, port: int, sockets: Sequence[socket.socket] | None, unix: str | None, backlog: int
 ) -> list[socket.socket]:
     if sockets is not None and not sockets:
@@ -86,6 +81,14 @@ def listening_sockets(
         sock.setblocking(False)
         sock.listen(backlog)
     return list(sockets)
+
+
+def forget_made(server: Server) -> None:
+    """Tell nobody of a server that was made."""
+
+
+server_made: ContextVar[Callable[[Server], object]] = ContextVar("server_made", default=forget_made)
+"""Called with a server before it starts: signals are obeyed while its resources start, too."""
 
 
 async def serve(
@@ -133,8 +136,9 @@ async def serve(
         task_status: Reports the :class:`Server` to ``nursery.start``.
 
     Raises:
-        OSError: If the address cannot be bound.
-        TypeError: For ``hosts`` that is one str, or an ``http_handler`` that is no async function.
+        OSError: If the address cannot be bound; the text names it.
+        TypeError: For an option of another type, a ``registry`` that is none, or an
+            ``http_handler`` that is no async function.
         ValueError: For options that contradict each other, versions that do not exist, or a
             client's ``ssl_context``.
         RuntimeError: If a resource is running in another server already.
@@ -143,7 +147,15 @@ async def serve(
     Source: clws ``run-server``.
     """
     check_trio()
-    check_options(hosts, ssl_context, versions, http_handler)
+    refuse_while_imported("serve() or open_server()")
+    check_server_options(
+        registry,
+        {
+            "host": host, "port": port, "sockets": sockets, "unix": unix, "hosts": hosts, "versions": versions,
+            "ssl_context": ssl_context, "capacity": capacity, "limits": limits, "timeouts": timeouts,
+            "deflate": deflate, "http_handler": http_handler, "debug": debug, "poller": poller,
+        },
+    )  # fmt: skip
     bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
     bound_as = None if unix is None else os.stat(unix)
     try:
@@ -163,6 +175,8 @@ async def serve(
             debug=debug,
             poller=poller,
         )
+        tell, _ = server_made.get(), server_made.set(forget_made)
+        tell(server)
         await server._serve(task_status)
     finally:
         for sock in bound:
@@ -214,7 +228,9 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM; blocks, and starts trio itself.
 
-    The first signal drains, a second one ends at once. It prints nothing.
+    The first signal drains, a second one cuts off what still runs; a process that has not left
+    this a second later, because a hook blocks it or cannot be cancelled, ends by that signal's
+    default action. If nobody has configured logging, wsframe's log is shown on stderr meanwhile.
 
     Args:
         registry: As for :func:`serve`, and so are the other arguments.
@@ -224,28 +240,40 @@ def run(
     Raises:
         OSError: If the address cannot be bound.
     """
+    # All that can be told at once, without the frames of an event loop.
+    refuse_while_imported("run()")
     check_started(started)
-    trio.run(partial(serve_until_signal, registry, options, started))
+    check_server_options(registry, options)
+    with shown_on_stderr():
+        trio.run(partial(serve_until_signal, registry, options, started, until_exit=False))
 
 
 async def serve_until_signal(
-    registry: Registry | None, options: ServeOptions, started: Callable[[Server], object] | None = None
+    registry: Registry | None,
+    options: ServeOptions,
+    started: Callable[[Server], object] | None = None,
+    *,
+    until_exit: bool = True,
 ) -> None:
-    async with open_server(registry, **options) as server:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            if started is not None:
-                started(server)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(obey_signals, server, signals)
-                await server.closed()
-                nursery.cancel_scope.cancel()
+    """Serve until a signal.
 
+    Args:
+        registry, options, started: As for :func:`run`.
+        until_exit: Whether the process has to be gone a second after the second signal.
+    """
+    made: list[Server] = []
 
-async def obey_signals(server: Server, signals: AsyncIterator[int]) -> None:
-    first = True
-    async for _ in signals:
-        if first:
+    def close() -> None:
+        for server in made:
             server.close()
-        else:
+
+    def hurry() -> None:
+        for server in made:
             server.hurry()
-        first = False
+
+    server_made.set(made.append)
+    with Attention(close, hurry, until_exit=until_exit):
+        async with open_server(registry, **options) as server:
+            if started is not None and not server._draining.is_set():
+                started(server)
+            await server.closed()

@@ -33,6 +33,7 @@ from wsframe.server.admission import Admission, Newcomer
 from wsframe.server.capacity import Places
 from wsframe.server.listen import Acceptor, address_of
 from wsframe.server.statistics import ServerStatistics, resource_statistics, slowest
+from wsframe.server.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client
@@ -74,6 +75,7 @@ class Server:
         self._capacity = capacity
         self._timeouts = filled(timeouts, DEFAULT_TIMEOUTS)
         self._close_code = 1001
+        self._started = False
         self._draining = trio.Event()
         self._ended = trio.Event()
         self._shield = trio.CancelScope(shield=True)
@@ -121,7 +123,8 @@ class Server:
         """Cut the drain short: what still runs is cut off now."""
         self.close()
         self._shield.deadline = -inf
-        self._roster.hurry()
+        if hasattr(self, "_roster"):
+            self._roster.hurry()
 
     async def closed(self) -> None:
         """Wait until the server has ended; from a hook it would wait for itself until the drain's deadline."""
@@ -182,7 +185,7 @@ class Server:
         async def work() -> None:
             running_server.set(self)  # of this task and those it starts
             try:
-                with self._shield:
+                with Watchdog(), self._shield:
                     await self._work(task_status)
             except Exception as error:
                 failure.append(error)
@@ -201,6 +204,8 @@ class Server:
             logger.tell_left_out()
         if failure:
             raise only_leaf(failure[0])
+        if not self._started:
+            task_status.started(self)  # it was closed while it started, which is nobody's error
 
     async def _work(self, task_status: trio.TaskStatus[Server]) -> None:
         async with trio.open_nursery() as workings:
@@ -214,7 +219,9 @@ class Server:
                         starting.start_soon(self._cancel_when_draining, starting.cancel_scope)
                         await self._roster.all_ready()
                         starting.cancel_scope.cancel()
-                    if not self._draining.is_set():
+                    if self._draining.is_set():
+                        self._roster.give_up_starting()
+                    else:
                         await self._accept_until_draining(task_status)
                     # Again, for those who had their 101 already.
                     self._reactor.close_all(self._close_code, "server stopping")
@@ -247,6 +254,7 @@ class Server:
                     accepting.start_soon(acceptor.run)
                 logger.info("serving at %s", ", ".join(self.addresses))
                 task_status.started(self)
+                self._started = True
                 await self._draining.wait()
                 accepting.cancel_scope.cancel()
             self._close_sockets()

@@ -1,0 +1,149 @@
+"""Obeying SIGINT and SIGTERM, also while a hook keeps the event loop.
+
+A thread hears of the signals: the first one drains, the second hurries, and if the server
+has not ended a second later, or cannot, the process ends as if it had never attended to
+that signal. Its wait status then tells.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from logging import getLogger
+from time import monotonic, sleep
+from types import FrameType, TracebackType
+from typing import Self
+
+import trio
+
+from wsframe.log import logger
+
+__all__ = ["Attention"]
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+# What a server has for its end after the second signal.
+LAST_SECONDS = 1.0
+# What the line has that tells of the end, for logging may wait for ever.
+LAST_WORDS = 0.3
+
+
+class Attention:
+    """Attends to signals for one server, within a ``with`` in trio and in the main thread.
+
+    Args:
+        close: Called in trio at the first signal.
+        hurry: Called in trio at the second.
+        until_exit: Whether the process has to be gone a second after the second signal, and not
+            only this to be left.
+
+    Raises:
+        RuntimeError: If it is entered in another thread.
+    """
+
+    def __init__(self, close: Callable[[], object], hurry: Callable[[], object], *, until_exit: bool = False) -> None:
+        self._close = close
+        self._hurry = hurry
+        self._until_exit = until_exit
+        self._token = trio.lowlevel.current_trio_token()
+        self._replaced: list[tuple[signal.Signals, object]] = []
+        self._ear, self._wire = socket.socketpair()
+        self._wire.setblocking(False)
+        self._previous_wire = -1
+        self._over = False
+        self._thread = threading.Thread(target=self._attend, name="wsframe signals", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        if threading.current_thread() is not threading.main_thread():
+            self._close_sockets()
+            raise RuntimeError(
+                "signals come to the main thread: call run() there, or have trio.run() call serve() in this one"
+            )
+        for number in NUMBERS:
+            self._replaced.append((number, signal.signal(number, heard)))
+        # The interpreter's own handler writes here, also where code that is not Python keeps the thread.
+        self._previous_wire = signal.set_wakeup_fd(self._wire.fileno(), warn_on_full_buffer=False)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End, with the thread, and let signals do again as they did."""
+        signal.set_wakeup_fd(self._previous_wire)
+        for number, handler in self._replaced:
+            if signal.getsignal(number) is heard and handler is not None:
+                signal.signal(number, handler)  # type: ignore[arg-type]
+        self._over = True
+        self._wire.close()  # which the thread notices
+        self._thread.join(LAST_SECONDS / 2)
+        if not self._thread.is_alive():
+            self._ear.close()
+
+    def _close_sockets(self) -> None:
+        self._ear.close()
+        self._wire.close()
+
+    def _attend(self) -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)  # they are to interrupt the main thread
+        obeyed, last, by = 0, signal.SIGTERM, None
+        while True:
+            self._ear.settimeout(None if by is None else max(by - monotonic(), 0.001))
+            try:
+                octets = self._ear.recv(64)
+            except TimeoutError:
+                break
+            if not octets:
+                if by is None or not self._until_exit:
+                    return
+                sleep(max(by - monotonic(), 0))
+                break
+            for number in octets:
+                if number in NUMBERS and signal.getsignal(number) is heard:
+                    obeyed += 1
+                    self._tell_loop(self._close if obeyed == 1 else self._hurry)
+                    if obeyed == 2:
+                        last, by = signal.Signals(number), monotonic() + LAST_SECONDS
+            self._tell_loop(nothing)  # trio's own wire has not been written to
+        if not self._over or self._until_exit:
+            end_by(last)
+
+    def _tell_loop(self, order: Callable[[], object]) -> None:
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(order)
+
+
+def heard(number: int, frame: FrameType | None) -> None:
+    """Stand for the handler: the thread has heard of it too."""
+
+
+def nothing() -> None:
+    """Wake the loop."""
+
+
+def end_by(number: signal.Signals) -> None:
+    """End the process by a signal's default action, from any thread."""
+    words = threading.Thread(target=say_last_words, args=(number,), daemon=True)
+    words.start()
+    words.join(LAST_WORDS)
+    with suppress(AttributeError, ctypes.ArgumentError):
+        # signal.signal() is for the main thread alone, which does not listen.
+        ctypes.pythonapi.PyOS_setsig(ctypes.c_int(number), ctypes.c_void_p(None))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
+    os.kill(os.getpid(), number)
+    sleep(1)
+    os._exit(128 + number)
+
+
+def say_last_words(number: signal.Signals) -> None:
+    logger.error("the server has not ended %g s after the second signal: %s ends it", LAST_SECONDS, number.name)
+    for handler in (*getLogger("wsframe").handlers, *getLogger().handlers):
+        handler.flush()

@@ -1,0 +1,123 @@
+"""The log on stderr, written by a thread: a pipe that nobody reads must not hold up the server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Condition, Thread
+from typing import TextIO
+
+__all__ = ["LINE", "StderrLog", "shown_on_stderr"]
+
+LINE = "%(asctime)s %(levelname)s %(message)s"
+
+# Characters that may wait to be written: some ten thousand lines.
+MOST_WAITING = 1024 * 1024
+# What the end of the process waits for the rest to be written.
+PATIENCE = 0.5
+
+
+class StderrLog(logging.Handler):
+    """Writes lines in a thread of its own; those for which there is no room are left out, and counted.
+
+    Args:
+        stream: Where to; None, as ``sys.stderr`` is where it was closed, writes nowhere.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter(LINE))
+        self._stream = stream
+        self._lines: deque[str] = deque()
+        self._waiting = 0
+        """Characters, those that are being written included."""
+        self._left_out = 0
+        self._changed = Condition()
+        self._closed = False
+        self._thread: Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have a line written, if there is room."""
+        if self._stream is None or self._closed:
+            return
+        try:
+            line = f"{self.format(record)}\n"
+        except Exception as error:  # handleError() would write here and now
+            line = f"a line of {record.pathname}:{record.lineno} cannot be logged: {type(error).__name__}\n"
+        with self._changed:
+            if self._waiting and self._waiting + len(line) > MOST_WAITING:
+                self._left_out += 1
+                return
+            self._lines.append(line)
+            self._waiting += len(line)
+            if self._thread is None or not self._thread.is_alive():  # a fork takes no threads along
+                self._thread = Thread(target=self._write_all, name="wsframe log", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines or self._left_out or self._closed)
+                if not self._lines and not self._left_out:
+                    return
+                text, left_out = "".join(self._lines), self._left_out
+                size, self._left_out = len(text), 0
+                self._lines.clear()
+            if left_out:
+                text += f"wsframe: {left_out} lines of the log are left out, for nobody has read them in time\n"
+            with suppress(OSError, ValueError):  # full, or closed: no reason to end
+                self._write(text)
+            with self._changed:
+                self._waiting -= size
+                self._changed.notify_all()
+
+    def _write(self, text: str) -> None:
+        assert self._stream is not None
+        try:
+            fd = self._stream.fileno()
+        except OSError:  # it is no file, as in a test
+            self._stream.write(text)
+            self._stream.flush()
+            return
+        # Not by the stream: the interpreter's end would wait for the lock of its buffer.
+        octets = memoryview(text.encode(self._stream.encoding or "utf-8", "backslashreplace"))
+        while octets:
+            octets = octets[os.write(fd, octets) :]
+
+    def flush(self) -> None:
+        """Wait until all is written, for half a second at most."""
+        with self._changed:
+            if not self._closed:
+                self._changed.wait_for(lambda: not self._waiting, PATIENCE)
+
+    def close(self) -> None:
+        """Write what waits, for half a second at most, and no more from then on."""
+        self.flush()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        super().close()
+
+
+@contextmanager
+def shown_on_stderr() -> Iterator[None]:
+    """Show wsframe's log on stderr, from INFO on, if nobody has configured logging."""
+    logger = logging.getLogger("wsframe")
+    if logger.hasHandlers():
+        yield
+        return
+    handler, level = StderrLog(sys.stderr), logger.level
+    logger.addHandler(handler)
+    if level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()
