@@ -92,13 +92,15 @@ class Limits:
     When so many wait, the server stops reading from that client: TCP makes it wait."""
 
     max_queued_bytes: int = INHERIT
-    """Octets of the messages that wait for the hooks; default 1 MiB. Reading stops at or
-    above it, so what waits is at most this, one receive buffer of 64 KiB and one message."""
+    """What messages that wait for the hooks may take, in octets; default 1 MiB. Each counts its
+    payload (text beyond ASCII as it is in memory) and 144 for the objects that hold it. Reading
+    stops at or above it, so what waits is at most this, one receive buffer of 64 KiB and one message."""
 
     max_outbox: int = INHERIT
-    """Octets that may wait to be sent to one client; default 1 MiB. An empty outbox takes
-    any one message. ``Resource.overflow`` decides what more does. Large values buy slow
-    clients time with the server's memory."""
+    """What may wait to be sent to one client, in octets; default 1 MiB. Each frame counts its
+    octets and 64 for the object that holds it, a ``key`` 256 more: so many empty messages are
+    memory too. An empty outbox takes any one message. ``Resource.overflow`` decides what more
+    does. Large values buy slow clients time with the server's memory."""
 
     unsent_low_water: int | None = INHERIT
     """Octets not yet sent that the kernel holds for one client (``TCP_NOTSENT_LOWAT``);
@@ -196,10 +198,11 @@ class Capacity:
     """Octets of the request head; default 16 KiB, as in h11. More is answered 431."""
 
     max_queued_bytes: int = 512 * 1024 * 1024
-    """Octets that wait for all clients together, either way; default 512 MiB. Beyond it
-    clients with messages waiting are not read, and those are reset that make the server hold
-    most. A frame shared by a broadcast counts for each client; text can take four times its
-    octets in memory."""
+    """What waits for all clients together, either way, in octets; default 512 MiB. It counts as in
+    :attr:`Limits.max_queued_bytes` and :attr:`Limits.max_outbox`, and 144 for each post, so that
+    the memory taken stays below twice of it. Beyond it clients with messages waiting are not
+    read, and those are reset that make the server hold most. A frame shared by a broadcast
+    counts for each client."""
 
     backlog: int = 1024
     """Connections the kernel holds for ``accept``; default 1024. The kernel may cap it."""

@@ -8,7 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from wsframe.connection.mailbox import Inbox, Mailbox
-from wsframe.connection.memory_budget import Budget
+from wsframe.connection.memory_budget import MESSAGE_COST, Budget
 from wsframe.limits import Limits
 from wsframe.resources.client import Client
 
@@ -19,7 +19,7 @@ def never() -> None:
     raise AssertionError("resumed")
 
 
-def make_inbox(mailbox: Mailbox, *, messages: int = 3, octets: int = 100) -> Inbox:
+def make_inbox(mailbox: Mailbox, *, messages: int = 3, octets: int = 10_000) -> Inbox:
     return Inbox(CLIENT, mailbox, Limits(max_queued_messages=messages, max_queued_bytes=octets), never, Budget())
 
 
@@ -60,7 +60,7 @@ def test_inbox_counts_messages_and_octets() -> None:
     inbox = make_inbox(Mailbox())
     inbox.put(["one"], 3)
     inbox.put([b"two", "three"], 8)
-    assert (inbox.waiting, inbox.octets, inbox.received) == (3, 11, 3)
+    assert (inbox.waiting, inbox.octets, inbox.received) == (3, 11 + 3 * MESSAGE_COST, 3)
     inbox.waiting -= 2
     inbox.put(["four"], 4)
     assert (inbox.waiting, inbox.received) == (2, 4)
@@ -75,7 +75,7 @@ def test_inbox_is_full_at_its_limit_of_messages() -> None:
 
 
 def test_inbox_is_full_at_its_limit_of_octets() -> None:
-    inbox = make_inbox(Mailbox(), octets=100)
+    inbox = make_inbox(Mailbox(), octets=100 + 2 * MESSAGE_COST)
     inbox.put(["a"], 99)
     assert not inbox.full
     inbox.put(["b"], 1)

@@ -9,12 +9,18 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.kernel import Rig
+from tests.links import running_in
 from tests.wire import TEXT
-from wsframe.connection.flusher import Flusher, flushing
+from wsframe.connection.flusher import LOOK_AT_CLOCK, Flusher, flushing
+from wsframe.connection.memory_budget import FRAME_COST
+from wsframe.connection.outbox import FLUSHED_AT_ONCE
+from wsframe.connection.waiting import FRAMES_AT_ONCE
 from wsframe.doorbell import Doorbell
-from wsframe.protocol.frames import data_frame
+from wsframe.limits import Overflow
+from wsframe.protocol.frames import LARGE, data_frame
 
 MESSAGE = bytes(data_frame(TEXT, b"message"))
+EMPTY = bytes(data_frame(TEXT, b""))
 
 
 async def rung(doorbell: Doorbell) -> bool:
@@ -219,3 +225,65 @@ async def test_a_task_that_is_not_driven_is_in_no_turn(wait: Callable[[], Awaita
         rig.outbox.put(MESSAGE)
         assert await rung(rig.flusher.doorbell)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_flush_ends_for_its_length_and_the_poller_tells_when_it_goes_on() -> None:
+    rig = Rig()
+    for _ in range(3 * FRAMES_AT_ONCE):
+        rig.outbox.put(EMPTY)
+    rig.flusher.flush()
+    assert len(rig.kernel.frames) == FRAMES_AT_ONCE
+    assert (rig.link.told, rig.outbox.blocked) == (["blocked after progress"], True)
+    for turns in (2, 3):
+        rig.outbox.flush()
+        assert len(rig.kernel.frames) == turns * FRAMES_AT_ONCE
+    assert rig.link.told[-2:] == ["unblocked", "emptied"]
+
+
+async def test_a_flush_ends_after_one_mib_too() -> None:
+    rig = Rig()
+    for _ in range(100):
+        rig.outbox.put(data_frame(TEXT, bytes(60_000)))
+    rig.flusher.flush()
+    assert FLUSHED_AT_ONCE <= len(rig.kernel.taken) <= FLUSHED_AT_ONCE + LARGE
+    while rig.outbox.blocked:
+        rig.outbox.flush()
+    assert len(rig.kernel.frames) == 100
+
+
+@pytest.mark.parametrize("overflow", ["disconnect", "drop_oldest", "drop_newest"])
+async def test_a_kernel_that_takes_more_is_asked_before_an_overflow_is_declared(overflow: Overflow) -> None:
+    """One flush has ended for its length; the hook sends on before the poller has told."""
+    rig = Rig(limit=3 * FRAMES_AT_ONCE * (FRAME_COST + 2), overflow=overflow)
+    for _ in range(3):
+        for _ in range(3 * FRAMES_AT_ONCE):
+            assert rig.outbox.put(EMPTY)
+        rig.flusher.flush()
+    assert "unblocked" in rig.link.told, "it was blocked, and asked all the same"
+    while rig.outbox.blocked:
+        rig.outbox.flush()
+    assert len(rig.kernel.frames) == 9 * FRAMES_AT_ONCE
+    assert rig.outbox.dropped == 0
+
+
+async def test_many_long_flushes_are_taken_in_turn() -> None:
+    """After 5 ms the attendant goes on, after others; nothing is sent twice or left."""
+    flusher, now = Flusher(), [0.0]
+    flusher.clock = lambda: now[0]
+    rigs = [Rig(flusher=flusher) for _ in range(10)]
+    for rig in rigs:
+
+        def send(data: bytes | memoryview, rig: Rig = rig) -> int:
+            now[0] += 0.002
+            return rig.kernel.send(data)
+
+        rig.outbox._send = send
+        rig.outbox.put(MESSAGE)
+    with running_in("python"):
+        assert await rung(flusher.doorbell)
+        flusher.flush()
+        assert [bool(rig.kernel.taken) for rig in rigs] == [True] * LOOK_AT_CLOCK + [False] * (10 - LOOK_AT_CLOCK)
+        while await rung(flusher.doorbell):
+            flusher.flush()
+    assert [rig.kernel.taken for rig in rigs] == [MESSAGE] * 10
+    assert not flusher.dirty

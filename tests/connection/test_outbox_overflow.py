@@ -4,6 +4,7 @@ import pytest
 
 from tests.kernel import Rig
 from tests.wire import CONTINUATION, PING, PONG, TEXT, Frame
+from wsframe.connection.memory_budget import FRAME_COST
 from wsframe.limits import Overflow
 from wsframe.protocol.frames import control_frame, data_frame, data_frames
 
@@ -12,6 +13,11 @@ POLICIES: list[Overflow] = ["disconnect", "drop_oldest", "drop_newest"]
 
 def text(message: str) -> bytes:
     return bytes(data_frame(TEXT, message.encode()))
+
+
+def room(octets: int, frames: int) -> int:
+    """Return the limit that so many frames with so many octets in all just reach."""
+    return octets + frames * FRAME_COST
 
 
 def full(rig: Rig, *messages: str) -> Rig:
@@ -31,7 +37,7 @@ def drain(rig: Rig) -> list[bytes]:
 
 @pytest.mark.parametrize("overflow", POLICIES)
 async def test_message_that_reaches_the_limit_exactly_is_queued(overflow: Overflow) -> None:
-    rig = full(Rig(limit=10, overflow=overflow), "abc")
+    rig = full(Rig(limit=room(10, 2), overflow=overflow), "abc")
     assert rig.outbox.put(text("def"))
     assert rig.link.told == ["blocked"]
     assert drain(rig) == [b"abc", b"def"]
@@ -48,7 +54,7 @@ async def test_empty_outbox_takes_any_one_message(overflow: Overflow) -> None:
 
 
 async def test_disconnect_ends_a_client_one_octet_beyond_the_limit() -> None:
-    rig = full(Rig(limit=10), "abc")
+    rig = full(Rig(limit=room(10, 2)), "abc")
     assert not rig.outbox.put(text("defg"))
     assert rig.link.told[-1] == "overflowed"
     assert rig.outbox.dropped == 1
@@ -56,13 +62,13 @@ async def test_disconnect_ends_a_client_one_octet_beyond_the_limit() -> None:
 
 
 async def test_disconnect_counts_all_frames_of_a_fragmented_message() -> None:
-    rig = full(Rig(limit=12), "abc")
+    rig = full(Rig(limit=room(12, 3)), "abc")
     assert not rig.outbox.put_run(data_frames(TEXT, b"1234", 2))
     assert rig.link.told[-1] == "overflowed"
 
 
 async def test_drop_newest_refuses_the_message_and_keeps_the_others() -> None:
-    rig = full(Rig(limit=10, overflow="drop_newest"), "abc")
+    rig = full(Rig(limit=room(10, 2), overflow="drop_newest"), "abc")
     assert not rig.outbox.put(text("defg"))
     assert not rig.outbox.put_run(data_frames(TEXT, b"12345678", 4))
     assert rig.outbox.put(text("xyz"))
@@ -71,7 +77,7 @@ async def test_drop_newest_refuses_the_message_and_keeps_the_others() -> None:
 
 
 async def test_drop_oldest_makes_room_for_the_newest() -> None:
-    rig = full(Rig(limit=15, overflow="drop_oldest"), "abc", "def", "ghi")
+    rig = full(Rig(limit=room(15, 3), overflow="drop_oldest"), "abc", "def", "ghi")
     assert rig.outbox.put(text("jklmn"))
     assert rig.outbox.dropped == 2
     assert rig.outbox.octets == 5 + 7
@@ -79,7 +85,7 @@ async def test_drop_oldest_makes_room_for_the_newest() -> None:
 
 
 async def test_drop_oldest_never_drops_a_message_that_has_begun() -> None:
-    rig = Rig(2, limit=16, overflow="drop_oldest")
+    rig = Rig(2, limit=room(16, 3), overflow="drop_oldest")
     for message in ("abc", "def", "ghi"):
         rig.outbox.put(text(message))
     rig.flusher.flush()
@@ -89,7 +95,7 @@ async def test_drop_oldest_never_drops_a_message_that_has_begun() -> None:
 
 
 async def test_drop_oldest_drops_a_fragmented_message_whole() -> None:
-    rig = Rig(limit=20, overflow="drop_oldest")
+    rig = Rig(limit=room(20, 4), overflow="drop_oldest")
     rig.outbox.put_run(data_frames(TEXT, b"abcdef", 2))
     rig.outbox.put(text("kept"))
     rig.block()
@@ -105,7 +111,7 @@ async def test_drop_oldest_drops_a_fragmented_message_whole() -> None:
 @pytest.mark.parametrize("taken", [1, 4, 6])
 async def test_drop_oldest_finishes_a_fragmented_message_that_has_begun(taken: int) -> None:
     """Also where exactly its first fragment is gone and the next frame has not begun."""
-    rig = Rig(taken, 0, limit=20, overflow="drop_oldest")
+    rig = Rig(taken, 0, limit=room(20, 4), overflow="drop_oldest")
     rig.outbox.put_run(data_frames(TEXT, b"abcdef", 2))
     rig.outbox.put(text("old"))
     rig.flusher.flush()
@@ -122,7 +128,7 @@ async def test_drop_oldest_finishes_a_fragmented_message_that_has_begun(taken: i
 
 
 async def test_drop_oldest_keeps_pings_and_pongs() -> None:
-    rig = Rig(4, limit=20, overflow="drop_oldest")
+    rig = Rig(4, limit=room(20, 4), overflow="drop_oldest")
     rig.outbox.put_run(data_frames(TEXT, b"abcdef", 2))
     rig.flusher.flush()
     rig.outbox.put(text("old"))
@@ -134,7 +140,7 @@ async def test_drop_oldest_keeps_pings_and_pongs() -> None:
 
 
 async def test_drop_oldest_holds_at_most_the_begun_message_and_one_more() -> None:
-    rig = Rig(1, limit=10, overflow="drop_oldest")
+    rig = Rig(1, limit=room(10, 1), overflow="drop_oldest")
     rig.outbox.put(text("x" * 100))
     rig.flusher.flush()
     rig.kernel.script = [0] * 1000
@@ -145,7 +151,7 @@ async def test_drop_oldest_holds_at_most_the_begun_message_and_one_more() -> Non
 
 
 async def test_pings_and_pongs_are_neither_refused_nor_dropped_for_want_of_room() -> None:
-    rig = full(Rig(limit=10), "12345678")
+    rig = full(Rig(limit=room(10, 1)), "12345678")
     assert rig.outbox.put_urgent(control_frame(PING, bytes(125)))
     assert rig.outbox.put_urgent(control_frame(PONG, bytes(125)))
     assert rig.link.told == ["blocked"]
@@ -153,7 +159,7 @@ async def test_pings_and_pongs_are_neither_refused_nor_dropped_for_want_of_room(
 
 async def test_pings_and_pongs_are_not_counted_against_the_limit() -> None:
     """A ping of the peer's must not cost it the message that comes next."""
-    rig = full(Rig(limit=20), "12345678")
+    rig = full(Rig(limit=room(20, 2)), "12345678")
     rig.outbox.put_urgent(control_frame(PONG, bytes(125)))
     assert rig.outbox.put(text("12345678"))
     assert rig.link.told == ["blocked"]
@@ -162,7 +168,7 @@ async def test_pings_and_pongs_are_not_counted_against_the_limit() -> None:
 @pytest.mark.parametrize("overflow", POLICIES)
 async def test_kernel_is_asked_before_an_overflow_is_declared(overflow: Overflow) -> None:
     """A hook that sends much without waiting is not a slow client."""
-    rig = Rig(limit=10, overflow=overflow)
+    rig = Rig(limit=room(10, 1), overflow=overflow)
     for number in range(100):
         assert rig.outbox.put(text(f"{number:05}"))
     rig.flusher.flush()
@@ -171,7 +177,7 @@ async def test_kernel_is_asked_before_an_overflow_is_declared(overflow: Overflow
 
 
 async def test_kernel_that_fails_when_asked_refuses_the_message() -> None:
-    rig = Rig(ConnectionResetError(), limit=10)
+    rig = Rig(ConnectionResetError(), limit=room(10, 1))
     rig.outbox.put(text("abc"))
     assert not rig.outbox.put(text("x" * 10))
     assert rig.link.told == ["broken"]

@@ -11,6 +11,7 @@ from tests.fuzz.answers import agreement, tunnel, upgrade
 from tests.fuzz.promises import PromiseBroken, keep
 from tests.fuzz.rude import rude
 from tests.fuzz.twins import links, sending
+from tests.weight import weight_of
 from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.hixie76.decoder import HixieDecoder
 from wsframe.http import handshake
@@ -116,7 +117,7 @@ class Feeding:
                 size = self.size_of(event)
                 keep(size <= self.limits.max_message, f"a message of {size} octets")
                 keep(not self.closed, "a message after our close")
-                sizes += size
+                sizes += weight_of([event])
             elif isinstance(event, PingReceived | PongReceived):
                 keep(len(event.payload) <= 125, "a control frame too long")
             elif event.clean and event.code != 1005:
@@ -187,13 +188,7 @@ class HixieFeeding(Feeding):
         text = message if isinstance(message, str) else ""
         if "\ufffd" not in text:
             return len(text.encode())
-        most = self.connection.octets
-        keep(len(text.replace("\ufffd", "").encode()) + text.count("\ufffd") <= most, "more text than octets")
-        return 0
-
-    def check_octets(self, sizes: int) -> None:
-        """Text that was not UTF-8 does not tell how many octets it was."""
-        keep(sizes <= self.connection.octets, f"{sizes} octets of messages counted as {self.connection.octets}")
+        return len(text.replace("\ufffd", "").encode()) + text.count("\ufffd")
 
     def check_held(self, piece: int) -> None:
         inside = self.connection

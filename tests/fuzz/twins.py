@@ -8,6 +8,7 @@ import trio
 
 from tests.fuzz.promises import keep
 from tests.links import Language, Links, Peer, Snapshot, languages, running_in
+from tests.weight import cost_of
 from tests.wire import decode
 from wsframe.limits import Limits
 from wsframe.protocol.close import State
@@ -91,7 +92,7 @@ def look(peer: Peer) -> Snapshot:
     now, connection = peer.snapshot(), peer.connection
     messages = [entry for entry in now.entries if isinstance(entry, str | bytes)]
     waiting = [entry for _, entry in peer.place.mailbox.entries if isinstance(entry, str | bytes | PongReceived)]
-    octets, taken = octets_of(now.entries), octets_of(peer.taken)
+    octets, taken = cost_of(now.entries), cost_of(peer.taken)
     keep(now.waiting == len(waiting), f"{len(waiting)} messages wait, {now.waiting} are counted")
     keep(now.received == len(messages), f"{len(messages)} messages came, {now.received} are counted")
     # What was taken is counted until the last of it is: that is how the share is kept.
@@ -102,11 +103,6 @@ def look(peer: Peer) -> Snapshot:
     if connection.state is State.OPEN and connection._message is None:
         keep(now.undecoded == len(now.held), f"{len(now.held)} octets held, {now.undecoded} counted")
     return now
-
-
-def octets_of(entries: list[object]) -> int:
-    messages = (entry for entry in entries if isinstance(entry, str | bytes))
-    return sum(len(message.encode() if isinstance(message, str) else message) for message in messages)
 
 
 def shut(peer: Peer) -> None:

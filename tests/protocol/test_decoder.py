@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.protocol import peer
+from tests.weight import weight_of
 from wsframe.protocol.close import CloseCode, State
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
@@ -45,12 +46,17 @@ def test_a_large_binary_frame_waits_outside_the_engine(monkeypatch: pytest.Monke
     assert peer.feed(connection, stream[14:], 100) == [b"x" * 1000]
 
 
-def test_octets_count_the_payload_not_the_characters() -> None:
+@pytest.mark.parametrize(
+    "message", ["", "ascii", "grüß", "€", "x" * 1000 + "€", "x" * 1000 + "\U0001f600", b"", b"1234"]
+)
+def test_messages_are_counted_as_what_they_take_in_memory(message: str | bytes) -> None:
+    """One emoji makes a text take four octets for each character."""
+    opcode, payload = (peer.TEXT, message.encode()) if isinstance(message, str) else (peer.BINARY, message)
     connection = peer.connect()
-    peer.receive(connection, peer.frame(peer.TEXT, "€".encode()))
-    assert connection.octets == 3
-    peer.receive(connection, peer.frame(peer.TEXT, "€".encode(), fin=False) + peer.frame(peer.CONTINUATION, b"$"))
-    assert connection.octets == 4
+    peer.receive(connection, peer.frame(opcode, payload))
+    assert connection.octets == weight_of([message])
+    peer.receive(connection, peer.frame(opcode, payload, fin=False) + peer.frame(peer.CONTINUATION, b"$"))
+    assert connection.octets == weight_of([message + "$" if isinstance(message, str) else message + b"$"])
     peer.receive(connection, peer.frame(peer.PING, b"not a message"))
     assert connection.octets == 0
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.protocol import peer
 from tests.protocol.engine import reference
 from tests.protocol.streams import chunked, streams
+from tests.weight import weight_of
 from wsframe.limits import DEFAULT_LIMITS, Limits, filled
 from wsframe.protocol.close import State
 from wsframe.protocol.decoder import Connection
@@ -45,7 +46,7 @@ def receive(connection: Connection, data: bytes, room: int) -> list[Event]:
     events = connection.receive(bytearray(data), room)
     assert len(events) <= room
     assert connection.special is any(not is_message(event) for event in events)
-    assert connection.octets == octets_of(events)
+    assert connection.octets == weight_of(events)
     assert not connection.stopped or (len(events) == room and connection.state is State.OPEN)
     return events
 

@@ -11,13 +11,14 @@ from tests.recorder import Recorder
 from tests.resources.test_client import make_client
 from tests.wire import BINARY, CONTINUATION, TEXT, Frame, connected, serving
 from wsframe import Broadcast, broadcast_binary, broadcast_text
+from wsframe.connection.memory_budget import FRAME_COST
 
 
 class Crowd:
     """Clients without sockets."""
 
-    def __init__(self, count: int) -> None:
-        self.rigs = [Rig(limit=100, overflow="drop_newest") for _ in range(count)]
+    def __init__(self, count: int, frames: int = 4) -> None:
+        self.rigs = [Rig(limit=100 + frames * FRAME_COST, overflow="drop_newest") for _ in range(count)]
         self.clients = [make_client(rig) for rig in self.rigs]
 
     def frames(self) -> list[list[Frame]]:
@@ -117,7 +118,7 @@ async def test_excluding_a_stranger_excludes_nobody() -> None:
 
 @pytest.mark.parametrize("frame_size", [None, 5])
 async def test_closed_clients_and_full_outboxes_are_counted_as_dropped(frame_size: int | None) -> None:
-    crowd = Crowd(3)
+    crowd = Crowd(3, frames=1 if frame_size is None else 11)
     crowd.rigs[0].outbox.give_up()
     crowd.rigs[1].outbox.put(bytes((0x82, 60)) + bytes(60))
     crowd.rigs[1].block()

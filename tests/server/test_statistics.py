@@ -6,6 +6,7 @@ from trio.testing import wait_all_tasks_blocked
 import wsframe
 from tests.recorder import Recorder
 from tests.wire import connected, frame, serving, text
+from wsframe.connection.memory_budget import MESSAGE_COST
 from wsframe.resources.registry import Registry
 
 
@@ -80,7 +81,7 @@ async def test_what_waits_for_a_slow_hook_is_told(autojump_clock: trio.testing.M
             await trio.sleep(0.1)
         now = server.statistics()
         assert now.by_resource[0].messages_waiting == 2
-        assert now.octets_waiting == 2
+        assert now.octets_waiting == 2 + 2 * MESSAGE_COST
         room.release.set()
         await room.journal.until("text 2")
 

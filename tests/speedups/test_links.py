@@ -11,9 +11,11 @@ from unittest.mock import patch
 import pytest
 
 from tests.links import CLOCK, Links, Peer, running_in
+from tests.weight import cost_of
 from tests.wire import BINARY, CLOSE, PING, TEXT, frame, text
 from wsframe import speedups
 from wsframe.connection.handover import CONNECTED
+from wsframe.connection.memory_budget import MESSAGE_COST
 from wsframe.limits import Limits
 from wsframe.net.poller import READ, WRITE
 from wsframe.protocol.decoder import LONGEST_FRAME
@@ -52,8 +54,8 @@ async def test_whole_messages_are_taken_and_counted(links: Links) -> None:
     bob.sock.send(frame(BINARY, b"two"))
     assert receive(links, ann, bob) == []
     assert (messages(ann), messages(bob)) == (["one", "zwölf"], [b"two"])
-    assert (ann.inbox.waiting, ann.inbox.octets, ann.inbox.received) == (2, 9, 2)
-    assert links.reactor.budget.held == 12
+    assert (ann.inbox.waiting, ann.inbox.octets, ann.inbox.received) == (2, cost_of(["one", "zwölf"]), 2)
+    assert links.reactor.budget.held == cost_of(["one", "zwölf", b"two"])
     assert ann.connection.deadlines.heard_at == CLOCK + 1
 
 
@@ -125,7 +127,7 @@ async def test_a_reset_ends_the_link_in_the_middle_and_the_next_is_served(links:
     assert peer.link.ended is not None
     assert peer.link.fd not in links.reactor.links
     assert messages(other) == ["other"]
-    assert links.reactor.budget.held == 5
+    assert links.reactor.budget.held == 5 + MESSAGE_COST
 
 
 @pytest.mark.parametrize("message", [LARGE, LARGE_TEXT])
@@ -137,7 +139,7 @@ async def test_a_large_message_comes_whole_in_any_pieces(links: Links, message: 
         peer.send(octets[at : at + piece])
         assert links.reactor.budget.held == peer.inbox.octets + peer.connection.undecoded
     assert len(set(messages(peer))) == 1
-    assert (len(messages(peer)), peer.inbox.octets, peer.connection.undecoded) == (2, 1000, 0)
+    assert (len(messages(peer)), peer.inbox.octets, peer.connection.undecoded) == (2, 1000 + 2 * MESSAGE_COST, 0)
 
 
 async def test_of_a_large_message_every_octet_counts_as_a_sign_of_life(links: Links) -> None:
@@ -295,7 +297,7 @@ async def test_garbage_is_not_collected_in_the_middle_of_a_link(links: Links) ->
     gc.collect()
     assert messages(peer)[:-1] == ["x"] * 200
     assert messages(peer)[-1] is peer.link.ended is not None
-    assert (peer.inbox.waiting, links.reactor.budget.held) == (200, 200)
+    assert (peer.inbox.waiting, links.reactor.budget.held) == (200, 200 * (1 + MESSAGE_COST))
 
 
 @pytest.mark.usefixtures("collecting")

@@ -4,8 +4,10 @@ Read in this order:
 
 * ``reactor``: the one task that reads all sockets, and its two companions.
 * ``link``: one client; ``client_socket`` is its socket, ``closing`` how it ends.
-* ``mailbox``: received messages that wait for the hooks. ``outbox``: frames that wait for the kernel.
-* ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients may hold together.
+* ``mailbox``: received messages that wait for the hooks. ``outbox``: frames that wait for the kernel;
+  ``waiting``: how they stand there; ``conflation``: how a key finds the frame it replaces.
+* ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients may hold together, and how much
+  each object counts.
 * ``handover``: the values that ``server/admission`` hands over, and the calls made upwards.
 * ``dialect``: differences between versions of the protocol.
 

@@ -135,8 +135,8 @@ class Ending(Wire):
             self.reactor.flusher.doorbell.ring()  # nothing but a reset would stop it from growing
 
     def held(self) -> int:
-        """Return the octets this client makes the server hold."""
-        return self.inbox.octets + self.outbox.octets + self._undecoded
+        """Return what is counted for this client."""
+        return self.inbox.octets + self.outbox.weight + self._undecoded
 
     def answer(self, ended: Ended) -> None:
         """Send the close frame owed to the peer, behind all replies; called when the hooks have got to the end."""

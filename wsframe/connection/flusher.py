@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
+from math import inf
+from time import perf_counter
 from types import coroutine
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,8 +21,12 @@ __all__ = ["Flusher", "flushing"]
 
 ResultT = TypeVar("ResultT")
 
-# Sockets one flush serves before other tasks have their turn.
+# Sockets one flush serves before other tasks have their turn, and the time that those may take for which
+# Python does it: each ends for its length too, but many long ones are a long time together.
 FLUSH_AT_ONCE = 512
+FLUSH_SECONDS = 0.005
+# Outboxes between two looks at the clock.
+LOOK_AT_CLOCK = 4
 
 
 def nothing_sent(outboxes: list[Outbox]) -> list[Outbox]:
@@ -43,10 +49,11 @@ def flush_failed(outbox: Outbox, error: Exception) -> None:
 class Flusher:
     """The outboxes of one reactor that have something to send."""
 
-    __slots__ = ("budget", "dirty", "doorbell", "in_turn")
+    __slots__ = ("budget", "clock", "dirty", "doorbell", "in_turn")
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
+        self.clock = perf_counter
         self.dirty: list[Outbox] = []
         self.doorbell = Doorbell()
         """Rings the reactor's attendant, who flushes for tasks that do not do so themselves."""
@@ -62,17 +69,22 @@ class Flusher:
         self.dirty.append(outbox)
 
     def flush(self) -> None:
-        """Send what waits, to at most 512 sockets; the attendant does the rest."""
+        """Send what waits, to at most 512 sockets and for about 5 ms; the attendant does the rest."""
         dirty = self.dirty
         if not dirty:
             return
         batch = dirty[:FLUSH_AT_ONCE]
         del dirty[:FLUSH_AT_ONCE]
-        for outbox in send_whole(batch):
+        left = send_whole(batch)
+        until = self.clock() + FLUSH_SECONDS if len(left) > LOOK_AT_CLOCK else inf
+        for at, outbox in enumerate(left, 1):
             try:
                 outbox.flush()
             except Exception as error:
                 flush_failed(outbox, error)
+            if at % LOOK_AT_CLOCK == 0 and self.clock() > until:
+                dirty[:0] = left[at:]
+                break
         if dirty:
             self.doorbell.ring()
 

@@ -139,6 +139,7 @@ class Link(Ending):
                 kept.append(event)
             elif self._pong_for_hook(event.payload):
                 kept.append(event)
+                self.connection.octets += len(event.payload)
                 self.inbox.received -= 1  # it takes room like a message, but is none
         return kept
 
@@ -266,7 +267,7 @@ class Link(Ending):
             messages_waiting=inbox.waiting,
             octets_received=self.octets_received,
             octets_sent=outbox.octets_sent,
-            octets_waiting=outbox.octets,
+            octets_waiting=outbox.counted,
             messages_dropped=outbox.dropped,
             latency=self.connection.deadlines.latency,
         )

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from wsframe.connection.memory_budget import MESSAGE_COST, Budget
 from wsframe.doorbell import Doorbell
 from wsframe.protocol.events import PongReceived
 
 if TYPE_CHECKING:
-    from wsframe.connection.memory_budget import Budget
     from wsframe.limits import Limits
     from wsframe.resources.client import Client
 
@@ -24,9 +24,11 @@ class Mailbox:
     takes from it, so nothing needs a lock.
     """
 
-    __slots__ = ("closed", "doorbell", "entries", "posts", "wants_pongs")
+    __slots__ = ("budget", "closed", "doorbell", "entries", "posts", "wants_pongs")
 
-    def __init__(self, *, wants_pongs: bool = True) -> None:
+    def __init__(self, *, wants_pongs: bool = True, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
+        """Of the server: posts are counted there by their number, not knowing what they are."""
         self.entries: deque[tuple[Inbox | None, object]] = deque()
         self.doorbell = Doorbell()
         self.wants_pongs = wants_pongs
@@ -39,6 +41,17 @@ class Mailbox:
         """Queue one entry and wake the listener."""
         self.entries.append((inbox, entry))
         self.doorbell.ring()
+
+    def post(self, post: object) -> None:
+        """Queue a message of the resource's own code."""
+        self.posts += 1
+        self.budget.held += MESSAGE_COST
+        self.put(None, post)
+
+    def took_post(self) -> None:
+        """Note that one of these waits no more."""
+        self.posts -= 1
+        self.budget.held -= MESSAGE_COST
 
     def drop(self, inbox: Inbox) -> None:
         """Drop the messages of one client; the beginning and the end of the client stay."""
@@ -87,13 +100,14 @@ class Inbox:
         self.resume = resume
         self.waiting = 0
         self.octets = 0
+        """What is counted for them: it falls when the last has been taken."""
         self.received = 0
         self.paused = False
         self.muted = False
         """Whether queued messages are to be dropped, because we ended the client."""
 
     def put(self, messages: Sequence[object], octets: int) -> None:
-        """Queue what one read brought."""
+        """Queue what one read brought: messages that weigh so many octets, beside what each costs."""
         mailbox = self.mailbox
         count = len(messages)
         rung = bool(mailbox.entries)
@@ -102,6 +116,7 @@ class Inbox:
         else:
             mailbox.entries.extend([(self, message) for message in messages])
         self.waiting += count
+        octets += MESSAGE_COST * count
         self.octets += octets
         self.budget.held += octets
         self.received += count

@@ -1,7 +1,7 @@
 """What waits to be sent to each client.
 
 An outbox holds encoded frames. Nothing in it ever waits for the peer: what the kernel
-does not take stays, up to a limit in octets, and then the overflow policy decides.
+does not take stays, up to a limit, and then the overflow policy decides.
 """
 
 from __future__ import annotations
@@ -9,23 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
+from wsframe.connection.conflation import Keyed, Latest
 from wsframe.connection.flusher import Flusher
+from wsframe.connection.memory_budget import FRAME_COST
+from wsframe.connection.waiting import FRAMES_AT_ONCE, Waiting
 from wsframe.doorbell import Signal
 from wsframe.limits import Overflow
-from wsframe.protocol.frames import (
-    LARGE,
-    PING,
-    PONG,
-    Frame,
-    LargeFrame,
-    ends_message,
-    is_close,
-    is_control,
-    starts_message,
-)
+from wsframe.protocol.frames import LARGE, PING, PONG, Frame, is_control
 
 __all__ = ["Outbox", "Wire"]
 
+# What one flush hands to the kernel before others have their turn, in octets; 1024 frames end it too.
+FLUSHED_AT_ONCE = 1024 * 1024
 
 # Pings of the user's that wait at once: a peer that takes nothing answers none of them either.
 MAX_PINGS = 16
@@ -41,16 +36,16 @@ class Wire(Protocol):
     def overflowed(self) -> None: ...
 
 
-class Outbox:
+class Outbox(Waiting):
     """The frames that wait to be sent to one client.
 
-    Frames are whole; a fragmented message is a run of them. One that has begun to leave
-    is never dropped. ``items`` is empty unless the outbox is marked dirty or blocked.
+    One that has begun to leave is never dropped. ``items`` is empty unless the outbox is
+    marked dirty or blocked.
 
     Args:
         send: Hands octets to the kernel and returns how many it took.
         wire: The link, told what becomes of the octets.
-        limit: Octets that may wait.
+        limit: What may wait: octets, and what each frame costs.
         overflow: What happens to a message beyond the limit.
         flusher: Of the reactor.
         raw_fd: The descriptor ``send`` writes to, if nothing stands between; else -1.
@@ -59,28 +54,20 @@ class Outbox:
     __slots__ = (
         "_dirty",
         "_flusher",
-        "_latest",
         "_limit",
         "_noted",
-        "_offset",
         "_overflow",
+        "_room",
         "_send",
+        "_willing",
         "blocked",
         "drained",
         "dropped",
-        "items",
-        "octets",
         "octets_sent",
         "raw_fd",
         "shut",
         "wire",
     )  # fmt: skip
-
-    # What kind of frame it is, as another version of the protocol may tell it otherwise.
-    is_control = staticmethod(is_control)
-    is_close = staticmethod(is_close)
-    starts_message = staticmethod(starts_message)
-    ends_message = staticmethod(ends_message)
 
     def __init__(
         self,
@@ -91,23 +78,23 @@ class Outbox:
         flusher: Flusher,
         raw_fd: int = -1,
     ) -> None:
+        super().__init__()
         self._send = send
         self._limit = limit
+        self._room = limit - FRAME_COST
+        """For what waits and the octets of one more frame."""
         self._overflow = overflow
         self._flusher = flusher
         self._dirty = flusher.dirty
-        self._offset = 0
-        self._latest: dict[Hashable, Frame] | None = None
-        """The frame last queued under each key; all of them wait in ``items``."""
         self.wire = wire
         self.raw_fd = raw_fd
-        self.items: list[Frame] = []
-        self.octets = 0
         self.octets_sent = 0
         self._noted = 0
         self.dropped = 0
         self.blocked = False
-        """Whether the kernel refuses octets."""
+        """Whether the poller is to tell when the kernel takes more."""
+        self._willing = False
+        """Whether it may take more now: the last flush ended for its length."""
         self.shut = False
         """Whether a close frame is queued or the connection gone: nothing more is taken."""
         self.drained: Signal | None = None
@@ -118,7 +105,12 @@ class Outbox:
         if self.shut:
             return False
         items = self.items
-        if items and self.octets + len(frame) > self._limit and not self._make_room(len(frame)):
+        size = len(frame)
+        if (
+            items
+            and (self.octets + size + FRAME_COST * len(items) > self._room or self._latest is not None)
+            and not self._make_room(size + FRAME_COST)
+        ):
             return False
         if not items:
             if self._dirty:
@@ -126,52 +118,51 @@ class Outbox:
             else:
                 self._flusher.mark(self)
         items.append(frame)
-        self.octets += len(frame)
+        self.octets += size
         if self.blocked:
             self._note()
         return True
 
     def put_latest(self, key: Hashable, frame: Frame) -> bool:
-        """Queue a message in the place of the one of the same key that still waits, if there is one."""
+        """Queue a message in the place of the one of the same key that still waits, if there is one.
+
+        Raises:
+            Exception: What the key's ``__hash__`` or ``__eq__`` raises; nothing has been queued then.
+        """
+        number = hash(key)
         if self.shut:
             return False
-        if len(frame) == 2:
-            frame = bytes(
-                bytearray(bytes(frame))
-            )  # empty messages share one object, and frames are told apart by identity
-        items = self.items
-        latest = self._latest or {}
-        old = latest.get(key)
-        if old is not None and not (self._offset and items[0] is old):
-            at = next(at for at, item in enumerate(items) if item is old)
-            if len(frame) <= len(old) or self.octets + len(frame) - len(old) <= self._limit:
-                items[at] = latest[key] = frame
-                self.octets += len(frame) - len(old)
+        latest = self._latest
+        old = None if latest is None else latest.find(key, number)
+        # A comparison may have sent what waited: then nothing of it is here any more.
+        if old is not None and latest is self._latest and len(old) and not self._has_begun(old):
+            grown = len(frame) - len(old)
+            if grown <= 0 or self._beyond(grown) <= 0:
+                old.hold(frame)
+                self.octets += grown
                 if self.blocked:
                     self._note()
                 return True
             if self._overflow == "drop_newest":
                 self.dropped += 1
                 return False
-            # No room in the old one's place: it is judged like any other message.
-            del items[at], latest[key]
-            self.octets -= len(old)
-        if not self.put(frame):
+            self._bury(old)  # no room in its place: the new one is judged like any other message
+        keyed = Keyed(key, number, frame)
+        if not self.put(keyed):
             return False
-        self._latest = self._latest or {}  # it may have been sent meanwhile, to make room
-        self._latest[key] = frame
+        self._latest = self._latest or Latest()  # all may have been sent meanwhile, to make room
+        self._latest.add(keyed)
+        if self.blocked:
+            self._note()
         return True
 
-    def _forget(self, gone: Sequence[Frame]) -> None:
-        """Let go of frames that wait no more: what comes under their keys is queued anew."""
-        if self._latest:
-            ids = set(map(id, gone))
-            self._latest = {key: frame for key, frame in self._latest.items() if id(frame) not in ids}
+    def _has_begun(self, frame: Frame) -> bool:
+        return self._offset > 0 and self.items[self._start] is frame
 
     def put_run(self, frames: Sequence[Frame]) -> bool:
         """Queue a message of several frames; return whether it was queued."""
         size = sum(map(len, frames))
-        if self.shut or (self.items and self.octets + size > self._limit and not self._make_room(size)):
+        if self.shut or (self.items and not self._make_room(size + FRAME_COST * len(frames))):
             return False
         self._mark_if_empty()
         self.items += frames
@@ -191,7 +182,7 @@ class Outbox:
             return False
         self._mark_if_empty()
         items = self.items
-        at = 1 if self._offset else 0
+        at = self._start + (1 if self._offset else 0)
         while at < len(items) and self.is_control(items[at]):
             if self.blocked and items[at][0] & 0x0F == PONG == frame[0] & 0x0F:
                 self.octets -= len(items.pop(at))
@@ -199,11 +190,13 @@ class Outbox:
                 at += 1
         items.insert(at, frame)
         self.octets += len(frame)
+        if self.blocked:
+            self._note()
         return True
 
     def put_ping(self, frame: bytes) -> bool:
         """Queue a ping of the user's like :meth:`put_urgent`; no more than 16 wait for the kernel."""
-        if pings_waiting(self.items, 1 if self._offset else 0) >= MAX_PINGS:
+        if pings_waiting(self.items, self._start + (1 if self._offset else 0)) >= MAX_PINGS:
             if not self.blocked:
                 self.flush()
             if self.blocked:
@@ -218,13 +211,16 @@ class Outbox:
         self.items.append(frame)
         self.octets += len(frame)
         self.shut = True
+        if self.blocked:
+            self._note()
         return True
 
     def _note(self) -> None:
         """Count what waits for the kernel; what does not is gone before anybody else has a turn."""
         budget = self._flusher.budget
-        budget.held += self.octets - self._noted
-        self._noted = self.octets
+        weight = self.weight
+        budget.held += weight - self._noted
+        self._noted = weight
         if budget.exceeded:
             self._flusher.doorbell.ring()
 
@@ -232,18 +228,19 @@ class Outbox:
         if not self.items:
             self._flusher.mark(self)
 
-    def _make_room(self, size: int) -> bool:
-        """Apply the overflow policy; return whether the message may be queued now."""
-        if not self.blocked:
+    def _make_room(self, cost: int) -> bool:
+        """See whether there is room for a message, else apply the overflow policy; return whether it may be queued."""
+        if self._beyond(cost) <= 0:
+            return True
+        if not self.blocked or self._willing:
             # A hook that sends much without waiting is not a slow client: ask the kernel first.
-            self.flush()
+            self.flush(whole=True)
             if self.shut:
                 return False
-        beyond = self._beyond(size)
-        if beyond <= 0 or not self.items:
-            return True
+            if not self.items or self._beyond(cost) <= 0:
+                return True
         if self._overflow == "drop_oldest":
-            while self._beyond(size) > 0 and self._drop_oldest():
+            while self._beyond(cost) > 0 and self._drop_oldest():
                 self.dropped += 1
             return True
         self.dropped += 1
@@ -251,58 +248,56 @@ class Outbox:
             self.wire.overflowed()
         return False
 
-    def _beyond(self, size: int) -> int:
-        """Return by how many octets a message would exceed the limit; pings and pongs do not count."""
-        items = self.items
-        urgent = 0
-        at = 1 if self._offset else 0
-        while at < len(items) and self.is_control(items[at]):
-            urgent += len(items[at])
-            at += 1
-        return self.octets - urgent + size - self._limit
+    def _beyond(self, cost: int) -> int:
+        """Return by how much a message would exceed the limit; pings and pongs do not count."""
+        cost += self.counted
+        for at in range(self._start + (1 if self._offset else 0), self._behind_urgent()):
+            cost -= len(self.items[at]) + FRAME_COST
+        return cost - self._limit
 
     def _drop_oldest(self) -> bool:
         """Drop the first message that has not begun to leave; return whether there was one."""
         items = self.items
-        first = 1 if self._offset else 0
-        while first < len(items) and (self.is_control(items[first]) or not self.starts_message(items[first])):
-            first += 1
-        if first == len(items):
+        begin = self._behind_urgent()
+        while begin < len(items) and not self.starts_message(items[begin]):
+            begin += 1
+        end = begin
+        while end < len(items) and not len(items[end]):
+            end += 1
+        if end == len(items):
             return False
-        kept: list[Frame] = []
-        at, ended = first, False
+        ended = False
         while not ended:
-            frame = items[at]
-            at += 1
-            if self.is_control(frame):
-                kept.append(frame)
-            else:
-                self.octets -= len(frame)
-                ended = self.ends_message(frame)
-        self._forget(items[first:at])
-        items[first:at] = kept
+            self.octets -= len(items[end])
+            ended = self.ends_message(items[end])
+            end += 1
+        self._remove(begin, end)
         return True
 
-    def flush(self, sent: int = -1) -> None:
+    def flush(self, sent: int = -1, *, whole: bool = False) -> None:
         """Hand to the kernel what it takes now.
 
         Args:
             sent: Octets it has taken already, of all that wait; -1 if it has not been asked.
+            whole: Whether to go on for as long as it takes more; else others have their turn
+                after 1024 frames or 1 MiB, and the poller tells when this outbox has its own.
         """
         items = self.items
         if not items:
             return
         offered = self.octets
+        frames = until = 0
         while True:
             if sent < 0:
-                if self._offset or self.octets > LARGE:
+                count = len(items)
+                if self._offset or self.octets > LARGE or count > FRAMES_AT_ONCE or self._latest is not None:
                     data = self._gather()
                 else:
                     small: list[bytes] = items  # type: ignore[assignment]  # a LargeFrame alone is more than LARGE
-                    data = small[0] if len(small) == 1 else b"".join(small)
+                    data = small[0] if count == 1 else b"".join(small)
                 offered = len(data)
                 try:
-                    sent = self._send(data)
+                    sent = self._send(data) if offered else 0
                 except BlockingIOError:
                     sent = 0
                 except OSError:
@@ -312,44 +307,19 @@ class Outbox:
             if sent == self.octets:
                 items.clear()
                 self._latest = None
-                self.octets = self._offset = 0
+                self.octets = self._offset = self._start = self._holes = 0
                 if self.blocked or self.shut or self.drained is not None:
                     self._emptied()
                 return
-            self._advance(sent)
-            if sent < offered:
+            until = until or self.octets_sent - sent + FLUSHED_AT_ONCE
+            frames += self._advance(sent)
+            self._willing = sent == offered
+            if not self._willing or not (whole or (frames < FRAMES_AT_ONCE and self.octets_sent < until)):
                 self.blocked = True
                 self._note()
                 self.wire.blocked(progress=sent > 0)
                 return
             sent = -1
-
-    def _gather(self) -> bytes | memoryview:
-        """Return what to send next: the rest of a begun or large frame, or small ones joined."""
-        items = self.items
-        first = items[0]
-        if self._offset or len(first) >= LARGE:
-            return first.rest(self._offset) if isinstance(first, LargeFrame) else memoryview(first)[self._offset :]
-        size = count = 0
-        for frame in items:
-            if size + len(frame) > LARGE:
-                break
-            size += len(frame)
-            count += 1
-        return b"".join(map(bytes, items[:count]))
-
-    def _advance(self, sent: int) -> None:
-        self.octets -= sent
-        sent += self._offset
-        done = 0
-        for frame in self.items:
-            if sent < len(frame):
-                break
-            sent -= len(frame)
-            done += 1
-        self._forget(self.items[:done])
-        del self.items[:done]
-        self._offset = sent
 
     def _emptied(self) -> None:
         if self.blocked:
@@ -366,11 +336,8 @@ class Outbox:
 
     def drop_unsent(self) -> None:
         """Drop every frame that has not begun to leave, for a close that must not wait; a close frame stays."""
-        items = self.items
-        begun = 1 if self._offset else 0
-        items[begun:] = [frame for frame in items[begun:] if self.is_close(frame)]
-        self._latest = None
-        self.octets = sum(map(len, items)) - self._offset
+        begun = self._start + (1 if self._offset else 0)
+        self._keep([frame for frame in self.items[begun:] if len(frame) and self.is_close(frame)])
         if self.blocked:
             self._note()
 
@@ -378,9 +345,7 @@ class Outbox:
         """Drop everything and take nothing more: the connection is gone."""
         self.shut = True
         self.raw_fd = -1
-        self.items.clear()
-        self._latest = None
-        self.octets = self._offset = 0
+        self._clear()
         self._note()
         self.blocked = False
         self._tell_drained(False)

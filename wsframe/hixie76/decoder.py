@@ -13,6 +13,7 @@ from wsframe.limits import Limits, Timeouts
 from wsframe.protocol.close import PHRASES, CloseCode, State
 from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.events import Ended, Event
+from wsframe.protocol.fast_lane import weigh
 from wsframe.protocol.size_limits import Check
 
 __all__ = ["CLOSING", "HixieDecoder"]
@@ -55,7 +56,7 @@ class HixieDecoder:
         self.special = False
         """Whether what it returned holds anything but messages."""
         self.octets = 0
-        """Octets of payload of the messages it returned."""
+        """What the messages weigh that it returned: as a rule their octets of payload."""
         self.undecoded = 0
         """Octets it holds of messages that are not whole yet, or not decoded."""
         self._limit = min(limits.max_message, limits.max_frame or limits.max_message)
@@ -140,8 +141,9 @@ class HixieDecoder:
             if refusal is not None:
                 events.append(self._end(Ended(*refusal, clean=False, answer=refusal[0], owed=True)))
                 return NOT_WHOLE
-            events.append(data[at + 1 : stop].decode("utf-8", "replace"))
-            self.octets += length
+            text = data[at + 1 : stop].decode("utf-8", "replace")
+            events.append(text)
+            self.octets += weigh(text)
         return stop + 1
 
     def _read_length(self, data: bytearray, at: int, events: list[Event]) -> int:

@@ -184,7 +184,7 @@ class HookCaller:
 
     async def _take_post(self, mailbox: Mailbox, entry: object) -> None:
         if isinstance(entry, Post):
-            mailbox.posts -= 1
+            mailbox.took_post()
             try:
                 await self._hook("received_custom")(entry.message)
             except Exception as error:

@@ -136,7 +136,8 @@ class Listener:
         self.received_before = 0
         """Messages of clients whose ``disconnected`` has begun."""
         self._retired = False
-        self._mailbox = Mailbox(wants_pongs=type(resource).received_pong is not Resource.received_pong)
+        wants_pongs = type(resource).received_pong is not Resource.received_pong
+        self._mailbox = Mailbox(wants_pongs=wants_pongs, budget=around.flusher.budget)
         self._listening: trio.lowlevel.Task | None = None
         self._hooks_done = trio.Event()
         self._leaving = trio.CancelScope()
@@ -251,8 +252,7 @@ class Listener:
         check_thread()
         if self._mailbox.posts >= MAX_POSTS or self.failure is not None or self.over:
             return False
-        self._mailbox.posts += 1
-        self._mailbox.put(None, Post(message))
+        self._mailbox.post(Post(message))
         return True
 
     def post_from_thread(self, message: object) -> None:
@@ -285,6 +285,8 @@ class Listener:
         for _, entry in self._mailbox.entries:
             if isinstance(entry, Call):
                 entry.signal.fire((None, ResourceEnded(f"{type(self.resource).__name__} stopped before the call")))
+            elif isinstance(entry, Post):
+                self._mailbox.took_post()
         self._mailbox.entries.clear()
 
     def mailbox_for_client(self) -> Mailbox:

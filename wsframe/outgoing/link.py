@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from wsframe.connection.memory_budget import MESSAGE_COST
 from wsframe.doorbell import Doorbell
 from wsframe.limits import Limits
 from wsframe.log import logger
@@ -58,7 +59,7 @@ class Link(Ending):
         """What has come for the user."""
         self.pings: list[Measured] = []
         self._octets = 0
-        """Octets received since the user's messages last ran out: no less than what waits."""
+        """What is counted of messages since they last ran out: no less than for what waits."""
         self._reading = False
         self._away = False
         """Whether the one who stands in waits to be told that a caller stopped reading."""
@@ -151,7 +152,7 @@ class Link(Ending):
             if self.outbox.items:
                 self.flush()
         self.messages.extend(events)
-        self._octets += connection.octets
+        self._octets += connection.octets + MESSAGE_COST * len(events)
         self.deadlines.paused = self.full
 
     def _sort_out(self, events: list[Event]) -> list[Event]:

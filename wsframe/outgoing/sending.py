@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 import trio
 
 from wsframe.connection.flusher import Flusher
+from wsframe.connection.memory_budget import FRAME_COST
 from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
 from wsframe.exceptions import ConnectionClosed
@@ -73,7 +74,7 @@ class Sending(ABC):
 
     def _has_room(self, octets: int) -> bool:
         outbox = self.outbox
-        return not outbox.items or outbox.octets + octets <= self._limits.max_outbox
+        return not outbox.items or outbox.counted + octets + FRAME_COST <= self._limits.max_outbox
 
     async def room_for(self, octets: int) -> None:
         """Wait until a message may be queued, in order of arrival; an empty outbox takes any.

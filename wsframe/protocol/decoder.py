@@ -34,7 +34,7 @@ from wsframe.protocol.close import PHRASES, CloseCode, State
 from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.deflate import COST_OF_TURN, InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.protocol.fast_lane import check_text, read_control, read_messages
+from wsframe.protocol.fast_lane import check_text, read_control, read_messages, weigh
 from wsframe.protocol.frames import MAX_CONTROL_PAYLOAD, frame_extent, skip_frames
 from wsframe.protocol.rules import broken_rule, may_be_close
 from wsframe.protocol.size_limits import Check, SizeLimits
@@ -103,7 +103,7 @@ class Connection:
         self.special = False
         """Whether what it returned holds anything but messages."""
         self.octets = 0
-        """Octets of payload of the messages it returned."""
+        """What the messages weigh that it returned: as a rule their octets of payload."""
         self.undecoded = 0
         """Octets it holds of messages that are not whole yet, or not decoded."""
         self._limits = limits
@@ -305,13 +305,10 @@ class Connection:
                 assert isinstance(event, BytesMessage)
                 message += event.data
             if event.message_finished:
-                events.append(message.getvalue() if isinstance(message, StringIO) else bytes(message))
+                whole = message.getvalue() if isinstance(message, StringIO) else bytes(message)
+                events.append(whole)
+                self.octets += weigh(whole)
                 self._message = None
-                inflated = None if self._inflate is None else self._inflate.inflated
-                if inflated is not None:
-                    self.octets += inflated
-                elif self._sizes is not None:
-                    self.octets += self._sizes.octets
             return
         self.special = True
         if isinstance(event, Ping):

@@ -14,11 +14,20 @@ from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import CLOSE, FIN, MAX_CONTROL_PAYLOAD, PING, PONG, WIDE, frame_extent, unmask
 from wsframe.speedups import accelerated
 
-__all__ = ["check_text", "read_control", "read_messages"]
+__all__ = ["check_text", "read_control", "read_messages", "weigh"]
 
 WHOLE_TEXT = 0x81
 WHOLE_BINARY = 0x82
+EMPTY = "".__sizeof__()
 WHOLE_CONTROL = (FIN | CLOSE, FIN | PING, FIN | PONG)
+
+
+def weigh(message: str | bytes) -> int:
+    """Return what a message takes in memory beside what an empty one does.
+
+    These are its octets, but for text beyond ASCII: one such character can make four of each.
+    """
+    return len(message) if isinstance(message, bytes) or message.isascii() else message.__sizeof__() - EMPTY
 
 
 @accelerated
@@ -36,8 +45,8 @@ def read_messages(
         messages: Takes the messages, ``str`` and ``bytes``.
 
     Returns:
-        Where it stopped, the octets of payload it took, and, if it stopped at a message
-        that is not whole yet, the octets that message's frame will have; else 0.
+        Where it stopped, what the messages weigh, as :func:`weigh` has it, and, if it stopped
+        at a message that is not whole yet, the octets that message's frame will have; else 0.
     """
     octets = 0
     size = len(data)
@@ -67,12 +76,14 @@ def read_messages(
                 payload = unmask(payload, mask)
         if first == WHOLE_TEXT:
             try:
-                messages.append(payload.decode())
+                text = payload.decode()
             except UnicodeDecodeError:
                 break
+            messages.append(text)
+            octets += length if text.isascii() else text.__sizeof__() - EMPTY
         else:
             messages.append(bytes(payload))
-        octets += length
+            octets += length
         at = stop
     return at, octets, 0
 

@@ -54,7 +54,7 @@ class ClientStatistics(NamedTuple):
     """Octets of frames, behind the handshake; TLS is not counted."""
     octets_sent: int
     octets_waiting: int
-    """Octets that wait to be sent."""
+    """What waits to be sent: its octets, and what the objects cost that hold them, 64 for each frame."""
     messages_dropped: int
     """Messages the overflow policy dropped."""
     latency: float | None
@@ -194,7 +194,9 @@ class Client(Generic[DataT]):
             message: Text, or its UTF-8 octets, which are not checked.
             frame_size: Splits the message into frames of at most so many octets.
             key: Replaces the message of the same key that still waits, if there is one: a
-                slow client then gets the newest price, not a backlog of old ones.
+                slow client then gets the newest price, not a backlog of old ones. That costs
+                the same however many wait. What the key's ``__hash__`` or ``__eq__`` raises
+                is raised here, and nothing is queued.
             compress: Whether to compress, where it was agreed on; None leaves it to the
                 threshold of :class:`Deflate`. Do not compress a secret together with text
                 that a stranger chose: the length gives the secret away (CRIME).

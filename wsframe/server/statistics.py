@@ -59,7 +59,8 @@ class ServerStatistics(NamedTuple):
     octets_sent: int
     """Octets sent to clients so far, TLS and the answers to requests not counted."""
     octets_waiting: int
-    """What counts towards ``Capacity.max_queued_bytes``: octets that wait for hooks and for slow clients."""
+    """What counts towards ``Capacity.max_queued_bytes``: what waits for hooks and for slow clients, and the memory
+    of the objects that hold it."""
     by_resource: tuple[ResourceStatistics, ...]
     """Each resource with a listener."""
 
@@ -93,7 +94,7 @@ def one_resource(listener: Listener, paths: list[str]) -> ResourceStatistics:
 
 
 def slowest(links: Iterable[Link], count: int) -> Iterator[AnyClient]:
-    """Yield the clients for whom most octets wait to be sent, those with most first."""
+    """Yield the clients for whom most waits to be sent, those with most first."""
     behind = [link for link in links if link.outbox.octets]
-    for link in nlargest(count, behind, key=lambda link: link.outbox.octets):
+    for link in nlargest(count, behind, key=lambda link: link.outbox.weight):
         yield link.client

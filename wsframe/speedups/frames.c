@@ -205,6 +205,16 @@ message_of(const unsigned char *payload, Py_ssize_t length, const unsigned char 
     return message;
 }
 
+/* What weigh() does, for a message whose payload had so many octets. */
+static Py_ssize_t
+weigh(PyObject *message, Py_ssize_t length)
+{
+    if (PyBytes_CheckExact(message) || PyUnicode_IS_COMPACT_ASCII(message))
+        return length;
+    return (Py_ssize_t)(sizeof(PyCompactUnicodeObject) - sizeof(PyASCIIObject)) - 1 +
+           (PyUnicode_GET_LENGTH(message) + 1) * (Py_ssize_t)PyUnicode_KIND(message);
+}
+
 /* What read_messages() does, on octets that nobody changes meanwhile; -1 with an exception set. */
 int
 wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py_ssize_t room, uint64_t limit,
@@ -227,10 +237,10 @@ wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py
         if (message == NULL)
             return PyErr_Occurred() ? -1 : 0;
         failed = PyList_Append(messages, message);
+        *octets += weigh(message, extent.length);
         Py_DECREF(message);
         if (failed)
             return -1;
-        *octets += extent.length;
         *at += extent.start + extent.length;
     }
     return 0;

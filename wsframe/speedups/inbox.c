@@ -33,12 +33,13 @@ wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t 
 {
     Py_ssize_t most, limit;
 
+    octets += count * MESSAGE_COST;
     if (find_limit(m, share->inbox, MAX_OCTETS, &most) < 0 || find_limit(m, share->budget, LIMIT, &limit) < 0)
         return -1;
     return count < share->room && share->octets + octets < most && share->held + octets <= limit;
 }
 
-/* Do what Inbox.put() does. */
+/* Do what Inbox.put() does, with messages that weigh so many octets. */
 int
 wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
 {
@@ -47,6 +48,7 @@ wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t
     int failed = mailbox == NULL || (entries = get(m, mailbox, ENTRIES)) == NULL ||
                  (before = PyObject_Size(entries)) < 0;
 
+    octets += count * MESSAGE_COST;
     for (Py_ssize_t at = 0; !failed && at < count; at++) {
         PyObject *entry = PyTuple_Pack(2, share->inbox, PyList_GET_ITEM(messages, at));
         done = entry == NULL ? NULL : PyObject_CallMethodOneArg(entries, m->names[APPEND], entry);

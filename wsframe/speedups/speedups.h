@@ -114,6 +114,9 @@ tell(Module *m, PyObject *object, enum name name)
    it is none of ours, KeyboardInterrupt for one: that goes on to whoever called us. */
 PyObject *wsframe_caught(void);
 
+/* What a message costs beside its octets while it waits for a hook: as in memory_budget.py. */
+#define MESSAGE_COST 144
+
 /* Where a message begins and ends, counted from the beginning of its frame. */
 struct extent {
     Py_ssize_t start, length;
