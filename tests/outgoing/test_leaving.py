@@ -7,7 +7,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 
+from tests.outgoing.memory import Server, connected, text
 from tests.outgoing.places import head_of, listening, upgrading
 from tests.peer import BOUND
 from wsframe import State, Timeouts, WebSocket, connect, connect_forever
@@ -111,3 +113,26 @@ async def test_an_error_closes_in_order(way: Way) -> None:
                 async with way(f"ws://127.0.0.1:{port}/") as ws:
                     raise KeyError
     assert ws.closed_cleanly
+
+
+class Protected(Server):
+    """Notes whether Ctrl-C could be raised where it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.protected: list[bool] = []
+
+    def recv(self) -> bytearray:
+        self.protected.append(trio.lowlevel.currently_ki_protected())
+        return super().recv()
+
+
+async def test_ctrl_c_is_not_raised_in_tasks_of_the_connection(autojump_clock: trio.testing.MockClock) -> None:
+    """Else it would come out of the connection's own nursery, in a group; trio raises it in the main task."""
+    server = Protected()
+    async with connected(server):
+        await trio.sleep(1)
+        server.feed(text("read by the one who stands in"))
+        await trio.sleep(1)
+        assert server.protected
+        assert all(server.protected)

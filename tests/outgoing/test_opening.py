@@ -271,6 +271,22 @@ async def test_a_socks_proxy_that_refuses(reply: int, temporary: bool) -> None:
     assert (caught.value.status, caught.value.temporary) == (reply, temporary)
 
 
+@pytest.mark.parametrize("answers", [(), (b"\x05\x00",), (b"\x05\x00", b"\x05\x00\x00")])
+async def test_a_socks_proxy_that_hangs_up_is_an_os_error(answers: tuple[bytes, ...]) -> None:
+    """As an HTTP proxy: it may have been restarted."""
+
+    async def handle(stream: trio.SocketStream) -> None:
+        for answer in answers:
+            await stream.receive_some()
+            await stream.send_all(answer)
+        if len(answers) < 2:  # the last one is broken off
+            await stream.receive_some()
+
+    async with listening(handle) as port:
+        with pytest.raises(ConnectionResetError, match="ended the connection before it answered"):
+            await connect("ws://chat.example/", proxy=f"socks5h://127.0.0.1:{port}").__aenter__()
+
+
 async def test_a_socks_proxy_that_knows_us_not() -> None:
     async with listening(SocksProxy(("us", "p@ss"))) as port:
         with pytest.raises(ProxyFailed) as caught:

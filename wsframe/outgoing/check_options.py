@@ -39,7 +39,7 @@ LONGEST_PATH = 107 if sys.platform == "linux" else 103
 
 
 def check_options(options: ConnectOptions) -> None:
-    """Check all that are no names or fields.
+    """Check all but the names and fields.
 
     Raises:
         TypeError: For an option of another type, or that does not exist.
@@ -77,7 +77,7 @@ def checked_names(option: str, names: Iterable[str]) -> list[str]:
 
     Raises:
         TypeError: If it is none, such as one str.
-        ValueError: For one that is no token (RFC 9110 section 5.6.2).
+        ValueError: For one that is not a token (RFC 9110 section 5.6.2).
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):
         raise TypeError(f"{option} must be a collection of names, such as ['chat'], not {quoted(names)}")
@@ -86,7 +86,7 @@ def checked_names(option: str, names: Iterable[str]) -> list[str]:
         if not isinstance(name, str):
             raise TypeError(f"{option}: a name is a str, not {quoted(name)}")
         if not TOKEN.fullmatch(name):
-            raise ValueError(f"{option}: {quoted(name)} is no name: letters, digits and !#$%&'*+.^_`|~- are allowed")
+            raise ValueError(f"{option}: {quoted(name)} is not a name: letters, digits and !#$%&'*+.^_`|~- are allowed")
     return given
 
 
@@ -117,6 +117,6 @@ def checked_fields(headers: HeaderFields) -> list[tuple[str, str]]:
             raise ValueError(f"headers: the value of {name} has spaces around it, which would not arrive")
         if name.lower() == "host" and not AUTHORITY.fullmatch(value):
             raise ValueError(
-                f"headers: {quoted(value)} as Host is no host with perhaps a port, such as 'example.com:80'"
+                f"headers: {quoted(value)} is not a Host: a host and perhaps a port, such as 'example.com:80'"
             )
     return fields

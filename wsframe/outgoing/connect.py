@@ -28,8 +28,8 @@ class connect:  # noqa: N801
     """Connect to a WebSocket server, for as long as the body of an ``async with`` runs.
 
     When the body ends the connection is closed: with 1000, with 1011 if the body raised, or
-    at once, after a close frame with 1001, if it was cancelled or left by Ctrl-C. What the body
-    raises comes out as it is, not in an ExceptionGroup. No task of its own runs user code.
+    at once, after a close frame with 1001, if it was cancelled or left by Ctrl-C. An
+    exception of the body comes out as it is, not in an ExceptionGroup. No task of its own runs user code.
 
     Args:
         url: ``ws://`` or ``wss://``; with ``user:password@`` for basic authentication. Or a
@@ -40,7 +40,7 @@ class connect:  # noqa: N801
         keep_on_redirect: Names of the fields that go along when a redirect leads to another
             scheme, host or port; default none. ``Sec-WebSocket-Protocol`` stands for the
             subprotocols, ``Authorization`` for user and password of the URL too, ``Host`` never
-            goes. Name only what the other server may know: the first one decides who that is.
+            goes. Name only fields that any server may know: the first one chooses the other.
         unix: Path of a unix socket to connect to instead; the URL still names host and path.
         ssl_context: Whom to trust, and our certificate; None takes Python's default, which
             checks the server's.
@@ -57,7 +57,7 @@ class connect:  # noqa: N801
         InvalidURL: When it is made, for a URL that names no WebSocket or no proxy; when it is
             entered, for a proxy that the environment names.
         ValueError: When it is made, for options that cannot be sent; when it is entered, for
-            what a function returns.
+            the value of a function.
         OSError: When it is entered: the network or TLS fails; of these :exc:`OpeningTimeout`
             for a phase that takes too long.
         HandshakeRejected: When it is entered: the server answers another status than 101.

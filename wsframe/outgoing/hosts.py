@@ -38,7 +38,7 @@ def split_zone(written: str) -> tuple[str, str]:
     try:
         return str(IPv6Address(address)), zone
     except AddressValueError as error:
-        raise InvalidURL(f"{quoted(written)} is no IPv6 address: {escaped(str(error))}") from None
+        raise InvalidURL(f"{quoted(written)} is not an IPv6 address: {escaped(str(error))}") from None
 
 
 def decoded(written: str) -> str:
@@ -51,10 +51,10 @@ def decoded(written: str) -> str:
 def ascii_name(name: str) -> str:
     """Return a name or an IPv4 address as DNS has it: lower case, ASCII; a dot at its end stays.
 
-    What lies beyond ASCII is mapped by UTS 46, as browsers do, and checked by IDNA 2008.
+    Characters beyond ASCII are mapped by UTS 46, as browsers do, and checked by IDNA 2008.
 
     Raises:
-        InvalidURL: If it is no name.
+        InvalidURL: If it is not a name.
     """
     try:
         mapped = name.lower() if name.isascii() else idna.uts46_remap(name, std3_rules=False, transitional=False)
@@ -65,7 +65,9 @@ def ascii_name(name: str) -> str:
             f"the host name {quoted(name)} is not allowed in DNS ({escaped(str(error))}); {advice}"
         ) from None
     if not all(map(LABEL.fullmatch, labels)) or len(".".join(labels)) > LONGEST_NAME:
-        raise InvalidURL(f"{quoted(name)} is no host name: labels of 1 to 63 letters, digits and hyphens, 253 in all")
+        raise InvalidURL(
+            f"{quoted(name)} is not a host name: labels of 1 to 63 letters, digits and hyphens, 253 in all"
+        )
     if NUMBER.fullmatch(labels[-1]):
         return ipv4(".".join(labels))
     return ".".join(labels) + "." * mapped.endswith(".")
@@ -80,14 +82,14 @@ def ipv4(written: str) -> str:
     try:
         return socket.inet_ntoa(socket.inet_aton(written))
     except OSError:
-        raise InvalidURL(f"{quoted(written)} ends in a number but is no IPv4 address") from None
+        raise InvalidURL(f"{quoted(written)} ends in a number but is not an IPv4 address") from None
 
 
 def with_zone(host: str, zone: str) -> str:
     """Return a host as the resolver wants it; the zone as a number, as it takes names with some addresses only.
 
     Raises:
-        OSError: If there is no such interface, which may come later.
+        OSError: If the interface does not exist, which may come later.
     """
     if not zone or zone.isdigit():
         return f"{host}%{zone}" if zone else host

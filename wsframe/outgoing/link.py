@@ -221,6 +221,7 @@ class Link(Ending):
         while not self.done:
             await self.read()
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Run the connection's tasks until it has ended: whoever runs them sees to that when he is cancelled."""
         # A shield: the timeouts hold for a user too who closes behind a shield of his own.
@@ -234,8 +235,9 @@ class Link(Ending):
             await self._guard(self.watch)
             nursery.cancel_scope.cancel()
 
+    @trio.lowlevel.enable_ki_protection
     async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Give up the connection if a task of ours fails: no other is concerned."""
+        """Give up the connection if a task of ours fails: no other is concerned. Ctrl-C is for the user's tasks."""
         try:
             await task()
         except Exception:

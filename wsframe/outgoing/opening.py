@@ -87,7 +87,7 @@ class Plan:
         return None if self.unix is not None else self._elsewhere(target)
 
     def _elsewhere(self, target: Target) -> Plan:
-        """Return the plan for another origin, where goes what the user wants to go there and nothing else."""
+        """Return the plan for another origin, which gets only the fields that the user named."""
         keep = self.keep_on_redirect
         headers = [field for field in self.headers if field[0].lower() in keep]
         subprotocols = self.subprotocols if SUBPROTOCOLS in keep else []
@@ -189,7 +189,7 @@ def phase(name: str, at_most: float) -> Iterator[None]:
 
 async def connect_to(there: Target | Proxy) -> Transport:
     """Connect by TCP. Where a name has several addresses, trio's error leaves out why all of them failed."""
-    # Octets, which trio leaves as they are: in a str it refuses names with an underscore.
+    # Bytes, which trio leaves as they are: in a str it refuses names with an underscore.
     address = with_zone(there.host, there.zone).encode()
     try:
         return bare(await trio.open_tcp_stream(address, there.port))

@@ -122,7 +122,7 @@ class ConnectOptions(TypedDict, total=False):
 
 
 async def value_of(given: GivenT | Callable[[], GivenT | Awaitable[GivenT]]) -> GivenT:
-    """Return a value, or what the function returns that was given in its place."""
+    """Return a value; where a function was given in its place, the value of that."""
     value = given() if callable(given) else given
     return await value if isawaitable(value) else value
 

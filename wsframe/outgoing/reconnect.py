@@ -38,20 +38,20 @@ class connect_forever:  # noqa: N801
                     pass
 
     The next connection is opened when the body of the loop has ended, and the one before
-    closed. What the body raises ends the loop as any other. A try that fails is logged, and
+    closed. An exception of the body ends the loop as any other. A try that fails is logged, and
     repeated after a pause if ``retry`` says so, else raised.
 
     Args:
         url: As for :func:`connect`, and so are the other options. Functions in the place of
-            ``url`` and ``headers`` are asked before each try, for a token that expires; what they
-            raise is a failure of that try.
+            ``url`` and ``headers`` are asked before each try, for a token that expires; their
+            exceptions are failures of that try.
         backoff: How long the pauses are.
         retry: Called with each exception of a try. True tries again after a pause, False raises
             the exception, a number is the seconds until the next try in the place of a pause. It
-            may be async. The default is :func:`may_succeed_later`, which is good to call for
-            what it does not decide itself.
+            may be async. The default is :func:`may_succeed_later`, which ``retry``
+            may call for the others.
         failed: Called with each exception that is going to be retried and the seconds until
-            then, to show it. What it raises ends the loop.
+            then, to show it. An exception of its own ends the loop.
 
     Raises:
         InvalidURL, ValueError: As :func:`connect`, when it is made.

@@ -1,4 +1,4 @@
-"""Which failures are tried again, and when: the default, a function of the user's, and what a server asked for."""
+"""Which failures are tried again, and when: the default, a function of the user's, and Retry-After."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def asked(retry: Retry, error: Exception) -> bool | float:
 
 
 def retry_after(error: Exception) -> float:
-    """Return the seconds that a server asked for (RFC 9110 section 10.2.3); 0 if it did not, or what it said is none.
+    """Return the seconds that a server asked for (RFC 9110 section 10.2.3); 0 without a valid one.
 
     A date counts from the Date of the answer if there is one: our clock need not be right.
     """

@@ -22,7 +22,7 @@ __all__ = ["Transport"]
 # Room for what one read decrypts to, also where TLS within TLS hands on two records' rests at once.
 RECEIVE_BUFFER = 128 * 1024
 
-# What is still read of a peer that does not stop, before the connection is closed all the same.
+# Bytes and seconds that are still read after our end; then the connection is closed all the same.
 MOST_FAREWELL = 64 * 1024
 FAREWELL = 1.0
 
@@ -178,7 +178,7 @@ class Transport:
     async def close_in_order(self) -> None:
         """End our direction, read until the peer has ended its own, and close.
 
-        Closed at once, the kernel would answer what the peer still sends with a reset, which is an
+        Closed at once, the kernel would answer later bytes of the peer with a reset, which is an
         error to servers that had answered properly. The peer has a second for it, and 64 KiB.
         """
         try:
@@ -191,7 +191,7 @@ class Transport:
             self.close()
 
     async def _discard(self, most: int) -> None:
-        """Read past TLS and forget, until the end or so many octets."""
+        """Read past TLS and forget, until the end or so many bytes."""
         while most > 0:
             await self.readable()
             assert self.sock is not None

@@ -78,6 +78,7 @@ async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Tra
     """
     try:
         from python_socks import ProxyError, ProxyType
+        from python_socks._errors import IncompleteReadError
         from python_socks.async_.trio import Proxy as SocksProxy
     except ImportError:
         raise ImportError("SOCKS needs python-socks: pip install 'wsframe[socks]'") from None
@@ -88,6 +89,8 @@ async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Tra
     try:
         connected: trio.socket.SocketType = await socks.connect(host, target.port, timeout=at_most)
     except ProxyError as error:
+        if isinstance(error.__cause__, IncompleteReadError):
+            raise ConnectionResetError(f"the proxy {proxy} ended the connection before it answered") from None
         temporary = error.error_code in TEMPORARY_REPLIES
         raise ProxyFailed(f"the proxy {proxy} refused: {error}", error.error_code, temporary=temporary) from None
     except UnicodeDecodeError:  # of the name in its answer, which is of no use

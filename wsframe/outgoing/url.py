@@ -84,7 +84,7 @@ def split_url(url: str) -> SplitResult:
     """Split a URL with a host.
 
     Raises:
-        TypeError: If it is no str.
+        TypeError: If it is not a str.
         InvalidURL: If it has none, or its port is no port, or it holds control characters or spaces.
     """
     if not isinstance(url, str):
