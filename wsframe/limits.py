@@ -145,7 +145,8 @@ class Timeouts:
     ping_interval: float | None = INHERIT
     """Silence after which the peer is pinged; default 20, below the 30 to 60 s at which
     proxies and NATs forget a connection. None sends no pings: a dead peer is then noticed
-    only when something is sent to it."""
+    only when something is sent to it. A client that is not read, because its hooks are behind or it is ahead of
+    its rate, is pinged as often and not given up: its pong would not be read, but a peer that has gone shows."""
 
     ping_timeout: float = INHERIT
     """Silence after a ping before the peer counts as dead and is reset; default 20."""

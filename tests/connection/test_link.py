@@ -6,16 +6,23 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.hostile.peer import BINARY, PING, PONG, TEXT, Peer, frame
 from tests.hostile.place import Place, Recorder, Served, until
 from wsframe import Limits, Timeouts
 from wsframe.connection.link import Link
+from wsframe.testing import open_kit
 
 # Octets of one receive buffer; what one read brought beyond the share is kept undecoded.
 RECEIVE_BUFFER = 65536
+
+
+@pytest.fixture
+def patient_clock() -> MockClock:
+    """A clock that jumps once nothing has happened for a while: sockets have their say first."""
+    return MockClock(autojump_threshold=0.02)
 
 
 def link_of(served: Served) -> Link:
@@ -136,28 +143,89 @@ async def test_share_is_bounded_whatever_the_number_of_messages_in_a_segment(pla
         assert await peer.messages(6 + 20_000) == ["wait", *"01234", *[""] * 20_000]
 
 
-@pytest.mark.parametrize("place", [Place("epoll", None)], ids=["epoll"])
-async def test_reset_of_a_paused_client_ends_it_at_once_with_epoll(place: Place) -> None:
-    """Its hook is still busy; what was received is delivered, and the end behind it."""
+@pytest.mark.parametrize("how", ["fin", "half", "reset"])
+async def test_end_of_a_paused_client_is_noticed_at_once(place: Place, how: str) -> None:
+    """Its hook is still busy; what was received is delivered, what was not is lost, and the end is behind it."""
     async with paused(place) as (served, peer, resource):
-        peer.reset()
+        await peer.text("never read")
+        if how == "half":
+            peer.half_close()
+        elif how == "fin":
+            peer.socket.close()
+        else:
+            peer.reset()
         await until(lambda: not served.server.clients)
         assert not resource.gate.is_set()
         assert resource.log == ["+", "wait"]
+        assert resource.arrived[0].close_code == 1006
         resource.gate.set()
         await resource.until(lambda: "-1006" in resource.log)
         assert resource.log == ["+", "wait", *"01234", "-1006"]
+        await served.idle()
 
 
-async def test_fin_of_a_paused_client_is_seen_when_it_is_read_again(place: Place) -> None:
+async def test_pausing_ends_nobody_and_what_comes_meanwhile_is_read_later(place: Place) -> None:
     async with paused(place) as (served, peer, resource):
-        await peer.text("last")
-        peer.half_close()
+        await peer.text("later")
         await wait_all_tasks_blocked(0.02)
         assert served.server.clients == 1
         resource.gate.set()
-        assert await peer.messages(7) == ["wait", *"01234", "last"]
+        assert await peer.messages(7) == ["wait", *"01234", "later"]
+
+
+async def test_client_that_is_ahead_of_its_rate_and_gone_is_worked_off_at_once(place: Place) -> None:
+    resource = Recorder()
+    async with place.serve(resource, limits=Limits(max_message_rate=1, max_queued_messages=5)) as served:
+        peer = await served.open()
+        await peer.text(*map(str, range(1000)))
+        await until(lambda: link_of(served).connection.deadlines.resume_at is not None)
+        peer.half_close()
         await resource.until(lambda: "-1006" in resource.log)
+        assert resource.log == ["+", *map(str, range(1000)), "-1006"]
+        peer.reset()
+        await served.idle()
+
+
+async def test_peer_that_shut_its_side_does_not_wait_for_stuck_hooks_for_ever(autojump_clock: MockClock) -> None:
+    """What it has sent is in user space, more than its share: the rest is delivered, but its socket does not stay."""
+    resource = Recorder()
+    async with open_kit(resource, limits=Limits(max_queued_messages=2)) as kit:
+        client = await kit.connect()
+        for message in ("wait", *"012345"):
+            client.send_text(message)
+        await resource.until(lambda: "wait" in resource.log)
+        await wait_all_tasks_blocked()
+        client.half_close()
+        start = trio.current_time()
+        assert await client.ended() == "eof"
+        assert trio.current_time() - start == pytest.approx(5, abs=1)
+        assert kit.server.statistics().reserved == 1
+        resource.gate.set()
+        await resource.until(lambda: "-1006" in resource.log)
+        assert resource.log[:2] == ["+", "wait"]
+        await wait_all_tasks_blocked()
+        assert kit.server.statistics().reserved == 0
+
+
+async def test_end_that_is_stuck_behind_what_is_not_read_meets_a_ping(patient_clock: MockClock) -> None:
+    """A peer that closes while its bytes have no room here sends no end: its kernel waits, and nobody is there."""
+    resource = Recorder()
+    place = Place("task", None)
+    timeouts = wsframe.Timeouts(ping_interval=5)
+    async with place.serve(resource, limits=Limits(max_queued_messages=5), timeouts=timeouts) as served:
+        peer = await served.open()
+        await peer.text("wait")
+        await resource.until(lambda: "wait" in resource.log)
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        piece = frame(BINARY, bytes(100_000))
+        with trio.move_on_after(1):
+            while True:
+                await peer.send(piece)
+        peer.socket.close()
+        while served.server.clients:  # noqa: ASYNC110
+            await trio.sleep(0.5)
+        assert not resource.gate.is_set()
+        resource.gate.set()
 
 
 @pytest.mark.parametrize("count", [1, 10, 1000])

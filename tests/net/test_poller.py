@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.hostile.place import BOUND, POLLERS
-from wsframe.net.poller import GONE, READ, WRITE, Poller, TaskPoller, make_poller
+from wsframe.net.poller import END, GONE, READ, WRITE, Poller, TaskPoller, make_poller
 from wsframe.net.socket_options import reset_on_close
 
 Name: TypeAlias = Literal["epoll", "task"]
@@ -110,6 +110,45 @@ async def test_mask_of_0_keeps_quiet_about_data_and_about_the_end_of_it(poller: 
         poller.watch(ours.fileno(), READ)
         poller.watch(ours.fileno(), 0)
         theirs.send(b"x")
+        theirs.shutdown(socket.SHUT_WR)
+        assert await quiet(poller)
+        poller.watch(ours.fileno(), READ)
+        assert await ready(poller) == {ours.fileno(): READ}
+
+
+@pytest.mark.parametrize("unread", [b"", b"x"])
+@pytest.mark.parametrize("how", ["shut", "closed", "reset"])
+async def test_end_is_reported_whatever_there_is_to_read_before_it(poller: Poller, how: str, unread: bytes) -> None:
+    with connected() as (ours, theirs):
+        poller.watch(ours.fileno(), READ)
+        poller.watch(ours.fileno(), END)
+        theirs.sendall(unread)
+        assert await quiet(poller), "there is no end yet"
+        if how == "shut":
+            theirs.shutdown(socket.SHUT_WR)
+        elif how == "reset":
+            reset_on_close(theirs)
+        if how != "shut":
+            theirs.close()
+        assert (await ready(poller))[ours.fileno()] & (END | GONE)
+        poller.watch(ours.fileno(), 0)
+        if how != "reset":
+            assert await quiet(poller), "once it has been taken out"
+
+
+async def test_end_of_a_unix_socket_is_reported(poller: Poller) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        poller.watch(ours.fileno(), END)
+        theirs.send(b"x")
+        theirs.shutdown(socket.SHUT_WR)
+        assert (await ready(poller))[ours.fileno()] & END
+
+
+async def test_end_is_not_reported_where_it_is_not_asked_for_any_more(poller: Poller) -> None:
+    with connected() as (ours, theirs):
+        for mask in (END, READ, END, 0, END, WRITE, READ, 0):
+            poller.watch(ours.fileno(), mask)
         theirs.shutdown(socket.SHUT_WR)
         assert await quiet(poller)
         poller.watch(ours.fileno(), READ)

@@ -63,13 +63,17 @@ def test_what_was_heard_as_the_ping_went_out_is_no_answer() -> None:
     assert it.due(135) == [Due.PING_TIMEOUT]
 
 
-@pytest.mark.parametrize("ping_at", [None, 120])
-def test_a_peer_that_we_do_not_read_is_neither_pinged_nor_given_up(ping_at: float | None) -> None:
+@pytest.mark.parametrize(("ping_at", "again"), [(None, 120), (110, 130)])
+def test_a_peer_that_we_do_not_read_is_pinged_and_never_given_up(ping_at: float | None, again: float) -> None:
+    """Its kernel acknowledges the ping, or answers with a reset."""
     it = deadlines()
     it.ping_at = ping_at
     it.paused = True
-    assert it.next() == inf
-    assert it.due(10_000) == []
+    assert it.next() == again
+    assert it.due(again) == [Due.PING]
+    assert it.due(10_000) == [Due.PING]
+    it.sent_ping(b"x", 10_000)
+    assert it.next() == 10_020
 
 
 def test_a_paused_peer_still_has_its_write_stall() -> None:

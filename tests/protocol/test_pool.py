@@ -137,10 +137,10 @@ def test_a_key_used_again_is_removed_whole(pool: ConnectionPool[str]) -> None:
 def test_a_connection_without_deadlines_waits_for_a_schedule(pool: ConnectionPool[str]) -> None:
     connection = add(pool, "a")
     pool.remove("a")
-    connection.deadlines.paused = True
+    connection.deadlines.blocked_at = inf
     pool.add("a", connection)
     assert pool.next_deadline() == inf
-    connection.deadlines.paused = False
+    connection.deadlines.blocked_at = None
     assert pool.schedule("a") == 20
 
 

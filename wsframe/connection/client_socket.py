@@ -6,7 +6,7 @@ import socket
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from wsframe.net.poller import READ, WRITE
+from wsframe.net.poller import END, READ, WRITE
 from wsframe.net.socket_options import keep_alive, reset_on_close, unsent_in_kernel
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ class Wire(ABC):
         if interest != self.interest and self.sock is not None:
             self.interest = interest
             self.reactor.poller.watch(self.fd, interest)
+
+    def read_on(self) -> None:
+        self.watch((self.interest & WRITE) | READ)
+
+    def read_no_more(self, *, tell_end: bool = False) -> None:
+        """Leave what comes to the kernel; with ``tell_end`` only the end of the peer is looked for."""
+        self.watch((self.interest & WRITE) | (END if tell_end else 0))
 
     def _send_encrypted(self, data: bytes | memoryview) -> int:
         assert self.tls is not None

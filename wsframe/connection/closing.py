@@ -108,7 +108,7 @@ class Ending(Wire):
         self.inbox.mailbox.put(self.inbox, ended)
         if self.sock is not None:
             # What comes behind the end is of no use, and its EOF would be reported without end.
-            self.watch(self.interest & ~READ)
+            self.read_no_more()
             if self.outbox.shut:
                 self._finish()
             else:
@@ -238,10 +238,17 @@ class Ending(Wire):
         """Give up a socket that is broken; messages already here still reach the hooks."""
         self._dispose()
         self._note_end(Ended(CloseCode.ABNORMAL_CLOSURE, reason, clean=False))
+        self._hasten_end()
+
+    def _hasten_end(self) -> None:
+        """Go on towards an end that came without a close frame: what has been read, decoded or not, is before it."""
         if not self.connection.stopped or self.inbox.muted:
             self._deliver_end()
-        elif self.connection.deadlines.resume_at is not None:
-            # It sent too fast, and the timer that would go on with the rest has just been forgotten.
+            return
+        if self.sock is not None:
+            self._await_hooks()
+        if self.connection.deadlines.resume_at is not None:
+            # It sent too fast. Nobody is spared by going on slowly, and the timer may have been forgotten with it.
             self.connection.deadlines.resume_at = None
             self.inbox.resume()
 
@@ -262,7 +269,7 @@ class Ending(Wire):
     def emptied(self) -> None:
         if not self.outbox.shut or self.unsent:
             return
-        if self.end_delivered:
+        if self.ended is not None:
             self._linger()
         elif self.connection.deadlines.close_by is not None and self.outbox.octets_sent > self._sent_mark:
             self._set_deadline(close_by=True)  # only now can the peer answer our close frame

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from wsframe.connection.closing import Ending
 from wsframe.connection.mailbox import Inbox
 from wsframe.doorbell import Signal
-from wsframe.net.poller import GONE, READ, WRITE
+from wsframe.net.poller import END, GONE, READ, WRITE
+from wsframe.net.sockets import has_unread
 from wsframe.protocol.close import CloseCode, State, close_frame
 from wsframe.protocol.deadlines import PING_OCTETS, Due
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
@@ -66,11 +67,13 @@ class Link(Ending):
             self.writable()
         if flags & READ and self.interest & READ:
             self.read()
-        elif flags & GONE:
+        elif flags & (GONE | END):
             if self.interest & READ:
                 self.read()
-            else:
+            elif flags & GONE:
                 self.lost()
+            elif self.interest & END:
+                self._ends_unread()
 
     def read(self) -> None:
         """Read once and pass on what it brings."""
@@ -112,7 +115,7 @@ class Link(Ending):
             if not inbox.paused:
                 # Its turn is over. The attendant goes on, after others have had theirs; read on
                 # meanwhile, the octets left would grow as fast as the peer can send.
-                self.watch(self.interest & ~READ)
+                self.read_no_more()
                 reactor.again.append(self)
                 reactor.flusher.doorbell.ring()
         elif self.ended is not None:
@@ -123,7 +126,7 @@ class Link(Ending):
         try:
             self.take(bytearray())
             if not (self.inbox.paused or self.connection.stopped or self.eof or self.ended is not None):
-                self.watch(self.interest | READ)
+                self.read_on()
         except Exception:
             self.crashed()
 
@@ -154,10 +157,15 @@ class Link(Ending):
         return self.inbox.mailbox.wants_pongs
 
     def _pause(self) -> None:
-        """Stop reading: TCP makes the peer wait. Resumed by the inbox when the share is used up."""
+        """Stop reading: TCP makes the peer wait. Resumed by the inbox when the share is used up.
+
+        The peer's end ends the client nevertheless, though it may only have shut its side: a peer that has gone
+        would keep its place for as long as the pause lasts. Where its end is stuck behind what we do not read, our
+        pings meet its reset.
+        """
         self.inbox.paused = True
         self.connection.deadlines.paused = True
-        self.watch(self.interest & ~READ)
+        self.read_no_more(tell_end=True)
 
     def _throttle(self, events: int, octets: int) -> None:
         """Read no more from a client that is ahead of its rate, until it is no longer."""
@@ -187,13 +195,22 @@ class Link(Ending):
 
     def _at_eof(self) -> None:
         self.eof = True
-        self.watch(self.interest & ~READ)
+        self.read_no_more()
         if self.connection.deadlines.linger_by is not None:
             self._linger_on()
         elif self.connection.state is not State.CLOSED:
             self._note_end(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))
-            if not self.connection.stopped:
-                self._deliver_end()
+            self._hasten_end()
+
+    def _ends_unread(self) -> None:
+        """End a client that is not read, whose peer has shut its side: most likely both, which does not show.
+
+        What has been read is delivered and, if that was all, answered. What has not is not worth a place.
+        """
+        if self.sock is None or has_unread(self.sock):
+            self.lost()
+        else:
+            self._at_eof()
 
     def due(self, dues: list[Due]) -> None:
         """Act on deadlines that have passed."""
@@ -237,7 +254,7 @@ class Link(Ending):
         self.inbox.paused = self.connection.deadlines.paused = False
         if not self.eof:
             # Its close frame may sit behind data that was left unread.
-            self.watch(self.interest | READ)
+            self.read_on()
         for event in events:
             if isinstance(event, Ended):
                 self._note_end(event)

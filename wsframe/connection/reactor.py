@@ -9,6 +9,7 @@ of any connection, so that waiting for messages needs no timeout of its own.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from math import inf
 
 import trio
@@ -23,7 +24,7 @@ from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
 from wsframe.log import logger
 from wsframe.net.malloc import keep_freed_memory
-from wsframe.net.poller import READ, Poller, PollerChoice, make_poller
+from wsframe.net.poller import END, GONE, READ, Poller, PollerChoice, make_poller
 from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.frames import LargeFrame
@@ -91,6 +92,8 @@ class Reactor:
         self.budget = Budget(max_queued_bytes)
         self.flusher = Flusher(self.budget)
         self.links: dict[int, Link] = {}
+        self.newcomers: dict[int, Callable[[int], None]] = {}
+        """Who is to be told that a newcomer's peer has gone while it is being decided about, by descriptor."""
         self.departed: set[Ending] = set()
         """Links that are gone, with messages that their hooks have not got to."""
         self.again: list[Link] = []
@@ -123,13 +126,17 @@ class Reactor:
                 await flushing(self._turn_for_ever(), self.flusher)
             finally:
                 self.abort_all("server stopped")
+                self.newcomers.clear()
                 self.poller.close()
 
     async def _turn_for_ever(self) -> None:
         while True:
             await self.poller.wait()
             self.now = self.clock()
-            for link, flags, received in receive_ready(self.poller.poll(), self.links, self.buffer, self.now):
+            ready = self.poller.poll()
+            if self.newcomers:
+                self._tell_of_leavers(ready)
+            for link, flags, received in receive_ready(ready, self.links, self.buffer, self.now):
                 try:
                     if received is not None:
                         link.take(received)
@@ -188,6 +195,27 @@ class Reactor:
         """Have a link's deadlines looked at anew; the timer wakes earlier if need be."""
         if self.pool.schedule(fd) < self._alarm_at:
             self._alarm.ring()
+
+    def look_out(self, fd: int, leaves: Callable[[int], None]) -> None:
+        """Watch a newcomer's socket for the end of its peer, of which ``leaves`` is told by the poller's flags."""
+        self.poller.watch(fd, END)
+        self.newcomers[fd] = leaves
+
+    def look_away(self, fd: int) -> None:
+        """Watch a newcomer's socket no more."""
+        if self.newcomers.pop(fd, None) is not None:
+            self.poller.forget(fd)
+
+    def _tell_of_leavers(self, ready: list[tuple[int, int]]) -> None:
+        for fd, flags in ready:
+            leaves = self.newcomers.get(fd)
+            if leaves is None:
+                continue
+            if flags & GONE:
+                self.look_away(fd)
+            else:
+                self.poller.watch(fd, 0)  # it would be reported without end
+            leaves(flags)
 
     def adopt(self, arrival: Arrival, trailing: bytes) -> Link:
         """Take over a newcomer's socket; the hooks hear of the client first, then of its messages.

@@ -15,17 +15,24 @@ from typing import Literal, Protocol, TypeAlias
 import trio
 
 from wsframe.doorbell import Doorbell
+from wsframe.net.sockets import has_ended
 
-__all__ = ["GONE", "READ", "WRITE", "Poller", "PollerChoice", "PollerName", "make_poller"]
+__all__ = ["END", "GONE", "READ", "WRITE", "Poller", "PollerChoice", "PollerName", "make_poller"]
 
 # Flags are epoll's own values, so that on Linux nothing is translated.
 READ = 0x001
 WRITE = 0x004
 GONE = 0x008 | 0x010
 """An error, or both directions shut. Reported for any mask, 0 too; not by every poller."""
+END = 0x2000
+"""The peer sends no more, or has gone, whatever there is to be read before that. It is asked for where READ is not,
+and is reported for as long as it is asked for: take it out of the mask when it has been."""
 
 # For fairness to other tasks; asking for more at once costs no more.
 AT_ONCE = 1024
+
+# How often the task poller asks for an end that may stand behind what is not read.
+LOOK_AGAIN = 0.25
 
 PollerName = Literal["auto", "epoll", "kqueue", "task"]
 
@@ -52,7 +59,7 @@ class Poller(Protocol):
 if sys.platform == "linux":
 
     class EpollPoller:
-        """epoll, the poller of Linux. It never asks for RDHUP, which would report without end."""
+        """epoll, the poller of Linux. END is its RDHUP."""
 
         def __init__(self) -> None:
             self._epoll = select.epoll()
@@ -82,9 +89,10 @@ if sys.platform == "linux":
 
 
 if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
+    UNREACHABLE = 0x7FFFFFFF
 
     class KqueuePoller:
-        """kqueue, the poller of macOS and the BSDs. A paused client's reset shows when it is read again."""
+        """kqueue, the poller of macOS and the BSDs. END is a read filter that no number of bytes satisfies."""
 
         def __init__(self) -> None:
             self._kqueue = select.kqueue()
@@ -94,10 +102,18 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
             before = self._masks.get(fd, 0)
             self._masks[fd] = mask
             changes = []
-            for flag, kind in ((READ, select.KQ_FILTER_READ), (WRITE, select.KQ_FILTER_WRITE)):
-                if (before ^ mask) & flag:
-                    action = select.KQ_EV_ADD if mask & flag else select.KQ_EV_DELETE
-                    changes.append(select.kevent(fd, kind, action))
+            if (before ^ mask) & WRITE:
+                action = select.KQ_EV_ADD if mask & WRITE else select.KQ_EV_DELETE
+                changes.append(select.kevent(fd, select.KQ_FILTER_WRITE, action))
+            if (before ^ mask) & (READ | END):
+                if mask & READ:  # adding what is there changes it
+                    changes.append(select.kevent(fd, select.KQ_FILTER_READ, select.KQ_EV_ADD, 0, 0))
+                elif mask & END:
+                    changes.append(
+                        select.kevent(fd, select.KQ_FILTER_READ, select.KQ_EV_ADD, select.KQ_NOTE_LOWAT, UNREACHABLE)
+                    )
+                else:
+                    changes.append(select.kevent(fd, select.KQ_FILTER_READ, select.KQ_EV_DELETE))
             if changes:
                 self._kqueue.control(changes, 0)
 
@@ -108,7 +124,11 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
         def poll(self) -> list[tuple[int, int]]:
             found: dict[int, int] = {}
             for event in self._kqueue.control(None, AT_ONCE, 0):
-                flag = READ if event.filter == select.KQ_FILTER_READ else WRITE
+                flag = WRITE
+                if event.filter == select.KQ_FILTER_READ:
+                    flag = READ if self._masks.get(event.ident, 0) & READ else END
+                    if flag == END and not event.flags & select.KQ_EV_EOF:
+                        continue  # a kernel that has a low water mark of its own
                 found[event.ident] = found.get(event.ident, 0) | flag
             return list(found.items())
 
@@ -121,10 +141,7 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
 
 
 class TaskPoller:
-    """One waiting trio task per socket and direction: for Windows, where there is neither.
-
-    A paused client's reset shows when it is read again.
-    """
+    """One waiting trio task per socket and direction: for Windows, where there is neither."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -135,7 +152,7 @@ class TaskPoller:
 
     def watch(self, fd: int, mask: int) -> None:
         self._masks[fd] = mask
-        for flag in (READ, WRITE):
+        for flag in (READ, WRITE, END):
             scope = self._waiting.get((fd, flag))
             if mask & flag and scope is None:
                 self._waiting[fd, flag] = scope = trio.CancelScope()
@@ -156,10 +173,12 @@ class TaskPoller:
             if self._waiting.get((fd, flag)) is not scope:
                 return
             try:
-                if flag == READ:
-                    await trio.lowlevel.wait_readable(fd)
-                else:
+                if flag == WRITE:
                     await trio.lowlevel.wait_writable(fd)
+                else:
+                    await trio.lowlevel.wait_readable(fd)
+                while flag == END and not has_ended(fd):  # noqa: ASYNC110
+                    await trio.sleep(LOOK_AGAIN)
             except trio.ClosedResourceError:
                 return
             # Between readiness and this line the socket may have been closed and its number reused.

@@ -6,12 +6,14 @@ for through trio.
 
 from __future__ import annotations
 
+import select
 import socket
+import sys
 from typing import Protocol, TypeAlias
 
 import trio
 
-__all__ = ["Endpoint", "Substitute", "notify_closing", "wait_readable", "wait_writable"]
+__all__ = ["Endpoint", "Substitute", "has_ended", "has_unread", "notify_closing", "wait_readable", "wait_writable"]
 
 
 class Substitute(Protocol):
@@ -26,6 +28,8 @@ class Substitute(Protocol):
     def shutdown(self, how: int, /) -> None: ...
     def close(self) -> None: ...
     def unsent(self) -> int: ...
+    def has_ended(self) -> bool: ...
+    def peek(self) -> bytes: ...
     async def wait_readable(self) -> None: ...
     async def wait_writable(self) -> None: ...
 
@@ -53,3 +57,42 @@ def notify_closing(sock: Endpoint) -> None:
     """Wake whoever waits for a socket that is about to be closed, or to be given to another owner."""
     if isinstance(sock, socket.socket):
         trio.lowlevel.notify_closing(sock)
+
+
+def has_ended(sock: Endpoint | int) -> bool:
+    """Tell whether the peer of a connection, given by its socket or descriptor, sends no more or has gone.
+
+    Elsewhere than on Linux an end behind bytes that are not read does not show.
+    """
+    if not isinstance(sock, socket.socket | int):
+        return sock.has_ended()
+    fd = sock if isinstance(sock, int) else sock.fileno()
+    return ended_by_poll(fd) if sys.platform == "linux" else ended_by_peek(fd)
+
+
+def has_unread(sock: Endpoint) -> bool:
+    """Tell whether there are bytes to be read of a peer that sends no more; True also after a reset."""
+    if not isinstance(sock, socket.socket):
+        return bool(sock.peek())
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return True
+
+
+def ended_by_poll(fd: int) -> bool:
+    asking = select.poll()
+    asking.register(fd, select.POLLRDHUP)
+    return bool(asking.poll(0))
+
+
+def ended_by_peek(fd: int) -> bool:
+    sock = socket.socket(fileno=fd)
+    try:
+        return not sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        sock.detach()

@@ -78,15 +78,16 @@ class Deadlines:
 
     def ping_deadline(self) -> float:
         interval = self.timeouts.ping_interval
-        # A paused peer's pong waits behind data that we do not read: its silence is ours.
         # Once closing, the closing handshake's own deadline holds.
-        if interval is None or self.paused or self.close_by is not None or self.linger_by is not None:
+        if interval is None or self.close_by is not None or self.linger_by is not None:
             return inf
         if self.blocked_at is not None:  # the ping may wait behind a large frame; write_stall watches meanwhile
             return inf
-        if self.ping_at is not None and self.heard_at <= self.ping_at:
-            return self.ping_at + self.timeouts.ping_timeout
-        return self.heard_at + interval
+        if self.ping_at is None or self.heard_at > self.ping_at:
+            return self.heard_at + interval
+        # A paused peer's pong waits behind data that we do not read: its silence is ours. But the kernel of one that
+        # has gone answers with a reset, and that of one that is dead does not acknowledge.
+        return self.ping_at + (interval if self.paused else self.timeouts.ping_timeout)
 
     def sent_ping(self, payload: bytes, now: float) -> None:
         """Note that a ping was sent."""
@@ -145,7 +146,7 @@ class Deadlines:
         if self.blocked_at is not None and now >= self.blocked_at + self.timeouts.write_stall:
             dues.append(Due.WRITE_STALL)
         if now >= self.ping_deadline():
-            waiting = self.ping_at is not None and self.heard_at <= self.ping_at
+            waiting = self.ping_at is not None and self.heard_at <= self.ping_at and not self.paused
             dues.append(Due.PING_TIMEOUT if waiting else Due.PING)
         return dues
 

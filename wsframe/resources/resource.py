@@ -143,9 +143,9 @@ class Resource(Generic[DataT]):
     async def accept_client(self, request: Request) -> Accept | Reject | None:
         """Decide whether a newcomer may come in, before the 101; None lets it in.
 
-        It runs in the newcomer's own task, under the handshake timeout, and may overlap
-        every other hook: decide from the request and do not change the resource. Rules
-        that count belong into ``client_connected`` with ``client.reject``, or into
+        It runs in the newcomer's own task, under the handshake timeout, is cancelled when the
+        newcomer goes meanwhile, and may overlap every other hook: decide from the request and
+        do not change the resource. Rules that count belong into ``client_connected`` with ``client.reject``, or into
         ``max_clients``. ``Reject`` may be returned or raised; any other result and any
         other exception refuse with 500. Source: clws ``resource-accept-connection``.
         """

@@ -8,7 +8,8 @@ Read in this order:
 * ``server``: one running server, from its sockets to the end of its drain.
 * ``watchdog``: names what keeps the event loop from turning.
 * ``listen``: binding, and the tasks that accept.
-* ``admission``: one newcomer on its way from ``accept`` to the 101; ``decide`` asks user code about it.
+* ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is what is known of it.
+  ``decide`` asks user code about it, ``leavers`` notices when it has gone meanwhile.
 * ``capacity``: how many clients there may be. ``statistics``, ``health``: reports about a server.
 
 Nothing in here decodes frames or calls hooks of connected clients.

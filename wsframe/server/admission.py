@@ -7,7 +7,6 @@ line goes to the log.
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Collection
 from contextlib import suppress
@@ -25,26 +24,21 @@ from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
 from wsframe.http.origins import host_allowed
-from wsframe.http.request import Headers, Request, peer_name
+from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response, refusing
 from wsframe.limits import Capacity
 from wsframe.log import logger, quoted
-from wsframe.net.socket_options import reset_on_close, tune, unsent_in_kernel
-from wsframe.net.sockets import Endpoint, notify_closing, wait_readable, wait_writable
-from wsframe.net.tls import TLSCodec
+from wsframe.net.socket_options import reset_on_close, tune
+from wsframe.net.sockets import notify_closing
 from wsframe.protocol.deflate import negotiate
+from wsframe.resources.factories import Factory
 from wsframe.resources.resource import Resource
 from wsframe.server.capacity import Places, Reservation
 from wsframe.server.decide import check_origin, decide, note_disagreement
+from wsframe.server.leavers import Lookout
+from wsframe.server.newcomer import LINGER, Gone, Newcomer, note_gone
 
 __all__ = ["Admission"]
-
-READ_AT_ONCE = 16 * 1024
-# After an answer: for the peer to read it before the socket is closed. Unread data would
-# turn the close into a reset, which can overtake the answer.
-LINGER = 1.0
-# How often the kernel is asked whether the peer has taken the answer; it does not tell by itself.
-LOOK_AGAIN = 0.1
 
 # How long a newcomer may take over its request while others wait for its place.
 PATIENCE = 1.0
@@ -52,89 +46,6 @@ PATIENCE = 1.0
 SMALL = 16 * 1024
 
 PLAIN_ON_TLS = Reject(400, body="this port speaks https")
-
-
-class Newcomer:
-    """An accepted socket on its way in: a plain socket's octets, or those inside TLS.
-
-    Args:
-        sock: The socket.
-        host, port: The peer's address.
-        context: Of the server; None without TLS.
-        within: Seconds until it has to be in.
-    """
-
-    def __init__(self, sock: Endpoint, host: str, port: int, context: ssl.SSLContext | None, within: float) -> None:
-        self.sock = sock
-        self.host = host
-        self.port = port
-        self.name = peer_name(host, port)
-        self.tls = None if context is None else TLSCodec(sock, context)
-        self.since = trio.current_time()
-        self.scope = trio.CancelScope(deadline=self.since + within)
-        self.answered = False
-        self.head_received = False
-        self.heard = False
-        """Whether anything has come."""
-        self.version = 13
-        self.nonce = b""
-        """What hixie-76 has behind the head of the request."""
-        self.wants_body = True
-
-    async def handshake_tls(self) -> None:
-        """Do the TLS handshake, if there is to be one.
-
-        Raises:
-            OSError: When it fails.
-        """
-        while self.tls is not None and not self.tls.handshake():
-            self.tls.feed(await self._receive_raw())
-
-    async def receive(self) -> bytes:
-        """Return what the peer sent next; nothing at the end."""
-        if self.tls is None:
-            return await self._receive_raw()
-        buffer = bytearray(4 * READ_AT_ONCE)
-        count = self.tls.decrypt(memoryview(buffer))
-        while count is None:
-            data = await self._receive_raw()
-            if not data:
-                return b""
-            self.tls.feed(data)
-            count = self.tls.decrypt(memoryview(buffer))
-        return bytes(buffer[:count])
-
-    async def _receive_raw(self) -> bytes:
-        while True:
-            try:
-                data = self.sock.recv(READ_AT_ONCE)
-            except BlockingIOError:
-                await wait_readable(self.sock)
-            else:
-                self.heard = self.heard or bool(data)
-                return data
-
-    async def send(self, data: bytes) -> None:
-        """Send all of ``data``, with TLS all of its ciphertext."""
-        view = memoryview(data)
-        while True:
-            with suppress(BlockingIOError):
-                view = view[(self.tls or self.sock).send(view) :]
-            if not view and (self.tls is None or self.tls.pump()):
-                return
-            await wait_writable(self.sock)
-
-    async def say_goodbye(self) -> None:
-        """End the connection so that what was sent arrives."""
-        with trio.move_on_after(LINGER):
-            if self.tls is not None:
-                self.tls.close_notify()
-            self.sock.shutdown(socket.SHUT_WR)
-            while await self._receive_raw():
-                await trio.lowlevel.checkpoint()
-        # Closed earlier, what it has not taken would be the kernel's, with nobody's limit on it.
-        while has_untaken(self.sock):  # noqa: ASYNC110
-            await trio.sleep(LOOK_AGAIN)
 
 
 class Admission:
@@ -161,6 +72,7 @@ class Admission:
         self._draining = False
         self._answering = 0
         self.pending: dict[Newcomer, None] = {}
+        self._lookout = Lookout(reactor, self.pending, capacity.max_pending_handshakes)
         self.admitted = 0
         self.refused = 0
 
@@ -190,7 +102,9 @@ class Admission:
         try:
             with newcomer.scope:
                 arrival = await self._until_answered(newcomer)
-            if newcomer.scope.cancelled_caught and newcomer.answered:
+            if newcomer.scope.cancelled_caught and newcomer.gone:
+                note_gone(newcomer)
+            elif newcomer.scope.cancelled_caught and newcomer.answered:
                 reset_on_close(newcomer.sock)  # what it has not taken of its answer must not stay in the kernel
             elif newcomer.scope.cancelled_caught:
                 stopping, slow = Reject(503, [RETRY_AFTER], "server stopping"), Reject(408, body="too slow")
@@ -208,6 +122,8 @@ class Admission:
             return await self._let_in(newcomer)
         except Reject as reject:
             await self._refuse(newcomer, reject)
+        except Gone:
+            note_gone(newcomer)
         except ssl.SSLError as error:
             if newcomer.heard:  # else it was a probe
                 logger.info("%s: TLS handshake failed (%s)", newcomer.name, error.reason)
@@ -302,7 +218,8 @@ class Admission:
 
     async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
         try:
-            made: object = await handler(request)
+            with self._lookout.over(newcomer, half_closed=True):
+                made: object = await handler(request)
             if not isinstance(made, Response):
                 raise TypeError(f"http_handler returned {made!r}, which is no Response")
             answer = handshake.response(made, now=time(), body=newcomer.wants_body)
@@ -325,25 +242,43 @@ class Admission:
         if params:
             request.path_params = params
         check_origin(registration.origins, request, headers)
-        listener = await self._roster.listener_of(registration.resource, request)
+        with self._lookout.over(newcomer):
+            listener, reservation, accept = await self._decide(newcomer, request, registration.resource)
+        try:
+            newcomer.check_there()
+            arrival = await self._greet(newcomer, request, headers, accept, listener, reservation)
+            request._keep_parsed(False)
+            tune(newcomer.sock, listener.limits.unsent_in_kernel, listener.timeouts.write_stall)
+            self._reactor.adopt(arrival, trailing)
+        except BaseException:
+            reservation.release()
+            listener.leave()
+            raise
+        self.admitted += 1
+        return arrival
+
+    async def _decide(
+        self, newcomer: Newcomer, request: Request, resource: Resource[Any] | Factory
+    ) -> tuple[Listener, Reservation, Accept]:
+        """Ask the resource about a newcomer, with a place for it taken already.
+
+        Raises:
+            Reject: If it is refused.
+        """
+        listener = await self._roster.listener_of(resource, request)
         try:
             reservation = self._places.reserve(newcomer.host, id(listener.resource), listener.resource.max_clients)
             try:
                 accept = await decide(listener.resource.accept_client, request)
                 if accept.deliver_to is not None and accept.deliver_to is not listener.resource:
                     listener = await self._redirect(listener, reservation, accept.deliver_to, request)
-                arrival = await self._greet(newcomer, request, headers, accept, listener, reservation)
-                request._keep_parsed(False)
-                tune(newcomer.sock, listener.limits.unsent_in_kernel, listener.timeouts.write_stall)
-                self._reactor.adopt(arrival, trailing)
             except BaseException:
                 reservation.release()
                 raise
         except BaseException:
             listener.leave()
             raise
-        self.admitted += 1
-        return arrival
+        return listener, reservation, accept
 
     async def _redirect(
         self, listener: Listener, reservation: Reservation, target: Resource[Any], request: Request
@@ -389,13 +324,3 @@ class Admission:
         await newcomer.send(answer)
         sock, tls, dialect = newcomer.sock, newcomer.tls, RFC_6455 if newcomer.version else HIXIE_76
         return Arrival(sock, tls, request, subprotocol, accept.data, listener, reservation, terms, dialect)
-
-
-def note_gone(newcomer: Newcomer) -> None:
-    logger.info("%s: gone before its request was whole", newcomer.name)
-
-
-def has_untaken(sock: Endpoint) -> bool:
-    """Tell whether a peer that is still there has not taken all it was sent."""
-    left = unsent_in_kernel(sock) or 0
-    return left > 1 and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # 1 may be our FIN

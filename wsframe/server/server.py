@@ -29,9 +29,10 @@ from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
-from wsframe.server.admission import Admission, Newcomer
+from wsframe.server.admission import Admission
 from wsframe.server.capacity import Places
 from wsframe.server.listen import Acceptor, address_of
+from wsframe.server.newcomer import Newcomer
 from wsframe.server.statistics import ServerStatistics, resource_statistics, slowest
 from wsframe.server.watchdog import Watchdog
 

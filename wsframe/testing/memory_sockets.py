@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import trio
 
 from wsframe.doorbell import Doorbell
-from wsframe.net.poller import GONE, READ, WRITE
+from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.socket_options import LINGER_NONE
 
 __all__ = ["BUFFER", "MemoryListener", "MemoryNetwork", "MemoryPoller", "MemorySocket"]
@@ -193,9 +193,15 @@ class MemorySocket:
         # Linux calls a socket writable when a third of the buffer is free.
         if self._reset or self._closed or self._shut or 3 * self.unsent() <= 2 * self._buffer:
             flags |= WRITE
+        if self.has_ended():
+            flags |= END
         if self._reset or (self._ended and self._shut):
             flags |= GONE
         return flags
+
+    def has_ended(self) -> bool:
+        """Tell whether the peer sends no more, or has gone."""
+        return self._ended or self._reset or self._closed
 
     async def wait_readable(self) -> None:
         """Wait until :meth:`recv` would not block."""

@@ -1,0 +1,141 @@
+"""An accepted socket until it has its answer: what comes in, what goes out, and how it ends."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import suppress
+
+import trio
+
+from wsframe.http.request import peer_name
+from wsframe.log import logger
+from wsframe.net.socket_options import unsent_in_kernel
+from wsframe.net.sockets import Endpoint, has_ended, wait_readable, wait_writable
+from wsframe.net.tls import TLSCodec
+
+__all__ = ["Gone", "Newcomer", "note_gone"]
+
+READ_AT_ONCE = 16 * 1024
+# After an answer: for the peer to read it before the socket is closed. Unread data would
+# turn the close into a reset, which can overtake the answer.
+LINGER = 1.0
+# How often the kernel is asked whether the peer has taken the answer; it does not tell by itself.
+LOOK_AGAIN = 0.1
+
+
+class Gone(Exception):
+    """The peer has gone before it had its answer."""
+
+
+class Newcomer:
+    """An accepted socket on its way in: a plain socket's bytes, or those inside TLS.
+
+    Args:
+        sock: The socket.
+        host, port: The peer's address.
+        context: Of the server; None without TLS.
+        within: Seconds until it has to be in.
+    """
+
+    def __init__(self, sock: Endpoint, host: str, port: int, context: ssl.SSLContext | None, within: float) -> None:
+        self.sock = sock
+        self.host = host
+        self.port = port
+        self.name = peer_name(host, port)
+        self.tls = None if context is None else TLSCodec(sock, context)
+        self.since = trio.current_time()
+        self.scope = trio.CancelScope(deadline=self.since + within)
+        self.answered = False
+        self.gone = False
+        """Whether the peer has gone while something was decided about it."""
+        self.head_received = False
+        self.heard = False
+        """Whether anything has come."""
+        self.version = 13
+        self.nonce = b""
+        """What hixie-76 has behind the head of the request."""
+        self.wants_body = True
+
+    async def handshake_tls(self) -> None:
+        """Do the TLS handshake, if there is to be one.
+
+        Raises:
+            OSError: When it fails.
+        """
+        while self.tls is not None and not self.tls.handshake():
+            self.tls.feed(await self._receive_raw())
+
+    async def receive(self) -> bytes:
+        """Return what the peer sent next; nothing at the end."""
+        if self.tls is None:
+            return await self._receive_raw()
+        buffer = bytearray(4 * READ_AT_ONCE)
+        count = self.tls.decrypt(memoryview(buffer))
+        while count is None:
+            data = await self._receive_raw()
+            if not data:
+                return b""
+            self.tls.feed(data)
+            count = self.tls.decrypt(memoryview(buffer))
+        return bytes(buffer[:count])
+
+    async def _receive_raw(self) -> bytes:
+        while True:
+            try:
+                data = self.sock.recv(READ_AT_ONCE)
+            except BlockingIOError:
+                await wait_readable(self.sock)
+            else:
+                self.heard = self.heard or bool(data)
+                return data
+
+    async def send(self, data: bytes) -> None:
+        """Send all of ``data``, with TLS all of its ciphertext."""
+        view = memoryview(data)
+        while True:
+            with suppress(BlockingIOError):
+                view = view[(self.tls or self.sock).send(view) :]
+            if not view and (self.tls is None or self.tls.pump()):
+                return
+            await wait_writable(self.sock)
+
+    async def say_goodbye(self) -> None:
+        """End the connection so that what was sent arrives."""
+        with trio.move_on_after(LINGER):
+            if self.tls is not None:
+                self.tls.close_notify()
+            self.sock.shutdown(socket.SHUT_WR)
+            while await self._receive_raw():
+                await trio.lowlevel.checkpoint()
+        # Closed earlier, what it has not taken would be the kernel's, with nobody's limit on it.
+        while has_untaken(self.sock):  # noqa: ASYNC110
+            await trio.sleep(LOOK_AGAIN)
+
+    def leave(self) -> None:
+        """Note that the peer has gone, and let nothing more be done for it."""
+        self.gone = True
+        self.scope.cancel()
+
+    def check_there(self) -> None:
+        """Look whether the peer is still there; user code that was to be cancelled may have come to an answer.
+
+        Raises:
+            Gone: If it is not.
+        """
+        if self.gone or has_ended(self.sock):
+            raise Gone
+
+
+def note_gone(newcomer: Newcomer) -> None:
+    """Log that a peer has gone on its way in."""
+    if newcomer.head_received:
+        logger.info("%s: gone before it was answered", newcomer.name)
+    else:
+        logger.info("%s: gone before its request was whole", newcomer.name)
+
+
+def has_untaken(sock: Endpoint) -> bool:
+    """Tell whether a peer that is still there has not taken all it was sent."""
+    left = unsent_in_kernel(sock) or 0
+    return left > 1 and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # 1 may be our FIN
