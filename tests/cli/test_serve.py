@@ -155,6 +155,10 @@ MISTAKES = {
     "serve hello_target --port 65536": "argument --port: '65536' is not a port from 0 to 65535; "
     "see wsframe serve --help",
     "serve hello_target --host 192.0.2.1": "cannot listen at 192.0.2.1:8000: Cannot assign requested address",
+    "serve hello_target --allow-host https://a.example": "--allow-host: a name in hosts has no scheme, port or path: "
+    "'a.example' instead of 'https://a.example'",
+    "serve hello_target --allow-host *.a.example": "--allow-host: hosts has names and no patterns: list each "
+    "name, or ['*'] for any, instead of '*.a.example'",
     "serve hello_target --max-clients 0": "--max-clients must be at least 1, not 0",
     "serve hello_target --versions 8,7": "argument --versions: '8,7' is not 13 with any of 8, 7 and 0, as in 13,8,7; "
     "see wsframe serve --help",

@@ -98,6 +98,44 @@ def test_an_empty_prefix_is_refused(prefixes: tuple[str, ...]) -> None:
         origin_prefix(*prefixes)
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("file://", "file://"),
+        ("file:///", "file://"),
+        ("https://A.com:443", "https://a.com"),
+        ("https://a.com.", "https://a.com."),
+        ("https://a.com.", "https://a.com"),
+        ("https://a.com:8443", "https://a.com.:8443"),
+        ("https://straße.de", "https://xn--strae-oqa.de"),
+        ("http://[0::1]:80", "http://[::1]"),
+        ("capacitor://localhost", "capacitor://localhost"),
+    ],
+)
+def test_an_origin_may_be_written_in_other_ways_than_it_is_sent(written: str, sent: str) -> None:
+    assert origin_exact(written)(request(sent)) is True
+    assert origin_exact(written)(request("https://evil.com")) is False
+    assert origin_exact("https://other.com", written)(request(sent)) is True
+
+
+def test_a_prefix_may_be_written_in_other_ways_too() -> None:
+    assert origin_prefix("HTTP://LocalHost")(request("http://localhost:8080")) is True
+    assert origin_prefix("https://straße.de")(request("https://xn--strae-oqa.de:8443")) is True
+
+
+@pytest.mark.parametrize("origin", ["ws://a.com", "wss://a.com", "*", "https://*.a.com", "a.com", "https://a.com/"])
+def test_a_validator_is_not_made_of_what_no_browser_sends(origin: str) -> None:
+    for make in (origin_exact, origin_prefix):
+        with pytest.raises(ValueError, match="an origin is a scheme, a host and perhaps a port"):
+            make("https://fine.com", origin)
+
+
+@pytest.mark.parametrize("host", ["[0:0:0:0:0:0:0:1]:8000", "[::1]", "[::0001]"])
+def test_an_ipv6_address_is_answered_in_each_spelling(host: str) -> None:
+    assert host_allowed(request(None, host), LOOPBACK_HOSTS) is True
+    assert host_allowed(request(None, "[::2]"), LOOPBACK_HOSTS) is False
+
+
 def test_a_missing_origin_passes_only_where_it_is_said() -> None:
     assert origin_exact("http://a", missing=True)(request()) is True
     assert origin_exact("http://a")(request()) is False

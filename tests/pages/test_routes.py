@@ -102,3 +102,28 @@ def test_wrong_routes_are_said_at_once() -> None:
         http_routes(naming("a"))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a path is a str, not int"):
         http_routes({1: naming("a")})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "seen"),
+    [
+        ("/café", "/caf%C3%A9", "/"),
+        ("/café", "/caf%c3%a9", "/"),
+        ("/my page", "/my%20page", "/"),
+        ("/bücher/", "/b%c3%bccher/a%20b", "/a%20b"),
+    ],
+)
+async def test_a_path_is_answered_in_each_spelling_it_has(path: str, sent: str, seen: str) -> None:
+    async def page(request: Request) -> Response:
+        return Response(request.path)
+
+    assert (await http_routes({path: page})(Request(sent, []))).body == seen.encode()
+
+
+@pytest.mark.parametrize("path", ["/a/../b", "/./x", "x", "/x?y", "/x ", "/a\\b"])
+def test_a_path_that_no_client_asks_for_is_said_with_the_right_form(path: str) -> None:
+    async def page(request: Request) -> Response:
+        return Response("x")
+
+    with pytest.raises(ValueError, match="instead of"):
+        http_routes({path: page})

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -13,6 +14,7 @@ import trio
 import wsframe
 from tests.hostile.peer import Peer
 from tests.hostile.place import BOUND, Place, Recorder
+from tests.wire import status
 from wsframe import Timeouts
 
 
@@ -135,6 +137,41 @@ async def test_unknown_poller_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="no poller"):
         async with wsframe.open_server(wsframe.Registry(), port=0, poller="select"):  # type: ignore[arg-type]
             pytest.fail("it serves")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "error", "words"),
+    [
+        (["https://chat.example"], ValueError, "has no scheme, port or path: 'chat.example' instead of"),
+        (["chat.example:8000"], ValueError, "has no scheme, port or path: 'chat.example' instead of"),
+        (["*.chat.example"], ValueError, "hosts has names and no patterns"),
+        ([], ValueError, "hosts is empty"),
+        ("chat.example", TypeError, "hosts is a collection of names"),
+        ([b"chat.example"], TypeError, "hosts is a collection of names"),
+    ],
+)
+async def test_hosts_that_would_answer_nobody_are_told(hosts: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        await wsframe.serve(wsframe.Registry(alone=True), port=0, hosts=hosts)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "asked", "answered"),
+    [
+        (["Straße.DE."], "xn--strae-oqa.de", 404),
+        (["[::1]"], "[::1]:8000", 404),
+        (["FE80::1%eth0"], "[fe80::1]", 404),
+        (["chat.example"], "localhost", 400),
+        (["*"], "whatever.example", 404),
+        (None, "whatever.example", 400),
+        (None, "LOCALHOST.:80", 404),
+    ],
+)
+async def test_a_name_of_hosts_is_answered_as_browsers_write_it(hosts: Any, asked: str, answered: int) -> None:
+    registry = wsframe.Registry(alone=True)
+    with trio.fail_after(BOUND):
+        async with wsframe.open_server(registry, port=0, hosts=hosts) as server:
+            assert await status(server, "/none", {"Host": asked}) == answered
 
 
 async def test_http_handler_that_cannot_be_called_is_a_type_error() -> None:

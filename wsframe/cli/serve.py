@@ -8,7 +8,7 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -21,6 +21,7 @@ from wsframe.cli.errors import Failure, Mistake, describe
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
 from wsframe.cli.reload import obey_supervisor, reload_target
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
+from wsframe.http.hostnames import host_names
 from wsframe.net.poller import PollerName
 from wsframe.resources.registry import Registry
 from wsframe.server.run import ServeOptions, listening_sockets, serve_until_signal
@@ -125,7 +126,7 @@ def check(args: argparse.Namespace) -> None:
         raise Mistake("--tls-key needs --tls-cert")
     if args.reload_dir is not None and not args.reload:
         raise Mistake("--reload-dir needs --reload")
-    for make in (made_capacity, made_limits, made_timeouts, made_deflate):
+    for make in (made_capacity, made_limits, made_timeouts, made_deflate, made_hosts):
         make(args)
     if args.tls_cert is not None:
         tls_context(args.tls_cert, args.tls_key)
@@ -147,7 +148,7 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
         options: ServeOptions = {
             "host": host_of(args),
             "sockets": sockets,
-            "hosts": None if args.allow_host is None else {name.lower() for name in args.allow_host},
+            "hosts": made_hosts(args),
             "versions": args.versions,
             "ssl_context": None if args.tls_cert is None else tls_context(args.tls_cert, args.tls_key),
             "capacity": made_capacity(args),
@@ -159,6 +160,15 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
             "poller": args.poller,
         }
         run_announced(registry, options, admin, orders)
+
+
+def made_hosts(args: argparse.Namespace) -> Collection[str] | None:
+    if args.allow_host is None:
+        return None
+    try:
+        return host_names(args.allow_host) or ["*"]
+    except ValueError as error:
+        raise Mistake(f"--allow-host: {error}") from None
 
 
 def host_of(args: argparse.Namespace) -> str | None:

@@ -5,7 +5,7 @@ Read in this order:
 * ``request``: the request that hooks and validators see. ``responses``: the answers to it.
 * ``handshake``: a server reads the head, checks it, makes the 101 or the refusal.
 * ``plain_head``, ``authority``, ``paths``: the fast reader of heads; hosts, targets and paths in one spelling.
-* ``origins``: which web pages may connect, and which Host names are answered.
+* ``origins``, ``hostnames``: which web pages may connect, and which Host names are answered; their spellings.
 * ``client_handshake``, ``deflate_offer``: the other side, for outgoing connections.
 
 Nothing in here opens a socket, reads a clock or knows a resource.

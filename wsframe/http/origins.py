@@ -8,9 +8,11 @@ clws ``any-origin``, ``origin-exact``, ``origin-prefix``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from wsframe.http.hostnames import browser_origin, browser_prefix, canonical_host
 from wsframe.http.request import Request
 
 __all__ = ["OriginValidator", "any_origin", "origin_exact", "origin_prefix", "same_origin"]
@@ -35,21 +37,21 @@ def origin_exact(*origins: str, missing: bool = False) -> OriginValidator:
     """Make a validator that lets exactly these origins pass, such as ``"https://example.com"``.
 
     Args:
-        origins: Scheme, host and port as browsers send them; ``"null"`` for ``file:`` pages.
+        origins: Scheme, host and port of pages. For those from files it is ``"null"`` in some browsers and
+            ``"file://"`` in others and in web views; either is every such page in the world. Other ways to
+            write the same are taken: upper case, ``:443`` with ``https``, letters beyond ASCII (IDNA 2008).
         missing: Whether a request without Origin passes. Programs send none.
 
     Raises:
-        ValueError: For what no browser sends, such as an origin with a slash at its end.
+        TypeError: For an origin that is no str.
+        ValueError: For what no browser sends, such as an origin with a slash at its end, with the
+            scheme ``wss``, or with a ``*``.
     """
-    for origin in origins:
-        if origin != "null" and not (origin.count("/") == 2 and "://" in origin and not origin.endswith("/")):
-            message = "an origin is a scheme, a host and perhaps a port, with nothing behind"
-            raise ValueError(f"{message}, such as 'https://example.com': {origin!r}")
-    allowed = frozenset(origins)
+    allowed = frozenset(map(browser_origin, origins))
 
     def validate(request: Request) -> bool:
         origin = request.origin
-        return missing if origin is None else origin in allowed
+        return missing if origin is None else origin in allowed or without_dot(origin) in allowed
 
     name_as_made(validate, "origin_exact", origins, missing=missing)
     return validate
@@ -67,10 +69,13 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
         missing: Whether a request without Origin passes. Programs send none.
 
     Raises:
-        ValueError: For an empty prefix, which would admit nothing or everything.
+        TypeError: For a prefix that is no str.
+        ValueError: For an empty prefix, which would admit nothing or everything, and for one that no
+            origin of a browser has, such as one with the scheme ``ws``, with a path or with a ``*``.
     """
-    if not all(prefixes):
+    if "" in prefixes:
         raise ValueError("an empty origin prefix: use any_origin to admit every origin")
+    beginnings = tuple(map(browser_prefix, prefixes))
 
     def validate(request: Request) -> bool:
         origin = request.origin
@@ -78,11 +83,16 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
             return missing
         return any(
             origin.startswith(prefix) and (prefix[-1] in ":/" or (origin[len(prefix) :] or "/")[0] in ":/")
-            for prefix in prefixes
+            for prefix in beginnings
         )
 
     name_as_made(validate, "origin_prefix", prefixes, missing=missing)
     return validate
+
+
+def without_dot(origin: str) -> str:
+    """Take the dot off a fully qualified name, which stands for the same host."""
+    return origin.removesuffix(".").replace(".:", ":")
 
 
 def name_as_made(validator: OriginValidator, maker: str, args: tuple[str, ...], *, missing: bool) -> None:
@@ -135,4 +145,7 @@ def host_allowed(request: Request, hosts: Iterable[str] | None) -> bool:
     if hosts is None:
         return True
     name, _ = split_host(request.headers.get("host", ""))
+    if ":" in name and name not in hosts:  # an IPv6 address has many spellings
+        with suppress(ValueError):
+            name = canonical_host(name)
     return name in hosts

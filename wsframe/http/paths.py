@@ -7,7 +7,7 @@ from re import Match, sub
 from re import compile as pattern
 from urllib.parse import quote, unquote_to_bytes
 
-__all__ = ["REST", "asked", "check_path", "folded", "pattern_of", "written"]
+__all__ = ["REST", "asked", "check_path", "check_route", "folded", "pattern_of", "written"]
 
 REST = "*"
 
@@ -52,12 +52,10 @@ def check_path(path: object) -> str:
         TypeError: For a path that is no str.
         ValueError: For a path that no client can ask for, or that means something else than it seems to.
     """
-    if not isinstance(path, str):
-        raise TypeError(f"a path is a str, not {type(path).__name__}")
     if path == REST:
-        return path
-    check_form(path)
-    segments = path.split("/")
+        return REST
+    segments = check_route(path)
+    assert isinstance(path, str)
     for number, segment in enumerate(segments):
         foreign = FOREIGN.fullmatch(segment)
         if foreign is not None:
@@ -69,10 +67,24 @@ def check_path(path: object) -> str:
             raise ValueError(
                 f"'*' stands alone, for whatever is left; one segment is {{name}}: {right!r} instead of {path!r}"
             )
-    check_dots(path, segments)
     if "{" not in path and "}" not in path:
         return written(path)
     return "/".join(segment if is_name(segment) else written(segment) for segment in pattern_of(path))
+
+
+def check_route(path: object) -> list[str]:
+    """Return the segments of a path, after a check of all but its parameters.
+
+    Raises:
+        TypeError: For a path that is no str.
+        ValueError: For a path that no client can ask for.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"a path is a str, not {type(path).__name__}")
+    check_form(path)
+    segments = path.split("/")
+    check_dots(path, segments)
+    return segments
 
 
 def check_form(path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 
+from wsframe.http.paths import asked, check_route, written
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
 from wsframe.resources.check_hooks import check_http_handler
@@ -21,28 +22,27 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
             what none of them answers is answered 404.
 
     Raises:
-        ValueError: For a path that does not begin with ``/``, or has a query.
+        ValueError: For a path that does not begin with ``/``, has a query, or that no client can ask for.
         TypeError: For what is no mapping of paths to handlers.
 
     A handler sees as ``request.path`` what follows its own path, from the slash on; ``/`` if
-    nothing does. So it need not know where it has been put. Paths are compared as they were
-    sent: case-sensitive, not decoded.
+    nothing does. So it need not know where it has been put. Paths are compared as those of
+    resources are: case-sensitive, not decoded.
     """
     if not isinstance(routes, Mapping):
         raise TypeError(f"http_routes takes handlers by path, such as {{'/': handler}}, not {type(routes).__name__}")
     for path, handler in routes.items():
-        if not isinstance(path, str):
-            raise TypeError(f"a path is a str, not {type(path).__name__}")
-        if not path.startswith("/") or "?" in path or "#" in path:
-            raise ValueError(f"a path begins with '/' and has no '?' or '#': {path!r}")
+        check_route(path)
         check_http_handler("a handler", handler)
-    longest_first = sorted(routes.items(), key=lambda route: len(route[0]), reverse=True)
+    spelt = [(written(path), handler) for path, handler in routes.items()]
+    longest_first = sorted(spelt, key=lambda route: len(route[0]), reverse=True)
 
     async def routed(request: Request) -> Response:
+        sent = asked(request.path)
         for path, handler in longest_first:
-            if request.path == path or (path.endswith("/") and request.path.startswith(path)):
+            if sent == path or (path.endswith("/") and sent.startswith(path)):
                 seen = copy(request)
-                seen.path = f"/{request.path[len(path) :]}"
+                seen.path = f"/{sent[len(path) :]}"
                 return await handler(seen)
         return Response("not found\n", 404)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import trio
 
+from wsframe.http.hostnames import host_names
 from wsframe.http.request import VERSIONS
 from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.protocol.deflate import Deflate
@@ -126,6 +127,8 @@ def check_place(options: Mapping[str, Any]) -> None:
     for name in options.get("hosts") or ():
         if not isinstance(name, str):
             raise TypeError(f"hosts is {TYPES['hosts'][1]}: {shown(name)} is no str")
+    if options.get("hosts") is not None:
+        host_names(options["hosts"])
     for sock in options.get("sockets") or ():
         # What stands in for one in tests accepts too; a socket of trio is no socket.socket.
         if not isinstance(sock, socket.socket) and (not hasattr(sock, "accept") or is_stream(sock)):

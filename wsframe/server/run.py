@@ -14,6 +14,7 @@ from typing import TypedDict, Unpack
 import trio
 
 from wsframe.doorbell import check_trio
+from wsframe.http.hostnames import canonical_host, host_names
 from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
@@ -121,7 +122,8 @@ async def serve(
         unix: Path of a unix socket to serve instead.
         hosts: The Host names answered, without port; others are answered 400. The default
             answers to any, but on loopback only to loopback names and ``host``, against
-            DNS rebinding. ``["*"]`` answers to any there too, as behind a proxy.
+            DNS rebinding. ``["*"]`` answers to any there too, as behind a proxy. Letters beyond
+            ASCII (IDNA 2008), upper case, a dot at the end and the spelling of IPv6 addresses do not matter.
         versions: The versions of the WebSocket protocol let in: 13 and, for browsers of 2010
             and 2011, any of 8, 7 and 0 (hixie-76). Version 0 lets scripts put octets of their
             choice on the wire, and cannot take what ``send_binary`` sends.
@@ -139,7 +141,8 @@ async def serve(
         OSError: If the address cannot be bound; the text names it.
         TypeError: For an option of another type, a ``registry`` that is none, or an
             ``http_handler`` that is no async function.
-        ValueError: For options that contradict each other, versions that do not exist, or a
+        ValueError: For a name of ``hosts`` with a scheme, port, path or ``*`` in it, or none at all, for
+            options that contradict each other, versions that do not exist, or a
             client's ``ssl_context``.
         RuntimeError: If a resource is running in another server already.
 
@@ -156,15 +159,16 @@ async def serve(
             "deflate": deflate, "http_handler": http_handler, "debug": debug, "poller": poller,
         },
     )  # fmt: skip
+    names = None if hosts is None else host_names(hosts)
     bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
     bound_as = None if unix is None else os.stat(unix)
     try:
         if hosts is None and only_local(bound):
-            hosts = LOOPBACK_HOSTS | ({host} if host else set())
+            names = LOOPBACK_HOSTS | loopback_name(host)
         server = Server(
             bound,
             registry=registry,
-            hosts=None if hosts is None or "*" in hosts else {name.lower() for name in hosts},
+            hosts=names,
             versions=frozenset(versions),
             ssl_context=ssl_context,
             capacity=capacity,
@@ -183,6 +187,13 @@ async def serve(
             sock.close()
         if unix is not None:
             unlink_own(unix, bound_as)
+
+
+def loopback_name(host: str | None) -> frozenset[str]:
+    """Return the name that was bound, as a browser writes it; none where it writes none, as for 127.1."""
+    with suppress(ValueError):
+        return frozenset([canonical_host(host or "")])
+    return frozenset()
 
 
 def unlink_own(path: str, bound_as: os.stat_result | None) -> None:

@@ -1,0 +1,198 @@
+"""Host names and origins as browsers send them, made of what somebody wrote in a program."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv6Address
+from re import compile as pattern
+from typing import Any
+
+import idna
+
+__all__ = ["browser_origin", "browser_prefix", "canonical_host", "host_names"]
+
+LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
+NAME = pattern(rf"{LABEL}(?:\.{LABEL})*")
+NUMERIC = pattern(r"(?:.*\.)?(?:\d+|0[xX][0-9a-fA-F]*)")
+AUTHORITY = pattern(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::(\d*))?")
+HALF_WRITTEN = pattern(r"(?i:(https?)):/*")
+SCHEME = pattern(r"[a-z][a-z0-9+.-]*")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+PAGES = {"ws": "http", "wss": "https"}
+ANY = "has no patterns (any_origin admits all; a function of the request may decide otherwise)"
+
+
+def canonical_host(name: str) -> str:
+    """Return a host name as it stands in the Host field of a browser, without brackets and without a dot at its end.
+
+    Names beyond ASCII become those of IDNA 2008, IPv6 addresses are shortened and lose their zone,
+    which never leaves a machine.
+
+    Raises:
+        ValueError: For what is no name and no address.
+    """
+    bare = name.removesuffix(".")
+    if ":" in bare or bare.startswith("["):
+        return ipv6(bare)
+    if not bare.isascii():
+        try:
+            bare = idna.encode(bare, uts46=True).decode()
+        except idna.IDNAError as error:
+            raise ValueError(f"{name!r} is no name of a host: {error}") from None
+    bare = bare.lower()
+    if NUMERIC.fullmatch(bare):
+        try:
+            return str(IPv4Address(bare))
+        except ValueError:
+            raise ValueError(f"an IPv4 address is written as four numbers, such as 127.0.0.1, not {name!r}") from None
+    if not NAME.fullmatch(bare) or len(bare) > 253 or any(len(label) > 63 for label in bare.split(".")):
+        raise ValueError(f"{name!r} is no name of a host")
+    return bare
+
+
+def ipv6(name: str) -> str:
+    address = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    try:
+        found = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        raise ValueError(f"{name!r} is no name of a host and no IPv6 address") from None
+    mapped = found.ipv4_mapped  # which Python writes with dots since 3.13, and no browser does
+    return str(found) if mapped is None else f"::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xFFFF:x}"
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def host_names(hosts: Any) -> frozenset[str] | None:
+    """Return the names that a server answers to, as they are compared; None for any.
+
+    Raises:
+        TypeError: For one str instead of several, or for a name that is no str.
+        ValueError: For no names at all, and for what is no name, such as a URL or a name with a port.
+    """
+    if isinstance(hosts, str):
+        raise TypeError(f"hosts is a collection of names, not one str, each of whose letters would pass: [{hosts!r}]")
+    if not isinstance(hosts, Collection) or not all(isinstance(name, str) for name in hosts):
+        raise TypeError(f"hosts is a collection of names, each a str, not {hosts!r}")
+    if not hosts:
+        raise ValueError("hosts is empty, so nobody would be answered: None for the default, ['*'] for any name")
+    names = frozenset(host_name(name) for name in hosts if name != "*")
+    return None if "*" in hosts else names
+
+
+def host_name(name: str) -> str:
+    """Return one of the names as it is compared.
+
+    Raises:
+        ValueError: For what is none.
+    """
+    if "*" in name:
+        raise ValueError(f"hosts has names and no patterns: list each name, or ['*'] for any, instead of {name!r}")
+    rest = name.partition("://")[2] or name
+    rest = rest.partition("#")[0].partition("?")[0].strip("/").partition("/")[0].rpartition("@")[2].strip()
+    authority = AUTHORITY.fullmatch(rest)
+    try:
+        right = canonical_host(rest if authority is None else authority[1])
+    except ValueError as error:
+        raise ValueError(
+            f"a name in hosts is one of a host, or an IP address, such as 'chat.example': {error}"
+        ) from None
+    if rest != name or (authority is not None and authority[2] is not None):
+        raise ValueError(f"a name in hosts has no scheme, port or path: {right!r} instead of {name!r}")
+    return right
+
+
+def browser_origin(origin: str) -> str:
+    """Return an origin as browsers send it, without a dot at the end of its host.
+
+    Raises:
+        TypeError: For what is no str.
+        ValueError: For what no browser sends.
+    """
+    if not isinstance(origin, str):
+        raise TypeError(f"an origin is a str such as 'https://example.com', not {origin!r}: give several as arguments")
+    scheme, mark, rest = origin.partition("://")
+    scheme = scheme.lower()
+    if origin.lower() == "null":
+        return "null"
+    if origin != origin.strip():
+        raise wrong_origin(origin.strip(), origin)
+    if scheme == "file" and mark and rest in ("", "/"):
+        return "file://"
+    if "*" in origin:
+        raise wrong_origin("https://example.com", origin, ANY)
+    if scheme.startswith(("data:", "about:")):
+        raise wrong_origin("null", origin)
+    if scheme.startswith("blob:"):
+        raise wrong_origin(f"{scheme[5:]}://{stripped(rest)}", origin)
+    if not mark or not SCHEME.fullmatch(scheme):
+        half = HALF_WRITTEN.match(origin)
+        raise wrong_origin(f"{half[1] if half else 'https'}://{stripped(origin[half.end() if half else 0 :])}", origin)
+    if scheme in PAGES:
+        raise wrong_origin(f"{PAGES[scheme]}://{stripped(rest)}", origin, "its scheme is that of the page")
+    if rest != stripped(rest) or scheme == "file":
+        raise wrong_origin("file://" if scheme == "file" else f"{scheme}://{stripped(rest)}", origin)
+    return f"{scheme}://{place_of(scheme, rest, origin)}"
+
+
+def stripped(place: str) -> str:
+    """Leave out what is around a host and its port."""
+    for sign in "/?#\\":
+        place = place.lstrip(sign).partition(sign)[0]
+    return place.rpartition("@")[2].strip()
+
+
+def place_of(scheme: str, place: str, origin: str) -> str:
+    """Return the host and the port of an origin as browsers send them."""
+    if scheme not in DEFAULT_PORTS:
+        if place.isascii() and place.isprintable() and not any(letter in place for letter in " ,"):
+            return place  # such as an extension's id, which no browser changes
+        raise wrong_origin("https://example.com", origin)
+    authority = AUTHORITY.fullmatch(place)
+    if authority is None:
+        if place.count(":") > 1 and not place.startswith("["):
+            raise wrong_origin(f"{scheme}://[{place}]", origin, "an IPv6 address stands in brackets")
+        raise wrong_origin("https://example.com", origin)
+    try:
+        host = bracketed(canonical_host(authority[1]))
+    except ValueError as error:
+        raise wrong_origin("https://example.com", origin, str(error)) from None
+    port = int(authority[2] or DEFAULT_PORTS[scheme])
+    if port > 65535:
+        raise wrong_origin(f"{scheme}://{host}", origin, "a port is at most 65535")
+    return host if port == DEFAULT_PORTS[scheme] else f"{host}:{port}"
+
+
+def wrong_origin(right: str, origin: str, why: str = "") -> ValueError:
+    """Make the error for what no browser sends, with the right form where that can be told."""
+    try:
+        right = browser_origin(right)
+    except ValueError:
+        right = "https://example.com"
+    told = "an origin is a scheme, a host and perhaps a port, with nothing behind"
+    return ValueError(f"{told}{', and ' if why else ''}{why}: such as {right!r}, not {origin!r}")
+
+
+def browser_prefix(prefix: str) -> str:
+    """Return the beginning of an origin as browsers send it.
+
+    Raises:
+        TypeError: For what is no str.
+        ValueError: For what no origin of a browser begins with, up to a boundary.
+    """
+    if not isinstance(prefix, str):
+        raise TypeError(f"a prefix is a str such as 'http://localhost', not {prefix!r}: give several as arguments")
+    scheme = prefix.lower().rstrip("/").removesuffix(":")
+    if scheme in DEFAULT_PORTS or (SCHEME.fullmatch(scheme) and prefix.endswith("://")):
+        if scheme in PAGES:
+            raise wrong_origin(f"{PAGES[scheme]}://example.com", prefix, "its scheme is that of the page")
+        return prefix.lower()
+    if prefix.endswith(":"):
+        return f"{browser_origin(prefix[:-1])}:"
+    origin = browser_origin(prefix)
+    written = prefix.rpartition(":")[2]
+    if written.isdigit() and not origin.endswith(f":{int(written)}"):
+        # Without the port, which no browser sends, the prefix would admit any port.
+        raise ValueError(f"browsers leave out the port of the scheme: origin_exact({origin!r}) instead of {prefix!r}")
+    return origin
