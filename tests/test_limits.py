@@ -47,7 +47,7 @@ def test_what_is_no_number_is_a_type_error_that_names_the_field(kind: Options, f
 
 
 def test_none_is_no_number_where_there_is_no_other_meaning() -> None:
-    cases: list[tuple[Options, str]] = [(Limits, "max_message"), (Timeouts, "close"), (Capacity, "max_clients")]
+    cases: list[tuple[Options, str]] = [(Limits, "max_message"), (Timeouts, "close"), (Capacity, "backlog")]
     for kind, field in cases:
         with pytest.raises(TypeError, match=f"{field} must be an? (int|number), not NoneType"):
             kind(**{field: None})
@@ -62,7 +62,13 @@ def test_a_part_of_an_octet_is_no_count_and_not_a_number_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "field"), [(Limits, "max_frame"), (Timeouts, "ping_interval"), (Capacity, "max_clients_per_address")]
+    ("kind", "field"),
+    [
+        (Limits, "max_frame"),
+        (Timeouts, "ping_interval"),
+        (Capacity, "max_clients_per_address"),
+        (Capacity, "max_clients"),
+    ],
 )
 def test_none_is_no_limit_where_it_is_allowed(kind: Options, field: str) -> None:
     assert getattr(kind(**{field: None}), field) is None

@@ -182,9 +182,11 @@ class Capacity:
         ValueError: For a field below 1.
     """
 
-    max_clients: int = 1000
+    max_clients: int | None = 1000
     """Clients connected at once; default 1000, under the usual limit of 1024 descriptors.
-    A newcomer beyond it is answered 503. A client counts until its ``disconnected`` has run."""
+    A newcomer beyond it is answered 503. A client counts until its ``disconnected`` has run.
+    None sets no limit, as clws does with NIL. Danger: only the descriptors of the process and the
+    memory that idle clients take bound their number then."""
 
     max_clients_per_address: int | None = None
     """Clients from one address (IPv6: one /64); more are answered 429. Default None: behind

@@ -39,8 +39,9 @@ def test_flags_fill_their_fields() -> None:
 
 
 def test_none_is_a_value_and_not_the_default() -> None:
-    flags = ["--max-frame", "none", "--max-octet-rate", "none", "--ping-interval", "none"]
-    _, limits, timeouts, _ = parse(*flags)
+    flags = ["--max-frame", "none", "--max-octet-rate", "none", "--ping-interval", "none", "--max-clients", "none"]
+    capacity, limits, timeouts, _ = parse(*flags)
+    assert capacity == Capacity(max_clients=None)
     assert limits == Limits(max_frame=None, max_octet_rate=None)
     assert timeouts == Timeouts(ping_interval=None)
 

@@ -124,3 +124,57 @@ def test_a_path_cannot_forge_a_log_line() -> None:
 )
 def test_a_peer_is_named_as_in_a_url(host: str, port: int, name: str) -> None:
     assert peer_name(host, port) == name
+
+
+@pytest.mark.parametrize(
+    ("field", "session"),
+    [
+        ("session=known", "known"),
+        ('prefs={"a":1}; session=known', "known"),
+        ('session=known; prefs={"a":1,"b":[2,3]}', "known"),
+        ("a[b]=1; session=known", "known"),
+        ("session=known; bad{=1", "known"),
+        ("a@b=1; c,d=2; e/f=3; session=known", "known"),
+        ("lonely; session=known", "known"),
+        ("=nameless; session=known", "known"),
+        ("; ;; session=known;", "known"),
+        ("session=known;other=1", "known"),
+        ("other=1 ;\t session = known ", "known"),
+        ("session=a=b==", "a=b=="),
+        ("session=", ""),
+        ('session="quoted"', "quoted"),
+        ('session="', '"'),
+        ('session="a', '"a'),
+        ("session=first; session=second", "first"),
+        ("session=%7Bx%7D", "%7Bx%7D"),
+        ("$Version=1; session=known; $Path=/", "known"),
+        ("Session=other; session=known", "known"),
+        ("grün=\xff; session=known", "known"),
+    ],
+)
+def test_a_cookie_survives_those_of_others(field: str, session: str) -> None:
+    request = Request("/", [(b"Cookie", field.encode("latin-1"))])
+    assert request.cookies["session"] == session
+
+
+def test_cookies_of_several_fields_are_one_mapping() -> None:
+    """HTTP/2 splits them, and a proxy may pass them on so."""
+    request = Request("/", [(b"cookie", b"a=1"), (b"Cookie", b"b=2; a=3")])
+    assert request.cookies == {"a": "1", "b": "2"}
+    assert Request("/", []).cookies == {}
+
+
+def test_only_space_and_tab_are_space_around_a_cookie() -> None:
+    fields = [(b"cookie", "session\xa0=a; \x0bother=b; third=c\x85".encode("latin-1"))]
+    assert Request("/", fields).cookies == {"session\xa0": "a", "\x0bother": "b", "third": "c\x85"}
+
+
+def test_a_cookie_is_utf_8_where_it_can_be() -> None:
+    fields = [(b"cookie", "name=Jürgen; other=".encode() + b"\xff")]
+    assert Request("/", fields).cookies == {"name": "Jürgen", "other": "\xff"}
+
+
+@given(st.text(st.characters(max_codepoint=0xFF)))
+def test_no_cookie_raises(text: str) -> None:
+    request = Request("/", [(b"cookie", b"session=known;" + text.encode("latin-1"))])
+    assert request.cookies["session"] == "known"

@@ -36,6 +36,14 @@ def test_a_full_server_refuses_with_503() -> None:
     assert places.reserved == 2
 
 
+def test_without_a_limit_no_server_is_full() -> None:
+    places = Places(Capacity(max_clients=None))
+    for number in range(1500):
+        places.reserve(f"10.0.{number // 250}.{number % 250}", "room", None)
+    assert (places.reserved, places.full) == (1500, False)
+    assert refused(places, "10.1.0.1", "room", 1500).body == "resource full"
+
+
 def test_a_full_resource_refuses_with_503_and_only_there(places: Places) -> None:
     first = places.reserve("10.0.0.1", "room", 1)
     full = refused(places, "10.0.0.2", "room", 1)

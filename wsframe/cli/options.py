@@ -29,7 +29,7 @@ class Flag(NamedTuple):
 
 
 FLAGS = (
-    Flag("--max-clients", Capacity, "max_clients", count, "N", "clients connected at once"),
+    Flag("--max-clients", Capacity, "max_clients", or_none(count), "N", "clients connected at once"),
     Flag(
         "--max-clients-per-address", Capacity, "max_clients_per_address", or_none(count), "N",
         "of those from one address (IPv6: one /64)",

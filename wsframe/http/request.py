@@ -13,6 +13,8 @@ __all__ = ["VERSIONS", "Headers", "Request", "version_of"]
 # One pair of octets that h11 lets into neither a name nor a value separates the
 # stored fields, so that 10 000 idle clients hold one small object each, not lists.
 SEPARATOR = b"\r\n"
+# All that is space in a field (RFC 9110 section 5.6.3). str.strip() takes U+00A0 and more for space.
+SPACE = " \t"
 
 
 @final
@@ -128,6 +130,24 @@ class Request:
         return parse_qs(self.query_string or "", keep_blank_values=True)
 
     @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies by name, read as leniently as browsers send them.
+
+        What another application on the same host has set, such as ``prefs={"a":1}``, costs no other
+        cookie. Of two with the same name the first counts, which browsers send for the longer path. A
+        pair of quotes around a value is taken off; values are UTF-8 where they can be, and nothing else is
+        decoded. What has no name is left out. Source: RFC 6265 section 5.4.
+        """
+        found: dict[str, str] = {}
+        for field in self.headers.getall("cookie"):  # several in HTTP/2, as its proxies pass them on
+            for pair in field.split(";"):
+                name, equals, value = pair.partition("=")
+                name, value = utf8(name.strip(SPACE)), utf8(value.strip(SPACE))
+                if equals and name:
+                    found.setdefault(name, value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value)
+        return found
+
+    @property
     def origin(self) -> str | None:
         """The ``Origin`` header field; None if absent, as from most clients that are no browser.
 
@@ -150,6 +170,14 @@ class Request:
     def __repr__(self) -> str:
         method, path = shortened(self.method), quoted(self.path)
         return f"<Request {method} {path} from {peer_name(self.host, self.port)}>"
+
+
+def utf8(text: str) -> str:
+    """Read what was decoded as Latin-1 as the UTF-8 that it was, if it was."""
+    try:
+        return text if text.isascii() else text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return text
 
 
 NAMED_VERSIONS = {"13": 13, "8": 8, "7": 7}

@@ -76,7 +76,8 @@ class Places:
     @property
     def full(self) -> bool:
         """Whether the server has no place left."""
-        return self._headcount.total >= self._capacity.max_clients
+        most = self._capacity.max_clients
+        return most is not None and self._headcount.total >= most
 
     def reserve(self, address: str, place: Hashable, max_in_place: int | None) -> Reservation:
         """Take a place for a newcomer.
