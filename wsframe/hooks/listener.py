@@ -144,7 +144,7 @@ class Listener:
         self._token = trio.lowlevel.current_trio_token()
         self._nursery: trio.Nursery | None = None
         self._unserved: list[Mailbox] = []
-        resource._listener = self
+        object.__setattr__(resource, "_listener", self)  # also of a frozen dataclass
 
     def __repr__(self) -> str:
         return f"<Listener of {type(self.resource).__name__} [clients: {len(self.clients)}]>"
@@ -172,7 +172,7 @@ class Listener:
                 self._unserved.clear()
                 await flushing(self._listen(self._mailbox, None), self._around.flusher)
         finally:
-            self.resource._listener = None
+            object.__setattr__(self.resource, "_listener", None)
             self._refuse_calls()
 
     def join(self) -> None:

@@ -7,6 +7,7 @@ Read in this order:
 * ``registry``, ``routing_table``, ``factories``: which resource answers a path.
 * ``functions``, ``json_resource``: resources from functions; typed JSON messages. ``asyncapi`` describes them.
 * ``check_hooks``, ``check_attributes``: mistakes in a subclass, found when the class is made.
+* ``hints``: what was probably meant, for mistakes that only a running hook shows.
 * ``check_message``: asks a resource about a frame before its payload is held.
 
 Nothing in here starts a task, touches a socket, or calls a hook.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsframe.exceptions import BinaryRefused
 from wsframe.protocol.encoder import Encoder
@@ -11,8 +11,6 @@ from wsframe.protocol.frames import BINARY, TEXT, Frame, message_frames
 from wsframe.resources.client import BINARY_TYPES, TEXT_TYPES, Client, Octets, octets_of
 
 if TYPE_CHECKING:
-    from typing import Any
-
     AnyClient = Client[Any]
 else:
     AnyClient = Client
@@ -50,12 +48,13 @@ def broadcast_text(
         compress: Whether to compress; None leaves it to each client's threshold.
 
     Raises:
-        TypeError: For a message of another type.
+        TypeError: For a message of another type, and for what is no client, in ``clients`` or in ``exclude``.
         ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
         RuntimeError: From another thread, where it shows: with the first message of a turn.
 
     Source: clws ``write-to-clients-text``.
     """
+    check_several(clients)
     payload = message.encode() if isinstance(message, str) else octets_of(message, TEXT_TYPES)
     return broadcast(without(clients, exclude), Encoding(TEXT, payload, frame_size, compress), key)
 
@@ -78,20 +77,51 @@ def broadcast_binary(
 
     Source: clws ``write-to-clients-binary``.
     """
+    check_several(clients)
     payload = octets_of(message, BINARY_TYPES)
     listed = list(without(clients, exclude))
     for client in listed:
-        encoder = client._encoder
+        encoder = encoder_of(client)
         if encoder is not None and encoder.text_only:
             raise BinaryRefused(f"{client!r} speaks version 0, which has no binary messages; nothing was sent to any")
     return broadcast(listed, Encoding(BINARY, payload, frame_size, compress), key)
 
 
-def without(clients: Iterable[AnyClient], exclude: AnyClient | Collection[AnyClient]) -> Iterable[AnyClient]:
-    if not exclude:
+def without(clients: Iterable[AnyClient], exclude: Any) -> Iterable[AnyClient]:
+    if exclude is None or exclude == ():
         return clients
-    left_out = {exclude} if isinstance(exclude, Client) else set(exclude)
+    if isinstance(exclude, Client):
+        return [client for client in clients if client is not exclude]
+    if isinstance(exclude, str) or not isinstance(exclude, Iterable):
+        raise TypeError(f"exclude is a client, or a collection of clients, not {type(exclude).__name__}")
+    left_out = set(exclude)
+    for client in left_out:
+        if not isinstance(client, Client):
+            raise TypeError(f"exclude is a client, or a collection of clients, not of {type(client).__name__}")
     return [client for client in clients if client not in left_out]
+
+
+def check_several(clients: object) -> None:
+    """Raise TypeError for what is no list of clients."""
+    if isinstance(clients, Client):
+        raise TypeError("a broadcast is to several clients: give [client], or call client.send_text")
+    if isinstance(clients, str | bytes):
+        raise TypeError(f"a broadcast is to clients first, and then what is sent: not to a {type(clients).__name__}")
+
+
+def encoder_of(client: AnyClient) -> Encoder | None:
+    try:
+        return client._encoder
+    except AttributeError:
+        raise no_client(client) from None
+
+
+def no_client(thing: object) -> TypeError:
+    """Make the error for what is none, in a list of clients."""
+    kind = type(thing).__name__
+    return TypeError(
+        f"a broadcast is to clients, such as those of a resource, or the values of a dict: not to a {kind}"
+    )
 
 
 class Encoding:
@@ -124,7 +154,10 @@ def broadcast(clients: Iterable[AnyClient], encoding: Encoding, key: Hashable | 
     if key is not None and encoding.frame_size is not None:
         raise ValueError("a message with a key is one frame: leave frame_size out")
     for client in clients:
-        encoder = client._encoder
+        try:
+            encoder = client._encoder
+        except AttributeError:
+            raise no_client(client) from None
         if encoder is None and len(plain) == 1 and key is None:
             done = client._outbox.put(frame)
         else:

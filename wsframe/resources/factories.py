@@ -86,8 +86,11 @@ def check_resource(resource: object) -> None:
         raise TypeError(f"register an object, not the class: {resource.__name__}()")
     if not isinstance(resource, Resource):
         raise TypeError(f"a resource is an object of a Resource subclass, not {type(resource).__name__}")
+    life = resource._listener
+    if life is not None and not hasattr(life, "departures"):
+        raise TypeError(f"{type(resource).__name__}._listener is a name that wsframe uses itself: take another")
     check_settings(resource)
-    check_own_hooks(resource, resource._hooks)
+    check_own_hooks(resource, resource._wsframe_hooks)
 
 
 def ask(dispatcher: Dispatcher, request: Request) -> Resource | None:

@@ -15,6 +15,7 @@ from wsframe.log import logger
 from wsframe.resources.check_attributes import Ordering
 from wsframe.resources.check_hooks import check_takes, close_unawaited
 from wsframe.resources.client import Client
+from wsframe.resources.hints import add_hint
 from wsframe.resources.registry import Registry, global_registry
 from wsframe.resources.resource import HOOKS, Resource
 from wsframe.server.run import ServeOptions, run, serve
@@ -48,6 +49,9 @@ MessageFunctionT = TypeVar("MessageFunctionT", bound=MessageFunction)
 ErrorFunctionT = TypeVar("ErrorFunctionT", bound=ErrorFunction)
 
 
+DECORATORS = ("on_open", "on_message", "on_close", "on_error")
+
+
 class FunctionResource(Resource):
     """A resource whose hooks call functions, plain or async; made by :func:`define_resource`.
 
@@ -55,7 +59,7 @@ class FunctionResource(Resource):
     event: the decorators below may give or replace them while it is served.
     """
 
-    _hooks = (*HOOKS, "on_open", "on_message", "on_close", "on_error")
+    _wsframe_hooks = (*HOOKS, *DECORATORS)
 
     def __init__(
         self,
@@ -75,6 +79,11 @@ class FunctionResource(Resource):
         self._open, self._message, self._close, self._error = open, message, close, error
         self._verifier = request_verifier
         self.ordering = ordering  # type: ignore[misc]  # of this object, which has no class of its own
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in DECORATORS:
+            raise AttributeError(f"{name} is a decorator: write room.{name}(function), or @room.{name} above it")
+        super().__setattr__(name, value)
 
     def on_open(self, function: ClientFunctionT) -> ClientFunctionT:
         """Call a function with each client that has connected; a decorator."""
@@ -128,6 +137,7 @@ class FunctionResource(Resource):
         if self._error is None or client is None:
             await super().hook_failed(error, hook=hook, client=client)
         else:
+            add_hint(error)
             name = type(self).__name__
             logger.error("%s of %s failed for %r", hook, name, client, exc_info=error, kind=(hook, name))
             await outcome(self._error(client, error))

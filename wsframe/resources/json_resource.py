@@ -43,7 +43,7 @@ class JSONResource(Resource[DataT]):
     sends: ClassVar[object] = None
     """The type of what is sent, for ``wsframe asyncapi``; nothing is checked against it."""
 
-    _hooks = (*HOOKS, "received", "invalid_message")
+    _wsframe_hooks = (*HOOKS, "received", "invalid_message")
     _takes: ClassVar[object] = None
     _decoder: ClassVar[msgspec.json.Decoder[Any] | None] = None
 

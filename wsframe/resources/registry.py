@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from wsframe.doorbell import check_thread
 from wsframe.http.origins import OriginValidator, origin_exact, origin_prefix, same_origin
+from wsframe.log import logger
 from wsframe.resources.check_hooks import check_plain, check_takes
-from wsframe.resources.factories import Dispatcher, Factory, check_dispatcher, check_resource
+from wsframe.resources.factories import Dispatcher, Factory, check_dispatcher, check_resource, written_name
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration, RoutingTable
 
@@ -150,13 +151,15 @@ class Registry:
         check_origins(origins)
         self._check_thread()
         before = self.snapshot()
-        self.table.put(path, Registration(resource, origins), ignore_case=ignore_case)
+        former = self.table.put(path, Registration(resource, origins), ignore_case=ignore_case)
         try:
             self._tell()
         except BaseException:
             # A registration that one server refuses would make every later change fail too.
             self.restore(before)
             raise
+        if former is not None and former.resource is not resource:
+            logger.info("%s is registered again: newcomers get %s", path, name_of(resource))
 
     def unregister(self, path: str, *, close_clients: bool = False) -> bool:
         """Forget a path; return whether it was registered.
@@ -214,6 +217,10 @@ class Registry:
     def _tell(self) -> None:
         for tell in tuple(self._watchers):
             tell()
+
+
+def name_of(resource: Resource | Factory) -> str:
+    return f"what {written_name(resource.make)} makes" if isinstance(resource, Factory) else type(resource).__name__
 
 
 def check_origins(origins: object) -> None:

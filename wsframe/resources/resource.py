@@ -38,6 +38,7 @@ from wsframe.resources.check_hooks import (
     warn_of_misspelt,
 )
 from wsframe.resources.client import Client, Octets
+from wsframe.resources.hints import add_hint
 
 if TYPE_CHECKING:
     from wsframe.hooks.move_client import Departures
@@ -96,7 +97,7 @@ class Clients(Collection[Client[DataT]]):
 class Resource(Generic[DataT]):
     """One object that answers one path for all its clients. Subclass it and override hooks.
 
-    It has no ``__init__``: yours need not call one, and a dataclass, not a frozen one, serves as well.
+    It has no ``__init__``: yours need not call one, and a dataclass serves as well.
     ``Resource[User]`` types ``client.data``. Source: clws ``ws-resource``.
     """
 
@@ -127,7 +128,7 @@ class Resource(Generic[DataT]):
     cancelled. Danger: a peer that sends something and leaves may not be heard."""
 
     _listener: Life[DataT] | None = None
-    _hooks: ClassVar[tuple[str, ...]] = HOOKS
+    _wsframe_hooks: ClassVar[tuple[str, ...]] = HOOKS
     """The names that are called."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -137,7 +138,7 @@ class Resource(Generic[DataT]):
         check_not_async(Resource, cls, "check_message")
         check_running(Resource, cls, "running")
         check_not_shadowed(Resource, cls, FIXED)
-        warn_of_misspelt(Resource, cls, cls._hooks)
+        warn_of_misspelt(Resource, cls, cls._wsframe_hooks)
         check_settings(cls)
 
     async def accept_client(self, request: Request) -> Accept | Reject | None:
@@ -223,6 +224,7 @@ class Resource(Generic[DataT]):
         is closed 1011. Where the choice is only whether the client stays, set
         :attr:`on_hook_failed` instead.
         """
+        add_hint(error)
         name = type(self).__name__
         logger.error("%s of %s failed for %r", hook, name, client, exc_info=error, kind=(hook, name))
         if client is not None and (self.on_hook_failed == "drop_client" or hook == "client_connected"):
@@ -294,7 +296,9 @@ class Resource(Generic[DataT]):
             RuntimeError: While the resource is not being served, or from another thread.
             TypeError: For what is no async function, or does not take the arguments.
         """
-        self._life().tasks.start_soon(fn, args)
+        if self._listener is None:
+            raise RuntimeError(f"{type(self).__name__} is not being served: start its tasks in running()")
+        self._listener.tasks.start_soon(fn, args)
 
     def post(self, message: object) -> bool:
         """Have ``received_custom`` called with ``message`` in the listener task; return whether it was queued.

@@ -52,8 +52,8 @@ class RoutingTable:
         """Return a table of the same registrations."""
         return RoutingTable(self._exact.copy(), self._folded.copy(), self._patterns.copy(), self.dispatchers.copy())
 
-    def put(self, path: str, registration: Registration, *, ignore_case: bool = False) -> None:
-        """Register for a path, in the place of what was there.
+    def put(self, path: str, registration: Registration, *, ignore_case: bool = False) -> Registration | None:
+        """Register for a path; return what was there before.
 
         Raises:
             TypeError: For a path that is no str, or ``ignore_case`` that is neither True nor False.
@@ -69,15 +69,18 @@ class RoutingTable:
             for other in self._patterns.values():
                 if other.path != path and alike(other, route):
                     raise ValueError(f"{path!r} is registered already, as {other.path!r}")
+            former = self._patterns.get(path)
             self._patterns[path] = route
-            return
-        if self._folded.get(folded(path)) is not None and (ignore_case or self._folded[folded(path)].path == path):
-            del self._folded[folded(path)]
-        self._exact.pop(path, None)
+            return None if former is None else former.registration
+        former = self._exact.pop(path, None)
+        loose = self._folded.get(folded(path))
+        if loose is not None and (ignore_case or loose.path == path):
+            former = self._folded.pop(folded(path))
         if ignore_case:
             self._folded[folded(path)] = route
         else:
             self._exact[path] = route
+        return None if former is None else former.registration
 
     def take(self, path: str) -> Registration | None:
         """Remove the registration of a path, written as it was put, and return it."""

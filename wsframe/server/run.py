@@ -18,9 +18,10 @@ from wsframe.http.hostnames import canonical_host, host_names
 from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
+from wsframe.log import logger
 from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
-from wsframe.resources.registry import Registry
+from wsframe.resources.registry import Registry, served_with
 from wsframe.server.check_options import check_server_options, check_started, refuse_while_imported
 from wsframe.server.listen import bind_tcp, bind_unix, only_local
 from wsframe.server.server import Server, holds_cancelled, only_leaf
@@ -165,6 +166,8 @@ async def serve(
     try:
         if hosts is None and only_local(bound):
             names = LOOPBACK_HOSTS | loopback_name(host)
+        if http_handler is None and not any(map(len, served_with(registry))):
+            logger.warning("nothing is registered yet: every path is answered 404")
         server = Server(
             bound,
             registry=registry,

@@ -1,0 +1,42 @@
+"""Hints at what was probably meant, in the traceback of a hook that failed by a mistake many make at first."""
+
+from __future__ import annotations
+
+from re import compile as pattern
+
+__all__ = ["add_hint"]
+
+HINTS = [
+    (TypeError, r"can't be used in 'await' expression", "what sends, broadcasts or closes waits for nothing: no await"),
+    (RuntimeError, r"no running event loop", "hooks run in trio, not in asyncio: such as trio.sleep for asyncio.sleep"),
+    (TypeError, r"got Client$", "messages come to received_text and received_binary, one call each"),
+    (AttributeError, r"^'Client' object has no attribute '_?rec", "messages come to received_text and received_binary"),
+    (
+        AttributeError,
+        r"^'Client' object has no attribute '(send|write)_?json'",
+        "client.send_text(json.dumps(...)), or a wsframe.JSONResource, which has send_json",
+    ),
+    (AttributeError, r"^'Client' object has no attribute '(emit|write)", "client.send, client.send_text, send_binary"),
+    (AttributeError, r"^'Client' object has no attribute", "what you keep of a client is client.data"),
+    (
+        AttributeError,
+        r"^'Clients' object has no attribute '(add|append|remove|discard|pop|clear)'",
+        "the clients of a resource come and go by themselves: do not add or remove any",
+    ),
+    (TypeError, r"^'Clients' object is not subscriptable", "clients have no numbers: list(self.clients)[0]"),
+    (AttributeError, r"has no attribute '(broadcast|send_all|emit|publish)'$", "self.broadcast_text, broadcast_binary"),
+]
+"""Of which exception, with which words: what to write."""
+
+COMPILED = [(kind, pattern(words), hint) for kind, words, hint in HINTS]
+
+
+def add_hint(error: BaseException) -> None:
+    """Add to an exception what was probably meant; it stands below its traceback."""
+    if getattr(error, "__notes__", None):
+        return
+    text = str(error)
+    for kind, words, hint in COMPILED:
+        if isinstance(error, kind) and words.search(text):
+            error.add_note(f"wsframe: {hint}")
+            return
