@@ -8,7 +8,7 @@ exit code 1.
 * ``serve`` uses ``target`` (which program is served), ``reload`` with ``supervised`` (restarts), ``admin``
   (the socket that ``top`` asks).
 * ``connect`` uses ``chat``, ``input_lines``, ``terminal`` and ``connect_options``; ``bench`` uses ``histogram``.
-* ``tables`` prints tables.
+* ``tables`` prints tables; ``streams`` bears with output that is closed, full or read by nobody.
 """
 
 from wsframe.cli.program import main, make_parser

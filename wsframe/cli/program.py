@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import errno
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -11,6 +11,7 @@ from typing import NoReturn
 import wsframe
 from wsframe.cli import asyncapi, bench, completion, connect, routes, serve, top
 from wsframe.cli.errors import Mistake, OutputGone, only
+from wsframe.cli.streams import discard_output, fill_gaps, told
 
 __all__ = ["main", "make_parser"]
 
@@ -26,6 +27,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv``, by default the program's own; return the exit code."""
+    fill_gaps()
     return run_command(make_parser().parse_args(argv))
 
 
@@ -35,11 +37,17 @@ def run_command(args: argparse.Namespace) -> int:
         code: int | None = args.command(args)
         sys.stdout.flush()
     except Mistake as mistake:
-        print(f"wsframe: {mistake}", file=sys.stderr)
+        told(f"wsframe: {mistake}", sys.stderr)
         return mistake.exit_code
     except (BrokenPipeError, OutputGone):  # the reader of our output has gone, as "head" does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        discard_output(sys.stdout)
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EBADF, errno.EIO, errno.EDQUOT, errno.EFBIG):
+            raise
+        discard_output(sys.stdout)
+        told(f"wsframe: cannot write the output: {error.strerror}", sys.stderr)
+        return 1
     except KeyboardInterrupt:  # before a server obeyed signals
         return 130
     except BaseExceptionGroup as group:

@@ -25,6 +25,7 @@ import trio
 
 from wsframe.cli.errors import Mistake, missing_extra
 from wsframe.cli.options import made_timeouts
+from wsframe.cli.streams import told
 from wsframe.cli.target import split_target
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.server.server import Server
@@ -90,7 +91,7 @@ def command(args: argparse.Namespace, fds: list[int], orders: int) -> list[str]:
 
 
 def say(words: str) -> None:
-    print(f"wsframe: {words}", file=sys.stderr, flush=True)
+    told(f"wsframe: {words}", sys.stderr)
 
 
 class Supervisor:

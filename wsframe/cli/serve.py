@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -20,12 +21,15 @@ from wsframe.cli.arguments import add_parser, count, port_number, version_number
 from wsframe.cli.errors import Failure, Mistake, describe
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
 from wsframe.cli.reload import obey_supervisor, reload_target
+from wsframe.cli.streams import told
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
 from wsframe.http.hostnames import host_names
+from wsframe.log import logger
 from wsframe.net.poller import PollerName
 from wsframe.resources.registry import Registry
 from wsframe.server.run import ServeOptions, listening_sockets, serve_until_signal
 from wsframe.server.server import Server, only_leaf
+from wsframe.server.stderr_log import StderrLog
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands
@@ -140,8 +144,8 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
         sockets: Where to listen.
         orders: The reading end of the pipe of a supervisor.
     """
-    logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     with ExitStack() as stack:
+        stack.enter_context(logging_to_stderr(args.log_level.upper()))
         # Before the target is loaded: it may start threads, and the mask of modes is the process's.
         admin = None if args.admin is None else stack.enter_context(admin_socket(args.admin))
         module, registry = load_target(args.target, debug=args.debug)
@@ -169,6 +173,18 @@ def made_hosts(args: argparse.Namespace) -> Collection[str] | None:
         return host_names(args.allow_host) or ["*"]
     except ValueError as error:
         raise Mistake(f"--allow-host: {error}") from None
+
+
+@contextmanager
+def logging_to_stderr(level: str) -> Iterator[None]:
+    """Have all logs written to stderr, by a thread."""
+    handler = StderrLog(sys.stderr)
+    logging.basicConfig(level=level, handlers=[handler])
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 def host_of(args: argparse.Namespace) -> str | None:
@@ -223,7 +239,8 @@ def announce(server: Server) -> None:
         f"{address} (http{address.removeprefix('ws')}/)" if address.startswith("ws") else address
         for address in server.addresses
     ]
-    print(f"Serving at {', '.join(places)}", flush=True)
+    if not told(f"Serving at {', '.join(places)}", sys.stdout):
+        logger.info("stdout cannot be written to; what is printed is lost")
 
 
 @contextmanager
