@@ -24,12 +24,15 @@ def test_shared_asks_both_sides_for_no_context_and_falls_back_to_the_offer_of_br
     assert offer(SHARED) == f"{wanted}, {BROWSERS}"
 
 
-def test_a_window_is_asked_for_both_ways_before_the_offer_of_browsers() -> None:
-    assert offer(DEDICATED) == (f"permessage-deflate; server_max_window_bits=12; client_max_window_bits=12, {BROWSERS}")
+@pytest.mark.parametrize("options", [DEDICATED, WIDE, Deflate.dedicated(window_bits=9)])
+def test_dedicated_offers_what_browsers_offer(options: Deflate) -> None:
+    assert offer(options) == BROWSERS
 
 
-def test_without_a_wish_the_offer_is_that_of_browsers() -> None:
-    assert offer(WIDE) == BROWSERS
+@given(options)
+def test_no_offer_names_a_window_of_the_server(options: Deflate) -> None:
+    """Servers of nhooyr answer 400 to server_max_window_bits in any offer that they come to."""
+    assert "server_max_window_bits" not in offer(options)
 
 
 @given(ours=options, theirs=options)

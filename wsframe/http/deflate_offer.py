@@ -8,25 +8,18 @@ from wsframe.protocol.deflate import Deflate, Terms, parse_offers, window
 __all__ = ["agreed", "offer"]
 
 
-# What browsers offer. Every server that compresses at all takes it, and may answer as it likes.
-FALLBACK = "permessage-deflate; client_max_window_bits"
+# Every server that compresses at all takes it, and may answer as it likes.
+BROWSERS = "permessage-deflate; client_max_window_bits"
 
 
 def offer(options: Deflate) -> str:
-    """Make the offers: first what the options ask for, then what every server takes (RFC 7692 section 5).
+    """Offer what browsers do; before that, for shared compression, the same without contexts (RFC 7692 section 5).
 
-    Many servers have one answer to all offers, and some decline an offer that names a window.
+    No window of the server's is named: there are servers that answer 400 to that.
     """
-    parts = ["permessage-deflate"]
-    if options.window_bits < 15:
-        parts.append(f"server_max_window_bits={options.window_bits}")
-        parts.append(f"client_max_window_bits={options.window_bits}")
-    else:
-        parts.append("client_max_window_bits")
-    if options.mode == "shared":
-        parts += ["server_no_context_takeover", "client_no_context_takeover"]
-    wanted = "; ".join(parts)
-    return wanted if wanted == FALLBACK else f"{wanted}, {FALLBACK}"
+    if options.mode == "dedicated":
+        return BROWSERS
+    return f"{BROWSERS}; server_no_context_takeover; client_no_context_takeover, {BROWSERS}"
 
 
 def agreed(fields: list[str], options: Deflate | None) -> Terms | None:

@@ -75,7 +75,7 @@ class Deflate:
 
     mode: Literal["shared", "dedicated"] = "shared"
     window_bits: int = 15
-    """The window is 2 to this many octets, on both sides if the peer can; 9 to 15."""
+    """The window is 2 to this many octets, on both sides if the peer is a client that can; 9 to 15."""
     mem_level: int = 8
     """Memory of a compressor, 1 to 9: 2 to (level + 9) octets."""
     level: int = 6
