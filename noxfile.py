@@ -59,6 +59,13 @@ def autobahn(session: nox.Session) -> None:
 
 
 @nox.session
+def foreign(session: nox.Session) -> None:
+    """Try the clients, servers and proxies of others that are installed, and write the record of it into the docs."""
+    session.install("-e", ".[test,foreign]")
+    session.run("python", "-m", "tests.foreign", *session.posargs)
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Set hostile clients on the server: 10 seeds of 300, or ``-- SEEDS CLIENTS FIRST``."""
     session.install("-e", ".[test]")

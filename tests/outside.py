@@ -6,14 +6,19 @@ set, as it is in continuous integration, that is a failure instead.
 
 import os
 import shutil
+import subprocess
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from wsframe.speedups import FROM_C
 
-__all__ = ["missing", "require", "require_c", "require_package"]
+__all__ = ["NODE", "missing", "require", "require_c", "require_node", "require_package"]
+
+NODE = Path(__file__).with_name("node")
+"""Where the packages are that the tests use with Node."""
 
 
 def missing(reason: str) -> NoReturn:
@@ -30,6 +35,18 @@ def require(*names: str) -> str:
         if path is not None:
             return path
     missing(f"{' or '.join(names)} is not installed")
+
+
+def require_node() -> str:
+    """Return the path of Node, its packages installed."""
+    node, npm = require("node"), require("npm")
+    installed, wanted = NODE / "node_modules/.package-lock.json", NODE / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
+        command = [npm, "ci", "--ignore-scripts", "--prefix", str(NODE)]
+        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=200, check=False)
+        if done.returncode:
+            missing(f"npm ci failed: {done.stderr[-500:]}")
+    return node
 
 
 def require_c() -> None:

@@ -2,19 +2,16 @@
 
 import base64
 import json
-import subprocess
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 import trio
 
 from tests.integration.conftest import Served
-from tests.outside import missing, require
+from tests.outside import NODE, require_node
 
 PATIENCE = 30
-CLIENT = Path(__file__).parents[1] / "node"
 
 Event: TypeAlias = dict[str, Any]
 Play: TypeAlias = Callable[..., Awaitable[list[Event]]]
@@ -22,14 +19,7 @@ Play: TypeAlias = Callable[..., Awaitable[list[Event]]]
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    """Return the path of Node, its packages installed."""
-    node, npm = require("node"), require("npm")
-    if not (CLIENT / "node_modules").exists():
-        command = [npm, "ci", "--prefix", str(CLIENT)]
-        installed = subprocess.run(command, cwd=CLIENT, capture_output=True, text=True, timeout=200, check=False)
-        if installed.returncode:
-            missing(f"npm ci failed: {installed.stderr[-500:]}")
-    return node
+    return require_node()
 
 
 @pytest.fixture
@@ -41,7 +31,7 @@ def play(node: str, served: Served) -> Play:
             options["ca"] = str(served.tls.authority_file)
         script = json.dumps({"url": f"{served.address}{path}", "options": options, "steps": steps})
         with trio.fail_after(PATIENCE):
-            done = await trio.run_process([node, str(CLIENT / "client.js"), script], capture_stdout=True)
+            done = await trio.run_process([node, str(NODE / "client.js"), script], capture_stdout=True)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     return play

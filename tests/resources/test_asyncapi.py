@@ -2,7 +2,6 @@
 
 import functools
 import json
-import subprocess
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from jsonschema import Draft7Validator
 from referencing.jsonschema import EMPTY_REGISTRY
 
-from tests.outside import missing, require
+from tests.outside import NODE, require_node
 from wsframe import Client, Dispatcher, JSONResource, Registry, Request, Resource
 from wsframe.resources.asyncapi import document, draft_07
 
@@ -212,12 +211,8 @@ def test_only_schemas_are_rewritten() -> None:
 @pytest.fixture(scope="session")
 def specification() -> Draft7Validator:
     """Give a validator of AsyncAPI 3.0 documents, made of the schema that its authors publish."""
-    schema = PACKAGES / "node_modules/@asyncapi/specs/schemas/3.0.0.json"
-    if not schema.exists():
-        command = [require("npm"), "ci", "--prefix", str(PACKAGES)]
-        installed = subprocess.run(command, cwd=PACKAGES, capture_output=True, text=True, timeout=200, check=False)
-        if installed.returncode:
-            missing(f"npm ci failed: {installed.stderr[-500:]}")
+    require_node()
+    schema = NODE / "node_modules/@asyncapi/specs/schemas/3.0.0.json"
     return Draft7Validator(json.loads(schema.read_text()), registry=EMPTY_REGISTRY)
 
 

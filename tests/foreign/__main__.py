@@ -1,0 +1,115 @@
+"""``python -m tests.foreign [ARGUMENTS OF PYTEST]``: try all peers that are installed, and write the record of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections import defaultdict
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.foreign.peers import PEERS, PROXIES, Peer, Proxy
+
+RECORD = Path(__file__).parents[2] / "docs/explanation/foreign-peers.rst"
+
+HEAD = """\
+Foreign peers
+=============
+
+.. Written by nox -s foreign, as is all of this page.
+
+Clients, servers and proxies of other makers, each with wsframe at the other end: echoes of text and binary up to
+1 MiB, compressed too, in fragments; pings both ways; every close code with its reason, both ways; refusals. The steps
+are the tests in ``tests/foreign``. This is what came of them on {day}. What a peer does otherwise stands under
+*Differs*, and is left out or expected so.
+
+.. list-table::
+   :header-rows: 1
+   :widths: 14 34 12 12 28
+
+   * - Peer
+     - Installed
+     - Client
+     - Server
+     - Differs
+"""
+
+PROXIES_HEAD = """
+Proxies, with our client on one side and our server on the other:
+
+.. list-table::
+   :header-rows: 1
+   :widths: 14 60 26
+
+   * - Proxy
+     - Installed
+     - Passed
+"""
+
+
+class Recorder:
+    """A plugin that notes what passed."""
+
+    def __init__(self) -> None:
+        self.results: dict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        name = re.search(r"test_(clients|servers|proxies)\.py::(test_\w+)\[(.+)\]$", report.nodeid)
+        if name is not None and not report.skipped:
+            part, step, peer = name.groups()
+            steps = self.results[part, peer]
+            steps[step] = steps.get(step, True) and report.passed
+
+
+def installed(peer: Peer | Proxy) -> str:
+    try:
+        return peer.version()
+    except pytest.skip.Exception:
+        return ""
+
+
+def told(steps: dict[str, bool]) -> str:
+    """Say how many steps passed, and which did not."""
+    if not steps:
+        return "\N{EN DASH}"
+    failed = [f"``{step}``" for step, passed in steps.items() if not passed]
+    return f"{len(steps) - len(failed)} of {len(steps)}{': not ' if failed else ''}{', '.join(failed)}"
+
+
+def differences(peer: Peer) -> str:
+    """Say what the peer does otherwise, names with the same reason together."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, reason in peer.differs.items():
+        names[reason].append(name)
+    told = [f"{', '.join(found)}: {reason}" for reason, found in names.items()]
+    told += [f"its users cannot send {name.removesuffix('s')}s" for name, said in peer.says.items() if said == "cannot"]
+    told += [] if peer.compresses else ["does not compress"]
+    return "; ".join(told)
+
+
+def page(results: dict[tuple[str, str], dict[str, bool]], day: date) -> str:
+    lines = [HEAD.format(day=day)]
+    for peer in PEERS:
+        cells = [told(results[part, peer.name]) for part in ("clients", "servers")]
+        lines.append(row(peer.name, installed(peer) or "not installed", *cells, differences(peer)))
+    lines.append(PROXIES_HEAD)
+    lines += [
+        row(proxy.name, installed(proxy) or "not installed", told(results["proxies", proxy.name])) for proxy in PROXIES
+    ]
+    return "".join(lines)
+
+
+def row(*cells: str) -> str:
+    first, *rest = (cell or "\N{EN DASH}" for cell in cells)
+    return f"   * - {first}\n" + "".join(f"     - {cell}\n" for cell in rest)
+
+
+if __name__ == "__main__":
+    os.environ["WSFRAME_FOREIGN"] = "1"
+    recorder = Recorder()
+    status = pytest.main([str(Path(__file__).parent), *sys.argv[1:]], plugins=[recorder])
+    RECORD.write_text(page(recorder.results, datetime.now(UTC).date()))
+    sys.exit(status)

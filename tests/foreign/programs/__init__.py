@@ -1,0 +1,1 @@
+"""The programs of the foreign peers, each run by itself."""
