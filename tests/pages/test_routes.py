@@ -127,3 +127,14 @@ def test_a_path_that_no_client_asks_for_is_said_with_the_right_form(path: str) -
 
     with pytest.raises(ValueError, match="instead of"):
         http_routes({path: page})
+
+
+def test_a_path_with_parameters_or_in_two_spellings_is_a_value_error() -> None:
+    async def page(request: Request) -> Response:
+        return Response("x")
+
+    for path in ("/x/{name}", "/x/*", "/x/{name}/y"):
+        with pytest.raises(ValueError, match=r"one that ends in '/' has all below it: '/x/', not "):
+            http_routes({path: page})
+    with pytest.raises(ValueError, match="a path is there twice, in two spellings: '/café', '/caf%c3%a9'"):
+        http_routes({"/café": page, "/caf%c3%a9": page})

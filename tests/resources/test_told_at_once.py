@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from re import search
@@ -271,3 +272,71 @@ def test_functions_that_take_something_else_are_a_type_error(options: Any, words
     if name != "request_verifier":
         with pytest.raises(TypeError, match=words):
             getattr(made, f"on_{name}")(function)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("on_message", "message"), ("handler", "message"), ("on_connect", "open"), ("verifier", "request_verifier")],
+)
+def test_a_function_under_another_name_is_told_the_right_one(name: str, meant: str) -> None:
+    options: Any = {name: print}
+    with pytest.raises(TypeError, match=f"there is no option '{name}': is it '{meant}'\\?"):
+        wsframe.run_handlers(port=0, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"max_resources": "5"}, TypeError, "max_resources must be an int, not str"),
+        ({"max_resources": True}, TypeError, "max_resources must be an int, not bool"),
+        ({"max_resources": 0}, ValueError, "max_resources must be at least 1"),
+        ({"linger": None}, TypeError, "linger must be a number, not NoneType"),
+        ({"linger": -1}, ValueError, "linger must be at least 0"),
+    ],
+)
+def test_the_numbers_of_a_factory_are_checked(options: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        Registry().register_factory("/{room}", lambda request: Resource(), **options)
+
+
+def test_what_is_true_or_false_is_nothing_else() -> None:
+    """Only True lets pass: missing="yes" would have refused."""
+    wrong: Any = "yes"
+    for make in (wsframe.origin_exact, wsframe.origin_prefix):
+        with pytest.raises(TypeError, match="missing is True or False, not 'yes'"):
+            make("https://a.com", missing=wrong)
+    with pytest.raises(TypeError, match="alone is True or False, not 'yes'"):
+        Registry(alone=wrong)
+
+
+@pytest.mark.parametrize("path", [None, Resource(), b"/chat"])
+def test_a_path_to_look_up_is_a_str(path: Any) -> None:
+    registry = Registry()
+    for look in (registry.find, registry.unregister):
+        with pytest.raises(TypeError, match=f"a path is a str, not {type(path).__name__}"):
+            look(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("max_client", 5, "max_clients"),
+        ("limit", wsframe.Limits(max_message=1), "limits"),
+        ("timeout", wsframe.Timeouts(close=1), "timeouts"),
+        ("subprotocol", ("chat",), "subprotocols"),
+        ("overflows", "drop_oldest", "overflow"),
+    ],
+)
+def test_an_attribute_that_nothing_reads_is_a_warning(name: str, value: object, meant: str) -> None:
+    with pytest.warns(UserWarning, match=rf"^nothing reads Chat\.{name}: did you mean {meant}\?$") as warned:
+        type("Chat", (Resource,), {name: value})
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("timeout", 5), ("limit", 10), ("order", "client"), ("_limit", wsframe.Limits())]
+)
+def test_attributes_that_could_not_be_it_are_free(name: str, value: object) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        type("Chat", (Resource,), {name: value})

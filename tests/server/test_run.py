@@ -174,6 +174,24 @@ async def test_a_name_of_hosts_is_answered_as_browsers_write_it(hosts: Any, aske
             assert await status(server, "/none", {"Host": asked}) == answered
 
 
+@pytest.mark.parametrize(
+    ("host", "right"),
+    [
+        ("http://localhost", "host='localhost' instead of"),
+        ("ws://localhost:8000/chat", "host='localhost' and port=8000 instead of"),
+        ("localhost:8000", "host='localhost' and port=8000 instead of"),
+        ("[::1]", "host='::1' instead of"),
+        ("[::1]:8000", "host='::1' and port=8000 instead of"),
+        ("localhost/", "host='localhost' instead of"),
+        (" localhost", "host='localhost' instead of"),
+        ("", "None for every address"),
+    ],
+)
+async def test_a_host_that_cannot_be_bound_is_told_with_the_right_form(host: str, right: str) -> None:
+    with pytest.raises(ValueError, match=f"host is a name or address.*{right}"):
+        await wsframe.serve(wsframe.Registry(alone=True), port=0, host=host)
+
+
 async def test_http_handler_that_cannot_be_called_is_a_type_error() -> None:
     with pytest.raises(TypeError, match=r"http_handler is an async function, such as http_routes\(...\), not dict"):
         await wsframe.serve(wsframe.Registry(), port=0, http_handler={})  # type: ignore[arg-type]

@@ -47,6 +47,7 @@ def origin_exact(*origins: str, missing: bool = False) -> OriginValidator:
         ValueError: For what no browser sends, such as an origin with a slash at its end, with the
             scheme ``wss``, or with a ``*``.
     """
+    check_missing(missing)
     allowed = frozenset(map(browser_origin, origins))
 
     def validate(request: Request) -> bool:
@@ -73,6 +74,7 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
         ValueError: For an empty prefix, which would admit nothing or everything, and for one that no
             origin of a browser has, such as one with the scheme ``ws``, with a path or with a ``*``.
     """
+    check_missing(missing)
     if "" in prefixes:
         raise ValueError("an empty origin prefix: use any_origin to admit every origin")
     beginnings = tuple(map(browser_prefix, prefixes))
@@ -88,6 +90,12 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
 
     name_as_made(validate, "origin_prefix", prefixes, missing=missing)
     return validate
+
+
+def check_missing(missing: object) -> None:
+    """Raise TypeError for what is neither True nor False: only True lets pass."""
+    if not isinstance(missing, bool):
+        raise TypeError(f"missing is True or False, not {missing!r}")
 
 
 def without_dot(origin: str) -> str:

@@ -22,7 +22,8 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
             what none of them answers is answered 404.
 
     Raises:
-        ValueError: For a path that does not begin with ``/``, has a query, or that no client can ask for.
+        ValueError: For a path that does not begin with ``/``, has a query, is there twice, or that no
+            client can ask for.
         TypeError: For what is no mapping of paths to handlers.
 
     A handler sees as ``request.path`` what follows its own path, from the slash on; ``/`` if
@@ -33,9 +34,16 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
         raise TypeError(f"http_routes takes handlers by path, such as {{'/': handler}}, not {type(routes).__name__}")
     for path, handler in routes.items():
         check_route(path)
+        if "{" in path or "*" in path:
+            right = path.partition("{")[0].partition("*")[0].rpartition("/")[0]
+            raise ValueError(
+                f"routes have no parameters, but one that ends in '/' has all below it: '{right}/', not {path!r}"
+            )
         check_http_handler("a handler", handler)
-    spelt = [(written(path), handler) for path, handler in routes.items()]
-    longest_first = sorted(spelt, key=lambda route: len(route[0]), reverse=True)
+    spelt = {written(path): handler for path, handler in routes.items()}
+    if len(spelt) < len(routes):
+        raise ValueError(f"a path is there twice, in two spellings: {', '.join(map(repr, routes))}")
+    longest_first = sorted(spelt.items(), key=lambda route: len(route[0]), reverse=True)
 
     async def routed(request: Request) -> Response:
         sent = asked(request.path)

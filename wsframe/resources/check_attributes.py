@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import Field
+from difflib import get_close_matches
 from re import fullmatch
 from typing import Literal, TypeAlias, get_args
+from warnings import warn
 
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, check_number
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import TOKEN, Deflate
+from wsframe.resources.check_hooks import outside
 
-__all__ = ["OnHookFailed", "Ordering", "check_settings"]
+__all__ = ["OnHookFailed", "Ordering", "check_settings", "warn_of_alike"]
 
 Ordering: TypeAlias = Literal["resource", "client"]
 OnHookFailed: TypeAlias = Literal["drop_client", "drop_message"]
+
+# Such as limit and max_client; not order, which may well be somebody's own.
+ALIKE = 0.9
 
 CHOICES = {"overflow": get_args(Overflow), "ordering": get_args(Ordering), "on_hook_failed": get_args(OnHookFailed)}
 
@@ -33,6 +39,22 @@ def check_settings(resource: object) -> None:
         value = getattr(resource, name)
         if not isinstance(value, property | Field):
             check(f"{owner.__name__}.{name}", value)
+
+
+def warn_of_alike(cls: type[object]) -> None:
+    """Warn of attributes that are named nearly as one that can be set, and could be it: nothing reads them."""
+    for name, value in vars(cls).items():
+        meant = get_close_matches(name, CHECKS, n=1, cutoff=ALIKE)
+        if meant and name != meant[0] and not name.startswith("_") and could_be(meant[0], value):
+            warn(f"nothing reads {cls.__name__}.{name}: did you mean {meant[0]}?", stacklevel=outside())
+
+
+def could_be(name: str, value: object) -> bool:
+    try:
+        CHECKS[name](name, value)
+    except (TypeError, ValueError):
+        return False
+    return value is not None
 
 
 def check_limits(name: str, value: object) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "check_takes",
     "close_unawaited",
     "is_async",
+    "outside",
     "warn_of_misspelt",
 ]
 

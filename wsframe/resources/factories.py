@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wsframe.http.paths import asked, folded
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
+from wsframe.limits import check_number
 from wsframe.log import logger
 from wsframe.resources.check_attributes import check_settings
 from wsframe.resources.check_hooks import check_own_hooks, check_plain, check_takes, close_unawaited
@@ -30,7 +31,7 @@ class Factory:
         ignore_case: Whether paths that differ in the case of letters alone are one, ``{name}`` segments apart.
 
     Raises:
-        TypeError: For what is no plain function.
+        TypeError: For what is no plain function, or no number.
         ValueError: For less than one resource, or a negative time.
     """
 
@@ -41,10 +42,8 @@ class Factory:
 
     def __post_init__(self) -> None:
         check_dispatcher(self.make)
-        if self.max_resources < 1:
-            raise ValueError(f"max_resources must be at least 1, not {self.max_resources!r}")
-        if not self.linger >= 0:
-            raise ValueError(f"linger must be at least 0 seconds, not {self.linger!r}")
+        check_number("max_resources", self.max_resources, "int", 1)
+        check_number("linger", self.linger, "float", 0)
 
     def place(self, path: str, params: Mapping[str, str]) -> Hashable:
         """Return what is the same for all paths that share a resource.

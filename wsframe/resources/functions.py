@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import isawaitable
 from typing import TypeAlias, TypeVar, Unpack
 
@@ -217,6 +217,23 @@ def define_resource(
     return resource
 
 
+MEANT = {
+    "open": "on_open on_connect connect client_connected connected",
+    "message": "on_message handler handle received_text on_receive receive callback",
+    "close": "on_close on_disconnect disconnect disconnected",
+    "error": "on_error hook_failed on_exception",
+    "request_verifier": "verifier accept_client verify authenticate on_request",
+    "origins": "origin allowed_origins check_origin",
+}
+
+
+def check_names(options: Mapping[str, object]) -> None:
+    """Raise TypeError for a function under another name than it has here."""
+    for ours, names in MEANT.items():
+        for name in set(names.split()).intersection(options):
+            raise TypeError(f"there is no option {name!r}: is it {ours!r}?")
+
+
 async def serve_handlers(
     *,
     path: str | None = "/",
@@ -242,6 +259,7 @@ async def serve_handlers(
 
     Source: easy-websocket ``start``.
     """
+    check_names(options)
     registry = Registry()
     define_resource(
         "*" if path is None else path, open=open, message=message, close=close, error=error,
@@ -269,6 +287,7 @@ def run_handlers(
 
     The other arguments are those of :func:`serve_handlers`.
     """
+    check_names(options)
     registry = Registry()
     define_resource(
         "*" if path is None else path, open=open, message=message, close=close, error=error,

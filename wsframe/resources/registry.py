@@ -43,6 +43,8 @@ class Registry:
     """
 
     def __init__(self, *, alone: bool = False) -> None:
+        if not isinstance(alone, bool):
+            raise TypeError(f"alone is True or False, not {alone!r}")
         self.alone = alone
         self.table = RoutingTable()
         """What is registered now."""
@@ -115,7 +117,8 @@ class Registry:
         ends gets a new one, which starts when the old one has ended. Each server has its own.
 
         Raises:
-            TypeError: For a factory that is no plain function, or a validator that cannot be called.
+            TypeError: For a factory that is no plain function, a validator that cannot be called, or what
+                is no number.
             ValueError: For a path as in :meth:`register`, no resources at all, or a negative time.
         """
         self._put(path, Factory(factory, max_resources, linger, ignore_case), origins, ignore_case)

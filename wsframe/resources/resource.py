@@ -29,7 +29,7 @@ from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
 from wsframe.log import logger
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
-from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings
+from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings, warn_of_alike
 from wsframe.resources.check_hooks import (
     check_hook,
     check_not_async,
@@ -140,6 +140,7 @@ class Resource(Generic[DataT]):
         check_not_shadowed(Resource, cls, FIXED)
         warn_of_misspelt(Resource, cls, cls._wsframe_hooks)
         check_settings(cls)
+        warn_of_alike(cls)
 
     async def accept_client(self, request: Request) -> Accept | Reject | None:
         """Decide whether a newcomer may come in, before the 101; None lets it in.

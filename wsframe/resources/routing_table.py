@@ -143,8 +143,14 @@ class RoutingTable:
                 yield registration.resource
 
 
-def normal(path: str) -> str:
-    """Return a path as it would have been registered."""
+def normal(path: object) -> str:
+    """Return a path as it would have been registered.
+
+    Raises:
+        TypeError: For a path that is no str.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"a path is a str, not {type(path).__name__}")
     return "/".join(one if is_name(one) else written(one) for one in path.split("/"))
 
 

@@ -124,6 +124,9 @@ def check_place(options: Mapping[str, Any]) -> None:
     port = options.get("port", 0)
     if not 0 <= port <= 65535:
         raise ValueError(f"port is an int from 0 to 65535, not {port}")
+    host = options.get("host")
+    if host is not None:
+        check_host(host)
     for name in options.get("hosts") or ():
         if not isinstance(name, str):
             raise TypeError(f"hosts is {TYPES['hosts'][1]}: {shown(name)} is no str")
@@ -138,6 +141,24 @@ def check_place(options: Mapping[str, Any]) -> None:
     unix = options.get("unix")
     if unix is not None and (not unix or "\0" in unix):
         raise ValueError(f"unix is the path of a socket, not {unix!r}")
+
+
+def check_host(host: str) -> None:
+    """Check a name that is to be bound, as far as nobody resolves it.
+
+    Raises:
+        ValueError: For what is none, such as a URL or a name with a port.
+    """
+    if not host:
+        raise ValueError("host is a name or address, and None for every address of the machine: not ''")
+    right = host.partition("://")[2] or host
+    right = right.partition("/")[0].strip()
+    port = ""
+    if right.startswith("[") or right.count(":") == 1:
+        right, port = right.removeprefix("[").partition("]" if "]" in right else ":")[::2]
+    if right != host:
+        port = f" and port={port.lstrip(':')}" if port.lstrip(":") else ""
+        raise ValueError(f"host is a name or address alone: give host={right!r}{port} instead of {host!r}")
 
 
 def is_stream(sock: object) -> bool:
