@@ -17,6 +17,7 @@ from wsframe import (
     ProxyFailed,
     connect,
 )
+from wsframe.http.client_handshake import Upgrade, Upgraded
 
 
 async def test_frames_behind_the_101_are_received() -> None:
@@ -81,6 +82,24 @@ async def test_a_refusal_whose_body_never_ends_is_told_in_time() -> None:
         with pytest.raises(HandshakeRejected) as caught:
             await connect(f"ws://127.0.0.1:{port}/", opening=Opening(handshake=0.2)).__aenter__()
     assert (caught.value.status, caught.value.body) == (503, b"so far")
+
+
+async def test_a_refusal_in_tiny_chunks_is_read_in_short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chunk costs h11 as much as a head, so a large read of them would hold up every other task."""
+    reads: list[int] = []
+    receive = Upgrade.receive
+
+    def note(upgrade: Upgrade, data: bytes) -> Upgraded | None:
+        reads.append(len(data))
+        return receive(upgrade, data)
+
+    monkeypatch.setattr(Upgrade, "receive", note)
+    answer = b"HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 100_000
+    async with listening(answering(lambda _: answer)) as port:
+        with pytest.raises(HandshakeRejected) as caught:
+            await connect(f"ws://127.0.0.1:{port}/", opening=Opening(max_body=20_000)).__aenter__()
+    assert len(caught.value.body) == 20_000
+    assert max(reads) <= 8192
 
 
 async def test_tls_with_a_server_that_says_nothing_is_given_up() -> None:

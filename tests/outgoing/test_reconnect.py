@@ -10,8 +10,9 @@ import trio.testing
 
 import wsframe
 from tests.outgoing.memory import close, text
-from tests.outgoing.places import serving
+from tests.outgoing.places import head_of, listening, serving, upgrading
 from tests.outgoing.tries import Outcome, Ready, rejected
+from tests.peer import BOUND
 from wsframe import Backoff, ConnectionClosed, HandshakeRejected
 from wsframe.outgoing.reconnect import connect_forever
 
@@ -174,6 +175,35 @@ async def test_it_comes_back_to_a_server_that_was_away() -> None:
         nursery.cancel_scope.cancel()
     assert failures
     assert all(isinstance(error, OSError) for error in failures)
+
+
+async def test_a_content_network_a_deploy_and_a_portal_are_outlasted() -> None:
+    """Real answers, by default."""
+    answers = [
+        b"HTTP/1.1 520\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<form>log in</form>",
+        b"HTTP/1.1 503 Busy\r\nRetry-After: Sun Nov  6 08:49:37 1994\r\nContent-Length: 0\r\n\r\n",
+    ]
+
+    async def serve(stream: trio.SocketStream) -> None:
+        head = await head_of(stream)
+        if answers:
+            await stream.send_all(answers.pop(0))
+            return
+        await stream.send_all(upgrading(tail=b"\x81\x02hi\x88\x00")(head))
+        async for _ in stream:
+            pass
+
+    with trio.fail_after(BOUND):
+        async with (
+            listening(serve) as port,
+            connect_forever(f"ws://127.0.0.1:{port}/", backoff=Backoff(first=0.01)) as connections,
+        ):
+            ws = await anext(connections)
+            assert await ws.receive() == "hi"
+            ws.abort()
+    assert answers == []
 
 
 async def test_without_async_with_it_is_told_how_to_write_it(outcomes: list[Outcome]) -> None:

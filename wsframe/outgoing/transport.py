@@ -142,8 +142,8 @@ class Transport:
             if rest or self.unsent:
                 await self.writable()
 
-    async def receive_some(self) -> bytes:
-        """Wait for octets and return them; empty at the end.
+    async def receive_some(self, most: int = READ_AT_ONCE) -> bytes:
+        """Wait for bytes and return them, or so many of them; empty at the end.
 
         Raises:
             OSError: If the connection breaks.
@@ -151,9 +151,10 @@ class Transport:
         while True:
             await self.readable()
             try:
-                return bytes(self.recv())
+                count = self._top.recv_into(self._view, min(most, READ_AT_ONCE))
             except BlockingIOError:  # part of a record
                 continue
+            return bytes(self._view[:count])
 
     async def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
         """Do the TLS handshake, within TLS if it is there already; a name may end in a dot.
