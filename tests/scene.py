@@ -28,8 +28,8 @@ import wsframe.testing
 from tests.cells import Failed, Source
 from wsframe import Accept, Capacity, Client, Deflate, Limits, Registry, Reject, Request, Resource, Response, Timeouts
 from wsframe.resources.resource import HOOKS
-from wsframe.server.server import only_leaf
 from wsframe.testing import Kit, MemoryClient, Refused, open_kit
+from wsframe.user_code import only_leaf
 
 __all__ = ["GIVEN", "perform"]
 
@@ -74,7 +74,7 @@ def goodbye(client: Client) -> None:
     assert client.close_code
 
 
-def tell(client: Client, error: Exception) -> None:
+def tell(client: Client, error: BaseException) -> None:
     client.send(str(error))
 
 

@@ -9,13 +9,15 @@ The rooms of the package, from the top floor down; each imports only from floors
 * ``connection``: one client's connection, and the reactor that runs all of them. ``hixie76``: an old version.
 * ``http``: requests, answers and the handshake, with no I/O. ``browser``: the client for web pages.
 * ``protocol``, ``net``: bytes to messages and back, with no I/O; sockets, TLS, pollers.
-* ``exceptions``, ``limits``, ``log``, ``doorbell``, ``speedups``: the ground everything stands on.
+* ``exceptions``, ``limits``, ``log``, ``doorbell``, ``speedups``, ``user_code``,
+  ``program``: the ground everything stands on.
 
 Each room's docstring says in which order to read it and which things it must not do.
 """
 
 from wsframe.browser import browser_client as browser_client
 from wsframe.browser import browser_client_source as browser_client_source
+from wsframe.connection.lifeline import ClientStatistics as ClientStatistics
 from wsframe.exceptions import BinaryRefused as BinaryRefused
 from wsframe.exceptions import ConnectionClosed as ConnectionClosed
 from wsframe.exceptions import HandshakeFailed as HandshakeFailed
@@ -59,7 +61,6 @@ from wsframe.resources.broadcast import Broadcast as Broadcast
 from wsframe.resources.broadcast import broadcast_binary as broadcast_binary
 from wsframe.resources.broadcast import broadcast_text as broadcast_text
 from wsframe.resources.client import Client as Client
-from wsframe.resources.client import ClientStatistics as ClientStatistics
 from wsframe.resources.factories import Dispatcher as Dispatcher
 from wsframe.resources.functions import ClientFunction as ClientFunction
 from wsframe.resources.functions import ErrorFunction as ErrorFunction

@@ -15,6 +15,8 @@ from traceback import format_exception
 from types import TracebackType
 from typing import Any
 
+from wsframe.program import program
+
 __all__ = ["LONGEST_QUOTE", "LONGEST_REASON", "Log", "escaped", "logger", "quoted", "shortened"]
 
 # Characters of a peer's in a line or an answer, counted after escaping: enough to know it again.
@@ -150,9 +152,9 @@ class Spared:
 class Log(LoggerAdapter[Logger]):
     """A logger that raises nothing: handlers, filters and the ``repr`` of an argument are user code.
 
-    Only KeyboardInterrupt and SystemExit pass. The first line that is lost is told on stderr.
-    Ten lines of a kind are shown in a second, then how many more there were. Lines and
-    tracebacks have an end.
+    KeyboardInterrupt passes, and SystemExit makes the server end in order. That lines are lost is
+    said once, on stderr. Ten lines of a kind are shown in a second, then how many more there
+    were. Lines and tracebacks have an end.
     """
 
     def __init__(self, logger: Logger, clock: Callable[[], float] = monotonic) -> None:
@@ -189,10 +191,8 @@ class Log(LoggerAdapter[Logger]):
                 key = (msg, kind, None if error is None else error[0])
                 if self._spared.shows(key, level, lambda: line_of(msg, args)):
                     self._emit(level, msg, args, error, stacklevel + 2, sinfo=kwargs.pop("stack", None), **kwargs)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:
-            self._tell(error)
+            self._lost(error)
 
     def tell_left_out(self) -> None:
         """Tell now how many lines were left out; afterwards no thread of the log runs."""
@@ -209,9 +209,17 @@ class Log(LoggerAdapter[Logger]):
     def _emit_count(self, level: int, text: str) -> None:
         try:
             self._emit(level, "%s", (text,), None, 1)
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:
+            self._lost(error)
+
+    def _lost(self, error: BaseException) -> None:
+        """Go on without a line, but where the error must pass."""
+        around = program.get(None)
+        if isinstance(error, SystemExit) and around is not None:
+            around.leave(error)
+        elif isinstance(error, KeyboardInterrupt | SystemExit):
+            raise error
+        else:
             self._tell(error)
 
     def _tell(self, error: BaseException) -> None:

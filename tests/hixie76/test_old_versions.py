@@ -13,6 +13,7 @@ import wsframe
 from tests.client_side import Line, Sending, offered
 from tests.hixie76.hixie_peer import CLOSING, reference
 from wsframe.connection.flusher import Flusher
+from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.memory_budget import Budget
 from wsframe.hixie76.encoder import HixieEncoder
 from wsframe.hixie76.outbox import HixieOutbox
@@ -22,7 +23,6 @@ from wsframe.protocol.close import close_frame
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.events import Ended
 from wsframe.protocol.frames import PING, control_frame
-from wsframe.resources.client import Lifeline
 
 KEYS = [(b"Sec-WebSocket-Key1", b"1 2"), (b"Sec-WebSocket-Key2", b"1 2"), (b"Origin", b"http://o")]
 

@@ -46,7 +46,7 @@ class Busy(Recorder):
             if message == "fail in the end":
                 raise KeyError("while it was cancelled")
 
-    async def hook_failed(self, error: Exception, *, hook: str, client: wsframe.Client | None) -> None:
+    async def hook_failed(self, error: BaseException, *, hook: str, client: wsframe.Client | None) -> None:
         self.journal.add(f"failed {hook} {type(error).__name__}")
         await super().hook_failed(error, hook=hook, client=client)
 

@@ -75,7 +75,7 @@ async def test_delivery_to_what_cannot_start_is_503(caplog: pytest.LogCaptureFix
 async def test_delivery_to_no_resource_is_500(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(Door(cast("Resource", "/room"))) as server:
         assert await status(server) == 500
-    assert "delivers to what is no resource" in caplog.text
+    assert "deliver_to=...) is a resource" in caplog.text
 
 
 async def test_delivery_leaves_no_resource_behind_that_was_made_for_the_newcomer() -> None:

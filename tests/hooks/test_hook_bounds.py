@@ -34,7 +34,7 @@ class Slow(Recorder):
     def __init__(self, *slow: str) -> None:
         super().__init__()
         self.slow = slow
-        self.errors: list[Exception] = []
+        self.errors: list[BaseException] = []
 
     async def hang(self, hook: str) -> None:
         if hook in self.slow:
@@ -63,7 +63,7 @@ class Slow(Recorder):
         await super().disconnected(client)
         await self.hang("disconnected")
 
-    async def hook_failed(self, error: Exception, *, hook: str, client: wsframe.Client | None) -> None:
+    async def hook_failed(self, error: BaseException, *, hook: str, client: wsframe.Client | None) -> None:
         self.errors.append(error)
         self.journal.add(f"failed {hook}")
         await self.hang("hook_failed")
@@ -202,7 +202,7 @@ class Cut(Recorder):
         finally:
             self.journal.add(f"left {message}")
 
-    async def hook_failed(self, error: Exception, *, hook: str, client: wsframe.Client | None) -> None:
+    async def hook_failed(self, error: BaseException, *, hook: str, client: wsframe.Client | None) -> None:
         self.journal.add(f"failed {hook}")
 
 

@@ -28,7 +28,7 @@ class Working(Side):
         super().__init__(target)
         self.stubborn = trio.Event()
         self.stubborn.set()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     async def client_connected(self, client: Client) -> None:
         await super().client_connected(client)
@@ -44,7 +44,7 @@ class Working(Side):
             if self.error is not None:
                 raise self.error
 
-    async def hook_failed(self, error: Exception, *, hook: str, client: Client | None) -> None:
+    async def hook_failed(self, error: BaseException, *, hook: str, client: Client | None) -> None:
         self.journal.add(f"failed {hook}")
 
 

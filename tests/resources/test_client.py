@@ -9,8 +9,8 @@ import trio
 import wsframe
 from tests.kernel import FakeKernel, Rig
 from tests.wire import BINARY, CONTINUATION, PING, TEXT, Frame
+from wsframe.connection.lifeline import Lifeline
 from wsframe.http.request import Request
-from wsframe.resources.client import Lifeline
 
 Sent = tuple[wsframe.Client, FakeKernel]
 

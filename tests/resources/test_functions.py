@@ -128,7 +128,7 @@ async def test_decorators_give_functions_also_to_clients_that_are_there() -> Non
             journal.add(f"close {client.close_code}")
 
         @echo.on_error
-        async def failed(client: Client, error: Exception) -> None:
+        async def failed(client: Client, error: BaseException) -> None:
             client.send(repr(error))
 
         await peer.send(text("b"), text("c"))
@@ -190,7 +190,7 @@ async def test_without_an_error_function_the_client_is_closed_1011(caplog: pytes
 async def test_error_function_keeps_the_client_and_the_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     registry, journal = Registry(), Journal()
 
-    def error(client: Client, error: Exception) -> None:
+    def error(client: Client, error: BaseException) -> None:
         journal.add(f"error {error}")
         client.send(f"error: {error}")
 

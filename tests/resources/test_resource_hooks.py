@@ -208,7 +208,7 @@ async def test_error_close_code_is_the_resources_own() -> None:
 class Deciding(Failing):
     """Decides by itself about failures."""
 
-    async def hook_failed(self, error: Exception, *, hook: str, client: wsframe.Client | None) -> None:
+    async def hook_failed(self, error: BaseException, *, hook: str, client: wsframe.Client | None) -> None:
         self.journal.add(f"{type(error).__name__} in {hook} {client in self.clients}")
         if hook == "received_binary" and client is not None:
             client.close(4001, "your fault")

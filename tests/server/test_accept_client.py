@@ -75,14 +75,26 @@ async def test_reject_may_be_returned_or_raised(kind: type[Asking]) -> None:
     assert room.notes == []
 
 
+async def test_true_lets_in_and_false_is_403() -> None:
+    async with serving(Asking(True)) as server, connected(server) as peer:
+        assert peer.answer.startswith(b"HTTP/1.1 101 ")
+    async with serving(Asking(False)) as server:
+        assert await status(server) == 403
+
+
+async def test_a_reject_out_of_a_nursery_is_a_reject() -> None:
+    async with serving(Asking(ExceptionGroup("a nursery's", [Reject(401)]))) as server:
+        assert await status(server) == 401
+
+
 async def test_reject_is_403_by_default() -> None:
     async with serving(Asking(Reject())) as server:
         assert await status(server) == 403
 
 
-@pytest.mark.parametrize("decision", [False, True, 0, "yes", Accept, Reject, object(), ()])
+@pytest.mark.parametrize("decision", [0, 1, "yes", Accept, Reject, object(), ()])
 async def test_any_other_result_refuses_with_500(decision: object, caplog: pytest.LogCaptureFixture) -> None:
-    """Never fail open: False is no way to say no, and no way to get in."""
+    """Never fail open: what is neither True nor False is no way to get in."""
     room = Asking(decision)
     async with serving(room) as server:
         assert await status(server) == 500

@@ -28,8 +28,9 @@ from wsframe.log import logger
 from wsframe.net.poller import PollerName
 from wsframe.resources.registry import Registry
 from wsframe.server.run import ServeOptions, listening_sockets, serve_until_signal
-from wsframe.server.server import Server, only_leaf
+from wsframe.server.server import Server
 from wsframe.server.stderr_log import StderrLog
+from wsframe.user_code import only_leaf
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands
@@ -104,7 +105,7 @@ def add_other_options(parser: argparse.ArgumentParser) -> None:
     option(
         "--debug",
         action="store_true",
-        help="enter the debugger on a hook's error, or end the server where there is no terminal",
+        help="enter the debugger on an error of your code, or end the server where there is no terminal",
     )
 
 

@@ -9,6 +9,7 @@ Read in this order:
 * ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients may hold together, and how much
   each object counts.
 * ``handover``: the values that ``server/admission`` hands over, and the calls made upwards.
+* ``lifeline``: what a client asks of its link.
 * ``dialect``: differences between versions of the protocol.
 
 Everything in a link is sync and runs in the task that calls it. Nothing in here awaits user

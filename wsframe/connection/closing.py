@@ -261,7 +261,7 @@ class Ending(Wire):
         self.lost(reason)
         return True
 
-    def crashed(self, error: Exception | None = None) -> None:
+    def crashed(self, error: BaseException | None = None) -> None:
         """Give up a link on which our own code failed, with the exception being handled or the one given."""
         logger.error("%s: internal error; the connection is aborted", self.name, exc_info=error or True)
         self.abort("internal error", mute=True)

@@ -13,6 +13,7 @@ from wsframe.connection.memory_budget import Budget
 from wsframe.doorbell import FROM_THREAD, Doorbell, in_trio
 from wsframe.log import logger
 from wsframe.speedups import shortcut
+from wsframe.user_code import contain
 
 if TYPE_CHECKING:
     from wsframe.connection.outbox import Outbox
@@ -40,7 +41,7 @@ def nothing_sent(outboxes: list[Outbox]) -> list[Outbox]:
 send_whole = shortcut("send_whole", nothing_sent)
 
 
-def flush_failed(outbox: Outbox, error: Exception) -> None:
+def flush_failed(outbox: Outbox, error: BaseException) -> None:
     """Give up a connection to which our own code could not send; no other is concerned."""
     logger.error("could not flush to %r", outbox.wire, exc_info=error)
     outbox.wire.broken()
@@ -80,7 +81,8 @@ class Flusher:
         for at, outbox in enumerate(left, 1):
             try:
                 outbox.flush()
-            except Exception as error:
+            except BaseException as error:
+                contain(error)
                 flush_failed(outbox, error)
             if at % LOOK_AT_CLOCK == 0 and self.clock() > until:
                 dirty[:0] = left[at:]

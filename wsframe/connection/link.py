@@ -11,6 +11,7 @@ from os import urandom
 from typing import TYPE_CHECKING
 
 from wsframe.connection.closing import Ending
+from wsframe.connection.lifeline import ClientStatistics
 from wsframe.connection.mailbox import Inbox
 from wsframe.doorbell import Signal
 from wsframe.net.poller import END, GONE, READ, WRITE
@@ -21,7 +22,8 @@ from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING, PONG, control_frame
 from wsframe.protocol.rate_limit import Bucket
 from wsframe.resources.check_message import check_of
-from wsframe.resources.client import Client, ClientStatistics
+from wsframe.resources.client import Client
+from wsframe.user_code import contain
 
 if TYPE_CHECKING:
     from wsframe.connection.handover import Arrival
@@ -127,8 +129,9 @@ class Link(Ending):
             self.take(bytearray())
             if not (self.inbox.paused or self.connection.stopped or self.eof or self.ended is not None):
                 self.read_on()
-        except Exception:
-            self.crashed()
+        except BaseException as error:
+            contain(error)
+            self.crashed(error)
 
     def _sort_out(self, events: list[Event]) -> list[Event]:
         """Answer pings, take our own pongs and the end; return what is for the hooks."""

@@ -30,6 +30,7 @@ from wsframe.protocol.decoder import Connection
 from wsframe.protocol.frames import LargeFrame
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.speedups import check_attributes, shortcut
+from wsframe.user_code import contain
 
 __all__ = ["Reactor"]
 
@@ -142,8 +143,9 @@ class Reactor:
                         link.take(received)
                     else:
                         link.turn(flags)
-                except Exception:
-                    link.crashed()
+                except BaseException as error:
+                    contain(error)
+                    link.crashed(error)
 
     async def _attend(self) -> None:
         async def attend() -> None:
@@ -188,8 +190,9 @@ class Reactor:
                 continue
             try:
                 link.due(dues)
-            except Exception:
-                link.crashed()
+            except BaseException as error:
+                contain(error)
+                link.crashed(error)
 
     def schedule(self, fd: int) -> None:
         """Have a link's deadlines looked at anew; the timer wakes earlier if need be."""
@@ -241,8 +244,9 @@ class Reactor:
             link.octets_received = len(trailing)
             try:
                 link.take(bytearray(trailing))
-            except Exception:
-                link.crashed()
+            except BaseException as error:
+                contain(error)
+                link.crashed(error)
         return link
 
     def forget(self, fd: int) -> None:

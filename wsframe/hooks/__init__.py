@@ -7,7 +7,7 @@ Read in this order:
 * ``listeners``: all lives of one server; they start, end, fail and start again.
 * ``tasks``: tasks of a resource and of a client, and limits to a hook's time.
 * ``move_client``: how a client gets from one resource to another.
-* ``posts``, ``debugger``: entries from :meth:`Resource.post` and ``call``; ``debug=True``.
+* ``posts``: entries from :meth:`Resource.post` and ``call``.
 
 Nothing in here touches a socket.
 """

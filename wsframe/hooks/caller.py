@@ -13,15 +13,16 @@ import trio
 from wsframe.connection.handover import CONNECTED
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.exceptions import ResourceEnded
-from wsframe.hooks.debugger import post_mortem
 from wsframe.hooks.move_client import Move, call_off, divert
 from wsframe.hooks.posts import Call, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
+from wsframe.http.responses import Reject
 from wsframe.limits import Timeouts
 from wsframe.log import logger
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
+from wsframe.user_code import LEFT_OPEN, Nesting, contain, failed, nested
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
@@ -53,28 +54,27 @@ class HookCaller:
 
     Args:
         life: Whose hooks. Its timeouts have no field at ``INHERIT``.
-        debug: Whether a failed hook enters the debugger or ends the server.
     """
 
-    def __init__(self, life: Life, *, debug: bool) -> None:
+    def __init__(self, life: Life) -> None:
         self._life = life
         self._resource = life.resource
         self._clients = life.clients
-        self._debug = debug
         self._bounds: Bounds | None = None
         if life.timeouts.hook is not None or life.resource.cancel_on_disconnect:
             self._bounds = Bounds(life.timeouts.hook, until_end=life.resource.cancel_on_disconnect)
         self.goodbye_seconds = life.timeouts.close
         """How long the last hooks may take when the server is cut off."""
 
-    async def batch(self, mailbox: Mailbox) -> None:
-        """Call hooks for at most 256 messages or 2 ms."""
+    async def batch(self, mailbox: Mailbox, nesting: Nesting) -> None:
+        """Call hooks for at most 256 messages or 2 ms, in the task that ``nesting`` is of."""
         entries = mailbox.entries
         received_text: Callable[..., Awaitable[None]] = self._resource.received_text
         received_binary: Callable[..., Awaitable[None]] = self._resource.received_binary
         if self._bounds is not None:
             received_text = self._bounds.around("received_text", received_text)
             received_binary = self._bounds.around("received_binary", received_binary)
+        task, status = nesting.task, nesting.status
         until = perf_counter() + BATCH_SECONDS
         for _ in range(BATCH):
             if not entries or perf_counter() > until:
@@ -82,7 +82,10 @@ class HookCaller:
             inbox, message = entries.popleft()
             kind = type(message)
             if inbox is None or (kind is not str and kind is not bytes):
-                await self._take_event(mailbox, inbox, message)
+                try:
+                    await self._take_event(mailbox, inbox, message)
+                except BaseException as error:
+                    self._crashed(error, inbox)
                 continue
             if inbox.mailbox is not mailbox:
                 divert(inbox, message)
@@ -98,8 +101,11 @@ class HookCaller:
                     await received_text(client, message)
                 else:
                     await received_binary(client, message)
-            except Exception as error:
-                await self._hook_failed(error, f"received_{'text' if kind is str else 'binary'}", client)
+                if task._cancel_status is not status:
+                    raise RuntimeError(LEFT_OPEN)
+            except BaseException as error:
+                hook = "received_text" if kind is str else "received_binary"
+                await self._hook_failed(await nesting.mend(error), hook, client)
 
     async def _take_event(self, mailbox: Mailbox, inbox: Inbox | None, event: object) -> None:
         """Handle what is not a message."""
@@ -117,7 +123,10 @@ class HookCaller:
         elif event is CONNECTED:
             await self._connected(client)
         elif isinstance(event, Ended):
-            client._link.answer(event)
+            try:
+                client._link.answer(event)
+            except BaseException as error:  # its disconnected runs all the same, or it would stay for ever
+                self._crashed(error, inbox)
             if client._work is not None and client._work.scopes:
                 # Its tasks were cancelled when it ended. Nobody waits here for those that take their time.
                 client._work.after = partial(mailbox.put, inbox, event)
@@ -165,9 +174,10 @@ class HookCaller:
         try:
             await self._run_hook("disconnected", client)
             move.hand_over(inbox)
-        except BaseException:
+        except BaseException as error:
             move.give_up(inbox)
-            raise
+            contain(error)
+            logger.error("%r cannot be moved", client, exc_info=error)
         finally:
             self._life.leave()
             mailbox.closed = True
@@ -178,55 +188,71 @@ class HookCaller:
 
     async def _run_hook(self, hook: str, client: AnyClient, *args: object) -> None:
         try:
-            await self._hook(hook)(client, *args)
-        except Exception as error:
+            await nested(self._hook(hook), client, *args)
+        except BaseException as error:
             await self._hook_failed(error, hook, client)
 
     async def _take_post(self, mailbox: Mailbox, entry: object) -> None:
         if isinstance(entry, Post):
             mailbox.took_post()
             try:
-                await self._hook("received_custom")(entry.message)
-            except Exception as error:
+                await nested(self._hook("received_custom"), entry.message)
+            except BaseException as error:
                 await self._hook_failed(error, "received_custom", None)
         elif isinstance(entry, Call) and not entry.abandoned:
             await self._run_call(entry)
 
     async def _run_call(self, call: Call) -> None:
-        try:
+        async def run() -> object:
             result = call.fn(*call.args)
-            if isawaitable(result):
-                result = await result
-        except Exception as error:
-            call.signal.fire((None, error))
-        except BaseException:
-            call.signal.fire((None, ResourceEnded(f"{type(self._resource).__name__} stopped during the call")))
-            raise
-        else:
-            call.signal.fire((result, None))
+            return await result if isawaitable(result) else result
 
-    async def _hook_failed(self, error: Exception, hook: str, client: AnyClient | None) -> None:
-        if self._debug:
-            post_mortem(error)
+        outcome: tuple[object, BaseException | None]
+        outcome = None, ResourceEnded(f"{type(self._resource).__name__} stopped during the call")
         try:
-            await self._hook("hook_failed")(error, hook=hook, client=client)
-        except Exception:
-            logger.exception("hook_failed of %s failed", type(self._resource).__name__)
+            outcome = await nested(run), None
+        except BaseException as error:
+            if contain(error):
+                outcome = None, error
+        finally:
+            call.signal.fire(outcome)
+
+    async def _hook_failed(self, error: BaseException, hook: str, client: AnyClient | None) -> None:
+        if client is not None and hook == "client_connected" and isinstance(error, Reject):
+            client.reject(1008, error.body)
+            return
+        if not failed(error):
+            return
+        hook_failed = self._hook("hook_failed")
+        try:
+            await nested(partial(hook_failed, hook=hook, client=client), error)
+        except BaseException as second:
+            if not failed(second):
+                return
+            logger.error("hook_failed of %s failed", type(self._resource).__name__, exc_info=second)
             if client is not None:
-                client._link.close(1011, "internal error", mute=True)
+                client._drop(1011)
+
+    def _crashed(self, error: BaseException, inbox: Inbox | None) -> None:
+        """Give up a client on whose events our own code failed; no other is concerned."""
+        contain(error)
+        if inbox is None:
+            logger.error("a post of %s cannot be taken", type(self._resource).__name__, exc_info=error)
+        else:
+            inbox.client._link.crashed(error)
 
     async def say_goodbye(self, mailbox: Mailbox) -> None:
         """Give each client the ``disconnected`` it is owed, though this task is being cancelled."""
         deadline = trio.current_time() + self.goodbye_seconds
-        failure: Exception | None = None
         served = [client for client in self._clients if client._link.inbox.mailbox.fed_by(mailbox)]
         for client in served:
             client._link.abort("server stopped", mute=True)
             with trio.CancelScope(shield=True, deadline=deadline):
                 try:
                     await self._disconnected(client)
-                except Exception as error:  # with debug=True; the others are owed theirs all the same
-                    failure = failure or error
+                except BaseException as error:  # the others are owed theirs all the same
+                    contain(error)
+                    client._link.crashed(error)
             call_off(client._link.inbox)
         # Newcomers whose client_connected never ran are owed nothing but their place.
         for inbox, event in tuple(mailbox.entries):  # an end may be added
@@ -239,5 +265,3 @@ class HookCaller:
             if inbox is not None and inbox.octets:
                 inbox.paused = False
                 inbox.took_last()
-        if failure is not None:
-            raise failure

@@ -29,6 +29,7 @@ from wsframe.log import logger
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
+from wsframe.user_code import Nesting, contain, failed
 
 if TYPE_CHECKING:
     from wsframe.server.server import Server
@@ -50,7 +51,6 @@ class Surroundings:
         timeouts: Likewise.
         deflate: Likewise.
         flusher: Of the server's reactor.
-        debug: Whether a failed hook enters the debugger or ends the server.
     """
 
     server: Server
@@ -58,7 +58,6 @@ class Surroundings:
     timeouts: Timeouts
     deflate: Deflate | None = None
     flusher: Flusher
-    debug: bool = False
 
 
 class Members:
@@ -130,7 +129,7 @@ class Listener:
         self.departures = Departures(self.clients)
         self.tasks = Tasks(type(resource).__name__, self.clients, around.flusher)
         self._around = around
-        self._hooks = HookCaller(self, debug=around.debug)
+        self._hooks = HookCaller(self)
         self.hook_seconds = 0.0
         """Seconds in which hooks ran or waited, by the turn and not by the message."""
         self.received_before = 0
@@ -215,11 +214,13 @@ class Listener:
                 await flushing(self._inside_running(), self._around.flusher)
                 if not self._hooks_done.is_set():
                     raise RuntimeError("running() ended before its resource: did it swallow what a task raised?")
-        except Exception as error:
+        except BaseException as error:
             started = self.ready.is_set()
-            self._fail(error)
-            if self._around.debug and started:  # a failed start is raised by whoever waits for it
-                raise
+            if failed(error) if started else contain(error):  # a failed start is raised by the task that waits for it
+                self._fail(error)
+            else:
+                self.failure = error
+                self.retire()
         finally:
             self.tasks.close()
             self.ready.set()
@@ -238,12 +239,12 @@ class Listener:
             finally:
                 self.tasks.close()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """End this life at once, because ``running()`` or a task of the resource raised."""
         logger.error("%s stopped: running() or one of its tasks failed", type(self.resource).__name__, exc_info=error)
         self.failure = error
         for client in tuple(self.clients):
-            client._link.close(1011, "internal error", mute=True)
+            client._drop(1011)
         self.retire()
 
     # What the resource asks for
@@ -317,6 +318,7 @@ class Listener:
             self._listening = trio.lowlevel.current_task()
         try:
             await self.ready.wait()
+            nesting = Nesting()
             while True:
                 if not mailbox.entries:
                     if self._may_end() if own is None else own.closed:
@@ -324,7 +326,7 @@ class Listener:
                     await mailbox.doorbell.wait()
                 else:
                     began = perf_counter()
-                    await self._hooks.batch(mailbox)
+                    await self._hooks.batch(mailbox, nesting)
                     self.hook_seconds += perf_counter() - began
                     if mailbox.entries:
                         await trio.lowlevel.checkpoint()

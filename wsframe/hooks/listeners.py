@@ -13,11 +13,12 @@ from wsframe.hooks.listener import Listener
 from wsframe.http.paths import asked, written
 from wsframe.http.request import NO_PARAMS, Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
-from wsframe.log import quoted
+from wsframe.log import logger, quoted
 from wsframe.resources.factories import Factory, ask
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration
+from wsframe.user_code import contain
 
 __all__ = ["Roster"]
 
@@ -156,6 +157,10 @@ class Roster:
                     nursery.cancel_scope.cancel()
             else:
                 await listener.run()
+        except BaseException as error:  # a bug of ours, whose hooks were cut off; no other resource is concerned
+            if contain(error):
+                logger.error("%r ended with an internal error", listener, exc_info=error)
+            listener.failure = error
         finally:
             del self._living[key]
             self.made.forget(listener)
@@ -164,7 +169,15 @@ class Roster:
             if listener.failure is not None and self._registered(listener.resource):
                 self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
         if listener.failure is None and not self._retired and self._registered(listener.resource):
-            self._start(listener.resource)  # it was registered again while it ended
+            self._start_again(listener.resource)
+
+    def _start_again(self, resource: Resource[Any]) -> None:
+        """Start a resource that was registered again while it ended."""
+        try:
+            self._start(resource)
+        except BaseException as error:  # another server has it by now, or an attribute of its own raises
+            contain(error)
+            logger.error("%s cannot be started again", type(resource).__name__, exc_info=error)
 
     def _registered(self, resource: Resource[Any]) -> bool:
         return any(resource is other for registry in self._registries for other in registry.table.resources())

@@ -15,6 +15,7 @@ from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
 from wsframe.log import logger
 from wsframe.resources.check_hooks import check_async, close_unawaited
+from wsframe.user_code import contain, harmless, nested
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client
@@ -55,7 +56,7 @@ class Work:
 class TaskFailed(NamedTuple):
     """What a mailbox holds of a client's task that raised."""
 
-    error: Exception
+    error: BaseException
     over: Callable[[], None]
     """To be called when ``hook_failed`` has been asked; until then ``disconnected`` waits."""
 
@@ -136,7 +137,15 @@ class Tasks:
 
     async def _run(self, task: Awaitable[object]) -> None:
         async def steps() -> None:
-            await task
+            try:
+                await task
+            except BaseException as error:
+                if not contain(error):
+                    return
+                passed_on = harmless(error)
+                if passed_on is error:
+                    raise
+                raise passed_on from error
 
         await flushing(steps(), self._flusher)
 
@@ -147,19 +156,21 @@ class Tasks:
         over: Callable[[], None],
         task: Awaitable[object],
     ) -> None:
+        told = False
         try:
             with scope:
-                await task
-        except Exception as error:
-            if client in self._clients:
-                # Asked about in its turn: hook_failed is one of the hooks that never overlap.
-                client._link.tell(TaskFailed(error, over))
-                return
-            log_task(client, error)
-        except BaseException:
-            over()
-            raise
-        over()
+                await nested(lambda: task)
+        except BaseException as error:
+            if contain(error):
+                told = client in self._clients
+                if told:
+                    # Asked about in its turn: hook_failed is one of the hooks that never overlap.
+                    client._link.tell(TaskFailed(error, over))
+                else:
+                    log_task(client, error)
+        finally:
+            if not told:
+                over()
 
 
 def called(fn: TaskFunction, args: tuple[object, ...]) -> Awaitable[object]:
@@ -175,7 +186,7 @@ def called(fn: TaskFunction, args: tuple[object, ...]) -> Awaitable[object]:
     return task
 
 
-def log_task(client: Client[Any], error: Exception) -> None:
+def log_task(client: Client[Any], error: BaseException) -> None:
     """Log the error of a client's task that it is too late to ask ``hook_failed`` about."""
     logger.error("a task of %r failed after its end", client, exc_info=error)
 

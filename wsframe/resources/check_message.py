@@ -9,6 +9,7 @@ from wsframe.protocol.close import check_close_code
 from wsframe.protocol.size_limits import Check, Kind
 from wsframe.resources.client import Client, check_reason
 from wsframe.resources.resource import Resource
+from wsframe.user_code import failed
 
 __all__ = ["check_of"]
 
@@ -27,9 +28,11 @@ def check_of(client: Client[Any]) -> Check | None:
             code, reason = answer if isinstance(answer, tuple) else (answer, "")
             check_close_code(code)
             check_reason(reason)
-        except Exception:
-            logger.exception("check_message of %s failed for %r", type(resource).__name__, client)
-            return resource.error_close_code, "internal error"
+        except BaseException as error:
+            if not failed(error):
+                return 1001, "server stopping"
+            logger.error("check_message of %s failed for %r", type(resource).__name__, client, exc_info=error)
+            return resource._error_code(), "internal error"
         return code, reason
 
     return check

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, TypeVarTuple, final
+from typing import TYPE_CHECKING, Generic, TypeVar, TypeVarTuple, final
 from uuid import uuid4
 
 from wsframe.doorbell import Signal, check_thread, let_others_run
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar as DefaultTypeVar
 
-    from wsframe.connection.handover import Reservation
-    from wsframe.connection.mailbox import Inbox
+    from wsframe.connection.lifeline import ClientStatistics, Lifeline
     from wsframe.connection.outbox import Outbox
     from wsframe.hooks.tasks import Work
     from wsframe.http.request import Request
     from wsframe.protocol.encoder import Encoder
-    from wsframe.protocol.events import Ended
     from wsframe.resources.resource import Resource
 
     # The one Any in a public signature: a plain ``Client`` has untyped ``data``.
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 else:
     DataT = TypeVar("DataT")
 
-__all__ = ["Client", "ClientStatistics", "Octets"]
+__all__ = ["Client", "Octets"]
 
 ArgsT = TypeVarTuple("ArgsT")
 
@@ -42,42 +40,6 @@ MESSAGE_TYPES = "a message must be str, bytes, bytearray or memoryview"
 TEXT_TYPES = "a text message must be str, or UTF-8 as bytes, bytearray or memoryview"
 BINARY_TYPES = "a binary message must be bytes, bytearray or memoryview"
 PING_TYPES = "the payload of a ping must be bytes, bytearray or memoryview"
-
-
-class ClientStatistics(NamedTuple):
-    """A snapshot of one client's traffic. Returned by :meth:`Client.statistics`."""
-
-    messages_received: int
-    messages_waiting: int
-    """Messages that wait for the hooks."""
-    octets_received: int
-    """Octets of frames, behind the handshake; TLS is not counted."""
-    octets_sent: int
-    octets_waiting: int
-    """What waits to be sent: its octets, and what the objects cost that hold them, 64 for each frame."""
-    messages_dropped: int
-    """Messages the overflow policy dropped."""
-    latency: float | None
-    """Seconds from the last keepalive ping to its pong; None before the first."""
-
-
-class Lifeline(Protocol):
-    """What a client asks of its link."""
-
-    inbox: Inbox
-    reservation: Reservation
-
-    def ask_resource(self) -> None: ...
-    def state(self) -> State: ...
-    def close(self, code: int, reason: str, *, mute: bool = False) -> bool: ...
-    def reject(self, code: int, reason: str) -> bool: ...
-    def abort(self, reason: str, *, mute: bool) -> bool: ...
-    def answer(self, ended: Ended) -> None: ...
-    def left(self) -> None: ...
-    def tell(self, event: object) -> None: ...
-    def gone(self) -> Signal: ...
-    def measure_latency(self) -> tuple[Signal | None, float]: ...
-    def statistics(self) -> ClientStatistics: ...
 
 
 @final
@@ -106,7 +68,7 @@ class Client(Generic[DataT]):
     data: DataT
     """Free for the user; starts as ``Accept(data=...)`` said, else None."""
     rejected: bool
-    """Whether :meth:`reject` was called."""
+    """Whether it was refused by :meth:`reject`, or closed because a hook failed."""
     close_code: int | None
     """The close code once the connection has ended: the peer's, 1005 if its close frame had
     none, ours after a violation, 1006 if there was no close frame at all; None before."""
@@ -307,6 +269,11 @@ class Client(Generic[DataT]):
         check_reason(reason)
         self.rejected = True
         return self._link.reject(code, reason)
+
+    def _drop(self, code: int) -> None:
+        """Close a client whose hook failed; what it sent and no hook has had is dropped."""
+        self.rejected = True
+        self._link.close(code, "internal error", mute=True)
 
     def abort(self) -> bool:
         """Reset the connection now, without a close frame; drop what is queued either way. For trio's own thread."""

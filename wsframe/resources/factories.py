@@ -13,6 +13,7 @@ from wsframe.log import logger
 from wsframe.resources.check_attributes import check_settings
 from wsframe.resources.check_hooks import check_own_hooks, check_plain, check_takes, close_unawaited
 from wsframe.resources.resource import Resource
+from wsframe.user_code import failed
 
 __all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "check_resource", "written_name"]
 
@@ -102,8 +103,10 @@ def ask(dispatcher: Dispatcher, request: Request) -> Resource | None:
         resource: object = dispatcher(request)
     except Reject:
         raise
-    except Exception:
-        logger.exception("the factory or dispatcher failed for %r", request)
+    except BaseException as error:
+        if not failed(error):
+            raise Reject(503, body="server stopping") from None
+        logger.error("the factory or dispatcher failed for %r", request, exc_info=error)
         raise Reject(500, body="internal error") from None
     if resource is None:
         return None

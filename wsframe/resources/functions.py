@@ -38,7 +38,7 @@ ClientFunction: TypeAlias = Callable[[Client], object]
 MessageFunction: TypeAlias = Callable[[Client, str | bytes], object]
 """Takes a whole message, text as ``str`` and binary as ``bytes``."""
 
-ErrorFunction: TypeAlias = Callable[[Client, Exception], object]
+ErrorFunction: TypeAlias = Callable[[Client, BaseException], object]
 """Takes what one of the other functions raised."""
 
 RequestVerifier: TypeAlias = Callable[[Request], object]
@@ -133,7 +133,7 @@ class FunctionResource(Resource):
         if self._close is not None:
             await outcome(self._close(client))
 
-    async def hook_failed(self, error: Exception, *, hook: str, client: Client | None) -> None:
+    async def hook_failed(self, error: BaseException, *, hook: str, client: Client | None) -> None:
         if self._error is None or client is None:
             await super().hook_failed(error, hook=hook, client=client)
         else:

@@ -27,6 +27,7 @@ from wsframe.http.request import Request
 from wsframe.http.responses import Accept, Reject
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
 from wsframe.log import logger
+from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings, warn_of_alike
@@ -39,6 +40,7 @@ from wsframe.resources.check_hooks import (
 )
 from wsframe.resources.client import Client, Octets
 from wsframe.resources.hints import add_hint
+from wsframe.user_code import contain
 
 if TYPE_CHECKING:
     from wsframe.hooks.move_client import Departures
@@ -142,14 +144,15 @@ class Resource(Generic[DataT]):
         check_settings(cls)
         warn_of_alike(cls)
 
-    async def accept_client(self, request: Request) -> Accept | Reject | None:
+    async def accept_client(self, request: Request) -> Accept | Reject | bool | None:
         """Decide whether a newcomer may come in, before the 101; None lets it in.
 
         It runs in the newcomer's own task, under the handshake timeout, is cancelled when the
         newcomer goes meanwhile, and may overlap every other hook: decide from the request and
         do not change the resource. Rules that count belong into ``client_connected`` with ``client.reject``, or into
-        ``max_clients``. ``Reject`` may be returned or raised; any other result and any
-        other exception refuse with 500. Source: clws ``resource-accept-connection``.
+        ``max_clients``. ``Reject`` may be returned or raised. True lets in as None does, False
+        refuses with 403; any other result and any other exception refuse with 500.
+        Source: clws ``resource-accept-connection``.
         """
         return None
 
@@ -177,7 +180,7 @@ class Resource(Generic[DataT]):
         return None
 
     async def client_connected(self, client: Client[DataT]) -> None:
-        """Greet a client: its first hook. Sending works; ``client.reject`` refuses it.
+        """Greet a client: its first hook. Sending works; ``client.reject`` refuses it, and so does ``raise Reject``.
 
         Source: clws ``resource-client-connected``.
         """
@@ -213,11 +216,12 @@ class Resource(Generic[DataT]):
         Source: clws ``resource-client-disconnected``.
         """
 
-    async def hook_failed(self, error: Exception, *, hook: str, client: Client[DataT] | None) -> None:
+    async def hook_failed(self, error: BaseException, *, hook: str, client: Client[DataT] | None) -> None:
         """Decide what becomes of a client whose hook raised. The default logs and closes.
 
         Args:
-            error: What the hook raised.
+            error: What the hook raised; no Exception where an extension panicked, say, or
+                ``asyncio.CancelledError``.
             hook: The hook's name; ``"start_soon"`` for a task of the client.
             client: Its client; None for ``received_custom``.
 
@@ -229,7 +233,18 @@ class Resource(Generic[DataT]):
         name = type(self).__name__
         logger.error("%s of %s failed for %r", hook, name, client, exc_info=error, kind=(hook, name))
         if client is not None and (self.on_hook_failed == "drop_client" or hook == "client_connected"):
-            client._link.close(self.error_close_code, "internal error", mute=True)
+            client._drop(self._error_code())
+
+    def _error_code(self) -> int:
+        """Return :attr:`error_close_code`, or 1011 where something was put there that may not be sent."""
+        try:
+            code = self.error_close_code
+            check_close_code(code)
+        except BaseException as error:
+            contain(error)
+            logger.error("error_close_code of %s: 1011 is sent instead", type(self).__name__, exc_info=error)
+            return 1011
+        return code
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Return an async context manager around the resource's life: open a database here.

@@ -25,7 +25,7 @@ from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
 from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request
-from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response, refusing
+from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, header_list, refusing
 from wsframe.limits import Capacity
 from wsframe.log import logger, quoted
 from wsframe.net.socket_options import reset_on_close, tune
@@ -34,9 +34,10 @@ from wsframe.protocol.deflate import negotiate
 from wsframe.resources.factories import Factory
 from wsframe.resources.resource import Resource
 from wsframe.server.capacity import Places, Reservation
-from wsframe.server.decide import check_origin, decide, note_disagreement
+from wsframe.server.decide import check_origin, decide, handle, internal_error, note_disagreement, stopping
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import LINGER, Gone, Newcomer, note_gone
+from wsframe.user_code import contain
 
 __all__ = ["Admission"]
 
@@ -107,9 +108,11 @@ class Admission:
             elif newcomer.scope.cancelled_caught and newcomer.answered:
                 reset_on_close(newcomer.sock)  # what it has not taken of its answer must not stay in the kernel
             elif newcomer.scope.cancelled_caught:
-                stopping, slow = Reject(503, [RETRY_AFTER], "server stopping"), Reject(408, body="too slow")
                 with trio.move_on_after(LINGER):
-                    await self._refuse(newcomer, stopping if self._draining else slow)
+                    await self._refuse(newcomer, stopping() if self._draining else Reject(408, body="too slow"))
+        except BaseException as error:  # a scope that a validator left open shows here
+            contain(error)
+            logger.error("%s: internal error", newcomer.name, exc_info=error)
         finally:
             self.pending.pop(newcomer, None)
             if arrival is None:
@@ -134,19 +137,22 @@ class Admission:
         except OSError as error:
             if newcomer.heard:
                 logger.info("%s: lost during the handshake (%s)", newcomer.name, error.strerror)
-        except Exception:
-            logger.exception("%s: internal error during the handshake", newcomer.name)
-            await self._refuse(newcomer, Reject(500, body="internal error"))
+        except BaseException as error:
+            answer = internal_error() if contain(error) else stopping()
+            logger.error("%s: internal error during the handshake", newcomer.name, exc_info=error)
+            await self._refuse(newcomer, answer)
         return None
 
     async def _refuse(self, newcomer: Newcomer, reject: Reject) -> None:
+        if newcomer.answered:  # nothing but frames may follow a 101
+            reset_on_close(newcomer.sock)
+            return
         self.refused += 1
         try:
             answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
-        except Exception:
-            # A Location made of what the peer asked for may hold CR LF: no reason to stop serving.
-            logger.exception("%s: the Reject cannot be sent", newcomer.name)
-            reject = Reject(500, body="internal error")
+        except BaseException as error:  # such as a Location with CR LF that the peer asked for
+            reject = internal_error() if contain(error) else stopping()
+            logger.error("%s: the Reject cannot be sent", newcomer.name, exc_info=error)
             answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
         logger.info("%s: refused with %s: %s", newcomer.name, reject.status, reject._reason, kind=reject.status)
         await self._answer(newcomer, answer)
@@ -217,17 +223,8 @@ class Admission:
         return data[hixie_handshake.NONCE :]
 
     async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
-        try:
-            with self._lookout.over(newcomer, half_closed=True):
-                made: object = await handler(request)
-            if not isinstance(made, Response):
-                raise TypeError(f"http_handler returned {made!r}, which is no Response")
-            answer = handshake.response(made, now=time(), body=newcomer.wants_body)
-        except Reject:
-            raise
-        except Exception:
-            logger.exception("http_handler failed for %r", request)
-            raise Reject(500, body="internal error") from None
+        with self._lookout.over(newcomer, half_closed=True):
+            answer = await handle(handler, request, body=newcomer.wants_body)
         if len(answer) > SMALL and self._busy():
             raise Reject(503, [RETRY_AFTER], "too many answers under way")
         await self._answer(newcomer, answer)
@@ -312,14 +309,16 @@ class Admission:
             subprotocol = handshake.choose_subprotocol(accept, request.subprotocols, resource.subprotocols)
             if subprotocol is None and request.subprotocols:
                 note_disagreement(request, resource)
-            fields = accept.headers if terms is None else [("Sec-WebSocket-Extensions", terms.answer), *accept.headers]
+            fields = header_list(accept.headers, "Accept")  # again: they may have been changed
+            if terms is not None:
+                fields.insert(0, ("Sec-WebSocket-Extensions", terms.answer))
             if newcomer.version:
                 answer = handshake.switching_protocols(headers, subprotocol, fields)
             else:
                 answer = hixie_handshake.switching_protocols(request, headers, newcomer.nonce, subprotocol, fields)
-        except ValueError:
-            logger.exception("the Accept of %s cannot be sent", type(resource).__name__)
-            raise Reject(500, body="internal error") from None
+        except (TypeError, ValueError) as error:
+            logger.error("the Accept of %s cannot be sent", type(resource).__name__, exc_info=error)
+            raise internal_error() from None
         newcomer.answered = True
         await newcomer.send(answer)
         sock, tls, dialect = newcomer.sock, newcomer.tls, RFC_6455 if newcomer.version else HIXIE_76

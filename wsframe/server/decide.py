@@ -1,25 +1,38 @@
-"""Asking the validator of origins and ``accept_client`` about a newcomer. Nothing fails open."""
+"""Asking the validator of origins, ``accept_client`` and ``http_handler`` about a newcomer. Nothing fails open."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import time
 from typing import Any
 
+from wsframe.http import handshake
 from wsframe.http.origins import OriginValidator
 from wsframe.http.request import Headers, Request, peer_name
-from wsframe.http.responses import Accept, Reject, refusing
+from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response, refusing
 from wsframe.log import logger, quoted
 from wsframe.resources.resource import Resource
+from wsframe.user_code import failed, nested, only_leaf
 
-__all__ = ["check_origin", "decide", "note_disagreement"]
+__all__ = ["check_origin", "decide", "handle", "internal_error", "note_disagreement", "stopping"]
+
+
+def internal_error() -> Reject:
+    return Reject(500, body="internal error")
+
+
+def stopping() -> Reject:
+    return Reject(503, [RETRY_AFTER], "server stopping")
 
 
 def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:
     """Ask the origin validator; anything but True refuses."""
     try:
         passed = validator(request)
-    except Exception:
-        logger.exception("the origin validator failed for %r", request)
+    except BaseException as error:
+        if not failed(error):
+            raise stopping() from None
+        logger.error("the origin validator failed for %r", request, exc_info=error)
         passed = False
     if passed is not True:
         host = headers.get("host", "")
@@ -27,25 +40,47 @@ def check_origin(validator: OriginValidator, request: Request, headers: Headers)
 
 
 async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Request) -> Accept:
-    """Ask ``accept_client``; anything but None, Accept and Reject refuses with 500."""
+    """Ask ``accept_client``; anything but None, True, False, Accept and Reject refuses with 500."""
     try:
-        decision = await accept_client(request)
-    except Reject:
-        raise
-    except Exception:
-        logger.exception("accept_client failed for %r", request)
-        raise Reject(500, body="internal error") from None
-    if decision is None:
+        decision = await nested(accept_client, request)
+    except BaseException as error:
+        refusal = only_leaf(error)
+        if isinstance(refusal, Reject):  # on its own or out of a nursery
+            raise refusal from None
+        if not failed(error):
+            raise stopping() from None
+        logger.error("accept_client failed for %r", request, exc_info=error)
+        raise internal_error() from None
+    if decision is None or decision is True:
         return Accept()
+    if decision is False:
+        raise Reject
     if isinstance(decision, Reject):
         raise decision
     if not isinstance(decision, Accept) or not isinstance(decision.deliver_to, Resource | None):
         logger.error(
-            "accept_client returned %r, which is not None, Accept or Reject, or delivers to what is no resource",
+            "accept_client returned %r, which is not None, a bool, Accept or Reject, or delivers to no resource",
             decision,
         )
-        raise Reject(500, body="internal error")
+        raise internal_error()
     return decision
+
+
+async def handle(handler: HttpHandler, request: Request, *, body: bool) -> bytes:
+    """Ask ``http_handler`` and make its answer; anything but a Response, or a Reject that it raises, is a 500."""
+    try:
+        made: object = await nested(handler, request)
+        if not isinstance(made, Response):
+            raise TypeError(f"http_handler returned {made!r}, which is no Response")
+        return handshake.response(made, now=time(), body=body)
+    except BaseException as error:
+        refusal = only_leaf(error)
+        if isinstance(refusal, Reject):
+            raise refusal from None
+        if not failed(error):
+            raise stopping() from None
+        logger.error("http_handler failed for %r", request, exc_info=error)
+        raise internal_error() from None
 
 
 def note_disagreement(request: Request, resource: Resource[Any]) -> None:

@@ -24,9 +24,10 @@ from wsframe.protocol.deflate import Deflate
 from wsframe.resources.registry import Registry, served_with
 from wsframe.server.check_options import check_server_options, check_started, refuse_while_imported
 from wsframe.server.listen import bind_tcp, bind_unix, only_local
-from wsframe.server.server import Server, holds_cancelled, only_leaf
+from wsframe.server.server import Server, holds_cancelled
 from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import shown_on_stderr
+from wsframe.user_code import only_leaf
 
 __all__ = ["ServeOptions", "open_server", "run", "serve"]
 
@@ -134,7 +135,7 @@ async def serve(
         timeouts: How long one client may take; a resource may set its own.
         deflate: Compression of messages, for clients that offer it; a resource may set its own.
         http_handler: Answers requests that ask for no WebSocket: a page, a health check.
-        debug: A failed hook enters the debugger, or ends the server where there is no terminal.
+        debug: An error of user code enters the debugger, or ends the server where there is no terminal.
         poller: ``"auto"``, ``"epoll"``, ``"kqueue"``, ``"task"``, or what makes one.
         task_status: Reports the :class:`Server` to ``nursery.start``.
 
@@ -147,7 +148,8 @@ async def serve(
             client's ``ssl_context``.
         RuntimeError: If a resource is running in another server already.
 
-    What ``running()`` of a resource registered at the start raises is raised here.
+    What ``running()`` of a resource registered at the start raises is raised here, and a SystemExit
+    of any user code, once the server has drained.
     Source: clws ``run-server``.
     """
     check_trio()
@@ -228,7 +230,9 @@ async def open_server(registry: Registry | None = None, **options: Unpack[ServeO
                     raise
                 failure = error
             server.close()
-    except Exception as error:
+    except BaseException as error:
+        if holds_cancelled(error):
+            raise
         raise failure or only_leaf(error) from None
     if failure is not None:
         raise failure
@@ -253,6 +257,7 @@ def run(
 
     Raises:
         OSError: If the address cannot be bound.
+        SystemExit: Of any user code, such as a hook, once the server has drained.
     """
     # All that can be told at once, without the frames of an event loop.
     refuse_while_imported("run()")

@@ -24,6 +24,7 @@ from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, T
 from wsframe.log import logger
 from wsframe.net.poller import PollerChoice
 from wsframe.net.sockets import notify_closing
+from wsframe.program import Program, program
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.pool import ConnectionPool
@@ -35,13 +36,14 @@ from wsframe.server.listen import Acceptor, address_of
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.statistics import ServerStatistics, resource_statistics, slowest
 from wsframe.server.watchdog import Watchdog
+from wsframe.user_code import only_leaf
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client
 
     AnyClient = Client[Any]
 
-__all__ = ["Server", "holds_cancelled", "only_leaf", "running_server"]
+__all__ = ["Server", "holds_cancelled", "running_server"]
 
 running_server: ContextVar[Server] = ContextVar("running_server")
 """The server whose task this is: an ``http_handler`` is made before its server."""
@@ -89,8 +91,8 @@ class Server:
             timeouts=self._timeouts,
             deflate=deflate,
             flusher=self._reactor.flusher,
-            debug=debug,
         )
+        self._program = Program(debug=debug, drain=self.close, cut_off=self._shield.cancel)
         self._make_admission = partial(
             Admission, capacity=capacity, hosts=hosts, versions=versions, http_handler=http_handler
         )
@@ -181,14 +183,17 @@ class Server:
 
     async def _serve(self, task_status: trio.TaskStatus[Server]) -> None:
         """Serve until closed or cancelled; every socket, task and client is gone when it returns."""
-        failure: list[Exception] = []
+        failure: list[BaseException] = []
 
         async def work() -> None:
             running_server.set(self)  # of this task and those it starts
+            program.set(self._program)
             try:
                 with Watchdog(), self._shield:
                     await self._work(task_status)
-            except Exception as error:
+            except BaseException as error:
+                if holds_cancelled(error):
+                    raise
                 failure.append(error)
             finally:
                 self._draining.set()
@@ -203,6 +208,8 @@ class Server:
         finally:
             self._ended.set()
             logger.tell_left_out()
+        if self._program.error is not None:
+            raise self._program.error
         if failure:
             raise only_leaf(failure[0])
         if not self._started:
@@ -266,13 +273,6 @@ class Server:
         for sock in self._sockets:
             notify_closing(sock)
             sock.close()
-
-
-def only_leaf(error: Exception) -> Exception:
-    """Unwrap the groups that nurseries make of one error."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def holds_cancelled(error: BaseException) -> bool:

@@ -14,11 +14,12 @@ from trio.testing import wait_all_tasks_blocked
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.server.run import ServeOptions, open_server
-from wsframe.server.server import Server, holds_cancelled, only_leaf
+from wsframe.server.server import Server, holds_cancelled
 from wsframe.testing.client import NO_CLOSE_FRAME, ClientClosed, Closed, MemoryClient
 from wsframe.testing.handshake import Answer, Exchange, HeaderFields, replaced, upgrade_fields
 from wsframe.testing.memory_sockets import BUFFER, MemoryNetwork, MemorySocket
 from wsframe.testing.raw_client import Line
+from wsframe.user_code import only_leaf
 
 __all__ = ["ClientOptions", "Kit", "OpenOptions", "Target", "open_client", "open_kit", "registry_for"]
 
@@ -204,7 +205,9 @@ async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeOptio
                 failure = error
                 kit.reset_all()
             nursery.cancel_scope.cancel()
-    except Exception as error:
+    except BaseException as error:
+        if holds_cancelled(error):
+            raise
         raise failure or only_leaf(error) from None
     if failure is not None:
         raise failure

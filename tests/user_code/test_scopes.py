@@ -1,0 +1,200 @@
+"""A nursery or scope that user code leaves open costs its client or its request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.user_code.breaking import (
+    Echo,
+    Panic,
+    around,
+    check_well,
+    refused,
+)
+from wsframe import Client, Request, Response
+from wsframe.resources.check_attributes import Ordering
+from wsframe.testing import open_kit
+from wsframe.user_code import LEFT_OPEN
+
+
+async def ticks() -> AsyncGenerator[int, None]:
+    """An async generator that yields inside a nursery, which trio forbids."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        yield 1
+
+
+async def leave_nursery() -> None:
+    manager = trio.open_nursery()
+    nursery = await manager.__aenter__()
+    nursery.start_soon(trio.sleep_forever)
+
+
+async def leave_failing_nursery() -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    manager = trio.open_nursery()
+    nursery = await manager.__aenter__()
+    nursery.start_soon(fail)
+    await trio.sleep(1)
+
+
+async def leave_scope() -> None:
+    trio.CancelScope().__enter__()
+
+
+async def leave_both() -> None:
+    trio.move_on_after(1).__enter__()
+    await leave_nursery()
+    trio.CancelScope(shield=True).__enter__()
+
+
+async def leave_and_raise() -> None:
+    await leave_nursery()
+    raise Panic
+
+
+async def leave_generator() -> None:
+    KEPT.append(generator := ticks())
+    async for _ in generator:
+        break
+
+
+async def leave_cancelled() -> None:
+    trio.CancelScope().__enter__().cancel()
+    await trio.sleep(1)
+
+
+KEPT: list[AsyncGenerator[int, None]] = []
+
+
+async def close_kept() -> None:
+    """Close what still stands in a nursery that was closed without it."""
+    while KEPT:
+        with pytest.raises((RuntimeError, AttributeError)):
+            await KEPT.pop().aclose()
+
+
+leaving = pytest.mark.parametrize(
+    "leave",
+    [
+        leave_nursery, leave_failing_nursery, leave_scope, leave_both, leave_and_raise, leave_generator,
+        leave_cancelled,
+    ],
+)  # fmt: skip
+
+Leave = Callable[[], Awaitable[None]]
+
+
+class Leaving(Echo):
+    def __init__(self, where: str, leave: Leave) -> None:
+        self.where = where
+        self.leave = leave
+        self.left = 0
+        self.errors: list[str] = []
+
+    async def at(self, where: str, request: Request) -> None:
+        if where == self.where and request.query_string is not None:
+            await self.leave()
+
+    async def accept_client(self, request: Request) -> None:
+        await self.at("accept_client", request)
+
+    async def client_connected(self, client: Client) -> None:
+        await self.at("client_connected", client.request)
+
+    async def received_text(self, client: Client, message: str) -> None:
+        if self.where == "task":
+            client.start_soon(self.at, "task", client.request)
+        await self.at("received_text", client.request)
+        await super().received_text(client, message)
+
+    async def hook_failed(self, error: BaseException, *, hook: str, client: Client | None) -> None:
+        self.errors.append(str(error))
+        await super().hook_failed(error, hook=hook, client=client)
+
+    async def disconnected(self, client: Client) -> None:
+        self.left += 1
+        await self.at("disconnected", client.request)
+
+
+@leaving
+@pytest.mark.parametrize("ordering", ["resource", "client"])
+@pytest.mark.parametrize("where", ["client_connected", "received_text", "task", "disconnected"])
+async def test_a_nursery_or_scope_left_open_costs_the_client_of_the_hook(
+    autojump_clock: MockClock,
+    leave: Leave,
+    ordering: Ordering,
+    where: str,
+) -> None:
+    room = Leaving(where, leave)
+    room.ordering = ordering  # type: ignore[misc]
+    async with open_kit(around(room), "/x") as kit:
+        beside = await kit.connect("/x")
+        broken = await kit.connect("/x?broken")
+        broken.send_text("go")
+        if where == "disconnected":
+            broken.close()
+        assert (await broken.closed()).code == (1000 if where == "disconnected" else 1011)
+        beside.send_text("still here")
+        assert await beside.receive_text() == "still here"
+        await trio.sleep(5)
+        await close_kept()
+        await check_well(kit)
+        await check_well(kit, "/x")
+        assert room.errors == [str(Panic()) if leave is leave_and_raise else LEFT_OPEN]
+        assert len(room.clients) == 1
+    assert room.left == 3
+
+
+@leaving
+async def test_a_nursery_or_scope_left_open_costs_its_newcomer_or_request(
+    autojump_clock: MockClock,
+    leave: Leave,
+) -> None:
+    async def handler(request: Request) -> Response:
+        await leave()
+        return Response("page")
+
+    async with open_kit(around(Leaving("accept_client", leave)), http_handler=handler) as kit:
+        assert await refused(kit) == 500
+        assert (await kit.request("/")).status == 500
+        await close_kept()
+        await trio.sleep(5)
+        await check_well(kit)
+        await check_well(kit, "/x")
+        assert kit.server.statistics().reserved == 0
+
+
+async def test_a_scope_that_a_validator_leaves_open_costs_its_newcomer(autojump_clock: MockClock) -> None:
+    def validator(request: Request) -> bool:
+        trio.CancelScope().__enter__()
+        return False
+
+    registry = around(Echo())
+    registry.register("/origin", Echo(), validator)
+    async with open_kit(registry) as kit:
+        assert await refused(kit, "/origin") == 403
+        await check_well(kit)
+
+
+async def test_a_running_that_leaves_a_nursery_open_costs_its_resource(autojump_clock: MockClock) -> None:
+    class Opening(Echo):
+        @asynccontextmanager
+        async def running(self) -> AsyncIterator[None]:
+            yield
+            await leave_nursery()
+
+    room = Opening()
+    registry = around(room)
+    async with open_kit(registry) as kit:
+        await check_well(kit, "/x")
+        registry.unregister("/x")
+        await trio.testing.wait_all_tasks_blocked()
+        await check_well(kit)

@@ -1,0 +1,51 @@
+"""What a client asks of its link, and the statistics it gets from there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from wsframe.connection.handover import Reservation
+    from wsframe.connection.mailbox import Inbox
+    from wsframe.doorbell import Signal
+    from wsframe.protocol.close import State
+    from wsframe.protocol.events import Ended
+
+__all__ = ["ClientStatistics", "Lifeline"]
+
+
+class ClientStatistics(NamedTuple):
+    """A snapshot of one client's traffic. Returned by :meth:`Client.statistics`."""
+
+    messages_received: int
+    messages_waiting: int
+    """Messages that wait for the hooks."""
+    octets_received: int
+    """Octets of frames, behind the handshake; TLS is not counted."""
+    octets_sent: int
+    octets_waiting: int
+    """What waits to be sent: its octets, and what the objects cost that hold them, 64 for each frame."""
+    messages_dropped: int
+    """Messages the overflow policy dropped."""
+    latency: float | None
+    """Seconds from the last keepalive ping to its pong; None before the first."""
+
+
+class Lifeline(Protocol):
+    """What a client asks of its link."""
+
+    inbox: Inbox
+    reservation: Reservation
+
+    def ask_resource(self) -> None: ...
+    def state(self) -> State: ...
+    def close(self, code: int, reason: str, *, mute: bool = False) -> bool: ...
+    def reject(self, code: int, reason: str) -> bool: ...
+    def abort(self, reason: str, *, mute: bool) -> bool: ...
+    def crashed(self, error: BaseException | None = None) -> None: ...
+    def answer(self, ended: Ended) -> None: ...
+    def left(self) -> None: ...
+    def tell(self, event: object) -> None: ...
+    def gone(self) -> Signal: ...
+    def measure_latency(self) -> tuple[Signal | None, float]: ...
+    def statistics(self) -> ClientStatistics: ...

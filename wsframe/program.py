@@ -1,0 +1,54 @@
+"""The server around user code, as far as an error there can end it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from threading import get_ident
+
+__all__ = ["Program", "leaves", "program"]
+
+
+class Program:
+    """What an error of user code can do to the server that runs it.
+
+    Args:
+        debug: Whether an error enters the debugger or, without a terminal, ends the server.
+        drain: Begins to end the server in order.
+        cut_off: Ends it now.
+    """
+
+    def __init__(self, *, debug: bool, drain: Callable[[], None], cut_off: Callable[[], None]) -> None:
+        self.debug = debug
+        self.error: BaseException | None = None
+        """The server's last word: a SystemExit, or with ``debug`` the error that ended it."""
+        self._drain = drain
+        self._cut_off = cut_off
+        self._thread = get_ident()
+
+    def leave(self, error: SystemExit) -> None:
+        """End in order, and with ``error``; in another thread it is raised."""
+        if get_ident() != self._thread:
+            raise error
+        self.error = self.error or error
+        self._drain()
+
+    def stop(self, error: BaseException) -> None:
+        """End now with ``error``."""
+        self.error = self.error or error
+        self._cut_off()
+
+
+program: ContextVar[Program] = ContextVar("program")
+"""Of the server whose task this is."""
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, or those in the groups that nurseries make."""
+    left = [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions
+        else:
+            yield one

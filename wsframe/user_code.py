@@ -1,0 +1,169 @@
+"""What becomes of an error of user code: it costs its client or request, or ends the program, or passes."""
+
+from __future__ import annotations
+
+import pdb
+import sys
+from collections.abc import Awaitable, Callable
+from traceback import format_exception_only
+from types import SimpleNamespace
+from typing import Any, TextIO, TypeVar
+
+import trio
+
+from wsframe.program import leaves, program
+
+__all__ = [
+    "LEFT_OPEN",
+    "Nesting",
+    "contain",
+    "failed",
+    "harmless",
+    "nested",
+    "only_leaf",
+    "post_mortem",
+]
+
+ResultT = TypeVar("ResultT")
+
+LEFT_OPEN = "user code left a nursery or cancel scope open; enter them with 'async with' and 'with'"
+
+
+def harmless(error: BaseException) -> BaseException:
+    """Return an error that may go through a nursery, which asks for its ``repr``."""
+    try:
+        repr(error)
+    except BaseException as other:
+        contain(other)
+        replaced = RuntimeError(f"{type(error).__name__}, whose repr raises")
+        replaced.__cause__ = error
+        return replaced
+    return error
+
+
+def only_leaf(error: BaseException) -> BaseException:
+    """Unwrap the groups that nurseries make of one error."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def contain(error: BaseException) -> bool:
+    """Return whether an error costs its client or request alone; if not, the program ends by it, in order.
+
+    Raises:
+        BaseException: ``error``, with trio.Cancelled or KeyboardInterrupt in it, which must pass,
+            or with SystemExit outside of a server.
+    """
+    leaving: SystemExit | None = None
+    for one in leaves(error):
+        if isinstance(one, trio.Cancelled | KeyboardInterrupt):
+            raise error
+        if isinstance(one, SystemExit):
+            leaving = one
+    if leaving is None:
+        return True
+    around = program.get(None)
+    if around is None:
+        raise error
+    around.leave(leaving)
+    return False
+
+
+def failed(error: BaseException) -> bool:
+    """Do as :func:`contain` does, and what ``debug=True`` asks for."""
+    if not contain(error):
+        return False
+    around = program.get(None)
+    if around is None or not around.debug or post_mortem(error):
+        return True
+    around.stop(error)
+    return False
+
+
+def post_mortem(error: BaseException) -> bool:
+    """Enter the debugger where ``error`` was raised; return False where nobody can type at one."""
+    if not (at_terminal(sys.stdin) and at_terminal(sys.stdout)):
+        return False
+    print(*format_exception_only(error), sep="", end="", file=sys.stderr)
+    pdb.post_mortem(error.__traceback__)
+    return True
+
+
+def at_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+class Nesting:
+    """The scopes and nurseries open in the running task: user code must leave them as it finds them.
+
+    One that it leaves open would stand between the task and its own: when it is cancelled, the
+    task ends as if it had been. Typical is an async generator that yields inside a nursery.
+    """
+
+    __slots__ = ("_nurseries", "status", "task")
+
+    def __init__(self) -> None:
+        self.task = trio.lowlevel.current_task()
+        self.status = self.task._cancel_status
+        """Of the innermost scope; trio has no public way to it."""
+        self._nurseries = tuple(self.task.child_nurseries)
+
+    def check(self) -> None:
+        """Raise RuntimeError if something was left open."""
+        if self.task._cancel_status is not self.status:
+            raise RuntimeError(LEFT_OPEN)
+
+    async def mend(self, error: BaseException) -> BaseException:
+        """Close what was left open, and return the error, or one in its place if a scope has taken it."""
+        task, left, of_tasks = self.task, error, None
+        while task._cancel_status is not self.status and self._is_around(task._cancel_status):
+            scope = task._cancel_status._scope
+            scope.cancel()
+            if task.child_nurseries[len(self._nurseries) :] and task.child_nurseries[-1].cancel_scope is scope:
+                of_tasks = await closed(task.child_nurseries[-1]) or of_tasks
+            cancelled = any(isinstance(one, trio.Cancelled) for one in leaves(left))
+            try:
+                scope.__exit__(type(left) if cancelled else None, left if cancelled else None, None)
+            except BaseException as rest:
+                left = rest
+            else:
+                left = RuntimeError(LEFT_OPEN) if cancelled else left
+        if of_tasks is not None and left.__cause__ is None:
+            left.__cause__ = of_tasks
+        task.child_nurseries[:] = self._nurseries  # what was closed already may have taken one of ours off
+        return left
+
+    def _is_around(self, status: Any) -> bool:
+        while status is not None and status is not self.status:
+            status = status.parent
+        return status is not None
+
+
+async def closed(nursery: trio.Nursery) -> BaseException | None:
+    """Wait for the tasks of a nursery that nobody will leave, and return what they raised."""
+    left = await nursery._nested_child_finished(None)
+    # Its generator may be closed at last, anywhere: it then takes itself off this list, not off that of the task.
+    nursery._parent_task = SimpleNamespace(_child_nurseries=[nursery])  # type: ignore[assignment]
+    return left
+
+
+async def nested(fn: Callable[..., Awaitable[ResultT]], *args: object) -> ResultT:
+    """Await user code, with trio's stack left as it was.
+
+    Raises:
+        BaseException: What it raised; RuntimeError if it left something open.
+    """
+    nesting = Nesting()
+    try:
+        result = await fn(*args)
+        nesting.check()
+    except BaseException as error:
+        mended = await nesting.mend(error)
+        if mended is error:
+            raise
+        raise mended from None
+    return result
