@@ -119,6 +119,8 @@ def test_an_address_that_cannot_be_bound_is_told_with_the_address(tmp_path: Path
         assert caught.value.errno is not None
     with pytest.raises(socket.gaierror, match=r"cannot listen at nowhere\.invalid:0: "):
         wsframe.run(Registry(alone=True), host="nowhere.invalid", port=0)
+    with pytest.raises(OSError, match=r"^cannot listen at x+: AF_UNIX path too long$"):
+        wsframe.run(Registry(alone=True), unix="x" * 200)
     missing = tmp_path / "nowhere" / "socket"
     with pytest.raises(FileNotFoundError, match=f"cannot listen at {missing}: No such file"):
         wsframe.run(Registry(alone=True), unix=str(missing))

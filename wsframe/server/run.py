@@ -66,7 +66,8 @@ def listening_sockets(
         return listening(host, port, sockets, unix, min(backlog, MOST_BACKLOG))
     except OSError as error:
         # Of the same class, PermissionError or socket.gaierror.
-        raise type(error)(error.errno, f"cannot listen at {place}: {error.strerror or error}") from None
+        reason = f"cannot listen at {place}: {error.strerror or error}"
+        raise (OSError(reason) if error.errno is None else type(error)(error.errno, reason)) from None
 
 
 def listening(
