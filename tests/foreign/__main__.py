@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -57,17 +58,22 @@ class Recorder:
         self.results: dict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        name = re.search(r"test_(clients|servers|proxies)\.py::(test_\w+)\[(.+)\]$", report.nodeid)
-        if name is not None and not report.skipped:
+        if not report.skipped:
+            self.note(report.nodeid, report.passed)
+
+    def note(self, test: str, passed: bool) -> None:
+        """Note how one phase of a test ended."""
+        name = re.search(r"test_(clients|servers|proxies)\.py::(test_\w+)\[(.+)\]$", test)
+        if name is not None:
             part, step, peer = name.groups()
             steps = self.results[part, peer]
-            steps[step] = steps.get(step, True) and report.passed
+            steps[step] = steps.get(step, True) and passed
 
 
 def installed(peer: Peer | Proxy) -> str:
     try:
         return peer.version()
-    except pytest.skip.Exception:
+    except (pytest.skip.Exception, pytest.fail.Exception):
         return ""
 
 
@@ -90,14 +96,16 @@ def differences(peer: Peer) -> str:
     return "; ".join(told)
 
 
-def page(results: dict[tuple[str, str], dict[str, bool]], day: date) -> str:
+def page(results: dict[tuple[str, str], dict[str, bool]], versions: Mapping[str, str], day: date) -> str:
+    """Write the record; ``versions`` has those of the peers that are installed."""
     lines = [HEAD.format(day=day)]
     for peer in PEERS:
         cells = [told(results[part, peer.name]) for part in ("clients", "servers")]
-        lines.append(row(peer.name, installed(peer) or "not installed", *cells, differences(peer)))
+        lines.append(row(peer.name, versions.get(peer.name, "not installed"), *cells, differences(peer)))
     lines.append(PROXIES_HEAD)
     lines += [
-        row(proxy.name, installed(proxy) or "not installed", told(results["proxies", proxy.name])) for proxy in PROXIES
+        row(proxy.name, versions.get(proxy.name, "not installed"), told(results["proxies", proxy.name]))
+        for proxy in PROXIES
     ]
     return "".join(lines)
 
@@ -110,6 +118,9 @@ def row(*cells: str) -> str:
 if __name__ == "__main__":
     os.environ["WSFRAME_FOREIGN"] = "1"
     recorder = Recorder()
-    status = pytest.main([str(Path(__file__).parent), *sys.argv[1:]], plugins=[recorder])
-    RECORD.write_text(page(recorder.results, datetime.now(UTC).date()))
+    here = Path(__file__).parent
+    # That test is about the record of the last time.
+    status = pytest.main([str(here), f"--ignore={here / 'test_record.py'}", *sys.argv[1:]], plugins=[recorder])
+    versions = {peer.name: version for peer in (*PEERS, *PROXIES) if (version := installed(peer))}
+    RECORD.write_text(page(recorder.results, versions, datetime.now(UTC).date()))
     sys.exit(status)

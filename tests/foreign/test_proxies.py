@@ -36,6 +36,8 @@ class Talker(wsframe.Resource):
         if message.startswith("!close"):
             _, code, reason = message.split(" ", 2)
             client.close(int(code), reason)
+        elif message == "!forwarded":
+            client.send_text(", ".join(client.request.headers.getall("X-Forwarded-For")))
         elif message == "!ping":
             client.ping(b"there?")
         elif message == "!fragments":
@@ -157,7 +159,21 @@ async def test_a_refusal_and_a_page_pass_through(peer: Proxy, tmp_path: Path) ->
         assert (await get(address, "/healthz"))[0] == 200
 
 
-@pytest.mark.parametrize("peer", [pytest.param(proxy, id=proxy.name) for proxy in PROXIES if proxy.name == "haproxy"])
+def only(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("peer", [pytest.param(proxy, id=name) for proxy in PROXIES if proxy.name == name])
+
+
+@only("nginx")
+async def test_nobody_forges_an_address_past_nginx_as_we_show_it(peer: Proxy, tmp_path: Path) -> None:
+    async with (
+        behind(peer, tmp_path) as address,
+        connect(f"ws://{address}/echo", headers=[("X-Forwarded-For", "192.0.2.1")]) as ws,
+    ):
+        await ws.send("!forwarded")
+        assert await ws.receive() == "127.0.0.1"
+
+
+@only("haproxy")
 async def test_health_checks_find_the_server_up_and_leave_no_line(
     peer: Proxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
