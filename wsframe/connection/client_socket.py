@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from wsframe.net.poller import END, READ, WRITE
-from wsframe.net.socket_options import keep_alive, reset_on_close, unsent_in_kernel
+from wsframe.net.socket_options import close_for_good, keep_alive, unsent_in_kernel
 
 if TYPE_CHECKING:
     from wsframe.connection.dialect import AnyDecoder
@@ -149,8 +149,6 @@ class Wire(ABC):
         if sock is None:
             return False
         self.reactor.forget(self.fd)
-        if reset:
-            reset_on_close(sock)
-        sock.close()
+        close_for_good(sock, reset=reset)
         self.outbox.give_up()
         return True

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 if sys.platform == "linux":
     from fcntl import ioctl
@@ -13,7 +15,7 @@ if sys.platform == "linux":
 
 from wsframe.net.sockets import Endpoint
 
-__all__ = ["keep_alive", "reset_on_close", "tune", "unsent_in_kernel"]
+__all__ = ["close_for_good", "keep_alive", "reset_on_close", "tune", "unsent_in_kernel"]
 
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
@@ -61,6 +63,44 @@ def reset_on_close(sock: Endpoint) -> None:
     """Make ``close`` a reset."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
+
+
+def close_for_good(sock: Endpoint, *, reset: bool = False) -> None:
+    """Close a socket so that its peer learns of it, whoever has inherited the descriptor.
+
+    A child process that user code has forked keeps it open, and the kernel would send neither FIN nor reset
+    before the child has ended.
+
+    Args:
+        sock: The socket.
+        reset: Whether to reset the connection, which leaves nothing in the kernel.
+    """
+    if reset:
+        reset_on_close(sock)
+    if isinstance(sock, socket.socket) and not (reset and reset_now(sock)):
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
+
+
+def reset_now(sock: socket.socket) -> bool:
+    """Reset a TCP connection whatever else holds it open; return whether that is done, or left to ``close``."""
+    if sys.platform != "linux":  # pragma: no cover
+        return True
+    connect = connect_of_libc()
+    # To AF_UNSPEC, which is 0 and has no address: connect(2) dissolves the association.
+    return connect is not None and connect(sock.fileno(), bytes(16), 16) == 0
+
+
+@cache
+def connect_of_libc() -> Callable[[int, bytes, int], int] | None:
+    """Return connect(2), to which Python's sockets give addresses of their own family only."""
+    try:
+        import ctypes  # here, because it takes milliseconds
+    except ImportError:  # pragma: no cover
+        return None
+    connect: Callable[[int, bytes, int], int] = ctypes.CDLL(None).connect
+    return connect
 
 
 def unsent_in_kernel(sock: Endpoint) -> int | None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 import trio
 
 from wsframe.net.malloc import keep_freed_memory
-from wsframe.net.socket_options import reset_on_close, tune, unsent_in_kernel
+from wsframe.net.socket_options import close_for_good, tune, unsent_in_kernel
 from wsframe.net.tls import READ_AT_ONCE, TLSCodec
 from wsframe.outgoing.hosts import server_name
 
@@ -213,6 +213,4 @@ class Transport:
             self._notify_close()
         sock, self.sock = self.sock, None
         trio.lowlevel.notify_closing(sock)
-        if reset:
-            reset_on_close(sock)
-        sock.close()
+        close_for_good(sock, reset=reset)

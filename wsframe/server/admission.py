@@ -28,7 +28,7 @@ from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, header_list, refusing
 from wsframe.limits import Capacity
 from wsframe.log import logger, quoted
-from wsframe.net.socket_options import reset_on_close, tune
+from wsframe.net.socket_options import close_for_good, tune
 from wsframe.net.sockets import notify_closing
 from wsframe.protocol.deflate import negotiate
 from wsframe.resources.factories import Factory
@@ -106,7 +106,7 @@ class Admission:
             if newcomer.scope.cancelled_caught and newcomer.gone:
                 note_gone(newcomer)
             elif newcomer.scope.cancelled_caught and newcomer.answered:
-                reset_on_close(newcomer.sock)  # what it has not taken of its answer must not stay in the kernel
+                newcomer.reset = True  # what it has not taken of its answer must not stay in the kernel
             elif newcomer.scope.cancelled_caught:
                 with trio.move_on_after(LINGER):
                     await self._refuse(newcomer, stopping() if self._draining else Reject(408, body="too slow"))
@@ -117,7 +117,7 @@ class Admission:
             self.pending.pop(newcomer, None)
             if arrival is None:
                 notify_closing(newcomer.sock)
-                newcomer.sock.close()
+                close_for_good(newcomer.sock, reset=newcomer.reset)
 
     async def _until_answered(self, newcomer: Newcomer) -> Arrival | None:
         """Return the arrival once it has been handed over; None when the newcomer was refused or has gone."""
@@ -145,7 +145,7 @@ class Admission:
 
     async def _refuse(self, newcomer: Newcomer, reject: Reject) -> None:
         if newcomer.answered:  # nothing but frames may follow a 101
-            reset_on_close(newcomer.sock)
+            newcomer.reset = True
             return
         self.refused += 1
         try:

@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import trio
 
@@ -28,6 +29,16 @@ LOOK_AGAIN = 0.25
 Address = tuple[str, int]
 
 
+class ListeningSocket(socket.socket):
+    """A listening socket of our own: once it is closed nobody is accepted, whoever has inherited the descriptor."""
+
+    def close(self) -> None:
+        """Listen no more, and close."""
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+        super().close()
+
+
 def bind_tcp(host: str | None, port: int, backlog: int) -> list[socket.socket]:
     """Bind every address that ``host`` has; None binds all of the machine, IPv6 and IPv4.
 
@@ -38,7 +49,7 @@ def bind_tcp(host: str | None, port: int, backlog: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, kind, _, _, address in dict.fromkeys(found):
-            sock = socket.socket(family, kind)
+            sock: socket.socket = ListeningSocket(family, kind)
             sockets.append(sock)
             if os.name != "nt":  # there it would let two servers share the port
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -68,15 +79,15 @@ def bind_unix(path: str, backlog: int) -> socket.socket:
             if probe.connect_ex(path) in (0, errno.EAGAIN):  # EAGAIN: its backlog is full
                 raise OSError(errno.EADDRINUSE, f"a server is listening at {path}")
         os.unlink(path)
-    sock = socket.socket(socket.AF_UNIX)
+    listening = ListeningSocket(socket.AF_UNIX)
     try:
-        sock.bind(path)
-        sock.listen(backlog)
-        sock.setblocking(False)
+        listening.bind(path)
+        listening.listen(backlog)
+        listening.setblocking(False)
     except BaseException:
-        sock.close()
+        listening.close()
         raise
-    return sock
+    return listening
 
 
 def address_of(sock: socket.socket, *, secure: bool) -> str:

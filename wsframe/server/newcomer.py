@@ -47,6 +47,8 @@ class Newcomer:
         self.since = trio.current_time()
         self.scope = trio.CancelScope(deadline=self.since + within)
         self.answered = False
+        self.reset = False
+        """Whether it is to be reset when it is closed."""
         self.gone = False
         """Whether the peer has gone while something was decided about it."""
         self.head_received = False
