@@ -89,7 +89,7 @@ class Ending(Wire):
             return
         self.ended = ended
         client = self.client
-        client.close_code, client.close_reason, client.closed_cleanly = ended.code, ended.reason, ended.clean
+        client._ended = ended
         if client.resource.cancel_on_disconnect:
             self.inbox.muted = True
         if client._work is not None:

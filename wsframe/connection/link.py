@@ -235,7 +235,7 @@ class Link(Ending):
         self.reactor.schedule(self.fd)
 
     def state(self) -> State:
-        if self.sock is None or self.left_resource:
+        if self.sock is None or self.left_resource or (self.ended is not None and self.outbox.shut):
             return State.CLOSED
         return State.CLOSING if self.outbox.shut else State.OPEN
 

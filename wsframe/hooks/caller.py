@@ -169,7 +169,7 @@ class HookCaller:
             client._work.cancel()
             return
         del self._clients[client]
-        client.resource = move.host.resource
+        client._resource = move.host.resource
         client._link.ask_resource()
         try:
             await self._run_hook("disconnected", client)

@@ -292,6 +292,7 @@ class Listener:
 
     def mailbox_for_client(self) -> Mailbox:
         """Return the mailbox a new client's messages go to."""
+        self._mailbox.wants_pongs = type(self.resource).received_pong is not Resource.received_pong  # it may be new
         if self.resource.ordering == "resource":
             return self._mailbox
         return Mailbox(wants_pongs=self._mailbox.wants_pongs)

@@ -83,6 +83,8 @@ def close_frame(code: int | None, reason: str = "") -> bytes:
     """Make a close frame; None sends neither code nor reason. The reason is cut at 123 octets, between characters."""
     if code is None:
         return control_frame(CLOSE, b"")
+    if code in NEVER_SENT:
+        raise ValueError(f"close code {code} names what happened, and is never sent (RFC 6455 section 7.4.1)")
     text = reason.encode("utf-8", "replace")
     if len(text) > MAX_REASON:
         text = text[:MAX_REASON].decode("utf-8", "ignore").encode()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wsframe.hooks.tasks import Work
     from wsframe.http.request import Request
     from wsframe.protocol.encoder import Encoder
+    from wsframe.protocol.events import Ended
     from wsframe.resources.resource import Resource
 
     # The one Any in a public signature: a plain ``Client`` has untyped ``data``.
@@ -55,27 +56,12 @@ class Client(Generic[DataT]):
 
     __slots__ = (
         "__weakref__", "_encoder",
-        "_id", "_link", "_outbox", "_work", "close_code", "close_reason", "closed_cleanly",
-        "data", "rejected", "request", "resource", "subprotocol",
+        "_ended", "_id", "_link", "_outbox", "_rejected", "_request", "_resource", "_subprotocol", "_work",
+        "data",
     )  # fmt: skip
 
-    request: Request
-    """The request that opened the connection."""
-    resource: Resource[DataT]
-    """The resource whose hooks serve this client."""
-    subprotocol: str | None
-    """The subprotocol agreed on; None without one."""
     data: DataT
     """Free for the user; starts as ``Accept(data=...)`` said, else None."""
-    rejected: bool
-    """Whether it was refused by :meth:`reject`, or closed because a hook failed."""
-    close_code: int | None
-    """The close code once the connection has ended: the peer's, 1005 if its close frame had
-    none, ours after a violation, 1006 if there was no close frame at all; None before."""
-    close_reason: str
-    """The reason that came with the close code, or what happened instead of a close frame."""
-    closed_cleanly: bool
-    """Whether the peer sent a close frame."""
 
     def __init__(
         self,
@@ -93,14 +79,12 @@ class Client(Generic[DataT]):
         """None for plain frames, which nearly every client gets."""
         self._id: str | None = None
         self._work: Work | None = None
-        self.request = request
-        self.resource = resource
-        self.subprotocol = subprotocol
+        self._ended: Ended | None = None
+        self._request = request
+        self._resource = resource
+        self._subprotocol = subprotocol
+        self._rejected = False
         self.data = data
-        self.rejected = False
-        self.close_code = None
-        self.close_reason = ""
-        self.closed_cleanly = False
 
     def __repr__(self) -> str:
         return f"<Client {self.host}:{self.port} {quoted(self.path)} {self.state.value}>"
@@ -111,6 +95,45 @@ class Client(Generic[DataT]):
         if self._id is None:
             self._id = uuid4().hex
         return self._id
+
+    @property
+    def request(self) -> Request:
+        """The request that opened the connection."""
+        return self._request
+
+    @property
+    def resource(self) -> Resource[DataT]:
+        """The resource whose hooks serve this client."""
+        return self._resource
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol agreed on; None without one."""
+        return self._subprotocol
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it was refused by :meth:`reject`, or closed because a hook failed."""
+        return self._rejected
+
+    @property
+    def close_code(self) -> int | None:
+        """The close code once the connection has ended; None before.
+
+        The peer's, 1005 if its close frame had none, ours after a violation, 1006 if there was
+        no close frame at all.
+        """
+        return None if self._ended is None else self._ended.code
+
+    @property
+    def close_reason(self) -> str:
+        """The reason that came with the close code, or what happened instead of a close frame."""
+        return "" if self._ended is None else self._ended.reason
+
+    @property
+    def closed_cleanly(self) -> bool:
+        """Whether the peer sent a close frame."""
+        return self._ended is not None and self._ended.clean
 
     @property
     def path(self) -> str:
@@ -139,7 +162,10 @@ class Client(Generic[DataT]):
 
     @property
     def state(self) -> State:
-        """OPEN; CLOSING once a close frame of ours is queued; CLOSED when the connection has ended."""
+        """OPEN; CLOSING once a close frame of ours is queued; CLOSED when both sides have closed, or it is gone.
+
+        In ``disconnected`` it is CLOSED, unless the client goes to another resource.
+        """
         return self._link.state()
 
     def send_text(
@@ -267,12 +293,12 @@ class Client(Generic[DataT]):
         check_thread()
         check_close_code(code)
         check_reason(reason)
-        self.rejected = True
+        self._rejected = True
         return self._link.reject(code, reason)
 
     def _drop(self, code: int) -> None:
         """Close a client whose hook failed; what it sent and no hook has had is dropped."""
-        self.rejected = True
+        self._rejected = True
         self._link.close(code, "internal error", mute=True)
 
     def abort(self) -> bool:
