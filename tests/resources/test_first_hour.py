@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import wsframe
 from tests.wire import status
 from wsframe import Client, Registry, Resource, broadcast_binary, broadcast_text, define_resource
-from wsframe.testing import open_client, open_kit
+from wsframe.testing import Refused, open_client, open_kit
 
 
 class Trying(Resource):
@@ -289,3 +290,53 @@ def test_a_task_too_early_is_told_where_to_start_it() -> None:
 
     with pytest.raises(RuntimeError, match=r"Room is not being served: start its tasks in running\(\)"):
         Room()
+
+
+async def test_a_refusal_that_is_returned_refuses_as_one_that_is_raised() -> None:
+    """Else a client would be let in that was to be refused."""
+
+    class Closed(Resource):
+        async def client_connected(self, client: Client) -> Any:
+            return wsframe.Reject(403, body="not today")
+
+    registry = Registry(alone=True)
+    registry.register("/class", Closed())
+    define_resource("/function", open=lambda client: wsframe.Reject(403, body="not today"), registry=registry)
+    async with open_kit(registry) as kit:
+        for path in ("/class", "/function"):
+            client = await kit.connect(path)
+            assert await client.closed() == (1008, "not today")
+
+
+def matched(request: wsframe.Request) -> Any:
+    return re.match("/x", request.path)
+
+
+def forgotten(request: wsframe.Request) -> Any: ...
+
+
+@pytest.mark.parametrize(("decide", "name"), [(matched, "Match"), (forgotten, "NoneType")])
+async def test_what_decides_by_something_else_than_true_refuses_and_says_why(
+    decide: Callable[[wsframe.Request], Any], name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry(alone=True)
+    registry.register("/x", Resource(), decide)
+    define_resource("/x/verified", request_verifier=decide, registry=registry)
+    async with open_kit(registry) as kit:
+        for path in ("/x", "/x/verified"):
+            with pytest.raises(Refused, match="403"):
+                await kit.connect(path)
+    assert f"the origin validator returned a {name}, and only True lets pass" in caplog.messages
+    assert f"the request verifier returned a {name}, and only True lets in" in caplog.messages
+
+
+async def test_a_validator_that_returns_a_coroutine_refuses_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    async def decide(request: wsframe.Request) -> bool:
+        return True
+
+    registry = Registry(alone=True)
+    registry.register("/x", Resource(), lambda request: decide(request))  # type: ignore[arg-type,return-value]
+    async with open_kit(registry) as kit:
+        with pytest.raises(Refused, match="403"):
+            await kit.connect("/x")
+    assert "the origin validator returned a coroutine, and only True lets pass" in caplog.messages

@@ -188,7 +188,9 @@ class HookCaller:
 
     async def _run_hook(self, hook: str, client: AnyClient, *args: object) -> None:
         try:
-            await nested(self._hook(hook), client, *args)
+            answer: object = await nested(self._hook(hook), client, *args)
+            if isinstance(answer, Reject):  # as accept_client may return it: let in, it would fail open
+                raise answer
         except BaseException as error:
             await self._hook_failed(error, hook, client)
 

@@ -110,12 +110,19 @@ class FunctionResource(Resource):
         return function
 
     async def accept_client(self, request: Request) -> None:
-        if self._verifier is not None and await outcome(self._verifier(request)) is not True:
-            raise Reject(403, body="refused by the request verifier")
+        if self._verifier is None:
+            return
+        passed = await outcome(self._verifier(request))
+        if not isinstance(passed, bool | Reject):
+            logger.error("the request verifier returned a %s, and only True lets in", type(passed).__name__)
+        if passed is not True:
+            raise passed if isinstance(passed, Reject) else Reject(403, body="refused by the request verifier")
 
     async def client_connected(self, client: Client) -> None:
         if self._open is not None:
-            await outcome(self._open(client))
+            answer = await outcome(self._open(client))
+            if isinstance(answer, Reject):
+                raise answer
 
     async def received_text(self, client: Client, message: str) -> None:
         if self._message is None:

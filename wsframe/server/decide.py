@@ -11,6 +11,7 @@ from wsframe.http.origins import OriginValidator
 from wsframe.http.request import Headers, Request, peer_name
 from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response, refusing
 from wsframe.log import logger, quoted
+from wsframe.resources.check_hooks import close_unawaited
 from wsframe.resources.resource import Resource
 from wsframe.user_code import failed, nested, only_leaf
 
@@ -28,7 +29,10 @@ def stopping() -> Reject:
 def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:
     """Ask the origin validator; anything but True refuses."""
     try:
-        passed = validator(request)
+        passed: object = validator(request)
+        if not isinstance(passed, bool):
+            close_unawaited(passed)
+            logger.error("the origin validator returned a %s, and only True lets pass", type(passed).__name__)
     except BaseException as error:
         if not failed(error):
             raise stopping() from None
