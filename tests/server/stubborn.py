@@ -1,6 +1,7 @@
 """A server that does not want to end, as a program: ``python -m tests.server.stubborn HOW``."""
 
 import ctypes
+import re
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -51,6 +52,8 @@ class Stubborn(wsframe.Resource):
             time.sleep(600)  # noqa: ASYNC251
         if HOW == "is not Python":
             lock_twice()
+        if HOW == "holds the interpreter":
+            re.match("(a+)+$", "a" * 60 + "b")
         while HOW == "loops":
             pass
         while HOW == "swallows":

@@ -65,7 +65,7 @@ def stubborn(how: str) -> Iterator[Stubborn]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("how", ["sleeps", "loops", "swallows", "is not Python"])
+@pytest.mark.parametrize("how", ["sleeps", "loops", "swallows", "is not Python", "holds the interpreter"])
 def test_the_second_signal_ends_a_program_whose_hook_does_not_end(how: str, number: signal.Signals) -> None:
     with stubborn(how) as program, connect(program.until("at "), proxy=None) as peer:
         peer.send("go")

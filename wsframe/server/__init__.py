@@ -4,7 +4,8 @@ Read in this order:
 
 * ``run``: ``serve``, ``open_server`` and ``run``, the ways to start.
 * ``check_options``: what can be wrong with their options, told before anything begins.
-* ``signals``: SIGINT and SIGTERM, also while a hook blocks. ``stderr_log``: the log where nobody has configured it.
+* ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
+* ``stderr_log``: the log where nobody has configured it.
 * ``server``: one running server, from its sockets to the end of its drain.
 * ``watchdog``: names what keeps the event loop from turning.
 * ``listen``: binding, and the tasks that accept.

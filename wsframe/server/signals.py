@@ -3,6 +3,10 @@
 A thread hears of the signals: the first one drains, the second hurries, and if the server
 has not ended a second later, or cannot, the process ends as if it had never attended to
 that signal. Its wait status then tells.
+
+Where code that is not Python holds the interpreter's lock, as a regular expression does that
+does not come to an end, the thread cannot run. Such code may look for signals: the kernel sends
+one more, and that ends the process.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from typing import Self
 import trio
 
 from wsframe.log import logger
+from wsframe.server.kernel_timer import send_later
 
 __all__ = ["Attention"]
 
@@ -29,6 +34,8 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 # What a server has for its end after the second signal.
 LAST_SECONDS = 1.0
+# After so many the kernel sends the signal again, where the thread has not ended the process.
+KERNEL_SECONDS = 2
 # What the line has that tells of the end, for logging may wait for ever.
 LAST_WORDS = 0.3
 
@@ -56,6 +63,9 @@ class Attention:
         self._wire.setblocking(False)
         self._previous_wire = -1
         self._over = False
+        self._handled = 0
+        self._handled_at = 0.0
+        self._call_off: Callable[[], object] = nothing
         self._thread = threading.Thread(target=self._attend, name="wsframe signals", daemon=True)
 
     def __enter__(self) -> Self:
@@ -66,7 +76,7 @@ class Attention:
                 "signals come to the main thread: call run() there, or have trio.run() call serve() in this one"
             )
         for number in NUMBERS:
-            self._replaced.append((number, signal.signal(number, heard)))
+            self._replaced.append((number, signal.signal(number, self._handle)))
         # The interpreter's own handler writes here, also where code that is not Python keeps the thread.
         self._previous_wire = signal.set_wakeup_fd(self._wire.fileno(), warn_on_full_buffer=False)
         self._thread.start()
@@ -78,9 +88,11 @@ class Attention:
         """End, with the thread, and let signals do again as they did."""
         signal.set_wakeup_fd(self._previous_wire)
         for number, handler in self._replaced:
-            if signal.getsignal(number) is heard and handler is not None:
+            if self._obeys(number) and handler is not None:
                 signal.signal(number, handler)  # type: ignore[arg-type]
         self._over = True
+        if not self._until_exit:
+            self._call_off()
         self._wire.close()  # which the thread notices
         self._thread.join(LAST_SECONDS / 2)
         if not self._thread.is_alive():
@@ -89,6 +101,20 @@ class Attention:
     def _close_sockets(self) -> None:
         self._ear.close()
         self._wire.close()
+
+    def _obeys(self, number: int) -> bool:
+        """Tell whether nobody else has taken a signal over."""
+        return number in NUMBERS and signal.getsignal(number) == self._handle
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """Hear of a signal in the main thread, where that comes to it."""
+        self._handled += 1
+        if self._handled == 2:
+            self._handled_at = monotonic()
+            self._call_off = send_later(number, KERNEL_SECONDS)
+        elif self._handled > 2 and monotonic() > self._handled_at + LAST_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def _attend(self) -> None:
         if hasattr(signal, "pthread_sigmask"):
@@ -106,7 +132,7 @@ class Attention:
                 sleep(max(by - monotonic(), 0))
                 break
             for number in octets:
-                if number in NUMBERS and signal.getsignal(number) is heard:
+                if self._obeys(number):
                     obeyed += 1
                     self._tell_loop(self._close if obeyed == 1 else self._hurry)
                     if obeyed == 2:
@@ -118,10 +144,6 @@ class Attention:
     def _tell_loop(self, order: Callable[[], object]) -> None:
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(order)
-
-
-def heard(number: int, frame: FrameType | None) -> None:
-    """Stand for the handler: the thread has heard of it too."""
 
 
 def nothing() -> None:
