@@ -13,6 +13,8 @@ from tests.hostile.peer import BINARY, PING, PONG, TEXT, Peer, frame
 from tests.hostile.place import Place, Recorder, Served, until
 from wsframe import Limits, Timeouts
 from wsframe.connection.link import Link
+from wsframe.protocol.events import PingReceived
+from wsframe.protocol.frames import control_frame
 from wsframe.testing import open_kit
 
 # Octets of one receive buffer; what one read brought beyond the share is kept undecoded.
@@ -305,3 +307,14 @@ async def test_hook_that_waits_delays_its_own_resource_only(place: Place) -> Non
         assert slow.log == ["+", "wait"]
         slow.gate.set()
         assert await peer.messages(3) == ["wait", "before", "next"]
+
+
+async def test_pongs_of_one_read_are_one_piece_of_the_outbox(plain: Place) -> None:
+    """Each that is put walks past those before it: one by one a read of pings took a time that grew with its square."""
+    async with plain.serve(Recorder()) as served:
+        peer = await served.open()
+        link = link_of(served)
+        pings = [PingReceived(b"%d" % number) for number in range(200)]
+        assert link._sort_out([*pings[:100], "text", *pings[100:]]) == ["text"]
+        assert list(link.outbox.items) == [b"".join(control_frame(PONG, ping.payload) for ping in pings)]
+        await peer.end()

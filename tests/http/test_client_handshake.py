@@ -280,6 +280,12 @@ def test_a_body_that_breaks_off_is_kept_so_far(rest: bytes) -> None:
     assert rejected(upgrade(), b"HTTP/1.1 500 Oops\r\n" + rest, b"").body == b"ab"
 
 
+def test_a_body_in_pieces_of_nothing_is_cut() -> None:
+    """Chunks of one byte: the server pays six bytes for each, and reading them would keep all others waiting."""
+    head = b"HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert rejected(upgrade(max_body=10_000), head + b"1\r\na\r\n" * 5000).body == b"a" * 1024
+
+
 def test_giving_up_tells_a_rejection_whose_body_never_ends() -> None:
     asked = upgrade()
     asked.give_up()

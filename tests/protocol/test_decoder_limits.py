@@ -174,3 +174,15 @@ def test_what_is_kept_for_want_of_room_is_at_most_what_was_passed_in() -> None:
         tracemalloc.stop()
     assert connection.stopped
     assert held - before < size
+
+
+@pytest.mark.parametrize("opcode", [peer.PING, peer.PONG])
+def test_a_turn_takes_so_many_control_frames_whatever_room_there_is(opcode: int) -> None:
+    """They cost their sender 6 bytes each, and one read holds ten thousand."""
+    connection = peer.connect(Limits(max_queued_messages=100_000))
+    stream = bytearray(peer.frame(opcode) * 1000 + peer.frame(peer.TEXT, b"x"))
+    turns = [connection.receive(stream, 100_000)]
+    while connection.stopped:
+        turns.append(connection.receive(bytearray(), 100_000))
+    assert [len(turn) for turn in turns] == [256, 256, 256, 233]
+    assert turns[-1][-1] == "x"

@@ -12,7 +12,7 @@ import trio
 import wsframe
 from tests.hostile.peer import Peer
 from tests.hostile.place import BOUND, Place, Recorder
-from wsframe.server.listen import address_of, bind_tcp, bind_unix, only_local, peer_address
+from wsframe.server.listen import address_of, bind_tcp, bind_unix, default_hosts, peer_address
 
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="no unix sockets here")
 
@@ -157,12 +157,68 @@ def test_address_names_scheme_host_and_port() -> None:
         assert address_of(sock, secure=True) == f"wss://127.0.0.1:{port}"
 
 
-def test_only_loopback_counts_as_local() -> None:
-    with socket.socket() as local, socket.socket() as everywhere:
-        local.bind(("127.0.0.1", 0))
-        everywhere.bind(("0.0.0.0", 0))
-        assert only_local([local])
-        assert not only_local([local, everywhere])
+def bound(family: int, address: str) -> socket.socket:
+    sock = socket.socket(family)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    sock.bind((address, 0))
+    return sock
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "names"),
+    [
+        (socket.AF_INET, "127.0.0.1", set()),
+        (socket.AF_INET, "127.0.0.2", {"127.0.0.2"}),
+        pytest.param(socket.AF_INET6, "::1", set(), marks=needs_ipv6),
+        pytest.param(socket.AF_INET6, "::ffff:127.0.0.1", {"::ffff:7f00:1"}, marks=needs_ipv6),
+        (socket.AF_INET, "0.0.0.0", None),
+        pytest.param(socket.AF_INET6, "::", None, marks=needs_ipv6),
+    ],
+)
+def test_a_loopback_socket_answers_loopback_names_and_its_own(
+    family: int, address: str, names: set[str] | None
+) -> None:
+    with bound(family, address) as sock:
+        hosts = default_hosts(sock, "My.Name")
+    wanted = None if names is None else {"localhost", "127.0.0.1", "::1", "my.name", *names}
+    assert hosts == wanted
+
+
+async def statuses(server: wsframe.Server, host: str) -> list[bytes]:
+    """Return what each socket of a server answers to a Host name."""
+    found = []
+    for address in server.addresses:
+        if address.startswith("unix:"):
+            stream: trio.SocketStream = await trio.open_unix_socket(address.removeprefix("unix:"))
+        else:
+            name, _, port = address.removeprefix("ws://").rpartition(":")
+            stream = await trio.open_tcp_stream({"0.0.0.0": "127.0.0.1"}.get(name, name.strip("[]")), int(port))
+        async with stream:
+            await stream.send_all(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            found.append((await stream.receive_some()).split(b" ")[1])
+    return found
+
+
+@needs_unix
+@needs_ipv6
+async def test_the_names_answered_are_those_of_each_socket(tmp_path: Path) -> None:
+    """Beside one that answers to all a socket on loopback is still out of a rebound page's reach."""
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind(str(tmp_path / "socket"))
+    local, everywhere = bound(socket.AF_INET, "127.0.0.1"), bound(socket.AF_INET, "0.0.0.0")
+    mapped = bound(socket.AF_INET6, "::ffff:127.0.0.1")
+    registry = wsframe.Registry(alone=True)
+    async with wsframe.open_server(registry, sockets=[local, unix, everywhere, mapped]) as server:
+        assert await statuses(server, "evil.example") == [b"400", b"426", b"426", b"400"]
+        assert await statuses(server, "localhost") == [b"426"] * 4
+        assert await statuses(server, "[0:0:0:0:0:0:0:1]") == [b"426"] * 4
+        assert await statuses(server, "127.0.0.2") == [b"400", b"426", b"426", b"400"]
+    listening = [bound(socket.AF_INET, "127.0.0.1"), bound(socket.AF_INET, "0.0.0.0")]
+    async with wsframe.open_server(registry, sockets=listening, hosts=["Chat.Example", "[::2]"]) as server:
+        assert await statuses(server, "localhost") == [b"400"] * 2
+        assert await statuses(server, "chat.example") == [b"426"] * 2
+        assert await statuses(server, "[0::2]:80") == [b"426"] * 2
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,10 @@ class Link(Ending):
     def _sort_out(self, events: list[Event]) -> list[Event]:
         """Answer pings, take our own pongs and the end; return what is for the hooks."""
         kept: list[Event] = []
+        pongs: list[bytes] = []
         for event in events:
             if isinstance(event, PingReceived):
-                self.outbox.put_urgent(control_frame(PONG, event.payload))
+                pongs.append(control_frame(PONG, event.payload))
             elif isinstance(event, Ended):
                 self._note_end(event)
             elif not isinstance(event, PongReceived):
@@ -147,6 +148,8 @@ class Link(Ending):
                 kept.append(event)
                 self.connection.octets += len(event.payload)
                 self.inbox.received -= 1  # it takes room like a message, but is none
+        if pongs:  # as one piece: each that is put walks past those before it
+            self.outbox.put_urgent(pongs[-1] if self.outbox.blocked else b"".join(pongs))
         return kept
 
     def _pong_for_hook(self, payload: bytes) -> bool:

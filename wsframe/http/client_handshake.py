@@ -24,6 +24,10 @@ __all__ = ["Upgrade", "Upgraded"]
 OWN_FIELDS = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
 
 
+# A body comes in as many pieces at most: in chunks of one byte each takes the time of many. The status says enough.
+MOST_PIECES = 1024
+
+
 class Upgraded(NamedTuple):
     """A connection that has been upgraded, as the 101 said."""
 
@@ -71,6 +75,7 @@ class Upgrade:
         self._received = 0
         self._refusal: h11.Response | None = None
         self._body = bytearray()
+        self._pieces = 0
         fields = request_fields(host, headers, self._subprotocols, deflate)
         fields.insert(1, ("Sec-WebSocket-Key", self._key.decode()))
         self.headers = Headers([(name.lower(), value) for name, value in fields])
@@ -101,8 +106,8 @@ class Upgrade:
                 if isinstance(event, h11.InformationalResponse | h11.Response):
                     self._check_size(len(self._h11.trailing_data[0]))
                 if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
-                    if event.http_version < b"1.1":
-                        raise HandshakeFailed("the 101 is one of HTTP/1.0, which has none")
+                    if event.http_version != b"1.1":
+                        raise HandshakeFailed(f"the 101 is one of HTTP/{event.http_version.decode()}, which has none")
                     return self._check(Headers(decoded(event)))
                 self._note(event)
         except h11.RemoteProtocolError as error:
@@ -127,7 +132,12 @@ class Upgrade:
             return  # another interim answer, such as 103
         elif isinstance(event, h11.Data):
             self._body += event.data
-        if isinstance(event, h11.EndOfMessage | h11.PAUSED) or len(self._body) >= self._max_body:
+            self._pieces += 1
+        if (
+            isinstance(event, h11.EndOfMessage | h11.PAUSED)
+            or len(self._body) >= self._max_body
+            or self._pieces >= MOST_PIECES
+        ):
             raise self.rejection(self._refusal)
 
     def give_up(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from re import compile as pattern
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -20,6 +21,12 @@ __all__ = ["OriginValidator", "any_origin", "origin_exact", "origin_prefix", "sa
 OriginValidator: TypeAlias = Callable[[Request], bool]
 """Decides from the request whether it may open a connection; only True lets it pass."""
 
+# RFC 9112 section 3.2 and RFC 3986 section 3.2.2: a name or an address, and perhaps a port.
+HOST = pattern(r"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-9]*)?")
+# What a browser sends: without user, path, query or fragment. urlsplit() drops tabs without a word.
+ORIGIN = pattern(r"null|[A-Za-z][0-9A-Za-z+.-]*://[^\x00-\x20\x7f/?#@\\]*")
+# Nor does a prefix name the host of an origin with a user, ``http://localhost:x@evil.com``.
+ONE_HOST = pattern(r"[^\x00-\x20\x7f?#@\\]*")
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -83,7 +90,7 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
         origin = request.origin
         if origin is None:
             return missing
-        return any(
+        return ONE_HOST.fullmatch(origin) is not None and any(
             origin.startswith(prefix) and (prefix[-1] in ":/" or (origin[len(prefix) :] or "/")[0] in ":/")
             for prefix in beginnings
         )
@@ -120,6 +127,8 @@ def same_origin(request: Request) -> bool:
     origin = request.origin
     if origin is None:
         return True
+    if not ORIGIN.fullmatch(origin):
+        return False
     try:
         parts = urlsplit(origin)
         default = DEFAULT_PORTS.get(parts.scheme)
@@ -145,13 +154,13 @@ def split_host(value: str) -> tuple[str, int | None]:
 
 
 def host_allowed(request: Request, hosts: Iterable[str] | None) -> bool:
-    """Tell whether the request's Host is one this server answers to; None answers to all.
+    """Tell whether the request's Host is one this server answers to; None answers to all that are one.
 
     Against DNS rebinding: a page of ``http://evil.com`` whose name was made to resolve to
     127.0.0.1 is of the same origin as its own Host, so only the name gives it away.
     """
     if hosts is None:
-        return True
+        return HOST.fullmatch(request.headers.get("host", "")) is not None
     name, _ = split_host(request.headers.get("host", ""))
     if ":" in name and name not in hosts:  # an IPv6 address has many spellings
         with suppress(ValueError):

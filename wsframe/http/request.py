@@ -17,6 +17,10 @@ SEPARATOR = b"\r\n"
 SPACE = " \t"
 
 
+SPACE = " \t"
+"""Space in header fields (RFC 9110 section 5.6.3): ``str.strip()`` takes off what a proxy has for part of a word."""
+
+
 @final
 class Headers(Mapping[str, str]):
     """The header fields of a request: a case-insensitive multi-dict that keeps all of them.
@@ -58,7 +62,7 @@ class Headers(Mapping[str, str]):
 
     def tokens(self, name: str) -> list[str]:
         """Return the comma-separated tokens of every field called ``name`` (RFC 9110 section 5.6.1)."""
-        return [token for value in self.getall(name) for part in value.split(",") if (token := part.strip())]
+        return [token for value in self.getall(name) for part in value.split(",") if (token := part.strip(SPACE))]
 
     def __repr__(self) -> str:
         # The values may be credentials (Cookie, Authorization), and reprs end in logs.

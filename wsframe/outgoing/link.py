@@ -23,7 +23,7 @@ from wsframe.protocol.close import State
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.protocol.frames import PING, PONG
+from wsframe.protocol.frames import PING
 
 __all__ = ["Link", "Measured"]
 
@@ -158,10 +158,12 @@ class Link(Ending):
     def _sort_out(self, events: list[Event]) -> list[Event]:
         """Answer pings, take pongs and the end; return the messages."""
         kept: list[Event] = []
+        pings = [event.payload for event in events if isinstance(event, PingReceived)]
+        self.put_pongs(pings)
         for event in events:
             if isinstance(event, PingReceived):
-                self.put_urgent(PONG, event.payload)
-            elif isinstance(event, PongReceived):
+                continue
+            if isinstance(event, PongReceived):
                 self._pong(event.payload)
             elif isinstance(event, Ended):
                 self.note_end(event)

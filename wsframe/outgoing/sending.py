@@ -21,7 +21,7 @@ from wsframe.limits import Limits
 from wsframe.outgoing.transport import Transport
 from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.deflate import Deflater
-from wsframe.protocol.frames import RSV1, control_frame
+from wsframe.protocol.frames import PONG, RSV1, control_frame
 from wsframe.protocol.masking import Masker
 
 __all__ = ["Sending"]
@@ -105,6 +105,14 @@ class Sending(ABC):
     def put_urgent(self, opcode: int, payload: bytes) -> bool:
         """Queue a ping or pong for the next frame boundary; return whether it was queued."""
         return self.outbox.put_urgent(self._masker.mask(control_frame(opcode, payload)))
+
+    def put_pongs(self, pings: list[bytes]) -> None:
+        """Queue the pongs of one read, as one piece: each that is put walks past those before it."""
+        if self.outbox.blocked:
+            del pings[:-1]
+        pongs = [self._masker.mask(control_frame(PONG, payload)) for payload in pings]
+        if pongs:
+            self.outbox.put_urgent(b"".join(pongs))
 
     def put_close(self, frame: bytes) -> None:
         """Queue a close frame behind everything, and hand to the kernel what it takes."""

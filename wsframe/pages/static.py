@@ -224,7 +224,7 @@ def with_slash(request: Request) -> str:
 
 def has_tag(request: Request, tag: str) -> bool:
     known = ",".join(request.headers.getall("if-none-match"))
-    return known.strip() == "*" or tag in ENTITY_TAG.findall(known)
+    return known.strip(" \t") == "*" or tag in ENTITY_TAG.findall(known)
 
 
 def type_of(path: str) -> str:

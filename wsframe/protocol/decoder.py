@@ -32,7 +32,7 @@ from wsproto.extensions import Extension
 from wsframe.limits import Limits, Timeouts
 from wsframe.protocol.close import PHRASES, CloseCode, State
 from wsframe.protocol.deadlines import Deadlines
-from wsframe.protocol.deflate import COST_OF_TURN, InflateExtension
+from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.fast_lane import check_text, read_control, read_messages, weigh
 from wsframe.protocol.frames import MAX_CONTROL_PAYLOAD, frame_extent, skip_frames
@@ -45,6 +45,8 @@ LONGEST_HEADER = 14
 # Frames the engine takes in one turn of a connection. The smallest cost it ten times what a
 # message costs the lane, and one read holds ten thousand: a tenth of a second for everybody.
 ENGINE_FRAMES = 64
+# One of these takes as long as four control frames that the lane reads.
+WORK_OF_TURN = 4 * ENGINE_FRAMES
 # In the lane: with its header it is still a size of the machine's, in C too.
 LONGEST_FRAME = sys.maxsize - LONGEST_HEADER
 
@@ -198,12 +200,13 @@ class Connection:
 
     def _decode(self, data: bytearray, room: int, events: list[Event]) -> int:
         """Decode frames until the octets or the room run out; return how far it came."""
-        at = octets = fed = self._wanted = self._checked = 0
-        size = len(data)
+        at = octets = work = self._wanted = self._checked = 0
+        size, inflate = len(data), self._inflate
         while at < size:
             if len(events) >= room:
                 self.stopped = True
                 break
+            control = None
             if self._engine is None and self._check is None:
                 begin = at
                 at, taken, wanted = read_messages(data, at, room, self._lane_limit, self._masked, events)
@@ -214,24 +217,21 @@ class Connection:
                 if at > begin:
                     continue
                 control = read_control(data, at, self._masked)
-                if control is not None:
-                    at = self._take_control(*control, size, events)
-                    continue
-            at = self._feed(data, at, events)
-            fed += 1
-            if fed >= ENGINE_FRAMES or self.octets >= self._limits.max_queued_bytes or self._has_inflated_enough():
+            if control is not None:
+                at = self._take_control(*control, size, events)
+                work += 1
+            else:
+                at = self._feed(data, at, events)
+                work += 4
+            if (
+                work >= WORK_OF_TURN
+                or self.octets >= self._limits.max_queued_bytes
+                or (inflate and inflate.turn_is_over())
+            ):
                 self.stopped = at < size
                 break
         self.octets += octets
         return at
-
-    def _has_inflated_enough(self) -> bool:
-        """Tell whether inflating has taken as long as it may in a turn; the next one starts at nothing."""
-        inflate = self._inflate
-        if inflate is None or inflate.cost < COST_OF_TURN:
-            return False
-        inflate.cost = 0
-        return True
 
     def _take_control(self, event: Event, stop: int, size: int, events: list[Event]) -> int:
         """Note what a control frame says; return where to go on, which is nowhere after a close frame."""

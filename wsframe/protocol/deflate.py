@@ -240,6 +240,13 @@ class InflateExtension(Extension):
         """Bytes of the message so far, inflated; None for one that is not compressed."""
         return self._max_message - self._remaining if self._compressed else None
 
+    def turn_is_over(self) -> bool:
+        """Tell whether inflating has taken as long as it may in a turn; if so, the next one begins."""
+        over = self.cost >= COST_OF_TURN
+        if over:
+            self.cost = 0
+        return over
+
     def frame_inbound_header(
         self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
     ) -> CloseReason | RsvBits:

@@ -59,7 +59,6 @@ class Admission:
         places: Places,
         *,
         capacity: Capacity,
-        hosts: Collection[str] | None,
         versions: Collection[int],
         http_handler: HttpHandler | None,
     ) -> None:
@@ -67,7 +66,6 @@ class Admission:
         self._reactor = reactor
         self._places = places
         self._capacity = capacity
-        self._hosts = hosts
         self._versions = versions
         self._http_handler = http_handler
         self._draining = False
@@ -195,7 +193,7 @@ class Admission:
         request._keep_parsed(True)
         headers = request.headers
         handshake.check_head(headers)
-        if not host_allowed(request, self._hosts):
+        if not host_allowed(request, newcomer.hosts):
             host = quoted(headers.get("host", ""))
             raise refusing(400, f"this server does not answer to the Host {host}; see hosts=")
         if self._http_handler is not None and not handshake.wants_upgrade(headers):

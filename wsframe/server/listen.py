@@ -7,16 +7,18 @@ import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 
 import trio
 
 from wsframe.doorbell import Doorbell
+from wsframe.http.hostnames import canonical_host
+from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.log import logger
 from wsframe.net.sockets import wait_readable
 
-__all__ = ["Acceptor", "address_of", "bind_tcp", "bind_unix", "only_local"]
+__all__ = ["Acceptor", "address_of", "bind_tcp", "bind_unix", "default_hosts"]
 
 AT_ONCE = 64
 # Out of descriptors or memory: accepting again at once would spin, and the backlog waits.
@@ -98,15 +100,28 @@ def address_of(sock: socket.socket, *, secure: bool) -> str:
     return f"{'wss' if secure else 'ws'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def only_local(sockets: Iterable[socket.socket]) -> bool:
-    """Tell whether the sockets are TCP on loopback addresses, which a rebound name can reach.
+def default_hosts(sock: socket.socket, host: str | None) -> frozenset[str] | None:
+    """Return the Host names that a socket answers to by default; None for all.
 
-    A unix socket is out of a browser's reach: what comes in there, a proxy has forwarded.
+    On a loopback address, which a rebound name can reach, it is loopback names, that address
+    and ``host``. A unix socket is out of a browser's reach: what comes in there, a proxy has
+    forwarded.
     """
-    return all(
-        sock.family != getattr(socket, "AF_UNIX", None) and ipaddress.ip_address(sock.getsockname()[0]).is_loopback
-        for sock in sockets
-    )
+    if sock.family == getattr(socket, "AF_UNIX", None):
+        return None
+    name = sock.getsockname()[0]
+    address = ipaddress.ip_address(name)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    if not (mapped or address).is_loopback:
+        return None
+    return LOOPBACK_HOSTS | name_of(name) | name_of(host or "")
+
+
+def name_of(host: str) -> frozenset[str]:
+    """Return a name that was bound as a browser writes it; none where it writes none, as for 127.1."""
+    with suppress(ValueError):
+        return frozenset([canonical_host(host)])
+    return frozenset()
 
 
 class Acceptor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Collection
 from contextlib import suppress
 
 import trio
@@ -39,6 +40,8 @@ class Newcomer:
     """
 
     def __init__(self, sock: Endpoint, host: str, port: int, context: ssl.SSLContext | None, within: float) -> None:
+        self.hosts: Collection[str] | None = None
+        """The Host names that the socket it came by answers to; None for all."""
         self.sock = sock
         self.host = host
         self.port = port

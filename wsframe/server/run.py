@@ -14,8 +14,7 @@ from typing import TypedDict, Unpack
 import trio
 
 from wsframe.doorbell import check_trio
-from wsframe.http.hostnames import canonical_host, host_names
-from wsframe.http.origins import LOOPBACK_HOSTS
+from wsframe.http.hostnames import host_names
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.log import logger
@@ -23,7 +22,7 @@ from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.registry import Registry, served_with
 from wsframe.server.check_options import check_server_options, check_started, refuse_while_imported
-from wsframe.server.listen import bind_tcp, bind_unix, only_local
+from wsframe.server.listen import bind_tcp, bind_unix, default_hosts
 from wsframe.server.server import Server, holds_cancelled
 from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import shown_on_stderr
@@ -124,9 +123,10 @@ async def serve(
         sockets: Bound sockets to serve instead; they are closed at the end.
         unix: Path of a unix socket to serve instead.
         hosts: The Host names answered, without port; others are answered 400. The default
-            answers to any, but on loopback only to loopback names and ``host``, against
-            DNS rebinding. ``["*"]`` answers to any there too, as behind a proxy. Letters beyond
-            ASCII (IDNA 2008), upper case, a dot at the end and the spelling of IPv6 addresses do not matter.
+            answers to any, but a socket on a loopback address only to loopback names, its
+            address and ``host``, against DNS rebinding, whatever is served beside it.
+            ``["*"]`` answers to any there too, as behind a proxy. Letters beyond ASCII (IDNA
+            2008), upper case, a dot at the end and the spelling of IPv6 addresses do not matter.
         versions: The versions of the WebSocket protocol let in: 13 and, for browsers of 2010
             and 2011, any of 8, 7 and 0 (hixie-76). Version 0 lets scripts put octets of their
             choice on the wire, and cannot take what ``send_binary`` sends.
@@ -167,14 +167,12 @@ async def serve(
     bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
     bound_as = None if unix is None else os.stat(unix)
     try:
-        if hosts is None and only_local(bound):
-            names = LOOPBACK_HOSTS | loopback_name(host)
         if http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
         server = Server(
             bound,
             registry=registry,
-            hosts=names,
+            hosts=[default_hosts(sock, host) if hosts is None else names for sock in bound],
             versions=frozenset(versions),
             ssl_context=ssl_context,
             capacity=capacity,
@@ -193,13 +191,6 @@ async def serve(
             sock.close()
         if unix is not None:
             unlink_own(unix, bound_as)
-
-
-def loopback_name(host: str | None) -> frozenset[str]:
-    """Return the name that was bound, as a browser writes it; none where it writes none, as for 127.1."""
-    with suppress(ValueError):
-        return frozenset([canonical_host(host or "")])
-    return frozenset()
 
 
 def unlink_own(path: str, bound_as: os.stat_result | None) -> None:

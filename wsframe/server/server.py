@@ -61,7 +61,7 @@ class Server:
         sockets: Sequence[socket.socket],
         *,
         registry: Registry | None,
-        hosts: Collection[str] | None,
+        hosts: Sequence[Collection[str] | None],
         versions: Collection[int],
         ssl_context: ssl.SSLContext | None,
         capacity: Capacity,
@@ -73,6 +73,7 @@ class Server:
         poller: PollerChoice,
     ) -> None:
         self._sockets = list(sockets)
+        self._hosts = hosts
         self._registries = served_with(registry)
         self._ssl_context = ssl_context
         self._capacity = capacity
@@ -93,9 +94,7 @@ class Server:
             flusher=self._reactor.flusher,
         )
         self._program = Program(debug=debug, drain=self.close, cut_off=self._shield.cancel)
-        self._make_admission = partial(
-            Admission, capacity=capacity, hosts=hosts, versions=versions, http_handler=http_handler
-        )
+        self._make_admission = partial(Admission, capacity=capacity, versions=versions, http_handler=http_handler)
         self.addresses = tuple(address_of(sock, secure=ssl_context is not None) for sock in sockets)
         """Where the server listens, such as ``ws://127.0.0.1:8000``."""
 
@@ -251,12 +250,16 @@ class Server:
                 for acceptor in acceptors:
                     acceptor.room.ring()
 
-            def welcome(sock: socket.socket, address: tuple[str, int]) -> None:
+            def welcome(hosts: Collection[str] | None, sock: socket.socket, address: tuple[str, int]) -> None:
                 newcomer = Newcomer(sock, *address, context, self._timeouts.handshake)
+                newcomer.hosts = hosts
                 admission.pending[newcomer] = None
                 newcomers.start_soon(admit, newcomer)
 
-            acceptors = [Acceptor(sock, admission.has_room, welcome) for sock in self._sockets]
+            acceptors = [
+                Acceptor(sock, admission.has_room, partial(welcome, hosts))
+                for sock, hosts in zip(self._sockets, self._hosts, strict=True)
+            ]
             async with trio.open_nursery() as accepting:
                 for acceptor in acceptors:
                     accepting.start_soon(acceptor.run)

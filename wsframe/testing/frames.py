@@ -60,7 +60,7 @@ class Compression:
     """
 
     def __init__(self, answer: str) -> None:
-        name, *parameters = (part.strip() for part in answer.split(";"))
+        name, *parameters = (part.strip(" \t") for part in answer.split(";"))
         values = dict(part.partition("=")[::2] for part in parameters)
         assert name == "permessage-deflate", f"an extension that was not offered: {answer!r}"
         self._bits = int(values.get("client_max_window_bits") or 15)
