@@ -5,6 +5,7 @@ Peers cause most lines, so each is short, and a kind of line that comes too ofte
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
@@ -194,6 +195,10 @@ class Log(LoggerAdapter[Logger]):
         except BaseException as error:
             self._lost(error)
 
+    def forget_in_child(self) -> None:
+        """Begin again, in a process that was forked."""
+        self._spared = Spared(self._emit_count)
+
     def tell_left_out(self) -> None:
         """Tell now how many lines were left out; afterwards no thread of the log runs."""
         self._spared.tell_all()
@@ -258,3 +263,6 @@ def cut_record(record: LogRecord) -> None:
 
 
 logger = Log(getLogger("wsframe"))
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=logger.forget_in_child)  # its lock may be held by a thread that is not there

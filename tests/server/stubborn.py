@@ -1,7 +1,9 @@
 """A server that does not want to end, as a program: ``python -m tests.server.stubborn HOW``."""
 
 import ctypes
+import os
 import re
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -50,6 +52,14 @@ class Stubborn(wsframe.Resource):
         say("busy")
         if HOW == "sleeps":
             time.sleep(600)  # noqa: ASYNC251
+        if HOW == "forks":
+            child = os.fork()
+            if not child:
+                time.sleep(600)  # noqa: ASYNC251
+                os._exit(0)
+            os.kill(child, signal.SIGTERM)
+            say(f"child {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")  # noqa: ASYNC222
+            client.send_text("served")
         if HOW == "is not Python":
             lock_twice()
         if HOW == "holds the interpreter":

@@ -7,7 +7,6 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,14 +108,13 @@ def test_characters_that_the_stream_does_not_have_are_escaped() -> None:
 
 
 def test_no_thread_is_left_after_the_close() -> None:
-    before = threading.active_count()
     handler = StderrLog(io.StringIO())
     handler.emit(record("one"))
     thread = handler._thread
     assert thread is not None
     handler.close()
     thread.join(60)
-    assert threading.active_count() == before
+    assert not thread.is_alive()
 
 
 @contextmanager

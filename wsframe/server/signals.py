@@ -80,16 +80,16 @@ class Attention:
         # The interpreter's own handler writes here, also where code that is not Python keeps the thread.
         self._previous_wire = signal.set_wakeup_fd(self._wire.fileno(), warn_on_full_buffer=False)
         self._thread.start()
+        attending.append(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End, with the thread, and let signals do again as they did."""
-        signal.set_wakeup_fd(self._previous_wire)
-        for number, handler in self._replaced:
-            if self._obeys(number) and handler is not None:
-                signal.signal(number, handler)  # type: ignore[arg-type]
+        if self in attending:  # else it is left in a child
+            attending.remove(self)
+        self._put_back(self._previous_wire)
         self._over = True
         if not self._until_exit:
             self._call_off()
@@ -97,6 +97,18 @@ class Attention:
         self._thread.join(LAST_SECONDS / 2)
         if not self._thread.is_alive():
             self._ear.close()
+
+    def _put_back(self, wire: int) -> None:
+        """Let signals do what they did before."""
+        signal.set_wakeup_fd(wire)
+        for number, handler in self._replaced:
+            if self._obeys(number) and handler is not None:
+                signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def forget_in_child(self) -> None:
+        """Leave signals alone in a process that user code has forked: our wire leads to the server."""
+        self._put_back(-1)
+        self._close_sockets()
 
     def _close_sockets(self) -> None:
         self._ear.close()
@@ -144,6 +156,39 @@ class Attention:
     def _tell_loop(self, order: Callable[[], object]) -> None:
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(order)
+
+
+class Forking(threading.local):
+    """Keeps signals back while user code forks: the child would hand on to the server what is meant for itself."""
+
+    mask: set[signal.Signals | int] | None = None
+
+    def before(self) -> None:
+        """Keep them back in this thread, and so in the child."""
+        if attending:
+            self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+
+    def in_parent(self) -> None:
+        """Go on as before."""
+        if self.mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+            self.mask = None
+
+    def in_child(self) -> None:
+        """Let signals do there what they did before the server came."""
+        for one in attending:
+            with suppress(ValueError, OSError):  # in a child of another thread
+                one.forget_in_child()
+        attending.clear()
+        self.in_parent()
+
+
+attending: list[Attention] = []
+"""Those that are entered."""
+
+if hasattr(os, "register_at_fork"):
+    forking = Forking()
+    os.register_at_fork(before=forking.before, after_in_parent=forking.in_parent, after_in_child=forking.in_child)
 
 
 def nothing() -> None:

@@ -36,7 +36,7 @@ class StderrLog(logging.Handler):
         self._waiting = 0
         """Characters, those that are being written included."""
         self._left_out = 0
-        self._changed = Condition()
+        self._changed = Condition(self.lock)  # logging makes this one anew in a child
         self._closed = False
         self._thread: Thread | None = None
 
