@@ -119,8 +119,9 @@ if __name__ == "__main__":
     os.environ["WSFRAME_FOREIGN"] = "1"
     recorder = Recorder()
     here = Path(__file__).parent
-    # That test is about the record of the last time.
-    status = pytest.main([str(here), f"--ignore={here / 'test_record.py'}", *sys.argv[1:]], plugins=[recorder])
+    # That test is about the record of the last time; and the list of peers has imported wsframe by now.
+    options = [f"--ignore={here / 'test_record.py'}", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    status = pytest.main([str(here), *options, *sys.argv[1:]], plugins=[recorder])
     versions = {peer.name: version for peer in (*PEERS, *PROXIES) if (version := installed(peer))}
     RECORD.write_text(page(recorder.results, versions, datetime.now(UTC).date()))
     sys.exit(status)
