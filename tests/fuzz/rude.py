@@ -1,6 +1,7 @@
 """A rude server in memory, and a program that sends, receives, pings and closes meanwhile, all of it by script."""
 
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from random import Random
 from unittest.mock import patch
@@ -19,6 +20,7 @@ from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts, f
 from wsframe.outgoing.connect import connect
 from wsframe.outgoing.opening import Plan
 from wsframe.outgoing.options import Opening
+from wsframe.outgoing.transport import RECEIVE_BUFFER
 from wsframe.outgoing.websocket import WebSocket
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import InflateExtension
@@ -45,8 +47,12 @@ class Rude(Server):
     def tune(self, unsent_low_water: int, write_stall: float) -> None:
         pass
 
-    def recv(self) -> bytearray:
-        octets = super().recv()
+    async def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
+        """Leave it plain, where a redirect leads to wss."""
+        await trio.lowlevel.checkpoint()
+
+    def recv(self, most: int = RECEIVE_BUFFER) -> bytearray:
+        octets = super().recv(most)
         self._incoming += octets[READ:]
         return octets[:READ]
 

@@ -124,13 +124,13 @@ class Server(Transport):
 
     # What the link sees
 
-    def recv(self) -> bytearray:
+    def recv(self, most: int = RECEIVE_BUFFER) -> bytearray:
         if self.broken:
             raise ConnectionResetError
         if not self._incoming and not self._eof:
             raise BlockingIOError
-        octets = self._incoming[:RECEIVE_BUFFER]
-        del self._incoming[:RECEIVE_BUFFER]
+        octets = self._incoming[:most]
+        del self._incoming[:most]
         return octets
 
     def send(self, data: bytes | memoryview) -> int:
@@ -174,6 +174,10 @@ class Server(Transport):
         while not (self.window or self.broken):
             await self._wait()
         await trio.lowlevel.checkpoint()
+
+    async def close_in_order(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.close()
 
     def close(self, *, reset: bool = False) -> None:
         self.closed_by_reset = reset

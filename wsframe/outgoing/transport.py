@@ -62,14 +62,14 @@ class Transport:
         """Whether it has TLS."""
         return bool(self._codecs)
 
-    def recv(self) -> bytearray:
-        """Return octets that are here; empty at the end.
+    def recv(self, most: int = RECEIVE_BUFFER) -> bytearray:
+        """Return bytes that are here, or so many of them; empty at the end.
 
         Raises:
             BlockingIOError: If there are none yet.
             OSError: If the connection is broken.
         """
-        count = self._top.recv_into(self._view, READ_AT_ONCE if self._codecs else RECEIVE_BUFFER)
+        count = self._top.recv_into(self._view, min(most, READ_AT_ONCE) if self._codecs else most)
         return self._buffer[:count]
 
     def send(self, data: bytes | memoryview) -> int:
@@ -142,7 +142,7 @@ class Transport:
             if rest or self.unsent:
                 await self.writable()
 
-    async def receive_some(self, most: int = READ_AT_ONCE) -> bytes:
+    async def receive_some(self, most: int = RECEIVE_BUFFER) -> bytes:
         """Wait for bytes and return them, or so many of them; empty at the end.
 
         Raises:
@@ -151,10 +151,9 @@ class Transport:
         while True:
             await self.readable()
             try:
-                count = self._top.recv_into(self._view, min(most, READ_AT_ONCE))
+                return bytes(self.recv(most))
             except BlockingIOError:  # part of a record
                 continue
-            return bytes(self._view[:count])
 
     async def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
         """Do the TLS handshake, within TLS if it is there already; a name may end in a dot.
