@@ -4,6 +4,7 @@ Read in this order:
 
 * ``listener``: one life of a resource, from ``running()`` to its last client.
 * ``caller``: calls the hooks for the entries of a mailbox, one at a time.
+* ``contexts``: runs them in the context of their client.
 * ``listeners``: all lives of one server; they start, end, fail and start again.
 * ``tasks``: tasks of a resource and of a client, and limits to a hook's time.
 * ``move_client``: how a client gets from one resource to another.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from functools import partial
 from inspect import isawaitable
 from time import perf_counter
@@ -13,6 +14,7 @@ import trio
 from wsframe.connection.handover import CONNECTED
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.exceptions import ResourceEnded
+from wsframe.hooks.contexts import own_context, run_within
 from wsframe.hooks.move_client import Move, call_off, divert
 from wsframe.hooks.posts import Call, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
@@ -42,6 +44,7 @@ class Life(Protocol):
     resource: Resource[Any]
     timeouts: Timeouts
     clients: dict[AnyClient, None]
+    context: Context
     failure: BaseException | None
     dismissed: bool
     received_before: int
@@ -60,6 +63,7 @@ class HookCaller:
         self._life = life
         self._resource = life.resource
         self._clients = life.clients
+        self._own_context: Context | None = None
         self._bounds: Bounds | None = None
         if life.timeouts.hook is not None or life.resource.cancel_on_disconnect:
             self._bounds = Bounds(life.timeouts.hook, until_end=life.resource.cancel_on_disconnect)
@@ -75,6 +79,7 @@ class HookCaller:
             received_text = self._bounds.around("received_text", received_text)
             received_binary = self._bounds.around("received_binary", received_binary)
         task, status = nesting.task, nesting.status
+        context, base = task.context, self._life.context
         until = perf_counter() + BATCH_SECONDS
         for _ in range(BATCH):
             if not entries or perf_counter() > until:
@@ -97,15 +102,21 @@ class HookCaller:
                 continue
             client = inbox.client
             try:
-                if kind is str:
+                if client._context is not None:
+                    hook_of_kind = received_text if kind is str else received_binary
+                    await run_within(client._context, hook_of_kind(client, message))
+                elif kind is str:
                     await received_text(client, message)
                 else:
                     await received_binary(client, message)
+                if context != base:  # cheap: both hold the same table as long as no variable is set
+                    context = await own_context(client, base)
                 if task._cancel_status is not status:
                     raise RuntimeError(LEFT_OPEN)
             except BaseException as error:
                 hook = "received_text" if kind is str else "received_binary"
                 await self._hook_failed(await nesting.mend(error), hook, client)
+                context = await own_context(client, base)
 
     async def _take_event(self, mailbox: Mailbox, inbox: Inbox | None, event: object) -> None:
         """Handle what is not a message."""
@@ -115,6 +126,7 @@ class HookCaller:
         client = inbox.client
         if isinstance(event, TaskFailed):
             await self._hook_failed(event.error, "start_soon", client)
+            await own_context(client, self._life.context)
             event.over()
         elif isinstance(event, Move):
             await self._moved(mailbox, inbox, event)
@@ -147,6 +159,7 @@ class HookCaller:
         if self._life.dismissed:
             client._link.close(1001, DISMISSED, mute=True)
             return
+        client._context = None  # of another resource, before a move
         self._clients[client] = None
         await self._run_hook("client_connected", client)
 
@@ -182,23 +195,31 @@ class HookCaller:
             self._life.leave()
             mailbox.closed = True
 
+    async def _within(self, client: AnyClient | None, steps: Awaitable[object]) -> object:
+        """Run a hook in the context of its client; what concerns no client has one together."""
+        context = self._own_context if client is None else client._context
+        if client is None and context is None:
+            context = self._own_context = self._life.context.copy()
+        return await (steps if context is None else run_within(context, steps))
+
     def _hook(self, name: str) -> Callable[..., Awaitable[None]]:
         hook: Callable[..., Awaitable[None]] = getattr(self._resource, name)
         return hook if self._bounds is None else self._bounds.around(name, hook)
 
     async def _run_hook(self, hook: str, client: AnyClient, *args: object) -> None:
         try:
-            answer: object = await nested(self._hook(hook), client, *args)
+            answer = await self._within(client, nested(self._hook(hook), client, *args))
             if isinstance(answer, Reject):  # as accept_client may return it: let in, it would fail open
                 raise answer
         except BaseException as error:
             await self._hook_failed(error, hook, client)
+        await own_context(client, self._life.context)
 
     async def _take_post(self, mailbox: Mailbox, entry: object) -> None:
         if isinstance(entry, Post):
             mailbox.took_post()
             try:
-                await nested(self._hook("received_custom"), entry.message)
+                await self._within(None, nested(self._hook("received_custom"), entry.message))
             except BaseException as error:
                 await self._hook_failed(error, "received_custom", None)
         elif isinstance(entry, Call) and not entry.abandoned:
@@ -212,7 +233,7 @@ class HookCaller:
         outcome: tuple[object, BaseException | None]
         outcome = None, ResourceEnded(f"{type(self._resource).__name__} stopped during the call")
         try:
-            outcome = await nested(run), None
+            outcome = await self._within(None, nested(run)), None
         except BaseException as error:
             if contain(error):
                 outcome = None, error
@@ -227,7 +248,7 @@ class HookCaller:
             return
         hook_failed = self._hook("hook_failed")
         try:
-            await nested(partial(hook_failed, hook=hook, client=client), error)
+            await self._within(client, nested(partial(hook_failed, hook=hook, client=client), error))
         except BaseException as second:
             if not failed(second):
                 return

@@ -8,6 +8,7 @@ so that neither a ticker that hangs nor one that crashes can take a hook with it
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
@@ -21,6 +22,7 @@ from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.doorbell import Doorbell, check_thread
 from wsframe.exceptions import ResourceEnded
 from wsframe.hooks.caller import DISMISSED, HookCaller
+from wsframe.hooks.contexts import take_context
 from wsframe.hooks.move_client import Departures
 from wsframe.hooks.posts import Call, Post
 from wsframe.hooks.tasks import Tasks
@@ -117,6 +119,8 @@ class Listener:
         self.clients: dict[AnyClient, None] = {}
         self.failure: BaseException | None = None
         """Why ``running()`` or a task of the resource ended before its time."""
+        self.context = copy_context()
+        """That of ``running()``, with what is set there: hooks run in copies of it."""
         self.ready = trio.Event()
         """Set once ``running()`` has been entered, or has failed."""
         self.members = Members()
@@ -231,6 +235,7 @@ class Listener:
                 async with trio.open_nursery() as nursery:
                     # From here on it is left in order, after the hooks, even if the server is cut off.
                     self._leaving.shield = True
+                    self.context = copy_context()
                     self.tasks.open(nursery)
                     self.ready.set()
                     await self._hooks_done.wait()
@@ -319,6 +324,7 @@ class Listener:
             self._listening = trio.lowlevel.current_task()
         try:
             await self.ready.wait()
+            await take_context(self.context)
             nesting = Nesting()
             while True:
                 if not mailbox.entries:

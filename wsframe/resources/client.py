@@ -13,6 +13,7 @@ from wsframe.protocol.close import State, check_close_code
 from wsframe.protocol.frames import BINARY, PING, TEXT, check_frame_size, control_frame, data_frame, message_frames
 
 if TYPE_CHECKING:
+    from contextvars import Context
     from typing import Any
 
     from typing_extensions import TypeVar as DefaultTypeVar
@@ -55,7 +56,7 @@ class Client(Generic[DataT]):
     """
 
     __slots__ = (
-        "__weakref__", "_encoder",
+        "__weakref__", "_context", "_encoder",
         "_ended", "_id", "_link", "_outbox", "_rejected", "_request", "_resource", "_subprotocol", "_work",
         "data",
     )  # fmt: skip
@@ -79,6 +80,8 @@ class Client(Generic[DataT]):
         """None for plain frames, which nearly every client gets."""
         self._id: str | None = None
         self._work: Work | None = None
+        self._context: Context | None = None
+        """Of its hooks, once one has set a ContextVar."""
         self._ended: Ended | None = None
         self._request = request
         self._resource = resource
@@ -162,10 +165,7 @@ class Client(Generic[DataT]):
 
     @property
     def state(self) -> State:
-        """OPEN; CLOSING once a close frame of ours is queued; CLOSED when both sides have closed, or it is gone.
-
-        In ``disconnected`` it is CLOSED, unless the client goes to another resource.
-        """
+        """OPEN; CLOSING once a close frame of ours is queued; CLOSED when both have closed, as in ``disconnected``."""
         return self._link.state()
 
     def send_text(

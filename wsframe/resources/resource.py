@@ -252,6 +252,8 @@ class Resource(Generic[DataT]):
         Override it with ``@asynccontextmanager`` and one ``yield``. It is entered before the
         first client and left after the last ``disconnected``. The ``yield`` raises if a task of
         the resource has failed, so what must be done in any case belongs into a ``finally``.
+        A ``ContextVar`` set before the ``yield`` is seen by hooks and tasks; what one client's hook
+        sets is seen by later hooks and tasks of this client, and by no other's.
         What waits there is cancelled when a drain takes longer than ``timeouts.drain``: shield
         what must be saved.
         """
