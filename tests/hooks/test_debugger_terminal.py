@@ -15,7 +15,11 @@ pytest.importorskip("pty", reason="terminals are of unix")
 PATIENCE = 20
 
 PROGRAM = """
+import logging
+
 import wsframe
+
+logging.disable()  # its lines would stand in the midst of the others
 
 class Room(wsframe.Resource):
     async def received_text(self, client, message):
