@@ -14,10 +14,12 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import wait_all_tasks_blocked
 
 import wsframe
 from tests.wire import TEXT, Frame, connected, frame, serving, text
 from wsframe import Client, JSONResource
+from wsframe.testing import open_client
 
 if TYPE_CHECKING:
     from nowhere import Nothing  # type: ignore[import-not-found]
@@ -357,3 +359,38 @@ def test_without_msgspec_the_package_works_and_only_a_json_resource_says_what_it
 
 def test_json_resource_is_exported() -> None:
     assert wsframe.JSONResource is JSONResource
+
+
+@dataclass
+class Holding:
+    data: object
+
+
+ANYTHING = {"data": [1, {"x": None}]}
+
+
+@pytest.mark.parametrize(
+    ("declared", "decoded"),
+    [
+        (object, ANYTHING),
+        (Any, ANYTHING),
+        (dict[str, object], ANYTHING),
+        (dict[str, Any], ANYTHING),
+        (dict[str, list[object]], ANYTHING),
+        (object | None, ANYTHING),
+        (Holding, Holding(ANYTHING["data"])),
+        (Annotated[dict[str, object], "note"], ANYTHING),
+    ],
+)
+async def test_object_stands_for_anything_inside_types_too(declared: Any, decoded: object) -> None:
+    taken: list[object] = []
+
+    async def received(self: Any, client: wsframe.Client, message: Any) -> None:
+        taken.append(message)
+
+    received.__annotations__["message"] = declared
+    made: Any = type("Made", (JSONResource,), {"received": received, "sends": declared})
+    async with open_client(made()) as client:
+        client.send_text('{"data": [1, {"x": null}]}')
+        await wait_all_tasks_blocked()
+    assert taken == [decoded]

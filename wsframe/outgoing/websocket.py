@@ -22,6 +22,7 @@ from wsframe.resources.client import (
     TEXT_TYPES,
     Octets,
     check_reason,
+    encode,
     octets_of,
 )
 
@@ -131,7 +132,7 @@ class WebSocket:
             TypeError: For a message of another type.
             ValueError: For a lone surrogate, or a frame size below 1.
         """
-        payload = message.encode() if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+        payload = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
         await self._send(TEXT, payload, frame_size, compress)
 
     async def send_binary(
@@ -149,7 +150,7 @@ class WebSocket:
     async def send(self, message: str | Octets) -> None:
         """Send a text message for a str, a binary one for octets; otherwise as :meth:`send_text`."""
         if isinstance(message, str):
-            await self._send(TEXT, message.encode(), None, None)
+            await self._send(TEXT, encode(message), None, None)
         else:
             await self.send_binary(octets_of(message, MESSAGE_TYPES))
 

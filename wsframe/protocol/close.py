@@ -85,7 +85,7 @@ def close_frame(code: int | None, reason: str = "") -> bytes:
         return control_frame(CLOSE, b"")
     if code in NEVER_SENT:
         raise ValueError(f"close code {code} names what happened, and is never sent (RFC 6455 section 7.4.1)")
-    text = reason.encode("utf-8", "replace")
+    text = str.encode(reason, "utf-8", "replace")
     if len(text) > MAX_REASON:
         text = text[:MAX_REASON].decode("utf-8", "ignore").encode()
-    return control_frame(CLOSE, int(code).to_bytes(2, "big") + text)
+    return control_frame(CLOSE, int.to_bytes(code, 2, "big") + text)

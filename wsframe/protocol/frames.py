@@ -111,6 +111,7 @@ def data_frames(opcode: int, payload: bytes, frame_size: int) -> list[bytes]:
         ValueError: For a frame size below 1.
     """
     check_frame_size(frame_size)
+    frame_size = int.__index__(frame_size)  # of a subclass, whose sums may be other
     parts = [payload[start : start + frame_size] for start in range(0, len(payload), frame_size)] or [b""]
     last = len(parts) - 1
     return [

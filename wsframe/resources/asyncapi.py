@@ -14,7 +14,7 @@ from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from wsframe.resources.factories import Factory, written_name
-from wsframe.resources.json_resource import JSONResource
+from wsframe.resources.json_resource import JSONResource, schema_of_object
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 
@@ -177,7 +177,9 @@ class Payloads:
         if self._types:
             from msgspec.json import schema_components  # which is there, or there would be no types
 
-            schemas, components = schema_components(self._types, ref_template="#/components/schemas/{name}")
+            schemas, components = schema_components(
+                self._types, schema_hook=schema_of_object, ref_template="#/components/schemas/{name}"
+            )
         self._schemas = [draft_07(schema) for schema in schemas]
         self.components = {name: draft_07(schema) for name, schema in components.items()}
 

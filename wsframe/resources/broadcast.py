@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wsframe.exceptions import BinaryRefused
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.frames import BINARY, TEXT, Frame, message_frames
-from wsframe.resources.client import BINARY_TYPES, TEXT_TYPES, Client, Octets, octets_of
+from wsframe.resources.client import BINARY_TYPES, TEXT_TYPES, Client, Octets, encode, octets_of
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
@@ -55,7 +55,7 @@ def broadcast_text(
     Source: clws ``write-to-clients-text``.
     """
     check_several(clients)
-    payload = message.encode() if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+    payload = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
     return broadcast(without(clients, exclude), Encoding(TEXT, payload, frame_size, compress), key)
 
 

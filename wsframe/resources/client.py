@@ -194,7 +194,7 @@ class Client(Generic[DataT]):
             ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
             RuntimeError: From another thread, where it shows: with the first message of a turn.
         """
-        payload = message.encode() if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+        payload = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
         if self._encoder is None and frame_size is None and key is None:
             return self._outbox.put(data_frame(TEXT, payload))
         return self._send(TEXT, payload, frame_size, key, compress)
@@ -389,10 +389,23 @@ def check_reason(reason: object) -> None:
         raise TypeError(f"a close reason is a str, not {type(reason).__name__}")
 
 
+# Of a subclass, too, that has an ``encode`` of its own: what that returns is its business, not the wire's.
+encode = str.encode
+ALL = slice(None)
+
+
 def octets_of(message: object, wanted: str) -> bytes:
-    """Return octets as immutable bytes; a bytearray may change while it waits to be sent."""
-    if isinstance(message, bytes):
+    """Return exact and immutable bytes.
+
+    A bytearray may change while it waits to be sent. A subclass may say another length than it
+    has, or show another buffer, and break the frame: it is copied without asking it.
+    """
+    if type(message) is bytes:
         return message
-    if isinstance(message, bytearray | memoryview):
+    if isinstance(message, bytes):
+        return bytes.__getitem__(message, ALL)
+    if isinstance(message, bytearray):
+        return bytes(bytearray.__getitem__(message, ALL))
+    if isinstance(message, memoryview):
         return bytes(message)
     raise TypeError(f"{wanted}, not {type(message).__name__}")

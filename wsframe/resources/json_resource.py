@@ -31,8 +31,9 @@ class JSONResource(Resource[DataT]):
 
     The type of a message is what the hook ``received`` declares: a ``msgspec.Struct``, a
     union of tagged ones, a dataclass, a TypedDict, ``dict[str, int]``, anything msgspec
-    decodes. It is resolved when the class is made, and each message is checked against
-    it. Binary messages are closed 1003 as ever, unless ``received_binary`` is overridden.
+    decodes; ``object`` and ``Any`` stand for any JSON, inside other types too. It is resolved
+    when the class is made, and each message is checked against it. Binary messages are closed
+    1003 as ever, unless ``received_binary`` is overridden.
 
     Raises:
         ImportError: When a subclass is made and msgspec is not installed.
@@ -158,6 +159,17 @@ def declared_type(cls: type[JSONResource[Any]]) -> object:
     return Any if found is object else found
 
 
+def schema_of_object(declared: type) -> dict[str, Any]:
+    """Make the schema of ``object``, which msgspec decodes as it does Any, and has no schema for.
+
+    Raises:
+        NotImplementedError: For any other class.
+    """
+    if declared is not object:
+        raise NotImplementedError
+    return {"description": "anything"}  # msgspec takes an empty one for none
+
+
 def check_type(what: str, declared: object) -> None:
     """Check that msgspec knows a type.
 
@@ -166,7 +178,7 @@ def check_type(what: str, declared: object) -> None:
     """
     try:
         # A decoder is made for any class, and then fails for each message; a schema is not.
-        msgspec.json.schema(declared)
+        msgspec.json.schema(declared, schema_hook=schema_of_object)
         msgspec.json.Decoder(declared)
     except (TypeError, NameError) as error:
         reason = str(error).partition("\n")[0]
