@@ -202,9 +202,10 @@ class Capacity:
 
     max_queued_bytes: int = 512 * 1024 * 1024
     """What waits for all clients together, either way, in octets; default 512 MiB. It counts as in
-    :attr:`Limits.max_queued_bytes` and :attr:`Limits.max_outbox`, and 144 for each post, so that
-    the memory taken stays below twice of it. Beyond it clients with messages waiting are not
-    read, and those are reset that make the server hold most. A frame shared by a broadcast
+    :attr:`Limits.max_queued_bytes` and :attr:`Limits.max_outbox`, 144 for each post, and
+    answers of ``http_handler`` until the peer has taken them, so that the memory taken stays
+    below twice of it. Beyond it clients with messages waiting are not read, those are reset that
+    make the server hold most, and answers are refused with 503. A frame shared by a broadcast
     counts for each client."""
 
     backlog: int = 1024

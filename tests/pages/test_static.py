@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsframe import HttpHandler, Request, Response, static_file, static_folder
-from wsframe.pages.static import names_of
+from wsframe.http.responses import FileResponse
+from wsframe.pages.static import PART, names_of
 
 
 @pytest.fixture
@@ -250,7 +251,7 @@ async def test_only_get_and_head_are_answered(folder: Path, method: str) -> None
         answer = await get(handler, "/", method)
         assert (answer.status, answer.headers) == (405, [("Allow", "GET, HEAD")])
         head = await get(handler, "/", "HEAD")
-        assert (head.status, head.body) == (200, b"start"), "what makes the answer leaves the body out"
+        assert (head.status, head.length, head.body) == (200, 5, b"")
 
 
 async def test_a_file_above_the_limit_is_refused_without_being_read_whole(folder: Path) -> None:
@@ -301,6 +302,41 @@ def test_what_cannot_be_served_is_said_at_once(folder: Path) -> None:
         static_folder(folder, cache_control="a\r\nb: c")
     with pytest.raises(ValueError, match="may not be sent"):
         static_file(folder / "index.html", content_type="a\nb")
+
+
+@pytest.mark.parametrize("size", [0, PART, PART + 1, 3 * PART, 5 * PART + 17])
+async def test_a_large_file_is_read_in_parts(folder: Path, size: int) -> None:
+    content = os.urandom(size)
+    (folder / "large.bin").write_bytes(content)
+    answer = await get(static_folder(folder), "/large.bin")
+    assert answer.length == size
+    if size <= PART:
+        assert answer.body == content
+        return
+    assert isinstance(answer, FileResponse)
+    assert answer.held == PART
+    got = b""
+    while len(got) < size:
+        part = await answer.read(len(got))
+        assert 0 < len(part) <= PART
+        got += part
+    assert got == content
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "another", "gone"])
+async def test_a_file_that_changes_while_it_is_sent_is_no_file_any_more(folder: Path, change: str) -> None:
+    large = folder / "large.bin"
+    large.write_bytes(bytes(3 * PART))
+    answer = await get(static_folder(folder), "/large.bin")
+    assert isinstance(answer, FileResponse)
+    assert len(await answer.read(0)) == PART
+    if change == "gone":
+        large.unlink()
+    else:
+        large.write_bytes(bytes({"longer": 4, "shorter": 1, "another": 3}[change] * PART))
+        os.utime(large, (1, 1))
+    with pytest.raises(OSError, match=r"changed|No such file"):
+        await answer.read(PART)
 
 
 async def test_a_disk_that_hangs_is_given_up_with_its_newcomer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

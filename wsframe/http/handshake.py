@@ -263,17 +263,20 @@ def response(answer: Response, *, now: float, body: bool = True) -> bytes:
         now: Seconds since 1970, for the Date (RFC 9110 section 6.6.1).
         body: False answers HEAD.
     """
+    return response_head(answer, now=now) + (answer.body if body and answer.status not in NO_CONTENT else b"")
+
+
+def response_head(answer: Response, *, now: float) -> bytes:
+    """Make the head of an HTTP response; arguments as for :func:`response`. The content is sent behind it."""
     headers = header_list(answer.headers, "Response")  # again: they may have been changed
     given = {name.lower() for name, _ in headers}
     fields = [] if "date" in given else [("Date", date_of(int(now)))]
-    if answer.status in NO_CONTENT:  # the fields of content would describe what may not follow (RFC 9110 section 8.6)
-        body = False
-    else:
+    if answer.status not in NO_CONTENT:  # its fields would describe what may not follow (RFC 9110 section 8.6)
         if "content-type" not in given:
             fields.append(("Content-Type", answer.content_type))
-        fields.append(("Content-Length", str(len(answer.body))))
+        fields.append(("Content-Length", str(answer.length)))
     fields += [("Connection", "close"), *headers]
-    return head(answer.status, fields) + (answer.body if body else b"")
+    return head(answer.status, fields)
 
 
 def refusal(reject: Reject, *, now: float, body: bool = True) -> bytes:

@@ -147,7 +147,7 @@ class Response:
         if isinstance(body, str):
             self.body = encoded(str.__str__(body), "Response")
         elif isinstance(body, bytes | bytearray | memoryview):
-            self.body = bytes(memoryview(body))
+            self.body = body if type(body) is bytes else bytes(memoryview(body))
         else:  # a status in the place of the body must not pass
             raise TypeError(f"Response(body=...) is str or bytes, not {type(body).__name__}")
         if not isinstance(content_type, str):
@@ -155,6 +155,51 @@ class Response:
         check_field("Content-Type", content_type)
         self.content_type = content_type
         self.headers = header_list(headers, "Response")
+
+    @property
+    def length(self) -> int:
+        """How many bytes the content has."""
+        return len(self.body)
+
+    @property
+    def held(self) -> int:
+        """How many of them are in memory at once."""
+        return len(self.body)
+
+
+class FileResponse(Response):
+    """A response whose content is read part by part while the peer takes it.
+
+    Args:
+        length: How many bytes the content has.
+        read: Returns what comes at an offset, not nothing and no more than ``part``.
+        part: How many bytes are in memory at once.
+        content_type, headers: As for :class:`Response`.
+    """
+
+    __slots__ = ("_length", "_part", "read")
+
+    def __init__(
+        self,
+        length: int,
+        read: Callable[[int], Awaitable[bytes]],
+        part: int,
+        *,
+        content_type: str,
+        headers: HeaderFields,
+    ) -> None:
+        super().__init__(content_type=content_type, headers=headers)
+        self._length = length
+        self._part = part
+        self.read = read
+
+    @property
+    def length(self) -> int:
+        return self._length
+
+    @property
+    def held(self) -> int:
+        return self._part
 
 
 HttpHandler: TypeAlias = Callable[[Request], Awaitable[Response]]

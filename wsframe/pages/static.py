@@ -1,7 +1,7 @@
 """Files as plain HTTP answers: one, or those of a folder.
 
-A file is read whole, in a thread, and none above a limit is: an answer is one object, which
-stays in memory until its peer has taken it or the deadline of the handshake has come.
+A file is read in a thread, part by part while its peer takes it, so that one of them is in memory. It
+is opened anew for each part: peers that are slow hold no descriptors beside their own.
 """
 
 from __future__ import annotations
@@ -11,18 +11,23 @@ import os
 import re
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from mimetypes import MimeTypes
 from pathlib import PurePath
+from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 import trio
 
 from wsframe.http.request import Request
-from wsframe.http.responses import HttpHandler, Response, check_field
+from wsframe.http.responses import FileResponse, HttpHandler, Response, check_field
 
 __all__ = ["static_file", "static_folder"]
 
 MAX_FILE = 1024 * 1024
+# What is read of a file at once. One that is no larger is in memory whole.
+PART = 64 * 1024
 # Requests of one handler that are at the disk at once; one that hangs must not take the threads of others.
 READERS = 8
 
@@ -105,17 +110,58 @@ def static_folder(
     return handler(folder.answer)
 
 
-def handler(answer: Callable[[Request], Response]) -> HttpHandler:
-    """Make a handler for GET and HEAD of a function that reads files."""
+def handler(answer: Callable[[Request], Found | Response]) -> HttpHandler:
+    """Make a handler for GET and HEAD of a function that finds files."""
     readers = trio.CapacityLimiter(READERS)
+
+    async def read(found: Found, offset: int) -> bytes:
+        # Abandoned at the deadline, it keeps its place among the readers for as long as the disk hangs.
+        return await trio.to_thread.run_sync(found.read, offset, abandon_on_cancel=True, limiter=readers)
 
     async def static(request: Request) -> Response:
         if request.method not in ("GET", "HEAD"):
             return Response("only GET and HEAD are answered here\n", 405, headers={"Allow": "GET, HEAD"})
-        # Abandoned at the deadline, it keeps its place among the readers for as long as the disk hangs.
-        return await trio.to_thread.run_sync(answer, request, abandon_on_cancel=True, limiter=readers)
+        found = await trio.to_thread.run_sync(answer, request, abandon_on_cancel=True, limiter=readers)
+        if isinstance(found, Response):
+            return found
+        return FileResponse(
+            found.size, partial(read, found), PART, content_type=found.content_type, headers=found.headers
+        )
 
     return static
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file as it was when a request asked for it."""
+
+    path: str
+    tag: str
+    size: int
+    content_type: str
+    headers: list[tuple[str, str]]
+
+    def read(self, offset: int) -> bytes:
+        """Read a part.
+
+        Raises:
+            OSError: If it cannot be read, or is another file by now: half of each would be neither.
+        """
+        with opened(self.path) as file:
+            if tag_of(os.fstat(file.fileno())) == self.tag:
+                file.seek(offset)
+                part = file.read(min(PART, self.size - offset))
+                if part:
+                    return part
+        raise OSError(errno.ESTALE, "changed while it was sent", self.path)
+
+
+def opened(path: str) -> BinaryIO:
+    return open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, OPEN_FLAGS))
+
+
+def tag_of(status: os.stat_result) -> str:
+    return f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
 
 
 class Files:
@@ -135,29 +181,32 @@ class Files:
             check_field("Cache-Control", cache_control)
             self._fields.append(("Cache-Control", cache_control))
 
-    def answer(self, request: Request, path: str, content_type: str) -> Response:
+    def answer(self, request: Request, path: str, content_type: str) -> Found | Response:
         """Answer with a file; 304 if the peer has it (RFC 9110 section 13.1.2), 404 if there is none.
 
         Raises:
             OSError: If it cannot be read for a reason that is ours, such as its size.
         """
         try:
-            with open(path, "rb", opener=lambda name, _: os.open(name, OPEN_FLAGS)) as file:
+            with opened(path) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     return not_found()
-                tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+                tag = tag_of(status)
                 # Weak: of two writes in one tick of the file system's clock only the size may tell.
                 fields = [("ETag", f"W/{tag}"), *self._fields]
                 if has_tag(request, tag):
                     return Response(status=304, headers=fields)
-                octets = file.read(self._max_file + 1)
+                if status.st_size > self._max_file:
+                    raise OSError(errno.EFBIG, "larger than max_file", path)
+                found = Found(path, tag, status.st_size, content_type, fields)
+                if status.st_size > PART or request.method == "HEAD":
+                    return found
+                octets = file.read(PART)
         except OSError as error:
             if error.errno in ABSENT:
                 return not_found()
             raise
-        if len(octets) > self._max_file:
-            raise OSError(errno.EFBIG, "larger than max_file", path)
         return Response(octets, content_type=content_type, headers=fields)
 
 
@@ -175,7 +224,7 @@ class Folder:
         self._index = index
         self._files = files
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Found | Response:
         """Answer with the file at the path of a request, or a redirect to a folder."""
         names = names_of(request.path)
         if names is None or (self._index is None and not names[-1]):

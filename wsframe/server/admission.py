@@ -25,7 +25,7 @@ from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
 from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request
-from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, header_list, refusing
+from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response, header_list, refusing
 from wsframe.limits import Capacity
 from wsframe.log import logger, quoted
 from wsframe.net.socket_options import close_for_good, tune
@@ -153,22 +153,25 @@ class Admission:
             logger.error("%s: the Reject cannot be sent", newcomer.name, exc_info=error)
             answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
         logger.info("%s: refused with %s: %s", newcomer.name, reject.status, reject._reason, kind=reject.status)
-        await self._answer(newcomer, answer)
+        await self._answer(newcomer, answer, None)
 
     def _busy(self) -> bool:
         """Tell whether so many take their answers that another one cannot be waited for."""
         return self._answering >= self._capacity.max_pending_handshakes
 
-    async def _answer(self, newcomer: Newcomer, answer: bytes) -> None:
+    async def _answer(self, newcomer: Newcomer, head: bytes, content: Response | None) -> None:
+        """Send a head, or all of an answer, and what comes behind it; then end the connection."""
         newcomer.answered = True
         self.pending.pop(newcomer, None)  # it holds no place any more that an honest one could have
         if self._busy():
             with suppress(OSError):
-                (newcomer.tls or newcomer.sock).send(answer)
+                (newcomer.tls or newcomer.sock).send(head if content is None else head + content.body)
             return
         self._answering += 1
         try:
-            await newcomer.send(answer)
+            await newcomer.send(head)
+            if content is not None:
+                await newcomer.send_content(content)
             await newcomer.say_goodbye()
         except OSError:
             return
@@ -221,11 +224,21 @@ class Admission:
         return data[hixie_handshake.NONCE :]
 
     async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
+        budget = self._reactor.budget
+        if budget.exceeded:
+            raise Reject(503, [RETRY_AFTER], "server out of memory")
         with self._lookout.over(newcomer, half_closed=True):
-            answer = await handle(handler, request, body=newcomer.wants_body)
-        if len(answer) > SMALL and self._busy():
+            head, content = await handle(handler, request, body=newcomer.wants_body)
+        if content is not None and content.length > SMALL and self._busy():
             raise Reject(503, [RETRY_AFTER], "too many answers under way")
-        await self._answer(newcomer, answer)
+        held = 0 if content is None else content.held
+        if budget.held + held > budget.limit:
+            raise Reject(503, [RETRY_AFTER], "server out of memory")
+        budget.held += held
+        try:
+            await self._answer(newcomer, head, content)
+        finally:
+            budget.held -= held
 
     async def _join_resource(
         self, newcomer: Newcomer, request: Request, headers: Headers, trailing: bytes

@@ -70,13 +70,18 @@ async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Re
     return decision
 
 
-async def handle(handler: HttpHandler, request: Request, *, body: bool) -> bytes:
-    """Ask ``http_handler`` and make its answer; anything but a Response, or a Reject that it raises, is a 500."""
+async def handle(handler: HttpHandler, request: Request, *, body: bool) -> tuple[bytes, Response | None]:
+    """Ask ``http_handler``; anything but a Response, or a Reject that it raises, is a 500.
+
+    Returns:
+        The head of the answer, and the response whose content goes behind it, if any does.
+    """
     try:
         made: object = await nested(handler, request)
         if not isinstance(made, Response):
             raise TypeError(f"http_handler returned {made!r}, which is no Response")
-        return handshake.response(made, now=time(), body=body)
+        head = handshake.response_head(made, now=time())
+        return head, made if body and made.status not in handshake.NO_CONTENT else None
     except BaseException as error:
         refusal = only_leaf(error)
         if isinstance(refusal, Reject):

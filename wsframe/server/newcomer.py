@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Collection
@@ -10,6 +11,7 @@ from contextlib import suppress
 import trio
 
 from wsframe.http.request import peer_name
+from wsframe.http.responses import FileResponse, Response
 from wsframe.log import logger
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.net.sockets import Endpoint, has_ended, wait_readable, wait_writable
@@ -104,6 +106,26 @@ class Newcomer:
             if not view and (self.tls is None or self.tls.pump()):
                 return
             await wait_writable(self.sock)
+
+    async def send_content(self, content: Response) -> None:
+        """Send the content of a response. Broken off, it is reset: nobody is to take a part for the whole.
+
+        Raises:
+            OSError: When the connection is lost.
+        """
+        if not isinstance(content, FileResponse):
+            await self.send(content.body)
+            return
+        offset = 0
+        while offset < content.length:
+            try:
+                part = await content.read(offset)
+            except Exception as error:
+                logger.error("%s: an answer broke off", self.name, exc_info=error)
+                self.reset = True
+                raise OSError(errno.EIO, "an answer broke off") from None
+            await self.send(part)
+            offset += len(part)
 
     async def say_goodbye(self) -> None:
         """End the connection so that what was sent arrives."""
