@@ -65,6 +65,7 @@ wsframe_unmask(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     Py_buffer payload, mask;
     PyObject *result = NULL;
 
+    (void)module;
     if (nargs != 2) {
         PyErr_SetString(PyExc_TypeError, "unmask() takes a payload and a mask");
         return NULL;
@@ -254,6 +255,7 @@ wsframe_read_messages(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     Py_buffer data;
     int masked, failed;
 
+    (void)module;
     if (nargs != 6 || !PyList_CheckExact(args[5])) {
         PyErr_SetString(PyExc_TypeError, "read_messages() takes data, at, room, limit, masked and a list");
         return NULL;
@@ -303,6 +305,7 @@ wsframe_skip_frames(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     Py_ssize_t at, stop;
     Py_buffer data;
 
+    (void)module;
     if (nargs != 2) {
         PyErr_SetString(PyExc_TypeError, "skip_frames() takes data and at");
         return NULL;

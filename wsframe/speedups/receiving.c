@@ -141,7 +141,7 @@ finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t star
     return done;
 }
 
-/* Read behind what there is of a payload; return what recv() does, -2 with the payload gone. */
+/* Read behind what there is of a payload; return what recv() does, -2 with an exception set. */
 static Py_ssize_t
 receive_behind(int fd, PyObject **payload, Py_ssize_t length)
 {
@@ -150,6 +150,10 @@ receive_behind(int fd, PyObject **payload, Py_ssize_t length)
 
     if (more > length - have)
         more = length - have;
+    if (more < 0) { /* as a size it would be the largest there is */
+        PyErr_SetString(PyExc_SystemError, "more of a message is held than it has");
+        return -2;
+    }
     if (_PyBytes_Resize(payload, have + more) < 0)
         return -2;
     count = recv(fd, PyBytes_AS_STRING(*payload) + have, (size_t)(more < LARGE_READ ? more : LARGE_READ), 0);
@@ -195,6 +199,10 @@ receive_more(const struct ready *r, PyObject *held, Py_ssize_t wanted, PyObject 
     Py_ssize_t have = PyByteArray_GET_SIZE(held), more = wanted - have, count;
     int error, done;
 
+    if (more < 0) { /* as above */
+        PyErr_SetString(PyExc_SystemError, "more of a message is held than it has");
+        return -1;
+    }
     if (more > LARGE_READ)
         more = LARGE_READ;
     if (PyByteArray_Resize(held, have + more) < 0)
