@@ -161,7 +161,7 @@ class Peer:
     @property
     def reads(self) -> bool:
         """Whether the link is being read."""
-        return bool(self.link.interest & READ) and self.link.sock is not None
+        return bool(self.link.socket.interest & READ) and self.link.socket.sock is not None
 
     def send(self, octets: bytes) -> None:
         """Send octets, in as many turns of the link as that takes; what is full is emptied. An end drops the rest."""
@@ -214,8 +214,9 @@ class Peer:
         waiting = [entry for _, entry in self.place.mailbox.entries]
         return Snapshot(
             [*self.taken, *waiting],
-            inbox.waiting, inbox.octets, inbox.received, self.link.octets_received if self.link.ended is None else 0,
-            connection.state.name, self.link.interest, self.link.ended, connection._engine is not None,
+            inbox.waiting, inbox.octets, inbox.received,
+            self.link.octets_received if self.link.closing.ended is None else 0,
+            connection.state.name, self.link.socket.interest, self.link.closing.ended, connection._engine is not None,
             connection.undecoded, self.link._undecoded, inbox.budget.held, self.held(),
             0 if connection._held is None else connection._wanted,
         )  # fmt: skip

@@ -315,6 +315,6 @@ async def test_pongs_of_one_read_are_one_piece_of_the_outbox(plain: Place) -> No
         peer = await served.open()
         link = link_of(served)
         pings = [PingReceived(b"%d" % number) for number in range(200)]
-        assert link._sort_out([*pings[:100], "text", *pings[100:]]) == ["text"]
+        assert link._sort_out([*pings[:100], "text", *pings[100:]]) == (["text"], None)
         assert list(link.outbox.items) == [b"".join(control_frame(PONG, ping.payload) for ping in pings)]
         await peer.end()

@@ -121,7 +121,7 @@ def close(peer: Peer) -> None:
 
 
 def reject(peer: Peer) -> None:
-    peer.link.reject(1008, "no")
+    peer.link.client.reject(1008, "no")
     peer.links.settle()
 
 
@@ -148,8 +148,8 @@ async def write(language: Language, plan: bytes, script: bytes) -> None:
         rig = Links(language)
         peers = [rig.open(Limits(max_outbox=1 << 30)) for _ in range(plan[0] % 3 + 1)]
         for peer in peers:
-            assert peer.link.sock is not None
-            peer.link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+            assert peer.link.socket.sock is not None
+            peer.link.socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
         for octet in script:
             kind, size = octet & 3, (octet >> 2) ** (3 if octet & 1 else 1) % 90_000
             if kind < 2:
@@ -196,4 +196,4 @@ def finish(rig: Links, peers: list[Peer]) -> None:
 def writable(peer: Peer) -> None:
     """Do what the reactor does when the kernel takes octets again."""
     if peer.link.outbox.blocked:
-        peer.link.writable()
+        peer.link.sender.writable()

@@ -14,7 +14,7 @@ from tests.client_side import Line, Sending, offered
 from tests.hixie76.hixie_peer import CLOSING, reference
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.lifeline import Lifeline
-from wsframe.connection.memory_budget import Budget
+from wsframe.connection.memory_budget import FRAME_COST, Budget
 from wsframe.hixie76.encoder import HixieEncoder
 from wsframe.hixie76.outbox import HixieOutbox
 from wsframe.http.request import Request
@@ -30,8 +30,14 @@ KEYS = [(b"Sec-WebSocket-Key1", b"1 2"), (b"Sec-WebSocket-Key2", b"1 2"), (b"Ori
 class NoLink:
     """A link that knows that it is open."""
 
+    @property
     def state(self) -> wsframe.State:
         return wsframe.State.OPEN
+
+
+def room(octets: int) -> int:
+    """Return the limit for two frames of so many octets together."""
+    return octets + 2 * FRAME_COST
 
 
 class Old(Sending):
@@ -137,7 +143,7 @@ async def test_the_closing_handshake_has_no_code_and_is_the_last() -> None:
 
 
 async def test_drop_oldest_drops_whole_messages_and_never_one_that_has_begun() -> None:
-    old = Old(space=2, limit=14, overflow="drop_oldest")
+    old = Old(space=2, limit=16 + 3 * FRAME_COST, overflow="drop_oldest")
     for text in ("aaaa", "bbbb", "cccc", "dd"):
         assert old.client.send_text(text)
     assert old.outbox.dropped == 1
@@ -145,13 +151,13 @@ async def test_drop_oldest_drops_whole_messages_and_never_one_that_has_begun() -
 
 
 async def test_drop_newest_drops_the_message_itself() -> None:
-    old = Old(space=2, limit=12, overflow="drop_newest")
+    old = Old(space=2, limit=room(12), overflow="drop_newest")
     assert [old.client.send_text(text) for text in ("aaaa", "bbbb", "cccc")] == [True, True, False]
     assert old.sent() == b"\x00aaaa\xff\x00bbbb\xff"
 
 
 async def test_a_client_that_takes_nothing_overflows() -> None:
-    old = Old(space=0, limit=12)
+    old = Old(space=0, limit=room(12))
     assert [old.client.send_text("aaaa") for _ in range(3)] == [True, True, False]
     assert "overflowed" in old.line.told
 
@@ -169,7 +175,7 @@ async def test_a_message_with_a_key_takes_the_place_of_the_old_one(text: str) ->
 
 
 async def test_a_message_with_a_key_that_was_dropped_is_queued_anew() -> None:
-    old = Old(space=0, limit=12, overflow="drop_oldest")
+    old = Old(space=0, limit=room(12), overflow="drop_oldest")
     old.client.send_text("aaaa", key="a")
     old.flusher.flush()
     old.client.send_text("bbbb")

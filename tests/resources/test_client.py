@@ -18,6 +18,7 @@ Sent = tuple[wsframe.Client, FakeKernel]
 class NoLink:
     """A link of which these tests use nothing; what they did use would fail."""
 
+    @property
     def state(self) -> wsframe.State:
         return wsframe.State.OPEN
 

@@ -111,7 +111,7 @@ def begun(links: Links) -> None:
             end(peer)
             links.settle()
             peer.take_all()
-            assert peer.link.ended is not None or end is close
+            assert peer.link.closing.ended is not None or end is close
 
 
 def shut(peer: Peer) -> None:
@@ -119,8 +119,8 @@ def shut(peer: Peer) -> None:
 
 
 def reset(peer: Peer) -> None:
-    assert peer.link.sock is not None
-    peer.link.sock.send(b"unread")
+    assert peer.link.socket.sock is not None
+    peer.link.socket.sock.send(b"unread")
     peer.sock.close()
 
 
@@ -183,26 +183,26 @@ def faults(links: Links) -> None:
             peer.sock.send(octets[20:] if octets is LARGE else octets)
             with (
                 patch.object(peer.place.mailbox, "doorbell", bell),
-                patch.object(type(peer.link), "_deliver_end"),
+                patch.object(type(peer.link.closing), "note"),
                 suppress(KeyboardInterrupt),
             ):
                 FROM_C["receive_ready"]([(peer.link.fd, 1)], {peer.link.fd: peer.link}, links.reactor.buffer, 0.0)
-            peer.link._deliver_end()
+            peer.link.lost()
             peer.take()
     for error in (RuntimeError, KeyboardInterrupt):
         peer = links.open()
-        assert peer.link.sock is not None
-        peer.link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+        assert peer.link.socket.sock is not None
+        peer.link.socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
         peer.link.outbox.put(data_frame(TEXT, b"x" * 1_000_000))
-        with patch.object(type(peer.link), "blocked", Bell(error).ring), suppress(KeyboardInterrupt):
+        with patch.object(type(peer.link.sender), "blocked", Bell(error).ring), suppress(KeyboardInterrupt):
             links.reactor.flusher.flush()
 
 
 def sending(links: Links) -> None:
     peers = [links.open(Limits(max_outbox=1 << 30)) for _ in range(3)]
     for peer in peers:
-        assert peer.link.sock is not None
-        peer.link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+        assert peer.link.socket.sock is not None
+        peer.link.socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
     peers[2].sock.close()
     for sizes in ([10], [10, 10, 10], [20_000], [100_000], [10, 100_000], [1_000_000]):
         for peer in peers:
@@ -212,7 +212,7 @@ def sending(links: Links) -> None:
         for peer in peers[:2]:
             while peer.link.outbox.items:
                 peer.read()
-                peer.link.writable()
+                peer.link.sender.writable()
             peer.sent = b""
 
 

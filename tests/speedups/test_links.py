@@ -110,8 +110,8 @@ async def test_an_end_is_noticed_whatever_has_begun(links: Links, begun: bytes) 
     peer.sock.shutdown(socket.SHUT_WR)
     assert receive(links, peer) == [(peer.link, READ, None)]
     links.settle()
-    assert peer.link.ended is not None
-    assert peer.link.ended.code == 1006
+    assert peer.link.closing.ended is not None
+    assert peer.link.closing.ended.code == 1006
     assert links.reactor.budget.held == 0
 
 
@@ -120,11 +120,11 @@ async def test_a_reset_ends_the_link_in_the_middle_and_the_next_is_served(links:
     peer, other = links.open(), links.open()
     peer.send(begun)
     other.sock.send(text("other"))
-    assert peer.link.sock is not None
-    peer.link.sock.send(b"unread")  # closed with something unread, a unix socket resets
+    assert peer.link.socket.sock is not None
+    peer.link.socket.sock.send(b"unread")  # closed with something unread, a unix socket resets
     peer.sock.close()
     assert receive(links, peer, other) == []
-    assert peer.link.ended is not None
+    assert peer.link.closing.ended is not None
     assert peer.link.fd not in links.reactor.links
     assert messages(other) == ["other"]
     assert links.reactor.budget.held == 5 + MESSAGE_COST
@@ -201,7 +201,7 @@ async def test_a_frame_as_long_as_can_be_said_is_no_trouble(links: Links, length
         peer.send(b"\x82\xff" + length.to_bytes(8, "big") + b"mask" if not peer.held() else b"more")
         assert peer.connection._wanted in (0, length + 14)
     assert messages(peer) == []
-    assert peer.link.ended is None
+    assert peer.link.closing.ended is None
     assert FROM_C["read_messages"](b"\x82\xff" + length.to_bytes(8, "big") + b"mask", 0, 1, 2**64 - 1, True, []) == (
         (0, 0, length + 14 if length <= LONGEST_FRAME else 0)
     )
@@ -228,10 +228,10 @@ async def test_a_fault_in_the_middle_costs_one_link_and_is_logged(
     other.sock.send(text("other"))
     with (
         patch.object(peer.place.mailbox, "doorbell", Bell(RuntimeError("a fault"))),
-        patch.object(type(peer.link), "_deliver_end"),  # it would ring, too
+        patch.object(type(peer.link.closing), "note"),  # it would ring, too
     ):
         assert receive(links, peer, other) == []
-    assert peer.link.sock is None
+    assert peer.link.socket.sock is None
     assert messages(other) == ["other"]
     (record,) = caplog.records
     assert record.getMessage() == "127.0.0.1:1 /: internal error; the connection is aborted"
@@ -296,7 +296,7 @@ async def test_garbage_is_not_collected_in_the_middle_of_a_link(links: Links) ->
     assert gc.isenabled()
     gc.collect()
     assert messages(peer)[:-1] == ["x"] * 200
-    assert messages(peer)[-1] is peer.link.ended is not None
+    assert messages(peer)[-1] is peer.link.closing.ended is not None
     assert (peer.inbox.waiting, links.reactor.budget.held) == (200, 200 * (1 + MESSAGE_COST))
 
 

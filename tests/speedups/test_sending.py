@@ -39,8 +39,8 @@ def put(*peers: Peer, size: int = 10) -> list[Outbox]:
 
 def small(peer: Peer) -> Peer:
     """Have the kernel take little at once."""
-    assert peer.link.sock is not None
-    peer.link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+    assert peer.link.socket.sock is not None
+    peer.link.socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
     return peer
 
 
@@ -49,7 +49,7 @@ def all_sent(peer: Peer) -> list[int]:
     outbox = peer.link.outbox
     while outbox.items:
         peer.read()
-        peer.link.writable()
+        peer.link.sender.writable()
     peer.read()
     assert outbox.octets_sent == len(peer.sent)
     return [len(one.payload) for one in decode(peer.sent)]
@@ -116,12 +116,12 @@ async def test_a_fault_in_sending_costs_one_connection_and_is_logged(
 ) -> None:
     peer, other = small(links.open()), links.open()
     outboxes = put(peer, other, size=60_000)
-    with patch.object(type(peer.link), "blocked", side_effect=RuntimeError("a fault")):
+    with patch.object(type(peer.link.sender), "blocked", side_effect=RuntimeError("a fault")):
         assert FROM_C["send_whole"](outboxes) == []
     assert (outboxes[0].items, outboxes[0].shut) == ([], True)
     assert all_sent(other) == [60_000]
     (record,) = caplog.records
-    assert record.getMessage().startswith("could not flush to <Link 127.0.0.1:1 /")
+    assert record.getMessage().startswith("could not send: <Sender of <Link 127.0.0.1:1 /")
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "a fault"
 
@@ -129,5 +129,8 @@ async def test_a_fault_in_sending_costs_one_connection_and_is_logged(
 async def test_what_is_no_fault_of_a_connection_passes(links: Links) -> None:
     peer = small(links.open())
     outboxes = put(peer, size=60_000)
-    with patch.object(type(peer.link), "blocked", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+    with (
+        patch.object(type(peer.link.sender), "blocked", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
         FROM_C["send_whole"](outboxes)

@@ -3,7 +3,7 @@
 Read in this order:
 
 * ``reactor``: the one task that reads all sockets, and its two companions.
-* ``link``: one client; ``client_socket`` is its socket, ``closing`` how it ends.
+* ``link``: one client. It has a ``client_socket``, a ``sender``, a ``closing`` (how it ends), and ``pings``.
 * ``mailbox``: received messages that wait for the hooks. ``outbox``: frames that wait for the kernel;
   ``waiting``: how they stand there; ``conflation``: how a key finds the frame it replaces.
 * ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients may hold together, and how much

@@ -1,135 +1,114 @@
-"""The socket of one client: which readiness is watched, what the kernel takes, how it is closed."""
+"""The socket of one client: which readiness is watched, which bytes the kernel takes, how it is closed."""
 
 from __future__ import annotations
 
 import socket
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from wsframe.net.poller import END, READ, WRITE
-from wsframe.net.socket_options import close_for_good, keep_alive, unsent_in_kernel
+from wsframe.net.socket_options import close_for_good, unsent_in_kernel
+from wsframe.net.sockets import has_unread
 
 if TYPE_CHECKING:
-    from wsframe.connection.dialect import AnyDecoder
-    from wsframe.connection.handover import Arrival
-    from wsframe.connection.reactor import Reactor
+    from wsframe.net.poller import Poller
     from wsframe.net.sockets import Endpoint
+    from wsframe.net.tls import TLSCodec
 
-__all__ = ["Wire"]
+__all__ = ["ClientSocket"]
 
 
-class Wire(ABC):
-    """A socket with its protocol state and its outbox; the lowest part of a link."""
+class ClientSocket:
+    """A connected socket, with TLS or without, and the readiness that the poller reports for it.
 
-    __slots__ = (
-        "connection", "eof", "fd", "interest",
-        "octets_received", "outbox", "raw_fd", "reactor", "recv_into", "sock", "tls",
-    )  # fmt: skip
+    Nothing in here waits, and after :meth:`close` everything does nothing.
 
-    def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
-        self.reactor = reactor
-        self.sock: Endpoint | None = arrival.sock
-        self.tls = arrival.tls
-        self.fd = arrival.sock.fileno()
-        self.raw_fd = self.fd if arrival.tls is None and isinstance(arrival.sock, socket.socket) else -1
-        """The descriptor, where nothing stands between it and the octets; -1 with TLS, and once it is closed."""
-        self.recv_into = (arrival.tls or arrival.sock).recv_into
+    Args:
+        sock: Connected and non-blocking, and in the poller for READ; it belongs to this object from now on.
+        tls: The codec after its handshake, or None.
+        poller: Reports its readiness.
+    """
+
+    __slots__ = ("_poller", "_tls", "eof", "fd", "interest", "recv_into", "send", "sock")
+
+    def __init__(self, sock: Endpoint, tls: TLSCodec | None, poller: Poller) -> None:
+        self.sock: Endpoint | None = sock
+        """The socket; None once it is closed."""
+        self._tls = tls
+        self._poller = poller
+        self.fd = sock.fileno()
+        self.recv_into = (tls or sock).recv_into
+        """Reads without waiting; raises BlockingIOError when nothing is there, another OSError when it is broken."""
+        self.send = (tls or sock).send
+        """Takes bytes without waiting and returns how many; raises as ``recv_into`` does."""
         self.interest = READ
-        self.octets_received = 0
         self.eof = False
         """Whether the peer has shut its sending side."""
-        host = arrival.host
-        send = arrival.sock.send if arrival.tls is None else self._send_encrypted
-        dialect = arrival.dialect
-        self.outbox = dialect.outbox(
-            send, self, host.limits.max_outbox, host.resource.overflow, reactor.flusher, self.raw_fd
-        )
-        self.connection: AnyDecoder = dialect.decoder(host.limits, host.timeouts, reactor.clock(), arrival.terms)
-        if not dialect.has_pings:
-            self.raw_fd = -1
-            keep_alive(arrival.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
 
-    @abstractmethod
-    def lost(self, reason: str = "connection lost") -> None:
-        """Give up a socket that is broken."""
+    @property
+    def open(self) -> bool:
+        """Whether it has not been closed."""
+        return self.sock is not None
 
-    @abstractmethod
-    def abort(self, reason: str, *, mute: bool) -> bool:
-        """Reset the connection now."""
+    @property
+    def secure(self) -> bool:
+        """Whether it has TLS."""
+        return self._tls is not None
 
-    @abstractmethod
-    def emptied(self) -> None:
-        """Go on with an ending that waits for the outbox."""
-
-    @abstractmethod
-    def overflowed(self) -> None:
-        """Disconnect a client that does not read."""
+    @property
+    def by_descriptor(self) -> bool:
+        """Whether the descriptor carries the connection's bytes as they are: a real socket without TLS."""
+        return self._tls is None and isinstance(self.sock, socket.socket)
 
     @property
     def unsent(self) -> bool:
-        """Whether anything waits for the kernel."""
-        return bool(self.outbox.items) or (self.tls is not None and self.tls.unsent)
+        """Whether ciphertext waits for the kernel."""
+        return self._tls is not None and self._tls.unsent
 
-    def broken(self) -> None:
-        """Send no more. What the peer sent before it went is still read; its end shows there."""
-        self.outbox.give_up()
-        if self.tls is not None:
-            self.tls.drop_unsent()  # or the ending would wait for it
-        self.connection.deadlines.blocked_at = None
-        self.watch(self.interest & ~WRITE)
-        self.emptied()
+    def pump(self) -> bool:
+        """Hand waiting ciphertext to the kernel; return whether all of it went.
 
-    def watch(self, interest: int) -> None:
-        if interest != self.interest and self.sock is not None:
-            self.interest = interest
-            self.reactor.poller.watch(self.fd, interest)
+        Raises:
+            OSError: If the connection is broken.
+        """
+        return self._tls is None or self._tls.pump()
+
+    def drop_unsent(self) -> None:
+        """Forget ciphertext that can no longer be sent."""
+        if self._tls is not None:
+            self._tls.drop_unsent()
+
+    def in_kernel(self) -> int | None:
+        """Return the bytes that the peer has not acknowledged; None where that is not known."""
+        return None if self.sock is None else unsent_in_kernel(self.sock)
+
+    def has_unread(self) -> bool:
+        """Return whether bytes of the peer, or its reset, wait in the kernel; its end alone does not count."""
+        return self.sock is not None and has_unread(self.sock)
 
     def read_on(self) -> None:
-        self.watch((self.interest & WRITE) | READ)
+        """Have the poller report that there is something to read."""
+        self._watch((self.interest & WRITE) | READ)
 
     def read_no_more(self, *, tell_end: bool = False) -> None:
-        """Leave what comes to the kernel; with ``tell_end`` only the end of the peer is looked for."""
-        self.watch((self.interest & WRITE) | (END if tell_end else 0))
+        """Leave the peer's bytes to the kernel; with ``tell_end`` the poller still reports the end of the peer."""
+        self._watch((self.interest & WRITE) | (END if tell_end else 0))
 
-    def _send_encrypted(self, data: bytes | memoryview) -> int:
-        assert self.tls is not None
-        taken = self.tls.send(data)
-        if self.tls.unsent:
-            self.blocked(progress=True)
-        return taken
+    def await_room(self, *, wanted: bool) -> None:
+        """Have the poller report, or no longer report, that the kernel takes bytes again."""
+        self._watch(self.interest | WRITE if wanted else self.interest & ~WRITE)
 
-    def blocked(self, *, progress: bool) -> None:
-        """Note that the kernel refuses octets, and have it tell when it takes some."""
-        if self.sock is not None:
-            self.connection.deadlines.block(self.reactor.clock(), unsent_in_kernel(self.sock), progress=progress)
-        self.watch(self.interest | WRITE)
-        self.reactor.schedule(self.fd)
+    def only_read(self) -> None:
+        """Have the poller report nothing but bytes and the end of the peer."""
+        self._watch(READ)
 
-    def writable(self) -> None:
-        try:
-            if self.tls is not None and not self.tls.pump():
-                self.blocked(progress=True)
-                return
-        except OSError:
-            self.lost()
-            return
-        if self.outbox.items:
-            self.outbox.flush()
-        else:
-            self.unblocked()
-            self.emptied()
+    def _watch(self, interest: int) -> None:
+        if interest != self.interest and self.sock is not None:
+            self.interest = interest
+            self._poller.watch(self.fd, interest)
 
-    def unblocked(self) -> None:
-        if self.tls is not None and self.tls.unsent:
-            return
-        self.connection.deadlines.unblock(self.reactor.clock())
-        self.watch(self.interest & ~WRITE)
-
-    def check_stall(self) -> None:
-        """Abort a peer that takes nothing."""
-        left = None if self.sock is None else unsent_in_kernel(self.sock)
-        if self.connection.deadlines.stalled(self.reactor.clock(), left):
-            self.abort("write stall", mute=False)
+    def forget(self) -> None:
+        """Take it out of the poller, which would report a socket that is shut both ways without end."""
+        self._poller.forget(self.fd)
 
     def shut_sending(self) -> None:
         """Tell the peer that no more will come.
@@ -138,17 +117,12 @@ class Wire(ABC):
             OSError: If the peer has gone already.
         """
         if self.sock is not None:
-            if self.tls is not None:
-                self.tls.close_notify()
+            if self._tls is not None:
+                self._tls.close_notify()
             self.sock.shutdown(socket.SHUT_WR)
 
-    def close_socket(self, *, reset: bool) -> bool:
-        """Close the socket; return whether it was open. A reset leaves nothing in the kernel."""
+    def close(self, *, reset: bool) -> None:
+        """Close it, once it is out of the poller. A reset leaves nothing in the kernel."""
         sock, self.sock = self.sock, None
-        self.raw_fd = -1
-        if sock is None:
-            return False
-        self.reactor.forget(self.fd)
-        close_for_good(sock, reset=reset)
-        self.outbox.give_up()
-        return True
+        if sock is not None:
+            close_for_good(sock, reset=reset)

@@ -43,7 +43,7 @@ send_whole = shortcut("send_whole", nothing_sent)
 
 def flush_failed(outbox: Outbox, error: BaseException) -> None:
     """Give up a connection to which our own code could not send; no other is concerned."""
-    logger.error("could not flush to %r", outbox.wire, exc_info=error)
+    logger.error("could not send: %r", outbox.wire, exc_info=error)
     outbox.wire.broken()
 
 

@@ -1,8 +1,9 @@
-"""One connected client's link: what is read goes to its hooks, what it asks for is done.
+"""One connected client: bytes that are read go to its hooks, frames that it is sent go to its socket.
 
-A link is a wire (its socket and outbox), an ending (how it ends) and what is here. All of
-its methods are sync and run in whichever task calls them: no task is ever inside a link,
-so pausing, resuming, closing and aborting act at once and need no queue of wishes.
+A link has a socket, a decoder (``connection``), an inbox, an outbox with its sender, and an
+ending; the pieces know the link, and nothing else of each other. All methods are sync and run in
+the task that calls them: no task is ever inside a link, so pausing, resuming, closing and aborting
+act at once and need no queue of wishes.
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ from __future__ import annotations
 from os import urandom
 from typing import TYPE_CHECKING
 
+from wsframe.connection.client_socket import ClientSocket
 from wsframe.connection.closing import Ending
 from wsframe.connection.lifeline import ClientStatistics
 from wsframe.connection.mailbox import Inbox
-from wsframe.doorbell import Signal
+from wsframe.connection.pings import Pings
+from wsframe.connection.sender import Sender
+from wsframe.http.request import peer_name
+from wsframe.log import logger, shortened
 from wsframe.net.poller import END, GONE, READ, WRITE
-from wsframe.net.sockets import has_unread
-from wsframe.protocol.close import CloseCode, State, close_frame
+from wsframe.net.socket_options import keep_alive
+from wsframe.protocol.close import State, close_frame
+from wsframe.protocol.closing import Phase
 from wsframe.protocol.deadlines import PING_OCTETS, Due
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING, PONG, control_frame
@@ -29,24 +35,44 @@ if TYPE_CHECKING:
     from wsframe.connection.handover import Arrival
     from wsframe.connection.reactor import Reactor
 
-__all__ = ["Link"]
+__all__ = ["RECEIVE_BUFFER", "Link"]
 
-MAX_MEASURING = 16
+# The most one read takes. So much undecoded from one client is borne beyond the budget of all.
+RECEIVE_BUFFER = 64 * 1024
 
 
-class Link(Ending):
+class Link:
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
 
-    __slots__ = ("_buckets",)
+    __slots__ = (
+        "_buckets", "_undecoded", "client", "closing", "connection", "fd", "inbox",
+        "octets_received", "outbox", "pings", "raw_fd", "reactor", "sender", "socket",
+    )  # fmt: skip
 
     def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
-        super().__init__(arrival, reactor)
-        host = arrival.host
-        encoder = arrival.dialect.encoder(host.deflate, arrival.terms)
+        host, dialect = arrival.host, arrival.dialect
+        self.reactor = reactor
+        self.socket = ClientSocket(arrival.sock, arrival.tls, reactor.poller)
+        self.fd = self.socket.fd
+        descriptor = self.fd if self.socket.by_descriptor else -1
+        self.raw_fd = descriptor if dialect.has_pings else -1
+        """The descriptor, where C may read it: plain sockets of RFC 6455; -1 once it is closed."""
+        self.octets_received = 0
+        self._undecoded = 0
+        self.connection = dialect.decoder(host.limits, host.timeouts, reactor.clock(), arrival.terms)
+        self.sender = Sender(self)
+        send = self.sender.send_encrypted if self.socket.secure else self.socket.send
+        limit, overflow = host.limits.max_outbox, host.resource.overflow
+        self.outbox = dialect.outbox(send, self.sender, limit, overflow, reactor.flusher, descriptor)
+        self.pings = Pings(self.outbox, reactor.clock)
+        if not dialect.has_pings:
+            keep_alive(arrival.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
+        encoder = dialect.encoder(host.deflate, arrival.terms)
         self.client = Client(
             self, self.outbox, arrival.request, host.resource, arrival.subprotocol, arrival.data, encoder
         )
         self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, reactor.budget)
+        self.closing = Ending(self, arrival.reservation)
         self.ask_resource()
         rates = (host.limits.max_message_rate, host.limits.max_octet_rate)
         self._buckets: list[Bucket | None] | None = None
@@ -54,7 +80,25 @@ class Link(Ending):
             self._buckets = [None if rate is None else Bucket(rate, reactor.clock()) for rate in rates]
 
     def __repr__(self) -> str:
-        return f"<Link {self.name} {self.state().value}>"
+        return f"<Link {self.name} {self.state.value}>"
+
+    @property
+    def name(self) -> str:
+        """The peer and the path, for log lines."""
+        request = self.client.request
+        return f"{peer_name(request.host, request.port)} {shortened(request.path)}"
+
+    @property
+    def held(self) -> int:
+        """The bytes that are counted for this client."""
+        return self.inbox.octets + self.outbox.weight + self._undecoded
+
+    @property
+    def state(self) -> State:
+        """The state of the connection as its client sees it."""
+        if self.closing.left_resource or self.closing.phase in (Phase.BOTH_CLOSED, Phase.LINGERING, Phase.GONE):
+            return State.CLOSED
+        return State.CLOSING if self.outbox.shut else State.OPEN
 
     def ask_resource(self) -> None:
         """Have the resource asked about frames from now on, if it wants to be; a later one is asked in its place."""
@@ -65,32 +109,32 @@ class Link(Ending):
 
     def turn(self, flags: int) -> None:
         """Do what the socket is ready for."""
-        if flags & WRITE and self.interest & WRITE:
-            self.writable()
-        if flags & READ and self.interest & READ:
+        if flags & WRITE and self.socket.interest & WRITE:
+            self.sender.writable()
+        if flags & READ and self.socket.interest & READ:
             self.read()
         elif flags & (GONE | END):
-            if self.interest & READ:
+            if self.socket.interest & READ:
                 self.read()
             elif flags & GONE:
                 self.lost()
-            elif self.interest & END:
-                self._ends_unread()
+            elif self.socket.interest & END:
+                self.closing.peer_shut_unread()
 
     def read(self) -> None:
         """Read once and pass on what it brings."""
         reactor = self.reactor
         try:
-            count = self.recv_into(reactor.view)
+            count = self.socket.recv_into(reactor.view)
         except BlockingIOError:
-            if self.tls is not None:  # part of a record: nothing to decode, but the peer lives
+            if self.socket.secure:  # part of a record: nothing to decode, but the peer lives
                 self.connection.deadlines.heard_at = reactor.now
             return
         except OSError:
             self.lost()
             return
         if not count:
-            self._at_eof()
+            self.closing.peer_shut()
             return
         self.connection.deadlines.heard_at = reactor.now
         self.octets_received += count
@@ -102,14 +146,17 @@ class Link(Ending):
         received = len(data)  # before it is the connection's, which cuts off what it has decoded
         events = connection.receive(data, inbox.max_messages - inbox.waiting)
         taken = len(events)
+        ended = None
         if connection.special:
-            events = self._sort_out(events)
+            events, ended = self._sort_out(events)
         if events and not inbox.muted:
             inbox.put(events, connection.octets)
             if inbox.full or reactor.budget.exceeded:
                 self._pause()
+        if ended is not None:
+            self.closing.note(ended)
         # While a close frame is sought, the close timeout is the bound.
-        if self._buckets is not None and self.ended is None and connection.state is State.OPEN:
+        if self._buckets is not None and self.closing.ended is None and connection.state is State.OPEN:
             self._throttle(taken, received)
         if connection.undecoded != self._undecoded:
             self._note_undecoded()
@@ -117,31 +164,32 @@ class Link(Ending):
             if not inbox.paused:
                 # Its turn is over. The attendant goes on, after others have had theirs; read on
                 # meanwhile, the octets left would grow as fast as the peer can send.
-                self.read_no_more()
+                self.socket.read_no_more()
                 reactor.again.append(self)
                 reactor.flusher.doorbell.ring()
-        elif self.ended is not None:
-            self._deliver_end()
+        elif self.closing.ended is not None:
+            self.closing.deliver()
 
     def go_on(self) -> None:
         """Decode what is left of the last read, and read again if that is all."""
         try:
             self.take(bytearray())
-            if not (self.inbox.paused or self.connection.stopped or self.eof or self.ended is not None):
-                self.read_on()
+            if not (self.inbox.paused or self.connection.stopped or self.socket.eof or self.closing.ended is not None):
+                self.socket.read_on()
         except BaseException as error:
             contain(error)
             self.crashed(error)
 
-    def _sort_out(self, events: list[Event]) -> list[Event]:
-        """Answer pings, take our own pongs and the end; return what is for the hooks."""
+    def _sort_out(self, events: list[Event]) -> tuple[list[Event], Ended | None]:
+        """Answer pings and take our own pongs; return the events for the hooks, and the peer's end."""
         kept: list[Event] = []
         pongs: list[bytes] = []
+        ended = None
         for event in events:
             if isinstance(event, PingReceived):
                 pongs.append(control_frame(PONG, event.payload))
             elif isinstance(event, Ended):
-                self._note_end(event)
+                ended = event
             elif not isinstance(event, PongReceived):
                 kept.append(event)
             elif self._pong_for_hook(event.payload):
@@ -150,15 +198,13 @@ class Link(Ending):
                 self.inbox.received -= 1  # it takes room like a message, but is none
         if pongs:  # as one piece: each that is put walks past those before it
             self.outbox.put_urgent(pongs[-1] if self.outbox.blocked else b"".join(pongs))
-        return kept
+        return kept, ended
 
     def _pong_for_hook(self, payload: bytes) -> bool:
         if self.connection.deadlines.take_pong(payload, self.reactor.clock()):
             self.reactor.schedule(self.fd)  # the next ping is due before this one's timeout would have been
             return False
-        if self._measuring and payload in self._measuring:
-            signal, since = self._measuring.pop(payload)
-            signal.fire(self.reactor.clock() - since)
+        if self.pings.take_pong(payload):
             return False
         return self.inbox.mailbox.wants_pongs
 
@@ -171,7 +217,7 @@ class Link(Ending):
         """
         self.inbox.paused = True
         self.connection.deadlines.paused = True
-        self.read_no_more(tell_end=True)
+        self.socket.read_no_more(tell_end=True)
 
     def _throttle(self, events: int, octets: int) -> None:
         """Read no more from a client that is ahead of its rate, until it is no longer."""
@@ -199,25 +245,6 @@ class Link(Ending):
         self.go_on()
         self.reactor.schedule(self.fd)
 
-    def _at_eof(self) -> None:
-        self.eof = True
-        self.read_no_more()
-        if self.connection.deadlines.linger_by is not None:
-            self._linger_on()
-        elif self.connection.state is not State.CLOSED:
-            self._note_end(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))
-            self._hasten_end()
-
-    def _ends_unread(self) -> None:
-        """End a client that is not read, whose peer has shut its side: most likely both, which does not show.
-
-        What has been read is delivered and, if that was all, answered. What has not is not worth a place.
-        """
-        if self.sock is None or has_unread(self.sock):
-            self.lost()
-        else:
-            self._at_eof()
-
     def due(self, dues: list[Due]) -> None:
         """Act on deadlines that have passed."""
         deadlines = self.connection.deadlines
@@ -230,58 +257,52 @@ class Link(Ending):
             elif due is Due.RESUME:
                 self.resume()
             elif due is Due.WRITE_STALL:
-                self.check_stall()
+                self.sender.check_stall()
             elif due is Due.CLOSE:
-                self._close_overdue()
+                self.closing.overdue()
             else:
-                self._linger_on()
+                self.closing.linger_on()
         self.reactor.schedule(self.fd)
-
-    def state(self) -> State:
-        if self.sock is None or self.left_resource or (self.ended is not None and self.outbox.shut):
-            return State.CLOSED
-        return State.CLOSING if self.outbox.shut else State.OPEN
-
-    def tell(self, event: object) -> None:
-        """Put an event into the mailbox, behind the client's messages."""
-        self.inbox.mailbox.tell(self.inbox, event)
 
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool:
         """Queue a close frame behind everything; from now on only the peer's is looked for."""
         self.inbox.muted |= mute
-        if not self.outbox.put_close(close_frame(code, reason)):
+        return self.closing.close(close_frame(code, reason))
+
+    def lost(self, reason: str = "connection lost") -> None:
+        """Give up a socket that is broken; messages already here still reach the hooks."""
+        self.closing.lost(reason)
+
+    def abort(self, reason: str, *, mute: bool) -> bool:
+        """Reset the connection now; return whether it was there."""
+        self.inbox.muted |= mute
+        if not self.socket.open:
             return False
-        if self.ended is not None:
-            self._finish()
-            return True
-        events = self.connection.close()
-        self._note_undecoded()
-        self._set_deadline(close_by=True)
-        self.inbox.paused = self.connection.deadlines.paused = False
-        if not self.eof:
-            # Its close frame may sit behind data that was left unread.
-            self.read_on()
-        for event in events:
-            if isinstance(event, Ended):
-                self._note_end(event)
-                self._deliver_end()
+        self.closing.abort(reason)
         return True
 
-    def reject(self, code: int, reason: str) -> bool:
-        self.outbox.drop_unsent()
-        return self.close(code, reason, mute=True)
+    def crashed(self, error: BaseException | None = None) -> None:
+        """Give up a link on which our own code failed, with the exception being handled or the one given."""
+        logger.error("%s: internal error; the connection is aborted", self.name, exc_info=error or True)
+        self.abort("internal error", mute=True)
 
-    def measure_latency(self) -> tuple[Signal | None, float]:
-        at_most = self.connection.deadlines.timeouts.ping_timeout
-        payload = urandom(PING_OCTETS)
-        if not self.outbox.put_ping(control_frame(PING, payload)):
-            return None, at_most
-        signal = Signal()
-        self._measuring = self._measuring or {}
-        if len(self._measuring) >= MAX_MEASURING:  # a peer that answers no ping, or callers that gave up
-            self._measuring.pop(next(iter(self._measuring)))[0].fire()
-        self._measuring[payload] = signal, self.reactor.clock()
-        return signal, at_most
+    def note_end(self, ended: Ended) -> None:
+        """Tell the client how its connection ends, and end its tasks."""
+        client = self.client
+        client._ended = ended
+        if client.resource.cancel_on_disconnect:
+            self.inbox.muted = True
+        if client._work is not None:
+            client._work.cancel()
+
+    def _note_undecoded(self) -> None:
+        """Count the bytes held of messages that have not been decoded."""
+        if self.connection.undecoded == self._undecoded:
+            return
+        self.reactor.budget.held += self.connection.undecoded - self._undecoded
+        self._undecoded = self.connection.undecoded
+        if self._undecoded > RECEIVE_BUFFER and self.reactor.budget.exceeded and not self.inbox.paused:
+            self.reactor.flusher.doorbell.ring()  # nothing but a reset would stop it from growing
 
     def statistics(self) -> ClientStatistics:
         inbox, outbox = self.inbox, self.outbox

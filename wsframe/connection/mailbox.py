@@ -123,6 +123,10 @@ class Inbox:
         if not rung:
             mailbox.doorbell.ring()
 
+    def tell(self, event: object) -> None:
+        """Queue an event of the client's hooks, not of its peer, behind the client's messages."""
+        self.mailbox.tell(self, event)
+
     def discard(self) -> None:
         """Drop the messages that wait; the beginning and the end of the client stay."""
         self.mailbox.drop(self)

@@ -14,10 +14,9 @@ from math import inf
 
 import trio
 
-from wsframe.connection.closing import RECEIVE_BUFFER, Ending
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.handover import Arrival
-from wsframe.connection.link import Link
+from wsframe.connection.link import RECEIVE_BUFFER, Link
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
@@ -95,7 +94,7 @@ class Reactor:
         self.links: dict[int, Link] = {}
         self.newcomers: dict[int, Callable[[int], None]] = {}
         """Who is to be told that a newcomer's peer has gone while it is being decided about, by descriptor."""
-        self.departed: set[Ending] = set()
+        self.departed: set[Link] = set()
         """Links that are gone, with messages that their hooks have not got to."""
         self.again: list[Link] = []
         """Links with octets left to decode and room to do so."""
@@ -175,8 +174,8 @@ class Reactor:
 
     def relieve(self) -> None:
         """Reset the clients that make the server hold most, until the budget is kept."""
-        for link in sorted({*self.links.values(), *self.departed}, key=Ending.held, reverse=True):
-            if not self.budget.exceeded or not link.held():
+        for link in sorted({*self.links.values(), *self.departed}, key=lambda link: link.held, reverse=True):
+            if not self.budget.exceeded or not link.held:
                 break
             logger.warning("%s: reset, because all clients together exceed max_queued_bytes", link.name)
             link.abort("server out of memory", mute=True)

@@ -136,7 +136,7 @@ class HookCaller:
             await self._connected(client)
         elif isinstance(event, Ended):
             try:
-                client._link.answer(event)
+                client._link.closing.handled()
             except BaseException as error:  # its disconnected runs all the same, or it would stay for ever
                 self._crashed(error, inbox)
             if client._work is not None and client._work.scopes:
@@ -170,7 +170,7 @@ class HookCaller:
                 del self._clients[client]
                 await self._run_hook("disconnected", client)
         finally:
-            client._link.left()
+            client._link.closing.left()
             self._life.leave()
 
     async def _moved(self, mailbox: Mailbox, inbox: Inbox, move: Move) -> None:
@@ -281,7 +281,7 @@ class HookCaller:
         for inbox, event in tuple(mailbox.entries):  # an end may be added
             if inbox is not None and event is CONNECTED:
                 inbox.client._link.abort("server stopped", mute=True)
-                inbox.client._link.left()
+                inbox.client._link.closing.left()
                 self._life.leave()
             elif inbox is not None and isinstance(event, TaskFailed):
                 log_task(inbox.client, event.error)

@@ -71,7 +71,7 @@ class Move(Mailbox):
         if self.host.over:
             self.give_up(inbox)
             return
-        inbox.client._link.reservation.settle()
+        inbox.client._link.closing.reservation.settle()
         inbox.mailbox = self.host.mailbox_for_client()
         self.host.welcome(inbox)
         inbox.mailbox.entries += self.earlier.entries
@@ -82,7 +82,7 @@ class Move(Mailbox):
         link = inbox.client._link
         link.abort("server stopped", mute=True)
         call_off(inbox)
-        link.left()
+        link.closing.left()
 
 
 class Departures:
@@ -135,7 +135,7 @@ def set_off(client: AnyClient, host: Host) -> None:
         Reject: If the new resource has no place.
     """
     link = client._link
-    if not link.reservation.take(id(host.resource), host.resource.max_clients):
+    if not link.closing.reservation.take(id(host.resource), host.resource.max_clients):
         raise Reject(503, body="resource full")
     source = link.inbox.mailbox
     move = link.inbox.mailbox = Move(source, host)

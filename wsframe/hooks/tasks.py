@@ -165,7 +165,7 @@ class Tasks:
                 told = client in self._clients
                 if told:
                     # Asked about in its turn: hook_failed is one of the hooks that never overlap.
-                    client._link.tell(TaskFailed(error, over))
+                    client._link.inbox.tell(TaskFailed(error, over))
                 else:
                     log_task(client, error)
         finally:

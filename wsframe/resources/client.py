@@ -166,7 +166,7 @@ class Client(Generic[DataT]):
     @property
     def state(self) -> State:
         """OPEN; CLOSING once a close frame of ours is queued; CLOSED when both have closed, as in ``disconnected``."""
-        return self._link.state()
+        return self._link.state
 
     def send_text(
         self,
@@ -294,7 +294,8 @@ class Client(Generic[DataT]):
         check_close_code(code)
         check_reason(reason)
         self._rejected = True
-        return self._link.reject(code, reason)
+        self._outbox.drop_unsent()
+        return self._link.close(code, reason, mute=True)
 
     def _drop(self, code: int) -> None:
         """Close a client whose hook failed; what it sent and no hook has had is dropped."""
@@ -364,7 +365,7 @@ class Client(Generic[DataT]):
 
     async def closed(self) -> None:
         """Wait until the connection has ended; ``disconnected`` may run later. For tasks."""
-        await self._link.gone().wait()
+        await self._link.closing.gone().wait()
 
     async def latency(self) -> float | None:
         """Ping the peer and return the seconds until its pong. For tasks.
@@ -373,10 +374,10 @@ class Client(Generic[DataT]):
         None if there is none within ``timeouts.ping_timeout``, the peer is gone before, or it
         takes nothing and 16 pings wait for it already.
         """
-        signal, at_most = self._link.measure_latency()
+        signal = self._link.pings.send()
         if signal is None:
             return None
-        elapsed = await signal.wait(at_most)
+        elapsed = await signal.wait(self._link.connection.deadlines.timeouts.ping_timeout)
         return elapsed if isinstance(elapsed, float) else None
 
     def statistics(self) -> ClientStatistics:

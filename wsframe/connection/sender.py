@@ -1,0 +1,93 @@
+"""How a link's frames get to the kernel, and whether its peer takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsframe.log import logger
+
+if TYPE_CHECKING:
+    from wsframe.connection.link import Link
+
+__all__ = ["Sender"]
+
+
+class Sender:
+    """The sending side of one link, between its outbox and its socket."""
+
+    __slots__ = ("_link",)
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def __repr__(self) -> str:
+        return f"<Sender of {self._link!r}>"
+
+    @property
+    def unsent(self) -> bool:
+        """Whether anything waits for the kernel."""
+        return bool(self._link.outbox.items) or self._link.socket.unsent
+
+    def send_encrypted(self, data: bytes | memoryview) -> int:
+        """Encrypt and send; ciphertext that the kernel does not take at once is a blocked socket too."""
+        taken = self._link.socket.send(data)
+        if self._link.socket.unsent:
+            self.blocked(progress=True)
+        return taken
+
+    def writable(self) -> None:
+        """Go on: the kernel takes bytes again."""
+        link = self._link
+        try:
+            if not link.socket.pump():
+                self.blocked(progress=True)
+                return
+        except OSError:
+            link.lost()
+            return
+        if link.outbox.items:
+            link.outbox.flush()
+        else:
+            self.unblocked()
+            self.emptied()
+
+    def check_stall(self) -> None:
+        """Abort a peer that takes nothing."""
+        link = self._link
+        if link.connection.deadlines.stalled(link.reactor.clock(), link.socket.in_kernel()):
+            link.abort("write stall", mute=False)
+
+    # Called by the outbox
+
+    def blocked(self, *, progress: bool) -> None:
+        """Note that the kernel refuses bytes, and have the poller report when it takes some."""
+        link = self._link
+        if link.socket.open:
+            link.connection.deadlines.block(link.reactor.clock(), link.socket.in_kernel(), progress=progress)
+        link.socket.await_room(wanted=True)
+        link.reactor.schedule(link.fd)
+
+    def unblocked(self) -> None:
+        """Note that the kernel has taken everything."""
+        link = self._link
+        if not link.socket.unsent:
+            link.connection.deadlines.unblock(link.reactor.clock())
+            link.socket.await_room(wanted=False)
+
+    def emptied(self) -> None:
+        """Go on with an end that waits for the outbox."""
+        self._link.closing.all_sent()
+
+    def broken(self) -> None:
+        """Send no more. Bytes that the peer sent before it went are still read; its end shows there."""
+        link = self._link
+        link.outbox.give_up()
+        link.socket.drop_unsent()  # or the end would wait for it
+        link.connection.deadlines.blocked_at = None
+        link.socket.await_room(wanted=False)
+        self.emptied()
+
+    def overflowed(self) -> None:
+        """Disconnect a client that does not read."""
+        logger.info("%s: outbox full; the client is disconnected", self._link.name)
+        self._link.abort("outbox full", mute=True)
