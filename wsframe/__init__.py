@@ -35,7 +35,6 @@ from wsframe.http.origins import origin_prefix as origin_prefix
 from wsframe.http.origins import same_origin as same_origin
 from wsframe.http.request import Headers as Headers
 from wsframe.http.request import Request as Request
-from wsframe.http.responses import Accept as Accept
 from wsframe.http.responses import HttpHandler as HttpHandler
 from wsframe.http.responses import Reject as Reject
 from wsframe.http.responses import Response as Response
@@ -57,6 +56,7 @@ from wsframe.protocol.close import CloseCode as CloseCode
 from wsframe.protocol.close import CloseFrame as CloseFrame
 from wsframe.protocol.close import State as State
 from wsframe.protocol.deflate import Deflate as Deflate
+from wsframe.resources.accept import Accept as Accept
 from wsframe.resources.broadcast import Broadcast as Broadcast
 from wsframe.resources.broadcast import broadcast_binary as broadcast_binary
 from wsframe.resources.broadcast import broadcast_text as broadcast_text

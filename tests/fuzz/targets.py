@@ -17,7 +17,7 @@ from wsframe.hixie76.decoder import HixieDecoder
 from wsframe.http import handshake
 from wsframe.http.origins import host_allowed, origin_exact, origin_prefix, same_origin
 from wsframe.http.request import VERSIONS, Request
-from wsframe.http.responses import Accept, Reject
+from wsframe.http.responses import Reject
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits
 from wsframe.protocol.close import State
 from wsframe.protocol.decoder import Connection
@@ -242,7 +242,7 @@ def judge(request: Request, http_version: bytes) -> bytes:
         keep(isinstance(validator(request), bool), "a validator is not sure")
     version = handshake.check_upgrade(http_version, request, headers, VERSIONS)
     keep(version == request.version, "let in as another version than it asks for")
-    subprotocol = handshake.choose_subprotocol(Accept(), request.subprotocols, ["chat", "v2"])
+    subprotocol = handshake.choose_subprotocol(None, request.subprotocols, ["chat", "v2"])
     terms = negotiate(headers.getall("sec-websocket-extensions"), Deflate.dedicated())
     extra = [] if terms is None else [("Sec-WebSocket-Extensions", terms.answer)]
     if not version:

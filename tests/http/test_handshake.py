@@ -14,7 +14,7 @@ from wsframe.http.handshake import (
     wants_upgrade,
 )
 from wsframe.http.request import Headers
-from wsframe.http.responses import Accept, Reject, Response
+from wsframe.http.responses import Reject, Response
 
 NOW = 784111777.5
 """The example of RFC 9110 section 5.6.7, and half a second."""
@@ -249,12 +249,12 @@ def test_a_subprotocol_that_would_break_out_of_its_line_is_not_sent(subprotocol:
 
 
 def test_the_accepted_subprotocol_wins() -> None:
-    assert choose_subprotocol(Accept("b"), ["a", "b"], ["a"]) == "b"
+    assert choose_subprotocol("b", ["a", "b"], ["a"]) == "b"
 
 
 def test_an_accepted_subprotocol_must_have_been_offered() -> None:
     with pytest.raises(ValueError, match=r"'c' was not offered; offered were \['a', 'b'\]"):
-        choose_subprotocol(Accept("c"), ["a", "b"], ["c"])
+        choose_subprotocol("c", ["a", "b"], ["c"])
 
 
 @pytest.mark.parametrize(
@@ -268,8 +268,8 @@ def test_an_accepted_subprotocol_must_have_been_offered() -> None:
     ],
 )
 def test_else_the_peers_first_that_is_supported(offered: list[str], supported: list[str], chosen: str | None) -> None:
-    assert choose_subprotocol(Accept(), offered, supported) == chosen
-    assert choose_subprotocol(Accept(), offered, iter(supported)) == chosen
+    assert choose_subprotocol(None, offered, supported) == chosen
+    assert choose_subprotocol(None, offered, iter(supported)) == chosen
 
 
 def test_a_response_is_whole_and_closes_the_connection() -> None:

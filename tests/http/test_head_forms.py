@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from wsframe import Accept
 from wsframe.http.handshake import HeadReader, check_head, check_upgrade, choose_subprotocol
 from wsframe.http.origins import any_origin, host_allowed, origin_prefix, same_origin
 from wsframe.http.request import Headers, Request
@@ -58,7 +57,7 @@ def test_sp_and_htab_are_space(value: bytes, space: bytes) -> None:
 def test_a_subprotocol_is_no_other_for_a_space_of_another_alphabet(octet: int) -> None:
     headers = Headers([("sec-websocket-protocol", f"chat{chr(octet)}, {chr(octet)}chat")])
     assert "chat" not in headers.tokens("sec-websocket-protocol")
-    assert choose_subprotocol(Accept(), headers.tokens("sec-websocket-protocol"), ["chat"]) is None
+    assert choose_subprotocol(None, headers.tokens("sec-websocket-protocol"), ["chat"]) is None
 
 
 @pytest.mark.parametrize("size", [1, 100_000])

@@ -7,19 +7,9 @@ from http import HTTPStatus
 
 import pytest
 
-from wsframe import Resource
+from wsframe import Accept, Resource
 from wsframe.http.handshake import refusal, response
-from wsframe.http.responses import Accept, HeaderFields, Reject, Response
-
-
-def test_accept_lets_in_with_nothing_more() -> None:
-    accept = Accept()
-    assert (accept.subprotocol, accept.headers, accept.data) == (None, [], None)
-
-
-def test_accept_carries_what_the_101_and_the_client_get() -> None:
-    accept = Accept("chat", {"Set-Cookie": "a=b"}, data=7)
-    assert (accept.subprotocol, accept.headers, accept.data) == ("chat", [("Set-Cookie", "a=b")], 7)
+from wsframe.http.responses import HeaderFields, Reject, Response
 
 
 def test_reject_is_403_and_can_be_raised() -> None:

@@ -19,7 +19,7 @@ import h11
 from wsframe.http.authority import reduce_target
 from wsframe.http.plain_head import read_plain_head
 from wsframe.http.request import Headers, Request, version_of
-from wsframe.http.responses import Accept, Reject, Response, check_field, header_list
+from wsframe.http.responses import Reject, Response, check_field, header_list
 from wsframe.log import quoted, shortened
 
 __all__ = [
@@ -219,18 +219,16 @@ def check_upgrade(http_version: bytes, request: Request, headers: Headers, versi
     return version
 
 
-def choose_subprotocol(accept: Accept, offered: list[str], supported: Iterable[str]) -> str | None:
-    """Choose the subprotocol: the one accepted, else the peer's first that is supported.
+def choose_subprotocol(chosen: str | None, offered: list[str], supported: Iterable[str]) -> str | None:
+    """Choose the subprotocol: the one that the resource has chosen, else the peer's first that is supported.
 
     Raises:
-        ValueError: For an accepted subprotocol that was not offered (RFC 6455 section 4.2.2).
+        ValueError: For a chosen subprotocol that was not offered (RFC 6455 section 4.2.2).
     """
-    if accept.subprotocol is not None:
-        if accept.subprotocol not in offered:
-            raise ValueError(
-                f"subprotocol {quoted(accept.subprotocol)} was not offered; offered were {shortened(repr(offered))}"
-            )
-        return accept.subprotocol
+    if chosen is not None:
+        if chosen not in offered:
+            raise ValueError(f"subprotocol {quoted(chosen)} was not offered; offered were {shortened(repr(offered))}")
+        return chosen
     names = set(supported)
     return next((name for name in offered if name in names), None)
 

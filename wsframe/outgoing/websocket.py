@@ -12,16 +12,15 @@ from wsframe.exceptions import ConnectionClosed
 from wsframe.http.request import Headers
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
-from wsframe.protocol.close import State, check_close_code
+from wsframe.protocol.close import State, check_close_code, check_reason
 from wsframe.protocol.deadlines import PING_OCTETS
 from wsframe.protocol.frames import BINARY, MAX_CONTROL_PAYLOAD, TEXT, check_frame_size
-from wsframe.resources.client import (
+from wsframe.protocol.payload import (
     BINARY_TYPES,
     MESSAGE_TYPES,
     PING_TYPES,
     TEXT_TYPES,
     Octets,
-    check_reason,
     encode,
     octets_of,
 )

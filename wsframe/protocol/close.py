@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from wsframe.protocol.frames import CLOSE, control_frame
 
-__all__ = ["CloseCode", "CloseFrame", "State", "check_close_code", "close_frame", "may_be_sent"]
+__all__ = ["CloseCode", "CloseFrame", "State", "check_close_code", "check_reason", "close_frame", "may_be_sent"]
 
 
 class CloseCode(IntEnum):
@@ -77,6 +77,11 @@ def check_close_code(code: object) -> None:
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
     if not may_be_sent(code):
         raise ValueError(f"close code {code} may not be sent (RFC 6455 section 7.4)")
+
+
+def check_reason(reason: object) -> None:
+    if not isinstance(reason, str):
+        raise TypeError(f"a close reason is a str, not {type(reason).__name__}")
 
 
 def close_frame(code: int | None, reason: str = "") -> bytes:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wsframe.exceptions import BinaryRefused
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.frames import BINARY, TEXT, Frame, message_frames
-from wsframe.resources.client import BINARY_TYPES, TEXT_TYPES, Client, Octets, encode, octets_of
+from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, Octets, encode, octets_of
+from wsframe.resources.client import Client
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]

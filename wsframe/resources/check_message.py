@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from wsframe.log import logger
-from wsframe.protocol.close import check_close_code
+from wsframe.protocol.close import check_close_code, check_reason
 from wsframe.protocol.size_limits import Check, Kind
-from wsframe.resources.client import Client, check_reason
+from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
 from wsframe.user_code import failed
 

@@ -9,8 +9,17 @@ from uuid import uuid4
 from wsframe.doorbell import Signal, check_thread, let_others_run
 from wsframe.exceptions import BinaryRefused
 from wsframe.log import quoted
-from wsframe.protocol.close import State, check_close_code
+from wsframe.protocol.close import State, check_close_code, check_reason
 from wsframe.protocol.frames import BINARY, PING, TEXT, check_frame_size, control_frame, data_frame, message_frames
+from wsframe.protocol.payload import (
+    BINARY_TYPES,
+    MESSAGE_TYPES,
+    PING_TYPES,
+    TEXT_TYPES,
+    Octets,
+    encode,
+    octets_of,
+)
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -31,17 +40,9 @@ if TYPE_CHECKING:
 else:
     DataT = TypeVar("DataT")
 
-__all__ = ["Client", "Octets"]
+__all__ = ["Client"]
 
 ArgsT = TypeVarTuple("ArgsT")
-
-Octets = bytes | bytearray | memoryview
-
-# What is taken, in the words of the TypeError for anything else.
-MESSAGE_TYPES = "a message must be str, bytes, bytearray or memoryview"
-TEXT_TYPES = "a text message must be str, or UTF-8 as bytes, bytearray or memoryview"
-BINARY_TYPES = "a binary message must be bytes, bytearray or memoryview"
-PING_TYPES = "the payload of a ping must be bytes, bytearray or memoryview"
 
 
 @final
@@ -383,30 +384,3 @@ class Client(Generic[DataT]):
     def statistics(self) -> ClientStatistics:
         """Return a snapshot of the client's traffic."""
         return self._link.statistics()
-
-
-def check_reason(reason: object) -> None:
-    if not isinstance(reason, str):
-        raise TypeError(f"a close reason is a str, not {type(reason).__name__}")
-
-
-# Of a subclass, too, that has an ``encode`` of its own: what that returns is its business, not the wire's.
-encode = str.encode
-ALL = slice(None)
-
-
-def octets_of(message: object, wanted: str) -> bytes:
-    """Return exact and immutable bytes.
-
-    A bytearray may change while it waits to be sent. A subclass may say another length than it
-    has, or show another buffer, and break the frame: it is copied without asking it.
-    """
-    if type(message) is bytes:
-        return message
-    if isinstance(message, bytes):
-        return bytes.__getitem__(message, ALL)
-    if isinstance(message, bytearray):
-        return bytes(bytearray.__getitem__(message, ALL))
-    if isinstance(message, memoryview):
-        return bytes(message)
-    raise TypeError(f"{wanted}, not {type(message).__name__}")

@@ -24,11 +24,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
 
 from wsframe.http.request import Request
-from wsframe.http.responses import Accept, Reject
+from wsframe.http.responses import Reject
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
 from wsframe.log import logger
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
+from wsframe.protocol.payload import Octets
+from wsframe.resources.accept import Accept
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings, warn_of_alike
 from wsframe.resources.check_hooks import (
@@ -38,7 +40,7 @@ from wsframe.resources.check_hooks import (
     check_running,
     warn_of_misspelt,
 )
-from wsframe.resources.client import Client, Octets
+from wsframe.resources.client import Client
 from wsframe.resources.hints import add_hint
 from wsframe.user_code import contain
 

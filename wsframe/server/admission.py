@@ -25,12 +25,13 @@ from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
 from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request
-from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response, header_list, refusing
+from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, header_list, refusing
 from wsframe.limits import Capacity
 from wsframe.log import logger, quoted
 from wsframe.net.socket_options import close_for_good, tune
 from wsframe.net.sockets import notify_closing
 from wsframe.protocol.deflate import negotiate
+from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
 from wsframe.resources.resource import Resource
 from wsframe.server.capacity import Places, Reservation
@@ -278,8 +279,9 @@ class Admission:
             reservation = self._places.reserve(newcomer.host, id(listener.resource), listener.resource.max_clients)
             try:
                 accept = await decide(listener.resource.accept_client, request)
-                if accept.deliver_to is not None and accept.deliver_to is not listener.resource:
-                    listener = await self._redirect(listener, reservation, accept.deliver_to, request)
+                target = accept.deliver_to
+                if isinstance(target, Resource) and target is not listener.resource:
+                    listener = await self._redirect(listener, reservation, target, request)
             except BaseException:
                 reservation.release()
                 raise
@@ -317,7 +319,7 @@ class Admission:
             # A message that refers to one that was dropped would be read wrongly.
             terms = negotiate(offers, listener.deflate, takeover=resource.overflow == "disconnect")
         try:
-            subprotocol = handshake.choose_subprotocol(accept, request.subprotocols, resource.subprotocols)
+            subprotocol = handshake.choose_subprotocol(accept.subprotocol, request.subprotocols, resource.subprotocols)
             if subprotocol is None and request.subprotocols:
                 note_disagreement(request, resource)
             fields = header_list(accept.headers, "Accept")  # again: they may have been changed

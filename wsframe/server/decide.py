@@ -9,8 +9,9 @@ from typing import Any
 from wsframe.http import handshake
 from wsframe.http.origins import OriginValidator
 from wsframe.http.request import Headers, Request, peer_name
-from wsframe.http.responses import RETRY_AFTER, Accept, HttpHandler, Reject, Response, refusing
+from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
 from wsframe.log import logger, quoted
+from wsframe.resources.accept import Accept
 from wsframe.resources.check_hooks import close_unawaited
 from wsframe.resources.resource import Resource
 from wsframe.user_code import failed, nested, only_leaf

@@ -1,0 +1,34 @@
+"""The payload of a message that a user sends: checked, and made bytes that cannot change."""
+
+from __future__ import annotations
+
+__all__ = ["BINARY_TYPES", "MESSAGE_TYPES", "PING_TYPES", "TEXT_TYPES", "Octets", "encode", "octets_of"]
+
+Octets = bytes | bytearray | memoryview
+
+# What is taken, in the words of the TypeError for anything else.
+MESSAGE_TYPES = "a message must be str, bytes, bytearray or memoryview"
+TEXT_TYPES = "a text message must be str, or UTF-8 as bytes, bytearray or memoryview"
+BINARY_TYPES = "a binary message must be bytes, bytearray or memoryview"
+PING_TYPES = "the payload of a ping must be bytes, bytearray or memoryview"
+
+# Of a subclass, too, that has an ``encode`` of its own: what that returns is its business, not the wire's.
+encode = str.encode
+ALL = slice(None)
+
+
+def octets_of(message: object, wanted: str) -> bytes:
+    """Return exact and immutable bytes.
+
+    A bytearray may change while it waits to be sent. A subclass may say another length than it
+    has, or show another buffer, and break the frame: it is copied without asking it.
+    """
+    if type(message) is bytes:
+        return message
+    if isinstance(message, bytes):
+        return bytes.__getitem__(message, ALL)
+    if isinstance(message, bytearray):
+        return bytes(bytearray.__getitem__(message, ALL))
+    if isinstance(message, memoryview):
+        return bytes(message)
+    raise TypeError(f"{wanted}, not {type(message).__name__}")
