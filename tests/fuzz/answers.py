@@ -120,12 +120,16 @@ def agreement(data: bytes) -> None:
         if terms is None:
             continue
         assert options is not None
-        keep(9 <= terms.server_bits <= options.window_bits, f"our window has {terms.server_bits} bits")
-        keep(8 <= terms.client_bits <= options.window_bits, f"the server's window has {terms.client_bits} bits")
-        keep(options.mode == "dedicated" or not (terms.server_takeover or terms.client_takeover), "a context is kept")
+        keep(8 <= terms.server_bits <= options.window_bits, f"our window has {terms.server_bits} bits")
+        # Every offer ends with one that asks nothing of the server: it can use any window, and keep its context.
+        keep(8 <= terms.client_bits <= 15, f"the server's window has {terms.client_bits} bits")
+        keep(options.mode == "dedicated" or not terms.server_takeover, "our compressor keeps a context")
+        keep("client_no_context_takeover" not in terms.answer or not terms.server_takeover, "it was to keep none")
         deflater = Deflater(terms, options)
         message = data * 3
-        packed = deflater.compress(message)
+        # zlib cannot compress for a window of 8 bits: then messages are sent as they are.
+        keep(deflater.wanted(message, True) == (terms.server_bits > 8), "compressed for a window that zlib has not")
+        packed = deflater.compress(message) if deflater.wanted(message, True) else None
         if packed is not None:
             inflater = InflateExtension(terms._replace(client_bits=15, client_takeover=False), len(message) or 1)
             inflater._inflating = True

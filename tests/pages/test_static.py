@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wsframe import HttpHandler, Request, Response, static_file, static_folder
 from wsframe.http.responses import FileResponse
-from wsframe.pages.static import PART, names_of
+from wsframe.pages.static import PART, READERS, names_of
 
 
 @pytest.fixture
@@ -355,3 +356,31 @@ async def test_a_disk_that_hangs_is_given_up_with_its_newcomer(folder: Path, mon
     assert not ended.is_set()
     hanging.set()
     await trio.to_thread.run_sync(ended.wait, 20)
+
+
+async def test_however_many_ask_two_threads_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread reserves up to 136 MB of address space; eight of them killed a process limited to 260 MB."""
+    handler, really_open = static_folder(folder), os.open
+    reading, go_on = threading.Semaphore(0), threading.Event()
+
+    def wait(*args: object) -> int:
+        reading.release()
+        assert go_on.wait(60)
+        return really_open(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", wait)
+    answers = []
+
+    async def ask() -> None:
+        answers.append(await get(handler, "/a%20b.txt"))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(ask)
+        for _ in range(READERS):
+            await trio.to_thread.run_sync(reading.acquire, limiter=trio.CapacityLimiter(1))
+        await trio.testing.wait_all_tasks_blocked()
+        at_once = READERS + reading._value
+        go_on.set()
+    assert at_once == READERS == 2
+    assert [answer.body for answer in answers] == [b"blank"] * 20
