@@ -52,7 +52,9 @@ def admin_socket(path: str) -> Iterator[socket.socket]:
 
 async def answer_admins(sock: socket.socket, server: Server) -> None:
     """Answer whoever connects, until cancelled."""
-    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    # trio takes the standard library's own class alone, not the one of our listening sockets.
+    plain = socket.socket(fileno=os.dup(sock.fileno()))
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(plain))
     places = trio.CapacityLimiter(MOST_ADMINS)
     await trio.serve_listeners(partial(answer_admin, server, places), [listener])
 
