@@ -12,16 +12,21 @@ from unittest.mock import patch
 
 from wsframe import speedups
 from wsframe.connection.handover import CONNECTED, Arrival
+from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.connection.reactor import Reactor
 from wsframe.http.request import Request
-from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Overflow, filled
 from wsframe.net.poller import READ
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflate
+from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.events import PongReceived
 from wsframe.protocol.pool import ConnectionPool
+from wsframe.protocol.size_limits import Check
+from wsframe.resources.check_message import check_of
+from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
 
 __all__ = ["CLOCK", "Language", "Links", "Peer", "Snapshot", "languages", "running_in"]
@@ -92,22 +97,29 @@ class Place:
 
     def __init__(self, limits: Limits) -> None:
         self.resource: Resource[Any] = Resource()
+        self.overflow: Overflow = "disconnect"
         self.limits = filled(limits, DEFAULT_LIMITS)
         self.timeouts = DEFAULT_TIMEOUTS
         self.deflate: Deflate | None = None
-        self.mailbox = Mailbox()
+        self.mailbox: Mailbox[Any] = Mailbox()
 
     @property
     def over(self) -> bool:
         return False
 
+    def make_client(self, link: Lifeline, arrival: Arrival, encoder: Encoder | None) -> Client:
+        return Client(link, link.outbox, arrival.request, self.resource, None, None, encoder)
+
+    def check_for(self, client: Client) -> Check | None:
+        return check_of(client)
+
     def leave(self) -> None:
         """Nobody waits for it to be over."""
 
-    def mailbox_for_client(self) -> Mailbox:
+    def mailbox_for_client(self) -> Mailbox[Any]:
         return self.mailbox
 
-    def welcome(self, inbox: Inbox) -> None:
+    def welcome(self, inbox: Inbox[Any]) -> None:
         inbox.mailbox.put(inbox, CONNECTED)
 
 
@@ -150,7 +162,7 @@ class Peer:
         """What the link has sent."""
 
     @property
-    def inbox(self) -> Inbox:
+    def inbox(self) -> Inbox[Any]:
         return self.link.inbox
 
     @property

@@ -242,6 +242,7 @@ async def test_invariant_10_client_that_is_cut_off_in_a_move_has_its_goodbyes(
             await lobby.journal.until("disconnected None")
         await wait_all_tasks_blocked()
         client = next(iter(server._reactor.links.values())).client
+        assert isinstance(client, Client)
         if where == "in the goodbye":
             assert client.resource is room
         server.close()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -19,12 +19,12 @@ def never() -> None:
     raise AssertionError("resumed")
 
 
-def make_inbox(mailbox: Mailbox, *, messages: int = 3, octets: int = 10_000) -> Inbox:
+def make_inbox(mailbox: Mailbox[Any], *, messages: int = 3, octets: int = 10_000) -> Inbox[Any]:
     return Inbox(CLIENT, mailbox, Limits(max_queued_messages=messages, max_queued_bytes=octets), never, Budget())
 
 
 def test_mailbox_keeps_entries_in_order() -> None:
-    mailbox = Mailbox()
+    mailbox: Mailbox[Any] = Mailbox()
     inbox = make_inbox(mailbox)
     mailbox.put(inbox, "first")
     mailbox.put(None, "second")
@@ -32,7 +32,7 @@ def test_mailbox_keeps_entries_in_order() -> None:
 
 
 async def test_every_put_into_an_empty_mailbox_rings_the_listener() -> None:
-    mailbox = Mailbox()
+    mailbox: Mailbox[Any] = Mailbox()
     inbox = make_inbox(mailbox)
     puts: list[Callable[[], None]] = [
         partial(mailbox.put, None, "event"),
@@ -49,7 +49,7 @@ async def test_every_put_into_an_empty_mailbox_rings_the_listener() -> None:
 
 
 def test_inbox_queues_each_message_with_itself() -> None:
-    mailbox = Mailbox()
+    mailbox: Mailbox[Any] = Mailbox()
     inbox = make_inbox(mailbox)
     inbox.put(["one"], 3)
     inbox.put([b"two", "three"], 8)
@@ -83,7 +83,7 @@ def test_inbox_is_full_at_its_limit_of_octets() -> None:
 
 
 def test_shares_of_one_mailbox_are_apart() -> None:
-    mailbox = Mailbox()
+    mailbox: Mailbox[Any] = Mailbox()
     first, second = make_inbox(mailbox, messages=1), make_inbox(mailbox, messages=1)
     first.put(["a"], 1)
     assert first.full

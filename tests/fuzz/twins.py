@@ -14,6 +14,7 @@ from wsframe.limits import Limits
 from wsframe.protocol.close import State
 from wsframe.protocol.events import PongReceived
 from wsframe.protocol.frames import BINARY, PING, TEXT, control_frame, data_frame
+from wsframe.resources.client import Client
 
 __all__ = ["PLANS", "links", "sending"]
 
@@ -121,6 +122,7 @@ def close(peer: Peer) -> None:
 
 
 def reject(peer: Peer) -> None:
+    assert isinstance(peer.link.client, Client)
     peer.link.client.reject(1008, "no")
     peer.links.settle()
 

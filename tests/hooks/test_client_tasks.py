@@ -12,6 +12,7 @@ import wsframe
 from tests.recorder import Recorder
 from tests.wire import close, connected, serving, text
 from wsframe import Timeouts
+from wsframe.hooks.listener import Listener
 from wsframe.hooks.tasks import MAX_TASKS
 from wsframe.resources.resource import Ordering
 
@@ -303,7 +304,7 @@ async def test_none_is_started_in_the_moment_in_which_the_resource_ends(room: Bu
         pass
     async with serving(room) as server, connected(server) as peer:
         await room.journal.until("connected")
-        assert room._listener is not None
+        assert isinstance(room._listener, Listener)
         room._listener.tasks.open(closed)
         await peer.send(text("forever"))
         await room.journal.until("started False")

@@ -115,6 +115,7 @@ async def test_move_that_has_begun_takes_place_whatever_ends_the_client(sides: t
         await peer.send(text("go"), text("1"))
         await lobby.journal.until("moved None")
         client = next(iter(server._reactor.links.values())).client
+        assert isinstance(client, Client)
         ENDS[end](client)
         assert client.move_to(lobby) is False
         lobby.goodbye.set()

@@ -20,7 +20,7 @@ from wsframe.protocol.deadlines import Patience
 from wsframe.protocol.events import Ended
 
 if TYPE_CHECKING:
-    from wsframe.connection.handover import Reservation
+    from wsframe.connection.lifeline import Reservation
     from wsframe.connection.link import Link
 
 __all__ = ["Ending"]
@@ -84,7 +84,7 @@ class Ending:
         if self.ended is not None:
             return
         self.ended = ended
-        self._link.note_end(ended)
+        self._link.client._note_end(ended)
         if not ended.clean:
             logger.info("%s: closed %s (%s)", self._link.name, ended.code, escaped(ended.reason), kind=ended.code)
         self._on(ClosingEvent.PEER_END)

@@ -1,22 +1,24 @@
-"""What admission hands over to the reactor, and what both need of a resource's life."""
+"""The values that admission hands over to the reactor, and the calls a link makes upwards."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from wsframe.connection.dialect import RFC_6455, Dialect
 
 if TYPE_CHECKING:
+    from wsframe.connection.lifeline import Lifeline, Reservation
     from wsframe.connection.mailbox import Inbox, Mailbox
     from wsframe.http.request import Request
-    from wsframe.limits import Limits, Timeouts
+    from wsframe.limits import Limits, Overflow, Timeouts
     from wsframe.net.sockets import Endpoint
     from wsframe.net.tls import TLSCodec
     from wsframe.protocol.deflate import Deflate, Terms
-    from wsframe.resources.resource import Resource
+    from wsframe.protocol.encoder import Encoder
+    from wsframe.protocol.events import Ended
+    from wsframe.protocol.size_limits import Check
 
-__all__ = ["CONNECTED", "Arrival", "Connected", "Host", "Reservation"]
+__all__ = ["CONNECTED", "Arrival", "Connected", "Host", "LinkClient"]
 
 
 class Connected:
@@ -26,27 +28,30 @@ class Connected:
 CONNECTED = Connected()
 
 
-class Reservation(Protocol):
-    """The place a client holds in the server and in its resource."""
+class LinkClient(Protocol):
+    """The client of a link, as far as the link needs it."""
 
-    def take(self, place: Hashable, max_in_place: int | None) -> bool: ...
-    def settle(self) -> None: ...
-    def release(self) -> None: ...
+    @property
+    def request(self) -> Request: ...
+    def _note_end(self, ended: Ended) -> None: ...
 
 
 class Host(Protocol):
     """The life of a resource, as far as a link needs it."""
 
-    resource: Resource[Any]
     limits: Limits
     timeouts: Timeouts
     deflate: Deflate | None
 
     @property
     def over(self) -> bool: ...
-    def mailbox_for_client(self) -> Mailbox: ...
+    @property
+    def overflow(self) -> Overflow: ...
+    def make_client(self, link: Lifeline, arrival: Arrival, encoder: Encoder | None) -> LinkClient: ...
+    def check_for(self, client: Any) -> Check | None: ...
+    def mailbox_for_client(self) -> Mailbox[Any]: ...
     def leave(self) -> None: ...
-    def welcome(self, inbox: Inbox) -> None: ...
+    def welcome(self, inbox: Inbox[Any]) -> None: ...
 
 
 class Arrival(NamedTuple):

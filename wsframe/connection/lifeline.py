@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from wsframe.connection.closing import Ending
+    from collections.abc import Hashable
+
     from wsframe.connection.dialect import AnyDecoder
     from wsframe.connection.mailbox import Inbox
+    from wsframe.connection.outbox import Outbox
     from wsframe.connection.pings import Pings
+    from wsframe.doorbell import Signal
     from wsframe.protocol.close import State
+    from wsframe.protocol.size_limits import Check
 
-__all__ = ["ClientStatistics", "Lifeline"]
+__all__ = ["ClientStatistics", "Lifeline", "Reservation"]
 
 
 class ClientStatistics(NamedTuple):
@@ -31,18 +35,38 @@ class ClientStatistics(NamedTuple):
     """Seconds from the last keepalive ping to its pong; None before the first."""
 
 
+class Reservation(Protocol):
+    """The place a client holds in the server and in its resource."""
+
+    def take(self, place: Hashable, max_in_place: int | None) -> bool: ...
+    def settle(self) -> None: ...
+    def release(self) -> None: ...
+
+
+class End(Protocol):
+    """The end of a link, as far as hooks and clients have a part in it."""
+
+    reservation: Reservation
+
+    def handled(self) -> None: ...
+    def left(self) -> None: ...
+    def gone(self) -> Signal: ...
+
+
 class Lifeline(Protocol):
     """The parts of a link that clients and hooks use."""
 
-    inbox: Inbox
-    closing: Ending
+    inbox: Inbox[Any]
+    outbox: Outbox
     pings: Pings
     connection: AnyDecoder
 
     @property
+    def closing(self) -> End: ...
+    @property
     def state(self) -> State: ...
 
-    def ask_resource(self) -> None: ...
+    def ask(self, check: Check | None) -> None: ...
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool: ...
     def abort(self, reason: str, *, mute: bool) -> bool: ...
     def crashed(self, error: BaseException | None = None) -> None: ...

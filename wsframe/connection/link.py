@@ -27,13 +27,12 @@ from wsframe.protocol.deadlines import PING_OCTETS, Due
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING, PONG, control_frame
 from wsframe.protocol.rate_limit import Bucket
-from wsframe.resources.check_message import check_of
-from wsframe.resources.client import Client
 from wsframe.user_code import contain
 
 if TYPE_CHECKING:
     from wsframe.connection.handover import Arrival
     from wsframe.connection.reactor import Reactor
+    from wsframe.protocol.size_limits import Check
 
 __all__ = ["RECEIVE_BUFFER", "Link"]
 
@@ -62,18 +61,16 @@ class Link:
         self.connection = dialect.decoder(host.limits, host.timeouts, reactor.clock(), arrival.terms)
         self.sender = Sender(self)
         send = self.sender.send_encrypted if self.socket.secure else self.socket.send
-        limit, overflow = host.limits.max_outbox, host.resource.overflow
+        limit, overflow = host.limits.max_outbox, host.overflow
         self.outbox = dialect.outbox(send, self.sender, limit, overflow, reactor.flusher, descriptor)
         self.pings = Pings(self.outbox, reactor.clock)
         if not dialect.has_pings:
             keep_alive(arrival.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
         encoder = dialect.encoder(host.deflate, arrival.terms)
-        self.client = Client(
-            self, self.outbox, arrival.request, host.resource, arrival.subprotocol, arrival.data, encoder
-        )
+        self.client = host.make_client(self, arrival, encoder)
         self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, reactor.budget)
         self.closing = Ending(self, arrival.reservation)
-        self.ask_resource()
+        self.ask(host.check_for(self.client))
         rates = (host.limits.max_message_rate, host.limits.max_octet_rate)
         self._buckets: list[Bucket | None] | None = None
         if rates != (None, None):
@@ -100,9 +97,8 @@ class Link:
             return State.CLOSED
         return State.CLOSING if self.outbox.shut else State.OPEN
 
-    def ask_resource(self) -> None:
-        """Have the resource asked about frames from now on, if it wants to be; a later one is asked in its place."""
-        check = check_of(self.client)
+    def ask(self, check: Check | None) -> None:
+        """Ask a check about frames from now on, if there is one; a later check takes its place."""
         if check is not None:
             self.connection.ask(check)
             self.raw_fd = -1  # else whole messages would be received without Python
@@ -285,15 +281,6 @@ class Link:
         """Give up a link on which our own code failed, with the exception being handled or the one given."""
         logger.error("%s: internal error; the connection is aborted", self.name, exc_info=error or True)
         self.abort("internal error", mute=True)
-
-    def note_end(self, ended: Ended) -> None:
-        """Tell the client how its connection ends, and end its tasks."""
-        client = self.client
-        client._ended = ended
-        if client.resource.cancel_on_disconnect:
-            self.inbox.muted = True
-        if client._work is not None:
-            client._work.cancel()
 
     def _note_undecoded(self) -> None:
         """Count the bytes held of messages that have not been decoded."""

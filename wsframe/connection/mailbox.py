@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wsframe.connection.memory_budget import MESSAGE_COST, Budget
 from wsframe.doorbell import Doorbell
@@ -12,12 +12,13 @@ from wsframe.protocol.events import PongReceived
 
 if TYPE_CHECKING:
     from wsframe.limits import Limits
-    from wsframe.resources.client import Client
 
 __all__ = ["Inbox", "Mailbox"]
 
+OwnerT = TypeVar("OwnerT")
 
-class Mailbox:
+
+class Mailbox(Generic[OwnerT]):
     """The queue of one listener task: ``(inbox, message)``, or ``(None, post)``.
 
     A message is ``str`` or ``bytes``; everything else is an event object. Only one task
@@ -29,7 +30,7 @@ class Mailbox:
     def __init__(self, *, wants_pongs: bool = True, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
         """Of the server: posts are counted there by their number, not knowing what they are."""
-        self.entries: deque[tuple[Inbox | None, object]] = deque()
+        self.entries: deque[tuple[Inbox[OwnerT] | None, object]] = deque()
         self.doorbell = Doorbell()
         self.wants_pongs = wants_pongs
         self.posts = 0
@@ -37,7 +38,7 @@ class Mailbox:
         self.closed = False
         """Whether a client has ended that was served here: with it ends a mailbox of its own."""
 
-    def put(self, inbox: Inbox | None, entry: object) -> None:
+    def put(self, inbox: Inbox[OwnerT] | None, entry: object) -> None:
         """Queue one entry and wake the listener."""
         self.entries.append((inbox, entry))
         self.doorbell.ring()
@@ -53,7 +54,7 @@ class Mailbox:
         self.posts -= 1
         self.budget.held -= MESSAGE_COST
 
-    def drop(self, inbox: Inbox) -> None:
+    def drop(self, inbox: Inbox[OwnerT]) -> None:
         """Drop the messages of one client; the beginning and the end of the client stay."""
         kept = [
             (owner, entry)
@@ -63,11 +64,11 @@ class Mailbox:
         self.entries.clear()
         self.entries.extend(kept)
 
-    def tell(self, inbox: Inbox, event: object) -> None:
+    def tell(self, inbox: Inbox[OwnerT], event: object) -> None:
         """Queue what comes of the client's hooks and not of its peer, for the task that calls these hooks."""
         self.put(inbox, event)
 
-    def fed_by(self, mailbox: Mailbox) -> bool:
+    def fed_by(self, mailbox: Mailbox[Any]) -> bool:
         """Tell whether the task that serves ``mailbox`` calls the hooks of the clients here."""
         return mailbox is self
 
@@ -76,7 +77,7 @@ class Mailbox:
         return self.entries[0] if self.entries else None
 
 
-class Inbox:
+class Inbox(Generic[OwnerT]):
     """One client's share of a mailbox.
 
     ``waiting`` counts its messages there. When the share is used up, the link pauses
@@ -90,7 +91,12 @@ class Inbox:
     )  # fmt: skip
 
     def __init__(
-        self, client: Client, mailbox: Mailbox, limits: Limits, resume: Callable[[], None], budget: Budget
+        self,
+        client: OwnerT,
+        mailbox: Mailbox[OwnerT],
+        limits: Limits,
+        resume: Callable[[], None],
+        budget: Budget,
     ) -> None:
         self.client = client
         self.mailbox = mailbox

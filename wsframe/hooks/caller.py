@@ -70,7 +70,7 @@ class HookCaller:
         self.goodbye_seconds = life.timeouts.close
         """How long the last hooks may take when the server is cut off."""
 
-    async def batch(self, mailbox: Mailbox, nesting: Nesting) -> None:
+    async def batch(self, mailbox: Mailbox[AnyClient], nesting: Nesting) -> None:
         """Call hooks for at most 256 messages or 2 ms, in the task that ``nesting`` is of."""
         entries = mailbox.entries
         received_text: Callable[..., Awaitable[None]] = self._resource.received_text
@@ -118,7 +118,7 @@ class HookCaller:
                 await self._hook_failed(await nesting.mend(error), hook, client)
                 context = await own_context(client, base)
 
-    async def _take_event(self, mailbox: Mailbox, inbox: Inbox | None, event: object) -> None:
+    async def _take_event(self, mailbox: Mailbox[AnyClient], inbox: Inbox[AnyClient] | None, event: object) -> None:
         """Handle what is not a message."""
         if inbox is None:
             await self._take_post(mailbox, event)
@@ -173,7 +173,7 @@ class HookCaller:
             client._link.closing.left()
             self._life.leave()
 
-    async def _moved(self, mailbox: Mailbox, inbox: Inbox, move: Move) -> None:
+    async def _moved(self, mailbox: Mailbox[AnyClient], inbox: Inbox[AnyClient], move: Move) -> None:
         """Say goodbye to a client that goes to another resource, and hand it over."""
         client = inbox.client
         if client._work is not None and client._work.scopes:
@@ -183,7 +183,7 @@ class HookCaller:
             return
         del self._clients[client]
         client._resource = move.host.resource
-        client._link.ask_resource()
+        client._link.ask(move.host.check_for(client))
         try:
             await self._run_hook("disconnected", client)
             move.hand_over(inbox)
@@ -215,7 +215,7 @@ class HookCaller:
             await self._hook_failed(error, hook, client)
         await own_context(client, self._life.context)
 
-    async def _take_post(self, mailbox: Mailbox, entry: object) -> None:
+    async def _take_post(self, mailbox: Mailbox[AnyClient], entry: object) -> None:
         if isinstance(entry, Post):
             mailbox.took_post()
             try:
@@ -256,7 +256,7 @@ class HookCaller:
             if client is not None:
                 client._drop(1011)
 
-    def _crashed(self, error: BaseException, inbox: Inbox | None) -> None:
+    def _crashed(self, error: BaseException, inbox: Inbox[AnyClient] | None) -> None:
         """Give up a client on whose events our own code failed; no other is concerned."""
         contain(error)
         if inbox is None:
@@ -264,7 +264,7 @@ class HookCaller:
         else:
             inbox.client._link.crashed(error)
 
-    async def say_goodbye(self, mailbox: Mailbox) -> None:
+    async def say_goodbye(self, mailbox: Mailbox[AnyClient]) -> None:
         """Give each client the ``disconnected`` it is owed, though this task is being cancelled."""
         deadline = trio.current_time() + self.goodbye_seconds
         served = [client for client in self._clients if client._link.inbox.mailbox.fed_by(mailbox)]

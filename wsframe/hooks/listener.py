@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from wsframe.connection.flusher import Flusher, flushing
-from wsframe.connection.handover import CONNECTED
+from wsframe.connection.handover import CONNECTED, Arrival
+from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.doorbell import Doorbell, check_thread
 from wsframe.exceptions import ResourceEnded
@@ -26,9 +27,12 @@ from wsframe.hooks.contexts import take_context
 from wsframe.hooks.move_client import Departures
 from wsframe.hooks.posts import Call, Post
 from wsframe.hooks.tasks import Tasks
-from wsframe.limits import INHERIT, Limits, Timeouts, filled
+from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
 from wsframe.log import logger
 from wsframe.protocol.deflate import Deflate
+from wsframe.protocol.encoder import Encoder
+from wsframe.protocol.size_limits import Check
+from wsframe.resources.check_message import check_of
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
 from wsframe.user_code import Nesting, contain, failed
@@ -131,7 +135,10 @@ class Listener:
         self.predecessor: Listener | None = None
         """A life of the same place that ends before this one begins."""
         self.departures = Departures(self.clients)
+        self.move = self.departures.move
         self.tasks = Tasks(type(resource).__name__, self.clients, around.flusher)
+        self.start_soon = self.tasks.start_soon
+        self.start_for = self.tasks.start_for
         self._around = around
         self._hooks = HookCaller(self)
         self.hook_seconds = 0.0
@@ -140,13 +147,13 @@ class Listener:
         """Messages of clients whose ``disconnected`` has begun."""
         self._retired = False
         wants_pongs = type(resource).received_pong is not Resource.received_pong
-        self._mailbox = Mailbox(wants_pongs=wants_pongs, budget=around.flusher.budget)
+        self._mailbox: Mailbox[AnyClient] = Mailbox(wants_pongs=wants_pongs, budget=around.flusher.budget)
         self._listening: trio.lowlevel.Task | None = None
         self._hooks_done = trio.Event()
         self._leaving = trio.CancelScope()
         self._token = trio.lowlevel.current_trio_token()
         self._nursery: trio.Nursery | None = None
-        self._unserved: list[Mailbox] = []
+        self._unserved: list[Mailbox[AnyClient]] = []
         object.__setattr__(resource, "_listener", self)  # also of a frozen dataclass
 
     def __repr__(self) -> str:
@@ -295,14 +302,26 @@ class Listener:
                 self._mailbox.took_post()
         self._mailbox.entries.clear()
 
-    def mailbox_for_client(self) -> Mailbox:
+    @property
+    def overflow(self) -> Overflow:
+        return self.resource.overflow
+
+    def make_client(self, link: Lifeline, arrival: Arrival, encoder: Encoder | None) -> AnyClient:
+        """Make the client of a new link."""
+        return Client(link, link.outbox, arrival.request, self.resource, arrival.subprotocol, arrival.data, encoder)
+
+    def check_for(self, client: AnyClient) -> Check | None:
+        """Return the check that asks the resource about a client's frames; None if it wants none."""
+        return check_of(client)
+
+    def mailbox_for_client(self) -> Mailbox[AnyClient]:
         """Return the mailbox a new client's messages go to."""
         self._mailbox.wants_pongs = type(self.resource).received_pong is not Resource.received_pong  # it may be new
         if self.resource.ordering == "resource":
             return self._mailbox
         return Mailbox(wants_pongs=self._mailbox.wants_pongs)
 
-    def welcome(self, inbox: Inbox) -> None:
+    def welcome(self, inbox: Inbox[AnyClient]) -> None:
         """Begin to call the hooks for a new client; nothing of it is in its mailbox yet."""
         self.members.empty_since = inf
         if inbox.mailbox is not self._mailbox:
@@ -313,12 +332,12 @@ class Listener:
                 self._nursery.start_soon(self._serve_one, inbox.mailbox)
         inbox.mailbox.put(inbox, CONNECTED)
 
-    async def _serve_one(self, mailbox: Mailbox) -> None:
+    async def _serve_one(self, mailbox: Mailbox[AnyClient]) -> None:
         await flushing(self._listen(mailbox, mailbox), self._around.flusher)
 
     # Hooks
 
-    async def _listen(self, mailbox: Mailbox, own: Mailbox | None) -> None:
+    async def _listen(self, mailbox: Mailbox[AnyClient], own: Mailbox[AnyClient] | None) -> None:
         """Call the hooks for what comes to a mailbox; ``own`` is that of one client, and ends with it."""
         if own is None:
             self._listening = trio.lowlevel.current_task()

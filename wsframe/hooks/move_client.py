@@ -29,13 +29,19 @@ else:
 __all__ = ["Departures", "Move", "Siblings", "call_off", "divert"]
 
 
+class Destination(Host, Protocol):
+    """The life of a resource that a client can go to."""
+
+    resource: Resource
+
+
 class Siblings(Protocol):
     """The lives of a server's resources, for one of them that needs the others."""
 
-    def join(self, target: Resource | str, request: Request) -> Host: ...
+    def join(self, target: Resource | str, request: Request) -> Destination: ...
 
 
-class Move(Mailbox):
+class Move(Mailbox[AnyClient]):
     """Where the messages of a client wait that is between two resources.
 
     Args:
@@ -45,28 +51,28 @@ class Move(Mailbox):
 
     __slots__ = ("earlier", "host", "source")
 
-    def __init__(self, source: Mailbox, host: Host) -> None:
+    def __init__(self, source: Mailbox[AnyClient], host: Destination) -> None:
         super().__init__()
         self.source = source
         self.host = host
-        self.earlier = Mailbox()
+        self.earlier: Mailbox[AnyClient] = Mailbox()
         """What came before the move began and was still in the old mailbox."""
 
-    def drop(self, inbox: Inbox) -> None:
+    def drop(self, inbox: Inbox[AnyClient]) -> None:
         self.source.drop(inbox)
         self.earlier.drop(inbox)
         super().drop(inbox)
 
-    def tell(self, inbox: Inbox, event: object) -> None:
+    def tell(self, inbox: Inbox[AnyClient], event: object) -> None:
         self.source.put(inbox, event)
 
-    def fed_by(self, mailbox: Mailbox) -> bool:
+    def fed_by(self, mailbox: Mailbox[AnyClient]) -> bool:
         return mailbox is self.source  # the new side is owed nothing before the old one has said goodbye
 
     def next_entry(self) -> object:
         return self.source.next_entry()
 
-    def hand_over(self, inbox: Inbox) -> None:
+    def hand_over(self, inbox: Inbox[AnyClient]) -> None:
         """Give the client to its new resource: its beginning first, then all that waited."""
         if self.host.over:
             self.give_up(inbox)
@@ -77,7 +83,7 @@ class Move(Mailbox):
         inbox.mailbox.entries += self.earlier.entries
         inbox.mailbox.entries += self.entries
 
-    def give_up(self, inbox: Inbox) -> None:
+    def give_up(self, inbox: Inbox[AnyClient]) -> None:
         """End a client that cannot be handed over, because the server stops."""
         link = inbox.client._link
         link.abort("server stopped", mute=True)
@@ -128,7 +134,7 @@ class Departures:
         return True
 
 
-def set_off(client: AnyClient, host: Host) -> None:
+def set_off(client: AnyClient, host: Destination) -> None:
     """Begin a move.
 
     Raises:
@@ -142,7 +148,7 @@ def set_off(client: AnyClient, host: Host) -> None:
     source.put(link.inbox, move)
 
 
-def call_off(inbox: Inbox) -> None:
+def call_off(inbox: Inbox[AnyClient]) -> None:
     """Give back what the move of a client holds, if it is in one: it ends where it is."""
     if isinstance(inbox.mailbox, Move):
         inbox.paused = False
@@ -150,7 +156,7 @@ def call_off(inbox: Inbox) -> None:
         inbox.mailbox.host.leave()
 
 
-def divert(inbox: Inbox, message: object) -> None:
+def divert(inbox: Inbox[AnyClient], message: object) -> None:
     """Put what the old side found of a client that is moving to what waits for the new side."""
     assert isinstance(inbox.mailbox, Move)
     inbox.mailbox.earlier.entries.append((inbox, message))

@@ -15,12 +15,13 @@ from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
 from wsframe.log import logger
 from wsframe.resources.check_hooks import check_async, close_unawaited
+from wsframe.resources.client_tasks import Work
 from wsframe.user_code import contain, harmless, nested
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client
 
-__all__ = ["MAX_TASKS", "Bounds", "TaskFailed", "Tasks", "Work", "log_task"]
+__all__ = ["MAX_TASKS", "Bounds", "TaskFailed", "Tasks", "log_task"]
 
 TaskFunction: TypeAlias = Callable[..., Awaitable[object]]
 
@@ -28,29 +29,6 @@ TaskFunction: TypeAlias = Callable[..., Awaitable[object]]
 MAX_TASKS = 256
 
 CUT_SHORT = frozenset({"client_connected", "received_text", "received_binary", "received_pong"})
-
-
-class Work:
-    """The cancel scopes that end with one client."""
-
-    __slots__ = ("after", "scopes")
-
-    def __init__(self) -> None:
-        self.scopes: set[trio.CancelScope] = set()
-        self.after: Callable[[], object] | None = None
-        """What is to be done once none is left."""
-
-    def cancel(self) -> None:
-        """Cancel all: the client has ended."""
-        for scope in self.scopes:
-            scope.cancel()
-
-    def done(self, scope: trio.CancelScope) -> None:
-        """Forget one that is over."""
-        self.scopes.discard(scope)
-        if not self.scopes and self.after is not None:
-            after, self.after = self.after, None
-            after()
 
 
 class TaskFailed(NamedTuple):

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from wsframe.connection.lifeline import ClientStatistics, Lifeline
     from wsframe.connection.outbox import Outbox
-    from wsframe.hooks.tasks import Work
     from wsframe.http.request import Request
     from wsframe.protocol.encoder import Encoder
     from wsframe.protocol.events import Ended
+    from wsframe.resources.client_tasks import Work
     from wsframe.resources.resource import Resource
 
     # The one Any in a public signature: a plain ``Client`` has untyped ``data``.
@@ -303,6 +303,14 @@ class Client(Generic[DataT]):
         self._rejected = True
         self._link.close(code, "internal error", mute=True)
 
+    def _note_end(self, ended: Ended) -> None:
+        """Note how the connection ends, and cancel the client's tasks; the link calls it."""
+        self._ended = ended
+        if self._resource.cancel_on_disconnect:
+            self._link.inbox.muted = True
+        if self._work is not None:
+            self._work.cancel()
+
     def abort(self) -> bool:
         """Reset the connection now, without a close frame; drop what is queued either way. For trio's own thread."""
         check_thread()
@@ -321,7 +329,7 @@ class Client(Generic[DataT]):
             TypeError: For what is no async function, or does not take the arguments.
         """
         life = self.resource._listener
-        return life is not None and life.tasks.start_for(self, fn, args)
+        return life is not None and life.start_for(self, fn, args)
 
     def move_to(self, target: Resource | str) -> bool:
         """Move the client to another resource of the same server; return whether it goes.
@@ -348,7 +356,7 @@ class Client(Generic[DataT]):
             RuntimeError: If the target is running in another server, or from another thread.
         """
         life = self.resource._listener
-        return life is not None and life.departures.move(self, target)
+        return life is not None and life.move(self, target)
 
     async def drained(self) -> bool:
         """Wait while the kernel refuses octets for this client; False if the client is gone.

@@ -45,8 +45,8 @@ from wsframe.resources.hints import add_hint
 from wsframe.user_code import contain
 
 if TYPE_CHECKING:
-    from wsframe.hooks.move_client import Departures
-    from wsframe.hooks.tasks import Tasks
+    from typing import Any
+
     from wsframe.resources.client import DataT
     from wsframe.server.server import Server
 else:
@@ -68,13 +68,16 @@ class Life(Protocol[DataT]):
     """One life of a resource, from the start of its listener task to the end."""
 
     clients: dict[Client[DataT], None]
-    tasks: Tasks
-    departures: Departures
     server: Server
 
     def post(self, message: object) -> bool: ...
     def post_from_thread(self, message: object) -> None: ...
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object: ...
+    def start_soon(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None: ...
+    def start_for(
+        self, client: Client[DataT], fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+    ) -> bool: ...
+    def move(self, client: Client[DataT], target: Resource[Any] | str) -> bool: ...
 
 
 class Clients(Collection[Client[DataT]]):
@@ -318,7 +321,7 @@ class Resource(Generic[DataT]):
         """
         if self._listener is None:
             raise RuntimeError(f"{type(self).__name__} is not being served: start its tasks in running()")
-        self._listener.tasks.start_soon(fn, args)
+        self._listener.start_soon(fn, args)
 
     def post(self, message: object) -> bool:
         """Have ``received_custom`` called with ``message`` in the listener task; return whether it was queued.

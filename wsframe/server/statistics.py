@@ -97,4 +97,5 @@ def slowest(links: Iterable[Link], count: int) -> Iterator[AnyClient]:
     """Yield the clients for whom most waits to be sent, those with most first."""
     behind = [link for link in links if link.outbox.octets]
     for link in nlargest(count, behind, key=lambda link: link.outbox.weight):
+        assert isinstance(link.client, Client)
         yield link.client
