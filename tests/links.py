@@ -253,10 +253,11 @@ class Links:
     def __init__(self, language: Language, *, buffer: int = 65536, budget: int = 1 << 40) -> None:
         self.receive_ready = function("receive_ready", language)
         self.reactor = Reactor(ConnectionPool(), "task", budget)
-        self.reactor.clock = lambda: CLOCK
-        self.reactor.buffer = bytearray(buffer)
-        self.reactor.view = memoryview(self.reactor.buffer)
-        self.poller = self.reactor.poller = Poller()
+        loop = self.reactor.loop
+        loop.clock = lambda: CLOCK
+        loop.buffer = bytearray(buffer)
+        loop.view = memoryview(loop.buffer)
+        self.poller = loop.poller = Poller()
         self.peers: list[Peer] = []
 
     def open(self, limits: Limits | None = None) -> Peer:
@@ -266,10 +267,10 @@ class Links:
 
     def turn(self) -> bool:
         """Do what the reactor does in one turn; return whether there was anything to do."""
-        reactor = self.reactor
+        loop = self.reactor.loop
         ready = self.poller.poll()
-        reactor.now = CLOCK
-        for link, flags, received in self.receive_ready(ready, reactor.links, reactor.buffer, reactor.now):
+        loop.now = CLOCK
+        for link, flags, received in self.receive_ready(ready, loop.links, loop.buffer, loop.now):
             try:
                 if received is not None:
                     link.take(received)
@@ -277,10 +278,10 @@ class Links:
                     link.turn(flags)
             except Exception:
                 link.crashed()
-        again, reactor.again = reactor.again, []
+        again, loop.again = loop.again, []
         for link in again:
             link.go_on()
-        reactor.flusher.flush()
+        loop.flusher.flush()
         return bool(ready or again)
 
     def settle(self) -> None:

@@ -40,7 +40,7 @@ async def test_what_the_departed_left_behind_is_dropped_before_anybody_else_is_r
             room.release.set()
             await idle.send(text("still here"))
             await room.journal.until("text still here")
-    assert reactor.departed == set()
+    assert reactor.loop.departed == set()
     assert reactor.budget.held == 0
 
 

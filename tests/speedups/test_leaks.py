@@ -186,7 +186,7 @@ def faults(links: Links) -> None:
                 patch.object(type(peer.link.closing), "note"),
                 suppress(KeyboardInterrupt),
             ):
-                FROM_C["receive_ready"]([(peer.link.fd, 1)], {peer.link.fd: peer.link}, links.reactor.buffer, 0.0)
+                FROM_C["receive_ready"]([(peer.link.fd, 1)], {peer.link.fd: peer.link}, links.reactor.loop.buffer, 0.0)
             peer.link.lost()
             peer.take()
     for error in (RuntimeError, KeyboardInterrupt):

@@ -40,7 +40,7 @@ async def links() -> AsyncIterator[Links]:
 def receive(links: Links, *peers: Peer, flags: int = READ) -> list[Any]:
     """Have C receive from links, whatever the kernel says of them."""
     ready = [(peer.link.fd, flags) for peer in peers]
-    left: list[Any] = FROM_C["receive_ready"](ready, links.reactor.links, links.reactor.buffer, CLOCK + 1)
+    left: list[Any] = FROM_C["receive_ready"](ready, links.reactor.links, links.reactor.loop.buffer, CLOCK + 1)
     return left
 
 
@@ -285,11 +285,11 @@ def collecting() -> Iterator[None]:
 async def test_garbage_is_not_collected_in_the_middle_of_a_link(links: Links) -> None:
     peer = links.open()
     peer.take()
-    links.reactor.buffer = bytearray(65536)
+    links.reactor.loop.buffer = bytearray(65536)
     peer.sock.send(text("x") * 200)
     gc.collect()
     Garbage(peer)
-    ready, known, buffer = [(peer.link.fd, READ)], links.reactor.links, links.reactor.buffer
+    ready, known, buffer = [(peer.link.fd, READ)], links.reactor.links, links.reactor.loop.buffer
     gc.set_threshold(50)
     gc.enable()
     FROM_C["receive_ready"](ready, known, buffer, CLOCK)

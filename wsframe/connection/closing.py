@@ -10,7 +10,7 @@ Two things must be over before the client's place is free: the socket, and ``dis
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsframe.doorbell import Signal
 from wsframe.log import escaped, logger
@@ -20,13 +20,40 @@ from wsframe.protocol.deadlines import Patience
 from wsframe.protocol.events import Ended
 
 if TYPE_CHECKING:
+    from wsframe.connection.client_socket import ClientSocket
+    from wsframe.connection.dialect import AnyDecoder
+    from wsframe.connection.handover import LinkClient
     from wsframe.connection.lifeline import Reservation
-    from wsframe.connection.link import Link
+    from wsframe.connection.loop import Loop
+    from wsframe.connection.mailbox import Inbox
+    from wsframe.connection.outbox import Outbox
+    from wsframe.connection.pings import Pings
+    from wsframe.connection.sender import Sender
 
-__all__ = ["Ending"]
+__all__ = ["Ending", "EndingLink"]
 
 # How often to ask whether a peer that has shut its side has taken everything.
 LINGER_LOOK = 0.25
+
+
+class EndingLink(Protocol):
+    """A link, as far as its end needs it."""
+
+    fd: int
+    raw_fd: int
+    octets_received: int
+    client: LinkClient
+    loop: Loop[Any]
+    socket: ClientSocket
+    connection: AnyDecoder
+    inbox: Inbox[Any]
+    outbox: Outbox
+    sender: Sender
+    pings: Pings
+
+    @property
+    def name(self) -> str: ...
+    def note_undecoded(self) -> None: ...
 
 
 class Ending:
@@ -47,7 +74,7 @@ class Ending:
         "reservation",
     )
 
-    def __init__(self, link: Link, reservation: Reservation) -> None:
+    def __init__(self, link: EndingLink, reservation: Reservation) -> None:
         self._link = link
         self.reservation = reservation
         self._table = Closing()
@@ -102,7 +129,7 @@ class Ending:
             return
         self._delivered = True
         link.connection.eof()
-        link._note_undecoded()
+        link.note_undecoded()
         link.inbox.mailbox.put(link.inbox, self.ended)
         link.socket.read_no_more()  # nothing after the end counts, and its EOF would be reported without end
 
@@ -175,7 +202,7 @@ class Ending:
         if self.phase is not Phase.LINGERING:
             return
         link = self._link
-        deadlines, now = link.connection.deadlines, link.reactor.clock()
+        deadlines, now = link.connection.deadlines, link.loop.clock()
         left = (link.socket.in_kernel() or 0) > 1  # 1 may be our FIN
         if now >= self._linger_until or (link.socket.eof and not left):
             self._on(ClosingEvent.OVERDUE if left else ClosingEvent.TCP_ENDED)
@@ -184,15 +211,15 @@ class Ending:
         if link.socket.eof:
             link.socket.forget()
             deadlines.linger_by = min(now + LINGER_LOOK, self._linger_until)
-        link.reactor.schedule(link.fd)
+        link.loop.schedule(link.fd)
 
     def left(self) -> None:
         """Note that ``disconnected`` has run."""
         link = self._link
         self.left_resource = True
         link.connection.eof()  # where the hooks were cut off, it may hold bytes that have not been decoded
-        link._note_undecoded()
-        link.reactor.departed.discard(link)
+        link.note_undecoded()
+        link.loop.departed.discard(link)
         self._release()
 
     def gone(self) -> Signal:
@@ -211,7 +238,7 @@ class Ending:
     def _seek_close(self) -> None:
         link = self._link
         events = link.connection.close()
-        link._note_undecoded()
+        link.note_undecoded()
         link.inbox.paused = link.connection.deadlines.paused = False
         if not link.socket.eof:
             link.socket.read_on()  # the peer's close frame may sit behind data that was left unread
@@ -249,13 +276,13 @@ class Ending:
             return
         deadlines = link.connection.deadlines
         deadlines.close_by = None
-        deadlines.linger_by = self._linger_until = link.reactor.clock() + deadlines.timeouts.close
+        deadlines.linger_by = self._linger_until = link.loop.clock() + deadlines.timeouts.close
         if link.socket.eof:
             self.linger_on()
             return
         link.socket.only_read()
         if self._linger_until < deadlines.scheduled:
-            link.reactor.schedule(link.fd)
+            link.loop.schedule(link.fd)
 
     def _close_socket(self) -> None:
         self._dispose(reset=False)
@@ -265,15 +292,15 @@ class Ending:
 
     def _dispose(self, *, reset: bool) -> None:
         """Close the socket and forget it."""
-        link, reactor = self._link, self._link.reactor
+        link, loop = self._link, self._link.loop
         link.raw_fd = -1
-        reactor.forget(link.fd)
+        loop.forget(link.fd)
         link.socket.close(reset=reset)
         link.outbox.give_up()
-        reactor.octets_sent_before += link.outbox.octets_sent
-        reactor.octets_received_before += link.octets_received
+        loop.octets_sent_before += link.outbox.octets_sent
+        loop.octets_received_before += link.octets_received
         if link.inbox.octets:
-            reactor.departed.add(link)
+            loop.departed.add(link)
         link.pings.give_up()
         if self._gone is not None:
             self._gone.fire()
@@ -290,9 +317,9 @@ class Ending:
     def _close_within(self, seconds: float) -> None:
         link = self._link
         deadlines = link.connection.deadlines
-        deadlines.close_by = link.reactor.clock() + seconds
+        deadlines.close_by = link.loop.clock() + seconds
         if deadlines.close_by < deadlines.scheduled:
-            link.reactor.schedule(link.fd)
+            link.loop.schedule(link.fd)
 
     def _release(self) -> None:
         # Both must be over: a peer that drops in a loop must not pile up lives in the

@@ -7,7 +7,7 @@ from functools import partial
 from math import inf
 from time import perf_counter
 from types import coroutine
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from wsframe.connection.memory_budget import Budget
 from wsframe.doorbell import FROM_THREAD, Doorbell, in_trio
@@ -15,10 +15,7 @@ from wsframe.log import logger
 from wsframe.speedups import shortcut
 from wsframe.user_code import contain
 
-if TYPE_CHECKING:
-    from wsframe.connection.outbox import Outbox
-
-__all__ = ["Flusher", "flushing"]
+__all__ = ["Flushable", "Flusher", "flushing"]
 
 ResultT = TypeVar("ResultT")
 
@@ -30,7 +27,21 @@ FLUSH_SECONDS = 0.005
 LOOK_AT_CLOCK = 4
 
 
-def nothing_sent(outboxes: list[Outbox]) -> list[Outbox]:
+class Breakable(Protocol):
+    """The connection that an outbox sends on."""
+
+    def broken(self) -> None: ...
+
+
+class Flushable(Protocol):
+    """An outbox, as far as its flusher needs it."""
+
+    @property
+    def wire(self) -> Breakable: ...
+    def flush(self) -> None: ...
+
+
+def nothing_sent(outboxes: list[Flushable]) -> list[Flushable]:
     """Return every outbox, for Python to flush.
 
     In its place C sends the outboxes whose frames leave in one call, and returns the others.
@@ -41,7 +52,7 @@ def nothing_sent(outboxes: list[Outbox]) -> list[Outbox]:
 send_whole = shortcut("send_whole", nothing_sent)
 
 
-def flush_failed(outbox: Outbox, error: BaseException) -> None:
+def flush_failed(outbox: Flushable, error: BaseException) -> None:
     """Give up a connection to which our own code could not send; no other is concerned."""
     logger.error("could not send: %r", outbox.wire, exc_info=error)
     outbox.wire.broken()
@@ -55,13 +66,13 @@ class Flusher:
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
         self.clock = perf_counter
-        self.dirty: list[Outbox] = []
+        self.dirty: list[Flushable] = []
         self.doorbell = Doorbell()
         """Rings the reactor's attendant, who flushes for tasks that do not do so themselves."""
         self.in_turn = False
         """Whether the running task flushes before it waits."""
 
-    def mark(self, outbox: Outbox) -> None:
+    def mark(self, outbox: Flushable) -> None:
         """Note the first outbox of a turn."""
         if not in_trio():
             raise RuntimeError(FROM_THREAD)

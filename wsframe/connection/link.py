@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from wsframe.connection.client_socket import ClientSocket
 from wsframe.connection.closing import Ending
 from wsframe.connection.lifeline import ClientStatistics
+from wsframe.connection.loop import RECEIVE_BUFFER, Loop
 from wsframe.connection.mailbox import Inbox
 from wsframe.connection.pings import Pings
 from wsframe.connection.sender import Sender
@@ -31,50 +32,46 @@ from wsframe.user_code import contain
 
 if TYPE_CHECKING:
     from wsframe.connection.handover import Arrival
-    from wsframe.connection.reactor import Reactor
     from wsframe.protocol.size_limits import Check
 
-__all__ = ["RECEIVE_BUFFER", "Link"]
-
-# The most one read takes. So much undecoded from one client is borne beyond the budget of all.
-RECEIVE_BUFFER = 64 * 1024
+__all__ = ["Link"]
 
 
 class Link:
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
 
     __slots__ = (
-        "_buckets", "_undecoded", "client", "closing", "connection", "fd", "inbox",
-        "octets_received", "outbox", "pings", "raw_fd", "reactor", "sender", "socket",
+        "_buckets", "_undecoded", "client", "closing", "connection", "fd", "inbox", "loop",
+        "octets_received", "outbox", "pings", "raw_fd", "sender", "socket",
     )  # fmt: skip
 
-    def __init__(self, arrival: Arrival, reactor: Reactor) -> None:
+    def __init__(self, arrival: Arrival, loop: Loop[Link]) -> None:
         host, dialect = arrival.host, arrival.dialect
-        self.reactor = reactor
-        self.socket = ClientSocket(arrival.sock, arrival.tls, reactor.poller)
+        self.loop = loop
+        self.socket = ClientSocket(arrival.sock, arrival.tls, loop.poller)
         self.fd = self.socket.fd
         descriptor = self.fd if self.socket.by_descriptor else -1
         self.raw_fd = descriptor if dialect.has_pings else -1
         """The descriptor, where C may read it: plain sockets of RFC 6455; -1 once it is closed."""
         self.octets_received = 0
         self._undecoded = 0
-        self.connection = dialect.decoder(host.limits, host.timeouts, reactor.clock(), arrival.terms)
+        self.connection = dialect.decoder(host.limits, host.timeouts, loop.clock(), arrival.terms)
         self.sender = Sender(self)
         send = self.sender.send_encrypted if self.socket.secure else self.socket.send
         limit, overflow = host.limits.max_outbox, host.overflow
-        self.outbox = dialect.outbox(send, self.sender, limit, overflow, reactor.flusher, descriptor)
-        self.pings = Pings(self.outbox, reactor.clock)
+        self.outbox = dialect.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
+        self.pings = Pings(self.outbox, loop.clock)
         if not dialect.has_pings:
             keep_alive(arrival.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
         encoder = dialect.encoder(host.deflate, arrival.terms)
         self.client = host.make_client(self, arrival, encoder)
-        self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, reactor.budget)
+        self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, loop.budget)
         self.closing = Ending(self, arrival.reservation)
         self.ask(host.check_for(self.client))
         rates = (host.limits.max_message_rate, host.limits.max_octet_rate)
         self._buckets: list[Bucket | None] | None = None
         if rates != (None, None):
-            self._buckets = [None if rate is None else Bucket(rate, reactor.clock()) for rate in rates]
+            self._buckets = [None if rate is None else Bucket(rate, loop.clock()) for rate in rates]
 
     def __repr__(self) -> str:
         return f"<Link {self.name} {self.state.value}>"
@@ -119,12 +116,12 @@ class Link:
 
     def read(self) -> None:
         """Read once and pass on what it brings."""
-        reactor = self.reactor
+        loop = self.loop
         try:
-            count = self.socket.recv_into(reactor.view)
+            count = self.socket.recv_into(loop.view)
         except BlockingIOError:
             if self.socket.secure:  # part of a record: nothing to decode, but the peer lives
-                self.connection.deadlines.heard_at = reactor.now
+                self.connection.deadlines.heard_at = loop.now
             return
         except OSError:
             self.lost()
@@ -132,13 +129,13 @@ class Link:
         if not count:
             self.closing.peer_shut()
             return
-        self.connection.deadlines.heard_at = reactor.now
+        self.connection.deadlines.heard_at = loop.now
         self.octets_received += count
-        self.take(reactor.buffer[:count])
+        self.take(loop.buffer[:count])
 
     def take(self, data: bytearray) -> None:
         """Decode octets as far as the client's share of the mailbox allows."""
-        connection, inbox, reactor = self.connection, self.inbox, self.reactor
+        connection, inbox, loop = self.connection, self.inbox, self.loop
         received = len(data)  # before it is the connection's, which cuts off what it has decoded
         events = connection.receive(data, inbox.max_messages - inbox.waiting)
         taken = len(events)
@@ -147,7 +144,7 @@ class Link:
             events, ended = self._sort_out(events)
         if events and not inbox.muted:
             inbox.put(events, connection.octets)
-            if inbox.full or reactor.budget.exceeded:
+            if inbox.full or loop.budget.exceeded:
                 self._pause()
         if ended is not None:
             self.closing.note(ended)
@@ -155,14 +152,14 @@ class Link:
         if self._buckets is not None and self.closing.ended is None and connection.state is State.OPEN:
             self._throttle(taken, received)
         if connection.undecoded != self._undecoded:
-            self._note_undecoded()
+            self.note_undecoded()
         if connection.stopped:
             if not inbox.paused:
                 # Its turn is over. The attendant goes on, after others have had theirs; read on
                 # meanwhile, the octets left would grow as fast as the peer can send.
                 self.socket.read_no_more()
-                reactor.again.append(self)
-                reactor.flusher.doorbell.ring()
+                loop.again.append(self)
+                loop.flusher.doorbell.ring()
         elif self.closing.ended is not None:
             self.closing.deliver()
 
@@ -197,8 +194,8 @@ class Link:
         return kept, ended
 
     def _pong_for_hook(self, payload: bytes) -> bool:
-        if self.connection.deadlines.take_pong(payload, self.reactor.clock()):
-            self.reactor.schedule(self.fd)  # the next ping is due before this one's timeout would have been
+        if self.connection.deadlines.take_pong(payload, self.loop.clock()):
+            self.loop.schedule(self.fd)  # the next ping is due before this one's timeout would have been
             return False
         if self.pings.take_pong(payload):
             return False
@@ -217,7 +214,7 @@ class Link:
 
     def _throttle(self, events: int, octets: int) -> None:
         """Read no more from a client that is ahead of its rate, until it is no longer."""
-        now = self.reactor.clock()
+        now = self.loop.clock()
         pause = 0.0
         for bucket, taken in zip(self._buckets or (), (events, octets), strict=True):
             if bucket is not None:
@@ -225,28 +222,28 @@ class Link:
         if pause:
             self.connection.deadlines.resume_at = now + pause
             self._pause()
-            self.reactor.schedule(self.fd)
+            self.loop.schedule(self.fd)
 
     def resume(self) -> None:
         """Go on after a pause: first with what is already here, which the kernel will never announce."""
         deadlines = self.connection.deadlines
         if deadlines.resume_at is not None:
-            if self.reactor.clock() < deadlines.resume_at:
+            if self.loop.clock() < deadlines.resume_at:
                 return  # the timer will call again
             deadlines.resume_at = None
         if self.inbox.waiting:
             return  # the inbox will call again
         self.inbox.paused = False
-        deadlines.resume(self.reactor.clock())
+        deadlines.resume(self.loop.clock())
         self.go_on()
-        self.reactor.schedule(self.fd)
+        self.loop.schedule(self.fd)
 
     def due(self, dues: list[Due]) -> None:
         """Act on deadlines that have passed."""
         deadlines = self.connection.deadlines
         for due in dues:
             if due is Due.PING:
-                deadlines.sent_ping(urandom(PING_OCTETS), self.reactor.clock())
+                deadlines.sent_ping(urandom(PING_OCTETS), self.loop.clock())
                 self.outbox.put_urgent(control_frame(PING, deadlines.ping_payload))
             elif due is Due.PING_TIMEOUT:
                 self.abort("ping timeout", mute=False)
@@ -258,12 +255,16 @@ class Link:
                 self.closing.overdue()
             else:
                 self.closing.linger_on()
-        self.reactor.schedule(self.fd)
+        self.loop.schedule(self.fd)
 
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool:
         """Queue a close frame behind everything; from now on only the peer's is looked for."""
         self.inbox.muted |= mute
         return self.closing.close(close_frame(code, reason))
+
+    def all_sent(self) -> None:
+        """Go on with an end that waits for the outbox."""
+        self.closing.all_sent()
 
     def lost(self, reason: str = "connection lost") -> None:
         """Give up a socket that is broken; messages already here still reach the hooks."""
@@ -282,14 +283,14 @@ class Link:
         logger.error("%s: internal error; the connection is aborted", self.name, exc_info=error or True)
         self.abort("internal error", mute=True)
 
-    def _note_undecoded(self) -> None:
+    def note_undecoded(self) -> None:
         """Count the bytes held of messages that have not been decoded."""
         if self.connection.undecoded == self._undecoded:
             return
-        self.reactor.budget.held += self.connection.undecoded - self._undecoded
+        self.loop.budget.held += self.connection.undecoded - self._undecoded
         self._undecoded = self.connection.undecoded
-        if self._undecoded > RECEIVE_BUFFER and self.reactor.budget.exceeded and not self.inbox.paused:
-            self.reactor.flusher.doorbell.ring()  # nothing but a reset would stop it from growing
+        if self._undecoded > RECEIVE_BUFFER and self.loop.budget.exceeded and not self.inbox.paused:
+            self.loop.flusher.doorbell.ring()  # nothing but a reset would stop it from growing
 
     def statistics(self) -> ClientStatistics:
         inbox, outbox = self.inbox, self.outbox

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from math import inf
 
 import trio
 
-from wsframe.connection.flusher import Flusher, flushing
+from wsframe.connection.flusher import flushing
 from wsframe.connection.handover import Arrival
-from wsframe.connection.link import RECEIVE_BUFFER, Link
+from wsframe.connection.link import Link
+from wsframe.connection.loop import Loop
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
 from wsframe.log import logger
 from wsframe.net.malloc import keep_freed_memory
-from wsframe.net.poller import END, GONE, READ, Poller, PollerChoice, make_poller
+from wsframe.net.poller import END, GONE, READ, PollerChoice, make_poller
 from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.frames import LargeFrame
@@ -41,7 +41,7 @@ CATCH_UP = 1.0
 
 # The attributes that the C code reads and writes by name; a rename that forgets it is an ImportError.
 READ_BY_C: dict[type, str] = {
-    Link: "connection inbox raw_fd octets_received crashed lost _buckets _note_undecoded",
+    Link: "connection inbox raw_fd octets_received crashed lost _buckets note_undecoded",
     Connection: "state deadlines undecoded _engine _held _lane_limit _payload _wanted",
     Deadlines: "heard_at",
     Inbox: "budget mailbox max_messages max_octets muted octets received waiting",
@@ -88,37 +88,19 @@ class Reactor:
     """
 
     def __init__(self, pool: ConnectionPool[int], poller: PollerChoice, max_queued_bytes: int) -> None:
-        self.pool = pool
-        self.budget = Budget(max_queued_bytes)
-        self.flusher = Flusher(self.budget)
-        self.links: dict[int, Link] = {}
+        self.loop: Loop[Link] = Loop(pool, max_queued_bytes)
+        self.links = self.loop.links
+        self.flusher = self.loop.flusher
+        self.budget = self.loop.budget
         self.newcomers: dict[int, Callable[[int], None]] = {}
-        """Who is to be told that a newcomer's peer has gone while it is being decided about, by descriptor."""
-        self.departed: set[Link] = set()
-        """Links that are gone, with messages that their hooks have not got to."""
-        self.again: list[Link] = []
-        """Links with octets left to decode and room to do so."""
-        self.octets_sent_before = 0
-        """Octets sent to clients that are gone."""
-        self.octets_received_before = 0
-        """Octets received from them."""
-        self.buffer = bytearray(RECEIVE_BUFFER)
-        self.view = memoryview(self.buffer)
-        self.clock = trio.current_time
-        self.now = trio.current_time()
-        """The time at the beginning of the current batch."""
-        self.emptied = Doorbell()
-        """Rings whenever a link is gone."""
-        self.poller: Poller
+        """Callbacks for newcomers that leave while the server decides about them, by descriptor."""
         self._poller_choice: PollerChoice = poller
-        self._alarm = Doorbell()
-        self._alarm_at = inf
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the sockets until cancelled."""
         keep_freed_memory()
         async with trio.open_nursery() as nursery:
-            self.poller = make_poller(self._poller_choice, nursery)
+            self.loop.poller = make_poller(self._poller_choice, nursery)
             try:
                 nursery.start_soon(self._attend)
                 nursery.start_soon(self._watch_deadlines)
@@ -127,16 +109,18 @@ class Reactor:
             finally:
                 self.abort_all("server stopped")
                 self.newcomers.clear()
-                self.poller.close()
+                self.loop.poller.close()
 
     async def _turn_for_ever(self) -> None:
+        loop = self.loop
+        poller, links, buffer = loop.poller, loop.links, loop.buffer
         while True:
-            await self.poller.wait()
-            self.now = self.clock()
-            ready = self.poller.poll()
+            await poller.wait()
+            loop.now = loop.clock()
+            ready = poller.poll()
             if self.newcomers:
                 self._tell_of_leavers(ready)
-            for link, flags, received in receive_ready(ready, self.links, self.buffer, self.now):
+            for link, flags, received in receive_ready(ready, links, buffer, loop.now):
                 try:
                     if received is not None:
                         link.take(received)
@@ -152,8 +136,8 @@ class Reactor:
                 await self.flusher.doorbell.wait()
                 if self.budget.exceeded:
                     self.relieve()
-                again = self.again[:]
-                self.again.clear()
+                again = self.loop.again[:]
+                self.loop.again.clear()
                 for link in again:
                     link.go_on()
                     await trio.lowlevel.checkpoint()
@@ -161,12 +145,14 @@ class Reactor:
         await flushing(attend(), self.flusher)
 
     async def _watch_deadlines(self) -> None:
+        loop = self.loop
+
         async def watch() -> None:
             while True:
-                self._alarm_at = self.pool.next_deadline()
-                with trio.CancelScope(deadline=self._alarm_at):
-                    await self._alarm.wait()
-                if self.clock() > self._alarm_at + HELD_UP:
+                loop.alarm_at = loop.pool.next_deadline()
+                with trio.CancelScope(deadline=loop.alarm_at):
+                    await loop.alarm.wait()
+                if loop.clock() > loop.alarm_at + HELD_UP:
                     await trio.sleep(CATCH_UP)
                 self.sweep()
 
@@ -174,7 +160,7 @@ class Reactor:
 
     def relieve(self) -> None:
         """Reset the clients that make the server hold most, until the budget is kept."""
-        for link in sorted({*self.links.values(), *self.departed}, key=lambda link: link.held, reverse=True):
+        for link in sorted({*self.links.values(), *self.loop.departed}, key=lambda link: link.held, reverse=True):
             if not self.budget.exceeded or not link.held:
                 break
             logger.warning("%s: reset, because all clients together exceed max_queued_bytes", link.name)
@@ -183,7 +169,7 @@ class Reactor:
 
     def sweep(self) -> None:
         """Act on every deadline that has passed."""
-        for fd, dues in self.pool.sweep(self.clock()):
+        for fd, dues in self.loop.pool.sweep(self.loop.clock()):
             link = self.links.get(fd)
             if link is None:  # check_message, which is asked about what is decoded after a pause, has ended it
                 continue
@@ -193,20 +179,15 @@ class Reactor:
                 contain(error)
                 link.crashed(error)
 
-    def schedule(self, fd: int) -> None:
-        """Have a link's deadlines looked at anew; the timer wakes earlier if need be."""
-        if self.pool.schedule(fd) < self._alarm_at:
-            self._alarm.ring()
-
     def look_out(self, fd: int, leaves: Callable[[int], None]) -> None:
         """Watch a newcomer's socket for the end of its peer, of which ``leaves`` is told by the poller's flags."""
-        self.poller.watch(fd, END)
+        self.loop.poller.watch(fd, END)
         self.newcomers[fd] = leaves
 
     def look_away(self, fd: int) -> None:
         """Watch a newcomer's socket no more."""
         if self.newcomers.pop(fd, None) is not None:
-            self.poller.forget(fd)
+            self.loop.poller.forget(fd)
 
     def _tell_of_leavers(self, ready: list[tuple[int, int]]) -> None:
         for fd, flags in ready:
@@ -216,7 +197,7 @@ class Reactor:
             if flags & GONE:
                 self.look_away(fd)
             else:
-                self.poller.watch(fd, 0)  # it would be reported without end
+                self.loop.poller.watch(fd, 0)  # it would be reported without end
             leaves(flags)
 
     def adopt(self, arrival: Arrival, trailing: bytes) -> Link:
@@ -226,17 +207,17 @@ class Reactor:
             arrival: The newcomer.
             trailing: What it sent behind its request.
         """
-        self.now = self.clock()
+        loop = self.loop
+        loop.now = loop.clock()
         fd = arrival.sock.fileno()
-        self.poller.watch(fd, READ)  # first: the kernel may refuse
+        loop.poller.watch(fd, READ)  # first: the kernel may refuse
         try:
-            link = self.links[fd] = Link(arrival, self)
-            if self.pool.add(fd, link.connection) < self._alarm_at:
-                self._alarm.ring()
+            link = loop.links[fd] = Link(arrival, loop)
+            loop.watch_deadlines(fd, link.connection)
         except BaseException:  # a link that stayed would be waited for when the server ends
-            self.links.pop(fd, None)
-            self.pool.remove(fd)
-            self.poller.forget(fd)
+            loop.links.pop(fd, None)
+            loop.pool.remove(fd)
+            loop.poller.forget(fd)
             raise
         arrival.host.welcome(link.inbox)  # ahead of its messages
         if trailing:
@@ -248,27 +229,20 @@ class Reactor:
                 link.crashed(error)
         return link
 
-    def forget(self, fd: int) -> None:
-        """Drop the link whose socket is about to be closed."""
-        self.poller.forget(fd)
-        del self.links[fd]
-        self.pool.remove(fd)
-        self.emptied.ring()
-
     @property
     def octets_sent(self) -> int:
         """Octets sent to all clients so far; this walks through them."""
-        return self.octets_sent_before + sum(link.outbox.octets_sent for link in self.links.values())
+        return self.loop.octets_sent_before + sum(link.outbox.octets_sent for link in self.links.values())
 
     @property
     def octets_received(self) -> int:
         """Octets received from all clients so far; this walks through them."""
-        return self.octets_received_before + sum(link.octets_received for link in self.links.values())
+        return self.loop.octets_received_before + sum(link.octets_received for link in self.links.values())
 
     async def until_empty(self) -> None:
         """Wait until every link is gone."""
         while self.links:
-            await self.emptied.wait()
+            await self.loop.emptied.wait()
 
     def close_all(self, code: int, reason: str) -> None:
         """Send every client a close frame."""

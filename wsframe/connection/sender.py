@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsframe.log import logger
 
 if TYPE_CHECKING:
-    from wsframe.connection.link import Link
+    from wsframe.connection.client_socket import ClientSocket
+    from wsframe.connection.dialect import AnyDecoder
+    from wsframe.connection.loop import Loop
+    from wsframe.connection.outbox import Outbox
 
-__all__ = ["Sender"]
+__all__ = ["Sender", "SendingLink"]
+
+
+class SendingLink(Protocol):
+    """A link, as far as its sender needs it."""
+
+    fd: int
+    loop: Loop[Any]
+    socket: ClientSocket
+    connection: AnyDecoder
+    outbox: Outbox
+
+    @property
+    def name(self) -> str: ...
+    def all_sent(self) -> None: ...
+    def lost(self) -> None: ...
+    def abort(self, reason: str, *, mute: bool) -> bool: ...
 
 
 class Sender:
@@ -17,7 +36,7 @@ class Sender:
 
     __slots__ = ("_link",)
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: SendingLink) -> None:
         self._link = link
 
     def __repr__(self) -> str:
@@ -54,7 +73,7 @@ class Sender:
     def check_stall(self) -> None:
         """Abort a peer that takes nothing."""
         link = self._link
-        if link.connection.deadlines.stalled(link.reactor.clock(), link.socket.in_kernel()):
+        if link.connection.deadlines.stalled(link.loop.clock(), link.socket.in_kernel()):
             link.abort("write stall", mute=False)
 
     # Called by the outbox
@@ -63,20 +82,20 @@ class Sender:
         """Note that the kernel refuses bytes, and have the poller report when it takes some."""
         link = self._link
         if link.socket.open:
-            link.connection.deadlines.block(link.reactor.clock(), link.socket.in_kernel(), progress=progress)
+            link.connection.deadlines.block(link.loop.clock(), link.socket.in_kernel(), progress=progress)
         link.socket.await_room(wanted=True)
-        link.reactor.schedule(link.fd)
+        link.loop.schedule(link.fd)
 
     def unblocked(self) -> None:
         """Note that the kernel has taken everything."""
         link = self._link
         if not link.socket.unsent:
-            link.connection.deadlines.unblock(link.reactor.clock())
+            link.connection.deadlines.unblock(link.loop.clock())
             link.socket.await_room(wanted=False)
 
     def emptied(self) -> None:
         """Go on with an end that waits for the outbox."""
-        self._link.closing.all_sent()
+        self._link.all_sent()
 
     def broken(self) -> None:
         """Send no more. Bytes that the peer sent before it went are still read; its end shows there."""

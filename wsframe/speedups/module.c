@@ -7,7 +7,7 @@
 static const char *const SPELLING[NAMES] = {
     "append", "blocked", "_buckets", "budget", "connection", "crashed", "deadlines", "doorbell", "drained", "_engine", "entries",
     "flush", "header", "heard_at", "held", "_held", "inbox", "items", "_lane_limit", "_latest", "limit", "lost", "mailbox",
-    "max_messages", "max_octets", "muted", "_note_undecoded", "octets", "octets_received", "octets_sent", "_offset", "payload",
+    "max_messages", "max_octets", "muted", "note_undecoded", "octets", "octets_received", "octets_sent", "_offset", "payload",
     "_payload", "raw_fd", "received", "ring", "shut", "state", "undecoded", "waiting", "_wanted",
 };
 

@@ -1,0 +1,85 @@
+"""The state that a reactor's tasks and its links share: sockets, deadlines, bytes held, the time of the turn.
+
+A link asks its loop for the time, schedules its deadlines here, and leaves its socket here when it
+ends. The loop runs nothing: the tasks of :class:`~wsframe.connection.reactor.Reactor` do.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import trio
+
+from wsframe.connection.flusher import Flusher
+from wsframe.connection.memory_budget import Budget
+from wsframe.doorbell import Doorbell
+
+if TYPE_CHECKING:
+    from wsframe.net.poller import Poller
+    from wsframe.protocol.pool import ConnectionPool, Timed
+
+__all__ = ["RECEIVE_BUFFER", "Loop"]
+
+LinkT = TypeVar("LinkT")
+
+# The most one read takes. One client can hold this many bytes undecoded beyond the budget of all.
+RECEIVE_BUFFER = 64 * 1024
+
+
+class Loop(Generic[LinkT]):
+    """The links of one reactor and everything they have in common.
+
+    Args:
+        pool: The connections and their deadlines.
+        max_queued_bytes: The bytes that the server can hold for all clients together.
+    """
+
+    __slots__ = (
+        "again", "alarm", "alarm_at", "budget", "buffer", "clock", "departed", "emptied", "flusher", "links",
+        "now", "octets_received_before", "octets_sent_before", "poller", "pool", "view",
+    )  # fmt: skip
+
+    def __init__(self, pool: ConnectionPool[int], max_queued_bytes: int) -> None:
+        self.pool = pool
+        self.budget = Budget(max_queued_bytes)
+        self.flusher = Flusher(self.budget)
+        self.links: dict[int, LinkT] = {}
+        """By descriptor, until their socket is closed."""
+        self.departed: set[LinkT] = set()
+        """Links that are gone, with messages that their hooks have not reached."""
+        self.again: list[LinkT] = []
+        """Links with bytes left to decode and room to do so."""
+        self.octets_sent_before = 0
+        """Bytes sent to clients that are gone."""
+        self.octets_received_before = 0
+        """Bytes received from clients that are gone."""
+        self.buffer = bytearray(RECEIVE_BUFFER)
+        self.view = memoryview(self.buffer)
+        self.clock = trio.current_time
+        self.now = trio.current_time()
+        """The time at the beginning of the current batch."""
+        self.emptied = Doorbell()
+        """Rings whenever a link is gone."""
+        self.poller: Poller
+        self.alarm = Doorbell()
+        """Wakes the timer before :attr:`alarm_at`."""
+        self.alarm_at = inf
+        """When the timer wakes by itself."""
+
+    def watch_deadlines(self, fd: int, connection: Timed) -> None:
+        """Look at a new connection's deadlines from now on."""
+        if self.pool.add(fd, connection) < self.alarm_at:
+            self.alarm.ring()
+
+    def schedule(self, fd: int) -> None:
+        """Look at a link's deadlines again; the timer wakes earlier if need be."""
+        if self.pool.schedule(fd) < self.alarm_at:
+            self.alarm.ring()
+
+    def forget(self, fd: int) -> None:
+        """Drop the link whose socket is about to be closed."""
+        self.poller.forget(fd)
+        del self.links[fd]
+        self.pool.remove(fd)
+        self.emptied.ring()
