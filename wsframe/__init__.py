@@ -68,8 +68,6 @@ from wsframe.resources.functions import FunctionResource as FunctionResource
 from wsframe.resources.functions import MessageFunction as MessageFunction
 from wsframe.resources.functions import RequestVerifier as RequestVerifier
 from wsframe.resources.functions import define_resource as define_resource
-from wsframe.resources.functions import run_handlers as run_handlers
-from wsframe.resources.functions import serve_handlers as serve_handlers
 from wsframe.resources.json_resource import JSONResource as JSONResource
 from wsframe.resources.registry import Registry as Registry
 from wsframe.resources.registry import find_global_resource as find_global_resource
@@ -80,15 +78,17 @@ from wsframe.resources.registry import unregister_global_dispatcher as unregiste
 from wsframe.resources.registry import unregister_global_resource as unregister_global_resource
 from wsframe.resources.resource import Clients as Clients
 from wsframe.resources.resource import Resource as Resource
+from wsframe.resources.server import ResourceStatistics as ResourceStatistics
+from wsframe.resources.server import Server as Server
+from wsframe.resources.server import ServerStatistics as ServerStatistics
+from wsframe.server.handlers import run_handlers as run_handlers
+from wsframe.server.handlers import serve_handlers as serve_handlers
 from wsframe.server.health import healthz as healthz
 from wsframe.server.health import readyz as readyz
 from wsframe.server.run import ServeOptions as ServeOptions
 from wsframe.server.run import open_server as open_server
 from wsframe.server.run import run as run
 from wsframe.server.run import serve as serve
-from wsframe.server.server import Server as Server
-from wsframe.server.statistics import ResourceStatistics as ResourceStatistics
-from wsframe.server.statistics import ServerStatistics as ServerStatistics
 
 __version__ = "0.1.0"
 

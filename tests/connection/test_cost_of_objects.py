@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.engine import engine_of
 from tests.kernel import Rig
 from tests.links import Language, Links, languages, running_in
 from tests.wire import BINARY, PING, PONG, TEXT, connected, frame, serving
@@ -131,7 +132,7 @@ async def test_posts_are_counted_until_they_are_taken() -> None:
         resource.release = trio.Event()
         for number in range(10):
             assert resource.post(number)
-        budget = server._reactor.budget
+        budget = engine_of(server).reactor.budget
     assert budget.held == 0
 
 

@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.engine import engine_of
 from tests.hostile.peer import BINARY, PING, PONG, TEXT, Peer, frame
 from tests.hostile.place import Place, Recorder, Served, until
 from wsframe import Limits, Timeouts
@@ -29,7 +30,7 @@ def patient_clock() -> MockClock:
 
 def link_of(served: Served) -> Link:
     """Return the link of the only client."""
-    (link,) = served.server._reactor.links.values()
+    (link,) = engine_of(served.server).reactor.links.values()
     return link
 
 

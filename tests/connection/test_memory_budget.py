@@ -10,6 +10,7 @@ import pytest
 import trio
 
 import wsframe
+from tests.engine import engine_of
 from tests.peer import BINARY, FIN, Peer, connected, frame, serving, text, until
 from wsframe import Capacity, Limits, Timeouts
 from wsframe.connection.memory_budget import Budget
@@ -18,7 +19,7 @@ KIB = 1024
 
 
 def held(server: wsframe.Server) -> int:
-    return server._reactor.budget.held
+    return engine_of(server).reactor.budget.held
 
 
 def test_a_budget_is_exceeded_above_its_limit() -> None:
@@ -149,7 +150,7 @@ async def test_reading_pauses_while_the_hooks_are_stuck(resource_type: type[Stuc
             for peer in peers:
                 nursery.start_soon(flood, peer, 2000)
             await until(lambda: held(server) > 300 * KIB)
-            links = tuple(server._reactor.links.values())
+            links = tuple(engine_of(server).reactor.links.values())
             await until(lambda: all(link.inbox.paused for link in links))
             assert held(server) <= (300 + 5 * 66) * KIB
             resource.release.set()
@@ -175,7 +176,7 @@ async def test_nothing_is_held_when_all_have_gone_with_a_hook_stuck(resource_typ
         if end == "they go":
             first.reset()
             await second.close_only()
-            await until(lambda: len(server._reactor.links) == 1)
+            await until(lambda: len(engine_of(server).reactor.links) == 1)
             resource.release.set()
             await until(lambda: resource.left == 2)
         else:

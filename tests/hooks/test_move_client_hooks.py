@@ -7,6 +7,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import wsframe
+from tests.engine import engine_of
 from tests.sides import ORDERINGS, Side, Target, ended
 from tests.wire import close, connected, serving, text
 from wsframe import Client, Resource
@@ -99,8 +100,8 @@ async def test_server_that_is_cut_off_does_not_wait_for_tasks_in_a_move(kind: ty
         await lobby.journal.until("ended 1006")
         lobby.stubborn.set()
         await server.closed()
-        assert server._reactor.budget.held == 0
-        assert server._places._headcount.by_place == {}
+        assert engine_of(server).reactor.budget.held == 0
+        assert engine_of(server).places._headcount.by_place == {}
     assert (lobby.notes[-1], room.notes) == ("task over", [])
 
 

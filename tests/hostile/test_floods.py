@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.engine import engine_of
 from tests.peer import BINARY, CONTINUATION, FIN, PING, PONG, TEXT, Peer, connected, frame, serving, tcp, text, until
 from wsframe import Capacity, Limits, Reject
 from wsframe.server.capacity import Places
@@ -93,7 +94,7 @@ async def test_a_flood_of_tiny_messages_waits_in_the_kernel(poller: Poller) -> N
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hostile.send, frame(FIN | BINARY) * count)
             await until(lambda: resource.received)
-            [link] = server._reactor.links.values()
+            [link] = engine_of(server).reactor.links.values()
             await until(lambda: link.inbox.paused)
             await wait_all_tasks_blocked()
             assert len(link.inbox.mailbox.entries) <= 64
@@ -126,7 +127,7 @@ async def test_what_came_before_a_reset_is_delivered_however_much_it_is() -> Non
             await hostile.send(frame(FIN | BINARY) * count)
             await until(lambda: resource.received)
             hostile.reset()
-            await until(lambda: not server._reactor.links)
+            await until(lambda: not engine_of(server).reactor.links)
         resource.release.set()
         await until(lambda: not resource.clients)
         assert resource.received == count

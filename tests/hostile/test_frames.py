@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.engine import engine_of
 from tests.hostile.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from tests.hostile.place import Place, Recorder
 from wsframe import Limits
@@ -130,7 +131,7 @@ async def test_endless_data_after_a_violation_is_not_kept(plain: Place) -> None:
         assert await peer.closing() == ([], 1002)
         for _ in range(100):
             await peer.send(bytes(65536))
-        link = next(iter(served.server._reactor.links.values()))
+        link = next(iter(engine_of(served.server).reactor.links.values()))
         assert not link.connection.undecoded
         peer.half_close()
         assert await peer.end() == "fin"

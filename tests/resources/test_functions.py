@@ -12,7 +12,9 @@ import wsframe
 from tests.recorder import Journal
 from tests.wire import BINARY, BOUND, connected, frame, status, stream_to, text
 from wsframe import Client, FunctionResource, Registry, Reject, Request, Response, define_resource
+from wsframe.resources import functions
 from wsframe.resources.registry import global_registry
+from wsframe.server.handlers import HandlerOptions
 
 
 async def wait() -> None:
@@ -340,11 +342,9 @@ def test_whole_program_in_one_call() -> None:
 
 
 def test_both_calls_take_what_define_resource_takes() -> None:
-    taken = set(inspect.signature(define_resource).parameters) - {"registry"}
-    for call in (wsframe.serve_handlers, wsframe.run_handlers):
-        assert taken <= set(inspect.signature(call).parameters)
-    taken -= {"path", "origins", "ignore_case"}
+    taken = set(functions.Functions.__annotations__)
     assert taken == set(inspect.signature(FunctionResource).parameters)
+    assert taken | {"path", "origins", "ignore_case"} <= set(HandlerOptions.__annotations__)
 
 
 def test_unknown_option_is_a_type_error() -> None:

@@ -1,1 +1,1 @@
-"""Tests of ``wsframe.server.server``."""
+"""Tests of ``wsframe.server.engine``."""

@@ -8,6 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import wsframe
+from tests.engine import engine_of
 from tests.kernel import Rig
 from tests.recorder import Recorder
 from tests.wire import PONG, connected, frame, serving, text
@@ -32,7 +33,7 @@ async def test_what_the_departed_left_behind_is_dropped_before_anybody_else_is_r
                     await peer.send(*[text("x" * 10_000)] * 9)
                     await wait_all_tasks_blocked(0.02)
                     peer.reset()
-            reactor = server._reactor
+            reactor = engine_of(server).reactor
             await wait_all_tasks_blocked(0.02)
             reactor.relieve()
             assert "exceed max_queued_bytes" in caplog.text
@@ -55,8 +56,8 @@ async def test_departed_client_whose_messages_are_dropped_still_has_its_end() ->
             await wait_all_tasks_blocked(0.02)
             peer.reset()
         await wait_all_tasks_blocked(0.02)
-        server._reactor.budget.limit = 0
-        server._reactor.relieve()
+        engine_of(server).reactor.budget.limit = 0
+        engine_of(server).reactor.relieve()
         room.release.set()
         with trio.fail_after(5):
             await room.journal.until("disconnected 1006")

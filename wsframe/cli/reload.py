@@ -28,7 +28,7 @@ from wsframe.cli.options import made_timeouts
 from wsframe.cli.streams import told
 from wsframe.cli.target import split_target
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
-from wsframe.server.server import Server
+from wsframe.resources.server import Server
 
 __all__ = ["Supervisor", "obey_supervisor", "reload_target"]
 

@@ -27,8 +27,8 @@ from wsframe.http.hostnames import host_names
 from wsframe.log import logger
 from wsframe.net.poller import PollerName
 from wsframe.resources.registry import Registry
+from wsframe.resources.server import Server
 from wsframe.server.run import ServeOptions, listening_sockets, serve_until_signal
-from wsframe.server.server import Server
 from wsframe.server.stderr_log import StderrLog
 from wsframe.user_code import only_leaf
 

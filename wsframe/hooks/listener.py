@@ -38,7 +38,7 @@ from wsframe.resources.resource import Resource
 from wsframe.user_code import Nesting, contain, failed
 
 if TYPE_CHECKING:
-    from wsframe.server.server import Server
+    from wsframe.resources.server import Server
 
     AnyClient = Client[Any]
 

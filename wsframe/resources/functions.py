@@ -1,12 +1,10 @@
-"""Resources made of functions instead of a class, and servers made of them in one call."""
+"""Resources made of functions instead of a class."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from inspect import isawaitable
-from typing import TypeAlias, TypeVar, Unpack
-
-import trio
+from typing import TypeAlias, TypedDict, TypeVar, Unpack
 
 from wsframe.http.origins import OriginValidator, same_origin
 from wsframe.http.request import Request
@@ -18,18 +16,15 @@ from wsframe.resources.client import Client
 from wsframe.resources.hints import add_hint
 from wsframe.resources.registry import Registry, global_registry
 from wsframe.resources.resource import HOOKS, Resource
-from wsframe.server.run import ServeOptions, run, serve
-from wsframe.server.server import Server
 
 __all__ = [
     "ClientFunction",
     "ErrorFunction",
     "FunctionResource",
+    "Functions",
     "MessageFunction",
     "RequestVerifier",
     "define_resource",
-    "run_handlers",
-    "serve_handlers",
 ]
 
 ClientFunction: TypeAlias = Callable[[Client], object]
@@ -43,6 +38,18 @@ ErrorFunction: TypeAlias = Callable[[Client, BaseException], object]
 
 RequestVerifier: TypeAlias = Callable[[Request], object]
 """Takes a newcomer's request; exactly True lets it in, after the origin check. May raise :class:`Reject`."""
+
+
+class Functions(TypedDict, total=False):
+    """The arguments of :class:`FunctionResource`; :func:`define_resource` describes them."""
+
+    open: ClientFunction | None
+    message: MessageFunction | None
+    close: ClientFunction | None
+    error: ErrorFunction | None
+    request_verifier: RequestVerifier | None
+    ordering: Ordering
+
 
 ClientFunctionT = TypeVar("ClientFunctionT", bound=ClientFunction)
 MessageFunctionT = TypeVar("MessageFunctionT", bound=MessageFunction)
@@ -178,15 +185,10 @@ async def outcome(result: object) -> object:
 def define_resource(
     path: str,
     *,
-    open: ClientFunction | None = None,
-    message: MessageFunction | None = None,
-    close: ClientFunction | None = None,
-    error: ErrorFunction | None = None,
-    request_verifier: RequestVerifier | None = None,
     origins: OriginValidator = same_origin,
-    ordering: Ordering = "resource",
     ignore_case: bool = False,
     registry: Registry | None = None,
+    **functions: Unpack[Functions],
 ) -> FunctionResource:
     """Make a resource of functions and register it under a path.
 
@@ -205,9 +207,9 @@ def define_resource(
             logged in any case. The client then stays, unless this closes it or raises. Without
             it the client is closed 1011.
         request_verifier: Called with a newcomer's request; anything but True refuses it with 403.
-        origins: Which web pages may connect.
         ordering: As of a class (:attr:`Resource.ordering`): ``"client"`` lets the functions run at the
             same time for different clients, wherever they wait.
+        origins: Which web pages may connect.
         ignore_case: Whether ``/CHAT`` is ``/chat``.
         registry: Where to register; None takes the global registry.
 
@@ -217,9 +219,8 @@ def define_resource(
 
     Source: Portal ``define-resource``, easy-websocket ``start``.
     """
-    resource = FunctionResource(
-        open=open, message=message, close=close, error=error, request_verifier=request_verifier, ordering=ordering
-    )
+    check_names(functions)
+    resource = FunctionResource(**functions)
     (global_registry if registry is None else registry).register(path, resource, origins, ignore_case=ignore_case)
     return resource
 
@@ -239,66 +240,3 @@ def check_names(options: Mapping[str, object]) -> None:
     for ours, names in MEANT.items():
         for name in set(names.split()).intersection(options):
             raise TypeError(f"there is no option {name!r}: is it {ours!r}?")
-
-
-async def serve_handlers(
-    *,
-    path: str | None = "/",
-    open: ClientFunction | None = None,
-    message: MessageFunction | None = None,
-    close: ClientFunction | None = None,
-    error: ErrorFunction | None = None,
-    request_verifier: RequestVerifier | None = None,
-    origins: OriginValidator = same_origin,
-    ordering: Ordering = "resource",
-    ignore_case: bool = True,
-    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
-    **options: Unpack[ServeOptions],
-) -> None:
-    """Serve one path with functions, until cancelled or closed.
-
-    Args:
-        path: The path; None answers every path.
-        open: As for :func:`define_resource`, and so are the arguments behind it.
-        ignore_case: Whether ``/WS`` is ``/ws``; here it is, as in easy-websocket.
-        task_status: As for :func:`serve`, and so are the ``options``: ``http_handler`` answers
-            requests that ask for no WebSocket.
-
-    Source: easy-websocket ``start``.
-    """
-    check_names(options)
-    registry = Registry()
-    define_resource(
-        "*" if path is None else path, open=open, message=message, close=close, error=error,
-        request_verifier=request_verifier, origins=origins, ordering=ordering, ignore_case=ignore_case,
-        registry=registry,
-    )  # fmt: skip
-    await serve(registry, task_status=task_status, **options)
-
-
-def run_handlers(
-    *,
-    path: str | None = "/",
-    open: ClientFunction | None = None,
-    message: MessageFunction | None = None,
-    close: ClientFunction | None = None,
-    error: ErrorFunction | None = None,
-    request_verifier: RequestVerifier | None = None,
-    origins: OriginValidator = same_origin,
-    ordering: Ordering = "resource",
-    ignore_case: bool = True,
-    started: Callable[[Server], object] | None = None,
-    **options: Unpack[ServeOptions],
-) -> None:
-    """Serve one path with functions as the whole program, until SIGINT or SIGTERM; see :func:`run`.
-
-    The other arguments are those of :func:`serve_handlers`.
-    """
-    check_names(options)
-    registry = Registry()
-    define_resource(
-        "*" if path is None else path, open=open, message=message, close=close, error=error,
-        request_verifier=request_verifier, origins=origins, ordering=ordering, ignore_case=ignore_case,
-        registry=registry,
-    )  # fmt: skip
-    run(registry, started=started, **options)

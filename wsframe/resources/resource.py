@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wsframe.resources.client import DataT
-    from wsframe.server.server import Server
+    from wsframe.resources.server import Server
 else:
     DataT = TypeVar("DataT")
 

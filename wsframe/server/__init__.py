@@ -6,7 +6,8 @@ Read in this order:
 * ``check_options``: what can be wrong with their options, told before anything begins.
 * ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
 * ``stderr_log``: the log where nobody has configured it.
-* ``server``: one running server, from its sockets to the end of its drain.
+* ``handlers``: serving one path with functions in one call.
+* ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
 * ``watchdog``: names what keeps the event loop from turning.
 * ``listen``: binding, and the tasks that accept.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is what is known of it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Response
-from wsframe.server.server import running_server
+from wsframe.server.engine import running_server
 
 __all__ = ["healthz", "readyz"]
 

@@ -21,9 +21,10 @@ from wsframe.log import logger
 from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.registry import Registry, served_with
+from wsframe.resources.server import Server
 from wsframe.server.check_options import check_server_options, check_started, refuse_while_imported
+from wsframe.server.engine import LocalEngine, holds_cancelled
 from wsframe.server.listen import bind_tcp, bind_unix, default_hosts
-from wsframe.server.server import Server, holds_cancelled
 from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import shown_on_stderr
 from wsframe.user_code import only_leaf
@@ -86,11 +87,11 @@ def listening(
     return list(sockets)
 
 
-def forget_made(server: Server) -> None:
+def forget_made(engine: LocalEngine) -> None:
     """Tell nobody of a server that was made."""
 
 
-server_made: ContextVar[Callable[[Server], object]] = ContextVar("server_made", default=forget_made)
+server_made: ContextVar[Callable[[LocalEngine], object]] = ContextVar("server_made", default=forget_made)
 """Called with a server before it starts: signals are obeyed while its resources start, too."""
 
 
@@ -169,7 +170,7 @@ async def serve(
     try:
         if http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        server = Server(
+        engine = LocalEngine(
             bound,
             registry=registry,
             hosts=[default_hosts(sock, host) if hosts is None else names for sock in bound],
@@ -184,8 +185,8 @@ async def serve(
             poller=poller,
         )
         tell, _ = server_made.get(), server_made.set(forget_made)
-        tell(server)
-        await server._serve(task_status)
+        tell(engine)
+        await engine.serve(task_status)
     finally:
         for sock in bound:
             sock.close()
@@ -272,19 +273,19 @@ async def serve_until_signal(
         registry, options, started: As for :func:`run`.
         until_exit: Whether the process has to be gone a second after the second signal.
     """
-    made: list[Server] = []
+    made: list[LocalEngine] = []
 
     def close() -> None:
-        for server in made:
-            server.close()
+        for engine in made:
+            engine.drain()
 
     def hurry() -> None:
-        for server in made:
-            server.hurry()
+        for engine in made:
+            engine.hurry()
 
     server_made.set(made.append)
     with Attention(close, hurry, until_exit=until_exit):
         async with open_server(registry, **options) as server:
-            if started is not None and not server._draining.is_set():
+            if started is not None and not made[0].draining:
                 started(server)
             await server.closed()

@@ -4,65 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from heapq import nlargest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from wsframe.connection.link import Link
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.resources.client import Client
 from wsframe.resources.registry import Registry
+from wsframe.resources.server import ResourceStatistics
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["ResourceStatistics", "ServerStatistics", "resource_statistics", "slowest"]
-
-
-class ResourceStatistics(NamedTuple):
-    """A snapshot of one resource; part of :class:`ServerStatistics`."""
-
-    name: str
-    """The name of its class."""
-    paths: tuple[str, ...]
-    """The paths it is registered under, or the one that a factory made it for; none for what only a dispatcher
-    or ``deliver_to`` leads to, and once it is unregistered and its last clients stay."""
-    clients: int
-    """Its connected clients."""
-    messages_received: int
-    """Messages its clients have sent, since this server began to serve it or it last started anew."""
-    messages_waiting: int
-    """Messages of its clients that wait for its hooks."""
-    hook_seconds: float
-    """Seconds in which its hooks ran or waited. With ``ordering = "client"`` hooks
-    overlap, so it can grow faster than time."""
-
-
-class ServerStatistics(NamedTuple):
-    """A snapshot of a server. Returned by :meth:`Server.statistics`."""
-
-    clients: int
-    """Connections now, those that are ending included."""
-    reserved: int
-    """Places taken: clients whose ``disconnected`` has not run, and newcomers past the path check."""
-    pending_handshakes: int
-    """Newcomers between accept and 101."""
-    admitted: int
-    """Newcomers that became clients so far."""
-    refused: int
-    """Newcomers that were answered with an HTTP error so far."""
-    resources: int
-    """Resources with a listener."""
-    messages_received: int
-    """Messages that clients have sent so far."""
-    octets_received: int
-    """Octets received from clients so far, TLS and requests not counted."""
-    octets_sent: int
-    """Octets sent to clients so far, TLS and the answers to requests not counted."""
-    octets_waiting: int
-    """What counts towards ``Capacity.max_queued_bytes``: what waits for hooks and for slow clients, and the memory
-    of the objects that hold it."""
-    by_resource: tuple[ResourceStatistics, ...]
-    """Each resource with a listener."""
+__all__ = ["resource_statistics", "slowest"]
 
 
 def resource_statistics(roster: Roster, registries: Iterable[Registry]) -> tuple[ResourceStatistics, ...]:

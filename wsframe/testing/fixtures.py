@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar, Unpack, cast
 
 import trio
 
+from wsframe.resources.server import Server
 from wsframe.server.run import ServeOptions, open_server
-from wsframe.server.server import Server
 from wsframe.testing.client import MemoryClient
 from wsframe.testing.kit import ClientOptions, Kit, OpenOptions, Target, open_kit, registry_for
 from wsframe.user_code import only_leaf

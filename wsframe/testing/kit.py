@@ -13,8 +13,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
+from wsframe.resources.server import Server
+from wsframe.server.engine import holds_cancelled
 from wsframe.server.run import ServeOptions, open_server
-from wsframe.server.server import Server, holds_cancelled
 from wsframe.testing.client import NO_CLOSE_FRAME, ClientClosed, Closed, MemoryClient
 from wsframe.testing.handshake import Answer, Exchange, HeaderFields, replaced, upgrade_fields
 from wsframe.testing.memory_sockets import BUFFER, MemoryNetwork, MemorySocket

@@ -25,16 +25,16 @@ from wsframe.log import logger
 from wsframe.net.poller import PollerChoice
 from wsframe.net.sockets import notify_closing
 from wsframe.program import Program, program
-from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
+from wsframe.resources.server import Server, ServerStatistics
 from wsframe.server.admission import Admission
 from wsframe.server.capacity import Places
 from wsframe.server.listen import Acceptor, address_of
 from wsframe.server.newcomer import Newcomer
-from wsframe.server.statistics import ServerStatistics, resource_statistics, slowest
+from wsframe.server.statistics import resource_statistics, slowest
 from wsframe.server.watchdog import Watchdog
 from wsframe.user_code import only_leaf
 
@@ -43,18 +43,18 @@ if TYPE_CHECKING:
 
     AnyClient = Client[Any]
 
-__all__ = ["Server", "holds_cancelled", "running_server"]
+__all__ = ["LocalEngine", "holds_cancelled", "running_server"]
 
 running_server: ContextVar[Server] = ContextVar("running_server")
 """The server whose task this is: an ``http_handler`` is made before its server."""
 
 
 @final
-class Server:
-    """A running server; made by :func:`serve`, :func:`open_server` and :func:`run`."""
+class LocalEngine:
+    """The engine of a server in this process; ``server`` is its handle, which documents its public methods."""
 
-    _roster: Roster
-    _admission: Admission
+    roster: Roster
+    admission: Admission
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Server:
         debug: bool,
         poller: PollerChoice,
     ) -> None:
+        self.server = Server(self)
         self._sockets = list(sockets)
         self._hosts = hosts
         self._registries = served_with(registry)
@@ -84,108 +85,82 @@ class Server:
         self._ended = trio.Event()
         self._shield = trio.CancelScope(shield=True)
         self._pool: ConnectionPool[int] = ConnectionPool()
-        self._places = Places(capacity)
-        self._reactor = Reactor(self._pool, poller, capacity.max_queued_bytes)
+        self.places = Places(capacity)
+        self.reactor = Reactor(self._pool, poller, capacity.max_queued_bytes)
         self._around = Surroundings(
-            server=self,
+            server=self.server,
             limits=filled(limits, DEFAULT_LIMITS),
             timeouts=self._timeouts,
             deflate=deflate,
-            flusher=self._reactor.flusher,
+            flusher=self.reactor.flusher,
         )
-        self._program = Program(debug=debug, drain=self.close, cut_off=self._shield.cancel)
+        self._program = Program(debug=debug, drain=self.drain, cut_off=self._shield.cancel)
         self._make_admission = partial(Admission, capacity=capacity, versions=versions, http_handler=http_handler)
         self.addresses = tuple(address_of(sock, secure=ssl_context is not None) for sock in sockets)
-        """Where the server listens, such as ``ws://127.0.0.1:8000``."""
-
-    def __repr__(self) -> str:
-        return f"<Server {', '.join(self.addresses)} [clients: {len(self._pool)}]>"
 
     @property
     def clients(self) -> int:
         """How many connections there are."""
         return len(self._pool)
 
-    def close(self, code: int = 1001) -> None:
-        """Begin to drain: accept no more, close every client with ``code``; returns at once.
+    @property
+    def draining(self) -> bool:
+        """Whether the server accepts nobody any more."""
+        return self._draining.is_set()
 
-        Clients and hooks have ``timeouts.drain`` seconds. Wait for the end with :meth:`closed`.
-
-        Raises:
-            TypeError: For a code that is no int.
-            ValueError: For a code that may not be sent.
-        """
-        check_close_code(code)
+    def drain(self, code: int = 1001) -> None:
         if not self._draining.is_set():
             self._close_code = code
             self._shield.deadline = min(self._shield.deadline, trio.current_time() + self._timeouts.drain)
             self._draining.set()
 
     def hurry(self) -> None:
-        """Cut the drain short: what still runs is cut off now."""
-        self.close()
+        self.drain()
         self._shield.deadline = -inf
-        if hasattr(self, "_roster"):
-            self._roster.hurry()
+        if hasattr(self, "roster"):
+            self.roster.hurry()
 
     async def closed(self) -> None:
-        """Wait until the server has ended; from a hook it would wait for itself until the drain's deadline."""
         await self._ended.wait()
 
     def statistics(self) -> ServerStatistics:
-        """Return a snapshot of the server. It walks through all clients: ask for it each second, not each message."""
-        by_resource = resource_statistics(self._roster, self._registries)
+        by_resource = resource_statistics(self.roster, self._registries)
         return ServerStatistics(
             clients=len(self._pool),
-            reserved=self._places.reserved,
-            pending_handshakes=len(self._admission.pending),
-            admitted=self._admission.admitted,
-            refused=self._admission.refused,
-            resources=len(self._roster),
-            messages_received=self._roster.received_before + sum(one.messages_received for one in by_resource),
-            octets_received=self._reactor.octets_received,
-            octets_sent=self._reactor.octets_sent,
-            octets_waiting=self._reactor.budget.held,
+            reserved=self.places.reserved,
+            pending_handshakes=len(self.admission.pending),
+            admitted=self.admission.admitted,
+            refused=self.admission.refused,
+            resources=len(self.roster),
+            messages_received=self.roster.received_before + sum(one.messages_received for one in by_resource),
+            octets_received=self.reactor.octets_received,
+            octets_sent=self.reactor.octets_sent,
+            octets_waiting=self.reactor.budget.held,
             by_resource=by_resource,
         )
 
     def unready(self) -> str:
-        """Say why newcomers should rather go elsewhere; nothing while all are welcome."""
         if self._draining.is_set():
             return "server stopping"
-        if self._places.full:
+        if self.places.full:
             return "server full"
-        return "resource not running" if self._roster.any_pausing() else ""
+        return "resource not running" if self.roster.any_pausing() else ""
 
-    def slowest_clients(self, count: int = 10) -> list[AnyClient]:
-        """Return the clients for whom most octets wait to be sent, those with most first.
-
-        A client for whom nothing waits is not among them. :meth:`Client.statistics` tells
-        how much it is.
-        """
-        return list(slowest(self._reactor.links.values(), count))
+    def slowest_clients(self, count: int) -> list[AnyClient]:
+        return list(slowest(self.reactor.links.values(), count))
 
     def list_clients(self) -> list[AnyClient]:
-        """Return a snapshot of the clients of all resources, those that no path leads to any more included.
-
-        Source: clws ``server-list-clients``.
-        """
-        return [client for listener in self._roster.listeners() for client in listener.clients]
+        return [client for listener in self.roster.listeners() for client in listener.clients]
 
     def find(self, path: str) -> Resource[Any] | None:
-        """Return the resource that serves a path now; None if none does.
+        return self.roster.living(path)
 
-        That is the one registered, or what a factory has made for the path and is in use.
-        Dispatchers are not asked.
-        """
-        return self._roster.living(path)
-
-    async def _serve(self, task_status: trio.TaskStatus[Server]) -> None:
+    async def serve(self, task_status: trio.TaskStatus[Server]) -> None:
         """Serve until closed or cancelled; every socket, task and client is gone when it returns."""
         failure: list[BaseException] = []
 
         async def work() -> None:
-            running_server.set(self)  # of this task and those it starts
+            running_server.set(self.server)  # of this task and those it starts
             program.set(self._program)
             try:
                 with Watchdog(), self._shield:
@@ -203,7 +178,7 @@ class Server:
                 try:
                     await self._draining.wait()
                 finally:
-                    self.close()
+                    self.drain()
         finally:
             self._ended.set()
             logger.tell_left_out()
@@ -212,29 +187,29 @@ class Server:
         if failure:
             raise only_leaf(failure[0])
         if not self._started:
-            task_status.started(self)  # it was closed while it started, which is nobody's error
+            task_status.started(self.server)  # it was closed while it started, which is nobody's error
 
     async def _work(self, task_status: trio.TaskStatus[Server]) -> None:
         async with trio.open_nursery() as workings:
-            await workings.start(self._reactor.run)
+            await workings.start(self.reactor.run)
             async with trio.open_nursery() as lives:
-                self._roster = Roster(self._registries, partial(Listener, around=self._around), lives)
-                self._roster.watch()
+                self.roster = Roster(self._registries, partial(Listener, around=self._around), lives)
+                self.roster.watch()
                 try:
-                    self._admission = self._make_admission(self._roster, self._reactor, self._places)
+                    self.admission = self._make_admission(self.roster, self.reactor, self.places)
                     async with trio.open_nursery() as starting:
                         starting.start_soon(self._cancel_when_draining, starting.cancel_scope)
-                        await self._roster.all_ready()
+                        await self.roster.all_ready()
                         starting.cancel_scope.cancel()
                     if self._draining.is_set():
-                        self._roster.give_up_starting()
+                        self.roster.give_up_starting()
                     else:
                         await self._accept_until_draining(task_status)
                     # Again, for those who had their 101 already.
-                    self._reactor.close_all(self._close_code, "server stopping")
+                    self.reactor.close_all(self._close_code, "server stopping")
                 finally:
-                    self._roster.retire_all()
-            await self._reactor.until_empty()
+                    self.roster.retire_all()
+            await self.reactor.until_empty()
             workings.cancel_scope.cancel()
 
     async def _cancel_when_draining(self, scope: trio.CancelScope) -> None:
@@ -242,7 +217,7 @@ class Server:
         scope.cancel()
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
-        admission, context = self._admission, self._ssl_context
+        admission, context = self.admission, self._ssl_context
         async with trio.open_nursery() as newcomers:
 
             async def admit(newcomer: Newcomer) -> None:
@@ -264,13 +239,13 @@ class Server:
                 for acceptor in acceptors:
                     accepting.start_soon(acceptor.run)
                 logger.info("serving at %s", ", ".join(self.addresses))
-                task_status.started(self)
+                task_status.started(self.server)
                 self._started = True
                 await self._draining.wait()
                 accepting.cancel_scope.cancel()
             self._close_sockets()
             admission.drain()
-            self._reactor.close_all(self._close_code, "server stopping")
+            self.reactor.close_all(self._close_code, "server stopping")
 
     def _close_sockets(self) -> None:
         for sock in self._sockets:

@@ -1,0 +1,157 @@
+"""The handle on a running server: the one object of a server that users and resources hold.
+
+It knows nothing of sockets, tasks or the reactor: an :class:`Engine` does the work, in this
+process or in another one, and a handle can be passed around without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, final
+
+from wsframe.protocol.close import check_close_code
+
+if TYPE_CHECKING:
+    from wsframe.resources.client import Client
+    from wsframe.resources.resource import Resource
+
+    AnyClient = Client[Any]
+
+__all__ = ["Engine", "ResourceStatistics", "Server", "ServerStatistics"]
+
+
+class ResourceStatistics(NamedTuple):
+    """A snapshot of one resource; part of :class:`ServerStatistics`."""
+
+    name: str
+    """The name of its class."""
+    paths: tuple[str, ...]
+    """The paths it is registered under, or the one that a factory made it for. Empty where only a dispatcher
+    or ``deliver_to`` leads to it, and once it is unregistered and its last clients stay."""
+    clients: int
+    """Its connected clients."""
+    messages_received: int
+    """Messages its clients have sent, since this server began to serve it or it last started again."""
+    messages_waiting: int
+    """Messages of its clients that wait for its hooks."""
+    hook_seconds: float
+    """Seconds in which its hooks ran or waited. With ``ordering = "client"`` hooks
+    overlap, so it can grow faster than time."""
+
+
+class ServerStatistics(NamedTuple):
+    """A snapshot of a server. Returned by :meth:`Server.statistics`."""
+
+    clients: int
+    """Connections now, including those that are ending."""
+    reserved: int
+    """Places taken: clients whose ``disconnected`` has not run, and newcomers past the path check."""
+    pending_handshakes: int
+    """Newcomers between accept and 101."""
+    admitted: int
+    """Newcomers that have become clients so far."""
+    refused: int
+    """Newcomers that the server has refused with an HTTP error so far."""
+    resources: int
+    """Resources with a listener."""
+    messages_received: int
+    """Messages that clients have sent so far."""
+    octets_received: int
+    """Bytes received from clients so far, without TLS and requests."""
+    octets_sent: int
+    """Bytes sent to clients so far, without TLS and the answers to requests."""
+    octets_waiting: int
+    """Bytes that count towards ``Capacity.max_queued_bytes``: data that waits for hooks and for slow clients, and
+    the memory of the objects that hold it."""
+    by_resource: tuple[ResourceStatistics, ...]
+    """Each resource with a listener."""
+
+
+class Engine(Protocol):
+    """The machine that a :class:`Server` is the handle of."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]: ...
+    @property
+    def clients(self) -> int: ...
+    def drain(self, code: int) -> None: ...
+    def hurry(self) -> None: ...
+    async def closed(self) -> None: ...
+    def unready(self) -> str: ...
+    def statistics(self) -> ServerStatistics: ...
+    def slowest_clients(self, count: int) -> list[AnyClient]: ...
+    def list_clients(self) -> list[AnyClient]: ...
+    def find(self, path: str) -> Resource[Any] | None: ...
+
+
+@final
+class Server:
+    """A running server; made by :func:`serve`, :func:`open_server` and :func:`run`."""
+
+    __slots__ = ("__weakref__", "_engine")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __repr__(self) -> str:
+        return f"<Server {', '.join(self.addresses)} [clients: {self.clients}]>"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the server listens, such as ``ws://127.0.0.1:8000``."""
+        return self._engine.addresses
+
+    @property
+    def clients(self) -> int:
+        """The number of connections."""
+        return self._engine.clients
+
+    def close(self, code: int = 1001) -> None:
+        """Begin to drain: accept no more, close every client with ``code``; returns immediately.
+
+        Clients and hooks have ``timeouts.drain`` seconds. Wait for the end with :meth:`closed`.
+
+        Raises:
+            TypeError: If the code is not an int.
+            ValueError: If the code must not be sent.
+        """
+        check_close_code(code)
+        self._engine.drain(code)
+
+    def hurry(self) -> None:
+        """Cut the drain short: cancel everything that still runs."""
+        self._engine.hurry()
+
+    async def closed(self) -> None:
+        """Wait until the server has ended; a hook would wait for itself until the drain's deadline."""
+        await self._engine.closed()
+
+    def statistics(self) -> ServerStatistics:
+        """Return a snapshot of the server. It walks through all clients: ask for it each second, not each message."""
+        return self._engine.statistics()
+
+    def unready(self) -> str:
+        """Return why newcomers should rather go elsewhere; ``""`` while all are welcome."""
+        return self._engine.unready()
+
+    def slowest_clients(self, count: int = 10) -> list[AnyClient]:
+        """Return the clients with the most bytes waiting to be sent to them, most first.
+
+        Clients for which nothing waits are left out. :meth:`Client.statistics` says how much
+        waits.
+        """
+        return self._engine.slowest_clients(count)
+
+    def list_clients(self) -> list[AnyClient]:
+        """Return a snapshot of the clients of all resources, including those that no path leads to any more.
+
+        Source: clws ``server-list-clients``.
+        """
+        return self._engine.list_clients()
+
+    def find(self, path: str) -> Resource[Any] | None:
+        """Return the resource that serves a path now, or None.
+
+        That is the one registered, or the one that a factory has made for the path and that is
+        in use. Dispatchers are not asked.
+        """
+        return self._engine.find(path)
