@@ -51,7 +51,7 @@ async def measure(clients: int, seconds: float) -> None:
     options = wsframe.ServeOptions(
         port=0, capacity=wsframe.Capacity(max_clients=clients), timeouts=wsframe.Timeouts(ping_interval=1)
     )
-    async with wsframe.open_server(**options) as server:
+    async with wsframe.open_server(options=options) as server:
         port = server.addresses[0].rpartition(":")[2]
         peers = await trio.lowlevel.open_process([sys.executable, __file__, "answer", port, str(clients)])
         await trio.sleep(clients / 500 + 2)

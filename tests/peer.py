@@ -180,7 +180,9 @@ async def connected(
 
 
 @asynccontextmanager
-async def serving(resource: wsframe.Resource, **options: Unpack[wsframe.ServeOptions]) -> AsyncIterator[wsframe.Server]:
+async def serving(
+    resource: wsframe.Resource, **options: Unpack[wsframe.ServeKeywords]
+) -> AsyncIterator[wsframe.Server]:
     """Serve a resource at ``/``, for a bounded time."""
     registry = wsframe.Registry()
     registry.register("/", resource)

@@ -32,6 +32,7 @@ from tests.examples.running import program_running
 from wsframe.cli import make_parser
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.resources.registry import global_registry
+from wsframe.server.options import made_options
 from wsframe.testing.fixtures import client_factory, server_factory
 
 PATIENCE = 20
@@ -49,9 +50,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "static").mkdir()
     (tmp_path / "chat.html").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        wsframe, "run", lambda *args, **options: inspect.signature(wsframe.serve).bind(*args, **options)
-    )
+    monkeypatch.setattr(wsframe, "run", lambda registry=None, options=None, **keywords: made_options(options, keywords))
     yield tmp_path
     for path in global_registry.paths():
         global_registry.unregister(path)

@@ -223,7 +223,7 @@ async def status(server: wsframe.Server, path: str = "/", fields: Mapping[str, s
 
 @asynccontextmanager
 async def serving(
-    resources: wsframe.Resource | Mapping[str, wsframe.Resource], **options: Unpack[wsframe.ServeOptions]
+    resources: wsframe.Resource | Mapping[str, wsframe.Resource], **options: Unpack[wsframe.ServeKeywords]
 ) -> AsyncIterator[wsframe.Server]:
     """Serve one resource at ``/``, or several, for a bounded time."""
     registry = wsframe.Registry()

@@ -85,7 +85,8 @@ from wsframe.server.handlers import run_handlers as run_handlers
 from wsframe.server.handlers import serve_handlers as serve_handlers
 from wsframe.server.health import healthz as healthz
 from wsframe.server.health import readyz as readyz
-from wsframe.server.run import ServeOptions as ServeOptions
+from wsframe.server.options import ServeKeywords as ServeKeywords
+from wsframe.server.options import ServeOptions as ServeOptions
 from wsframe.server.run import open_server as open_server
 from wsframe.server.run import run as run
 from wsframe.server.run import serve as serve
@@ -132,6 +133,7 @@ __all__ = [
     "ResourceEnded",
     "ResourceStatistics",
     "Response",
+    "ServeKeywords",
     "ServeOptions",
     "Server",
     "ServerStatistics",

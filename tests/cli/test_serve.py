@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -246,7 +247,7 @@ def test_the_options_arrive_at_run(in_folder: Path, monkeypatch: pytest.MonkeyPa
     seen: dict[str, Any] = {}
 
     async def note(registry: wsframe.Registry | None, options: wsframe.ServeOptions, started: object) -> None:
-        seen.update(options, registry=registry)
+        seen.update({one.name: getattr(options, one.name) for one in fields(options)}, registry=registry)
 
     monkeypatch.setattr(serve, "serve_until_signal", note)
     options = ["--host", "*", "--port", "0", "--max-clients", "7", "--allow-host", "A.example", "--debug"]

@@ -127,7 +127,7 @@ class Place:
 
     @asynccontextmanager
     async def serve(
-        self, *resources: wsframe.Resource[Any], **options: Unpack[wsframe.ServeOptions]
+        self, *resources: wsframe.Resource[Any], **options: Unpack[wsframe.ServeKeywords]
     ) -> AsyncIterator[Served]:
         """Serve the first resource at ``/``, the others at ``/1``, ``/2``; peers end before the server does."""
         registry = wsframe.Registry()
@@ -138,7 +138,7 @@ class Place:
 
     @asynccontextmanager
     async def serve_registry(
-        self, registry: wsframe.Registry, **options: Unpack[wsframe.ServeOptions]
+        self, registry: wsframe.Registry, **options: Unpack[wsframe.ServeKeywords]
     ) -> AsyncIterator[Served]:
         """Serve a registry at a free port."""
         options.setdefault("port", 0)

@@ -92,7 +92,7 @@ async def test_answer_that_waits_for_the_kernel_as_ciphertext_does_not_spin(cert
         place = Place("task", certificates)
         registry = wsframe.Registry()
         registry.register("/", Recorder(), wsframe.any_origin)
-        options: wsframe.ServeOptions = {"sockets": [listening], "http_handler": handler}
+        options: wsframe.ServeKeywords = {"sockets": [listening], "http_handler": handler}
         async with place.serve_registry(registry, **options) as served:
             slow = await served.connect(receive_buffer=2048)
             await slow.send(upgrade(upgrade=None))

@@ -14,7 +14,7 @@ from tests.wire import BINARY, BOUND, connected, frame, status, stream_to, text
 from wsframe import Client, FunctionResource, Registry, Reject, Request, Response, define_resource
 from wsframe.resources import functions
 from wsframe.resources.registry import global_registry
-from wsframe.server.handlers import HandlerOptions
+from wsframe.server.handlers import HandlerKeywords
 
 
 async def wait() -> None:
@@ -344,7 +344,7 @@ def test_whole_program_in_one_call() -> None:
 def test_both_calls_take_what_define_resource_takes() -> None:
     taken = set(functions.Functions.__annotations__)
     assert taken == set(inspect.signature(FunctionResource).parameters)
-    assert taken | {"path", "origins", "ignore_case"} <= set(HandlerOptions.__annotations__)
+    assert taken | {"path", "origins", "ignore_case"} <= set(HandlerKeywords.__annotations__)
 
 
 def test_unknown_option_is_a_type_error() -> None:

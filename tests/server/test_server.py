@@ -73,7 +73,7 @@ async def nursery_with_server(place: Place, resource: Recorder, timeouts: Timeou
     """Serve as ``serve`` in a nursery; the body cancels it."""
     registry = wsframe.Registry()
     registry.register("/", resource, wsframe.any_origin)
-    options: wsframe.ServeOptions = {"port": 0, "poller": place.poller, "timeouts": timeouts}
+    options: wsframe.ServeKeywords = {"port": 0, "poller": place.poller, "timeouts": timeouts}
     if place.tls is not None:
         options["ssl_context"] = place.tls.server
     with trio.fail_after(BOUND):

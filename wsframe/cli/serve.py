@@ -28,7 +28,8 @@ from wsframe.log import logger
 from wsframe.net.poller import PollerName
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
-from wsframe.server.run import ServeOptions, listening_sockets, serve_until_signal
+from wsframe.server.options import ServeOptions
+from wsframe.server.run import listening_sockets, serve_until_signal
 from wsframe.server.stderr_log import StderrLog
 from wsframe.user_code import only_leaf
 
@@ -150,20 +151,25 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
         # Before the target is loaded: it may start threads, and the mask of modes is the process's.
         admin = None if args.admin is None else stack.enter_context(admin_socket(args.admin))
         module, registry = load_target(args.target, debug=args.debug)
-        options: ServeOptions = {
-            "host": host_of(args),
-            "sockets": sockets,
-            "hosts": made_hosts(args),
-            "versions": args.versions,
-            "ssl_context": None if args.tls_cert is None else tls_context(args.tls_cert, args.tls_key),
-            "capacity": made_capacity(args),
-            "limits": made_limits(args),
-            "timeouts": made_timeouts(args),
-            "deflate": made_deflate(args),
-            "http_handler": None if args.http_handler is None else find_handler(module, args.http_handler),
-            "debug": args.debug,
-            "poller": args.poller,
-        }
+        try:
+            options = ServeOptions(
+                host=host_of(args),
+                sockets=sockets,
+                hosts=made_hosts(args),
+                versions=args.versions,
+                ssl_context=None if args.tls_cert is None else tls_context(args.tls_cert, args.tls_key),
+                capacity=made_capacity(args),
+                limits=made_limits(args),
+                timeouts=made_timeouts(args),
+                deflate=made_deflate(args),
+                http_handler=None if args.http_handler is None else find_handler(module, args.http_handler),
+                debug=args.debug,
+                poller=args.poller,
+            )
+        except (TypeError, ValueError) as error:
+            if args.debug:
+                raise
+            raise Failure(f"cannot start: {describe(error)}") from None
         run_announced(registry, options, admin, orders)
 
 
@@ -206,7 +212,7 @@ def run_announced(
         trio.run(serve_attended, registry, options, started, admin, orders)
     except Exception as error:
         cause = only_leaf(error)
-        if serving or options["debug"]:
+        if serving or options.debug:
             raise cause from None
         raise Failure(f"cannot start: {describe(cause)}") from None
 

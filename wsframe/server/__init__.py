@@ -3,7 +3,7 @@
 Read in this order:
 
 * ``run``: ``serve``, ``open_server`` and ``run``, the ways to start.
-* ``check_options``: what can be wrong with their options, told before anything begins.
+* ``options``: ``ServeOptions``, all that they take; ``check_options`` finds mistakes in it before anything begins.
 * ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
 * ``stderr_log``: the log where nobody has configured it.
 * ``handlers``: serving one path with functions in one call.

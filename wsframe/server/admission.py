@@ -8,7 +8,6 @@ line goes to the log.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection
 from contextlib import suppress
 from time import time
 from typing import Any
@@ -26,7 +25,6 @@ from wsframe.http import handshake
 from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, header_list, refusing
-from wsframe.limits import Capacity
 from wsframe.log import logger, quoted
 from wsframe.net.socket_options import close_for_good, tune
 from wsframe.net.sockets import notify_closing
@@ -38,6 +36,7 @@ from wsframe.server.capacity import Places, Reservation
 from wsframe.server.decide import check_origin, decide, handle, internal_error, note_disagreement, stopping
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import LINGER, Gone, Newcomer, note_gone
+from wsframe.server.options import ServeOptions
 from wsframe.user_code import contain
 
 __all__ = ["Admission"]
@@ -53,26 +52,17 @@ PLAIN_ON_TLS = Reject(400, body="this port speaks https")
 class Admission:
     """Admits newcomers to one server."""
 
-    def __init__(
-        self,
-        roster: Roster,
-        reactor: Reactor,
-        places: Places,
-        *,
-        capacity: Capacity,
-        versions: Collection[int],
-        http_handler: HttpHandler | None,
-    ) -> None:
+    def __init__(self, roster: Roster, reactor: Reactor, places: Places, options: ServeOptions) -> None:
         self._roster = roster
         self._reactor = reactor
         self._places = places
-        self._capacity = capacity
-        self._versions = versions
-        self._http_handler = http_handler
+        self._capacity = options.capacity
+        self._versions = frozenset(options.versions)
+        self._http_handler = options.http_handler
         self._draining = False
         self._answering = 0
         self.pending: dict[Newcomer, None] = {}
-        self._lookout = Lookout(reactor, self.pending, capacity.max_pending_handshakes)
+        self._lookout = Lookout(reactor, self.pending, self._capacity.max_pending_handshakes)
         self.admitted = 0
         self.refused = 0
 

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from difflib import get_close_matches
-from typing import Any
+from typing import cast
 
 import trio
 
 from wsframe.http.hostnames import host_names
 from wsframe.http.request import VERSIONS
-from wsframe.limits import Capacity, Limits, Timeouts
-from wsframe.protocol.deflate import Deflate
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 
-__all__ = ["check_server_options", "check_started", "imported", "refuse_while_imported"]
+__all__ = ["check_registry", "check_started", "imported", "refuse_while_imported"]
 
 importing: ContextVar[str] = ContextVar("importing")
 """The file or module that a command is importing: a server that it started would keep the command from its work."""
 
-# Names, what is wanted, and what is meant where something else is given.
-TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
-    "host": ((str, type(None)), "a name or address as a str, or None for every address"),
-    "port": ((int,), "an int from 0 to 65535"),
-    "sockets": ((Sequence, type(None)), "a list of bound sockets, or None"),
-    "unix": ((str, type(None)), "a path as a str, or None"),
-    "hosts": ((Collection, type(None)), "a collection of names, such as ['chat.example'], or None"),
-    "versions": ((Collection,), "a collection of version numbers, such as (13,)"),
-    "ssl_context": ((ssl.SSLContext, type(None)), "an ssl.SSLContext with the server's certificate, or None"),
-    "capacity": ((Capacity,), "a wsframe.Capacity, such as Capacity(max_clients=100)"),
-    "limits": ((Limits,), "a wsframe.Limits, such as Limits(max_message=65536)"),
-    "timeouts": ((Timeouts,), "a wsframe.Timeouts, such as Timeouts(drain=5)"),
-    "deflate": ((Deflate, type(None)), "a wsframe.Deflate, such as Deflate.shared(), or None"),
-    "debug": ((bool,), "True or False"),
-}
-NAMES = (*TYPES, "http_handler", "poller")
+HOSTS = "a collection of names, such as ['chat.example'], or None"
+SOCKETS = "a list of bound sockets, or None"
 
 
 def check_registry(registry: object) -> None:
@@ -65,39 +48,6 @@ def check_registry(registry: object) -> None:
     raise TypeError(f"a server serves a wsframe.Registry, or None for the global one, not {shown(registry)}")
 
 
-def check_server_options(registry: object, options: Mapping[str, Any]) -> None:
-    """Check what is to be served, and options, each by itself; those that are not there have their defaults.
-
-    Raises:
-        TypeError: For a value of another type, or an option there is not.
-        ValueError: For a value that can never serve.
-    """
-    check_registry(registry)
-    for name, value in options.items():
-        if name not in NAMES:
-            close = get_close_matches(name, NAMES, 1)
-            raise TypeError(f"a server has no option {name!r}" + (f": is it {close[0]!r}?" if close else ""))
-        if name in TYPES:
-            check_type(name, value)
-    check_place(options)
-    poller: object = options.get("poller", "auto")
-    if not callable(poller) and not isinstance(poller, str):
-        raise TypeError(f"poller is a name, such as 'auto', or a function that makes one, not {shown(poller)}")
-    if (handler := options.get("http_handler")) is not None:
-        check_http_handler("http_handler", handler, such=", such as http_routes(...)")
-    versions = options.get("versions", (13,))
-    if 13 not in versions or not VERSIONS.issuperset(versions):
-        raise ValueError(f"versions are 13, always, and of the old ones 8, 7 and 0: not {versions!r}")
-    if (context := options.get("ssl_context")) is not None:
-        try:
-            context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-        except (ssl.SSLError, ValueError):
-            raise ValueError(
-                "ssl_context is one for clients: make it with ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), "
-                "and load the server's certificate"
-            ) from None
-
-
 def check_started(started: object) -> None:
     """Check what is to be called with a server.
 
@@ -111,36 +61,66 @@ def check_started(started: object) -> None:
         check_takes("started", started, "server")
 
 
-def check_type(name: str, value: object) -> None:
-    types, wanted = TYPES[name]
-    # A str is a collection of letters, True an int, and a class no object.
-    fits = isinstance(value, types) and not isinstance(value, bool if name == "port" else ())
-    if not fits or (isinstance(value, str | bytes) and str not in types):
+def check_type(name: str, value: object, types: tuple[type, ...], wanted: str) -> None:
+    """Check the type of an option; any type fits where none is wanted.
+
+    Raises:
+        TypeError: For another type.
+    """
+    # A str is a collection of letters, True an int, and a class not an object.
+    fits = not types or (isinstance(value, types) and (not isinstance(value, bool) or bool in types))
+    if not fits or (types and isinstance(value, str | bytes) and str not in types):
         raise TypeError(f"{name} is {wanted}, not {shown(value)}")
 
 
-def check_place(options: Mapping[str, Any]) -> None:
-    """Check where the server is to listen, and by which names it is called."""
-    port = options.get("port", 0)
+def check_port(port: int) -> None:
     if not 0 <= port <= 65535:
         raise ValueError(f"port is an int from 0 to 65535, not {port}")
-    host = options.get("host")
-    if host is not None:
-        check_host(host)
-    for name in options.get("hosts") or ():
+
+
+def check_hosts(hosts: Collection[object]) -> None:
+    for name in hosts:
         if not isinstance(name, str):
-            raise TypeError(f"hosts is {TYPES['hosts'][1]}: {shown(name)} is no str")
-    if options.get("hosts") is not None:
-        host_names(options["hosts"])
-    for sock in options.get("sockets") or ():
-        # What stands in for one in tests accepts too; a socket of trio is no socket.socket.
+            raise TypeError(f"hosts is {HOSTS}: {shown(name)} is no str")
+    host_names(cast(Collection[str], hosts))
+
+
+def check_sockets(sockets: Sequence[object]) -> None:
+    for sock in sockets:
+        # A stand-in for one in tests accepts too; a socket of trio is not a socket.socket.
         if not isinstance(sock, socket.socket) and (not hasattr(sock, "accept") or is_stream(sock)):
-            raise TypeError(f"sockets is {TYPES['sockets'][1]}: {shown(sock)} is no socket.socket")
+            raise TypeError(f"sockets is {SOCKETS}: {shown(sock)} is no socket.socket")
         if isinstance(sock, socket.socket) and sock.type != socket.SOCK_STREAM:
             raise ValueError(f"sockets are bound TCP or unix sockets of the kind SOCK_STREAM: {sock!r} is none")
-    unix = options.get("unix")
-    if unix is not None and (not unix or "\0" in unix):
+
+
+def check_unix(unix: str) -> None:
+    if not unix or "\0" in unix:
         raise ValueError(f"unix is the path of a socket, not {unix!r}")
+
+
+def check_versions(versions: Collection[object]) -> None:
+    if 13 not in versions or not VERSIONS.issuperset(versions):
+        raise ValueError(f"versions are 13, always, and of the old ones 8, 7 and 0: not {versions!r}")
+
+
+def check_ssl_context(context: ssl.SSLContext) -> None:
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    except (ssl.SSLError, ValueError):
+        raise ValueError(
+            "ssl_context is one for clients: make it with ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), "
+            "and load the server's certificate"
+        ) from None
+
+
+def check_handler(handler: object) -> None:
+    check_http_handler("http_handler", handler, such=", such as http_routes(...)")
+
+
+def check_poller(poller: object) -> None:
+    if not callable(poller) and not isinstance(poller, str):
+        raise TypeError(f"poller is a name, such as 'auto', or a function that makes one, not {shown(poller)}")
 
 
 def check_host(host: str) -> None:

@@ -7,7 +7,6 @@ of cutting hooks off in mid-await: a cancelled task could not await anything any
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Collection, Sequence
 from contextvars import ContextVar
 from functools import partial
@@ -19,13 +18,10 @@ import trio
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
-from wsframe.http.responses import HttpHandler
-from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts, filled
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
 from wsframe.log import logger
-from wsframe.net.poller import PollerChoice
 from wsframe.net.sockets import notify_closing
 from wsframe.program import Program, program
-from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
@@ -34,6 +30,7 @@ from wsframe.server.admission import Admission
 from wsframe.server.capacity import Places
 from wsframe.server.listen import Acceptor, address_of
 from wsframe.server.newcomer import Newcomer
+from wsframe.server.options import ServeOptions
 from wsframe.server.statistics import resource_statistics, slowest
 from wsframe.server.watchdog import Watchdog
 from wsframe.user_code import only_leaf
@@ -59,44 +56,33 @@ class LocalEngine:
     def __init__(
         self,
         sockets: Sequence[socket.socket],
-        *,
-        registry: Registry | None,
         hosts: Sequence[Collection[str] | None],
-        versions: Collection[int],
-        ssl_context: ssl.SSLContext | None,
-        capacity: Capacity,
-        limits: Limits,
-        timeouts: Timeouts,
-        deflate: Deflate | None,
-        http_handler: HttpHandler | None,
-        debug: bool,
-        poller: PollerChoice,
+        registry: Registry | None,
+        options: ServeOptions,
     ) -> None:
         self.server = Server(self)
         self._sockets = list(sockets)
         self._hosts = hosts
+        self._options = options
         self._registries = served_with(registry)
-        self._ssl_context = ssl_context
-        self._capacity = capacity
-        self._timeouts = filled(timeouts, DEFAULT_TIMEOUTS)
+        self._timeouts = filled(options.timeouts, DEFAULT_TIMEOUTS)
         self._close_code = 1001
         self._started = False
         self._draining = trio.Event()
         self._ended = trio.Event()
         self._shield = trio.CancelScope(shield=True)
         self._pool: ConnectionPool[int] = ConnectionPool()
-        self.places = Places(capacity)
-        self.reactor = Reactor(self._pool, poller, capacity.max_queued_bytes)
+        self.places = Places(options.capacity)
+        self.reactor = Reactor(self._pool, options.poller, options.capacity.max_queued_bytes)
         self._around = Surroundings(
             server=self.server,
-            limits=filled(limits, DEFAULT_LIMITS),
+            limits=filled(options.limits, DEFAULT_LIMITS),
             timeouts=self._timeouts,
-            deflate=deflate,
+            deflate=options.deflate,
             flusher=self.reactor.flusher,
         )
-        self._program = Program(debug=debug, drain=self.drain, cut_off=self._shield.cancel)
-        self._make_admission = partial(Admission, capacity=capacity, versions=versions, http_handler=http_handler)
-        self.addresses = tuple(address_of(sock, secure=ssl_context is not None) for sock in sockets)
+        self._program = Program(debug=options.debug, drain=self.drain, cut_off=self._shield.cancel)
+        self.addresses = tuple(address_of(sock, secure=options.ssl_context is not None) for sock in sockets)
 
     @property
     def clients(self) -> int:
@@ -196,7 +182,7 @@ class LocalEngine:
                 self.roster = Roster(self._registries, partial(Listener, around=self._around), lives)
                 self.roster.watch()
                 try:
-                    self.admission = self._make_admission(self.roster, self.reactor, self.places)
+                    self.admission = Admission(self.roster, self.reactor, self.places, self._options)
                     async with trio.open_nursery() as starting:
                         starting.start_soon(self._cancel_when_draining, starting.cancel_scope)
                         await self.roster.all_ready()
@@ -217,7 +203,7 @@ class LocalEngine:
         scope.cancel()
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
-        admission, context = self.admission, self._ssl_context
+        admission, context = self.admission, self._options.ssl_context
         async with trio.open_nursery() as newcomers:
 
             async def admit(newcomer: Newcomer) -> None:

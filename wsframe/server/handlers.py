@@ -11,12 +11,13 @@ from wsframe.http.origins import OriginValidator
 from wsframe.resources.functions import Functions, check_names, define_resource
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
-from wsframe.server.run import ServeOptions, run, serve
+from wsframe.server.options import ServeKeywords, ServeOptions
+from wsframe.server.run import run, serve
 
-__all__ = ["HandlerOptions", "run_handlers", "serve_handlers"]
+__all__ = ["HandlerKeywords", "run_handlers", "serve_handlers"]
 
 
-class HandlerOptions(Functions, ServeOptions, total=False):
+class HandlerKeywords(Functions, ServeKeywords, total=False):
     """The functions of a resource and the options of a server; :func:`serve_handlers` describes them."""
 
     path: str | None
@@ -25,7 +26,10 @@ class HandlerOptions(Functions, ServeOptions, total=False):
 
 
 async def serve_handlers(
-    *, task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED, **options: Unpack[HandlerOptions]
+    *,
+    options: ServeOptions | None = None,
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+    **keywords: Unpack[HandlerKeywords],
 ) -> None:
     """Serve one path with functions, until cancelled or closed.
 
@@ -33,32 +37,37 @@ async def serve_handlers(
         path: The path, ``"/"`` by default; None answers every path.
         open, message, close, error, request_verifier, ordering, origins: As for :func:`define_resource`.
         ignore_case: Whether ``/WS`` is ``/ws``; by default it is, as in easy-websocket.
-        task_status: As for :func:`serve`, which describes the other ``options`` too: ``http_handler`` answers
-            requests that ask for no WebSocket.
+        options, task_status: As for :func:`serve`, and so are the other keywords: ``http_handler`` answers
+            requests that do not ask for a WebSocket.
 
     Source: easy-websocket ``start``.
     """
-    registry, of_server = registered(options)
-    await serve(registry, task_status=task_status, **of_server)
+    registry, of_server = registered(keywords)
+    await serve(registry, options=options, task_status=task_status, **of_server)
 
 
-def run_handlers(*, started: Callable[[Server], object] | None = None, **options: Unpack[HandlerOptions]) -> None:
+def run_handlers(
+    *,
+    options: ServeOptions | None = None,
+    started: Callable[[Server], object] | None = None,
+    **keywords: Unpack[HandlerKeywords],
+) -> None:
     """Serve one path with functions as the whole program, until SIGINT or SIGTERM; see :func:`run`.
 
     The other arguments are those of :func:`serve_handlers`.
     """
-    registry, of_server = registered(options)
-    run(registry, started=started, **of_server)
+    registry, of_server = registered(keywords)
+    run(registry, options=options, started=started, **of_server)
 
 
-def registered(options: HandlerOptions) -> tuple[Registry, ServeOptions]:
-    """Register the functions among the options; return their registry and the options of the server."""
-    check_names(options)
-    functions: dict[str, Any] = {name: value for name, value in options.items() if name in FUNCTIONS}
-    of_server = {name: value for name, value in options.items() if name not in FUNCTIONS and name != "path"}
-    path, registry = options.get("path", "/"), Registry()
+def registered(keywords: HandlerKeywords) -> tuple[Registry, ServeKeywords]:
+    """Register the functions among the arguments; return their registry and the options of the server."""
+    check_names(keywords)
+    functions: dict[str, Any] = {name: value for name, value in keywords.items() if name in FUNCTIONS}
+    of_server = {name: value for name, value in keywords.items() if name not in FUNCTIONS and name != "path"}
+    path, registry = keywords.get("path", "/"), Registry()
     define_resource("*" if path is None else path, registry=registry, **{"ignore_case": True, **functions})
-    return registry, cast(ServeOptions, of_server)
+    return registry, cast(ServeKeywords, of_server)
 
 
 FUNCTIONS = {*Functions.__annotations__, "origins", "ignore_case"}

@@ -4,53 +4,30 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import trio
 
 from wsframe.doorbell import check_trio
 from wsframe.http.hostnames import host_names
-from wsframe.http.responses import HttpHandler
-from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.log import logger
-from wsframe.net.poller import PollerChoice
-from wsframe.protocol.deflate import Deflate
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
-from wsframe.server.check_options import check_server_options, check_started, refuse_while_imported
+from wsframe.server.check_options import check_registry, check_started, refuse_while_imported
 from wsframe.server.engine import LocalEngine, holds_cancelled
 from wsframe.server.listen import bind_tcp, bind_unix, default_hosts
+from wsframe.server.options import ServeKeywords, ServeOptions, made_options
 from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import shown_on_stderr
 from wsframe.user_code import only_leaf
 
-__all__ = ["ServeOptions", "open_server", "run", "serve"]
+__all__ = ["open_server", "run", "serve"]
 
 MOST_BACKLOG = 2**31 - 1  # of listen(2)
-
-
-class ServeOptions(TypedDict, total=False):
-    """The options of :func:`serve`, where they are described."""
-
-    host: str | None
-    port: int
-    sockets: Sequence[socket.socket] | None
-    unix: str | None
-    hosts: Collection[str] | None
-    versions: Collection[int]
-    ssl_context: ssl.SSLContext | None
-    capacity: Capacity
-    limits: Limits
-    timeouts: Timeouts
-    deflate: Deflate | None
-    http_handler: HttpHandler | None
-    debug: bool
-    poller: PollerChoice
 
 
 def listening_sockets(
@@ -98,100 +75,50 @@ server_made: ContextVar[Callable[[LocalEngine], object]] = ContextVar("server_ma
 async def serve(
     registry: Registry | None = None,
     *,
-    host: str | None = "127.0.0.1",
-    port: int = 8000,
-    sockets: Sequence[socket.socket] | None = None,
-    unix: str | None = None,
-    hosts: Collection[str] | None = None,
-    versions: Collection[int] = (13,),
-    ssl_context: ssl.SSLContext | None = None,
-    capacity: Capacity = Capacity(),  # noqa: B008
-    limits: Limits = Limits(),  # noqa: B008
-    timeouts: Timeouts = Timeouts(),  # noqa: B008
-    deflate: Deflate | None = None,
-    http_handler: HttpHandler | None = None,
-    debug: bool = False,
-    poller: PollerChoice = "auto",
+    options: ServeOptions | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+    **keywords: Unpack[ServeKeywords],
 ) -> None:
     """Serve the registered resources until closed or cancelled; either way the server drains.
 
     Args:
-        registry: The server's own resources, ahead of the global ones, or without them if it is
-            ``alone``; None serves the global ones.
-        host: Name or address to bind; None binds every address of the machine.
-        port: 0 takes a free one; ``server.addresses`` tells which.
-        sockets: Bound sockets to serve instead; they are closed at the end.
-        unix: Path of a unix socket to serve instead.
-        hosts: The Host names answered, without port; others are answered 400. The default
-            answers to any, but a socket on a loopback address only to loopback names, its
-            address and ``host``, against DNS rebinding, whatever is served beside it.
-            ``["*"]`` answers to any there too, as behind a proxy. Letters beyond ASCII (IDNA
-            2008), upper case, a dot at the end and the spelling of IPv6 addresses do not matter.
-        versions: The versions of the WebSocket protocol let in: 13 and, for browsers of 2010
-            and 2011, any of 8, 7 and 0 (hixie-76). Version 0 lets scripts put octets of their
-            choice on the wire, and cannot take what ``send_binary`` sends.
-        ssl_context: Serves TLS.
-        capacity: What the server takes on in all.
-        limits: What one client may make it hold; a resource may set its own.
-        timeouts: How long one client may take; a resource may set its own.
-        deflate: Compression of messages, for clients that offer it; a resource may set its own.
-        http_handler: Answers requests that ask for no WebSocket: a page, a health check.
-        debug: An error of user code enters the debugger, or ends the server where there is no terminal.
-        poller: ``"auto"``, ``"epoll"``, ``"kqueue"``, ``"task"``, or what makes one.
+        registry: The server's own resources, which come before the global ones, or serve without them if
+            the registry is ``alone``; None serves the global ones.
+        options: The options of the server; None for the defaults.
         task_status: Reports the :class:`Server` to ``nursery.start``.
+        keywords: Options by name, such as ``port=8000``, in place of those in ``options``;
+            :class:`ServeOptions` describes them.
 
     Raises:
         OSError: If the address cannot be bound; the text names it.
-        TypeError: For an option of another type, a ``registry`` that is none, or an
-            ``http_handler`` that is no async function.
-        ValueError: For a name of ``hosts`` with a scheme, port, path or ``*`` in it, or none at all, for
-            options that contradict each other, versions that do not exist, or a
-            client's ``ssl_context``.
+        TypeError: For an option of another type, or a ``registry`` that is not a Registry.
+        ValueError: For an option that can never serve, or options that contradict each other.
         RuntimeError: If a resource is running in another server already.
 
-    What ``running()`` of a resource registered at the start raises is raised here, and a SystemExit
+    An error that ``running()`` of a resource registered at the start raises is raised here, and a SystemExit
     of any user code, once the server has drained.
     Source: clws ``run-server``.
     """
     check_trio()
     refuse_while_imported("serve() or open_server()")
-    check_server_options(
-        registry,
-        {
-            "host": host, "port": port, "sockets": sockets, "unix": unix, "hosts": hosts, "versions": versions,
-            "ssl_context": ssl_context, "capacity": capacity, "limits": limits, "timeouts": timeouts,
-            "deflate": deflate, "http_handler": http_handler, "debug": debug, "poller": poller,
-        },
-    )  # fmt: skip
-    names = None if hosts is None else host_names(hosts)
-    bound = listening_sockets(host, port, sockets, unix, capacity.backlog)
-    bound_as = None if unix is None else os.stat(unix)
+    check_registry(registry)
+    made = made_options(options, keywords)
+    names = None if made.hosts is None else host_names(made.hosts)
+    bound = listening_sockets(made.host, made.port, made.sockets, made.unix, made.capacity.backlog)
+    bound_as = None if made.unix is None else os.stat(made.unix)
     try:
-        if http_handler is None and not any(map(len, served_with(registry))):
+        if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        engine = LocalEngine(
-            bound,
-            registry=registry,
-            hosts=[default_hosts(sock, host) if hosts is None else names for sock in bound],
-            versions=frozenset(versions),
-            ssl_context=ssl_context,
-            capacity=capacity,
-            limits=limits,
-            timeouts=timeouts,
-            deflate=deflate,
-            http_handler=http_handler,
-            debug=debug,
-            poller=poller,
-        )
+        hosts = [default_hosts(sock, made.host) if made.hosts is None else names for sock in bound]
+        engine = LocalEngine(bound, hosts, registry, made)
         tell, _ = server_made.get(), server_made.set(forget_made)
         tell(engine)
         await engine.serve(task_status)
     finally:
         for sock in bound:
             sock.close()
-        if unix is not None:
-            unlink_own(unix, bound_as)
+        if made.unix is not None:
+            unlink_own(made.unix, bound_as)
 
 
 def unlink_own(path: str, bound_as: os.stat_result | None) -> None:
@@ -202,10 +129,12 @@ def unlink_own(path: str, bound_as: os.stat_result | None) -> None:
 
 
 @asynccontextmanager
-async def open_server(registry: Registry | None = None, **options: Unpack[ServeOptions]) -> AsyncIterator[Server]:
+async def open_server(
+    registry: Registry | None = None, *, options: ServeOptions | None = None, **keywords: Unpack[ServeKeywords]
+) -> AsyncIterator[Server]:
     """Serve while the body of an ``async with`` runs; the server drains when it is left.
 
-    Arguments are those of :func:`serve`. What the body raises comes out as it is, not in
+    Arguments are those of :func:`serve`. An error of the body comes out as it is, not in
     an ExceptionGroup.
 
     Yields:
@@ -215,7 +144,7 @@ async def open_server(registry: Registry | None = None, **options: Unpack[ServeO
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            server: Server = await nursery.start(partial(serve, registry, **options))
+            server: Server = await nursery.start(partial(serve, registry, options=options, **keywords))
             try:
                 yield server
             except BaseException as error:
@@ -234,8 +163,9 @@ async def open_server(registry: Registry | None = None, **options: Unpack[ServeO
 def run(
     registry: Registry | None = None,
     *,
+    options: ServeOptions | None = None,
     started: Callable[[Server], object] | None = None,
-    **options: Unpack[ServeOptions],
+    **keywords: Unpack[ServeKeywords],
 ) -> None:
     """Serve until SIGINT or SIGTERM; blocks, and starts trio itself.
 
@@ -244,20 +174,23 @@ def run(
     default action. If nobody has configured logging, wsframe's log is shown on stderr meanwhile.
 
     Args:
-        registry: As for :func:`serve`, and so are the other arguments.
+        registry: As for :func:`serve`.
+        options: As for :func:`serve`.
         started: A plain function, called once with the running server, which is when
             ``server.addresses`` are known and signals are obeyed.
+        keywords: As for :func:`serve`.
 
     Raises:
         OSError: If the address cannot be bound.
         SystemExit: Of any user code, such as a hook, once the server has drained.
     """
-    # All that can be told at once, without the frames of an event loop.
+    # Errors that need no event loop are raised without its frames.
     refuse_while_imported("run()")
     check_started(started)
-    check_server_options(registry, options)
+    check_registry(registry)
+    made = made_options(options, keywords)
     with shown_on_stderr():
-        trio.run(partial(serve_until_signal, registry, options, started, until_exit=False))
+        trio.run(partial(serve_until_signal, registry, made, started, until_exit=False))
 
 
 async def serve_until_signal(
@@ -285,7 +218,7 @@ async def serve_until_signal(
 
     server_made.set(made.append)
     with Attention(close, hurry, until_exit=until_exit):
-        async with open_server(registry, **options) as server:
+        async with open_server(registry, options=options) as server:
             if started is not None and not made[0].draining:
                 started(server)
             await server.closed()

@@ -13,7 +13,8 @@ from typing import Protocol, TypeVar, Unpack, cast
 import trio
 
 from wsframe.resources.server import Server
-from wsframe.server.run import ServeOptions, open_server
+from wsframe.server.options import ServeKeywords
+from wsframe.server.run import open_server
 from wsframe.testing.client import MemoryClient
 from wsframe.testing.kit import ClientOptions, Kit, OpenOptions, Target, open_kit, registry_for
 from wsframe.user_code import only_leaf
@@ -26,7 +27,7 @@ ValueT = TypeVar("ValueT")
 class ServerFactory(Protocol):
     """The fixture ``wsframe_server``: serves until the end of the test, on a free port of loopback."""
 
-    async def __call__(self, target: Target, path: str = "/", **options: Unpack[ServeOptions]) -> Server:
+    async def __call__(self, target: Target, path: str = "/", **options: Unpack[ServeKeywords]) -> Server:
         """Serve a registry, or a resource at ``path``; ``options`` are those of :func:`wsframe.serve`."""
 
 
@@ -79,7 +80,7 @@ async def server_factory() -> AsyncIterator[ServerFactory]:
     """Make the value of ``wsframe_server``."""
     async with open_keeper() as keeper:
 
-        async def serve(target: Target, path: str = "/", **options: Unpack[ServeOptions]) -> Server:
+        async def serve(target: Target, path: str = "/", **options: Unpack[ServeKeywords]) -> Server:
             options.setdefault("port", 0)
             return await keeper.enter(open_server(registry_for(target, path), **options))
 
@@ -97,7 +98,7 @@ async def client_factory() -> AsyncIterator[ClientFactory]:
             of_server = {name: value for name, value in options.items() if name not in of_client}
             kit = kits.get(id(target))
             if kit is None:
-                kit = kits[id(target)] = await keeper.enter(open_kit(target, path, **cast(ServeOptions, of_server)))
+                kit = kits[id(target)] = await keeper.enter(open_kit(target, path, **cast(ServeKeywords, of_server)))
             elif of_server:
                 raise TypeError(f"{', '.join(of_server)}: the server runs already; give it to the first client")
             return await kit.connect(path, **cast(ClientOptions, of_client))

@@ -15,7 +15,8 @@ from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server
 from wsframe.server.engine import holds_cancelled
-from wsframe.server.run import ServeOptions, open_server
+from wsframe.server.options import ServeKeywords
+from wsframe.server.run import open_server
 from wsframe.testing.client import NO_CLOSE_FRAME, ClientClosed, Closed, MemoryClient
 from wsframe.testing.handshake import Answer, Exchange, HeaderFields, replaced, upgrade_fields
 from wsframe.testing.memory_sockets import BUFFER, MemoryNetwork, MemorySocket
@@ -51,7 +52,7 @@ class ClientOptions(TypedDict, total=False):
     patience: float
 
 
-class OpenOptions(ServeOptions, ClientOptions, total=False):
+class OpenOptions(ServeKeywords, ClientOptions, total=False):
     """The options of :func:`open_client`: those of a server and those of a client."""
 
 
@@ -162,14 +163,14 @@ def registry_for(target: Target, path: str) -> Registry:
     return registry
 
 
-def refuse_network(options: ServeOptions) -> None:
+def refuse_network(options: ServeKeywords) -> None:
     for name in NO_NETWORK:
         if name in options:
             raise TypeError(f"{name}= is for a network: the testing kit has none")
 
 
 @asynccontextmanager
-async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeOptions]) -> AsyncIterator[Kit]:
+async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeKeywords]) -> AsyncIterator[Kit]:
     """Serve a resource or a registry in memory while the body of an ``async with`` runs.
 
     The server is the one of production, with another kind of socket: the same admission,
@@ -231,5 +232,5 @@ async def open_client(target: Target, path: str = "/", **options: Unpack[OpenOpt
     """
     connect = {name: value for name, value in options.items() if name in ClientOptions.__annotations__}
     serve = {name: value for name, value in options.items() if name not in connect}
-    async with open_kit(target, path, **cast(ServeOptions, serve)) as kit:
+    async with open_kit(target, path, **cast(ServeKeywords, serve)) as kit:
         yield await kit.connect(path, **cast(ClientOptions, connect))

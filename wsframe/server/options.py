@@ -1,0 +1,157 @@
+"""The options of a server: each named, described and checked in one place."""
+
+# option() makes a field, not a default:
+# ruff: noqa: RUF009
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import Any, TypedDict
+
+from wsframe.http.responses import HttpHandler
+from wsframe.limits import Capacity, Limits, Timeouts
+from wsframe.net.poller import PollerChoice
+from wsframe.protocol.deflate import Deflate
+from wsframe.server import check_options as check
+
+__all__ = ["ServeKeywords", "ServeOptions", "made_options"]
+
+
+def option(default: object, *types: type, wanted: str = "", then: Callable[[Any], None] | None = None) -> Any:
+    """Make a field that is checked.
+
+    Args:
+        default: Its default.
+        types: The types that it can have; any if none is given.
+        wanted: The words for them in errors.
+        then: Checks a value of such a type.
+    """
+    return field(default=default, metadata={"types": types, "wanted": wanted, "then": then})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServeOptions:
+    """The options of a server, for :func:`serve`, :func:`open_server`, :func:`run` and the others.
+
+    All of them take the same names as keywords too, which replace fields of ``options=``.
+
+    Raises:
+        TypeError: For a field of another type, or an ``http_handler`` that is not an async function.
+        ValueError: For a name of ``hosts`` with a scheme, port, path or ``*`` in it, versions that do not
+            exist, or a client's ``ssl_context``.
+    """
+
+    host: str | None = option(
+        "127.0.0.1", str, type(None), wanted="a name or address as a str, or None for every address",
+        then=check.check_host,
+    )  # fmt: skip
+    """Name or address to bind; default 127.0.0.1, so that only this machine reaches a server under development.
+    None binds every address of the machine."""
+
+    port: int = option(8000, int, wanted="an int from 0 to 65535", then=check.check_port)
+    """TCP port to bind; default 8000. 0 takes a free one, which ``server.addresses`` names."""
+
+    sockets: Sequence[socket.socket] | None = option(
+        None, Sequence, type(None), wanted=check.SOCKETS, then=check.check_sockets
+    )
+    """Bound sockets to serve instead of ``host`` and ``port``; the server closes them at its end."""
+
+    unix: str | None = option(None, str, type(None), wanted="a path as a str, or None", then=check.check_unix)
+    """Path of a unix socket to serve instead of ``host`` and ``port``."""
+
+    hosts: Collection[str] | None = option(None, Collection, type(None), wanted=check.HOSTS, then=check.check_hosts)
+    """The Host names answered, without port; the server answers others with 400. By default it accepts any Host,
+    but on a loopback address only loopback names, that address and ``host``, which stops DNS rebinding. Behind a
+    proxy use ``["*"]``, which accepts any. Letters beyond ASCII (IDNA 2008), upper case, a final dot and the
+    spelling of IPv6 addresses do not matter."""
+
+    versions: Collection[int] = option(
+        (13,), Collection, wanted="a collection of version numbers, such as (13,)", then=check.check_versions
+    )
+    """The versions of the WebSocket protocol let in; default 13 alone. For browsers of 2010 and 2011 add 8, 7
+    or 0 (hixie-76). Version 0 lets scripts put bytes of their choice on the wire, and cannot take the messages of
+    ``send_binary``."""
+
+    ssl_context: ssl.SSLContext | None = option(
+        None, ssl.SSLContext, type(None), wanted="an ssl.SSLContext with the server's certificate, or None",
+        then=check.check_ssl_context,
+    )  # fmt: skip
+    """Serves TLS with this context; default None, no TLS."""
+
+    capacity: Capacity = option(Capacity(), Capacity, wanted="a wsframe.Capacity, such as Capacity(max_clients=100)")
+    """How much the server takes on in all."""
+
+    limits: Limits = option(Limits(), Limits, wanted="a wsframe.Limits, such as Limits(max_message=65536)")
+    """How much one client can make the server hold; a resource can set its own."""
+
+    timeouts: Timeouts = option(Timeouts(), Timeouts, wanted="a wsframe.Timeouts, such as Timeouts(drain=5)")
+    """How long one client can take, in seconds; a resource can set its own."""
+
+    deflate: Deflate | None = option(
+        None, Deflate, type(None), wanted="a wsframe.Deflate, such as Deflate.shared(), or None"
+    )
+    """Compression of messages for clients that offer it; default None, for it costs memory and time. A resource can
+    set its own."""
+
+    http_handler: HttpHandler | None = option(None, then=check.check_handler)
+    """Async function that answers requests that do not ask for a WebSocket: a page, a health check."""
+
+    debug: bool = option(False, bool, wanted="True or False")
+    """Whether an error of user code enters the debugger, or ends the server where there is no terminal. Not for
+    production: any client that provokes an error stops all others."""
+
+    poller: PollerChoice = option("auto", then=check.check_poller)
+    """How the server learns which sockets are ready: ``"auto"``, ``"epoll"``, ``"kqueue"``, ``"task"``, or a
+    function that makes a poller. Default ``"auto"``, the fastest one there is."""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            check.check_type(one.name, value, one.metadata["types"], one.metadata["wanted"])
+            if value is not None and one.metadata["then"] is not None:
+                one.metadata["then"](value)
+
+
+class ServeKeywords(TypedDict, total=False):
+    """The fields of :class:`ServeOptions` as keyword arguments, for ``**options: Unpack[ServeKeywords]``."""
+
+    host: str | None
+    port: int
+    sockets: Sequence[socket.socket] | None
+    unix: str | None
+    hosts: Collection[str] | None
+    versions: Collection[int]
+    ssl_context: ssl.SSLContext | None
+    capacity: Capacity
+    limits: Limits
+    timeouts: Timeouts
+    deflate: Deflate | None
+    http_handler: HttpHandler | None
+    debug: bool
+    poller: PollerChoice
+
+
+NAMES = tuple(one.name for one in fields(ServeOptions))
+
+
+def made_options(options: object, keywords: Mapping[str, Any]) -> ServeOptions:
+    """Return the options given, with the keywords in place of its fields.
+
+    Raises:
+        TypeError: For an option that there is not, or another type.
+        ValueError: For a value that can never serve.
+    """
+    for name in keywords:
+        if name not in NAMES:
+            close = get_close_matches(name, NAMES, 1)
+            raise TypeError(f"a server has no option {name!r}" + (f": is it {close[0]!r}?" if close else ""))
+    if options is None:
+        return ServeOptions(**keywords)
+    if not isinstance(options, ServeOptions):
+        given = check.shown(options)
+        raise TypeError(f"options is a wsframe.ServeOptions, such as ServeOptions(port=8000), not {given}")
+    return replace(options, **keywords) if keywords else options
