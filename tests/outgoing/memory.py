@@ -256,5 +256,5 @@ async def connected(
         try:
             yield Conversation(WebSocket(link, opened), link, server, nursery)
         finally:
-            link.dispose()
+            link.closing.dispose()
         nursery.cancel_scope.cancel()

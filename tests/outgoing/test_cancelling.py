@@ -53,7 +53,7 @@ async def test_what_a_sender_left_is_sent_without_another() -> None:
             it.server.take(2)
             await settled()
         assert it.server.received() == ["a" * 100]
-        assert not it.link.unsent
+        assert not it.link.sender.unsent
 
 
 @settings(max_examples=60)
@@ -162,16 +162,16 @@ async def test_a_send_that_waits_goes_on_also_if_a_ping_was_faster_to_make_room(
     """What waits leaves with somebody else's frame before the task of the connection gets to it."""
     server, limits = Server(0), filled(Limits(max_outbox=100), DEFAULT_LIMITS)
     link = Link(server, limits, Connection(limits, DEFAULT_TIMEOUTS, trio.current_time(), masked=False), "test")
-    link.put(peer.TEXT, b"a" * 90, None, None)
+    link.sender.put(peer.TEXT, b"a" * 90, None, None)
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(link.room_for, 90)
+            nursery.start_soon(link.sender.room_for, 90)
             await settled()
             server.take(2**40)
             link.ping(b"now")
-            assert not link.unsent
+            assert not link.sender.unsent
             async with trio.open_nursery() as tasks:
-                tasks.start_soon(link.write)
+                tasks.start_soon(link.sender.write)
                 await settled()
                 assert not nursery.child_tasks
                 tasks.cancel_scope.cancel()

@@ -30,7 +30,7 @@ async def test_ciphertext_that_waits_is_dropped_with_the_connection(
         with pytest.raises(ConnectionClosed, match=r"write stall|connection lost|aborted"):
             await it.ws.receive()
         await trio.sleep(60)
-        assert not it.link.unsent
+        assert not it.link.sender.unsent
         assert state(it.ws) is State.CLOSED
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 

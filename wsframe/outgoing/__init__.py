@@ -3,6 +3,6 @@
 Read in this order: ``hosts`` (names and addresses), ``url`` (the parts of a URL), ``proxy``
 (which proxy is used), ``options``, ``check_options``, ``transport`` (a socket with TLS or without),
 ``retrying`` (which failures may pass), ``tunnel`` (through a proxy), ``opening`` (from a URL to the 101), ``link`` with
-``sending`` and ``closing`` (one connection's state and tasks), ``websocket`` (the object that users
+``sender`` and ``closing`` (one connection's state and tasks), ``websocket`` (the object that users
 call), ``connector`` (all of these together), ``connect`` and ``reconnect`` (a connection's life).
 """

@@ -1,216 +1,200 @@
-"""How an outgoing connection ends: in order, whoever begins.
+"""How an outgoing connection ends: the actions behind the table in :mod:`wsframe.protocol.closing`.
 
-``ended`` is set once, by the peer's close frame, a violation, the end of TCP or a
-deadline. The close frame that we owe then goes out when the user has received what came
-before it, so that his replies leave first, or when he has received nothing for ``timeouts.close``. Once both close
-frames are out the server ends TCP (RFC 6455 section 7.1.1); we wait for it.
+The peer's end is noted at once: by its close frame, a violation, the end of TCP, or a deadline.
+The close frame that we owe goes out when the user has received all messages that came before it,
+so that the replies leave first, or when the user has received nothing for ``timeouts.close``. Once both close
+frames are out, the server ends TCP (RFC 6455 section 7.1.1); we wait for it.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from os import urandom
+from typing import TYPE_CHECKING
 
 import trio
 
 from wsframe.exceptions import ConnectionClosed
-from wsframe.limits import Limits
-from wsframe.log import logger, shortened
-from wsframe.outgoing.sending import Sending
-from wsframe.outgoing.transport import Transport
+from wsframe.log import logger
 from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
-from wsframe.protocol.deadlines import PING_OCTETS, Due, Patience
-from wsframe.protocol.decoder import Connection
-from wsframe.protocol.deflate import Deflater
+from wsframe.protocol.closing import Action, Closing, ClosingEvent, Phase
+from wsframe.protocol.deadlines import Patience
 from wsframe.protocol.events import Ended
-from wsframe.protocol.frames import PING
+
+if TYPE_CHECKING:
+    from wsframe.outgoing.link import Link
 
 __all__ = ["Ending"]
 
 
-class Ending(Sending):
-    """A connection as far as its end and its deadlines are concerned; the middle part of a link.
+class Ending:
+    """The end of one link: its phase, its deadlines, and what each phase does to the link."""
 
-    Args:
-        transport, limits, deflater: As for :class:`Sending`.
-        connection: The receiving half.
-        name: For log lines.
-    """
-
-    def __init__(
-        self,
-        transport: Transport,
-        limits: Limits,
-        connection: Connection,
-        name: str,
-        deflater: Deflater | None = None,
-    ) -> None:
-        super().__init__(transport, limits, connection.deadlines, deflater)
-        self.connection = connection
-        self.name = shortened(name)
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._table = Closing()
         self.ended: Ended | None = None
-        """How the peer ended; our answer may still be owed."""
+        """How the peer ended, once that is known: the first reason holds. Our answer may still be owed."""
         self.sent_close: CloseFrame | None = None
-        """What our close frame says, queued or sent."""
-        self.peer_first = False
-        self.done = False
-        """Whether the socket is closed."""
-        self._lingering = False
+        """Our close frame, queued or sent."""
+        self.peer_first = True
+        """Whether the peer began to close, or broke the connection, or may yet."""
+        self._close_frame = b""
         self._sent_mark = 0
+        """Bytes sent when the deadline was set: more of them are progress."""
         self._patience: Patience | None = None
         """With the user, who has not received the end yet."""
-        self._untaken = 0
-        """Messages before it when he was last looked at."""
+        self._unreceived = 0
+        """Messages before the end when the deadline was set: fewer of them are progress."""
 
-    @abstractmethod
-    def waiting(self) -> int:
-        """Return how many messages the user has not received."""
+    @property
+    def phase(self) -> Phase:
+        """How far the end has come."""
+        return self._table.phase
 
-    @abstractmethod
-    def take_in(self, *, announced: bool = True) -> None:
-        """Receive what is here and decode it; ``announced`` if the kernel has said that there is something."""
-
-    @abstractmethod
-    def wake_readers(self) -> None:
-        """Let those look again who wait for something from the peer."""
+    def _on(self, event: ClosingEvent) -> None:
+        for action in self._table.on(event):
+            ACTIONS[action](self)
 
     def closed(self) -> ConnectionClosed:
-        """Make the exception that tells how the connection ended, or is about to."""
+        """Make the exception that says how the connection ended, or is about to."""
         ended = self.ended
         received = CloseFrame(ended.code, ended.reason) if ended is not None and ended.clean else None
         reason = "" if ended is None or ended.clean else ended.reason
         return ConnectionClosed(received, self.sent_close, peer_first=self.peer_first, reason=reason)
 
-    def note_end(self, ended: Ended) -> None:
+    # Events
+
+    def note(self, ended: Ended) -> None:
         """Note how the peer ended; the first reason holds."""
         if self.ended is not None:
             return
         self.ended = ended
-        self.peer_first = self.sent_close is None
         if not ended.clean:
-            logger.info("%s: closed %s (%s)", self.name, ended.code, ended.reason, kind=ended.code)
-        if self.outbox.shut:
-            self._finish()
-        else:
-            self._patience = Patience(self.deadlines.timeouts.close)
-            self._await_user()
-        self.wake_readers()
+            logger.info("%s: closed %s (%s)", self._link.name, ended.code, ended.reason, kind=ended.code)
+        self._on(ClosingEvent.PEER_END)
 
-    def answer(self) -> None:
-        """Send the close frame that is owed, behind what was queued."""
-        ended = self.ended
-        if ended is not None and ended.owed and not self.outbox.shut:
-            code = CloseCode.NO_STATUS_RECEIVED if ended.answer is None else ended.answer
-            self.sent_close = CloseFrame(int(code), "" if ended.clean else ended.reason)
-            self.put_close(close_frame(ended.answer, self.sent_close.reason))
-            self._finish()
+    def handled(self) -> None:
+        """Go on: the user has received the end."""
+        self._on(ClosingEvent.HANDLED)
 
     def close(self, code: int, reason: str) -> None:
         """Queue a close frame behind everything; from now on only the peer's is looked for."""
-        if self.outbox.shut:
-            if self.sent_close is None:
-                self._finish()  # nothing can be sent any more: all that is left is the end of TCP
-            return
-        frame = close_frame(code, reason)
-        self.sent_close = CloseFrame(code, frame[4:].decode())
-        self.put_close(frame)
-        if self.ended is not None:
-            self._finish()
-            return
-        self._set_close_by()
-        for event in self.connection.close():
-            if isinstance(event, Ended):
-                self.note_end(event)
-        self.wake_readers()
+        self._ours()
+        self._close_frame = close_frame(code, reason)
+        self._on(ClosingEvent.CLOSE)
 
-    def _set_close_by(self) -> None:
-        self.deadlines.close_by = trio.current_time() + self.deadlines.timeouts.close
-        self._sent_mark = self.outbox.octets_sent
-        self.timer.ring()
-
-    def _await_user(self) -> None:
-        """Give the user time to receive the end."""
-        if self._patience is not None:
-            self._untaken = self.waiting()
-            self.deadlines.close_by = trio.current_time() + self._patience.step
-            self.timer.ring()
-
-    def _finish(self) -> None:
-        """Wait for the server to end TCP, as soon as all is sent."""
-        if self.unsent:
-            self._set_close_by()
-        elif not self._lingering and not self.done:
-            self._lingering = True
-            self.deadlines.close_by = None
-            self.deadlines.linger_by = trio.current_time() + self.deadlines.timeouts.close
-            self.timer.ring()
-
-    def emptied(self) -> None:
-        if not self.outbox.shut or self.unsent:
-            return
-        if self.ended is not None:
-            self._finish()
-        elif self.deadlines.close_by is not None and self.outbox.octets_sent > self._sent_mark:
-            self._set_close_by()  # only now can the server answer our close frame
+    def all_sent(self) -> None:
+        """Go on, if the end waited for the outbox."""
+        if self._link.outbox.shut and not self._link.sender.unsent:
+            self._on(ClosingEvent.ALL_SENT)
 
     def lost(self) -> None:
-        """Note that TCP has ended."""
-        self.note_end(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))
-        self.dispose()
+        """Note that TCP has ended, or is broken."""
+        self._on(ClosingEvent.LOST)
+        self.note(Ended(CloseCode.ABNORMAL_CLOSURE, "connection lost", clean=False))
 
     def abort(self, reason: str, *, ours: bool = False) -> None:
         """Reset the connection now; ``ours`` if the user wants it."""
-        first = self.ended is None
-        self.note_end(Ended(CloseCode.ABNORMAL_CLOSURE, reason, clean=False))
-        if first and ours:
-            self.peer_first = False
-        self.dispose(reset=True)
+        if ours:
+            self._ours()
+        self._on(ClosingEvent.ABORT)
+        self.note(Ended(CloseCode.ABNORMAL_CLOSURE, reason, clean=False))
 
-    def dispose(self, reason: str = "aborted", *, reset: bool = False) -> None:
-        """Close the socket; a reset leaves nothing in the kernel. The reason is for who ended without one."""
-        if self.done:
-            return
-        self.done = True
-        self.transport.close(reset=reset)
-        self.give_up()
-        self.connection.eof()
+    def dispose(self, *, reset: bool = False) -> None:
+        """Close the socket without a log line: its user waits no longer. A reset leaves nothing in the kernel."""
+        self._ours()
+        self._on(ClosingEvent.ABORT if reset else ClosingEvent.LOST)
         if self.ended is None:
-            self.ended = Ended(CloseCode.ABNORMAL_CLOSURE, reason, clean=False)
-        self.timer.ring()
-        self.wake_readers()
+            self.ended = Ended(CloseCode.ABNORMAL_CLOSURE, "aborted", clean=False)
 
-    async def watch(self) -> None:
-        """Do what is due, until the connection has ended."""
-        while not self.done:
-            with trio.move_on_at(self.deadlines.next()):
-                await self.timer.wait()
-            for due in self.deadlines.due(trio.current_time()):
-                self._act(due)
-
-    def _act(self, due: Due) -> None:
-        deadlines = self.deadlines
-        if due is Due.PING:
-            deadlines.sent_ping(urandom(PING_OCTETS), trio.current_time())
-            self.put_urgent(PING, deadlines.ping_payload)
-            self.flush()
-        elif due is Due.PING_TIMEOUT:
-            self.take_in(announced=False)  # where the program was held up, the pong is in the kernel
-            if Due.PING_TIMEOUT in deadlines.due(trio.current_time()):
-                self.abort("ping timeout")
-        elif due is Due.WRITE_STALL:
-            self.check_stall()
-        elif due is Due.CLOSE:
-            self._close_overdue()
-        elif due is Due.LINGER:
-            self.dispose("close timeout")
-
-    def _close_overdue(self) -> None:
-        if not self.outbox.shut:
-            if self._patience is not None and self._patience.lasts(progress=self.waiting() < self._untaken):
-                self._await_user()
-            else:
-                self.answer()  # the user does not come to receive the end
-        elif self.unsent and self.outbox.octets_sent > self._sent_mark:
-            self._set_close_by()  # slow, but it moves
+    def overdue(self) -> None:
+        """Act on the deadline of the closing handshake."""
+        link = self._link
+        if self.phase is Phase.PEER_ENDED:
+            progress = len(link.messages) < self._unreceived
+            patient = self._patience is not None and self._patience.lasts(progress=progress)
         else:
-            self.abort("close timeout")
+            patient = link.sender.unsent and link.outbox.octets_sent > self._sent_mark
+        self._on(ClosingEvent.SLOW if patient else ClosingEvent.OVERDUE)
+        if self.phase is Phase.GONE:
+            self.note(Ended(CloseCode.ABNORMAL_CLOSURE, "close timeout", clean=False))
+
+    def _ours(self) -> None:
+        """Note that we end the connection, if nobody has begun to."""
+        if self.phase is Phase.OPEN:
+            self.peer_first = False
+
+    # Actions
+
+    def _send_close(self) -> None:
+        self._put_close(self._close_frame)
+
+    def _seek_close(self) -> None:
+        for event in self._link.connection.close():
+            if isinstance(event, Ended):
+                self.note(event)
+        self._link.wake_readers()
+
+    def _deliver(self) -> None:
+        self._link.wake_readers()
+
+    def _answer(self) -> None:
+        ended = self.ended
+        if ended is not None and ended.owed:
+            self._put_close(close_frame(ended.answer, "" if ended.clean else ended.reason))
+        self._link.outbox.shut = True
+
+    def _put_close(self, frame: bytes) -> None:
+        if not self._link.outbox.shut:
+            code, reason = frame[2:4], frame[4:].decode()
+            self.sent_close = CloseFrame(int.from_bytes(code) if code else CloseCode.NO_STATUS_RECEIVED, reason)
+            self._link.sender.put_close(frame)
+
+    def _set_deadline(self) -> None:
+        link = self._link
+        timeout = link.deadlines.timeouts.close
+        if self.phase is Phase.PEER_ENDED:
+            self._patience = self._patience or Patience(timeout)
+            self._unreceived = len(link.messages)
+            timeout = self._patience.step
+        self._sent_mark = link.outbox.octets_sent
+        link.deadlines.close_by = trio.current_time() + timeout
+        link.timer.ring()
+
+    def _drain(self) -> None:
+        if self._link.sender.unsent:
+            self._set_deadline()
+        else:
+            self._on(ClosingEvent.ALL_SENT)
+
+    def _linger(self) -> None:
+        deadlines = self._link.deadlines
+        deadlines.close_by = None
+        deadlines.linger_by = trio.current_time() + deadlines.timeouts.close
+        self._link.timer.ring()
+
+    def _close_socket(self) -> None:
+        self._dispose(reset=False)
+
+    def _reset(self) -> None:
+        self._dispose(reset=True)
+
+    def _dispose(self, *, reset: bool) -> None:
+        link = self._link
+        link.transport.close(reset=reset)
+        link.sender.give_up()
+        link.connection.eof()
+        link.timer.ring()
+        link.wake_readers()
+
+
+ACTIONS = {
+    Action.SEND_CLOSE: Ending._send_close,
+    Action.SEEK_CLOSE: Ending._seek_close,
+    Action.DELIVER: Ending._deliver,
+    Action.ANSWER: Ending._answer,
+    Action.SET_DEADLINE: Ending._set_deadline,
+    Action.DRAIN: Ending._drain,
+    Action.LINGER: Ending._linger,
+    Action.CLOSE_SOCKET: Ending._close_socket,
+    Action.RESET: Ending._reset,
+}

@@ -132,9 +132,9 @@ async def leave(link: Link, error: BaseException | None) -> None:
     """
     hurried = error is not None and not isinstance(error, Exception)
     code = CloseCode.GOING_AWAY if hurried else CloseCode.NORMAL_CLOSURE if error is None else CloseCode.INTERNAL_ERROR
-    link.close(code, "")
+    link.closing.close(code, "")
     try:
         if not hurried:
             await link.finished()
     finally:
-        link.dispose(reset=link.unsent)
+        link.closing.dispose(reset=link.sender.unsent)

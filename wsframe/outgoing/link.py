@@ -10,16 +10,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from os import urandom
 
 import trio
 
 from wsframe.connection.memory_budget import MESSAGE_COST
 from wsframe.doorbell import Doorbell
 from wsframe.limits import Limits
-from wsframe.log import logger
+from wsframe.log import logger, shortened
 from wsframe.outgoing.closing import Ending
+from wsframe.outgoing.sender import Sender
 from wsframe.outgoing.transport import RECEIVE_BUFFER, Transport
 from wsframe.protocol.close import State
+from wsframe.protocol.closing import Phase
+from wsframe.protocol.deadlines import PING_OCTETS, Due
 from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
@@ -43,8 +47,16 @@ class Measured:
         self.latency: float | None = None
 
 
-class Link(Ending):
-    """The state of one connection; see :class:`Ending` for the arguments."""
+class Link:
+    """One connection to a server: it has a transport, a decoder (``connection``), a sender with its outbox, an ending.
+
+    Args:
+        transport: The socket, after the 101.
+        limits: No field may be at ``INHERIT``.
+        connection: The receiving half.
+        name: For log lines.
+        deflater: Where compression was agreed on.
+    """
 
     def __init__(
         self,
@@ -54,10 +66,19 @@ class Link(Ending):
         name: str,
         deflater: Deflater | None = None,
     ) -> None:
-        super().__init__(transport, limits, connection, name, deflater)
+        self.transport = transport
+        self.connection = connection
+        self.deadlines = connection.deadlines
+        self.name = shortened(name)
+        self.timer = Doorbell()
+        """Rings when the next deadline may be another one."""
+        self.sender = Sender(self, limits.max_outbox, deflater)
+        self.outbox = self.sender.outbox
+        self.closing = Ending(self)
         self.messages: deque[Event] = deque()
         """What has come for the user."""
         self.pings: list[Measured] = []
+        self._limits = limits
         self._octets = 0
         """What is counted of messages since they last ran out: no less than for what waits."""
         self._reading = False
@@ -70,14 +91,16 @@ class Link(Ending):
         return f"<outgoing Link {self.name}>"
 
     @property
+    def done(self) -> bool:
+        """Whether the socket is closed."""
+        return self.closing.phase is Phase.GONE
+
+    @property
     def full(self) -> bool:
         """Whether as many messages wait as may: nothing is read then. Once closing, what comes is discarded."""
         if not self.messages or self.connection.state is not State.OPEN:
             return False
         return len(self.messages) >= self._limits.max_queued_messages or self._octets >= self._limits.max_queued_bytes
-
-    def waiting(self) -> int:
-        return len(self.messages)
 
     async def read(self) -> None:
         """Wait until the peer has sent something and take it in; if somebody else reads, until he has.
@@ -131,16 +154,16 @@ class Link(Ending):
                 self.deadlines.heard_at = trio.current_time()
             return False
         except OSError:
-            self.lost()
+            self.closing.lost()
             return False
         size = len(data)
         self.deadlines.heard_at = trio.current_time()
         if self.transport.unsent:  # TLS answered something by itself
-            self.blocked(progress=False)
+            self.sender.blocked(progress=False)
         if data:
             self.decode(data)
         else:
-            self.lost()
+            self.closing.lost()
         return size == RECEIVE_BUFFER or self.transport.secure  # a read of TLS never fills the buffer
 
     def decode(self, data: bytearray) -> None:
@@ -150,7 +173,7 @@ class Link(Ending):
         if connection.special:
             events = self._sort_out(events)
             if self.outbox.items:
-                self.flush()
+                self.sender.flush()
         self.messages.extend(events)
         self._octets += connection.octets + MESSAGE_COST * len(events)
         self.deadlines.paused = self.full
@@ -159,14 +182,14 @@ class Link(Ending):
         """Answer pings, take pongs and the end; return the messages."""
         kept: list[Event] = []
         pings = [event.payload for event in events if isinstance(event, PingReceived)]
-        self.put_pongs(pings)
+        self.sender.put_pongs(pings)
         for event in events:
             if isinstance(event, PingReceived):
                 continue
             if isinstance(event, PongReceived):
                 self._pong(event.payload)
             elif isinstance(event, Ended):
-                self.note_end(event)
+                self.closing.note(event)
             else:
                 kept.append(event)
         return kept
@@ -184,9 +207,9 @@ class Link(Ending):
 
     def ping(self, payload: bytes) -> Measured:
         """Send a ping that a caller waits for."""
-        if not self.put_urgent(PING, payload):
-            raise self.closed()
-        self.flush()
+        if not self.sender.put_urgent(PING, payload):
+            raise self.closing.closed()
+        self.sender.flush()
         measured = Measured(payload)
         self.pings.append(measured)
         return measured
@@ -218,6 +241,31 @@ class Link(Ending):
             if not self._reading and not self.full:
                 await self.read()
 
+    async def watch(self) -> None:
+        """Do what is due, until the connection has ended."""
+        while not self.done:
+            with trio.move_on_at(self.deadlines.next()):
+                await self.timer.wait()
+            for due in self.deadlines.due(trio.current_time()):
+                self._act(due)
+
+    def _act(self, due: Due) -> None:
+        deadlines = self.deadlines
+        if due is Due.PING:
+            deadlines.sent_ping(urandom(PING_OCTETS), trio.current_time())
+            self.sender.put_urgent(PING, deadlines.ping_payload)
+            self.sender.flush()
+        elif due is Due.PING_TIMEOUT:
+            self.take_in(announced=False)  # where the program was held up, the pong is in the kernel
+            if Due.PING_TIMEOUT in deadlines.due(trio.current_time()):
+                self.closing.abort("ping timeout")
+        elif due is Due.WRITE_STALL:
+            self.sender.check_stall()
+        elif due is Due.CLOSE:
+            self.closing.overdue()
+        elif due is Due.LINGER:
+            self.closing.dispose()
+
     async def finished(self) -> None:
         """Wait until the socket is closed."""
         while not self.done:
@@ -232,7 +280,7 @@ class Link(Ending):
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._guard, self.write)
+            nursery.start_soon(self._guard, self.sender.write)
             nursery.start_soon(self._guard, self.stand_in)
             await self._guard(self.watch)
             nursery.cancel_scope.cancel()
@@ -244,4 +292,4 @@ class Link(Ending):
             await task()
         except Exception:
             logger.exception("%s: internal error; the connection is aborted", self.name)
-            self.abort("internal error")
+            self.closing.abort("internal error")

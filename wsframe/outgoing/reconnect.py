@@ -136,7 +136,7 @@ class connect_forever:  # noqa: N801
                     raise
             else:
                 if self._nursery is None:  # left by another task meanwhile
-                    link.dispose()
+                    link.closing.dispose()
                     raise RuntimeError(OUTSIDE)
                 self._link, self._opened_at = link, trio.current_time()
                 self._nursery.start_soon(link.run, name=f"connection to {websocket.url}")

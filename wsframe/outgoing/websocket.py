@@ -13,6 +13,7 @@ from wsframe.http.request import Headers
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
 from wsframe.protocol.close import State, check_close_code, check_reason
+from wsframe.protocol.closing import Phase
 from wsframe.protocol.deadlines import PING_OCTETS
 from wsframe.protocol.frames import BINARY, MAX_CONTROL_PAYLOAD, TEXT, check_frame_size
 from wsframe.protocol.payload import (
@@ -75,28 +76,28 @@ class WebSocket:
         link = self._link
         if link.done:
             return State.CLOSED
-        return State.OPEN if link.ended is None and link.sent_close is None else State.CLOSING
+        return State.OPEN if link.closing.phase is Phase.OPEN else State.CLOSING
 
     @property
     def close_code(self) -> int | None:
         """The close code once the server has ended: its own, 1005 if its close frame had none,
         ours after a violation, 1006 if there was no close frame at all; None before."""
-        return None if self._link.ended is None else int(self._link.ended.code)
+        return None if self._link.closing.ended is None else int(self._link.closing.ended.code)
 
     @property
     def close_reason(self) -> str:
         """The reason that came with the close code, or what happened instead of a close frame."""
-        return "" if self._link.ended is None else self._link.ended.reason
+        return "" if self._link.closing.ended is None else self._link.closing.ended.reason
 
     @property
     def closed_cleanly(self) -> bool:
         """Whether the server sent a close frame."""
-        return self._link.ended is not None and self._link.ended.clean
+        return self._link.closing.ended is not None and self._link.closing.ended.clean
 
     @property
     def extensions(self) -> tuple[str, ...]:
         """The extensions agreed on, with their parameters, as the 101 named them."""
-        deflater = self._link.deflater
+        deflater = self._link.sender.deflater
         return () if deflater is None else (deflater.terms.answer,)
 
     @property
@@ -157,8 +158,8 @@ class WebSocket:
         if frame_size is not None:
             check_frame_size(frame_size)
         await self._turn()
-        await self._link.room_for(len(payload))
-        self._link.put(opcode, payload, frame_size, compress)
+        await self._link.sender.room_for(len(payload))
+        self._link.sender.put(opcode, payload, frame_size, compress)
 
     async def receive(self) -> str | bytes:
         """Return the next message; waits for it.
@@ -174,9 +175,9 @@ class WebSocket:
         try:
             await self._turn()
             while not link.messages:
-                if link.ended is not None:
-                    link.answer()
-                    raise link.closed()
+                if link.closing.ended is not None:
+                    link.closing.handled()
+                    raise link.closing.closed()
                 await link.read()
                 self._calls = 0
         finally:
@@ -227,8 +228,8 @@ class WebSocket:
         ping = link.ping(octets)
         try:
             while ping.latency is None:
-                if link.ended is not None:
-                    raise link.closed()
+                if link.closing.ended is not None:
+                    raise link.closing.closed()
                 await link.read()
         finally:
             link.forget(ping)
@@ -252,11 +253,11 @@ class WebSocket:
         """
         check_close_code(code)
         check_reason(reason)
-        self._link.close(code, reason)
+        self._link.closing.close(code, reason)
         await trio.lowlevel.checkpoint()
         await self._link.finished()
 
     def abort(self) -> None:
         """Reset the connection now, without a close frame; what is queued is dropped. For trio's own thread."""
         check_thread()
-        self._link.abort("aborted", ours=True)
+        self._link.closing.abort("aborted", ours=True)

@@ -1,14 +1,14 @@
-"""What one outgoing connection sends: queued as whole frames, handed to the kernel without waiting.
+"""The sending side of one outgoing connection: messages become frames, and frames go to the kernel without waiting.
 
-A message is queued whole or not at all, and what the kernel does not take at once stays
-in the outbox, whoever queued it and whatever became of him: a task of the connection, or
-the next sender, goes on at the very octet.
+A message is queued whole or not at all. Bytes that the kernel does not take at once stay in the
+outbox, even when the task that queued them is cancelled: a task of the connection, or the next
+sender, goes on at the very byte.
 """
 
 from __future__ import annotations
 
 import sys
-from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -16,65 +16,51 @@ from wsframe.connection.flusher import Flusher
 from wsframe.connection.memory_budget import FRAME_COST
 from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
-from wsframe.exceptions import ConnectionClosed
-from wsframe.limits import Limits
-from wsframe.outgoing.transport import Transport
-from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.frames import PONG, RSV1, control_frame
 from wsframe.protocol.masking import Masker
 
-__all__ = ["Sending"]
+if TYPE_CHECKING:
+    from wsframe.outgoing.link import Link
+
+__all__ = ["Sender"]
 
 
-class Sending(ABC):
-    """A transport with what waits for it; the lowest part of a link.
+class Sender:
+    """The sending side of one link: what its users send, up to the transport.
 
     Args:
-        transport: The socket, after the 101.
-        limits: No field may be at ``INHERIT``.
-        deadlines: Of the connection.
+        link: Has its transport and its connection by now; asked for the others later.
+        max_outbox: Bytes that may wait before a sender does.
         deflater: Where compression was agreed on.
     """
 
-    def __init__(
-        self, transport: Transport, limits: Limits, deadlines: Deadlines, deflater: Deflater | None = None
-    ) -> None:
-        self.transport = transport
-        self.deadlines = deadlines
+    def __init__(self, link: Link, max_outbox: int, deflater: Deflater | None) -> None:
+        self._link = link
+        self._transport = link.transport
+        self._deadlines = link.connection.deadlines
         self.deflater = deflater
-        self.timer = Doorbell()
-        """Rings when the next deadline may be another one."""
-        self._limits = limits
+        self._max_outbox = max_outbox
         self._masker = Masker()
         self._flusher = Flusher()
         self._flusher.in_turn = True  # each send flushes for itself: no doorbell need ring
-        # Whoever sends waits for room before, so the outbox has no limit of its own.
-        self.outbox = Outbox(transport.send, self, sys.maxsize, "disconnect", self._flusher)
+        # Each send waits for room first, so the outbox has no limit of its own.
+        self.outbox = Outbox(link.transport.send, self, sys.maxsize, "disconnect", self._flusher)
         self._room = trio.lowlevel.ParkingLot()
         self._queue = trio.StrictFIFOLock()
         self._refused = Doorbell()
 
-    @abstractmethod
-    def closed(self) -> ConnectionClosed:
-        """Make the exception that tells how the connection ended."""
-
-    @abstractmethod
-    def abort(self, reason: str, *, ours: bool = False) -> None:
-        """Reset the connection now."""
-
-    @abstractmethod
-    def emptied(self) -> None:
-        """Go on with an ending that waits for the outbox."""
+    def __repr__(self) -> str:
+        return f"<Sender of {self._link!r}>"
 
     @property
     def unsent(self) -> bool:
         """Whether anything waits for the kernel."""
-        return bool(self.outbox.items) or self.transport.unsent
+        return bool(self.outbox.items) or self._transport.unsent
 
     def _has_room(self, octets: int) -> bool:
         outbox = self.outbox
-        return not outbox.items or outbox.counted + octets + FRAME_COST <= self._limits.max_outbox
+        return not outbox.items or outbox.counted + octets + FRAME_COST <= self._max_outbox
 
     async def room_for(self, octets: int) -> None:
         """Wait until a message may be queued, in order of arrival; an empty outbox takes any.
@@ -87,7 +73,7 @@ class Sending(ABC):
                 while not self._has_room(octets) and not self.outbox.shut:
                     await self._room.park()
         if self.outbox.shut:
-            raise self.closed()
+            raise self._link.closing.closed()
 
     def put(self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None) -> None:
         """Encode a message, queue it, and hand to the kernel what it takes."""
@@ -125,25 +111,25 @@ class Sending(ABC):
         before = self.outbox.octets_sent
         self.outbox.flush()
         self._flusher.dirty.clear()
-        if self.transport.unsent:  # more is taken only when all ciphertext before it has gone
+        if self._transport.unsent:  # more is taken only when all ciphertext before it has gone
             self.blocked(progress=self.outbox.octets_sent > before)
 
     def blocked(self, *, progress: bool) -> None:
         """Note that the kernel refuses octets: :meth:`write` goes on."""
-        self.deadlines.block(trio.current_time(), self.transport.unsent_in_kernel(), progress=progress)
+        self._deadlines.block(trio.current_time(), self._transport.unsent_in_kernel(), progress=progress)
         self._refused.ring()
-        self.timer.ring()
+        self._link.timer.ring()
 
     def unblocked(self) -> None:
         """Note that the kernel has taken everything."""
         if self.unsent:
             return
-        self.deadlines.unblock(trio.current_time())
-        self.timer.ring()
+        self._deadlines.unblock(trio.current_time())
+        self._link.timer.ring()
 
     def overflowed(self) -> None:
         """Give up; the outbox has no limit that could call this."""
-        self.abort("outbox full")
+        self._link.closing.abort("outbox full")
 
     def broken(self) -> None:
         """Send no more. What the peer sent before it went is still read; its end shows there."""
@@ -153,14 +139,14 @@ class Sending(ABC):
     def give_up(self) -> None:
         """Drop what waits, and let those go on who wait for room."""
         self.outbox.give_up()
-        self.transport.drop_unsent()  # else :meth:`write` would try for ever
-        self.deadlines.blocked_at = None
+        self._transport.drop_unsent()  # else :meth:`write` would try for ever
+        self._deadlines.blocked_at = None
         self._room.unpark_all()
 
     def check_stall(self) -> None:
         """Reset a peer that takes nothing."""
-        if self.deadlines.stalled(trio.current_time(), self.transport.unsent_in_kernel()):
-            self.abort("write stall")
+        if self._deadlines.stalled(trio.current_time(), self._transport.unsent_in_kernel()):
+            self._link.closing.abort("write stall")
 
     async def write(self) -> None:
         """Go on with what the kernel did not take, until cancelled."""
@@ -168,7 +154,7 @@ class Sending(ABC):
             await self._refused.wait()
             while self.unsent:
                 try:
-                    await self.transport.writable()
+                    await self._transport.writable()
                     self.go_on()
                 except (OSError, trio.ClosedResourceError):
                     self.broken()
@@ -177,10 +163,14 @@ class Sending(ABC):
 
     def go_on(self) -> None:
         """Hand over more, the kernel having room."""
-        if not self.transport.pump():
+        if not self._transport.pump():
             self.blocked(progress=True)
         elif self.outbox.items:
             self.flush()
         else:
             self.unblocked()
             self.emptied()
+
+    def emptied(self) -> None:
+        """Go on with an end that waits for the outbox."""
+        self._link.closing.all_sent()
