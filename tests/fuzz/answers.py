@@ -10,9 +10,9 @@ from unittest.mock import patch
 import h11
 
 from tests.fuzz.promises import keep
-from wsframe.exceptions import HandshakeFailed, HandshakeRejected, ProxyFailed
-from wsframe.http.client_handshake import Upgraded
+from wsframe.http.client_handshake import HandshakeFailed, HandshakeRejected, Upgraded
 from wsframe.http.deflate_offer import agreed
+from wsframe.outgoing.exceptions import ProxyFailed
 from wsframe.outgoing.opening import Plan
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.proxy import Proxy

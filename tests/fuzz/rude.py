@@ -15,9 +15,10 @@ from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from tests.fuzz.answers import OFFERS, accepted
 from tests.fuzz.promises import PromiseBroken, keep
 from tests.outgoing.memory import Ciphered, Server
-from wsframe.exceptions import ConnectionClosed, HandshakeFailed
+from wsframe.http.client_handshake import HandshakeFailed
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts, filled
 from wsframe.outgoing.connect import connect
+from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.opening import Plan
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.transport import RECEIVE_BUFFER

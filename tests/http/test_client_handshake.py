@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.exceptions import HandshakeFailed, HandshakeRejected
-from wsframe.http.client_handshake import Upgrade, Upgraded
+from wsframe.http.client_handshake import HandshakeFailed, HandshakeRejected, Upgrade, Upgraded
 from wsframe.http.handshake import HeadReader, check_upgrade
 from wsframe.http.responses import HeaderFields
 from wsframe.protocol.deflate import Deflate

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from wsframe.exceptions import InvalidURL
+from wsframe.outgoing.exceptions import InvalidURL
 from wsframe.outgoing.proxy import ENVIRONMENT, Proxy, proxy_for
 from wsframe.outgoing.url import Target
 

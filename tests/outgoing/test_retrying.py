@@ -15,7 +15,7 @@ import trio.testing
 import wsframe
 from tests.outgoing.tries import Outcome, Ready, rejected
 from wsframe import HandshakeFailed, HandshakeRejected, Headers, ProxyFailed
-from wsframe.exceptions import OpeningTimeout
+from wsframe.outgoing.exceptions import OpeningTimeout
 from wsframe.outgoing.opening import Opened, Plan
 from wsframe.outgoing.reconnect import connect_forever
 from wsframe.outgoing.retrying import may_succeed_later, retry_after

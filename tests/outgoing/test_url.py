@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.exceptions import HandshakeFailed, InvalidURL
+from wsframe.http.client_handshake import HandshakeFailed
+from wsframe.outgoing.exceptions import InvalidURL
 from wsframe.outgoing.url import Target, basic_authorization, redirected
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import trio
 
-from wsframe.exceptions import ConnectionClosed
+from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.websocket import WebSocket
 
 __all__ = ["Binary", "Close", "Display", "Ping", "Saying", "Sayings", "Text", "talk"]

@@ -19,8 +19,8 @@ from wsframe.cli.errors import Mistake, OutputGone
 from wsframe.cli.input_lines import lines_of, said_in_json, said_typed, sayings_of
 from wsframe.cli.tables import printable
 from wsframe.cli.terminal import Terminal, terminal_restored
-from wsframe.exceptions import ConnectionClosed
 from wsframe.outgoing.connect import connect
+from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.options import ConnectOptions
 from wsframe.outgoing.websocket import WebSocket
 

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from wsframe.cli.arguments import size
 from wsframe.cli.errors import Failure, Mistake
 from wsframe.cli.tables import printable
-from wsframe.exceptions import ConnectionClosed, HandshakeRejected, WsframeError
+from wsframe.exceptions import WsframeError
+from wsframe.http.client_handshake import HandshakeRejected
 from wsframe.limits import Limits
 from wsframe.outgoing.connect import connect
+from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.options import ConnectOptions
 from wsframe.protocol.deflate import Deflate
 

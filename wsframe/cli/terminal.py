@@ -11,7 +11,7 @@ import trio
 from wsframe.cli.chat import Display
 from wsframe.cli.errors import Mistake
 from wsframe.cli.tables import printable
-from wsframe.exceptions import ConnectionClosed
+from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.websocket import WebSocket
 
 try:

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import h11
 
-from wsframe.exceptions import HandshakeFailed, HandshakeRejected
+from wsframe.exceptions import WsframeError
 from wsframe.http.deflate_offer import agreed, offer
 from wsframe.http.handshake import GUID
 from wsframe.http.request import Headers
 from wsframe.http.responses import HeaderFields, header_list
-from wsframe.log import escaped, quoted
+from wsframe.log import escaped, quoted, shortened
 from wsframe.protocol.deflate import Deflate, Terms
 
-__all__ = ["Upgrade", "Upgraded"]
+__all__ = ["HandshakeFailed", "HandshakeRejected", "Upgrade", "Upgraded"]
 
 # Fields that the handshake is made of, or that would give the request a body.
 OWN_FIELDS = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
@@ -26,6 +26,29 @@ OWN_FIELDS = frozenset({"connection", "upgrade", "content-length", "transfer-enc
 
 # A body comes in as many pieces at most: in chunks of one byte each takes the time of many. The status says enough.
 MOST_PIECES = 1024
+
+
+class HandshakeFailed(WsframeError):
+    """Raised by :func:`connect` when what the server answered is no answer to a WebSocket handshake."""
+
+
+class HandshakeRejected(HandshakeFailed):
+    """Raised by :func:`connect` when the server answered with another status than 101.
+
+    Args:
+        status: The HTTP status.
+        headers: The header fields of the answer.
+        body: Its body, as much as ``Opening.max_body`` allows. Its beginning is in the text of
+            the exception, with what is not printable replaced: the server's reason, as a rule.
+    """
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        words = " ".join(body[:400].decode(errors="replace").split())
+        reason = shortened("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words))
+        super().__init__(f"the server answered {status}{f': {reason}' if reason else ''}")
+        self.status = status
+        self.headers = headers
+        self.body = body
 
 
 class Upgraded(NamedTuple):

@@ -1,6 +1,6 @@
 """Outgoing connections: we are the client, on trio.
 
-Read in this order: ``hosts`` (names and addresses), ``url`` (the parts of a URL), ``proxy``
+Read in this order: ``exceptions``, ``hosts`` (names and addresses), ``url`` (the parts of a URL), ``proxy``
 (which proxy is used), ``options``, ``check_options``, ``transport`` (a socket with TLS or without),
 ``retrying`` (which failures may pass), ``tunnel`` (through a proxy), ``opening`` (from a URL to the 101), ``link`` with
 ``sender`` and ``closing`` (one connection's state and tasks), ``websocket`` (the object that users

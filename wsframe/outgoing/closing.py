@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from wsframe.exceptions import ConnectionClosed
 from wsframe.log import logger
+from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
 from wsframe.protocol.closing import Action, Closing, ClosingEvent, Phase
 from wsframe.protocol.deadlines import Patience

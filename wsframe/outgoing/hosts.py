@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import idna
 
-from wsframe.exceptions import InvalidURL
 from wsframe.log import escaped, quoted
+from wsframe.outgoing.exceptions import InvalidURL
 
 __all__ = ["ascii_name", "bracketed", "server_name", "split_zone", "with_zone"]
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from wsframe.exceptions import HandshakeFailed, HandshakeRejected, OpeningTimeout, ProxyFailed
-from wsframe.http.client_handshake import Upgrade, Upgraded
+from wsframe.http.client_handshake import HandshakeFailed, HandshakeRejected, Upgrade, Upgraded
 from wsframe.http.request import Headers
 from wsframe.http.responses import header_list
 from wsframe.log import LONGEST_REASON, logger, shortened
 from wsframe.net.tls import default_context
+from wsframe.outgoing.exceptions import OpeningTimeout, ProxyFailed
 from wsframe.outgoing.hosts import with_zone
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.proxy import Proxy, proxy_for

@@ -8,7 +8,7 @@ from re import escape, fullmatch
 from typing import Final
 from urllib.request import getproxies_environment
 
-from wsframe.exceptions import InvalidURL
+from wsframe.outgoing.exceptions import InvalidURL
 from wsframe.outgoing.hosts import bracketed, split_zone
 from wsframe.outgoing.url import Target, credentials_of, split_url
 

@@ -11,8 +11,9 @@ from math import isfinite
 from re import compile as pattern
 from typing import TypeAlias
 
-from wsframe.exceptions import HandshakeFailed, HandshakeRejected, ProxyFailed
+from wsframe.http.client_handshake import HandshakeFailed, HandshakeRejected
 from wsframe.http.request import Headers
+from wsframe.outgoing.exceptions import ProxyFailed
 
 __all__ = ["Retry", "asked", "is_odd", "may_succeed_later", "retry_after", "status_may_pass"]
 

@@ -7,9 +7,9 @@ import socket
 import h11
 import trio
 
-from wsframe.exceptions import ProxyFailed
 from wsframe.log import escaped
 from wsframe.net.tls import default_context
+from wsframe.outgoing.exceptions import ProxyFailed
 from wsframe.outgoing.hosts import with_zone
 from wsframe.outgoing.proxy import Proxy
 from wsframe.outgoing.retrying import status_may_pass

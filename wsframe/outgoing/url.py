@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from re import compile as pattern
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
-from wsframe.exceptions import HandshakeFailed, InvalidURL
+from wsframe.http.client_handshake import HandshakeFailed
 from wsframe.log import escaped, shortened
+from wsframe.outgoing.exceptions import InvalidURL
 from wsframe.outgoing.hosts import bracketed, split_zone
 
 __all__ = ["Target", "basic_authorization", "credentials_of", "redirected", "split_url"]

@@ -8,8 +8,8 @@ from typing import Self, final
 import trio
 
 from wsframe.doorbell import check_thread
-from wsframe.exceptions import ConnectionClosed
 from wsframe.http.request import Headers
+from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
 from wsframe.protocol.close import State, check_close_code, check_reason
