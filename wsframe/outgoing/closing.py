@@ -8,27 +8,42 @@ frames are out, the server ends TCP (RFC 6455 section 7.1.1); we wait for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import Protocol
 
 import trio
 
+from wsframe.doorbell import Doorbell
 from wsframe.log import logger
 from wsframe.outgoing.exceptions import ConnectionClosed
+from wsframe.outgoing.sender import Sender
+from wsframe.outgoing.transport import Transport
 from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
 from wsframe.protocol.closing import Action, Closing, ClosingEvent, Phase
 from wsframe.protocol.deadlines import Patience
-from wsframe.protocol.events import Ended
+from wsframe.protocol.decoder import Connection
+from wsframe.protocol.events import Ended, Event
 
-if TYPE_CHECKING:
-    from wsframe.outgoing.link import Link
+__all__ = ["Ending", "EndingLink"]
 
-__all__ = ["Ending"]
+
+class EndingLink(Protocol):
+    """A link, as far as its end needs it."""
+
+    name: str
+    transport: Transport
+    connection: Connection
+    sender: Sender
+    messages: deque[Event]
+    timer: Doorbell
+
+    def wake_readers(self) -> None: ...
 
 
 class Ending:
     """The end of one link: its phase, its deadlines, and what each phase does to the link."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: EndingLink) -> None:
         self._link = link
         self._table = Closing()
         self.ended: Ended | None = None
@@ -84,7 +99,7 @@ class Ending:
 
     def all_sent(self) -> None:
         """Go on, if the end waited for the outbox."""
-        if self._link.outbox.shut and not self._link.sender.unsent:
+        if self._link.sender.outbox.shut and not self._link.sender.unsent:
             self._on(ClosingEvent.ALL_SENT)
 
     def lost(self) -> None:
@@ -113,7 +128,7 @@ class Ending:
             progress = len(link.messages) < self._unreceived
             patient = self._patience is not None and self._patience.lasts(progress=progress)
         else:
-            patient = link.sender.unsent and link.outbox.octets_sent > self._sent_mark
+            patient = link.sender.unsent and link.sender.outbox.octets_sent > self._sent_mark
         self._on(ClosingEvent.SLOW if patient else ClosingEvent.OVERDUE)
         if self.phase is Phase.GONE:
             self.note(Ended(CloseCode.ABNORMAL_CLOSURE, "close timeout", clean=False))
@@ -141,23 +156,23 @@ class Ending:
         ended = self.ended
         if ended is not None and ended.owed:
             self._put_close(close_frame(ended.answer, "" if ended.clean else ended.reason))
-        self._link.outbox.shut = True
+        self._link.sender.outbox.shut = True
 
     def _put_close(self, frame: bytes) -> None:
-        if not self._link.outbox.shut:
+        if not self._link.sender.outbox.shut:
             code, reason = frame[2:4], frame[4:].decode()
             self.sent_close = CloseFrame(int.from_bytes(code) if code else CloseCode.NO_STATUS_RECEIVED, reason)
             self._link.sender.put_close(frame)
 
     def _set_deadline(self) -> None:
         link = self._link
-        timeout = link.deadlines.timeouts.close
+        timeout = link.connection.deadlines.timeouts.close
         if self.phase is Phase.PEER_ENDED:
             self._patience = self._patience or Patience(timeout)
             self._unreceived = len(link.messages)
             timeout = self._patience.step
-        self._sent_mark = link.outbox.octets_sent
-        link.deadlines.close_by = trio.current_time() + timeout
+        self._sent_mark = link.sender.outbox.octets_sent
+        link.connection.deadlines.close_by = trio.current_time() + timeout
         link.timer.ring()
 
     def _drain(self) -> None:
@@ -167,7 +182,7 @@ class Ending:
             self._on(ClosingEvent.ALL_SENT)
 
     def _linger(self) -> None:
-        deadlines = self._link.deadlines
+        deadlines = self._link.connection.deadlines
         deadlines.close_by = None
         deadlines.linger_by = trio.current_time() + deadlines.timeouts.close
         self._link.timer.ring()

@@ -8,7 +8,7 @@ sender, goes on at the very byte.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trio
 
@@ -16,14 +16,33 @@ from wsframe.connection.flusher import Flusher
 from wsframe.connection.memory_budget import FRAME_COST
 from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
+from wsframe.outgoing.exceptions import ConnectionClosed
+from wsframe.outgoing.transport import Transport
+from wsframe.protocol.decoder import Connection
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.frames import PONG, RSV1, control_frame
 from wsframe.protocol.masking import Masker
 
-if TYPE_CHECKING:
-    from wsframe.outgoing.link import Link
+__all__ = ["Sender", "SendingLink"]
 
-__all__ = ["Sender"]
+
+class SenderEnd(Protocol):
+    """The end of a link, as far as its sender needs it."""
+
+    def closed(self) -> ConnectionClosed: ...
+    def abort(self, reason: str) -> None: ...
+    def all_sent(self) -> None: ...
+
+
+class SendingLink(Protocol):
+    """A link, as far as its sender needs it."""
+
+    transport: Transport
+    connection: Connection
+    timer: Doorbell
+
+    @property
+    def closing(self) -> SenderEnd: ...
 
 
 class Sender:
@@ -35,7 +54,7 @@ class Sender:
         deflater: Where compression was agreed on.
     """
 
-    def __init__(self, link: Link, max_outbox: int, deflater: Deflater | None) -> None:
+    def __init__(self, link: SendingLink, max_outbox: int, deflater: Deflater | None) -> None:
         self._link = link
         self._transport = link.transport
         self._deadlines = link.connection.deadlines
