@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from random import Random
 
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, negotiate
 from wsframe.protocol.frames import FIN, RSV1, TEXT, message_frames
 
@@ -48,8 +48,8 @@ def client(options: Deflate | None, offer: str, text: bytes) -> list[object]:
     """Make what is kept of one client that has sent and received a text."""
     terms = None if options is None else negotiate([offer], options)
     if options is None or terms is None:
-        return [Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0)]
-    connection = Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, InflateExtension(terms, DEFAULT_LIMITS.max_message))
+        return [Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0)]
+    connection = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, InflateExtension(terms, DEFAULT_LIMITS.max_message))
     compressor = zlib.compressobj(wbits=-max(terms.client_bits, 9))
     octets = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
     received = connection.receive(bytearray(masked(octets)), 1)

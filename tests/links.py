@@ -19,7 +19,7 @@ from wsframe.connection.reactor import Reactor
 from wsframe.http.request import Request
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Overflow, filled
 from wsframe.net.poller import READ
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.events import PongReceived
@@ -166,8 +166,8 @@ class Peer:
         return self.link.inbox
 
     @property
-    def connection(self) -> Connection:
-        assert isinstance(self.link.connection, Connection)
+    def connection(self) -> Decoder:
+        assert isinstance(self.link.connection, Decoder)
         return self.link.connection
 
     @property

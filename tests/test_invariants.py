@@ -15,7 +15,7 @@ from tests.recorder import Echo, Recorder
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, Peer, close, connected, frame, serving, text
 from wsframe import Limits, Timeouts
 from wsframe.net.poller import PollerName
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 
 POLLERS: list[PollerName] = ["epoll", "task"] if hasattr(select, "epoll") else ["task"]
 MUCH = 16 * 1024 * 1024
@@ -213,16 +213,16 @@ async def test_invariant_3_bug_of_ours_costs_one_link(
     room = Echo()
     async with serving(room, poller=poller) as server, connected(server) as victim, connected(server) as bystander:
         await room.journal.until("connected", 2)
-        sound = Connection.receive
+        sound = Decoder.receive
 
         trigger = frame(PING, b"trigger")
 
-        def receive(self: Connection, data: bytearray, room: int) -> list[object]:
+        def receive(self: Decoder, data: bytearray, room: int) -> list[object]:
             if len(data) == len(trigger):
                 raise ZeroDivisionError("a bug")
             return list(sound(self, data, room))
 
-        monkeypatch.setattr(Connection, "receive", receive)
+        monkeypatch.setattr(Decoder, "receive", receive)
         await victim.send(trigger)
         assert await victim.end() == "reset"
         await bystander.send(text("still here"))

@@ -9,7 +9,7 @@ import trio
 import wsframe
 from tests.chaos.conversation import Conversation, Fault, request_head
 from tests.chaos.peer import Address, Peer, frame
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Event
 
 TRIGGER = frame(0x82, b"trigger")
@@ -31,14 +31,14 @@ class Echo(wsframe.Resource):
 
 @pytest.fixture(autouse=True)
 def bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    receive = Connection.receive
+    receive = Decoder.receive
 
-    def receive_or_fail(self: Connection, data: bytearray, room: int) -> list[Event]:
+    def receive_or_fail(self: Decoder, data: bytearray, room: int) -> list[Event]:
         if TRIGGER in data:
             raise Bug("made on purpose")
         return receive(self, data, room)
 
-    monkeypatch.setattr(Connection, "receive", receive_or_fail)
+    monkeypatch.setattr(Decoder, "receive", receive_or_fail)
 
 
 @pytest.mark.parametrize("early", [False, True], ids=["later", "with the request"])

@@ -23,7 +23,7 @@ from wsframe.outgoing.opening import Plan
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.transport import RECEIVE_BUFFER
 from wsframe.outgoing.websocket import WebSocket
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.frames import MAX_CONTROL_PAYLOAD
 
@@ -203,7 +203,7 @@ class World:
         """Return the messages that came whole, as one who has room for all reads them."""
         terms = None if ws._link.sender.deflater is None else ws._link.sender.deflater.terms
         inflate = None if terms is None else InflateExtension(terms, LIMITS.max_message)
-        oracle = Connection(LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate, masked=False)
+        oracle = Decoder(LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate, masked=False)
         stream = bytes(self.fed)
         while stream[8:12] != b" 101" and b"\r\n\r\n" in stream:  # interim answers
             stream = stream.partition(b"\r\n\r\n")[2]

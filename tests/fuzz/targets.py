@@ -20,7 +20,7 @@ from wsframe.http.request import VERSIONS, Request
 from wsframe.http.responses import Reject
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits
 from wsframe.protocol.close import State
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms, negotiate
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 
@@ -86,10 +86,10 @@ class Feeding:
 
     def __init__(self, limits: Limits, terms: Terms | None, *, masked: bool = True) -> None:
         self.limits = limits
-        self.connection: Connection | HixieDecoder
+        self.connection: Decoder | HixieDecoder
         self.compressed = terms is not None
         inflate = None if terms is None else InflateExtension(terms, limits.max_message)
-        self.connection = Connection(limits, DEFAULT_TIMEOUTS, 0.0, inflate, masked=masked)
+        self.connection = Decoder(limits, DEFAULT_TIMEOUTS, 0.0, inflate, masked=masked)
         self.events: list[Event] = []
         self.closed = False
 
@@ -153,17 +153,17 @@ class Feeding:
     def check_held(self, piece: int) -> None:
         """Look inside: what is held between two calls is bounded."""
         inside = self.connection
-        assert isinstance(inside, Connection)
+        assert isinstance(inside, Decoder)
         keep(len(inside._held or b"") <= self.limits.max_message + LONGEST_HEADER + piece, "too much undecoded")
-        keep(len(inside._prefix) <= LONGEST_HEADER + 125, "too much of a header")
-        message = inside._message
-        held = 0 if message is None else len(message) if isinstance(message, bytearray) else message.tell()
-        keep(held <= self.limits.max_message, "too much of a message")
-        if inside._engine is not None:
-            waiting = len(inside._engine._proto._frame_decoder.buffer)
+        lane = inside._engine
+        if lane is not None:
+            keep(len(lane._prefix) <= LONGEST_HEADER + 125, "too much of a header")
+            keep(len(lane._close or b"") <= LONGEST_HEADER + 125, "too much of a close frame")
+            keep(lane.weight <= self.limits.max_message, "too much of a message")
+            waiting = len(lane._engine._proto._frame_decoder.buffer)
             keep(waiting <= LONGEST_HEADER + 125 + 4, f"{waiting} octets in the engine")
         if inside.state is State.CLOSED:
-            keep(inside._held is None and message is None and inside._engine is None, "something held after the end")
+            keep(inside._held is None and lane is None and inside._seeker is None, "something held after the end")
         if inside._inflate is not None:
             keep(len(inside._inflate._window) <= 1 << 15, "a window too wide")
 

@@ -101,7 +101,7 @@ def look(peer: Peer) -> Snapshot:
     keep(now.waiting > 0 or now.octets == 0, "octets are counted, but no message waits")
     keep(now.budget == now.octets + now.counted, f"{now.budget} octets are counted for all")
     keep(now.counted == now.undecoded, f"{now.undecoded} octets not decoded, {now.counted} counted")
-    if connection.state is State.OPEN and connection._message is None:
+    if connection.state is State.OPEN and (connection._engine is None or not connection._engine.weight):
         keep(now.undecoded == len(now.held), f"{len(now.held)} octets held, {now.undecoded} counted")
     return now
 

@@ -16,7 +16,7 @@ from wsframe.hixie76.encoder import HixieEncoder, text_frame
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits
 from wsframe.protocol.close import State
 from wsframe.protocol.deadlines import Due
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended, Event
 from wsframe.protocol.frames import TEXT
 
@@ -173,7 +173,7 @@ def test_it_has_the_interface_of_a_connection() -> None:
     def interface(kind: object) -> set[str]:
         return {name for name in vars(kind) if not name.startswith("_")}
 
-    assert interface(HixieDecoder) == interface(Connection)
+    assert interface(HixieDecoder) == interface(Decoder)
     assert HixieDecoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0).state is State.OPEN
 
 

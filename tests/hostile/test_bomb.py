@@ -12,7 +12,7 @@ import pytest
 import wsframe
 from tests.peer import BINARY, CONTINUATION, FIN, RSV1, TEXT, connected, frame, serving, text, until
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate, InflateExtension, Terms
 from wsframe.protocol.events import Ended
 
@@ -31,7 +31,7 @@ def bomb(size: int = 64 * MIB) -> bytes:
 BOMB = bomb()
 
 
-def burst(receiver: Connection, octets: bytes) -> tuple[list[object], int]:
+def burst(receiver: Decoder, octets: bytes) -> tuple[list[object], int]:
     """Feed octets in reads; return what came of it, and the peak of what was allocated meanwhile."""
     data = [bytearray(octets[at : at + READ]) for at in range(0, len(octets), READ)]
     tracemalloc.start()
@@ -71,7 +71,7 @@ def test_it_is_refused_before_it_has_cost_more_than_the_limit(
         frame((CONTINUATION if at else RSV1 | first) | FIN * (at == len(parts) - 1), part)
         for at, part in enumerate(parts)
     )
-    events, peak = burst(Connection(limits, DEFAULT_TIMEOUTS, 0.0, inflate), octets)
+    events, peak = burst(Decoder(limits, DEFAULT_TIMEOUTS, 0.0, inflate), octets)
     [ended] = events
     assert isinstance(ended, Ended)
     assert ended.code == 1009
@@ -93,7 +93,7 @@ def test_the_process_does_not_grow() -> None:
         before = peak()
         for _ in range(20):
             inflate = InflateExtension(Terms(15, 15, True, True, ""), MIB)
-            receiver = Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate)
+            receiver = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate)
             [ended] = receiver.receive(octets[:], 10)
             assert ended.code == 1009
         print(peak() - before)

@@ -22,7 +22,7 @@ from wsframe.outgoing.transport import RECEIVE_BUFFER, Transport
 from wsframe.outgoing.url import Target
 from wsframe.outgoing.websocket import WebSocket
 from wsframe.protocol.close import State
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 
 __all__ = ["Ciphered", "Server", "close", "connected", "settled", "state", "text"]
 
@@ -245,7 +245,7 @@ async def connected(
     """Connect, with the connection's tasks running; nothing is closed at the end."""
     server = server or Server()
     full = filled(limits or Limits(), DEFAULT_LIMITS)
-    connection = Connection(full, filled(timeouts or Timeouts(), DEFAULT_TIMEOUTS), trio.current_time(), masked=False)
+    connection = Decoder(full, filled(timeouts or Timeouts(), DEFAULT_TIMEOUTS), trio.current_time(), masked=False)
     target = Target.parse("ws://server.example/")
     link = Link(server, full, connection, str(target))
     opened = Opened(

@@ -14,7 +14,7 @@ from wsframe import ConnectionClosed, Limits, State
 from wsframe.connection.memory_budget import FRAME_COST, MESSAGE_COST
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
 from wsframe.outgoing.link import Link
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 
 # Cancelling a send
 
@@ -161,7 +161,7 @@ async def test_a_send_waits_while_the_outbox_is_full() -> None:
 async def test_a_send_that_waits_goes_on_also_if_a_ping_was_faster_to_make_room() -> None:
     """What waits leaves with somebody else's frame before the task of the connection gets to it."""
     server, limits = Server(0), filled(Limits(max_outbox=100), DEFAULT_LIMITS)
-    link = Link(server, limits, Connection(limits, DEFAULT_TIMEOUTS, trio.current_time(), masked=False), "test")
+    link = Link(server, limits, Decoder(limits, DEFAULT_TIMEOUTS, trio.current_time(), masked=False), "test")
     link.sender.put(peer.TEXT, b"a" * 90, None, None)
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:

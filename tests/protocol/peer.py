@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended, Event
 
 __all__ = ["BINARY", "CLOSE", "CONTINUATION", "MASK", "PING", "PONG", "TEXT"]
@@ -43,17 +43,17 @@ def close(code: int | None = None, reason: bytes = b"") -> bytes:
     return frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason)
 
 
-def connect(limits: Limits | None = None) -> Connection:
+def connect(limits: Limits | None = None) -> Decoder:
     """Make a connection with these limits, the others at their defaults."""
-    return Connection(filled(limits or Limits(), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0)
+    return Decoder(filled(limits or Limits(), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0)
 
 
-def receive(connection: Connection, data: bytes, room: int = 1000) -> list[Event]:
+def receive(connection: Decoder, data: bytes, room: int = 1000) -> list[Event]:
     """Pass octets as the reactor does, in a bytearray of their own."""
     return connection.receive(bytearray(data), room)
 
 
-def feed(connection: Connection, data: bytes, size: int = 1) -> list[Event]:
+def feed(connection: Decoder, data: bytes, size: int = 1) -> list[Event]:
     """Pass octets in pieces of ``size``; return all that came of it."""
     return [event for at in range(0, len(data), size) for event in receive(connection, data[at : at + size])]
 

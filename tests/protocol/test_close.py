@@ -11,7 +11,7 @@ from wsproto.events import CloseConnection
 
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.protocol.close import CloseCode, check_close_code, close_frame, may_be_sent
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended
 from wsframe.protocol.frames import BINARY, CLOSE, control_frame, data_frames
 from wsframe.protocol.masking import Masker
@@ -85,7 +85,7 @@ CODES = [code for code in range(1000, 5000) if may_be_sent(code)]
 def test_every_code_that_may_be_sent_arrives_unchanged(way: str, masked: bool) -> None:
     """In both roles, and whichever part of the connection reads it: wsproto knows no 1014."""
     for code in CODES:
-        connection = Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, masked=masked)
+        connection = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, masked=masked)
         frame = Masker().mask(close_frame(code, "why")) if masked else close_frame(code, "why")
         pieces = [frame]
         if way == "in two pieces":
@@ -106,7 +106,7 @@ def test_every_code_that_may_be_sent_arrives_unchanged(way: str, masked: bool) -
 @pytest.mark.parametrize("masked", [True, False])
 def test_no_other_code_is_taken(masked: bool) -> None:
     for code in {*range(6000), 2**16 - 1}.difference(CODES):
-        connection = Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, masked=masked)
+        connection = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, masked=masked)
         frame = control_frame(CLOSE, code.to_bytes(2, "big"))
         (ended,) = connection.receive(bytearray(Masker().mask(frame) if masked else frame), 10)
         assert ended == Ended(1002, f"close code {code} must not be sent", clean=False, answer=1002, owed=True)

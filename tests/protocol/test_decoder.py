@@ -7,7 +7,7 @@ import pytest
 from tests.protocol import peer
 from tests.weight import weight_of
 from wsframe.protocol.close import CloseCode, State
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 
 
@@ -33,13 +33,13 @@ def test_a_whole_frame_within_the_limits_never_costs_an_engine(
     opcode: int, length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It costs a tenth of the time in the lane; results alone would not show that the lane is out of use."""
-    monkeypatch.setattr("wsframe.protocol.decoder.Engine", None)
+    monkeypatch.setattr("wsframe.protocol.slow_lane.Engine", None)
     stream = peer.announce(opcode, length, mask=bytes(4)) + b"x" * length
     assert len(peer.receive(peer.connect(), stream * 2)) == 2
 
 
 def test_a_large_binary_frame_waits_outside_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsframe.protocol.decoder.Engine", None)
+    monkeypatch.setattr("wsframe.protocol.slow_lane.Engine", None)
     stream = peer.announce(peer.BINARY, 1000, mask=bytes(4)) + b"x" * 1000
     connection = peer.connect()
     assert peer.receive(connection, stream[:14]) == []
@@ -250,8 +250,8 @@ def test_eof_ends_once_and_forgets_what_was_kept() -> None:
 def test_an_idle_connection_keeps_no_engine() -> None:
     """10 000 idle clients do without its 1.7 KiB each: control frames and fragments leave nothing behind."""
 
-    def parts(connection: Connection) -> dict[str, object]:
-        names = [name for name in Connection.__slots__ if name not in ("deadlines", "octets", "special")]
+    def parts(connection: Decoder) -> dict[str, object]:
+        names = [name for name in Decoder.__slots__ if name not in ("deadlines", "octets", "special")]
         return {name: getattr(connection, name) for name in names}
 
     connection = peer.connect()

@@ -12,7 +12,7 @@ from tests.protocol import peer
 from tests.protocol.engine import reference
 from tests.protocol.streams import bad_utf8, chunked, octets, texts
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended
 
 Frames = st.SearchStrategy[bytes]
@@ -41,8 +41,8 @@ pieces = st.one_of(
 streams = st.lists(pieces, max_size=8).map(b"".join)
 
 
-def connection(limits: Limits | None = None) -> Connection:
-    return Connection(filled(limits or Limits(), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0, masked=False)
+def connection(limits: Limits | None = None) -> Decoder:
+    return Decoder(filled(limits or Limits(), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0, masked=False)
 
 
 @settings(max_examples=600)

@@ -7,7 +7,7 @@ import pytest
 from tests.protocol import peer
 from wsframe.limits import Limits
 from wsframe.protocol.close import CloseCode, State
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended, Event
 
 ANSWERED = Ended(4001, "späte", clean=True)
@@ -27,7 +27,7 @@ STREAM = b"".join(
 )
 
 
-def closing() -> Connection:
+def closing() -> Decoder:
     connection = peer.connect()
     assert connection.close() == []
     assert connection.state is State.CLOSING

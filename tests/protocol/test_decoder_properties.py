@@ -14,7 +14,7 @@ from tests.protocol.streams import chunked, streams
 from tests.weight import weight_of
 from wsframe.limits import DEFAULT_LIMITS, Limits, filled
 from wsframe.protocol.close import State
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended, Event
 
 LIMITS = [
@@ -41,7 +41,7 @@ def is_message(event: Event) -> bool:
     return isinstance(event, str | bytes)
 
 
-def receive(connection: Connection, data: bytes, room: int) -> list[Event]:
+def receive(connection: Decoder, data: bytes, room: int) -> list[Event]:
     """Receive once, and check what every call promises."""
     events = connection.receive(bytearray(data), room)
     assert len(events) <= room
@@ -145,7 +145,7 @@ def test_while_closing_only_the_end_is_reported(before: list[bytes], after: list
         assert brought == []
 
 
-def everything(connection: Connection, chunks: list[bytes]) -> list[Event]:
+def everything(connection: Decoder, chunks: list[bytes]) -> list[Event]:
     """Feed a connection; go on where its turn was over."""
     events: list[Event] = []
     for chunk in chunks:

@@ -17,7 +17,7 @@ from wsproto.frame_protocol import CloseReason
 
 from tests.peer import BINARY, CLOSE, CONTINUATION, FIN, PING, RSV1, TEXT, frame
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import COST_OF_TURN, InflateExtension, Terms
 from wsframe.protocol.events import Ended, PingReceived
 
@@ -29,11 +29,11 @@ def agreed(*, bits: int = 15, takeover: bool = True) -> Terms:
     return Terms(bits, bits, takeover, takeover, NAME)
 
 
-def connection(*, takeover: bool = True, bits: int = 15, **limits: int) -> Connection:
+def connection(*, takeover: bool = True, bits: int = 15, **limits: int) -> Decoder:
     """Make a connection whose peer may compress."""
     all_limits = filled(Limits(**limits), DEFAULT_LIMITS)
     inflate = InflateExtension(agreed(bits=bits, takeover=takeover), all_limits.max_message)
-    return Connection(all_limits, DEFAULT_TIMEOUTS, 0.0, inflate)
+    return Decoder(all_limits, DEFAULT_TIMEOUTS, 0.0, inflate)
 
 
 def packed(message: bytes, compressor: zlib._Compress | None = None) -> bytes:
@@ -49,7 +49,7 @@ def final(message: bytes) -> bytes:
     return compressor.compress(message) + compressor.flush() + b"\x00"
 
 
-def fed(receiver: Connection, *frames: bytes) -> list[object]:
+def fed(receiver: Decoder, *frames: bytes) -> list[object]:
     """Return what bytes that arrive together bring, in as many turns as it takes."""
     events: list[object] = list(receiver.receive(bytearray(b"".join(frames)), 1000))
     while receiver.stopped:
@@ -153,14 +153,14 @@ def test_violations(frames: Iterable[bytes], expected: int) -> None:
 
 
 def test_without_an_agreement_nothing_may_be_compressed() -> None:
-    plain = Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0)
+    plain = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0)
     assert code(fed(plain, frame(FIN | RSV1 | BINARY, packed(b"x")))) == 1002
 
 
 def test_between_messages_the_window_alone_is_held() -> None:
     for takeover in (True, False):
         inflate = InflateExtension(agreed(takeover=takeover), 1000)
-        receiver = Connection(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate)
+        receiver = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate)
         assert fed(receiver, frame(FIN | TEXT, b"plain"), frame(TEXT, b"p"), frame(FIN | CONTINUATION)) == [
             "plain",
             "p",
@@ -224,7 +224,7 @@ def test_a_stream_for_each_kibibyte_is_taken() -> None:
     assert fed(connection(), *frames, frame(FIN | CONTINUATION)) == [b"".join(noise)]
 
 
-def turns(receiver: Connection, octets: bytes, extension: InflateExtension) -> list[int]:
+def turns(receiver: Decoder, octets: bytes, extension: InflateExtension) -> list[int]:
     """Receive all at once, and return what inflating cost in each turn."""
     costs, spent = [], [0]
     extension._inflate = spy(extension, spent)  # type: ignore[method-assign, assignment]
@@ -260,7 +260,7 @@ def test_a_turn_inflates_so_much_and_no_more(octets: bytes, max_message: int) ->
     if len(octets) == 60_000:
         octets = packed(octets)
     inflate = InflateExtension(agreed(), max_message)
-    receiver = Connection(filled(Limits(max_message=max_message), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0, inflate)
+    receiver = Decoder(filled(Limits(max_message=max_message), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0, inflate)
     costs = turns(receiver, frame(FIN | RSV1 | BINARY, octets), inflate)
     assert max(costs) < 3 * COST_OF_TURN
     assert len(costs) >= sum(costs) // COST_OF_TURN // 3

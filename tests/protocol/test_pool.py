@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.protocol import peer
 from wsframe.protocol.deadlines import Due
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.pool import ConnectionPool
 
 
@@ -19,7 +19,7 @@ def pool() -> ConnectionPool[str]:
     return ConnectionPool()
 
 
-def add(pool: ConnectionPool[str], key: str, heard_at: float = 0.0) -> Connection:
+def add(pool: ConnectionPool[str], key: str, heard_at: float = 0.0) -> Decoder:
     """Add a connection, whose ping is due 20 s after it was heard."""
     connection = peer.connect()
     connection.deadlines.heard_at = heard_at
@@ -178,7 +178,7 @@ steps = st.one_of(
 def test_a_sweep_finds_what_is_due_and_nothing_else(ops: list[tuple[str, int, float]]) -> None:
     """Compared with asking every connection; late by at most the quarter second of a step."""
     pool: ConnectionPool[int] = ConnectionPool()
-    there: dict[int, Connection] = {}
+    there: dict[int, Decoder] = {}
     now = 0.0
     for name, key, value in ops:
         if name == "add":

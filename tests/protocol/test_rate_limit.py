@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -57,7 +58,7 @@ def test_whoever_waits_as_told_keeps_to_the_rate(rate: int, takes: list[tuple[in
 
 
 def test_a_deadline_resumes_reading() -> None:
-    deadlines = Deadlines(DEFAULT_TIMEOUTS, 0.0)
+    deadlines = Deadlines(replace(DEFAULT_TIMEOUTS, ping_interval=None), 0.0)
     deadlines.paused = True
     assert deadlines.next() == inf
     deadlines.resume_at = 7.0

@@ -13,7 +13,7 @@ from tests.recorder import Recorder
 from tests.wire import BINARY, CONTINUATION, PING, TEXT, close, connected, frame, serving, text
 from wsframe import Deflate, Limits
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
-from wsframe.protocol.decoder import ENGINE_FRAMES, Connection
+from wsframe.protocol.decoder import ENGINE_FRAMES, Decoder
 from wsframe.protocol.events import Ended, Event
 from wsframe.testing import open_kit
 
@@ -186,7 +186,7 @@ async def test_where_it_is_not_overridden_nothing_is_asked(monkeypatch: pytest.M
     def ask(*args: object) -> None:
         raise AssertionError("asked")
 
-    monkeypatch.setattr(Connection, "ask", ask)
+    monkeypatch.setattr(Decoder, "ask", ask)
     async with serving(Recorder()) as server, connected(server, trailing=text("x")) as peer:
         await peer.finish()
 
@@ -221,10 +221,10 @@ def test_peers_close_frame_is_found_behind_what_it_closed_for() -> None:
     octets = text("end") + text("later" * 20) + frame(BINARY, bytes(300)) + frame(PING, b"p") + close(4000)
     limits, timeouts = filled(wsframe.Limits(), DEFAULT_LIMITS), filled(wsframe.Timeouts(), DEFAULT_TIMEOUTS)
     for cut in range(len(octets)):
-        connection = Connection(limits, timeouts, 0.0)
+        connection = Decoder(limits, timeouts, 0.0)
         events: list[Event] = []
 
-        def close_it(*_: object, connection: Connection = connection, events: list[Event] = events) -> None:
+        def close_it(*_: object, connection: Decoder = connection, events: list[Event] = events) -> None:
             events += connection.close()
 
         connection.ask(close_it)

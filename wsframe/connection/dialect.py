@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from wsframe.connection.outbox import Outbox
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["RFC_6455", "AnyDecoder", "Dialect"]
 
 
 class AnyDecoder(Protocol):
-    """The receiving side of a connection, as :class:`Connection` does it for RFC 6455."""
+    """The receiving side of a connection, as :class:`Decoder` does it for RFC 6455."""
 
     state: State
     deadlines: Deadlines
@@ -48,9 +48,9 @@ class Dialect(NamedTuple):
     which reads frames of RFC 6455 alone, must not read the socket."""
 
 
-def make_decoder(limits: Limits, timeouts: Timeouts, now: float, terms: Terms | None) -> Connection:
+def make_decoder(limits: Limits, timeouts: Timeouts, now: float, terms: Terms | None) -> Decoder:
     inflate = None if terms is None else InflateExtension(terms, limits.max_message)
-    return Connection(limits, timeouts, now, inflate)
+    return Decoder(limits, timeouts, now, inflate)
 
 
 def make_encoder(deflate: Deflate | None, terms: Terms | None) -> Encoder | None:

@@ -25,7 +25,7 @@ from wsframe.log import logger
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.poller import END, GONE, READ, PollerChoice, make_poller
 from wsframe.protocol.deadlines import Deadlines
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.frames import LargeFrame
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.speedups import check_attributes, shortcut
@@ -42,7 +42,7 @@ CATCH_UP = 1.0
 # The attributes that the C code reads and writes by name; a rename that forgets it is an ImportError.
 READ_BY_C: dict[type, str] = {
     Link: "connection inbox raw_fd octets_received crashed lost _buckets note_undecoded",
-    Connection: "state deadlines undecoded _engine _held _lane_limit _payload _wanted",
+    Decoder: "state deadlines undecoded _engine _held _lane_limit _payload _wanted",
     Deadlines: "heard_at",
     Inbox: "budget mailbox max_messages max_octets muted octets received waiting",
     Mailbox: "entries doorbell",

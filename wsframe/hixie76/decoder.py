@@ -29,7 +29,7 @@ NOT_WHOLE = -1
 
 
 class HixieDecoder:
-    """The receiving state of one peer of version 0, with the interface of :class:`Connection`.
+    """The receiving state of one peer of version 0, with the interface of :class:`Decoder`.
 
     Text that is not UTF-8 is read with U+FFFD in the place of what is wrong, as the draft
     has it; frames of other types are discarded. All are held to the limits of a frame and

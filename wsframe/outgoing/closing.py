@@ -21,7 +21,7 @@ from wsframe.outgoing.transport import Transport
 from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
 from wsframe.protocol.closing import Action, Closing, ClosingEvent, Phase
 from wsframe.protocol.deadlines import Patience
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended, Event
 
 __all__ = ["Ending", "EndingLink"]
@@ -32,7 +32,7 @@ class EndingLink(Protocol):
 
     name: str
     transport: Transport
-    connection: Connection
+    connection: Decoder
     sender: Sender
     messages: deque[Event]
     timer: Doorbell

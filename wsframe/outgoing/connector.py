@@ -15,7 +15,7 @@ from wsframe.outgoing.options import ConnectOptions, Opening, OutgoingURL, fille
 from wsframe.outgoing.proxy import ENVIRONMENT
 from wsframe.outgoing.url import Target
 from wsframe.outgoing.websocket import WebSocket
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflater, InflateExtension
 
 __all__ = ["Connector"]
@@ -74,7 +74,7 @@ class Connector:
         terms, deflate = opened.upgraded.terms, self._plan.deflate
         inflate = None if terms is None else InflateExtension(terms, self._limits.max_message)
         deflater = None if terms is None or deflate is None else Deflater(terms, deflate)
-        connection = Connection(self._limits, self._timeouts, trio.current_time(), inflate, masked=False)
+        connection = Decoder(self._limits, self._timeouts, trio.current_time(), inflate, masked=False)
         opened.transport.tune(self._limits.unsent_in_kernel, self._timeouts.write_stall)
         link = Link(opened.transport, self._limits, connection, str(opened.target), deflater)
         if opened.upgraded.trailing:

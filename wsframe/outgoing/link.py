@@ -24,7 +24,7 @@ from wsframe.outgoing.transport import RECEIVE_BUFFER, Transport
 from wsframe.protocol.close import State
 from wsframe.protocol.closing import Phase
 from wsframe.protocol.deadlines import PING_OCTETS, Due
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING
@@ -62,7 +62,7 @@ class Link:
         self,
         transport: Transport,
         limits: Limits,
-        connection: Connection,
+        connection: Decoder,
         name: str,
         deflater: Deflater | None = None,
     ) -> None:

@@ -18,7 +18,7 @@ from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
 from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.transport import Transport
-from wsframe.protocol.decoder import Connection
+from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.frames import PONG, RSV1, control_frame
 from wsframe.protocol.masking import Masker
@@ -38,7 +38,7 @@ class SendingLink(Protocol):
     """A link, as far as its sender needs it."""
 
     transport: Transport
-    connection: Connection
+    connection: Decoder
     timer: Doorbell
 
     @property

@@ -1,13 +1,15 @@
 """The WebSocket protocol with no I/O: bytes and times in; messages, bytes and deadlines out.
 
-wsproto decides everything that is not plain: control frames, fragments, extensions, errors,
-closing. ``fast_lane`` stands in front of it and decodes whole, plain data frames only.
+wsproto decodes every frame that is not plain: fragments, compressed messages, frames beyond the
+limits and frames that break a rule; the fast lane before it decodes the plain ones, which are
+whole messages within the limits, and control frames. wsframe itself makes all frames it sends.
 
 Read in this order: ``frames`` (bytes on the wire), ``close`` (codes and states), ``payload`` (the
-bytes of an outgoing message), ``events`` (the results of decoding), ``decoder`` with ``fast_lane``,
-``size_limits`` and ``rate_limit`` (one peer), ``deadlines`` (its timeouts), ``closing`` (how it ends),
-``pool`` (all peers of a server). ``encoder`` says how sending can differ; ``rules`` names violations,
-``deflate`` is compression, ``masking`` is done for outgoing frames.
+bytes of an outgoing message), ``events`` (the results of decoding), ``decoder`` with its two lanes,
+``fast_lane`` and ``slow_lane`` (wsproto), ``assembler`` (a message in pieces), ``close_seeker`` (the end
+after ours), ``size_limits`` and ``rate_limit`` (one peer), ``deadlines`` (its timeouts), ``closing``
+(how it ends), ``pool`` (all peers of a server). ``encoder`` says how sending can differ; ``rules``
+names violations, ``deflate`` is compression, ``masking`` is done for outgoing frames.
 
 Nothing in here does I/O, reads a clock, speaks HTTP or counts capacity.
 """

@@ -36,6 +36,7 @@ FIN = 0x80
 RSV1 = 0x40
 """On the first frame of a message: it is compressed (RFC 7692 section 6)."""
 MAX_CONTROL_PAYLOAD = 125
+LONGEST_HEADER = 14
 
 # Headers of the short frames, ready made: most messages of a chat or a feed are short.
 SHORT = {

@@ -1,0 +1,140 @@
+"""The slow lane: wsproto decodes the frames that the fast lane leaves.
+
+These are fragments, compressed messages, frames larger than the limits, frames that break a
+rule, and every data frame of a client whose resource checks headers. wsproto gets one frame at
+a time, so that the first one after it can be for the fast lane again.
+
+wsproto is never used to send, so none of its errors about the order of calls can occur, and no
+private attribute of it is read.
+"""
+
+from __future__ import annotations
+
+from wsproto.connection import CLIENT, SERVER
+from wsproto.connection import Connection as Engine
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.events import Event as EngineEvent
+from wsproto.extensions import Extension
+
+from wsframe.limits import Limits
+from wsframe.protocol.assembler import Assembler
+from wsframe.protocol.close import PHRASES, CloseCode
+from wsframe.protocol.deflate import InflateExtension
+from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
+from wsframe.protocol.fast_lane import read_control
+from wsframe.protocol.frames import LONGEST_HEADER, frame_extent
+from wsframe.protocol.rules import broken_rule, may_be_close
+from wsframe.protocol.size_limits import Check, SizeLimits
+
+__all__ = ["SlowLane"]
+
+
+class SlowLane:
+    """One peer's frames through wsproto, as long as a frame or a message is half done.
+
+    Args:
+        limits: Sizes of frames and messages.
+        check: Asked about each data frame once its header is known.
+        inflate: The extension, if the peers agreed on compression. Its state outlives the lane.
+        masked: Whether the peer masks its frames.
+    """
+
+    __slots__ = ("_close", "_engine", "_head", "_inflate", "_masked", "_message", "_owed", "_prefix", "_sizes")
+
+    def __init__(self, limits: Limits, check: Check | None, inflate: InflateExtension | None, *, masked: bool) -> None:
+        self._masked = masked
+        self._inflate = inflate
+        self._sizes = SizeLimits(limits, check)
+        extensions: list[Extension] = [self._sizes, inflate] if inflate else [self._sizes]
+        self._engine = Engine(SERVER if masked else CLIENT, extensions)
+        self._message = Assembler()
+        self._owed = 0
+        """Bytes to come of the frame whose header is known."""
+        self._prefix = b""
+        """The bytes so far of a header that is not whole."""
+        self._head = b""
+        """The header of the current frame, with the bytes after it."""
+        self._close: bytes | None = None
+        """The bytes so far of a close frame that is not whole."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it is between messages, with no state worth keeping."""
+        return not self._owed and not self._prefix and not self._message.begun
+
+    @property
+    def weight(self) -> int:
+        """The characters or bytes held of the message that has begun."""
+        return self._message.weight
+
+    @property
+    def unread(self) -> tuple[bytes, int]:
+        """The bytes and the number of bytes to come with which a search for a close frame begins."""
+        return (self._prefix, self._owed) if self._close is None else (self._close, 0)
+
+    def ask(self, check: Check) -> None:
+        """Ask another check about the frames to come."""
+        self._sizes.check = check
+
+    def feed(self, data: bytearray, at: int) -> tuple[int, list[Event]]:
+        """Take one frame from ``at`` on, or as much of it as is there; of a compressed one, as much as may be inflated.
+
+        Returns:
+            The position after it, and the messages and events that it completes.
+        """
+        if not self._owed:
+            self._begin_frame(data, at)
+        stop = len(data) if self._prefix else min(at + self._owed, len(data))
+        if self._inflate is not None:
+            stop = min(stop, at + self._inflate.at_once)
+        if self._owed:
+            self._owed -= stop - at
+        piece = bytes(data[at:stop])
+        if self._close is not None:
+            self._close += piece
+            return stop, [] if self._owed else [self._read_close(self._close)]
+        self._engine.receive_data(piece)
+        found = [self._convert(event) for event in self._engine.events()]
+        return stop, [event for event in found if event is not None]
+
+    def _begin_frame(self, data: bytearray, at: int) -> None:
+        head = self._head = self._prefix + data[at : at + LONGEST_HEADER]
+        header, length = frame_extent(head, 0)
+        if header:
+            self._owed = header + length - len(self._prefix)
+            self._close = self._prefix if may_be_close(head, masked=self._masked) else None
+            self._prefix = b""
+        else:
+            # wsproto gets it all the same: two bytes can be enough to refuse.
+            self._prefix = head
+
+    def _read_close(self, frame: bytes) -> Event:
+        """Read a close frame once it is whole. wsproto does not see it: it knows fewer codes."""
+        control = read_control(bytearray(frame), 0, self._masked)
+        assert control is not None
+        return control[0]
+
+    def _convert(self, event: EngineEvent) -> Event | None:
+        """Turn an event of wsproto into a message or an event of ours."""
+        if isinstance(event, TextMessage | BytesMessage):
+            return self._message.add(event.data, last=event.message_finished)
+        if isinstance(event, Ping):
+            return PingReceived(bytes(event.payload))
+        if isinstance(event, Pong):
+            return PongReceived(bytes(event.payload))
+        assert isinstance(event, CloseConnection)
+        return self._violation(event)
+
+    def _violation(self, event: CloseConnection) -> Ended:
+        """Name the rule that the peer broke: wsproto reports a violation as a close."""
+        code = int(event.code)
+        for extension in (self._sizes, self._inflate):
+            if extension is not None and extension.refusal is not None:
+                return Ended(*extension.refusal, clean=False, answer=extension.refusal[0], owed=True)
+        phrase = PHRASES.get(CloseCode(code), "")
+        if code == CloseCode.INVALID_PAYLOAD and event.reason == "error in extension":
+            phrase = "invalid compressed data"
+        elif code == CloseCode.PROTOCOL_ERROR:
+            begun, compressed = self._message.begun, self._inflate is not None
+            phrase = broken_rule(self._head, masked=self._masked, begun=begun, compressed=compressed)
+        return Ended(code, phrase, clean=False, answer=code, owed=True)
