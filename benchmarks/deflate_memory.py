@@ -11,9 +11,10 @@ import zlib
 from multiprocessing import get_context
 from random import Random
 
+from wsframe.http.deflate_terms import negotiate
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.protocol.decoder import Decoder
-from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, negotiate
+from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension
 from wsframe.protocol.frames import FIN, RSV1, TEXT, message_frames
 
 BROWSERS = "permessage-deflate; client_max_window_bits"

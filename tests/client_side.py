@@ -11,8 +11,9 @@ from tests.peer import CONTINUATION, FIN, PING, PONG, RSV1, Frame, split_all
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
+from wsframe.http.deflate_terms import negotiate
 from wsframe.limits import Overflow
-from wsframe.protocol.deflate import Deflate, Deflater, Terms, negotiate
+from wsframe.protocol.deflate import Deflate, Deflater, Terms
 
 
 class Line:

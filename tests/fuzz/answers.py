@@ -11,7 +11,7 @@ import h11
 
 from tests.fuzz.promises import keep
 from wsframe.http.client_handshake import HandshakeFailed, HandshakeRejected, Upgraded
-from wsframe.http.deflate_offer import agreed
+from wsframe.http.deflate_terms import agreed
 from wsframe.outgoing.exceptions import ProxyFailed
 from wsframe.outgoing.opening import Plan
 from wsframe.outgoing.options import Opening

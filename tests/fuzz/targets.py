@@ -15,13 +15,14 @@ from tests.weight import weight_of
 from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.hixie76.decoder import HixieDecoder
 from wsframe.http import handshake
+from wsframe.http.deflate_terms import negotiate
 from wsframe.http.origins import host_allowed, origin_exact, origin_prefix, same_origin
 from wsframe.http.request import VERSIONS, Request
 from wsframe.http.responses import Reject
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits
 from wsframe.protocol.close import State
 from wsframe.protocol.decoder import Decoder
-from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms, negotiate
+from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 
 __all__ = [

@@ -6,7 +6,8 @@ Read in this order:
 * ``handshake``: a server reads the head, checks it, makes the 101 or the refusal.
 * ``plain_head``, ``authority``, ``paths``: the fast reader of heads; hosts, targets and paths in one spelling.
 * ``origins``, ``hostnames``: which web pages may connect, and which Host names are answered; their spellings.
-* ``client_handshake``, ``deflate_offer``: the other side, for outgoing connections.
+* ``client_handshake``: the other side, for outgoing connections.
+* ``deflate_terms``: the compression that both sides agree on.
 
 Nothing in here opens a socket, reads a clock or knows a resource.
 """

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import h11
 
 from wsframe.exceptions import WsframeError
-from wsframe.http.deflate_offer import agreed, offer
+from wsframe.http.deflate_terms import agreed, offer
 from wsframe.http.handshake import GUID
 from wsframe.http.request import Headers
 from wsframe.http.responses import HeaderFields, header_list

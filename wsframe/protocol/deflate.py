@@ -1,7 +1,7 @@
-"""permessage-deflate (RFC 7692): negotiated by our own rules, inflated within the limits.
+"""permessage-deflate (RFC 7692): messages compressed, and inflated within the limits.
 
-wsproto's extension accepts parameters it must decline and inflates without a bound: 64 KiB
-on the wire become one event of 64 MiB. This one shares nothing with it but the interface.
+wsproto's extension inflates without a bound: 64 KiB on the wire become one event of 64 MiB.
+This one shares nothing with it but the interface. ``http.deflate_terms`` negotiates the terms.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from math import inf
-from re import compile as pattern
 from typing import Literal, NamedTuple
 
 from wsproto.extensions import Extension
@@ -18,7 +17,7 @@ from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opc
 from wsframe.limits import check_number
 from wsframe.protocol.frames import RSV1, Frame, message_frames
 
-__all__ = ["COST_OF_TURN", "Deflate", "Deflater", "InflateExtension", "Terms", "negotiate"]
+__all__ = ["COST_OF_TURN", "LEAST_BITS", "Deflate", "Deflater", "InflateExtension", "Terms"]
 
 # What a compressor's flush appends to each message and the sender leaves out (section 7.2.1).
 TAIL = b"\x00\x00\xff\xff"
@@ -26,19 +25,8 @@ TAIL = b"\x00\x00\xff\xff"
 COMPRESSED = RsvBits(True, False, False)
 PLAIN = RsvBits(False, False, False)
 
-PARAMETERS = (
-    "server_no_context_takeover",
-    "client_no_context_takeover",
-    "server_max_window_bits",
-    "client_max_window_bits",
-)
 # zlib has no raw compressor with a window of 256 bytes.
 LEAST_BITS = 9
-
-TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-SPACE = r"[ \t]*"
-PARAMETER = pattern(rf'{SPACE};{SPACE}({TOKEN}){SPACE}(?:={SPACE}(?:({TOKEN})|"({TOKEN})"){SPACE})?')
-NAME = pattern(rf"{SPACE}({TOKEN}){SPACE}")
 
 # An empty block that ends the stream.
 LAST_BLOCK = b"\x01\x00\x00\xff\xff"
@@ -119,79 +107,6 @@ class Terms(NamedTuple):
     client_takeover: bool
     answer: str
     """The value of Sec-WebSocket-Extensions in the 101."""
-
-
-def negotiate(fields: list[str], options: Deflate, *, takeover: bool = True) -> Terms | None:
-    """Take the first acceptable offer; None if there is none (RFC 7692 section 5).
-
-    Args:
-        fields: The values of Sec-WebSocket-Extensions.
-        options: The server's.
-        takeover: Whether our compressor may keep its context: not if messages can be dropped
-            after they were compressed.
-    """
-    for offer in parse_offers(fields):
-        terms = accept_offer(offer, options, takeover=takeover and options.mode == "dedicated")
-        if terms is not None:
-            return terms
-    return None
-
-
-def parse_offers(fields: list[str]) -> list[dict[str, str | None]]:
-    """Parse the offers of permessage-deflate; one with a fault in it is left out, as section 7.1 asks."""
-    offers = []
-    for offer in ",".join(fields).split(","):
-        name = NAME.match(offer)
-        if name is None or name[1].lower() != "permessage-deflate":
-            continue
-        at = name.end()
-        parameters: dict[str, str | None] = {}
-        while at < len(offer):
-            found = PARAMETER.match(offer, at)
-            if found is None or found[1] in parameters or found[1] not in PARAMETERS:
-                break
-            parameters[found[1]] = found[2] or found[3]
-            at = found.end()
-        else:
-            offers.append(parameters)
-    return offers
-
-
-def window(value: str | None) -> int | None:
-    """Read window bits: 8 to 15, without leading zeros; None if it is anything else."""
-    return int(value) if value in ("8", "9", "10", "11", "12", "13", "14", "15") else None
-
-
-def accept_offer(offer: dict[str, str | None], options: Deflate, *, takeover: bool) -> Terms | None:
-    answer = ["permessage-deflate"]
-    for name in ("server_no_context_takeover", "client_no_context_takeover"):
-        if offer.get(name) is not None:  # they have no value
-            return None
-    server_bits = client_bits = options.window_bits
-    if "server_max_window_bits" in offer:
-        asked = window(offer["server_max_window_bits"])
-        if asked is None or asked < LEAST_BITS:
-            return None
-        server_bits = min(asked, server_bits)
-        # An offer with the parameter finds it in the answer, even at its default (section 7.1.2.1). One without
-        # does not: there are clients that fail at it, and a smaller window needs no leave.
-        answer.append(f"server_max_window_bits={server_bits}")
-    if "client_max_window_bits" not in offer:
-        client_bits = 15
-    elif offer["client_max_window_bits"] is not None:
-        asked = window(offer["client_max_window_bits"])
-        if asked is None:
-            return None
-        client_bits = min(asked, client_bits)
-    if "client_max_window_bits" in offer and client_bits < 15:
-        answer.append(f"client_max_window_bits={client_bits}")
-    server_takeover = takeover and "server_no_context_takeover" not in offer
-    # A context wider than the options say is not held: the peer that cannot be held to a window does without.
-    holds = options.mode == "dedicated" and client_bits <= options.window_bits
-    client_takeover = holds and "client_no_context_takeover" not in offer
-    answer += [] if server_takeover else ["server_no_context_takeover"]
-    answer += [] if client_takeover else ["client_no_context_takeover"]
-    return Terms(server_bits, client_bits, server_takeover, client_takeover, "; ".join(answer))
 
 
 class InflateExtension(Extension):

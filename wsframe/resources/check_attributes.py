@@ -9,9 +9,10 @@ from re import fullmatch
 from typing import Literal, TypeAlias, get_args
 from warnings import warn
 
+from wsframe.http.deflate_terms import TOKEN
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, check_number
 from wsframe.protocol.close import check_close_code
-from wsframe.protocol.deflate import TOKEN, Deflate
+from wsframe.protocol.deflate import Deflate
 from wsframe.resources.check_hooks import outside
 
 __all__ = ["OnHookFailed", "Ordering", "check_settings", "warn_of_alike"]

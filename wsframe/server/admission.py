@@ -22,13 +22,13 @@ from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
+from wsframe.http.deflate_terms import negotiate
 from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, header_list, refusing
 from wsframe.log import logger, quoted
 from wsframe.net.socket_options import close_for_good, tune
 from wsframe.net.sockets import notify_closing
-from wsframe.protocol.deflate import negotiate
 from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
 from wsframe.resources.resource import Resource
