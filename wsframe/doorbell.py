@@ -1,4 +1,4 @@
-"""Parking tasks and waking them from sync code; the only use of trio below the workings."""
+"""Parking tasks and waking them from sync code; the only use of trio in the lower rooms."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Signal:
         self.value: object = None
 
     def fire(self, value: object = None) -> None:
-        """Let all go on that wait."""
+        """Wake all tasks that wait."""
         self.value = value
         self._event.set()
 
@@ -78,12 +78,12 @@ async def let_others_run() -> None:
 
 
 def in_trio() -> bool:
-    """Tell whether the caller runs in a trio thread."""
+    """Return whether the caller runs in a trio thread."""
     return trio.lowlevel.in_trio_run()
 
 
 def check_thread() -> None:
-    """Raise RuntimeError in another thread than trio's: what it had begun there would stay half done."""
+    """Raise RuntimeError in another thread than trio's, where work would stay half done."""
     if not in_trio():
         raise RuntimeError(FROM_THREAD)
 

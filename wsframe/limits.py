@@ -1,8 +1,8 @@
-"""What a client may cost: sizes, counts and times, with the reason of each default.
+"""The cost of a client at most: sizes, counts and times, with the reason of each default.
 
 Each option is a frozen dataclass. A resource may set some fields and leave the
-others at :data:`INHERIT`, which takes the server's; what the server leaves there
-takes the default named in the field's description.
+others at :data:`INHERIT`, which takes the server's. A field that the server leaves
+there takes the default named in the field's description.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INHERIT: Final = -1
 """Leaves a field to the server, and in the server's own options to the default."""
 
 Overflow: TypeAlias = Literal["disconnect", "drop_oldest", "drop_newest"]
-"""What happens to a message that a client's outbox has no room for.
+"""The fate of a message that a client's outbox has no room for.
 
 ``disconnect`` resets the connection, so that a client that stays has missed nothing.
 ``drop_oldest`` discards the oldest waiting messages for it (a feed whose newest value
@@ -37,17 +37,17 @@ def filled(options: OptionsT, defaults: OptionsT) -> OptionsT:
 
 
 def check_number(name: str, value: object, kind: str, least: float) -> None:
-    """Check a number that somebody set.
+    """Check a number that a user set.
 
     Args:
-        name: What to call it.
-        value: What it was set to.
-        kind: ``"int"`` or ``"float"``, with ``" | None"`` where it may be left out.
-        least: Below this it is refused.
+        name: Its name in errors.
+        value: The value set.
+        kind: ``"int"`` or ``"float"``, with ``" | None"`` if it can be left out.
+        least: The smallest value allowed.
 
     Raises:
         TypeError: For anything but such a number.
-        ValueError: For a number below the least, or none at all (NaN).
+        ValueError: For a number below the least, or NaN.
     """
     optional, whole = "None" in kind, "float" not in kind
     if value is None and optional:
@@ -68,53 +68,53 @@ def refuse_below(options: object, least: float, *, inherit: bool = True) -> None
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How much one client may make the server hold. A value equal to a limit passes.
+    """How much one client can make the server hold. A value equal to a limit passes.
 
     Raises:
-        TypeError: For a field that is no number.
+        TypeError: For a field that is not a number.
         ValueError: For a field below 1, or a frame limit above the message limit.
     """
 
     max_message: int = INHERIT
-    """Octets of one message received, before decoding; default 1 MiB, as in ``websockets``.
+    """Bytes of one message received, before decoding; default 1 MiB, as in ``websockets``.
     More closes 1009, decided from the frame header before the payload is read."""
 
     max_frame: int | None = INHERIT
-    """Octets of one data frame received; default None: only ``max_message`` counts.
+    """Bytes of one data frame received; default None: only ``max_message`` counts.
     Browsers send a message as one frame, so a small value refuses them. More closes 1009."""
 
     max_fragments: int = INHERIT
-    """Frames one message may be split into; default 4096. Each costs the server far more
-    time than its octets cost the sender. More closes 1009."""
+    """Frames of one message at most; default 4096. Each costs the server far more
+    time than its bytes cost the sender. More closes 1009."""
 
     max_queued_messages: int = INHERIT
     """Messages of one client that wait for the resource's hooks; default 256.
-    When so many wait, the server stops reading from that client: TCP makes it wait."""
+    When that many wait, the server stops reading from that client: TCP makes it wait."""
 
     max_queued_bytes: int = INHERIT
-    """What messages that wait for the hooks may take, in octets; default 1 MiB. Each counts its
+    """Bytes of messages that wait for the hooks; default 1 MiB. Each counts its
     payload (text beyond ASCII as it is in memory) and 144 for the objects that hold it. Reading
-    stops at or above it, so what waits is at most this, one receive buffer of 64 KiB and one message."""
+    stops at or above it, so at most this much waits, one receive buffer of 64 KiB and one message."""
 
     max_outbox: int = INHERIT
-    """What may wait to be sent to one client, in octets; default 1 MiB. Each frame counts its
-    octets and 64 for the object that holds it, a ``key`` 256 more: so many empty messages are
-    memory too. An empty outbox takes any one message. ``Resource.overflow`` decides what more
-    does. Large values buy slow clients time with the server's memory."""
+    """Bytes that wait to be sent to one client; default 1 MiB. Each frame counts its
+    bytes and 64 for the object that holds it, a ``key`` 256 more: many empty messages are
+    memory too. An empty outbox takes any one message. ``Resource.overflow`` decides the fate
+    of more. Large values buy slow clients time with the server's memory."""
 
     unsent_low_water: int | None = INHERIT
-    """Octets not yet sent that the kernel holds for one client (``TCP_NOTSENT_LOWAT``);
+    """Bytes not yet sent that the kernel holds for one client (``TCP_NOTSENT_LOWAT``);
     default None: an eighth of ``max_outbox``, but 128 KiB at least and 1 MiB at most. Small
     values notice a stalled reader sooner, and cost more system calls for large messages.
     Ignored where the kernel does not have it."""
 
     max_message_rate: float | None = INHERIT
     """Messages and control frames a second that are taken from one client; default None: any.
-    One second's worth may come at once. The server stops reading for as long as a client is
+    One second's worth can come at once. The server stops reading for as long as a client is
     ahead, so it is slowed down, not cut off."""
 
     max_octet_rate: float | None = INHERIT
-    """Octets a second that are taken from one client; default None: any. As for messages."""
+    """Bytes a second that are taken from one client; default None: any. As for messages."""
 
     def __post_init__(self) -> None:
         refuse_below(self, 1)
@@ -123,7 +123,7 @@ class Limits:
 
     @property
     def unsent_in_kernel(self) -> int:
-        """What :attr:`unsent_low_water` comes to. No field it hinges on may be at :data:`INHERIT`."""
+        """The value of :attr:`unsent_low_water` in effect. No field it depends on can be at :data:`INHERIT`."""
         if self.unsent_low_water is not None:
             return self.unsent_low_water
         return min(max(self.max_outbox // 8, 128 * 1024), 1024 * 1024)
@@ -131,19 +131,19 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeouts:
-    """How long one client may take, in seconds.
+    """How long one client can take, in seconds.
 
     Raises:
-        TypeError: For a field that is no number.
+        TypeError: For a field that is not a number.
         ValueError: For a negative field.
     """
 
     handshake: float = INHERIT
-    """From accept to the 101, TLS and ``accept_client`` included; default 10. More is answered 408.
+    """From accept to the 101, TLS and ``accept_client`` included; default 10. After it the server answers 408.
     Only the server's counts: the resource is not known until the request has been read."""
 
     ping_interval: float | None = INHERIT
-    """Silence after which the peer is pinged; default 20, below the 30 to 60 s at which
+    """Silence after which the server pings the peer; default 20, below the 30 to 60 s at which
     proxies and NATs forget a connection. None sends no pings: a dead peer is then noticed
     only when something is sent to it. A client that is not read, because its hooks are behind or it is ahead of
     its rate, is pinged as often and not given up: its pong would not be read, but a peer that has gone shows."""
@@ -152,12 +152,12 @@ class Timeouts:
     """Silence after a ping before the peer counts as dead and is reset; default 20."""
 
     write_stall: float = INHERIT
-    """Time in which the peer takes nothing of what waits for it before it is reset; default
+    """Time in which the peer takes none of the bytes that wait for it before it is reset; default
     30. Window updates of a slow reader can be 16 s apart, so values below 20 hit honest ones."""
 
     close: float = INHERIT
     """For the peer to answer our close frame; default 5. Also for the hooks to reach a peer's close frame: counted
-    from the last message they took, whoever's, so that a busy resource answers everything first, but twelve times
+    from the last message they took, of any client, so that a busy resource answers everything first, but twelve times
     as long in all. Then it is answered without the replies that are still to come. Small values cost polite clients
     of slow hooks their replies, large ones keep their sockets longer."""
 
@@ -175,37 +175,37 @@ class Timeouts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """How much a server takes on in all.
+    """How much a server takes on in total.
 
     Raises:
-        TypeError: For a field that is no number.
+        TypeError: For a field that is not a number.
         ValueError: For a field below 1.
     """
 
     max_clients: int | None = 1000
     """Clients connected at once; default 1000, under the usual limit of 1024 descriptors.
-    A newcomer beyond it is answered 503. A client counts until its ``disconnected`` has run.
+    The server answers 503 to a newcomer beyond it. A client counts until its ``disconnected`` has run.
     None sets no limit, as clws does with NIL. Danger: only the descriptors of the process and the
     memory that idle clients take bound their number then."""
 
     max_clients_per_address: int | None = None
-    """Clients from one address (IPv6: one /64); more are answered 429. Default None: behind
+    """Clients from one address (IPv6: one /64); the server answers 429 to more. Default None: behind
     a proxy all clients share the proxy's address."""
 
     max_pending_handshakes: int = 200
-    """Newcomers between accept and 101; default 200. While so many are under way the server
+    """Newcomers between accept and 101; default 200. While that many are under way the server
     accepts no more and the kernel's backlog holds the rest; those whose request is not whole
     after a second are then answered 408 to make room."""
 
     max_head: int = 16384
-    """Octets of the request head; default 16 KiB, as in h11. More is answered 431."""
+    """Bytes of the request head; default 16 KiB, as in h11. The server answers 431 to more."""
 
     max_queued_bytes: int = 512 * 1024 * 1024
-    """What waits for all clients together, either way, in octets; default 512 MiB. It counts as in
+    """Bytes that wait for all clients together, either way; default 512 MiB. It counts as in
     :attr:`Limits.max_queued_bytes` and :attr:`Limits.max_outbox`, 144 for each post, and
     answers of ``http_handler`` until the peer has taken them, so that the memory taken stays
-    below twice of it. Beyond it clients with messages waiting are not read, those are reset that
-    make the server hold most, and answers are refused with 503. A frame shared by a broadcast
+    below twice of it. Beyond it the server does not read clients with messages waiting, resets those that
+    make it hold most, and refuses answers with 503. A frame shared by a broadcast
     counts for each client."""
 
     backlog: int = 1024

@@ -1,4 +1,4 @@
-"""The one way to the log, which costs a line where logging fails, and nothing else.
+"""The one way to the log, where a failure of logging costs a line and nothing else.
 
 Peers cause most lines, so each is short, and a kind of line that comes too often is counted.
 """
@@ -26,7 +26,7 @@ LONGEST_QUOTE = 100
 LONGEST_REASON = 300
 # Characters of a whole line, for objects of users have a repr of any length.
 LONGEST_LINE = 1000
-# Characters of a line of a traceback, whose last one often quotes what a peer sent, and how many lines.
+# Characters of a line of a traceback, whose last one often quotes a peer, and how many lines.
 LONGEST_TRACE_LINE = 200
 MOST_TRACE_LINES = 100
 
@@ -82,10 +82,10 @@ class Kind:
 
 
 class Spared:
-    """Lines that came too often: so many of each kind are shown in a second, the others counted.
+    """Lines that came too often: a second shows a few of each kind, and counts the others.
 
     Args:
-        tell: Takes level and text of a line that says how many there were.
+        tell: Takes level and text of a line that reports how many there were.
         clock: Seconds.
     """
 
@@ -97,7 +97,7 @@ class Spared:
         self._timer: Timer | None = None
 
     def shows(self, key: object, level: int, text: Callable[[], str]) -> bool:
-        """Tell whether a line is to be shown; if not, it is counted."""
+        """Return whether to show a line; if not, count it."""
         over = None
         with self._lock:
             now = self._clock()
@@ -127,14 +127,14 @@ class Spared:
         return kind
 
     def _tell_in_time(self) -> None:
-        """Have the count told though no other line of its kind comes."""
+        """Report the count even if no other line of its kind comes."""
         if self._timer is None or not self._timer.is_alive():  # after a fork it is not
             self._timer = Timer(1.0, self.tell_all)
             self._timer.daemon = True
             self._timer.start()
 
     def tell_all(self) -> None:
-        """Tell now how many lines of each kind were left out."""
+        """Report now how many lines of each kind were left out."""
         with self._lock:
             timer, self._timer = self._timer, None
             over = [kind for kind in self._kinds.values() if kind.left_out]
@@ -182,9 +182,9 @@ class Log(LoggerAdapter[Logger]):
         Args:
             level, msg, args, stacklevel, kwargs: As for any logger; with a ``stack``, shown below the
                 line as that of ``stack_info`` is.
-            kind: Tells apart lines of one ``msg``: what is counted together has one kind. No
-                peer may choose it.
-            exc_info: As for any logger; its type tells lines apart too.
+            kind: Distinguishes lines of one ``msg``: lines counted together have one kind. Peers
+                must not choose it.
+            exc_info: As for any logger; its type distinguishes lines too.
         """
         try:
             if self.logger.isEnabledFor(level):
@@ -200,7 +200,7 @@ class Log(LoggerAdapter[Logger]):
         self._spared = Spared(self._emit_count)
 
     def tell_left_out(self) -> None:
-        """Tell now how many lines were left out; afterwards no thread of the log runs."""
+        """Report now how many lines were left out; afterwards no thread of the log runs."""
         self._spared.tell_all()
 
     def _emit(
@@ -236,7 +236,7 @@ class Log(LoggerAdapter[Logger]):
 
 
 def exception_of(exc_info: object) -> ExcInfo | None:
-    """Return what ``exc_info`` stands for, as a logger takes it."""
+    """Return the exception that ``exc_info`` stands for, as a logger takes it."""
     if not exc_info:
         return None
     if isinstance(exc_info, BaseException):

@@ -1,4 +1,4 @@
-"""The client for web pages: an ES module that connects again by itself, and what serves it."""
+"""The client for web pages: an ES module that reconnects by itself, and the handler that serves it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def etag() -> str:
 async def browser_client(request: Request) -> Response:
     """Answer a request with the browser client ``wsframe.js``; serves as ``http_handler``, or is called by one.
 
-    The path of the request is not looked at. The browser asks each time whether its copy
-    is still the newest, and is answered 304 if so.
+    It ignores the path of the request. The browser asks each time whether its copy is still
+    the newest, and gets a 304 if so.
     """
     headers = {"ETag": etag(), "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
     if etag() in request.headers.tokens("If-None-Match"):

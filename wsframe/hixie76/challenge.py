@@ -1,4 +1,4 @@
-"""The challenge of hixie-76: two keys in the request, eight octets behind it, sixteen behind the answer.
+"""The challenge of hixie-76: two keys in the request, eight bytes after it, sixteen after the answer.
 
 It proves that the server understood the request, as Sec-WebSocket-Accept does in RFC 6455.
 Source: draft-hixie-thewebsocketprotocol-76 sections 1.3 and 5.2.
@@ -13,7 +13,7 @@ from wsframe.http.request import Headers
 __all__ = ["NONCE", "solve", "valid_keys"]
 
 NONCE = 8
-"""Octets behind the head of the request."""
+"""Bytes after the head of the request."""
 
 KEYS = ("sec-websocket-key1", "sec-websocket-key2")
 # Digits of the greatest number a key may hold, 2**32 - 1.
@@ -21,7 +21,7 @@ MOST_DIGITS = 10
 
 
 def part(key: str) -> int | None:
-    """Read the number in a key: its digits divided by its spaces; None if that is no whole number of 32 bits."""
+    """Read the number in a key: its digits divided by its spaces; None if that is not a whole number of 32 bits."""
     digits = "".join(character for character in key if "0" <= character <= "9")
     spaces = key.count(" ")
     if not digits or len(digits) > MOST_DIGITS or int(digits) >= 1 << 32 or not spaces or int(digits) % spaces:
@@ -30,7 +30,7 @@ def part(key: str) -> int | None:
 
 
 def valid_keys(headers: Headers) -> bool:
-    """Tell whether there is one of each key, with a number in it."""
+    """Return whether there is one of each key, with a number in it."""
     return all(len(values := headers.getall(name)) == 1 and part(values[0]) is not None for name in KEYS)
 
 

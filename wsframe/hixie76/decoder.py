@@ -1,6 +1,6 @@
-"""Version 0, hixie-76 (draft-hixie-thewebsocketprotocol-76, later called hybi-00): text between two octets.
+"""Version 0, hixie-76 (draft-hixie-thewebsocketprotocol-76, later called hybi-00): text between two bytes.
 
-A frame is 0x00, UTF-8, 0xFF, or a type with the highest bit set, a length and octets that
+A frame is 0x00, UTF-8, 0xFF, or a type with the highest bit set, a length and bytes that
 are discarded. The closing handshake is the frame 0xFF 0x00, either way. There are no
 close codes, no pings, no binary messages and no fragments, and nothing is masked.
 """
@@ -23,7 +23,7 @@ END = 0xFF
 CLOSING = b"\xff\x00"
 """The closing handshake, the same from both sides (section 5.3)."""
 
-# Octets of a length, of seven bits each: leading zeros could go on without end.
+# Bytes of a length, of seven bits each: leading zeros could go on without end.
 LONGEST_LENGTH = 9
 NOT_WHOLE = -1
 
@@ -31,9 +31,9 @@ NOT_WHOLE = -1
 class HixieDecoder:
     """The receiving state of one peer of version 0, with the interface of :class:`Decoder`.
 
-    Text that is not UTF-8 is read with U+FFFD in the place of what is wrong, as the draft
-    has it; frames of other types are discarded. All are held to the limits of a frame and
-    of a message, which here are the same thing. Nothing here asks to be pinged.
+    Bytes that are not UTF-8 are read as U+FFFD, as the draft
+    has it; frames of other types are discarded. The limits of a frame and of a message hold for
+    all; here they are the same thing. Nothing here asks to be pinged.
 
     Args:
         limits: Sizes of frames and messages; no field may be at ``INHERIT``.
@@ -52,40 +52,40 @@ class HixieDecoder:
         self.state = State.OPEN
         self.deadlines = Deadlines(replace(timeouts, ping_interval=None), now)
         self.stopped = False
-        """Whether the last :meth:`receive` left undecoded octets for want of room."""
+        """Whether the last :meth:`receive` left bytes undecoded because there was no room."""
         self.special = False
-        """Whether what it returned holds anything but messages."""
+        """Whether it returned anything but messages."""
         self.octets = 0
-        """What the messages weigh that it returned: as a rule their octets of payload."""
+        """The weight of the messages that it returned: usually their bytes of payload."""
         self.undecoded = 0
-        """Octets it holds of messages that are not whole yet, or not decoded."""
+        """Bytes held of messages that are not whole yet, or not decoded."""
         self._limit = min(limits.max_message, limits.max_frame or limits.max_message)
         self._most_discarded = limits.max_message
         self._check: Check | None = None
         self._held: bytearray | None = None
         self._searched = 0
-        """Octets of the first frame held that are known not to end it."""
+        """Bytes of the first frame held that are known not to end it."""
         self._owed = 0
-        """Octets to come of a frame that is discarded."""
+        """Bytes to come of a frame that is discarded."""
         self._discarded = 0
 
     @property
     def missing(self) -> int:
-        """Octets to come of the frame that is held: it does not say how long it is."""
+        """Bytes to come of the frame that is held: 0, because it does not say its length."""
         return 0
 
     def ask(self, check: Check) -> None:
-        """Have each message looked at before it is decoded: no earlier, for no frame tells its length."""
+        """Pass each message to ``check`` before it is decoded, not earlier: no frame says its length."""
         self._check = check
 
     def receive(self, data: bytearray, room: int) -> list[Event]:
-        """Take octets from the peer and return the messages and events they complete.
+        """Take bytes from the peer and return the messages and events they complete.
 
         Args:
-            data: What was received; empty to go on after :attr:`stopped`. It is the
-                connection's from now on.
-            room: How many frames may be read, those that are discarded included. The octets
-                beyond are kept, and :attr:`stopped` is set.
+            data: The bytes received; empty to go on after :attr:`stopped`. The decoder
+                owns them from now on.
+            room: How many frames to read at most, discarded ones included. The decoder keeps
+                the bytes beyond, and sets :attr:`stopped`.
         """
         self.special = self.stopped = False
         self.octets = 0
@@ -110,7 +110,7 @@ class HixieDecoder:
         return events
 
     def _decode(self, data: bytearray, room: int, events: list[Event]) -> int:
-        """Decode frames until the octets or the room run out; return how far it came."""
+        """Decode frames until the bytes or the room run out; return the position reached."""
         at = min(self._owed, len(data))
         self._owed -= at
         frames = 0
@@ -147,7 +147,7 @@ class HixieDecoder:
         return stop + 1
 
     def _read_length(self, data: bytearray, at: int, events: list[Event]) -> int:
-        """Read the length of a frame that is discarded; return where the next one starts, which may be to come."""
+        """Read the length of a frame that is discarded; return where the next one starts, perhaps beyond the data."""
         length = 0
         for start, octet in enumerate(data[at + 1 : at + 1 + LONGEST_LENGTH], at + 2):
             length = length << 7 | octet & 0x7F
@@ -177,10 +177,10 @@ class HixieDecoder:
         return ended
 
     def close(self) -> list[Event]:
-        """Note that our closing handshake is on its way; return what that brings to light.
+        """Note that our closing handshake is on its way; return the end, if it is already here.
 
-        From now on only the peer's is looked for. It may be among the octets that were kept
-        for want of room, so the end may be returned at once.
+        From now on the decoder only looks for the peer's. It can be among the bytes that were
+        kept because there was no room.
         """
         if self.state is not State.OPEN:
             return []

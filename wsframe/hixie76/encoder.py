@@ -12,8 +12,8 @@ __all__ = ["HixieEncoder", "text_frame"]
 def text_frame(payload: bytes) -> bytes:
     """Make the frame of a text message.
 
-    An octet 0xFF, which UTF-8 never has, would end the frame: it becomes U+FFFD, as which
-    the peer must read what is no UTF-8 anyhow (section 4.2).
+    A byte 0xFF, which UTF-8 never has, would end the frame: it becomes U+FFFD, the character
+    that the peer must put for invalid UTF-8 anyhow (section 4.2).
     """
     return b"\x00" + payload.replace(b"\xff", b"\xef\xbf\xbd") + b"\xff"
 
@@ -33,7 +33,7 @@ class HixieEncoder:
         return [text_frame(payload)]
 
     def group(self, payload: bytes, compress: bool | None) -> Hashable:
-        """Name what all of them have in common."""
+        """Name the group of all these clients."""
         return "hixie"
 
     def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame]:

@@ -27,7 +27,7 @@ def check_keys(headers: Headers) -> None:
 def switching_protocols(
     request: Request, headers: Headers, nonce: bytes, subprotocol: str | None, extra: Iterable[tuple[str, str]]
 ) -> bytes:
-    """Make the 101 of hixie-76, with the octets that answer its challenge (section 5.2).
+    """Make the 101 of hixie-76, with the bytes that answer its challenge (section 5.2).
 
     Raises:
         ValueError: For a header name or value that would break out of its line.

@@ -1,4 +1,4 @@
-"""What waits to be sent to a client of version 0, whose frames look otherwise."""
+"""Frames that wait to be sent to a client of version 0, which look different."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class HixieOutbox(Outbox):
         return frame != CLOSING
 
     def put_urgent(self, frame: bytes) -> bool:
-        """Refuse a ping: the protocol has none, and the peer sends none that would be answered."""
+        """Refuse a ping: the protocol has none, and the peer sends no ping to be answered."""
         return False
 
     def put_close(self, frame: bytes) -> bool:

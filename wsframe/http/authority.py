@@ -17,7 +17,7 @@ Fields = list[tuple[bytes, bytes]]
 def reduce_target(target: bytes, fields: Fields, method: str) -> tuple[bytes, Fields]:
     """Reduce an absolute target to its path and query, and put its authority in the place of Host.
 
-    An origin server must ignore the Host field then, and so must whoever asks for it after this.
+    An origin server must then ignore the Host field, and so must any later reader of it.
 
     Raises:
         Reject: 400 for a target of another scheme, without a valid authority, or of no form there is.

@@ -1,4 +1,4 @@
-"""The client's half of the opening handshake (RFC 6455 section 4.1): the request, and what counts as an answer."""
+"""The client's half of the opening handshake (RFC 6455 section 4.1): the request, and the check of its answer."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Upgraded(NamedTuple):
     subprotocol: str | None
     terms: Terms | None
     trailing: bytes
-    """What came behind the 101: the first frames."""
+    """The bytes after the 101: the first frames."""
 
 
 class Upgrade:
@@ -69,13 +69,13 @@ class Upgrade:
         host: The value of Host.
         headers: More fields; Host and User-Agent replace ours.
         subprotocols: Offered in order of preference.
-        deflate: What to offer; None for nothing.
-        max_head: Octets of the answer's head, of those of interim answers before it together.
-        max_body: Octets kept of a refusal's body.
+        deflate: The compression to offer; None offers nothing.
+        max_head: Bytes of the answer's head at most, heads of interim answers before it included.
+        max_body: Bytes to keep of a refusal's body.
 
     Raises:
         ValueError: For a field that may not be sent or is part of the handshake, or for a
-            subprotocol that is no token or comes twice.
+            subprotocol that is not a token or comes twice.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Upgrade:
         fields = request_fields(host, headers, self._subprotocols, deflate)
         fields.insert(1, ("Sec-WebSocket-Key", self._key.decode()))
         self.headers = Headers([(name.lower(), value) for name, value in fields])
-        """What is sent."""
+        """The fields of the request."""
         pairs = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
         try:
             octets = self._h11.send(h11.Request(method="GET", target=resource, headers=pairs))
@@ -110,14 +110,14 @@ class Upgrade:
         except h11.LocalProtocolError as error:
             raise ValueError(f"the request cannot be sent: {error}") from None
         self.request = octets
-        """The octets to send."""
+        """The bytes to send."""
 
     def receive(self, data: bytes) -> Upgraded | None:
-        """Take octets of the answer; empty for EOF. Returns None while it is not whole.
+        """Take bytes of the answer; empty for EOF. Returns None while it is not whole.
 
         Raises:
-            HandshakeRejected: If the server answered something else, with its body as far as it may go.
-            HandshakeFailed: If the 101 is not an answer to this request, or what came is not HTTP.
+            HandshakeRejected: If the server gave another answer, with at most ``max_body`` of its body.
+            HandshakeFailed: If the 101 is not an answer to this request, or the answer is not HTTP.
             ConnectionResetError: If the connection ended before the answer.
         """
         self._received += len(data)
@@ -144,7 +144,7 @@ class Upgrade:
         return None
 
     def _check_size(self, behind: int) -> None:
-        """Refuse heads that are too large, of so many octets as were received and do not lie behind them."""
+        """Refuse heads that are too large; ``behind`` bytes of those received come after them."""
         if self._received - behind > self._max_head:
             raise HandshakeFailed("the head of the answer is too large")
 

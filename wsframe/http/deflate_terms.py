@@ -36,7 +36,7 @@ def negotiate(fields: list[str], options: Deflate, *, takeover: bool = True) -> 
     Args:
         fields: The values of Sec-WebSocket-Extensions.
         options: The server's.
-        takeover: Whether our compressor may keep its context: not if messages can be dropped
+        takeover: Whether our compressor can keep its context: not if messages can be dropped
             after they were compressed.
     """
     for offer in parse_offers(fields):
@@ -47,7 +47,7 @@ def negotiate(fields: list[str], options: Deflate, *, takeover: bool = True) -> 
 
 
 def parse_offers(fields: list[str]) -> list[dict[str, str | None]]:
-    """Parse the offers of permessage-deflate; one with a fault in it is left out, as section 7.1 asks."""
+    """Parse the offers of permessage-deflate; leave out faulty ones, as section 7.1 asks."""
     offers = []
     for offer in ",".join(fields).split(","):
         name = NAME.match(offer)
@@ -83,7 +83,7 @@ def accept_offer(offer: dict[str, str | None], options: Deflate, *, takeover: bo
             return None
         server_bits = min(asked, server_bits)
         # An offer with the parameter finds it in the answer, even at its default (section 7.1.2.1). One without
-        # does not: there are clients that fail at it, and a smaller window needs no leave.
+        # does not: some clients fail at it, and a smaller window needs no permission.
         answer.append(f"server_max_window_bits={server_bits}")
     if "client_max_window_bits" not in offer:
         client_bits = 15
@@ -104,7 +104,7 @@ def accept_offer(offer: dict[str, str | None], options: Deflate, *, takeover: bo
 
 
 def offer(options: Deflate) -> str:
-    """Offer what browsers do; before that, for shared compression, the same without contexts (RFC 7692 section 5).
+    """Make the offer of browsers; for shared compression, first the same without contexts (RFC 7692 section 5).
 
     No window of the server's is named: there are servers that answer 400 to that.
     """
@@ -116,12 +116,12 @@ def offer(options: Deflate) -> str:
 def agreed(fields: list[str], options: Deflate | None) -> Terms | None:
     """Read the server's answer; None if it declined.
 
-    Any answer that can be read is taken: what it leaves open costs memory for the window of a
+    It takes any answer that it can read: a parameter left open costs memory for the window of a
     server that compresses with its context, 32 KiB at most.
 
     Args:
         fields: The values of Sec-WebSocket-Extensions in the 101.
-        options: What was offered; None if nothing was.
+        options: The options offered; None if nothing was.
 
     Returns:
         The terms with the roles exchanged, as compressor and inflater take them: there
@@ -144,8 +144,8 @@ def agreed(fields: list[str], options: Deflate | None) -> Terms | None:
         del parameters["client_max_window_bits"]
     client_bits = bits_of(parameters, "client_max_window_bits")
     return Terms(
-        # A wider one than we spoke of allows what we shall not use (section 7.1.2.2). One of 8
-        # bits, which zlib cannot compress for, leaves us to send what is not compressed.
+        # A wider window than we offered is not used (section 7.1.2.2). One of 8
+        # bits, which zlib cannot compress for, makes us send uncompressed.
         server_bits=min(client_bits, options.window_bits),
         client_bits=bits_of(parameters, "server_max_window_bits"),
         server_takeover=options.mode == "dedicated" and "client_no_context_takeover" not in parameters,

@@ -48,8 +48,8 @@ class HeadReader:
     """Collects the request head of one newcomer.
 
     Args:
-        max_head: Octets the head may have.
-        host, port, secure: What the request is to say about the connection.
+        max_head: Bytes of the head at most.
+        host, port, secure: The connection, as the request will describe it.
     """
 
     def __init__(self, max_head: int, *, host: str = "", port: int = 0, secure: bool = False) -> None:
@@ -60,19 +60,19 @@ class HeadReader:
         self._peer = (host, port, secure)
         self.http_version = b""
         self.trailing = b""
-        """What came behind the head: the first frames, if the peer did not wait for the 101."""
+        """The bytes after the head: the first frames, if the peer did not wait for the 101."""
 
     @property
     def begun(self) -> bool:
-        """Whether any octet has come."""
+        """Whether any byte has come."""
         return self._received > 0
 
     def receive(self, data: bytes) -> Request | None:
-        """Take octets; return the request once its head is whole.
+        """Take bytes; return the request once its head is whole.
 
         Raises:
-            Reject: 431 for a head above the limit or of too many lines, 400 for what is no HTTP/1 or asks for
-                no path, 505 for versions other than 1.0 and 1.1.
+            Reject: 431 for a head above the limit or of too many lines, 400 for anything but HTTP/1 or
+                without a path, 505 for versions other than 1.0 and 1.1.
         """
         self._count_lines(data)
         plain = None if self._received else read_plain_head(data)
@@ -87,7 +87,7 @@ class HeadReader:
         """Refuse a head of too many lines before they are read: each takes the time of many bytes."""
         lines, before = data.count(b"\n"), self._last
         self._last = data[-3:] if len(data) > 2 else (before + data)[-3:]
-        if self._lines + lines > MOST_LINES:  # what lies behind the head does not count
+        if self._lines + lines > MOST_LINES:  # the bytes after the head do not count
             end = END.search(before + data)
             if end is not None:
                 lines = data.count(b"\n", 0, max(0, end.end() - len(before)))
@@ -128,7 +128,7 @@ def malformed(error: h11.RemoteProtocolError) -> str:
 
 
 def wants_upgrade(headers: Headers) -> bool:
-    """Tell whether the request asks for a WebSocket at all; if not, it is plain HTTP."""
+    """Return whether the request asks for a WebSocket at all; if not, it is plain HTTP."""
     return "websocket" in map(str.lower, headers.tokens("upgrade"))
 
 
@@ -159,13 +159,13 @@ ALLOW_GET = [("Allow", "GET")]
 
 
 def upgrade_required(body: str, versions: Collection[int]) -> Reject:
-    """Refuse with the versions that a request can name: 0 is none of them (RFC 6455 section 4.4)."""
+    """Refuse with the versions that a request can name: 0 is not one of them (RFC 6455 section 4.4)."""
     named = ", ".join(str(version) for version in sorted(versions, reverse=True) if version)
     return Reject(426, [("Upgrade", "websocket"), ("Sec-WebSocket-Version", named)], body.format(named))
 
 
 def check_head(headers: Headers) -> None:
-    """Check what every request must have, WebSocket or not.
+    """Check the fields that every request must have right, WebSocket or not.
 
     Raises:
         Reject: 400 for a Host that is not ASCII or has space in it, for an Origin with a tab in it, and for two.
@@ -182,12 +182,12 @@ def check_head(headers: Headers) -> None:
 
 
 def has_body(headers: Headers) -> bool:
-    """Tell whether a body was announced: a length of zero announces none, and clients of Java's send it."""
+    """Return whether the head announces a body: a length of zero does not, and Java clients send it."""
     return "transfer-encoding" in headers or any(length.strip("0") for length in headers.getall("content-length"))
 
 
 def check_bodiless(headers: Headers) -> None:
-    """Check that a plain HTTP request has no body: nobody would read it.
+    """Check that a plain HTTP request has no body, because the server would not read it.
 
     Raises:
         Reject: 413 for a request with one.
@@ -257,7 +257,7 @@ def response(answer: Response, *, now: float, body: bool = True) -> bytes:
     """Make a whole HTTP response, after which the connection is closed.
 
     Args:
-        answer: What to say; a Date of its own is kept.
+        answer: The response; a Date of its own is kept.
         now: Seconds since 1970, for the Date (RFC 9110 section 6.6.1).
         body: False answers HEAD.
     """
@@ -265,11 +265,11 @@ def response(answer: Response, *, now: float, body: bool = True) -> bytes:
 
 
 def response_head(answer: Response, *, now: float) -> bytes:
-    """Make the head of an HTTP response; arguments as for :func:`response`. The content is sent behind it."""
+    """Make the head of an HTTP response; arguments as for :func:`response`. The content follows it."""
     headers = header_list(answer.headers, "Response")  # again: they may have been changed
     given = {name.lower() for name, _ in headers}
     fields = [] if "date" in given else [("Date", date_of(int(now)))]
-    if answer.status not in NO_CONTENT:  # its fields would describe what may not follow (RFC 9110 section 8.6)
+    if answer.status not in NO_CONTENT:  # its fields would describe a body that is not allowed (RFC 9110 section 8.6)
         if "content-type" not in given:
             fields.append(("Content-Type", answer.content_type))
         fields.append(("Content-Length", str(answer.length)))
@@ -279,7 +279,7 @@ def response_head(answer: Response, *, now: float) -> bytes:
 
 def refusal(reject: Reject, *, now: float, body: bool = True) -> bytes:
     """Make the HTTP response of a refusal, its body one line of text; arguments as for :func:`response`."""
-    text = reject.body and reject.body + "\n"  # no f-string: what was put there later may be no str
+    text = reject.body and reject.body + "\n"  # no f-string: a value put there later can be anything
     return response(Response(text, reject.status, headers=reject.headers), now=now, body=body)
 
 

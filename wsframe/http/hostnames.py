@@ -1,4 +1,4 @@
-"""Host names and origins as browsers send them, made of what somebody wrote in a program."""
+"""Host names and origins as browsers send them, made from the way programs write them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def canonical_host(name: str) -> str:
     which never leaves a machine.
 
     Raises:
-        ValueError: For what is no name and no address.
+        ValueError: For anything but a name or an address.
     """
     bare = name.removesuffix(".")
     if ":" in bare or bare.startswith("["):
@@ -68,8 +68,8 @@ def host_names(hosts: Any) -> frozenset[str] | None:
     """Return the names that a server answers to, as they are compared; None for any.
 
     Raises:
-        TypeError: For one str instead of several, or for a name that is no str.
-        ValueError: For no names at all, and for what is no name, such as a URL or a name with a port.
+        TypeError: For one str instead of several, or for a name that is not a str.
+        ValueError: For an empty collection, and for anything but a name, such as a URL or a name with a port.
     """
     if isinstance(hosts, str):
         raise TypeError(f"hosts is a collection of names, not one str, each of whose letters would pass: [{hosts!r}]")
@@ -85,7 +85,7 @@ def host_name(name: str) -> str:
     """Return one of the names as it is compared.
 
     Raises:
-        ValueError: For what is none.
+        ValueError: For anything but a name.
     """
     if "*" in name:
         raise ValueError(f"hosts has names and no patterns: list each name, or ['*'] for any, instead of {name!r}")
@@ -107,8 +107,8 @@ def browser_origin(origin: str) -> str:
     """Return an origin as browsers send it, without a dot at the end of its host.
 
     Raises:
-        TypeError: For what is no str.
-        ValueError: For what no browser sends.
+        TypeError: For anything but a str.
+        ValueError: For an origin that no browser sends.
     """
     if not isinstance(origin, str):
         raise TypeError(f"an origin is a str such as 'https://example.com', not {origin!r}: give several as arguments")
@@ -137,7 +137,7 @@ def browser_origin(origin: str) -> str:
 
 
 def stripped(place: str) -> str:
-    """Leave out what is around a host and its port."""
+    """Return the host and its port without the text around them."""
     for sign in "/?#\\":
         place = place.lstrip(sign).partition(sign)[0]
     return place.rpartition("@")[2].strip()
@@ -165,7 +165,7 @@ def place_of(scheme: str, place: str, origin: str) -> str:
 
 
 def wrong_origin(right: str, origin: str, why: str = "") -> ValueError:
-    """Make the error for what no browser sends, with the right form where that can be told."""
+    """Make the error for an origin that no browser sends, with the right form if it can be found."""
     try:
         right = browser_origin(right)
     except ValueError:
@@ -178,8 +178,8 @@ def browser_prefix(prefix: str) -> str:
     """Return the beginning of an origin as browsers send it.
 
     Raises:
-        TypeError: For what is no str.
-        ValueError: For what no origin of a browser begins with, up to a boundary.
+        TypeError: For anything but a str.
+        ValueError: For a prefix that no origin of a browser has, up to a boundary.
     """
     if not isinstance(prefix, str):
         raise TypeError(f"a prefix is a str such as 'http://localhost', not {prefix!r}: give several as arguments")

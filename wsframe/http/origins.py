@@ -1,4 +1,4 @@
-"""Origin validators and the check of the Host name: who may open a connection from a browser.
+"""Origin validators and the check of the Host name: which web pages can open a connection.
 
 A validator takes the :class:`~wsframe.Request` and must return exactly True to let it
 pass. Anything else, an exception too, refuses with 403. Source: RFC 6455 section 10.2;
@@ -23,7 +23,7 @@ OriginValidator: TypeAlias = Callable[[Request], bool]
 
 # RFC 9112 section 3.2 and RFC 3986 section 3.2.2: a name or an address, and perhaps a port.
 HOST = pattern(r"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-9]*)?")
-# What a browser sends: without user, path, query or fragment. urlsplit() drops tabs without a word.
+# The origin that a browser sends: without user, path, query or fragment. urlsplit() drops tabs silently.
 ORIGIN = pattern(r"null|[A-Za-z][0-9A-Za-z+.-]*://[^\x00-\x20\x7f/?#@\\]*")
 # Nor does a prefix name the host of an origin with a user, ``http://localhost:x@evil.com``.
 ONE_HOST = pattern(r"[^\x00-\x20\x7f?#@\\]*")
@@ -47,11 +47,11 @@ def origin_exact(*origins: str, missing: bool = False) -> OriginValidator:
         origins: Scheme, host and port of pages. For those from files it is ``"null"`` in some browsers and
             ``"file://"`` in others and in web views; either is every such page in the world. Other ways to
             write the same are taken: upper case, ``:443`` with ``https``, letters beyond ASCII (IDNA 2008).
-        missing: Whether a request without Origin passes. Programs send none.
+        missing: Whether a request without Origin passes. Programs usually send no Origin.
 
     Raises:
-        TypeError: For an origin that is no str.
-        ValueError: For what no browser sends, such as an origin with a slash at its end, with the
+        TypeError: For an origin that is not a str.
+        ValueError: For an origin that no browser sends, such as one with a slash at its end, with the
             scheme ``wss``, or with a ``*``.
     """
     check_missing(missing)
@@ -74,10 +74,10 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
 
     Args:
         prefixes: Beginnings such as ``"http://localhost"``.
-        missing: Whether a request without Origin passes. Programs send none.
+        missing: Whether a request without Origin passes. Programs usually send no Origin.
 
     Raises:
-        TypeError: For a prefix that is no str.
+        TypeError: For a prefix that is not a str.
         ValueError: For an empty prefix, which would admit nothing or everything, and for one that no
             origin of a browser has, such as one with the scheme ``ws``, with a path or with a ``*``.
     """
@@ -100,7 +100,7 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
 
 
 def check_missing(missing: object) -> None:
-    """Raise TypeError for what is neither True nor False: only True lets pass."""
+    """Raise TypeError for anything but True and False: only True lets a request pass."""
     if not isinstance(missing, bool):
         raise TypeError(f"missing is True or False, not {missing!r}")
 
@@ -111,7 +111,7 @@ def without_dot(origin: str) -> str:
 
 
 def name_as_made(validator: OriginValidator, maker: str, args: tuple[str, ...], *, missing: bool) -> None:
-    """Name a validator for those who list what is registered."""
+    """Give a validator the name that lists of resources show."""
     words = [*map(repr, args), *(["missing=True"] if missing else [])]
     validator.__qualname__ = f"{maker}({', '.join(words)})"
 
@@ -133,12 +133,12 @@ def same_origin(request: Request) -> bool:
         parts = urlsplit(origin)
         default = DEFAULT_PORTS.get(parts.scheme)
         port = default if parts.port is None else parts.port
-    except ValueError:  # a port that is no number, a bracket that is no address
+    except ValueError:  # a port that is not a number, a bracket without an address
         return False
     if parts.hostname is None or default is None or (request.secure and default != 443):
         return False
     host, host_port = split_host(request.headers.get("host", ""))
-    # split_host() takes the dot of a fully qualified name off: it must not tell the same name apart.
+    # split_host() takes the dot of a fully qualified name off: it must not make two names of one.
     return (parts.hostname.removesuffix("."), port) == (host, default if host_port is None else host_port)
 
 
@@ -154,7 +154,7 @@ def split_host(value: str) -> tuple[str, int | None]:
 
 
 def host_allowed(request: Request, hosts: Iterable[str] | None) -> bool:
-    """Tell whether the request's Host is one this server answers to; None answers to all that are one.
+    """Return whether the server answers to the request's Host; None answers to any valid one.
 
     Against DNS rebinding: a page of ``http://evil.com`` whose name was made to resolve to
     127.0.0.1 is of the same origin as its own Host, so only the name gives it away.

@@ -1,4 +1,4 @@
-"""Paths as they are registered and as they are asked for: one way to write what has one meaning."""
+"""Paths as programs register them and as clients ask for them, in one spelling for each meaning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["REST", "asked", "check_path", "check_route", "folded", "pattern_of",
 
 REST = "*"
 
-# Escapes, and what a path may not hold as it is (RFC 3986 section 3.3). Browsers send some of it all the same.
+# Escapes, and characters that a path must not hold unescaped (RFC 3986 section 3.3). Browsers send some of them.
 UNUSUAL = pattern(r"%(?:[0-9A-Fa-f]{2})?|[^!$&-;=@-Z_a-z~]")
 BEYOND_ASCII = pattern("(?:%[89a-f][0-9a-f])+")
 DOTS = pattern(r"(?:\.|%2[eE]){1,2}")
@@ -20,12 +20,12 @@ REGULAR = pattern(r"\^|.*(\.[*+]|\(\?|\\[dDwWsS]|\[\^|\[0-9\]|\[a-z)")
 
 
 def asked(path: str) -> str:
-    """Return the path of a request in the form in which paths are compared, each character one octet of it."""
+    """Return the path of a request in the form in which paths are compared, one character for each byte."""
     return sub(UNUSUAL, lambda match: escaped(match, "latin-1"), path) if UNUSUAL.search(path) else path
 
 
 def written(path: str) -> str:
-    """Return a path that somebody wrote in a program in the form in which paths are compared."""
+    """Return a path from a program in the form in which paths are compared."""
     return sub(UNUSUAL, lambda match: escaped(match, "utf-8"), path) if UNUSUAL.search(path) else path
 
 
@@ -49,7 +49,7 @@ def check_path(path: object) -> str:
     """Return a path that is registered as it is compared, ``{name}`` segments as they are.
 
     Raises:
-        TypeError: For a path that is no str.
+        TypeError: For a path that is not a str.
         ValueError: For a path that no client can ask for, or that means something else than it seems to.
     """
     if path == REST:
@@ -76,7 +76,7 @@ def check_route(path: object) -> list[str]:
     """Return the segments of a path, after a check of all but its parameters.
 
     Raises:
-        TypeError: For a path that is no str.
+        TypeError: For a path that is not a str.
         ValueError: For a path that no client can ask for.
     """
     if not isinstance(path, str):
@@ -88,7 +88,7 @@ def check_route(path: object) -> list[str]:
 
 
 def check_form(path: str) -> None:
-    """Check what is before, behind and around a path."""
+    """Check the beginning, the end and the characters of a path."""
     if REGULAR.match(path):
         raise ValueError(f"a path begins with '/' and is no regular expression; write {{name}} for a segment: {path!r}")
     if path != path.strip() or any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
@@ -104,7 +104,7 @@ def check_form(path: str) -> None:
 
 
 def right_form(path: str) -> str:
-    """Return the path in what was given instead of one, as a URL or with a query."""
+    """Return the path in a text that was given instead of one, such as a URL."""
     scheme, mark, rest = path.partition("://")
     if mark and scheme.isalnum():
         path = f"/{rest.partition('/')[2]}"

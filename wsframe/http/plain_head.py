@@ -1,8 +1,8 @@
 """Reading the head of a request: nearly every one is plain, and the others are for h11.
 
-h11 takes 14 us for a head of five fields, this 2. What is taken here is what it would
-take the same way: a GET of HTTP/1.1, lines that end in CR LF, one Host, nothing about a
-body. All else goes to h11, which accepts it or says what is wrong.
+h11 takes 14 us for a head of five fields, this 2. This reader takes only heads that
+h11 would read the same way: a GET of HTTP/1.1, lines that end in CR LF, one Host, nothing about a
+body. All else goes to h11, which accepts it or names the fault.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def read_plain_head(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], int]
 
     Returns:
         The target, the fields with their names in lower case, and where the head ends;
-        None for what is not whole or not plain.
+        None for a head that is not whole or not plain.
     """
     head = HEAD.match(data)
     if head is None:

@@ -10,7 +10,7 @@ from wsframe.log import quoted, shortened
 
 __all__ = ["VERSIONS", "Headers", "Request", "version_of"]
 
-# One pair of octets that h11 lets into neither a name nor a value separates the
+# One pair of bytes that h11 lets into neither a name nor a value separates the
 # stored fields, so that 10 000 idle clients hold one small object each, not lists.
 SEPARATOR = b"\r\n"
 # All that is space in a field (RFC 9110 section 5.6.3). str.strip() takes U+00A0 and more for space.
@@ -18,7 +18,7 @@ SPACE = " \t"
 
 
 SPACE = " \t"
-"""Space in header fields (RFC 9110 section 5.6.3): ``str.strip()`` takes off what a proxy has for part of a word."""
+"""Space in header fields (RFC 9110 section 5.6.3): ``str.strip()`` removes more, which proxies keep."""
 
 
 @final
@@ -53,7 +53,7 @@ class Headers(Mapping[str, str]):
         return len(self._values)
 
     def getall(self, name: str) -> list[str]:
-        """Return every value of ``name`` in the order received; an empty list if there is none."""
+        """Return every value of ``name`` in the order received; an empty list without any."""
         return self._values.get(name.lower(), [])[:]
 
     def fields(self) -> list[tuple[str, str]]:
@@ -80,9 +80,9 @@ class Request:
     __slots__ = ("_head", "_parsed", "host", "method", "path", "path_params", "port", "query_string", "secure")
 
     path: str
-    """Path of the target, octets above ASCII and escapes left as they came: matching is exact."""
+    """Path of the target, with bytes above ASCII and escapes as they came: matching is exact."""
     query_string: str | None
-    """What follows the first ``?`` of the target; None if there was none."""
+    """The part of the target after the first ``?``; None without one."""
     host: str
     """The peer's address: an IP address, or ``""`` on a unix socket."""
     port: int
@@ -92,7 +92,7 @@ class Request:
     method: str
     """The HTTP method in upper case."""
     path_params: Mapping[str, str]
-    """What the ``{name}`` segments of the registered path matched, escapes left as they came
+    """The segments that ``{name}`` in the registered path matched, with escapes as they came
     (``urllib.parse.unquote``). Of a client that moved: those of the path that it came by."""
 
     def __init__(
@@ -117,7 +117,7 @@ class Request:
 
     @property
     def headers(self) -> Headers:
-        """Every header field; as ``Host`` what the target names, where that is absolute (RFC 9112 section 3.2.2)."""
+        """Every header field; ``Host`` is the name in the target, if that is absolute (RFC 9112 section 3.2.2)."""
         return self._parse() if self._parsed is None else self._parsed
 
     def _keep_parsed(self, keep: bool) -> None:
@@ -137,10 +137,10 @@ class Request:
     def cookies(self) -> dict[str, str]:
         """The cookies by name, read as leniently as browsers send them.
 
-        What another application on the same host has set, such as ``prefs={"a":1}``, costs no other
+        A cookie of another application on the same host, such as ``prefs={"a":1}``, costs no other
         cookie. Of two with the same name the first counts, which browsers send for the longer path. A
         pair of quotes around a value is taken off; values are UTF-8 where they can be, and nothing else is
-        decoded. What has no name is left out. Source: RFC 6265 section 5.4.
+        decoded. A cookie without a name is left out. Source: RFC 6265 section 5.4.
         """
         found: dict[str, str] = {}
         for field in self.headers.getall("cookie"):  # several in HTTP/2, as its proxies pass them on
@@ -153,7 +153,7 @@ class Request:
 
     @property
     def origin(self) -> str | None:
-        """The ``Origin`` header field; None if absent, as from most clients that are no browser.
+        """The ``Origin`` header field; None if absent, as from most clients but browsers.
 
         In versions 7 and 8 it is called ``Sec-WebSocket-Origin``, but for the last drafts of 8.
         """
@@ -163,7 +163,7 @@ class Request:
 
     @property
     def version(self) -> int | None:
-        """The version of the WebSocket protocol asked for: 13, 8, 7 or 0 (hixie-76); None for any other or none."""
+        """The version of the WebSocket protocol asked for: 13, 8, 7 or 0 (hixie-76); None for any other."""
         return version_of(self.headers)
 
     @property
@@ -177,7 +177,7 @@ class Request:
 
 
 def utf8(text: str) -> str:
-    """Read what was decoded as Latin-1 as the UTF-8 that it was, if it was."""
+    """Undo a decoding as Latin-1 of text that was UTF-8."""
     try:
         return text if text.isascii() else text.encode("latin-1").decode()
     except UnicodeDecodeError:
@@ -190,9 +190,9 @@ VERSIONS = frozenset({13, 8, 7, 0})
 
 
 def version_of(headers: Headers) -> int | None:
-    """Return the version of the WebSocket protocol a request asks for; None for an unknown one or none."""
+    """Return the version of the WebSocket protocol a request asks for; None for an unknown one, or without any."""
     named = headers.getall("sec-websocket-version")
-    if not named:  # hixie-76 is told by its two keys
+    if not named:  # its two keys show hixie-76
         return 0 if "sec-websocket-key1" in headers and "sec-websocket-key2" in headers else None
     return NAMED_VERSIONS.get(named[0]) if len(named) == 1 else None
 

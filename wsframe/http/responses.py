@@ -19,7 +19,7 @@ HeaderFields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 """Header fields, as a mapping of names to values or as pairs where a name comes twice."""
 
 FIELD_NAME = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# Control characters would break out of the line, or of what reads it; HTTP/1.1 carries Latin-1.
+# Control characters would break out of the line, or confuse its reader; HTTP/1.1 carries Latin-1.
 FIELD_VALUE = pattern("[\t\x20-\x7e\x80-\xff]*")
 
 # wsframe ends the connection after each answer, and frames it: another word on that would smuggle.
@@ -73,7 +73,7 @@ def refusing(status: int, body: str) -> Reject:
 
 
 class Response:
-    """A plain HTTP answer, made by ``http_handler`` for a request that is no WebSocket.
+    """A plain HTTP answer, made by ``http_handler`` for a plain HTTP request.
 
     Args:
         body: The content; text is sent as UTF-8.
@@ -84,7 +84,7 @@ class Response:
     Raises:
         TypeError: For a field of another type; the text names it.
         ValueError: For a status outside 200 to 599, a body with a lone surrogate, a header field
-            with control characters or what is not Latin-1, and for the fields that frame the
+            with control characters or characters beyond Latin-1, and for the fields that frame the
             answer, such as ``Content-Length``, ``Transfer-Encoding`` and ``Connection``.
     """
 
@@ -127,7 +127,7 @@ class FileResponse(Response):
 
     Args:
         length: How many bytes the content has.
-        read: Returns what comes at an offset, not nothing and no more than ``part``.
+        read: Returns the bytes at an offset, at least one and at most ``part``.
         part: How many bytes are in memory at once.
         content_type, headers: As for :class:`Response`.
     """
@@ -158,7 +158,7 @@ class FileResponse(Response):
 
 
 HttpHandler: TypeAlias = Callable[[Request], Awaitable[Response]]
-"""Answers a request that asks for no WebSocket."""
+"""Answers a plain HTTP request."""
 
 
 def checked_status(status: object, least: int, owner: str) -> int:
@@ -183,11 +183,11 @@ def header_list(
 
     Args:
         headers: The fields.
-        owner: Whose; without, they are those of a request.
+        owner: The class that has them; empty for the fields of a request.
 
     Raises:
-        TypeError: For what is no fields.
-        ValueError: For a field that may not be sent, or is not its maker's to set.
+        TypeError: For anything but fields.
+        ValueError: For a field that must not be sent, or that its maker cannot set.
     """
     given: Any = headers
     place = f"{owner}(headers=...)" if owner else "headers"
@@ -218,7 +218,7 @@ def check_field(name: object, value: object) -> None:
     """Check that a header field can be sent.
 
     Raises:
-        TypeError: If name or value is no str.
+        TypeError: If name or value is not a str.
         ValueError: If it would break out of its line, or is not Latin-1.
     """
     if not isinstance(name, str) or not isinstance(value, str):

@@ -31,10 +31,10 @@ class CloseCode(IntEnum):
 
 
 class CloseFrame(NamedTuple):
-    """What a close frame said."""
+    """The content of a close frame."""
 
     code: int
-    """1005 if it had none."""
+    """1005 if it had no code."""
     reason: str
 
 
@@ -47,7 +47,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-# Codes that name what happened and must not stand in a frame (RFC 6455 section 7.4.1).
+# Codes that describe an end and must not be in a frame (RFC 6455 section 7.4.1).
 NEVER_SENT = frozenset({CloseCode.NO_STATUS_RECEIVED, CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE})
 SENDABLE = frozenset(int(code) for code in CloseCode) - NEVER_SENT
 
@@ -62,7 +62,7 @@ MAX_REASON = 123
 
 
 def may_be_sent(code: int) -> bool:
-    """Tell whether a code may stand in a close frame (RFC 6455 section 7.4)."""
+    """Return whether a code is allowed in a close frame (RFC 6455 section 7.4)."""
     return code in SENDABLE or 3000 <= code <= 4999
 
 
@@ -85,7 +85,7 @@ def check_reason(reason: object) -> None:
 
 
 def close_frame(code: int | None, reason: str = "") -> bytes:
-    """Make a close frame; None sends neither code nor reason. The reason is cut at 123 octets, between characters."""
+    """Make a close frame; None sends neither code nor reason. A reason is cut at 123 bytes, between characters."""
     if code is None:
         return control_frame(CLOSE, b"")
     if code in NEVER_SENT:

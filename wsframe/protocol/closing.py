@@ -2,7 +2,7 @@
 
 RFC 6455 section 7 wants two close frames, then the end of TCP. Much can go wrong between: the
 peer breaks a rule, vanishes, sends on, takes nothing; our hooks are slow; both sides close at
-the same time. This table says which phase comes after which, and what is done on the way. It
+the same time. This table says which phase comes after which, with which actions. It
 decides and does nothing itself: a link feeds it events and carries out the actions it returns.
 
 The phases:
@@ -17,7 +17,7 @@ The phases:
 * ``GONE``: the socket is closed.
 
 The differences between the two sides are in their actions, not in the table. A server delivers
-an end through the mailbox of a resource, behind the messages; a client wakes its readers. A
+an end through the mailbox of a resource, after the messages; a client wakes its readers. A
 server shuts its sending side and lingers; a client waits for the server to end TCP.
 """
 
@@ -68,7 +68,7 @@ class Action(Enum):
     SEND_CLOSE = "queue our close frame"
     SEEK_CLOSE = "look for the peer's close frame only"
     DELIVER = "deliver the end"
-    """Behind all messages that came before it, as soon as all of them are decoded."""
+    """After all messages that came before it, as soon as they are decoded."""
     ANSWER = "queue the close frame we owe"
     SET_DEADLINE = "set the deadline"
     DRAIN = "send the queue"

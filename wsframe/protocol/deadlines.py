@@ -9,11 +9,11 @@ from wsframe.limits import Timeouts
 
 __all__ = ["PING_OCTETS", "Deadlines", "Due", "Patience"]
 
-# Of the payload of each ping of ours. They look alike, so that a peer cannot answer the keepalive and keep
-# a caller waiting who measures the latency.
+# Bytes of payload of each of our pings. All look alike, so that a peer cannot answer the keepalive and keep
+# a caller waiting that measures the latency.
 PING_OCTETS = 8
 
-# Looks at hooks that do not get on, before they are taken to be stuck. Each is a turn of its own, so that
+# Looks at hooks that do not get on, before they count as stuck. Each is a turn of its own, so that
 # a machine that stood still for longer than all of them has used up one.
 LOOKS = 4
 # Deadlines come in steps of a quarter second: a short timeout has no room for four looks.
@@ -24,7 +24,7 @@ LONGEST = 12
 
 
 class Due(Enum):
-    """What a deadline that has passed asks for."""
+    """The action for a deadline that has passed."""
 
     PING = "ping"
     PING_TIMEOUT = "ping timeout"
@@ -37,8 +37,8 @@ class Due(Enum):
 class Deadlines:
     """When the next thing is due for one connection.
 
-    Times are seconds of one clock, given by the caller. What is heard and sent only
-    notes the time; nothing is scheduled on the path of a message.
+    Times are seconds of one clock, given by the caller. Receiving and sending only
+    note the time; nothing is scheduled on the path of a message.
     """
 
     __slots__ = (
@@ -56,9 +56,9 @@ class Deadlines:
         """Seconds from the last ping to its pong."""
         self.paused = False
         self.blocked_at: float | None = None
-        """Since when the peer has taken nothing of what waits for it."""
+        """Since when the peer has taken none of the bytes that wait for it."""
         self._in_kernel = 0
-        """What it had not acknowledged then."""
+        """The bytes that it had not acknowledged then."""
         self.close_by: float | None = None
         """By when the closing handshake must have gone on."""
         self.resume_at: float | None = None
@@ -81,12 +81,12 @@ class Deadlines:
         # Once closing, the closing handshake's own deadline holds.
         if interval is None or self.close_by is not None or self.linger_by is not None:
             return inf
-        if self.blocked_at is not None:  # the ping may wait behind a large frame; write_stall watches meanwhile
+        if self.blocked_at is not None:  # the ping can wait after a large frame; write_stall watches in the meantime
             return inf
         if self.ping_at is None or self.heard_at > self.ping_at:
             return self.heard_at + interval
-        # A paused peer's pong waits behind data that we do not read: its silence is ours. But the kernel of one that
-        # has gone answers with a reset, and that of one that is dead does not acknowledge.
+        # A paused peer's pong waits after data that we do not read: its silence is ours. But the kernel of one that
+        # has gone answers with a reset, and the kernel of a dead one does not acknowledge.
         return self.ping_at + (interval if self.paused else self.timeouts.ping_timeout)
 
     def sent_ping(self, payload: bytes, now: float) -> None:
@@ -109,11 +109,11 @@ class Deadlines:
         self.heard_at, self.ping_at = now, None
 
     def block(self, now: float, in_kernel: int | None, *, progress: bool) -> None:
-        """Note that the kernel refuses octets.
+        """Note that the kernel refuses bytes.
 
         Args:
             now: The time.
-            in_kernel: Octets that the peer has not acknowledged; None if that is not known.
+            in_kernel: Bytes that the peer has not acknowledged; None if that is not known.
             progress: Whether it has taken some first.
         """
         if self.blocked_at is None or progress:
@@ -124,18 +124,18 @@ class Deadlines:
         """Note that the kernel has taken everything."""
         self.blocked_at = None
         if self.ping_at is not None:
-            # The ping may have waited behind a large frame all the time: ask anew.
+            # The ping may have waited after a large frame all the time: ask again.
             self.heard_at, self.ping_at = now, None
 
     def stalled(self, now: float, in_kernel: int | None) -> bool:
-        """Tell whether a peer takes nothing; one whose window moves slowly is let be."""
+        """Return whether a peer takes nothing; a window that moves slowly is not a stall."""
         if in_kernel is None or in_kernel >= self._in_kernel:
             return True
         self._in_kernel, self.blocked_at = in_kernel, now
         return False
 
     def due(self, now: float) -> list[Due]:
-        """Return what is due at ``now``. Asking has no effect: the caller notes what it did."""
+        """Return the actions due at ``now``. Asking has no effect: the caller notes its actions."""
         dues = []
         if self.linger_by is not None and now >= self.linger_by:
             dues.append(Due.LINGER)
@@ -152,12 +152,12 @@ class Deadlines:
 
 
 class Patience:
-    """How long the peer's end waits for those who have the messages before it still to take.
+    """How long the peer's end waits for hooks to take the messages before it.
 
-    That is for as long as they get on, within bounds.
+    It waits for as long as they get on, within bounds.
 
     Args:
-        timeout: Seconds without progress after which they are taken to be stuck.
+        timeout: Seconds without progress after which they count as stuck.
     """
 
     __slots__ = ("_left", "_left_in_all", "_looks", "step")

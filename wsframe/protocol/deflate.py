@@ -19,7 +19,7 @@ from wsframe.protocol.frames import RSV1, Frame, message_frames
 
 __all__ = ["COST_OF_TURN", "LEAST_BITS", "Deflate", "Deflater", "InflateExtension", "Terms"]
 
-# What a compressor's flush appends to each message and the sender leaves out (section 7.2.1).
+# The bytes that a compressor's flush appends to each message and the sender leaves out (section 7.2.1).
 TAIL = b"\x00\x00\xff\xff"
 
 COMPRESSED = RsvBits(True, False, False)
@@ -35,9 +35,9 @@ LAST_BLOCK = b"\x01\x00\x00\xff\xff"
 # end one in a frame; several in a frame are allowed, but not as many as make the frame a burden.
 STREAMS = 16
 PER_STREAM = 1024
-"""Of so many bytes of a frame one more stream may end."""
+"""Bytes of a frame that allow one more stream to end."""
 
-# Bytes inflated in one turn of a connection, or what takes as long: about a millisecond.
+# Bytes inflated in one turn of a connection, or work that takes as long: about a millisecond.
 COST_OF_TURN = 1024 * 1024
 # A byte received that inflates to nothing still takes time: blocks that are little but their tables 0.1 us.
 COST_OF_ONE = 64
@@ -46,7 +46,7 @@ SLICE = COST_OF_TURN // COST_OF_ONE
 MOST_FROM_ONE = 1032
 """Bytes that deflate makes at most of one (zlib's technical details)."""
 
-# Octets inflated in one go. zlib's output is joined from blocks, which takes the memory of
+# Bytes inflated in one go. zlib's output is joined from blocks, which takes the memory of
 # a piece twice: in small pieces a bomb costs the message limit, in one it cost twice that.
 PIECE = 64 * 1024
 
@@ -56,20 +56,20 @@ class Deflate:
     """Compression of messages (permessage-deflate); make one with :meth:`shared` or :meth:`dedicated`.
 
     Raises:
-        TypeError: For a field that is no int, or another mode.
+        TypeError: For a field that is not an int, or another mode.
         ValueError: For a window outside 9 to 15, a memory level outside 1 to 9, a level
             outside -1 to 9, or a negative threshold.
     """
 
     mode: Literal["shared", "dedicated"] = "shared"
     window_bits: int = 15
-    """The window is 2 to this many octets, on both sides if the peer is a client that can; 9 to 15."""
+    """The window is 2 to this many bytes, on both sides if the peer is a client that can; 9 to 15."""
     mem_level: int = 8
-    """Memory of a compressor, 1 to 9: 2 to (level + 9) octets."""
+    """Memory of a compressor, 1 to 9: 2 to (level + 9) bytes."""
     level: int = 6
     """Time spent on finding matches, 1 to 9; -1 is zlib's default."""
     threshold: int = 256
-    """Octets below which a message is sent as it is: a shorter one hardly shrinks."""
+    """Messages below this many bytes are sent uncompressed: they hardly shrink."""
 
     def __post_init__(self) -> None:
         if self.mode not in ("shared", "dedicated"):
@@ -99,7 +99,7 @@ class Deflate:
 
 
 class Terms(NamedTuple):
-    """What both sides agreed on."""
+    """The parameters that both sides agreed on."""
 
     server_bits: int
     client_bits: int
@@ -110,14 +110,14 @@ class Terms(NamedTuple):
 
 
 class InflateExtension(Extension):
-    """Inflates what one peer sends, to no more than the message limit.
+    """Inflates the messages of one peer, up to the message limit.
 
     Between messages it holds the window alone: an inflater costs 7 KiB beside it, and is made
     again for the next message. So each message ends its stream, and one that is broken off
     inside a block shows.
 
     Args:
-        terms: What was agreed on.
+        terms: The parameters agreed on.
         max_message: Bytes a message may have when inflated.
     """
 
@@ -136,13 +136,13 @@ class InflateExtension(Extension):
         self._last = b""
         """The last bytes of the message so far, at most as many as :data:`TAIL` has."""
         self._credit = 0
-        """What streams may yet end within the frame, in bytes of :data:`PER_STREAM` each."""
+        """Streams that can still end within the frame, as bytes: :data:`PER_STREAM` each."""
         self.at_once = SLICE if max_message <= COST_OF_TURN else COST_OF_TURN // MOST_FROM_ONE
-        """Bytes of a frame that may be passed on at once: they inflate to :data:`COST_OF_TURN` at most."""
+        """Bytes of a frame to pass on at most in one go: they inflate to :data:`COST_OF_TURN` at most."""
         self.cost = 0
-        """What was done since somebody set it to 0, in bytes inflated or what takes as long."""
+        """The work since it was last set to 0, in bytes inflated or the like."""
         self.refusal: tuple[int, str] | None = None
-        """Close code and reason, where those of the engine do not say it."""
+        """Close code and reason, if those of wsproto are not exact."""
 
     def enabled(self) -> bool:
         return True
@@ -156,7 +156,7 @@ class InflateExtension(Extension):
         return self._max_message - self._remaining if self._compressed else None
 
     def turn_is_over(self) -> bool:
-        """Tell whether inflating has taken as long as it may in a turn; if so, the next one begins."""
+        """Return whether inflating has used up its turn; if so, the next one begins."""
         over = self.cost >= COST_OF_TURN
         if over:
             self.cost = 0
@@ -194,11 +194,11 @@ class InflateExtension(Extension):
         return rest
 
     def _broken_off(self) -> bool:
-        """Tell whether the stream goes on: the message ended inside a block."""
+        """Return whether the stream goes on: the message ended inside a block."""
         return self._inflater is not None
 
     def _inflate(self, data: bytes) -> bytes | CloseReason:
-        """Inflate within what is left of the limit; never flush, which knows no bound."""
+        """Inflate within the rest of the limit; never flush, which has no bound."""
         output = bytearray()
         self._credit += len(data)
         self.cost += len(data) * COST_OF_ONE
@@ -233,16 +233,16 @@ class InflateExtension(Extension):
         return bytes(output)
 
     def _slide(self, output: bytearray) -> bytes:
-        """Return the window with what was inflated since."""
+        """Return the window with the output added."""
         size = 1 << self._terms.client_bits
         return bytes(output[-size:]) if len(output) >= size else (self._window + output)[-size:]
 
 
 class Deflater:
-    """Compresses what one client is sent; an :class:`Encoder`.
+    """Compresses the messages to one client; an :class:`Encoder`.
 
     Args:
-        terms: What was agreed on.
+        terms: The parameters agreed on.
         options: The server's.
     """
 
@@ -263,7 +263,7 @@ class Deflater:
     def frames(
         self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None, *, replaceable: bool
     ) -> list[Frame]:
-        """Make the frames of a message, which must be sent: the next may refer to it."""
+        """Make the frames of a message. They must be sent: the next message can refer to it."""
         if self.wanted(payload, compress):
             # A message that may be replaced must not be referred to.
             packed = self.compress_for_all(payload) if replaceable else self.compress(payload)
@@ -272,25 +272,25 @@ class Deflater:
         return message_frames(opcode, payload, frame_size)
 
     def group(self, payload: bytes, compress: bool | None) -> int | None:
-        """Take part in a broadcast, with all clients of the same window; None if it is sent as it is."""
+        """Take part in a broadcast, with all clients of the same window; None if it is sent uncompressed."""
         if not self.wanted(payload, compress):
             return None
-        self._compressor = None  # what comes next must not refer to what lies, for the peer, before it
+        self._compressor = None  # the next message must not refer to those that the peer got before it
         return self.terms.server_bits
 
     def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame] | None:
-        """Make the frames of a broadcast; None if it is better sent as it is."""
+        """Make the frames of a broadcast; None if it is better sent uncompressed."""
         packed = self.compress_for_all(payload)
         return None if packed is None else message_frames(opcode | RSV1, packed, frame_size)
 
     def wanted(self, payload: bytes, compress: bool | None) -> bool:
-        """Tell whether a message is to be compressed; None asks the threshold."""
+        """Return whether to compress a message; None asks the threshold."""
         if self.terms.server_bits < LEAST_BITS:
             return False
         return len(payload) >= self.options.threshold if compress is None else compress
 
     def compress(self, payload: bytes) -> bytes | None:
-        """Compress a message for this client alone; None if it is better sent as it is."""
+        """Compress a message for this client alone; None if it is better sent uncompressed."""
         if not self.terms.server_takeover:
             return self.compress_for_all(payload)
         if self._compressor is None:
@@ -299,7 +299,7 @@ class Deflater:
 
     def compress_for_all(self, payload: bytes) -> bytes | None:
         """Compress a message so that any client of this window or a wider one can read it."""
-        # What comes next must not refer to messages that this one, for the peer, lies behind.
+        # The next message must not refer to messages that the peer got before this one.
         self._compressor = None
         compressor = new_compressor(self.options, self.terms.server_bits)
         octets = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]

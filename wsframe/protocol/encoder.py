@@ -1,4 +1,4 @@
-"""What a client is sent where that is not simply frames of RFC 6455: what an encoder must do."""
+"""The interface of an encoder, for clients that do not simply get plain frames of RFC 6455."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Encoder(Protocol):
     def frames(
         self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None, *, replaceable: bool
     ) -> list[Frame]:
-        """Make the frames of a message for this client alone, which is sent them.
+        """Make the frames of a message for this client alone, and these must be sent.
 
         Args:
             opcode: TEXT or BINARY.
-            payload: What is sent.
-            frame_size: Octets of payload of a frame at most; None for one frame.
+            payload: The message.
+            frame_size: Bytes of payload of a frame at most; None for one frame.
             compress: Whether to compress; None leaves it to the threshold.
-            replaceable: Whether another message may take its place.
+            replaceable: Whether another message can take its place.
         """
 
     def group(self, payload: bytes, compress: bool | None) -> Hashable:
-        """Take part in a broadcast: name the clients that are sent the same octets; None for plain frames."""
+        """Take part in a broadcast: name the clients that get the same bytes; None for plain frames."""
 
     def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame] | None:
         """Make the frames of a broadcast for all clients of the group; None for plain frames."""

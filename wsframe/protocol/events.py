@@ -1,4 +1,4 @@
-"""What a connection received besides whole messages, which are plain ``str`` and ``bytes``."""
+"""Events that a connection receives besides whole messages, which are plain ``str`` and ``bytes``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PongReceived(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """The end of what the peer sends: its close frame, a violation, EOF or a reset."""
+    """The end of the peer's stream: its close frame, a violation, EOF or a reset."""
 
     code: int
     """The close code: the peer's, 1005 if its close frame had none, ours for a violation, 1006 without any."""

@@ -1,8 +1,8 @@
-"""The fast lane: whole messages and control frames straight from the octets, with no engine.
+"""The fast lane: whole messages and control frames straight from the bytes, without wsproto.
 
 It takes the frame that nearly every message is: whole, unfragmented, without reserved
 bits, within the limits, its length written the shortest way; and control frames that keep
-to the rules. All else is left where it is, for the engine.
+to the rules. All else stays where it is, for the slow lane.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ WHOLE_CONTROL = (FIN | CLOSE, FIN | PING, FIN | PONG)
 
 
 def weigh(message: str | bytes) -> int:
-    """Return what a message takes in memory beside what an empty one does.
+    """Return the memory that a message takes beyond that of an empty one.
 
-    These are its octets, but for text beyond ASCII: one such character can make four of each.
+    These are its bytes, except for text beyond ASCII: one such character can make four bytes of each.
     """
     return len(message) if isinstance(message, bytes) or message.isascii() else message.__sizeof__() - EMPTY
 
@@ -37,16 +37,16 @@ def read_messages(
     """Decode whole messages from ``at`` on, as long as the lane can.
 
     Args:
-        data: What was received.
+        data: The bytes received.
         at: Where a frame begins.
-        room: How long ``messages`` may grow.
-        limit: Octets of payload a message may have.
-        masked: Whether the frames are those of a client (RFC 6455 section 5.3).
+        room: The length of ``messages`` at most.
+        limit: Bytes of payload of a message at most.
+        masked: Whether the frames come from a client (RFC 6455 section 5.3).
         messages: Takes the messages, ``str`` and ``bytes``.
 
     Returns:
-        Where it stopped, what the messages weigh, as :func:`weigh` has it, and, if it stopped
-        at a message that is not whole yet, the octets that message's frame will have; else 0.
+        The position where it stopped, the weight of the messages, as :func:`weigh` counts, and,
+        if it stopped at a message that is not whole yet, the bytes its frame will have; else 0.
     """
     octets = 0
     size = len(data)
@@ -92,12 +92,12 @@ def read_control(data: bytearray, at: int, masked: bool) -> tuple[Event, int] | 
     """Decode a control frame that is whole and keeps to the rules.
 
     Args:
-        data: What was received.
+        data: The bytes received.
         at: Where a frame begins.
-        masked: Whether the frames are those of a client.
+        masked: Whether the frames come from a client.
 
     Returns:
-        What it says, and where it ends; None if it is for the engine.
+        Its event, and the position after it; None if it is for the slow lane.
     """
     start = at + (6 if masked else 2)
     if data[at] not in WHOLE_CONTROL or len(data) < start or data[at + 1] >> 7 != masked:
@@ -135,12 +135,12 @@ def check_text(data: bytearray, at: int, checked: int) -> int:
     """Check the text of a frame that is not whole yet, as far as it goes.
 
     Args:
-        data: What was received.
+        data: The bytes received.
         at: Where the frame begins.
-        checked: How far its text was found to be good, in octets from there; 0 at first.
+        checked: Bytes from there that are already known to be valid; 0 at first.
 
     Returns:
-        How far it is good now, with a character that is not whole left out; -1 if it is
+        Bytes that are valid now, without a character that is not whole; -1 if it is
         not UTF-8. For a binary message, ``checked``.
     """
     if data[at] == WHOLE_BINARY:
@@ -158,7 +158,7 @@ def check_text(data: bytearray, at: int, checked: int) -> int:
 
 
 def extent(data: bytearray, at: int, length: int, mask_size: int) -> tuple[int, int]:
-    """Find start and length of a payload over 125 octets; a length of -1 is for the engine."""
+    """Find start and length of a payload over 125 bytes; a length of -1 is for the slow lane."""
     available = len(data) - at - mask_size
     if length == 126 and available >= 4:
         length = data[at + 2] << 8 | data[at + 3]

@@ -54,7 +54,7 @@ def header(first: int, length: int) -> bytes:
     return bytes((first, 127)) + length.to_bytes(8, "big")
 
 
-# From this many octets on a payload is not copied to stand behind its header.
+# From this many bytes on a payload is not copied to follow its header.
 LARGE = 64 * 1024
 
 
@@ -78,7 +78,7 @@ class LargeFrame:
         return self.header + self.payload
 
     def rest(self, offset: int) -> memoryview:
-        """Return what is next from ``offset`` on: of the header, or of the payload."""
+        """Return the rest of the header or of the payload, from ``offset`` on."""
         size = len(self.header)
         return memoryview(self.header)[offset:] if offset < size else memoryview(self.payload)[offset - size :]
 
@@ -104,7 +104,7 @@ def check_frame_size(frame_size: int) -> None:
 
 
 def data_frames(opcode: int, payload: bytes, frame_size: int) -> list[bytes]:
-    """Split a message into frames of at most ``frame_size`` octets of payload.
+    """Split a message into frames of at most ``frame_size`` bytes of payload.
 
     A text may be split inside a character (RFC 6455 section 5.6).
 
@@ -112,7 +112,7 @@ def data_frames(opcode: int, payload: bytes, frame_size: int) -> list[bytes]:
         ValueError: For a frame size below 1.
     """
     check_frame_size(frame_size)
-    frame_size = int.__index__(frame_size)  # of a subclass, whose sums may be other
+    frame_size = int.__index__(frame_size)  # a subclass could add differently
     parts = [payload[start : start + frame_size] for start in range(0, len(payload), frame_size)] or [b""]
     last = len(parts) - 1
     return [
@@ -130,7 +130,7 @@ def control_frame(opcode: int, payload: bytes) -> bytes:
     """Make a control frame.
 
     Raises:
-        ValueError: For a payload over 125 octets (RFC 6455 section 5.5).
+        ValueError: For a payload over 125 bytes (RFC 6455 section 5.5).
     """
     if len(payload) > MAX_CONTROL_PAYLOAD:
         raise ValueError(f"a control frame carries at most 125 octets, not {len(payload)}")
@@ -154,7 +154,7 @@ def ends_message(frame: Frame) -> bool:
 
 
 def frame_extent(data: bytes | bytearray, at: int) -> tuple[int, int]:
-    """Measure the frame that starts at ``at``: octets of its header and of its payload.
+    """Measure the frame that starts at ``at``: bytes of its header and of its payload.
 
     Returns:
         ``(0, 0)`` while the header is incomplete. The mask bit decides whether the
@@ -201,7 +201,7 @@ def skip_frames(data: bytearray, at: int) -> int:
     return min(at, sys.maxsize)
 
 
-# Above this many octets four strided translations beat one wide XOR: 13 against 20 us
+# Above this many bytes four strided translations beat one wide XOR: 13 against 20 us
 # for 16 KiB; below it the XOR wins: 0.2 against 0.6 us for 64.
 WIDE = 1024
 

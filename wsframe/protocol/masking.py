@@ -9,7 +9,7 @@ from wsframe.protocol.frames import FIN, LARGE, Frame, LargeFrame, data_frames, 
 
 __all__ = ["Masker"]
 
-# One call of the kernel for so many octets of keys: it costs as much as masking a short frame.
+# One call of the kernel for this many bytes of keys: it costs as much as masking a short frame.
 KEYS_AT_ONCE = 4096
 KEY = 4
 
@@ -17,11 +17,11 @@ KEY = 4
 class Masker:
     """Makes masked frames.
 
-    A key must not be foreseen by whoever chose the message, or he chooses what a proxy on
-    the way takes for HTTP (RFC 6455 section 10.3): keys are from the system's random source.
+    The author of a message must not foresee its key, or he chooses bytes that a proxy on the
+    way takes for HTTP (RFC 6455 section 10.3): keys are from the system's random source.
 
     Args:
-        random: Returns so many unpredictable octets.
+        random: Returns that many unpredictable bytes.
     """
 
     __slots__ = ("_at", "_keys", "_random")
@@ -32,7 +32,7 @@ class Masker:
         self._at = 0
 
     def frame(self, first: int, payload: bytes) -> Frame:
-        """Make one masked frame; ``first`` is its first octet."""
+        """Make one masked frame; ``first`` is its first byte."""
         at = self._at
         if at >= len(self._keys):
             self._keys = self._random(KEYS_AT_ONCE)
@@ -52,7 +52,7 @@ class Masker:
         return self.frame(FIN | opcode, payload)
 
     def fragments(self, opcode: int, payload: bytes, frame_size: int) -> list[Frame]:
-        """Split a message into frames of at most ``frame_size`` octets of payload.
+        """Split a message into frames of at most ``frame_size`` bytes of payload.
 
         Raises:
             ValueError: For a frame size below 1.

@@ -6,13 +6,13 @@ __all__ = ["BINARY_TYPES", "MESSAGE_TYPES", "PING_TYPES", "TEXT_TYPES", "Octets"
 
 Octets = bytes | bytearray | memoryview
 
-# What is taken, in the words of the TypeError for anything else.
+# The types allowed, in the words of the TypeError for anything else.
 MESSAGE_TYPES = "a message must be str, bytes, bytearray or memoryview"
 TEXT_TYPES = "a text message must be str, or UTF-8 as bytes, bytearray or memoryview"
 BINARY_TYPES = "a binary message must be bytes, bytearray or memoryview"
 PING_TYPES = "the payload of a ping must be bytes, bytearray or memoryview"
 
-# Of a subclass, too, that has an ``encode`` of its own: what that returns is its business, not the wire's.
+# Used for subclasses too: one with its own ``encode`` could return anything.
 encode = str.encode
 ALL = slice(None)
 

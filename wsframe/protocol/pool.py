@@ -91,7 +91,7 @@ class ConnectionPool(Generic[KeyT]):
         return min(self._by_step) / STEPS if self._by_step else inf
 
     def sweep(self, now: float) -> list[tuple[KeyT, list[Due]]]:
-        """Return what is due. The caller acts on it, then calls :meth:`schedule` for each key returned."""
+        """Return the actions due. The caller carries them out, then calls :meth:`schedule` for each key returned."""
         found: list[tuple[KeyT, list[Due]]] = []
         for step in sorted(step for step in self._by_step if step <= now * STEPS):
             for key in self._by_step.pop(step):

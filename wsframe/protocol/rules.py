@@ -12,7 +12,7 @@ CONTROL = frozenset({CLOSE, PING, PONG})
 
 
 def may_be_close(head: bytes | bytearray, *, masked: bool) -> bool:
-    """Tell whether a whole header is that of a close frame and keeps to the rules."""
+    """Return whether a whole header belongs to a close frame and keeps to the rules."""
     return head[0] == FIN | CLOSE and head[1] >> 7 == masked and head[1] & 0x7F <= MAX_CONTROL_PAYLOAD
 
 

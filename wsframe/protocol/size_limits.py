@@ -1,4 +1,4 @@
-"""Whether a data frame may come, decided from its header before there is a payload to hold."""
+"""Whether to allow a data frame, decided from its header before there is a payload to hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Check", "Kind", "SizeLimits"]
 
 Kind: TypeAlias = Literal["text", "binary"]
 Check: TypeAlias = Callable[[Kind, int, int], tuple[int, str] | None]
-"""Takes the kind of message, the octets of the frame and those of its message up to and with it.
+"""Takes the kind of message, the bytes of the frame, and the bytes of its message up to and with it.
 Returns the code and reason to close with, or None."""
 
 NO_RESERVED_BITS = RsvBits(False, False, False)
@@ -24,7 +24,7 @@ KINDS: dict[Opcode, Kind] = {Opcode.TEXT: "text", Opcode.BINARY: "binary"}
 class SizeLimits(Extension):
     """Enforces the limits of frame, message and fragments from the frame headers.
 
-    It is private: never offered, never named in the 101. Sizes are octets on the wire,
+    It is private: never offered, never named in the 101. Sizes are bytes on the wire,
     because text counted in characters would pass four times too much.
 
     Args:
@@ -39,7 +39,7 @@ class SizeLimits(Extension):
         self.refusal: tuple[int, str] | None = None
         """The close code and reason of the check that refused a frame."""
         self.octets = 0
-        """Octets of payload of the message's whole frames."""
+        """Bytes of payload of the message's whole frames."""
         self.fragments = 0
         self.most = limits.max_message
         self.check = check
@@ -64,7 +64,7 @@ class SizeLimits(Extension):
         if opcode is not Opcode.CONTINUATION:
             self.octets = self.fragments = 0
             self._kind = KINDS.get(opcode)
-            # What does not shrink grows: zlib adds 5 octets to each 16 KiB, and a few at the end.
+            # Incompressible payload grows: zlib adds 5 bytes to each 16 KiB, and a few at the end.
             # The inflated message is held to the limit by the extension that inflates it.
             most = self.limits.max_message
             self.most = most + most // 256 + 64 if rsv.rsv1 else most
