@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.engine import engine_of
 from tests.hostile.peer import PING, TEXT, Answer, Peer, frame, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
-from wsframe import Accept, Reject, Request, Timeouts
+from wsframe import Accept, Capacity, Reject, Request, Timeouts
 from wsframe.testing import Refused, open_kit
 
 SECRETS: dict[str, str | None] = {"cookie": "s3cret=1", "authorization": "Basic s3cret"}
@@ -313,3 +314,16 @@ async def test_long_answer_to_a_peer_that_does_not_read_holds_up_nobody(place: P
         stalled.hang_up()
         peer.hang_up()
         await served.idle()
+
+
+async def test_the_question_for_room_cancels_nobody(autojump_clock: MockClock) -> None:
+    async with open_kit(Recorder(), capacity=Capacity(max_pending_handshakes=1)) as kit:
+        admission = engine_of(kit.server).admission
+        kit.dial()
+        await wait_all_tasks_blocked()
+        (newcomer,) = admission.pending
+        newcomer.since -= 60
+        assert not admission.has_room()
+        assert not newcomer.scope.cancel_called
+        admission.make_room()
+        assert newcomer.scope.cancel_called

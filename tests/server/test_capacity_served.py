@@ -18,6 +18,16 @@ from wsframe.testing import open_kit
 Lines = Callable[[], list[str]]
 
 
+class Room:
+    """Room for newcomers as a test has it."""
+
+    def __init__(self, has_room: Callable[[], bool]) -> None:
+        self.has_room = has_room
+
+    def make_room(self) -> None:
+        """Make none."""
+
+
 async def status_of(served: Served, path: str = "/") -> int:
     """Ask for a WebSocket; return the status of the answer."""
     peer = await served.connect()
@@ -220,7 +230,7 @@ async def test_without_free_descriptors_the_server_waits_and_complains_once_a_se
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         exhausted = Exhausted(listening, error)
-        acceptor = Acceptor(exhausted, lambda: True, welcome)  # type: ignore[arg-type]
+        acceptor = Acceptor(exhausted, Room(lambda: True), welcome)  # type: ignore[arg-type]
         with socket.create_connection(listening.getsockname()) as peer:
             with trio.move_on_after(2.95):
                 await acceptor.run()
@@ -236,7 +246,7 @@ async def test_newcomers_that_left_before_accept_are_passed_over(autojump_clock:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         aborted = Exhausted(listening, errno.ECONNABORTED)
-        acceptor = Acceptor(aborted, lambda: aborted.asked < 100, lambda *_: None)  # type: ignore[arg-type]
+        acceptor = Acceptor(aborted, Room(lambda: aborted.asked < 100), lambda *_: None)  # type: ignore[arg-type]
         with socket.create_connection(listening.getsockname()), trio.move_on_after(1):
             await acceptor.run()
         assert aborted.asked == 100, "no pause between them, and other tasks have their turn after 64"

@@ -10,7 +10,9 @@ Read in this order:
 * ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
 * ``watchdog``: names what keeps the event loop from turning.
 * ``listen``: binding, and the tasks that accept.
-* ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is what is known of it.
+* ``entrance``: one task for each newcomer.
+* ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
+  its membership of a resource and its place there.
   ``decide`` asks user code about it, ``leavers`` notices when it has gone meanwhile.
 * ``capacity``: how many clients there may be. ``statistics``, ``health``: reports about a server.
 

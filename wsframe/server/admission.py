@@ -8,7 +8,8 @@ line goes to the log.
 from __future__ import annotations
 
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from time import time
 from typing import Any
 
@@ -19,7 +20,6 @@ from wsframe.connection.handover import Arrival
 from wsframe.connection.reactor import Reactor
 from wsframe.hixie76 import HIXIE_76
 from wsframe.hixie76 import handshake as hixie_handshake
-from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
 from wsframe.http.deflate_terms import negotiate
@@ -32,11 +32,12 @@ from wsframe.net.sockets import notify_closing
 from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
 from wsframe.resources.resource import Resource
-from wsframe.server.capacity import Places, Reservation
+from wsframe.server.capacity import Places
 from wsframe.server.decide import check_origin, decide, handle, internal_error, note_disagreement, stopping
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import LINGER, Gone, Newcomer, note_gone
 from wsframe.server.options import ServeOptions
+from wsframe.server.seat import Seat
 from wsframe.user_code import contain
 
 __all__ = ["Admission"]
@@ -67,18 +68,21 @@ class Admission:
         self.refused = 0
 
     def has_room(self) -> bool:
-        """Tell whether another newcomer may be taken on; if not, see that there will be."""
-        if len(self.pending) < self._capacity.max_pending_handshakes:
-            return True
+        """Return whether the server can take on another newcomer."""
+        return len(self.pending) < self._capacity.max_pending_handshakes
+
+    def make_room(self) -> None:
+        """Refuse the newcomers that take too long over their requests.
+
+        Honest ones are in within milliseconds. All slow ones are refused at the same time,
+        because many more of their kind can wait after them.
+        """
         late = trio.current_time() - PATIENCE
         for newcomer in self.pending:
             if newcomer.since >= late:  # they stand in order of arrival
                 break
             if not newcomer.head_received:
-                # Honest ones are in within milliseconds: who dawdles makes room for the next. All
-                # at once, because behind them may stand many more of their kind.
                 newcomer.scope.cancel()
-        return False
 
     def drain(self) -> None:
         """Refuse whoever is on the way in."""
@@ -87,31 +91,42 @@ class Admission:
             newcomer.scope.cancel()
 
     async def admit(self, newcomer: Newcomer) -> None:
-        """Take one newcomer all the way in, or refuse it; never raises for what it does."""
-        arrival = None
+        """Take one newcomer all the way in, or refuse it; never raises for its sake."""
+        with self._under_way(newcomer):
+            try:
+                with newcomer.scope:
+                    await self._until_answered(newcomer)
+                if newcomer.scope.cancelled_caught:
+                    await self._cut_off(newcomer)
+            except BaseException as error:  # a scope that a validator left open shows here
+                contain(error)
+                logger.error("%s: internal error", newcomer.name, exc_info=error)
+
+    @contextmanager
+    def _under_way(self, newcomer: Newcomer) -> Iterator[None]:
+        """Close a newcomer's socket at the end, unless it was handed over to the reactor."""
         try:
-            with newcomer.scope:
-                arrival = await self._until_answered(newcomer)
-            if newcomer.scope.cancelled_caught and newcomer.gone:
-                note_gone(newcomer)
-            elif newcomer.scope.cancelled_caught and newcomer.answered:
-                newcomer.reset = True  # what it has not taken of its answer must not stay in the kernel
-            elif newcomer.scope.cancelled_caught:
-                with trio.move_on_after(LINGER):
-                    await self._refuse(newcomer, stopping() if self._draining else Reject(408, body="too slow"))
-        except BaseException as error:  # a scope that a validator left open shows here
-            contain(error)
-            logger.error("%s: internal error", newcomer.name, exc_info=error)
+            yield
         finally:
             self.pending.pop(newcomer, None)
-            if arrival is None:
+            if not newcomer.handed_over:
                 notify_closing(newcomer.sock)
                 close_for_good(newcomer.sock, reset=newcomer.reset)
 
-    async def _until_answered(self, newcomer: Newcomer) -> Arrival | None:
-        """Return the arrival once it has been handed over; None when the newcomer was refused or has gone."""
+    async def _cut_off(self, newcomer: Newcomer) -> None:
+        """End a newcomer whose scope was cancelled: by its peer's end, its deadline or the drain."""
+        if newcomer.gone:
+            note_gone(newcomer)
+        elif newcomer.answered:
+            newcomer.reset = True  # the rest of its answer must not stay in the kernel
+        else:
+            with trio.move_on_after(LINGER):
+                await self._refuse(newcomer, stopping() if self._draining else Reject(408, body="too slow"))
+
+    async def _until_answered(self, newcomer: Newcomer) -> None:
+        """Let a newcomer in or answer it otherwise."""
         try:
-            return await self._let_in(newcomer)
+            await self._let_in(newcomer)
         except Reject as reject:
             await self._refuse(newcomer, reject)
         except Gone:
@@ -130,7 +145,6 @@ class Admission:
             answer = internal_error() if contain(error) else stopping()
             logger.error("%s: internal error during the handshake", newcomer.name, exc_info=error)
             await self._refuse(newcomer, answer)
-        return None
 
     async def _refuse(self, newcomer: Newcomer, reject: Reject) -> None:
         if newcomer.answered:  # nothing but frames may follow a 101
@@ -158,18 +172,22 @@ class Admission:
             with suppress(OSError):
                 (newcomer.tls or newcomer.sock).send(head if content is None else head + content.body)
             return
-        self._answering += 1
-        try:
+        with suppress(OSError), self._counted():
             await newcomer.send(head)
             if content is not None:
                 await newcomer.send_content(content)
             await newcomer.say_goodbye()
-        except OSError:
-            return
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count an answer while its peer takes it."""
+        self._answering += 1
+        try:
+            yield
         finally:
             self._answering -= 1
 
-    async def _let_in(self, newcomer: Newcomer) -> Arrival | None:
+    async def _let_in(self, newcomer: Newcomer) -> None:
         await newcomer.handshake_tls()
         head = handshake.HeadReader(
             self._capacity.max_head, host=newcomer.host, port=newcomer.port, secure=newcomer.tls is not None
@@ -180,7 +198,7 @@ class Admission:
             if not data:
                 if head.begun:
                     note_gone(newcomer)
-                return None
+                return
             request = head.receive(data)
         newcomer.head_received = True
         newcomer.wants_body = request.method != "HEAD"
@@ -193,13 +211,14 @@ class Admission:
         if self._http_handler is not None and not handshake.wants_upgrade(headers):
             handshake.check_bodiless(headers)
             await self._serve_http(newcomer, request, self._http_handler)
-            return None
+            return
         newcomer.version = handshake.check_upgrade(head.http_version, request, headers, self._versions)
         trailing: bytes | None = head.trailing
         if newcomer.version == 0:
             hixie_handshake.check_keys(headers)
             trailing = await self._receive_nonce(newcomer, head.trailing)
-        return None if trailing is None else await self._join_resource(newcomer, request, headers, trailing)
+        if trailing is not None:
+            await self._join_resource(newcomer, request, headers, trailing)
 
     async def _receive_nonce(self, newcomer: Newcomer, data: bytes) -> bytes | None:
         """Take the nonce of hixie-76 off what comes behind the head; return what is left, None at the end."""
@@ -231,9 +250,7 @@ class Admission:
         finally:
             budget.held -= held
 
-    async def _join_resource(
-        self, newcomer: Newcomer, request: Request, headers: Headers, trailing: bytes
-    ) -> Arrival | None:
+    async def _join_resource(self, newcomer: Newcomer, request: Request, headers: Headers, trailing: bytes) -> None:
         found = self._roster.find(request)
         if found is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
@@ -241,69 +258,40 @@ class Admission:
         if params:
             request.path_params = params
         check_origin(registration.origins, request, headers)
-        with self._lookout.over(newcomer):
-            listener, reservation, accept = await self._decide(newcomer, request, registration.resource)
-        try:
+        with Seat() as seat:
+            with self._lookout.over(newcomer):
+                accept = await self._decide(newcomer, request, registration.resource, seat)
             newcomer.check_there()
-            arrival = await self._greet(newcomer, request, headers, accept, listener, reservation)
+            arrival = await self._greet(newcomer, request, headers, accept, seat)
             request._keep_parsed(False)
-            tune(newcomer.sock, listener.limits.unsent_in_kernel, listener.timeouts.write_stall)
+            tune(newcomer.sock, seat.listener.limits.unsent_in_kernel, seat.listener.timeouts.write_stall)
             self._reactor.adopt(arrival, trailing)
-        except BaseException:
-            reservation.release()
-            listener.leave()
-            raise
+            seat.keep()
+        newcomer.handed_over = True
         self.admitted += 1
-        return arrival
 
     async def _decide(
-        self, newcomer: Newcomer, request: Request, resource: Resource[Any] | Factory
-    ) -> tuple[Listener, Reservation, Accept]:
-        """Ask the resource about a newcomer, with a place for it taken already.
+        self, newcomer: Newcomer, request: Request, resource: Resource[Any] | Factory, seat: Seat
+    ) -> Accept:
+        """Ask the resource about a newcomer, after a place for it has been taken.
 
         Raises:
             Reject: If it is refused.
         """
         listener = await self._roster.listener_of(resource, request)
-        try:
-            reservation = self._places.reserve(newcomer.host, id(listener.resource), listener.resource.max_clients)
-            try:
-                accept = await decide(listener.resource.accept_client, request)
-                target = accept.deliver_to
-                if isinstance(target, Resource) and target is not listener.resource:
-                    listener = await self._redirect(listener, reservation, target, request)
-            except BaseException:
-                reservation.release()
-                raise
-        except BaseException:
-            listener.leave()
-            raise
-        return listener, reservation, accept
-
-    async def _redirect(
-        self, listener: Listener, reservation: Reservation, target: Resource[Any], request: Request
-    ) -> Listener:
-        """Take a newcomer and its place to the resource that ``accept_client`` named."""
-        other = await self._roster.listener_of(target, request)
-        if not reservation.take(id(other.resource), other.resource.max_clients):
-            other.leave()
-            raise Reject(503, [RETRY_AFTER], "resource full")
-        reservation.settle()
-        listener.leave()
-        return other
+        seat.take(listener, self._places, newcomer.host)
+        accept = await decide(listener.resource.accept_client, request)
+        target = accept.deliver_to
+        if isinstance(target, Resource) and target is not listener.resource:
+            seat.move(await self._roster.listener_of(target, request))
+        return accept
 
     async def _greet(
-        self,
-        newcomer: Newcomer,
-        request: Request,
-        headers: Headers,
-        accept: Accept,
-        listener: Listener,
-        reservation: Reservation,
+        self, newcomer: Newcomer, request: Request, headers: Headers, accept: Accept, seat: Seat
     ) -> Arrival:
         """Send the 101."""
+        listener, terms = seat.listener, None
         resource = listener.resource
-        terms = None
         if listener.deflate is not None and newcomer.version == 13:  # RFC 7692 extends RFC 6455 alone
             offers = headers.getall("sec-websocket-extensions")
             # A message that refers to one that was dropped would be read wrongly.
@@ -325,4 +313,4 @@ class Admission:
         newcomer.answered = True
         await newcomer.send(answer)
         sock, tls, dialect = newcomer.sock, newcomer.tls, RFC_6455 if newcomer.version else HIXIE_76
-        return Arrival(sock, tls, request, subprotocol, accept.data, listener, reservation, terms, dialect)
+        return Arrival(sock, tls, request, subprotocol, accept.data, listener, seat.reservation, terms, dialect)

@@ -28,8 +28,8 @@ from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server, ServerStatistics
 from wsframe.server.admission import Admission
 from wsframe.server.capacity import Places
-from wsframe.server.listen import Acceptor, address_of
-from wsframe.server.newcomer import Newcomer
+from wsframe.server.entrance import Entrance
+from wsframe.server.listen import address_of
 from wsframe.server.options import ServeOptions
 from wsframe.server.statistics import resource_statistics, slowest
 from wsframe.server.watchdog import Watchdog
@@ -203,34 +203,17 @@ class LocalEngine:
         scope.cancel()
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
-        admission, context = self.admission, self._options.ssl_context
         async with trio.open_nursery() as newcomers:
-
-            async def admit(newcomer: Newcomer) -> None:
-                await admission.admit(newcomer)
-                for acceptor in acceptors:
-                    acceptor.room.ring()
-
-            def welcome(hosts: Collection[str] | None, sock: socket.socket, address: tuple[str, int]) -> None:
-                newcomer = Newcomer(sock, *address, context, self._timeouts.handshake)
-                newcomer.hosts = hosts
-                admission.pending[newcomer] = None
-                newcomers.start_soon(admit, newcomer)
-
-            acceptors = [
-                Acceptor(sock, admission.has_room, partial(welcome, hosts))
-                for sock, hosts in zip(self._sockets, self._hosts, strict=True)
-            ]
+            entrance = Entrance(self.admission, newcomers, self._options.ssl_context, self._timeouts.handshake)
             async with trio.open_nursery() as accepting:
-                for acceptor in acceptors:
-                    accepting.start_soon(acceptor.run)
+                entrance.open(self._sockets, self._hosts, accepting)
                 logger.info("serving at %s", ", ".join(self.addresses))
                 task_status.started(self.server)
                 self._started = True
                 await self._draining.wait()
                 accepting.cancel_scope.cancel()
             self._close_sockets()
-            admission.drain()
+            self.admission.drain()
             self.reactor.close_all(self._close_code, "server stopping")
 
     def _close_sockets(self) -> None:

@@ -9,6 +9,7 @@ import socket
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 import trio
 
@@ -18,7 +19,7 @@ from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.log import logger
 from wsframe.net.sockets import wait_readable
 
-__all__ = ["Acceptor", "address_of", "bind_tcp", "bind_unix", "default_hosts"]
+__all__ = ["Acceptor", "Address", "address_of", "bind_tcp", "bind_unix", "default_hosts"]
 
 AT_ONCE = 64
 # Out of descriptors or memory: accepting again at once would spin, and the backlog waits.
@@ -124,20 +125,27 @@ def name_of(host: str) -> frozenset[str]:
     return frozenset()
 
 
+class Waiting(Protocol):
+    """The newcomers that wait to be admitted."""
+
+    def has_room(self) -> bool: ...
+    def make_room(self) -> None: ...
+
+
 class Acceptor:
     """Accepts from one listening socket for as long as there is room for newcomers.
 
     Args:
         listening: The listening socket.
-        has_room: Whether another newcomer may be taken on now.
+        waiting: The newcomers, for which there must be room.
         welcome: Takes a newcomer's socket and address.
     """
 
     def __init__(
-        self, listening: socket.socket, has_room: Callable[[], bool], welcome: Callable[[socket.socket, Address], None]
+        self, listening: socket.socket, waiting: Waiting, welcome: Callable[[socket.socket, Address], None]
     ) -> None:
         self._listening = listening
-        self._has_room = has_room
+        self._waiting = waiting
         self._welcome = welcome
         self._log_after = 0.0
         self.room = Doorbell()
@@ -146,12 +154,13 @@ class Acceptor:
     async def run(self) -> None:
         """Accept until cancelled."""
         while True:
-            while not self._has_room():
+            while not self._waiting.has_room():
+                self._waiting.make_room()
                 with trio.move_on_after(LOOK_AGAIN):
                     await self.room.wait()
             await wait_readable(self._listening)
             for _ in range(AT_ONCE):
-                if not self._has_room() or not await self._accept():
+                if not self._waiting.has_room() or not await self._accept():
                     break
 
     async def _accept(self) -> bool:

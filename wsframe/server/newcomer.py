@@ -52,6 +52,8 @@ class Newcomer:
         self.since = trio.current_time()
         self.scope = trio.CancelScope(deadline=self.since + within)
         self.answered = False
+        self.handed_over = False
+        """Whether the socket belongs to the reactor now."""
         self.reset = False
         """Whether it is to be reset when it is closed."""
         self.gone = False

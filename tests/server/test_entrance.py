@@ -1,0 +1,57 @@
+"""Each newcomer has a task of its own, and its end lets those that wait accept again."""
+
+from __future__ import annotations
+
+import socket
+from typing import cast
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from wsframe.net.sockets import notify_closing
+from wsframe.server.admission import Admission
+from wsframe.server.entrance import Entrance
+from wsframe.server.newcomer import Newcomer
+
+
+class Two:
+    """An admission that takes on two newcomers, until they may go."""
+
+    def __init__(self) -> None:
+        self.pending: dict[Newcomer, None] = {}
+        self.hosts: list[object] = []
+        self.asked = 0
+        self.gate = trio.Event()
+
+    def has_room(self) -> bool:
+        return len(self.pending) < 2
+
+    def make_room(self) -> None:
+        self.asked += 1
+
+    async def admit(self, newcomer: Newcomer) -> None:
+        self.hosts.append(newcomer.hosts)
+        await self.gate.wait()
+        del self.pending[newcomer]
+        notify_closing(newcomer.sock)
+        newcomer.sock.close()
+
+
+async def test_newcomers_are_admitted_while_there_is_room() -> None:
+    two = Two()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        peers = [socket.create_connection(listening.getsockname()) for _ in range(3)]
+        async with trio.open_nursery() as newcomers, trio.open_nursery() as accepting:
+            Entrance(cast(Admission, two), newcomers, None, 10).open([listening], [{"a.example"}], accepting)
+            while not two.asked or len(two.hosts) < 2:  # noqa: ASYNC110
+                await trio.sleep(0.001)
+            assert two.hosts == [{"a.example"}] * 2
+            two.gate.set()
+            while len(two.hosts) < 3:  # noqa: ASYNC110
+                await trio.sleep(0.001)
+            await wait_all_tasks_blocked()
+            assert two.pending == {}
+            accepting.cancel_scope.cancel()
+        for peer in peers:
+            peer.close()
