@@ -1,4 +1,4 @@
-"""The server around user code, as far as an error there can end it."""
+"""The server around user code, for errors there that end it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Program", "leaves", "program"]
 
 
 class Program:
-    """What an error of user code can do to the server that runs it.
+    """The two ways in which an error of user code ends the server that runs it.
 
     Args:
         debug: Whether an error enters the debugger or, without a terminal, ends the server.
@@ -40,7 +40,7 @@ class Program:
 
 
 program: ContextVar[Program] = ContextVar("program")
-"""Of the server whose task this is."""
+"""The program of the server that runs this task."""
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

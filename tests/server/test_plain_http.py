@@ -257,4 +257,4 @@ async def test_what_is_no_response_is_500_and_the_log_says_so(place: Place, capl
     async with place.serve(Recorder(), http_handler=handler) as served:
         answer = await ask(served, http("GET / HTTP/1.1"))
         assert (answer.status, answer.text) == (500, "internal error\n")
-    assert "http_handler returned 'a page', which is no Response" in caplog.text
+    assert "http_handler returned 'a page', which is not a Response" in caplog.text

@@ -52,7 +52,7 @@ def test_a_pipe_that_nobody_reads_blocks_nobody_and_what_is_left_out_is_counted(
         left_out = handler._left_out
         lines = [reader.readline() for _ in range(3000 - left_out)]
         assert set(lines) == {b"x" * 999 + b"\n"}
-        told = b"wsframe: %d lines of the log are left out, for nobody has read them in time\n" % left_out
+        told = b"wsframe: %d lines of the log are left out, because nobody read them in time\n" % left_out
         assert reader.readline() == told
         handler.emit(record("next"))
         assert reader.readline() == b"next\n"

@@ -17,17 +17,17 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
     """Make one ``http_handler`` of several, by path.
 
     Args:
-        routes: Handlers by path. A path that ends in ``/`` is answered together with all
-            below it, ``/`` with everything; any other path alone. The longest wins, and
-            what none of them answers is answered 404.
+        routes: Handlers by path. A path that ends in ``/`` includes all paths below it, so ``/``
+            includes everything; any other path stands for itself. The longest one wins. The
+            answer for a path without a handler is 404.
 
     Raises:
         ValueError: For a path that does not begin with ``/``, has a query, is there twice, or that no
-            client can ask for.
-        TypeError: For what is no mapping of paths to handlers.
+            client can send.
+        TypeError: For anything but a mapping of paths to handlers.
 
-    A handler sees as ``request.path`` what follows its own path, from the slash on; ``/`` if
-    nothing does. So it need not know where it has been put. Paths are compared as those of
+    ``request.path`` of a handler is the part after the handler's own path, from the slash on, or ``/``.
+    So a handler does not need to know its place. Paths are compared as those of
     resources are: case-sensitive, not decoded.
     """
     if not isinstance(routes, Mapping):

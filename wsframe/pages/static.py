@@ -1,7 +1,7 @@
 """Files as plain HTTP answers: one, or those of a folder.
 
 A file is read in a thread, part by part while its peer takes it, so that one of them is in memory. It
-is opened anew for each part: peers that are slow hold no descriptors beside their own.
+is opened again for each part, so that slow peers hold no descriptors beside their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wsframe.http.responses import FileResponse, HttpHandler, Response, check_fi
 __all__ = ["static_file", "static_folder"]
 
 MAX_FILE = 1024 * 1024
-# What is read of a file at once. One that is no larger is in memory whole.
+# Bytes of a file that are read in one step. A file that is not larger is in memory whole.
 PART = 64 * 1024
 # Threads of one handler that read at the same time. Each reserves up to 136 MB of address space (its
 # stack and glibc's arena), and eight of them kill a process that has 260 MB. Two read some 50 MB/s
@@ -40,16 +40,16 @@ TYPES = MimeTypes().types_map[True] | {
     ".webp": "image/webp", ".woff": "font/woff", ".woff2": "font/woff2",
 }  # fmt: skip
 
-# Another place, drive or stream in some file system; hidden; nothing at all.
+# Another place, drive or stream in some file system; hidden; empty.
 UNSAFE = re.compile(r"(\..*|.*[/\\:\x00-\x1f\x7f].*)?", re.DOTALL)
 ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
-# What a stranger may ask for without anything being wrong here.
+# Errors that any request can cause without a fault of ours.
 ABSENT = {
     errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO,
 }  # fmt: skip
 
-# A pipe without a writer would be waited for.
+# Opening a pipe without a writer would block.
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -63,15 +63,15 @@ def static_file(
     """Make an ``http_handler`` that answers with one file, at the path ``/`` alone.
 
     Args:
-        path: The file; read anew for each request.
+        path: The file; it is read again for each request.
         content_type: Its ``Content-Type``; None goes by its name.
-        max_file: Octets it may have; default 1 MiB. A larger one is answered 500.
+        max_file: Most bytes of the file; default 1 MiB. The answer for a larger one is 500.
         cache_control: The ``Cache-Control``. By default browsers ask each time whether the
-            file has changed, and are answered 304 if it has not. None sends none.
+            file has changed, and get 304 if it has not. None sends no such field.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: For a limit below 1, or a header field that may not be sent.
+        ValueError: For a limit below 1, or a header field that must not be sent.
     """
     files = Files(max_file, cache_control)
     name = os.path.abspath(path)
@@ -91,20 +91,20 @@ def static_folder(
 ) -> HttpHandler:
     """Make an ``http_handler`` that answers with the files of a folder and of the folders in it.
 
-    A folder is answered with its index. Answered 404 are names that begin with a dot, or
-    that have a slash, backslash, colon or control character in them when decoded; whatever
-    a symbolic link leads to outside the folder; and what is no regular file. Who may write
-    into the folder is trusted.
+    The answer for a folder is its index. The answer is 404 for names that begin with a dot, or
+    that have a slash, backslash, colon or control character in them when decoded; for the target
+    of a symbolic link that leads outside the folder; and for anything but a regular file. Everybody
+    who can write into the folder is trusted.
 
     Args:
         path: The folder.
         index: Name of the file that answers for a folder; None answers 404 there.
-        max_file: Octets a file may have; default 1 MiB. A larger one is answered 500.
+        max_file: Most bytes of a file; default 1 MiB. The answer for a larger one is 500.
         cache_control: As for :func:`static_file`.
 
     Raises:
         NotADirectoryError: If there is no such folder.
-        ValueError: For a limit below 1, or a header field that may not be sent.
+        ValueError: For a limit below 1, or a header field that must not be sent.
     """
     folder = Folder(os.path.abspath(path), index, Files(max_file, cache_control))
     if not os.path.isdir(folder.root):
@@ -117,7 +117,7 @@ def handler(answer: Callable[[Request], Found | Response]) -> HttpHandler:
     readers = trio.CapacityLimiter(READERS)
 
     async def read(found: Found, offset: int) -> bytes:
-        # Abandoned at the deadline, it keeps its place among the readers for as long as the disk hangs.
+        # A read abandoned at the deadline keeps its place among the readers for as long as the disk hangs.
         return await trio.to_thread.run_sync(found.read, offset, abandon_on_cancel=True, limiter=readers)
 
     async def static(request: Request) -> Response:
@@ -147,7 +147,7 @@ class Found:
         """Read a part.
 
         Raises:
-            OSError: If it cannot be read, or is another file by now: half of each would be neither.
+            OSError: If it cannot be read, or the file has changed in the meantime.
         """
         with opened(self.path) as file:
             if tag_of(os.fstat(file.fileno())) == self.tag:
@@ -167,11 +167,11 @@ def tag_of(status: os.stat_result) -> str:
 
 
 class Files:
-    """How files are answered.
+    """Answers with files.
 
     Args:
-        max_file: Octets a file may have.
-        cache_control: The ``Cache-Control``; None for none.
+        max_file: Most bytes of a file.
+        cache_control: The ``Cache-Control``; None sends none.
     """
 
     def __init__(self, max_file: int, cache_control: str | None) -> None:
@@ -187,7 +187,7 @@ class Files:
         """Answer with a file; 304 if the peer has it (RFC 9110 section 13.1.2), 404 if there is none.
 
         Raises:
-            OSError: If it cannot be read for a reason that is ours, such as its size.
+            OSError: If it cannot be read for a reason on our side, such as its size.
         """
         try:
             with opened(path) as file:
@@ -195,7 +195,7 @@ class Files:
                 if not stat.S_ISREG(status.st_mode):
                     return not_found()
                 tag = tag_of(status)
-                # Weak: of two writes in one tick of the file system's clock only the size may tell.
+                # Weak: two writes in one tick of the file system's clock can differ in size alone.
                 fields = [("ETag", f"W/{tag}"), *self._fields]
                 if has_tag(request, tag):
                     return Response(status=304, headers=fields)
@@ -218,7 +218,7 @@ class Folder:
     Args:
         root: Its absolute path.
         index: Name of the file that answers for a folder; None for none.
-        files: How files are answered.
+        files: Makes the answers.
     """
 
     def __init__(self, root: str, index: str | None, files: Files) -> None:
@@ -239,11 +239,11 @@ class Folder:
         return self._files.answer(request, path, type_of(path))
 
     def _locate(self, names: list[str]) -> str | None:
-        """Return where names lead to, through all links; None if that is nowhere, or outside."""
+        """Return the path that names lead to, through all links; None if there is none, or it is outside."""
         root = os.path.realpath(self.root)  # now: a new release may be a new link
         try:
             path = os.path.realpath(os.path.join(root, *names), strict=True)
-        except ValueError:  # a name that the file system's encoding has not
+        except ValueError:  # a name that the file system cannot encode
             return None
         except OSError as error:
             if error.errno in ABSENT:
@@ -267,7 +267,7 @@ def names_of(path: str) -> list[str] | None:
 
 
 def with_slash(request: Request) -> str:
-    """Return a redirect to the same path with a slash behind it, relative to wherever that is."""
+    """Return a relative redirect to the same path with a slash after it."""
     query = "" if request.query_string is None else f"?{request.query_string}"
     # With the dot no name can be taken for a scheme or a host.
     return f"./{request.path.rpartition('/')[2]}/{query}"

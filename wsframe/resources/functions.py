@@ -34,10 +34,10 @@ MessageFunction: TypeAlias = Callable[[Client, str | bytes], object]
 """Takes a whole message, text as ``str`` and binary as ``bytes``."""
 
 ErrorFunction: TypeAlias = Callable[[Client, BaseException], object]
-"""Takes what one of the other functions raised."""
+"""Takes an error that one of the other functions raised."""
 
 RequestVerifier: TypeAlias = Callable[[Request], object]
-"""Takes a newcomer's request; exactly True lets it in, after the origin check. May raise :class:`Reject`."""
+"""Takes a newcomer's request; exactly True lets it in, after the origin check. It can raise :class:`Reject`."""
 
 
 class Functions(TypedDict, total=False):
@@ -62,8 +62,8 @@ DECORATORS = ("on_open", "on_message", "on_close", "on_error")
 class FunctionResource(Resource):
     """A resource whose hooks call functions, plain or async; made by :func:`define_resource`.
 
-    Everything that holds for a class holds for it. Its functions are looked up for each
-    event: the decorators below may give or replace them while it is served.
+    It behaves as a class of its own does. It looks up its functions for each event, so the
+    decorators below can give or replace them while it is served.
     """
 
     _wsframe_hooks = (*HOOKS, *DECORATORS)
@@ -111,7 +111,7 @@ class FunctionResource(Resource):
         return function
 
     def on_error(self, function: ErrorFunctionT) -> ErrorFunctionT:
-        """Call a function with a client and what another function raised for it; a decorator."""
+        """Call a function with a client and the error that another function raised for it; a decorator."""
         check_handler("error", function)
         self._error = function
         return function
@@ -167,10 +167,10 @@ TAKES = {
 
 
 def check_handler(name: str, function: object) -> None:
-    """Check a function that is to be called for an event.
+    """Check a function to call for an event.
 
     Raises:
-        TypeError: If it cannot be called, or takes something else.
+        TypeError: If it cannot be called, or takes other arguments.
     """
     if not callable(function):
         close_unawaited(function)
@@ -192,19 +192,19 @@ def define_resource(
 ) -> FunctionResource:
     """Make a resource of functions and register it under a path.
 
-    The functions may be plain or async. A plain one must not block: no client of the
-    server is served meanwhile. All are optional, and the resource's decorators can give
+    The functions can be plain or async. A plain one must not block: no client of the
+    server is served in the meantime. All are optional, and the resource's decorators can give
     them later.
 
     Args:
-        path: As for :meth:`Registry.register`. A resource that was there is replaced: newcomers
+        path: As for :meth:`Registry.register`. It replaces a resource that was there: newcomers
             get the new functions, clients already connected keep theirs.
         open: Called with each client that has connected.
         message: Called with the client and each message, a str or bytes. Without it messages
             close 1003, as in a class without the hook.
-        close: Called with each client that has gone; ``client.close_code`` tells why.
-        error: Called with the client and what ``open``, ``message`` or ``close`` raised, which is
-            logged in any case. The client then stays, unless this closes it or raises. Without
+        close: Called with each client that has gone; ``client.close_code`` says why.
+        error: Called with the client and the error that ``open``, ``message`` or ``close`` raised; the
+            error is logged in any case. The client then stays, unless this closes it or raises. Without
             it the client is closed 1011.
         request_verifier: Called with a newcomer's request; anything but True refuses it with 403.
         ordering: As of a class (:attr:`Resource.ordering`): ``"client"`` lets the functions run at the
@@ -215,7 +215,7 @@ def define_resource(
 
     Raises:
         TypeError: For a function that cannot be called.
-        ValueError: For a path that is none.
+        ValueError: For a text that is not a path.
 
     Source: Portal ``define-resource``, easy-websocket ``start``.
     """

@@ -8,12 +8,12 @@ Read in this order:
 * ``stderr_log``: the log where nobody has configured it.
 * ``handlers``: serving one path with functions in one call.
 * ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
-* ``watchdog``: names what keeps the event loop from turning.
+* ``watchdog``: names the code that keeps the event loop from turning.
 * ``listen``: binding, and the tasks that accept.
 * ``entrance``: one task for each newcomer.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.
-  ``decide`` asks user code about it, ``leavers`` notices when it has gone meanwhile.
+  ``decide`` asks user code about it, ``leavers`` notices when it has gone in the meantime.
 * ``capacity``: how many clients there may be. ``statistics``, ``health``: reports about a server.
 
 Nothing in here decodes frames or calls hooks of connected clients.

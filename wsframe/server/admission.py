@@ -1,8 +1,34 @@
 """From an accepted socket to a client: one short-lived task for each newcomer.
 
-TLS, the request head, the path, the origin, a place, ``accept_client``, the 101, in this
-order. Whatever is refused gets its HTTP status with one line that says why, and the same
-line goes to the log.
+The checks, in this order, the cheap ones before those that run user code:
+
+1. the TLS handshake;
+2. the head of the request, at most ``capacity.max_head`` bytes: 400, 431, 505;
+3. ``Host`` (400), then plain HTTP goes to ``http_handler`` and ends here;
+4. the upgrade and its version: 400, 405, 426;
+5. the path: 404;
+6. the origin, by the registration's validator: 403;
+7. the resource's life, which the newcomer joins and waits for: 503;
+8. a place in the server, the resource and for the address: 503, 429;
+9. ``accept_client``, with the place held: any status that it raises;
+10. whether the peer is still there, then the 101, and the reactor adopts the socket.
+
+A refused newcomer gets its status with one line that gives the reason, and the same line goes
+to the log. User code that fails refuses too: nothing fails open.
+
+Ownership. Three things are held on the way in, each by a ``with`` that gives it back on every
+way out: the socket, which is closed unless it was handed over to the reactor; the membership
+of a life and the place in it, which a ``Seat`` gives back unless the client keeps them.
+Adopting hands all three over in one synchronous step, so that no cancellation can come between.
+
+Time. ``newcomer.scope`` has the deadline ``timeouts.handshake``, and its cancellation has four
+reasons: the deadline or a lack of room (408), the drain (503), the peer's end (no answer), and
+a peer that does not take its answer (a reset).
+
+Bounds. ``pending`` holds the newcomers without an answer, in order of arrival, at most
+``capacity.max_pending_handshakes``: beyond them the server does not accept. An answer under way
+leaves ``pending`` and counts in ``_answering``, with the same bound: beyond it the kernel gets
+as much of an answer as it takes, and the socket is closed.
 """
 
 from __future__ import annotations
@@ -42,9 +68,9 @@ from wsframe.user_code import contain
 
 __all__ = ["Admission"]
 
-# How long a newcomer may take over its request while others wait for its place.
+# Seconds that a newcomer has for its request while others wait for its place.
 PATIENCE = 1.0
-# What may be left to the kernel when nobody waits for the peer to take it.
+# The kernel can hold this many bytes of an answer when no task waits for the peer to take it.
 SMALL = 16 * 1024
 
 PLAIN_ON_TLS = Reject(400, body="this port speaks https")
@@ -85,7 +111,7 @@ class Admission:
                 newcomer.scope.cancel()
 
     def drain(self) -> None:
-        """Refuse whoever is on the way in."""
+        """Refuse the newcomers that are on the way in."""
         self._draining = True
         for newcomer in tuple(self.pending):
             newcomer.scope.cancel()
@@ -161,13 +187,13 @@ class Admission:
         await self._answer(newcomer, answer, None)
 
     def _busy(self) -> bool:
-        """Tell whether so many take their answers that another one cannot be waited for."""
+        """Return whether so many peers take their answers that no task can wait for another one."""
         return self._answering >= self._capacity.max_pending_handshakes
 
     async def _answer(self, newcomer: Newcomer, head: bytes, content: Response | None) -> None:
-        """Send a head, or all of an answer, and what comes behind it; then end the connection."""
+        """Send the head of an answer and its content, if it has any; then end the connection."""
         newcomer.answered = True
-        self.pending.pop(newcomer, None)  # it holds no place any more that an honest one could have
+        self.pending.pop(newcomer, None)  # its place is free for another one
         if self._busy():
             with suppress(OSError):
                 (newcomer.tls or newcomer.sock).send(head if content is None else head + content.body)
@@ -221,8 +247,8 @@ class Admission:
             await self._join_resource(newcomer, request, headers, trailing)
 
     async def _receive_nonce(self, newcomer: Newcomer, data: bytes) -> bytes | None:
-        """Take the nonce of hixie-76 off what comes behind the head; return what is left, None at the end."""
-        newcomer.head_received = False  # whoever dawdles over it makes room for others too
+        """Take the nonce of hixie-76 off the bytes after the head; return the rest, or None at the end."""
+        newcomer.head_received = False  # a peer that dawdles over it makes room for others too
         while len(data) < hixie_handshake.NONCE:
             more = await newcomer.receive()
             if not more:

@@ -1,4 +1,4 @@
-"""Places: how many clients the server, each resource and each address may have."""
+"""Places: how many clients the server, each resource and each address can have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 class Headcount:
-    """How many places are taken: in all, by network and by resource."""
+    """The number of places taken: in all, by network and by resource."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -52,7 +52,7 @@ class Reservation:
             self._place, self._next = self._next, None
 
     def release(self) -> None:
-        """Give the place back; more than once does no harm."""
+        """Give the place back; a second call does nothing."""
         self.settle()
         headcount, self._headcount = self._headcount, None
         if headcount is not None:
@@ -84,8 +84,8 @@ class Places:
 
         Args:
             address: The peer's IP address; ``""`` is not counted by address.
-            place: What ``max_in_place`` counts within: the resource.
-            max_in_place: How many the resource takes; None for no limit of its own.
+            place: The resource, whose clients ``max_in_place`` counts.
+            max_in_place: The most clients of the resource; None for no limit of its own.
 
         Raises:
             Reject: 503 when the server or the resource is full, 429 when the address is.

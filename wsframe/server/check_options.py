@@ -1,4 +1,4 @@
-"""What is wrong with the options of a server, told before anything begins."""
+"""Mistakes in the options of a server, found before anything begins."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SOCKETS = "a list of bound sockets, or None"
 
 
 def check_registry(registry: object) -> None:
-    """Check what is to be served.
+    """Check the registry to serve.
 
     Raises:
-        TypeError: If it is no registry.
+        TypeError: If it is not a registry.
     """
     if registry is None or isinstance(registry, Registry):
         return
@@ -49,10 +49,10 @@ def check_registry(registry: object) -> None:
 
 
 def check_started(started: object) -> None:
-    """Check what is to be called with a server.
+    """Check the function to call with a server.
 
     Raises:
-        TypeError: If it is no plain function that takes one.
+        TypeError: If it is not a plain function that takes one.
     """
     if started is not None:
         if not callable(started):
@@ -81,7 +81,7 @@ def check_port(port: int) -> None:
 def check_hosts(hosts: Collection[object]) -> None:
     for name in hosts:
         if not isinstance(name, str):
-            raise TypeError(f"hosts is {HOSTS}: {shown(name)} is no str")
+            raise TypeError(f"hosts is {HOSTS}: {shown(name)} is not a str")
     host_names(cast(Collection[str], hosts))
 
 
@@ -89,9 +89,9 @@ def check_sockets(sockets: Sequence[object]) -> None:
     for sock in sockets:
         # A stand-in for one in tests accepts too; a socket of trio is not a socket.socket.
         if not isinstance(sock, socket.socket) and (not hasattr(sock, "accept") or is_stream(sock)):
-            raise TypeError(f"sockets is {SOCKETS}: {shown(sock)} is no socket.socket")
+            raise TypeError(f"sockets is {SOCKETS}: {shown(sock)} is not a socket.socket")
         if isinstance(sock, socket.socket) and sock.type != socket.SOCK_STREAM:
-            raise ValueError(f"sockets are bound TCP or unix sockets of the kind SOCK_STREAM: {sock!r} is none")
+            raise ValueError(f"sockets are bound TCP or unix sockets of the kind SOCK_STREAM, got {sock!r}")
 
 
 def check_unix(unix: str) -> None:
@@ -101,7 +101,7 @@ def check_unix(unix: str) -> None:
 
 def check_versions(versions: Collection[object]) -> None:
     if 13 not in versions or not VERSIONS.issuperset(versions):
-        raise ValueError(f"versions are 13, always, and of the old ones 8, 7 and 0: not {versions!r}")
+        raise ValueError(f"versions must include 13; 8, 7 and 0 are also allowed, got {versions!r}")
 
 
 def check_ssl_context(context: ssl.SSLContext) -> None:
@@ -124,10 +124,10 @@ def check_poller(poller: object) -> None:
 
 
 def check_host(host: str) -> None:
-    """Check a name that is to be bound, as far as nobody resolves it.
+    """Check a name to bind without resolving it.
 
     Raises:
-        ValueError: For what is none, such as a URL or a name with a port.
+        ValueError: For a URL, a name with a port, or another text that is not a name.
     """
     if not host:
         raise ValueError("host is a name or address, and None for every address of the machine: not ''")
@@ -142,12 +142,12 @@ def check_host(host: str) -> None:
 
 
 def is_stream(sock: object) -> bool:
-    """Tell whether something is trio's: it accepts with ``await``."""
+    """Return whether an object is one of trio's, which accept with ``await``."""
     return isinstance(sock, trio.socket.SocketType | trio.abc.AsyncResource)
 
 
 def shown(value: object) -> str:
-    """Show what was given, so that it is found again."""
+    """Describe a value, so that the user finds it again."""
     return f"the class {value.__name__}" if isinstance(value, type) else f"{value!r:.80} of type {type(value).__name__}"
 
 
@@ -162,7 +162,7 @@ def imported(name: str) -> Iterator[None]:
 
 
 def refuse_while_imported(function: str) -> None:
-    """Refuse to serve in the midst of an import.
+    """Refuse to serve during an import.
 
     Raises:
         RuntimeError: If a command is importing the caller's module.

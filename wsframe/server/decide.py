@@ -75,12 +75,12 @@ async def handle(handler: HttpHandler, request: Request, *, body: bool) -> tuple
     """Ask ``http_handler``; anything but a Response, or a Reject that it raises, is a 500.
 
     Returns:
-        The head of the answer, and the response whose content goes behind it, if any does.
+        The head of the answer, and the response whose content follows it, if any does.
     """
     try:
         made: object = await nested(handler, request)
         if not isinstance(made, Response):
-            raise TypeError(f"http_handler returned {made!r}, which is no Response")
+            raise TypeError(f"http_handler returned {made!r}, which is not a Response")
         head = handshake.response_head(made, now=time())
         return head, made if body and made.status not in handshake.NO_CONTENT else None
     except BaseException as error:
@@ -94,7 +94,7 @@ async def handle(handler: HttpHandler, request: Request, *, body: bool) -> tuple
 
 
 def note_disagreement(request: Request, resource: Resource[Any]) -> None:
-    """Say that none of the subprotocols offered is agreed on: most clients then give up, without a word."""
+    """Log that no subprotocol was agreed on: most clients then give up without a word."""
     peer, offered = peer_name(request.host, request.port), quoted(", ".join(request.subprotocols))
     name, known = type(resource).__name__, ", ".join(resource.subprotocols) or "none"
     logger.info("%s: no subprotocol agreed on: offered are %s, %s has %s", peer, offered, name, known, kind=name)

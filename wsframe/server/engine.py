@@ -1,7 +1,30 @@
-"""Serving: bind, accept, and end so that nobody is cut off who need not be.
+"""The machine behind a server's handle: it starts resources, accepts, and drains.
 
-Everything runs in one shielded task, so that cancelling ``serve`` begins a drain instead
-of cutting hooks off in mid-await: a cancelled task could not await anything any more.
+Life of a server. ``serve`` opens an outer nursery with one shielded task, and waits until
+something asks for the drain. The shielded task opens, one inside the other, the nursery of
+the reactor, that of the resources' lives, and while it accepts that of the newcomers:
+
+* First the reactor starts, then the lives of all registered resources. No socket accepts
+  before every ``running()`` has been entered.
+* Then the entrance accepts, and ``started`` gets the handle.
+* The drain goes the other way: stop accepting, close the listening sockets, refuse the
+  newcomers under way, send every client its close frame, retire the lives, and end the
+  reactor when it has no connection left.
+
+Why a shield. Cancelling ``serve`` must not cut hooks off in mid-await, because a cancelled
+task cannot await anything any more, not even to say goodbye. So a cancellation reaches only
+the outer task, and begins the drain; the shielded task is cancelled by its own deadline,
+``timeouts.drain`` seconds later, or by ``hurry``.
+
+Invariants:
+
+* Every way to end sets ``_draining``: ``close``, a signal, a cancellation, an error of user
+  code, and the end of the shielded task itself. The first one decides the close code.
+* When ``serve`` returns, every socket is closed, and every task and client is gone.
+* The reactor outlives the lives: the last ``disconnected`` can still send, and the reactor
+  flushes it.
+* Each way out of ``serve`` raises one error, not a group of one: first the SystemExit of user
+  code, then the error that ended the machine.
 """
 
 from __future__ import annotations
@@ -43,7 +66,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalEngine", "holds_cancelled", "running_server"]
 
 running_server: ContextVar[Server] = ContextVar("running_server")
-"""The server whose task this is: an ``http_handler`` is made before its server."""
+"""The server of this task; an ``http_handler`` is made before its server, so it has to look here."""
 
 
 @final
@@ -86,7 +109,7 @@ class LocalEngine:
 
     @property
     def clients(self) -> int:
-        """How many connections there are."""
+        """The number of connections."""
         return len(self._pool)
 
     @property
@@ -173,7 +196,7 @@ class LocalEngine:
         if failure:
             raise only_leaf(failure[0])
         if not self._started:
-            task_status.started(self.server)  # it was closed while it started, which is nobody's error
+            task_status.started(self.server)  # it was closed while it started, which is not an error
 
     async def _work(self, task_status: trio.TaskStatus[Server]) -> None:
         async with trio.open_nursery() as workings:
@@ -191,7 +214,7 @@ class LocalEngine:
                         self.roster.give_up_starting()
                     else:
                         await self._accept_until_draining(task_status)
-                    # Again, for those who had their 101 already.
+                    # Again, for newcomers that had their 101 already.
                     self.reactor.close_all(self._close_code, "server stopping")
                 finally:
                     self.roster.retire_all()
@@ -223,7 +246,7 @@ class LocalEngine:
 
 
 def holds_cancelled(error: BaseException) -> bool:
-    """Tell whether an error is a cancellation, or a nursery's group with one: only the scope it is for may take it."""
+    """Return whether an error is a cancellation, or a group with one: it must reach the scope it is for."""
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(trio.Cancelled) is not None
     return isinstance(error, trio.Cancelled)

@@ -1,4 +1,4 @@
-"""What load balancers and supervisors ask: does the server live, and does it want newcomers?"""
+"""Answers for load balancers and supervisors: the server lives, and it takes newcomers or not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOT_STORED = ("Cache-Control", "no-store")
 async def healthz(request: Request) -> Response:
     """Answer 200 while the server serves; an ``http_handler``.
 
-    No answer means that it should be started anew.
+    No answer means that the server should be started again.
     """
     return Response("alive\n", headers=[NOT_STORED])
 
@@ -22,9 +22,9 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Answer 200 while newcomers are welcome, else 503 with the reason; an ``http_handler``.
 
-    They are not while ``capacity.max_clients`` is reached, and in the pause after a resource
-    failed. Nor are they before every ``running()`` has been entered, when nothing is answered
-    yet, and during a drain, when the socket is closed already.
+    It answers 503 while ``capacity.max_clients`` is reached, and in the pause after a resource
+    failed. Before every ``running()`` has been entered it does not answer yet, and during a drain
+    the socket is closed already.
     """
     reason = running_server.get().unready()
     if reason:

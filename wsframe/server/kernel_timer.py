@@ -28,9 +28,9 @@ class Times(ctypes.Structure):
 
 
 def send_later(number: int, seconds: int) -> Callable[[], object]:
-    """Have the kernel send this process a signal after some seconds; return what calls that off.
+    """Have the kernel send this process a signal after some seconds; return a function that calls it off.
 
-    Elsewhere than on Linux it does nothing.
+    It works on Linux alone; elsewhere it does nothing.
     """
     with suppress(AttributeError, OSError, TypeError):
         library, timer = ctypes.CDLL(None), ctypes.c_void_p()

@@ -1,4 +1,4 @@
-"""Newcomers whose peers go while user code decides about them: nobody works for them any more."""
+"""Newcomers whose peers go while user code decides about them: their tasks are cancelled."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Lookout"]
 
 
 class Lookout:
-    """Looks out for the end of peers that wait for an answer.
+    """Watches for the end of peers that wait for an answer.
 
     Args:
-        reactor: Whose poller tells.
-        pending: The newcomers that hold a place of those under way.
-        most: How many that have shut their side may wait for an answer without such a place.
+        reactor: Its poller reports the end.
+        pending: The newcomers that count as under way.
+        most: The number of peers that have shut their side and can wait for an answer without counting there.
     """
 
     def __init__(self, reactor: Reactor, pending: MutableMapping[Newcomer, None], most: int) -> None:
@@ -30,11 +30,11 @@ class Lookout:
 
     @contextmanager
     def over(self, newcomer: Newcomer, *, half_closed: bool = False) -> Iterator[None]:
-        """Cancel a newcomer whose peer goes before the body is left.
+        """Cancel a newcomer if its peer goes before the body is left.
 
         Args:
             newcomer: The newcomer.
-            half_closed: Whether the peer may shut its side and wait for the answer, as plain HTTP allows.
+            half_closed: Whether the peer can shut its side and wait for the answer, as plain HTTP allows.
         """
         fd = newcomer.sock.fileno()
         self._reactor.look_out(fd, partial(self._leaves, newcomer, half_closed))
@@ -46,7 +46,7 @@ class Lookout:
 
     def _leaves(self, newcomer: Newcomer, half_closed: bool, flags: int) -> None:
         if half_closed and not flags & GONE and len(self._half_closed) < self._most:
-            # Most of them have gone, which does not show; a place is for others, who may still be there.
+            # Most of them have gone, which does not show; their places are for peers that may still be there.
             self._half_closed.add(newcomer)
             self._pending.pop(newcomer, None)
         else:

@@ -22,18 +22,18 @@ from wsframe.net.sockets import wait_readable
 __all__ = ["Acceptor", "Address", "address_of", "bind_tcp", "bind_unix", "default_hosts"]
 
 AT_ONCE = 64
-# Out of descriptors or memory: accepting again at once would spin, and the backlog waits.
+# Out of descriptors or memory: accepting again immediately would spin, and the backlog waits.
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE = 0.1
 LOG_EVERY = 1.0
-# Without room for newcomers: when to ask again, for one of them may have become too slow.
+# Without room for newcomers: seconds until the next question, because one may have become too slow.
 LOOK_AGAIN = 0.25
 
 Address = tuple[str, int]
 
 
 class ListeningSocket(socket.socket):
-    """A listening socket of our own: once it is closed nobody is accepted, whoever has inherited the descriptor."""
+    """A listening socket of our own: its close ends accepting, also for processes that inherited the descriptor."""
 
     def close(self) -> None:
         """Listen no more, and close."""
@@ -71,10 +71,10 @@ def bind_tcp(host: str | None, port: int, backlog: int) -> list[socket.socket]:
 
 
 def bind_unix(path: str, backlog: int) -> socket.socket:
-    """Bind a unix socket; one left behind at ``path`` by a server that has ended is replaced.
+    """Bind a unix socket; it replaces one that a server left at ``path`` when it ended.
 
     Raises:
-        OSError: If a server answers there, or ``path`` is something else than a socket.
+        OSError: If a server answers there, or ``path`` is not a socket.
     """
     if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
         with socket.socket(socket.AF_UNIX) as probe:
@@ -104,9 +104,8 @@ def address_of(sock: socket.socket, *, secure: bool) -> str:
 def default_hosts(sock: socket.socket, host: str | None) -> frozenset[str] | None:
     """Return the Host names that a socket answers to by default; None for all.
 
-    On a loopback address, which a rebound name can reach, it is loopback names, that address
-    and ``host``. A unix socket is out of a browser's reach: what comes in there, a proxy has
-    forwarded.
+    On a loopback address, which a rebound name can reach, that is loopback names, the address
+    and ``host``. A browser cannot reach a unix socket: requests there come from a proxy.
     """
     if sock.family == getattr(socket, "AF_UNIX", None):
         return None
@@ -119,7 +118,7 @@ def default_hosts(sock: socket.socket, host: str | None) -> frozenset[str] | Non
 
 
 def name_of(host: str) -> frozenset[str]:
-    """Return a name that was bound as a browser writes it; none where it writes none, as for 127.1."""
+    """Return a bound name as a browser writes it; empty for a name that no browser sends, such as 127.1."""
     with suppress(ValueError):
         return frozenset([canonical_host(host)])
     return frozenset()
@@ -149,7 +148,7 @@ class Acceptor:
         self._welcome = welcome
         self._log_after = 0.0
         self.room = Doorbell()
-        """To be rung when there is room again."""
+        """Ring it when there is room again."""
 
     async def run(self) -> None:
         """Accept until cancelled."""
@@ -164,7 +163,7 @@ class Acceptor:
                     break
 
     async def _accept(self) -> bool:
-        """Accept one newcomer; return whether there may be another."""
+        """Accept one newcomer; return whether another one can be waiting."""
         try:
             sock, address = self._listening.accept()
         except BlockingIOError:
@@ -187,7 +186,7 @@ class Acceptor:
 
 
 def peer_address(address: object) -> Address:
-    """Reduce what ``accept`` says of the peer to host and port; a unix peer has neither."""
+    """Return host and port of the address that ``accept`` gave; a unix peer has neither."""
     if isinstance(address, tuple):
         host = str(address[0])
         return host.removeprefix("::ffff:") if host.startswith("::ffff:") and "." in host else host, int(address[1])

@@ -1,4 +1,4 @@
-"""An accepted socket until it has its answer: what comes in, what goes out, and how it ends."""
+"""An accepted socket until it has its answer: it receives, sends and ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READ_AT_ONCE = 16 * 1024
 # After an answer: for the peer to read it before the socket is closed. Unread data would
 # turn the close into a reset, which can overtake the answer.
 LINGER = 1.0
-# How often the kernel is asked whether the peer has taken the answer; it does not tell by itself.
+# Seconds between two questions to the kernel whether the peer has taken the answer: it sends no event for it.
 LOOK_AGAIN = 0.1
 
 
@@ -32,18 +32,18 @@ class Gone(Exception):
 
 
 class Newcomer:
-    """An accepted socket on its way in: a plain socket's bytes, or those inside TLS.
+    """An accepted socket on its way in, with or without TLS.
 
     Args:
         sock: The socket.
         host, port: The peer's address.
-        context: Of the server; None without TLS.
+        context: The server's SSL context, or None without TLS.
         within: Seconds until it has to be in.
     """
 
     def __init__(self, sock: Endpoint, host: str, port: int, context: ssl.SSLContext | None, within: float) -> None:
         self.hosts: Collection[str] | None = None
-        """The Host names that the socket it came by answers to; None for all."""
+        """The Host names that its listening socket answers to; None for all."""
         self.sock = sock
         self.host = host
         self.port = port
@@ -55,19 +55,19 @@ class Newcomer:
         self.handed_over = False
         """Whether the socket belongs to the reactor now."""
         self.reset = False
-        """Whether it is to be reset when it is closed."""
+        """Whether to reset the socket instead of closing it."""
         self.gone = False
-        """Whether the peer has gone while something was decided about it."""
+        """Whether the peer has gone while user code decided about it."""
         self.head_received = False
         self.heard = False
-        """Whether anything has come."""
+        """Whether the peer has sent anything."""
         self.version = 13
         self.nonce = b""
-        """What hixie-76 has behind the head of the request."""
+        """The bytes that hixie-76 sends after the head of the request."""
         self.wants_body = True
 
     async def handshake_tls(self) -> None:
-        """Do the TLS handshake, if there is to be one.
+        """Do the TLS handshake, if the server has TLS.
 
         Raises:
             OSError: When it fails.
@@ -76,7 +76,7 @@ class Newcomer:
             self.tls.feed(await self._receive_raw())
 
     async def receive(self) -> bytes:
-        """Return what the peer sent next; nothing at the end."""
+        """Return the next bytes of the peer; none at the end."""
         if self.tls is None:
             return await self._receive_raw()
         buffer = bytearray(4 * READ_AT_ONCE)
@@ -110,7 +110,7 @@ class Newcomer:
             await wait_writable(self.sock)
 
     async def send_content(self, content: Response) -> None:
-        """Send the content of a response. Broken off, it is reset: nobody is to take a part for the whole.
+        """Send the content of a response; reset a broken one, so that no peer takes a part for the whole.
 
         Raises:
             OSError: When the connection is lost.
@@ -130,27 +130,27 @@ class Newcomer:
             offset += len(part)
 
     async def say_goodbye(self) -> None:
-        """End the connection so that what was sent arrives."""
+        """End the connection so that the answer arrives."""
         with trio.move_on_after(LINGER):
             if self.tls is not None:
                 self.tls.close_notify()
             self.sock.shutdown(socket.SHUT_WR)
             while await self._receive_raw():
                 await trio.lowlevel.checkpoint()
-        # Closed earlier, what it has not taken would be the kernel's, with nobody's limit on it.
+        # After an earlier close the kernel would hold the rest, and no limit would count it.
         while has_untaken(self.sock):  # noqa: ASYNC110
             await trio.sleep(LOOK_AGAIN)
 
     def leave(self) -> None:
-        """Note that the peer has gone, and let nothing more be done for it."""
+        """Note that the peer has gone, and cancel the work for it."""
         self.gone = True
         self.scope.cancel()
 
     def check_there(self) -> None:
-        """Look whether the peer is still there; user code that was to be cancelled may have come to an answer.
+        """Check that the peer is still there: cancelled user code may still have come to an answer.
 
         Raises:
-            Gone: If it is not.
+            Gone: If it has gone.
         """
         if self.gone or has_ended(self.sock):
             raise Gone
@@ -165,6 +165,6 @@ def note_gone(newcomer: Newcomer) -> None:
 
 
 def has_untaken(sock: Endpoint) -> bool:
-    """Tell whether a peer that is still there has not taken all it was sent."""
+    """Return whether a peer that is still there has yet to take a part of its answer."""
     left = unsent_in_kernel(sock) or 0
     return left > 1 and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # 1 may be our FIN

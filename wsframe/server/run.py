@@ -33,7 +33,7 @@ MOST_BACKLOG = 2**31 - 1  # of listen(2)
 def listening_sockets(
     host: str | None, port: int, sockets: Sequence[socket.socket] | None, unix: str | None, backlog: int
 ) -> list[socket.socket]:
-    """Bind what is to be bound, and listen.
+    """Bind the sockets and listen.
 
     Raises:
         OSError: If that fails; its text names the place.
@@ -65,11 +65,11 @@ def listening(
 
 
 def forget_made(engine: LocalEngine) -> None:
-    """Tell nobody of a server that was made."""
+    """Ignore the engine that was made."""
 
 
 server_made: ContextVar[Callable[[LocalEngine], object]] = ContextVar("server_made", default=forget_made)
-"""Called with a server before it starts: signals are obeyed while its resources start, too."""
+"""Takes an engine before it starts, so that signals work while its resources start, too."""
 
 
 async def serve(
@@ -122,7 +122,7 @@ async def serve(
 
 
 def unlink_own(path: str, bound_as: os.stat_result | None) -> None:
-    """Unlink a unix socket unless another server has put its own there meanwhile."""
+    """Unlink a unix socket unless another server has put its own there in the meantime."""
     with suppress(FileNotFoundError):
         if bound_as is not None and os.path.samestat(os.stat(path), bound_as):
             os.unlink(path)
@@ -169,15 +169,15 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM; blocks, and starts trio itself.
 
-    The first signal drains, a second one cuts off what still runs; a process that has not left
-    this a second later, because a hook blocks it or cannot be cancelled, ends by that signal's
-    default action. If nobody has configured logging, wsframe's log is shown on stderr meanwhile.
+    The first signal drains, a second one cancels everything that still runs; a process that has not left
+    this function a second later, because a hook blocks it or cannot be cancelled, ends by that signal's
+    default action. If logging is not configured, wsframe's log goes to stderr in the meantime.
 
     Args:
         registry: As for :func:`serve`.
         options: As for :func:`serve`.
-        started: A plain function, called once with the running server, which is when
-            ``server.addresses`` are known and signals are obeyed.
+        started: A plain function, called once with the running server; by then
+            ``server.addresses`` are known and signals are handled.
         keywords: As for :func:`serve`.
 
     Raises:

@@ -2,11 +2,11 @@
 
 A thread hears of the signals: the first one drains, the second hurries, and if the server
 has not ended a second later, or cannot, the process ends as if it had never attended to
-that signal. Its wait status then tells.
+that signal. Its wait status then shows it.
 
-Where code that is not Python holds the interpreter's lock, as a regular expression does that
-does not come to an end, the thread cannot run. Such code may look for signals: the kernel sends
-one more, and that ends the process.
+Where code that is not Python holds the interpreter's lock, such as an endless regular
+expression, the thread cannot run. Such code may look for signals: the kernel sends one more,
+and that ends the process.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ __all__ = ["Attention"]
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
-# What a server has for its end after the second signal.
+# Seconds that a server has for its end after the second signal.
 LAST_SECONDS = 1.0
-# After so many the kernel sends the signal again, where the thread has not ended the process.
+# Seconds until the kernel sends the signal again, where the thread has not ended the process.
 KERNEL_SECONDS = 2
-# What the line has that tells of the end, for logging may wait for ever.
+# Seconds for the last line of the log, because logging may wait for ever.
 LAST_WORDS = 0.3
 
 
@@ -99,7 +99,7 @@ class Attention:
             self._ear.close()
 
     def _put_back(self, wire: int) -> None:
-        """Let signals do what they did before."""
+        """Put back the former handlers."""
         signal.set_wakeup_fd(wire)
         for number, handler in self._replaced:
             if self._obeys(number) and handler is not None:
@@ -115,7 +115,7 @@ class Attention:
         self._wire.close()
 
     def _obeys(self, number: int) -> bool:
-        """Tell whether nobody else has taken a signal over."""
+        """Return whether the signal is still ours: other code can have taken it over."""
         return number in NUMBERS and signal.getsignal(number) == self._handle
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -159,7 +159,7 @@ class Attention:
 
 
 class Forking(threading.local):
-    """Keeps signals back while user code forks: the child would hand on to the server what is meant for itself."""
+    """Keeps signals back while user code forks: the child would hand its own signals on to the server."""
 
     mask: set[signal.Signals | int] | None = None
 
@@ -175,7 +175,7 @@ class Forking(threading.local):
             self.mask = None
 
     def in_child(self) -> None:
-        """Let signals do there what they did before the server came."""
+        """Put back the former handlers there."""
         for one in attending:
             with suppress(ValueError, OSError):  # in a child of another thread
                 one.forget_in_child()
@@ -184,7 +184,7 @@ class Forking(threading.local):
 
 
 attending: list[Attention] = []
-"""Those that are entered."""
+"""The ones that are entered."""
 
 if hasattr(os, "register_at_fork"):
     forking = Forking()

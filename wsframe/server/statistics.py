@@ -1,4 +1,4 @@
-"""What a running server tells of itself: counters and what waits, read when somebody asks."""
+"""The figures of a running server, gathered when somebody asks for them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def one_resource(listener: Listener, paths: list[str]) -> ResourceStatistics:
 
 
 def slowest(links: Iterable[Link], count: int) -> Iterator[AnyClient]:
-    """Yield the clients for whom most waits to be sent, those with most first."""
+    """Yield the clients with the most bytes waiting to be sent to them, most first."""
     behind = [link for link in links if link.outbox.octets]
     for link in nlargest(count, behind, key=lambda link: link.outbox.weight):
         assert isinstance(link.client, Client)

@@ -1,4 +1,4 @@
-"""The log on stderr, written by a thread: a pipe that nobody reads must not hold up the server."""
+"""The log on stderr, written by a thread: a pipe without a reader must not hold up the server."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["LINE", "StderrLog", "shown_on_stderr"]
 
 LINE = "%(asctime)s %(levelname)s %(message)s"
 
-# Characters that may wait to be written: some ten thousand lines.
+# Most characters that wait to be written: some ten thousand lines.
 MOST_WAITING = 1024 * 1024
-# What the end of the process waits for the rest to be written.
+# Seconds that the end of the process waits for the rest to be written.
 PATIENCE = 0.5
 
 
 class StderrLog(logging.Handler):
-    """Writes lines in a thread of its own; those for which there is no room are left out, and counted.
+    """Writes lines in a thread of its own; it leaves out lines without room, and counts them.
 
     Args:
-        stream: Where to; None, as ``sys.stderr`` is where it was closed, writes nowhere.
+        stream: The stream to write to; None writes nowhere, as ``sys.stderr`` is None where it was closed.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -34,9 +34,9 @@ class StderrLog(logging.Handler):
         self._stream = stream
         self._lines: deque[str] = deque()
         self._waiting = 0
-        """Characters, those that are being written included."""
+        """Characters, including those that are being written."""
         self._left_out = 0
-        self._changed = Condition(self.lock)  # logging makes this one anew in a child
+        self._changed = Condition(self.lock)  # logging makes this one again in a child
         self._closed = False
         self._thread: Thread | None = None
 
@@ -69,7 +69,7 @@ class StderrLog(logging.Handler):
                 size, self._left_out = len(text), 0
                 self._lines.clear()
             if left_out:
-                text += f"wsframe: {left_out} lines of the log are left out, for nobody has read them in time\n"
+                text += f"wsframe: {left_out} lines of the log are left out, because nobody read them in time\n"
             with suppress(OSError, ValueError):  # full, or closed: no reason to end
                 self._write(text)
             with self._changed:
@@ -80,23 +80,23 @@ class StderrLog(logging.Handler):
         assert self._stream is not None
         try:
             fd = self._stream.fileno()
-        except OSError:  # it is no file, as in a test
+        except OSError:  # it is not a file, as in a test
             self._stream.write(text)
             self._stream.flush()
             return
-        # Not by the stream: the interpreter's end would wait for the lock of its buffer.
+        # Not through the stream: the end of the interpreter would wait for the lock of its buffer.
         octets = memoryview(text.encode(self._stream.encoding or "utf-8", "backslashreplace"))
         while octets:
             octets = octets[os.write(fd, octets) :]
 
     def flush(self) -> None:
-        """Wait until all is written, for half a second at most."""
+        """Wait until all is written, at most half a second."""
         with self._changed:
             if not self._closed:
                 self._changed.wait_for(lambda: not self._waiting, PATIENCE)
 
     def close(self) -> None:
-        """Write what waits, for half a second at most, and no more from then on."""
+        """Write the lines that wait, for at most half a second, and none after that."""
         self.flush()
         with self._changed:
             self._closed = True

@@ -1,4 +1,4 @@
-"""A thread that tells what keeps the event loop from turning: no other client is served meanwhile."""
+"""A thread that reports the code that keeps the event loop from turning, while no client is served."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from wsframe.resources.resource import Resource
 
 __all__ = ["Watchdog"]
 
-# How often the loop is asked whether it turns. Five times a second cost a server 0.1 % of a processor.
+# Seconds between two questions to the loop. Five questions a second cost a server 0.1 % of a processor.
 LOOK = 0.2
-# After how long without an answer it is told what keeps it.
+# Seconds without an answer until the watchdog reports.
 KEPT = 1.0
 # A process that was stopped and goes on has its threads late too.
 GRACE = 0.05
@@ -73,7 +73,7 @@ class Watchdog:
         name, inner = keeper(frames)
         if name:
             logger.warning(
-                "%s has kept the server for more than a second; nobody else is served meanwhile",
+                "%s has kept the server for more than a second; no other client is served in the meantime",
                 name,
                 kind=name,
                 stack="It is here:\n" + told(inner),
@@ -81,7 +81,7 @@ class Watchdog:
 
 
 def step_of(frame: FrameType | None) -> list[FrameType]:
-    """Return the frames of the task that runs, its own first; none where none does."""
+    """Return the frames of the task that runs, its own first; empty if no task runs."""
     frames: list[FrameType] = []
     while frame is not None:
         if frame.f_code.co_name == "unrolled_run" and frame.f_code.co_filename.startswith(OWN_FILES[1]):
@@ -92,7 +92,7 @@ def step_of(frame: FrameType | None) -> list[FrameType]:
 
 
 def keeper(frames: list[FrameType]) -> tuple[str, list[FrameType]]:
-    """Name the method of a resource that a task is in, or else the user's function; nothing where trio waits.
+    """Name the resource's method that a task is in, or else the user's function; ``""`` while trio waits.
 
     Returns:
         The name, and the frames from there on.
@@ -109,7 +109,7 @@ def keeper(frames: list[FrameType]) -> tuple[str, list[FrameType]]:
 
 
 def told(frames: list[FrameType]) -> str:
-    """Tell where a task is, as a traceback does."""
+    """Describe where a task is, as a traceback does."""
     stack = StackSummary.extract((frame, frame.f_lineno) for frame in frames[-MOST_FRAMES:])
     lines = "".join(stack.format()).rstrip("\n").split("\n")
     return "\n".join(shortened(line, LONGEST_LINE) for line in lines)
