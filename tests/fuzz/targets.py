@@ -165,8 +165,8 @@ class Feeding:
             keep(waiting <= LONGEST_HEADER + 125 + 4, f"{waiting} octets in the engine")
         if inside.state is State.CLOSED:
             keep(inside._held is None and lane is None and inside._seeker is None, "something held after the end")
-        if inside._inflate is not None:
-            keep(len(inside._inflate._window) <= 1 << 15, "a window too wide")
+        if inside.inflate is not None:
+            keep(len(inside.inflate.window) <= 1 << 15, "a window too wide")
 
     def compare(self, whole: "Feeding") -> None:
         """Check that the same octets in one piece brought the same."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wsframe.protocol.closing import CLOSING_TABLE, Action, Closing, ClosingEvent, Phase
 
 ORDER = [Phase.OPEN, Phase.PEER_ENDED, Phase.WE_CLOSED, Phase.BOTH_CLOSED, Phase.LINGERING, Phase.GONE]
-ENDS = {Action.CLOSE_SOCKET, Action.RESET}
+ENDS = {Action.CLOSE_SOCKET, Action.RESET, Action.LET_GO}
 
 
 def test_a_connection_begins_open() -> None:

@@ -168,7 +168,7 @@ def test_between_messages_the_window_alone_is_held() -> None:
         assert inflate._inflater is None
         assert fed(receiver, frame(FIN | RSV1 | TEXT, packed(b"packed"))) == ["packed"]
         assert inflate._inflater is None
-        assert inflate._window == (b"packed" if takeover else b"")
+        assert inflate.window == (b"packed" if takeover else b"")
 
 
 @pytest.mark.parametrize("takeover", [True, False])

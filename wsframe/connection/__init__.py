@@ -11,6 +11,7 @@ Read in this order:
   each object counts.
 * ``handover``: the values that ``server/admission`` hands over, and the calls made upwards.
 * ``lifeline``: what a client asks of its link.
+* ``freeze``: an open connection as plain values, to go on in another link or process.
 * ``dialect``: differences between versions of the protocol.
 
 Everything in a link is sync and runs in the task that calls it. Nothing in here awaits user

@@ -121,6 +121,12 @@ class ClientSocket:
                 self._tls.close_notify()
             self.sock.shutdown(socket.SHUT_WR)
 
+    def release(self) -> Endpoint:
+        """Give the open socket away; it belongs to the caller, and everything here does nothing from now on."""
+        assert self.sock is not None
+        sock, self.sock = self.sock, None
+        return sock
+
     def close(self, *, reset: bool) -> None:
         """Close it, once it is out of the poller. A reset leaves nothing in the kernel."""
         sock, self.sock = self.sock, None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wsframe.connection.outbox import Outbox
     from wsframe.connection.pings import Pings
     from wsframe.connection.sender import Sender
+    from wsframe.net.sockets import Endpoint
 
 __all__ = ["Ending", "EndingLink"]
 
@@ -160,6 +161,11 @@ class Ending:
         """Reset the connection now."""
         self._on(ClosingEvent.ABORT)
         self.lost(reason)
+
+    def hand_over(self) -> Endpoint:
+        """Leave an open connection to others; return its socket."""
+        self._on(ClosingEvent.HAND_OVER)
+        return self._link.socket.release()
 
     def peer_shut(self) -> None:
         """Note that the peer has shut its sending side."""
@@ -293,14 +299,24 @@ class Ending:
     def _dispose(self, *, reset: bool) -> None:
         """Close the socket and forget it."""
         link, loop = self._link, self._link.loop
-        link.raw_fd = -1
         loop.forget(link.fd)
         link.socket.close(reset=reset)
-        link.outbox.give_up()
         loop.octets_sent_before += link.outbox.octets_sent
         loop.octets_received_before += link.octets_received
         if link.inbox.octets:
             loop.departed.add(link)
+        self._give_up()
+
+    def _let_go(self) -> None:
+        """Forget the socket, which stays open; the next link of the connection counts its bytes."""
+        self._link.loop.forget(self._link.fd)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Send no more, and end the calls that wait for the peer."""
+        link = self._link
+        link.raw_fd = -1
+        link.outbox.give_up()
         link.pings.give_up()
         if self._gone is not None:
             self._gone.fire()
@@ -338,4 +354,5 @@ ACTIONS = {
     Action.LINGER: Ending._linger,
     Action.CLOSE_SOCKET: Ending._close_socket,
     Action.RESET: Ending._reset,
+    Action.LET_GO: Ending._let_go,
 }

@@ -145,7 +145,7 @@ class Link:
         if events and not inbox.muted:
             inbox.put(events, connection.octets)
             if inbox.full or loop.budget.exceeded:
-                self._pause()
+                self.pause()
         if ended is not None:
             self.closing.note(ended)
         # While a close frame is sought, the close timeout is the bound.
@@ -201,7 +201,7 @@ class Link:
             return False
         return self.inbox.mailbox.wants_pongs
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
         """Stop reading: TCP makes the peer wait. Resumed by the inbox when the share is used up.
 
         The peer's end ends the client nevertheless, though it may only have shut its side: a peer that has gone
@@ -221,8 +221,18 @@ class Link:
                 pause = max(pause, bucket.take(taken, now))
         if pause:
             self.connection.deadlines.resume_at = now + pause
-            self._pause()
+            self.pause()
             self.loop.schedule(self.fd)
+
+    def tokens(self, now: float) -> tuple[float | None, ...]:
+        """Return the messages and bytes that the rate lets the client send now."""
+        return tuple(None if bucket is None else bucket.tokens(now) for bucket in self._buckets or ())
+
+    def set_tokens(self, tokens: tuple[float | None, ...], now: float) -> None:
+        """Go on with a rate that has been used up in part."""
+        for bucket, left in zip(self._buckets or (), tokens, strict=False):
+            if bucket is not None and left is not None:
+                bucket.take(bucket.tokens(now) - left, now)
 
     def resume(self) -> None:
         """Go on after a pause: first with what is already here, which the kernel will never announce."""

@@ -341,6 +341,24 @@ class Outbox(Waiting):
         if self.blocked:
             self._note()
 
+    def frames(self) -> tuple[tuple[bytes, ...], int]:
+        """Return the frames that wait, and how many bytes of the first have left."""
+        return tuple(bytes(frame) for frame in self.items[self._start :] if len(frame)), self._offset
+
+    def put_back(self, frames: Sequence[bytes], begun: int, *, blocked: bool) -> None:
+        """Let frames wait that :meth:`frames` of another outbox returned; nothing has been queued here before."""
+        if not frames:
+            return
+        if not blocked:
+            self._flusher.mark(self)
+        self.items += frames
+        self._offset = begun
+        self.octets = sum(map(len, frames)) - begun
+        if blocked:
+            self.blocked = True
+            self._note()
+            self.wire.blocked(progress=False)
+
     def give_up(self) -> None:
         """Drop everything and take nothing more: the connection is gone."""
         self.shut = True

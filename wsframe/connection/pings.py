@@ -46,6 +46,16 @@ class Pings:
         signal.fire(self._clock() - since)
         return True
 
+    def freeze(self) -> tuple[tuple[bytes, float], ...]:
+        """Return the payloads of the pings that wait for pongs, with the seconds since they were sent."""
+        now = self._clock()
+        return tuple((payload, now - since) for payload, (_, since) in (self._waiting or {}).items())
+
+    def thaw(self, pings: tuple[tuple[bytes, float], ...]) -> None:
+        """Take the pongs of pings that nobody waits for any longer."""
+        now = self._clock()
+        self._waiting = {payload: (Signal(), now - age) for payload, age in pings} or None
+
     def give_up(self) -> None:
         """Fire all signals: no pong will come."""
         for signal, _ in (self._waiting or {}).values():

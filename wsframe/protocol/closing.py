@@ -58,6 +58,8 @@ class ClosingEvent(Enum):
     """The peer has ended TCP and taken all bytes."""
     LOST = "lost"
     """The socket is broken."""
+    HAND_OVER = "hand over"
+    """The open connection goes on elsewhere: only its socket leaves here."""
     ABORT = "abort"
     """We give the connection up: the user wants it, or the peer exceeds a limit or a timeout."""
 
@@ -76,11 +78,13 @@ class Action(Enum):
     LINGER = "wait for the end of TCP"
     CLOSE_SOCKET = "close the socket"
     RESET = "reset the connection"
+    LET_GO = "let the socket go"
 
 
 CLOSING_TABLE: dict[tuple[Phase, ClosingEvent], tuple[Phase, tuple[Action, ...]]] = {
     (Phase.OPEN, ClosingEvent.CLOSE): (Phase.WE_CLOSED, (Action.SEND_CLOSE, Action.SEEK_CLOSE, Action.SET_DEADLINE)),
     (Phase.OPEN, ClosingEvent.PEER_END): (Phase.PEER_ENDED, (Action.DELIVER, Action.SET_DEADLINE)),
+    (Phase.OPEN, ClosingEvent.HAND_OVER): (Phase.GONE, (Action.LET_GO,)),
     (Phase.PEER_ENDED, ClosingEvent.HANDLED): (Phase.BOTH_CLOSED, (Action.ANSWER, Action.DRAIN)),
     (Phase.PEER_ENDED, ClosingEvent.CLOSE): (Phase.BOTH_CLOSED, (Action.SEND_CLOSE, Action.DRAIN)),
     (Phase.PEER_ENDED, ClosingEvent.SLOW): (Phase.PEER_ENDED, (Action.SET_DEADLINE,)),

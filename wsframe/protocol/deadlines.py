@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import Enum
 from math import inf
+from typing import NamedTuple
 
 from wsframe.limits import Timeouts
 
-__all__ = ["PING_OCTETS", "Deadlines", "Due", "Patience"]
+__all__ = ["PING_OCTETS", "Deadlines", "Due", "Patience", "Times"]
 
 # Bytes of payload of each of our pings. All look alike, so that a peer cannot answer the keepalive and keep
 # a caller waiting that measures the latency.
@@ -32,6 +33,18 @@ class Due(Enum):
     CLOSE = "close timeout"
     LINGER = "linger timeout"
     RESUME = "resume"
+
+
+class Times(NamedTuple):
+    """The deadlines of an open connection in seconds since or until now, for a clock that begins elsewhere."""
+
+    heard: float
+    ping: float | None
+    ping_payload: bytes
+    latency: float | None
+    blocked: float | None
+    in_kernel: int
+    resume: float | None
 
 
 class Deadlines:
@@ -133,6 +146,27 @@ class Deadlines:
             return True
         self._in_kernel, self.blocked_at = in_kernel, now
         return False
+
+    def freeze(self, now: float) -> Times:
+        """Return the deadlines of a connection that is open."""
+        return Times(
+            now - self.heard_at,
+            None if self.ping_at is None else now - self.ping_at,
+            self.ping_payload,
+            self.latency,
+            None if self.blocked_at is None else now - self.blocked_at,
+            self._in_kernel,
+            None if self.resume_at is None else self.resume_at - now,
+        )
+
+    def thaw(self, times: Times, now: float) -> None:
+        """Go on with deadlines that were frozen."""
+        self.heard_at = now - times.heard
+        self.ping_at = None if times.ping is None else now - times.ping
+        self.ping_payload, self.latency = times.ping_payload, times.latency
+        self.blocked_at = None if times.blocked is None else now - times.blocked
+        self._in_kernel = times.in_kernel
+        self.resume_at = None if times.resume is None else now + times.resume
 
     def due(self, now: float) -> list[Due]:
         """Return the actions due at ``now``. Asking has no effect: the caller notes its actions."""

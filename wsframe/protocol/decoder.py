@@ -57,8 +57,8 @@ class Decoder:
     """
 
     __slots__ = (
-        "_check", "_checked", "_engine", "_held", "_inflate", "_lane_limit", "_limits", "_masked", "_payload",
-        "_seeker", "_wanted", "deadlines", "octets", "special", "state", "stopped", "undecoded",
+        "_check", "_checked", "_engine", "_held", "_lane_limit", "_limits", "_masked", "_payload",
+        "_seeker", "_wanted", "deadlines", "inflate", "octets", "special", "state", "stopped", "undecoded",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +82,7 @@ class Decoder:
         """Bytes held of messages that are not whole yet, or not decoded."""
         self._limits = limits
         self._check: Check | None = None
-        self._inflate = inflate
+        self.inflate = inflate
         self._masked = masked
         self._lane_limit = min(limits.max_frame or LONGEST_FRAME, limits.max_message, LONGEST_FRAME)
         self._held: bytearray | None = None
@@ -142,6 +142,13 @@ class Decoder:
         """Bytes to come of the frame that is held, if the fast lane will take it; else 0."""
         return 0 if self._held is None or not self._wanted else self._wanted - len(self._held)
 
+    def take_out(self) -> bytes | None:
+        """Take out and return the bytes that are not decoded; None in the middle of a message."""
+        if self._engine is not None:
+            return None
+        held, self._held, self.undecoded = self._all_held(), None, 0
+        return bytes(held)
+
     def _all_held(self) -> bytearray:
         """Return the bytes held, in one piece."""
         if self._held is None:
@@ -185,7 +192,7 @@ class Decoder:
         return at
 
     def _share_is_used_up(self) -> bool:
-        inflate = self._inflate
+        inflate = self.inflate
         return self.octets >= self._limits.max_queued_bytes or (inflate is not None and inflate.turn_is_over())
 
     def _take_frame(self, data: bytearray, at: int, events: list[Event]) -> tuple[int, int]:
@@ -197,7 +204,7 @@ class Decoder:
                 return (control[1] if self.state is State.OPEN else len(data)), 1
         lane = self._engine
         if lane is None:
-            lane = self._engine = SlowLane(self._limits, self._check, self._inflate, masked=self._masked)
+            lane = self._engine = SlowLane(self._limits, self._check, self.inflate, masked=self._masked)
         stop, found = lane.feed(data, at)
         if self.state is State.OPEN:  # else the check has closed or reset the connection itself
             self._note(found, events)

@@ -124,10 +124,10 @@ class InflateExtension(Extension):
     name = "permessage-deflate"
 
     def __init__(self, terms: Terms, max_message: int) -> None:
-        self._terms = terms
+        self.terms = terms
         self._max_message = max_message
         self._inflater: zlib._Decompress | None = None
-        self._window = b""
+        self.window = b""
         self._compressed = False
         """Whether the message is."""
         self._inflating = False
@@ -204,8 +204,8 @@ class InflateExtension(Extension):
         self.cost += len(data) * COST_OF_ONE
         while True:
             if self._inflater is None:
-                window = self._slide(output) if self._terms.client_takeover else b""
-                self._inflater = zlib.decompressobj(-max(self._terms.client_bits, 9), zdict=window)
+                window = self._slide(output) if self.terms.client_takeover else b""
+                self._inflater = zlib.decompressobj(-max(self.terms.client_bits, 9), zdict=window)
             try:
                 piece = self._inflater.decompress(data, min(self._remaining + 1, PIECE))
             except zlib.error:
@@ -228,14 +228,14 @@ class InflateExtension(Extension):
             if not data and len(piece) < PIECE:
                 break
         self.cost += len(output)
-        if self._terms.client_takeover:
-            self._window = self._slide(output)
+        if self.terms.client_takeover:
+            self.window = self._slide(output)
         return bytes(output)
 
     def _slide(self, output: bytearray) -> bytes:
         """Return the window with the output added."""
-        size = 1 << self._terms.client_bits
-        return bytes(output[-size:]) if len(output) >= size else (self._window + output)[-size:]
+        size = 1 << self.terms.client_bits
+        return bytes(output[-size:]) if len(output) >= size else (self.window + output)[-size:]
 
 
 class Deflater:

@@ -22,8 +22,12 @@ class Bucket:
         self._level = rate * BURST_SECONDS
         self._at = now
 
+    def tokens(self, now: float) -> float:
+        """Return the tokens there are; negative for a debt."""
+        return min(self._rate * BURST_SECONDS, self._level + (now - self._at) * self._rate)
+
     def take(self, tokens: float, now: float) -> float:
         """Take tokens, there or not; return the seconds until the debt is paid, 0 without any."""
-        level = min(self._rate * BURST_SECONDS, self._level + (now - self._at) * self._rate) - tokens
+        level = self.tokens(now) - tokens
         self._level, self._at = level, now
         return -level / self._rate if level < 0 else 0.0

@@ -1,0 +1,233 @@
+"""An open connection as plain values: taken out of one link, and put back into another one.
+
+The values can be pickled, so the other link can be in another process, which gets the socket by its
+descriptor. Messages, bytes and frames keep their order, and a frame that has begun to leave goes on at
+its very byte. Times are kept as seconds since or until now, because clocks of two processes differ.
+
+A connection can be frozen between two messages, while it is open. These stay behind:
+
+* What its hooks are doing. Freeze a client between two hooks of its resource, from the task that calls
+  them, and then call :meth:`~wsframe.connection.closing.Ending.left`, which frees its place.
+* The keys of frames that wait: a newer message of the same key does not replace them.
+* Calls that wait for the client (``drained``, ``latency``): they end as if the connection had ended.
+
+The context of our compressor needs no place: a new one refers to nothing that was sent before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wsframe.connection.handover import Arrival
+from wsframe.connection.mailbox import Mailbox
+from wsframe.connection.outbox import Outbox
+from wsframe.http.request import Request
+from wsframe.protocol.closing import Phase
+from wsframe.protocol.decoder import Decoder
+from wsframe.protocol.events import PongReceived
+from wsframe.protocol.fast_lane import weigh
+
+if TYPE_CHECKING:
+    from wsframe.connection.handover import Host
+    from wsframe.connection.lifeline import Reservation
+    from wsframe.connection.link import Link
+    from wsframe.connection.reactor import Reactor
+    from wsframe.net.sockets import Endpoint
+    from wsframe.protocol.deadlines import Times
+    from wsframe.protocol.deflate import Terms
+
+__all__ = ["CannotFreeze", "FrozenConnection", "freeze", "thaw"]
+
+
+class CannotFreeze(Exception):
+    """The connection cannot be frozen now, or not at all; it goes on as before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenRequest:
+    """The request that opened the connection."""
+
+    target: str
+    fields: list[tuple[str, str]]
+    method: str
+    host: str
+    port: int
+    secure: bool
+    path_params: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenConnection:
+    """The state of one open connection."""
+
+    request: FrozenRequest
+    subprotocol: str | None
+    data: object
+    """The client's ``data``: it can be pickled if the user's object can."""
+    terms: Terms | None
+    """The agreed compression."""
+    messages: tuple[str | bytes | PongReceived, ...]
+    """Messages that wait for the hooks."""
+    undecoded: bytes
+    """Bytes received after these messages."""
+    window: bytes
+    """The last bytes of compressed messages, inflated, to which the peer's next message can refer."""
+    unsent: tuple[bytes, ...]
+    """Frames that wait for the kernel."""
+    begun: int
+    """The bytes of the first of these frames that have left."""
+    blocked: bool
+    """Whether the kernel refused more bytes."""
+    paused: bool
+    """Whether reading has stopped until the hooks have got on or the client is within its rate."""
+    times: Times
+    pings: tuple[tuple[bytes, float], ...]
+    """Pings whose pongs a caller waited for, with the seconds since they were sent."""
+    tokens: tuple[float | None, ...]
+    """Messages and bytes that the client's rate lets it send now; negative for a debt."""
+    messages_received: int
+    octets_received: int
+    octets_sent: int
+    messages_dropped: int
+
+
+def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
+    """Take an open connection out of its link, which is gone then; no hook hears of it.
+
+    The counters go along: the server that the connection leaves counts its bytes no longer.
+
+    Returns:
+        The socket, which belongs to the caller, and everything else that is known of the connection.
+
+    Raises:
+        CannotFreeze: If the connection is closing, is in the middle of a message, is secured with TLS, is
+            of version 0, is between two resources, or if a hook other than those of messages has to be
+            called for it first. Nothing has changed then.
+    """
+    connection = open_connection(link)
+    undecoded = connection.take_out()
+    if undecoded is None:
+        raise refusal(link, "it is in the middle of a message; try again when more has been received")
+    inbox, outbox, now, client = link.inbox, link.outbox, link.loop.clock(), link.client
+    inflate = connection.inflate
+    unsent, begun = outbox.frames()
+    frozen = FrozenConnection(
+        request=freeze_request(client.request),
+        subprotocol=client.subprotocol,
+        data=client.data,
+        terms=None if inflate is None else inflate.terms,
+        messages=tuple(entry for entry in entries_of(link) if isinstance(entry, str | bytes | PongReceived)),
+        undecoded=undecoded,
+        window=b"" if inflate is None else inflate.window,
+        unsent=unsent,
+        begun=begun,
+        blocked=outbox.blocked,
+        paused=inbox.paused,
+        times=connection.deadlines.freeze(now),
+        pings=link.pings.freeze(),
+        tokens=link.tokens(now),
+        messages_received=inbox.received,
+        octets_received=link.octets_received,
+        octets_sent=outbox.octets_sent,
+        messages_dropped=outbox.dropped,
+    )
+    inbox.paused = False  # or the empty share would resume reading
+    inbox.discard()
+    link.note_undecoded()
+    return link.closing.hand_over(), frozen
+
+
+def open_connection(link: Link) -> Decoder:
+    """Return the connection of a link that can be frozen, if it is not in the middle of a message."""
+    connection, inbox = link.connection, link.inbox
+    if link.closing.phase is not Phase.OPEN or link.closing.ended is not None:
+        raise refusal(link, "it is closing; let it end")
+    if not isinstance(connection, Decoder):
+        raise refusal(link, "it is of version 0, which has a state of its own; let it end")
+    if link.socket.secure:
+        raise refusal(link, "it is secured with TLS, whose state OpenSSL does not give away; let it end")
+    if type(inbox.mailbox) is not Mailbox:
+        raise refusal(link, "it moves to another resource; try again after the move")
+    if any(not isinstance(entry, str | bytes | PongReceived) for entry in entries_of(link)):
+        raise refusal(link, "a hook has to be called for it first; try again after that")
+    return connection
+
+
+def refusal(link: Link, reason: str) -> CannotFreeze:
+    return CannotFreeze(f"{link.name} cannot be frozen: {reason}")
+
+
+def entries_of(link: Link) -> list[object]:
+    """Return everything that waits for the hooks of one client."""
+    return [entry for inbox, entry in link.inbox.mailbox.entries if inbox is link.inbox]
+
+
+def freeze_request(request: Request) -> FrozenRequest:
+    query = request.query_string
+    return FrozenRequest(
+        target=request.path if query is None else f"{request.path}?{query}",
+        fields=request.headers.fields(),
+        method=request.method,
+        host=request.host,
+        port=request.port,
+        secure=request.secure,
+        path_params=dict(request.path_params),
+    )
+
+
+def thaw_request(frozen: FrozenRequest) -> Request:
+    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in frozen.fields]
+    request = Request(
+        frozen.target, fields, method=frozen.method, host=frozen.host, port=frozen.port, secure=frozen.secure
+    )
+    request.path_params = dict(frozen.path_params)
+    return request
+
+
+def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Reservation, reactor: Reactor) -> Link:
+    """Put a frozen connection into a new link, which goes on with it at the same place.
+
+    Args:
+        frozen: The connection.
+        sock: Its socket, which is non-blocking and belongs to the link from now on.
+        host: The life of the resource that serves the client from now on. Its ``welcome`` decides whether a
+            hook hears of the client.
+        reservation: The place that the client holds here.
+        reactor: Runs the link.
+
+    Raises:
+        OSError: If the poller does not accept the socket.
+    """
+    request = thaw_request(frozen.request)
+    link = reactor.adopt(
+        Arrival(sock, None, request, frozen.subprotocol, frozen.data, host, reservation, frozen.terms), b""
+    )
+    connection, inbox, outbox, now = link.connection, link.inbox, link.outbox, link.loop.clock()
+    assert isinstance(connection, Decoder)
+    assert type(outbox) is Outbox
+    connection.deadlines.thaw(frozen.times, now)
+    if connection.inflate is not None:
+        connection.inflate.window = frozen.window
+    connection.receive(bytearray(frozen.undecoded), 0)  # without room it decodes nothing yet
+    link.note_undecoded()
+    link.pings.thaw(frozen.pings)
+    link.set_tokens(frozen.tokens, now)
+    if frozen.messages:
+        inbox.put(frozen.messages, sum(map(weigh_entry, frozen.messages)))
+    inbox.received = frozen.messages_received
+    link.octets_received = frozen.octets_received
+    outbox.octets_sent = frozen.octets_sent
+    outbox.dropped = frozen.messages_dropped
+    outbox.put_back(frozen.unsent, frozen.begun, blocked=frozen.blocked)
+    link.loop.schedule(link.fd)
+    if frozen.paused and (inbox.waiting or connection.deadlines.resume_at is not None):
+        link.pause()
+    elif frozen.undecoded:
+        link.go_on()
+    return link
+
+
+def weigh_entry(entry: str | bytes | PongReceived) -> int:
+    return len(entry.payload) if isinstance(entry, PongReceived) else weigh(entry)
