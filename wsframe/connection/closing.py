@@ -1,11 +1,27 @@
 """How a server's connection ends: the actions behind the table in :mod:`wsframe.protocol.closing`.
 
-The peer's end is noted at once, and delivered through the mailbox behind the messages that came
-before it. When the listener task has got to it, it calls :meth:`Ending.handled`: the close frame
-we owe goes out behind the replies. Then the sending side is shut, and the socket lingers until
-the peer has shut its own and has taken everything.
+The table decides which phase follows an event, and this module acts. Methods in the first half report
+events (``note``, ``handled``, ``close``, ``all_sent``, ``overdue``); those in the second half are actions.
 
-Two things must be over before the client's place is free: the socket, and ``disconnected``.
+When the peer ends first, its end is noted at once and delivered through the mailbox, after the messages
+that came before it. When the listener task has reached it, it calls :meth:`Ending.handled`: our close frame
+goes out after the replies. When we end first, our close frame is queued and only the peer's is looked for.
+In both cases the sending side is shut when all bytes have left, and the socket lingers until the peer has
+shut its own side and has taken everything, since closing earlier could destroy a close frame on its way.
+
+The rules:
+
+1. The first reason holds: once ``ended`` is set, later ends of the same connection are not noted.
+2. The end is delivered exactly once, after every message that came whole before it; only messages of a muted
+   client are dropped. This holds after a lost connection and after an abort too.
+3. At most one close frame is queued, after everything else; nothing is queued after it.
+4. Replies to messages before the peer's end leave before the close frame that answers it, if the hooks get
+   on; hooks that do not get on within the patience of ``timeouts.close`` are not waited for.
+5. In each phase after ``OPEN`` a deadline runs until ``GONE``, so no peer keeps a socket for ever. Progress
+   sets it again: a slow peer is not a stuck one.
+6. The socket is closed or given away exactly once, after it has left the poller and the loop.
+7. The client's place is free when two things are over: the socket, and ``disconnected``. So a peer that
+   drops in a loop cannot pile up ends in a slow mailbox, nor can one that never ends TCP collect sockets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,33 @@
-"""Who sends what waits, and when: each task that sends, whenever it is about to wait."""
+"""When queued frames leave: each task that sends flushes whenever it is about to wait.
+
+How it works. Sending is a plain function that never waits: it puts a frame into an outbox. The first frame
+in an empty outbox marks that outbox as dirty; later ones find it marked. A dirty outbox must be flushed
+soon, but not at once: a hook that sends a hundred replies should cost one system call, not a hundred.
+
+The right moment is when the running task is about to wait, for anything: its mailbox, a lock, a sleep.
+Until then no other task runs, so no peer could have noticed the difference; after that, it could be long.
+So :func:`flushing` wraps a task and drives its coroutine step by step. After each step, which ends where
+the coroutine yields to trio, the dirty outboxes are flushed. The reactor, the attendant, the timer and the
+listeners of resources are wrapped like this.
+
+Tasks of the user are not wrapped. If such a task sends, ``mark`` sees that no wrapped task is in its turn
+and rings the doorbell of the reactor's attendant, which is wrapped, wakes, and thereby flushes.
+
+The rules:
+
+1. An outbox that has frames is either dirty, and then it is in ``dirty``, or blocked, and then the poller
+   reports when the kernel takes bytes again. No frame waits for neither.
+2. When a wrapped task waits, either nothing is dirty or the doorbell has been rung.
+3. One flush serves at most 512 outboxes and lasts about 5 ms, because everybody else waits for its end. The
+   rest stays dirty, and the attendant goes on after others have had their turn.
+4. A flush never waits for a peer: the kernel takes bytes, or the outbox is blocked.
+5. An error of our own while sending costs that connection alone; the others of the batch are still served.
+6. Outboxes belong to trio's thread. A send from another thread is refused, because it could neither mark
+   nor ring safely.
+7. The wrapper is transparent: values, errors and cancellations pass through it in both directions.
+
+In C, ``send_whole`` sends the outboxes whose frames leave in one call and returns the others for Python.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,33 @@
 """One task for all sockets: poll, read, hand on; and the two that help it.
 
-The reactor waits for the poller, reads once from every ready socket and puts what came
-into the mailboxes. The attendant flushes for tasks that do not flush themselves and goes
-on with links whose share of a turn was used up. The timer sleeps until the next deadline
-of any connection, so that waiting for messages needs no timeout of its own.
+How it works. A nursery runs three tasks over one :class:`~wsframe.connection.loop.Loop`:
+
+* The *reactor* waits, through trio, until its own poller has something to report. Then it takes one batch:
+  it asks the poller which sockets are ready, reads once from each of them into one shared buffer, and puts
+  the decoded messages into mailboxes. Two passes of trio's scheduler serve a whole batch, so the busier
+  the server, the larger its batches and the less a message costs. In C, ``receive_ready`` does this work
+  for all links that need nothing else, and returns the others.
+* The *attendant* wakes by the flusher's doorbell. It flushes for tasks that do not flush themselves, goes on
+  with links whose share of a turn was used up, and resets clients when all together exceed the budget.
+* The *timer* sleeps until the next deadline of any connection. So waiting for messages needs no timeout,
+  and a message schedules nothing: it only notes the time at which the peer was heard.
+
+The rules that hold between them:
+
+1. A link is in ``loop.links`` exactly as long as the poller watches its socket. The one place that removes
+   it is ``Loop.forget``, which also takes its deadlines out of the pool.
+2. The reactor reads at most once from a socket in a turn. Bytes that remain make the poller report the
+   socket again, because it is level-triggered; nothing is lost, and no client has two turns while others wait.
+3. Bytes that were read but not decoded, because the link's turn was over, are the attendant's: until it has
+   gone on with them, nothing more is read from that link.
+4. A deadline never passes unread bytes. If the timer wakes late, the process was held up and peers could
+   not be heard: it sleeps once more, so that the reactor reads first, and acts only then.
+5. A hook hears of its client before the client's messages: ``adopt`` welcomes the client before it decodes
+   the bytes that followed the request.
+6. An error of our own costs the link on which it happened (``Link.crashed``), and no other. Only
+   cancellation and KeyboardInterrupt, which :func:`~wsframe.user_code.contain` raises again, end the task.
+7. No user code runs here, except ``check_message``, and nothing here waits for a hook or for a peer.
+8. When the reactor ends, for whatever reason, every link is aborted and the poller is closed.
 """
 
 from __future__ import annotations
