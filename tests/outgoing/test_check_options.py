@@ -19,7 +19,7 @@ URL = "ws://127.0.0.1:1/"
 NAN = float("nan")
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
-    *(({"url": url}, TypeError, "a URL is a str") for url in (None, 3, b"ws://a/", Path("ws://a/"))),
+    *(({"url": url}, TypeError, "a URL must be a str") for url in (None, 3, b"ws://a/", Path("ws://a/"))),
     ({"url": "ws://a/#top"}, ValueError, "fragment"),
     ({"url": "ws://a:99999/"}, ValueError, "Port"),
     ({"url": "ws://a:0/"}, ValueError, "port 0"),
@@ -49,7 +49,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"deflate": True}, TypeError, "deflate must be Deflate or None"),
     ({"deflate": Deflate}, TypeError, "deflate must be Deflate or None"),
     ({"ssl_context": True}, TypeError, "ssl_context must be SSLContext or None"),
-    ({"ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}, ValueError, "ssl_context is not a client's"),
+    ({"ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}, ValueError, "ssl_context must be for clients"),
     *(({"proxy": proxy}, TypeError, "proxy must be str or None") for proxy in (True, b"http://a", ["http://a"])),
     *(({"proxy": proxy}, ValueError, "proxy|URL") for proxy in ("", "socks4://a", "http://a:99999", "a b")),
     *(({"unix": path}, TypeError, "unix must be str or PathLike or None") for path in (3, b"/x", True)),

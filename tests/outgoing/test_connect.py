@@ -342,7 +342,7 @@ async def test_one_description_does_not_connect_twice_at_once() -> None:
     async with serving() as server:
         again = connect(f"{server.addresses[0]}/echo")
         async with again:
-            with pytest.raises(RuntimeError, match="one connection at a time"):
+            with pytest.raises(RuntimeError, match="entered already"):
                 await again.__aenter__()
 
 

@@ -46,7 +46,7 @@ def test_a_host_is_written_as_dns_has_it(written: str, host: str) -> None:
         ("a%2fb", "labels of"), ("a%00b", "labels of"), ("%ff.de", "not UTF-8"), ("ü" * 60, "xn--|labels of"),
         ("1.2.3.4.5", "IPv4"), ("256.1.1.1", "IPv4"), ("a.0x", "IPv4"), ("example.1", "IPv4"),
         ("[fe80::1%]", "zone|read"),
-        ("[fe80::1%25a b]", "spaces"), ("[fe80::1%25a%2f]", "zone|read"), ("[::1.2.3]", "IPv6|read"),
+        ("[fe80::1%25a b]", "space"), ("[fe80::1%25a%2f]", "zone|read"), ("[::1.2.3]", "IPv6|read"),
         ("[v1.a]", "IPv6|read"), ("[::1]x", "brackets|read"), ("x[::1]", "brackets|read"),
         ("[::1].example", "brackets|read"),
         ("good.example\\@evil.example", "backslash"), ("evil.example\\.good.example", "backslash"),
@@ -74,7 +74,7 @@ def test_a_zone_is_an_interface_by_name_or_number(zone: str) -> None:
 
 
 async def test_an_interface_that_is_not_there_is_an_os_error() -> None:
-    with pytest.raises(OSError, match=r"\[fe80::1\]: no network interface 'nowhere0' here"):
+    with pytest.raises(OSError, match=r"\[fe80::1\]: there is no network interface 'nowhere0' here"):
         await connect("ws://[fe80::1%25nowhere0]/", proxy=None).__aenter__()
 
 

@@ -119,7 +119,7 @@ def test_tls_is_never_left(location: str) -> None:
     ],
 )  # fmt: skip
 def test_a_redirect_elsewhere_fails(location: str) -> None:
-    with pytest.raises(HandshakeFailed, match="no WebSocket"):
+    with pytest.raises(HandshakeFailed, match="not lead to a WebSocket"):
         redirected(HERE, location)
 
 

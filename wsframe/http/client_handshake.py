@@ -29,7 +29,7 @@ MOST_PIECES = 1024
 
 
 class HandshakeFailed(WsframeError):
-    """Raised by :func:`connect` when what the server answered is no answer to a WebSocket handshake."""
+    """Raised by :func:`connect` when the answer of the server breaks the rules of the handshake."""
 
 
 class HandshakeRejected(HandshakeFailed):
@@ -39,7 +39,7 @@ class HandshakeRejected(HandshakeFailed):
         status: The HTTP status.
         headers: The header fields of the answer.
         body: Its body, as much as ``Opening.max_body`` allows. Its beginning is in the text of
-            the exception, with what is not printable replaced: the server's reason, as a rule.
+            the exception, with unprintable characters replaced: usually the server's reason.
     """
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Options of a connection checked where they are given: no later step would, or only with the first try."""
+"""Options of a connection checked where they are given: no later step checks them, or only the first try does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AUTHORITY = pattern(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~!$&'()*+;=%-]+)(?::[0-9
 TOKEN = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Two of these contradict each other, and servers take the one or the other.
 SINGLE = frozenset({"authorization", "host", "origin", "proxy-authorization", "user-agent"})
-# Bytes of the path of a unix socket, which the kernel holds with a zero behind them.
+# Bytes of the path of a unix socket, which the kernel holds with a zero after them.
 LONGEST_PATH = 107 if sys.platform == "linux" else 103
 
 
@@ -47,7 +47,7 @@ def check_options(options: ConnectOptions) -> None:
     """
     unknown = sorted(options.keys() - ConnectOptions.__annotations__.keys())
     if unknown:
-        raise TypeError(f"no such option: {', '.join(unknown)}; there are {', '.join(ConnectOptions.__annotations__)}")
+        raise TypeError(f"unknown option: {', '.join(unknown)}; expected {', '.join(ConnectOptions.__annotations__)}")
     for name, value in options.items():
         kinds = KINDS.get(name, (object,))
         if not isinstance(value, kinds):
@@ -57,26 +57,26 @@ def check_options(options: ConnectOptions) -> None:
     if proxy not in (None, ENVIRONMENT):
         Proxy.parse(proxy)
         if unix is not None:
-            raise ValueError("unix and proxy name two ways to the server: give one")
+            raise ValueError("give unix or proxy, not both: they name two ways to the server")
     if unix is not None and not 0 < len(fsencode(unix)) <= LONGEST_PATH:
-        raise ValueError(f"unix must be a path of 1 to {LONGEST_PATH} bytes, which is all that a socket's may have")
+        raise ValueError(f"unix must be a path of 1 to {LONGEST_PATH} bytes, the limit of the system")
     if context is not None:
         check_context(context)
 
 
 def check_context(context: ssl.SSLContext) -> None:
-    """Raise ValueError for a server's context, which else would fail with each try."""
+    """Raise ValueError for a server's context, which would fail with each try."""
     try:
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")
     except ssl.SSLError as error:
-        raise ValueError(f"ssl_context is not a client's: {error}") from None
+        raise ValueError(f"ssl_context must be for clients: {error}") from None
 
 
 def checked_names(option: str, names: Iterable[str]) -> list[str]:
     """Return the names of a collection of them.
 
     Raises:
-        TypeError: If it is none, such as one str.
+        TypeError: If it is not one, such as one str.
         ValueError: For one that is not a token (RFC 9110 section 5.6.2).
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable):

@@ -56,7 +56,7 @@ class Ending:
         self._sent_mark = 0
         """Bytes sent when the deadline was set: more of them are progress."""
         self._patience: Patience | None = None
-        """With the user, who has not received the end yet."""
+        """Patience with the user, who has not received the end yet."""
         self._unreceived = 0
         """Messages before the end when the deadline was set: fewer of them are progress."""
 
@@ -92,7 +92,7 @@ class Ending:
         self._on(ClosingEvent.HANDLED)
 
     def close(self, code: int, reason: str) -> None:
-        """Queue a close frame behind everything; from now on only the peer's is looked for."""
+        """Queue a close frame after everything; from now on only the peer's is looked for."""
         self._ours()
         self._close_frame = close_frame(code, reason)
         self._on(ClosingEvent.CLOSE)
@@ -134,7 +134,7 @@ class Ending:
             self.note(Ended(CloseCode.ABNORMAL_CLOSURE, "close timeout", clean=False))
 
     def _ours(self) -> None:
-        """Note that we end the connection, if nobody has begun to."""
+        """Note that we end the connection, if neither side has begun to."""
         if self.phase is Phase.OPEN:
             self.peer_first = False
 

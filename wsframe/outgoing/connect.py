@@ -28,41 +28,41 @@ class connect:  # noqa: N801
     """Connect to a WebSocket server, for as long as the body of an ``async with`` runs.
 
     When the body ends the connection is closed: with 1000, with 1011 if the body raised, or
-    at once, after a close frame with 1001, if it was cancelled or left by Ctrl-C. An
-    exception of the body comes out as it is, not in an ExceptionGroup. No task of its own runs user code.
+    immediately, after a close frame with 1001, if it was cancelled or left by Ctrl-C. An
+    exception of the body comes out as it is, not in an ExceptionGroup. No task of the connection runs user code.
 
     Args:
         url: ``ws://`` or ``wss://``; with ``user:password@`` for basic authentication. Or a
-            function that returns it, async or not, which is asked when this is entered.
+            function that returns it, async or not, which is called when the block is entered.
         subprotocols: Offered in order of preference.
         headers: More fields of the request: ``Origin``, ``Authorization``, ``Cookie``. Host and
             User-Agent replace ours. Or a function that returns them, as for ``url``.
-        keep_on_redirect: Names of the fields that go along when a redirect leads to another
-            scheme, host or port; default none. ``Sec-WebSocket-Protocol`` stands for the
-            subprotocols, ``Authorization`` for user and password of the URL too, ``Host`` never
-            goes. Name only fields that any server may know: the first one chooses the other.
+        keep_on_redirect: Names of the fields that are sent again when a redirect leads to another
+            scheme, host or port; by default no fields. ``Sec-WebSocket-Protocol`` stands for the
+            subprotocols, ``Authorization`` for user and password of the URL too, ``Host`` is never
+            sent again. Name only fields that any server is allowed to see: the first server chooses the other.
         unix: Path of a unix socket to connect to instead; the URL still names host and path.
-        ssl_context: Whom to trust, and our certificate; None takes Python's default, which
-            checks the server's.
+        ssl_context: The certificates to trust, and our own; None takes Python's default, which
+            checks the server's certificate.
         proxy: URL of a proxy: ``http``, ``https``, ``socks5`` or ``socks5h`` (which resolves
-            the name), with ``user:password@`` if it asks for it; None for none. The default,
+            the name), with ``user:password@`` if it asks for it; None connects directly. The default,
             ``"environment"``, obeys ``HTTPS_PROXY`` for wss, ``HTTP_PROXY`` for ws,
             ``ALL_PROXY`` and ``NO_PROXY``. SOCKS needs ``wsframe[socks]``.
-        deflate: Compression to offer; None offers none.
-        limits: What the server may make us hold; rates are for servers.
-        timeouts: Of these ``ping_interval``, ``ping_timeout``, ``write_stall`` and ``close`` count.
-        opening: How long each phase before that may take, and how much it may bring.
+        deflate: Compression to offer; None offers no compression.
+        limits: Bounds of the memory that the server can make us use; rates are for servers.
+        timeouts: Only ``ping_interval``, ``ping_timeout``, ``write_stall`` and ``close`` are used.
+        opening: Bounds of the time and the bytes of each phase before that.
 
     Raises:
-        InvalidURL: When it is made, for a URL that names no WebSocket or no proxy; when it is
+        InvalidURL: When it is made, for a URL that is not one of a WebSocket or a proxy; when it is
             entered, for a proxy that the environment names.
         ValueError: When it is made, for options that cannot be sent; when it is entered, for
             the value of a function.
         OSError: When it is entered: the network or TLS fails; of these :exc:`OpeningTimeout`
             for a phase that takes too long.
         HandshakeRejected: When it is entered: the server answers another status than 101.
-        HandshakeFailed: When it is entered: what the server answers is no handshake.
-        ProxyFailed: When it is entered: a proxy opens no tunnel.
+        HandshakeFailed: When it is entered: the answer of the server is not a handshake.
+        ProxyFailed: When it is entered: a proxy does not open the tunnel.
 
     Source: clws test client, ``with-client``.
     """
@@ -101,7 +101,7 @@ class connect:  # noqa: N801
         """Connect."""
         check_trio()
         if self._tasks is not None:
-            raise RuntimeError("this is connected, or about to be: one connect() makes one connection at a time")
+            raise RuntimeError("this connect() is entered already: make another one for another connection")
         tasks = self._tasks = trio.open_nursery()
         try:
             self._link, websocket = await self._connector.open()
@@ -126,9 +126,9 @@ class connect:  # noqa: N801
 
 
 async def leave(link: Link, error: BaseException | None) -> None:
-    """Close a connection whose body has ended, in order if there is time: a server that says nothing takes all of it.
+    """Close a connection whose body has ended, in order if there is time: a silent server takes all of it.
 
-    Cancellation and Ctrl-C have none: a close frame goes out, and nothing is waited for.
+    On cancellation and Ctrl-C a close frame goes out, and nothing is waited for.
     """
     hurried = error is not None and not isinstance(error, Exception)
     code = CloseCode.GOING_AWAY if hurried else CloseCode.NORMAL_CLOSURE if error is None else CloseCode.INTERNAL_ERROR

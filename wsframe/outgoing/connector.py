@@ -1,4 +1,4 @@
-"""What ``connect`` and ``connect_forever`` share: the options, checked, and how a connection is made by them."""
+"""The part that ``connect`` and ``connect_forever`` share: checked options, and making a connection by them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from wsframe.protocol.deflate import Deflater, InflateExtension
 __all__ = ["Connector"]
 
 
-# Stands for a URL that is not known before a function is asked.
+# Stands for a URL that is unknown until a function is called.
 UNKNOWN = "ws://unknown.invalid/"
 
 
 class Connector:
-    """Makes connections by the same options; arguments and errors are those of :func:`connect` when it is made."""
+    """Makes connections by the same options; with the arguments and errors of :func:`connect`."""
 
     def __init__(self, url: OutgoingURL, **options: Unpack[ConnectOptions]) -> None:
         check_options(options)
@@ -45,12 +45,12 @@ class Connector:
             deflate=options.get("deflate"),
             opening=options.get("opening", Opening()),
         )
-        self._plan.upgrade()  # what cannot be sent raises here, where the traceback names the culprit
+        self._plan.upgrade()  # options that cannot be sent raise here, where the traceback shows the caller
         self.name = "connection" if callable(url) else str(self._plan.target)
-        """The URL last tried, for log lines."""
+        """The URL tried last, for log lines."""
 
     async def _asked(self) -> Plan:
-        """Ask the functions that were given in the place of values."""
+        """Call the functions that were given in place of values."""
         plan = self._plan
         if callable(self._url):
             plan = replace(plan, target=Target.parse(await value_of(self._url)))
@@ -60,7 +60,7 @@ class Connector:
         return plan
 
     async def open(self) -> tuple[Link, WebSocket]:
-        """Connect without running the connection's tasks, which the caller must do."""
+        """Connect; the caller must run the connection's tasks."""
         plan = await self._asked()
         opened = await plan.open()
         try:

@@ -13,10 +13,10 @@ class ConnectionClosed(WsframeError):
     """Raised by :class:`WebSocket` when the connection has ended.
 
     Args:
-        received: The peer's close frame; None if there was none.
-        sent: Ours; None if there was none.
+        received: The peer's close frame; None without one.
+        sent: Our close frame; None without one.
         peer_first: Whether the peer began to close, or broke the connection; False if we did.
-        reason: What happened, where ``received`` does not say it.
+        reason: The cause, where ``received`` does not say it.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ConnectionClosed(WsframeError):
 
 
 def lost(sent: CloseFrame | None, reason: str) -> str:
-    """Tell of an end without the peer's close frame."""
+    """Describe an end without the peer's close frame."""
     text = "connection lost" if reason in ("", "connection lost") else f"connection lost ({reason})"
     if sent is None:
         return text
@@ -64,7 +64,7 @@ class ProxyFailed(WsframeError):
     """Raised by :func:`connect` when a proxy does not open the tunnel.
 
     Args:
-        message: Why.
+        message: The cause.
         status: The status of an HTTP proxy, the reply code of a SOCKS proxy; None without one.
         temporary: Whether trying again may help.
     """
@@ -80,4 +80,4 @@ class OpeningTimeout(WsframeError, TimeoutError):
 
 
 class InvalidURL(WsframeError, ValueError):
-    """Raised for a URL that names no WebSocket, or no proxy."""
+    """Raised for a URL that is not one of a WebSocket, or of a proxy."""

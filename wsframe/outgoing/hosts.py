@@ -1,4 +1,4 @@
-"""Hosts as URLs write them, and as DNS, TLS and HTTP want them: names by IDNA 2008, addresses, zones."""
+"""Hosts as URLs write them, and as DNS, TLS and HTTP need them: names by IDNA 2008, addresses, zones."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from wsframe.outgoing.exceptions import InvalidURL
 __all__ = ["ascii_name", "bracketed", "server_name", "split_zone", "with_zone"]
 
 LABEL = pattern(r"[0-9a-z_~-]{1,63}")
-# A name that ends in a number is an address to every browser and to inet_aton, or nothing.
+# A name that ends in a number is an address to every browser and to inet_aton, or invalid.
 NUMBER = pattern(r"[0-9]+|0x[0-9a-f]*")
 ZONE = pattern(r"[0-9A-Za-z._~-]+")
-# RFC 1035 section 2.3.4, without the root's dot; SOCKS and TLS have no room for a longer one either.
+# RFC 1035 section 2.3.4, without the root's dot; SOCKS and TLS allow no longer one either.
 LONGEST_NAME = 253
 
 
@@ -34,7 +34,7 @@ def split_zone(written: str) -> tuple[str, str]:
     if zone != "25":  # RFC 6874 writes %25, curl takes a bare % too
         zone = zone.removeprefix("25")
     if percent and not ZONE.fullmatch(zone):
-        raise InvalidURL(f"{quoted(written)} has no zone behind %25, such as [fe80::1%25eth0]")
+        raise InvalidURL(f"{quoted(written)} needs a zone after %25, such as [fe80::1%25eth0]")
     try:
         return str(IPv6Address(address)), zone
     except AddressValueError as error:
@@ -45,7 +45,7 @@ def decoded(written: str) -> str:
     try:
         return unquote(written, errors="strict")
     except UnicodeDecodeError:
-        raise InvalidURL(f"the host name {quoted(written)} is not UTF-8 behind its percent signs") from None
+        raise InvalidURL(f"the host name {quoted(written)} has percent escapes that are not UTF-8") from None
 
 
 def ascii_name(name: str) -> str:
@@ -86,21 +86,21 @@ def ipv4(written: str) -> str:
 
 
 def with_zone(host: str, zone: str) -> str:
-    """Return a host as the resolver wants it; the zone as a number, as it takes names with some addresses only.
+    """Return a host for the resolver, with the zone as a number: it takes names of zones for some addresses only.
 
     Raises:
-        OSError: If the interface does not exist, which may come later.
+        OSError: If the interface does not exist; it may exist later.
     """
     if not zone or zone.isdigit():
         return f"{host}%{zone}" if zone else host
     try:
         return f"{host}%{socket.if_nametoindex(zone)}"
     except OSError:
-        raise OSError(f"{bracketed(host)}: no network interface {zone!r} here") from None
+        raise OSError(f"{bracketed(host)}: there is no network interface {zone!r} here") from None
 
 
 def bracketed(host: str) -> str:
-    """Return a host as it stands before a port."""
+    """Return a host as it is written before a port."""
     return f"[{host}]" if ":" in host else host
 
 

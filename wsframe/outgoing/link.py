@@ -1,9 +1,9 @@
-"""One outgoing connection: its socket, its protocol state, what waits either way, and its tasks.
+"""One outgoing connection: its socket, its protocol state, its queues, and its tasks.
 
-Whoever wants a message reads the socket himself (:meth:`Link.read`), so that it passes
-through no other task: a switch of tasks costs as much as all else that is done for a
-short message. ``stand_in`` reads while nobody does, so that pings are answered and a
-close is noticed, until as many messages wait as may.
+A task that wants a message reads the socket itself (:meth:`Link.read`), so that the message passes
+through no other task: a switch of tasks costs as much as everything else that is done for a
+short message. ``stand_in`` reads while no other task does, so that pings are answered and a
+close is noticed, until the limit of waiting messages is reached.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from wsframe.protocol.frames import PING
 
 __all__ = ["Link", "Measured"]
 
-# For so long after a caller stopped reading nobody stands in: as a rule it comes back at once.
+# Seconds after a caller stopped reading before another task stands in: the caller usually comes back immediately.
 ABSENCE = 0.05
 
-# A server that sends faster than we read keeps all other tasks waiting for 1 MiB at most.
+# A server that sends faster than we read keeps all other tasks waiting for at most 1 MiB.
 READS_IN_TURN = 8
 
 
@@ -76,14 +76,14 @@ class Link:
         self.outbox = self.sender.outbox
         self.closing = Ending(self)
         self.messages: deque[Event] = deque()
-        """What has come for the user."""
+        """Messages that the user has not received yet."""
         self.pings: list[Measured] = []
         self._limits = limits
         self._octets = 0
-        """What is counted of messages since they last ran out: no less than for what waits."""
+        """Bytes counted for messages since the queue was last empty: at least those of the messages that wait."""
         self._reading = False
         self._away = False
-        """Whether the one who stands in waits to be told that a caller stopped reading."""
+        """Whether :meth:`stand_in` waits until a caller stops reading."""
         self._arrivals = trio.lowlevel.ParkingLot()
         self._absent = Doorbell()
 
@@ -97,15 +97,15 @@ class Link:
 
     @property
     def full(self) -> bool:
-        """Whether as many messages wait as may: nothing is read then. Once closing, what comes is discarded."""
+        """Whether the limit of waiting messages is reached: nothing is read then. Once closing, they are discarded."""
         if not self.messages or self.connection.state is not State.OPEN:
             return False
         return len(self.messages) >= self._limits.max_queued_messages or self._octets >= self._limits.max_queued_bytes
 
     async def read(self) -> None:
-        """Wait until the peer has sent something and take it in; if somebody else reads, until he has.
+        """Wait until the peer has sent something and take it in; if another task reads, until it has.
 
-        If that one is cancelled the others go on, and one of them reads.
+        If that task is cancelled the others go on, and one of them reads.
         """
         if self.done:
             await trio.lowlevel.checkpoint()
@@ -113,7 +113,7 @@ class Link:
         if self._reading or self.full:
             await self._arrivals.park()
             return
-        if self.connection.stopped:  # first what is here, which the kernel will never announce
+        if self.connection.stopped:  # first the bytes that are here, which the kernel will never announce
             await trio.lowlevel.checkpoint()
             self.decode(bytearray())
             return
@@ -134,10 +134,10 @@ class Link:
             self._absent.ring()
 
     def take_in(self, *, announced: bool = True) -> None:
-        """Receive and decode; ``announced`` if the kernel has said that there is something.
+        """Receive and decode; ``announced`` if the kernel has reported something.
 
-        It reads once, but in a large message again while more is likely: to be told by trio
-        that there is more costs as much as reading 128 KiB.
+        It reads once, but within a large message again while more is likely: a wait for trio's
+        report costs as much as reading 128 KiB.
         """
         for _ in range(READS_IN_TURN):
             more = not self.done and self._receive(announced)
@@ -167,7 +167,7 @@ class Link:
         return size == RECEIVE_BUFFER or self.transport.secure  # a read of TLS never fills the buffer
 
     def decode(self, data: bytearray) -> None:
-        """Decode octets as far as there is room; empty to go on with what is left."""
+        """Decode bytes as far as there is room; empty to go on with the rest."""
         connection = self.connection
         events = connection.receive(data, self._limits.max_queued_messages - len(self.messages))
         if connection.special:
@@ -215,12 +215,12 @@ class Link:
         return measured
 
     def forget(self, ping: Measured) -> None:
-        """Note that nobody waits for a ping any more."""
+        """Note that no caller waits for a ping any more."""
         if ping in self.pings:
             self.pings.remove(ping)
 
     def take(self) -> Event:
-        """Take the first message that waits; there may be room for others again."""
+        """Take the first message that waits, and read again if that makes room."""
         message = self.messages.popleft()
         if not self.messages:
             self._octets = 0
@@ -232,7 +232,7 @@ class Link:
         return message
 
     async def stand_in(self) -> None:
-        """Read while nobody else does, until the connection has ended."""
+        """Read while no other task does, until the connection has ended."""
         while not self.done:
             if self._reading or self.full:
                 self._away = True
@@ -273,8 +273,8 @@ class Link:
 
     @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
-        """Run the connection's tasks until it has ended: whoever runs them sees to that when he is cancelled."""
-        # A shield: the timeouts hold for a user too who closes behind a shield of his own.
+        """Run the connection's tasks until it has ended; the caller must end it, also when it is cancelled itself."""
+        # A shield: the timeouts also hold for users who close inside a shield of their own.
         with trio.CancelScope(shield=True):
             await self._run()
 
@@ -287,7 +287,7 @@ class Link:
 
     @trio.lowlevel.enable_ki_protection
     async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Give up the connection if a task of ours fails: no other is concerned. Ctrl-C is for the user's tasks."""
+        """Give up the connection if a task of ours fails; other connections go on. Ctrl-C is for the user's tasks."""
         try:
             await task()
         except Exception:

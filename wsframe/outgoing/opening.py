@@ -65,7 +65,7 @@ class Plan:
         Raises:
             OSError: If the network or TLS fails; :exc:`OpeningTimeout` for a phase that takes too long.
             HandshakeRejected: If the server answers another status than 101.
-            HandshakeFailed: If its 101 is none, or a redirect leads nowhere.
+            HandshakeFailed: If its 101 breaks the rules, or a redirect leads nowhere.
             ProxyFailed: If a proxy refuses.
         """
         plan, followed = self, 0
@@ -79,7 +79,7 @@ class Plan:
             plan, followed = there, followed + 1
 
     def follow(self, answer: HandshakeRejected) -> Plan | None:
-        """Return the plan for a redirect; None if it is none, or leads away from a unix socket."""
+        """Return the plan for a redirect; None if it is not a redirect, or leads away from a unix socket."""
         location = answer.headers.get("location")
         if answer.status not in REDIRECTS or location is None:
             return None
@@ -98,9 +98,9 @@ class Plan:
         left = sorted({name.lower() for name, _ in self.headers} - keep)
         left += [SUBPROTOCOLS] if len(subprotocols) < len(self.subprotocols) else []
         left += ["user and password"] if self.target.credentials != target.credentials else []
-        behind = f", without {', '.join(left)}" if left else ""
+        suffix = f", without {', '.join(left)}" if left else ""
         here, there = shortened(str(self.target)), shortened(str(target))
-        logger.info("%s: redirected to another origin, %s%s", here, there, shortened(behind, LONGEST_REASON))
+        logger.info("%s: redirected to another origin, %s%s", here, there, shortened(suffix, LONGEST_REASON))
         return replace(self, target=target, headers=headers, subprotocols=subprotocols)
 
     def upgrade(self) -> Upgrade:
@@ -131,7 +131,7 @@ class Plan:
                 with phase("the TLS handshake", self.opening.tls):
                     await transport.start_tls(context, self.target.host)
             upgraded = await self.shake_hands(transport, upgrade)
-        except HandshakeFailed:  # the server has answered, if not as we like
+        except HandshakeFailed:  # the server has answered, though not with a handshake
             await transport.close_in_order()
             raise
         except BaseException:
@@ -190,7 +190,7 @@ def phase(name: str, at_most: float) -> Iterator[None]:
 
 
 async def connect_to(there: Target | Proxy) -> Transport:
-    """Connect by TCP. Where a name has several addresses, trio's error leaves out why all of them failed."""
+    """Connect by TCP. Where a name has several addresses, trio's error does not say why each of them failed."""
     # Bytes, which trio leaves as they are: in a str it refuses names with an underscore.
     address = with_zone(there.host, there.zone).encode()
     try:

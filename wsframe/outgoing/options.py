@@ -19,21 +19,21 @@ __all__ = ["Backoff", "ConnectOptions", "Opening", "OutgoingFields", "OutgoingUR
 GivenT = TypeVar("GivenT")
 
 OutgoingURL: TypeAlias = str | Callable[[], str | Awaitable[str]]
-"""A URL, or a function that returns it, asked before each try; it may be async."""
+"""A URL, or a function that returns it, called before each try; it can be async."""
 
 OutgoingFields: TypeAlias = HeaderFields | Callable[[], HeaderFields | Awaitable[HeaderFields]]
-"""Header fields, or a function that returns them, asked before each try; it may be async."""
+"""Header fields, or a function that returns them, called before each try; it can be async."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opening:
-    """How long each phase of opening a connection may take, in seconds, and how much it may bring.
+    """Bounds of each phase of opening a connection: in seconds, and in bytes.
 
-    A phase that takes longer is an :exc:`OpeningTimeout`. A redirect begins anew; bound all
+    A phase that takes longer is an :exc:`OpeningTimeout`. A redirect starts all of them again; bound all
     of it with ``trio.fail_after``.
 
     Raises:
-        TypeError: For a field that is no number.
+        TypeError: For a field that is not a number.
         ValueError: For a negative field.
     """
 
@@ -51,13 +51,13 @@ class Opening:
     is cut off here."""
 
     max_head: int = 16384
-    """Octets of the answer's head; default 16 KiB, as in h11."""
+    """Bytes of the answer's head; default 16 KiB, as in h11."""
 
     max_body: int = 65536
-    """Octets of a refusal's body that :exc:`HandshakeRejected` keeps; default 64 KiB. The rest is not read."""
+    """Bytes of a refusal's body that :exc:`HandshakeRejected` keeps; default 64 KiB. The rest is not read."""
 
     max_redirects: int = 5
-    """Redirects followed; default 5. Zero follows none. One from wss to ws is never followed."""
+    """Redirects followed; default 5. Zero follows no redirect. One from wss to ws is never followed."""
 
     def __post_init__(self) -> None:
         refuse_below(self, 0, inherit=False)
@@ -68,37 +68,37 @@ class Backoff:
     """When :func:`connect_forever` tries again.
 
     The wait before a try is drawn evenly from zero to ``first``, then ``first * factor``
-    and so on, at most ``most``: clients that lost one server do not come back all at once.
+    and so on, at most ``most``: clients that lost one server do not all come back at the same time.
 
     Raises:
-        TypeError: For a field that is no number.
+        TypeError: For a field that is not a number.
         ValueError: For a negative field, a factor below 1, or pauses without end.
     """
 
     first: float = 1.0
-    """Seconds that the first wait may take; default 1."""
+    """The longest that the first wait can take, in seconds; default 1."""
 
     factor: float = 2.0
-    """By what each wait may be longer than the one before; default 2."""
+    """How many times longer each wait can be than the one before; default 2."""
 
     most: float = 60.0
-    """Seconds that any wait may take; default 60. A server's ``Retry-After``, in seconds or as a
-    date, counts up to this, so that no server can put us off for ever."""
+    """The longest that any wait can take, in seconds; default 60. A server's ``Retry-After``, in seconds or as a
+    date, counts up to this, so that no server can delay us without an end."""
 
     steady: float = 30.0
-    """Seconds after which a connection counts as a success and the waits begin anew;
-    default 30. At 0 a server that accepts and closes at once is asked again and again."""
+    """Seconds after which a connection counts as a success and the waits begin again;
+    default 30. At 0 a server that accepts and immediately closes is tried again without an end."""
 
     def __post_init__(self) -> None:
         refuse_below(self, 0, inherit=False)
         for name in ("first", "most"):
             if getattr(self, name) == inf:
-                raise ValueError(f"Backoff.{name} must be finite: else no try comes after the pause")
+                raise ValueError(f"Backoff.{name} must be finite, or no try would come after the pause")
         if self.factor < 1:
             raise ValueError(f"Backoff.factor must be at least 1, not {self.factor!r}")
 
     def delay(self, failures: int) -> float:
-        """Draw the seconds to wait after so many failures in a row, at least one."""
+        """Draw the seconds to wait after that many failures in a row, at least one."""
         try:
             wait = float(self.first * self.factor ** min(failures - 1, 100))
         except OverflowError:  # a factor such as 2000, after a hundred failures
@@ -122,7 +122,7 @@ class ConnectOptions(TypedDict, total=False):
 
 
 async def value_of(given: GivenT | Callable[[], GivenT | Awaitable[GivenT]]) -> GivenT:
-    """Return a value; where a function was given in its place, the value of that."""
+    """Return a value; where a function was given in its place, the value that it returns."""
     value = given() if callable(given) else given
     return await value if isawaitable(value) else value
 
@@ -135,5 +135,5 @@ def filled_limits(limits: Limits) -> Limits:
     """
     for field in fields(limits):
         if field.name.endswith("_rate") and getattr(limits, field.name) not in (None, INHERIT):
-            raise ValueError(f"Limits.{field.name} is for servers")
+            raise ValueError(f"Limits.{field.name} is for servers; leave it out for an outgoing connection")
     return filled(limits, DEFAULT_LIMITS)

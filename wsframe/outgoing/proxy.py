@@ -32,19 +32,19 @@ class Proxy:
 
     @classmethod
     def parse(cls, url: str) -> Proxy:
-        """Parse the URL of a proxy; one without a scheme is an HTTP proxy's.
+        """Parse the URL of a proxy; without a scheme it is an HTTP proxy.
 
         Raises:
-            InvalidURL: If it is none, or of a kind that is not known.
+            InvalidURL: If it is not one, or of an unknown kind.
         """
         parts = split_url(url if "://" in url else f"http://{url}")
         scheme = parts.scheme.lower()
         if scheme not in PORTS:
-            raise InvalidURL(f"a proxy is http, https, socks5 or socks5h, not {scheme!r}")
+            raise InvalidURL(f"the scheme of a proxy must be http, https, socks5 or socks5h, got {scheme!r}")
         credentials = credentials_of(parts)
         if scheme.startswith("socks") and any(not word.isascii() or len(word) > 255 for word in credentials or ()):
             raise InvalidURL(
-                "SOCKS takes user names and passwords in ASCII, of at most 255 octets (RFC 1929 section 2)"
+                "user and password of a SOCKS proxy must be ASCII, of at most 255 bytes each (RFC 1929 section 2)"
             )
         host, zone = split_zone(parts.hostname or "")
         return cls(scheme, host, parts.port or PORTS[scheme], credentials, zone)
@@ -58,11 +58,11 @@ def proxy_for(target: Target, proxy: str | None) -> Proxy | None:
 
     Args:
         target: Where the connection goes.
-        proxy: The proxy's URL; None for none; :data:`ENVIRONMENT` for what ``HTTPS_PROXY``
-            (for wss), ``HTTP_PROXY`` (for ws), ``ALL_PROXY`` and ``NO_PROXY`` say.
+        proxy: The proxy's URL; None for a direct connection; :data:`ENVIRONMENT` to read
+            ``HTTPS_PROXY`` (for wss), ``HTTP_PROXY`` (for ws), ``ALL_PROXY`` and ``NO_PROXY``.
 
     Raises:
-        InvalidURL: If the proxy's URL is none.
+        InvalidURL: If the proxy's URL is not one.
     """
     if proxy != ENVIRONMENT:
         return None if proxy is None else Proxy.parse(proxy)
@@ -72,19 +72,19 @@ def proxy_for(target: Target, proxy: str | None) -> Proxy | None:
 
 
 def bypassed(target: Target, no_proxy: str) -> bool:
-    """Tell whether ``NO_PROXY`` names a target, as curl reads it.
+    """Return whether ``NO_PROXY`` names a target, as curl reads it.
 
     Entries are separated by commas or spaces. Each is a name, which stands for all names below
-    it too, with or without a dot before or behind it; a pattern with ``*``; an address, an IPv6
-    one in brackets or without; or a range such as ``10.0.0.0/8``. Behind each but a range there
-    may be a port, which curl does not know. An entry that cannot be read names nothing.
+    it too, with or without a dot before or after it; a pattern with ``*``; an address, an IPv6
+    one in brackets or without; or a range such as ``10.0.0.0/8``. Each but a range can
+    end in a port, which curl does not know. An entry that cannot be read is ignored.
     """
     host = target.host.removesuffix(".")
     return any(named_by(entry, host, target.port) for entry in no_proxy.lower().replace(",", " ").split())
 
 
 def named_by(entry: str, host: str, port: int) -> bool:
-    """Tell whether one entry names a host."""
+    """Return whether one entry names a host."""
     if "/" in entry:
         return in_range(host, entry)
     name, port_named = split_port(entry)
@@ -117,7 +117,7 @@ def is_address(host: str) -> bool:
 
 
 def in_range(host: str, entry: str) -> bool:
-    """Tell whether an address is in a range; a name never is, for it is not resolved here."""
+    """Return whether an address is in a range; a name never is, for it is not resolved here."""
     try:
         return ip_address(host) in ip_network(entry.replace("[", "").replace("]", ""), strict=False)
     except ValueError:

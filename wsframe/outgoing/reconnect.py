@@ -39,17 +39,17 @@ class connect_forever:  # noqa: N801
 
     The next connection is opened when the body of the loop has ended, and the one before
     closed. An exception of the body ends the loop as any other. A try that fails is logged, and
-    repeated after a pause if ``retry`` says so, else raised.
+    repeated after a pause if ``retry`` says so, or raised.
 
     Args:
         url: As for :func:`connect`, and so are the other options. Functions in the place of
-            ``url`` and ``headers`` are asked before each try, for a token that expires; their
+            ``url`` and ``headers`` are called before each try, for a token that expires; their
             exceptions are failures of that try.
         backoff: How long the pauses are.
         retry: Called with each exception of a try. True tries again after a pause, False raises
-            the exception, a number is the seconds until the next try in the place of a pause. It
-            may be async. The default is :func:`may_succeed_later`, which ``retry``
-            may call for the others.
+            the exception, a number is the seconds until the next try, in place of a pause. It
+            can be async. The default is :func:`may_succeed_later`, which ``retry``
+            can call for the others.
         failed: Called with each exception that is going to be retried and the seconds until
             then, to show it. An exception of its own ends the loop.
 
@@ -80,7 +80,7 @@ class connect_forever:  # noqa: N801
         self._link: Link | None = None
         self._opened_at = 0.0
         self._nursery: trio.Nursery | None = None
-        """Whose tasks keep the connections alive; None outside of ``async with``."""
+        """Runs the tasks of the connections; None outside of ``async with``."""
         self._opening = False
 
     async def __aenter__(self) -> Self:
@@ -135,7 +135,7 @@ class connect_forever:  # noqa: N801
                 if not await self._note(error):
                     raise
             else:
-                if self._nursery is None:  # left by another task meanwhile
+                if self._nursery is None:  # another task has left it in the meantime
                     link.closing.dispose()
                     raise RuntimeError(OUTSIDE)
                 self._link, self._opened_at = link, trio.current_time()

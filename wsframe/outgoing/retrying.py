@@ -20,7 +20,7 @@ __all__ = ["Retry", "asked", "is_odd", "may_succeed_later", "retry_after", "stat
 Retry: TypeAlias = Callable[[Exception], bool | float | Awaitable[bool | float]]
 """Decides from an exception of :func:`connect` whether to try again: True, False, or after how many seconds."""
 
-# Answers that say that this request, as it is, will not do, whenever it comes.
+# Answers that refuse this request, as it is, whenever it comes.
 FINAL = frozenset(
     {400, 401, 402, 403, 405, 406, 407, 410, 411, 412, 413, 414, 415, 416, 417, 422, 424, 426, 428, 431, 451, 501, 505}
 )
@@ -29,20 +29,20 @@ BUSY = frozenset({408, 425, 429})
 
 
 def status_may_pass(status: int) -> bool:
-    """Tell whether another try may have another status."""
+    """Return whether another try may bring another status."""
     return status not in FINAL
 
 
 def may_succeed_later(error: Exception) -> bool:
-    """Tell whether an error may be gone if it is tried again; the rule of :func:`connect_forever`.
+    """Return whether a failure may pass when the connection is tried again; the rule of :func:`connect_forever`.
 
-    It may after trouble with the network, with names that cannot be resolved and timeouts
-    included, and after any status of the server or of a proxy but those that say that this
-    request will not do whenever it comes: 400, 401, 402, 403, 405, 406, 407, 410 to 417, 422,
-    424, 426, 428, 431, 451, 501 and 505. So it may after 404 and 200, which a server answers
-    while it is deployed, and a captive portal before somebody has logged in; a wrong path is
-    among these, and the log line is a warning then. It may not after a certificate that is not
-    trusted, a 101 that is none, or an answer that is not HTTP.
+    It may pass after trouble with the network, including names that cannot be resolved and
+    timeouts, and after any status of the server or of a proxy, except those that refuse this
+    request whenever it comes: 400, 401, 402, 403, 405, 406, 407, 410 to 417, 422,
+    424, 426, 428, 431, 451, 501 and 505. So it may pass after 404 and 200, which servers answer
+    while they are deployed, and captive portals before somebody has logged in; a wrong path gives
+    the same statuses, so the log line is a warning then. It does not pass after a certificate that is not
+    trusted, a 101 that breaks the rules, or an answer that is not HTTP.
     """
     if isinstance(error, HandshakeRejected):
         return status_may_pass(error.status)
@@ -52,7 +52,7 @@ def may_succeed_later(error: Exception) -> bool:
 
 
 def is_odd(error: Exception) -> bool:
-    """Tell whether somebody should look at a failure, though it is tried again."""
+    """Return whether somebody should look at a failure, though the connection is tried again."""
     if isinstance(error, HandshakeRejected | ProxyFailed):
         return error.status is not None and error.status < 500 and error.status not in BUSY
     return isinstance(error, HandshakeFailed | ssl.SSLCertVerificationError)
@@ -70,14 +70,14 @@ async def asked(retry: Retry, error: Exception) -> bool | float:
         answer = await answer
     if not isinstance(answer, bool | int | float):
         expected = "True, False or the seconds until the next try"
-        raise TypeError(f"retry returned {answer!r} for {error!r}; expected was {expected}")
+        raise TypeError(f"retry returned {answer!r} for {error!r}; expected {expected}")
     if not (isfinite(answer) and answer >= 0):
-        raise ValueError(f"retry returned {answer!r} seconds for {error!r}; expected was a number from 0 on")
+        raise ValueError(f"retry returned {answer!r} seconds for {error!r}; expected a finite number from 0 on")
     return answer
 
 
 def retry_after(error: Exception) -> float:
-    """Return the seconds that a server asked for (RFC 9110 section 10.2.3); 0 without a valid one.
+    """Return the seconds that a server asks for (RFC 9110 section 10.2.3); 0 without a valid one.
 
     A date counts from the Date of the answer if there is one: our clock need not be right.
     """
@@ -100,7 +100,7 @@ def seconds_of(value: str, headers: Headers) -> float:
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MONTH = f"(?P<month>{'|'.join(MONTHS)})"
 TIME = "(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
-# RFC 9110 section 5.6.7: the form of today, that of RFC 850, and that of C's asctime.
+# RFC 9110 section 5.6.7: the form of today, the form of RFC 850, and the form of C's asctime.
 DATES = (
     pattern(f"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<day>[0-9]{{2}}) {MONTH} (?P<year>[0-9]{{4}}) {TIME} GMT"),
     pattern(f"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (?P<day>[0-9]{{2}})-{MONTH}-(?P<year>[0-9]{{2}}) {TIME} GMT"),
@@ -109,12 +109,12 @@ DATES = (
 
 
 def http_date(value: str) -> float | None:
-    """Return a date of HTTP as seconds since 1970; None if it is none."""
+    """Return a date of HTTP as seconds since 1970; None if it is not one."""
     found = next((match for form in DATES if (match := form.fullmatch(value))), None)
     if found is None:
         return None
     year = int(found["year"])
-    if len(found["year"]) == 2:  # more than 50 years ahead is meant to be past
+    if len(found["year"]) == 2:  # a date more than 50 years in the future means the past (RFC 9110)
         this = datetime.now(UTC).year
         year += this - this % 100
         year -= 100 * (year > this + 50)

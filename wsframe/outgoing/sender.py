@@ -46,7 +46,7 @@ class SendingLink(Protocol):
 
 
 class Sender:
-    """The sending side of one link: what its users send, up to the transport.
+    """The sending side of one link: from the messages of its users to the transport.
 
     Args:
         link: Has its transport and its connection by now; asked for the others later.
@@ -82,7 +82,7 @@ class Sender:
         return not outbox.items or outbox.counted + octets + FRAME_COST <= self._max_outbox
 
     async def room_for(self, octets: int) -> None:
-        """Wait until a message may be queued, in order of arrival; an empty outbox takes any.
+        """Wait until a message may be queued, in order of arrival; an empty outbox takes a message of any size.
 
         Raises:
             ConnectionClosed: If nothing more can be sent.
@@ -95,7 +95,7 @@ class Sender:
             raise self._link.closing.closed()
 
     def put(self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None) -> None:
-        """Encode a message, queue it, and hand to the kernel what it takes."""
+        """Encode a message, queue it, and hand the kernel as much as it takes."""
         deflater = self.deflater
         if deflater is not None and deflater.wanted(payload, compress):
             packed = deflater.compress(payload)
@@ -112,7 +112,7 @@ class Sender:
         return self.outbox.put_urgent(self._masker.mask(control_frame(opcode, payload)))
 
     def put_pongs(self, pings: list[bytes]) -> None:
-        """Queue the pongs of one read, as one piece: each that is put walks past those before it."""
+        """Queue the pongs of one read, as one piece: each urgent frame walks past those before it."""
         if self.outbox.blocked:
             del pings[:-1]
         pongs = [self._masker.mask(control_frame(PONG, payload)) for payload in pings]
@@ -120,13 +120,13 @@ class Sender:
             self.outbox.put_urgent(b"".join(pongs))
 
     def put_close(self, frame: bytes) -> None:
-        """Queue a close frame behind everything, and hand to the kernel what it takes."""
+        """Queue a close frame after everything, and hand the kernel as much as it takes."""
         self.outbox.put_close(self._masker.mask(frame))
         self.flush()
         self._room.unpark_all()
 
     def flush(self) -> None:
-        """Hand to the kernel what it takes."""
+        """Hand the kernel as much as it takes."""
         before = self.outbox.octets_sent
         self.outbox.flush()
         self._flusher.dirty.clear()
@@ -134,7 +134,7 @@ class Sender:
             self.blocked(progress=self.outbox.octets_sent > before)
 
     def blocked(self, *, progress: bool) -> None:
-        """Note that the kernel refuses octets: :meth:`write` goes on."""
+        """Note that the kernel refuses bytes: :meth:`write` goes on."""
         self._deadlines.block(trio.current_time(), self._transport.unsent_in_kernel(), progress=progress)
         self._refused.ring()
         self._link.timer.ring()
@@ -151,24 +151,24 @@ class Sender:
         self._link.closing.abort("outbox full")
 
     def broken(self) -> None:
-        """Send no more. What the peer sent before it went is still read; its end shows there."""
+        """Send no more. Bytes that the peer sent before it went are still read; its end shows there."""
         self.give_up()
         self.emptied()
 
     def give_up(self) -> None:
-        """Drop what waits, and let those go on who wait for room."""
+        """Drop everything that waits, and wake the tasks that wait for room."""
         self.outbox.give_up()
-        self._transport.drop_unsent()  # else :meth:`write` would try for ever
+        self._transport.drop_unsent()  # or :meth:`write` would try without an end
         self._deadlines.blocked_at = None
         self._room.unpark_all()
 
     def check_stall(self) -> None:
-        """Reset a peer that takes nothing."""
+        """Reset the connection to a peer that takes nothing."""
         if self._deadlines.stalled(trio.current_time(), self._transport.unsent_in_kernel()):
             self._link.closing.abort("write stall")
 
     async def write(self) -> None:
-        """Go on with what the kernel did not take, until cancelled."""
+        """Send the bytes that the kernel did not take, until cancelled."""
         while True:
             await self._refused.wait()
             while self.unsent:
@@ -178,10 +178,10 @@ class Sender:
                 except (OSError, trio.ClosedResourceError):
                     self.broken()
                 self._room.unpark_all()
-            self._room.unpark_all()  # a ping or another message may have taken along what waited
+            self._room.unpark_all()  # a ping or another message may have taken the rest along
 
     def go_on(self) -> None:
-        """Hand over more, the kernel having room."""
+        """Hand over more: the kernel has room."""
         if not self._transport.pump():
             self.blocked(progress=True)
         elif self.outbox.items:

@@ -1,7 +1,7 @@
 """A connected socket, with TLS or without: reading and writing that never wait, and waiting apart from them.
 
 So no cancellation comes between a part of a frame and its rest: only the waiting can be
-cancelled, and it moves no octets.
+cancelled, and it moves no bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wsframe.outgoing.hosts import server_name
 
 __all__ = ["Transport"]
 
-# Room for what one read decrypts to, also where TLS within TLS hands on two records' rests at once.
+# Room for the plaintext of one read, also where TLS within TLS hands on the rests of two records together.
 RECEIVE_BUFFER = 128 * 1024
 
 # Bytes and seconds that are still read after our end; then the connection is closed all the same.
@@ -34,7 +34,7 @@ class Transport:
     """One socket.
 
     Args:
-        sock: Connected; it is the transport's from now on.
+        sock: Connected; it belongs to the transport from now on.
     """
 
     __slots__ = ("_buffer", "_codecs", "_top", "_view", "sock")
@@ -63,20 +63,20 @@ class Transport:
         return bool(self._codecs)
 
     def recv(self, most: int = RECEIVE_BUFFER) -> bytearray:
-        """Return bytes that are here, or so many of them; empty at the end.
+        """Return bytes that are here, at most that many; empty at the end.
 
         Raises:
-            BlockingIOError: If there are none yet.
+            BlockingIOError: If nothing has come yet.
             OSError: If the connection is broken.
         """
         count = self._top.recv_into(self._view, min(most, READ_AT_ONCE) if self._codecs else most)
         return self._buffer[:count]
 
     def send(self, data: bytes | memoryview) -> int:
-        """Hand over octets; return how many were taken.
+        """Hand over bytes; return how many the kernel or TLS took.
 
         Raises:
-            BlockingIOError: If none were.
+            BlockingIOError: If it took nothing.
             OSError: If the connection is broken.
         """
         return self._top.send(data)
@@ -102,31 +102,31 @@ class Transport:
             codec.drop_unsent()
 
     def unsent_in_kernel(self) -> int | None:
-        """Return the octets that the peer has not acknowledged; None where that is not known."""
+        """Return the bytes that the peer has not acknowledged; None where that is unknown."""
         return None if self.sock is None else unsent_in_kernel(self.sock)
 
     async def readable(self) -> None:
         """Wait until :meth:`recv` may have something.
 
         Raises:
-            trio.ClosedResourceError: If it is closed meanwhile.
+            trio.ClosedResourceError: If it is closed in the meantime.
         """
         if self.sock is None:
             raise trio.ClosedResourceError
         await trio.lowlevel.wait_readable(self.sock)
 
     async def writable(self) -> None:
-        """Wait until the kernel takes octets.
+        """Wait until the kernel takes bytes.
 
         Raises:
-            trio.ClosedResourceError: If it is closed meanwhile.
+            trio.ClosedResourceError: If it is closed in the meantime.
         """
         if self.sock is None:
             raise trio.ClosedResourceError
         await trio.lowlevel.wait_writable(self.sock)
 
     async def send_all(self, data: bytes) -> None:
-        """Send all, waiting where need be; for the time before the first frame.
+        """Send all bytes, and wait where needed; for the time before the first frame.
 
         Raises:
             OSError: If the connection breaks.
@@ -143,7 +143,7 @@ class Transport:
                 await self.writable()
 
     async def receive_some(self, most: int = RECEIVE_BUFFER) -> bytes:
-        """Wait for bytes and return them, or so many of them; empty at the end.
+        """Wait for bytes and return at most that many; empty at the end.
 
         Raises:
             OSError: If the connection breaks.
@@ -156,7 +156,7 @@ class Transport:
                 continue
 
     async def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
-        """Do the TLS handshake, within TLS if it is there already; a name may end in a dot.
+        """Do the TLS handshake, within TLS if there is TLS already; the name can end in a dot.
 
         Raises:
             OSError: If it fails: ``ssl.SSLCertVerificationError`` for a certificate that is not trusted.
@@ -178,8 +178,8 @@ class Transport:
     async def close_in_order(self) -> None:
         """End our direction, read until the peer has ended its own, and close.
 
-        Closed at once, the kernel would answer later bytes of the peer with a reset, which is an
-        error to servers that had answered properly. The peer has a second for it, and 64 KiB.
+        If we closed immediately, the kernel would answer later bytes of the peer with a reset, which is an
+        error to servers that had answered properly. The peer has one second and 64 KiB for it.
         """
         try:
             with trio.move_on_after(FAREWELL), suppress(OSError, trio.ClosedResourceError):
@@ -191,7 +191,7 @@ class Transport:
             self.close()
 
     async def _discard(self, most: int) -> None:
-        """Read past TLS and forget, until the end or so many bytes."""
+        """Read past TLS and forget, until the end or at most that many bytes."""
         while most > 0:
             await self.readable()
             assert self.sock is not None
@@ -200,12 +200,12 @@ class Transport:
                 most = most - count if count else 0
 
     def _notify_close(self) -> None:
-        with suppress(OSError):  # it is broken, and there is nobody to tell
+        with suppress(OSError):  # it is broken: nobody would receive it
             for codec in reversed(self._codecs):
                 codec.close_notify()
 
     def close(self, *, reset: bool = False) -> None:
-        """Close the socket; whoever waits for it is told. More than once does no harm."""
+        """Close the socket; waiting tasks get an exception. Closing twice does no harm."""
         if self.sock is None:
             return
         if not reset:

@@ -19,8 +19,8 @@ from wsframe.outgoing.url import Target, basic_authorization
 __all__ = ["open_http_tunnel", "open_socks_tunnel"]
 
 MAX_HEAD = 16384
-# SOCKS5 replies (RFC 1928 section 6) after which another try may go better: what is overloaded
-# or unreachable now need not be for ever.
+# SOCKS5 replies (RFC 1928 section 6) after which another try may go better: a host that is overloaded
+# or unreachable now may not stay so.
 TEMPORARY_REPLIES = frozenset({1, 3, 4, 5, 6})
 
 
@@ -45,11 +45,11 @@ async def open_http_tunnel(transport: Transport, proxy: Proxy, target: Target) -
         message = f"the proxy {proxy} answered {status} to CONNECT{login}"
         raise ProxyFailed(message, status, temporary=status_may_pass(status))
     if connection.trailing_data[0]:
-        raise ProxyFailed(f"the proxy {proxy} sent something of its own through the tunnel")
+        raise ProxyFailed(f"the proxy {proxy} sent data of its own through the tunnel")
 
 
 async def answer_of(connection: h11.Connection, transport: Transport, proxy: Proxy) -> int:
-    """Read the head of the answer; return its status. Of heads alone: what lies behind is the page of a refusal."""
+    """Read the head of the answer; return its status. Heads only: a refusal goes on with a page."""
     received = 0
     try:
         while True:
@@ -65,7 +65,7 @@ async def answer_of(connection: h11.Connection, transport: Transport, proxy: Pro
                 received += len(data)
                 connection.receive_data(data)
     except h11.RemoteProtocolError as error:
-        raise ProxyFailed(f"what the proxy {proxy} answered is not HTTP: {escaped(str(error))}") from None
+        raise ProxyFailed(f"the answer of the proxy {proxy} is not HTTP: {escaped(str(error))}") from None
 
 
 async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Transport:
@@ -93,6 +93,6 @@ async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Tra
             raise ConnectionResetError(f"the proxy {proxy} ended the connection before it answered") from None
         temporary = error.error_code in TEMPORARY_REPLIES
         raise ProxyFailed(f"the proxy {proxy} refused: {error}", error.error_code, temporary=temporary) from None
-    except UnicodeDecodeError:  # of the name in its answer, which is of no use
-        raise ProxyFailed(f"what the proxy {proxy} answered is not SOCKS") from None
+    except UnicodeDecodeError:  # of the name in its answer, which nobody needs
+        raise ProxyFailed(f"the answer of the proxy {proxy} is not SOCKS") from None
     return Transport(socket.socket(fileno=connected.detach()))

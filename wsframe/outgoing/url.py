@@ -1,4 +1,4 @@
-"""What the URL of a WebSocket names (RFC 6455 section 3), and where a redirect leads."""
+"""The parts of the URL of a WebSocket (RFC 6455 section 3), and where a redirect leads."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PORTS = {"ws": 80, "wss": 443}
 # urlsplit drops tabs and line feeds without a word: two spellings of one URL.
 FORBIDDEN = pattern(r"[\x00-\x20\x7f]")
 BRACKETED = pattern(r"\[[^\[\]]*:[^\[\]]*\](?::[0-9]*)?")
-# RFC 7617 section 2 has none in user and password.
+# RFC 7617 section 2 allows none of these in user and password.
 CONTROL = pattern(r"[\x00-\x1f\x7f]")
-# What stays as it is in path and query; everything else is escaped.
+# Characters that stay as they are in path and query; all others are escaped.
 SAFE = "%/:=&?~#+!$,;'@()*[]|\\^`{}\""
 # Servers name their own pages in a redirect, whose scheme is that of HTTP.
 SCHEMES = {"http": "ws", "https": "wss"}
@@ -46,14 +46,14 @@ class Target:
         """Parse a ``ws`` or ``wss`` URL.
 
         Raises:
-            InvalidURL: If it is none, or has a fragment.
+            InvalidURL: If it is not one, or has a fragment.
         """
         parts = split_url(url)
         scheme = parts.scheme.lower()
         if scheme not in PORTS:
             raise InvalidURL(f"the URL of a WebSocket begins with ws:// or wss://, not {shortened(scheme)}://")
         if "#" in url:
-            raise InvalidURL("the URL of a WebSocket has no fragment (RFC 6455 section 3)")
+            raise InvalidURL("the URL of a WebSocket must have no fragment (RFC 6455 section 3); write # as %23")
         resource = quote(parts.path, SAFE) or "/"
         if "?" in url:
             resource += f"?{quote(parts.query, SAFE)}"
@@ -62,7 +62,7 @@ class Target:
 
     @property
     def origin(self) -> tuple[bool, str, int, str]:
-        """Scheme, host and port, which decide who may see credentials (RFC 6454); and the zone."""
+        """Scheme, host and port, which decide which servers may see credentials (RFC 6454); and the zone."""
         return self.secure, self.host, self.port, self.zone
 
     @property
@@ -86,26 +86,26 @@ def split_url(url: str) -> SplitResult:
 
     Raises:
         TypeError: If it is not a str.
-        InvalidURL: If it has none, or its port is no port, or it holds control characters or spaces.
+        InvalidURL: If it has no host, or its port is invalid, or it holds control characters or spaces.
     """
     if not isinstance(url, str):
-        raise TypeError(f"a URL is a str, not {type(url).__name__}")
+        raise TypeError(f"a URL must be a str, got {type(url).__name__}")
     if FORBIDDEN.search(url):
-        raise InvalidURL("a URL has no spaces or control characters")
+        raise InvalidURL("the URL has a space or a control character; write it as a percent escape")
     if "://" not in url:
-        raise InvalidURL("the URL names no scheme: one that is whole begins with ws:// or wss://")
+        raise InvalidURL("the URL has no scheme: it must start with ws:// or wss://")
     try:
         url.encode()
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
         raise InvalidURL(f"the URL cannot be read: {escaped(str(error))}") from None
-    if "\\" in parts.netloc:  # to a browser the host ends there, to others it begins behind the @ that follows
-        raise InvalidURL("the URL has a backslash in the place of a slash, or in user and password: write %5C there")
+    if "\\" in parts.netloc:  # to a browser the host ends there, to others it begins after the @ that follows
+        raise InvalidURL("the URL has a backslash in place of a slash, or in user and password: write / or %5C")
     if not parts.hostname or parts.port == 0:
         raise InvalidURL("the URL names no host, or port 0")
     if "[" in parts.netloc and not BRACKETED.fullmatch(parts.netloc.rpartition("@")[2]):
-        raise InvalidURL("the URL has brackets around no IPv6 address, or more beside them than a port")
+        raise InvalidURL("brackets in a URL must hold an IPv6 address, and only a port can follow them")
     return parts
 
 
@@ -114,9 +114,9 @@ def credentials_of(parts: SplitResult) -> tuple[str, str] | None:
         return None
     user, password = (unquote(part, errors="surrogateescape") for part in (parts.username, parts.password or ""))
     if ":" in user:  # it would be read as the beginning of the password (RFC 7617 section 2)
-        raise InvalidURL("a user name for basic authentication has no colon")
+        raise InvalidURL("a user name for basic authentication must not contain a colon")
     if CONTROL.search(user + password):
-        raise InvalidURL("user and password for basic authentication have no control characters")
+        raise InvalidURL("user and password for basic authentication must not contain control characters")
     return user, password
 
 
@@ -129,7 +129,7 @@ def redirected(target: Target, location: str) -> Target:
     """Return where a redirect leads; credentials stay only within the same origin.
 
     Raises:
-        HandshakeFailed: If it leads to no WebSocket, or from TLS to none.
+        HandshakeFailed: If it does not lead to a WebSocket, or leads from TLS to a connection without.
     """
     base = f"{'wss' if target.secure else 'ws'}://{target.authority}"
     try:
@@ -139,9 +139,9 @@ def redirected(target: Target, location: str) -> Target:
         scheme = SCHEMES.get(scheme.lower(), scheme)
         found = Target.parse(f"{scheme}{colon}{rest.partition('#')[0]}")
     except ValueError as error:
-        raise HandshakeFailed(f"the server redirected to no WebSocket: {error}") from None
+        raise HandshakeFailed(f"the redirect of the server does not lead to a WebSocket: {error}") from None
     if target.secure and not found.secure:
         raise HandshakeFailed("the server redirected from wss to ws, which is not followed")
-    zone = target.zone if found.host == target.host else found.zone  # the server knows nothing of our zones
+    zone = target.zone if found.host == target.host else found.zone  # the server does not know our zones
     found = replace(found, zone=zone, credentials=None)
     return replace(found, credentials=target.credentials) if found.origin == target.origin else found

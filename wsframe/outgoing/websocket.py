@@ -28,7 +28,7 @@ from wsframe.protocol.payload import (
 
 __all__ = ["WebSocket"]
 
-# Of so many calls one lets other tasks run, if none has waited meanwhile; every call can be cancelled.
+# One of that many calls lets other tasks run, if none of them has waited; every call can be cancelled.
 CALLS_IN_TURN = 16
 
 
@@ -36,15 +36,15 @@ CALLS_IN_TURN = 16
 class WebSocket:
     """A connection to a server; made by :func:`connect`.
 
-    Any number of tasks may send, one may receive. Cancelling any of its methods leaves the
+    Any number of tasks can send, one can receive. Cancelling any of its methods leaves the
     connection whole: a message whose ``send`` was cancelled has not been sent, not even in
     part, and a ``receive`` that was cancelled has taken none.
 
-    Pings are answered, and the server is pinged, by tasks of the connection, also while
-    nobody receives. That ends when ``limits.max_queued_messages`` or ``max_queued_bytes``
+    Tasks of the connection answer pings and ping the server, also while no task
+    receives. That stops when ``limits.max_queued_messages`` or ``max_queued_bytes``
     wait to be received: then nothing is read, and TCP makes the server wait.
 
-    Source: clws ``client``, ``write-to-client-text`` and their kin, from the other side.
+    Source: clws ``client``, ``write-to-client-text`` and the like, from the other side.
     """
 
     __slots__ = ("_calls", "_link", "_receiving", "request_headers", "response_headers", "subprotocol", "url")
@@ -80,13 +80,13 @@ class WebSocket:
 
     @property
     def close_code(self) -> int | None:
-        """The close code once the server has ended: its own, 1005 if its close frame had none,
+        """The close code once the server has ended: its own, 1005 if its close frame had no code,
         ours after a violation, 1006 if there was no close frame at all; None before."""
         return None if self._link.closing.ended is None else int(self._link.closing.ended.code)
 
     @property
     def close_reason(self) -> str:
-        """The reason that came with the close code, or what happened instead of a close frame."""
+        """The reason that came with the close code, or the cause if there was no close frame."""
         return "" if self._link.closing.ended is None else self._link.closing.ended.reason
 
     @property
@@ -102,7 +102,7 @@ class WebSocket:
 
     @property
     def latency(self) -> float | None:
-        """Seconds from the last keepalive ping to its pong; None before the first. To measure anew: :meth:`ping`."""
+        """Seconds from the last keepalive ping to its pong; None before the first. To measure again: :meth:`ping`."""
         return self._link.deadlines.latency
 
     async def _turn(self) -> None:
@@ -116,14 +116,14 @@ class WebSocket:
     async def send_text(
         self, message: str | Octets, *, frame_size: int | None = None, compress: bool | None = None
     ) -> None:
-        """Send a text message; waits while ``limits.max_outbox`` octets wait for the server to read.
+        """Send a text message; waits while ``limits.max_outbox`` bytes wait for the server to read.
 
         When it returns, the message has been sent or is queued within that limit. When it
         is cancelled, nothing of the message is sent.
 
         Args:
-            message: Text, or its UTF-8 octets, which are not checked.
-            frame_size: Splits the message into frames of at most so many octets.
+            message: Text, or its UTF-8 bytes, which are not checked.
+            frame_size: Splits the message into frames of at most that many bytes.
             compress: Whether to compress, where it was agreed on; None leaves it to the
                 threshold of :class:`Deflate`.
 
@@ -148,7 +148,7 @@ class WebSocket:
         await self._send(BINARY, octets_of(message, BINARY_TYPES), frame_size, compress)
 
     async def send(self, message: str | Octets) -> None:
-        """Send a text message for a str, a binary one for octets; otherwise as :meth:`send_text`."""
+        """Send a text message for a str, a binary one for bytes; otherwise as :meth:`send_text`."""
         if isinstance(message, str):
             await self._send(TEXT, encode(message), None, None)
         else:
@@ -208,21 +208,21 @@ class WebSocket:
     async def ping(self, payload: bytes | None = None) -> float:
         """Ping the server and return the seconds until its pong; waits for it.
 
-        The ping goes out ahead of queued messages. The pong comes behind the messages the
-        server has sent before it, so while too many of those wait to be received it is not
-        seen; bound the wait with ``trio.fail_after``.
+        The ping goes out before queued messages. The pong comes after the messages that the
+        server has sent before it, so it is not seen while too many of those wait to be
+        received; bound the wait with ``trio.fail_after``.
 
         Args:
-            payload: At most 125 octets; None for random ones.
+            payload: At most 125 bytes; None for random ones.
 
         Raises:
             ConnectionClosed: If the connection ended before the pong.
             TypeError: For a payload of another type.
-            ValueError: For a payload over 125 octets (RFC 6455 section 5.5).
+            ValueError: For a payload over 125 bytes (RFC 6455 section 5.5).
         """
         octets = urandom(PING_OCTETS) if payload is None else octets_of(payload, PING_TYPES)
         if len(octets) > MAX_CONTROL_PAYLOAD:
-            raise ValueError(f"a ping carries at most {MAX_CONTROL_PAYLOAD} octets, not {len(octets)}")
+            raise ValueError(f"the payload of a ping is at most {MAX_CONTROL_PAYLOAD} bytes, got {len(octets)}")
         await self._turn()
         link = self._link
         ping = link.ping(octets)
@@ -238,18 +238,18 @@ class WebSocket:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close: send a close frame behind everything queued, wait for the server's and for the end of TCP.
 
-        Each takes at most ``timeouts.close``, and what is queued as long as the server keeps
-        taking some of it; then the connection is reset. Messages that were received before
-        can still be taken with :meth:`receive`. More than once does no harm. If it is
+        Each takes at most ``timeouts.close``, and queued messages as long as the server keeps
+        taking some of them; then the connection is reset. Messages that were received before
+        can still be taken with :meth:`receive`. Closing twice does no harm. If it is
         cancelled, the closing goes on.
 
         Args:
             code: The close code.
-            reason: Cut at 123 octets on a character boundary.
+            reason: Cut at 123 bytes on a character boundary.
 
         Raises:
-            TypeError: For a code that is no int, or a reason that is no str.
-            ValueError: For a code that may not be sent (RFC 6455 section 7.4).
+            TypeError: For a code that is not an int, or a reason that is not a str.
+            ValueError: For a code that must not be sent (RFC 6455 section 7.4).
         """
         check_close_code(code)
         check_reason(reason)
@@ -258,6 +258,6 @@ class WebSocket:
         await self._link.finished()
 
     def abort(self) -> None:
-        """Reset the connection now, without a close frame; what is queued is dropped. For trio's own thread."""
+        """Reset the connection now, without a close frame, and drop queued messages. Only in trio's own thread."""
         check_thread()
         self._link.closing.abort("aborted", ours=True)
