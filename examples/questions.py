@@ -61,7 +61,7 @@ class Questions(JSONResource[Unanswered]):
     async def client_connected(self, client: Client[Unanswered]) -> None:
         client.data = {}
 
-    async def received(self, client: Client[Unanswered], message: Ask | Answer) -> None:
+    async def received_json(self, client: Client[Unanswered], message: Ask | Answer) -> None:
         if isinstance(message, Answer):
             waiting = client.data.pop(message.id, None)
             if waiting is not None:  # else it comes too late, twice, or to what was never asked
@@ -72,14 +72,14 @@ class Questions(JSONResource[Unanswered]):
     async def relay(self, client: Client[Unanswered], ask: Ask) -> None:
         asked = [other for other in self.clients if other.request.query.get("name") == [ask.to]]
         answer = await self.ask(asked[0], ask.question) if asked else None
-        self.send_json(client, Outcome(ask.question, answer))
+        client.send_json(Outcome(ask.question, answer))
 
     async def ask(self, client: Client[Unanswered], question: str) -> str | None:
         """Ask a client; return its answer, or None if there is none in time. For tasks."""
         number = next(self.numbers)
         waiting, answer = trio.open_memory_channel[str](1)
         client.data[number] = waiting
-        self.send_json(client, Question(number, question))
+        client.send_json(Question(number, question))
         try:
             with trio.move_on_after(self.patience), suppress(trio.EndOfChannel):
                 return await answer.receive()

@@ -53,21 +53,21 @@ class Rooms(JSONResource[str | None]):
 
     sends = Joined | Said | Problem
 
-    async def received(self, client: Client[str | None], message: Join | Say) -> None:
+    async def received_json(self, client: Client[str | None], message: Join | Say) -> None:
         room = [other for other in self.clients if other.path == client.path]
         match message:
             case Join(nick) if any(other.data == nick for other in room):
-                self.send_json(client, Problem(f"somebody is called {nick}"))
+                client.send_json(Problem(f"somebody is called {nick}"))
             case Join(nick):
                 client.data = nick
                 self.broadcast_json(Joined(nick), clients=room)
             case Say(text) if client.data is not None:
                 self.broadcast_json(Said(client.data, text), clients=room)
             case Say():
-                self.send_json(client, Problem("join first"))
+                client.send_json(Problem("join first"))
 
     async def invalid_message(self, client: Client[str | None], error: Exception) -> None:
-        self.send_json(client, Problem(str(error)))
+        client.send_json(Problem(str(error)))
 
 
 register_global_resource("/rooms/{room}", Rooms())

@@ -315,8 +315,8 @@ class Trial:
             assert await peer.receive() == "hello"
 
     async def of_hook(self, name: str, hook: Callable[..., Any]) -> None:
-        base = wsframe.JSONResource if name in ("received", "invalid_message") else Resource
-        if name not in (*HOOKS, "check_message", "received", "invalid_message"):
+        base = wsframe.JSONResource if name in ("received_json", "invalid_message") else Resource
+        if name not in (*HOOKS, "check_message", "received_json", "invalid_message"):
             raise Failed(f"nothing calls {name}")
         called = []
 

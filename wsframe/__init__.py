@@ -61,6 +61,8 @@ from wsframe.resources.broadcast import Broadcast as Broadcast
 from wsframe.resources.broadcast import broadcast_binary as broadcast_binary
 from wsframe.resources.broadcast import broadcast_text as broadcast_text
 from wsframe.resources.client import Client as Client
+from wsframe.resources.clients import Clients as Clients
+from wsframe.resources.decorator import resource as resource
 from wsframe.resources.factories import Dispatcher as Dispatcher
 from wsframe.resources.functions import ClientFunction as ClientFunction
 from wsframe.resources.functions import ErrorFunction as ErrorFunction
@@ -76,7 +78,6 @@ from wsframe.resources.registry import register_global_factory as register_globa
 from wsframe.resources.registry import register_global_resource as register_global_resource
 from wsframe.resources.registry import unregister_global_dispatcher as unregister_global_dispatcher
 from wsframe.resources.registry import unregister_global_resource as unregister_global_resource
-from wsframe.resources.resource import Clients as Clients
 from wsframe.resources.resource import Resource as Resource
 from wsframe.resources.server import ResourceStatistics as ResourceStatistics
 from wsframe.resources.server import Server as Server
@@ -160,6 +161,7 @@ __all__ = [
     "register_global_dispatcher",
     "register_global_factory",
     "register_global_resource",
+    "resource",
     "run",
     "run_handlers",
     "same_origin",

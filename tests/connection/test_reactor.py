@@ -124,7 +124,7 @@ async def test_users_ping_and_latency(place: Place) -> None:
         latencies: list[float | None] = []
 
         async def measure() -> None:
-            latencies.append(await client.latency())
+            latencies.append(await client.measure_latency())
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(measure)

@@ -69,7 +69,7 @@ async def test_version_0_is_served_text() -> None:
         assert await peer.receive() == "x" * 100_000
         client = resource.only
         assert (client.version, client.request.version, client.request.origin) == (0, 0, ORIGIN)
-        assert (client.extensions, await client.latency()) == ((), None)
+        assert (client.extensions, await client.measure_latency()) == ((), None)
         assert client.statistics().messages_received == 2
 
 

@@ -180,4 +180,4 @@ async def test_pinging_a_client_that_does_not_read_holds_a_bounded_amount(
         taken = sum(client.ping(bytes(125)) for _ in range(10_000))
         assert 0 < taken < 100
         assert client.statistics().octets_waiting <= waiting + taken * (127 + FRAME_COST)
-        assert await client.latency() is None, "at once: there is no room for its ping either"
+        assert await client.measure_latency() is None, "at once: there is no room for its ping either"

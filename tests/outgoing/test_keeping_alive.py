@@ -110,6 +110,22 @@ async def test_ping_returns_the_latency(autojump_clock: trio.testing.MockClock) 
         assert it.link.pings == []
 
 
+async def test_measuring_the_latency_notes_it(autojump_clock: trio.testing.MockClock) -> None:
+    async with connected() as it, trio.open_nursery() as nursery:
+
+        async def answer() -> None:
+            await trio.sleep(2)
+            (ping,) = it.link.pings
+            it.server.feed(peer.frame(peer.PONG, ping.payload, mask=None))
+
+        assert it.ws.latency is None
+        nursery.start_soon(answer)
+        assert await it.ws.measure_latency() == pytest.approx(2)
+        assert it.ws.latency == pytest.approx(2)
+        it.ws.abort()
+        assert await it.ws.measure_latency() is None
+
+
 async def test_a_pong_answers_the_pings_before_it() -> None:
     async with connected() as it, trio.open_nursery() as nursery:
         for payload in (b"1", b"2", b"3"):

@@ -45,7 +45,7 @@ class Chat(JSONResource):
 
     sends = Joined | str
 
-    async def received(self, client: Client, message: Join | Say) -> None: ...
+    async def received_json(self, client: Client, message: Join | Say) -> None: ...
 
 
 class Echo(Resource):
@@ -55,7 +55,7 @@ class Echo(Resource):
 
 
 class Mixed(JSONResource):
-    async def received(self, client: Client, message: dict[str, int]) -> None: ...
+    async def received_json(self, client: Client, message: dict[str, int]) -> None: ...
 
     async def received_binary(self, client: Client, message: bytes) -> None: ...
 
@@ -156,7 +156,7 @@ def namesake() -> type[JSONResource]:
     class Twice(JSONResource):
         sends = list[int] | Literal["x"]
 
-        async def received(self, client: Client, message: Annotated[Join, "another"]) -> None: ...
+        async def received_json(self, client: Client, message: Annotated[Join, "another"]) -> None: ...
 
     return Twice
 
@@ -172,7 +172,7 @@ def test_messages_of_one_name_in_one_channel_are_told_apart() -> None:
     class Both(JSONResource):
         sends = list[int] | Join
 
-        async def received(self, client: Client, message: list[str] | Join) -> None: ...
+        async def received_json(self, client: Client, message: list[str] | Join) -> None: ...
 
     made = described(**{"/": Both()})
     assert list(made["channels"]["root"]["messages"]) == ["list", "Join", "list_"]

@@ -60,8 +60,8 @@ def test_a_hook_that_takes_something_else_is_a_type_error(
 
 
 def test_hooks_of_json_resources_are_checked_too() -> None:
-    with pytest.raises(TypeError, match=r"Chat\.received takes \(self, message\), but is called with \(self, client, "):
-        made("received", without_client, JSONResource)
+    with pytest.raises(TypeError, match=r"Chat\.received_json takes \(self, message\), but is called with"):
+        made("received_json", without_client, JSONResource)
 
 
 @pytest.mark.parametrize("name", HOOKS)
@@ -89,7 +89,8 @@ def test_a_misspelt_hook_is_a_warning_where_the_class_is_made(name: str) -> None
         ("on_connect", "client_connected"), ("on_receive", "received_text"), ("on_disconnect", "disconnected"),
         ("on_message", "received_text"), ("on_close", "disconnected"), ("on_open", "client_connected"),
         ("connect", "client_connected"), ("disconnect", "disconnected"), ("receive", "received_text"),
-        ("receive_json", "received_text"), ("receive_bytes", "received_binary"), ("on_pong", "received_pong"),
+        ("receive_json", "received_text, or received_json of a JSONResource"), ("on_pong", "received_pong"),
+        ("receive_bytes", "received_binary"),
         ("onMessage", "received_text"), ("onOpen", "client_connected"), ("onClose", "disconnected"),
         ("onmessage", "received_text"), ("connection_lost", "disconnected"), ("data_received", "received_text"),
         ("client_disconnected", "disconnected"), ("text_message_received", "received_text"),
@@ -112,7 +113,7 @@ def test_a_check_of_origins_belongs_to_register() -> None:
 
 
 def test_a_json_resource_has_a_name_of_its_own_for_messages() -> None:
-    with pytest.warns(UserWarning, match=r"nothing calls Chat\.on_message: did you mean received\?") as warned:
+    with pytest.warns(UserWarning, match=r"nothing calls Chat\.on_message: did you mean received_json\?") as warned:
         made("on_message", with_anything, JSONResource)
     assert warned[0].filename == __file__
 

@@ -192,7 +192,7 @@ class Waiting:
 
     async def latency(self, client: wsframe.Client, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
-        self.outcome = await client.latency()
+        self.outcome = await client.measure_latency()
 
 
 async def test_drained_waits_until_the_peer_has_read() -> None:
@@ -263,6 +263,7 @@ async def test_latency_is_measured_in_seconds() -> None:
             await peer.send(frame(PONG, ping.payload))
         assert isinstance(waiting.outcome, float)
         assert 0 <= waiting.outcome < 5
+        assert room.only.latency == room.only.statistics().latency == waiting.outcome
 
 
 async def test_two_measurements_at_once_are_told_apart() -> None:
@@ -290,9 +291,10 @@ async def test_latency_is_none_for_a_client_that_goes_or_is_gone() -> None:
         client = room.only
         async with trio.open_nursery() as nursery:
             await nursery.start(waiting.latency, client)
+            assert client.latency is None
             peer.reset()
         assert waiting.outcome is None
-        assert await client.latency() is None
+        assert await client.measure_latency() is None
 
 
 async def test_statistics_count_messages_either_way() -> None:

@@ -96,8 +96,16 @@ async def receive(resource: Any, client: Any) -> None:
     await client.receive()
 
 
-async def send_json(resource: Any, client: Any) -> None:
-    client.send_json({})
+async def write_json(resource: Any, client: Any) -> None:
+    client.write_json({})
+
+
+async def resource_send_json(resource: Any, client: Any) -> None:
+    resource.send_json(client, {})
+
+
+async def send_a_dict(resource: Any, client: Any) -> None:
+    client.send_text({})
 
 
 async def keep_name(resource: Any, client: Any) -> None:
@@ -127,7 +135,9 @@ HINTS: dict[Callable[[Any, Any], Any], str] = {
     asyncio_sleep: "trio.sleep for asyncio.sleep",
     iterate: "messages come to received_text",
     receive: "messages come to received_text",
-    send_json: "client.send_text(json.dumps(...)), or a wsframe.JSONResource",
+    write_json: "client.send_json(message)",
+    resource_send_json: "client.send_json(message)",
+    send_a_dict: "client.send_json, broadcast_json",
     keep_name: "what you keep of a client is client.data",
     add_client: "the clients of a resource come and go by themselves",
     append_client: "the clients of a resource come and go by themselves",

@@ -66,10 +66,10 @@ class Room(JSONResource[str]):
     def __init__(self) -> None:
         self.messages: list[object] = []
 
-    async def received(self, client: Client[str], message: Join | Say) -> None:
+    async def received_json(self, client: Client[str], message: Join | Say) -> None:
         self.messages.append(message)
         if message == Say("echo"):
-            self.send_json(client, message)
+            client.send_json(message)
         if message == Say("raise"):
             raise LookupError
 
@@ -93,11 +93,11 @@ async def test_each_message_comes_as_an_object_of_its_type() -> None:
 def taking(declared: object) -> type[JSONResource]:
     """Make a resource that takes a type, and echoes what it got in a list of one."""
 
-    async def received(self: JSONResource, client: Client, message: Any) -> None:
-        self.send_json(client, [message, type(message).__name__])
+    async def received_json(self: JSONResource, client: Client, message: Any) -> None:
+        client.send_json([message, type(message).__name__])
 
-    received.__annotations__["message"] = declared
-    return type("Made", (JSONResource,), {"received": received})
+    received_json.__annotations__["message"] = declared
+    return type("Made", (JSONResource,), {"received_json": received_json})
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ class Patient(Room):
     """Tells the client what was wrong, and keeps it."""
 
     async def invalid_message(self, client: Client[str], error: Exception) -> None:
-        self.send_json(client, {"fits": not isinstance(error, msgspec.ValidationError), "error": str(error)})
+        client.send_json({"fits": not isinstance(error, msgspec.ValidationError), "error": str(error)})
 
 
 async def test_invalid_message_can_keep_the_client() -> None:
@@ -205,17 +205,17 @@ async def test_invalid_message_can_keep_the_client() -> None:
     assert room.messages == [Say("echo")]
 
 
-async def test_an_error_in_received_is_that_of_a_hook(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_error_in_received_json_is_that_of_a_hook(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(Room()) as server, connected(server) as peer:
         await peer.send(text('{"type": "Say", "text": "raise"}'))
         assert await peer.receive_close() == (1011, "internal error")
     assert "received_text of Room failed" in caplog.text
 
 
-async def test_a_resource_without_received_takes_no_text() -> None:
+async def test_a_resource_without_received_json_takes_no_text() -> None:
     class Teller(JSONResource):
         async def client_connected(self, client: Client) -> None:
-            self.send_json(client, "hello")
+            client.send_json("hello")
 
     async with serving(Teller()) as server, connected(server) as peer:
         assert await peer.receive_text() == '"hello"'
@@ -253,9 +253,9 @@ async def test_broadcasts_are_encoded_once_and_go_to_whom_they_are_for(monkeypat
         assert room.broadcast_json(Counting(4), clients=[]) == (0, 0)
         assert room.broadcast_json(Counting(5), key="k") == (3, 0)
         assert room.broadcast_json(Counting(6), key="k", compress=False) == (3, 0)
-        assert room.send_json(ann, Counting(7), key="k", compress=True)
+        assert ann.send_json(Counting(7), key="k", compress=True)
         ann.close(), bob.close(), cleo.close()
-        assert not room.send_json(ann, Counting(8))
+        assert not ann.send_json(Counting(8))
         for peer, numbers in ((first, [1, 2, 7]), (second, [1, 3, 6]), (third, [1, 2, 6])):
             got = [await peer.receive() for _ in numbers]
             assert got == [Frame(TEXT, b'{"number":%d}' % number) for number in numbers]
@@ -283,31 +283,31 @@ async def test_what_cannot_be_encoded_is_said_to_who_sends(message: object) -> N
     ],
 )
 def test_a_type_that_cannot_be_is_refused_when_the_class_is_made(declared: object, reason: str) -> None:
-    with pytest.raises(TypeError, match=r"^Made\.received: ") as caught:
+    with pytest.raises(TypeError, match=r"^Made\.received_json: ") as caught:
         taking(declared)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_received_must_say_what_it_takes_and_be_awaitable() -> None:
-    with pytest.raises(TypeError, match=r"Bare\.received must say what it takes"):
+def test_received_json_must_say_what_it_takes_and_be_awaitable() -> None:
+    with pytest.raises(TypeError, match=r"Bare\.received_json must say what it takes"):
 
         class Bare(JSONResource):
-            async def received(self, client, message):  # type: ignore[no-untyped-def]
+            async def received_json(self, client, message):  # type: ignore[no-untyped-def]
                 pass
 
     with pytest.raises(
-        TypeError, match=r"Short\.received takes \(self, message\), but is called with \(self, client, message\)"
+        TypeError, match=r"Short\.received_json takes \(self, message\), but is called with \(self, client, message\)"
     ):
 
         class Short(JSONResource):
-            async def received(self, message: Join) -> None:  # type: ignore[override]
+            async def received_json(self, message: Join) -> None:  # type: ignore[override]
                 pass
 
-    with pytest.raises(TypeError, match=r"Plain\.received must be a coroutine function"):
+    with pytest.raises(TypeError, match=r"Plain\.received_json must be a coroutine function"):
 
         class Plain(JSONResource):
-            def received(self, client: Client, message: Join) -> None:  # type: ignore[override]
+            def received_json(self, client: Client, message: Join) -> None:  # type: ignore[override]
                 pass
 
     with pytest.raises(TypeError, match=r"Wrong\.invalid_message must be a coroutine function"):
@@ -324,7 +324,7 @@ def test_received_must_say_what_it_takes_and_be_awaitable() -> None:
 
 def test_other_annotations_need_not_be_there_at_run_time() -> None:
     class Lazy(JSONResource):
-        async def received(self, client: Client[Nothing], message: Join) -> Nothing:
+        async def received_json(self, client: Client[Nothing], message: Join) -> Nothing:
             pass
 
     assert Lazy._takes is Join
@@ -335,7 +335,7 @@ def test_a_subclass_takes_what_its_base_does_or_something_else() -> None:
         pass
 
     class Another(Room):
-        async def received(self, client: Client[str], message: Join | Say | int) -> None:
+        async def received_json(self, client: Client[str], message: Join | Say | int) -> None:
             pass
 
     assert Same._takes == Join | Say
@@ -385,12 +385,52 @@ ANYTHING = {"data": [1, {"x": None}]}
 async def test_object_stands_for_anything_inside_types_too(declared: Any, decoded: object) -> None:
     taken: list[object] = []
 
-    async def received(self: Any, client: wsframe.Client, message: Any) -> None:
+    async def received_json(self: Any, client: wsframe.Client, message: Any) -> None:
         taken.append(message)
 
-    received.__annotations__["message"] = declared
-    made: Any = type("Made", (JSONResource,), {"received": received, "sends": declared})
+    received_json.__annotations__["message"] = declared
+    made: Any = type("Made", (JSONResource,), {"received_json": received_json, "sends": declared})
     async with open_client(made()) as client:
         client.send_text('{"data": [1, {"x": null}]}')
         await wait_all_tasks_blocked()
     assert taken == [decoded]
+
+
+class Plain(wsframe.Resource):
+    """Sends JSON without msgspec."""
+
+    async def received_text(self, client: Client, message: str) -> None:
+        client.send_json({"said": message, "n": [1, 1.5, None]})
+        self.broadcast_json(["ü"], frame_size=1, exclude=[])
+        self.broadcast_json("nobody", clients=[])
+
+
+async def test_any_client_can_be_sent_json_and_any_resource_broadcasts_it() -> None:
+    async with serving(Plain()) as server, connected(server) as peer:
+        await peer.send(text("hi"))
+        assert await peer.receive_text() == '{"said":"hi","n":[1,1.5,null]}'
+        assert [await peer.receive() for _ in range(6)][-1] == Frame(0, b"]")
+        await peer.finish()
+
+
+@pytest.mark.parametrize("message", [object(), float("nan"), {(1, 2): 3}])
+async def test_json_that_cannot_be_is_an_error_without_msgspec_too(message: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Plain().broadcast_json(message)
+
+
+async def test_a_resource_can_encode_json_in_its_own_way() -> None:
+    class Own(Plain):
+        def encode_json(self, message: object) -> str:
+            return "mine"
+
+    async with serving(Own()) as server, connected(server) as peer:
+        await peer.send(text("hi"))
+        assert await peer.receive_text() == "mine"
+        assert [await peer.receive() for _ in "mine"][-1] == Frame(0, b"e")
+        await peer.finish()
+    with pytest.raises(TypeError, match="must be a plain function: nothing can wait for it"):
+
+        class Waits(Plain):
+            async def encode_json(self, message: object) -> str:  # type: ignore[override]
+                return "mine"

@@ -55,7 +55,7 @@ async def test_pong_that_answers_a_measurement_does_not() -> None:
     room = Recorder()
     async with serving(room) as server, connected(server) as peer, trio.open_nursery() as nursery:
         await room.journal.until("connected")
-        nursery.start_soon(room.only.latency)
+        nursery.start_soon(room.only.measure_latency)
         ping = await peer.receive()
         assert ping is not None
         await peer.send(frame(PONG, ping.payload), frame(PONG, ping.payload))

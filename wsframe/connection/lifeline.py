@@ -32,7 +32,7 @@ class ClientStatistics(NamedTuple):
     messages_dropped: int
     """Messages the overflow policy dropped."""
     latency: float | None
-    """Seconds from the last keepalive ping to its pong; None before the first."""
+    """Seconds from the newest ping to its pong; None before the first."""
 
 
 class Reservation(Protocol):

@@ -1,4 +1,4 @@
-"""Pings that a caller of :meth:`Client.latency` waits for."""
+"""Pings that a caller of :meth:`Client.measure_latency` waits for."""
 
 from __future__ import annotations
 

@@ -233,7 +233,21 @@ class WebSocket:
                 await link.read()
         finally:
             link.forget(ping)
+        link.deadlines.latency = ping.latency
         return ping.latency
+
+    async def measure_latency(self) -> float | None:
+        """Ping the server and return the seconds until its pong, from then on its :attr:`latency`.
+
+        None if no pong comes within ``timeouts.ping_timeout``, or if the connection has ended.
+        :meth:`ping` does the same without a limit in time, and raises.
+        """
+        with trio.move_on_after(self._link.deadlines.timeouts.ping_timeout):
+            try:
+                return await self.ping()
+            except ConnectionClosed:
+                return None
+        return None
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close: send a close frame behind everything queued, wait for the server's and for the end of TCP.

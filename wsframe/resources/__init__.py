@@ -4,10 +4,12 @@ Read in this order:
 
 * ``resource``: the class that users subclass; its hooks and their contract.
 * ``accept``: the answer of ``accept_client`` that lets a client in.
-* ``client``: one connected peer, and ``client_tasks``: its tasks. ``broadcast``: one message to many clients.
+* ``client``: one connected peer. ``client_tasks``: its tasks. ``clients``: the clients of a resource.
+  ``broadcast``: one message to many clients.
 * ``server``: the handle on the running server, without the machine behind it.
 * ``registry``, ``routing_table``, ``factories``: which resource answers a path.
-* ``functions``, ``json_resource``: resources from functions; typed JSON messages. ``asyncapi`` describes them.
+* ``decorator``: registers a class. ``functions``: resources from functions. ``json_resource``: typed JSON messages.
+  ``asyncapi`` describes resources in a document.
 * ``check_hooks``, ``check_attributes``: mistakes in a subclass, found when the class is made.
 * ``hints``: what was probably meant, for mistakes that only a running hook shows.
 * ``check_message``: asks a resource about a frame before its payload is held.

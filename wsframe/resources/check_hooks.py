@@ -35,6 +35,7 @@ __all__ = [
     "is_async",
     "outside",
     "warn_of_misspelt",
+    "written",
 ]
 
 # Such as recieved_text and receive_text.
@@ -46,9 +47,10 @@ HABITS = {
     "client_connect client_joined client_opened on_client on_client_connect on_client_connected on_connect "
     "on_connected on_connection on_join on_open on_opened onconnect onopen handle_connect handle_open "
     "websocket_connect websocket_open websocket_connected user_connected ws_connect ws_open handle_connection",
-    "received_text": "receive_json received_json json_received "
+    "received_text, or received_json of a JSONResource": "on_json receive_json received_json json_received handle_json",
+    "received_text": "data_received "
     "message message_received messages receive received received_message receive_message receive_str "
-    "received_str text text_message text_message_received text_received client_message client_received data_received "
+    "received_str text text_message text_message_received text_received client_message client_received "
     "on_data on_message on_msg on_receive on_received on_text on_text_message onmessage ontext handle_message "
     "handle_text websocket_message websocket_receive websocket_received ws_message ws_receive received_data",
     "received_binary": "binary_message binary_message_received binary_received bytes_received on_binary on_bytes "
@@ -164,7 +166,7 @@ def check_not_async(base: type[object], cls: type[object], name: str) -> None:
         TypeError: If it is a coroutine function, or takes something else.
     """
     if is_async(getattr(cls, name)):
-        raise TypeError(f"{cls.__name__}.{name} must be a plain function: the reactor cannot wait for it")
+        raise TypeError(f"{cls.__name__}.{name} must be a plain function: nothing can wait for it")
     check_parameters(base, cls, name)
 
 
@@ -232,7 +234,7 @@ def warn_of_misspelt(base: type[object], cls: type[object], hooks: Collection[st
             continue  # what another method speaks of is the class's own
         meant = MEANT.get(name.replace("_", "").lower(), "")  # onMessage too
         if meant and (is_async(function) or function.__code__.co_argcount > 1 or name.startswith("on")):
-            meant = "received" if meant == "received_text" and "received" in hooks else meant
+            meant = "received_json" if meant.startswith("received_text") and "received_json" in hooks else meant
         elif alike and is_async(function):
             meant = alike[0]
         else:

@@ -8,7 +8,7 @@ from wsframe.log import logger
 from wsframe.protocol.close import check_close_code, check_reason
 from wsframe.protocol.size_limits import Check, Kind
 from wsframe.resources.client import Client
-from wsframe.resources.resource import Resource
+from wsframe.resources.resource import Resource, error_code_of
 from wsframe.user_code import failed
 
 __all__ = ["check_of"]
@@ -32,7 +32,7 @@ def check_of(client: Client[Any]) -> Check | None:
             if not failed(error):
                 return 1001, "server stopping"
             logger.error("check_message of %s failed for %r", type(resource).__name__, client, exc_info=error)
-            return resource._error_code(), "internal error"
+            return error_code_of(resource), "internal error"
         return code, reason
 
     return check

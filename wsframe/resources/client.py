@@ -11,15 +11,7 @@ from wsframe.exceptions import BinaryRefused
 from wsframe.log import quoted
 from wsframe.protocol.close import State, check_close_code, check_reason
 from wsframe.protocol.frames import BINARY, PING, TEXT, check_frame_size, control_frame, data_frame, message_frames
-from wsframe.protocol.payload import (
-    BINARY_TYPES,
-    MESSAGE_TYPES,
-    PING_TYPES,
-    TEXT_TYPES,
-    Octets,
-    encode,
-    octets_of,
-)
+from wsframe.protocol.payload import BINARY_TYPES, MESSAGE_TYPES, PING_TYPES, TEXT_TYPES, Octets, encode, octets_of
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -122,11 +114,8 @@ class Client(Generic[DataT]):
 
     @property
     def close_code(self) -> int | None:
-        """The close code once the connection has ended; None before.
-
-        The peer's, 1005 if its close frame had none, ours after a violation, 1006 if there was
-        no close frame at all.
-        """
+        """The close code once the connection has ended; None before: the peer's, 1005 if its close
+        frame had none, ours after a violation, 1006 if there was no close frame at all."""
         return None if self._ended is None else self._ended.code
 
     @property
@@ -168,6 +157,11 @@ class Client(Generic[DataT]):
     def state(self) -> State:
         """OPEN; CLOSING once a close frame of ours is queued; CLOSED when both have closed, as in ``disconnected``."""
         return self._link.state
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from the newest ping, of the keepalive or :meth:`measure_latency`, to its pong; None before."""
+        return self._link.connection.deadlines.latency
 
     def send_text(
         self,
@@ -245,19 +239,32 @@ class Client(Generic[DataT]):
     def send(self, message: str | Octets) -> bool:
         """Queue a text message for a str, a binary one for octets; return whether it was queued.
 
-        Raises:
-            TypeError: For a message of another type.
-            BinaryRefused: For octets to a client of version 0, which has text only.
+        It raises as :meth:`send_text` and :meth:`send_binary` do.
         """
-        return (
-            self.send_text(message) if isinstance(message, str) else self.send_binary(octets_of(message, MESSAGE_TYPES))
-        )
+        if isinstance(message, str):
+            return self.send_text(message)
+        return self.send_binary(octets_of(message, MESSAGE_TYPES))
+
+    def send_json(
+        self, message: object, *, frame_size: int | None = None, key: Hashable | None = None,
+        compress: bool | None = None,
+    ) -> bool:  # fmt: skip
+        """Encode a message as JSON and queue it as text; return whether it was queued.
+
+        The resource encodes it (:meth:`Resource.encode_json`): a :class:`JSONResource` with msgspec,
+        others with the standard library. The options are those of :meth:`send_text`.
+
+        Raises:
+            TypeError: For an object that has no place in JSON.
+            ValueError: For a number or text that has none, such as NaN or a lone surrogate.
+        """
+        payload = self._resource.encode_json(message)
+        return self.send_text(payload, frame_size=frame_size, key=key, compress=compress)
 
     def ping(self, payload: bytes = b"") -> bool:
         """Send a ping ahead of queued messages; its pong reaches ``received_pong``.
 
-        False if it was not queued: the connection has ended, or the peer takes nothing and 16
-        pings wait for it already.
+        False if it was not queued: the connection has ended, or 16 pings already wait to be sent.
 
         Raises:
             TypeError: For a payload of another type.
@@ -282,14 +289,9 @@ class Client(Generic[DataT]):
         return self._link.close(code, reason)
 
     def reject(self, code: int = 1008, reason: str = "") -> bool:
-        """Refuse the client: drop what is queued either way, then close.
+        """Refuse the client: drop its queued messages in both directions, then :meth:`close` it.
 
-        Meant for ``client_connected``; source: clws ``:reject``.
-
-        Raises:
-            TypeError: For a code that is no int, or a reason that is no str.
-            ValueError: For a code that may not be sent (RFC 6455 section 7.4).
-            RuntimeError: From another thread.
+        Meant for ``client_connected``. It raises as :meth:`close` does. Source: clws ``:reject``.
         """
         check_thread()
         check_close_code(code)
@@ -376,18 +378,20 @@ class Client(Generic[DataT]):
         """Wait until the connection has ended; ``disconnected`` may run later. For tasks."""
         await self._link.closing.gone().wait()
 
-    async def latency(self) -> float | None:
-        """Ping the peer and return the seconds until its pong. For tasks.
+    async def measure_latency(self) -> float | None:
+        """Ping the peer and return the seconds until its pong, from then on its :attr:`latency`. For tasks.
 
-        What the last keepalive ping measured is known without waiting: ``statistics().latency``.
-        None if there is none within ``timeouts.ping_timeout``, the peer is gone before, or it
-        takes nothing and 16 pings wait for it already.
+        None if the pong does not come within ``timeouts.ping_timeout``, or the ping was not queued.
         """
         signal = self._link.pings.send()
         if signal is None:
             return None
-        elapsed = await signal.wait(self._link.connection.deadlines.timeouts.ping_timeout)
-        return elapsed if isinstance(elapsed, float) else None
+        deadlines = self._link.connection.deadlines
+        elapsed = await signal.wait(deadlines.timeouts.ping_timeout)
+        if not isinstance(elapsed, float):
+            return None
+        deadlines.latency = elapsed
+        return elapsed
 
     def statistics(self) -> ClientStatistics:
         """Return a snapshot of the client's traffic."""

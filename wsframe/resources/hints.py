@@ -13,8 +13,8 @@ HINTS = [
     (AttributeError, r"^'Client' object has no attribute '_?rec", "messages come to received_text and received_binary"),
     (
         AttributeError,
-        r"^'Client' object has no attribute '(send|write)_?json'",
-        "client.send_text(json.dumps(...)), or a wsframe.JSONResource, which has send_json",
+        r"^'Client' object has no attribute '(emit_json|sendjson|send_dict|write_?json)'",
+        "client.send_json(message)",
     ),
     (AttributeError, r"^'Client' object has no attribute '(emit|write)", "client.send, client.send_text, send_binary"),
     (AttributeError, r"^'Client' object has no attribute", "what you keep of a client is client.data"),
@@ -24,7 +24,13 @@ HINTS = [
         "the clients of a resource come and go by themselves: do not add or remove any",
     ),
     (TypeError, r"^'Clients' object is not subscriptable", "clients have no numbers: list(self.clients)[0]"),
-    (AttributeError, r"has no attribute '(broadcast|send_all|emit|publish)'$", "self.broadcast_text, broadcast_binary"),
+    (
+        AttributeError,
+        r"has no attribute '(broadcast|send_all|emit|publish)'$",
+        "self.broadcast_text, broadcast_binary, broadcast_json",
+    ),
+    (AttributeError, r"has no attribute 'send_json'$", "client.send_json(message)"),
+    (TypeError, r"^a (text )?message must be .* not (dict|list)$", "client.send_json, broadcast_json"),
 ]
 """Of which exception, with which words: what to write."""
 

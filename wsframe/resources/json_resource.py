@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
 from inspect import Parameter, signature, unwrap
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Never, TypeVar, get_type_hints
 
-from wsframe.resources.broadcast import Broadcast, broadcast_text
 from wsframe.resources.check_hooks import check_hook
 from wsframe.resources.client import Client
 from wsframe.resources.resource import HOOKS, Resource
@@ -29,7 +27,7 @@ __all__ = ["JSONResource"]
 class JSONResource(Resource[DataT]):
     """A resource whose text messages are JSON; needs ``wsframe[msgspec]``.
 
-    The type of a message is what the hook ``received`` declares: a ``msgspec.Struct``, a
+    The type of a message is what the hook ``received_json`` declares: a ``msgspec.Struct``, a
     union of tagged ones, a dataclass, a TypedDict, ``dict[str, int]``, anything msgspec
     decodes; ``object`` and ``Any`` stand for any JSON, inside other types too. It is resolved
     when the class is made, and each message is checked against it. Binary messages are closed
@@ -37,14 +35,14 @@ class JSONResource(Resource[DataT]):
 
     Raises:
         ImportError: When a subclass is made and msgspec is not installed.
-        TypeError: When one is made whose ``received`` does not say what it takes, or names
+        TypeError: When one is made whose ``received_json`` does not say what it takes, or names
             what cannot be found, or what msgspec does not decode.
     """
 
     sends: ClassVar[object] = None
     """The type of what is sent, for ``wsframe asyncapi``; nothing is checked against it."""
 
-    _wsframe_hooks = (*HOOKS, "received", "invalid_message")
+    _wsframe_hooks = (*HOOKS, "received_json", "invalid_message")
     _takes: ClassVar[object] = None
     _decoder: ClassVar[msgspec.json.Decoder[Any] | None] = None
 
@@ -52,16 +50,16 @@ class JSONResource(Resource[DataT]):
         super().__init_subclass__(**kwargs)
         if msgspec is None:
             raise ImportError("JSONResource needs msgspec: pip install 'wsframe[msgspec]'", name="msgspec")
-        check_hook(JSONResource, cls, "received")
+        check_hook(JSONResource, cls, "received_json")
         check_hook(JSONResource, cls, "invalid_message")
-        if cls.received is not JSONResource.received:
+        if cls.received_json is not JSONResource.received_json:
             cls._takes = declared_type(cls)
-            check_type(f"{cls.__name__}.received", cls._takes)
+            check_type(f"{cls.__name__}.received_json", cls._takes)
             cls._decoder = msgspec.json.Decoder(cls._takes)
         if cls.sends is not None:
             check_type(f"{cls.__name__}.sends", cls.sends)
 
-    async def received(self, client: Client[DataT], message: Never) -> None:
+    async def received_json(self, client: Client[DataT], message: Never) -> None:
         """Take a message; override it with the type of yours: ``message: Join | Say``.
 
         It is called by ``received_text``, which is the hook that ``hook_failed`` is told.
@@ -69,7 +67,7 @@ class JSONResource(Resource[DataT]):
         raise NotImplementedError
 
     async def invalid_message(self, client: Client[DataT], error: Exception) -> None:
-        """Decide what becomes of a client whose message was not what ``received`` takes.
+        """Decide what becomes of a client whose message was not what ``received_json`` takes.
 
         Args:
             client: The client; one that is not closed here stays.
@@ -83,7 +81,7 @@ class JSONResource(Resource[DataT]):
         client.close(1003 if isinstance(error, msgspec.ValidationError) else 1007, str(error))
 
     async def received_text(self, client: Client[DataT], message: str) -> None:
-        """Decode a message and pass it to ``received``, or its error to ``invalid_message``."""
+        """Decode a message and pass it to ``received_json``, or its error to ``invalid_message``."""
         if self._decoder is None:
             await super().received_text(client, message)
             return
@@ -94,68 +92,35 @@ class JSONResource(Resource[DataT]):
         except RecursionError:
             await self.invalid_message(client, msgspec.DecodeError("JSON is nested too deeply"))
         else:
-            await self.received(client, decoded)
+            await self.received_json(client, decoded)
 
-    def send_json(
-        self, client: Client[DataT], message: object, *, key: Hashable | None = None, compress: bool | None = None
-    ) -> bool:
-        """Encode a message and queue it as text; return whether it was queued.
-
-        Args:
-            client: Whom it is for.
-            message: Anything that msgspec encodes.
-            key: As for :meth:`Client.send_text`.
-            compress: Likewise.
+    def encode_json(self, message: object) -> bytes:
+        """Encode a message with msgspec, for ``client.send_json`` and :meth:`broadcast_json`.
 
         Raises:
-            TypeError: For what has no place in JSON.
+            TypeError: For an object that msgspec does not encode.
             ValueError: For text with a lone surrogate.
         """
-        return client.send_text(msgspec.json.encode(message), key=key, compress=compress)
-
-    def broadcast_json(
-        self,
-        message: object,
-        *,
-        clients: Iterable[Client[DataT]] | None = None,
-        exclude: Client[DataT] | Collection[Client[DataT]] = (),
-        key: Hashable | None = None,
-        compress: bool | None = None,
-    ) -> Broadcast:
-        """Encode a message once and queue it as text for many.
-
-        Args:
-            message: Anything that msgspec encodes.
-            clients: Whom it is for; None for all of :attr:`Resource.clients`.
-            exclude: A client, or a collection of clients, to leave out.
-            key: As for :meth:`Client.send_text`.
-            compress: Likewise.
-
-        Raises:
-            TypeError: For what has no place in JSON.
-            ValueError: For text with a lone surrogate.
-        """
-        audience = self.clients if clients is None else clients
-        return broadcast_text(audience, msgspec.json.encode(message), exclude=exclude, key=key, compress=compress)
+        return msgspec.json.encode(message)
 
 
 def declared_type(cls: type[JSONResource[Any]]) -> object:
-    """Return the type that ``received`` of a class says it takes.
+    """Return the type that ``received_json`` of a class says it takes.
 
     Raises:
         TypeError: If it says none, or one that cannot be found.
     """
-    hook: Any = cls.received
+    hook: Any = cls.received_json
     parameters = [*signature(hook).parameters.values()]
     if len(parameters) != 3 or parameters[2].annotation is Parameter.empty:
-        raise TypeError(f"{cls.__name__}.received must say what it takes: (self, client, message: Join | Say)")
+        raise TypeError(f"{cls.__name__}.received_json must say what it takes: (self, client, message: Join | Say)")
     # That one alone: what the others name may be there for type checkers only.
     annotated = SimpleNamespace(__annotations__={"message": parameters[2].annotation})
     try:
         found = get_type_hints(annotated, getattr(unwrap(hook), "__globals__", {}), include_extras=True)["message"]
     except Exception as error:
         name = parameters[2].annotation
-        raise TypeError(f"{cls.__name__}.received: cannot make a type of {name!r}: {error}") from None
+        raise TypeError(f"{cls.__name__}.received_json: cannot make a type of {name!r}: {error}") from None
     return Any if found is object else found
 
 

@@ -19,9 +19,10 @@ What holds for every resource (each is a test):
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
+from json import dumps
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
 
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
@@ -41,6 +42,7 @@ from wsframe.resources.check_hooks import (
     warn_of_misspelt,
 )
 from wsframe.resources.client import Client
+from wsframe.resources.clients import Clients
 from wsframe.resources.hints import add_hint
 from wsframe.user_code import contain
 
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
 else:
     DataT = TypeVar("DataT")
 
-__all__ = ["Clients", "Ordering", "Resource"]
+__all__ = ["Ordering", "Resource"]
 
 ResultT = TypeVar("ResultT")
 ArgsT = TypeVarTuple("ArgsT")
@@ -78,27 +80,6 @@ class Life(Protocol[DataT]):
         self, client: Client[DataT], fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
     ) -> bool: ...
     def move(self, client: Client[DataT], target: Resource[Any] | str) -> bool: ...
-
-
-class Clients(Collection[Client[DataT]]):
-    """The connected clients of a resource in order of arrival; iterating takes a snapshot."""
-
-    __slots__ = ("_clients",)
-
-    def __init__(self, clients: dict[Client[DataT], None]) -> None:
-        self._clients = clients
-
-    def __iter__(self) -> Iterator[Client[DataT]]:
-        return iter(tuple(self._clients))
-
-    def __len__(self) -> int:
-        return len(self._clients)
-
-    def __contains__(self, client: object) -> bool:
-        return client in self._clients
-
-    def __repr__(self) -> str:
-        return f"<Clients {len(self)}>"
 
 
 class Resource(Generic[DataT]):
@@ -143,6 +124,7 @@ class Resource(Generic[DataT]):
         for name in HOOKS:
             check_hook(Resource, cls, name)
         check_not_async(Resource, cls, "check_message")
+        check_not_async(Resource, cls, "encode_json")
         check_running(Resource, cls, "running")
         check_not_shadowed(Resource, cls, FIXED)
         warn_of_misspelt(Resource, cls, cls._wsframe_hooks)
@@ -238,18 +220,7 @@ class Resource(Generic[DataT]):
         name = type(self).__name__
         logger.error("%s of %s failed for %r", hook, name, client, exc_info=error, kind=(hook, name))
         if client is not None and (self.on_hook_failed == "drop_client" or hook == "client_connected"):
-            client._drop(self._error_code())
-
-    def _error_code(self) -> int:
-        """Return :attr:`error_close_code`, or 1011 where something was put there that may not be sent."""
-        try:
-            code = self.error_close_code
-            check_close_code(code)
-        except BaseException as error:
-            contain(error)
-            logger.error("error_close_code of %s: 1011 is sent instead", type(self).__name__, exc_info=error)
-            return 1011
-        return code
+            client._drop(error_code_of(self))
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Return an async context manager around the resource's life: open a database here.
@@ -308,6 +279,43 @@ class Resource(Generic[DataT]):
         return broadcast_binary(
             self.clients, message, frame_size=frame_size, exclude=exclude, key=key, compress=compress
         )
+
+    def broadcast_json(
+        self,
+        message: object,
+        *,
+        clients: Iterable[Client[DataT]] | None = None,
+        frame_size: int | None = None,
+        exclude: Client[DataT] | Collection[Client[DataT]] = (),
+        key: Hashable | None = None,
+        compress: bool | None = None,
+    ) -> Broadcast:
+        """Encode a message with :meth:`encode_json`, once, and queue it as text.
+
+        Args:
+            message: Anything that :meth:`encode_json` encodes.
+            clients: The clients it is for, also of other resources; None for all of :attr:`clients`.
+            frame_size, exclude, key, compress: As for :func:`wsframe.broadcast_text`.
+
+        Raises:
+            TypeError: For an object that has no place in JSON.
+            ValueError: For a number or text that has none, such as NaN or a lone surrogate.
+        """
+        return broadcast_text(
+            self.clients if clients is None else clients, self.encode_json(message),
+            frame_size=frame_size, exclude=exclude, key=key, compress=compress,
+        )  # fmt: skip
+
+    def encode_json(self, message: object) -> str | bytes:
+        """Encode a message for :meth:`broadcast_json` and :meth:`Client.send_json`: compact, in one line.
+
+        Override it to encode with another library; :class:`JSONResource` does so with msgspec.
+
+        Raises:
+            TypeError: For an object that has no place in JSON.
+            ValueError: For a number that has none, such as NaN.
+        """
+        return dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
     def start_soon(self, fn: Callable[[*ArgsT], Awaitable[object]], *args: *ArgsT) -> None:
         """Start a task that belongs to the resource, such as a ticker.
@@ -368,3 +376,15 @@ class Resource(Generic[DataT]):
         if self._listener is None:
             raise RuntimeError(f"{type(self).__name__} is not being served")
         return self._listener
+
+
+def error_code_of(resource: Resource[Any]) -> int:
+    """Return ``error_close_code``, or 1011 where something was put there that may not be sent."""
+    try:
+        code = resource.error_close_code
+        check_close_code(code)
+    except BaseException as error:
+        contain(error)
+        logger.error("error_close_code of %s: 1011 is sent instead", type(resource).__name__, exc_info=error)
+        return 1011
+    return code
