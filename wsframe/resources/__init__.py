@@ -11,7 +11,7 @@ Read in this order:
 * ``decorator``: registers a class. ``functions``: resources from functions. ``json_resource``: typed JSON messages.
   ``asyncapi`` describes resources in a document.
 * ``check_hooks``, ``check_attributes``: mistakes in a subclass, found when the class is made.
-* ``hints``: what was probably meant, for mistakes that only a running hook shows.
+* ``hints``: probable intentions, for mistakes that only a running hook shows.
 * ``check_message``: asks a resource about a frame before its payload is held.
 
 Nothing in here starts a task, touches a socket, or calls a hook.

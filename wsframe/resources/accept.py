@@ -1,4 +1,4 @@
-"""The answer of ``accept_client`` that lets a newcomer in."""
+"""The answer of ``accept_client`` that lets a client in."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ class Served(Protocol):
 
 
 class Accept:
-    """Lets a newcomer in, with what the 101 shall carry.
+    """Lets a client in, with more header fields for the 101, a subprotocol or data.
 
     Args:
-        subprotocol: One of the subprotocols the newcomer offered. None leaves the
+        subprotocol: One of the subprotocols the client offered. None leaves the
             choice to ``Resource.subprotocols``.
         headers: More header fields for the 101.
-        data: What ``client.data`` starts as.
-        deliver_to: Another resource, whose client the newcomer becomes in every respect, its
-            limits and ``max_clients`` included. Its ``accept_client`` is not asked. It is
-            started if need be, and ends with its last client unless it is registered.
+        data: The first value of ``client.data``.
+        deliver_to: Another resource, whose client it becomes in every respect, including limits
+            and ``max_clients``. Nothing calls its ``accept_client``. The server starts it if
+            it is not running; unless it is registered, it ends with its last client.
 
     Raises:
         TypeError: For a field of another type; the text names it.
-        ValueError: For a header field with control characters or what is not Latin-1, and for
-            fields that are wsframe's: those of the handshake, ``Sec-WebSocket-*`` and those of
-            a body.
+        ValueError: For a header field with control characters or characters beyond Latin-1, and for
+            fields that wsframe sends itself: those of the handshake, ``Sec-WebSocket-*`` and those
+            of a body.
 
     Source: the values of clws ``resource-accept-connection``. There a client of another
     mailbox gets its ``disconnected`` from the resource that accepted it; here from the other.

@@ -1,7 +1,7 @@
-"""An AsyncAPI 3.0 document of what registries hold: a channel for each path, and its messages.
+"""An AsyncAPI 3.0 document of the resources in registries: a channel for each path, and its messages.
 
-It says what a class says: the types of a :class:`JSONResource`, else which kinds of messages
-have a hook. What other resources send shows nowhere, nor who may connect.
+It describes as much as a class declares: the types of a :class:`JSONResource`, else which kinds of
+messages have a hook. The messages that other resources send are not in it, nor which clients can connect.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["document"]
 
 Object: TypeAlias = dict[str, Any]
 Kind: TypeAlias = object
-"""A kind of message: a type of JSON, or for what is none its part of the document."""
+"""A kind of message: a type of JSON, or for other kinds their part of the document."""
 
 TEXT: Object = {"name": "text", "contentType": "text/plain", "payload": {"type": "string"}}
 BINARY: Object = {
@@ -38,11 +38,11 @@ NAMED = {"properties", "patternProperties"}
 
 
 class Place(NamedTuple):
-    """A path, and what is known of the resource that serves it."""
+    """A path, and the class and description of the resource that serves it."""
 
     path: str
     cls: type[Resource[Any]] | None
-    """None where a factory does not say what it makes."""
+    """None if a factory does not declare the class of its resources."""
     description: str
 
 
@@ -50,7 +50,7 @@ def document(*registries: Registry, title: str, version: str) -> Object:
     """Make the document.
 
     Args:
-        registries: The resources it is about; what another hides in serving is left out.
+        registries: The registries to describe; a resource that another one hides is left out.
             A factory is known by the class that its return annotation names.
         title: Of the application.
         version: Of its interface.
@@ -93,7 +93,7 @@ def information(registries: Sequence[Registry], title: str, version: str) -> Obj
 
 
 def places(registries: Sequence[Registry]) -> Iterator[Place]:
-    """Yield each path that leads to what is registered for it, and not to what is asked before."""
+    """Yield each path that leads to its own registration, and not to an earlier one that matches too."""
     for registry in registries:
         for path, registration in registry.table.registrations():
             first = next(found for other in registries if (found := other.table.lookup(path)) is not None)
@@ -121,7 +121,7 @@ def returned_class(make: Callable[..., object]) -> type[Resource[Any]] | None:
     if not isroutine(function):
         function = type(function).__call__
     try:
-        # The return type alone: what the others name may be there for type checkers only.
+        # The return type alone: the names in the others can exist for type checkers only.
         annotated = SimpleNamespace(__annotations__={"return": signature(make).return_annotation})
         returned = get_type_hints(annotated, getattr(unwrap(function), "__globals__", {}))["return"]
     except Exception:  # whatever somebody wrote there
@@ -194,7 +194,7 @@ class Payloads:
 
 
 def draft_07(schema: object) -> object:
-    """Write a schema of draft 2020-12 as one of draft 7, which is what AsyncAPI has."""
+    """Write a schema of draft 2020-12 as one of draft 7, which AsyncAPI uses."""
     if not isinstance(schema, dict):
         return schema
     made: Object = {}

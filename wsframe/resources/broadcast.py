@@ -22,7 +22,7 @@ __all__ = ["Broadcast", "broadcast_binary", "broadcast_text"]
 class Broadcast(NamedTuple):
     """How many clients a broadcast was queued for, and for how many it was not.
 
-    Not queued is what a client is told that is closing, or whose outbox is full.
+    A message is not queued for a client that is closing, or whose outbox is full.
     """
 
     queued: int
@@ -41,15 +41,16 @@ def broadcast_text(
     """Queue a text message for every client of a list; never waits for any of them.
 
     Args:
-        clients: Of any resources. One that is listed twice gets it twice.
-        message: Text, or its UTF-8 octets, which are not checked.
-        frame_size: Splits the message into frames of at most so many octets.
+        clients: Clients of any resources. One that is listed twice gets the message twice.
+        message: Text, or its UTF-8 bytes, which are not checked.
+        frame_size: Splits the message into frames of at most that many bytes.
         exclude: A client, or a collection of clients, to leave out.
         key: Replaces the message of the same key where it still waits; see :meth:`Client.send_text`.
         compress: Whether to compress; None leaves it to each client's threshold.
 
     Raises:
-        TypeError: For a message of another type, and for what is no client, in ``clients`` or in ``exclude``.
+        TypeError: For a message of another type, and for an object that is not a client, in ``clients`` or
+            ``exclude``.
         ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
         RuntimeError: From another thread, where it shows: with the first message of a turn.
 
@@ -71,10 +72,10 @@ def broadcast_binary(
 ) -> Broadcast:
     """Queue a binary message for every client of a list; never waits for any of them.
 
-    Arguments and result are those of :func:`broadcast_text`, and so are the errors, with one more.
+    Arguments, result and errors are those of :func:`broadcast_text`, with one error more.
 
     Raises:
-        BinaryRefused: If one of them speaks version 0, which has text only; nothing has been sent to any.
+        BinaryRefused: If one of them speaks version 0, which has text only; then no client gets the message.
 
     Source: clws ``write-to-clients-binary``.
     """
@@ -103,7 +104,7 @@ def without(clients: Iterable[AnyClient], exclude: Any) -> Iterable[AnyClient]:
 
 
 def check_several(clients: object) -> None:
-    """Raise TypeError for what is no list of clients."""
+    """Raise TypeError for one client or a message in the place of a list of clients."""
     if isinstance(clients, Client):
         raise TypeError("a broadcast is to several clients: give [client], or call client.send_text")
     if isinstance(clients, str | bytes):
@@ -118,7 +119,7 @@ def encoder_of(client: AnyClient) -> Encoder | None:
 
 
 def no_client(thing: object) -> TypeError:
-    """Make the error for what is none, in a list of clients."""
+    """Make the error for an object that is not a client, in a list of clients."""
     kind = type(thing).__name__
     return TypeError(
         f"a broadcast is to clients, such as those of a resource, or the values of a dict: not to a {kind}"
@@ -137,7 +138,7 @@ class Encoding:
         self.plain = message_frames(opcode, payload, frame_size)
 
     def frames_for(self, encoder: Encoder) -> list[Frame]:
-        """Return what a client with an encoder is sent."""
+        """Return the frames for a client with an encoder."""
         group = encoder.group(self._payload, self._compress)
         if group is None:
             return self.plain

@@ -1,4 +1,4 @@
-"""Checking what a resource sets as attributes: told where it is written, not by its first client."""
+"""Checks of a resource's attributes, made where the class is written and not by its first client."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CHOICES = {"overflow": get_args(Overflow), "ordering": get_args(Ordering), "on_h
 
 
 def check_settings(resource: object) -> None:
-    """Check the attributes of a resource or of its class that are no hooks.
+    """Check the attributes of a resource or of its class, hooks apart.
 
-    What a class makes a property, or a dataclass a field, is known of its objects alone.
+    A property, or the field of a dataclass, has its value in objects only, and is skipped in classes.
 
     Raises:
-        TypeError: For a value of another type than the attribute's, or none of its choices.
+        TypeError: For a value of another type than the attribute's, or not one of its choices.
         ValueError: For a number or a close code out of its range.
     """
     owner = resource if isinstance(resource, type) else type(resource)

@@ -1,4 +1,4 @@
-"""Checking how functions of users are written: told where a class is made or registered, not by its first client."""
+"""Checks of users' functions, made where a class is made or registered and not by its first client."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ MEANT = {habit.replace("_", ""): ours for ours, habits in HABITS.items() for hab
 
 
 def is_async(function: object) -> bool:
-    """Tell whether a call of something makes a coroutine, for all that can be seen without a call."""
+    """Return whether a call of something makes a coroutine, as far as can be seen without a call."""
     by_call = getattr(type(function), "__call__", None)  # noqa: B004
     return any(iscoroutinefunction(one) for one in (function, unwrap_safely(function), by_call))
 
@@ -87,7 +87,7 @@ def check_async(what: str, function: Any, *, such: str = "", hint: str = "") -> 
     A lambda, or an object of another kind, passes: only its call tells.
 
     Raises:
-        TypeError: For a coroutine, for what cannot be called, and for a plain function.
+        TypeError: For a coroutine, for an object that cannot be called, and for a plain function.
     """
     if isinstance(function, Coroutine):
         name = getattr(function, "__name__", "function")
@@ -104,7 +104,7 @@ def check_http_handler(what: str, handler: Any, *, such: str = "") -> None:
     """Check that something can be asked for a Response.
 
     Raises:
-        TypeError: For what is no async function of one request.
+        TypeError: For anything but an async function of one request.
     """
     check_async(what, handler, such=such)
     check_takes(what, handler, "request")
@@ -122,14 +122,14 @@ def check_plain(what: str, function: Callable[..., object]) -> None:
 
 
 def check_takes(what: str, function: Callable[..., object], *names: str, otherwise: str = "") -> None:
-    """Check that something can be called with so many arguments.
+    """Check that something can be called with these arguments.
 
     Raises:
         TypeError: If it takes something else.
     """
     try:
         given = signature(function, follow_wrapped=False)  # a decorator may add arguments
-    except (TypeError, ValueError):  # of what is written in C it may be unknown
+    except (TypeError, ValueError):  # it can be unknown for functions written in C
         return
     try:
         given.bind(*names)
@@ -146,10 +146,10 @@ def close_unawaited(result: object) -> bool:
 
 
 def check_hook(base: type[object], cls: type[object], name: str) -> None:
-    """Check that a class has a hook that can be awaited, and takes what that of ``base`` takes.
+    """Check that a class has a hook that can be awaited, with the parameters of that of ``base``.
 
     Raises:
-        TypeError: If it is no coroutine function, or takes something else.
+        TypeError: If it is not a coroutine function, or takes something else.
     """
     hook = getattr(cls, name)
     if isasyncgenfunction(hook):
@@ -171,7 +171,7 @@ def check_not_async(base: type[object], cls: type[object], name: str) -> None:
 
 
 def check_running(base: type[object], cls: type[object], name: str) -> None:
-    """Raise TypeError for what makes no async context manager."""
+    """Raise TypeError for a function that does not make an async context manager."""
     running = getattr(cls, name)
     inner = unwrap_safely(running)
     # @asynccontextmanager leaves a plain function, with an async generator function inside.
@@ -184,7 +184,7 @@ def check_running(base: type[object], cls: type[object], name: str) -> None:
     wrapped = getattr(running, "__wrapped__", None)
     if isasyncgenfunction(wrapped) and isfunction(
         getattr_static(cls, name)
-    ):  # which @asynccontextmanager calls with what it is called with
+    ):  # which @asynccontextmanager calls with its own arguments
         check_takes(f"{cls.__name__}.{name}", wrapped, "self")
 
 
@@ -206,10 +206,10 @@ def check_not_shadowed(base: type[object], cls: type[object], names: Collection[
 
 def check_parameters(base: type[object], cls: type[object], name: str) -> None:
     hook = getattr_static(cls, name)
-    if not isfunction(hook):  # what a descriptor takes, only its call tells
+    if not isfunction(hook):  # only a call shows the parameters of a descriptor
         return
     wanted = signature(getattr(base, name))
-    # A decorator may add arguments, so what it has wrapped does not count.
+    # A decorator may add arguments, so the function it has wrapped does not count.
     given = signature(hook, follow_wrapped=False)
     by_name = [one.name for one in wanted.parameters.values() if one.kind is Parameter.KEYWORD_ONLY]
     try:
@@ -231,7 +231,7 @@ def warn_of_misspelt(base: type[object], cls: type[object], hooks: Collection[st
     for name, function in functions.items():
         alike = get_close_matches(name, hooks, n=1, cutoff=ALIKE)
         if name.startswith("_") or name in hooks or hasattr(base, name) or name in spoken_of:
-            continue  # what another method speaks of is the class's own
+            continue  # a name that another method uses is the class's own
         meant = MEANT.get(name.replace("_", "").lower(), "")  # onMessage too
         if meant and (is_async(function) or function.__code__.co_argcount > 1 or name.startswith("on")):
             meant = "received_json" if meant.startswith("received_text") and "received_json" in hooks else meant

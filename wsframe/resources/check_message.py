@@ -1,4 +1,4 @@
-"""Asking a resource about a frame before its payload is held."""
+"""Calls ``check_message`` of a resource before the payload of a frame is held."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_of"]
 
 
 def check_of(client: Client[Any]) -> Check | None:
-    """Return what asks ``check_message`` for a client; None where the resource does not override it."""
+    """Return the function that calls ``check_message`` for a client; None if the resource does not override it."""
     if type(client.resource).check_message is Resource.check_message:
         return None
 

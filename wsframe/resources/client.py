@@ -42,7 +42,7 @@ class Client(Generic[DataT]):
     """One connected peer; made by wsframe, handed to the hooks.
 
     Sending never blocks and never fails because of the peer: a message is queued, and
-    the answer says whether it was. Every method that is not a coroutine is for trio's
+    the return value says whether it was. Every method that is not a coroutine is for trio's
     own thread; from another thread use :meth:`Resource.post_from_thread`.
 
     Source: clws ``client``, ``write-to-client-text`` and their kin.
@@ -70,7 +70,7 @@ class Client(Generic[DataT]):
         self._link = link
         self._outbox = outbox
         self._encoder = encoder
-        """None for plain frames, which nearly every client gets."""
+        """None for plain frames, as nearly every client has."""
         self._id: str | None = None
         self._work: Work | None = None
         self._context: Context | None = None
@@ -120,7 +120,7 @@ class Client(Generic[DataT]):
 
     @property
     def close_reason(self) -> str:
-        """The reason that came with the close code, or what happened instead of a close frame."""
+        """The reason that came with the close code, or the cause of an end without a close frame."""
         return "" if self._ended is None else self._ended.reason
 
     @property
@@ -174,13 +174,13 @@ class Client(Generic[DataT]):
         """Queue a text message; return whether it was queued.
 
         Args:
-            message: Text, or its UTF-8 octets, which are not checked.
-            frame_size: Splits the message into frames of at most so many octets.
+            message: Text, or its UTF-8 bytes, which are not checked.
+            frame_size: Splits the message into frames of at most that many bytes.
             key: Replaces the message of the same key that still waits, if there is one: a
-                slow client then gets the newest price, not a backlog of old ones. That costs
-                the same however many wait. What the key's ``__hash__`` or ``__eq__`` raises
-                is raised here, and nothing is queued.
-            compress: Whether to compress, where it was agreed on; None leaves it to the
+                slow client then gets the newest price, not a backlog of old ones. The cost
+                does not depend on the number that wait. An exception in the key's
+                ``__hash__`` or ``__eq__`` is raised here, and nothing is queued.
+            compress: Whether to compress, if compression was agreed on; None leaves it to the
                 threshold of :class:`Deflate`. Do not compress a secret together with text
                 that a stranger chose: the length gives the secret away (CRIME).
 
@@ -237,7 +237,7 @@ class Client(Generic[DataT]):
         return self._outbox.put_run(frames) if key is None else self._outbox.put_latest(key, frames[0])
 
     def send(self, message: str | Octets) -> bool:
-        """Queue a text message for a str, a binary one for octets; return whether it was queued.
+        """Queue a text message for a str, a binary one for bytes; return whether it was queued.
 
         It raises as :meth:`send_text` and :meth:`send_binary` do.
         """
@@ -262,24 +262,24 @@ class Client(Generic[DataT]):
         return self.send_text(payload, frame_size=frame_size, key=key, compress=compress)
 
     def ping(self, payload: bytes = b"") -> bool:
-        """Send a ping ahead of queued messages; its pong reaches ``received_pong``.
+        """Send a ping before queued messages; its pong reaches ``received_pong``.
 
         False if it was not queued: the connection has ended, or 16 pings already wait to be sent.
 
         Raises:
             TypeError: For a payload of another type.
-            ValueError: For a payload over 125 octets (RFC 6455 section 5.5).
+            ValueError: For a payload over 125 bytes (RFC 6455 section 5.5).
         """
         return self._outbox.put_ping(control_frame(PING, octets_of(payload, PING_TYPES)))
 
     def close(self, code: int = 1000, reason: str = "") -> bool:
-        """Send a close frame behind everything queued; return whether it was the first.
+        """Send a close frame after all queued messages; return whether it was the first.
 
         Messages that are already received still reach the hooks, later ones do not. The
-        reason is cut at 123 octets on a character boundary.
+        reason is cut at 123 bytes on a character boundary.
 
         Raises:
-            TypeError: For a code that is no int, or a reason that is no str.
+            TypeError: For a code that is not an int, or a reason that is not a str.
             ValueError: For a code that may not be sent (RFC 6455 section 7.4).
             RuntimeError: From another thread.
         """
@@ -301,7 +301,7 @@ class Client(Generic[DataT]):
         return self._link.close(code, reason, mute=True)
 
     def _drop(self, code: int) -> None:
-        """Close a client whose hook failed; what it sent and no hook has had is dropped."""
+        """Close a client whose hook failed, and drop its messages that no hook has had."""
         self._rejected = True
         self._link.close(code, "internal error", mute=True)
 
@@ -314,7 +314,7 @@ class Client(Generic[DataT]):
             self._work.cancel()
 
     def abort(self) -> bool:
-        """Reset the connection now, without a close frame; drop what is queued either way. For trio's own thread."""
+        """Reset the connection now, without a close frame; drop messages queued either way. For trio's own thread."""
         check_thread()
         return self._link.abort("aborted", mute=True)
 
@@ -322,13 +322,13 @@ class Client(Generic[DataT]):
         """Start a task that belongs to this client and ends with it; return whether it was started.
 
         It is cancelled as soon as the connection has ended, and ``disconnected`` is called
-        when it is over, behind the messages received whole. If it raises, the client has a
-        failed hook: ``hook_failed`` is asked, with the hook's name ``"start_soon"``. False if
+        when it is over, after the messages received whole. If it raises, ``hook_failed`` is
+        called as for a hook, with the name ``"start_soon"``. False if
         the connection has ended, the resource is stopping, or the client has 256 tasks.
 
         Raises:
             RuntimeError: From another thread.
-            TypeError: For what is no async function, or does not take the arguments.
+            TypeError: For anything but an async function, or one that does not take the arguments.
         """
         life = self.resource._listener
         return life is not None and life.start_for(self, fn, args)
@@ -340,12 +340,12 @@ class Client(Generic[DataT]):
         called, then the new side's ``client_connected``, then the new side gets the messages
         that the old side's hooks had not got to, in order. Until that ``disconnected``
         :attr:`resource` is the old one, in it and from then on the new one:
-        ``client.resource is not self`` tells a move from an end there.
+        ``client.resource is not self`` there means a move, not an end.
 
         Args:
             target: A resource, started if need be; or a path, quoted as in a URL, for the
-                resource that a newcomer who asks for it would get. Neither origins nor
-                ``accept_client`` are asked. Limits, timeouts except that of hooks, compression,
+                resource that a new client with this path would get. Neither the check of
+                origins nor ``accept_client`` runs. Limits, timeouts except that of hooks, compression,
                 overflow and subprotocol stay those of the resource that admitted the client,
                 and so does :attr:`request`.
 
@@ -354,16 +354,16 @@ class Client(Generic[DataT]):
         A line in the log says why a target was refused. To where it is already: True.
 
         Raises:
-            TypeError: For a target that is neither.
+            TypeError: For a target that is neither a resource nor a path.
             RuntimeError: If the target is running in another server, or from another thread.
         """
         life = self.resource._listener
         return life is not None and life.move(self, target)
 
     async def drained(self) -> bool:
-        """Wait while the kernel refuses octets for this client; False if the client is gone.
+        """Wait while the kernel accepts no bytes for this client; return False if the client has gone.
 
-        For tasks: in a hook it holds up every client of the resource.
+        For tasks: in a hook it holds up all clients of the resource.
         """
         outbox = self._outbox
         outbox.flush()

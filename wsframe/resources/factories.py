@@ -32,7 +32,7 @@ class Factory:
         ignore_case: Whether paths that differ in the case of letters alone are one, ``{name}`` segments apart.
 
     Raises:
-        TypeError: For what is no plain function, or no number.
+        TypeError: For a ``make`` that is not a plain function, or an option that is not a number.
         ValueError: For less than one resource, or a negative time.
     """
 
@@ -47,11 +47,11 @@ class Factory:
         check_number("linger", self.linger, "float", 0)
 
     def place(self, path: str, params: Mapping[str, str]) -> Hashable:
-        """Return what is the same for all paths that share a resource.
+        """Return a key that is the same for all paths that share a resource.
 
         Args:
             path: In the form in which paths are compared.
-            params: What its ``{name}`` segments matched; their case always counts.
+            params: The text that its ``{name}`` segments matched; its case always counts.
         """
         return (folded(path), *map(asked, params.values())) if self.ignore_case else path
 
@@ -97,7 +97,7 @@ def ask(dispatcher: Dispatcher, request: Request) -> Resource | None:
     """Ask for the resource of a request.
 
     Raises:
-        Reject: What it raised, else 500 for an exception or what is no resource.
+        Reject: The one it raised, else 500 for another exception or a result that is not a resource.
     """
     try:
         resource: object = dispatcher(request)

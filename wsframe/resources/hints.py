@@ -1,4 +1,4 @@
-"""Hints at what was probably meant, in the traceback of a hook that failed by a mistake many make at first."""
+"""Hints at the probable intention, in the traceback of a hook that failed by a mistake many make at first."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ HINTS = [
     (AttributeError, r"has no attribute 'send_json'$", "client.send_json(message)"),
     (TypeError, r"^a (text )?message must be .* not (dict|list)$", "client.send_json, broadcast_json"),
 ]
-"""Of which exception, with which words: what to write."""
+"""The type and words of an exception, and the code to write instead."""
 
 COMPILED = [(kind, pattern(words), hint) for kind, words, hint in HINTS]
 
 
 def add_hint(error: BaseException) -> None:
-    """Add to an exception what was probably meant; it stands below its traceback."""
+    """Add a hint to an exception, which is shown below its traceback."""
     if getattr(error, "__notes__", None):
         return
     text = str(error)

@@ -27,20 +27,20 @@ __all__ = ["JSONResource"]
 class JSONResource(Resource[DataT]):
     """A resource whose text messages are JSON; needs ``wsframe[msgspec]``.
 
-    The type of a message is what the hook ``received_json`` declares: a ``msgspec.Struct``, a
+    The hook ``received_json`` declares the type of a message: a ``msgspec.Struct``, a
     union of tagged ones, a dataclass, a TypedDict, ``dict[str, int]``, anything msgspec
     decodes; ``object`` and ``Any`` stand for any JSON, inside other types too. It is resolved
-    when the class is made, and each message is checked against it. Binary messages are closed
-    1003 as ever, unless ``received_binary`` is overridden.
+    when the class is made, and each message is checked against it. A binary message closes its
+    client 1003 as in any resource, unless ``received_binary`` is overridden.
 
     Raises:
         ImportError: When a subclass is made and msgspec is not installed.
-        TypeError: When one is made whose ``received_json`` does not say what it takes, or names
-            what cannot be found, or what msgspec does not decode.
+        TypeError: When a subclass is made whose ``received_json`` declares no type, one that cannot
+            be found, or one that msgspec does not decode.
     """
 
     sends: ClassVar[object] = None
-    """The type of what is sent, for ``wsframe asyncapi``; nothing is checked against it."""
+    """The type of the messages sent, for ``wsframe asyncapi``; nothing is checked against it."""
 
     _wsframe_hooks = (*HOOKS, "received_json", "invalid_message")
     _takes: ClassVar[object] = None
@@ -62,21 +62,21 @@ class JSONResource(Resource[DataT]):
     async def received_json(self, client: Client[DataT], message: Never) -> None:
         """Take a message; override it with the type of yours: ``message: Join | Say``.
 
-        It is called by ``received_text``, which is the hook that ``hook_failed`` is told.
+        ``received_text`` calls it, so ``hook_failed`` gets that name.
         """
         raise NotImplementedError
 
     async def invalid_message(self, client: Client[DataT], error: Exception) -> None:
-        """Decide what becomes of a client whose message was not what ``received_json`` takes.
+        """Keep or close a client whose message is not of the type that ``received_json`` takes.
 
         Args:
             client: The client; one that is not closed here stays.
             error: A ``msgspec.ValidationError`` for JSON of another type, and any other
-                ``msgspec.DecodeError`` for what is no JSON, or too deep.
+                ``msgspec.DecodeError`` for text that is not JSON, or nested too deeply.
 
         The default closes 1003 for JSON of another type, as for a kind of message that is
-        not taken, and 1007 for what is no JSON, as for text that is not UTF-8 (RFC 6455
-        section 7.4.1). The reason is what msgspec says.
+        not supported, and 1007 for text that is not JSON, as for text that is not UTF-8 (RFC 6455
+        section 7.4.1). The reason is msgspec's error message.
         """
         client.close(1003 if isinstance(error, msgspec.ValidationError) else 1007, str(error))
 
@@ -108,13 +108,13 @@ def declared_type(cls: type[JSONResource[Any]]) -> object:
     """Return the type that ``received_json`` of a class says it takes.
 
     Raises:
-        TypeError: If it says none, or one that cannot be found.
+        TypeError: If it declares none, or one that cannot be found.
     """
     hook: Any = cls.received_json
     parameters = [*signature(hook).parameters.values()]
     if len(parameters) != 3 or parameters[2].annotation is Parameter.empty:
         raise TypeError(f"{cls.__name__}.received_json must say what it takes: (self, client, message: Join | Say)")
-    # That one alone: what the others name may be there for type checkers only.
+    # That one alone: the names in the others can exist for type checkers only.
     annotated = SimpleNamespace(__annotations__={"message": parameters[2].annotation})
     try:
         found = get_type_hints(annotated, getattr(unwrap(hook), "__globals__", {}), include_extras=True)["message"]

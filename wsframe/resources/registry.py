@@ -1,4 +1,4 @@
-"""What users register: for one server, or for all in the process."""
+"""Registries of resources: one for a server, or one for all servers of the process."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Registry:
 
     A path is exact and case-sensitive, or has ``{name}`` segments that match any one
     segment each; exact paths win. Letters beyond ASCII, spaces and other characters that a URL has
-    percent-encoded may be written either way: ``/café`` is ``/caf%C3%A9``. Dispatchers are asked for
-    what no path matches, and ``"*"`` stands for whatever is left. Registering and unregistering
+    percent-encoded may be written either way: ``/café`` is ``/caf%C3%A9``. Dispatchers choose for
+    requests that match no path, and ``"*"`` matches the rest. Registering and unregistering
     work while serving, in trio's own thread.
 
     Args:
@@ -47,10 +47,10 @@ class Registry:
             raise TypeError(f"alone is True or False, not {alone!r}")
         self.alone = alone
         self.table = RoutingTable()
-        """What is registered now."""
+        """The registrations."""
         self._watchers: list[Callable[[], None]] = []
         self.closing: Resource | Factory | None = None
-        """What was unregistered with its clients; only while watchers are told of it."""
+        """The resource that was unregistered with its clients; only while watchers are called."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -67,17 +67,17 @@ class Registry:
         Args:
             path: Such as ``/chat`` or ``/rooms/{room}``.
             resource: An object, not its class.
-            origins: Whose pages may come.
-            ignore_case: Whether ``/CHAT`` is ``/chat``; what a ``{name}`` matches keeps its case. A path
-                for which the case counts wins.
+            origins: The origins whose pages can connect.
+            ignore_case: Whether ``/CHAT`` is ``/chat``; the text that a ``{name}`` matches keeps its case. A
+                path for which the case counts wins.
 
         A path registered before is replaced: clients already connected keep the old
         resource, which ends with its last client. One resource may have many paths.
-        The path ``"*"`` answers whatever nothing else does.
+        The path ``"*"`` matches requests that match nothing else.
 
         Raises:
-            TypeError: For a class instead of an object of it, an attribute of it that is not what
-                it should be, such as ``max_clients = "9"``, or a validator that cannot be called.
+            TypeError: For a class instead of an object of it, an attribute of a wrong type,
+                such as ``max_clients = "9"``, or a validator that cannot be called.
             ValueError: For a path that does not begin with ``/``, has a query, or that no client can
                 ask for, such as ``/a/../b``; or for an attribute out of range.
             RuntimeError: If the resource is running in another server already, or from another
@@ -102,24 +102,25 @@ class Registry:
 
         Args:
             path: As for :meth:`register`; usually with a ``{name}``.
-            factory: Takes the request of the newcomer who finds no resource at its path and
+            factory: Takes the request of a client for whose path there is no resource yet, and
                 returns a resource, or None for 404. It may raise :class:`Reject`; any other
                 exception refuses with 500. It runs between hooks: let it decide, not work.
-            origins: Whose pages may come; asked before the factory is.
-            max_resources: How many a server has at a time; a newcomer who needs one more is answered 503.
-            linger: Seconds for which a resource stays after its last client has gone; one that
-                let nobody in does not stay.
+            origins: The origins whose pages can connect; checked before the factory is called.
+            max_resources: How many a server has at a time; a client that needs one more gets 503.
+            linger: Seconds for which a resource stays after its last client has gone. It does not
+                stay if it has had no client.
             ignore_case: As for :meth:`register`; then paths that differ in the case of letters outside of
                 ``{name}`` segments share a resource.
 
-        The resource serves whoever asks for the same ``request.path``, octet for octet but for the
-        case of percent-encodings, starts with its first client and ends with its last. A newcomer who comes while it
-        ends gets a new one, which starts when the old one has ended. Each server has its own.
+        All clients with the same ``request.path`` share the resource; paths are compared byte for byte, but
+        for the case of percent-encodings. It starts with its first client and ends with its last. A client
+        that comes while it ends gets a new one, which starts after the old one has ended. Each server has
+        its own.
 
         Raises:
-            TypeError: For a factory that is no plain function, a validator that cannot be called, or what
-                is no number.
-            ValueError: For a path as in :meth:`register`, no resources at all, or a negative time.
+            TypeError: For a factory that is not a plain function, a validator that cannot be called, or
+                an option that is not a number.
+            ValueError: For a path as in :meth:`register`, ``max_resources`` below 1, or a negative time.
         """
         self._put(path, Factory(factory, max_resources, linger, ignore_case), origins, ignore_case)
 
@@ -127,15 +128,15 @@ class Registry:
         """Register a function that chooses the resource where no registered path matches.
 
         Args:
-            dispatcher: Takes the request of each such newcomer and returns its resource, or
-                None to leave it to the next dispatcher. Errors are those of a factory.
-            origins: Whose pages may open the resources it returns.
+            dispatcher: Takes each such request and returns its resource, or None to leave it to
+                the next dispatcher. An exception in it refuses the client as one in a factory does.
+            origins: The origins whose pages can open the resources it returns.
 
-        Dispatchers are asked in the order registered, before ``"*"``. A resource that is not
+        The server asks dispatchers in the order registered, before ``"*"``. A resource that is not
         running is started; it ends with its last client unless a path is registered for it.
 
         Raises:
-            TypeError: For a dispatcher that is no plain function, or a validator that cannot be called.
+            TypeError: For a dispatcher that is not a plain function, or a validator that cannot be called.
 
         Source: Hunchensocket ``*websocket-dispatch-table*``.
         """
@@ -172,7 +173,7 @@ class Registry:
         Args:
             path: As it was registered.
             close_clients: Closes the clients with 1001 instead, unless another path is
-                registered for the resource. With a factory: those of all that it made.
+                registered for the resource. With a factory: the clients of all resources that it made.
         """
         self._check_thread()
         found = self.table.take(path)
@@ -186,17 +187,17 @@ class Registry:
     def find(self, path: str) -> Resource | None:
         """Return the resource registered for ``path``; None if there is none.
 
-        Factories and dispatchers are not asked; what a factory made is known to :meth:`Server.find`.
+        It does not call factories or dispatchers; :meth:`Server.find` knows the resources that a factory made.
         """
         found = self.table.lookup(path)
         return None if found is None or isinstance(found[0].resource, Factory) else found[0].resource
 
     def snapshot(self) -> RoutingTable:
-        """Return what is registered now, for :meth:`restore`."""
+        """Return a copy of the registrations, for :meth:`restore`."""
         return self.table.copy()
 
     def restore(self, before: RoutingTable) -> None:
-        """Have registered what was when ``before`` was taken, and nothing else, as between tests."""
+        """Put back the registrations of a :meth:`snapshot`, and drop all later ones, as between tests."""
         self.table = before.copy()
         self._tell()
 
@@ -244,7 +245,7 @@ global_registry = Registry()
 
 
 def served_with(registry: Registry | None) -> list[Registry]:
-    """Return what a server of a registry serves, in the order in which it is asked."""
+    """Return the registries that a server with this one serves, in the order in which it asks them."""
     if registry is None:
         return [global_registry]
     return [registry] if registry.alone else [registry, global_registry]

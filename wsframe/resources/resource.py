@@ -1,20 +1,20 @@
 """The class users subclass: one object that answers one path for all its clients.
 
-What holds for every resource (each is a test):
+These rules hold for every resource (each is a test):
 
 * The hooks that receive a client never overlap, so a resource needs no locks. With
   ``ordering = "client"`` that holds within each client. :meth:`Resource.accept_client`
-  runs in the newcomer's own task and may overlap everything: it decides from the
+  runs in the new connection's own task and can overlap everything: it decides from the
   request and changes nothing.
 * For each client: one ``client_connected``, its messages in the order sent, exactly one
   ``disconnected``, nothing after. Messages received whole are delivered however the
   peer ended; they are dropped only when we ended it (``reject``, ``abort``, overflow,
   a failed hook).
 * A hook that raises, or takes longer than ``timeouts.hook``, costs its client the connection
-  and nobody else anything.
+  and other clients nothing.
 * Sending never waits, so one slow client cannot hold up a hook.
-* Hooks may await; the resource's other clients wait meanwhile, other resources do not,
-  and pings are answered all the same.
+* Hooks can await; in the meantime the resource's other clients wait, other resources do not,
+  and the server still answers pings.
 """
 
 from __future__ import annotations
@@ -85,27 +85,30 @@ class Life(Protocol[DataT]):
 class Resource(Generic[DataT]):
     """One object that answers one path for all its clients. Subclass it and override hooks.
 
-    It has no ``__init__``: yours need not call one, and a dataclass serves as well.
+    It has no ``__init__``: yours need not call one, and a dataclass works too.
+    The pairs: :meth:`client_connected` begins what :meth:`disconnected` ends, once each for a client;
+    :meth:`post` queues a message for :meth:`received_custom`, while :meth:`call` runs a function in
+    the same task and returns its result.
     ``Resource[User]`` types ``client.data``. Source: clws ``ws-resource``.
     """
 
     subprotocols: ClassVar[Collection[str]] = ()
-    """The subprotocols spoken here; of those a client offers, its first is agreed on."""
+    """The subprotocols supported here; the first of these that a client offers is agreed on."""
     max_clients: ClassVar[int | None] = None
-    """Clients of this resource; more are answered 503. None: only the server's capacity counts."""
+    """Most clients at a time; the server refuses more with 503. None: only the server's capacity counts."""
     limits: ClassVar[Limits] = Limits()
-    """Limits of this resource's clients; what is left at INHERIT is the server's."""
+    """Limits of this resource's clients; fields left at INHERIT are the server's."""
     timeouts: ClassVar[Timeouts] = Timeouts()
-    """Timeouts of this resource's clients; what is left at INHERIT is the server's."""
+    """Timeouts of this resource's clients; fields left at INHERIT are the server's."""
     deflate: ClassVar[Deflate | Literal[-1] | None] = INHERIT
-    """Compression of this resource's messages; None for none, INHERIT takes the server's."""
+    """Compression of this resource's messages; None turns it off, INHERIT takes the server's."""
     overflow: ClassVar[Overflow] = "disconnect"
-    """What happens to a message that a client's outbox has no room for."""
+    """The policy for a message that does not fit in a client's outbox."""
     ordering: ClassVar[Ordering] = "resource"
     """``"resource"``: one hook at a time. ``"client"``: one at a time for each client, those of
     different clients overlap wherever they await; ``accept_client``'s rule then holds for all."""
     on_hook_failed: ClassVar[OnHookFailed] = "drop_client"
-    """What the default :meth:`hook_failed` does besides logging. ``"drop_client"`` closes the client.
+    """The reaction of the default :meth:`hook_failed`, besides logging. ``"drop_client"`` closes the client.
     ``"drop_message"`` goes on with its next message, though not after a failed ``client_connected``,
     which the later hooks rely on. Source: clws's restarts ``drop-client`` and ``drop-message``."""
     error_close_code: ClassVar[int] = 1011
@@ -132,13 +135,13 @@ class Resource(Generic[DataT]):
         warn_of_alike(cls)
 
     async def accept_client(self, request: Request) -> Accept | Reject | bool | None:
-        """Decide whether a newcomer may come in, before the 101; None lets it in.
+        """Decide whether a new client is let in, before the 101; None lets it in.
 
-        It runs in the newcomer's own task, under the handshake timeout, is cancelled when the
-        newcomer goes meanwhile, and may overlap every other hook: decide from the request and
-        do not change the resource. Rules that count belong into ``client_connected`` with ``client.reject``, or into
-        ``max_clients``. ``Reject`` may be returned or raised. True lets in as None does, False
-        refuses with 403; any other result and any other exception refuse with 500.
+        It runs in the new connection's own task, under the handshake timeout, is cancelled when the
+        peer goes in the meantime, and can overlap every other hook: decide from the request and do
+        not change the resource. Rules that count clients belong in ``client_connected`` with
+        ``client.reject``, or in ``max_clients``. Return or raise ``Reject`` to refuse. True lets in as
+        None does, False refuses with 403; any other result and any other exception refuse with 500.
         Source: clws ``resource-accept-connection``.
         """
         return None
@@ -149,26 +152,27 @@ class Resource(Generic[DataT]):
         """Decide from a data frame's header whether to take it, before there is a payload to hold.
 
         Args:
-            client: Who sends it.
-            kind: Of the message it belongs to.
-            frame_length: Octets of its payload, as sent: compressed, where that was agreed on.
-            total_length: Octets of its message up to and with this frame.
+            client: The sender.
+            kind: The kind of message the frame belongs to.
+            frame_length: Bytes of its payload, as sent: compressed, if that was agreed on.
+            total_length: Bytes of its message up to and with this frame.
 
         Returns:
             None to take it; else the close code, or code and reason, to end the connection with.
 
-        It is asked once for each frame within ``limits``, where it is overridden; each message
-        then costs about ten times as much to decode. It runs in the reactor, and nobody is
-        served meanwhile: it must not block or compute for long. It may overlap hooks: decide
-        and change nothing. What was sent before still reaches the hooks. If it raises, or
-        returns what cannot be sent, the client is closed with ``error_close_code``.
+        An override is called once for each frame within ``limits``; each message then costs about ten
+        times as much to decode. It runs in the reactor, which serves no client in the meantime: it
+        must not block or compute for long. It can overlap hooks: decide and change nothing. Messages
+        sent before still reach the hooks. If it raises, or returns a code that cannot be sent, the
+        client is closed with ``error_close_code``.
         Source: Hunchensocket ``check-message``.
         """
         return None
 
     async def client_connected(self, client: Client[DataT]) -> None:
-        """Greet a client: its first hook. Sending works; ``client.reject`` refuses it, and so does ``raise Reject``.
+        """Greet a client: its first hook, to which :meth:`disconnected` is the last.
 
+        Sending works; ``client.reject`` refuses the client, and so does ``raise Reject``.
         Source: clws ``resource-client-connected``.
         """
 
@@ -181,13 +185,13 @@ class Resource(Generic[DataT]):
         client.close(1003, "binary is not supported here")
 
     async def received_pong(self, client: Client[DataT], payload: bytes) -> None:
-        """Take a pong that answers ``client.ping``, or nothing we sent; not those of keepalive pings.
+        """Take a pong that answers ``client.ping``, or no ping at all; not those of keepalive pings.
 
         Source: clws ``resource-received-pong``.
         """
 
     async def received_custom(self, message: object) -> None:
-        """Take what :meth:`post` delivered. The default logs an error: nobody expected it.
+        """Take a message from :meth:`post`. The default logs an error, because nothing expected it.
 
         Source: clws ``resource-received-custom-message``.
         """
@@ -195,20 +199,20 @@ class Resource(Generic[DataT]):
         logger.error("%s has no received_custom for %r", name, message, kind=name)
 
     async def disconnected(self, client: Client[DataT]) -> None:
-        """Say goodbye to a client: its last hook, exactly once.
+        """Say goodbye to a client: its last hook, once for each :meth:`client_connected`.
 
-        ``client.close_code``, ``close_reason`` and ``closed_cleanly`` tell why. The client is
+        ``client.close_code``, ``close_reason`` and ``closed_cleanly`` say why. The client is
         no longer among :attr:`clients`. If it goes to another resource (:meth:`Client.move_to`),
-        ``client.resource`` is that one and it may be sent to.
+        ``client.resource`` is that one, and sending to it works.
         Source: clws ``resource-client-disconnected``.
         """
 
     async def hook_failed(self, error: BaseException, *, hook: str, client: Client[DataT] | None) -> None:
-        """Decide what becomes of a client whose hook raised. The default logs and closes.
+        """Keep or close a client whose hook raised. The default logs and closes.
 
         Args:
-            error: What the hook raised; no Exception where an extension panicked, say, or
-                ``asyncio.CancelledError``.
+            error: The exception; not an ``Exception`` if, say, an extension panicked, or the hook
+                raised ``asyncio.CancelledError``.
             hook: The hook's name; ``"start_soon"`` for a task of the client.
             client: Its client; None for ``received_custom``.
 
@@ -227,11 +231,11 @@ class Resource(Generic[DataT]):
 
         Override it with ``@asynccontextmanager`` and one ``yield``. It is entered before the
         first client and left after the last ``disconnected``. The ``yield`` raises if a task of
-        the resource has failed, so what must be done in any case belongs into a ``finally``.
-        A ``ContextVar`` set before the ``yield`` is seen by hooks and tasks; what one client's hook
-        sets is seen by later hooks and tasks of this client, and by no other's.
-        What waits there is cancelled when a drain takes longer than ``timeouts.drain``: shield
-        what must be saved.
+        the resource has failed, so work that must always be done belongs in a ``finally``.
+        A ``ContextVar`` set before the ``yield`` is seen by hooks and tasks; one set in a
+        client's hook is seen by later hooks and tasks of this client, and not by those of others.
+        Code that waits there is cancelled when a drain takes longer than ``timeouts.drain``: shield
+        code that must finish.
         """
         return nullcontext()
 
@@ -247,7 +251,7 @@ class Resource(Generic[DataT]):
     def server(self) -> Server:
         """The server that serves this resource, one at a time; from before :meth:`running` is entered until it is left.
 
-        To find other resources, to look at statistics, to close it.
+        Use it to find other resources, to look at statistics, or to close it.
 
         Raises:
             RuntimeError: While the resource is not being served.
@@ -321,11 +325,11 @@ class Resource(Generic[DataT]):
         """Start a task that belongs to the resource, such as a ticker.
 
         It is cancelled before :meth:`running` is left. If it raises, the resource's clients
-        are closed 1011 and the resource starts anew for the next newcomer.
+        are closed 1011, and the resource starts again for the next new client.
 
         Raises:
             RuntimeError: While the resource is not being served, or from another thread.
-            TypeError: For what is no async function, or does not take the arguments.
+            TypeError: For anything but an async function, or one that does not take the arguments.
         """
         if self._listener is None:
             raise RuntimeError(f"{type(self).__name__} is not being served: start its tasks in running()")
@@ -345,7 +349,7 @@ class Resource(Generic[DataT]):
     def post_from_thread(self, message: object) -> None:
         """Do as :meth:`post` does, from any thread; returns at once.
 
-        It does not tell whether the message was queued, which is not known yet: one that
+        It does not say whether the message was queued, which is not known yet: a message that
         :meth:`post` would refuse is logged as an error. A thread that must know runs
         :meth:`post` through ``trio.from_thread.run_sync``, and waits for it.
 
@@ -368,7 +372,7 @@ class Resource(Generic[DataT]):
                 while the resource is not being served.
             ResourceEnded: If the resource stops first.
 
-        What ``fn`` raises is raised here. Source: clws ``call-on-resource-thread``.
+        An exception in ``fn`` is raised here. Source: clws ``call-on-resource-thread``.
         """
         return await self._life().call(fn, args)
 
@@ -379,7 +383,7 @@ class Resource(Generic[DataT]):
 
 
 def error_code_of(resource: Resource[Any]) -> int:
-    """Return ``error_close_code``, or 1011 where something was put there that may not be sent."""
+    """Return ``error_close_code``, or 1011 if that is not a code that can be sent."""
     try:
         code = resource.error_close_code
         check_close_code(code)

@@ -16,7 +16,7 @@ __all__ = ["Registration", "RoutingTable"]
 
 
 class Registration(NamedTuple):
-    """A resource, or what makes some, with the validator of the origins that may open it."""
+    """A resource or a factory, with the validator of the origins that can open it."""
 
     resource: Resource | Factory
     origins: OriginValidator
@@ -33,7 +33,7 @@ class Route(NamedTuple):
 
 @dataclass(slots=True)
 class RoutingTable:
-    """What is registered in one registry: exact paths, patterns, dispatchers; asked in this order, ``"*"`` last.
+    """The registrations of one registry: exact paths, patterns, dispatchers; asked in this order, ``"*"`` last.
 
     Of exact paths and of patterns those are asked first for which the case of letters counts.
     """
@@ -53,10 +53,10 @@ class RoutingTable:
         return RoutingTable(self._exact.copy(), self._folded.copy(), self._patterns.copy(), self.dispatchers.copy())
 
     def put(self, path: str, registration: Registration, *, ignore_case: bool = False) -> Registration | None:
-        """Register for a path; return what was there before.
+        """Register for a path; return the registration that was there before.
 
         Raises:
-            TypeError: For a path that is no str, or ``ignore_case`` that is neither True nor False.
+            TypeError: For a path that is not a str, or ``ignore_case`` that is neither True nor False.
             ValueError: For a path that does not begin with ``/``, or has a query or wrong parameters,
                 or that no client can ask for, or that differs from one that is registered in the names
                 of parameters alone.
@@ -92,10 +92,10 @@ class RoutingTable:
         return None if route is None else route.registration
 
     def answer(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
-        """Return the registration for a request and what the ``{name}`` segments of its path matched.
+        """Return the registration for a request and the text that the ``{name}`` segments of its path matched.
 
         Raises:
-            Reject: What a dispatcher raised, or 500.
+            Reject: The one that a dispatcher raised, or 500.
         """
         found = self._match(asked(request.path), request.path)
         if found is not None:
@@ -107,7 +107,7 @@ class RoutingTable:
         return self._match(REST, REST)
 
     def lookup(self, path: str) -> tuple[Registration, dict[str, str]] | None:
-        """Return the registration for ``path`` and what its ``{name}`` segments matched; dispatchers are not asked."""
+        """Return the registration for ``path`` and the text its ``{name}`` segments matched; ask no dispatcher."""
         return self._match(normal(path), path) or self._match(REST, REST)
 
     def _match(self, path: str, as_sent: str) -> tuple[Registration, dict[str, str]] | None:
@@ -125,7 +125,7 @@ class RoutingTable:
         return None
 
     def registrations(self) -> Iterator[tuple[str, Registration]]:
-        """Yield each path with what is registered there, exact paths first."""
+        """Yield each path with its registration, exact paths first."""
         for routes in (self._exact, self._folded, self._patterns):
             for route in routes.values():
                 yield route.path, route.registration
@@ -147,7 +147,7 @@ def normal(path: object) -> str:
     """Return a path as it would have been registered.
 
     Raises:
-        TypeError: For a path that is no str.
+        TypeError: For a path that is not a str.
     """
     if not isinstance(path, str):
         raise TypeError(f"a path is a str, not {type(path).__name__}")
@@ -155,7 +155,7 @@ def normal(path: object) -> str:
 
 
 def alike(one: Route, other: Route) -> bool:
-    """Tell whether two patterns match the same paths."""
+    """Return whether two patterns match the same paths."""
     return one.ignore_case is other.ignore_case and nameless(one) == nameless(other)
 
 
