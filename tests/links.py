@@ -196,9 +196,7 @@ class Peer:
             _, entry = entries.popleft()
             self.taken.append(entry)
             if isinstance(entry, str | bytes | PongReceived):
-                self.inbox.waiting -= 1
-                if not self.inbox.waiting:
-                    self.inbox.took_last()
+                self.inbox.take(entry)
         self.links.settle()
 
     def take_all(self) -> None:

@@ -81,9 +81,9 @@ class Rig:
     async def come(self, path: str) -> Listener:
         """Come as a newcomer."""
         request = Request(path, [])
-        found = self.roster.find(request)
+        found = self.roster.registration_for(request)
         assert found is not None
-        return await self.roster.listener_of(found[0].resource, request)
+        return await self.roster.join_when_ready(found[0].resource, request)
 
     async def get_in(self, path: str) -> Listener:
         """Come as one who is let in."""

@@ -176,7 +176,7 @@ class Rig:
     async def ask(self, resource: wsframe.Resource) -> bool:
         """Come as a newcomer; tell whether there is a listener."""
         try:
-            listener = await self.roster.listener_of(resource, wsframe.Request("/", []))
+            listener = await self.roster.join_when_ready(resource, wsframe.Request("/", []))
         except wsframe.Reject as reject:
             self.refusals.append((reject.status, "Retry-After" in dict(reject.headers)))
             return False

@@ -147,7 +147,7 @@ class Ending:
         self._delivered = True
         link.connection.eof()
         link.note_undecoded()
-        link.inbox.mailbox.put(link.inbox, self.ended)
+        link.inbox.put_end(self.ended)
         link.socket.read_no_more()  # nothing after the end counts, and its EOF would be reported without end
 
     def handled(self) -> None:

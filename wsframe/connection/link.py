@@ -199,7 +199,7 @@ class Link:
             return False
         if self.pings.take_pong(payload):
             return False
-        return self.inbox.mailbox.wants_pongs
+        return self.inbox.wants_pongs
 
     def pause(self) -> None:
         """Stop reading: TCP makes the peer wait. Resumed by the inbox when the share is used up.

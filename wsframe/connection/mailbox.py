@@ -1,4 +1,45 @@
-"""Where messages wait for the hooks: one mailbox per resource, one inbox per client in it."""
+"""Queues of messages that wait for hooks: one mailbox per listener task, one inbox per client.
+
+How it works
+------------
+
+The reactor decodes messages and puts them in; a listener task takes them out and calls hooks.
+Between the two stands one :class:`Mailbox` per listener task. It is a queue of pairs: the
+:class:`Inbox` of a client, and the entry. An entry of type ``str`` or ``bytes`` is a message;
+``hooks/caller`` has the table of the others: the client's beginning, its end, a pong, a failed
+task, a move. Posts and calls belong to no client, so their inbox is None.
+
+The inbox of a client is not a queue. It is the client's account: it counts the messages that
+wait in the mailbox, stops the reading when they are too many, and starts it again. A resource
+has one queue for all its clients because its hooks run one at a time, in the order in which the
+messages came; each client has its own account so that nobody can fill the queue at the cost of
+the others.
+
+Reading stops (``paused``) when the share of the client is used up, when all clients together
+exceed the budget, or when the client exceeds its rate. It starts again when the last message of
+the client has been taken, not when the first has: a client that is held up is then read once per
+share and not once per message.
+
+A client that moves to another resource stays in the mailbox of its old side until ``disconnected``
+has run there. In the meantime its entries wait in the two lists of a :class:`Move`: ``earlier``
+for those that the old side's task takes out of its queue, ``later`` for those that still arrive.
+Handing over appends both to the new mailbox, so the order is kept.
+
+Invariants
+----------
+
+1. ``Inbox.waiting`` counts the messages and pongs of a client in the mailbox and in the lists of
+   its move. :meth:`Inbox.put` alone adds, :meth:`Inbox.take` and :meth:`Inbox.discard` subtract.
+2. ``Inbox.octets`` falls to 0 when ``waiting`` does, and only then. ``Budget.held`` rises and falls
+   with it, so that an inbox that is dropped must be emptied first.
+3. ``Inbox.mailbox`` is the mailbox of the task that calls the client's hooks, also during a move.
+   ``Inbox.entries`` are ``mailbox.entries``, or ``move.later`` during a move; the C code appends
+   there without asking why.
+4. The beginning of a client comes before its messages, its end comes after them, and neither is ever
+   dropped: each client with a ``client_connected`` gets its ``disconnected``.
+5. A mailbox that has entries has been rung, so only a put into an empty one must ring.
+6. One task takes from a mailbox, and everything else is sync, so nothing needs a lock.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +54,24 @@ from wsframe.protocol.events import PongReceived
 if TYPE_CHECKING:
     from wsframe.limits import Limits
 
-__all__ = ["Inbox", "Mailbox"]
+__all__ = ["Inbox", "Mailbox", "Move"]
 
 OwnerT = TypeVar("OwnerT")
+HostT = TypeVar("HostT")
 
 
 class Mailbox(Generic[OwnerT]):
-    """The queue of one listener task: ``(inbox, message)``, or ``(None, post)``.
+    """The queue of one listener task.
 
-    A message is ``str`` or ``bytes``; everything else is an event object. Only one task
-    takes from it, so nothing needs a lock.
+    Args:
+        wants_pongs: Whether pongs are queued for a hook.
+        budget: The server's; each post counts there as one message, because its size is not known.
     """
 
     __slots__ = ("budget", "closed", "doorbell", "entries", "posts", "wants_pongs")
 
     def __init__(self, *, wants_pongs: bool = True, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
-        """Of the server: posts are counted there by their number, not knowing what they are."""
         self.entries: deque[tuple[Inbox[OwnerT] | None, object]] = deque()
         self.doorbell = Doorbell()
         self.wants_pongs = wants_pongs
@@ -39,7 +81,7 @@ class Mailbox(Generic[OwnerT]):
         """Whether a client has ended that was served here: with it ends a mailbox of its own."""
 
     def put(self, inbox: Inbox[OwnerT] | None, entry: object) -> None:
-        """Queue one entry and wake the listener."""
+        """Queue an entry for the task that serves this mailbox."""
         self.entries.append((inbox, entry))
         self.doorbell.ring()
 
@@ -50,43 +92,46 @@ class Mailbox(Generic[OwnerT]):
         self.put(None, post)
 
     def took_post(self) -> None:
-        """Note that one of these waits no more."""
+        """Count one post less."""
         self.posts -= 1
         self.budget.held -= MESSAGE_COST
 
-    def drop(self, inbox: Inbox[OwnerT]) -> None:
-        """Drop the messages of one client; the beginning and the end of the client stay."""
-        kept = [
-            (owner, entry)
-            for owner, entry in self.entries
-            if owner is not inbox or not isinstance(entry, str | bytes | PongReceived)
-        ]
-        self.entries.clear()
-        self.entries.extend(kept)
-
-    def tell(self, inbox: Inbox[OwnerT], event: object) -> None:
-        """Queue what comes of the client's hooks and not of its peer, for the task that calls these hooks."""
-        self.put(inbox, event)
-
-    def fed_by(self, mailbox: Mailbox[Any]) -> bool:
-        """Tell whether the task that serves ``mailbox`` calls the hooks of the clients here."""
-        return mailbox is self
-
     def next_entry(self) -> object:
-        """Return what the listener takes next: another one than before if it has got on."""
+        """Return the entry that the listener takes next: if it is another one than before, the listener goes on."""
         return self.entries[0] if self.entries else None
 
 
-class Inbox(Generic[OwnerT]):
-    """One client's share of a mailbox.
+class Move(Generic[HostT]):
+    """The entries of a client that is between two resources. It also stands in the old mailbox, as an entry.
 
-    ``waiting`` counts its messages there. When the share is used up, the link pauses
-    reading, sets ``paused``, and ``resume`` is called once the share is empty again.
+    Args:
+        host: The life of the resource that the client goes to.
+    """
+
+    __slots__ = ("earlier", "host", "later")
+
+    def __init__(self, host: HostT) -> None:
+        self.host = host
+        self.earlier: list[tuple[Any, object]] = []
+        """Entries from before the move, which the old side's task found in its mailbox."""
+        self.later: list[tuple[Any, object]] = []
+        """Entries that came after the move began."""
+
+
+class Inbox(Generic[OwnerT]):
+    """One client's share of a mailbox, and the account of it.
+
+    Args:
+        client: The owner.
+        mailbox: The mailbox of the task that calls the client's hooks.
+        limits: They say how large the share is.
+        resume: Called when ``paused`` is set and nothing waits any more.
+        budget: The server's.
     """
 
     __slots__ = (
         "budget",
-        "client", "mailbox", "max_messages", "max_octets", "muted",
+        "client", "entries", "mailbox", "max_messages", "max_octets", "move", "muted",
         "octets", "paused", "received", "resume", "waiting",
     )  # fmt: skip
 
@@ -100,53 +145,106 @@ class Inbox(Generic[OwnerT]):
     ) -> None:
         self.client = client
         self.mailbox = mailbox
+        self.entries: deque[tuple[Inbox[OwnerT] | None, object]] | list[tuple[Any, object]] = mailbox.entries
+        """The queue that new entries go to."""
+        self.move: Move[Any] | None = None
+        """The move that the client is in; it stays if the client ends in it."""
         self.max_messages = limits.max_queued_messages
         self.max_octets = limits.max_queued_bytes
         self.budget = budget
         self.resume = resume
         self.waiting = 0
+        """Messages and pongs that wait."""
         self.octets = 0
-        """What is counted for them: it falls when the last has been taken."""
+        """The bytes counted for them, until the last has been taken."""
         self.received = 0
+        """Messages so far."""
         self.paused = False
         self.muted = False
         """Whether queued messages are to be dropped, because we ended the client."""
 
     def put(self, messages: Sequence[object], octets: int) -> None:
-        """Queue what one read brought: messages that weigh so many octets, beside what each costs."""
-        mailbox = self.mailbox
+        """Queue the messages of one read, which weigh so many bytes, beside the cost of each."""
+        entries = self.entries
         count = len(messages)
-        rung = bool(mailbox.entries)
+        rung = bool(entries)
         if count == 1:
-            mailbox.entries.append((self, messages[0]))
+            entries.append((self, messages[0]))
         else:
-            mailbox.entries.extend([(self, message) for message in messages])
+            entries.extend([(self, message) for message in messages])
         self.waiting += count
         octets += MESSAGE_COST * count
         self.octets += octets
         self.budget.held += octets
         self.received += count
         if not rung:
-            mailbox.doorbell.ring()
+            self.mailbox.doorbell.ring()
 
-    def tell(self, event: object) -> None:
-        """Queue an event of the client's hooks, not of its peer, behind the client's messages."""
-        self.mailbox.tell(self, event)
+    def put_end(self, ended: object) -> None:
+        """Queue the end of the client after its messages."""
+        self.entries.append((self, ended))
+        self.mailbox.doorbell.ring()
+
+    def take(self, message: object) -> OwnerT | None:
+        """Count a message as taken; return the client if its hook is to be called.
+
+        A message of a client that is moving goes on waiting, for the new side.
+        """
+        if self.move is not None:
+            self.move.earlier.append((self, message))
+            return None
+        waiting = self.waiting = self.waiting - 1
+        if not waiting:
+            self.took_last()
+        return None if self.muted else self.client
+
+    def divert(self, event: object) -> bool:
+        """Return whether the client is moving; if so, keep the event for the new side."""
+        if self.move is None:
+            return False
+        self.move.earlier.append((self, event))
+        return True
 
     def discard(self) -> None:
         """Drop the messages that wait; the beginning and the end of the client stay."""
-        self.mailbox.drop(self)
+        queues = [self.mailbox.entries, *(() if self.move is None else (self.move.earlier, self.move.later))]
+        for entries in queues:
+            kept = [
+                (owner, entry)
+                for owner, entry in entries
+                if owner is not self or not isinstance(entry, str | bytes | PongReceived)
+            ]
+            entries.clear()
+            entries.extend(kept)
         self.waiting = 0
         self.took_last()
 
     def took_last(self) -> None:
-        """Note that nothing waits any more."""
+        """Give back the bytes counted, and read on."""
         self.budget.held -= self.octets
         self.octets = 0
         if self.paused:
             self.resume()
 
+    def begin_move(self, move: Move[Any]) -> None:
+        """Keep the entries that come from now on in a move, and queue it for the old side."""
+        self.move = move
+        self.entries = move.later
+        self.mailbox.put(self, move)
+
+    def end_move(self, move: Move[Any]) -> None:
+        """Append the entries that waited to the new mailbox, in which the client's beginning stands already."""
+        self.mailbox.entries += move.earlier
+        self.mailbox.entries += move.later
+        self.entries = self.mailbox.entries
+        self.move = None
+
     @property
     def full(self) -> bool:
         """Whether the share is used up."""
         return self.waiting >= self.max_messages or self.octets >= self.max_octets
+
+    @property
+    def wants_pongs(self) -> bool:
+        """Whether pongs are queued; during a move they are, because the new side may want them."""
+        return self.move is not None or self.mailbox.wants_pongs

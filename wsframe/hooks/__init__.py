@@ -8,7 +8,7 @@ Read in this order:
 * ``listeners``: all lives of one server; they start, end, fail and start again.
 * ``tasks``: tasks of a resource and of a client, and limits to a hook's time.
 * ``move_client``: how a client gets from one resource to another.
-* ``posts``: entries from :meth:`Resource.post` and ``call``.
+* ``posts``: entries from :meth:`Resource.post` and ``call``. ``members``: how many clients a resource has.
 
 Nothing in here touches a socket.
 """

@@ -1,21 +1,54 @@
-"""Calling a resource's hooks, one at a time, for what its mailbox holds."""
+"""Calling the hooks of a resource, one at a time, for the entries of a mailbox.
+
+How it works
+------------
+
+A listener task gives its mailbox to :meth:`HookCaller.batch`, again and again while there are
+entries. A batch takes at most 256 of them or 2 ms: then the listener lets other tasks run, and
+within a batch it runs through as long as the hooks do not wait. That makes a burst cheap without
+letting one busy resource hold up the others.
+
+Nearly all entries are messages, so ``batch`` calls ``received_text`` and ``received_binary``
+itself, without a task, a scope or a context switch for each. Everything else goes through the
+table ``EVENTS`` at the end of this module: one method per type of entry.
+
+A hook is user code, and may do four things that must not reach the next client. It may raise:
+``hook_failed`` decides about its client. It may set a ``ContextVar``: the client then keeps the
+context, and the task takes a new one (``hooks/contexts``). It may leave a nursery or a cancel
+scope open: :class:`Nesting` closes it, and the hook counts as failed. It may take too long, or
+be no longer of use because its client has gone: :class:`Bounds` cancels it.
+
+``disconnected`` is owed to each client that had ``client_connected``, once. If tasks of the client
+still run, its end or its move goes back into the mailbox when the last of them is over: hooks of
+other clients do not wait for that. If the listener task itself is cancelled, ``say_goodbye`` calls
+``disconnected`` for all that remain, under a deadline.
+
+Invariants
+----------
+
+1. The hooks of one mailbox never overlap: only its listener task calls ``batch``.
+2. A message leaves the books (:meth:`Inbox.take`) before its hook begins, so that a hook which
+   waits for long does not stop the reading of the messages after it.
+3. ``clients`` holds a client from just before ``client_connected`` to just before ``disconnected``.
+4. A client joins ``members`` before it gets here. Each way out calls ``leave`` exactly once.
+5. Only trio.Cancelled, KeyboardInterrupt and SystemExit leave ``batch``: an error costs its client.
+6. After each hook the context of the task equals ``context`` again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
-from inspect import isawaitable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
-from wsframe.connection.handover import CONNECTED
-from wsframe.connection.mailbox import Inbox, Mailbox
-from wsframe.exceptions import ResourceEnded
+from wsframe.connection.handover import CONNECTED, Connected
+from wsframe.connection.mailbox import Inbox, Mailbox, Move
 from wsframe.hooks.contexts import own_context, run_within
-from wsframe.hooks.move_client import Move, call_off, divert
+from wsframe.hooks.move_client import Destination, call_off, give_up, hand_over
 from wsframe.hooks.posts import Call, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
 from wsframe.http.responses import Reject
@@ -27,7 +60,11 @@ from wsframe.resources.resource import Resource
 from wsframe.user_code import LEFT_OPEN, Nesting, contain, failed, nested
 
 if TYPE_CHECKING:
+    from collections import deque
+
     AnyClient = Client[Any]
+    ClientMailbox = Mailbox[AnyClient]
+    ClientInbox = Inbox[AnyClient]
 
 __all__ = ["HookCaller"]
 
@@ -35,80 +72,64 @@ __all__ = ["HookCaller"]
 BATCH = 256
 BATCH_SECONDS = 0.002
 
-DISMISSED = "no longer served"
-
-
-class Life(Protocol):
-    """One life of a resource, as far as the calling of its hooks needs it."""
-
-    resource: Resource[Any]
-    timeouts: Timeouts
-    clients: dict[AnyClient, None]
-    context: Context
-    failure: BaseException | None
-    dismissed: bool
-    received_before: int
-
-    def leave(self) -> None: ...
-
 
 class HookCaller:
     """Calls the hooks of one life of a resource, and keeps its list of clients for them.
 
     Args:
-        life: Whose hooks. Its timeouts have no field at ``INHERIT``.
+        resource: The resource whose hooks are called.
+        timeouts: Its timeouts, with no field at ``INHERIT``.
+        leave: Called for each client that has gone.
     """
 
-    def __init__(self, life: Life) -> None:
-        self._life = life
-        self._resource = life.resource
-        self._clients = life.clients
+    def __init__(self, resource: Resource[Any], timeouts: Timeouts, leave: Callable[[], None]) -> None:
+        self._resource = resource
+        self._leave = leave
+        self.clients: dict[AnyClient, None] = {}
+        self.context = copy_context()
+        """That of ``running()``, with the variables set there: hooks run in copies of it."""
+        self.refusal: tuple[int, str] | None = None
+        """The close code and reason for clients that still come, once the resource has failed or was dismissed."""
+        self.received_before = 0
+        """Messages of clients whose ``disconnected`` has begun."""
         self._own_context: Context | None = None
         self._bounds: Bounds | None = None
-        if life.timeouts.hook is not None or life.resource.cancel_on_disconnect:
-            self._bounds = Bounds(life.timeouts.hook, until_end=life.resource.cancel_on_disconnect)
-        self.goodbye_seconds = life.timeouts.close
-        """How long the last hooks may take when the server is cut off."""
+        if timeouts.hook is not None or resource.cancel_on_disconnect:
+            self._bounds = Bounds(timeouts.hook, until_end=resource.cancel_on_disconnect)
+        self.goodbye_seconds = timeouts.close
+        """The most that the last hooks take when the server is cut off."""
 
-    async def batch(self, mailbox: Mailbox[AnyClient], nesting: Nesting) -> None:
-        """Call hooks for at most 256 messages or 2 ms, in the task that ``nesting`` is of."""
-        entries = mailbox.entries
+    async def batch(self, mailbox: ClientMailbox, nesting: Nesting, began: float) -> None:
+        """Call hooks for at most 256 messages or 2 ms from ``began``, in the task that ``nesting`` is of."""
+        entries = cast("deque[tuple[ClientInbox, object]]", mailbox.entries)  # a message has an inbox
         received_text: Callable[..., Awaitable[None]] = self._resource.received_text
         received_binary: Callable[..., Awaitable[None]] = self._resource.received_binary
         if self._bounds is not None:
             received_text = self._bounds.around("received_text", received_text)
             received_binary = self._bounds.around("received_binary", received_binary)
         task, status = nesting.task, nesting.status
-        context, base = task.context, self._life.context
-        until = perf_counter() + BATCH_SECONDS
+        context, base = task.context, self.context
+        until = began + BATCH_SECONDS
         for _ in range(BATCH):
             if not entries or perf_counter() > until:
                 return
             inbox, message = entries.popleft()
             kind = type(message)
-            if inbox is None or (kind is not str and kind is not bytes):
-                try:
-                    await self._take_event(mailbox, inbox, message)
-                except BaseException as error:
-                    self._crashed(error, inbox)
+            if kind is str:
+                received = received_text
+            elif kind is bytes:
+                received = received_binary
+            else:
+                await self._take_event(mailbox, inbox, message)
                 continue
-            if inbox.mailbox is not mailbox:
-                divert(inbox, message)
+            client = inbox.take(message)
+            if client is None:
                 continue
-            waiting = inbox.waiting = inbox.waiting - 1
-            if not waiting:
-                inbox.took_last()
-            if inbox.muted:
-                continue
-            client = inbox.client
             try:
-                if client._context is not None:
-                    hook_of_kind = received_text if kind is str else received_binary
-                    await run_within(client._context, hook_of_kind(client, message))
-                elif kind is str:
-                    await received_text(client, message)
+                if client._context is None:
+                    await received(client, message)
                 else:
-                    await received_binary(client, message)
+                    await run_within(client._context, received(client, message))
                 if context != base:  # cheap: both hold the same table as long as no variable is set
                     context = await own_context(client, base)
                 if task._cancel_status is not status:
@@ -118,62 +139,64 @@ class HookCaller:
                 await self._hook_failed(await nesting.mend(error), hook, client)
                 context = await own_context(client, base)
 
-    async def _take_event(self, mailbox: Mailbox[AnyClient], inbox: Inbox[AnyClient] | None, event: object) -> None:
-        """Handle what is not a message."""
-        if inbox is None:
-            await self._take_post(mailbox, event)
-            return
-        client = inbox.client
-        if isinstance(event, TaskFailed):
-            await self._hook_failed(event.error, "start_soon", client)
-            await own_context(client, self._life.context)
-            event.over()
-        elif isinstance(event, Move):
-            await self._moved(mailbox, inbox, event)
-        elif inbox.mailbox is not mailbox:
-            divert(inbox, event)
-        elif event is CONNECTED:
-            await self._connected(client)
-        elif isinstance(event, Ended):
-            try:
-                client._link.closing.handled()
-            except BaseException as error:  # its disconnected runs all the same, or it would stay for ever
-                self._crashed(error, inbox)
-            if client._work is not None and client._work.scopes:
-                # Its tasks were cancelled when it ended. Nobody waits here for those that take their time.
-                client._work.after = partial(mailbox.put, inbox, event)
-                return
-            await self._disconnected(client)
-            mailbox.closed = True
-        elif isinstance(event, PongReceived):
-            inbox.waiting -= 1
-            if not inbox.waiting:
-                inbox.took_last()
-            if not inbox.muted:
-                await self._run_hook("received_pong", client, event.payload)
+    async def _take_event(self, mailbox: ClientMailbox, inbox: ClientInbox | None, event: object) -> None:
+        """Handle an entry that is not a message. An error of our own costs the client the connection, nobody else."""
+        try:
+            await EVENTS[type(event)](self, mailbox, inbox, event)
+        except BaseException as error:
+            contain(error)
+            if inbox is None:
+                logger.error("a post of %s cannot be taken", type(self._resource).__name__, exc_info=error)
+            else:
+                inbox.client._link.crashed(error)
 
-    async def _connected(self, client: AnyClient) -> None:
-        if self._life.failure is not None:
-            client._link.close(1011, "internal error", mute=True)
-            return
-        if self._life.dismissed:
-            client._link.close(1001, DISMISSED, mute=True)
+    # Entries of a client
+
+    async def _connected(self, mailbox: ClientMailbox, inbox: ClientInbox, event: Connected) -> None:
+        client = inbox.client
+        if self.refusal is not None:
+            client._link.close(*self.refusal, mute=True)
             return
         client._context = None  # of another resource, before a move
-        self._clients[client] = None
+        self.clients[client] = None
         await self._run_hook("client_connected", client)
+
+    async def _pong(self, mailbox: ClientMailbox, inbox: ClientInbox, event: PongReceived) -> None:
+        if inbox.take(event) is not None:
+            await self._run_hook("received_pong", inbox.client, event.payload)
+
+    async def _task_failed(self, mailbox: ClientMailbox, inbox: ClientInbox, event: TaskFailed) -> None:
+        await self._hook_failed(event.error, "start_soon", inbox.client)
+        await own_context(inbox.client, self.context)
+        event.over()
+
+    async def _ended(self, mailbox: ClientMailbox, inbox: ClientInbox, event: Ended) -> None:
+        if inbox.divert(event):
+            return
+        client = inbox.client
+        try:
+            client._link.closing.handled()
+        except BaseException as error:  # its disconnected runs all the same, or it would stay for ever
+            contain(error)
+            client._link.crashed(error)
+        if client._work is not None and client._work.scopes:
+            # Its tasks were cancelled when it ended. Nobody waits here for those that take their time.
+            client._work.after = partial(mailbox.put, inbox, event)
+            return
+        await self._disconnected(client)
+        mailbox.closed = True
 
     async def _disconnected(self, client: AnyClient) -> None:
         try:
-            if client in self._clients:
-                self._life.received_before += client.statistics().messages_received
-                del self._clients[client]
+            if client in self.clients:
+                self.received_before += client.statistics().messages_received
+                del self.clients[client]
                 await self._run_hook("disconnected", client)
         finally:
             client._link.closing.left()
-            self._life.leave()
+            self._leave()
 
-    async def _moved(self, mailbox: Mailbox[AnyClient], inbox: Inbox[AnyClient], move: Move) -> None:
+    async def _moved(self, mailbox: ClientMailbox, inbox: ClientInbox, move: Move[Destination]) -> None:
         """Say goodbye to a client that goes to another resource, and hand it over."""
         client = inbox.client
         if client._work is not None and client._work.scopes:
@@ -181,25 +204,47 @@ class HookCaller:
             client._work.after = partial(mailbox.put, inbox, move)
             client._work.cancel()
             return
-        del self._clients[client]
+        del self.clients[client]
         client._resource = move.host.resource
         client._link.ask(move.host.check_for(client))
         try:
             await self._run_hook("disconnected", client)
-            move.hand_over(inbox)
+            hand_over(inbox, move)
         except BaseException as error:
-            move.give_up(inbox)
+            give_up(inbox)
             contain(error)
             logger.error("%r cannot be moved", client, exc_info=error)
         finally:
-            self._life.leave()
+            self._leave()
             mailbox.closed = True
 
+    # Entries of the resource's own code
+
+    async def _post(self, mailbox: ClientMailbox, inbox: None, post: Post) -> None:
+        mailbox.took_post()
+        try:
+            await self._within(None, nested(self._hook("received_custom"), post.message))
+        except BaseException as error:
+            await self._hook_failed(error, "received_custom", None)
+
+    async def _call(self, mailbox: ClientMailbox, inbox: None, call: Call) -> None:
+        if call.abandoned:
+            return
+        try:
+            call.outcome = await self._within(None, nested(call.run)), None
+        except BaseException as error:
+            if contain(error):
+                call.outcome = None, error
+        finally:
+            call.finish()
+
+    # Hooks
+
     async def _within(self, client: AnyClient | None, steps: Awaitable[object]) -> object:
-        """Run a hook in the context of its client; what concerns no client has one together."""
+        """Run a hook in the context of its client; hooks without a client share one context."""
         context = self._own_context if client is None else client._context
         if client is None and context is None:
-            context = self._own_context = self._life.context.copy()
+            context = self._own_context = self.context.copy()
         return await (steps if context is None else run_within(context, steps))
 
     def _hook(self, name: str) -> Callable[..., Awaitable[None]]:
@@ -213,32 +258,7 @@ class HookCaller:
                 raise answer
         except BaseException as error:
             await self._hook_failed(error, hook, client)
-        await own_context(client, self._life.context)
-
-    async def _take_post(self, mailbox: Mailbox[AnyClient], entry: object) -> None:
-        if isinstance(entry, Post):
-            mailbox.took_post()
-            try:
-                await self._within(None, nested(self._hook("received_custom"), entry.message))
-            except BaseException as error:
-                await self._hook_failed(error, "received_custom", None)
-        elif isinstance(entry, Call) and not entry.abandoned:
-            await self._run_call(entry)
-
-    async def _run_call(self, call: Call) -> None:
-        async def run() -> object:
-            result = call.fn(*call.args)
-            return await result if isawaitable(result) else result
-
-        outcome: tuple[object, BaseException | None]
-        outcome = None, ResourceEnded(f"{type(self._resource).__name__} stopped during the call")
-        try:
-            outcome = await self._within(None, nested(run)), None
-        except BaseException as error:
-            if contain(error):
-                outcome = None, error
-        finally:
-            call.signal.fire(outcome)
+        await own_context(client, self.context)
 
     async def _hook_failed(self, error: BaseException, hook: str, client: AnyClient | None) -> None:
         if client is not None and hook == "client_connected" and isinstance(error, Reject):
@@ -256,18 +276,10 @@ class HookCaller:
             if client is not None:
                 client._drop(1011)
 
-    def _crashed(self, error: BaseException, inbox: Inbox[AnyClient] | None) -> None:
-        """Give up a client on whose events our own code failed; no other is concerned."""
-        contain(error)
-        if inbox is None:
-            logger.error("a post of %s cannot be taken", type(self._resource).__name__, exc_info=error)
-        else:
-            inbox.client._link.crashed(error)
-
-    async def say_goodbye(self, mailbox: Mailbox[AnyClient]) -> None:
+    async def say_goodbye(self, mailbox: ClientMailbox) -> None:
         """Give each client the ``disconnected`` it is owed, though this task is being cancelled."""
         deadline = trio.current_time() + self.goodbye_seconds
-        served = [client for client in self._clients if client._link.inbox.mailbox.fed_by(mailbox)]
+        served = [client for client in self.clients if client._link.inbox.mailbox is mailbox]
         for client in served:
             client._link.abort("server stopped", mute=True)
             with trio.CancelScope(shield=True, deadline=deadline):
@@ -282,9 +294,21 @@ class HookCaller:
             if inbox is not None and event is CONNECTED:
                 inbox.client._link.abort("server stopped", mute=True)
                 inbox.client._link.closing.left()
-                self._life.leave()
+                self._leave()
             elif inbox is not None and isinstance(event, TaskFailed):
                 log_task(inbox.client, event.error)
             if inbox is not None and inbox.octets:
                 inbox.paused = False
                 inbox.took_last()
+
+
+# All types of entries but messages. The entry and its inbox are as the method of the type says.
+EVENTS: dict[type, Callable[[HookCaller, ClientMailbox, Any, Any], Awaitable[None]]] = {
+    Connected: HookCaller._connected,
+    PongReceived: HookCaller._pong,
+    TaskFailed: HookCaller._task_failed,
+    Ended: HookCaller._ended,
+    Move: HookCaller._moved,
+    Post: HookCaller._post,
+    Call: HookCaller._call,
+}

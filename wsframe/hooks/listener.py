@@ -7,7 +7,6 @@ so that neither a ticker that hangs nor one that crashes can take a hook with it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
 from math import inf
@@ -20,12 +19,11 @@ from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.handover import CONNECTED, Arrival
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
-from wsframe.doorbell import Doorbell, check_thread
-from wsframe.exceptions import ResourceEnded
-from wsframe.hooks.caller import DISMISSED, HookCaller
+from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.contexts import take_context
+from wsframe.hooks.members import Members
 from wsframe.hooks.move_client import Departures
-from wsframe.hooks.posts import Call, Post
+from wsframe.hooks.posts import Posts
 from wsframe.hooks.tasks import Tasks
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
 from wsframe.log import logger
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "Surroundings"]
 
-MAX_POSTS = 10_000
+DISMISSED = 1001, "no longer served"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,38 +62,6 @@ class Surroundings:
     timeouts: Timeouts
     deflate: Deflate | None = None
     flusher: Flusher
-
-
-class Members:
-    """How many belong to a resource: newcomers past the path check and clients whose ``disconnected`` has not run."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.emptied = Doorbell()
-        """Rings when the last has gone."""
-        self.empty_since = -inf
-        """When the last client had gone; ``inf`` from when one came, and ``-inf`` before the first."""
-
-    def join(self) -> None:
-        """Count one more."""
-        self.count += 1
-
-    def leave(self) -> None:
-        """Count one less."""
-        self.count -= 1
-        if not self.count:
-            self.empty_since = min(self.empty_since, trio.current_time())  # who was not let in counts for nothing
-            self.emptied.ring()
-
-    async def gone_for(self, seconds: float) -> None:
-        """Wait until there has been none for so many seconds."""
-        while True:
-            if self.count:
-                await self.emptied.wait()
-            elif trio.current_time() < self.empty_since + seconds:
-                await trio.sleep_until(self.empty_since + seconds)
-            else:
-                return
 
 
 class Listener:
@@ -120,11 +86,8 @@ class Listener:
         self.timeouts = filled(resource.timeouts, around.timeouts)
         self.limits = filled(resource.limits, around.limits)
         self.deflate = around.deflate if resource.deflate == INHERIT else resource.deflate
-        self.clients: dict[AnyClient, None] = {}
         self.failure: BaseException | None = None
         """Why ``running()`` or a task of the resource ended before its time."""
-        self.context = copy_context()
-        """That of ``running()``, with what is set there: hooks run in copies of it."""
         self.ready = trio.Event()
         """Set once ``running()`` has been entered, or has failed."""
         self.members = Members()
@@ -134,30 +97,38 @@ class Listener:
         """Set once the life is over and ``running()`` has been left."""
         self.predecessor: Listener | None = None
         """A life of the same place that ends before this one begins."""
-        self.departures = Departures(self.clients)
-        self.move = self.departures.move
-        self.tasks = Tasks(type(resource).__name__, self.clients, around.flusher)
-        self.start_soon = self.tasks.start_soon
-        self.start_for = self.tasks.start_for
+        self._hooks = HookCaller(resource, self.timeouts, self.leave)
+        self.clients = self._hooks.clients
         self._around = around
-        self._hooks = HookCaller(self)
         self.hook_seconds = 0.0
         """Seconds in which hooks ran or waited, by the turn and not by the message."""
-        self.received_before = 0
-        """Messages of clients whose ``disconnected`` has begun."""
         self._retired = False
         wants_pongs = type(resource).received_pong is not Resource.received_pong
         self._mailbox: Mailbox[AnyClient] = Mailbox(wants_pongs=wants_pongs, budget=around.flusher.budget)
-        self._listening: trio.lowlevel.Task | None = None
         self._hooks_done = trio.Event()
         self._leaving = trio.CancelScope()
-        self._token = trio.lowlevel.current_trio_token()
         self._nursery: trio.Nursery | None = None
         self._unserved: list[Mailbox[AnyClient]] = []
+        self._offer()
         object.__setattr__(resource, "_listener", self)  # also of a frozen dataclass
 
     def __repr__(self) -> str:
         return f"<Listener of {type(self.resource).__name__} [clients: {len(self.clients)}]>"
+
+    def _offer(self) -> None:
+        """Make the pieces that act for the resource and its clients, and offer their methods as its own."""
+        name = type(self.resource).__name__
+        self.departures = Departures(self.clients)
+        self.move = self.departures.move
+        self.tasks = Tasks(name, self.clients, self._around.flusher)
+        self.start_soon, self.start_for = self.tasks.start_soon, self.tasks.start_for
+        self._posts = Posts(name, self._mailbox, self.ready, self._hooks_done)
+        self.post, self.post_from_thread, self.call = self._posts.post, self._posts.post_from_thread, self._posts.call
+
+    @property
+    def received_before(self) -> int:
+        """Messages of clients whose ``disconnected`` has begun."""
+        return self._hooks.received_before
 
     @property
     def usable(self) -> bool:
@@ -183,7 +154,7 @@ class Listener:
                 await flushing(self._listen(self._mailbox, None), self._around.flusher)
         finally:
             object.__setattr__(self.resource, "_listener", None)
-            self._refuse_calls()
+            self._posts.refuse_all()
 
     def join(self) -> None:
         """Note that a newcomer is on its way to this resource."""
@@ -203,8 +174,9 @@ class Listener:
     def dismiss(self) -> None:
         """Close every client, those on their way as they come, and end this life."""
         self.dismissed = True
+        self._hooks.refusal = self._hooks.refusal or DISMISSED
         for client in tuple(self.clients):
-            client._link.close(1001, DISMISSED)
+            client._link.close(*DISMISSED)
         self.retire()
 
     def hurry(self) -> None:
@@ -230,8 +202,7 @@ class Listener:
             if failed(error) if started else contain(error):  # a failed start is raised by the task that waits for it
                 self._fail(error)
             else:
-                self.failure = error
-                self.retire()
+                self._give_up(error)
         finally:
             self.tasks.close()
             self.ready.set()
@@ -242,7 +213,7 @@ class Listener:
                 async with trio.open_nursery() as nursery:
                     # From here on it is left in order, after the hooks, even if the server is cut off.
                     self._leaving.shield = True
-                    self.context = copy_context()
+                    self._hooks.context = copy_context()
                     self.tasks.open(nursery)
                     self.ready.set()
                     await self._hooks_done.wait()
@@ -254,53 +225,17 @@ class Listener:
     def _fail(self, error: BaseException) -> None:
         """End this life at once, because ``running()`` or a task of the resource raised."""
         logger.error("%s stopped: running() or one of its tasks failed", type(self.resource).__name__, exc_info=error)
-        self.failure = error
+        self._give_up(error)
         for client in tuple(self.clients):
             client._drop(1011)
+
+    def _give_up(self, error: BaseException) -> None:
+        self.failure = error
+        self._posts.closed = True
+        self._hooks.refusal = 1011, "internal error"
         self.retire()
 
-    # What the resource asks for
-
-    def post(self, message: object) -> bool:
-        check_thread()
-        if self._mailbox.posts >= MAX_POSTS or self.failure is not None or self.over:
-            return False
-        self._mailbox.post(Post(message))
-        return True
-
-    def post_from_thread(self, message: object) -> None:
-        def post() -> None:
-            if not self.post(message):
-                logger.error("%s does not take the post of a thread: %r", type(self.resource).__name__, message)
-
-        self._token.run_sync_soon(post)
-
-    async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
-        if self._hooks_done.is_set():
-            raise ResourceEnded(f"{type(self.resource).__name__} is stopping")
-        if not self.ready.is_set():
-            raise RuntimeError(f"{type(self.resource).__name__} is still starting: nobody could run the call")
-        if trio.lowlevel.current_task() is self._listening:
-            raise RuntimeError("call() from the resource's own listener task would wait for itself; call the function")
-        call = Call(fn, args)
-        self._mailbox.put(None, call)
-        try:
-            outcome = await call.signal.wait()
-        finally:
-            call.abandoned = True
-        assert isinstance(outcome, tuple)
-        result, error = outcome
-        if error is not None:
-            raise error
-        return result
-
-    def _refuse_calls(self) -> None:
-        for _, entry in self._mailbox.entries:
-            if isinstance(entry, Call):
-                entry.signal.fire((None, ResourceEnded(f"{type(self.resource).__name__} stopped before the call")))
-            elif isinstance(entry, Post):
-                self._mailbox.took_post()
-        self._mailbox.entries.clear()
+    # Clients
 
     @property
     def overflow(self) -> Overflow:
@@ -340,10 +275,10 @@ class Listener:
     async def _listen(self, mailbox: Mailbox[AnyClient], own: Mailbox[AnyClient] | None) -> None:
         """Call the hooks for what comes to a mailbox; ``own`` is that of one client, and ends with it."""
         if own is None:
-            self._listening = trio.lowlevel.current_task()
+            self._posts.task = trio.lowlevel.current_task()
         try:
             await self.ready.wait()
-            await take_context(self.context)
+            await take_context(self._hooks.context)
             nesting = Nesting()
             while True:
                 if not mailbox.entries:
@@ -352,7 +287,7 @@ class Listener:
                     await mailbox.doorbell.wait()
                 else:
                     began = perf_counter()
-                    await self._hooks.batch(mailbox, nesting)
+                    await self._hooks.batch(mailbox, nesting, began)
                     self.hook_seconds += perf_counter() - began
                     if mailbox.entries:
                         await trio.lowlevel.checkpoint()

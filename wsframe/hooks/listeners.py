@@ -193,11 +193,11 @@ class Roster:
             if listener.failure is not None:
                 raise listener.failure
 
-    def find(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
+    def registration_for(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
         """Return the registration for a request and the parameters in its path; the server's own win.
 
         Raises:
-            Reject: What a dispatcher raised, or 500.
+            Reject: From a dispatcher, or 500 if it raised anything else.
         """
         for registry in self._registries:
             found = registry.table.answer(request)
@@ -205,8 +205,8 @@ class Roster:
                 return found
         return None
 
-    def living(self, path: str) -> Resource[Any] | None:
-        """Return the resource that serves a path now; dispatchers are not asked, and factories make none."""
+    def resource_at(self, path: str) -> Resource[Any] | None:
+        """Return the resource that serves a path now. This asks no dispatcher, and no factory makes one."""
         for registry in self._registries:
             found = registry.table.lookup(path)
             if found is not None:
@@ -219,25 +219,25 @@ class Roster:
         return None
 
     def join(self, target: Resource[Any] | Factory | str, request: Request) -> Listener:
-        """Return the listener of a resource with one more member, who has joined; start it if need be.
+        """Return the listener of a resource, which has one more member now; start it if need be.
 
         Args:
-            target: The resource, what makes it, or a path.
-            request: Of who joins.
+            target: The resource, the factory that makes it, or a path.
+            request: The request of the client that joins.
 
         Raises:
             Reject: 404 if there is none, 503 while it ends, has failed or the server is stopping.
         """
         if isinstance(target, str):
             target, request = self._at(target, request)
-        listener = self._made_for(target, request) if isinstance(target, Factory) else self._life_of(target)
+        listener = self._made_at(target, request) if isinstance(target, Factory) else self._of(target)
         if not listener.usable:
             raise Reject(503, [RETRY_AFTER], "resource not running")
         listener.join()
         return listener
 
-    async def listener_of(self, target: Resource[Any] | Factory, request: Request) -> Listener:
-        """Join a resource and wait until it is ready; one that is just ending is waited for first.
+    async def join_when_ready(self, target: Resource[Any] | Factory, request: Request) -> Listener:
+        """Join a resource and wait until it is ready. Where it is just ending, wait for its end first.
 
         Raises:
             Reject: As for :meth:`join`.
@@ -266,13 +266,14 @@ class Roster:
             raise Reject(404, body="no resource there")
         there = copy(request)
         there.path, there.query_string, there.path_params = path, None, NO_PARAMS
-        found = self.find(there)
+        found = self.registration_for(there)
         if found is None:
             raise Reject(404, body="no resource there")
         registration, there.path_params = found
         return registration.resource, there
 
-    def _life_of(self, resource: Resource[Any]) -> Listener:
+    def _of(self, resource: Resource[Any]) -> Listener:
+        """Return the listener of a resource; start it if need be."""
         listener = self._living.get(id(resource))
         if listener is None:
             failure = self._failures.get(id(resource))
@@ -283,8 +284,8 @@ class Roster:
                 listener.retire()
         return listener
 
-    def _made_for(self, factory: Factory, request: Request) -> Listener:
-        """Return the life of what a factory made for a path; have it made if need be."""
+    def _made_at(self, factory: Factory, request: Request) -> Listener:
+        """Return the listener of the resource that a factory made for a path; have the factory make it if need be."""
         place = factory.place(asked(request.path), request.path_params)
         former = self.made.at(factory, place)
         if former is not None and former.usable:
@@ -295,7 +296,7 @@ class Roster:
         if resource is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
         if id(resource) in self._living or self._registered(resource):
-            return self._life_of(resource)
+            return self._of(resource)
         listener = self._start(resource, factory.linger)
         listener.predecessor = former
         self.made.add(factory, request.path, place, listener)

@@ -1,12 +1,21 @@
-"""What a resource's own code puts into its mailbox: messages and calls."""
+"""Entries of a mailbox that the resource's own code makes: messages and calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any
 
-from wsframe.doorbell import Signal
+import trio
 
-__all__ = ["Call", "Post"]
+from wsframe.connection.mailbox import Mailbox
+from wsframe.doorbell import Signal, check_thread
+from wsframe.exceptions import ResourceEnded
+from wsframe.log import logger
+
+__all__ = ["MAX_POSTS", "Call", "Post", "Posts"]
+
+MAX_POSTS = 10_000
 
 
 class Post:
@@ -21,11 +30,91 @@ class Post:
 class Call:
     """A function from :meth:`Resource.call`, and the signal its caller waits for."""
 
-    __slots__ = ("abandoned", "args", "fn", "signal")
+    __slots__ = ("abandoned", "args", "fn", "outcome", "signal")
 
-    def __init__(self, fn: Callable[..., object], args: tuple[object, ...]) -> None:
+    def __init__(self, fn: Callable[..., object], args: tuple[object, ...], unfinished: str) -> None:
         self.fn = fn
         self.args = args
         self.signal = Signal()
+        self.outcome: tuple[object, BaseException | None] = None, ResourceEnded(unfinished)
+        """The result, or the exception."""
         self.abandoned = False
-        """Whether the caller was cancelled: then it is not run any more."""
+        """Whether the caller was cancelled: then the function is not called any more."""
+
+    async def run(self) -> object:
+        """Call the function, and await its result if it can be awaited."""
+        result = self.fn(*self.args)
+        return await result if isawaitable(result) else result
+
+    def finish(self) -> None:
+        """Wake the caller."""
+        self.signal.fire(self.outcome)
+
+
+class Posts:
+    """Takes the posts and calls of one life of a resource.
+
+    Args:
+        name: The resource's, for errors.
+        mailbox: The mailbox they go to.
+        ready: Set once the resource has started.
+        over: Set once no more hooks are called.
+    """
+
+    def __init__(self, name: str, mailbox: Mailbox[Any], ready: trio.Event, over: trio.Event) -> None:
+        self._name = name
+        self._mailbox = mailbox
+        self._ready = ready
+        self._over = over
+        self._token = trio.lowlevel.current_trio_token()
+        self.task: trio.lowlevel.Task | None = None
+        """The listener task, in which a call would wait for itself."""
+        self.closed = False
+        """Whether the resource has failed: then posts are refused."""
+
+    def post(self, message: object) -> bool:
+        """Queue a message for ``received_custom``; return whether it was queued."""
+        check_thread()
+        if self._mailbox.posts >= MAX_POSTS or self.closed or self._over.is_set():
+            return False
+        self._mailbox.post(Post(message))
+        return True
+
+    def post_from_thread(self, message: object) -> None:
+        """Have a message queued from any thread."""
+
+        def post() -> None:
+            if not self.post(message):
+                logger.error("%s does not take the post of a thread: %r", self._name, message)
+
+        self._token.run_sync_soon(post)
+
+    async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
+        """Have a function called in the listener task; return its result."""
+        if self._over.is_set():
+            raise ResourceEnded(f"{self._name} is stopping")
+        if not self._ready.is_set():
+            raise RuntimeError(f"{self._name} is still starting: nobody could run the call")
+        if trio.lowlevel.current_task() is self.task:
+            raise RuntimeError("call() from the resource's own listener task would wait for itself; call the function")
+        call = Call(fn, args, f"{self._name} stopped during the call")
+        self._mailbox.put(None, call)
+        try:
+            outcome = await call.signal.wait()
+        finally:
+            call.abandoned = True
+        assert isinstance(outcome, tuple)
+        result, error = outcome
+        if error is not None:
+            raise error
+        return result
+
+    def refuse_all(self) -> None:
+        """Drop all entries of the mailbox, and raise in the tasks that wait for calls."""
+        for _, entry in self._mailbox.entries:
+            if isinstance(entry, Call):
+                entry.outcome = None, ResourceEnded(f"{self._name} stopped before the call")
+                entry.finish()
+            elif isinstance(entry, Post):
+                self._mailbox.took_post()
+        self._mailbox.entries.clear()

@@ -143,7 +143,8 @@ class Tasks:
                 told = client in self._clients
                 if told:
                     # Asked about in its turn: hook_failed is one of the hooks that never overlap.
-                    client._link.inbox.tell(TaskFailed(error, over))
+                    inbox = client._link.inbox
+                    inbox.mailbox.put(inbox, TaskFailed(error, over))
                 else:
                     log_task(client, error)
         finally:

@@ -277,7 +277,7 @@ class Admission:
             budget.held -= held
 
     async def _join_resource(self, newcomer: Newcomer, request: Request, headers: Headers, trailing: bytes) -> None:
-        found = self._roster.find(request)
+        found = self._roster.registration_for(request)
         if found is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
         registration, params = found
@@ -304,12 +304,12 @@ class Admission:
         Raises:
             Reject: If it is refused.
         """
-        listener = await self._roster.listener_of(resource, request)
+        listener = await self._roster.join_when_ready(resource, request)
         seat.take(listener, self._places, newcomer.host)
         accept = await decide(listener.resource.accept_client, request)
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:
-            seat.move(await self._roster.listener_of(target, request))
+            seat.move(await self._roster.join_when_ready(target, request))
         return accept
 
     async def _greet(

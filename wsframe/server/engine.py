@@ -162,7 +162,7 @@ class LocalEngine:
         return [client for listener in self.roster.listeners() for client in listener.clients]
 
     def find(self, path: str) -> Resource[Any] | None:
-        return self.roster.living(path)
+        return self.roster.resource_at(path)
 
     async def serve(self, task_status: trio.TaskStatus[Server]) -> None:
         """Serve until closed or cancelled; every socket, task and client is gone when it returns."""

@@ -43,10 +43,9 @@ wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t 
 int
 wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
 {
-    PyObject *mailbox = get(m, share->inbox, MAILBOX), *entries = NULL, *done = NULL;
+    PyObject *entries = get(m, share->inbox, ENTRIES), *done = NULL;
     Py_ssize_t count = PyList_GET_SIZE(messages), before = 0;
-    int failed = mailbox == NULL || (entries = get(m, mailbox, ENTRIES)) == NULL ||
-                 (before = PyObject_Size(entries)) < 0;
+    int failed = entries == NULL || (before = PyObject_Size(entries)) < 0;
 
     octets += count * MESSAGE_COST;
     for (Py_ssize_t at = 0; !failed && at < count; at++) {
@@ -62,13 +61,14 @@ wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t
                  set_number(m, share->budget, BUDGET_HELD, share->held + octets) < 0 ||
                  add(m, share->inbox, RECEIVED, count) < 0;
     if (!failed && before == 0) { /* else it has been rung already */
-        PyObject *doorbell = get(m, mailbox, DOORBELL);
+        PyObject *mailbox = get(m, share->inbox, MAILBOX);
+        PyObject *doorbell = mailbox == NULL ? NULL : get(m, mailbox, DOORBELL);
         done = doorbell == NULL ? NULL : PyObject_CallMethodNoArgs(doorbell, m->names[RING]);
         failed = done == NULL;
         Py_XDECREF(done);
         Py_XDECREF(doorbell);
+        Py_XDECREF(mailbox);
     }
     Py_XDECREF(entries);
-    Py_XDECREF(mailbox);
     return failed ? -1 : 0;
 }

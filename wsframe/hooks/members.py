@@ -1,0 +1,43 @@
+"""Counting the members of a resource, so that it can end after the last of them."""
+
+from __future__ import annotations
+
+from math import inf
+
+import trio
+
+from wsframe.doorbell import Doorbell
+
+__all__ = ["Members"]
+
+
+class Members:
+    """How many belong to a resource: newcomers past the path check and clients whose ``disconnected`` has not run."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.emptied = Doorbell()
+        """Rings when the last has gone."""
+        self.empty_since = -inf
+        """When the last client had gone; ``inf`` from when one came, and ``-inf`` before the first."""
+
+    def join(self) -> None:
+        """Count one more."""
+        self.count += 1
+
+    def leave(self) -> None:
+        """Count one less."""
+        self.count -= 1
+        if not self.count:
+            self.empty_since = min(self.empty_since, trio.current_time())  # who was not let in counts for nothing
+            self.emptied.ring()
+
+    async def gone_for(self, seconds: float) -> None:
+        """Wait until there has been none for so many seconds."""
+        while True:
+            if self.count:
+                await self.emptied.wait()
+            elif trio.current_time() < self.empty_since + seconds:
+                await trio.sleep_until(self.empty_since + seconds)
+            else:
+                return
