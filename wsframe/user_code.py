@@ -1,4 +1,4 @@
-"""What becomes of an error of user code: it costs its client or request, or ends the program, or passes."""
+"""Handling errors of user code: an error costs its client or request, or ends the program, or passes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEFT_OPEN = "user code left a nursery or cancel scope open; enter them with 'asy
 
 
 def harmless(error: BaseException) -> BaseException:
-    """Return an error that may go through a nursery, which asks for its ``repr``."""
+    """Return an error that can go through a nursery, which calls its ``repr``."""
     try:
         repr(error)
     except BaseException as other:
@@ -42,14 +42,14 @@ def harmless(error: BaseException) -> BaseException:
 
 
 def only_leaf(error: BaseException) -> BaseException:
-    """Unwrap the groups that nurseries make of one error."""
+    """Return the one error inside the groups that nurseries put it in."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
 
 
 def contain(error: BaseException) -> bool:
-    """Return whether an error costs its client or request alone; if not, the program ends by it, in order.
+    """Return whether an error costs only its client or request; if not, the program ends because of it, in order.
 
     Raises:
         BaseException: ``error``, with trio.Cancelled or KeyboardInterrupt in it, which must pass,
@@ -71,7 +71,7 @@ def contain(error: BaseException) -> bool:
 
 
 def failed(error: BaseException) -> bool:
-    """Do as :func:`contain` does, and what ``debug=True`` asks for."""
+    """Do the same as :func:`contain`, and enter the debugger if ``debug=True`` was given."""
     if not contain(error):
         return False
     around = program.get(None)
@@ -82,7 +82,7 @@ def failed(error: BaseException) -> bool:
 
 
 def post_mortem(error: BaseException) -> bool:
-    """Enter the debugger where ``error`` was raised; return False where nobody can type at one."""
+    """Enter the debugger where ``error`` was raised; return False without a terminal."""
     if not (at_terminal(sys.stdin) and at_terminal(sys.stdout)):
         return False
     print(*format_exception_only(error), sep="", end="", file=sys.stderr)
@@ -98,10 +98,11 @@ def at_terminal(stream: TextIO | None) -> bool:
 
 
 class Nesting:
-    """The scopes and nurseries open in the running task: user code must leave them as it finds them.
+    """The scopes and nurseries that are open in the running task: user code must leave them as it finds them.
 
-    One that it leaves open would stand between the task and its own: when it is cancelled, the
-    task ends as if it had been. Typical is an async generator that yields inside a nursery.
+    A scope that it leaves open would stand between the task and the task's own scopes: when that scope is
+    cancelled, the task ends as if it had been cancelled itself. The usual cause is an async generator that
+    yields inside a nursery.
     """
 
     __slots__ = ("_nurseries", "status", "task")
@@ -109,7 +110,7 @@ class Nesting:
     def __init__(self) -> None:
         self.task = trio.lowlevel.current_task()
         self.status = self.task._cancel_status
-        """Of the innermost scope; trio has no public way to it."""
+        """The state of the innermost scope; trio has no public access to it."""
         self._nurseries = tuple(self.task.child_nurseries)
 
     def check(self) -> None:
@@ -118,7 +119,7 @@ class Nesting:
             raise RuntimeError(LEFT_OPEN)
 
     async def mend(self, error: BaseException) -> BaseException:
-        """Close what was left open, and return the error, or one in its place if a scope has taken it."""
+        """Close the scopes that were left open; return the error, or another one if a scope has swallowed it."""
         task, left, of_tasks = self.task, error, None
         while task._cancel_status is not self.status and self._is_around(task._cancel_status):
             scope = task._cancel_status._scope
@@ -134,7 +135,7 @@ class Nesting:
                 left = RuntimeError(LEFT_OPEN) if cancelled else left
         if of_tasks is not None and left.__cause__ is None:
             left.__cause__ = of_tasks
-        task.child_nurseries[:] = self._nurseries  # what was closed already may have taken one of ours off
+        task.child_nurseries[:] = self._nurseries  # a nursery closed before may have removed one of ours
         return left
 
     def _is_around(self, status: Any) -> bool:
@@ -144,18 +145,18 @@ class Nesting:
 
 
 async def closed(nursery: trio.Nursery) -> BaseException | None:
-    """Wait for the tasks of a nursery that nobody will leave, and return what they raised."""
+    """Wait for the tasks of a nursery that no code will leave; return the exception they raised."""
     left = await nursery._nested_child_finished(None)
-    # Its generator may be closed at last, anywhere: it then takes itself off this list, not off that of the task.
+    # Its generator can be closed later, anywhere: it then removes itself from this list, not from the task's.
     nursery._parent_task = SimpleNamespace(_child_nurseries=[nursery])  # type: ignore[assignment]
     return left
 
 
 async def nested(fn: Callable[..., Awaitable[ResultT]], *args: object) -> ResultT:
-    """Await user code, with trio's stack left as it was.
+    """Await user code, and leave trio's stack as it was.
 
     Raises:
-        BaseException: What it raised; RuntimeError if it left something open.
+        BaseException: The exception of the code; RuntimeError if it left a scope or nursery open.
     """
     nesting = Nesting()
     try:

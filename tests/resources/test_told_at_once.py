@@ -201,11 +201,11 @@ def test_what_cannot_be_called_with_the_server_is_a_type_error_before_it_starts(
 TASKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "plain": (
         lambda room: (room.plain,),
-        "is an async function: write 'async def plain', not 'def plain'; what blocks",
+        "is an async function: write 'async def plain', not 'def plain'; run blocking code",
     ),
     "called": (lambda room: (room.tick(),), r"is an async function itself: write tick, not the call tick\(...\)"),
     "arguments": (lambda room: (room.tick, 1), r"takes 1 positional argument but 2 were given"),
-    "lambda": (lambda room: (lambda: None,), "is an async function, but .* returned None"),
+    "lambda": (lambda room: (lambda: None,), "an async function, but .* returned None"),
     "none": (lambda room: (None,), "is an async function, not NoneType"),
 }
 

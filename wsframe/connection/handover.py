@@ -22,7 +22,7 @@ __all__ = ["CONNECTED", "Arrival", "Connected", "Host", "LinkClient"]
 
 
 class Connected:
-    """The first thing a mailbox holds of a client."""
+    """The first entry of a client in a mailbox."""
 
 
 CONNECTED = Connected()
@@ -59,7 +59,7 @@ class Host(Protocol):
 
 
 class Arrival(NamedTuple):
-    """A newcomer who has got the 101."""
+    """A new client that the server has sent the 101."""
 
     sock: Endpoint
     tls: TLSCodec | None

@@ -1,4 +1,4 @@
-"""What a client asks of its link, and the statistics it gets from there."""
+"""The parts of a link that its client and its hooks use, and the client's statistics."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class ClientStatistics(NamedTuple):
     messages_waiting: int
     """Messages that wait for the hooks."""
     octets_received: int
-    """Octets of frames, behind the handshake; TLS is not counted."""
+    """Bytes of frames after the handshake; TLS is not counted."""
     octets_sent: int
     octets_waiting: int
-    """What waits to be sent: its octets, and what the objects cost that hold them, 64 for each frame."""
+    """Bytes that wait to be sent, and 64 for each frame, which is the cost of the objects that hold it."""
     messages_dropped: int
     """Messages the overflow policy dropped."""
     latency: float | None

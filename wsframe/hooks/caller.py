@@ -12,11 +12,11 @@ Nearly all entries are messages, so ``batch`` calls ``received_text`` and ``rece
 itself, without a task, a scope or a context switch for each. Everything else goes through the
 table ``EVENTS`` at the end of this module: one method per type of entry.
 
-A hook is user code, and may do four things that must not reach the next client. It may raise:
-``hook_failed`` decides about its client. It may set a ``ContextVar``: the client then keeps the
-context, and the task takes a new one (``hooks/contexts``). It may leave a nursery or a cancel
-scope open: :class:`Nesting` closes it, and the hook counts as failed. It may take too long, or
-be no longer of use because its client has gone: :class:`Bounds` cancels it.
+A hook is user code, and can do four things that must not reach the next client. It can raise:
+``hook_failed`` decides about its client. It can set a ``ContextVar``: the client then keeps the
+context, and the task takes a new one (``hooks/contexts``). It can leave a nursery or a cancel
+scope open: :class:`Nesting` closes it, and the hook counts as failed. It can take too long, or
+become useless because its client has gone: :class:`Bounds` cancels it.
 
 ``disconnected`` is owed to each client that had ``client_connected``, once. If tasks of the client
 still run, its end or its move goes back into the mailbox when the last of them is over: hooks of
@@ -146,7 +146,7 @@ class HookCaller:
         except BaseException as error:
             contain(error)
             if inbox is None:
-                logger.error("a post of %s cannot be taken", type(self._resource).__name__, exc_info=error)
+                logger.error("internal error in a post or call of %s", type(self._resource).__name__, exc_info=error)
             else:
                 inbox.client._link.crashed(error)
 
@@ -176,11 +176,11 @@ class HookCaller:
         client = inbox.client
         try:
             client._link.closing.handled()
-        except BaseException as error:  # its disconnected runs all the same, or it would stay for ever
+        except BaseException as error:  # its disconnected runs nevertheless, or it would stay for ever
             contain(error)
             client._link.crashed(error)
         if client._work is not None and client._work.scopes:
-            # Its tasks were cancelled when it ended. Nobody waits here for those that take their time.
+            # Its tasks were cancelled when it ended. Hooks of others do not wait for slow ones.
             client._work.after = partial(mailbox.put, inbox, event)
             return
         await self._disconnected(client)
@@ -200,7 +200,7 @@ class HookCaller:
         """Say goodbye to a client that goes to another resource, and hand it over."""
         client = inbox.client
         if client._work is not None and client._work.scopes:
-            # Its tasks are this resource's. Nobody waits here for those that take their time.
+            # Its tasks belong to this resource. Hooks of others do not wait for slow ones.
             client._work.after = partial(mailbox.put, inbox, move)
             client._work.cancel()
             return
@@ -254,7 +254,7 @@ class HookCaller:
     async def _run_hook(self, hook: str, client: AnyClient, *args: object) -> None:
         try:
             answer = await self._within(client, nested(self._hook(hook), client, *args))
-            if isinstance(answer, Reject):  # as accept_client may return it: let in, it would fail open
+            if isinstance(answer, Reject):  # as accept_client may return it: ignored, it would let the client in
                 raise answer
         except BaseException as error:
             await self._hook_failed(error, hook, client)
@@ -277,7 +277,7 @@ class HookCaller:
                 client._drop(1011)
 
     async def say_goodbye(self, mailbox: ClientMailbox) -> None:
-        """Give each client the ``disconnected`` it is owed, though this task is being cancelled."""
+        """Call ``disconnected`` for each client that remains, although this task is being cancelled."""
         deadline = trio.current_time() + self.goodbye_seconds
         served = [client for client in self.clients if client._link.inbox.mailbox is mailbox]
         for client in served:
@@ -285,12 +285,12 @@ class HookCaller:
             with trio.CancelScope(shield=True, deadline=deadline):
                 try:
                     await self._disconnected(client)
-                except BaseException as error:  # the others are owed theirs all the same
+                except BaseException as error:  # the others still need theirs
                     contain(error)
                     client._link.crashed(error)
             call_off(client._link.inbox)
-        # Newcomers whose client_connected never ran are owed nothing but their place.
-        for inbox, event in tuple(mailbox.entries):  # an end may be added
+        # New clients whose client_connected never ran have a right to nothing but their place.
+        for inbox, event in tuple(mailbox.entries):  # an end can be added
             if inbox is not None and event is CONNECTED:
                 inbox.client._link.abort("server stopped", mute=True)
                 inbox.client._link.closing.left()

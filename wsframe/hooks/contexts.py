@@ -1,8 +1,8 @@
-"""Contexts of hooks: what one client's hook sets in a ContextVar no other client's hook sees.
+"""Contexts of hooks: a ContextVar that a hook of one client sets is not set in hooks of other clients.
 
-Hooks run in the listener's task, in a copy of the context of ``running()``. Most set no variable,
-and share it. A client whose hook does keeps the copy, and the task takes a new one: only those who
-use variables pay for them.
+Hooks run in the listener's task, in a copy of the context of ``running()``. Most hooks set no variable,
+and share that copy. A client whose hook sets one keeps the copy, and the task takes a new one: only
+clients whose hooks use variables pay for them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def going_on(
         step: Callable[[], object]
         try:
             value = yield trap
-        except BaseException as error:  # handed on whole: the coroutine decides
+        except BaseException as error:  # passed on unchanged: the coroutine decides
             step = partial(steps.throw, error)
         else:
             step = partial(steps.send, value)
@@ -43,20 +43,20 @@ def going_on(
 
 
 async def take_context(context: Context) -> Context:
-    """Make a copy of a context the current one of the running task; return the copy."""
+    """Copy a context, make the copy the current one of the running task, and return it."""
     task = trio.lowlevel.current_task()
     task.context = context.copy()
-    await trio.lowlevel.cancel_shielded_checkpoint()  # it is entered with the task's next step
+    await trio.lowlevel.cancel_shielded_checkpoint()  # the task enters it with its next step
     return task.context
 
 
 async def own_context(client: Client[Any], base: Context) -> Context:
-    """Leave the current context to a client whose hook has set something in it; return the one that is current then."""
+    """Give the current context to the client if its hook has set a variable; return the one current then."""
     current = trio.lowlevel.current_task().context
     try:
         if current == base:
             return current
-    except BaseException as error:  # values are compared
+    except BaseException as error:  # comparing calls __eq__ of the values
         contain(error)
     if client._context is None:
         client._context = current

@@ -1,8 +1,8 @@
 """One life of a resource: the task that calls its hooks, and the one that keeps it running.
 
-The listener task takes from the mailbox and calls the hooks, one at a time. The keeper
-task stands inside ``resource.running()`` with the resource's own tasks. They are apart,
-so that neither a ticker that hangs nor one that crashes can take a hook with it.
+The listener task takes entries from the mailbox and calls the hooks, one at a time. The keeper
+task waits inside ``resource.running()`` with the resource's own tasks. They are two tasks so that
+a ticker that hangs or crashes cannot stop a hook.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ DISMISSED = 1001, "no longer served"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
-    """What a server gives to each of its listeners.
+    """The things that a server gives to each of its listeners.
 
     Args:
         server: The server.
-        limits: For what a resource leaves at INHERIT; they leave nothing there.
-        timeouts: Likewise.
-        deflate: Likewise.
-        flusher: Of the server's reactor.
+        limits: The server's, for fields that a resource leaves at INHERIT. They have no field at INHERIT.
+        timeouts: The server's, in the same way.
+        deflate: The server's, in the same way.
+        flusher: The one of the server's reactor.
     """
 
     server: Server
@@ -69,7 +69,7 @@ class Listener:
 
     Args:
         resource: The resource; it knows its listener while the life lasts.
-        around: Of the server.
+        around: The things its server gives it.
 
     Raises:
         RuntimeError: If the resource is running already, in another server.
@@ -92,7 +92,7 @@ class Listener:
         """Set once ``running()`` has been entered, or has failed."""
         self.members = Members()
         self.dismissed = False
-        """Whether clients that come still are to be closed, because the path was unregistered."""
+        """Whether clients that still come are closed, because the path was unregistered."""
         self.ended = trio.Event()
         """Set once the life is over and ``running()`` has been left."""
         self.predecessor: Listener | None = None
@@ -101,7 +101,7 @@ class Listener:
         self.clients = self._hooks.clients
         self._around = around
         self.hook_seconds = 0.0
-        """Seconds in which hooks ran or waited, by the turn and not by the message."""
+        """Seconds in which hooks ran or waited, measured per batch and not per message."""
         self._retired = False
         wants_pongs = type(resource).received_pong is not Resource.received_pong
         self._mailbox: Mailbox[AnyClient] = Mailbox(wants_pongs=wants_pongs, budget=around.flusher.budget)
@@ -132,7 +132,7 @@ class Listener:
 
     @property
     def usable(self) -> bool:
-        """Whether newcomers may still join."""
+        """Whether new clients can still join."""
         return self.failure is None and not self.over and not self.dismissed
 
     @property
@@ -157,11 +157,11 @@ class Listener:
             self._posts.refuse_all()
 
     def join(self) -> None:
-        """Note that a newcomer is on its way to this resource."""
+        """Count a new client that is on its way to this resource."""
         self.members.join()
 
     def leave(self) -> None:
-        """Note that a member has gone, or never came."""
+        """Count a member less, which has gone or never came."""
         self.members.leave()
         if self._may_end():
             self._mailbox.doorbell.ring()
@@ -172,7 +172,7 @@ class Listener:
         self._mailbox.doorbell.ring()
 
     def dismiss(self) -> None:
-        """Close every client, those on their way as they come, and end this life."""
+        """Close every client, also those that still come, and end this life."""
         self.dismissed = True
         self._hooks.refusal = self._hooks.refusal or DISMISSED
         for client in tuple(self.clients):
@@ -180,7 +180,7 @@ class Listener:
         self.retire()
 
     def hurry(self) -> None:
-        """Leave no more time for the last hooks and for leaving ``running()``."""
+        """End the time that the last hooks and leaving ``running()`` have."""
         self._hooks.goodbye_seconds = 0.0
         self._leaving.deadline = -inf
 
@@ -196,10 +196,10 @@ class Listener:
                     self.predecessor = None
                 await flushing(self._inside_running(), self._around.flusher)
                 if not self._hooks_done.is_set():
-                    raise RuntimeError("running() ended before its resource: did it swallow what a task raised?")
+                    raise RuntimeError("running() ended before its resource: did it swallow an exception of a task?")
         except BaseException as error:
             started = self.ready.is_set()
-            if failed(error) if started else contain(error):  # a failed start is raised by the task that waits for it
+            if failed(error) if started else contain(error):  # the task that waits for the start raises its failure
                 self._fail(error)
             else:
                 self._give_up(error)
@@ -211,7 +211,7 @@ class Listener:
         async with self.resource.running():
             try:
                 async with trio.open_nursery() as nursery:
-                    # From here on it is left in order, after the hooks, even if the server is cut off.
+                    # From here on running() is left after the hooks, in order, even if the server is cancelled.
                     self._leaving.shield = True
                     self._hooks.context = copy_context()
                     self.tasks.open(nursery)
@@ -223,7 +223,7 @@ class Listener:
                 self.tasks.close()
 
     def _fail(self, error: BaseException) -> None:
-        """End this life at once, because ``running()`` or a task of the resource raised."""
+        """End this life immediately, because ``running()`` or a task of the resource raised."""
         logger.error("%s stopped: running() or one of its tasks failed", type(self.resource).__name__, exc_info=error)
         self._give_up(error)
         for client in tuple(self.clients):
@@ -250,17 +250,17 @@ class Listener:
         return check_of(client)
 
     def mailbox_for_client(self) -> Mailbox[AnyClient]:
-        """Return the mailbox a new client's messages go to."""
-        self._mailbox.wants_pongs = type(self.resource).received_pong is not Resource.received_pong  # it may be new
+        """Return the mailbox for the messages of a new client."""
+        self._mailbox.wants_pongs = type(self.resource).received_pong is not Resource.received_pong  # it can be new
         if self.resource.ordering == "resource":
             return self._mailbox
         return Mailbox(wants_pongs=self._mailbox.wants_pongs)
 
     def welcome(self, inbox: Inbox[AnyClient]) -> None:
-        """Begin to call the hooks for a new client; nothing of it is in its mailbox yet."""
+        """Begin to call the hooks for a new client, which has no entry in its mailbox yet."""
         self.members.empty_since = inf
         if inbox.mailbox is not self._mailbox:
-            # Only now: a task begun with the mailbox would stay if the client did not come to be.
+            # Only now: a task started with the mailbox would stay if making the client failed.
             if self._nursery is None:
                 self._unserved.append(inbox.mailbox)
             else:
@@ -273,7 +273,7 @@ class Listener:
     # Hooks
 
     async def _listen(self, mailbox: Mailbox[AnyClient], own: Mailbox[AnyClient] | None) -> None:
-        """Call the hooks for what comes to a mailbox; ``own`` is that of one client, and ends with it."""
+        """Call the hooks for the entries of a mailbox; ``own`` is a mailbox of one client, and ends with it."""
         if own is None:
             self._posts.task = trio.lowlevel.current_task()
         try:

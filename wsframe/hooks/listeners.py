@@ -1,4 +1,4 @@
-"""Which resource of a server has which listener, and when one that failed may start anew."""
+"""The listeners of a server's resources: starting them, finding them, and starting them again after a failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wsframe.user_code import contain
 
 __all__ = ["Roster"]
 
-# What a request can ask for: a name that a stranger typed must make nothing that he could not reach.
+# The paths that a request can ask for: a name that a stranger typed must not make a resource out of his reach.
 PATH = pattern(r'/[!"$->@-~]*')
 
 FIRST_PAUSE = 1.0
@@ -30,7 +30,7 @@ LONGEST_PAUSE = 30.0
 
 
 class Failure:
-    """How long a resource that failed must wait, and until when."""
+    """The pause before a resource that failed is started again."""
 
     def __init__(self, resource: Resource[Any]) -> None:
         self.resource = resource
@@ -38,19 +38,19 @@ class Failure:
         self.retry_at = 0.0
 
     def again(self, lived: float) -> None:
-        """Note another failure, after a life of so many seconds."""
+        """Lengthen the pause after another failure; ``lived`` is the length of the life in seconds."""
         self.pause = FIRST_PAUSE if not self.pause or lived > LONGEST_PAUSE else min(2 * self.pause, LONGEST_PAUSE)
         self.retry_at = trio.current_time() + self.pause
 
 
 async def retire_when_empty(listener: Listener, linger: float) -> None:
-    """Retire a listener once it has had no member for so many seconds."""
+    """Retire a listener once it has had no member for ``linger`` seconds."""
     await listener.members.gone_for(linger)
     listener.retire()
 
 
 class Made:
-    """The lives of what factories made."""
+    """The lives of the resources that factories made."""
 
     def __init__(self) -> None:
         self.makers: dict[int, tuple[Factory, str, Hashable]] = {}
@@ -58,20 +58,20 @@ class Made:
         self._lives: dict[Factory, dict[Hashable, Listener]] = {}
 
     def of(self, factory: Factory) -> Collection[Listener]:
-        """Return the lives of what a factory made, one for each place."""
+        """Return the lives of the resources that a factory made, one for each place."""
         return self._lives.get(factory, {}).values()
 
     def at(self, factory: Factory, place: Hashable) -> Listener | None:
-        """Return the newest life of what a factory made for a place."""
+        """Return the newest life of the resource that a factory made for a place."""
         return self._lives.get(factory, {}).get(place)
 
     def add(self, factory: Factory, path: str, place: Hashable, listener: Listener) -> None:
-        """Note what a factory made for a path, and all that are of the same place."""
+        """Note the resource that a factory made for a path, and for all paths of the same place."""
         self._lives.setdefault(factory, {})[place] = listener
         self.makers[id(listener.resource)] = factory, path, place
 
     def forget(self, listener: Listener) -> None:
-        """Forget a life that has ended, if a factory made it; another may be at its place by now."""
+        """Forget a life that has ended, if a factory made it; its place can have another life by now."""
         factory, _, place = self.makers.pop(id(listener.resource), (None, "", None))
         lives = {} if factory is None else self._lives.get(factory, {})
         if factory is not None and lives.get(place) is listener:
@@ -81,12 +81,12 @@ class Made:
 
 
 class Roster:
-    """The listeners of one server. Resources are told apart by identity; they need no hash.
+    """The listeners of one server. It compares resources by identity; they need no hash.
 
     Args:
-        registries: Asked in this order for a path.
+        registries: The registries, in the order in which they are asked for a path.
         make_listener: Makes a listener for a resource.
-        nursery: Where listeners live.
+        nursery: The nursery of the listeners.
     """
 
     def __init__(
@@ -106,17 +106,17 @@ class Roster:
         return len(self._living)
 
     def listeners(self) -> tuple[Listener, ...]:
-        """Return the listeners there are now."""
+        """Return the listeners of this moment."""
         return tuple(self._living.values())
 
     def watch(self) -> None:
         """Follow the registries from now on."""
-        self.update()  # first: if it raises, nobody would stop following
+        self.update()  # first: if it raises, the registries must not call it any more
         for registry in self._registries:
             registry.watch(self.update)
 
     def update(self) -> None:
-        """Start what is newly registered, retire what no longer is."""
+        """Start resources that are newly registered, and retire those that no longer are."""
         tables = [registry.table for registry in self._registries]
         registered = {id(resource): resource for table in tables for resource in table.resources()}
         for registry in self._registries:
@@ -134,7 +134,7 @@ class Roster:
                 self._start(resource)
 
     def _dismiss(self, target: Resource[Any] | Factory, registered: Collection[int]) -> None:
-        """Close the clients of what was unregistered with them."""
+        """Close the clients of a target that was unregistered together with them."""
         if isinstance(target, Factory):
             for listener in self.made.of(target):
                 listener.dismiss()
@@ -157,7 +157,7 @@ class Roster:
                     nursery.cancel_scope.cancel()
             else:
                 await listener.run()
-        except BaseException as error:  # a bug of ours, whose hooks were cut off; no other resource is concerned
+        except BaseException as error:  # our own bug, which costs this resource its hooks, and no other
             if contain(error):
                 logger.error("%r ended with an internal error", listener, exc_info=error)
             listener.failure = error
@@ -175,7 +175,7 @@ class Roster:
         """Start a resource that was registered again while it ended."""
         try:
             self._start(resource)
-        except BaseException as error:  # another server has it by now, or an attribute of its own raises
+        except BaseException as error:  # another server has it by now, or one of its attributes raises
             contain(error)
             logger.error("%s cannot be started again", type(resource).__name__, exc_info=error)
 
@@ -186,7 +186,7 @@ class Roster:
         """Wait until every resource registered now is ready.
 
         Raises:
-            Exception: What ``running()`` of one of them raised.
+            Exception: The exception that ``running()`` of one of them raised.
         """
         for listener in tuple(self._living.values()):
             await listener.ready.wait()
@@ -256,12 +256,12 @@ class Roster:
         return listener
 
     def any_pausing(self) -> bool:
-        """Tell whether a resource has failed and may not be tried again yet."""
+        """Return whether a resource has failed and cannot be started again yet."""
         now = trio.current_time()
         return any(key not in self._living and now < failure.retry_at for key, failure in self._failures.items())
 
     def _at(self, path: str, request: Request) -> tuple[Resource[Any] | Factory, Request]:
-        """Return what a client would find at another path, and its request there."""
+        """Return the target that a client would find at another path, and its request there."""
         if not PATH.fullmatch(path):
             raise Reject(404, body="no resource there")
         there = copy(request)
@@ -305,7 +305,7 @@ class Roster:
         return listener
 
     def retire_all(self) -> None:
-        """End every listener after its last member, and start no more."""
+        """End every listener after its last member, and start no listener any more."""
         self._retired = True
         for registry in self._registries:
             registry.unwatch(self.update)
@@ -319,6 +319,6 @@ class Roster:
                 listener.hurry()
 
     def hurry(self) -> None:
-        """Leave no more time for leaving any ``running()``."""
+        """End the time that leaving any ``running()`` has."""
         for listener in self._living.values():
             listener.hurry()

@@ -12,14 +12,14 @@ __all__ = ["Members"]
 
 
 class Members:
-    """How many belong to a resource: newcomers past the path check and clients whose ``disconnected`` has not run."""
+    """The number of members: new clients after the path check, and clients whose ``disconnected`` has not run."""
 
     def __init__(self) -> None:
         self.count = 0
         self.emptied = Doorbell()
-        """Rings when the last has gone."""
+        """Rings when the last member has gone."""
         self.empty_since = -inf
-        """When the last client had gone; ``inf`` from when one came, and ``-inf`` before the first."""
+        """The time at which the last client had gone; ``inf`` while there is one, ``-inf`` before the first."""
 
     def join(self) -> None:
         """Count one more."""
@@ -29,11 +29,11 @@ class Members:
         """Count one less."""
         self.count -= 1
         if not self.count:
-            self.empty_since = min(self.empty_since, trio.current_time())  # who was not let in counts for nothing
+            self.empty_since = min(self.empty_since, trio.current_time())  # one that was refused does not count
             self.emptied.ring()
 
     async def gone_for(self, seconds: float) -> None:
-        """Wait until there has been none for so many seconds."""
+        """Wait until the resource has had no member for that many seconds."""
         while True:
             if self.count:
                 await self.emptied.wait()

@@ -60,7 +60,7 @@ class Departures:
         check_thread()
         inbox = client._link.inbox
         moving = inbox.muted or inbox.move is not None or client.state is State.CLOSING
-        # The old side has got to its end, which would be lost: its tasks can tell of one thing only when they are over.
+        # Its end waits in ``after`` for its tasks. That has room for one entry: a move would replace it.
         ending = client._work is not None and client._work.after is not None
         if moving or ending or client not in self._clients or self.siblings is None:
             return False

@@ -85,7 +85,7 @@ class Posts:
 
         def post() -> None:
             if not self.post(message):
-                logger.error("%s does not take the post of a thread: %r", self._name, message)
+                logger.error("%s refuses the post of a thread: %r", self._name, message)
 
         self._token.run_sync_soon(post)
 
@@ -94,7 +94,7 @@ class Posts:
         if self._over.is_set():
             raise ResourceEnded(f"{self._name} is stopping")
         if not self._ready.is_set():
-            raise RuntimeError(f"{self._name} is still starting: nobody could run the call")
+            raise RuntimeError(f"{self._name} is still starting, call() is for after the yield of running()")
         if trio.lowlevel.current_task() is self.task:
             raise RuntimeError("call() from the resource's own listener task would wait for itself; call the function")
         call = Call(fn, args, f"{self._name} stopped during the call")

@@ -1,4 +1,4 @@
-"""What runs for a resource: its tasks, those of its clients, which end with them, and hooks with bounds."""
+"""Tasks of a resource, tasks of its clients, which end with them, and bounds of hooks."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ __all__ = ["MAX_TASKS", "Bounds", "TaskFailed", "Tasks", "log_task"]
 
 TaskFunction: TypeAlias = Callable[..., Awaitable[object]]
 
-# Tasks of one client at once. A hook that starts one for each message must not let a peer start any number.
+# Tasks of one client at the same time: if a hook starts one per message, a peer must not start any number.
 MAX_TASKS = 256
 
 CUT_SHORT = frozenset({"client_connected", "received_text", "received_binary", "received_pong"})
 
 
 class TaskFailed(NamedTuple):
-    """What a mailbox holds of a client's task that raised."""
+    """Mailbox entry: a task of a client raised an exception."""
 
     error: BaseException
     over: Callable[[], None]
-    """To be called when ``hook_failed`` has been asked; until then ``disconnected`` waits."""
+    """The caller of hooks calls this after ``hook_failed``; until then ``disconnected`` waits."""
 
 
 def begin(client: Client[Any], scope: trio.CancelScope) -> Work:
-    """Have a scope cancelled when its client ends; now, if it has ended already."""
+    """Cancel a scope when its client ends, or now if it has ended already."""
     if client._work is None:
         client._work = Work()
     client._work.scopes.add(scope)
@@ -54,8 +54,8 @@ class Tasks:
 
     Args:
         name: The resource's, for errors.
-        clients: Those whose ``disconnected`` has not begun.
-        flusher: Of the server's reactor.
+        clients: The clients whose ``disconnected`` has not begun.
+        flusher: The one of the server's reactor.
     """
 
     def __init__(self, name: str, clients: Container[Client[Any]], flusher: Flusher) -> None:
@@ -66,14 +66,14 @@ class Tasks:
         self._early: list[Awaitable[object]] | None = []
 
     def open(self, nursery: trio.Nursery) -> None:
-        """Start what has been asked for so far, and from now on at once."""
+        """Start the tasks asked for so far, and start later ones immediately."""
         self._nursery = nursery
         for task in self._early or ():
             nursery.start_soon(self._run, task)
         self._early = None
 
     def close(self) -> None:
-        """Start no more."""
+        """Start no more tasks."""
         for task in self._early or ():
             close_unawaited(task)
         self._nursery = self._early = None
@@ -83,7 +83,7 @@ class Tasks:
 
         Raises:
             RuntimeError: If the resource is stopping, or from another thread.
-            TypeError: For what is no async function, or does not take the arguments.
+            TypeError: If it is not an async function, or does not take the arguments.
         """
         check_thread()
         if self._nursery is not None:
@@ -95,7 +95,7 @@ class Tasks:
 
     def start_for(self, client: Client[Any], fn: TaskFunction, args: tuple[object, ...]) -> bool:
         """Start a task that ends with a client; return whether it was started."""
-        check_thread()  # first: what has begun for a task that never runs would hold up ``disconnected``
+        check_thread()  # first: the scope of a task that never runs would hold up ``disconnected``
         if self._nursery is None or client not in self._clients or client.close_code is not None:
             return False
         if client._work is not None and len(client._work.scopes) >= MAX_TASKS:
@@ -106,7 +106,7 @@ class Tasks:
         bounded = self._run_for(client, scope, over, task)
         try:
             self._nursery.start_soon(self._run, bounded)
-        except RuntimeError:  # closed a moment ago, because a task of the resource has raised
+        except RuntimeError:  # the nursery was just closed, because a task of the resource has raised
             bounded.close()
             close_unawaited(task)
             over()
@@ -134,47 +134,47 @@ class Tasks:
         over: Callable[[], None],
         task: Awaitable[object],
     ) -> None:
-        told = False
+        reported = False
         try:
             with scope:
                 await nested(lambda: task)
         except BaseException as error:
             if contain(error):
-                told = client in self._clients
-                if told:
-                    # Asked about in its turn: hook_failed is one of the hooks that never overlap.
+                reported = client in self._clients
+                if reported:
+                    # Through the mailbox: hook_failed is one of the hooks that never overlap.
                     inbox = client._link.inbox
                     inbox.mailbox.put(inbox, TaskFailed(error, over))
                 else:
                     log_task(client, error)
         finally:
-            if not told:
+            if not reported:
                 over()
 
 
 def called(fn: TaskFunction, args: tuple[object, ...]) -> Awaitable[object]:
-    """Call an async function, which begins nothing yet: what is wrong with the call shows where it is written.
+    """Call an async function, which starts nothing yet: a wrong call then raises where it is written.
 
     Raises:
-        TypeError: For what is no async function, or does not take the arguments.
+        TypeError: If it is not an async function, or does not take the arguments.
     """
-    check_async("what start_soon takes", fn, hint="; what blocks goes to trio.to_thread.run_sync")
+    check_async("the argument of start_soon", fn, hint="; run blocking code with trio.to_thread.run_sync")
     task: object = fn(*args)
     if not isinstance(task, Awaitable):
-        raise TypeError(f"what start_soon takes is an async function, but {fn!r} returned {task!r}")
+        raise TypeError(f"start_soon takes an async function, but {fn!r} returned {task!r}")
     return task
 
 
 def log_task(client: Client[Any], error: BaseException) -> None:
-    """Log the error of a client's task that it is too late to ask ``hook_failed`` about."""
+    """Log the error of a client's task; it is too late for ``hook_failed``."""
     logger.error("a task of %r failed after its end", client, exc_info=error)
 
 
 class Bounds:
-    """What cuts the hooks of a resource short: their time, and the end of their client.
+    """Cancels hooks of a resource: when their time is up, and when their client ends.
 
     Args:
-        seconds: How long a hook may take; None for any time.
+        seconds: The most that a hook takes; None for any time.
         until_end: Whether a client's end cancels its running hook.
     """
 
@@ -183,7 +183,7 @@ class Bounds:
         self._until_end = until_end
 
     def around(self, name: str, hook: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        """Return a hook within its bounds. Where its time is up it raises HookTimeout."""
+        """Return a hook with its bounds. When its time is up it raises HookTimeout."""
         until_end = self._until_end and name in CUT_SHORT
 
         async def bounded(*args: Any, **named: object) -> None:
@@ -193,7 +193,7 @@ class Bounds:
                 try:
                     await hook(*args, **named)
                 except BaseException as error:
-                    where = error.__traceback__  # of a timeout it is told what the hook waited for
+                    where = error.__traceback__  # the traceback of a timeout shows the line at which the hook waited
                     raise
                 finally:
                     if work is not None:
