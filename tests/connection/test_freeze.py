@@ -18,7 +18,7 @@ from tests.wire import BINARY, PING, TEXT, close, frame, text
 from wsframe.connection.freeze import CannotFreeze, freeze, thaw
 from wsframe.connection.handover import CONNECTED
 from wsframe.connection.link import Link
-from wsframe.connection.mailbox import Mailbox
+from wsframe.connection.mailbox import Move
 from wsframe.limits import Limits
 from wsframe.protocol.close import State
 from wsframe.protocol.closing import Phase
@@ -253,10 +253,7 @@ def ended(peer: Peer) -> None:
 
 
 def moving(peer: Peer) -> None:
-    class Elsewhere(Mailbox[Any]):
-        """The messages of a client that moves."""
-
-    peer.inbox.mailbox = Elsewhere()
+    peer.inbox.begin_move(Move(peer.place))
 
 
 def connecting(peer: Peer) -> None:

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wsframe.connection.handover import Arrival
-from wsframe.connection.mailbox import Mailbox
 from wsframe.connection.outbox import Outbox
 from wsframe.http.request import Request
 from wsframe.protocol.closing import Phase
@@ -148,7 +147,7 @@ def open_connection(link: Link) -> Decoder:
         raise refusal(link, "it is of version 0, which has a state of its own; let it end")
     if link.socket.secure:
         raise refusal(link, "it is secured with TLS, whose state OpenSSL does not give away; let it end")
-    if type(inbox.mailbox) is not Mailbox:
+    if inbox.move is not None:
         raise refusal(link, "it moves to another resource; try again after the move")
     if any(not isinstance(entry, str | bytes | PongReceived) for entry in entries_of(link)):
         raise refusal(link, "a hook has to be called for it first; try again after that")
