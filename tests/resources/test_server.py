@@ -1,0 +1,69 @@
+"""The handle of a server works over any engine, and checks what it is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wsframe.resources.resource import Resource
+from wsframe.resources.server import Engine, Server, ServerStatistics
+
+
+class Elsewhere:
+    """An engine without sockets and tasks, such as one of another process."""
+
+    addresses = ("ws://127.0.0.1:8000", "unix:chat")
+    clients = 3
+
+    def __init__(self) -> None:
+        self.orders: list[object] = []
+
+    def drain(self, code: int) -> None:
+        self.orders.append(code)
+
+    def hurry(self) -> None:
+        self.orders.append("hurry")
+
+    async def closed(self) -> None:
+        self.orders.append("closed")
+
+    def unready(self) -> str:
+        return "server full"
+
+    def statistics(self) -> ServerStatistics:
+        return ServerStatistics(3, 3, 0, 3, 0, 0, 0, 0, 0, 0, ())
+
+    def slowest_clients(self, count: int) -> list[Any]:
+        return [None] * count
+
+    def list_clients(self) -> list[Any]:
+        return [None] * self.clients
+
+    def find(self, path: str) -> Resource[Any] | None:
+        return None
+
+
+async def test_handle_needs_no_machine_in_this_process() -> None:
+    elsewhere = Elsewhere()
+    engine: Engine = elsewhere
+    server = Server(engine)
+    assert repr(server) == "<Server ws://127.0.0.1:8000, unix:chat [clients: 3]>"
+    assert server.addresses == elsewhere.addresses
+    assert (server.clients, server.statistics().clients, len(server.list_clients())) == (3, 3, 3)
+    assert len(server.slowest_clients()) == 10
+    assert server.find("/") is None
+    assert server.unready() == "server full"
+    server.close()
+    server.close(1012)
+    server.hurry()
+    await server.closed()
+    assert elsewhere.orders == [1001, 1012, "hurry", "closed"]
+
+
+@pytest.mark.parametrize(("code", "error"), [("1001", TypeError), (1005, ValueError), (999, ValueError)])
+def test_wrong_close_code_never_comes_to_the_engine(code: Any, error: type[Exception]) -> None:
+    elsewhere = Elsewhere()
+    with pytest.raises(error):
+        Server(elsewhere).close(code)
+    assert elsewhere.orders == []
