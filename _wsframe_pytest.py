@@ -1,8 +1,8 @@
 """The pytest plugin of wsframe: fixtures over :mod:`wsframe.testing`.
 
-A module beside the package and not in it. pytest imports it in every run where wsframe is
-installed, long before anybody asks for a fixture and before coverage is measured; so it
-imports nothing of wsframe until then.
+This module stands beside the package, not in it. pytest imports it in every run where wsframe
+is installed, long before a test requests a fixture and before coverage starts, so it does not
+import wsframe until then.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def wsframe_client() -> AsyncIterator[ClientFactory]:
-    """``client = await wsframe_client(resource, path)``: a client in memory, until the end of the test."""
+    """``client = await wsframe_client(resource, path)``: an in-memory client, until the end of the test."""
     from wsframe.testing.fixtures import client_factory
 
     async with client_factory() as connect:
@@ -28,7 +28,7 @@ async def wsframe_client() -> AsyncIterator[ClientFactory]:
 
 @pytest.fixture
 async def wsframe_server() -> AsyncIterator[ServerFactory]:
-    """``server = await wsframe_server(resource, path)``: served on a free port until the end of the test."""
+    """``server = await wsframe_server(resource, path)``: a server on a free port, until the end of the test."""
     from wsframe.testing.fixtures import server_factory
 
     async with server_factory() as serve:
@@ -37,7 +37,7 @@ async def wsframe_server() -> AsyncIterator[ServerFactory]:
 
 @pytest.fixture(autouse=True)
 def _wsframe_global_registry() -> Iterator[None]:
-    """Put the global registry back, after each test, as it was before: empty, if only the test imported wsframe."""
+    """Restore the global registry after each test; empty it if only the test imported wsframe."""
     module = sys.modules.get("wsframe.resources.registry")
     before = None if module is None else module.global_registry.snapshot()
     yield

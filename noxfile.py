@@ -1,4 +1,4 @@
-"""The project's checks, each in an environment of its own: ``nox -s NAME``, or ``nox`` for the usual ones."""
+"""The project's checks, each in its own environment: ``nox -s NAME``, or ``nox`` for the usual ones."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def layers(session: nox.Session) -> None:
-    """Check that modules import only what their layer may."""
+    """Check that modules import only from their own layer or lower ones."""
     session.install("-e", ".", "import-linter")
     session.run("lint-imports")
 
@@ -53,28 +53,28 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def autobahn(session: nox.Session) -> None:
-    """Run the Autobahn conformance suite: its quick set, or what stands after ``--``, such as ``all``."""
+    """Run the Autobahn conformance suite: the quick set, or the set named after ``--``, such as ``all``."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.autobahn", *session.posargs)
 
 
 @nox.session
 def foreign(session: nox.Session) -> None:
-    """Try the clients, servers and proxies of others that are installed, and write the record of it into the docs."""
+    """Try the installed clients, servers and proxies of other projects; write the results into the docs."""
     session.install("-e", ".[test,foreign]")
     session.run("python", "-m", "tests.foreign", *session.posargs)
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Set hostile clients on the server: 10 seeds of 300, or ``-- SEEDS CLIENTS FIRST``."""
+    """Attack the server with hostile clients: 10 seeds of 300 clients, or ``-- SEEDS CLIENTS FIRST``."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.chaos", *session.posargs)
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Fuzz what reads strangers' octets with atheris: 60 seconds, or as many as stand after ``--``."""
+    """Fuzz the parsers of untrusted bytes with atheris: for 60 seconds, or the number after ``--``."""
     session.install("-e", ".[fuzz]")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
 
@@ -110,7 +110,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure wsframe beside other servers; what stands after ``--`` goes to ``python -m benchmarks``."""
+    """Measure wsframe beside other servers; arguments after ``--`` go to ``python -m benchmarks``."""
     session.install("-e", ".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
 

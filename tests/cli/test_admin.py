@@ -91,7 +91,7 @@ async def test_an_unknown_request_is_told_so_and_one_without_end_is_cut_off(tmp_
         administered(tmp_path / "admin", Recorder()),
         await trio.open_unix_socket(tmp_path / "admin") as stream,
     ):
-        assert await ask(stream, b"stop\n\xff\n", 2) == [{"error": "unknown request; there is: statistics"}] * 2
+        assert await ask(stream, b"stop\n\xff\n", 2) == [{"error": "unknown request; send 'statistics'"}] * 2
         await stream.send_all(bytes(LONGEST_LINE + 1))
         assert await ending(stream)
 

@@ -48,7 +48,7 @@ def test_it_sends_for_as_long_as_told(address: str, capsys: pytest.CaptureFixtur
 
 def test_a_report_for_people(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = measure(capsys, f"{address}/", "--clients", "1", "--messages", "50").splitlines()
-    assert lines[0] == "1 clients, 1 messages of 64 octets under way for each"
+    assert lines[0] == "1 clients, 1 messages of 64 bytes in flight for each"
     assert lines[1].startswith("50 messages in ")
     assert lines[3].startswith("latency p50 ")
     bars = [line.split() for line in lines[4:]]
@@ -87,12 +87,12 @@ def test_without_rich_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 MISTAKES = {
     "bench": (2, "the following arguments are required: URL; see wsframe bench --help"),
     "bench ADDRESS/ --clients 0": (2, "--clients must be at least 1, not 0"),
-    "bench ADDRESS/ --messages 1 --seconds 1": (2, "--messages excludes --seconds"),
+    "bench ADDRESS/ --messages 1 --seconds 1": (2, "give --messages or --seconds, not both"),
     "bench ADDRESS/ --inflight 2 --size 1M": (
-        2, "--inflight times --size is above 1M: both sides could wait for each other to read",
+        2, "--inflight times --size must be at most 1M: with more, both sides could wait for each other",
     ),
     "bench ADDRESS/closed": (1, "the server answered 403: members only\N{REPLACEMENT CHARACTER}"),
-    "bench ADDRESS/mute --messages 1": (1, "the server does not send every message back: there is nothing to measure"),
+    "bench ADDRESS/mute --messages 1": (1, "the server does not echo every message: bench needs an echo server"),
     "bench ADDRESS/late --messages 1 --binary": (1, "the connection has ended: the peer closed with code 1003"),
 }  # fmt: skip
 

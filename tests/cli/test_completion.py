@@ -74,7 +74,7 @@ def test_it_needs_shtab(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert cli.main(["completion", "bash"]) == 2
     assert capsys.readouterr().err == (
-        "wsframe: wsframe completion needs more than is installed: pip install 'wsframe[cli]'\n"
+        "wsframe: wsframe completion needs the extra 'cli': pip install 'wsframe[cli]'\n"
     )
 
 

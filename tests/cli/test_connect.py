@@ -136,7 +136,7 @@ def test_a_signal_closes_in_order(number: signal.Signals, address: str) -> None:
 MISTAKES = {
     "connect": "the following arguments are required: URL; see wsframe connect --help",
     "connect http://a.example/": "the URL of a WebSocket begins with ws:// or wss://, not http://",
-    "connect ws://a.example/ --header X": "--header: 'X' is not 'NAME: VALUE'",
+    "connect ws://a.example/ --header X": "--header must be 'NAME: VALUE', got 'X'",
     "connect ws://a.example/ --header 'X Y: 1'": "header field 'X Y': '1' may not be sent",
     "connect ws://a.example/ --max-message 0": "--max-message must be at least 1, not 0",
     "connect ws://a.example/ --wait long": "argument --wait: 'long' is not a number; see wsframe connect --help",
@@ -153,7 +153,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(command: str, capsys: pytest.Capt
 
 def test_what_cannot_be_sent_from_a_pipe_ends_it(address: str) -> None:
     done = run(address, "--json", said="hello\n")
-    assert (done.returncode, done.stderr) == (2, b"wsframe: 'hello' is no JSON object\n")
+    assert (done.returncode, done.stderr) == (2, b"wsframe: 'hello' is not a JSON object\n")
     done = run(address, said=b"\xff\n")
     assert (done.returncode, done.stderr) == (1, b"wsframe: line 1 of the input is not UTF-8\n")
 
@@ -173,7 +173,7 @@ def test_a_certificate_is_checked_unless_told_otherwise(folder: Path) -> None:
         done = run(f"{program.address}/hello")
         assert done.returncode == 1
         assert b"certificate verify failed" in done.stderr.lower()
-        assert b"; --insecure takes any certificate, SSL_CERT_FILE=FILE" in done.stderr
+        assert b"; set SSL_CERT_FILE=FILE to trust" in done.stderr
         assert run(f"{program.address}/hello", "--insecure").stdout == b"hello\n"
 
 
@@ -313,13 +313,13 @@ def test_a_conversation_at_a_terminal(address: str) -> None:
         typist.type("\x1b[A\x1b[D!\r")  # the line before, once to the left
         typist.until(r"< hell!o\r\n> ")
         typist.type("/binary 00ff\r")
-        typist.until(r"< binary, 2 octets: 00ff\r\n")
+        typist.until(r"< binary, 2 bytes: 00ff\r\n")
         typist.type(f"/binary {'00' * 300}\r")
-        typist.until(r"< binary, 300 octets: (00){256}\.\.\.\r\n")
+        typist.until(r"< binary, 300 bytes: (00){256}\.\.\.\r\n")
         typist.type("/ping\r")
         typist.until(r"pong after \d+\.\d ms\r\n")
         typist.type("/nothing\r")
-        typist.until(r"there is no command /nothing: see /help\r\n")
+        typist.until(r"unknown command /nothing: see /help\r\n")
         typist.type("/close 4000 bye\r")
         typist.until(r"disconnected: we closed with code 4000 'bye'; the peer answered")
         assert typist.process.wait(PATIENCE) == 0

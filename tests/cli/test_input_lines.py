@@ -33,12 +33,12 @@ def test_what_is_typed(line: str) -> None:
 
 BADLY_TYPED = {
     "/help": HELP,
-    "/quit": "there is no command /quit: see /help",
-    "/binary xx": "'xx' is not hexadecimal, such as 00ff",
-    "/ping " + "x" * 126: "a ping carries text of at most 125 octets",
-    "/close 1006": "1006 is no close code that may be sent, such as 1000, or 3000 to 4999",
-    "caf\udce9": "'caf\\udce9' is not text that UTF-8 has",
-    "/close soon": "'soon' is no close code that may be sent, such as 1000, or 3000 to 4999",
+    "/quit": "unknown command /quit: see /help",
+    "/binary xx": "'xx' is not hexadecimal: give two digits for each byte, such as 00ff",
+    "/ping " + "x" * 126: "the text of a ping must be at most 125 bytes",
+    "/close 1006": "1006 is not a close code that can be sent: use 1000, or 3000 to 4999",
+    "caf\udce9": "'caf\\udce9' cannot be encoded in UTF-8",
+    "/close soon": "'soon' is not a close code that can be sent: use 1000, or 3000 to 4999",
 }
 
 
@@ -112,4 +112,4 @@ async def test_what_cannot_be_said_is_complained_of_and_the_rest_is_said() -> No
 
     complaints: list[Mistake] = []
     assert [said async for said in sayings_of(lines(), said_typed, complaints.append)] == [Text("one"), Text("two")]
-    assert [str(complaint) for complaint in complaints] == ["there is no command /nothing: see /help"]
+    assert [str(complaint) for complaint in complaints] == ["unknown command /nothing: see /help"]

@@ -223,7 +223,9 @@ async def test_a_server_that_does_not_end_is_killed(capfd: pytest.CaptureFixture
             nursery.start_soon(supervisor_of(STUBBORN, watched, patience=0.2).run)
             await told(capfd, "here")
             watched.changes.send_nowait({(1, "/a/b.py"), (1, "/a/c.py")})
-            await told(capfd, "b.py and 1 more changed; restarting", "the server does not end; it is killed", "here")
+            await told(
+                capfd, "b.py and 1 more changed; restarting", "the server did not end in time; killing it", "here"
+            )
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -313,9 +315,7 @@ def test_reloading_needs_watchfiles(
 ) -> None:
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     assert cli.main(["serve", "hello_target", "--port", "0", "--reload"]) == 2
-    assert capsys.readouterr().err == (
-        "wsframe: --reload needs more than is installed: pip install 'wsframe[reload]'\n"
-    )
+    assert capsys.readouterr().err == ("wsframe: --reload needs the extra 'reload': pip install 'wsframe[reload]'\n")
 
 
 def test_reloading_is_not_for_windows(monkeypatch: pytest.MonkeyPatch) -> None:

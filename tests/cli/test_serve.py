@@ -116,11 +116,11 @@ MISTAKES = {
     "serve nowhere": "no module named 'nowhere'",
     "serve nowhere.at.all": "no module named 'nowhere'",
     "serve .relative": "'.relative' is not the name of a module",
-    "serve nowhere.py": "no such file: nowhere.py",
+    "serve nowhere.py": "file not found: nowhere.py",
     "serve hello_target:nothing": "hello_target has no attribute 'nothing'",
-    "serve hello_target:hello": "hello_target:hello is no wsframe.Registry but of type Hello",
-    "serve hello_target:empty": "nothing is registered in hello_target:empty",
-    "serve empty_target": "empty_target registers nothing: call register_global_resource, "
+    "serve hello_target:hello": "hello_target:hello must be a wsframe.Registry, got Hello",
+    "serve hello_target:empty": "hello_target:empty is empty: register a resource in it",
+    "serve empty_target": "empty_target registers no resource: call register_global_resource, "
     "or name a Registry: empty_target:NAME",
     "serve syntax_target.py": "cannot import syntax_target.py: SyntaxError: invalid syntax (syntax_target.py, line 1)",
     "serve failing_target": "cannot import failing_target: LookupError: no luck ({folder}/failing_target.py, line 2)",
@@ -137,20 +137,20 @@ MISTAKES = {
     "while the wsframe command imports it: put the call of run() below 'if __name__ == \"__main__\":' "
     "({folder}/running_target.py, line 5)",
     "serve hello_target --http-handler nothing": "hello_target has no attribute 'nothing'",
-    "serve hello_target --http-handler no_handler": "--http-handler: hello_target.no_handler is no async function",
-    "serve hello_target --unix socket --port 1": "--unix excludes --host and --port",
+    "serve hello_target --http-handler no_handler": "--http-handler: hello_target.no_handler must be an async function",
+    "serve hello_target --unix socket --port 1": "give --unix, or --host and --port, not both",
     "serve hello_target --unix sibling.py": "cannot listen at sibling.py: Address already in use",
-    "serve hello_target --fd 999 --port 1": "--fd excludes --host, --port and --unix",
-    "serve hello_target --fd 99999999999999999999": "--fd 99999999999999999999: no socket was inherited under this "
-    "number (it is too large)",
+    "serve hello_target --fd 999 --port 1": "give --fd without --host, --port and --unix",
+    "serve hello_target --fd 99999999999999999999": "--fd 99999999999999999999: this descriptor is not "
+    "an inherited socket (the number is too large)",
     "serve hello_target --unix=": "--unix is empty",
     "serve hello_target --host=": "--host is empty",
     "serve hello_target --admin=": "--admin is empty",
-    "serve hello_target --fd 999": "--fd 999: no socket was inherited under this number (Bad file descriptor)",
+    "serve hello_target --fd 999": "--fd 999: this descriptor is not an inherited socket (Bad file descriptor)",
     "serve hello_target --reload-dir .": "--reload-dir needs --reload",
-    "serve hello_target --reload --reload-dir nowhere": "--reload-dir: no such folder: nowhere",
+    "serve hello_target --reload --reload-dir nowhere": "--reload-dir: folder not found: nowhere",
     "serve nowhere --reload": "no module named 'nowhere'",
-    "serve nowhere.py --reload": "no such file: nowhere.py",
+    "serve nowhere.py --reload": "file not found: nowhere.py",
     "serve .relative --reload": "no module named '.relative'",
     "serve hello_target --admin sibling.py": "--admin: cannot listen at sibling.py: Address already in use",
     "serve hello_target --port 65536": "argument --port: '65536' is not a port from 0 to 65535; "
@@ -161,11 +161,11 @@ MISTAKES = {
     "serve hello_target --allow-host *.a.example": "--allow-host: hosts has names and no patterns: list each "
     "name, or ['*'] for any, instead of '*.a.example'",
     "serve hello_target --max-clients 0": "--max-clients must be at least 1, not 0",
-    "serve hello_target --versions 8,7": "argument --versions: '8,7' is not 13 with any of 8, 7 and 0, as in 13,8,7; "
-    "see wsframe serve --help",
-    "serve hello_target --versions 13,12": "argument --versions: '13,12' is not 13 with any of 8, 7 and 0, as in "
+    "serve hello_target --versions 8,7": "argument --versions: '8,7' must contain 13 and can add 8, 7 and 0, "
+    "as in 13,8,7; see wsframe serve --help",
+    "serve hello_target --versions 13,12": "argument --versions: '13,12' must contain 13 and can add 8, 7 and 0, as in "
     "13,8,7; see wsframe serve --help",
-    "serve hello_target --tls-key key.pem": "--tls-key needs --tls-cert",
+    "serve hello_target --tls-key key.pem": "--tls-key needs --tls-cert FILE",
     "serve hello_target --tls-cert nowhere.pem": "--tls-cert: cannot read nowhere.pem: No such file or directory",
 }
 
@@ -188,7 +188,7 @@ def test_a_certificate_with_another_key_is_a_mistake(in_folder: Path, capsys: py
     authority.issue_cert("b.example").private_key_pem.write_to_path("key.pem")
     assert cli.main(["serve", "hello_target", "--tls-cert", "chain.pem", "--tls-key", "key.pem"]) == 2
     errors = capsys.readouterr().err
-    assert errors.startswith("wsframe: chain.pem with key.pem: not a certificate with its key (")
+    assert errors.startswith("wsframe: chain.pem with key.pem: expected a PEM certificate and its private key (")
     assert errors.count("\n") == 1
 
 
@@ -235,7 +235,7 @@ def test_debug_shows_why_a_server_ended(in_folder: Path, monkeypatch: pytest.Mon
 def test_a_file_may_not_hide_a_loaded_module(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (in_folder / "trio.py").write_text("")
     assert cli.main(["serve", "trio.py"]) == 2
-    assert capsys.readouterr().err == "wsframe: trio.py: a module named 'trio' is loaded already; rename the file\n"
+    assert capsys.readouterr().err == "wsframe: trio.py: a module named 'trio' is already loaded; rename the file\n"
 
 
 def test_debug_shows_where_a_target_fails(in_folder: Path) -> None:

@@ -50,7 +50,7 @@ Resources
   resource  paths                clients  messages in/s  waiting  hooks busy  for a message
   Chat      /chat /rooms/{room}        2              -        1           -              -
 
-Clients that do not take what is sent
+Clients that read too slowly
   slowest clients  path  waiting  sent  dropped  latency
 """
 
@@ -63,7 +63,7 @@ Resources
   resource  paths                clients  messages in/s  waiting  hooks busy  for a message
   Chat      /chat /rooms/{room}        2             10        1       25.0%      25.000 ms
 
-Clients that do not take what is sent
+Clients that read too slowly
   slowest clients  path         waiting     sent  dropped  latency
   127.0.0.1:5000   /[red]\N{REPLACEMENT CHARACTER}[31m  2.0 KiB  5.0 GiB        3   1.5 ms
   unix peer        /            2.0 KiB  5.0 GiB        3        -
@@ -178,9 +178,13 @@ def answering(path: Path, answer: bytes) -> Iterator[None]:
     ("answer", "code", "line"),
     [
         (b"", 1, "the server has ended"),
-        (b"HTTP/1.1 400 Bad Request\n", 2, "what answers there is no admin socket of wsframe"),
-        (b'{"error": "?"}\n', 2, "what answers there is no admin socket of wsframe"),
-        (b"[]\n", 2, "what answers there is no admin socket of wsframe"),
+        (
+            b"HTTP/1.1 400 Bad Request\n",
+            2,
+            "the socket is not an admin socket of wsframe: give the PATH of serve --admin",
+        ),
+        (b'{"error": "?"}\n', 2, "the socket is not an admin socket of wsframe: give the PATH of serve --admin"),
+        (b"[]\n", 2, "the socket is not an admin socket of wsframe: give the PATH of serve --admin"),
     ],
 )
 def test_what_is_no_server_is_told_so(
@@ -226,5 +230,5 @@ def test_the_live_view_needs_rich(
     with serving(folder, "hello_target", "--port", "0", "--admin", "admin"):
         assert cli.main(["top", str(folder / "admin")]) == 2
     assert capsys.readouterr().err == (
-        "wsframe: the live view of wsframe top (not --once) needs more than is installed: pip install 'wsframe[cli]'\n"
+        "wsframe: the live view of wsframe top (not --once) needs the extra 'cli': pip install 'wsframe[cli]'\n"
     )

@@ -41,10 +41,10 @@ async def test_no_offer_gets_no_compression(autojump_clock: MockClock) -> None:
 async def test_message_of_the_other_kind_is_an_assertion(autojump_clock: MockClock) -> None:
     async with open_client(Echo()) as client:
         client.send_text("x")
-        with pytest.raises(AssertionError, match="text message instead of binary: 'x'"):
+        with pytest.raises(AssertionError, match="expected a binary message, got text: 'x'"):
             await client.receive_binary()
         client.send_binary(b"x")
-        with pytest.raises(AssertionError, match="binary message instead of text: b'x'"):
+        with pytest.raises(AssertionError, match="expected a text message, got binary: b'x'"):
             await client.receive_text()
 
 

@@ -251,7 +251,7 @@ async def test_clients_that_cannot_leave_in_order_are_reset(autojump_clock: Mock
 
 @pytest.mark.parametrize("option", [{"port": 0}, {"sockets": [socket.socket]}, {"ssl_context": None}])
 async def test_options_of_a_network_are_refused(option: Any) -> None:
-    with pytest.raises(TypeError, match="the testing kit has none"):
+    with pytest.raises(TypeError, match="the testing kit does not have"):
         async with open_kit(Echo(), **option):
             pass
 

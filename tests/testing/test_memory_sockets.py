@@ -278,6 +278,6 @@ def test_nobody_to_accept_is_told_as_a_kernel_does() -> None:
 
 def test_number_of_a_memory_socket_is_no_descriptor() -> None:
     one, _ = MemorySocket.pair((1 << 30, (1 << 30) + 1), 10)
-    assert repr(one) == "<MemorySocket 1073741824 [0 octets to read]>"
+    assert repr(one) == "<MemorySocket 1073741824 [0 bytes to read]>"
     with pytest.raises(OSError, match=r"Bad file descriptor"):
         socket.socket(fileno=one.fileno())

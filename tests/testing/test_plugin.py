@@ -137,7 +137,7 @@ async def test_clients_of_the_same_resource_meet(autojump_clock: trio.testing.Mo
         assert [await client.receive() for client in (one, two)] == ["hello", "hello"]
         third.send_text("alone")
         assert await third.receive() == "alone"
-        with pytest.raises(TypeError, match="timeouts: the server runs already"):
+        with pytest.raises(TypeError, match="timeouts: the server is already running"):
             await connect_client(room, timeouts=wsframe.Timeouts(close=2))
     assert room.notes == ["connected", "connected", "disconnected 1000", "disconnected 1000"]
 

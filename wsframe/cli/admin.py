@@ -1,7 +1,7 @@
-"""The admin socket: a unix socket at which a running server tells how it is.
+"""The admin socket: a unix socket at which a running server reports its statistics.
 
-Whoever may open it writes the line ``statistics`` and gets one line of JSON back, as often
-as wanted. It changes nothing in the server. Only the user who runs the server may open it.
+A program writes the line ``statistics`` and gets one line of JSON back, any number of times.
+Nothing here changes the server. Only the user who runs the server can open the socket.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SLOWEST = 20
 
 @contextmanager
 def admin_socket(path: str) -> Iterator[socket.socket]:
-    """Bind a unix socket that only its owner may open; it is unlinked at the end."""
-    # The mask and no chmod afterwards: in between others could connect.
+    """Bind a unix socket that only its owner can open, and unlink it at the end."""
+    # A mask instead of a later chmod: in between, others could connect.
     mask = os.umask(0o177)
     try:
         sock = bind_unix(path, MOST_ADMINS)
@@ -51,8 +51,8 @@ def admin_socket(path: str) -> Iterator[socket.socket]:
 
 
 async def answer_admins(sock: socket.socket, server: Server) -> None:
-    """Answer whoever connects, until cancelled."""
-    # trio takes the standard library's own class alone, not the one of our listening sockets.
+    """Answer every connection, until cancelled."""
+    # trio accepts only the standard library's own class, not that of our listening sockets.
     plain = socket.socket(fileno=os.dup(sock.fileno()))
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(plain))
     places = trio.CapacityLimiter(MOST_ADMINS)
@@ -60,7 +60,7 @@ async def answer_admins(sock: socket.socket, server: Server) -> None:
 
 
 async def answer_admin(server: Server, places: trio.CapacityLimiter, stream: trio.SocketStream) -> None:
-    """Answer one connection, until it ends, or at once where there are too many."""
+    """Answer one connection until it ends; close it immediately if there are too many."""
     try:
         places.acquire_nowait()
     except trio.WouldBlock:
@@ -68,7 +68,7 @@ async def answer_admin(server: Server, places: trio.CapacityLimiter, stream: tri
     try:
         await answer_lines(server, stream)
     except trio.BrokenResourceError:
-        pass  # it has gone
+        pass  # the peer has gone
     except Exception:
         logger.exception("internal error at the admin socket; the connection is closed")
     finally:
@@ -89,11 +89,11 @@ async def answer_lines(server: Server, stream: trio.SocketStream) -> None:
 
 
 def answer(server: Server, request: bytes) -> dict[str, Any]:
-    return snapshot(server) if request == REQUEST else {"error": f"unknown request; there is: {REQUEST.decode()}"}
+    return snapshot(server) if request == REQUEST else {"error": f"unknown request; send {REQUEST.decode()!r}"}
 
 
 def snapshot(server: Server) -> dict[str, Any]:
-    """Return what a server tells of itself, for JSON."""
+    """Return the state of a server, ready for JSON."""
     now = server.statistics()
     return {
         "time": trio.current_time(),

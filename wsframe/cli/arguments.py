@@ -1,4 +1,4 @@
-"""What the arguments of several commands are made of."""
+"""Readers of argument values, shared by the commands."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def port_number(text: str) -> int:
 def version_numbers(text: str) -> tuple[int, ...]:
     names = text.split(",")
     if "13" not in names or not {str(version) for version in VERSIONS}.issuperset(names):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 13 with any of 8, 7 and 0, as in 13,8,7")
+        raise argparse.ArgumentTypeError(f"{text!r} must contain 13 and can add 8, 7 and 0, as in 13,8,7")
     return tuple(map(int, names))
 
 
@@ -65,7 +65,7 @@ def number(text: str) -> float:
 
 
 def size(text: str) -> int:
-    """Read a number of octets, such as ``512``, ``64K`` or ``1M``; the units are powers of 1024."""
+    """Read a number of bytes, such as ``512``, ``64K`` or ``1M``; the units are powers of 1024."""
     found = SIZE.fullmatch(text) if text.isascii() else None
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512, 64K or 1M")
@@ -73,7 +73,7 @@ def size(text: str) -> int:
 
 
 def or_none(read: Callable[[str], ValueT]) -> Callable[[str], ValueT | None]:
-    """Make a reader that takes ``none`` as well."""
+    """Make a reader that also accepts ``none``."""
 
     def read_or_none(text: str) -> ValueT | None:
         return None if text == "none" else read(text)

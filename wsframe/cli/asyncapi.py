@@ -1,4 +1,4 @@
-"""``wsframe asyncapi``: what a target registers, as an AsyncAPI document."""
+"""``wsframe asyncapi``: describe the resources of a target in an AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def add_command(commands: Commands) -> None:
         commands,
         "asyncapi",
         help="describe the resources that a module registers, as an AsyncAPI document",
-        description="Print an AsyncAPI 3.0 document, in JSON, of the resources that a module or file registers.",
+        description="Print an AsyncAPI 3.0 document in JSON that describes the resources of a module or file.",
         examples=EXAMPLES,
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument("--title", help="title of the application (default: the name of the target)")
-    parser.add_argument("--api-version", metavar="VERSION", default="1.0.0", help="default 1.0.0")
+    parser.add_argument("--api-version", metavar="VERSION", default="1.0.0", help="its version (default 1.0.0)")
     parser.set_defaults(command=print_asyncapi)
 
 

@@ -1,4 +1,4 @@
-"""``wsframe bench``: how many messages a server echoes, and how long each takes."""
+"""``wsframe bench``: measure how many messages a server echoes, and how long each takes."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 SECONDS = 5.0
-# So many clients connect at a time: more would wait for each other, and servers refuse a crowd.
+# Clients that connect at the same time: more would wait for each other, and servers refuse crowds.
 AT_ONCE = 50
-# Without an answer for so long, the server is none that echoes.
+# A server that has not answered for this long does not echo.
 PATIENCE = 10.0
-# More under way from one client may fill what both sides hold for it, with nobody reading.
+# With more in flight from one client, both sides could fill their buffers while neither reads.
 MOST_UNDER_WAY = 1024 * 1024
 BAR = 40
 
@@ -50,25 +50,25 @@ def add_command(commands: Commands) -> None:
         commands,
         "bench",
         help="measure a server that echoes",
-        description="Measure throughput and latency of a server that sends every message back. All clients run in "
-        "one process on one core: if that is busy, it is what is measured.",
+        description="Measure throughput and latency of a server that sends every message back. All clients share "
+        "one core; if it is saturated, you measure the benchmark, not the server.",
         examples=EXAMPLES,
     )
     add_remote_options(parser)
     option = parser.add_argument
     option("--clients", type=count, default=10, metavar="N", help="connections (default 10)")
-    option("--messages", type=count, metavar="N", help="messages of each client, instead of --seconds")
+    option("--messages", type=count, metavar="N", help="messages for each client to send, instead of --seconds")
     option("--seconds", type=number, metavar="SECONDS", help=f"how long to send (default {SECONDS:g})")
-    option("--size", type=size, default=64, metavar="SIZE", help="octets of a message (default 64)")
-    option("--inflight", type=count, default=1, metavar="N", help="messages of a client under way at once (default 1)")
+    option("--size", type=size, default=64, metavar="SIZE", help="bytes in each message (default 64)")
+    option("--inflight", type=count, default=1, metavar="N", help="unanswered messages per client (default 1)")
     option("--binary", action="store_true", help="send binary messages instead of text")
-    option("--json", action="store_true", help="print one JSON object")
+    option("--json", action="store_true", help="print the result as one JSON object")
     parser.set_defaults(command=bench)
 
 
 @dataclass(kw_only=True, slots=True)
 class Load:
-    """What is sent, and what has come of it."""
+    """The messages to send, and the measurements."""
 
     message: str | bytes
     inflight: int
@@ -79,13 +79,13 @@ class Load:
     elapsed: float = 0.0
 
     def more(self, sent: int) -> bool:
-        """Tell whether a client that has sent so many messages is to send another."""
+        """Return whether a client that has sent this many messages sends another."""
         if self.messages is not None:
             return sent < self.messages
         return perf_counter() < self.until
 
     def done(self, started: float, clients: int) -> float:
-        """Return the share of the work that is done."""
+        """Return the share of the work that is done, from 0 to 1."""
         if self.messages is not None:
             return len(self.latencies) / (self.messages * clients)
         return min(1.0, (perf_counter() - started) / (self.seconds or 1.0))
@@ -108,9 +108,9 @@ def load_of(args: argparse.Namespace) -> Load:
         if getattr(args, name) == 0:
             raise Mistake(f"--{name} must be at least 1, not 0")
     if args.messages is not None and args.seconds is not None:
-        raise Mistake("--messages excludes --seconds")
+        raise Mistake("give --messages or --seconds, not both")
     if args.inflight > 1 and args.inflight * args.size > MOST_UNDER_WAY:
-        raise Mistake("--inflight times --size is above 1M: both sides could wait for each other to read")
+        raise Mistake("--inflight times --size must be at most 1M: with more, both sides could wait for each other")
     text = ("0123456789abcdef" * (args.size // 16 + 1))[: args.size]
     seconds = SECONDS if args.messages is None and args.seconds is None else args.seconds
     return Load(
@@ -122,7 +122,7 @@ def load_of(args: argparse.Namespace) -> Load:
 
 
 async def run_load(url: str, options: ConnectOptions, load: Load, clients: int, tell: Callable[[float], None]) -> None:
-    """Connect all clients, have them send at once, and note how long all of it took."""
+    """Connect all clients, start them together, and record how long all of it took."""
     ready, places = Crowd(clients), trio.CapacityLimiter(AT_ONCE)
     async with trio.open_nursery() as watching:
         async with trio.open_nursery() as nursery:
@@ -138,7 +138,7 @@ async def run_load(url: str, options: ConnectOptions, load: Load, clients: int, 
 
 
 class Crowd:
-    """Clients who wait for each other."""
+    """Clients that wait until all are connected."""
 
     def __init__(self, clients: int) -> None:
         self._missing = clients
@@ -146,7 +146,7 @@ class Crowd:
         self.go = trio.Event()
 
     async def join(self) -> None:
-        """Wait until all are here, and are told to go."""
+        """Wait until all clients are here and the run begins."""
         self._missing -= 1
         if not self._missing:
             self.complete.set()
@@ -162,7 +162,7 @@ async def run_client(url: str, options: ConnectOptions, load: Load, ready: Crowd
 
 
 async def exchange(websocket: WebSocket, load: Load) -> None:
-    """Send messages, so many at a time, and note when each comes back."""
+    """Send messages, at most ``inflight`` unanswered, and record when each comes back."""
     message, under_way, sent = load.message, deque[float](), 0
     while True:
         while len(under_way) < load.inflight and load.more(sent):
@@ -174,7 +174,7 @@ async def exchange(websocket: WebSocket, load: Load) -> None:
         with trio.move_on_after(PATIENCE) as waiting:
             answer = await websocket.receive()
         if waiting.cancelled_caught or answer != message:
-            raise Failure("the server does not send every message back: there is nothing to measure")
+            raise Failure("the server does not echo every message: bench needs an echo server")
         load.latencies.note(perf_counter() - under_way.popleft())
 
 
@@ -186,7 +186,7 @@ async def tell_progress(load: Load, started: float, clients: int, tell: Callable
 
 @contextmanager
 def progress(*, shown: bool) -> Iterator[Callable[[float], None]]:
-    """Show a bar on stderr where that is a terminal and rich is there; yield what moves it."""
+    """Show a progress bar if stderr is a terminal and rich is installed; yield the function that moves it."""
     bar = make_bar() if shown and sys.stderr.isatty() else None
     if bar is None:
         yield lambda share: None
@@ -206,7 +206,7 @@ def make_bar() -> Progress | None:
 
 
 def figures(load: Load, clients: int) -> dict[str, Any]:
-    """Return what was measured; times are in seconds."""
+    """Return the measurements; times are in seconds."""
     latencies, size = load.latencies, len(load.message)
     rate = len(latencies) / load.elapsed
     return {
@@ -225,10 +225,10 @@ def figures(load: Load, clients: int) -> dict[str, Any]:
 
 
 def report(load: Load, clients: int) -> Iterator[str]:
-    """Yield the lines for people."""
+    """Yield the lines of a report for people."""
     found = figures(load, clients)
-    yield f"{clients} clients, {load.inflight} messages of {found['size']} octets under way for each"
-    yield f"{found['messages']} messages in {load.elapsed:.2f} s: {found['messages_per_second']:.0f} a second each way"
+    yield f"{clients} clients, {load.inflight} messages of {found['size']} bytes in flight for each"
+    yield f"{found['messages']} messages in {load.elapsed:.2f} s: {found['messages_per_second']:.0f}/s each way"
     yield f"{found['octets_per_second'] / 1e6:.2f} MB/s each way"
     yield "latency " + ", ".join(f"{name} {seconds * 1000:.3f} ms" for name, seconds in found["latency"].items())
     doublings = load.latencies.doublings()

@@ -1,4 +1,4 @@
-"""A conversation with a server: what is read is sent, what comes is shown, until either side has done."""
+"""A conversation with a server: send the input and show the answers until either side ends."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["Binary", "Close", "Display", "Ping", "Saying", "Sayings", "Text", "t
 
 
 class Text(str):
-    """A text message to be sent."""
+    """A text message to send."""
 
 
 class Binary(bytes):
-    """A binary message to be sent."""
+    """A binary message to send."""
 
 
 class Ping(bytes):
-    """A ping to be sent; its latency is shown."""
+    """A ping to send; the display shows its latency."""
 
 
 class Close(NamedTuple):
-    """A close frame to be sent."""
+    """A close frame to send."""
 
     code: int
     reason: str
@@ -40,19 +40,19 @@ Sayings: TypeAlias = AsyncGenerator[Saying, None]
 
 
 class Display(ABC):
-    """Shows what happens."""
+    """Shows the events of a connection."""
 
     @abstractmethod
     def opened(self, websocket: WebSocket) -> None:
-        """Show that there is a connection."""
+        """Show that the connection is open."""
 
     @abstractmethod
     def message(self, message: str | bytes) -> None:
-        """Show a message of the server."""
+        """Show a message from the server."""
 
     @abstractmethod
     def pong(self, latency: float) -> None:
-        """Show the answer to a ping of ours, with the seconds it took."""
+        """Show the answer to one of our pings, with the seconds it took."""
 
     @abstractmethod
     def closed(self, closed: ConnectionClosed) -> None:
@@ -60,20 +60,20 @@ class Display(ABC):
 
 
 async def talk(websocket: WebSocket, sayings: Sayings, display: Display, *, wait: float | None) -> bool:
-    """Send and show until either side has done; return whether the end was in order.
+    """Send and show until either side ends; return whether the end was in order.
 
     Args:
         websocket: The connection.
-        sayings: What to send. At its end the connection is closed.
-        display: Shows what comes.
-        wait: Seconds of silence after the last saying before that; None waits for the server.
+        sayings: The messages and frames to send; after the last one the connection closes.
+        display: Shows the messages that arrive.
+        wait: Seconds of silence between the last saying and the close; None waits for the server.
     """
     display.opened(websocket)
     ends: list[ConnectionClosed] = []
     async with trio.open_nursery() as nursery:
         silence = Silence()
         nursery.start_soon(hear, websocket, display, silence, ends, nursery.cancel_scope)
-        with suppress(ConnectionClosed):  # hear() is told so too
+        with suppress(ConnectionClosed):  # hear() gets this exception too
             if await say_all(websocket, sayings, display, nursery):
                 await silence.lasting(wait)
             await websocket.close()
@@ -83,18 +83,18 @@ async def talk(websocket: WebSocket, sayings: Sayings, display: Display, *, wait
 
 
 class Silence:
-    """Ends when nothing has been heard for some time."""
+    """Ends when no message has arrived for some time."""
 
     def __init__(self) -> None:
         self._scope = trio.CancelScope()
         self._seconds = inf
 
     def broken(self) -> None:
-        """Note that something was heard."""
+        """Record that a message has arrived."""
         self._scope.deadline = trio.current_time() + self._seconds
 
     async def lasting(self, seconds: float | None) -> None:
-        """Wait until nothing has been heard for so long since now; for ever if that is None."""
+        """Wait until no message has arrived for ``seconds``; for ever if that is None."""
         with self._scope:
             if seconds is not None:
                 self._seconds = seconds
@@ -117,7 +117,7 @@ async def hear(
 
 
 async def say_all(websocket: WebSocket, sayings: Sayings, display: Display, nursery: trio.Nursery) -> bool:
-    """Send all there is to say; return whether answers are to be waited for: a close frame has none."""
+    """Send all sayings; return whether to wait for answers, which a close frame does not have."""
     async with aclosing(sayings):
         async for saying in sayings:
             if isinstance(saying, Text):
@@ -133,5 +133,5 @@ async def say_all(websocket: WebSocket, sayings: Sayings, display: Display, nurs
 
 
 async def ping(websocket: WebSocket, payload: bytes, display: Display) -> None:
-    with suppress(ConnectionClosed):  # hear() is told so too
+    with suppress(ConnectionClosed):  # hear() gets this exception too
         display.pong(await websocket.ping(payload or None))

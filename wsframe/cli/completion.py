@@ -1,4 +1,4 @@
-"""``wsframe completion``: completion of the command line for a shell, made by shtab."""
+"""``wsframe completion``: print a shell completion script, made by shtab."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def add_command(commands: Commands) -> None:
     parser = add_parser(
         commands,
         "completion",
-        help="print a script that completes wsframe's arguments in a shell",
-        description="Print a script that completes the arguments of wsframe in a shell; needs wsframe[cli].",
+        help="print a shell completion script",
+        description="Print a script that makes a shell complete the arguments of wsframe. Needs wsframe[cli].",
         examples=EXAMPLES,
     )
-    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+    parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help="one of " + ", ".join(SHELLS))
     parser.set_defaults(command=print_completion)
 
 

@@ -1,4 +1,4 @@
-"""``wsframe connect``: talk to a server, by hand or through a pipe."""
+"""``wsframe connect``: talk to a server, from a terminal or through a pipe."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_command"]
 
-# Seconds that a server has for its close frame after a signal.
+# Seconds to wait for the server's close frame after a signal.
 PATIENCE = 1.0
 
 EXAMPLES = """\
@@ -45,18 +45,18 @@ def add_command(commands: Commands) -> None:
         commands,
         "connect",
         help="talk to a server",
-        description="Talk to a WebSocket server. At a terminal what is typed is sent, and /help tells the commands. "
-        "From a pipe each line is sent as a text message and each message is printed; when the input ends, answers "
-        "are waited for until there has been silence for --wait seconds.",
+        description="Talk to a WebSocket server. At a terminal, each line you type is sent as a text message; /help "
+        "lists the commands. From a pipe, each line is sent as a text message and each message received is printed; "
+        "after the end of the input, connect waits for answers until the server has been silent for --wait seconds.",
         examples=EXAMPLES,
     )
     add_remote_options(parser)
     option = parser.add_argument
     option(
         "--wait", type=or_none(number), default=1.0, metavar="SECONDS",
-        help="silence after the end of the input before closing; 'none' waits for the server (default 1)",
+        help="seconds of silence before closing, after the end of the input; 'none' waits for the server (default 1)",
     )  # fmt: skip
-    option("--json", action="store_true", help="read and print JSON objects, one a line")
+    option("--json", action="store_true", help="read and print JSON objects, one per line")
     parser.set_defaults(command=connect_command)
 
 
@@ -76,7 +76,7 @@ def connect_command(args: argparse.Namespace) -> int:
 
 
 def refuse(mistake: Mistake) -> NoReturn:
-    """End because of a line of a pipe that cannot be said: nobody is there to say it better."""
+    """End the command at a wrong line in a pipe: there is no user to correct it."""
     raise mistake
 
 
@@ -92,7 +92,7 @@ async def converse(url: str, options: ConnectOptions, sayings: Sayings, display:
 
 
 async def close_at_signal(websocket: WebSocket, signals: AsyncIterator[int]) -> None:
-    """Close in order at the first Ctrl-C or SIGTERM; at once at the second, or if the server is mute."""
+    """Close in order at the first Ctrl-C or SIGTERM; abort at the second, or if the server does not answer."""
     await anext(signals)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(websocket.close)
@@ -102,10 +102,10 @@ async def close_at_signal(websocket: WebSocket, signals: AsyncIterator[int]) -> 
 
 
 class Plain(Display):
-    """Prints messages and nothing else: text with a line feed, octets as they are.
+    """Prints only messages: text with a line feed, bytes as they are.
 
     Args:
-        for_terminal: Whether a terminal shows them, which is to obey none.
+        for_terminal: Whether stdout is a terminal; control characters are then replaced.
     """
 
     def __init__(self, *, for_terminal: bool = False) -> None:
@@ -129,7 +129,7 @@ class Plain(Display):
 
 
 class JsonLines(Display):
-    """Prints a JSON object for whatever happens."""
+    """Prints a JSON object for each event."""
 
     def show(self, kind: str, **fields: object) -> None:
         write(json.dumps({"type": kind, **fields}).encode() + b"\n")
@@ -153,10 +153,10 @@ class JsonLines(Display):
 
 
 def write(octets: bytes) -> None:
-    """Print octets.
+    """Print bytes.
 
     Raises:
-        OutputGone: If nobody reads them any more.
+        OutputGone: If the reader of stdout has gone.
     """
     try:
         sys.stdout.buffer.write(octets)

@@ -1,4 +1,4 @@
-"""What the commands need that connect to a server: their common options, and what can go wrong."""
+"""Options and errors shared by the commands that connect to a server."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = ["add_remote_options", "connect_options", "mistakes_told"]
 def add_remote_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("url", metavar="URL", help="ws:// or wss://, with user:password@ for basic authentication")
-    option("--header", action="append", metavar="'NAME: VALUE'", help="a field of the request; repeatable")
-    option("--subprotocol", action="append", metavar="NAME", help="a subprotocol to offer; repeatable")
+    option("--header", action="append", metavar="'NAME: VALUE'", help="add this field to the request; repeatable")
+    option("--subprotocol", action="append", metavar="NAME", help="offer this subprotocol; repeatable")
     option(
         "--keep-on-redirect", action="append", metavar="NAME",
-        help="a field of --header that a redirect to another origin takes along; Sec-WebSocket-Protocol stands for "
-        "the subprotocols; repeatable",
+        help="send this field of --header to the target of a redirect to another origin too (Sec-WebSocket-Protocol "
+        "means the subprotocols); repeatable",
     )  # fmt: skip
-    option("--insecure", action="store_true", help="take any certificate for the server's: no protection at all")
-    option("--unix", metavar="PATH", help="connect to this unix socket; the URL still names host and path")
+    option("--insecure", action="store_true", help="accept any certificate: no protection against attackers")
+    option("--unix", metavar="PATH", help="connect to this unix socket; the URL still gives host and path")
     option("--compress", action="store_true", help="offer compression (permessage-deflate)")
-    option("--max-message", type=size, metavar="SIZE", help="the largest message taken (default 1M)")
+    option("--max-message", type=size, metavar="SIZE", help="largest message to accept (default 1M)")
 
 
 def connect_options(args: argparse.Namespace) -> ConnectOptions:
@@ -64,13 +64,13 @@ def connect_options(args: argparse.Namespace) -> ConnectOptions:
 def header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon:
-        raise Mistake(f"--header: {text!r} is not 'NAME: VALUE'")
+        raise Mistake(f"--header must be 'NAME: VALUE', got {text!r}")
     return name.strip(), value.strip()
 
 
 @contextmanager
 def mistakes_told() -> Iterator[None]:
-    """Turn what goes wrong with a connection into one line."""
+    """Turn errors of a connection into one line."""
     try:
         yield
     except ExceptionGroup as group:
@@ -83,7 +83,7 @@ def mistakes_told() -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why a connection failed: of several addresses that were tried, the first's reason."""
+    """Return why a connection failed; if several addresses were tried, the reason for the first."""
     cause: BaseException = error.__cause__ or error
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
@@ -93,13 +93,13 @@ def reason_of(error: BaseException) -> str:
 
 
 def mistake_of(error: Exception) -> Mistake | None:
-    """Return the line for what went wrong; None for what is a bug of ours."""
+    """Return the error line for an exception, or None if it is a bug in wsframe."""
     if isinstance(error, HandshakeRejected):
         return Failure(str(error))
     if isinstance(error, ConnectionClosed):
         return Failure(f"the connection has ended: {printable(str(error))}")
     if isinstance(error, ssl.SSLCertVerificationError):
-        hint = "--insecure takes any certificate, SSL_CERT_FILE=FILE in the environment that one"
+        hint = "set SSL_CERT_FILE=FILE to trust a certificate, or use --insecure to accept any"
         return Failure(f"cannot connect: {printable(reason_of(error))}; {hint}")
     if isinstance(error, WsframeError | OSError):
         return Failure(f"cannot connect: {printable(reason_of(error))}")

@@ -1,4 +1,4 @@
-"""How long things took: counts in steps of a percent, however many there are."""
+"""A histogram of durations in steps of one percent; its size does not depend on their number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAST = 1e-6
 
 
 class Histogram:
-    """Durations in seconds, to within a percent."""
+    """Durations in seconds, exact to one percent."""
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
@@ -29,7 +29,7 @@ class Histogram:
         self.longest = max(self.longest, seconds)
 
     def quantile(self, share: float) -> float:
-        """Return what this share of the durations does not exceed; 0 if there are none."""
+        """Return the duration that this share of all durations does not exceed; 0 if there are not any."""
         wanted = max(1, ceil(share * len(self)))
         for step, seen in self._accumulated():
             if seen >= wanted:
@@ -43,7 +43,7 @@ class Histogram:
             yield step, seen
 
     def doublings(self) -> list[tuple[float, int]]:
-        """Return upper bounds, each twice the one before, with how many durations are below each and not the former."""
+        """Return upper bounds, each twice the previous, with the number of durations between the previous and it."""
         counts: Counter[int] = Counter()
         for step, count in self._counts.items():
             counts[floor(step * STEP / log(2))] += count

@@ -1,4 +1,4 @@
-"""What is read, turned into what is said: lines typed at a terminal, lines of a pipe, lines of JSON."""
+"""Turn input into messages and frames: lines typed at a terminal, lines of a pipe, lines of JSON."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from wsframe.protocol.close import check_close_code
 __all__ = ["HELP", "lines_of", "said_in_json", "said_typed", "sayings_of"]
 
 HELP = """\
-what is typed is sent as text; commands are
-  /text TEXT            send TEXT, also one that begins with a slash
-  /binary HEX           send octets, such as 00ff
-  /ping [TEXT]          send a ping, and show how long the pong takes
-  /close [CODE [TEXT]]  close, by default with 1000; so does Ctrl-D
-  /help                 show this"""
+each line is sent as a text message; the commands are
+  /text TEXT            send TEXT, which can begin with a slash
+  /binary HEX           send bytes, such as 00ff
+  /ping [TEXT]          send a ping and show how long the pong takes
+  /close [CODE [TEXT]]  close, by default with 1000; Ctrl-D does the same
+  /help                 show this help"""
 
 
 def said_typed(line: str) -> Saying | None:
-    """Read a line typed at a terminal; None for nothing to say.
+    """Read a line typed at a terminal; return None for an empty line.
 
     Raises:
-        Mistake: For a command there is not, or one that is not used so.
+        Mistake: For an unknown command, or wrong arguments.
     """
     if not line.startswith("/"):
         return text_of(line) if line else None
@@ -43,14 +43,14 @@ def said_typed(line: str) -> Saying | None:
     if command == "close":
         code, _, reason = argument.strip().partition(" ")
         return close_of(int(code) if code.isascii() and code.isdigit() else code or 1000, reason)
-    raise Mistake(HELP if command == "help" else f"there is no command /{command}: see /help")
+    raise Mistake(HELP if command == "help" else f"unknown command /{command}: see /help")
 
 
 def text_of(text: str) -> Text:
     try:
         text.encode()
     except UnicodeEncodeError:  # from a terminal of another encoding, or from an escape in JSON
-        raise Mistake(f"{text[:40]!r} is not text that UTF-8 has") from None
+        raise Mistake(f"{text[:40]!r} cannot be encoded in UTF-8") from None
     return Text(text)
 
 
@@ -58,21 +58,21 @@ def octets_from(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise Mistake(f"{text!r} is not hexadecimal, such as 00ff") from None
+        raise Mistake(f"{text!r} is not hexadecimal: give two digits for each byte, such as 00ff") from None
 
 
 def payload_of(text: object) -> bytes:
     payload = text_of(text).encode() if isinstance(text, str) else bytes(126)
     if len(payload) > 125:
-        raise Mistake("a ping carries text of at most 125 octets")
+        raise Mistake("the text of a ping must be at most 125 bytes")
     return payload
 
 
 def close_of(code: object, reason: object) -> Close:
     if not isinstance(code, int) or not may_be_sent(code):
-        raise Mistake(f"{code!r} is no close code that may be sent, such as 1000, or 3000 to 4999")
+        raise Mistake(f"{code!r} is not a close code that can be sent: use 1000, or 3000 to 4999")
     if not isinstance(reason, str):
-        raise Mistake("the reason of a close frame is text")
+        raise Mistake("the reason of a close frame must be text")
     return Close(code, text_of(reason))
 
 
@@ -85,17 +85,17 @@ def may_be_sent(code: int) -> bool:
 
 
 def said_in_json(line: str) -> Saying | None:
-    """Read a line of JSON, which has the shape of those that are shown.
+    """Read a line of JSON in the same form as ``--json`` prints.
 
     Raises:
-        Mistake: For anything else.
+        Mistake: For any other line.
     """
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise Mistake(f"{line[:40]!r} is no JSON object")
+        raise Mistake(f"{line[:40]!r} is not a JSON object")
     kind, data = found.get("type"), found.get("data", "")
     if kind == "text" and isinstance(data, str):
         return text_of(data)
@@ -108,14 +108,14 @@ def said_in_json(line: str) -> Saying | None:
         return Ping(payload_of(data))
     if kind == "close":
         return close_of(found.get("code", 1000), found.get("reason", ""))
-    raise Mistake(f"{line[:40]!r} has no type text, binary, ping or close, or no text as data")
+    raise Mistake(f"{line[:40]!r}: type must be text, binary, ping or close, and data must be text")
 
 
 async def lines_of(fd: int) -> AsyncGenerator[str, None]:
     """Yield the lines of a file, pipe or terminal, without their line feeds.
 
-    It is read in a thread, because a file cannot be waited for; by its descriptor, because
-    a buffer that a thread reads in vain cannot be closed at the interpreter's end.
+    A thread reads, because trio cannot wait for a file. It reads from the descriptor, because
+    a buffer in which a thread still waits cannot be closed when the interpreter ends.
     """
     waiting, number = b"", 0
     while octets := await trio.to_thread.run_sync(os.read, fd, 65536, abandon_on_cancel=True):
@@ -137,7 +137,7 @@ def decoded(line: bytes, number: int) -> str:
 async def sayings_of(
     lines: AsyncGenerator[str, None], read: Callable[[str], Saying | None], complain: Callable[[Mistake], None]
 ) -> Sayings:
-    """Yield what is said in lines; what cannot be said is complained of."""
+    """Yield the messages and frames of lines; report wrong lines to ``complain``."""
     async with aclosing(lines):
         async for line in lines:
             try:

@@ -1,4 +1,4 @@
-"""The flags of ``wsframe serve`` that fill Capacity, Limits, Timeouts and Deflate: one for each field."""
+"""The flags of ``wsframe serve`` for Capacity, Limits, Timeouts and Deflate: one for each field."""
 
 from __future__ import annotations
 
@@ -29,35 +29,41 @@ class Flag(NamedTuple):
 
 
 FLAGS = (
-    Flag("--max-clients", Capacity, "max_clients", or_none(count), "N", "clients connected at once"),
+    Flag("--max-clients", Capacity, "max_clients", or_none(count), "N", "clients connected at the same time"),
     Flag(
         "--max-clients-per-address", Capacity, "max_clients_per_address", or_none(count), "N",
-        "of those from one address (IPv6: one /64)",
+        "clients connected from one address (IPv6: one /64)",
     ),
-    Flag("--max-pending-handshakes", Capacity, "max_pending_handshakes", count, "N", "newcomers on their way in"),
-    Flag("--max-head", Capacity, "max_head", size, "SIZE", "request head"),
-    Flag("--max-total-queued-bytes", Capacity, "max_queued_bytes", size, "SIZE", "what waits for all clients together"),
-    Flag("--backlog", Capacity, "backlog", count, "N", "connections the kernel holds for accept"),
-    Flag("--max-message", Limits, "max_message", size, "SIZE", "one message received"),
-    Flag("--max-frame", Limits, "max_frame", or_none(size), "SIZE", "one frame received"),
-    Flag("--max-fragments", Limits, "max_fragments", count, "N", "frames of one message"),
-    Flag("--max-queued-messages", Limits, "max_queued_messages", count, "N", "messages that wait for hooks"),
-    Flag("--max-queued-bytes", Limits, "max_queued_bytes", size, "SIZE", "what waits for hooks"),
-    Flag("--max-outbox", Limits, "max_outbox", size, "SIZE", "what waits to be sent"),
-    Flag("--unsent-low-water", Limits, "unsent_low_water", size, "SIZE", "what the kernel holds unsent"),
-    Flag("--max-message-rate", Limits, "max_message_rate", or_none(number), "N", "messages and control frames in 1 s"),
-    Flag("--max-octet-rate", Limits, "max_octet_rate", or_none(size), "SIZE", "octets in 1 s"),
-    Flag("--handshake-timeout", Timeouts, "handshake", number, "SECONDS", "from accept to the 101"),
+    Flag("--max-pending-handshakes", Capacity, "max_pending_handshakes", count, "N", "unfinished handshakes"),
+    Flag("--max-head", Capacity, "max_head", size, "SIZE", "largest request head"),
+    Flag("--max-total-queued-bytes", Capacity, "max_queued_bytes", size, "SIZE", "bytes held for all clients together"),
+    Flag("--backlog", Capacity, "backlog", count, "N", "connections waiting in the kernel for accept"),
+    Flag("--max-message", Limits, "max_message", size, "SIZE", "largest message to accept"),
+    Flag("--max-frame", Limits, "max_frame", or_none(size), "SIZE", "largest frame to accept"),
+    Flag("--max-fragments", Limits, "max_fragments", count, "N", "most frames in one message"),
+    Flag("--max-queued-messages", Limits, "max_queued_messages", count, "N", "received messages waiting for hooks"),
+    Flag("--max-queued-bytes", Limits, "max_queued_bytes", size, "SIZE", "received bytes waiting for hooks"),
+    Flag("--max-outbox", Limits, "max_outbox", size, "SIZE", "bytes waiting to be sent"),
+    Flag("--unsent-low-water", Limits, "unsent_low_water", size, "SIZE", "unsent bytes in the kernel"),
+    Flag(
+        "--max-message-rate", Limits, "max_message_rate", or_none(number), "N",
+        "received messages and control frames per second",
+    ),
+    Flag("--max-octet-rate", Limits, "max_octet_rate", or_none(size), "SIZE", "received bytes per second"),
+    Flag("--handshake-timeout", Timeouts, "handshake", number, "SECONDS", "time limit from accept to the 101"),
     Flag("--ping-interval", Timeouts, "ping_interval", or_none(number), "SECONDS", "silence before a ping"),
-    Flag("--ping-timeout", Timeouts, "ping_timeout", number, "SECONDS", "silence after a ping"),
-    Flag("--write-stall-timeout", Timeouts, "write_stall", number, "SECONDS", "for the peer to take anything"),
-    Flag("--close-timeout", Timeouts, "close", number, "SECONDS", "for the peer's close frame"),
-    Flag("--drain-timeout", Timeouts, "drain", number, "SECONDS", "for all clients and hooks at the end"),
-    Flag("--hook-timeout", Timeouts, "hook", or_none(number), "SECONDS", "for one call of a hook"),
-    Flag("--deflate-window-bits", Deflate, "window_bits", count, "BITS", "the window is 2 to this, 9 to 15"),
-    Flag("--deflate-mem-level", Deflate, "mem_level", count, "N", "memory of a compressor, 1 to 9"),
-    Flag("--deflate-level", Deflate, "level", integer, "N", "time spent, 1 to 9"),
-    Flag("--deflate-threshold", Deflate, "threshold", size, "SIZE", "shorter messages are sent as they are"),
+    Flag("--ping-timeout", Timeouts, "ping_timeout", number, "SECONDS", "silence after a ping, before disconnecting"),
+    Flag(
+        "--write-stall-timeout", Timeouts, "write_stall", number, "SECONDS",
+        "disconnect a peer that accepts no data for this long",
+    ),
+    Flag("--close-timeout", Timeouts, "close", number, "SECONDS", "wait this long for the peer's close frame"),
+    Flag("--drain-timeout", Timeouts, "drain", number, "SECONDS", "wait this long for clients and hooks at the end"),
+    Flag("--hook-timeout", Timeouts, "hook", or_none(number), "SECONDS", "time limit for one call of a hook"),
+    Flag("--deflate-window-bits", Deflate, "window_bits", count, "BITS", "the window is 2 to this power, 9 to 15"),
+    Flag("--deflate-mem-level", Deflate, "mem_level", count, "N", "memory of one compressor, 1 to 9"),
+    Flag("--deflate-level", Deflate, "level", integer, "N", "effort, 1 (fast) to 9 (small)"),
+    Flag("--deflate-threshold", Deflate, "threshold", size, "SIZE", "shorter messages are sent uncompressed"),
 )  # fmt: skip
 
 GROUPS = {
@@ -69,11 +75,11 @@ GROUPS = {
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add all flags, in groups. A resource that sets an option itself keeps its own."""
+    """Add all flags, in groups; a resource that sets an option itself keeps its own value."""
     for options, (title, defaults) in GROUPS.items():
         group = parser.add_argument_group(title)
         if options is Deflate:
-            group.add_argument("--deflate", choices=("shared", "dedicated"), help="compress, for clients that offer it")
+            group.add_argument("--deflate", choices=("shared", "dedicated"), help="compress for clients that offer it")
         for flag in FLAGS:
             if flag.options is options:
                 text = (
@@ -85,7 +91,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def shown(value: float | None) -> str:
-    """Write a default as one may type it."""
+    """Write a default in the form that a user can type."""
     if value is None:
         return "none"
     for unit, octets in (("M", 1024**2), ("K", 1024)):
@@ -115,7 +121,7 @@ def made_deflate(args: argparse.Namespace) -> Deflate | None:
 
 
 def made(options: type, make: Callable[..., MadeT], args: argparse.Namespace) -> MadeT:
-    """Make an option object of the flags given; what it does not take is a mistake that names the flag."""
+    """Make an option object from the flags given; an error for a wrong value names its flag."""
     given = given_flags(options, args)
     try:
         return make(**{flag.field: value for flag, value in given.items()})
@@ -127,6 +133,6 @@ def made(options: type, make: Callable[..., MadeT], args: argparse.Namespace) ->
 
 
 def given_flags(options: type, args: argparse.Namespace) -> dict[Flag, object]:
-    """Return the flags that were given, with their values: ``none`` is one too."""
+    """Return the flags that were given, with their values, which can be None."""
     names = {flag.name[2:].replace("-", "_"): flag for flag in FLAGS if flag.options is options}
     return {flag: getattr(args, name) for name, flag in names.items() if name in args}

@@ -1,4 +1,4 @@
-"""The parser of all commands, and what runs the one that was chosen."""
+"""The parser of all commands, and the function that runs the chosen one."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ COMMANDS = (serve, routes, asyncapi, top, connect, bench, completion)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser that reports each error in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line ``argv``, by default the program's own; return the exit code."""
+    """Run the command line ``argv``, by default that of the process, and return the exit code."""
     fill_gaps()
     return run_command(make_parser().parse_args(argv))
 
 
 def run_command(args: argparse.Namespace) -> int:
-    """Run the command of parsed arguments; return the exit code."""
+    """Run the command of parsed arguments and return the exit code."""
     try:
         code: int | None = args.command(args)
         sys.stdout.flush()
     except Mistake as mistake:
         told(f"wsframe: {mistake}", sys.stderr)
         return mistake.exit_code
-    except (BrokenPipeError, OutputGone):  # the reader of our output has gone, as "head" does
+    except (BrokenPipeError, OutputGone):  # the reader of stdout has gone, as "head" does
         discard_output(sys.stdout)
         return 0
     except OSError as error:
@@ -48,7 +48,7 @@ def run_command(args: argparse.Namespace) -> int:
         discard_output(sys.stdout)
         told(f"wsframe: cannot write the output: {error.strerror}", sys.stderr)
         return 1
-    except KeyboardInterrupt:  # before a server obeyed signals
+    except KeyboardInterrupt:  # before the server handled signals
         return 130
     except BaseExceptionGroup as group:
         if only(KeyboardInterrupt, group):
@@ -64,5 +64,5 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add_command(commands)
-    parser.set_defaults(parser=parser)  # for the command that completes the others
+    parser.set_defaults(parser=parser)  # for the command completion, which needs all others
     return parser

@@ -1,9 +1,9 @@
 """``wsframe serve --reload``: a supervisor that restarts the serving process when a source file changes.
 
-The supervisor binds the sockets and keeps them, so that newcomers wait in the kernel while
-there is no server. It gives its orders through a pipe and not with signals: Ctrl-C reaches
-both processes at once, and a second signal would cut the drain short. When the supervisor
-dies, the pipe ends, and the server with it.
+The supervisor binds the sockets and keeps them, so that new connections wait in the kernel
+during a restart. It sends orders through a pipe instead of signals: Ctrl-C reaches both
+processes, and a second signal would cut the drain short. When the supervisor dies, the pipe
+ends, and then the server ends.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ __all__ = ["Supervisor", "obey_supervisor", "reload_target"]
 
 END, RESTART, HURRY = b"e", b"r", b"h"
 
-# What a server may take beyond its drain before it is killed, and what one may take that was told to hurry.
+# Seconds that a server has beyond its drain before it is killed, and seconds after an order to hurry.
 GRACE = 5.0
 HURRIED = 2.0
 
-# What is read when a target is imported; other files a server may write itself, and restart for ever.
+# Files that are read when a target is imported. A server can write other files itself, and would restart for ever.
 PAGES = (".html", ".css", ".js", ".mjs")
 
 Changes: TypeAlias = AsyncGenerator[Collection[tuple[object, str]], None]
-"""Yields what has changed: the kind of change, and the path."""
+"""Yields changes: the kind of change, and the path."""
 
 
 def reload_target(args: argparse.Namespace, sockets: Sequence[socket.socket]) -> None:
     """Supervise a server of the target until a signal; blocks."""
     if os.name == "nt":
-        raise Mistake("--reload hands sockets down, which Windows does not do")
+        raise Mistake("--reload needs processes that inherit sockets, which Windows does not have")
     try:
         from watchfiles import PythonFilter, awatch
     except ModuleNotFoundError:
@@ -56,7 +56,7 @@ def reload_target(args: argparse.Namespace, sockets: Sequence[socket.socket]) ->
     folders = [folder_of(args.target), *(Path(folder) for folder in args.reload_dir or ())]
     for folder in folders:
         if not folder.is_dir():
-            raise Mistake(f"--reload-dir: no such folder: {folder}")
+            raise Mistake(f"--reload-dir: folder not found: {folder}")
     fds = [sock.fileno() for sock in sockets]
     supervisor = Supervisor(
         partial(command, args, fds),
@@ -72,7 +72,7 @@ def folder_of(target: str) -> Path:
     name, _ = split_target(target)
     if name.endswith(".py"):
         if not Path(name).is_file():
-            raise Mistake(f"no such file: {name}")
+            raise Mistake(f"file not found: {name}")
         return Path(name).resolve().parent
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -86,7 +86,7 @@ def command(args: argparse.Namespace, fds: list[int], orders: int) -> list[str]:
     """Return the command of a server that listens where the supervisor does."""
     told = {name: value for name, value in vars(args).items() if name not in ("command", "parser")}
     told |= {"fd": fds, "orders": orders, "reload": False}
-    # Without -B a file that is changed twice within a second may be taken for its old bytecode.
+    # Without -B, Python can use old bytecode for a file that changes twice within a second.
     return [sys.executable, "-B", "-m", "wsframe.cli.supervised", json.dumps(told)]
 
 
@@ -95,13 +95,13 @@ def say(words: str) -> None:
 
 
 class Supervisor:
-    """Keeps one server running, and starts it anew when something has changed.
+    """Keeps one server running, and restarts it when a file has changed.
 
     Args:
-        command: Makes the command of a server that reads its orders at this descriptor.
-        fds: The descriptors it inherits.
-        watch: Called with ``stop_event``; yields what has changed until that is set.
-        patience: Seconds a server has for its end.
+        command: Makes the command of a server that reads its orders from the given descriptor.
+        fds: The descriptors that the server inherits.
+        watch: Called with ``stop_event``; yields changes until that is set.
+        patience: Seconds that a server has to end.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Supervisor:
         self._leaving = trio.Event()
 
     async def run(self) -> None:
-        """Supervise until SIGINT or SIGTERM; a second signal ends at once."""
+        """Supervise until SIGINT or SIGTERM; a second signal ends the server immediately."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._restart_on_changes, nursery)
@@ -163,14 +163,14 @@ class Supervisor:
         nursery.start_soon(self._watch_over, process)
 
     async def _watch_over(self, process: trio.Process) -> None:
-        """Say it when a server ends that was not told to, as one does that cannot import its target."""
+        """Report a server that ends without an order, for example because it cannot import its target."""
         code = await process.wait()
         if not self._told:
             self._forget()
             say(f"the server has ended with exit code {code}; waiting for a change")
 
     async def _end(self, order: bytes) -> None:
-        """End the server, if there is one: in order, or by force when it takes too long."""
+        """End the server if there is one: in order, or by force if it takes too long."""
         process = self._process
         if process is None:
             return
@@ -179,13 +179,13 @@ class Supervisor:
         with trio.move_on_after(self._patience) as waiting:
             await process.wait()
         if waiting.cancelled_caught:
-            say("the server does not end; it is killed")
+            say("the server did not end in time; killing it")
             process.kill()
             await process.wait()
         self._forget()
 
     def _order(self, order: bytes) -> None:
-        with suppress(OSError):  # it has gone
+        with suppress(OSError):  # the process has gone
             os.write(self._orders, order)
 
     def _forget(self) -> None:
@@ -199,12 +199,12 @@ def names_of(changes: Collection[tuple[object, str]]) -> str:
 
 
 async def obey_supervisor(orders: int, running: list[Server], scope: trio.CancelScope) -> None:
-    """Do what the supervisor orders; its end is an order to end.
+    """Carry out the supervisor's orders; the end of its pipe is an order to end.
 
     Args:
-        orders: The reading end of its pipe.
-        running: Holds the server once it has started.
-        scope: Cancelled to end a server that has not.
+        orders: The reading end of the supervisor's pipe.
+        running: A list that holds the server once it has started.
+        scope: Cancelled to end a server that has not started yet.
     """
     async with trio.lowlevel.FdStream(orders) as stream:
         while True:

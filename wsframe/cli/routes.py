@@ -1,4 +1,4 @@
-"""``wsframe routes``: what a target registers, without serving it."""
+"""``wsframe routes``: list the resources of a target without serving it."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def add_command(commands: Commands) -> None:
         commands,
         "routes",
         help="list the resources that a module registers",
-        description="List what a module or file registers: path, class, who may connect from a browser, "
-        "and the options in which the resource differs from the server's.",
+        description="List the resources that a module or file registers: path, class, allowed origins, and the "
+        "options that the resource sets itself.",
         examples=EXAMPLES,
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
-    parser.add_argument("--json", action="store_true", help="print one JSON object for each path, a line each")
+    parser.add_argument("--json", action="store_true", help="print JSON objects, one per path and line")
     parser.set_defaults(command=print_routes)
 
 

@@ -1,4 +1,4 @@
-"""``wsframe serve``: serve what a module registers, until a signal."""
+"""``wsframe serve``: serve the resources of a module until a signal."""
 
 from __future__ import annotations
 
@@ -73,40 +73,40 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     option("--unix", metavar="PATH", help="serve a unix socket instead")
     option(
         "--fd", type=count, action="append", metavar="N",
-        help="serve a bound socket that was inherited under this number instead; repeatable",
+        help="serve the inherited, bound socket with this file descriptor instead; repeatable",
     )  # fmt: skip
     option(
         "--allow-host",
         action="append",
         metavar="NAME",
-        help="answer only to this Host name; repeatable (default: any, but on loopback only loopback names)",
+        help="answer only requests for this Host; repeatable (default: any; on loopback, loopback names only)",
     )
     option(
         "--versions",
         type=version_numbers,
         default=(13,),
         metavar="LIST",
-        help="versions of the protocol, 13 and of the old ones 8, 7 and 0, as in 13,8,7 (default 13)",
+        help="protocol versions: 13, and optionally the old 8, 7 and 0, as in 13,8,7 (default 13)",
     )
     option("--tls-cert", metavar="FILE", help="serve TLS with this certificate chain (PEM)")
-    option("--tls-key", metavar="FILE", help="its private key (PEM; default: in the file of the certificate)")
+    option("--tls-key", metavar="FILE", help="private key of the certificate (PEM; default: in the certificate file)")
 
 
 def add_other_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
-    option("--http-handler", metavar="NAME", help="async function of the target that answers plain HTTP requests")
-    option("--log-level", choices=LEVELS, default="info", help="what goes to stderr (default info)")
-    option("--admin", metavar="PATH", help="tell 'wsframe top PATH' how the server is, at a unix socket of mode 0600")
+    option("--http-handler", metavar="NAME", help="async function in the target that answers plain HTTP requests")
+    option("--log-level", choices=LEVELS, default="info", help="least severe level to log on stderr (default info)")
+    option("--admin", metavar="PATH", help="report to 'wsframe top PATH' at this unix socket (mode 0600)")
     option("--reload", action="store_true", help="restart when a source file changes; needs wsframe[reload]")
     option(
         "--reload-dir", action="append", metavar="FOLDER",
-        help="watch this folder too; repeatable (default: that of the target, or the current one)",
+        help="also watch this folder; repeatable (the folder of the target, or the current one, is always watched)",
     )  # fmt: skip
-    option("--poller", choices=POLLERS, default="auto", help="how readiness is asked for (default auto)")
+    option("--poller", choices=POLLERS, default="auto", help="I/O poller to use (default auto)")
     option(
         "--debug",
         action="store_true",
-        help="enter the debugger on an error of your code, or end the server where there is no terminal",
+        help="on an error in your code, start the debugger, or end the server if there is no terminal",
     )
 
 
@@ -120,16 +120,16 @@ def serve_command(args: argparse.Namespace) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Look for mistakes that can be seen without the target."""
+    """Raise Mistake for arguments that are wrong whatever the target is."""
     if args.unix is not None and (args.host is not None or args.port is not None):
-        raise Mistake("--unix excludes --host and --port")
+        raise Mistake("give --unix, or --host and --port, not both")
     for option in ("unix", "admin", "host"):
         if getattr(args, option) == "":
             raise Mistake(f"--{option} is empty")
     if args.fd is not None and (args.unix, args.host, args.port) != (None, None, None):
-        raise Mistake("--fd excludes --host, --port and --unix")
+        raise Mistake("give --fd without --host, --port and --unix")
     if args.tls_key is not None and args.tls_cert is None:
-        raise Mistake("--tls-key needs --tls-cert")
+        raise Mistake("--tls-key needs --tls-cert FILE")
     if args.reload_dir is not None and not args.reload:
         raise Mistake("--reload-dir needs --reload")
     for make in (made_capacity, made_limits, made_timeouts, made_deflate, made_hosts):
@@ -143,12 +143,12 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
 
     Args:
         args: The parsed arguments.
-        sockets: Where to listen.
-        orders: The reading end of the pipe of a supervisor.
+        sockets: The listening sockets.
+        orders: The reading end of a supervisor's pipe, if there is one.
     """
     with ExitStack() as stack:
         stack.enter_context(logging_to_stderr(args.log_level.upper()))
-        # Before the target is loaded: it may start threads, and the mask of modes is the process's.
+        # Before loading the target: it can start threads, and the umask belongs to the whole process.
         admin = None if args.admin is None else stack.enter_context(admin_socket(args.admin))
         module, registry = load_target(args.target, debug=args.debug)
         try:
@@ -184,7 +184,7 @@ def made_hosts(args: argparse.Namespace) -> Collection[str] | None:
 
 @contextmanager
 def logging_to_stderr(level: str) -> Iterator[None]:
-    """Have all logs written to stderr, by a thread."""
+    """Write all logs to stderr, in a thread."""
     handler = StderrLog(sys.stderr)
     logging.basicConfig(level=level, handlers=[handler])
     try:
@@ -224,7 +224,7 @@ async def serve_attended(
     admin: socket.socket | None,
     orders: int | None,
 ) -> None:
-    """Serve until a signal, with the tasks that answer administrators and obey a supervisor."""
+    """Serve until a signal, with the tasks for the admin socket and the supervisor."""
     async with trio.open_nursery() as nursery:
         running: list[Server] = []
 
@@ -241,18 +241,18 @@ async def serve_attended(
 
 
 def announce(server: Server) -> None:
-    """Print the one line that tells where the server is."""
+    """Print the addresses of the server, in one line."""
     places = [
         f"{address} (http{address.removeprefix('ws')}/)" if address.startswith("ws") else address
         for address in server.addresses
     ]
     if not told(f"Serving at {', '.join(places)}", sys.stdout):
-        logger.info("stdout cannot be written to; what is printed is lost")
+        logger.info("cannot write to stdout; printed output is lost")
 
 
 @contextmanager
 def bound_sockets(args: argparse.Namespace) -> Iterator[list[socket.socket]]:
-    """Bind here and not in ``serve``, so that an OSError of a resource is not taken for a taken port."""
+    """Bind here, not in ``serve``, so that an OSError of a resource does not look like a port in use."""
     host, port = host_of(args), PORT if args.port is None else args.port
     inherited = None if args.fd is None else [inherited_socket(fd) for fd in args.fd]
     try:
@@ -273,8 +273,8 @@ def inherited_socket(fd: int) -> socket.socket:
     try:
         return socket.socket(fileno=fd)
     except (OSError, OverflowError, ValueError) as error:
-        reason = getattr(error, "strerror", "it is too large")
-        raise Mistake(f"--fd {fd}: no socket was inherited under this number ({reason})") from None
+        reason = getattr(error, "strerror", "the number is too large")
+        raise Mistake(f"--fd {fd}: this descriptor is not an inherited socket ({reason})") from None
 
 
 def tls_context(certificate: str, key: str | None) -> ssl.SSLContext:
@@ -289,5 +289,5 @@ def tls_context(certificate: str, key: str | None) -> ssl.SSLContext:
         context.load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError) as error:
         files = certificate if key is None else f"{certificate} with {key}"
-        raise Mistake(f"{files}: not a certificate with its key ({error})") from None
+        raise Mistake(f"{files}: expected a PEM certificate and its private key ({error})") from None
     return context

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or read by nobody: no reason for a server to end."""
+"""Standard streams that are closed, full or unread, which must not end a server."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["discard_output", "fill_gaps", "told"]
 
 
 def fill_gaps() -> None:
-    """Open what was closed when the process began: else a socket would get its number, and be written to."""
+    """Open the standard streams that are closed: a socket would get their number, and their output."""
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def told(line: str, stream: TextIO) -> bool:
-    """Print a line; return whether that was possible."""
+    """Print a line and return whether that succeeded."""
     try:
         print(line, file=stream, flush=True)
     except (OSError, ValueError):
@@ -33,7 +33,7 @@ def told(line: str, stream: TextIO) -> bool:
 
 
 def discard_output(stream: TextIO) -> None:
-    """Let a stream go nowhere from now on, with what is in its buffer: the interpreter's end would try it again."""
+    """Discard the output of a stream and its buffer, which the interpreter would try to write when it ends."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

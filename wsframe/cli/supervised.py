@@ -1,4 +1,4 @@
-"""The process that serves for a supervisor: ``python -m wsframe.cli.supervised ARGUMENTS``."""
+"""The process that a supervisor starts: ``python -m wsframe.cli.supervised ARGUMENTS``."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ __all__ = ["serve_supervised"]
 
 
 def serve_supervised(args: Namespace) -> None:
-    """Serve what the supervisor's arguments say, on its sockets."""
+    """Serve the target of the supervisor's arguments on its sockets."""
     serve_target(args, [inherited_socket(fd) for fd in args.fd], args.orders)
 
 

@@ -13,7 +13,7 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequ
     Args:
         header: The titles.
         rows: The cells of each row.
-        right: The columns whose cells stand at the right, as numbers do.
+        right: The columns to align on the right, such as numbers.
     """
     table = [header, *rows]
     widths = [max(len(row[at]) for row in table) for at in range(len(header))]
@@ -26,5 +26,5 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequ
 
 
 def printable(text: str) -> str:
-    """Replace what a terminal might obey: a stranger may have chosen the text."""
+    """Replace characters that could control a terminal: a stranger can have chosen the text."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

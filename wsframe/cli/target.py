@@ -1,4 +1,4 @@
-"""What a command is to work on: the module or file that registers resources."""
+"""The target of a command: the module or file that registers resources."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from wsframe.server.check_options import imported
 
 __all__ = ["TARGET_HELP", "find_handler", "load_target", "split_target"]
 
-TARGET_HELP = "a module or a .py file that calls register_global_resource, or either with :NAME of a wsframe.Registry"
+TARGET_HELP = "module or .py file that registers resources globally; or add :NAME, the name of a wsframe.Registry in it"
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Split a target into the module or file and the name in it; the latter may be empty."""
-    # The last colon, and none in a bare file name: a path of Windows has one too.
+    """Split a target into the module or file and the name in it, which can be empty."""
+    # At the last colon, and not in a bare file name: a Windows path contains one too.
     name, _, attribute = (target, "", "") if target.endswith(".py") else target.rpartition(":")
     return (name, attribute) if name else (target, "")
 
 
 def load_target(target: str, *, debug: bool) -> tuple[ModuleType, Registry | None]:
-    """Import the target; return its module and the registry it names, if it names one."""
+    """Import the target and return its module and, if it names one, the registry."""
     name, attribute = split_target(target)
     try:
         with imported(name):
@@ -41,13 +41,15 @@ def load_target(target: str, *, debug: bool) -> tuple[ModuleType, Registry | Non
         raise Mistake(f"cannot import {name}: {describe(error)}") from None
     if not attribute:
         if not len(global_registry):
-            raise Mistake(f"{name} registers nothing: call register_global_resource, or name a Registry: {name}:NAME")
+            raise Mistake(
+                f"{name} registers no resource: call register_global_resource, or name a Registry: {name}:NAME"
+            )
         return module, None
     registry = find_attribute(module, attribute)
     if not isinstance(registry, Registry):
-        raise Mistake(f"{target} is no wsframe.Registry but of type {type(registry).__name__}")
+        raise Mistake(f"{target} must be a wsframe.Registry, got {type(registry).__name__}")
     if not len(registry):
-        raise Mistake(f"nothing is registered in {target}")
+        raise Mistake(f"{target} is empty: register a resource in it")
     return module, registry
 
 
@@ -67,11 +69,11 @@ def import_named(name: str) -> ModuleType:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import a file under its stem, with its folder first on the path, as if it were run."""
+    """Import a file under its stem, with its folder first on the path, as Python does for a script."""
     if not path.is_file():
-        raise Mistake(f"no such file: {path}")
+        raise Mistake(f"file not found: {path}")
     if path.stem in sys.modules:
-        raise Mistake(f"{path}: a module named {path.stem!r} is loaded already; rename the file")
+        raise Mistake(f"{path}: a module named {path.stem!r} is already loaded; rename the file")
     sys.path.insert(0, str(path.resolve().parent))
     spec = spec_from_file_location(path.stem, path.resolve())
     assert spec is not None
@@ -95,5 +97,5 @@ def find_attribute(module: ModuleType, name: str) -> object:
 def find_handler(module: ModuleType, name: str) -> HttpHandler:
     handler = find_attribute(module, name)
     if not iscoroutinefunction(handler):
-        raise Mistake(f"--http-handler: {module.__name__}.{name} is no async function")
+        raise Mistake(f"--http-handler: {module.__name__}.{name} must be an async function")
     return handler

@@ -1,4 +1,4 @@
-"""The conversation of people: lines are typed and edited while messages come in above them."""
+"""A conversation at a terminal: the user edits a line while messages appear above it."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ __all__ = ["Terminal", "terminal_restored"]
 
 PROMPT = "> "
 OCTETS_SHOWN = 256
-# Back to the beginning of the line, and erase it.
+# Go to the beginning of the line and erase it.
 ERASE = "\r\x1b[K"
 
 
 class Terminal(Display):
-    """Shows everything above the line that is being typed."""
+    """Shows events above the line that the user is typing."""
 
     def __init__(self) -> None:
         self._typing = False
 
     def show(self, words: str) -> None:
-        """Show a line, and below it what has been typed."""
+        """Show a line, and below it the text typed so far."""
         line = f"{PROMPT}{typed_so_far()}" if self._typing else ""
         sys.stdout.write(f"{ERASE}{words}\n{line}")
         sys.stdout.flush()
 
     def read_line(self) -> str:
-        """Read what is typed; for a thread, because it waits."""
+        """Read a line from the terminal; call it in a thread, because it blocks."""
         self._typing = True
         try:
             return input(PROMPT)
@@ -51,16 +51,16 @@ class Terminal(Display):
             self._typing = False
 
     async def typed_lines(self) -> AsyncGenerator[str, None]:
-        """Yield lines as they are typed, edited by readline where there is one, until Ctrl-D."""
+        """Yield the lines that the user types, with readline if there is one, until Ctrl-D."""
         while True:
             try:
-                # A thread that waits for the terminal cannot be stopped; it goes with the process.
+                # A thread that waits for the terminal cannot be stopped; it ends with the process.
                 yield await trio.to_thread.run_sync(self.read_line, abandon_on_cancel=True)
             except EOFError:
                 return
 
     def complain(self, mistake: Mistake) -> None:
-        """Show what cannot be said."""
+        """Show why a line cannot be sent."""
         self.show(str(mistake))
 
     def opened(self, websocket: WebSocket) -> None:
@@ -73,7 +73,7 @@ class Terminal(Display):
             self.show("< " + "\n  ".join(map(printable, message.split("\n"))))
         else:
             more = "..." if len(message) > OCTETS_SHOWN else ""
-            self.show(f"< binary, {len(message)} octets: {message[:OCTETS_SHOWN].hex()}{more}")
+            self.show(f"< binary, {len(message)} bytes: {message[:OCTETS_SHOWN].hex()}{more}")
 
     def pong(self, latency: float) -> None:
         self.show(f"pong after {latency * 1000:.1f} ms")
@@ -84,7 +84,7 @@ class Terminal(Display):
 
 @contextmanager
 def terminal_restored() -> Iterator[None]:
-    """Leave the terminal as it was: readline, left in the middle of a line, would not."""
+    """Restore the terminal at the end: readline, interrupted in the middle of a line, does not."""
     try:
         import termios
     except ImportError:  # pragma: no cover  # Windows

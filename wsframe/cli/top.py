@@ -1,4 +1,4 @@
-"""``wsframe top``: a live view of a running server, asked at its admin socket."""
+"""``wsframe top``: a live view of a running server, from its admin socket."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Section", "add_command", "plain", "sections"]
 
 Snapshot: TypeAlias = dict[str, Any]
-"""What the admin socket tells."""
+"""One answer of the admin socket."""
 
 PATIENCE = 10.0
 SHORTEST = 0.1
@@ -44,15 +44,15 @@ def add_command(commands: Commands) -> None:
         commands,
         "top",
         help="watch a running server",
-        description="Show clients, rates, resources and the slowest clients of a server that was started with "
-        "--admin PATH. The live view needs wsframe[cli].",
+        description="Show clients, rates, resources and the slowest clients of a server that runs with --admin PATH. "
+        "The live view needs wsframe[cli].",
         examples=EXAMPLES,
     )
     option = parser.add_argument
     option("path", metavar="PATH", help="the server's admin socket")
-    option("--once", action="store_true", help="show it once, as plain text, and end")
-    option("--json", action="store_true", help="print a JSON object each time, one a line")
-    option("--interval", type=number, default=1.0, metavar="SECONDS", help="time between two looks (default 1)")
+    option("--once", action="store_true", help="print the view once, as plain text, and end")
+    option("--json", action="store_true", help="print JSON objects, one per line")
+    option("--interval", type=number, default=1.0, metavar="SECONDS", help="time between two updates (default 1)")
     parser.set_defaults(command=top)
 
 
@@ -73,7 +73,7 @@ def top(args: argparse.Namespace) -> None:
 
 @contextmanager
 def admin(path: str) -> Iterator[Iterator[Snapshot]]:
-    """Connect to an admin socket; each ``next`` asks once."""
+    """Connect to an admin socket; each ``next`` of the iterator asks it once."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(PATIENCE)
         try:
@@ -104,7 +104,7 @@ def snapshot_from(line: bytes) -> Snapshot:
     except ValueError:
         found = None
     if not isinstance(found, dict) or "by_resource" not in found:
-        raise Mistake("what answers there is no admin socket of wsframe")
+        raise Mistake("the socket is not an admin socket of wsframe: give the PATH of serve --admin")
     return found
 
 
@@ -136,11 +136,11 @@ class Section(NamedTuple):
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     right: tuple[int, ...]
-    """The columns of numbers."""
+    """The columns to align on the right."""
 
 
 def sections(now: Snapshot, before: Snapshot | None) -> list[Section]:
-    """Arrange a snapshot for people; rates are those since ``before``."""
+    """Arrange a snapshot in tables, with the rates since ``before``."""
     return [server_section(now, before), resource_section(now, before), client_section(now)]
 
 
@@ -201,11 +201,11 @@ def client_section(now: Snapshot) -> Section:
         )
         for client in now["slowest"]
     ]
-    return Section("Clients that do not take what is sent", header, rows, (2, 3, 4, 5))
+    return Section("Clients that read too slowly", header, rows, (2, 3, 4, 5))
 
 
 def told_apart(resources: list[Snapshot]) -> dict[tuple[str, tuple[str, ...]], Snapshot]:
-    """Return those whose class and paths no other has: rates of the others would be those of a neighbour."""
+    """Return the resources with unique class and paths: others could get the rates of a neighbour."""
     counts = Counter(map(key_of, resources))
     return {key_of(resource): resource for resource in resources if counts[key_of(resource)] == 1}
 
@@ -215,7 +215,7 @@ def key_of(resource: Snapshot) -> tuple[str, tuple[str, ...]]:
 
 
 def rate_of(now: Snapshot, before: Snapshot | None, value: float, former: float | None) -> float | None:
-    """Return the growth in a second; None without a former value. A count that began anew has none."""
+    """Return the growth per second; None without a former value, 0 for a count that started again."""
     if before is None or former is None or now["time"] <= before["time"]:
         return None
     return max(0.0, (value - former) / float(now["time"] - before["time"]))
@@ -236,7 +236,7 @@ def octets(value: float | None) -> str:
 
 
 def plain(found: list[Section]) -> str:
-    """Write the view as text."""
+    """Return the view as plain text."""
     lines = []
     for section in found:
         table = columns(section.header, section.rows, right=section.right)
@@ -245,7 +245,7 @@ def plain(found: list[Section]) -> str:
 
 
 def rich_view(found: list[Section]) -> RenderableType:
-    """Make the view of the terminal."""
+    """Make the live view of the terminal."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -257,6 +257,6 @@ def rich_view(found: list[Section]) -> RenderableType:
         for at, name in enumerate(section.header):
             table.add_column(Text(name), justify="right" if at in section.right else "left")
         for row in section.rows:
-            table.add_row(*map(Text, row))  # as Text: a path may look like markup
+            table.add_row(*map(Text, row))  # as Text: a path can look like markup
         tables.append(table)
     return Group(*tables)

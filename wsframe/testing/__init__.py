@@ -1,8 +1,8 @@
-"""Testing resources: clients and a server in one process, without a network and without waiting.
+"""Test resources: clients and a server in one process, without a network and without waiting.
 
-* ``kit``: the real server over connections in memory, and its clients.
-* ``client``, ``raw_client``: a WebSocket client, and the bytes below it; slow, stalled and rude on demand.
-* ``frames``, ``handshake``: a client's half of the protocol, with no I/O.
+* ``kit``: the production server over in-memory connections, and its clients.
+* ``client``, ``raw_client``: a WebSocket client, and the raw connection below it; slow, stalled or rude on demand.
+* ``frames``, ``handshake``: the client's half of the protocol, without I/O.
 * ``memory_sockets``: sockets without a kernel, and a poller for them.
 * ``fixtures``: the fixtures of the pytest plugin.
 """

@@ -1,4 +1,4 @@
-"""A WebSocket client in memory: polite unless it is told otherwise."""
+"""An in-memory WebSocket client, polite by default."""
 
 from __future__ import annotations
 
@@ -24,53 +24,54 @@ class Closed(NamedTuple):
     """How the server closed a connection."""
 
     code: int
-    """Of its close frame; 1005 if that had none, 1006 if there was no close frame."""
+    """The code of the close frame; 1005 if it had no code, 1006 if there was no close frame."""
     reason: str
+    """The reason of the close frame."""
 
 
 class ClientClosed(Exception):
-    """Raised by a client that waits for a message or a frame and finds the connection closed."""
+    """Raised when a client waits for a message or frame and the connection is closed."""
 
     def __init__(self, closed: Closed) -> None:
         super().__init__(f"{closed.code} {closed.reason}".rstrip())
         self.code = closed.code
-        """As in :class:`Closed`."""
+        """The close code, as in :class:`Closed`."""
         self.reason = closed.reason
-        """As in :class:`Closed`."""
+        """The reason, as in :class:`Closed`."""
 
 
 class MemoryClient(Line):
     """A client of a resource under test; made by :func:`open_client` and :meth:`Kit.connect`.
 
-    Sending never waits and is never refused. Pings and close frames are answered as they
-    come, whatever the test is doing. What the server may not send (a masked frame, say) fails
-    the test.
+    Sending never waits and never fails. The client answers pings and close frames as they
+    arrive, whatever the test is doing. A frame that a server must not send, such as a masked one,
+    fails the test.
     """
 
     def __init__(self, sock: MemorySocket, patience: float) -> None:
         super().__init__(sock, patience)
         self.answer_pings = True
-        """Whether pings are answered."""
+        """Whether the client answers pings."""
         self.answer_close = True
-        """Whether the server's close frame is answered."""
+        """Whether the client answers the server's close frame."""
         self.end_tcp = True
-        """Whether TCP is ended when the server has ended it."""
+        """Whether the client ends TCP after the server has ended it."""
         self._exchange: Exchange | None = None
-        """The opening handshake, until it has been answered."""
+        """The opening handshake, until the server has answered it."""
         self._answer: Answer | None = None
         self._reader: Reader | None = None
         self._compression: Compression | None = None
         self._pace_when_open = inf
         self._arrived: deque[tuple[Frame, str | bytes | None]] = deque()
         self.close_sent = False
-        """Whether a close frame has been sent."""
+        """Whether the client has sent a close frame."""
         self._closed: Closed | None = None
 
     async def open(self, path: str, fields: list[tuple[str, str]], octets_per_second: float) -> None:
-        """Do the opening handshake, and from then on read so much a second.
+        """Do the opening handshake, then read ``octets_per_second``.
 
         Raises:
-            Refused: If the server answers anything but 101.
+            Refused: If the server answers with another status than 101.
             ClientClosed: If it does not answer.
         """
         self._exchange = Exchange(path, fields)
@@ -84,40 +85,40 @@ class MemoryClient(Line):
 
     @property
     def answer(self) -> Answer:
-        """The server's 101."""
+        """The server's 101 response."""
         assert self._answer is not None
         return self._answer
 
     @property
     def subprotocol(self) -> str | None:
-        """The subprotocol agreed on."""
+        """The subprotocol that the server chose."""
         return self.answer.headers.get("sec-websocket-protocol")
 
     @property
     def extensions(self) -> str:
-        """The extensions agreed on, as the server named them."""
+        """The extensions that the server accepted, as it wrote them."""
         return self.answer.headers.get("sec-websocket-extensions", "")
 
     # Sending
 
     def send_text(self, message: str) -> None:
-        """Send a text message; compressed, if that was agreed on."""
+        """Send a text message, compressed if the server accepted compression."""
         self._send_message(TEXT, message.encode())
 
     def send_binary(self, message: bytes) -> None:
-        """Send a binary message; compressed, if that was agreed on."""
+        """Send a binary message, compressed if the server accepted compression."""
         self._send_message(BINARY, message)
 
     def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv1: bool = False) -> None:
-        """Send one frame, right or wrong."""
+        """Send one frame, valid or not."""
         self.send_octets(masked(opcode, payload, fin=fin, rsv1=rsv1))
 
     def ping(self, payload: bytes = b"") -> None:
-        """Send a ping; the pong comes with :meth:`receive_frame`."""
+        """Send a ping; :meth:`receive_frame` returns the pong."""
         self.send_frame(PING, payload)
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
-        """Send a close frame, with any code or with none."""
+        """Send a close frame with any code, or with no code."""
         self.close_sent = True
         self.send_frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
 
@@ -129,11 +130,11 @@ class MemoryClient(Line):
     # Receiving
 
     async def receive(self) -> str | bytes:
-        """Return the next message; text is ``str``. Control frames before it are passed over.
+        """Return the next message; text is ``str``. Control frames are skipped.
 
         Raises:
             ClientClosed: If the connection is closed and no message is left.
-            trio.TooSlowError: If none comes within ``patience``.
+            trio.TooSlowError: If no message arrives within ``patience``.
         """
         with trio.fail_after(self.patience):
             while (message := (await self._next())[1]) is None:
@@ -141,30 +142,30 @@ class MemoryClient(Line):
         return message
 
     async def receive_text(self) -> str:
-        """Return the next message, which must be text; otherwise as :meth:`receive`."""
+        """Return the next message, which must be text; otherwise like :meth:`receive`."""
         message = await self.receive()
-        assert isinstance(message, str), f"a binary message instead of text: {message!r}"
+        assert isinstance(message, str), f"expected a text message, got binary: {message!r}"
         return message
 
     async def receive_binary(self) -> bytes:
-        """Return the next message, which must be binary; otherwise as :meth:`receive`."""
+        """Return the next message, which must be binary; otherwise like :meth:`receive`."""
         message = await self.receive()
-        assert isinstance(message, bytes), f"a text message instead of binary: {message!r}"
+        assert isinstance(message, bytes), f"expected a binary message, got text: {message!r}"
         return message
 
     async def receive_frame(self) -> Frame:
-        """Return the next frame of any kind; otherwise as :meth:`receive`."""
+        """Return the next frame of any kind; otherwise like :meth:`receive`."""
         with trio.fail_after(self.patience):
             return (await self._next())[0]
 
     def received(self) -> list[str | bytes]:
-        """Return the messages that are here, without waiting for more."""
+        """Return the messages that have arrived, without waiting for more."""
         messages = [message for _, message in self._arrived if message is not None]
         self._arrived.clear()
         return messages
 
     async def closed(self) -> Closed:
-        """Wait until the connection has ended; return code and reason of the server's close frame."""
+        """Wait until the connection has ended; return the code and reason of the server's close frame."""
         await self.ended()
         return self._facts
 
@@ -178,10 +179,10 @@ class MemoryClient(Line):
     def _facts(self) -> Closed:
         return self._closed or Closed(NO_CLOSE_FRAME, "")
 
-    # At work
+    # Reading
 
     def _share(self) -> int:
-        # Nothing behind the answer, which is for a pace of its own.
+        # Read nothing after the answer: its pace can be another.
         head = self._sock.peek().find(END_OF_HEAD) if self._exchange is not None else -1
         return super()._share() if head < 0 else head + len(END_OF_HEAD)
 
@@ -199,7 +200,7 @@ class MemoryClient(Line):
             if answer is not None:
                 self._take_answer(answer)
             return
-        assert self._reader is not None, f"octets behind a refusal: {data!r}"
+        assert self._reader is not None, f"the server sent bytes after a refusal: {data!r}"
         for frame, message in self._reader.receive(data):
             self._arrived.append((frame, message))
             if frame.opcode == PING and self.answer_pings:
@@ -221,5 +222,5 @@ class MemoryClient(Line):
 
     @property
     def polite(self) -> bool:
-        """Whether it would end the connection in order."""
+        """Whether the client ends the connection in order."""
         return self.end is None and self.reads_all and self.answer_close and self.end_tcp

@@ -1,7 +1,7 @@
-"""What the pytest plugin gives to tests: factories whose servers and clients live as long as the test.
+"""The factories of the pytest plugin: their servers and clients live until the end of the test.
 
-A fixture and its test run in different tasks, and a nursery must be left by the task that
-entered it. So each server is kept open by a task of the fixture's.
+A fixture and its test run in different tasks, and the task that enters a nursery must leave it.
+So a task of the fixture keeps each server open.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ class ServerFactory(Protocol):
     """The fixture ``wsframe_server``: serves until the end of the test, on a free port of loopback."""
 
     async def __call__(self, target: Target, path: str = "/", **options: Unpack[ServeKeywords]) -> Server:
-        """Serve a registry, or a resource at ``path``; ``options`` are those of :func:`wsframe.serve`."""
+        """Serve a registry, or a resource at ``path``, with the options of :func:`wsframe.serve`."""
 
 
 class ClientFactory(Protocol):
-    """The fixture ``wsframe_client``: connects clients in memory that stay until the end of the test."""
+    """The fixture ``wsframe_client``: connects in-memory clients that stay until the end of the test."""
 
     async def __call__(self, target: Target, path: str = "/", **options: Unpack[OpenOptions]) -> MemoryClient:
-        """Do as :func:`open_client` does; clients of the same ``target`` meet on the same server.
+        """Connect a client as :func:`open_client` does; clients of the same ``target`` share one server.
 
         Raises:
-            TypeError: For an option of the server's, if the server of ``target`` runs already.
+            TypeError: For a server option, if the server of ``target`` is already running.
         """
 
 
 class Keeper:
-    """Keeps context managers open, each in a task of its own, until the test is over."""
+    """Keeps context managers open, each in its own task, until the test is over."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self._over = trio.Event()
 
     async def enter(self, manager: AbstractAsyncContextManager[ValueT]) -> ValueT:
-        """Enter a context manager and return its value; it is left at the end of the test."""
+        """Enter a context manager and return its value; leave it at the end of the test."""
         value: ValueT = await self._nursery.start(self._keep, manager)
         return value
 
@@ -60,7 +60,7 @@ class Keeper:
             await self._over.wait()
 
     def let_go(self) -> None:
-        """Leave them all."""
+        """Leave all context managers."""
         self._over.set()
 
 
@@ -100,7 +100,7 @@ async def client_factory() -> AsyncIterator[ClientFactory]:
             if kit is None:
                 kit = kits[id(target)] = await keeper.enter(open_kit(target, path, **cast(ServeKeywords, of_server)))
             elif of_server:
-                raise TypeError(f"{', '.join(of_server)}: the server runs already; give it to the first client")
+                raise TypeError(f"{', '.join(of_server)}: the server is already running; pass this to the first client")
             return await kit.connect(path, **cast(ClientOptions, of_client))
 
         yield connect

@@ -1,6 +1,6 @@
 """Frames and messages as a client makes and reads them.
 
-Without wsproto and with a decoder of their own, which finds what an encoder broke.
+They do not use wsproto: a decoder of their own finds mistakes of the encoder under test.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from wsframe.protocol.frames import (
 __all__ = ["BINARY", "CLOSE", "CONTINUATION", "PING", "PONG", "TEXT", "Compression", "Frame", "Reader", "masked"]
 
 MASK_BIT = 0x80
-# The same in every run: nothing depends on its being a surprise.
+# The same in every run: no test needs a random mask.
 MASK = b"\x12\x34\x56\x78"
 TAIL = b"\x00\x00\xff\xff"
 RESERVED = 0x70
 
 
 class Frame(NamedTuple):
-    """A frame from the server, as it came."""
+    """A frame as the server sent it."""
 
     opcode: int
     """0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong."""
     payload: bytes
-    """Compressed, if the message is."""
+    """The payload as sent; compressed if the message is."""
     fin: bool = True
-    """Whether it ends its message."""
+    """Whether the frame ends its message."""
     rsv1: bool = False
     """On a message's first frame: whether the message is compressed."""
 
 
 def masked(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv1: bool = False) -> bytes:
-    """Make a frame as a client does; nothing in it is checked."""
+    """Make a client's frame, without checking anything."""
     head = bytearray(header(opcode | FIN * fin | RSV1 * rsv1, len(payload)))
     head[1] |= MASK_BIT
     return bytes(head) + MASK + unmask(payload, MASK)
 
 
 class Compression:
-    """What client and server agreed on, and the client's two contexts (RFC 7692).
+    """The compression that client and server agreed on, and the client's two contexts (RFC 7692).
 
     Args:
         answer: The value of Sec-WebSocket-Extensions in the 101.
@@ -62,7 +62,7 @@ class Compression:
     def __init__(self, answer: str) -> None:
         name, *parameters = (part.strip(" \t") for part in answer.split(";"))
         values = dict(part.partition("=")[::2] for part in parameters)
-        assert name == "permessage-deflate", f"an extension that was not offered: {answer!r}"
+        assert name == "permessage-deflate", f"the server accepted an extension that was not offered: {answer!r}"
         self._bits = int(values.get("client_max_window_bits") or 15)
         self._keep_ours = "client_no_context_takeover" not in values
         self._keep_theirs = "server_no_context_takeover" not in values
@@ -71,7 +71,7 @@ class Compression:
 
     def deflate(self, payload: bytes) -> bytes:
         """Compress a message."""
-        # zlib has no raw window of 256 octets; what 512 makes would not be readable with it.
+        # zlib has no raw window of 256 bytes; with 256, the output for a window of 512 could not be read.
         deflater = self._deflater or zlib.compressobj(wbits=-max(self._bits, 9))
         self._deflater = deflater if self._keep_ours else None
         return deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)[: -len(TAIL)]
@@ -84,7 +84,7 @@ class Compression:
 
 
 class Reader:
-    """Decodes what a server sends; what no server may send is an AssertionError."""
+    """Decodes the server's frames; raises AssertionError for a frame that no server is allowed to send."""
 
     def __init__(self, compression: Compression | None) -> None:
         self._compression = compression
@@ -92,7 +92,7 @@ class Reader:
         self._pieces: list[Frame] = []
 
     def receive(self, data: bytes) -> list[tuple[Frame, str | bytes | None]]:
-        """Take octets; return the frames they complete, each with the message it completes."""
+        """Take bytes and return the frames they complete, each with the message it completes."""
         self._data += data
         found: list[tuple[Frame, str | bytes | None]] = []
         while True:
@@ -106,12 +106,12 @@ class Reader:
     def _check(self, head: bytes, payload: bytes) -> Frame:
         frame = Frame(head[0] & 0x0F, payload, bool(head[0] & FIN), bool(head[0] & RSV1))
         known = frame.opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)
-        assert known, f"a frame of the server's has opcode {frame.opcode}"
-        assert not head[1] & MASK_BIT, "a frame of the server's is masked"
+        assert known, f"the server sent a frame with opcode {frame.opcode}"
+        assert not head[1] & MASK_BIT, "the server sent a masked frame"
         allowed = RSV1 if self._compression is not None and frame.opcode in (TEXT, BINARY) else 0
-        assert not head[0] & RESERVED & ~allowed, f"a frame of the server's has reserved bits: {head[0]:#x}"
+        assert not head[0] & RESERVED & ~allowed, f"the server sent a frame with reserved bits: {head[0]:#x}"
         continues = frame.opcode == CONTINUATION
-        assert is_control(head) or continues == bool(self._pieces), "frames of two messages are mixed"
+        assert is_control(head) or continues == bool(self._pieces), "the server mixed frames of two messages"
         return frame
 
     def _assemble(self, frame: Frame) -> str | bytes | None:

@@ -1,4 +1,4 @@
-"""The opening handshake as a client does it, and the HTTP answers that it may get."""
+"""The client's opening handshake, and the HTTP answers to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Answer", "Exchange", "HeaderFields", "Refused", "check_101", "upgrad
 
 HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]]
 
-# Those of the example in RFC 6455 section 1.3; a server cannot tell that they are no surprise.
+# From the example in RFC 6455 section 1.3; a server cannot see that they are not random.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
@@ -33,7 +33,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """Raised by a client that got an HTTP answer other than 101."""
+    """Raised when the server answers a handshake with another status than 101."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(f"{answer.status}: {answer.text.strip()}")
@@ -42,13 +42,13 @@ class Refused(Exception):
         self.headers = answer.headers
         """The header fields of the answer."""
         self.body = answer.text
-        """The reason, as the server wrote it."""
+        """The body: the reason, as the server wrote it."""
 
 
 def upgrade_fields(
     fields: HeaderFields, *, origin: str | None, subprotocols: Iterable[str], extensions: str | None
 ) -> list[tuple[str, str]]:
-    """Return the header fields of an opening handshake; those of ``fields`` replace others of their name."""
+    """Return the header fields of an opening handshake; each of ``fields`` replaces a default of the same name."""
     names = ", ".join(subprotocols)
     own = [
         ("Host", "localhost"), ("Upgrade", "websocket"), ("Connection", "Upgrade"),
@@ -68,7 +68,7 @@ class Exchange:
     """One HTTP request and its answer, without I/O.
 
     Args:
-        path: The target.
+        path: The request target.
         fields: The header fields.
         method: The method.
     """
@@ -77,12 +77,12 @@ class Exchange:
         self._h11 = h11.Connection(h11.CLIENT)
         request = h11.Request(method=method, target=path, headers=fields)
         self.octets = (self._h11.send(request) or b"") + (self._h11.send(h11.EndOfMessage()) or b"")
-        """What to send."""
+        """The bytes to send."""
         self._head: h11.Response | None = None
         self._body = b""
 
     def receive(self, data: bytes) -> Answer | None:
-        """Take octets; return the answer once it is whole."""
+        """Take bytes and return the answer once it is complete."""
         self._h11.receive_data(data)
         while True:
             event = self._h11.next_event()
@@ -104,10 +104,10 @@ def answer(head: h11.Response | h11.InformationalResponse, body: bytes) -> Answe
 
 
 def check_101(answer: Answer) -> None:
-    """Check what a client must before it takes the connection for a WebSocket (RFC 6455 section 4.1).
+    """Check a 101 as a client must before it uses the connection (RFC 6455 section 4.1).
 
     Raises:
-        Refused: For another status.
+        Refused: For a status other than 101.
     """
     if answer.status != 101:
         raise Refused(answer)

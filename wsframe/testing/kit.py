@@ -1,4 +1,4 @@
-"""A server for tests, without a network, and the clients that a test connects to it."""
+"""A server for tests, without a network, and the clients that tests connect to it."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from wsframe.user_code import only_leaf
 __all__ = ["ClientOptions", "Kit", "OpenOptions", "Target", "open_client", "open_kit", "registry_for"]
 
 Target = Resource[Any] | Registry
-"""What is tested: one resource, or a registry of several."""
+"""The object under test: one resource, or a registry of several."""
 
 LineT = TypeVar("LineT", bound=Line)
 
-# As browsers offer it.
+# The offer of browsers.
 OFFER = "permessage-deflate; client_max_window_bits"
 PATIENCE = 60.0
-# For all clients to close in order at the end of a test; those that cannot are reset.
+# Seconds for all clients to close in order at the end of a test; the kit resets the others.
 GOODBYE = 5.0
 
 NO_NETWORK = ("host", "port", "sockets", "unix", "ssl_context", "poller")
 
 
 class ClientOptions(TypedDict, total=False):
-    """The options of :meth:`Kit.connect`, where they are described."""
+    """The options of :meth:`Kit.connect`, which describes them."""
 
     headers: HeaderFields
     origin: str | None
@@ -53,15 +53,15 @@ class ClientOptions(TypedDict, total=False):
 
 
 class OpenOptions(ServeKeywords, ClientOptions, total=False):
-    """The options of :func:`open_client`: those of a server and those of a client."""
+    """The options of :func:`open_client`: server options and client options."""
 
 
 class Kit:
-    """A running server in memory; made by :func:`open_kit`."""
+    """A running in-memory server; made by :func:`open_kit`."""
 
     def __init__(self, server: Server, network: MemoryNetwork, nursery: trio.Nursery, path: str) -> None:
         self.server = server
-        """The server, as :func:`wsframe.open_server` gives it."""
+        """The server, as from :func:`wsframe.open_server`."""
         self._network = network
         self._nursery = nursery
         self._path = path
@@ -80,28 +80,28 @@ class Kit:
         octets_per_second: float = inf,
         patience: float = PATIENCE,
     ) -> MemoryClient:
-        """Connect a client, do its opening handshake and let ``client_connected`` have its turn.
+        """Connect a client, do its opening handshake and let ``client_connected`` run.
 
-        When this returns every task waits for something: the hook has been called, and has
-        ended unless it waits.
+        When this returns, every task is waiting: the hook has been called, and has ended
+        unless it waits for something.
 
         Args:
-            path: The target, with its query; None is the path of the kit's resource.
-            headers: More header fields; one of the handshake's own is replaced.
-            origin: The page's origin; None sends none, as most clients that are no browser.
-            subprotocols: Those offered.
-            extensions: The offer of extensions; the default offers compression, as browsers do,
-                and gets it if the server or the resource has it. None offers nothing.
+            path: The request target, with its query; None means the path of the kit's resource.
+            headers: More header fields; they replace the handshake's own fields of the same name.
+            origin: The page's origin; None sends no Origin, like most clients that are not browsers.
+            subprotocols: The subprotocols to offer.
+            extensions: The offer of extensions; the default offers compression, as browsers do.
+                The server accepts it if the server or the resource has it. None offers no extension.
             address: The client's IP address, as the server sees it.
-            buffer: Octets that each kernel buffer of the connection holds, both sides, both
-                directions: one that stalls is sent twice as much before its outbox fills.
-            octets_per_second: What it reads of trio's clock's second once it is connected; 0 is a
-                client that stalls from the beginning.
-            patience: Seconds that anything is waited for; then trio.TooSlowError is raised.
+            buffer: Bytes that each kernel buffer holds, on both sides, in both directions. A
+                client that stalls is sent twice as much before its outbox fills.
+            octets_per_second: Bytes that the client reads per second of trio's clock once it is
+                connected; with 0 it stalls from the beginning.
+            patience: Seconds that the client's methods wait before they raise trio.TooSlowError.
 
         Raises:
-            Refused: If the server answers anything but 101.
-            ClientClosed: If it ends the connection without an answer.
+            Refused: If the server answers with another status than 101.
+            ClientClosed: If the server ends the connection without an answer.
         """
         fields = upgrade_fields(headers, origin=origin, subprotocols=subprotocols, extensions=extensions)
         client = self._dial(MemoryClient, address, buffer, patience)
@@ -110,14 +110,14 @@ class Kit:
         return client
 
     def dial(self, *, address: str = "127.0.0.1", buffer: int = BUFFER, patience: float = PATIENCE) -> Line:
-        """Connect and say nothing: for a handshake that is slow, wrong or not HTTP at all."""
+        """Connect without a handshake: for tests of slow or wrong handshakes, or of bytes that are not HTTP."""
         return self._dial(Line, address, buffer, patience)
 
     async def request(self, path: str, *, method: str = "GET", headers: HeaderFields = ()) -> Answer:
-        """Make an HTTP request that asks for no WebSocket, as for a page or a health check; return the answer.
+        """Make a plain HTTP request, such as for a page or a health check, and return the answer.
 
         Raises:
-            ClientClosed: If there is none.
+            ClientClosed: If the server does not answer.
         """
         exchange = Exchange(path, replaced([("Host", "localhost")], headers), method)
         line = self.dial()
@@ -138,7 +138,7 @@ class Kit:
         return line
 
     async def leave(self) -> None:
-        """End every connection: in order where the client would, else by a reset."""
+        """End every connection: in order if the client is polite, otherwise by a reset."""
         leaving = [line for line in self._lines if isinstance(line, MemoryClient) and line.polite]
         for client in leaving:
             if not client.close_sent:
@@ -149,13 +149,13 @@ class Kit:
         self.reset_all()
 
     def reset_all(self) -> None:
-        """Reset every connection that there still is."""
+        """Reset all connections that are still open."""
         for line in self._lines:
             line.reset()
 
 
 def registry_for(target: Target, path: str) -> Registry:
-    """Return the registry to serve: the one given, or one with the resource at ``path``."""
+    """Return the registry to serve: the given one, or a new one with the resource at ``path``."""
     if isinstance(target, Registry):
         return target
     registry = Registry(alone=True)
@@ -166,23 +166,24 @@ def registry_for(target: Target, path: str) -> Registry:
 def refuse_network(options: ServeKeywords) -> None:
     for name in NO_NETWORK:
         if name in options:
-            raise TypeError(f"{name}= is for a network: the testing kit has none")
+            raise TypeError(f"{name}= is for a network, which the testing kit does not have: leave it out")
 
 
 @asynccontextmanager
 async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeKeywords]) -> AsyncIterator[Kit]:
     """Serve a resource or a registry in memory while the body of an ``async with`` runs.
 
-    The server is the one of production, with another kind of socket: the same admission,
-    reactor, links and listeners. Nothing happens in real time: with trio's autojump clock every
-    timeout, ping and slow reader takes no time at all, and the same each time. When the body is
-    left, the clients close and the server drains.
+    This is the production server with another kind of socket: the same admission, reactor,
+    links and listeners. Nothing runs in real time: with trio's autojump clock, timeouts, pings
+    and slow readers take no time and behave the same in every run. At the end of the body the
+    clients close and the server drains.
 
     Args:
-        target: The resource or the registry to be tested. With a resource nothing else is served;
-            the global registry answers what a registry does not, unless it is ``alone``.
-        path: Where a resource is registered, and what clients connect to by default.
-        options: Those of :func:`wsframe.serve`, but for those that name a network.
+        target: The resource or the registry to test. With a resource, the server serves nothing
+            else; with a registry, the global registry answers all other paths, unless the registry
+            is ``alone``.
+        path: The path of the resource, to which clients connect by default.
+        options: The options of :func:`wsframe.serve`, except those that name a network.
 
     Yields:
         The :class:`Kit`.
@@ -192,7 +193,7 @@ async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeKeywo
     """
     refuse_network(options)
     network = MemoryNetwork()
-    options["sockets"] = [cast(socket.socket, network.listener)]  # it has what is asked of one that listens
+    options["sockets"] = [cast(socket.socket, network.listener)]  # it has all methods that a listening socket needs
     options["poller"] = network.make_poller
     failure: BaseException | None = None
     try:
@@ -220,15 +221,15 @@ async def open_client(target: Target, path: str = "/", **options: Unpack[OpenOpt
     """Serve as :func:`open_kit` does, with one client connected.
 
     Args:
-        target: The resource or the registry to be tested.
-        path: What the client connects to, with its query. A resource is registered there.
-        options: Those of :meth:`Kit.connect` and those of :func:`open_kit`.
+        target: The resource or the registry to test.
+        path: The request target of the client, with its query. A resource is registered there.
+        options: The options of :meth:`Kit.connect` and of :func:`open_kit`.
 
     Yields:
         The :class:`MemoryClient`.
 
     Raises:
-        Refused: If the server answers anything but 101.
+        Refused: If the server answers with another status than 101.
     """
     connect = {name: value for name, value in options.items() if name in ClientOptions.__annotations__}
     serve = {name: value for name, value in options.items() if name not in connect}

@@ -1,8 +1,8 @@
-"""Connections in memory: sockets without a kernel, their readiness, and the place they meet.
+"""In-memory connections: sockets without a kernel, a poller for them, and the network they share.
 
-They behave as TCP on loopback does as far as a server can see: bounded buffers on either
-side, an end for each direction, resets. Nothing in them takes time, so that a test with
-trio's autojump clock sees the same every time.
+To a server they behave like TCP on loopback: bounded buffers on both sides, one end for each
+direction, resets. Nothing in them takes time, so that a test with trio's autojump clock sees
+the same in every run.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from wsframe.net.socket_options import LINGER_NONE
 __all__ = ["BUFFER", "MemoryListener", "MemoryNetwork", "MemoryPoller", "MemorySocket"]
 
 BUFFER = 64 * 1024
-"""Octets that each of the four buffers of a connection holds, if it is not told otherwise."""
+"""Bytes that each of the four buffers of a connection holds by default."""
 
-# No descriptor of the kernel's is as large: a number that went astray is an error there.
+# Above all descriptors of the kernel, so that a system call with such a number fails.
 FIRST_NUMBER = 1 << 30
 FIRST_PORT = 50001
 
 
 def error(number: int) -> OSError:
-    """Make the error that the kernel gives."""
+    """Make the error that the kernel returns."""
     return OSError(number, os.strerror(number))
 
 
 def ignore() -> None:
-    """Do nothing about a change."""
+    """Ignore a change."""
 
 
 class MemorySocket:
-    """One end of a connection in memory, with a non-blocking socket's calls.
+    """One end of an in-memory connection, with the methods of a non-blocking socket.
 
-    What is sent lies with the receiver: up to ``buffer`` octets as received by its kernel, as
-    many more as not yet sent by the sender's.
+    The receiver's end holds the bytes on their way: up to ``buffer`` bytes stand for its kernel's
+    receive buffer, and as many more for the sender's send buffer.
     """
 
     def __init__(self, number: int, buffer: int) -> None:
@@ -53,15 +53,15 @@ class MemorySocket:
         self._incoming = bytearray()
         self._peer: MemorySocket
         self._ended = False
-        """Whether the peer sends no more."""
+        """Whether the peer has stopped sending."""
         self._shut = False
-        """Whether this side sends no more."""
+        """Whether this side has stopped sending."""
         self._reset = False
         self._closed = False
         self._linger = True
         self._waiting = trio.lowlevel.ParkingLot()
         self.on_change = ignore
-        """Called whenever the readiness may have changed."""
+        """Called whenever the readiness can have changed."""
 
     @staticmethod
     def pair(numbers: tuple[int, int], buffer: int) -> tuple[MemorySocket, MemorySocket]:
@@ -71,9 +71,9 @@ class MemorySocket:
         return one, other
 
     def __repr__(self) -> str:
-        return f"<MemorySocket {self._number} [{len(self._incoming)} octets to read]>"
+        return f"<MemorySocket {self._number} [{len(self._incoming)} bytes to read]>"
 
-    # What a socket has
+    # The methods of a socket
 
     def fileno(self) -> int:
         return self._number
@@ -82,20 +82,20 @@ class MemorySocket:
         assert not flag, "nothing here blocks"
 
     def setsockopt(self, level: int, option: int, value: int | bytes, /) -> None:
-        """Take any option; the one that makes a close a reset has an effect."""
+        """Accept any option; only the one that turns a close into a reset has an effect."""
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
             self._linger = value != LINGER_NONE
 
     def getsockopt(self, level: int, option: int, /) -> int:
-        """Tell whether the connection is broken; every other option is off."""
+        """Return whether the connection is broken; every other option is off."""
         return errno.ECONNRESET if self._reset and (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR) else 0
 
     def recv(self, size: int, /) -> bytes:
-        """Return octets, or nothing at the end.
+        """Return bytes, or ``b""`` at the end.
 
         Raises:
-            BlockingIOError: While there are none.
-            ConnectionResetError: After a reset, when all that came before it has been read.
+            BlockingIOError: While there is nothing to read.
+            ConnectionResetError: After a reset, once all bytes before it have been read.
         """
         if self._closed:
             raise error(errno.EBADF)
@@ -111,17 +111,17 @@ class MemorySocket:
         raise error(errno.EAGAIN)
 
     def peek(self) -> bytes:
-        """Return the octets that :meth:`recv` has to give, and leave them there."""
+        """Return the bytes that :meth:`recv` can return, and keep them."""
         return bytes(self._incoming)
 
     def recv_into(self, buffer: memoryview, size: int = 0, /) -> int:
-        """Do as :meth:`recv` does, into a buffer."""
+        """Receive like :meth:`recv`, into a buffer."""
         data = self.recv(size or len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def send(self, data: bytes | memoryview, /) -> int:
-        """Hand over octets; return how many were taken.
+        """Send bytes and return how many were accepted.
 
         Raises:
             BlockingIOError: While the buffers are full.
@@ -132,7 +132,7 @@ class MemorySocket:
         if self._reset or self._shut:
             raise error(errno.EPIPE)
         peer = self._peer
-        if peer._closed:  # a kernel takes them all the same, and answers with a reset
+        if peer._closed:  # a kernel accepts them too, and answers with a reset
             self._be_reset()
             return len(data)
         room = peer._buffer + self._buffer - self.in_flight
@@ -144,12 +144,12 @@ class MemorySocket:
         return len(taken)
 
     def unsent(self) -> int:
-        """Return the octets that this side's kernel still holds."""
+        """Return how many bytes this side's kernel still holds."""
         return max(0, self.in_flight - self._peer._buffer)
 
     @property
     def in_flight(self) -> int:
-        """Return the octets sent that the peer has not read."""
+        """How many sent bytes the peer has not read yet."""
         return len(self._peer._incoming)
 
     @property
@@ -158,8 +158,8 @@ class MemorySocket:
         return self._reset
 
     def shutdown(self, how: int, /) -> None:
-        """Send no more."""
-        assert how == socket.SHUT_WR, "the other direction is never shut alone"
+        """Stop sending."""
+        assert how == socket.SHUT_WR, "only SHUT_WR is supported"
         if self._reset or self._closed:
             raise error(errno.ENOTCONN)
         self._shut = self._peer._ended = True
@@ -167,7 +167,7 @@ class MemorySocket:
         self._tell()
 
     def close(self) -> None:
-        """End both directions: by a reset if that was asked for, or if there is something unread."""
+        """End both directions: by a reset if an option asks for it or there are unread bytes."""
         if self._closed:
             return
         self._closed = True
@@ -180,17 +180,17 @@ class MemorySocket:
 
     def _be_reset(self) -> None:
         self._reset = True
-        del self._incoming[self._buffer :]  # the sender's kernel throws away what it has not sent
+        del self._incoming[self._buffer :]  # the sender's kernel drops its unsent bytes
         self._tell()
 
     # Readiness
 
     def readiness(self) -> int:
-        """Return the poller's flags for what would not block now."""
+        """Return the poller's flags for the operations that would not block now."""
         flags = 0
         if self._incoming or self._ended or self._reset or self._closed:
             flags |= READ
-        # Linux calls a socket writable when a third of the buffer is free.
+        # Linux reports a socket as writable when a third of the buffer is free.
         if self._reset or self._closed or self._shut or 3 * self.unsent() <= 2 * self._buffer:
             flags |= WRITE
         if self.has_ended():
@@ -200,7 +200,7 @@ class MemorySocket:
         return flags
 
     def has_ended(self) -> bool:
-        """Tell whether the peer sends no more, or has gone."""
+        """Return whether the peer has stopped sending, or has gone."""
         return self._ended or self._reset or self._closed
 
     async def wait_readable(self) -> None:
@@ -222,7 +222,7 @@ class MemorySocket:
 
 
 class MemoryListener:
-    """A listening socket in memory."""
+    """An in-memory listening socket."""
 
     family = socket.AF_INET
 
@@ -235,16 +235,16 @@ class MemoryListener:
         assert not flag, "nothing here blocks"
 
     def listen(self, backlog: int) -> None:
-        """Begin to listen; the backlog has no bound."""
+        """Begin to listen; the backlog is unbounded."""
 
     def getsockname(self) -> tuple[str, int]:
         return "127.0.0.1", 80
 
     def offer(self, sock: MemorySocket, address: tuple[str, int]) -> None:
-        """Have a connection accepted.
+        """Queue a connection for :meth:`accept`.
 
         Raises:
-            ConnectionRefusedError: If nobody listens any more.
+            ConnectionRefusedError: If the listener is closed.
         """
         if self._closed:
             raise error(errno.ECONNREFUSED)
@@ -255,20 +255,20 @@ class MemoryListener:
         """Accept the connection that has waited longest.
 
         Raises:
-            BlockingIOError: While there is none.
+            BlockingIOError: While no connection waits.
         """
         if not self._backlog:
             raise error(errno.EAGAIN)
         return self._backlog.popleft()
 
     async def wait_readable(self) -> None:
-        """Wait until there is somebody to accept."""
+        """Wait until there is a connection to accept."""
         await trio.lowlevel.checkpoint()
         while not self._backlog:
             await self._waiting.park()
 
     def close(self) -> None:
-        """Listen no more; who has not been accepted is reset."""
+        """Stop listening, and reset the connections that were not accepted."""
         self._closed = True
         for sock, _ in self._backlog:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
@@ -277,7 +277,7 @@ class MemoryListener:
 
 
 class MemoryPoller:
-    """Watches the server's ends of connections in memory, level-triggered."""
+    """Watches the server's ends of in-memory connections, level-triggered."""
 
     def __init__(self, sockets: MutableMapping[int, MemorySocket]) -> None:
         self._sockets = sockets
@@ -308,11 +308,11 @@ class MemoryPoller:
 
 
 class MemoryNetwork:
-    """Where clients in memory find their server."""
+    """The network on which in-memory clients find their server."""
 
     def __init__(self) -> None:
         self.listener = MemoryListener()
-        # Weakly: a link holds its own socket, and who is refused should not stay.
+        # Weak references: a link holds its own socket, and a refused connection must not stay here.
         self._sockets: WeakValueDictionary[int, MemorySocket] = WeakValueDictionary()
         self._numbers = count(FIRST_NUMBER)
         self._ports = count(FIRST_PORT)
@@ -325,7 +325,7 @@ class MemoryNetwork:
         """Connect to the server; return the client's end.
 
         Raises:
-            ConnectionRefusedError: If the server does not listen any more.
+            ConnectionRefusedError: If the server no longer listens.
         """
         ours, theirs = MemorySocket.pair((next(self._numbers), next(self._numbers)), buffer)
         self.listener.offer(theirs, (address, next(self._ports)))

@@ -1,4 +1,4 @@
-"""A client's end of a connection, octet by octet, read at the pace that the test asks for."""
+"""A client's end of a connection, in raw bytes, read at the pace that the test sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsframe.testing.memory_sockets import MemorySocket
 
 __all__ = ["Line"]
 
-# Between two reads of a slow client, unless it reads less than an octet in that time.
+# Seconds between two reads of a slow client, unless it reads less than a byte in that time.
 PERIOD = 0.1
 AT_ONCE = 1 << 20
 
@@ -24,15 +24,15 @@ AT_ONCE = 1 << 20
 class Line:
     """A connection to the server, without a handshake; made by :meth:`Kit.dial`.
 
-    It reads all the time, as a client does whose kernel and event loop are well, unless it is
-    told to be slow or to stall. What the server does not take yet waits without a bound.
+    It reads all the time, like a healthy client, until the test slows or stalls it. Bytes that
+    the server does not accept yet wait without a limit.
     """
 
     def __init__(self, sock: MemorySocket, patience: float) -> None:
         self.end: Literal["eof", "reset"] | None = None
-        """How the connection ended; None until it has."""
+        """How the connection ended; None while it is open."""
         self.patience = patience
-        """Seconds that anything is waited for; then trio.TooSlowError is raised."""
+        """Seconds that the methods wait before they raise trio.TooSlowError."""
         self._sock = sock
         self._unsent = bytearray()
         self._octets = bytearray()
@@ -44,7 +44,7 @@ class Line:
         self._sock.on_change = self._doorbell.ring
         self._changed = trio.Event()
         self._read_all = False
-        """Whether there is nothing more to come."""
+        """Whether nothing more will arrive."""
         self._hung_up = False
 
     def __repr__(self) -> str:
@@ -53,57 +53,57 @@ class Line:
     # Sending
 
     def send_octets(self, octets: bytes) -> None:
-        """Send octets as they are; returns at once."""
+        """Send bytes as they are, without waiting."""
         self._unsent += octets
         self._push()
 
     @property
     def unsent(self) -> int:
-        """Octets that the server has not read: those in its kernel and those that wait before it."""
+        """Bytes that the server has not read, in its kernel or still waiting here."""
         return len(self._unsent) + self._sock.in_flight
 
     def half_close(self) -> None:
-        """End the sending direction of TCP and go on reading."""
+        """End the sending direction of TCP and continue to read."""
         self._sock.shutdown(socket.SHUT_WR)
 
     def hang_up(self) -> None:
-        """End TCP without a word, in order unless there is something unread; nothing is read any more."""
+        """End TCP without a close frame and stop reading; unread bytes turn the end into a reset."""
         self._hung_up = self._read_all = True
         self._unsent.clear()
         self._sock.close()
         self._at_end("eof")
 
     def reset(self) -> None:
-        """End TCP by a reset, as a host does whose program was killed."""
+        """End TCP by a reset, as if the program had been killed."""
         reset_on_close(self._sock)
         self.hang_up()
 
     # Receiving
 
     def stall(self) -> None:
-        """Read no more, until :meth:`resume`."""
+        """Stop reading until :meth:`resume`."""
         self._set_pace(0)
 
     def slow_down(self, octets_per_second: float) -> None:
-        """Read so much a second of trio's clock from now on."""
+        """From now on, read at most this many bytes per second of trio's clock."""
         self._set_pace(octets_per_second)
 
     def resume(self) -> None:
-        """Read everything again as it comes."""
+        """Read everything again as it arrives."""
         self._set_pace(inf)
 
     @property
     def reads_all(self) -> bool:
-        """Whether it reads everything as it comes."""
+        """Whether the client reads everything as it arrives."""
         return self._pace == inf
 
     @property
     def nothing_follows(self) -> bool:
-        """Whether no more will be read: there is nothing, or it has ended while stalled."""
+        """Whether nothing more will be read, because all has been, or the connection ended while stalled."""
         return self._read_all or (self.end is not None and not self._pace)
 
     async def receive_octets(self) -> bytes:
-        """Return what has come and was not returned before, at least an octet; nothing at the end."""
+        """Return the bytes received since the last call, at least one; ``b""`` at the end."""
         with trio.fail_after(self.patience):
             await self._until(lambda: self._octets or self.nothing_follows)
         octets = bytes(self._octets)
@@ -111,7 +111,7 @@ class Line:
         return octets
 
     async def ended(self) -> Literal["eof", "reset"]:
-        """Wait until the server has ended the connection; return how."""
+        """Wait until the server has ended the connection, and return how."""
         with trio.fail_after(self.patience):
             await self._until(lambda: self.end)
         assert self.end is not None
@@ -128,13 +128,13 @@ class Line:
         while not condition():
             await self._changed.wait()
 
-    # At work
+    # Reading
 
     async def run(self) -> None:
-        """Read and write until the connection has ended; to be run as a task by who made the line."""
+        """Read and write until the connection has ended; the creator of the line runs this as a task."""
         while not self._hung_up:
             self._push()
-            if self._sock.broken and self._pace != inf:  # it reads little, but learns of a reset at once
+            if self._sock.broken and self._pace != inf:  # it reads slowly, but must see a reset immediately
                 self._at_end("reset")
             wanted = not self._read_all and self._pace > 0 and self._sock.readiness() & READ
             if wanted and trio.current_time() >= self._read_at:
@@ -145,13 +145,13 @@ class Line:
                     await self._doorbell.wait()
 
     def _push(self) -> None:
-        """Send what the kernel takes."""
+        """Send as much as the kernel accepts."""
         try:
             while self._unsent:
                 del self._unsent[: self._sock.send(bytes(self._unsent[:AT_ONCE]))]
         except BlockingIOError:
             return
-        except OSError:  # the end shows when it is read
+        except OSError:  # a read will report the end
             self._unsent.clear()
 
     def _read(self) -> None:
@@ -170,15 +170,15 @@ class Line:
             self._at_end("eof")
 
     def _share(self) -> int:
-        """Return how many octets to read at once."""
+        """Return how many bytes to read in one call."""
         return AT_ONCE if self._pace == inf else max(1, int(self._pace * self._period))
 
     def _take(self, data: bytes) -> None:
-        """Take what has been read."""
+        """Take the bytes of a read."""
         self._octets += data
 
     def _at_end(self, end: Literal["eof", "reset"]) -> None:
-        """Note that the server has ended the connection."""
+        """Record that the server has ended the connection."""
         if self.end is None:
             self.end = end
         self._wake()
