@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure wsframe and what it is compared with, print tables, write them and pictures."""
+"""``python -m benchmarks``: measure wsframe and other servers, print tables, write them and pictures."""
 
 from __future__ import annotations
 
@@ -32,30 +32,38 @@ def make_parser() -> argparse.ArgumentParser:
     names = ", ".join(series.name for series in SERIES)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
-    add("--servers", metavar="NAMES", help="separated by commas; default all that are installed")
+    add("--servers", metavar="NAMES", help="names separated by commas; default: all installed servers")
     add(
         "--scenarios",
         metavar="NAMES",
         default="usual",
         help=f"usual (the default), all, a series ({names}), or single ones",
     )
-    add("--rounds", type=int, default=3, help="default 3")
-    add("--seconds", type=float, default=2.0, help="measured in each run; default 2")
-    add("--warm-up", type=float, default=0.5, metavar="SECONDS", help="before them; default 0.5")
-    add("--output", type=Path, default=Path("bench-report"), metavar="FOLDER", help="default bench-report")
-    add("--python", default=sys.executable, metavar="PATH", help="the interpreter that has the other servers")
+    add("--rounds", type=int, default=3, help="number of rounds; default 3")
+    add("--seconds", type=float, default=2.0, help="seconds to measure in each run; default 2")
+    add("--warm-up", type=float, default=0.5, metavar="SECONDS", help="seconds of load before measuring; default 0.5")
+    add(
+        "--output",
+        type=Path,
+        default=Path("bench-report"),
+        metavar="FOLDER",
+        help="folder for the results; default bench-report",
+    )
+    add("--python", default=sys.executable, metavar="PATH", help="interpreter with the other servers installed")
     add(
         "--also",
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="wsframe as that interpreter has it, under that name",
+        help="also measure the wsframe of that interpreter, under that name",
     )
-    add("--cpus", metavar="SERVER,GENERATOR", help="which CPU is whose; default the last and the first")
+    add("--cpus", metavar="SERVER,GENERATOR", help="the CPUs to use; default the last and the first")
     add(
-        "--count", choices=list(COUNTERS), help="count system calls (needs strace) or Python calls, and measure no time"
+        "--count",
+        choices=list(COUNTERS),
+        help="count system calls (needs strace) or Python calls instead of measuring time",
     )
-    add("--show", type=Path, metavar="FILE", help="measure nothing; write tables and pictures of a results.json")
+    add("--show", type=Path, metavar="FILE", help="only write tables and pictures of a results.json")
     add("--list", action="store_true", help="print the names of servers and scenarios")
     return parser  # fmt: skip
 
@@ -70,7 +78,7 @@ def contestants_of(options: argparse.Namespace) -> list[Contestant]:
         wanted.append(name)
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise SystemExit(f"no such server: {', '.join(unknown)}; --list names all")
+        raise SystemExit(f"unknown server: {', '.join(unknown)}; --list names all")
     return [known[name] for name in wanted]
 
 
@@ -78,11 +86,11 @@ def scenarios_of(options: argparse.Namespace) -> list[Scenario]:
     try:
         return choose(options.scenarios.split(","))
     except KeyError as unknown:
-        raise SystemExit(f"no such scenario: {unknown.args[0]}; --list names all") from None
+        raise SystemExit(f"unknown scenario: {unknown.args[0]}; --list names all") from None
 
 
 def make_certificate(folder: Path) -> Path | None:
-    """Write a certificate with its key; None where trustme is not installed."""
+    """Write a certificate with its key; return None if trustme is not installed."""
     try:
         import trustme
     except ImportError:
@@ -93,7 +101,7 @@ def make_certificate(folder: Path) -> Path | None:
 
 
 def describe_machine(options: argparse.Namespace, cpus: CPUs) -> dict[str, str]:
-    """Return where and how is measured."""
+    """Describe the machine and the settings."""
     return {
         "machine": f"{platform.platform()}, {os.cpu_count()} CPUs",
         "started": time.strftime("%Y-%m-%d %H:%M %z"),
@@ -103,7 +111,7 @@ def describe_machine(options: argparse.Namespace, cpus: CPUs) -> dict[str, str]:
 
 
 def show(results: Results, folder: Path) -> None:
-    """Write and print everything that is made of the results."""
+    """Write and print all output of the results."""
     results.write(folder / "results.json")
     text = write_tables(results)
     (folder / "results.rst").write_text(text, encoding="utf-8")
@@ -118,7 +126,7 @@ def show(results: Results, folder: Path) -> None:
 
 
 def progress(run: Run) -> str:
-    """Return a line that says what a run came to."""
+    """Return a line with the outcome of a run."""
     where = f"round {run.round + 1}  {run.scenario:14} {run.server:16}"
     if run.figures is None:
         return f"{where} FAILED: {run.failure}"
@@ -161,7 +169,7 @@ def plan_of(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says; return the exit status."""
+    """Run the command line and return the exit status."""
     options = make_parser().parse_args(arguments)
     if options.list:
         print("servers:", *(f"  {who.name}" for who in CONTESTANTS), sep="\n")

@@ -1,8 +1,8 @@
-"""What a message costs our client, beside the client of ``websockets`` on asyncio, with one wsframe server.
+"""Compare the cost of a message for our client and the client of ``websockets`` on asyncio.
 
-``python benchmarks/client_echo.py [SECONDS] [ROUNDS]`` sends messages of three sizes back
-and forth, one at a time and 16 in flight, each client in turn in a process of its own.
-It prints medians: messages a second, CPU time of the client for one, and the ratios.
+``python benchmarks/client_echo.py [SECONDS] [ROUNDS]`` sends messages of three sizes to one
+wsframe server and back, one at a time and 16 in flight, each client in turn in its own process.
+It prints medians: messages per second, the client's CPU time for one, and the ratios.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Echo(wsframe.Resource):
 
 
 async def ours(url: str, size: int, in_flight: int, seconds: float) -> None:
-    """Measure our client, in a process of its own."""
+    """Measure our client, in its own process."""
     message = bytes(size)
     count = 0
     async with wsframe.connect(url, proxy=None, limits=LIMITS) as ws:
@@ -48,7 +48,7 @@ async def ours(url: str, size: int, in_flight: int, seconds: float) -> None:
 
 
 async def theirs(url: str, size: int, in_flight: int, seconds: float) -> None:
-    """Measure the client of websockets, in a process of its own."""
+    """Measure the client of websockets, in its own process."""
     message = bytes(size)
     count = 0
     async with their_connect(url, proxy=None, compression=None, max_size=2**21) as ws:
@@ -64,7 +64,7 @@ async def theirs(url: str, size: int, in_flight: int, seconds: float) -> None:
 
 
 async def measured(client: str, url: str, size: int, in_flight: int, seconds: float) -> tuple[float, float]:
-    """Run one client; return messages a second and CPU seconds a message."""
+    """Run one client; return messages per second and CPU seconds per message."""
     command = [sys.executable, __file__, client, url, str(size), str(in_flight), str(seconds)]
     done = await trio.run_process(command, capture_stdout=True)
     rate, cpu = map(float, done.stdout.split())
@@ -72,7 +72,7 @@ async def measured(client: str, url: str, size: int, in_flight: int, seconds: fl
 
 
 async def compare(seconds: float, rounds: int) -> None:
-    """Serve, run both clients in turn, and print what they cost."""
+    """Serve, run both clients in turn, and print their costs."""
     server = await trio.lowlevel.open_process([sys.executable, __file__, "serve"], stdout=-1)
     assert server.stdout is not None
     url = bytes(await server.stdout.receive_some()).decode().strip()

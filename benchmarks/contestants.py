@@ -1,4 +1,4 @@
-"""Who is measured: wsframe, and the servers it is compared with."""
+"""The servers to measure: wsframe, and the servers to compare it with."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 __all__ = ["CONTESTANTS", "REFERENCE", "Contestant", "find_installed"]
 
 ROOT = Path(__file__).parents[1]
-# This folder comes last: what the interpreter has installed is measured, not the checkout.
+# This folder comes last, so that the installed packages are measured, not the checkout.
 LAUNCH = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
     "runpy.run_module('benchmarks.servers.' + sys.argv.pop(1), run_name='__main__')"
 )
 REFERENCE = "wsframe"
-"""The contestant that the others' ratios are to."""
+"""The contestant to which the ratios of the others refer."""
 PURE = "wsframe-pure"
 
-# Run by a contestant's interpreter. A package may be there and fail to import; a compiled
-# part of wsframe is one that is loaded, whatever its name.
+# Run by a contestant's interpreter. An installed package can fail to import; a compiled
+# part of wsframe counts if it is loaded, whatever its name.
 PROBE = """
 import importlib, importlib.metadata, json, platform, sys
 found = {"python": platform.python_implementation() + " " + platform.python_version(), "versions": {}}
@@ -42,12 +42,12 @@ print(json.dumps(found))
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """One server: a program in ``servers/``, and how it is run."""
+    """One server: a program in ``servers/``, and how to run it."""
 
     name: str
     program: str
     needs: tuple[str, ...]
-    """The modules that must be importable; the first is the one whose version is told."""
+    """The modules that must be importable; the first gives the version to report."""
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
@@ -100,7 +100,7 @@ CONTESTANTS = (
 
 
 def probe(python: str, modules: Iterable[str]) -> tuple[str, dict[str, str], bool]:
-    """Return an interpreter's version, those of the modules it can import, and whether wsframe is compiled."""
+    """Return an interpreter's version, the versions of the modules it can import, and whether wsframe is compiled."""
     command = [python, "-P", "-c", PROBE, *sorted(set(modules))]
     told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     found = json.loads(told.splitlines()[-1])
@@ -108,14 +108,14 @@ def probe(python: str, modules: Iterable[str]) -> tuple[str, dict[str, str], boo
 
 
 def find_installed(contestants: Iterable[Contestant], peers: str) -> tuple[list[Contestant], dict[str, str]]:
-    """Find out who can run.
+    """Find the contestants that can run.
 
     Args:
-        contestants: Who is wanted.
-        peers: The interpreter of those that are not wsframe.
+        contestants: The contestants to look for.
+        peers: The interpreter for the servers other than wsframe.
 
     Returns:
-        Those that can run, each with its interpreter and version, and of the others why not.
+        The contestants that can run, each with interpreter and version; for the others, the reason.
     """
     wanted = [who if who.is_wsframe else replace(who, python=peers) for who in contestants]
     probed = {

@@ -1,4 +1,4 @@
-"""How often a server calls the kernel, or a function, for each message: figures that no other load disturbs."""
+"""Count system calls or function calls for each message: figures that other load does not disturb."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENCE = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Calls:
-    """What one server called in one scenario."""
+    """The calls of one server in one scenario."""
 
     server: str
     scenario: str
@@ -48,7 +48,7 @@ def system_calls(server: Serving) -> Iterator[Counter[str]]:
         assert tracer.stderr is not None
         attached = tracer.stderr.readline()
         if "attached" not in attached:
-            raise OSError(attached.strip() or "strace does not start")
+            raise OSError(attached.strip() or "strace did not start: is it installed, and is ptrace allowed?")
         try:
             yield counted
         finally:
@@ -83,7 +83,7 @@ COUNTERS: dict[str, Callable[[Serving], AbstractContextManager[Counter[str]]]] =
     "system": system_calls,
     "python": python_calls,
 }
-"""What can be counted."""
+"""The counters, by name."""
 
 
 def count_calls(plan: Plan, what: str) -> Iterator[Calls]:
@@ -95,7 +95,7 @@ def count_calls(plan: Plan, what: str) -> Iterator[Calls]:
 
 
 def count(plan: Plan, who: Contestant, scenario: Scenario, what: str) -> Calls:
-    # With no warm-up all messages are counted, and what opening costs is not.
+    # Without a warm-up, all messages are counted, and the calls for opening are not.
     plan = replace(plan, warm_up=0.0)
     log: Path = plan.log_of(who)
     certificate = plan.certificate_for(scenario)

@@ -1,7 +1,7 @@
-"""What compression costs in memory for each client: ``python -m benchmarks.deflate_memory``.
+"""Measure the memory that compression takes for each client: ``python -m benchmarks.deflate_memory``.
 
-Makes what a server keeps of many clients that have sent and received one message each, and
-tells how much the process has grown, in KiB for each client. Linux only.
+Creates the state of many clients that have each sent and received one message, and prints the
+growth of the process in KiB for each client. Linux only.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def resident() -> int:
 
 
 def masked(payload: bytes) -> bytes:
-    """Make a client's frame of a compressed text, with a key of zeros."""
+    """Make a client's frame with a compressed text and a masking key of zeros."""
     frame = bytes(message_frames(TEXT | RSV1, payload, None)[0])
     at = {126: 4, 127: 10}.get(frame[1], 2)
     return bytes((FIN | RSV1 | TEXT, frame[1] | 0x80)) + frame[2:at] + bytes(4) + payload
 
 
 def client(options: Deflate | None, offer: str, text: bytes) -> list[object]:
-    """Make what is kept of one client that has sent and received a text."""
+    """Make the state of one client that has sent and received a text."""
     terms = None if options is None else negotiate([offer], options)
     if options is None or terms is None:
         return [Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0)]
@@ -67,14 +67,14 @@ def measure(name: str, clients: int) -> None:
     """Measure one case."""
     options, offer = CASES[name]
     text = Random(1).randbytes(20_000).hex().encode()  # longer than any window
-    kept = [client(options, offer, text) for _ in range(20)]  # what the first ones cost the process once
+    kept = [client(options, offer, text) for _ in range(20)]  # includes the one-time costs of the process
     before = resident()
     kept += [client(options, offer, text) for _ in range(clients)]
     print(f"{name:55}{(resident() - before) / clients:7.1f} KiB for each client", flush=True)
 
 
 def main(clients: int) -> None:
-    """Measure each case in a process of its own: memory that was freed would be used again."""
+    """Measure each case in its own process, because freed memory would be reused."""
     for name in CASES:
         process = get_context("spawn").Process(target=measure, args=(name, clients))
         process.start()

@@ -1,4 +1,4 @@
-"""The load generator: built from ``load/``, and run."""
+"""Build the load generator from ``load/``, and run it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.scenarios import Scenario
 __all__ = ["Generator", "Load", "LoadFailed", "build"]
 
 SOURCES = Path(__file__).parent / "load"
-# After the last message; the generator itself gives up when nothing comes for 10 s.
+# After the last message; the generator itself gives up after 10 s without an answer.
 PATIENCE = 60
 
 
@@ -26,18 +26,18 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator that is built."""
+    """A built generator."""
 
     program: Path
     tls: bool
-    """Whether it can do TLS."""
+    """Whether the generator supports TLS."""
 
     @contextmanager
     def load(self, scenario: Scenario, port: int, *, seconds: float, warm_up: float, server: int) -> Iterator[Load]:
-        """Connect as the scenario says, and wait; all connections are closed at the end.
+        """Connect as the scenario says, and wait; close all connections at the end.
 
         Raises:
-            LoadFailed: If the server does not take all of them, or answers wrongly.
+            LoadFailed: If the server refuses a connection, or answers wrongly.
         """
         command = [str(self.program), "--port", str(port), "--server", str(server), "--gate"]
         command += ["--seconds", str(seconds), "--warm-up", str(warm_up), *scenario.arguments()]
@@ -53,18 +53,18 @@ class Generator:
 
 
 class Load:
-    """A generator that runs. It waits twice: with all connections open, and before it closes them."""
+    """A running generator; it waits twice: after opening all connections, and before closing them."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.pid = process.pid
 
     def wait_until_open(self) -> None:
-        """Wait until all connections are open; of the connect mode there are none yet."""
+        """Wait until all connections are open; in connect mode there are not any yet."""
         self._read()
 
     def run(self) -> dict[str, Any]:
-        """Run, and return what the generator reports."""
+        """Run, and return the generator's report."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -75,13 +75,13 @@ class Load:
         assert self._process.stderr is not None
         line = self._process.stdout.readline()
         if not line:
-            raise LoadFailed(self._process.stderr.read().strip() or "the load generator has vanished")
+            raise LoadFailed(self._process.stderr.read().strip() or "the load generator ended without a report")
         report: dict[str, Any] = json.loads(line)
         return report
 
 
 def build(folder: Path) -> Generator:
-    """Compile the generator into a folder, with TLS where OpenSSL's headers are.
+    """Compile the generator into a folder, with TLS if OpenSSL's headers are installed.
 
     Raises:
         FileNotFoundError: If there is no C compiler.
@@ -89,7 +89,7 @@ def build(folder: Path) -> Generator:
     """
     compiler = shutil.which("cc")
     if compiler is None:
-        raise FileNotFoundError("there is no C compiler (cc)")
+        raise FileNotFoundError("no C compiler (cc) found: install one")
     program = folder / "load"
     command = [compiler, "-O2", "-o", str(program), *map(str, sorted(SOURCES.glob("*.c")))]
     with_tls = subprocess.run(

@@ -1,8 +1,8 @@
-"""What keepalive costs: CPU time of the server for clients that only answer its pings.
+"""Measure the cost of keepalive: the server's CPU time for clients that only answer its pings.
 
 ``python benchmarks/idle_clients.py [CLIENTS] [SECONDS]`` pings each client once a second
-instead of every 20, and prints the cost of one ping with its pong, and what that makes
-for an idle client a second at the default interval. The clients are a process of their own.
+instead of every 20, and prints the cost of one ping with its pong, and the cost per second of
+an idle client at the default interval. The clients run in their own process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HEAD = (
 
 
 class Idle(wsframe.Resource):
-    """Says nothing."""
+    """Sends no messages."""
 
 
 def answer_pings(port: int, clients: int) -> None:
@@ -62,7 +62,7 @@ async def measure(clients: int, seconds: float) -> None:
     await peers.wait()
     once = cpu / elapsed / clients
     print(f"{clients} clients: {once * 1e6:.1f} us of CPU a ping and pong, "
-          f"{once / DEFAULT_INTERVAL * 1e6:.2f} us a client a second at the default interval")  # fmt: skip
+          f"{once / DEFAULT_INTERVAL * 1e6:.2f} us per client and second at the default interval")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The results as one HTML page that needs no other file."""
+"""Write the results as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ img {{ max-width: 100%; }}
 <body>
 <h1>wsframe benchmarks</h1>
 <p>The cost is CPU time of the server for each message, or memory for each idle client; less is better.
-The ratio is that of the cost to wsframe's.</p>
+The ratio is the cost divided by wsframe's cost.</p>
 {body}
 </body>
 </html>

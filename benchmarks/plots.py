@@ -1,4 +1,4 @@
-"""The results as pictures, by matplotlib."""
+"""Draw the results with matplotlib."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ DPI = 100
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Draw a picture of the single scenarios and one of each series that was measured; return the files.
+    """Draw a picture of the single scenarios and one of each measured series; return the files.
 
     Raises:
-        ImportError: If there is no matplotlib.
+        ImportError: If matplotlib is not installed.
     """
     pictures = []
     points = {name for series in SERIES for _, name in series.points}
@@ -34,7 +34,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
 
 def colours(results: Results) -> dict[str, str]:
-    """Give wsframe, in all its kinds, a colour of its own, and each of the others one of a round."""
+    """Return a colour for each server: one for wsframe in all variants, the next in turn for the others."""
     others = (f"C{number}" for number in (0, 1, 2, 4, 5, 6, 7, 8, 9) * 4)
     return {name: "C3" if name == REFERENCE else next(others) for name in results.servers()}
 

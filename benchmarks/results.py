@@ -1,4 +1,4 @@
-"""What came out: single runs, their medians, and what is doubtful about them."""
+"""Results: single runs, their medians, and marks for doubtful ones."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmarks.contestants import REFERENCE
 __all__ = ["MARKS", "Figures", "Results", "Run", "Summary"]
 
 GENERATOR_BOUND = 0.9
-"""The share of a CPU from which on the generator may have been what limited the run."""
+"""With this share of a CPU or more, the generator can have limited the run."""
 WAITED = 0.1
-"""The share of the time that server and generator may wait for a CPU that others had."""
+"""The share of the time that server and generator are allowed to wait for a busy CPU."""
 SPREAD = 0.2
-"""How far the costs of the rounds may lie apart, as a part of their median."""
+"""The allowed spread of the costs of the rounds, as a fraction of their median."""
 
 MARKS = {
     "g": "the generator was at its limit: the server could have done more",
@@ -30,7 +30,7 @@ MARKS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one run measured; times are in seconds, unless said otherwise."""
+    """The measurements of one run; times are in seconds unless the name says otherwise."""
 
     messages: int
     seconds: float
@@ -39,13 +39,13 @@ class Figures:
     server_cpu: float
     generator_cpu: float
     waited: float
-    """How long server and generator waited for a CPU; 0 where the kernel does not tell."""
+    """How long server and generator waited for a CPU; 0 if the kernel does not report it."""
     kib_per_client: float | None = None
-    """Memory of the server for each client, of the idle mode alone."""
+    """The server's memory for each client; only in idle mode."""
 
     @classmethod
     def of(cls, report: dict[str, Any], kib_per_client: float | None) -> Figures:
-        """Make them of what the generator reports."""
+        """Make the figures from the generator's report."""
         return cls(
             messages=report["messages"],
             seconds=report["seconds"],
@@ -59,19 +59,19 @@ class Figures:
 
     @property
     def cost(self) -> float:
-        """Server CPU for each message in us; of the idle mode KiB for each client."""
+        """The server's CPU time for each message in us; in idle mode, KiB for each client."""
         if self.kib_per_client is not None:
             return self.kib_per_client
         return self.server_cpu / max(self.messages, 1) * 1e6
 
     @property
     def rate(self) -> float:
-        """Messages a second."""
+        """Messages per second."""
         return self.messages / self.seconds
 
     @property
     def disturbed(self) -> bool:
-        """Whether others had the CPUs for too long."""
+        """Whether other processes used the CPUs for too long."""
         return self.waited > WAITED * self.seconds
 
     @property
@@ -82,7 +82,7 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One server in one scenario in one round: figures, or why there are none."""
+    """One server in one scenario in one round: figures, or the reason of a failure."""
 
     server: str
     scenario: str
@@ -97,7 +97,7 @@ class Summary:
 
     cost: float
     ratio: float | None
-    """To the cost of wsframe; None if that was not measured."""
+    """The cost divided by wsframe's cost; None if that was not measured."""
     rate: float
     p50_us: float
     p99_us: float
@@ -107,21 +107,21 @@ class Summary:
 
 @dataclass
 class Results:
-    """All runs, and where and how they were made."""
+    """All runs, with the machine and the settings."""
 
     about: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    """Server to version."""
+    """The version of each server."""
     missing: dict[str, str] = field(default_factory=dict)
-    """What was asked for and not measured, and why."""
+    """Requested servers that were not measured, with the reason."""
     runs: list[Run] = field(default_factory=list)
 
     def servers(self) -> list[str]:
-        """Return who was measured, in order."""
+        """Return the measured servers, in order."""
         return list(dict.fromkeys(run.server for run in self.runs))
 
     def scenarios(self) -> list[str]:
-        """Return what was measured, in order."""
+        """Return the measured scenarios, in order."""
         return list(dict.fromkeys(run.scenario for run in self.runs))
 
     def figures(self, server: str, scenario: str) -> list[Figures]:
@@ -136,7 +136,7 @@ class Results:
     def summary(self, server: str, scenario: str) -> Summary | None:
         """Return the medians; None if no round succeeded.
 
-        Rounds that others disturbed do not count, unless all were: they only make figures worse.
+        Disturbed rounds count only if all were disturbed: disturbances make figures worse.
         """
         rounds = self.figures(server, scenario)
         counted = undisturbed(rounds)
@@ -161,7 +161,7 @@ class Results:
 
     @classmethod
     def read(cls, path: Path) -> Results:
-        """Read what :meth:`write` wrote."""
+        """Read results that :meth:`write` wrote."""
         told = json.loads(path.read_text(encoding="utf-8"))
         runs = [
             Run(**{**run, "figures": None if run["figures"] is None else Figures(**run["figures"])})

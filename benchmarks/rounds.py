@@ -1,4 +1,4 @@
-"""Many measurements, interleaved, so that what changes meanwhile hits all servers alike."""
+"""Run many measurements, interleaved, so that changes of the machine affect all servers alike."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from benchmarks.serving import CPUs, ServingFailed, memory_kib, pin, serving
 
 __all__ = ["Plan", "run_rounds"]
 
-# For a server to finish what opening its clients began, before its memory is looked at.
+# Seconds for a server to finish opening its clients, before its memory is measured.
 SETTLE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is measured, with what."""
+    """The servers and scenarios to measure, and the tools."""
 
     servers: Sequence[Contestant]
     scenarios: Sequence[Scenario]
@@ -34,20 +34,20 @@ class Plan:
     warm_up: float = 0.5
 
     def possible(self, who: Contestant, scenario: Scenario) -> bool:
-        """Return whether a server can do a scenario here."""
+        """Return whether a server can run a scenario here."""
         return not scenario.tls or (who.tls and self.certificate is not None and self.generator.tls)
 
     def certificate_for(self, scenario: Scenario) -> Path | None:
-        """Return the certificate, if the scenario is one of TLS."""
+        """Return the certificate, if the scenario uses TLS."""
         return self.certificate if scenario.tls else None
 
     def log_of(self, who: Contestant) -> Path:
-        """Return where a server's complaints go."""
+        """Return the file for a server's standard error."""
         return self.logs / f"{who.name}.log"
 
 
 def run_rounds(plan: Plan) -> Iterator[Run]:
-    """Measure every server in every scenario, then all again; each round begins with another server."""
+    """Measure every server in every scenario, in rounds; each round begins with another server."""
     for number in range(plan.rounds):
         for scenario in plan.scenarios:
             able = [who for who in plan.servers if plan.possible(who, scenario)]

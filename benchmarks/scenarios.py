@@ -1,4 +1,4 @@
-"""What is measured: single points, and series of points along one axis."""
+"""The loads to measure: single scenarios, and series along one axis."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Scenario:
     active: int = 0
     """How many of the connections send; 0 for all."""
     window: int = 1
-    """Messages in flight of each connection, or broadcasts in flight."""
+    """Messages in flight for each connection, or broadcasts in flight."""
     size: int = 64
     text: bool = False
     tls: bool = False
 
     def arguments(self) -> list[str]:
-        """Return what the load generator is told."""
+        """Return the arguments for the load generator."""
         named = {"mode": self.mode, "connections": self.connections, "window": self.window, "size": self.size}
         if self.active:
             named["active"] = self.active
@@ -44,11 +44,11 @@ class Series:
     title: str
     axis: str
     points: tuple[tuple[int, str], ...]
-    """The number, and the scenario's name."""
+    """The numbers, with the names of their scenarios."""
 
 
 def octets(size: int) -> str:
-    """Write a size as people do."""
+    """Write a size for people."""
     for unit, factor in (("MiB", KIB * KIB), ("KiB", KIB)):
         if size >= factor:
             return f"{size // factor} {unit}"
@@ -56,7 +56,7 @@ def octets(size: int) -> str:
 
 
 def broadcast_to(receivers: int, name: str) -> Scenario:
-    """Make a scenario of one that sends, and all that receive."""
+    """Make a scenario where one client sends and all receive."""
     about = f"{receivers} receivers, 4 in flight"
     return Scenario(name=name, about=about, mode="broadcast", connections=receivers, window=4, text=True)
 
@@ -113,7 +113,7 @@ def choose(names: Iterable[str]) -> list[Scenario]:
     """Return the scenarios of these names, where ``usual``, ``all`` and the name of a series stand for several.
 
     Raises:
-        KeyError: For a name that there is not.
+        KeyError: For an unknown name.
     """
     several = {series.name: [name for _, name in series.points] for series in SERIES}
     several |= {"usual": list(USUAL), "all": list(SCENARIOS)}

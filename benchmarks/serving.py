@@ -1,4 +1,4 @@
-"""A server under test: started fresh, alone on its CPU, and what the kernel says of it."""
+"""A server under test: started fresh, alone on its CPU, and measured through the kernel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.contestants import Contestant
 __all__ = ["CPUs", "Serving", "ServingFailed", "memory_kib", "serving"]
 
 HOST = "127.0.0.1"
-# A cold interpreter that imports much, on a machine that does other things.
+# Enough for a cold interpreter with many imports, on a busy machine.
 START_PATIENCE = 30.0
 STOP_PATIENCE = 2.0
 
@@ -28,21 +28,21 @@ class ServingFailed(Exception):
 
 @dataclass(frozen=True)
 class CPUs:
-    """Which CPU is whose; None where the kernel decides."""
+    """The CPUs of server and generator; None if the kernel decides."""
 
     server: int | None
     generator: int | None
 
     @classmethod
     def choose(cls) -> CPUs:
-        """Take the first and the last that there are, which are the least likely to share a core."""
+        """Choose the first and the last CPU, which are the least likely to share a core."""
         there_are = sorted(os.sched_getaffinity(0))
         return cls(there_are[-1], there_are[0]) if len(there_are) > 1 else cls(None, None)
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A server that runs."""
+    """A running server."""
 
     port: int
     process: subprocess.Popen[str]
@@ -53,7 +53,7 @@ class Serving:
         return self.process.pid
 
     def calls(self) -> str:
-        """Return what a server that counts its calls tells of them."""
+        """Return the call counts of a server that counts its calls."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write("\n")
@@ -95,11 +95,11 @@ def serving(
     """Run a server while the body runs.
 
     Args:
-        who: Which.
-        log: Takes what it writes to standard error.
-        cpus: Where it runs.
-        certificate: Serves TLS with this.
-        counting: It counts its calls, for :meth:`Serving.calls`.
+        who: The server.
+        log: Receives its standard error.
+        cpus: The CPUs to use.
+        certificate: The certificate for TLS, or None.
+        counting: Whether the server counts its calls, for :meth:`Serving.calls`.
 
     Raises:
         ServingFailed: If it does not start.
@@ -129,7 +129,7 @@ def serving(
 
 
 def memory_kib(pid: int) -> int:
-    """Return a process's share of the memory in KiB (PSS), or its resident memory where that is not told."""
+    """Return a process's share of the memory in KiB (PSS), or its resident memory if the kernel does not report it."""
     for name, field in (("smaps_rollup", "Pss"), ("status", "VmRSS")):
         try:
             text = Path(f"/proc/{pid}/{name}").read_text()
@@ -138,4 +138,4 @@ def memory_kib(pid: int) -> int:
         found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
         if found is not None:
             return int(found[1])
-    raise OSError(f"/proc does not tell the memory of process {pid}")
+    raise OSError(f"/proc does not report the memory of process {pid}")

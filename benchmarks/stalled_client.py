@@ -1,8 +1,8 @@
-"""One client that reads nothing, one that does: what the first costs the second and the server.
+"""Measure the effect of a client that does not read on a healthy client and on the server.
 
 ``python benchmarks/stalled_client.py [SECONDS]`` broadcasts 64 KiB messages, 50 a second,
-to both, and prints when the stalled client was gone, the healthy one's delays, and the
-server's memory. Server and clients are processes of their own.
+to both, and prints when the stalled client was disconnected, the delays of the healthy one, and
+the server's memory. Server and clients run in their own processes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PER_SECOND = 50
 
 
 class Feed(wsframe.Resource):
-    """Broadcasts the time, padded, and reports when somebody goes."""
+    """Broadcasts the time, padded, and reports when a client goes."""
 
     async def client_connected(self, client: wsframe.Client) -> None:
         if len(self.clients) == 2:
@@ -68,7 +68,7 @@ async def read(port: int, seconds: float) -> None:
 
 
 def main(seconds: float) -> None:
-    """Run server and clients; print what came of it."""
+    """Run server and clients, and print the results."""
     command = [sys.executable, __file__]
     with subprocess.Popen([*command, "serve"], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

@@ -1,4 +1,4 @@
-"""The results as tables, in text that is reStructuredText as well."""
+"""Write the results as tables that are also valid reStructuredText."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IDLE_HEADS = ("Server", "KiB a client", "ratio", "marks")
 
 
 def number(value: float | None) -> str:
-    """Write a figure with three digits, or all those before the point."""
+    """Write a figure with three digits, or all digits before the point."""
     if value is None:
         return "-"
     return f"{value:,.0f}".replace(",", " ") if abs(value) >= 100 else f"{value:.3g}"
@@ -36,7 +36,7 @@ def is_idle(results: Results, scenario: str) -> bool:
 
 
 def rows_of(results: Results, scenario: str) -> list[Row]:
-    """Return the heads and a row for each server, the cheapest first."""
+    """Return the headings and a row for each server, the cheapest first."""
     summaries: list[tuple[str, Summary]] = []
     failed: list[str] = []
     for server in results.servers():
@@ -68,7 +68,7 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 
 def about(results: Results) -> list[tuple[str, str]]:
-    """Return where, how and of what the results are."""
+    """Return machine, settings and versions."""
     return [*results.about.items(), *results.versions.items()]
 
 
@@ -92,12 +92,12 @@ def write_tables(results: Results) -> str:
 
 
 def escape(text: str) -> str:
-    """Return text that means itself in reStructuredText."""
+    """Escape text for reStructuredText."""
     return re.sub(r"[*`|\\]|_(?!\w)", r"\\\g<0>", text)
 
 
 def marks_used(results: Results) -> str:
-    """Return the marks that some figure has."""
+    """Return the marks that occur."""
     every = (results.summary(server, scenario) for server in results.servers() for scenario in results.scenarios())
     return "".join(summary.marks for summary in every if summary is not None)
 

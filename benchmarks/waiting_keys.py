@@ -1,7 +1,7 @@
-"""``python -m benchmarks.waiting_keys``: what a message costs for a client that does not read, by how many wait.
+"""``python -m benchmarks.waiting_keys``: the cost of a message for a client that does not read.
 
-Prints the processor time of a message in microseconds, for 100 and for 100 000 that wait, and
-how the two compare. All of it is in one process and no kernel takes anything.
+Prints the CPU time of a message in microseconds with 100 and with 100 000 waiting messages, and
+their ratio. Everything runs in one process, and no kernel accepts data.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EACH = 10 + FRAME_COST + KEY_COST
 
 
 class Wire:
-    """A wire that is told everything and does nothing."""
+    """A stand-in for a link, whose methods do nothing."""
 
     def blocked(self, *, progress: bool) -> None:
         """Do nothing."""
@@ -42,12 +42,12 @@ class Wire:
 
 
 def full(data: bytes | memoryview) -> int:
-    """Take nothing, as a kernel whose buffer is full."""
+    """Accept no data, like a kernel whose buffer is full."""
     raise BlockingIOError
 
 
 def filled(keys: int, overflow: Overflow) -> Outbox:
-    """Make an outbox in which a message waits for each key, and nothing more has room."""
+    """Make a full outbox, in which a message waits for each key."""
     outbox = Outbox(full, Wire(), keys * EACH, overflow, Flusher())
     outbox.put_latest(0, data_frame(TEXT, b"%08d" % 0))
     outbox.flush()
@@ -71,7 +71,7 @@ OPERATIONS: dict[str, tuple[Overflow, Callable[[Outbox, int, int], object]]] = {
 
 
 def cost(keys: int, overflow: Overflow, operation: Callable[[Outbox, int, int], object]) -> float:
-    """Return the microseconds of a message."""
+    """Return the microseconds for a message."""
     outbox = filled(keys, overflow)
     began = time.process_time()
     for number in range(MESSAGES):

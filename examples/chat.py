@@ -1,11 +1,11 @@
-"""A chat room in the browser: nicknames, joins and leaves, as many tabs as you like.
+"""A chat room in the browser: nicknames, joins and leaves, any number of tabs.
 
 Run it with ``python examples/chat.py`` or ``wsframe serve examples/chat.py --http-handler page``,
 and open the address it prints in several tabs. The page is ``chat.html``, next to this file.
 
-The page sends what is typed, as text. It gets JSON objects: ``{"from": ..., "text": ...}``
-for what somebody said, ``{"note": ...}`` for what happened and ``{"nickname": ...}`` for its own
-name. A page that connects again asks for its old name: ``/chat?nick=NAME``.
+The page sends each line as text. It receives JSON objects: ``{"from": ..., "text": ...}`` for
+a message, ``{"note": ...}`` for an event and ``{"nickname": ...}`` for its own name. A page that
+reconnects asks for its old name: ``/chat?nick=NAME``.
 """
 
 import argparse
@@ -66,7 +66,7 @@ class Chat(Resource[str]):
         client.send_text(json.dumps({"nickname": nickname}))
 
     def objection(self, nickname: str, client: Client[str]) -> str:
-        """Say why ``client`` may not have this nickname; nothing if it may."""
+        """Return why ``client`` cannot have this nickname, or an empty string if it can."""
         if not 1 <= len(nickname) <= LONGEST_NICKNAME or not nickname.isprintable() or ":" in nickname:
             return f"a nickname has 1 to {LONGEST_NICKNAME} characters and no colon: /nick NAME"
         if any(other.data == nickname for other in self.clients if other is not client):

@@ -1,4 +1,4 @@
-"""Tells the time to everybody once a second, from one task that belongs to the resource.
+"""Send the time to all clients once a second, from one task of the resource.
 
 Run it with ``python examples/clock.py`` or ``wsframe serve examples/clock.py --http-handler page``,
 and open the address it prints.
@@ -29,7 +29,7 @@ PAGE = """<!doctype html>
 class Clock(Resource):
     """One ticker for all clients, however many there are."""
 
-    overflow = "drop_oldest"  # who reads slowly gets the newest time, not the old ones
+    overflow = "drop_oldest"  # slow readers get the newest time, not the old ones
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -61,6 +61,6 @@ def announce(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Tell everybody the time.")
+    parser = argparse.ArgumentParser(description="Send the time to all clients.")
     parser.add_argument("--port", type=int, default=8000, help="0 for a free one (default 8000)")
     wsframe.run(port=parser.parse_args().port, http_handler=page, started=announce)

@@ -1,4 +1,4 @@
-"""Sends every message back: about the smallest thing that works.
+"""Send every message back: one of the smallest servers possible.
 
 Run it with ``python examples/echo.py`` or ``wsframe serve examples/echo.py``, and talk to it
 with ``wsframe connect ws://127.0.0.1:8000/``.
@@ -11,7 +11,7 @@ from wsframe import Client, Resource, Server, register_global_resource
 
 
 class Echo(Resource):
-    """What comes in goes out again."""
+    """Sends every message back to its sender."""
 
     async def received_text(self, client: Client, message: str) -> None:
         client.send_text(message)

@@ -1,9 +1,9 @@
-"""Asks a client something over its own connection and waits for the answer, three seconds at most.
+"""Ask a client a question over its own connection, and wait at most three seconds for the answer.
 
 Run it with ``wsframe serve examples/questions.py``, and talk to it from two terminals:
 ``python -m websockets "ws://127.0.0.1:8000/?name=ann"``, and the same as bob. Ann sends
 ``{"type": "ask", "to": "bob", "question": "tea?"}``, bob gets the question with a number, and his
-``{"type": "answer", "id": 1, "answer": "yes"}`` is what the server was waiting for.
+``{"type": "answer", "id": 1, "answer": "yes"}`` is the answer that the server waits for.
 """
 
 from contextlib import suppress
@@ -19,7 +19,7 @@ Unanswered: TypeAlias = dict[int, trio.MemorySendChannel[str]]
 
 
 class Ask(Struct, tag="ask"):
-    """Has somebody asked a question."""
+    """Asks another client a question."""
 
     to: str
     question: str
@@ -40,16 +40,16 @@ class Question(Struct, tag="question"):
 
 
 class Outcome(Struct, tag="outcome"):
-    """What came of a question: None for no answer in time."""
+    """The result of a question; None if there was no answer in time."""
 
     question: str
     answer: str | None
 
 
 class Questions(JSONResource[Unanswered]):
-    """Questions wait in tasks of those who ask: a hook that waited would keep the answer from coming.
+    """Questions wait in tasks of the asking clients: a waiting hook would block the hook for the answer.
 
-    ``client.data`` are the questions that the client has not answered yet.
+    ``client.data`` holds the questions that the client has not answered yet.
     """
 
     sends = Question | Outcome
@@ -64,7 +64,7 @@ class Questions(JSONResource[Unanswered]):
     async def received_json(self, client: Client[Unanswered], message: Ask | Answer) -> None:
         if isinstance(message, Answer):
             waiting = client.data.pop(message.id, None)
-            if waiting is not None:  # else it comes too late, twice, or to what was never asked
+            if waiting is not None:  # else the answer is late, repeated, or to an unknown question
                 waiting.send_nowait(message.answer)
         elif not client.start_soon(self.relay, client, message):
             client.close(1008, "too many questions at once")
@@ -75,7 +75,7 @@ class Questions(JSONResource[Unanswered]):
         client.send_json(Outcome(ask.question, answer))
 
     async def ask(self, client: Client[Unanswered], question: str) -> str | None:
-        """Ask a client; return its answer, or None if there is none in time. For tasks."""
+        """Ask a client, in a task; return its answer, or None if it does not answer in time."""
         number = next(self.numbers)
         waiting, answer = trio.open_memory_channel[str](1)
         client.data[number] = waiting
@@ -89,7 +89,7 @@ class Questions(JSONResource[Unanswered]):
 
     async def disconnected(self, client: Client[Unanswered]) -> None:
         for waiting in client.data.values():
-            waiting.close()  # the end of the channel: nobody has to wait for who has left
+            waiting.close()  # ends the channel: askers need not wait for a client that has left
 
 
 register_global_resource("/", Questions())

@@ -1,11 +1,11 @@
-"""A lobby and rooms: each room is a resource that is made when somebody goes there and ends when nobody is left.
+"""A lobby and rooms: each room is a resource that is created for its first visitor and ends after its last.
 
 Run it with ``python examples/rooms.py`` or ``wsframe serve examples/rooms.py --http-handler page``,
-and open the address it prints in several tabs; add ``#kitchen`` to begin in the kitchen.
+and open the address it prints in several tabs; add ``#kitchen`` to start in the kitchen.
 
-A visitor connects to the lobby at ``/lobby`` or to a room at ``/rooms/NAME`` and types. In the lobby a
-line is the name of the room to go to. In a room it is said to all, and ``/leave`` goes back to the lobby.
-It is one connection all the time.
+A visitor connects to the lobby at ``/lobby`` or to a room at ``/rooms/NAME`` and types. In the lobby, a
+line is the name of the room to enter. In a room, a line goes to all visitors, and ``/leave`` returns to
+the lobby. The connection stays the same.
 """
 
 import argparse
@@ -36,7 +36,7 @@ LIMITS = Limits(max_message=1000)
 
 
 class Lobby(Resource):
-    """Where visitors choose a room; ``rooms`` are those that are in use."""
+    """Visitors choose a room here; ``rooms`` holds the rooms in use."""
 
     limits = LIMITS
 
@@ -79,7 +79,7 @@ class Room(Resource):
 
 
 def good_name(name: str) -> bool:
-    """Tell whether a room may have this name: what needs no quoting in a path."""
+    """Return whether a room can have this name: it must not need quoting in a path."""
     return name.isascii() and name.isalnum() and len(name) <= 20
 
 

@@ -1,9 +1,9 @@
-"""A chat whose messages have types: what does not fit is refused before the code sees it.
+"""A chat with typed messages: wsframe refuses other messages before the code sees them.
 
 Run it with ``python examples/typed_chat.py``, or ``wsframe serve examples/typed_chat.py
 --http-handler http``, and talk to it with ``python -m websockets ws://127.0.0.1:8000/rooms/lobby``:
-``{"type": "join", "nick": "ann"}``, then ``{"type": "say", "text": "hello"}``. What it takes and
-sends is described by ``wsframe asyncapi examples/typed_chat.py``.
+``{"type": "join", "nick": "ann"}``, then ``{"type": "say", "text": "hello"}``. ``wsframe asyncapi
+examples/typed_chat.py`` describes its messages.
 """
 
 import argparse

@@ -1,18 +1,18 @@
 """Class-based WebSocket resources on trio and wsproto.
 
-The rooms of the package, from the top floor down; each imports only from floors below it:
+The rooms of the package, from the top floor down; each room imports only from floors below it:
 
 * ``cli``, ``testing``: the command line; a server and clients in memory for tests.
-* ``server``, ``pages``, ``outgoing``: bind, accept, admit, drain; plain HTTP; connections where we are the client.
+* ``server``, ``pages``, ``outgoing``: bind, accept, admit, drain; plain HTTP; outgoing connections.
 * ``hooks``: the tasks that call hooks.
 * ``resources``: the classes and functions that users write against.
 * ``connection``: one client's connection, and the reactor that runs all of them. ``hixie76``: an old version.
-* ``http``: requests, answers and the handshake, with no I/O. ``browser``: the client for web pages.
-* ``protocol``, ``net``: bytes to messages and back, with no I/O; sockets, TLS, pollers.
+* ``http``: requests, answers and the handshake, without I/O. ``browser``: the client for web pages.
+* ``protocol``, ``net``: bytes to messages and back, without I/O; sockets, TLS, pollers.
 * ``exceptions``, ``limits``, ``log``, ``doorbell``, ``speedups``, ``user_code``,
-  ``program``: the ground everything stands on.
+  ``program``: the modules below all rooms.
 
-Each room's docstring says in which order to read it and which things it must not do.
+Each room's docstring gives the reading order and says which things do not belong in the room.
 """
 
 from wsframe.browser import browser_client as browser_client

@@ -1,6 +1,6 @@
-"""The servers that are measured, one program for each, all on the same :mod:`~benchmarks.servers.terms`.
+"""The servers to measure, one program for each, all on the same :mod:`~benchmarks.servers.terms`.
 
-Each is run by the interpreter that has what it needs, by hand with ``python -m
-benchmarks.servers.serve_wsframe --port 8000``. It echoes at ``/echo`` and sends what it gets at
-``/broadcast`` to all who are there, the sender included. Compression and keepalive are off.
+The interpreter that has its packages runs each server; by hand, use ``python -m
+benchmarks.servers.serve_wsframe --port 8000``. A server echoes at ``/echo``, and sends each message
+at ``/broadcast`` to all clients there, the sender included. Compression and keepalive are off.
 """

@@ -40,7 +40,7 @@ def listener(request: WSUpgradeRequest) -> WSListener:
 
 
 async def main(terms: Terms) -> None:
-    # Its limit is one of frames, heads included.
+    # Its limit is for frames, headers included.
     server = await ws_create_server(
         listener,
         HOST,

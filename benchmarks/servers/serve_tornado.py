@@ -1,4 +1,4 @@
-"""Tornado; it has no broadcast, so each connection is written to in turn."""
+"""Tornado; it has no broadcast, so the program sends to each connection in turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""trio-websocket; it has no broadcast, so each connection is sent to in turn."""
+"""trio-websocket; it has no broadcast, so the program sends to each connection in turn."""
 
 from __future__ import annotations
 

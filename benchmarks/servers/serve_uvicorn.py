@@ -1,4 +1,4 @@
-"""uvicorn with a bare ASGI application; ASGI has no broadcast, so each connection is sent to in turn."""
+"""uvicorn with a bare ASGI application; ASGI has no broadcast, so it sends to each connection in turn."""
 
 from __future__ import annotations
 

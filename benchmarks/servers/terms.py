@@ -1,4 +1,4 @@
-"""The terms on which every server is measured, whatever it is made with."""
+"""The same conditions for all measured servers, whatever library they use."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ BACKLOG = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What differs from run to run."""
+    """The settings that differ from run to run."""
 
     port: int
     certificate: str | None
-    """A file with certificate and key: TLS."""
+    """A file with certificate and key, for TLS; None without TLS."""
     uvloop: bool
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """Return the context to serve TLS with, if that is asked for."""
+        """Return the SSL context, or None without TLS."""
         if self.certificate is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -39,7 +39,7 @@ class Terms:
         return context
 
     def run_asyncio(self, main: Coroutine[object, object, None]) -> None:
-        """Run a coroutine on the event loop that is asked for."""
+        """Run a coroutine on the requested event loop."""
         if self.uvloop:
             import uvloop
 
@@ -51,12 +51,12 @@ class Terms:
 
 
 def read_terms() -> Terms:
-    """Read the command line, allow all descriptors there are, and count calls if asked to."""
+    """Read the command line, raise the limit of descriptors, and count calls if requested."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--certificate", metavar="FILE", help="serve TLS with this certificate and key")
     parser.add_argument("--uvloop", action="store_true", help="run asyncio on uvloop")
-    parser.add_argument("--count-calls", action="store_true", help="tell the calls so far for each line read")
+    parser.add_argument("--count-calls", action="store_true", help="print the calls so far for each line of input")
     options = parser.parse_args()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -201,7 +201,7 @@ def test_the_command_counts_calls(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [["--servers", "nobody"], ["--scenarios", "nothing"]])
 @pytest.mark.usefixtures("generator")
 def test_wrong_names_are_told(words: list[str], tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=f"no such {words[0][2:-1]}: {words[1]}"):
+    with pytest.raises(SystemExit, match=f"unknown {words[0][2:-1]}: {words[1]}"):
         main([*words, "--output", str(tmp_path)])
 
 
