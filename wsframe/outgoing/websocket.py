@@ -102,7 +102,7 @@ class WebSocket:
 
     @property
     def latency(self) -> float | None:
-        """Seconds from the last keepalive ping to its pong; None before the first. To measure again: :meth:`ping`."""
+        """Seconds from the newest ping to its pong; None before the first. To measure: :meth:`measure_latency`."""
         return self._link.deadlines.latency
 
     async def _turn(self) -> None:
