@@ -138,7 +138,7 @@ HINTS: dict[Callable[[Any, Any], Any], str] = {
     write_json: "client.send_json(message)",
     resource_send_json: "client.send_json(message)",
     send_a_dict: "client.send_json, broadcast_json",
-    keep_name: "what you keep of a client is client.data",
+    keep_name: "keep data of a client in client.data",
     add_client: "the clients of a resource come and go by themselves",
     append_client: "the clients of a resource come and go by themselves",
     first_client: "list(self.clients)[0]",

@@ -274,12 +274,12 @@ async def test_what_cannot_be_encoded_is_said_to_who_sends(message: object) -> N
     [
         ("Nowhere", "cannot make a type of 'Nowhere': name 'Nowhere' is not defined"),
         ("Join |", "cannot make a type of 'Join |'"),
-        (Unknown, "is no type for JSON: Generating JSON schema for custom types"),
-        (list[Unknown], "is no type for JSON"),
+        (Unknown, "is not a type for JSON: Generating JSON schema for custom types"),
+        (list[Unknown], "is not a type for JSON"),
         ("Untagged | AlsoUntagged", "all Struct types must be tagged"),
-        ("Point | Untagged", "is no type for JSON"),
-        (Lost, "is no type for JSON: name 'Nothing' is not defined"),
-        (msgspec.msgpack.Ext, "is no type for JSON"),
+        ("Point | Untagged", "is not a type for JSON"),
+        (Lost, "is not a type for JSON: name 'Nothing' is not defined"),
+        (msgspec.msgpack.Ext, "is not a type for JSON"),
     ],
 )
 def test_a_type_that_cannot_be_is_refused_when_the_class_is_made(declared: object, reason: str) -> None:
@@ -316,7 +316,7 @@ def test_received_json_must_say_what_it_takes_and_be_awaitable() -> None:
             def invalid_message(self, client: Client, error: Exception) -> None:  # type: ignore[override]
                 pass
 
-    with pytest.raises(TypeError, match=r"Sender\.sends: .* is no type for JSON"):
+    with pytest.raises(TypeError, match=r"Sender\.sends: .* is not a type for JSON"):
 
         class Sender(JSONResource):
             sends = Unknown

@@ -84,7 +84,7 @@ def check_subprotocols(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a collection of names, each a str, not {value!r}")
     for one in value:
         if not fullmatch(TOKEN, one):
-            raise ValueError(f"{name} has a name that is no token, so no client can ask for it: {one!r}")
+            raise ValueError(f"{name} has {one!r}, which is not a valid subprotocol name (a token)")
 
 
 def check_code(name: str, value: object) -> None:

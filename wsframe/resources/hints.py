@@ -7,7 +7,7 @@ from re import compile as pattern
 __all__ = ["add_hint"]
 
 HINTS = [
-    (TypeError, r"can't be used in 'await' expression", "what sends, broadcasts or closes waits for nothing: no await"),
+    (TypeError, r"can't be used in 'await' expression", "sending, broadcasting and closing wait for nothing: no await"),
     (RuntimeError, r"no running event loop", "hooks run in trio, not in asyncio: such as trio.sleep for asyncio.sleep"),
     (TypeError, r"got Client$", "messages come to received_text and received_binary, one call each"),
     (AttributeError, r"^'Client' object has no attribute '_?rec", "messages come to received_text and received_binary"),
@@ -17,7 +17,7 @@ HINTS = [
         "client.send_json(message)",
     ),
     (AttributeError, r"^'Client' object has no attribute '(emit|write)", "client.send, client.send_text, send_binary"),
-    (AttributeError, r"^'Client' object has no attribute", "what you keep of a client is client.data"),
+    (AttributeError, r"^'Client' object has no attribute", "keep data of a client in client.data"),
     (
         AttributeError,
         r"^'Clients' object has no attribute '(add|append|remove|discard|pop|clear)'",

@@ -147,4 +147,4 @@ def check_type(what: str, declared: object) -> None:
         msgspec.json.Decoder(declared)
     except (TypeError, NameError) as error:
         reason = str(error).partition("\n")[0]
-        raise TypeError(f"{what}: {declared!r} is no type for JSON: {reason}") from None
+        raise TypeError(f"{what}: {declared!r} is not a type for JSON: {reason}") from None
