@@ -158,7 +158,7 @@ MISTAKES = {
     "serve hello_target --host 192.0.2.1": "cannot listen at 192.0.2.1:8000: Cannot assign requested address",
     "serve hello_target --allow-host https://a.example": "--allow-host: a name in hosts has no scheme, port or path: "
     "'a.example' instead of 'https://a.example'",
-    "serve hello_target --allow-host *.a.example": "--allow-host: hosts has names and no patterns: list each "
+    "serve hello_target --allow-host *.a.example": "--allow-host: hosts takes names, not patterns: list each "
     "name, or ['*'] for any, instead of '*.a.example'",
     "serve hello_target --max-clients 0": "--max-clients must be at least 1, not 0",
     "serve hello_target --versions 8,7": "argument --versions: '8,7' must contain 13 and can add 8, 7 and 0, "

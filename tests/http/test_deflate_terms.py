@@ -138,7 +138,7 @@ def test_what_was_not_offered_is_refused(answer: str, options: Deflate | None) -
 
 
 def test_the_answer_may_come_in_two_fields_but_not_be_two() -> None:
-    with pytest.raises(ValueError, match="not what was offered"):
+    with pytest.raises(ValueError, match="was not offered"):
         agreed(["permessage-deflate", "permessage-deflate"], WIDE)
 
 

@@ -65,8 +65,8 @@ def test_a_name_of_hosts_is_compared_as_browsers_send_it(name: str, compared: st
         ("127.1", "four numbers"),
         ("127.0.0.300", "four numbers"),
         ("0x7f000001", "four numbers"),
-        ("a" * 64, "no name of a host"),
-        ("xn--\xff", "no name of a host"),
+        ("a" * 64, "not a host name"),
+        ("xn--\xff", "not a host name"),
     ],
 )
 def test_what_no_host_field_holds_is_a_value_error_with_the_right_form(name: str, words: str) -> None:
@@ -160,7 +160,7 @@ def test_an_origin_is_compared_as_browsers_send_it(origin: str, sent: str) -> No
 )
 def test_what_no_browser_sends_is_a_value_error_with_the_right_form(origin: str, right: str) -> None:
     with pytest.raises(
-        ValueError, match="an origin is a scheme, a host and perhaps a port, with nothing behind"
+        ValueError, match="an origin is a scheme, a host and perhaps a port, with nothing after it"
     ) as told:
         browser_origin(origin)
     assert f"such as {right!r}, not {origin!r}" in str(told.value)

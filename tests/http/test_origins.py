@@ -301,5 +301,5 @@ def test_without_a_list_every_name_is_answered() -> None:
 
 @pytest.mark.parametrize("origin", ["https://a.com/", "https://a.com/chat", "a.com", "", "*"])
 def test_origin_exact_takes_nothing_that_no_browser_sends(origin: str) -> None:
-    with pytest.raises(ValueError, match="an origin is a scheme, a host and perhaps a port, with nothing behind"):
+    with pytest.raises(ValueError, match="an origin is a scheme, a host and perhaps a port, with nothing after it"):
         origin_exact("https://a.com", origin)

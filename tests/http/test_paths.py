@@ -93,7 +93,7 @@ def test_a_path_that_no_client_asks_for_is_a_value_error_with_the_right_form(pat
     "path", [r"/rooms/(?P<room>\w+)$", r"^/chat$", r"/rooms/.*", r"/rooms/\d+", "/[0-9]", "/[^/]+"]
 )
 def test_a_regular_expression_is_a_value_error(path: str) -> None:
-    with pytest.raises(ValueError, match=r"is no regular expression; write \{name\} for a segment"):
+    with pytest.raises(ValueError, match=r"is not a regular expression; use \{name\} for a segment"):
         check_path(path)
 
 

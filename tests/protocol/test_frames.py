@@ -91,7 +91,7 @@ def test_a_frame_size_below_one_is_refused(frame_size: int) -> None:
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
 def test_a_control_frame_carries_up_to_125_octets(opcode: int) -> None:
     assert control_frame(opcode, b"x" * 125) == peer.frame(opcode, b"x" * 125, mask=None)
-    with pytest.raises(ValueError, match="at most 125 octets, not 126"):
+    with pytest.raises(ValueError, match="at most 125 bytes, not 126"):
         control_frame(opcode, b"x" * 126)
 
 

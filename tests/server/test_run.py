@@ -144,7 +144,7 @@ async def test_unknown_poller_is_a_value_error() -> None:
     [
         (["https://chat.example"], ValueError, "has no scheme, port or path: 'chat.example' instead of"),
         (["chat.example:8000"], ValueError, "has no scheme, port or path: 'chat.example' instead of"),
-        (["*.chat.example"], ValueError, "hosts has names and no patterns"),
+        (["*.chat.example"], ValueError, "hosts takes names, not patterns"),
         ([], ValueError, "hosts is empty"),
         ("chat.example", TypeError, "hosts is a collection of names"),
         ([b"chat.example"], TypeError, "hosts is a collection of names"),

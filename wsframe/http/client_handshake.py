@@ -130,7 +130,7 @@ class Upgrade:
                     self._check_size(len(self._h11.trailing_data[0]))
                 if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
                     if event.http_version != b"1.1":
-                        raise HandshakeFailed(f"the 101 is one of HTTP/{event.http_version.decode()}, which has none")
+                        raise HandshakeFailed(f"the 101 is in HTTP/{event.http_version.decode()}, not HTTP/1.1")
                     return self._check(Headers(decoded(event)))
                 self._note(event)
         except h11.RemoteProtocolError as error:
@@ -201,7 +201,7 @@ def request_fields(
     given = header_list(headers)
     for name, _ in given:
         if name.lower() in OWN_FIELDS or name.lower().startswith("sec-websocket-"):
-            raise ValueError(f"{name} is for the handshake to set")
+            raise ValueError(f"{name} cannot be given: the handshake sets it")
     names = {name.lower() for name, _ in given}
     fields = [] if "host" in names else [("Host", host)]
     fields += [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]

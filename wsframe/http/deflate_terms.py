@@ -135,7 +135,7 @@ def agreed(fields: list[str], options: Deflate | None) -> Terms | None:
         return None
     offers = parse_offers(fields)
     if options is None or not offers or "," in answer:
-        raise ValueError(f"{quoted(answer)} is not what was offered")
+        raise ValueError(f"{quoted(answer)} was not offered")
     parameters = offers[0]
     for name in ("server_no_context_takeover", "client_no_context_takeover"):
         if parameters.get(name) is not None:

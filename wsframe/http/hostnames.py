@@ -38,7 +38,7 @@ def canonical_host(name: str) -> str:
         try:
             bare = idna.encode(bare, uts46=True).decode()
         except idna.IDNAError as error:
-            raise ValueError(f"{name!r} is no name of a host: {error}") from None
+            raise ValueError(f"{name!r} is not a host name: {error}") from None
     bare = bare.lower()
     if NUMERIC.fullmatch(bare):
         try:
@@ -46,7 +46,7 @@ def canonical_host(name: str) -> str:
         except ValueError:
             raise ValueError(f"an IPv4 address is written as four numbers, such as 127.0.0.1, not {name!r}") from None
     if not NAME.fullmatch(bare) or len(bare) > 253 or any(len(label) > 63 for label in bare.split(".")):
-        raise ValueError(f"{name!r} is no name of a host")
+        raise ValueError(f"{name!r} is not a host name")
     return bare
 
 
@@ -55,7 +55,7 @@ def ipv6(name: str) -> str:
     try:
         found = IPv6Address(address.partition("%")[0])
     except ValueError:
-        raise ValueError(f"{name!r} is no name of a host and no IPv6 address") from None
+        raise ValueError(f"{name!r} is neither a host name nor an IPv6 address") from None
     mapped = found.ipv4_mapped  # which Python writes with dots since 3.13, and no browser does
     return str(found) if mapped is None else f"::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xFFFF:x}"
 
@@ -72,11 +72,11 @@ def host_names(hosts: Any) -> frozenset[str] | None:
         ValueError: For an empty collection, and for anything but a name, such as a URL or a name with a port.
     """
     if isinstance(hosts, str):
-        raise TypeError(f"hosts is a collection of names, not one str, each of whose letters would pass: [{hosts!r}]")
+        raise TypeError(f"hosts is a collection of names, not one str: use hosts=[{hosts!r}]")
     if not isinstance(hosts, Collection) or not all(isinstance(name, str) for name in hosts):
         raise TypeError(f"hosts is a collection of names, each a str, not {hosts!r}")
     if not hosts:
-        raise ValueError("hosts is empty, so nobody would be answered: None for the default, ['*'] for any name")
+        raise ValueError("hosts is empty, so no request would pass: use None for the default, ['*'] for any name")
     names = frozenset(host_name(name) for name in hosts if name != "*")
     return None if "*" in hosts else names
 
@@ -88,7 +88,7 @@ def host_name(name: str) -> str:
         ValueError: For anything but a name.
     """
     if "*" in name:
-        raise ValueError(f"hosts has names and no patterns: list each name, or ['*'] for any, instead of {name!r}")
+        raise ValueError(f"hosts takes names, not patterns: list each name, or ['*'] for any, instead of {name!r}")
     rest = name.partition("://")[2] or name
     rest = rest.partition("#")[0].partition("?")[0].strip("/").partition("/")[0].rpartition("@")[2].strip()
     authority = AUTHORITY.fullmatch(rest)
@@ -170,7 +170,7 @@ def wrong_origin(right: str, origin: str, why: str = "") -> ValueError:
         right = browser_origin(right)
     except ValueError:
         right = "https://example.com"
-    told = "an origin is a scheme, a host and perhaps a port, with nothing behind"
+    told = "an origin is a scheme, a host and perhaps a port, with nothing after it"
     return ValueError(f"{told}{', and ' if why else ''}{why}: such as {right!r}, not {origin!r}")
 
 

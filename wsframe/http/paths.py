@@ -65,7 +65,7 @@ def check_path(path: object) -> str:
         if segment in ("*", "**"):
             right = "/".join([*segments[:number], "{name}", *segments[number + 1 :]])
             raise ValueError(
-                f"'*' stands alone, for whatever is left; one segment is {{name}}: {right!r} instead of {path!r}"
+                f"'*' stands alone, for any path not registered; one segment is {{name}}: {right!r} instead of {path!r}"
             )
     if "{" not in path and "}" not in path:
         return written(path)
@@ -90,7 +90,9 @@ def check_route(path: object) -> list[str]:
 def check_form(path: str) -> None:
     """Check the beginning, the end and the characters of a path."""
     if REGULAR.match(path):
-        raise ValueError(f"a path begins with '/' and is no regular expression; write {{name}} for a segment: {path!r}")
+        raise ValueError(
+            f"a path begins with '/' and is not a regular expression; use {{name}} for a segment: {path!r}"
+        )
     if path != path.strip() or any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
         right = "".join(letter for letter in path if ord(letter) >= 32 and ord(letter) != 127).strip()
         raise ValueError(f"a path begins with '/' and has no space around it: {right!r} instead of {path!r}")

@@ -196,7 +196,7 @@ def header_list(
     fields: list[tuple[str, str]] = []
     for field in given.items() if isinstance(given, Mapping) else given:
         if not isinstance(field, tuple | list) or len(field) != 2:
-            raise TypeError(f"{place}: a mapping or pairs of str are needed, and {field!r} is no pair")
+            raise TypeError(f"{place}: a mapping or pairs of str are needed, and {field!r} is not a pair")
         name, value = field
         check_field(name, value)
         if owner:

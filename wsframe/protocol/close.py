@@ -89,7 +89,7 @@ def close_frame(code: int | None, reason: str = "") -> bytes:
     if code is None:
         return control_frame(CLOSE, b"")
     if code in NEVER_SENT:
-        raise ValueError(f"close code {code} names what happened, and is never sent (RFC 6455 section 7.4.1)")
+        raise ValueError(f"close code {code} only describes an end and is never sent (RFC 6455 section 7.4.1)")
     text = str.encode(reason, "utf-8", "replace")
     if len(text) > MAX_REASON:
         text = text[:MAX_REASON].decode("utf-8", "ignore").encode()

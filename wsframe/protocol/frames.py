@@ -133,7 +133,7 @@ def control_frame(opcode: int, payload: bytes) -> bytes:
         ValueError: For a payload over 125 bytes (RFC 6455 section 5.5).
     """
     if len(payload) > MAX_CONTROL_PAYLOAD:
-        raise ValueError(f"a control frame carries at most 125 octets, not {len(payload)}")
+        raise ValueError(f"a control frame carries at most 125 bytes, not {len(payload)}")
     return bytes((FIN | opcode, len(payload))) + payload
 
 
