@@ -24,7 +24,7 @@ TESTS = (
     "tests/speedups/test_sending.py",
     "tests/speedups/test_leaks.py",
     "tests/connection/test_outbox.py",
-    "tests/connection/test_outbox_flushing.py",
+    "tests/connection/test_flusher.py",
     "tests/connection/test_outbox_overflow.py",
     "tests/protocol",
     "tests/workings",

@@ -121,7 +121,7 @@ async def test_posts_are_counted_until_they_are_taken() -> None:
             await self.release.wait()
 
     resource = Slow()
-    async with serving(resource) as server, connected(server):
+    async with serving(resource, timeouts=wsframe.Timeouts(drain=0.1)) as server, connected(server):
         for number in range(10):
             assert resource.post(number)
         await wait_all_tasks_blocked()

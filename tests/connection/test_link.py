@@ -318,4 +318,4 @@ async def test_pongs_of_one_read_are_one_piece_of_the_outbox(plain: Place) -> No
         pings = [PingReceived(b"%d" % number) for number in range(200)]
         assert link._sort_out([*pings[:100], "text", *pings[100:]]) == (["text"], None)
         assert list(link.outbox.items) == [b"".join(control_frame(PONG, ping.payload) for ping in pings)]
-        await peer.end()
+        peer.reset()

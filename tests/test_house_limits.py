@@ -1,0 +1,89 @@
+"""The size of files, functions and classes of wsframe, which is bounded so that each is read in one go."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "wsframe"
+MOST_LINES_OF_A_FILE = 400
+MOST_LINES_OF_A_FUNCTION = 40
+"""Without its docstring."""
+MOST_METHODS = 20
+"""Without properties of one statement."""
+
+TOO_LARGE = {
+    # Joints: their parts share state that a call between them would have to pass on for each message.
+    "connection/closing.py Ending": 27,
+    "connection/link.py Link": 22,
+    "hooks/listeners.py Roster": 22,
+    "hooks/caller.py batch": 46,
+    "protocol/fast_lane.py read_messages": 41,
+    # Lists of attributes or options, one a line.
+    "hooks/listener.py __init__": 43,
+    "protocol/decoder.py __init__": 43,
+    "server/run.py serve": 57,
+    "server/server.py __init__": 41,
+    # Interfaces: users, their tests and the reactor call these methods.
+    "resources/resource.py Resource": 21,
+    "testing/client.py MemoryClient": 21,
+    "testing/memory_sockets.py MemorySocket": 21,
+}
+"""What is above the limits today, with its size. It may shrink, and leave this list; nothing may come in."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def lines_of(function: Function) -> int:
+    """Count the lines of a function without its docstring."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        lines -= (first.end_lineno or 0) - first.lineno + 1
+    return lines
+
+
+def is_plain_property(function: Function) -> bool:
+    """Return whether a method is a property of one statement, its docstring apart."""
+    names = {ast.unparse(decorator).rpartition(".")[2] for decorator in function.decorator_list}
+    return bool(names & {"property", "setter"}) and len(function.body) - (ast.get_docstring(function) is not None) <= 1
+
+
+def methods_of(kind: ast.ClassDef) -> int:
+    return sum(isinstance(one, Function) and not is_plain_property(one) for one in kind.body)
+
+
+def above_the_limits(path: str, text: str) -> Iterator[tuple[str, int]]:
+    """Yield the parts of a module that are too large, with their sizes."""
+    lines = len(text.splitlines())
+    if lines > MOST_LINES_OF_A_FILE:
+        yield path, lines
+    if path.endswith(".py"):
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, Function) and lines_of(node) > MOST_LINES_OF_A_FUNCTION:
+                yield f"{path} {node.name}", lines_of(node)
+            if isinstance(node, ast.ClassDef) and methods_of(node) > MOST_METHODS:
+                yield f"{path} {node.name}", methods_of(node)
+
+
+def test_files_functions_and_classes_are_short() -> None:
+    found = {
+        name: size
+        for path in sorted(PACKAGE.rglob("*"))
+        if path.suffix in (".py", ".c", ".h")
+        for name, size in above_the_limits(path.relative_to(PACKAGE).as_posix(), path.read_text("utf-8"))
+    }
+    assert {name: size for name, size in found.items() if size > TOO_LARGE.get(name, 0)} == {}
+
+
+def test_a_docstring_is_not_counted_and_a_plain_property_neither() -> None:
+    docstring = '    """One.\n' + "\n" * 50 + '    """\n'
+    assert not list(above_the_limits("a.py", f"def f():\n{docstring}    return 1\n"))
+    assert list(above_the_limits("a.py", "def f():\n" + "    g()\n" * 40)) == [("a.py f", 41)]
+    method = "    def m{}(self):\n        return 1\n"
+    methods = "".join(method.format(at) for at in range(20))
+    plain = "    @property\n" + method.format("x")
+    assert not list(above_the_limits("a.py", f"class A:\n{methods}{plain}"))
+    assert list(above_the_limits("a.py", f"class A:\n{methods}{method.format('x')}")) == [("a.py A", 21)]
+    assert list(above_the_limits("a.c", "\n" * 401)) == [("a.c", 401)]
