@@ -1,6 +1,7 @@
 """Settings of the whole test run."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,27 @@ settings.load_profile("wsframe")
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+SLOW = {
+    # Rooms of tests that start other programs, or try many inputs.
+    "autobahn", "benchmarks", "browser", "chaos", "examples", "foreign", "fuzz", "hostile", "integration", "soak",
+    # Files of the same kind.
+    "cli/test_bench.py", "cli/test_completion.py", "cli/test_connect.py", "cli/test_reload.py", "cli/test_serve.py",
+    "cli/test_serve_streams.py", "cli/test_top.py", "hooks/test_debugger_terminal.py", "outgoing/test_chaos.py",
+    "server/test_forks.py", "server/test_run.py", "server/test_signals.py", "server/test_stderr_log.py",
+    "speedups/test_build.py", "speedups/test_leaks.py", "testing/test_plugin.py", "user_code/test_exits.py",
+}  # fmt: skip
+"""Tests left out by ``pytest -m "not slow"``, beside those that hypothesis drives."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow tests, by their place and kind: a list of single tests would be wrong tomorrow."""
+    here = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(here) if item.path.is_relative_to(here) else Path()
+        driven = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if driven or not SLOW.isdisjoint((path.parts[0] if path.parts else "", path.as_posix())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
