@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.outside import require_c
+from tests.requirements import require_c
 from tests.rooms import Rooms
 from wsframe import Registry
 

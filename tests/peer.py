@@ -11,6 +11,7 @@ from typing import NamedTuple, Unpack
 import trio
 
 import wsframe
+from tests import client_frames
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FIN, RSV1 = 0x80, 0x40
@@ -40,19 +41,12 @@ class Frame(NamedTuple):
 
 def header(first: int, length: int) -> bytes:
     """Make the header of a masked frame; it may declare what never comes."""
-    if length < 126:
-        return bytes((first, 0x80 | length)) + MASK
-    if length < 65536:
-        return bytes((first, 0xFE)) + length.to_bytes(2, "big") + MASK
-    return bytes((first, 0xFF)) + length.to_bytes(8, "big") + MASK
+    return client_frames.header(first, length, mask=MASK)
 
 
 def frame(first: int, payload: bytes = b"") -> bytes:
     """Make a masked frame; ``first`` is its whole first octet."""
-    length = len(payload)
-    key = (MASK * (length // 4 + 1))[:length]
-    masked = int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")
-    return header(first, length) + masked.to_bytes(length, "big")
+    return client_frames.frame(first, payload, mask=MASK)
 
 
 def text(message: str) -> bytes:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cell_objects import GIVEN, perform
 from tests.cells import PAGES, TABLES, Cell, page_cells, rows_of
 from tests.documents import ROOT
-from tests.scene import GIVEN, perform
 
 CELLS = [Cell(row.id, row.here) for table in TABLES for row in rows_of(table)]
 CELLS += [cell for page in PAGES for cell in page_cells(page)]

@@ -11,6 +11,7 @@ from typing import NamedTuple, Unpack
 import trio
 
 import wsframe
+from tests import client_frames
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
@@ -31,16 +32,7 @@ class Frame(NamedTuple):
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
     """Encode one masked frame."""
-    length = len(payload)
-    if length < 126:
-        size = bytes((0x80 | length,))
-    elif length < 65536:
-        size = bytes((0x80 | 126,)) + length.to_bytes(2, "big")
-    else:
-        size = bytes((0x80 | 127,)) + length.to_bytes(8, "big")
-    key = (MASK * (length // 4 + 1))[:length]
-    masked = (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(length, "big")
-    return bytes((0x80 * fin | opcode,)) + size + MASK + masked
+    return client_frames.frame(0x80 * fin | opcode, payload, mask=MASK)
 
 
 def text(message: str) -> bytes:

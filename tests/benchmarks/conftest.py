@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from benchmarks.generator import Generator, build
-from tests.outside import missing, require
+from tests.requirements import missing, require
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from benchmarks.page import write_page
 from benchmarks.results import Figures, Results, Run
 from benchmarks.scenarios import SCENARIOS, SERIES, USUAL, choose
 from benchmarks.tables import number, rows_of, write_tables
-from tests.outside import require_package
+from tests.requirements import require_package
 
 CALM = Figures(messages=1000, seconds=1.0, p50_us=50.0, p99_us=90.0, server_cpu=0.01, generator_cpu=0.2, waited=0.0)
 

@@ -5,8 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import wsframe
-from tests.outside import require
 from tests.recorder import Recorder
+from tests.requirements import require
 from tests.wire import ask, serving
 from wsframe import Request, browser_client, browser_client_source
 

@@ -5,7 +5,7 @@ import sys
 import trio
 
 from tests.certificates import make_contexts
-from tests.chaos.world import Outcome, run_round
+from tests.chaos.one_round import Outcome, run_round
 
 # Between the second round, when every pool of memory is warm, and the last.
 MAY_GROW = 32 * 1024 * 1024

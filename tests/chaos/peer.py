@@ -8,6 +8,8 @@ from typing import NamedTuple, Self
 
 import trio
 
+from tests import client_frames
+
 __all__ = ["MASK", "Address", "Peer", "frame"]
 
 # Of a handshake at the least, in one piece: octet by octet it would take longer than a server waits.
@@ -36,16 +38,7 @@ def frame(
         length: The length to declare, instead of the payload's.
         form: Octets that the length takes (0, 2, 8), instead of the fewest.
     """
-    declared = len(payload) if length is None else length
-    if form is None:
-        form = 0 if declared < 126 else 2 if declared < 65536 else 8
-    bit = 0 if mask is None else 0x80
-    head = bytes((first, bit | {0: declared, 2: 126, 8: 127}[form])) + (declared.to_bytes(form, "big") if form else b"")
-    if mask is None:
-        return head + payload
-    key = (mask * (len(payload) // 4 + 1))[: len(payload)]
-    masked = int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")
-    return head + mask + masked.to_bytes(len(payload), "big")
+    return client_frames.frame(first, payload, mask=mask, length=length, form=form)
 
 
 class Peer:

@@ -5,9 +5,9 @@ from zlib import crc32
 import trio
 
 from tests.chaos.conversation import Conversation, Fault, Refused, some_messages
+from tests.chaos.moving_rooms import ROOMS
 from tests.chaos.peer import frame
 from tests.chaos.visit import Program, Visit
-from tests.chaos.wandering import ROOMS
 
 __all__ = ["POLITE"]
 

@@ -9,9 +9,9 @@ from wsproto.connection import Connection as Engine
 from wsproto.events import CloseConnection, Message
 
 from tests.chaos.conversation import Fault, request_head
+from tests.chaos.moving_rooms import ROOMS
 from tests.chaos.peer import Peer, frame
 from tests.chaos.visit import Program, Visit
-from tests.chaos.wandering import ROOMS
 
 __all__ = ["RUDE"]
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests.certificates import make_contexts
-from tests.chaos.world import run_round
+from tests.chaos.one_round import run_round
 
 SEED = int(os.environ.get("WSFRAME_CHAOS_SEED", "1"))
 CLIENTS = int(os.environ.get("WSFRAME_CHAOS_CLIENTS", "300"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.outside import require
+from tests.requirements import require
 from wsframe import cli
 
 BASH = r"""

@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from tests.examples.browser import open_browser
-from tests.outside import require
+from tests.requirements import require
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from tests.outside import NODE, missing, require, require_node
+from tests.requirements import NODE, missing, require, require_node
 
 __all__ = ["ENVIRONMENT", "PEERS", "PROGRAMS", "PROXIES", "Peer", "Proxy"]
 

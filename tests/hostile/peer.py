@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeAlias
 
 import trio
 
+from tests import client_frames
+
 __all__ = ["BINARY", "CLOSE", "CONTINUATION", "PING", "PONG", "TEXT", "Answer", "Frame", "Peer", "frame", "upgrade"]
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -60,19 +62,9 @@ def frame(
         length: The length declared, if it is not that of the payload.
     """
     octets = payload.encode() if isinstance(payload, str) else payload
-    length = len(octets) if length < 0 else length
-    bit = 0x80 if mask else 0
-    head = bytes((opcode | first | (0x80 if fin else 0),))
-    if length < 126:
-        head += bytes((bit | length,))
-    elif length < 65536:
-        head += bytes((bit | 126,)) + struct.pack("!H", length)
-    else:
-        head += bytes((bit | 127,)) + struct.pack("!Q", length)
-    if mask:
-        key = (mask * (len(octets) // 4 + 1))[: len(octets)]
-        octets = (int.from_bytes(octets, "big") ^ int.from_bytes(key, "big")).to_bytes(len(octets), "big")
-    return head + mask + octets
+    return client_frames.frame(
+        opcode | first | 0x80 * fin, octets, mask=mask or None, length=None if length < 0 else length
+    )
 
 
 def close_payload(code: int, reason: str = "") -> bytes:

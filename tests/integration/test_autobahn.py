@@ -12,7 +12,7 @@ from tests.autobahn.echo import registry
 from tests.autobahn.install import NoPython27, install
 from tests.autobahn.run import Report, run
 from tests.integration.conftest import Poller
-from tests.outside import missing
+from tests.requirements import missing
 
 BANNER = """
 {line}

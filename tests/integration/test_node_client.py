@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from tests.integration.conftest import Served
-from tests.outside import NODE, require_node
+from tests.requirements import NODE, require_node
 
 PATIENCE = 30
 

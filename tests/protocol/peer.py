@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests import client_frames
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended, Event
@@ -17,11 +18,7 @@ def announce(
     opcode: int, length: int, *, fin: bool = True, reserved: int = 0, mask: bytes | None = MASK, form: int = 0
 ) -> bytes:
     """Make a frame header; ``form`` is the number of octets of the extended length if not the shortest."""
-    form = form or (0 if length < 126 else 2 if length < 65536 else 8)
-    short = {0: length, 2: 126, 8: 127}[form]
-    first = (fin << 7) | (reserved << 4) | opcode
-    second = short | (0 if mask is None else 0x80)
-    return bytes((first, second)) + (length.to_bytes(form, "big") if form else b"") + (mask or b"")
+    return client_frames.header((fin << 7) | (reserved << 4) | opcode, length, mask=mask, form=form or None)
 
 
 def frame(
@@ -34,8 +31,8 @@ def frame(
     form: int = 0,
 ) -> bytes:
     """Make one frame of a client; without a mask it breaks RFC 6455 section 5.1."""
-    octets = payload if mask is None else bytes(octet ^ mask[at % 4] for at, octet in enumerate(payload))
-    return announce(opcode, len(payload), fin=fin, reserved=reserved, mask=mask, form=form) + octets
+    first = (fin << 7) | (reserved << 4) | opcode
+    return client_frames.frame(first, payload, mask=mask, form=form or None)
 
 
 def close(code: int | None = None, reason: bytes = b"") -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft7Validator
 from referencing.jsonschema import EMPTY_REGISTRY
 
-from tests.outside import NODE, require_node
+from tests.requirements import NODE, require_node
 from wsframe import Client, Dispatcher, JSONResource, Registry, Request, Resource
 from wsframe.resources.asyncapi import document, draft_07
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.outside import require_c
+from tests.requirements import require_c
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import READ_BY_C
 from wsframe.speedups import check_attributes

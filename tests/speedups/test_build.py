@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.links import Links, running_in
-from tests.outside import require
+from tests.requirements import require
 from tests.wire import BINARY, TEXT, frame
 from wsframe.speedups import FROM_C
 

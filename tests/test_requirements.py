@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.outside import require_package
+from tests.requirements import require_package
 
 
 def test_a_package_that_is_there_is_no_reason_to_skip() -> None:
