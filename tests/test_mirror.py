@@ -38,6 +38,7 @@ ELSEWHERE = {
     "protocol/fast_lane": "protocol/test_decoder_properties.py",
     "protocol/size_limits": "protocol/test_decoder_limits.py",
     "resources/client_tasks": "hooks/test_client_tasks.py",
+    "resources/clients": "resources/test_accept.py",
     "resources/server": "resources/test_resource_server.py",
     "server/decide": "server/test_accept_client.py",
     "server/engine": "server/test_server.py",
