@@ -111,7 +111,7 @@ class ClientSocket:
         self._poller.forget(self.fd)
 
     def shut_sending(self) -> None:
-        """Tell the peer that no more will come.
+        """Shut the sending side: the peer learns that no more bytes will come.
 
         Raises:
             OSError: If the peer has gone already.

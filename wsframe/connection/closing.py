@@ -106,10 +106,10 @@ class Ending:
         self._sent_mark = 0
         """Bytes sent when the deadline was set: more of them are progress."""
         self._patience: Patience | None = None
-        """With the hooks, which have the end still before them."""
+        """How long the hooks, which have not reached the end, are still waited for."""
         self._first: object = None
-        """The entry that was the mailbox's first when they were last looked at. Another one is their progress, and
-        this way nothing has to be noted where messages are taken."""
+        """The mailbox's first entry when the hooks were last looked at. A different one is their progress, so
+        nothing has to be noted where messages are taken."""
         self._linger_until = 0.0
 
     @property
@@ -140,7 +140,7 @@ class Ending:
             return
         if link.connection.stopped and not link.inbox.muted:
             if link.connection.deadlines.resume_at is not None:
-                # It sent too fast. Nobody is spared by going on slowly, and the timer may be forgotten with it.
+                # It sent too fast. Going on slowly spares no other client, and the timer may be forgotten with it.
                 link.connection.deadlines.resume_at = None
                 link.inbox.resume()
             return
@@ -148,14 +148,14 @@ class Ending:
         link.connection.eof()
         link.note_undecoded()
         link.inbox.put_end(self.ended)
-        link.socket.read_no_more()  # nothing after the end counts, and its EOF would be reported without end
+        link.socket.read_no_more()  # nothing after the end counts, and the poller would report its EOF without end
 
     def handled(self) -> None:
         """Go on: the hooks have got to the end."""
         self._on(ClosingEvent.HANDLED)
 
     def close(self, frame: bytes) -> bool:
-        """Queue a close frame behind everything; return whether it was the first."""
+        """Queue a close frame after everything; return whether it was the first."""
         if self.phase not in (Phase.OPEN, Phase.PEER_ENDED):
             return False
         self._close_frame = frame
@@ -197,7 +197,7 @@ class Ending:
         """End a client that is paused, whose peer has shut its side: most likely both, which does not show.
 
         Messages already read are delivered and, if that was all, answered. Bytes still in the kernel are not worth
-        a place.
+        a client's place.
         """
         if self._link.socket.has_unread():
             self.lost("connection lost")
@@ -219,7 +219,7 @@ class Ending:
     def linger_on(self) -> None:
         """Close once the peer has shut its side and taken everything, or reset at the deadline.
 
-        Closed earlier, unread bytes would stay in the kernel, with nobody's limit on them.
+        If it were closed earlier, unread bytes would stay in the kernel, where no limit counts them.
         """
         if self.phase is not Phase.LINGERING:
             return
@@ -263,7 +263,7 @@ class Ending:
         link.note_undecoded()
         link.inbox.paused = link.connection.deadlines.paused = False
         if not link.socket.eof:
-            link.socket.read_on()  # the peer's close frame may sit behind data that was left unread
+            link.socket.read_on()  # the peer's close frame may come after data that was left unread
         for event in events:
             if isinstance(event, Ended):
                 self.note(event)
@@ -289,7 +289,7 @@ class Ending:
             self._on(ClosingEvent.ALL_SENT)
 
     def _linger(self) -> None:
-        """Say that no more will come, and wait until the peer has said so too (RFC 6455 section 7.1.1)."""
+        """Shut the sending side, and wait until the peer has shut its own (RFC 6455 section 7.1.1)."""
         link = self._link
         try:
             link.socket.shut_sending()

@@ -1,7 +1,7 @@
-"""Frames whose place a newer one of the same key takes, found without a search.
+"""Frames that a newer one of the same key replaces, found without a search.
 
 A user's key may have ``__hash__`` and ``__eq__`` of its own, which may raise. They run where the
-user queues a message and nowhere else: what leaves is forgotten by a number and by identity.
+user queues a message and nowhere else: a frame that leaves is forgotten by a number and by identity.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from wsframe.protocol.frames import Frame, LargeFrame
 
 __all__ = ["Keyed", "Latest"]
 
-# What a frame that was taken out of the midst of a queue looks like: a data frame, of which nothing is sent.
+# The header of a frame that was taken out of the middle of a queue: a data frame that is not sent.
 NOTHING = b"\x81\x00"
 
 
 class Keyed(LargeFrame):
-    """A frame that waits under a key; what it holds can be replaced.
+    """A frame that waits under a key; its content can be replaced.
 
     Args:
         key: The key.
         number: Its hash.
-        frame: What it holds first.
+        frame: Its first content.
     """
 
     __slots__ = ("following", "key", "number")
@@ -59,7 +59,7 @@ class Latest:
         return self._count
 
     def find(self, key: Hashable, number: int) -> Keyed | None:
-        """Return the newest frame of a key; this runs the key's ``__eq__``, and may raise what that raises."""
+        """Return the newest frame of a key; this runs the key's ``__eq__``, which may raise."""
         frame = self._chains.get(number)
         while frame is not None and frame.key is not key and frame.key != key:
             frame = frame.following

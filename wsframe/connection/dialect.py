@@ -1,4 +1,4 @@
-"""What differs between versions of the WebSocket protocol once the 101 is sent."""
+"""The differences between versions of the WebSocket protocol once the 101 is sent."""
 
 from __future__ import annotations
 

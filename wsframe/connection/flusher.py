@@ -110,7 +110,7 @@ class Flusher:
         self.dirty.append(outbox)
 
     def flush(self) -> None:
-        """Send what waits, to at most 512 sockets and for about 5 ms; the attendant does the rest."""
+        """Send the dirty outboxes, at most 512 of them and for about 5 ms; the attendant does the rest."""
         dirty = self.dirty
         if not dirty:
             return
@@ -153,7 +153,7 @@ def drive(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Genera
 
 
 def flushing(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Awaitable[ResultT]:
-    """Wrap a task so that what it sends leaves whenever it waits, whatever it waits for.
+    """Wrap a task so that its frames leave whenever it waits, for anything.
 
     One batch of messages is then one system call per client, and nothing that was sent
     lies around while the sender sleeps.

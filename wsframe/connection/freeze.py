@@ -6,7 +6,7 @@ its very byte. Times are kept as seconds since or until now, because clocks of t
 
 A connection can be frozen between two messages, while it is open. These stay behind:
 
-* What its hooks are doing. Freeze a client between two hooks of its resource, from the task that calls
+* Running hooks. Freeze a client between two hooks of its resource, from the task that calls
   them, and then call :meth:`~wsframe.connection.closing.Ending.left`, which frees its place.
 * The keys of frames that wait: a newer message of the same key does not replace them.
 * Calls that wait for the client (``drained``, ``latency``): they end as if the connection had ended.

@@ -1,9 +1,9 @@
-"""One connected client: bytes that are read go to its hooks, frames that it is sent go to its socket.
+"""One connected client: bytes from its socket go to its hooks, frames for it go to its socket.
 
 A link has a socket, a decoder (``connection``), an inbox, an outbox with its sender, and an
 ending; the pieces know the link, and nothing else of each other. All methods are sync and run in
 the task that calls them: no task is ever inside a link, so pausing, resuming, closing and aborting
-act at once and need no queue of wishes.
+act immediately and need no queue of requests.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Link:
         self.fd = self.socket.fd
         descriptor = self.fd if self.socket.by_descriptor else -1
         self.raw_fd = descriptor if dialect.has_pings else -1
-        """The descriptor, where C may read it: plain sockets of RFC 6455; -1 once it is closed."""
+        """The descriptor, if C can read it: plain sockets of RFC 6455; -1 once it is closed."""
         self.octets_received = 0
         self._undecoded = 0
         self.connection = dialect.decoder(host.limits, host.timeouts, loop.clock(), arrival.terms)
@@ -101,7 +101,7 @@ class Link:
             self.raw_fd = -1  # else whole messages would be received without Python
 
     def turn(self, flags: int) -> None:
-        """Do what the socket is ready for."""
+        """Read and write as the socket is ready."""
         if flags & WRITE and self.socket.interest & WRITE:
             self.sender.writable()
         if flags & READ and self.socket.interest & READ:
@@ -115,7 +115,7 @@ class Link:
                 self.closing.peer_shut_unread()
 
     def read(self) -> None:
-        """Read once and pass on what it brings."""
+        """Read once and pass the bytes on."""
         loop = self.loop
         try:
             count = self.socket.recv_into(loop.view)
@@ -134,9 +134,9 @@ class Link:
         self.take(loop.buffer[:count])
 
     def take(self, data: bytearray) -> None:
-        """Decode octets as far as the client's share of the mailbox allows."""
+        """Decode bytes as far as the client's share of the mailbox allows."""
         connection, inbox, loop = self.connection, self.inbox, self.loop
-        received = len(data)  # before it is the connection's, which cuts off what it has decoded
+        received = len(data)  # before the connection cuts off the bytes that it has decoded
         events = connection.receive(data, inbox.max_messages - inbox.waiting)
         taken = len(events)
         ended = None
@@ -155,8 +155,8 @@ class Link:
             self.note_undecoded()
         if connection.stopped:
             if not inbox.paused:
-                # Its turn is over. The attendant goes on, after others have had theirs; read on
-                # meanwhile, the octets left would grow as fast as the peer can send.
+                # Its turn is over. The attendant goes on, after others have had theirs; if we read on in
+                # the meantime, the bytes left would grow as fast as the peer can send.
                 self.socket.read_no_more()
                 loop.again.append(self)
                 loop.flusher.doorbell.ring()
@@ -164,7 +164,7 @@ class Link:
             self.closing.deliver()
 
     def go_on(self) -> None:
-        """Decode what is left of the last read, and read again if that is all."""
+        """Decode the rest of the last read, and read again if nothing is left."""
         try:
             self.take(bytearray())
             if not (self.inbox.paused or self.connection.stopped or self.socket.eof or self.closing.ended is not None):
@@ -188,7 +188,7 @@ class Link:
             elif self._pong_for_hook(event.payload):
                 kept.append(event)
                 self.connection.octets += len(event.payload)
-                self.inbox.received -= 1  # it takes room like a message, but is none
+                self.inbox.received -= 1  # it takes room like a message, but does not count as one
         if pongs:  # as one piece: each that is put walks past those before it
             self.outbox.put_urgent(pongs[-1] if self.outbox.blocked else b"".join(pongs))
         return kept, ended
@@ -205,15 +205,15 @@ class Link:
         """Stop reading: TCP makes the peer wait. Resumed by the inbox when the share is used up.
 
         The peer's end ends the client nevertheless, though it may only have shut its side: a peer that has gone
-        would keep its place for as long as the pause lasts. Where its end is stuck behind what we do not read, our
-        pings meet its reset.
+        would keep its place for as long as the pause lasts. If its end is stuck behind bytes that we do not read,
+        our pings meet its reset.
         """
         self.inbox.paused = True
         self.connection.deadlines.paused = True
         self.socket.read_no_more(tell_end=True)
 
     def _throttle(self, events: int, octets: int) -> None:
-        """Read no more from a client that is ahead of its rate, until it is no longer."""
+        """Stop reading from a client that exceeds its rate, until it is within it again."""
         now = self.loop.clock()
         pause = 0.0
         for bucket, taken in zip(self._buckets or (), (events, octets), strict=True):
@@ -235,7 +235,7 @@ class Link:
                 bucket.take(bucket.tokens(now) - left, now)
 
     def resume(self) -> None:
-        """Go on after a pause: first with what is already here, which the kernel will never announce."""
+        """Go on after a pause: first with the bytes that are already here, which the kernel will never announce."""
         deadlines = self.connection.deadlines
         if deadlines.resume_at is not None:
             if self.loop.clock() < deadlines.resume_at:
@@ -268,7 +268,7 @@ class Link:
         self.loop.schedule(self.fd)
 
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool:
-        """Queue a close frame behind everything; from now on only the peer's is looked for."""
+        """Queue a close frame after everything; from now on only look for the peer's."""
         self.inbox.muted |= mute
         return self.closing.close(close_frame(code, reason))
 

@@ -1,8 +1,8 @@
-"""What all clients of a server make it hold: octets, and what the objects cost that hold them.
+"""The memory that all clients of a server make it hold: bytes, and the cost of the objects that hold them.
 
-An empty message is no octet and yet some memory. The costs below are what CPython takes for the
-objects of the smallest message, so that what is counted and what is held differ by less than
-twice, whatever the size of a message.
+An empty message has no bytes and yet takes memory. The costs below are those of CPython for the
+objects of the smallest message, so that the counted and the real memory differ by less than a
+factor of two, whatever the size of a message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ its place there 8. So does a pong or a post. In C it stands in native/speedups.h
 
 
 class Budget:
-    """What waits in mailboxes, and in outboxes whose peer does not take it.
+    """The bytes that wait in mailboxes, and in outboxes whose peer does not take them.
 
     A frame that a broadcast shares counts for each client it waits for: that is more
     than the memory it takes, never less.
@@ -38,5 +38,5 @@ class Budget:
 
     @property
     def exceeded(self) -> bool:
-        """Whether somebody has to make room."""
+        """Whether a client has to make room."""
         return self.held > self.limit

@@ -1,7 +1,7 @@
-"""What waits to be sent to each client.
+"""The encoded frames that wait to be sent to each client.
 
-An outbox holds encoded frames. Nothing in it ever waits for the peer: what the kernel
-does not take stays, up to a limit, and then the overflow policy decides.
+Nothing in an outbox ever waits for the peer: frames that the kernel does not take stay, up to a
+limit, and then the overflow policy decides.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from wsframe.protocol.frames import LARGE, PING, PONG, Frame, is_control
 
 __all__ = ["Outbox", "Wire"]
 
-# What one flush hands to the kernel before others have their turn, in octets; 1024 frames end it too.
+# The bytes that one flush hands to the kernel before others have their turn; 1024 frames end it too.
 FLUSHED_AT_ONCE = 1024 * 1024
 
-# Pings of the user's that wait at once: a peer that takes nothing answers none of them either.
+# Pings of the user's that can wait at the same time: a peer that takes nothing does not answer them either.
 MAX_PINGS = 16
 
 
 class Wire(Protocol):
-    """What an outbox tells the link it belongs to."""
+    """The events that an outbox reports to its link."""
 
     def blocked(self, *, progress: bool) -> None: ...
     def unblocked(self) -> None: ...
@@ -43,11 +43,11 @@ class Outbox(Waiting):
     marked dirty or blocked.
 
     Args:
-        send: Hands octets to the kernel and returns how many it took.
-        wire: The link, told what becomes of the octets.
-        limit: What may wait: octets, and what each frame costs.
-        overflow: What happens to a message beyond the limit.
-        flusher: Of the reactor.
+        send: Hands bytes to the kernel and returns how many it took.
+        wire: The link, which is told whether the kernel takes the bytes.
+        limit: The bytes that can wait, with the cost of each frame added.
+        overflow: The policy for a message beyond the limit.
+        flusher: The reactor's flusher.
         raw_fd: The descriptor ``send`` writes to, if nothing stands between; else -1.
     """
 
@@ -82,7 +82,7 @@ class Outbox(Waiting):
         self._send = send
         self._limit = limit
         self._room = limit - FRAME_COST
-        """For what waits and the octets of one more frame."""
+        """Room for the frames that wait and the bytes of one more frame."""
         self._overflow = overflow
         self._flusher = flusher
         self._dirty = flusher.dirty
@@ -92,11 +92,11 @@ class Outbox(Waiting):
         self._noted = 0
         self.dropped = 0
         self.blocked = False
-        """Whether the poller is to tell when the kernel takes more."""
+        """Whether the poller reports when the kernel takes more."""
         self._willing = False
-        """Whether it may take more now: the last flush ended for its length."""
+        """Whether the kernel can take more now: the last flush ended because of its length."""
         self.shut = False
-        """Whether a close frame is queued or the connection gone: nothing more is taken."""
+        """Whether a close frame is queued or the connection gone: the outbox takes nothing more."""
         self.drained: Signal | None = None
         """Fired when the outbox empties (True) or is given up (False)."""
 
@@ -127,14 +127,14 @@ class Outbox(Waiting):
         """Queue a message in the place of the one of the same key that still waits, if there is one.
 
         Raises:
-            Exception: What the key's ``__hash__`` or ``__eq__`` raises; nothing has been queued then.
+            Exception: The error of the key's ``__hash__`` or ``__eq__``; nothing has been queued then.
         """
         number = hash(key)
         if self.shut:
             return False
         latest = self._latest
         old = None if latest is None else latest.find(key, number)
-        # A comparison may have sent what waited: then nothing of it is here any more.
+        # A comparison may have sent the frames that waited: then they are not here any more.
         if old is not None and latest is self._latest and len(old) and not self._has_begun(old):
             grown = len(frame) - len(old)
             if grown <= 0 or self._beyond(grown) <= 0:
@@ -146,11 +146,11 @@ class Outbox(Waiting):
             if self._overflow == "drop_newest":
                 self.dropped += 1
                 return False
-            self._bury(old)  # no room in its place: the new one is judged like any other message
+            self._bury(old)  # no room in its place: the new one is treated like any other message
         keyed = Keyed(key, number, frame)
         if not self.put(keyed):
             return False
-        self._latest = self._latest or Latest()  # all may have been sent meanwhile, to make room
+        self._latest = self._latest or Latest()  # all may have been sent in the meantime, to make room
         self._latest.add(keyed)
         if self.blocked:
             self._note()
@@ -172,11 +172,11 @@ class Outbox(Waiting):
         return True
 
     def put_urgent(self, frame: bytes) -> bool:
-        """Queue a ping or pong for the next frame boundary, ahead of messages.
+        """Queue a ping or pong for the next frame boundary, before messages.
 
-        It is neither refused nor dropped for want of room. While the kernel refuses
-        octets only the newest pong is kept (RFC 6455 section 5.5.3), which bounds what a
-        flood of pings can make us hold.
+        It is neither refused nor dropped because there is no room. While the kernel refuses
+        bytes only the newest pong is kept (RFC 6455 section 5.5.3), which bounds how much
+        a flood of pings can make us hold.
         """
         if self.shut:
             return False
@@ -204,7 +204,7 @@ class Outbox(Waiting):
         return self.put_urgent(frame)
 
     def put_close(self, frame: bytes) -> bool:
-        """Queue a close frame behind everything; nothing more is taken after it."""
+        """Queue a close frame after everything; the outbox takes nothing more after it."""
         if self.shut:
             return False
         self._mark_if_empty()
@@ -216,7 +216,7 @@ class Outbox(Waiting):
         return True
 
     def _note(self) -> None:
-        """Count what waits for the kernel; what does not is gone before anybody else has a turn."""
+        """Count the bytes that wait for the kernel; others are gone before another task has a turn."""
         budget = self._flusher.budget
         weight = self.weight
         budget.held += weight - self._noted
@@ -229,7 +229,7 @@ class Outbox(Waiting):
             self._flusher.mark(self)
 
     def _make_room(self, cost: int) -> bool:
-        """See whether there is room for a message, else apply the overflow policy; return whether it may be queued."""
+        """Make room for a message by the overflow policy, if need be; return whether it can be queued."""
         if self._beyond(cost) <= 0:
             return True
         if not self.blocked or self._willing:
@@ -275,12 +275,12 @@ class Outbox(Waiting):
         return True
 
     def flush(self, sent: int = -1, *, whole: bool = False) -> None:
-        """Hand to the kernel what it takes now.
+        """Hand as much to the kernel as it takes now.
 
         Args:
-            sent: Octets it has taken already, of all that wait; -1 if it has not been asked.
+            sent: Bytes of all that wait that it has taken already; -1 if it has not been asked.
             whole: Whether to go on for as long as it takes more; else others have their turn
-                after 1024 frames or 1 MiB, and the poller tells when this outbox has its own.
+                after 1024 frames or 1 MiB, and the poller reports when this outbox has its own.
         """
         items = self.items
         if not items:
@@ -370,7 +370,7 @@ class Outbox(Waiting):
 
 
 def pings_waiting(items: list[Frame], at: int) -> int:
-    """Count the pings ahead of the messages."""
+    """Count the pings before the messages."""
     count = 0
     while at < len(items) and is_control(items[at]):
         count += items[at][0] & 0x0F == PING

@@ -33,7 +33,7 @@ class Pings:
             return None
         signal = Signal()
         self._waiting = self._waiting or {}
-        if len(self._waiting) >= MAX_PINGS:  # a peer that answers no ping, or callers that gave up
+        if len(self._waiting) >= MAX_PINGS:  # a peer that does not answer pings, or callers that gave up
             self._waiting.pop(next(iter(self._waiting)))[0].fire()
         self._waiting[payload] = signal, self._clock()
         return signal

@@ -57,8 +57,8 @@ from wsframe.user_code import contain
 
 __all__ = ["Reactor"]
 
-# A hook that blocked, a machine that slept: deadlines have passed of peers that did all they should. What they sent
-# is read first. So much later than asked for the timer wakes up for no other reason, and so long reading has.
+# After a hook that blocked, or a machine that slept, deadlines of well-behaved peers have passed. Their bytes are
+# read first. The timer wakes up this many seconds late for no other reason, and reading gets this many seconds.
 HELD_UP = 0.5
 CATCH_UP = 1.0
 
@@ -109,7 +109,7 @@ class Reactor:
     Args:
         pool: The connections and their deadlines.
         poller: Which poller to use.
-        max_queued_bytes: What all clients together may make the server hold.
+        max_queued_bytes: The bytes that the server can hold for all clients together.
     """
 
     def __init__(self, pool: ConnectionPool[int], poller: PollerChoice, max_queued_bytes: int) -> None:
@@ -190,13 +190,13 @@ class Reactor:
                 break
             logger.warning("%s: reset, because all clients together exceed max_queued_bytes", link.name)
             link.abort("server out of memory", mute=True)
-            link.inbox.discard()  # the hooks may not get to it soon, and the next in line would pay for it
+            link.inbox.discard()  # the hooks may not reach it soon, and the next client would pay for it
 
     def sweep(self) -> None:
         """Act on every deadline that has passed."""
         for fd, dues in self.loop.pool.sweep(self.loop.clock()):
             link = self.links.get(fd)
-            if link is None:  # check_message, which is asked about what is decoded after a pause, has ended it
+            if link is None:  # check_message, which sees messages decoded after a pause, has ended it
                 continue
             try:
                 link.due(dues)
@@ -205,7 +205,7 @@ class Reactor:
                 link.crashed(error)
 
     def look_out(self, fd: int, leaves: Callable[[int], None]) -> None:
-        """Watch a newcomer's socket for the end of its peer, of which ``leaves`` is told by the poller's flags."""
+        """Watch a newcomer's socket for the end of its peer, and then call ``leaves`` with the poller's flags."""
         self.loop.poller.watch(fd, END)
         self.newcomers[fd] = leaves
 
@@ -226,11 +226,11 @@ class Reactor:
             leaves(flags)
 
     def adopt(self, arrival: Arrival, trailing: bytes) -> Link:
-        """Take over a newcomer's socket; the hooks hear of the client first, then of its messages.
+        """Take over a newcomer's socket; the hooks see the client first, then its messages.
 
         Args:
             arrival: The newcomer.
-            trailing: What it sent behind its request.
+            trailing: The bytes that it sent after its request.
         """
         loop = self.loop
         loop.now = loop.clock()
@@ -244,7 +244,7 @@ class Reactor:
             loop.pool.remove(fd)
             loop.poller.forget(fd)
             raise
-        arrival.host.welcome(link.inbox)  # ahead of its messages
+        arrival.host.welcome(link.inbox)  # before its messages
         if trailing:
             link.octets_received = len(trailing)
             try:
@@ -256,12 +256,12 @@ class Reactor:
 
     @property
     def octets_sent(self) -> int:
-        """Octets sent to all clients so far; this walks through them."""
+        """Bytes sent to all clients so far; this walks through them."""
         return self.loop.octets_sent_before + sum(link.outbox.octets_sent for link in self.links.values())
 
     @property
     def octets_received(self) -> int:
-        """Octets received from all clients so far; this walks through them."""
+        """Bytes received from all clients so far; this walks through them."""
         return self.loop.octets_received_before + sum(link.octets_received for link in self.links.values())
 
     async def until_empty(self) -> None:

@@ -1,7 +1,7 @@
-"""The frames that wait for one client: counted, taken off the front and out of the midst.
+"""The frames that wait for one client: counted, taken off the front and out of the middle.
 
-Whatever their number, one costs as much as another. Those that have gone leave their places
-behind, which are cut off when they are half of all.
+One costs the same whatever their number. Frames that have gone leave empty places, which are
+cut off when they are half of all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["FRAMES_AT_ONCE", "Waiting"]
 # Frames that are joined for one call of the kernel: thirty thousand empty ones would take milliseconds.
 FRAMES_AT_ONCE = 1024
 
-# Up to so many places the ones left behind are cut off at once: that costs nothing worth saving.
+# Up to this many places, empty ones are cut off immediately: that costs too little to be worth saving.
 FEW = 64
 
 
@@ -29,7 +29,7 @@ class Waiting:
 
     __slots__ = ("_holes", "_latest", "_offset", "_start", "items", "octets")
 
-    # What kind of frame it is, as another version of the protocol may tell it otherwise.
+    # The kind of a frame; another version of the protocol can replace these.
     is_control = staticmethod(is_control)
     is_close = staticmethod(is_close)
     starts_message = staticmethod(starts_message)
@@ -37,31 +37,31 @@ class Waiting:
 
     def __init__(self) -> None:
         self.items: list[Frame] = []
-        """The frames, behind places left by some that have gone: of these there is none unless the kernel refuses."""
+        """The frames, after empty places of some that have gone; these exist only if the kernel refuses bytes."""
         self.octets = 0
-        """Octets that are still to leave."""
+        """Bytes that are still to leave."""
         self._offset = 0
-        """How many of the first frame have left."""
+        """The bytes of the first frame that have left."""
         self._start = 0
-        """Where the first frame stands."""
+        """The index of the first frame."""
         self._holes = 0
-        """Empty places behind it."""
+        """Empty places after it."""
         self._latest: Latest | None = None
-        """Those that wait under keys; None if there has been none since nothing waited."""
+        """Frames that wait under keys; None if no such frame has come since the outbox was empty."""
 
     @property
     def counted(self) -> int:
-        """What counts towards the limit: the octets that are still to leave, and the cost of each frame and key."""
+        """The sum that the limit bounds: bytes that are still to leave, and the cost of each frame and key."""
         cost = self.octets + FRAME_COST * (len(self.items) - self._start - self._holes)
         return cost if self._latest is None else cost + KEY_COST * len(self._latest)
 
     @property
     def weight(self) -> int:
-        """What is held in memory: a frame that has begun to leave is held whole."""
+        """The bytes held in memory: a frame that has begun to leave is held whole."""
         return self.counted + self._offset
 
     def _behind_urgent(self) -> int:
-        """Return where the messages begin: behind the frame that has begun, and the pings and pongs."""
+        """Return the index of the first message: after the frame that has begun, and the pings and pongs."""
         items = self.items
         at = self._start + (1 if self._offset else 0)
         while at < len(items) and self.is_control(items[at]):
@@ -82,7 +82,7 @@ class Waiting:
         self.octets = sum(map(len, self.items)) - self._offset
 
     def _remove(self, begin: int, end: int) -> None:
-        """Take out frames that few others stand before: these move up to what is behind."""
+        """Take out frames near the front: the few before them move up to those after them."""
         items, start = self.items, self._start
         if self._latest is not None:
             for frame in items[begin:end]:
@@ -99,7 +99,7 @@ class Waiting:
         self._compact()
 
     def _bury(self, frame: Keyed) -> None:
-        """Take a frame out of the midst."""
+        """Take a frame out of the middle."""
         assert self._latest is not None
         self.octets -= len(frame)
         self._latest.forget(frame)
@@ -108,7 +108,7 @@ class Waiting:
         self._compact()
 
     def _compact(self) -> None:
-        """Cut off the places that are left behind, once there are many."""
+        """Cut off empty places, once there are many."""
         items = self.items
         gone = self._start + self._holes
         if 2 * gone < len(items) and len(items) > FEW:
@@ -120,7 +120,7 @@ class Waiting:
         self._start = self._holes = 0
 
     def _gather(self) -> bytes | memoryview:
-        """Return what to send next: the rest of a begun or large frame, or small ones joined."""
+        """Return the bytes to send next: the rest of a begun or large frame, or small ones joined."""
         items, start = self.items, self._start
         first = items[start]
         if self._offset or len(first) >= LARGE:
@@ -137,7 +137,7 @@ class Waiting:
         return b"".join(parts)
 
     def _advance(self, sent: int) -> int:
-        """Note that octets have left, fewer than there are; return how many frames that was."""
+        """Note that bytes have left, fewer than there are; return the number of frames that went with them."""
         items, at = self.items, self._start
         self.octets -= sent
         sent += self._offset

@@ -1,4 +1,4 @@
-"""The memory that large messages leave behind, and how the next ones come by it."""
+"""The memory that large messages leave behind, and how the next ones get it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["keep_freed_memory"]
 
 # glibc gives the top of the heap back to the system when twice the largest block that was ever
 # mapped and freed lies there unused. With nothing large freed yet, each message of 1 MiB would
-# pay for its pages anew, which is half of what it costs or more. This block's pages are never touched.
+# pay for its pages again, which is half of its cost or more. This block's pages are never touched.
 LARGEST_BLOCK = 16 * 1024 * 1024
 
 

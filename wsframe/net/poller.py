@@ -31,7 +31,7 @@ and is reported for as long as it is asked for: take it out of the mask when it 
 # For fairness to other tasks; asking for more at once costs no more.
 AT_ONCE = 1024
 
-# How often the task poller asks for an end that may stand behind what is not read.
+# How often the task poller asks for an end that may come after bytes that are not read.
 LOOK_AGAIN = 0.25
 
 PollerName = Literal["auto", "epoll", "kqueue", "task"]
@@ -47,7 +47,7 @@ class Poller(Protocol):
         """Stop watching ``fd``, which is about to be closed."""
 
     def poll(self) -> list[tuple[int, int]]:
-        """Return ``(fd, flags)`` of what is ready now, without waiting."""
+        """Return ``(fd, flags)`` of each socket that is ready now, without waiting."""
 
     async def wait(self) -> None:
         """Wait until :meth:`poll` has something."""
@@ -106,7 +106,7 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
                 action = select.KQ_EV_ADD if mask & WRITE else select.KQ_EV_DELETE
                 changes.append(select.kevent(fd, select.KQ_FILTER_WRITE, action))
             if (before ^ mask) & (READ | END):
-                if mask & READ:  # adding what is there changes it
+                if mask & READ:  # adding one that is there changes it
                     changes.append(select.kevent(fd, select.KQ_FILTER_READ, select.KQ_EV_ADD, 0, 0))
                 elif mask & END:
                     changes.append(
@@ -193,7 +193,7 @@ class TaskPoller:
         return found
 
     async def wait(self) -> None:
-        # Level-triggered: what was reported is waited for again, if it is still watched.
+        # Level-triggered: a reported socket is waited for again, if it is still watched.
         for fd, mask in self._masks.items():
             self.watch(fd, mask)
         await self._doorbell.wait()

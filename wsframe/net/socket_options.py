@@ -1,4 +1,4 @@
-"""Socket options, and what happens where the platform does not have them."""
+"""Socket options, and the behaviour on platforms that do not have them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 # macOS has the second name for the same thing.
 TCP_KEEPIDLE = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", None)
 PROBES = 4
-# What an option takes: an int, and of keepalive so many seconds on Linux. Larger ones are as good as these.
+# The largest values that an option takes: an int, and for keepalive the seconds on Linux. Larger ones mean the same.
 LARGEST = 2**31 - 1
 LONGEST_KEEPALIVE = 32767
 
@@ -66,7 +66,7 @@ def reset_on_close(sock: Endpoint) -> None:
 
 
 def close_for_good(sock: Endpoint, *, reset: bool = False) -> None:
-    """Close a socket so that its peer learns of it, whoever has inherited the descriptor.
+    """Close a socket so that its peer learns of it, even if another process has inherited the descriptor.
 
     A child process that user code has forked keeps it open, and the kernel would send neither FIN nor reset
     before the child has ended.
@@ -104,7 +104,7 @@ def connect_of_libc() -> Callable[[int, bytes, int], int] | None:
 
 
 def unsent_in_kernel(sock: Endpoint) -> int | None:
-    """Return the octets the peer has not yet acknowledged; None where the kernel does not tell."""
+    """Return the bytes that the peer has not acknowledged; None where the kernel does not report them."""
     if not isinstance(sock, socket.socket):
         return sock.unsent()
     if sys.platform != "linux":  # pragma: no cover

@@ -1,4 +1,4 @@
-"""What is asked of a connected socket, and of what stands in for one where there is no network.
+"""The calls that wsframe makes on a connected socket, and on a stand-in where there is no network.
 
 Most of it is calls that both have. Waiting is not: only the kernel's sockets can be waited
 for through trio.
@@ -17,7 +17,7 @@ __all__ = ["Endpoint", "Substitute", "has_ended", "has_unread", "notify_closing"
 
 
 class Substitute(Protocol):
-    """What stands in for a connected socket: the testing kit's, which is a pair of pipes in memory."""
+    """A stand-in for a connected socket: the testing kit's, which is a pair of pipes in memory."""
 
     def fileno(self) -> int: ...
     def recv(self, size: int, /) -> bytes: ...
@@ -38,7 +38,7 @@ Endpoint: TypeAlias = socket.socket | Substitute
 
 
 async def wait_readable(sock: Endpoint) -> None:
-    """Wait until ``sock`` has octets, its end, or someone to accept."""
+    """Wait until ``sock`` has bytes, its end, or a connection to accept."""
     if isinstance(sock, socket.socket):
         await trio.lowlevel.wait_readable(sock)
     else:
@@ -46,7 +46,7 @@ async def wait_readable(sock: Endpoint) -> None:
 
 
 async def wait_writable(sock: Endpoint) -> None:
-    """Wait until ``sock`` takes octets."""
+    """Wait until ``sock`` takes bytes."""
     if isinstance(sock, socket.socket):
         await trio.lowlevel.wait_writable(sock)
     else:
@@ -54,15 +54,15 @@ async def wait_writable(sock: Endpoint) -> None:
 
 
 def notify_closing(sock: Endpoint) -> None:
-    """Wake whoever waits for a socket that is about to be closed, or to be given to another owner."""
+    """Wake the tasks that wait for a socket that is about to be closed, or to be given to another owner."""
     if isinstance(sock, socket.socket):
         trio.lowlevel.notify_closing(sock)
 
 
 def has_ended(sock: Endpoint | int) -> bool:
-    """Tell whether the peer of a connection, given by its socket or descriptor, sends no more or has gone.
+    """Return whether the peer of a connection, given by its socket or descriptor, sends no more or has gone.
 
-    Elsewhere than on Linux an end behind bytes that are not read does not show.
+    On systems other than Linux, an end after bytes that are not read does not show.
     """
     if not isinstance(sock, socket.socket | int):
         return sock.has_ended()
@@ -71,7 +71,7 @@ def has_ended(sock: Endpoint | int) -> bool:
 
 
 def has_unread(sock: Endpoint) -> bool:
-    """Tell whether there are bytes to be read of a peer that sends no more; True also after a reset."""
+    """Return whether there are bytes to be read of a peer that sends no more; True also after a reset."""
     if not isinstance(sock, socket.socket):
         return bool(sock.peek())
     try:

@@ -1,7 +1,7 @@
 """TLS as a codec between a socket and a link, with a plain socket's two calls.
 
 Not ``ssl.SSLSocket``: after a write that would block, OpenSSL insists on the very same
-octets next, so a pong that overtakes, or a dropped message, would corrupt the stream. An
+bytes next, so a pong that overtakes, or a dropped message, would corrupt the stream. An
 ``SSLObject`` between two memory buffers takes each frame whole or not at all.
 """
 
@@ -26,12 +26,12 @@ READ_AT_ONCE = 40 * 1024
 
 
 class TLSCodec:
-    """One TLS connection over a non-blocking socket, or another; its calls raise what a socket's raise.
+    """One TLS connection over a non-blocking socket, or another; its calls raise the errors of a socket's.
 
     Args:
-        sock: What carries it.
-        context: The keys and whom to trust.
-        server_hostname: Makes it the client's side: whom the certificate must be for.
+        sock: The socket that carries it.
+        context: The keys and the trusted certificates.
+        server_hostname: The name that the certificate must be for; given, this is the client's side.
     """
 
     __slots__ = ("_incoming", "_object", "_outgoing", "_sock", "_unsent")
@@ -47,7 +47,7 @@ class TLSCodec:
         self._unsent = b""
 
     def handshake(self) -> bool:
-        """Go on with the handshake as far as the octets received allow; return whether it is done.
+        """Go on with the handshake as far as the bytes received allow; return whether it is done.
 
         Raises:
             OSError: When the handshake fails; its alert is sent if the kernel takes it.
@@ -71,7 +71,7 @@ class TLSCodec:
             self._incoming.write_eof()
 
     def recv_into(self, buffer: memoryview, most: int = READ_AT_ONCE) -> int:
-        """Read at most so much ciphertext and decrypt into ``buffer``; 0 is the end, with close_notify or without."""
+        """Read at most this much ciphertext and decrypt into ``buffer``; 0 is the end, with close_notify or without."""
         received = self._sock.recv_into(buffer, most)
         if not received:
             return 0
@@ -86,7 +86,7 @@ class TLSCodec:
     def decrypt(self, buffer: memoryview) -> int | None:
         """Decrypt all there is; None if there is nothing, 0 at the end.
 
-        For the caller that fed octets itself: the handshake's last may have data behind them.
+        For the caller that fed bytes itself: the handshake's last may have data after them.
         """
         count = 0
         try:
@@ -150,7 +150,7 @@ class TLSCodec:
         self.pump()
 
 
-# What Python's default context depends on: where certificates are, and where to log keys.
+# Python's default context depends on these: where certificates are, and where to log keys.
 ENVIRONMENT = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
