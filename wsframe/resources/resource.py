@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from json import dumps
+from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
 
 from wsframe.http.request import Request
@@ -64,6 +64,7 @@ HOOKS = (
     "received_custom", "disconnected", "hook_failed",
 )  # fmt: skip
 FIXED = ("clients", "server")
+JSON = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class Life(Protocol[DataT]):
@@ -319,7 +320,7 @@ class Resource(Generic[DataT]):
             TypeError: For an object that has no place in JSON.
             ValueError: For a number that has none, such as NaN.
         """
-        return dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return JSON.encode(message)
 
     def start_soon(self, fn: Callable[[*ArgsT], Awaitable[object]], *args: *ArgsT) -> None:
         """Start a task that belongs to the resource, such as a ticker.
