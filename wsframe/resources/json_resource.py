@@ -95,7 +95,7 @@ class JSONResource(Resource[DataT]):
             await self.received_json(client, decoded)
 
     def encode_json(self, message: object) -> bytes:
-        """Encode a message with msgspec, for ``client.send_json`` and :meth:`broadcast_json`.
+        """Encode a message with msgspec, for ``client.send_json`` and :meth:`Resource.broadcast_json`.
 
         Raises:
             TypeError: For an object that msgspec does not encode.
