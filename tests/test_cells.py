@@ -34,7 +34,7 @@ WRONG = {
     "client.send_text('hi', size=4)": "unexpected keyword argument 'size'",
     "Limits(max_messages=1)": "unexpected keyword argument 'max_messages'",
     "run(ports=1)": "no option 'ports': is it 'port'",
-    "await serve(registry, ports=1)": "unexpected keyword argument 'ports'",
+    "await serve(registry, ports=1)": "no option 'ports'",
     "async with connect(url, path='/') as ws: await ws.send('hi')": "unexpected keyword argument 'path'",
     "async with connect(url) as ws: ws.send('hi')": "never awaited",
     "run_handlers(request_verifier='known')": "a handler is a function",

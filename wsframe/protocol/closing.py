@@ -31,6 +31,8 @@ __all__ = ["CLOSING_TABLE", "Action", "Closing", "ClosingEvent", "Phase"]
 class Phase(Enum):
     """How far the end of a connection has come."""
 
+    __hash__ = object.__hash__  # Enum hashes names, in Python
+
     OPEN = "open"
     PEER_ENDED = "peer ended"
     WE_CLOSED = "we closed"
@@ -41,6 +43,8 @@ class Phase(Enum):
 
 class ClosingEvent(Enum):
     """Something that moves the end of a connection on."""
+
+    __hash__ = object.__hash__  # Enum hashes names, in Python
 
     CLOSE = "we close"
     """The user or the server wants to end the connection."""
@@ -66,6 +70,8 @@ class ClosingEvent(Enum):
 
 class Action(Enum):
     """Something the link does when a phase begins."""
+
+    __hash__ = object.__hash__  # Enum hashes names, in Python
 
     SEND_CLOSE = "queue our close frame"
     SEEK_CLOSE = "look for the peer's close frame only"

@@ -124,7 +124,8 @@ class Attention:
         if self._handled == 2:
             self._handled_at = monotonic()
             self._call_off = send_later(number, KERNEL_SECONDS)
-        elif self._handled > 2 and monotonic() > self._handled_at + LAST_SECONDS:
+        elif self._handled > 2 and monotonic() > self._handled_at + LAST_SECONDS + LAST_WORDS:
+            # The thread, which says so in the log first, has had its time.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
