@@ -62,8 +62,10 @@ async def test_frames_take_no_more_than_twice_of_what_is_counted(language: Langu
         for number in range(count if what != "ping" else COUNT // 4):
             PUTS[what](outbox, number + 1000, bytes(bytearray(size)))
         assert taken() <= 2 * outbox.weight
-        # Nor is a message refused for memory that it does not take; a short key is counted as a long one.
-        assert outbox.weight <= 3 * taken()
+        # Nor is a message refused for memory that it does not take; a short key is counted as a long one. An empty
+        # frame that Python makes is one object for all, counted for each that waits as a broadcast's is.
+        if data_frame(BINARY, b"") is not data_frame(BINARY, b"") or size:
+            assert outbox.weight <= 3 * taken()
     assert outbox._flusher.budget.held == outbox.weight
 
 
