@@ -20,7 +20,7 @@ with its number some 100, a short key 50."""
 
 MESSAGE_COST = 144
 """For a message that waits for a hook: an empty str or bytes takes up to 64, the entry of a mailbox 64,
-its place there 8. So does a pong or a post. In C it stands in native/speedups.h too."""
+its place there 8. So does a pong or a post. In C it stands in speedups/speedups.h too."""
 
 
 class Budget:
