@@ -19,17 +19,31 @@ from wsframe.protocol.frames import FIN, RSV1, TEXT, message_frames
 
 BROWSERS = "permessage-deflate; client_max_window_bits"
 CASES = {
-    "none": (None, ""),
-    "shared()": (Deflate.shared(), BROWSERS),
-    "dedicated(), a browser": (Deflate.dedicated(), BROWSERS),
-    "dedicated(), a client without client_max_window_bits": (Deflate.dedicated(), "permessage-deflate"),
+    "none": (None, "", True),
+    "shared(), a browser": (Deflate.shared(), BROWSERS, True),
+    "shared(), a client that keeps its context all the same": (Deflate.shared(), "permessage-deflate", False),
+    "dedicated(), a browser": (Deflate.dedicated(), BROWSERS, True),
+    "dedicated(), a client without client_max_window_bits": (Deflate.dedicated(), "permessage-deflate", True),
+    "dedicated(), one that keeps its context all the same": (Deflate.dedicated(), "permessage-deflate", False),
     "dedicated(), a client that asks for no context": (
         Deflate.dedicated(),
         "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
+        True,
     ),
-    "dedicated(window_bits=10, mem_level=3), a browser": (Deflate.dedicated(window_bits=10, mem_level=3), BROWSERS),
-    "dedicated(window_bits=15, mem_level=8), a browser": (Deflate.dedicated(window_bits=15, mem_level=8), BROWSERS),
+    "dedicated(window_bits=10, mem_level=3), a browser": (
+        Deflate.dedicated(window_bits=10, mem_level=3),
+        BROWSERS,
+        True,
+    ),
+    "dedicated(window_bits=15, mem_level=8), a browser": (
+        Deflate.dedicated(window_bits=15, mem_level=8),
+        BROWSERS,
+        True,
+    ),
 }
+"""The server's options, the client's offer, and whether the client keeps no context when told so."""
+
+SHORT = b'{"type": "hello", "from": "the other side"}'
 
 
 def resident() -> int:
@@ -45,19 +59,22 @@ def masked(payload: bytes) -> bytes:
     return bytes((FIN | RSV1 | TEXT, frame[1] | 0x80)) + frame[2:at] + bytes(4) + payload
 
 
-def client(options: Deflate | None, offer: str, text: bytes) -> list[object]:
-    """Make the state of one client that has sent and received a text."""
+def client(options: Deflate | None, offer: str, obeys: bool, text: bytes) -> list[object]:
+    """Make the state of one client that has sent three texts, the last two alike, and received one."""
     terms = None if options is None else negotiate([offer], options)
     if options is None or terms is None:
         return [Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0)]
     connection = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, InflateExtension(terms, DEFAULT_LIMITS.max_message))
-    compressor = zlib.compressobj(wbits=-max(terms.client_bits, 9))
-    octets = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
-    received = connection.receive(bytearray(masked(octets)), 1)
-    while connection.stopped:
-        received += connection.receive(bytearray(), 1)
-    if received != [text.decode()]:
-        raise AssertionError(received)
+    compressor = None
+    for sent in (text, SHORT, SHORT):
+        if compressor is None or (obeys and not terms.client_takeover):
+            compressor = zlib.compressobj(wbits=-max(terms.client_bits, 9))
+        octets = compressor.compress(sent) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        received = connection.receive(bytearray(masked(octets)), 1)
+        while connection.stopped:
+            received += connection.receive(bytearray(), 1)
+        if received != [sent.decode()]:
+            raise AssertionError(received)
     deflater = Deflater(terms, options)
     deflater.frames(TEXT, text, None, None, replaceable=False)
     return [connection, deflater]
@@ -65,11 +82,10 @@ def client(options: Deflate | None, offer: str, text: bytes) -> list[object]:
 
 def measure(name: str, clients: int) -> None:
     """Measure one case."""
-    options, offer = CASES[name]
     text = Random(1).randbytes(20_000).hex().encode()  # longer than any window
-    kept = [client(options, offer, text) for _ in range(20)]  # includes the one-time costs of the process
+    kept = [client(*CASES[name], text) for _ in range(20)]  # includes the one-time costs of the process
     before = resident()
-    kept += [client(options, offer, text) for _ in range(clients)]
+    kept += [client(*CASES[name], text) for _ in range(clients)]
     print(f"{name:55}{(resident() - before) / clients:7.1f} KiB for each client", flush=True)
 
 

@@ -151,7 +151,10 @@ CANNOT = MappingProxyType({"ping": "cannot", "fragments": "cannot"})
 NO_FRAGMENTS = MappingProxyType({"fragments": "cannot"})
 NO_STATUS = MappingProxyType({"status": "its users are not told the status"})
 KEEPS_CONTEXT = MappingProxyType(
-    {"context": "as a client it goes on compressing with its context after client_no_context_takeover"}
+    {
+        "context": "as a client it goes on compressing with its context after client_no_context_takeover; "
+        "wsframe reads it"
+    }
 )
 TO_1013 = MappingProxyType({"1014": "it takes the code for a violation"})
 TO_1011 = MappingProxyType(dict.fromkeys(("1012", "1013", "1014"), "it takes the code for a violation"))

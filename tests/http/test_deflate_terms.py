@@ -137,9 +137,11 @@ def test_what_was_not_offered_is_refused(answer: str, options: Deflate | None) -
         agreed([answer], options)
 
 
-def test_the_answer_may_come_in_two_fields_but_not_be_two() -> None:
-    with pytest.raises(ValueError, match="was not offered"):
-        agreed(["permessage-deflate", "permessage-deflate"], WIDE)
+@pytest.mark.parametrize("fields", [["permessage-deflate", "permessage-deflate"], [offer(SHARED)]])
+def test_a_server_that_accepts_every_offer_is_refused_with_the_way_out(fields: list[str]) -> None:
+    """Servers of libsoup do: they compress each message as many times."""
+    with pytest.raises(ValueError, match=r"accepted 2 offers .* connect with Deflate.dedicated\(\)"):
+        agreed(fields, SHARED)
 
 
 class TestNegotiation:
@@ -210,6 +212,14 @@ class TestNegotiation:
         assert able is not None
         assert unable.client_takeover is ("client_no_context_takeover" not in unable.answer) is (bits == 15)
         assert able.client_takeover
+
+    @pytest.mark.parametrize("options", [SHARED, DEDICATED])
+    @pytest.mark.parametrize("offer", [NAME, f"{NAME}; client_max_window_bits", f"{NAME}; client_no_context_takeover"])
+    def test_the_terms_tell_whether_we_said_it_first(self, offer: str, options: Deflate) -> None:
+        """A client that says it itself obeys itself; some of the others do not read it in the answer."""
+        terms = negotiate([offer], options)
+        assert terms is not None
+        assert terms.told is ("client_no_context_takeover" in terms.answer and "takeover" not in offer)
 
     @pytest.mark.parametrize("bits", range(8, 16))
     def test_the_client_is_held_to_a_window_only_if_it_can(self, bits: int) -> None:

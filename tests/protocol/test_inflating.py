@@ -310,3 +310,58 @@ def test_it_agrees_with_wsproto_itself(messages: list[bytes], takeover: bool) ->
         assert isinstance(event, BytesMessage)
         seen.append(bytes(event.data))
     assert seen == fed(connection(takeover=takeover), octets) == messages
+
+
+TOLD = Terms(15, 15, False, False, NAME, told=True)
+
+
+def said(number: int) -> bytes:
+    return b'{"type": "message", "number": %d, "text": "hello all"}' % number
+
+
+def test_a_context_kept_against_our_word_is_read() -> None:
+    """Clients of Mojolicious and Tornado do not read client_no_context_takeover in our answer."""
+    inflate, compressor = InflateExtension(TOLD, 1 << 20), zlib.compressobj(wbits=-15)
+    receiver = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate)
+    for number in range(1000):
+        octets = packed(said(number), compressor)
+        assert fed(receiver, frame(RSV1 | TEXT, octets[:5]), frame(FIN | CONTINUATION, octets[5:])) == [
+            said(number).decode()
+        ]
+    assert len(inflate.window) == 1 << 15
+
+
+def test_once_a_client_shows_that_it_keeps_no_context_none_is_held_of_it() -> None:
+    inflate = InflateExtension(TOLD, 1 << 20)
+    receiver = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate)
+    assert fed(receiver, frame(FIN | RSV1 | BINARY, packed(said(0)))) == [said(0)]
+    assert inflate.window == said(0)
+    for number in range(1, 4):
+        assert fed(receiver, frame(FIN | RSV1 | BINARY, packed(said(number)))) == [said(number)]
+        assert inflate.window == b""
+
+
+@pytest.mark.parametrize(
+    "message", [said(0)[:15], said(0)[:16] + os.urandom(2000), b"x" * 100, b"other" + said(0), b"", b"\0" * 17]
+)
+def test_only_a_message_that_would_refer_to_earlier_ones_shows_it(message: bytes) -> None:
+    """One of a compressor with its context, which is stored, new or short, is no sign that there is none."""
+    compressor, receiver = (
+        zlib.compressobj(wbits=-15),
+        Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, InflateExtension(TOLD, 1 << 20)),
+    )
+    for part in (said(0), message, said(0), message, said(1)):
+        assert fed(receiver, frame(FIN | RSV1 | BINARY, packed(part, compressor))) == [part]
+
+
+@given(
+    st.lists(st.binary(max_size=40).map(lambda piece: piece * 3) | st.sampled_from([said(0), b"a" * 20]), max_size=12),
+    st.integers(-1, 9),
+    st.booleans(),
+)
+def test_whether_a_client_obeys_or_not_every_message_is_read(messages: list[bytes], level: int, obeys: bool) -> None:
+    receiver = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, InflateExtension(TOLD, 1 << 20))
+    compressor = zlib.compressobj(level, wbits=-15)
+    for message in messages:
+        compressor = zlib.compressobj(level, wbits=-15) if obeys else compressor
+        assert fed(receiver, frame(FIN | RSV1 | BINARY, packed(message, compressor))) == [message]

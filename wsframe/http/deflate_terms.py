@@ -100,7 +100,8 @@ def accept_offer(offer: dict[str, str | None], options: Deflate, *, takeover: bo
     client_takeover = holds and "client_no_context_takeover" not in offer
     answer += [] if server_takeover else ["server_no_context_takeover"]
     answer += [] if client_takeover else ["client_no_context_takeover"]
-    return Terms(server_bits, client_bits, server_takeover, client_takeover, "; ".join(answer))
+    told = not client_takeover and "client_no_context_takeover" not in offer
+    return Terms(server_bits, client_bits, server_takeover, client_takeover, "; ".join(answer), told)
 
 
 def offer(options: Deflate) -> str:
@@ -134,6 +135,12 @@ def agreed(fields: list[str], options: Deflate | None) -> Terms | None:
     if not answer.strip(" \t,"):
         return None
     offers = parse_offers(fields)
+    if options is not None and len(offers) > 1:
+        # Servers of libsoup do so; they compress each message as many times.
+        raise ValueError(
+            f"the server accepted {len(offers)} offers of permessage-deflate, where it can accept one; "
+            "connect with Deflate.dedicated(), which makes one offer, or with deflate=None"
+        )
     if options is None or not offers or "," in answer:
         raise ValueError(f"{quoted(answer)} was not offered")
     parameters = offers[0]

@@ -46,6 +46,12 @@ SLICE = COST_OF_TURN // COST_OF_ONE
 MOST_FROM_ONE = 1032
 """Bytes that deflate makes at most of one (zlib's technical details)."""
 
+# Bytes at the beginning of a message that show whether its sender keeps a context: stood they in an earlier message,
+# a compressor that still has it refers there.
+SAMPLE = 16
+STORED = 0
+"""The type of a block that is not compressed; it refers to nothing."""
+
 # Bytes inflated in one go. zlib's output is joined from blocks, which takes the memory of
 # a piece twice: in small pieces a bomb costs the message limit, in one it cost twice that.
 PIECE = 64 * 1024
@@ -82,7 +88,12 @@ class Deflate:
 
     @classmethod
     def shared(cls, *, window_bits: int = 15, mem_level: int = 8, level: int = 6, threshold: int = 256) -> Deflate:
-        """Compress each message by itself: no memory per client, and a broadcast is compressed once."""
+        """Compress each message by itself: no memory per client, and a broadcast is compressed once.
+
+        Some clients (Mojolicious, Tornado) go on compressing with their context although the server
+        asked them for none. wsframe reads that too: it holds the last 32 KiB at most that a client
+        sent compressed, until a message shows that the client does as it was asked.
+        """
         return cls(mode="shared", window_bits=window_bits, mem_level=mem_level, level=level, threshold=threshold)
 
     @classmethod
@@ -93,7 +104,8 @@ class Deflate:
         (``mem_level`` + 9) and 6 KiB; one that has sent something, 2 to ``window_bits`` more. With
         the defaults 47 KiB were measured for a browser, 308 with ``window_bits=15, mem_level=8``
         and 16 with ``window_bits=10, mem_level=3``. A client that cannot be held to the window
-        (it does not offer ``client_max_window_bits``) is asked to keep no context, and costs 40.
+        (it does not offer ``client_max_window_bits``) is asked to keep no context, and costs 40; if
+        it keeps one all the same, 32 more.
         """
         return cls(mode="dedicated", window_bits=window_bits, mem_level=mem_level, level=level, threshold=threshold)
 
@@ -107,6 +119,8 @@ class Terms(NamedTuple):
     client_takeover: bool
     answer: str
     """The value of Sec-WebSocket-Extensions in the 101."""
+    told: bool = False
+    """Whether the client was told to keep no context, and had not offered that itself."""
 
 
 class InflateExtension(Extension):
@@ -128,6 +142,10 @@ class InflateExtension(Extension):
         self._max_message = max_message
         self._inflater: zlib._Decompress | None = None
         self.window = b""
+        self._holds = terms.client_takeover or terms.told
+        """Whether the window is held from message to message."""
+        self._unsure = terms.told
+        """Whether a message has yet to show that the peer, told to keep no context, keeps none."""
         self._compressed = False
         """Whether the message is."""
         self._inflating = False
@@ -177,8 +195,14 @@ class InflateExtension(Extension):
     def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes | CloseReason:
         if not self._inflating or not data:
             return data
+        earlier = self.window if self._unsure and not self._last else b""
         self._last = bytes((self._last + data[-4:])[-4:])
-        return self._inflate(data)
+        output = self._inflate(data)
+        if earlier and isinstance(output, bytes) and repeats(data, output, earlier):
+            self._unsure = False
+            self._holds = not stands_alone(data)
+            self.window = self.window if self._holds else b""
+        return output
 
     def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | CloseReason | None:
         if not self._inflating or not fin:
@@ -204,7 +228,7 @@ class InflateExtension(Extension):
         self.cost += len(data) * COST_OF_ONE
         while True:
             if self._inflater is None:
-                window = self._slide(output) if self.terms.client_takeover else b""
+                window = self._slide(output) if self._holds else b""
                 self._inflater = zlib.decompressobj(-max(self.terms.client_bits, 9), zdict=window)
             try:
                 piece = self._inflater.decompress(data, min(self._remaining + 1, PIECE))
@@ -228,7 +252,7 @@ class InflateExtension(Extension):
             if not data and len(piece) < PIECE:
                 break
         self.cost += len(output)
-        if self.terms.client_takeover:
+        if self._holds:
             self.window = self._slide(output)
         return bytes(output)
 
@@ -236,6 +260,20 @@ class InflateExtension(Extension):
         """Return the window with the output added."""
         size = 1 << self.terms.client_bits
         return bytes(output[-size:]) if len(output) >= size else (self.window + output)[-size:]
+
+
+def repeats(data: bytes, output: bytes, earlier: bytes) -> bool:
+    """Return whether the message begins with bytes that a compressor with the context would have referred to."""
+    return len(output) >= SAMPLE and data[0] >> 1 & 3 != STORED and output[:SAMPLE] in earlier
+
+
+def stands_alone(data: bytes) -> bool:
+    """Return whether the beginning of a message can be inflated without the earlier ones."""
+    try:
+        zlib.decompressobj(-15).decompress(data, SAMPLE)
+    except zlib.error:
+        return False
+    return True
 
 
 class Deflater:
