@@ -11,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 from wsframe.net.sockets import notify_closing
 from wsframe.server.admission import Admission
 from wsframe.server.entrance import Entrance
+from wsframe.server.listen import Bound
 from wsframe.server.newcomer import Newcomer
 
 
@@ -30,7 +31,7 @@ class Two:
         self.asked += 1
 
     async def admit(self, newcomer: Newcomer) -> None:
-        self.hosts.append(newcomer.hosts)
+        self.hosts.append(newcomer.place.hosts)
         await self.gate.wait()
         del self.pending[newcomer]
         notify_closing(newcomer.sock)
@@ -43,7 +44,8 @@ async def test_newcomers_are_admitted_while_there_is_room() -> None:
         listening.setblocking(False)
         peers = [socket.create_connection(listening.getsockname()) for _ in range(3)]
         async with trio.open_nursery() as newcomers, trio.open_nursery() as accepting:
-            Entrance(cast(Admission, two), newcomers, None, 10).open([listening], [{"a.example"}], accepting)
+            place = Bound(sock=listening, hosts={"a.example"})
+            Entrance(cast(Admission, two), newcomers, 10).open([place], accepting)
             while not two.asked or len(two.hosts) < 2:  # noqa: ASYNC110
                 await trio.sleep(0.001)
             assert two.hosts == [{"a.example"}] * 2

@@ -231,7 +231,7 @@ class Admission:
         request._keep_parsed(True)
         headers = request.headers
         handshake.check_head(headers)
-        if not host_allowed(request, newcomer.hosts):
+        if not host_allowed(request, newcomer.place.hosts):
             host = quoted(headers.get("host", ""))
             raise refusing(400, f"this server does not answer to the Host {host}; see hosts=")
         if self._http_handler is not None and not handshake.wants_upgrade(headers):

@@ -29,8 +29,7 @@ Invariants:
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from functools import partial
 from math import inf
@@ -52,7 +51,7 @@ from wsframe.resources.server import Server, ServerStatistics
 from wsframe.server.admission import Admission
 from wsframe.server.capacity import Places
 from wsframe.server.entrance import Entrance
-from wsframe.server.listen import address_of
+from wsframe.server.listen import Bound
 from wsframe.server.options import ServeOptions
 from wsframe.server.statistics import resource_statistics, slowest
 from wsframe.server.watchdog import Watchdog
@@ -78,14 +77,12 @@ class LocalEngine:
 
     def __init__(
         self,
-        sockets: Sequence[socket.socket],
-        hosts: Sequence[Collection[str] | None],
+        bound: Sequence[Bound],
         registry: Registry | None,
         options: ServeOptions,
     ) -> None:
         self.server = Server(self)
-        self._sockets = list(sockets)
-        self._hosts = hosts
+        self._bound = bound
         self._options = options
         self._registries = served_with(registry)
         self._timeouts = filled(options.timeouts, DEFAULT_TIMEOUTS)
@@ -105,7 +102,7 @@ class LocalEngine:
             flusher=self.reactor.flusher,
         )
         self._program = Program(debug=options.debug, drain=self.drain, cut_off=self._shield.cancel)
-        self.addresses = tuple(address_of(sock, secure=options.ssl_context is not None) for sock in sockets)
+        self.addresses = tuple(one.address for one in bound)
 
     @property
     def clients(self) -> int:
@@ -227,9 +224,9 @@ class LocalEngine:
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
         async with trio.open_nursery() as newcomers:
-            entrance = Entrance(self.admission, newcomers, self._options.ssl_context, self._timeouts.handshake)
+            entrance = Entrance(self.admission, newcomers, self._timeouts.handshake)
             async with trio.open_nursery() as accepting:
-                entrance.open(self._sockets, self._hosts, accepting)
+                entrance.open(self._bound, accepting)
                 logger.info("serving at %s", ", ".join(self.addresses))
                 task_status.started(self.server)
                 self._started = True
@@ -240,9 +237,9 @@ class LocalEngine:
             self.reactor.close_all(self._close_code, "server stopping")
 
     def _close_sockets(self) -> None:
-        for sock in self._sockets:
-            notify_closing(sock)
-            sock.close()
+        for one in self._bound:
+            notify_closing(one.sock)
+            one.sock.close()
 
 
 def holds_cancelled(error: BaseException) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-import ssl
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import trio
 
 from wsframe.server.admission import Admission
-from wsframe.server.listen import Acceptor, Address
+from wsframe.server.listen import Acceptor, Address, Bound
 from wsframe.server.newcomer import Newcomer
 
 __all__ = ["Entrance"]
@@ -22,37 +21,29 @@ class Entrance:
     Args:
         admission: Admits them.
         newcomers: The nursery of their tasks.
-        context: The server's SSL context, or None without TLS.
         within: Seconds until a newcomer has to be in.
     """
 
-    def __init__(
-        self, admission: Admission, newcomers: trio.Nursery, context: ssl.SSLContext | None, within: float
-    ) -> None:
+    def __init__(self, admission: Admission, newcomers: trio.Nursery, within: float) -> None:
         self._admission = admission
         self._newcomers = newcomers
-        self._context = context
         self._within = within
         self._acceptors: list[Acceptor] = []
 
-    def open(
-        self, sockets: Sequence[socket.socket], hosts: Sequence[Collection[str] | None], accepting: trio.Nursery
-    ) -> None:
+    def open(self, places: Sequence[Bound], accepting: trio.Nursery) -> None:
         """Accept from all sockets until ``accepting`` is cancelled.
 
         Args:
-            sockets: The listening sockets.
-            hosts: The Host names that each of them answers to; None for all.
+            places: The listening sockets, each with its settings.
             accepting: The nursery of the tasks that accept.
         """
-        for sock, names in zip(sockets, hosts, strict=True):
-            acceptor = Acceptor(sock, self._admission, partial(self._welcome, names))
+        for place in places:
+            acceptor = Acceptor(place.sock, self._admission, partial(self._welcome, place))
             self._acceptors.append(acceptor)
             accepting.start_soon(acceptor.run)
 
-    def _welcome(self, hosts: Collection[str] | None, sock: socket.socket, address: Address) -> None:
-        newcomer = Newcomer(sock, *address, self._context, self._within)
-        newcomer.hosts = hosts
+    def _welcome(self, place: Bound, sock: socket.socket, address: Address) -> None:
+        newcomer = Newcomer(sock, *address, place, self._within)
         self._admission.pending[newcomer] = None
         self._newcomers.start_soon(self._admit, newcomer)
 

@@ -7,9 +7,10 @@ import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -19,7 +20,10 @@ from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.log import logger
 from wsframe.net.sockets import wait_readable
 
-__all__ = ["Acceptor", "Address", "address_of", "bind_tcp", "bind_unix", "default_hosts"]
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Acceptor", "Address", "Bound", "address_of", "bind_tcp", "bind_unix", "default_hosts"]
 
 AT_ONCE = 64
 # Out of descriptors or memory: accepting again immediately would spin, and the backlog waits.
@@ -122,6 +126,22 @@ def name_of(host: str) -> frozenset[str]:
     with suppress(ValueError):
         return frozenset([canonical_host(host)])
     return frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bound:
+    """A listening socket, and the settings of its own by which its newcomers are received."""
+
+    sock: socket.socket
+    hosts: Collection[str] | None = None
+    """The Host names that it answers to; None for all."""
+    ssl_context: ssl.SSLContext | None = None
+    """The context of its TLS; None without TLS."""
+
+    @property
+    def address(self) -> str:
+        """Its name as clients write it."""
+        return address_of(self.sock, secure=self.ssl_context is not None)
 
 
 class Waiting(Protocol):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
-from collections.abc import Collection
 from contextlib import suppress
 
 import trio
@@ -16,6 +14,7 @@ from wsframe.log import logger
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.net.sockets import Endpoint, has_ended, wait_readable, wait_writable
 from wsframe.net.tls import TLSCodec
+from wsframe.server.listen import Bound
 
 __all__ = ["Gone", "Newcomer", "note_gone"]
 
@@ -37,18 +36,17 @@ class Newcomer:
     Args:
         sock: The socket.
         host, port: The peer's address.
-        context: The server's SSL context, or None without TLS.
+        place: The listening socket that accepted it, with its settings.
         within: Seconds until it has to be in.
     """
 
-    def __init__(self, sock: Endpoint, host: str, port: int, context: ssl.SSLContext | None, within: float) -> None:
-        self.hosts: Collection[str] | None = None
-        """The Host names that its listening socket answers to; None for all."""
+    def __init__(self, sock: Endpoint, host: str, port: int, place: Bound, within: float) -> None:
         self.sock = sock
         self.host = host
         self.port = port
         self.name = peer_name(host, port)
-        self.tls = None if context is None else TLSCodec(sock, context)
+        self.place = place
+        self.tls = None if place.ssl_context is None else TLSCodec(sock, place.ssl_context)
         self.since = trio.current_time()
         self.scope = trio.CancelScope(deadline=self.since + within)
         self.answered = False

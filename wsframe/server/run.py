@@ -19,7 +19,7 @@ from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
 from wsframe.server.check_options import check_registry, check_started, refuse_while_imported
 from wsframe.server.engine import LocalEngine, holds_cancelled
-from wsframe.server.listen import bind_tcp, bind_unix, default_hosts
+from wsframe.server.listen import Bound, bind_tcp, bind_unix, default_hosts
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
 from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import shown_on_stderr
@@ -103,14 +103,12 @@ async def serve(
     refuse_while_imported("serve() or open_server()")
     check_registry(registry)
     made = made_options(options, keywords)
-    names = None if made.hosts is None else host_names(made.hosts)
     bound = listening_sockets(made.host, made.port, made.sockets, made.unix, made.capacity.backlog)
     bound_as = None if made.unix is None else os.stat(made.unix)
     try:
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        hosts = [default_hosts(sock, made.host) if made.hosts is None else names for sock in bound]
-        engine = LocalEngine(bound, hosts, registry, made)
+        engine = LocalEngine([with_settings(sock, made) for sock in bound], registry, made)
         tell, _ = server_made.get(), server_made.set(forget_made)
         tell(engine)
         await engine.serve(task_status)
@@ -119,6 +117,12 @@ async def serve(
             sock.close()
         if made.unix is not None:
             unlink_own(made.unix, bound_as)
+
+
+def with_settings(sock: socket.socket, options: ServeOptions) -> Bound:
+    """Put the settings of one listening socket together."""
+    hosts = default_hosts(sock, options.host) if options.hosts is None else host_names(options.hosts)
+    return Bound(sock=sock, hosts=hosts, ssl_context=options.ssl_context)
 
 
 def unlink_own(path: str, bound_as: os.stat_result | None) -> None:
