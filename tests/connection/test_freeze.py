@@ -85,7 +85,9 @@ def play(links: Links, plan: list[Step], *, frozen: bool) -> tuple[object, ...]:
     peer.take_all()
     links.settle()
     ended, held = peer.link.closing.ended, links.reactor.budget.held
-    counted = (peer.link.statistics()[0], 0 if ended else peer.link.octets_received, peer.link.outbox.octets_sent)
+    outbox = peer.link.outbox
+    received = 0 if ended else peer.link.octets_received
+    counted = (peer.link.statistics()[0], received, outbox.octets_sent, outbox.messages_sent)
     return peer.taken, peer.sent, ended, peer.link.closing.phase, counted, held if ended else peer.connection.undecoded
 
 

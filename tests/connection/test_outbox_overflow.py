@@ -181,3 +181,22 @@ async def test_kernel_that_fails_when_asked_refuses_the_message() -> None:
     rig.outbox.put(text("abc"))
     assert not rig.outbox.put(text("x" * 10))
     assert rig.link.told == ["broken"]
+
+
+async def test_messages_sent_counts_messages_and_no_control_frames() -> None:
+    rig = Rig()
+    rig.outbox.put(text("one"))
+    rig.outbox.put_run(data_frames(TEXT, b"two in three frames", 7))
+    rig.outbox.put_urgent(control_frame(PING, b"p"))
+    rig.outbox.put_latest("key", text("three"))
+    rig.outbox.put_latest("key", text("3"))  # in the place of the one before
+    rig.outbox.put_close(control_frame(8, b""))
+    assert not rig.outbox.put(text("after the close"))
+    assert rig.outbox.messages_sent == 3
+
+
+@pytest.mark.parametrize(("overflow", "sent"), [("disconnect", 1), ("drop_oldest", 2), ("drop_newest", 1)])
+async def test_messages_sent_never_falls_when_messages_are_dropped(overflow: Overflow, sent: int) -> None:
+    rig = full(Rig(limit=room(10, 2), overflow=overflow), "abc")
+    rig.outbox.put(text("defghijk"))
+    assert (rig.outbox.messages_sent, rig.outbox.dropped) == (sent, 1)

@@ -307,7 +307,7 @@ async def test_statistics_count_messages_either_way() -> None:
             await trio.lowlevel.checkpoint()
         seen = room.only.statistics()
         assert (seen.messages_received, seen.messages_waiting) == (5, 2)
-        assert (seen.messages_dropped, seen.latency) == (0, None)
+        assert (seen.messages_sent, seen.messages_dropped, seen.latency) == (2, 0, None)
         assert seen.octets_sent == sum(map(len, (b"..one", b"..two", b"..p")))
         assert seen.octets_received == sum(len(text) + 6 for text in ("one", "two", "p", "hold", "four", "five"))
         room.release.set()

@@ -87,6 +87,7 @@ class FrozenConnection:
     tokens: tuple[float | None, ...]
     """Messages and bytes that the client's rate lets it send now; negative for a debt."""
     messages_received: int
+    messages_sent: int
     octets_received: int
     octets_sent: int
     messages_dropped: int
@@ -128,6 +129,7 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
         pings=link.pings.freeze(),
         tokens=link.tokens(now),
         messages_received=inbox.received,
+        messages_sent=outbox.messages_sent,
         octets_received=link.octets_received,
         octets_sent=outbox.octets_sent,
         messages_dropped=outbox.dropped,
@@ -217,6 +219,7 @@ def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Rese
         inbox.put(frozen.messages, sum(map(weigh_entry, frozen.messages)))
     inbox.received = frozen.messages_received
     link.octets_received = frozen.octets_received
+    outbox.messages_sent = frozen.messages_sent
     outbox.octets_sent = frozen.octets_sent
     outbox.dropped = frozen.messages_dropped
     outbox.put_back(frozen.unsent, frozen.begun, blocked=frozen.blocked)

@@ -24,6 +24,8 @@ class ClientStatistics(NamedTuple):
     messages_received: int
     messages_waiting: int
     """Messages that wait for the hooks."""
+    messages_sent: int
+    """Messages queued for the client so far, those included that the overflow policy dropped later."""
     octets_received: int
     """Bytes of frames after the handshake; TLS is not counted."""
     octets_sent: int

@@ -307,6 +307,7 @@ class Link:
         return ClientStatistics(
             messages_received=inbox.received,
             messages_waiting=inbox.waiting,
+            messages_sent=outbox.messages_sent,
             octets_received=self.octets_received,
             octets_sent=outbox.octets_sent,
             octets_waiting=outbox.counted,

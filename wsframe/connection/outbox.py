@@ -63,6 +63,7 @@ class Outbox(Waiting):
         "blocked",
         "drained",
         "dropped",
+        "messages_sent",
         "octets_sent",
         "raw_fd",
         "shut",
@@ -89,6 +90,8 @@ class Outbox(Waiting):
         self.wire = wire
         self.raw_fd = raw_fd
         self.octets_sent = 0
+        self.messages_sent = 0
+        """Messages queued so far, those included that were dropped later."""
         self._noted = 0
         self.dropped = 0
         self.blocked = False
@@ -119,6 +122,7 @@ class Outbox(Waiting):
                 self._flusher.mark(self)
         items.append(frame)
         self.octets += size
+        self.messages_sent += 1
         if self.blocked:
             self._note()
         return True
@@ -167,6 +171,7 @@ class Outbox(Waiting):
         self._mark_if_empty()
         self.items += frames
         self.octets += size
+        self.messages_sent += 1
         if self.blocked:
             self._note()
         return True
