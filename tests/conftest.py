@@ -23,9 +23,10 @@ SLOW = {
     "autobahn", "benchmarks", "browser", "chaos", "examples", "foreign", "fuzz", "hostile", "integration", "soak",
     # Files of the same kind.
     "test_cells.py", "test_docs.py", "cli/test_asyncapi.py", "cli/test_bench.py", "cli/test_completion.py",
-    "cli/test_connect.py", "cli/test_reload.py", "cli/test_serve.py", "cli/test_serve_streams.py", "cli/test_top.py",
-    "connection/test_conflation_keys.py", "connection/test_cost_of_objects.py", "hooks/test_debugger_terminal.py",
-    "net/test_malloc.py", "outgoing/test_chaos.py", "protocol/test_close.py", "protocol/test_decoder_client.py",
+    "cli/test_connect.py", "cli/test_reload.py", "cli/test_serve.py", "cli/test_serve_lame_duck.py",
+    "cli/test_serve_streams.py", "cli/test_top.py", "connection/test_conflation_keys.py",
+    "connection/test_cost_of_objects.py", "hooks/test_debugger_terminal.py", "net/test_malloc.py",
+    "outgoing/test_chaos.py", "protocol/test_close.py", "protocol/test_decoder_client.py",
     "resources/test_asyncapi.py", "server/test_forks.py", "server/test_plain_http.py", "server/test_run.py",
     "server/test_signals.py", "server/test_stderr_log.py", "server/test_watchdog.py", "speedups/test_build.py",
     "speedups/test_leaks.py", "testing/test_plugin.py", "user_code/test_exits.py",

@@ -97,7 +97,7 @@ def test_what_is_set_stays_and_the_rest_is_inherited() -> None:
     limits = filled(Limits(max_message=5, max_frame=None), Limits(max_message=7, max_fragments=3, max_frame=6))
     assert (limits.max_message, limits.max_frame, limits.max_fragments) == (5, None, 3)
     timeouts = filled(Timeouts(ping_interval=None), filled(Timeouts(close=1), DEFAULT_TIMEOUTS))
-    assert (timeouts.ping_interval, timeouts.close, timeouts.drain) == (None, 1, 10)
+    assert (timeouts.ping_interval, timeouts.close, timeouts.drain) == (None, 1, 8)
 
 
 def test_the_defaults_are_those_documented() -> None:
@@ -106,7 +106,7 @@ def test_the_defaults_are_those_documented() -> None:
     assert (DEFAULT_LIMITS.max_queued_messages, DEFAULT_LIMITS.max_queued_bytes) == (256, 2**20)
     assert (DEFAULT_LIMITS.max_outbox, DEFAULT_LIMITS.unsent_low_water) == (2**20, None)
     assert (DEFAULT_TIMEOUTS.handshake, DEFAULT_TIMEOUTS.ping_interval, DEFAULT_TIMEOUTS.ping_timeout) == (10, 20, 20)
-    assert (DEFAULT_TIMEOUTS.write_stall, DEFAULT_TIMEOUTS.close, DEFAULT_TIMEOUTS.drain) == (30, 5, 10)
+    assert (DEFAULT_TIMEOUTS.write_stall, DEFAULT_TIMEOUTS.close, DEFAULT_TIMEOUTS.drain) == (30, 5, 8)
     capacity = Capacity()
     assert (capacity.max_clients, capacity.max_clients_per_address) == (1000, None)
     assert (capacity.max_pending_handshakes, capacity.max_head, capacity.backlog) == (200, 16384, 1024)

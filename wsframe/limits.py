@@ -161,8 +161,14 @@ class Timeouts:
     as long in all. Then it is answered without the replies that are still to come. Small values cost polite clients
     of slow hooks their replies, large ones keep their sockets longer."""
 
+    lame_duck: float = INHERIT
+    """From the order to stop until the drain begins; default 0. In the meantime only ``readyz`` answers 503 and
+    everything else goes on, so that a load balancer can notice. Only the server's counts."""
+
     drain: float = INHERIT
-    """For all clients and hooks to finish when the server stops; default 10. Then they are cut off."""
+    """For all clients and hooks to finish when the server stops; default 8, below the 10 s after which Docker
+    kills. Then they are cut off. Up to 100 clients are closed in one step, more in at least 20 batches spread over
+    three quarters of it, so that they do not all come back at the same time."""
 
     hook: float | None = INHERIT
     """For one call of a hook; default None: any time. One that takes longer is cancelled where it
@@ -228,5 +234,5 @@ DEFAULT_LIMITS = Limits(
 )
 
 DEFAULT_TIMEOUTS = Timeouts(
-    handshake=10, ping_interval=20, ping_timeout=20, write_stall=30, close=5, drain=10, hook=None
+    handshake=10, ping_interval=20, ping_timeout=20, write_stall=30, close=5, lame_duck=0, drain=8, hook=None
 )  # fmt: skip

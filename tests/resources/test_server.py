@@ -19,8 +19,8 @@ class Elsewhere:
     def __init__(self) -> None:
         self.orders: list[object] = []
 
-    def drain(self, code: int) -> None:
-        self.orders.append(code)
+    def drain(self, code: int, lame_duck: float | None) -> None:
+        self.orders.append(code if lame_duck is None else (code, lame_duck))
 
     def hurry(self) -> None:
         self.orders.append("hurry")
@@ -55,10 +55,10 @@ async def test_handle_needs_no_machine_in_this_process() -> None:
     assert server.find("/") is None
     assert server.unready() == "server full"
     server.close()
-    server.close(1012)
+    server.close(1012, lame_duck=2.5)
     server.hurry()
     await server.closed()
-    assert elsewhere.orders == [1001, 1012, "hurry", "closed"]
+    assert elsewhere.orders == [1001, (1012, 2.5), "hurry", "closed"]
 
 
 @pytest.mark.parametrize(("code", "error"), [("1001", TypeError), (1005, ValueError), (999, ValueError)])
@@ -66,4 +66,12 @@ def test_wrong_close_code_never_comes_to_the_engine(code: Any, error: type[Excep
     elsewhere = Elsewhere()
     with pytest.raises(error):
         Server(elsewhere).close(code)
+    assert elsewhere.orders == []
+
+
+@pytest.mark.parametrize(("seconds", "error"), [("5", TypeError), (-1, ValueError), (float("nan"), ValueError)])
+def test_wrong_lame_duck_never_comes_to_the_engine(seconds: Any, error: type[Exception]) -> None:
+    elsewhere = Elsewhere()
+    with pytest.raises(error, match="lame_duck"):
+        Server(elsewhere).close(lame_duck=seconds)
     assert elsewhere.orders == []

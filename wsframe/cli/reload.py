@@ -58,11 +58,12 @@ def reload_target(args: argparse.Namespace, sockets: Sequence[socket.socket]) ->
         if not folder.is_dir():
             raise Mistake(f"--reload-dir: folder not found: {folder}")
     fds = [sock.fileno() for sock in sockets]
+    timeouts = filled(made_timeouts(args), DEFAULT_TIMEOUTS)
     supervisor = Supervisor(
         partial(command, args, fds),
         fds,
         partial(awatch, *folders, watch_filter=PythonFilter(extra_extensions=PAGES), recursive=True),
-        filled(made_timeouts(args), DEFAULT_TIMEOUTS).drain + GRACE,
+        timeouts.lame_duck + timeouts.drain + GRACE,
     )
     trio.run(supervisor.run)
 
@@ -213,7 +214,9 @@ async def obey_supervisor(orders: int, running: list[Server], scope: trio.Cancel
                 scope.cancel()
             elif order == HURRY:
                 running[0].hurry()
+            elif order == RESTART:
+                running[0].close(1012, lame_duck=0)  # newcomers wait in the kernel
             else:
-                running[0].close(1012 if order == RESTART else 1001)
+                running[0].close(1001)
             if not order:
                 return

@@ -210,9 +210,9 @@ def run_announced(
 
     try:
         trio.run(serve_attended, registry, options, started, admin, orders)
-    except Exception as error:
+    except BaseException as error:
         cause = only_leaf(error)
-        if serving or options.debug:
+        if serving or options.debug or not isinstance(cause, Exception):  # the status of a SystemExit counts
             raise cause from None
         raise Failure(f"cannot start: {describe(cause)}") from None
 

@@ -33,7 +33,7 @@ The rules that hold between them:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import trio
 
@@ -269,10 +269,14 @@ class Reactor:
         while self.links:
             await self.loop.emptied.wait()
 
-    def close_all(self, code: int, reason: str) -> None:
-        """Send every client a close frame."""
-        for link in tuple(self.links.values()):
-            link.close(code, reason)
+    def close_all(self, links: Iterable[Link], code: int, reason: str) -> None:
+        """Send the clients of links a close frame."""
+        for link in links:
+            try:
+                link.close(code, reason)
+            except BaseException as error:
+                contain(error)
+                link.crashed(error)
 
     def abort_all(self, reason: str) -> None:
         """Reset every connection."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, final
 
+from wsframe.limits import check_number
 from wsframe.protocol.close import check_close_code
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Engine(Protocol):
     def addresses(self) -> tuple[str, ...]: ...
     @property
     def clients(self) -> int: ...
-    def drain(self, code: int) -> None: ...
+    def drain(self, code: int, lame_duck: float | None) -> None: ...
     def hurry(self) -> None: ...
     async def closed(self) -> None: ...
     def unready(self) -> str: ...
@@ -105,17 +106,24 @@ class Server:
         """The number of connections."""
         return self._engine.clients
 
-    def close(self, code: int = 1001) -> None:
+    def close(self, code: int = 1001, *, lame_duck: float | None = None) -> None:
         """Begin to drain: accept no more, close every client with ``code``; returns immediately.
 
-        Clients and hooks have ``timeouts.drain`` seconds. Wait for the end with :meth:`closed`.
+        From now on ``readyz`` answers 503. After the lame duck clients and hooks have ``timeouts.drain``
+        seconds. Wait for the end with :meth:`closed`. A second call keeps the code of the first, and can only
+        make the lame duck shorter.
+
+        Args:
+            code: The close code.
+            lame_duck: Seconds for which the server goes on as before; None for ``timeouts.lame_duck``.
 
         Raises:
-            TypeError: If the code is not an int.
-            ValueError: If the code must not be sent.
+            TypeError: If the code is not an int, or the lame duck not a number.
+            ValueError: If the code must not be sent, or the lame duck is negative.
         """
         check_close_code(code)
-        self._engine.drain(code)
+        check_number("lame_duck", lame_duck, "float | None", 0)
+        self._engine.drain(code, lame_duck)
 
     def hurry(self) -> None:
         """Cut the drain short: cancel everything that still runs."""

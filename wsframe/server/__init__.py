@@ -8,6 +8,7 @@ Read in this order:
 * ``stderr_log``: the log where nobody has configured it.
 * ``handlers``: serving one path with functions in one call.
 * ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
+* ``drain``: the order to drain and its times; ``departure``: the order in which clients leave.
 * ``watchdog``: names the code that keeps the event loop from turning.
 * ``listen``: binding, and the tasks that accept.
 * ``entrance``: one task for each newcomer.

@@ -22,8 +22,8 @@ of a life and the place in it, which a ``Seat`` gives back unless the client kee
 Adopting hands all three over in one synchronous step, so that no cancellation can come between.
 
 Time. ``newcomer.scope`` has the deadline ``timeouts.handshake``, and its cancellation has four
-reasons: the deadline or a lack of room (408), the drain (503), the peer's end (no answer), and
-a peer that does not take its answer (a reset).
+reasons: the deadline or a lack of room (408), the earlier deadline in a drain (503), the peer's
+end (no answer), and a peer that does not take its answer (a reset).
 
 Bounds. ``pending`` holds the newcomers without an answer, in order of arrival, at most
 ``capacity.max_pending_handshakes``: beyond them the server does not accept. An answer under way
@@ -36,6 +36,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from time import time
 from typing import Any
 
@@ -44,6 +45,7 @@ import trio
 from wsframe.connection.dialect import RFC_6455
 from wsframe.connection.handover import Arrival
 from wsframe.connection.reactor import Reactor
+from wsframe.doorbell import Doorbell
 from wsframe.hixie76 import HIXIE_76
 from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.hooks.listeners import Roster
@@ -70,6 +72,8 @@ __all__ = ["Admission"]
 
 # Seconds that a newcomer has for its request while others wait for its place.
 PATIENCE = 1.0
+# Seconds that it has when the drain begins.
+HEAD_PATIENCE = 0.25
 # The kernel can hold this many bytes of an answer when no task waits for the peer to take it.
 SMALL = 16 * 1024
 
@@ -86,7 +90,9 @@ class Admission:
         self._capacity = options.capacity
         self._versions = frozenset(options.versions)
         self._http_handler = options.http_handler
-        self._draining = False
+        self._answer_by = inf
+        """The time by which newcomers have their answer; infinite until the drain."""
+        self._fewer = Doorbell()
         self._answering = 0
         self.pending: dict[Newcomer, None] = {}
         self._lookout = Lookout(reactor, self.pending, self._capacity.max_pending_handshakes)
@@ -110,11 +116,19 @@ class Admission:
             if not newcomer.head_received:
                 newcomer.scope.cancel()
 
-    def drain(self) -> None:
-        """Refuse the newcomers that are on the way in."""
-        self._draining = True
-        for newcomer in tuple(self.pending):
-            newcomer.scope.cancel()
+    def drain(self, seconds: float) -> None:
+        """Let the newcomers on the way in finish within so many seconds; requests have to be whole soon."""
+        now = trio.current_time()
+        self._answer_by = now + seconds
+        whole_by = min(now + HEAD_PATIENCE, self._answer_by)
+        for newcomer in self.pending:
+            newcomer.scope.deadline = self._answer_by if newcomer.head_received else whole_by
+
+    async def until_decided(self) -> None:
+        """Wait until all newcomers are in or refused, in a drain."""
+        with trio.move_on_at(self._answer_by):
+            while self.pending:
+                await self._fewer.wait()
 
     async def admit(self, newcomer: Newcomer) -> None:
         """Take one newcomer all the way in, or refuse it; never raises for its sake."""
@@ -134,10 +148,14 @@ class Admission:
         try:
             yield
         finally:
-            self.pending.pop(newcomer, None)
+            self._decided(newcomer)
             if not newcomer.handed_over:
                 notify_closing(newcomer.sock)
                 close_for_good(newcomer.sock, reset=newcomer.reset)
+
+    def _decided(self, newcomer: Newcomer) -> None:
+        self.pending.pop(newcomer, None)
+        self._fewer.ring()
 
     async def _cut_off(self, newcomer: Newcomer) -> None:
         """End a newcomer whose scope was cancelled: by its peer's end, its deadline or the drain."""
@@ -145,9 +163,9 @@ class Admission:
             note_gone(newcomer)
         elif newcomer.answered:
             newcomer.reset = True  # the rest of its answer must not stay in the kernel
-        else:
+        elif newcomer.heard or self._answer_by == inf:  # a browser's connection in reserve needs no answer
             with trio.move_on_after(LINGER):
-                await self._refuse(newcomer, stopping() if self._draining else Reject(408, body="too slow"))
+                await self._refuse(newcomer, Reject(408, body="too slow") if self._answer_by == inf else stopping())
 
     async def _until_answered(self, newcomer: Newcomer) -> None:
         """Let a newcomer in or answer it otherwise."""
@@ -193,7 +211,7 @@ class Admission:
     async def _answer(self, newcomer: Newcomer, head: bytes, content: Response | None) -> None:
         """Send the head of an answer and its content, if it has any; then end the connection."""
         newcomer.answered = True
-        self.pending.pop(newcomer, None)  # its place is free for another one
+        self._decided(newcomer)  # its place is free for another one
         if self._busy():
             with suppress(OSError):
                 (newcomer.tls or newcomer.sock).send(head if content is None else head + content.body)
@@ -227,6 +245,8 @@ class Admission:
                 return
             request = head.receive(data)
         newcomer.head_received = True
+        if self._answer_by < inf:
+            newcomer.scope.deadline = self._answer_by
         newcomer.wants_body = request.method != "HEAD"
         request._keep_parsed(True)
         headers = request.headers
@@ -288,6 +308,8 @@ class Admission:
             with self._lookout.over(newcomer):
                 accept = await self._decide(newcomer, request, registration.resource, seat)
             newcomer.check_there()
+            if trio.current_time() >= self._answer_by:  # it would have to leave at once
+                raise stopping()
             arrival = await self._greet(newcomer, request, headers, accept, seat)
             request._keep_parsed(False)
             tune(newcomer.sock, seat.listener.limits.unsent_in_kernel, seat.listener.timeouts.write_stall)

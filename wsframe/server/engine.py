@@ -7,9 +7,10 @@ the reactor, that of the resources' lives, and while it accepts that of the newc
 * First the reactor starts, then the lives of all registered resources. No socket accepts
   before every ``running()`` has been entered.
 * Then the entrance accepts, and ``started`` gets the handle.
-* The drain goes the other way: stop accepting, close the listening sockets, refuse the
-  newcomers under way, send every client its close frame, retire the lives, and end the
-  reactor when it has no connection left.
+* The drain goes the other way: stop accepting, close the listening sockets, let the
+  newcomers under way finish, send every client its close frame, retire the lives, and end
+  the reactor when it has no connection left. ``drain`` has its times, ``departure`` the order
+  in which clients leave.
 
 Why a shield. Cancelling ``serve`` must not cut hooks off in mid-await, because a cancelled
 task cannot await anything any more, not even to say goodbye. So a cancellation reaches only
@@ -18,8 +19,8 @@ the outer task, and begins the drain; the shielded task is cancelled by its own 
 
 Invariants:
 
-* Every way to end sets ``_draining``: ``close``, a signal, a cancellation, an error of user
-  code, and the end of the shielded task itself. The first one decides the close code.
+* Every way to end gives the order to drain: ``close``, a signal, a cancellation, an error of
+  user code, and the end of the shielded task itself. The first one decides the close code.
 * When ``serve`` returns, every socket is closed, and every task and client is gone.
 * The reactor outlives the lives: the last ``disconnected`` can still send, and the reactor
   flushes it.
@@ -29,7 +30,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from functools import partial
 from math import inf
@@ -37,6 +38,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import trio
 
+from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
@@ -50,6 +52,8 @@ from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server, ServerStatistics
 from wsframe.server.admission import Admission
 from wsframe.server.capacity import Places
+from wsframe.server.departure import depart
+from wsframe.server.drain import Drain
 from wsframe.server.entrance import Entrance
 from wsframe.server.listen import Bound
 from wsframe.server.options import ServeOptions
@@ -86,11 +90,10 @@ class LocalEngine:
         self._options = options
         self._registries = served_with(registry)
         self._timeouts = filled(options.timeouts, DEFAULT_TIMEOUTS)
-        self._close_code = 1001
         self._started = False
-        self._draining = trio.Event()
         self._ended = trio.Event()
         self._shield = trio.CancelScope(shield=True)
+        self._drain = Drain(self._timeouts, self._shield)
         self._pool: ConnectionPool[int] = ConnectionPool()
         self.places = Places(options.capacity)
         self.reactor = Reactor(self._pool, options.poller, options.capacity.max_queued_bytes)
@@ -111,18 +114,17 @@ class LocalEngine:
 
     @property
     def draining(self) -> bool:
-        """Whether the server accepts nobody any more."""
-        return self._draining.is_set()
+        """Whether the server is to stop."""
+        return self._drain.asked.is_set()
 
-    def drain(self, code: int = 1001) -> None:
-        if not self._draining.is_set():
-            self._close_code = code
-            self._shield.deadline = min(self._shield.deadline, trio.current_time() + self._timeouts.drain)
-            self._draining.set()
+    def drain(self, code: int = 1001, lame_duck: float | None = None) -> None:
+        self._drain.ask(code, lame_duck)
 
     def hurry(self) -> None:
-        self.drain()
+        self.drain(lame_duck=0)
         self._shield.deadline = -inf
+        self._send_away(tuple(self.reactor.links.values()))
+        self.reactor.flusher.flush()  # the tasks that would do it are cut off
         if hasattr(self, "roster"):
             self.roster.hurry()
 
@@ -146,7 +148,7 @@ class LocalEngine:
         )
 
     def unready(self) -> str:
-        if self._draining.is_set():
+        if self.draining:
             return "server stopping"
         if self.places.full:
             return "server full"
@@ -176,15 +178,15 @@ class LocalEngine:
                     raise
                 failure.append(error)
             finally:
-                self._draining.set()
+                self._drain.end()
 
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(work, name="wsframe server")
                 try:
-                    await self._draining.wait()
+                    await self._drain.due()
                 finally:
-                    self.drain()
+                    self.drain(lame_duck=0)
         finally:
             self._ended.set()
             logger.tell_left_out()
@@ -204,22 +206,20 @@ class LocalEngine:
                 try:
                     self.admission = Admission(self.roster, self.reactor, self.places, self._options)
                     async with trio.open_nursery() as starting:
-                        starting.start_soon(self._cancel_when_draining, starting.cancel_scope)
+                        starting.start_soon(self._cancel_when_asked, starting.cancel_scope)
                         await self.roster.all_ready()
                         starting.cancel_scope.cancel()
-                    if self._draining.is_set():
+                    if self.draining:
                         self.roster.give_up_starting()
                     else:
                         await self._accept_until_draining(task_status)
-                    # Again, for newcomers that had their 101 already.
-                    self.reactor.close_all(self._close_code, "server stopping")
                 finally:
                     self.roster.retire_all()
             await self.reactor.until_empty()
             workings.cancel_scope.cancel()
 
-    async def _cancel_when_draining(self, scope: trio.CancelScope) -> None:
-        await self._draining.wait()
+    async def _cancel_when_asked(self, scope: trio.CancelScope) -> None:
+        await self._drain.asked.wait()
         scope.cancel()
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
@@ -230,11 +230,28 @@ class LocalEngine:
                 logger.info("serving at %s", ", ".join(self.addresses))
                 task_status.started(self.server)
                 self._started = True
-                await self._draining.wait()
+                await self._drain.begun.wait()
                 accepting.cancel_scope.cancel()
             self._close_sockets()
-            self.admission.drain()
-            self.reactor.close_all(self._close_code, "server stopping")
+            await self._part_with_clients()
+
+    async def _part_with_clients(self) -> None:
+        """Tell every client to leave: first those that are here, last the newcomers that still get in."""
+        links = self.reactor.links
+        here = tuple(links.values())
+        self.admission.drain(self._drain.finishing)
+        await depart([[link] for link in here], self._drain.leaving, self._send_away, self._stays)
+        await self.admission.until_decided()
+        late = set(links.values()).difference(here)
+        if late:
+            await trio.sleep(self._drain.stay)
+            await depart([late], 0, self._send_away, self._stays)
+
+    def _stays(self, link: Link) -> bool:
+        return self.reactor.links.get(link.fd) is link
+
+    def _send_away(self, links: Iterable[Link]) -> None:
+        self.reactor.close_all(links, self._drain.code, "server stopping")
 
     def _close_sockets(self) -> None:
         for one in self._bound:

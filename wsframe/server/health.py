@@ -22,9 +22,9 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Answer 200 while newcomers are welcome, else 503 with the reason; an ``http_handler``.
 
-    It answers 503 while ``capacity.max_clients`` is reached, and in the pause after a resource
-    failed. Before every ``running()`` has been entered it does not answer yet, and during a drain
-    the socket is closed already.
+    It answers 503 while ``capacity.max_clients`` is reached, in the pause after a resource
+    failed, and from the order to stop on. Before every ``running()`` has been entered it does not
+    answer yet, and after ``timeouts.lame_duck`` the socket is closed already.
     """
     reason = running_server.get().unready()
     if reason:
