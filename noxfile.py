@@ -34,7 +34,7 @@ def layers(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests with coverage; arguments after ``--`` go to pytest."""
     session.install("-e", ".[test]")
-    session.run("pytest", "--cov", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", "--cov", *session.posargs)
 
 
 @nox.session
