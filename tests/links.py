@@ -19,6 +19,7 @@ from wsframe.connection.reactor import Reactor
 from wsframe.http.request import Request
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Overflow, filled
 from wsframe.net.poller import READ
+from wsframe.net.transport import Transport
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
@@ -156,7 +157,8 @@ class Peer:
         reservation = cast(Any, Nobody())
         request = Request("/", [], host="127.0.0.1", port=1)
         self.links = links
-        self.link: Link = links.reactor.adopt(Arrival(theirs, None, request, None, None, self.place, reservation), b"")
+        arrival = Arrival(Transport(theirs), request, None, None, self.place, reservation)
+        self.link: Link = links.reactor.adopt(arrival, b"")
         self.taken: list[object] = []
         self.sent = b""
         """What the link has sent."""
@@ -173,7 +175,7 @@ class Peer:
     @property
     def reads(self) -> bool:
         """Whether the link is being read."""
-        return bool(self.link.socket.interest & READ) and self.link.socket.sock is not None
+        return bool(self.link.readiness.interest & READ) and self.link.transport.sock is not None
 
     def send(self, octets: bytes) -> None:
         """Send octets, in as many turns of the link as that takes; what is full is emptied. An end drops the rest."""
@@ -226,7 +228,8 @@ class Peer:
             [*self.taken, *waiting],
             inbox.waiting, inbox.octets, inbox.received,
             self.link.octets_received if self.link.closing.ended is None else 0,
-            connection.state.name, self.link.socket.interest, self.link.closing.ended, connection._engine is not None,
+            connection.state.name, self.link.readiness.interest, self.link.closing.ended,
+            connection._engine is not None,
             connection.undecoded, self.link._undecoded, inbox.budget.held, self.held(),
             0 if connection._held is None else connection._wanted,
         )  # fmt: skip

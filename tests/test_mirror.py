@@ -17,7 +17,7 @@ ELSEWHERE = {
     "cli/program": "cli/test_options.py",
     "cli/supervised": "cli/test_reload.py",
     "cli/terminal": "cli/test_connect.py",
-    "connection/client_socket": "connection/test_link.py",
+    "connection/readiness": "connection/test_link.py",
     "connection/dialect": "hixie76/test_old_versions_served.py",
     "connection/handover": "server/test_admission.py",
     "connection/lifeline": "resources/test_client.py",

@@ -125,7 +125,7 @@ def peer(links: Links) -> Peer:
 async def test_unsent_frames_go_on_at_their_very_byte(links: Links, sizes: list[int]) -> None:
     peer = links.open(Limits(max_outbox=10_000_000))
     peer.take()
-    peer.link.socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)  # type: ignore[union-attr]
+    peer.link.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)  # type: ignore[union-attr]
     expected = b""
     for at, size in enumerate(sizes):
         payload = bytes([at % 251]) * size
@@ -237,7 +237,7 @@ async def test_those_who_wait_for_the_client_are_not_left_waiting(peer: Peer) ->
     await gone.wait()
     assert not client_of(peer).send_text("too late")
     assert not client_of(peer).abort()
-    assert peer.link.socket.sock is None
+    assert peer.link.transport.sock is None
     assert sock.fileno() >= 0
     sock.close()
 

@@ -21,7 +21,6 @@ from wsframe.outgoing.connect import connect
 from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.opening import Plan
 from wsframe.outgoing.options import Opening
-from wsframe.outgoing.transport import RECEIVE_BUFFER
 from wsframe.outgoing.websocket import WebSocket
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import InflateExtension
@@ -48,14 +47,12 @@ class Rude(Server):
     def tune(self, unsent_low_water: int, write_stall: float) -> None:
         pass
 
-    async def start_tls(self, context: ssl.SSLContext, hostname: str) -> None:
+    async def start_tls(self, context: ssl.SSLContext, hostname: str | None = None) -> None:
         """Leave it plain, where a redirect leads to wss."""
         await trio.lowlevel.checkpoint()
 
-    def recv(self, most: int = RECEIVE_BUFFER) -> bytearray:
-        octets = super().recv(most)
-        self._incoming += octets[READ:]
-        return octets[:READ]
+    def _recv_into(self, view: memoryview, most: int = 0) -> int:
+        return super()._recv_into(view, READ)
 
 
 class RudeOverTLS(Rude, Ciphered):

@@ -150,8 +150,8 @@ async def write(language: Language, plan: bytes, script: bytes) -> None:
         rig = Links(language)
         peers = [rig.open(Limits(max_outbox=1 << 30)) for _ in range(plan[0] % 3 + 1)]
         for peer in peers:
-            assert peer.link.socket.sock is not None
-            peer.link.socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+            assert peer.link.transport.sock is not None
+            peer.link.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
         for octet in script:
             kind, size = octet & 3, (octet >> 2) ** (3 if octet & 1 else 1) % 90_000
             if kind < 2:

@@ -73,7 +73,7 @@ async def test_the_kernel_looks_for_its_death_because_nobody_can_ping_it() -> No
     async with serving(resource, versions=ALL, timeouts=timeouts) as server:
         async with old_connected(server):
             await resource.journal.until("connected")
-            sock = link_of(resource).socket.sock
+            sock = link_of(resource).transport.sock
             assert sock is not None
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
@@ -81,7 +81,7 @@ async def test_the_kernel_looks_for_its_death_because_nobody_can_ping_it() -> No
         await resource.journal.until("disconnected 1006")
         async with connected(server, 8):
             await resource.journal.until("connected", 2)
-            sock = link_of(resource).socket.sock
+            sock = link_of(resource).transport.sock
             assert sock is not None
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 

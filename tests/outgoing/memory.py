@@ -16,9 +16,9 @@ from tests.protocol import peer
 from wsframe.http.client_handshake import Upgraded
 from wsframe.http.request import Headers
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts, filled
-from wsframe.outgoing.link import Link
+from wsframe.net.transport import Transport
+from wsframe.outgoing.link import RECEIVE_BUFFER, Link
 from wsframe.outgoing.opening import Opened
-from wsframe.outgoing.transport import RECEIVE_BUFFER, Transport
 from wsframe.outgoing.url import Target
 from wsframe.outgoing.websocket import WebSocket
 from wsframe.protocol.close import State
@@ -69,7 +69,9 @@ class Server(Transport):
         self.unacknowledged: int | None = None
         self._incoming = bytearray()
         self._eof = False
+        self.heard = False
         self._changed = trio.lowlevel.ParkingLot()
+        self.recv_into, self.send = self._recv_into, self._send
 
     # What a test does
 
@@ -124,16 +126,21 @@ class Server(Transport):
 
     # What the link sees
 
-    def recv(self, most: int = RECEIVE_BUFFER) -> bytearray:
+    def _recv_into(self, view: memoryview, most: int = 0) -> int:
         if self.broken:
             raise ConnectionResetError
         if not self._incoming and not self._eof:
             raise BlockingIOError
-        octets = self._incoming[:most]
-        del self._incoming[:most]
-        return octets
+        octets = self._incoming[: most or len(view)]
+        del self._incoming[: most or len(view)]
+        view[: len(octets)] = octets
+        return len(octets)
 
-    def send(self, data: bytes | memoryview) -> int:
+    def receive_now(self, most: int = RECEIVE_BUFFER) -> bytes:
+        data = bytearray(most)
+        return bytes(data[: self.recv_into(memoryview(data))])
+
+    def _send(self, data: bytes | memoryview) -> int:
         if self.broken:
             raise BrokenPipeError
         count = min(len(data), self.window, self.bite)
@@ -157,7 +164,7 @@ class Server(Transport):
     def drop_unsent(self) -> None:
         pass
 
-    def unsent_in_kernel(self) -> int | None:
+    def in_kernel(self) -> int | None:
         return self.unacknowledged
 
     async def _wait(self) -> None:
@@ -175,7 +182,7 @@ class Server(Transport):
             await self._wait()
         await trio.lowlevel.checkpoint()
 
-    async def close_in_order(self) -> None:
+    async def end_and_close(self) -> None:
         await trio.lowlevel.checkpoint()
         self.close()
 
@@ -200,7 +207,7 @@ class Ciphered(Server):
     def unsent(self) -> bool:
         return bool(self._ciphertext)
 
-    def send(self, data: bytes | memoryview) -> int:
+    def _send(self, data: bytes | memoryview) -> int:
         if not self.pump():
             raise BlockingIOError
         count = min(len(data), CODEC)
@@ -211,7 +218,7 @@ class Ciphered(Server):
     def pump(self) -> bool:
         try:
             while self._ciphertext:
-                del self._ciphertext[: super().send(bytes(self._ciphertext))]
+                del self._ciphertext[: super()._send(bytes(self._ciphertext))]
         except BlockingIOError:
             return False
         return True

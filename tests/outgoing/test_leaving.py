@@ -13,7 +13,6 @@ from tests.outgoing.memory import Server, connected, text
 from tests.outgoing.places import head_of, listening, upgrading
 from tests.peer import BOUND
 from wsframe import State, Timeouts, WebSocket, connect, connect_forever
-from wsframe.outgoing.transport import RECEIVE_BUFFER
 
 # Nobody waits so long: what waits for the server fails the test.
 ENDLESS = Timeouts(close=1e6, ping_interval=None)
@@ -123,9 +122,9 @@ class Protected(Server):
         super().__init__()
         self.protected: list[bool] = []
 
-    def recv(self, most: int = RECEIVE_BUFFER) -> bytearray:
+    def _recv_into(self, view: memoryview, most: int = 0) -> int:
         self.protected.append(trio.lowlevel.currently_ki_protected())
-        return super().recv(most)
+        return super()._recv_into(view, most)
 
 
 async def test_ctrl_c_is_not_raised_in_tasks_of_the_connection(autojump_clock: trio.testing.MockClock) -> None:

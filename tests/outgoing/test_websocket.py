@@ -10,7 +10,7 @@ import wsframe
 from tests.outgoing.memory import close, connected, settled, text
 from tests.protocol import peer
 from wsframe import ConnectionClosed, Limits
-from wsframe.outgoing.transport import RECEIVE_BUFFER
+from wsframe.outgoing.link import RECEIVE_BUFFER
 
 # Iterating and receiving
 

@@ -58,7 +58,7 @@ async def test_clients_are_told_at_once_though_a_refused_newcomer_stays(
     plain: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A newcomer that does not leave after its 503 may not delay the close frames."""
-    monkeypatch.setattr(admission, "LINGER", 60.0)
+    monkeypatch.setattr(admission, "FAREWELL", 60.0)
     async with plain.serve(Recorder(), timeouts=Timeouts(drain=1)) as served:
         client, newcomer = await served.open(), await served.connect()
         await newcomer.send(b"GET / HTTP/1.1\r\n")

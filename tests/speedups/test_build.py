@@ -74,7 +74,7 @@ async def test_a_size_below_nothing_does_not_reach_the_kernel(beyond: int, caplo
             peer.connection._payload = bytes(4000 + beyond)
             peer.sock.send(b"y" * 4000)
             links.settle()
-            assert peer.link.socket.sock is None
+            assert peer.link.transport.sock is None
             assert [record.levelname for record in caplog.records if record.levelno >= 40] == ["ERROR"]
             other.send(frame(TEXT, b"fine"))
             assert other.inbox.received == 1

@@ -119,8 +119,8 @@ def shut(peer: Peer) -> None:
 
 
 def reset(peer: Peer) -> None:
-    assert peer.link.socket.sock is not None
-    peer.link.socket.sock.send(b"unread")
+    assert peer.link.transport.sock is not None
+    peer.link.transport.sock.send(b"unread")
     peer.sock.close()
 
 
@@ -191,8 +191,8 @@ def faults(links: Links) -> None:
             peer.take()
     for error in (RuntimeError, KeyboardInterrupt):
         peer = links.open()
-        assert peer.link.socket.sock is not None
-        peer.link.socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+        assert peer.link.transport.sock is not None
+        peer.link.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
         peer.link.outbox.put(data_frame(TEXT, b"x" * 1_000_000))
         with patch.object(type(peer.link.sender), "blocked", Bell(error).ring), suppress(KeyboardInterrupt):
             links.reactor.flusher.flush()
@@ -201,8 +201,8 @@ def faults(links: Links) -> None:
 def sending(links: Links) -> None:
     peers = [links.open(Limits(max_outbox=1 << 30)) for _ in range(3)]
     for peer in peers:
-        assert peer.link.socket.sock is not None
-        peer.link.socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+        assert peer.link.transport.sock is not None
+        peer.link.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
     peers[2].sock.close()
     for sizes in ([10], [10, 10, 10], [20_000], [100_000], [10, 100_000], [1_000_000]):
         for peer in peers:

@@ -120,8 +120,8 @@ async def test_a_reset_ends_the_link_in_the_middle_and_the_next_is_served(links:
     peer, other = links.open(), links.open()
     peer.send(begun)
     other.sock.send(text("other"))
-    assert peer.link.socket.sock is not None
-    peer.link.socket.sock.send(b"unread")  # closed with something unread, a unix socket resets
+    assert peer.link.transport.sock is not None
+    peer.link.transport.sock.send(b"unread")  # closed with something unread, a unix socket resets
     peer.sock.close()
     assert receive(links, peer, other) == []
     assert peer.link.closing.ended is not None
@@ -231,7 +231,7 @@ async def test_a_fault_in_the_middle_costs_one_link_and_is_logged(
         patch.object(type(peer.link.closing), "note"),  # it would ring, too
     ):
         assert receive(links, peer, other) == []
-    assert peer.link.socket.sock is None
+    assert peer.link.transport.sock is None
     assert messages(other) == ["other"]
     (record,) = caplog.records
     assert record.getMessage() == "127.0.0.1:1 /: internal error; the connection is aborted"

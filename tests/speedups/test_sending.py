@@ -39,8 +39,8 @@ def put(*peers: Peer, size: int = 10) -> list[Outbox]:
 
 def small(peer: Peer) -> Peer:
     """Have the kernel take little at once."""
-    assert peer.link.socket.sock is not None
-    peer.link.socket.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+    assert peer.link.transport.sock is not None
+    peer.link.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
     return peer
 
 

@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from wsframe.doorbell import Signal
 from wsframe.log import escaped, logger
+from wsframe.net.sockets import has_unread
 from wsframe.protocol.close import CloseCode, State, close_frame
 from wsframe.protocol.closing import Action, Closing, ClosingEvent, Phase
 from wsframe.protocol.deadlines import Patience
 from wsframe.protocol.events import Ended
 
 if TYPE_CHECKING:
-    from wsframe.connection.client_socket import ClientSocket
     from wsframe.connection.dialect import AnyDecoder
     from wsframe.connection.handover import LinkClient
     from wsframe.connection.lifeline import Reservation
@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     from wsframe.connection.mailbox import Inbox
     from wsframe.connection.outbox import Outbox
     from wsframe.connection.pings import Pings
+    from wsframe.connection.readiness import Readiness
     from wsframe.connection.sender import Sender
     from wsframe.net.sockets import Endpoint
+    from wsframe.net.transport import Transport
 
 __all__ = ["Ending", "EndingLink"]
 
@@ -61,7 +63,8 @@ class EndingLink(Protocol):
     octets_received: int
     client: LinkClient
     loop: Loop[Any]
-    socket: ClientSocket
+    transport: Transport
+    readiness: Readiness
     connection: AnyDecoder
     inbox: Inbox[Any]
     outbox: Outbox
@@ -148,7 +151,7 @@ class Ending:
         link.connection.eof()
         link.note_undecoded()
         link.inbox.put_end(self.ended)
-        link.socket.read_no_more()  # nothing after the end counts, and the poller would report its EOF without end
+        link.readiness.read_no_more()  # nothing after the end counts, and the poller would report its EOF without end
 
     def handled(self) -> None:
         """Go on: the hooks have got to the end."""
@@ -181,13 +184,12 @@ class Ending:
     def hand_over(self) -> Endpoint:
         """Leave an open connection to others; return its socket."""
         self._on(ClosingEvent.HAND_OVER)
-        return self._link.socket.release()
+        return self._link.transport.release()
 
     def peer_shut(self) -> None:
         """Note that the peer has shut its sending side."""
-        socket = self._link.socket
-        socket.eof = True
-        socket.read_no_more()
+        self._link.readiness.eof = True
+        self._link.readiness.read_no_more()
         if self.phase is Phase.LINGERING:
             self.linger_on()
         elif self._link.connection.state is not State.CLOSED:
@@ -199,7 +201,8 @@ class Ending:
         Messages already read are delivered and, if that was all, answered. Bytes still in the kernel are not worth
         a client's place.
         """
-        if self._link.socket.has_unread():
+        sock = self._link.transport.sock
+        if sock is not None and has_unread(sock):
             self.lost("connection lost")
         else:
             self.peer_shut()
@@ -225,13 +228,13 @@ class Ending:
             return
         link = self._link
         deadlines, now = link.connection.deadlines, link.loop.clock()
-        left = (link.socket.in_kernel() or 0) > 1  # 1 may be our FIN
-        if now >= self._linger_until or (link.socket.eof and not left):
+        left = (link.transport.in_kernel() or 0) > 1  # 1 may be our FIN
+        if now >= self._linger_until or (link.readiness.eof and not left):
             self._on(ClosingEvent.OVERDUE if left else ClosingEvent.TCP_ENDED)
             return
         deadlines.linger_by = self._linger_until
-        if link.socket.eof:
-            link.socket.forget()
+        if link.readiness.eof:
+            link.readiness.forget()
             deadlines.linger_by = min(now + LINGER_LOOK, self._linger_until)
         link.loop.schedule(link.fd)
 
@@ -262,8 +265,8 @@ class Ending:
         events = link.connection.close()
         link.note_undecoded()
         link.inbox.paused = link.connection.deadlines.paused = False
-        if not link.socket.eof:
-            link.socket.read_on()  # the peer's close frame may come after data that was left unread
+        if not link.readiness.eof:
+            link.readiness.read_on()  # the peer's close frame may come after data that was left unread
         for event in events:
             if isinstance(event, Ended):
                 self.note(event)
@@ -292,17 +295,17 @@ class Ending:
         """Shut the sending side, and wait until the peer has shut its own (RFC 6455 section 7.1.1)."""
         link = self._link
         try:
-            link.socket.shut_sending()
+            link.transport.shut_sending()
         except OSError:
             self._on(ClosingEvent.LOST)
             return
         deadlines = link.connection.deadlines
         deadlines.close_by = None
         deadlines.linger_by = self._linger_until = link.loop.clock() + deadlines.timeouts.close
-        if link.socket.eof:
+        if link.readiness.eof:
             self.linger_on()
             return
-        link.socket.only_read()
+        link.readiness.only_read()
         if self._linger_until < deadlines.scheduled:
             link.loop.schedule(link.fd)
 
@@ -316,7 +319,7 @@ class Ending:
         """Close the socket and forget it."""
         link, loop = self._link, self._link.loop
         loop.forget(link.fd)
-        link.socket.close(reset=reset)
+        link.transport.close(reset=reset)
         loop.octets_sent_before += link.outbox.octets_sent
         loop.octets_received_before += link.octets_received
         if link.inbox.octets:
@@ -332,6 +335,7 @@ class Ending:
         """Send no more, and end the calls that wait for the peer."""
         link = self._link
         link.raw_fd = -1
+        link.readiness.give_up()
         link.outbox.give_up()
         link.pings.give_up()
         if self._gone is not None:

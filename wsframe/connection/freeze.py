@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from wsframe.connection.handover import Arrival
 from wsframe.connection.outbox import Outbox
 from wsframe.http.request import Request
+from wsframe.net.transport import Transport
 from wsframe.protocol.closing import Phase
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import PongReceived
@@ -147,7 +148,7 @@ def open_connection(link: Link) -> Decoder:
         raise refusal(link, "it is closing; let it end")
     if not isinstance(connection, Decoder):
         raise refusal(link, "it is of version 0, which has a state of its own; let it end")
-    if link.socket.secure:
+    if link.transport.secure:
         raise refusal(link, "it is secured with TLS, whose state OpenSSL does not give away; let it end")
     if inbox.move is not None:
         raise refusal(link, "it moves to another resource; try again after the move")
@@ -203,7 +204,7 @@ def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Rese
     """
     request = thaw_request(frozen.request)
     link = reactor.adopt(
-        Arrival(sock, None, request, frozen.subprotocol, frozen.data, host, reservation, frozen.terms), b""
+        Arrival(Transport(sock), request, frozen.subprotocol, frozen.data, host, reservation, frozen.terms), b""
     )
     connection, inbox, outbox, now = link.connection, link.inbox, link.outbox, link.loop.clock()
     assert isinstance(connection, Decoder)

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from wsframe.connection.mailbox import Inbox, Mailbox
     from wsframe.http.request import Request
     from wsframe.limits import Limits, Overflow, Timeouts
-    from wsframe.net.sockets import Endpoint
-    from wsframe.net.tls import TLSCodec
+    from wsframe.net.transport import Transport
     from wsframe.protocol.deflate import Deflate, Terms
     from wsframe.protocol.encoder import Encoder
     from wsframe.protocol.events import Ended
@@ -61,8 +60,7 @@ class Host(Protocol):
 class Arrival(NamedTuple):
     """A new client that the server has sent the 101."""
 
-    sock: Endpoint
-    tls: TLSCodec | None
+    transport: Transport
     request: Request
     subprotocol: str | None
     data: object

@@ -1,6 +1,6 @@
 """One connected client: bytes from its socket go to its hooks, frames for it go to its socket.
 
-A link has a socket, a decoder (``connection``), an inbox, an outbox with its sender, and an
+A link has a transport (its socket), a decoder (``connection``), an inbox, an outbox with its sender, and an
 ending; the pieces know the link, and nothing else of each other. All methods are sync and run in
 the task that calls them: no task is ever inside a link, so pausing, resuming, closing and aborting
 act immediately and need no queue of requests.
@@ -11,12 +11,12 @@ from __future__ import annotations
 from os import urandom
 from typing import TYPE_CHECKING
 
-from wsframe.connection.client_socket import ClientSocket
 from wsframe.connection.closing import Ending
 from wsframe.connection.lifeline import ClientStatistics
 from wsframe.connection.loop import RECEIVE_BUFFER, Loop
 from wsframe.connection.mailbox import Inbox
 from wsframe.connection.pings import Pings
+from wsframe.connection.readiness import Readiness
 from wsframe.connection.sender import Sender
 from wsframe.http.request import peer_name
 from wsframe.log import logger, shortened
@@ -42,27 +42,29 @@ class Link:
 
     __slots__ = (
         "_buckets", "_undecoded", "client", "closing", "connection", "fd", "inbox", "loop",
-        "octets_received", "outbox", "pings", "raw_fd", "sender", "socket",
+        "octets_received", "outbox", "pings", "raw_fd", "readiness", "sender", "transport",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, loop: Loop[Link]) -> None:
         host, dialect = arrival.host, arrival.dialect
         self.loop = loop
-        self.socket = ClientSocket(arrival.sock, arrival.tls, loop.poller)
-        self.fd = self.socket.fd
-        descriptor = self.fd if self.socket.by_descriptor else -1
+        transport = self.transport = arrival.transport
+        assert transport.sock is not None
+        self.fd = transport.sock.fileno()
+        self.readiness = Readiness(self.fd, loop.poller)
+        descriptor = self.fd if transport.by_descriptor else -1
         self.raw_fd = descriptor if dialect.has_pings else -1
         """The descriptor, if C can read it: plain sockets of RFC 6455; -1 once it is closed."""
         self.octets_received = 0
         self._undecoded = 0
         self.connection = dialect.decoder(host.limits, host.timeouts, loop.clock(), arrival.terms)
         self.sender = Sender(self)
-        send = self.sender.send_encrypted if self.socket.secure else self.socket.send
+        send = self.sender.send_encrypted if transport.secure else transport.send
         limit, overflow = host.limits.max_outbox, host.overflow
         self.outbox = dialect.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
         self.pings = Pings(self.outbox, loop.clock)
         if not dialect.has_pings:
-            keep_alive(arrival.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
+            keep_alive(transport.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
         encoder = dialect.encoder(host.deflate, arrival.terms)
         self.client = host.make_client(self, arrival, encoder)
         self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, loop.budget)
@@ -102,25 +104,25 @@ class Link:
 
     def turn(self, flags: int) -> None:
         """Read and write as the socket is ready."""
-        if flags & WRITE and self.socket.interest & WRITE:
+        if flags & WRITE and self.readiness.interest & WRITE:
             self.sender.writable()
-        if flags & READ and self.socket.interest & READ:
+        if flags & READ and self.readiness.interest & READ:
             self.read()
         elif flags & (GONE | END):
-            if self.socket.interest & READ:
+            if self.readiness.interest & READ:
                 self.read()
             elif flags & GONE:
                 self.lost()
-            elif self.socket.interest & END:
+            elif self.readiness.interest & END:
                 self.closing.peer_shut_unread()
 
     def read(self) -> None:
         """Read once and pass the bytes on."""
         loop = self.loop
         try:
-            count = self.socket.recv_into(loop.view)
+            count = self.transport.recv_into(loop.view)
         except BlockingIOError:
-            if self.socket.secure:  # part of a record: nothing to decode, but the peer lives
+            if self.transport.secure:  # part of a record: nothing to decode, but the peer lives
                 self.connection.deadlines.heard_at = loop.now
             return
         except OSError:
@@ -157,7 +159,7 @@ class Link:
             if not inbox.paused:
                 # Its turn is over. The attendant goes on, after others have had theirs; if we read on in
                 # the meantime, the bytes left would grow as fast as the peer can send.
-                self.socket.read_no_more()
+                self.readiness.read_no_more()
                 loop.again.append(self)
                 loop.flusher.doorbell.ring()
         elif self.closing.ended is not None:
@@ -167,8 +169,9 @@ class Link:
         """Decode the rest of the last read, and read again if nothing is left."""
         try:
             self.take(bytearray())
-            if not (self.inbox.paused or self.connection.stopped or self.socket.eof or self.closing.ended is not None):
-                self.socket.read_on()
+            stopped = self.inbox.paused or self.connection.stopped or self.readiness.eof
+            if not stopped and self.closing.ended is None:
+                self.readiness.read_on()
         except BaseException as error:
             contain(error)
             self.crashed(error)
@@ -210,7 +213,7 @@ class Link:
         """
         self.inbox.paused = True
         self.connection.deadlines.paused = True
-        self.socket.read_no_more(tell_end=True)
+        self.readiness.read_no_more(tell_end=True)
 
     def _throttle(self, events: int, octets: int) -> None:
         """Stop reading from a client that exceeds its rate, until it is within it again."""
@@ -283,7 +286,7 @@ class Link:
     def abort(self, reason: str, *, mute: bool) -> bool:
         """Reset the connection now; return whether it was there."""
         self.inbox.muted |= mute
-        if not self.socket.open:
+        if self.transport.sock is None:
             return False
         self.closing.abort(reason)
         return True

@@ -234,7 +234,8 @@ class Reactor:
         """
         loop = self.loop
         loop.now = loop.clock()
-        fd = arrival.sock.fileno()
+        assert arrival.transport.sock is not None
+        fd = arrival.transport.sock.fileno()
         loop.poller.watch(fd, READ)  # first: the kernel may refuse
         try:
             link = loop.links[fd] = Link(arrival, loop)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wsframe.log import logger
 
 if TYPE_CHECKING:
-    from wsframe.connection.client_socket import ClientSocket
     from wsframe.connection.dialect import AnyDecoder
     from wsframe.connection.loop import Loop
     from wsframe.connection.outbox import Outbox
+    from wsframe.connection.readiness import Readiness
+    from wsframe.net.transport import Transport
 
 __all__ = ["Sender", "SendingLink"]
 
@@ -20,7 +21,8 @@ class SendingLink(Protocol):
 
     fd: int
     loop: Loop[Any]
-    socket: ClientSocket
+    transport: Transport
+    readiness: Readiness
     connection: AnyDecoder
     outbox: Outbox
 
@@ -45,12 +47,12 @@ class Sender:
     @property
     def unsent(self) -> bool:
         """Whether anything waits for the kernel."""
-        return bool(self._link.outbox.items) or self._link.socket.unsent
+        return bool(self._link.outbox.items) or self._link.transport.unsent
 
     def send_encrypted(self, data: bytes | memoryview) -> int:
         """Encrypt and send; ciphertext that the kernel does not take at once is a blocked socket too."""
-        taken = self._link.socket.send(data)
-        if self._link.socket.unsent:
+        taken = self._link.transport.send(data)
+        if self._link.transport.unsent:
             self.blocked(progress=True)
         return taken
 
@@ -58,7 +60,7 @@ class Sender:
         """Go on: the kernel takes bytes again."""
         link = self._link
         try:
-            if not link.socket.pump():
+            if not link.transport.pump():
                 self.blocked(progress=True)
                 return
         except OSError:
@@ -73,7 +75,7 @@ class Sender:
     def check_stall(self) -> None:
         """Abort a peer that takes nothing."""
         link = self._link
-        if link.connection.deadlines.stalled(link.loop.clock(), link.socket.in_kernel()):
+        if link.connection.deadlines.stalled(link.loop.clock(), link.transport.in_kernel()):
             link.abort("write stall", mute=False)
 
     # Called by the outbox
@@ -81,17 +83,17 @@ class Sender:
     def blocked(self, *, progress: bool) -> None:
         """Note that the kernel refuses bytes, and have the poller report when it takes some."""
         link = self._link
-        if link.socket.open:
-            link.connection.deadlines.block(link.loop.clock(), link.socket.in_kernel(), progress=progress)
-        link.socket.await_room(wanted=True)
+        if link.transport.sock is not None:
+            link.connection.deadlines.block(link.loop.clock(), link.transport.in_kernel(), progress=progress)
+        link.readiness.await_room(wanted=True)
         link.loop.schedule(link.fd)
 
     def unblocked(self) -> None:
         """Note that the kernel has taken everything."""
         link = self._link
-        if not link.socket.unsent:
+        if not link.transport.unsent:
             link.connection.deadlines.unblock(link.loop.clock())
-            link.socket.await_room(wanted=False)
+            link.readiness.await_room(wanted=False)
 
     def emptied(self) -> None:
         """Go on with an end that waits for the outbox."""
@@ -101,9 +103,9 @@ class Sender:
         """Send no more. Bytes that the peer sent before it went are still read; its end shows there."""
         link = self._link
         link.outbox.give_up()
-        link.socket.drop_unsent()  # or the end would wait for it
+        link.transport.drop_unsent()  # or the end would wait for it
         link.connection.deadlines.blocked_at = None
-        link.socket.await_room(wanted=False)
+        link.readiness.await_room(wanted=False)
         self.emptied()
 
     def overflowed(self) -> None:

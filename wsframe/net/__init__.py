@@ -4,6 +4,7 @@
 * ``socket_options``: TCP options, and how a close becomes a reset.
 * ``poller``: which sockets are ready: epoll, kqueue, or one trio task each.
 * ``tls``: TLS between a socket and a connection, with no waiting.
+* ``transport``: a connected socket with TLS or without: all that newcomers, clients and outgoing connections do to it.
 * ``malloc``: why freed memory is kept.
 
 Nothing in here knows WebSocket or HTTP.

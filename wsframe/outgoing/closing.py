@@ -15,9 +15,9 @@ import trio
 
 from wsframe.doorbell import Doorbell
 from wsframe.log import logger
+from wsframe.net.transport import Transport
 from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.sender import Sender
-from wsframe.outgoing.transport import Transport
 from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
 from wsframe.protocol.closing import Action, Closing, ClosingEvent, Phase
 from wsframe.protocol.deadlines import Patience

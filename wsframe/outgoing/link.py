@@ -18,9 +18,10 @@ from wsframe.connection.memory_budget import MESSAGE_COST
 from wsframe.doorbell import Doorbell
 from wsframe.limits import Limits
 from wsframe.log import logger, shortened
+from wsframe.net.malloc import keep_freed_memory
+from wsframe.net.transport import Transport
 from wsframe.outgoing.closing import Ending
 from wsframe.outgoing.sender import Sender
-from wsframe.outgoing.transport import RECEIVE_BUFFER, Transport
 from wsframe.protocol.close import State
 from wsframe.protocol.closing import Phase
 from wsframe.protocol.deadlines import PING_OCTETS, Due
@@ -34,6 +35,12 @@ __all__ = ["Link", "Measured"]
 # Seconds after a caller stopped reading before another task stands in: the caller usually comes back immediately.
 ABSENCE = 0.05
 
+# Room for the plaintext of one read, also where TLS within TLS hands on the rests of two records together.
+RECEIVE_BUFFER = 128 * 1024
+
+# One buffer for all connections of a run: a read fills and empties it without waiting.
+shared_buffer: trio.lowlevel.RunVar[bytearray] = trio.lowlevel.RunVar("wsframe receive buffer")
+
 # A server that sends faster than we read keeps all other tasks waiting for at most 1 MiB.
 READS_IN_TURN = 8
 
@@ -45,6 +52,15 @@ class Measured:
         self.payload = payload
         self.since = trio.current_time()
         self.latency: float | None = None
+
+
+def buffer_of_run() -> bytearray:
+    try:
+        return shared_buffer.get()
+    except LookupError:
+        keep_freed_memory()
+        shared_buffer.set(bytearray(RECEIVE_BUFFER))
+        return shared_buffer.get()
 
 
 class Link:
@@ -67,6 +83,8 @@ class Link:
         deflater: Deflater | None = None,
     ) -> None:
         self.transport = transport
+        self._buffer = buffer_of_run()
+        self._view = memoryview(self._buffer)
         self.connection = connection
         self.deadlines = connection.deadlines
         self.name = shortened(name)
@@ -148,7 +166,7 @@ class Link:
     def _receive(self, announced: bool) -> bool:
         """Read once and decode; return whether there is likely to be more."""
         try:
-            data = self.transport.recv()
+            count = self.transport.recv_into(self._view)
         except BlockingIOError:
             if announced and self.transport.secure:  # part of a record: nothing to decode, but the peer lives
                 self.deadlines.heard_at = trio.current_time()
@@ -156,15 +174,14 @@ class Link:
         except OSError:
             self.closing.lost()
             return False
-        size = len(data)
         self.deadlines.heard_at = trio.current_time()
         if self.transport.unsent:  # TLS answered something by itself
             self.sender.blocked(progress=False)
-        if data:
-            self.decode(data)
+        if count:
+            self.decode(self._buffer[:count])
         else:
             self.closing.lost()
-        return size == RECEIVE_BUFFER or self.transport.secure  # a read of TLS never fills the buffer
+        return count == RECEIVE_BUFFER or self.transport.secure  # a read of TLS never fills the buffer
 
     def decode(self, data: bytearray) -> None:
         """Decode bytes as far as there is room; empty to go on with the rest."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +15,11 @@ from wsframe.http.request import Headers
 from wsframe.http.responses import header_list
 from wsframe.log import LONGEST_REASON, logger, shortened
 from wsframe.net.tls import default_context
+from wsframe.net.transport import Transport, transport_of
 from wsframe.outgoing.exceptions import OpeningTimeout, ProxyFailed
-from wsframe.outgoing.hosts import with_zone
+from wsframe.outgoing.hosts import server_name, with_zone
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.proxy import Proxy, proxy_for
-from wsframe.outgoing.transport import Transport
 from wsframe.outgoing.tunnel import open_http_tunnel, open_socks_tunnel
 from wsframe.outgoing.url import Target, basic_authorization, redirected
 from wsframe.protocol.deflate import Deflate
@@ -129,10 +128,10 @@ class Plan:
             if self.target.secure:
                 context = self.ssl_context or default_context()
                 with phase("the TLS handshake", self.opening.tls):
-                    await transport.start_tls(context, self.target.host)
+                    await transport.start_tls(context, server_name(self.target.host))
             upgraded = await self.shake_hands(transport, upgrade)
         except HandshakeFailed:  # the server has answered, though not with a handshake
-            await transport.close_in_order()
+            await transport.end_and_close()
             raise
         except BaseException:
             transport.close(reset=True)
@@ -143,7 +142,7 @@ class Plan:
         """Connect to the server, directly or through a proxy."""
         if self.unix is not None:
             with phase("connecting", self.opening.connect):
-                return bare(await trio.open_unix_socket(self.unix))
+                return transport_of((await trio.open_unix_socket(self.unix)).socket)
         proxy = proxy_for(self.target, self.proxy)
         if proxy is None:
             with phase("connecting", self.opening.connect):
@@ -161,7 +160,7 @@ class Plan:
             with phase("the proxy's answer", self.opening.tunnel):
                 await open_http_tunnel(transport, proxy, self.target)
         except ProxyFailed:
-            await transport.close_in_order()
+            await transport.end_and_close()
             raise
         except BaseException:
             transport.close(reset=True)
@@ -194,15 +193,10 @@ async def connect_to(there: Target | Proxy) -> Transport:
     # Bytes, which trio leaves as they are: in a str it refuses names with an underscore.
     address = with_zone(there.host, there.zone).encode()
     try:
-        return bare(await trio.open_tcp_stream(address, there.port))
+        return transport_of((await trio.open_tcp_stream(address, there.port)).socket)
     except OSError as error:
         if not isinstance(error.__cause__, ExceptionGroup):
             raise
         causes = (one for one in error.__cause__.exceptions if isinstance(one, OSError))
         reasons = dict.fromkeys(os.strerror(one.errno) if one.errno else str(one) for one in causes)
         raise OSError(f"{error}: {', '.join(reasons)}") from error.__cause__
-
-
-def bare(stream: trio.SocketStream) -> Transport:
-    """Take the socket out of trio's stream."""
-    return Transport(socket.socket(fileno=stream.socket.detach()))

@@ -16,8 +16,8 @@ from wsframe.connection.flusher import Flusher
 from wsframe.connection.memory_budget import FRAME_COST
 from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
+from wsframe.net.transport import Transport
 from wsframe.outgoing.exceptions import ConnectionClosed
-from wsframe.outgoing.transport import Transport
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.frames import PONG, RSV1, control_frame
@@ -135,7 +135,7 @@ class Sender:
 
     def blocked(self, *, progress: bool) -> None:
         """Note that the kernel refuses bytes: :meth:`write` goes on."""
-        self._deadlines.block(trio.current_time(), self._transport.unsent_in_kernel(), progress=progress)
+        self._deadlines.block(trio.current_time(), self._transport.in_kernel(), progress=progress)
         self._refused.ring()
         self._link.timer.ring()
 
@@ -164,7 +164,7 @@ class Sender:
 
     def check_stall(self) -> None:
         """Reset the connection to a peer that takes nothing."""
-        if self._deadlines.stalled(trio.current_time(), self._transport.unsent_in_kernel()):
+        if self._deadlines.stalled(trio.current_time(), self._transport.in_kernel()):
             self._link.closing.abort("write stall")
 
     async def write(self) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-
 import h11
 import trio
 
 from wsframe.log import escaped
 from wsframe.net.tls import default_context
+from wsframe.net.transport import Transport, transport_of
 from wsframe.outgoing.exceptions import ProxyFailed
-from wsframe.outgoing.hosts import with_zone
+from wsframe.outgoing.hosts import server_name, with_zone
 from wsframe.outgoing.proxy import Proxy
 from wsframe.outgoing.retrying import status_may_pass
-from wsframe.outgoing.transport import Transport
 from wsframe.outgoing.url import Target, basic_authorization
 
 __all__ = ["open_http_tunnel", "open_socks_tunnel"]
@@ -32,7 +30,7 @@ async def open_http_tunnel(transport: Transport, proxy: Proxy, target: Target) -
         OSError: If the connection breaks.
     """
     if proxy.scheme == "https":
-        await transport.start_tls(default_context(), proxy.host)
+        await transport.start_tls(default_context(), server_name(proxy.host))
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     fields = [("Host", target.destination)]
     if proxy.credentials is not None:
@@ -95,4 +93,4 @@ async def open_socks_tunnel(proxy: Proxy, target: Target, at_most: float) -> Tra
         raise ProxyFailed(f"the proxy {proxy} refused: {error}", error.error_code, temporary=temporary) from None
     except UnicodeDecodeError:  # of the name in its answer, which nobody needs
         raise ProxyFailed(f"the answer of the proxy {proxy} is not SOCKS") from None
-    return Transport(socket.socket(fileno=connected.detach()))
+    return transport_of(connected)

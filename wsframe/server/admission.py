@@ -55,15 +55,14 @@ from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, header_list, refusing
 from wsframe.log import logger, quoted
-from wsframe.net.socket_options import close_for_good, tune
-from wsframe.net.sockets import notify_closing
+from wsframe.net.transport import FAREWELL
 from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
 from wsframe.resources.resource import Resource
 from wsframe.server.capacity import Places
 from wsframe.server.decide import check_origin, decide, handle, internal_error, note_disagreement, stopping
 from wsframe.server.leavers import Lookout
-from wsframe.server.newcomer import LINGER, Gone, Newcomer, note_gone
+from wsframe.server.newcomer import Gone, Newcomer, note_gone
 from wsframe.server.options import ServeOptions
 from wsframe.server.seat import Seat
 from wsframe.user_code import contain
@@ -150,8 +149,7 @@ class Admission:
         finally:
             self._decided(newcomer)
             if not newcomer.handed_over:
-                notify_closing(newcomer.sock)
-                close_for_good(newcomer.sock, reset=newcomer.reset)
+                newcomer.transport.close(reset=newcomer.reset)
 
     def _decided(self, newcomer: Newcomer) -> None:
         self.pending.pop(newcomer, None)
@@ -163,8 +161,8 @@ class Admission:
             note_gone(newcomer)
         elif newcomer.answered:
             newcomer.reset = True  # the rest of its answer must not stay in the kernel
-        elif newcomer.heard or self._answer_by == inf:  # a browser's connection in reserve needs no answer
-            with trio.move_on_after(LINGER):
+        elif newcomer.transport.heard or self._answer_by == inf:  # a browser's connection in reserve needs no answer
+            with trio.move_on_after(FAREWELL):
                 await self._refuse(newcomer, Reject(408, body="too slow") if self._answer_by == inf else stopping())
 
     async def _until_answered(self, newcomer: Newcomer) -> None:
@@ -176,14 +174,14 @@ class Admission:
         except Gone:
             note_gone(newcomer)
         except ssl.SSLError as error:
-            if newcomer.heard:  # else it was a probe
+            if newcomer.transport.heard:  # else it was a probe
                 logger.info("%s: TLS handshake failed (%s)", newcomer.name, error.reason)
             with suppress(OSError):
                 if error.reason == "HTTP_REQUEST":
                     newcomer.sock.send(handshake.refusal(PLAIN_ON_TLS, now=time()))
                 await newcomer.say_goodbye()
         except OSError as error:
-            if newcomer.heard:
+            if newcomer.transport.heard:
                 logger.info("%s: lost during the handshake (%s)", newcomer.name, error.strerror)
         except BaseException as error:
             answer = internal_error() if contain(error) else stopping()
@@ -214,10 +212,10 @@ class Admission:
         self._decided(newcomer)  # its place is free for another one
         if self._busy():
             with suppress(OSError):
-                (newcomer.tls or newcomer.sock).send(head if content is None else head + content.body)
+                newcomer.transport.send(head if content is None else head + content.body)
             return
         with suppress(OSError), self._counted():
-            await newcomer.send(head)
+            await newcomer.transport.send_all(head)
             if content is not None:
                 await newcomer.send_content(content)
             await newcomer.say_goodbye()
@@ -234,11 +232,11 @@ class Admission:
     async def _let_in(self, newcomer: Newcomer) -> None:
         await newcomer.handshake_tls()
         head = handshake.HeadReader(
-            self._capacity.max_head, host=newcomer.host, port=newcomer.port, secure=newcomer.tls is not None
+            self._capacity.max_head, host=newcomer.host, port=newcomer.port, secure=newcomer.transport.secure
         )
         request = None
         while request is None:
-            data = await newcomer.receive()
+            data = await newcomer.transport.receive_some()
             if not data:
                 if head.begun:
                     note_gone(newcomer)
@@ -270,7 +268,7 @@ class Admission:
         """Take the nonce of hixie-76 off the bytes after the head; return the rest, or None at the end."""
         newcomer.head_received = False  # a peer that dawdles over it makes room for others too
         while len(data) < hixie_handshake.NONCE:
-            more = await newcomer.receive()
+            more = await newcomer.transport.receive_some()
             if not more:
                 note_gone(newcomer)
                 return None
@@ -312,7 +310,7 @@ class Admission:
                 raise stopping()
             arrival = await self._greet(newcomer, request, headers, accept, seat)
             request._keep_parsed(False)
-            tune(newcomer.sock, seat.listener.limits.unsent_in_kernel, seat.listener.timeouts.write_stall)
+            newcomer.transport.tune(seat.listener.limits.unsent_in_kernel, seat.listener.timeouts.write_stall)
             self._reactor.adopt(arrival, trailing)
             seat.keep()
         newcomer.handed_over = True
@@ -359,6 +357,8 @@ class Admission:
             logger.error("the Accept of %s cannot be sent", type(resource).__name__, exc_info=error)
             raise internal_error() from None
         newcomer.answered = True
-        await newcomer.send(answer)
-        sock, tls, dialect = newcomer.sock, newcomer.tls, RFC_6455 if newcomer.version else HIXIE_76
-        return Arrival(sock, tls, request, subprotocol, accept.data, listener, seat.reservation, terms, dialect)
+        await newcomer.transport.send_all(answer)
+        dialect = RFC_6455 if newcomer.version else HIXIE_76
+        return Arrival(
+            newcomer.transport, request, subprotocol, accept.data, listener, seat.reservation, terms, dialect
+        )

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from wsframe.outgoing.transport import Transport
+from wsframe.net.transport import Transport
 
 
 @pytest.fixture
 async def pair() -> Iterator[tuple[Transport, socket.socket]]:  # type: ignore[misc]
     ours, theirs = socket.socketpair()
+    ours.setblocking(False)
     theirs.setblocking(False)
     transport = Transport(ours)
     yield transport, theirs
@@ -26,7 +27,7 @@ Pair = tuple[Transport, socket.socket]
 
 async def test_nothing_to_read_does_not_wait(pair: Pair) -> None:
     with pytest.raises(BlockingIOError):
-        pair[0].recv()
+        pair[0].receive_now()
 
 
 async def test_the_end_is_empty(pair: Pair) -> None:
@@ -64,17 +65,50 @@ async def test_closing_wakes_who_waits(pair: Pair) -> None:
         with pytest.raises(trio.ClosedResourceError):
             await waiting()
     ours.close()
-    assert ours.unsent_in_kernel() is None
+    assert ours.in_kernel() is None
     assert not ours.unsent
 
 
-async def test_two_transports_share_one_buffer(pair: Pair) -> None:
-    ours, theirs = socket.socketpair()
-    other = Transport(ours)
-    theirs.send(b"one")
-    pair[1].send(b"two")
-    first = other.recv()
-    assert pair[0].recv() == b"two"
-    assert first == b"one", "what was returned is a copy"
-    other.close()
-    theirs.close()
+async def test_the_end_of_the_peer_is_awaited_and_its_bytes_are_dropped(pair: Pair) -> None:
+    ours, theirs = pair
+    theirs.send(b"late")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ours.end_and_close)
+        await trio.testing.wait_all_tasks_blocked()
+        assert ours.sock is not None
+        assert theirs.recv(1) == b""
+        theirs.shutdown(socket.SHUT_WR)
+    assert ours.sock is None
+
+
+async def test_a_peer_that_does_not_end_has_a_second(pair: Pair, autojump_clock: trio.testing.MockClock) -> None:
+    before = trio.current_time()
+    await pair[0].await_end()
+    assert trio.current_time() - before == 1
+
+
+async def test_a_peer_that_sends_on_has_only_so_many_bytes(pair: Pair) -> None:
+    ours, theirs = pair
+    theirs.send(b"x" * 1000)
+    await ours.await_end(most=1000)
+    theirs.send(b"unread")
+    assert ours.receive_now() == b"unread"
+
+
+async def test_what_is_given_away_stays_open(pair: Pair) -> None:
+    ours, theirs = pair
+    sock = ours.release()
+    ours.close()
+    with pytest.raises(trio.ClosedResourceError):
+        await ours.readable()
+    sock.send(b"still here")
+    assert theirs.recv(100) == b"still here"
+    sock.close()
+
+
+async def test_a_transport_hears_its_peer(pair: Pair) -> None:
+    ours, theirs = pair
+    assert not ours.heard
+    theirs.send(b"x")
+    assert await ours.receive_some() == b"x"
+    assert ours.heard

@@ -1,0 +1,59 @@
+"""Which readiness of one client's socket the poller reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsframe.net.poller import END, READ, WRITE
+
+if TYPE_CHECKING:
+    from wsframe.net.poller import Poller
+
+__all__ = ["Readiness"]
+
+
+class Readiness:
+    """The interest of one link in its socket.
+
+    Args:
+        fd: The descriptor, which is in the poller for READ.
+        poller: Reports its readiness.
+    """
+
+    __slots__ = ("_poller", "eof", "fd", "interest")
+
+    def __init__(self, fd: int, poller: Poller) -> None:
+        self._poller = poller
+        self.fd = fd
+        self.interest = READ
+        self.eof = False
+        """Whether the peer has shut its sending side."""
+
+    def read_on(self) -> None:
+        """Have the poller report that there is something to read."""
+        self._watch((self.interest & WRITE) | READ)
+
+    def read_no_more(self, *, tell_end: bool = False) -> None:
+        """Leave the peer's bytes to the kernel; with ``tell_end`` the poller still reports the end of the peer."""
+        self._watch((self.interest & WRITE) | (END if tell_end else 0))
+
+    def await_room(self, *, wanted: bool) -> None:
+        """Have the poller report, or no longer report, that the kernel takes bytes again."""
+        self._watch(self.interest | WRITE if wanted else self.interest & ~WRITE)
+
+    def only_read(self) -> None:
+        """Have the poller report nothing but bytes and the end of the peer."""
+        self._watch(READ)
+
+    def _watch(self, interest: int) -> None:
+        if interest != self.interest and self.fd >= 0:
+            self.interest = interest
+            self._poller.watch(self.fd, interest)
+
+    def forget(self) -> None:
+        """Take it out of the poller, which would report a socket that is shut both ways without end."""
+        self._poller.forget(self.fd)
+
+    def give_up(self) -> None:
+        """Watch nothing from now on: the descriptor is another's soon."""
+        self.fd = -1
