@@ -22,6 +22,7 @@ SLOW = {
     # Rooms of tests that start other programs, or try many inputs.
     "autobahn", "benchmarks", "browser", "chaos", "examples", "foreign", "fuzz", "hostile", "integration", "soak",
     # Files of the same kind.
+    "cli/test_listening.py",
     "test_cells.py",
     "test_docs.py",
     "test_readme.py",

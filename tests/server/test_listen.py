@@ -1,7 +1,5 @@
 """Listening sockets: bound where asked, and errors as the system has them."""
 
-import errno
-import os
 import socket
 import sys
 from pathlib import Path
@@ -12,7 +10,7 @@ import trio
 import wsframe
 from tests.hostile.peer import Peer
 from tests.hostile.place import BOUND, Place, Recorder
-from wsframe.server.listen import address_of, bind_tcp, bind_unix, default_hosts, peer_address
+from wsframe.server.listen import address_of, default_hosts, peer_address
 
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="no unix sockets here")
 
@@ -27,23 +25,6 @@ def ipv6_works() -> bool:
 
 
 needs_ipv6 = pytest.mark.skipif(not ipv6_works(), reason="this machine has no ::1")
-
-
-def test_port_0_takes_a_free_port_the_same_for_every_address() -> None:
-    sockets = bind_tcp(None, 0, 5)
-    assert len({sock.getsockname()[1] for sock in sockets}) == 1
-    assert sockets[0].getsockname()[1] != 0
-    for sock in sockets:
-        sock.close()
-
-
-def test_taken_port_is_an_oserror_and_nothing_stays_bound() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
-        with pytest.raises(OSError, match="in use") as caught:
-            bind_tcp("127.0.0.1", taken.getsockname()[1], 5)
-        assert caught.value.errno == errno.EADDRINUSE
-        assert (len(os.listdir("/proc/self/fd")) if before else 0) == before
 
 
 async def test_open_server_raises_a_taken_port_bare() -> None:
@@ -108,41 +89,6 @@ async def test_unix_path_is_served_and_removed_at_the_end(plain: Place, tmp_path
             await peer.closing()
             peer.hang_up()
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
-
-
-@needs_unix
-def test_stale_unix_socket_is_replaced_and_a_live_one_refused(tmp_path: Path) -> None:
-    path = str(tmp_path / "wsframe.sock")
-    bind_unix(path, 5).close()
-    assert os.path.exists(path)
-    with bind_unix(path, 5):
-        with pytest.raises(OSError, match="a server is listening") as caught:
-            bind_unix(path, 5)
-        assert caught.value.errno == errno.EADDRINUSE
-        assert os.path.exists(path)
-
-
-@needs_unix
-def test_live_unix_socket_with_a_full_backlog_is_refused_without_waiting(tmp_path: Path) -> None:
-    path = str(tmp_path / "busy.sock")
-    waiting = [socket.socket(socket.AF_UNIX) for _ in range(3)]
-    with bind_unix(path, 0):
-        for sock in waiting:
-            sock.setblocking(False)
-            sock.connect_ex(path)
-        with pytest.raises(OSError, match="a server is listening"):
-            bind_unix(path, 5)
-    for sock in waiting:
-        sock.close()
-
-
-@needs_unix
-def test_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "data"
-    path.write_text("precious")
-    with pytest.raises(OSError, match="in use"):
-        bind_unix(str(path), 5)
-    assert path.read_text() == "precious"
 
 
 def test_sockets_and_unix_together_are_refused(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ one line and ends with exit code 1.
 
 * ``program`` makes the parser and runs a command; ``arguments``, ``options`` and ``errors`` are shared.
 * One module for each command: ``serve``, ``routes``, ``asyncapi``, ``top``, ``connect``, ``bench``, ``completion``.
-* ``serve`` uses ``target`` (the program to serve), ``reload`` with ``supervised`` (restarts), ``admin``
-  (the socket that ``top`` queries).
+* ``serve`` uses ``target`` (the program to serve), ``listening`` (addresses, TLS), ``reload`` with ``supervised``
+  (restarts), ``admin`` (the socket that ``top`` queries).
 * ``connect`` uses ``chat``, ``input_lines``, ``terminal`` and ``connect_options``; ``bench`` uses ``histogram``.
 * ``tables`` prints tables; ``streams`` tolerates output that is closed, full or unread.
 """

@@ -20,8 +20,7 @@ from wsframe.cli.errors import Mistake
 from wsframe.log import logger
 from wsframe.resources.client import Client
 from wsframe.resources.server import Server
-from wsframe.server.listen import bind_unix
-from wsframe.server.run import unlink_own
+from wsframe.server.bind import bind_unix, unlink_own
 
 __all__ = ["REQUEST", "admin_socket", "answer_admins", "snapshot"]
 

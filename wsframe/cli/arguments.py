@@ -8,11 +8,23 @@ from re import compile as pattern
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from wsframe.http.request import VERSIONS
+from wsframe.server.addresses import ServerAddress, parse_address
 
 if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-__all__ = ["add_parser", "count", "integer", "number", "or_none", "port_number", "size", "version_numbers"]
+__all__ = [
+    "add_parser",
+    "address",
+    "count",
+    "integer",
+    "number",
+    "or_none",
+    "permissions",
+    "port_number",
+    "size",
+    "version_numbers",
+]
 
 ValueT = TypeVar("ValueT")
 
@@ -20,6 +32,7 @@ UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 SIZE = pattern(r"(\d+)([KMG]?)", 0)
 NUMBER = pattern(r"\d+(\.\d+)?")
 INTEGER = pattern(r"-?\d+")
+PERMISSIONS = pattern(r"(0o)?0?[0-7]{1,3}")
 
 
 def add_parser(commands: Commands, name: str, help: str, description: str, examples: str) -> argparse.ArgumentParser:
@@ -37,6 +50,19 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
+
+
+def address(text: str) -> ServerAddress:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def permissions(text: str) -> int:
+    if not PERMISSIONS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not permissions in octal, such as 660")
+    return int(text, 8)
 
 
 def version_numbers(text: str) -> tuple[int, ...]:

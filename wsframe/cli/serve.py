@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import select
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, get_args
 
 import trio
 
 from wsframe.cli.admin import admin_socket, answer_admins
-from wsframe.cli.arguments import add_parser, count, port_number, version_numbers
+from wsframe.cli.arguments import add_parser, version_numbers
 from wsframe.cli.errors import Failure, Mistake, describe
+from wsframe.cli.listening import add_listening_options, bound_sockets, check_listening, host_of, tls_context
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
 from wsframe.cli.reload import obey_supervisor, reload_target
 from wsframe.cli.streams import told
@@ -29,7 +27,7 @@ from wsframe.net.poller import PollerName
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.options import ServeOptions
-from wsframe.server.run import listening_sockets, serve_until_signal
+from wsframe.server.run import serve_until_signal
 from wsframe.server.stderr_log import StderrLog
 from wsframe.user_code import only_leaf
 
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_command", "serve_target"]
 
-HOST = "127.0.0.1"
-PORT = 8000
 POLLERS = [name for name in get_args(PollerName) if name in ("auto", "task") or hasattr(select, name)]
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -48,6 +44,7 @@ EXAMPLES = """\
   wsframe serve chat.py --reload --admin chat.admin
   wsframe serve myproject.chat:registry --host '*' --port 443 --tls-cert chain.pem --tls-key key.pem
   wsframe serve chat.py --unix chat.socket --max-message 64K --max-message-rate 20 --deflate shared
+  wsframe serve chat.py --bind 127.0.0.1:8000 --bind '[::1]:8000' --bind unix:chat.socket
 """
 
 
@@ -60,21 +57,15 @@ def add_command(commands: Commands) -> None:
         examples=EXAMPLES,
     )
     parser.set_defaults(command=serve_command)
-    add_place_options(parser)
+    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    add_listening_options(parser)
+    add_answering_options(parser)
     add_other_options(parser)
     add_flags(parser)
 
 
-def add_place_options(parser: argparse.ArgumentParser) -> None:
+def add_answering_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
-    option("target", metavar="TARGET", help=TARGET_HELP)
-    option("--host", help=f"name or address to bind, '*' for every address of the machine (default {HOST})")
-    option("--port", type=port_number, help=f"port to bind, 0 for a free one (default {PORT})")
-    option("--unix", metavar="PATH", help="serve a unix socket instead")
-    option(
-        "--fd", type=count, action="append", metavar="N",
-        help="serve the inherited, bound socket with this file descriptor instead; repeatable",
-    )  # fmt: skip
     option(
         "--allow-host",
         action="append",
@@ -88,8 +79,6 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="protocol versions: 13, and optionally the old 8, 7 and 0, as in 13,8,7 (default 13)",
     )
-    option("--tls-cert", metavar="FILE", help="serve TLS with this certificate chain (PEM)")
-    option("--tls-key", metavar="FILE", help="private key of the certificate (PEM; default: in the certificate file)")
 
 
 def add_other_options(parser: argparse.ArgumentParser) -> None:
@@ -121,21 +110,13 @@ def serve_command(args: argparse.Namespace) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Raise Mistake for arguments that are wrong whatever the target is."""
-    if args.unix is not None and (args.host is not None or args.port is not None):
-        raise Mistake("give --unix, or --host and --port, not both")
-    for option in ("unix", "admin", "host"):
-        if getattr(args, option) == "":
-            raise Mistake(f"--{option} is empty")
-    if args.fd is not None and (args.unix, args.host, args.port) != (None, None, None):
-        raise Mistake("give --fd without --host, --port and --unix")
-    if args.tls_key is not None and args.tls_cert is None:
-        raise Mistake("--tls-key needs --tls-cert FILE")
+    if args.admin == "":
+        raise Mistake("--admin is empty")
+    check_listening(args)
     if args.reload_dir is not None and not args.reload:
         raise Mistake("--reload-dir needs --reload")
     for make in (made_capacity, made_limits, made_timeouts, made_deflate, made_hosts):
         make(args)
-    if args.tls_cert is not None:
-        tls_context(args.tls_cert, args.tls_key)
 
 
 def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders: int | None = None) -> None:
@@ -194,10 +175,6 @@ def logging_to_stderr(level: str) -> Iterator[None]:
         handler.close()
 
 
-def host_of(args: argparse.Namespace) -> str | None:
-    return HOST if args.host is None else None if args.host == "*" else str(args.host)
-
-
 def run_announced(
     registry: Registry | None, options: ServeOptions, admin: socket.socket | None, orders: int | None
 ) -> None:
@@ -248,46 +225,3 @@ def announce(server: Server) -> None:
     ]
     if not told(f"Serving at {', '.join(places)}", sys.stdout):
         logger.info("cannot write to stdout; printed output is lost")
-
-
-@contextmanager
-def bound_sockets(args: argparse.Namespace) -> Iterator[list[socket.socket]]:
-    """Bind here, not in ``serve``, so that an OSError of a resource does not look like a port in use."""
-    host, port = host_of(args), PORT if args.port is None else args.port
-    inherited = None if args.fd is None else [inherited_socket(fd) for fd in args.fd]
-    try:
-        sockets = listening_sockets(host, port, inherited, args.unix, made_capacity(args).backlog)
-    except OSError as error:
-        raise Mistake(error.strerror or str(error)) from None
-    try:
-        yield sockets
-    finally:
-        for sock in sockets:
-            sock.close()
-        if args.unix is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(args.unix)
-
-
-def inherited_socket(fd: int) -> socket.socket:
-    try:
-        return socket.socket(fileno=fd)
-    except (OSError, OverflowError, ValueError) as error:
-        reason = getattr(error, "strerror", "the number is too large")
-        raise Mistake(f"--fd {fd}: this descriptor is not an inherited socket ({reason})") from None
-
-
-def tls_context(certificate: str, key: str | None) -> ssl.SSLContext:
-    for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
-        try:
-            if path is not None:
-                Path(path).read_bytes()
-        except OSError as error:
-            raise Mistake(f"{option}: cannot read {path}: {error.strerror}") from None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(certificate, key)
-    except (ssl.SSLError, OSError) as error:
-        files = certificate if key is None else f"{certificate} with {key}"
-        raise Mistake(f"{files}: expected a PEM certificate and its private key ({error})") from None
-    return context

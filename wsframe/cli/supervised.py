@@ -1,18 +1,25 @@
 """The process that a supervisor starts: ``python -m wsframe.cli.supervised ARGUMENTS``."""
 
 import json
+import socket
 import sys
 from argparse import Namespace
 
 from wsframe.cli.program import run_command
-from wsframe.cli.serve import inherited_socket, serve_target
+from wsframe.cli.serve import serve_target
+from wsframe.server.bind import NamedSocket
 
 __all__ = ["serve_supervised"]
 
 
 def serve_supervised(args: Namespace) -> None:
     """Serve the target of the supervisor's arguments on its sockets."""
-    serve_target(args, [inherited_socket(fd) for fd in args.fd], args.orders)
+    sockets: list[socket.socket] = []
+    for fd, name in zip(args.fd, args.named, strict=True):
+        sock = NamedSocket(fileno=fd)
+        sock.named = name
+        sockets.append(sock)
+    serve_target(args, sockets, args.orders)
 
 
 if __name__ == "__main__":

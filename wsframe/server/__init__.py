@@ -10,7 +10,9 @@ Read in this order:
 * ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
 * ``drain``: the order to drain and its times; ``departure``: the order in which clients leave.
 * ``watchdog``: names the code that keeps the event loop from turning.
-* ``listen``: binding, and the tasks that accept.
+* ``addresses``: the addresses of a server, read from text; ``bind`` binds them, ``activation`` takes them from
+  systemd.
+* ``listen``: the tasks that accept.
 * ``entrance``: one task for each newcomer.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.

@@ -16,6 +16,8 @@ from wsframe.http.request import VERSIONS
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
+from wsframe.server.addresses import parse_address
+from wsframe.server.bind import read_owner
 
 __all__ = ["check_registry", "check_started", "imported", "refuse_while_imported"]
 
@@ -24,6 +26,7 @@ importing: ContextVar[str] = ContextVar("importing")
 
 HOSTS = "a collection of names, such as ['chat.example'], or None"
 SOCKETS = "a list of bound sockets, or None"
+BIND = "one address as a str, such as '[::1]:8000' or 'unix:chat.socket', a list of them, or None"
 
 
 def check_registry(registry: object) -> None:
@@ -94,9 +97,22 @@ def check_sockets(sockets: Sequence[object]) -> None:
             raise ValueError(f"sockets are bound TCP or unix sockets of the kind SOCK_STREAM, got {sock!r}")
 
 
-def check_unix(unix: str) -> None:
-    if not unix or "\0" in unix:
-        raise ValueError(f"unix is the path of a socket, not {unix!r}")
+def check_bind(bind: str | Sequence[object]) -> None:
+    if not bind:
+        raise ValueError(f"bind is {BIND}: {bind!r} names none")
+    for address in [bind] if isinstance(bind, str) else bind:
+        if not isinstance(address, str):
+            raise TypeError(f"bind is {BIND}: {shown(address)} is not a str")
+        parse_address(address)
+
+
+def check_unix_mode(mode: int) -> None:
+    if not 0 <= mode <= 0o777:
+        raise ValueError(f"unix_mode is permissions from 0 to 0o777, such as 0o660, not {mode:#o}")
+
+
+def check_unix_owner(owner: str) -> None:
+    read_owner(owner)
 
 
 def check_versions(versions: Collection[object]) -> None:

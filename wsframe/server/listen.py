@@ -1,4 +1,4 @@
-"""Listening sockets: binding them, naming their addresses, accepting from them."""
+"""Listening sockets: naming their addresses, accepting from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import ipaddress
 import os
 import socket
-import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from wsframe.net.sockets import wait_readable
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Acceptor", "Address", "Bound", "address_of", "bind_tcp", "bind_unix", "default_hosts"]
+__all__ = ["Acceptor", "Address", "Bound", "address_of", "default_hosts"]
 
 AT_ONCE = 64
 # Out of descriptors or memory: accepting again immediately would spin, and the backlog waits.
@@ -36,73 +35,15 @@ LOOK_AGAIN = 0.25
 Address = tuple[str, int]
 
 
-class ListeningSocket(socket.socket):
-    """A listening socket of our own: its close ends accepting, also for processes that inherited the descriptor."""
-
-    def close(self) -> None:
-        """Listen no more, and close."""
-        with suppress(OSError):
-            self.shutdown(socket.SHUT_RDWR)
-        super().close()
-
-
-def bind_tcp(host: str | None, port: int, backlog: int) -> list[socket.socket]:
-    """Bind every address that ``host`` has; None binds all of the machine, IPv6 and IPv4.
-
-    Raises:
-        OSError: If an address is taken, not of this machine, or cannot be resolved.
-    """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    sockets: list[socket.socket] = []
-    try:
-        for family, kind, _, _, address in dict.fromkeys(found):
-            sock: socket.socket = ListeningSocket(family, kind)
-            sockets.append(sock)
-            if os.name != "nt":  # there it would let two servers share the port
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if not port and len(sockets) > 1:  # port 0: the others take the one the first was given
-                address = (address[0], sockets[0].getsockname()[1], *address[2:])
-            sock.bind(address)
-            sock.listen(backlog)
-            sock.setblocking(False)
-    except BaseException:
-        for sock in sockets:
-            sock.close()
-        raise
-    return sockets
-
-
-def bind_unix(path: str, backlog: int) -> socket.socket:
-    """Bind a unix socket; it replaces one that a server left at ``path`` when it ended.
-
-    Raises:
-        OSError: If a server answers there, or ``path`` is not a socket.
-    """
-    if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.setblocking(False)
-            if probe.connect_ex(path) in (0, errno.EAGAIN):  # EAGAIN: its backlog is full
-                raise OSError(errno.EADDRINUSE, f"a server is listening at {path}")
-        os.unlink(path)
-    listening = ListeningSocket(socket.AF_UNIX)
-    try:
-        listening.bind(path)
-        listening.listen(backlog)
-        listening.setblocking(False)
-    except BaseException:
-        listening.close()
-        raise
-    return listening
-
-
 def address_of(sock: socket.socket, *, secure: bool) -> str:
     """Name a listening socket as clients write it, such as ``ws://127.0.0.1:8000``."""
     if sock.family == getattr(socket, "AF_UNIX", None):
-        return f"unix:{sock.getsockname()}"
+        name = sock.getsockname()
+        return f"unix:@{os.fsdecode(name[1:])}" if isinstance(name, bytes) else f"unix:{name}"
     host, port = sock.getsockname()[:2]
-    return f"{'wss' if secure else 'ws'}://{f'[{host}]' if ':' in host else host}:{port}"
+    if ":" in host:
+        host = f"[{host.replace('%', '%25')}]"  # a zone as URLs write it: RFC 6874
+    return f"{'wss' if secure else 'ws'}://{host}:{port}"
 
 
 def default_hosts(sock: socket.socket, host: str | None) -> frozenset[str] | None:

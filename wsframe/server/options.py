@@ -17,6 +17,7 @@ from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
 from wsframe.server import check_options as check
+from wsframe.server.addresses import check_unix_path
 
 __all__ = ["ServeKeywords", "ServeOptions", "made_options"]
 
@@ -60,8 +61,26 @@ class ServeOptions:
     )
     """Bound sockets to serve instead of ``host`` and ``port``; the server closes them at its end."""
 
-    unix: str | None = option(None, str, type(None), wanted="a path as a str, or None", then=check.check_unix)
-    """Path of a unix socket to serve instead of ``host`` and ``port``."""
+    unix: str | None = option(None, str, type(None), wanted="a path as a str, or None", then=check_unix_path)
+    """Path of a unix socket to serve instead of ``host`` and ``port``; after ``@`` a name in Linux's abstract
+    namespace, which every user of the machine can open."""
+
+    bind: str | Sequence[str] | None = option(None, str, Sequence, type(None), wanted=check.BIND, then=check.check_bind)
+    """One or more addresses to serve, beside ``unix`` and ``sockets``: ``"HOST:PORT"``, ``"*:PORT"``,
+    ``"[V6%ZONE]:PORT"``, ``"unix:PATH"``, ``"unix:@NAME"``, ``"fd:N"`` for an inherited socket, ``"systemd"`` for
+    all sockets that systemd passes to this process, ``"fd:NAME"`` for those of a name. ``host`` and ``port`` are
+    served beside them only where one of the two is not the default."""
+
+    unix_mode: int | None = option(
+        None, int, type(None), wanted="permissions as an int, such as 0o660, or None", then=check.check_unix_mode
+    )
+    """Permissions of the unix sockets; default None, as the umask makes them. Who can write to a socket can open it."""
+
+    unix_owner: str | None = option(
+        None, str, type(None), wanted="'USER', 'USER:GROUP' or ':GROUP', or None", then=check.check_unix_owner
+    )
+    """User and group of the unix sockets, by name or number; default None, those of the process. Another user needs
+    privileges, another group membership in it."""
 
     hosts: Collection[str] | None = option(None, Collection, type(None), wanted=check.HOSTS, then=check.check_hosts)
     """The Host names answered, without port; the server answers others with 400. By default it accepts any Host,
@@ -123,6 +142,9 @@ class ServeKeywords(TypedDict, total=False):
     port: int
     sockets: Sequence[socket.socket] | None
     unix: str | None
+    bind: str | Sequence[str] | None
+    unix_mode: int | None
+    unix_owner: str | None
     hosts: Collection[str] | None
     versions: Collection[int]
     ssl_context: ssl.SSLContext | None

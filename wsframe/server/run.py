@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Unpack
@@ -17,9 +16,11 @@ from wsframe.http.hostnames import host_names
 from wsframe.log import logger
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
+from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
+from wsframe.server.bind import bound, fault_of, listen_at, made_owner, name_of, naming
 from wsframe.server.check_options import check_registry, check_started, refuse_while_imported
 from wsframe.server.engine import LocalEngine, holds_cancelled
-from wsframe.server.listen import Bound, bind_tcp, bind_unix, default_hosts
+from wsframe.server.listen import Bound, default_hosts
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
 from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import shown_on_stderr
@@ -27,41 +28,58 @@ from wsframe.user_code import only_leaf
 
 __all__ = ["open_server", "run", "serve"]
 
-MOST_BACKLOG = 2**31 - 1  # of listen(2)
+LOCAL = TcpAddress("127.0.0.1", 8000)
+"""The address by default; beside others it is bound only if a part of it was changed."""
 
 
-def listening_sockets(
-    host: str | None, port: int, sockets: Sequence[socket.socket] | None, unix: str | None, backlog: int
-) -> list[socket.socket]:
-    """Bind the sockets and listen.
+def addresses_of(options: ServeOptions) -> list[ServerAddress]:
+    """Return the addresses to bind.
+
+    Raises:
+        ValueError: For options that contradict each other.
+    """
+    if options.sockets is not None and not options.sockets:
+        raise ValueError("sockets is empty: nothing would be served")
+    if options.sockets is not None and options.unix is not None:
+        raise ValueError("give sockets= or unix=, not both")
+    given = [options.bind] if isinstance(options.bind, str) else options.bind or ()
+    tcp = TcpAddress(options.host, options.port)
+    if options.unix is not None:
+        before: list[ServerAddress] = [UnixAddress(options.unix)]
+    else:
+        before = [] if options.sockets is not None or (given and tcp == LOCAL) else [tcp]
+    found = before + [parse_address(text) for text in given]
+    permissions = (options.unix_mode, options.unix_owner) != (None, None)
+    if permissions and not any(isinstance(one, UnixAddress) for one in found):
+        raise ValueError("unix_mode= and unix_owner= need unix=, or 'unix:PATH' in bind=")
+    return found
+
+
+@contextmanager
+def listening_sockets(options: ServeOptions) -> Iterator[list[socket.socket]]:
+    """Bind the sockets of a server and listen; at the end close them.
 
     Raises:
         OSError: If that fails; its text names the place.
+        ValueError: For options that contradict each other.
     """
-    place = unix or (f"{'*' if host is None else host}:{port}" if sockets is None else "the sockets given")
-    try:
-        return listening(host, port, sockets, unix, min(backlog, MOST_BACKLOG))
-    except OSError as error:
-        # Of the same class, PermissionError or socket.gaierror.
-        reason = f"cannot listen at {place}: {error.strerror or error}"
-        raise (OSError(reason) if error.errno is None else type(error)(error.errno, reason)) from None
-
-
-def listening(
-    host: str | None, port: int, sockets: Sequence[socket.socket] | None, unix: str | None, backlog: int
-) -> list[socket.socket]:
-    if sockets is not None and not sockets:
-        raise ValueError("sockets is empty: nothing would be served")
-    if sockets is not None and unix is not None:
-        raise ValueError("give sockets= or unix=, not both")
-    if unix is not None:
-        return [bind_unix(unix, backlog)]
-    if sockets is None:
-        return bind_tcp(host, port, backlog)
-    for sock in sockets:
-        sock.setblocking(False)
-        sock.listen(backlog)
-    return list(sockets)
+    backlog = options.capacity.backlog
+    owner = made_owner(options.unix_mode, options.unix_owner)
+    with bound(addresses_of(options), backlog, owner) as sockets:
+        for sock in options.sockets or ():
+            fault = fault_of(sock)
+            if fault:
+                raise ValueError(f"sockets: {sock!r} cannot be served: {fault}")
+            try:
+                listen_at(sock, backlog)
+            except OSError as error:
+                raise naming(error, "the sockets given") from None
+        sockets = [*(options.sockets or ()), *sockets]
+        try:
+            yield sockets
+        finally:
+            for sock in sockets:
+                sock.close()
 
 
 def forget_made(engine: LocalEngine) -> None:
@@ -103,33 +121,19 @@ async def serve(
     refuse_while_imported("serve() or open_server()")
     check_registry(registry)
     made = made_options(options, keywords)
-    bound = listening_sockets(made.host, made.port, made.sockets, made.unix, made.capacity.backlog)
-    bound_as = None if made.unix is None else os.stat(made.unix)
-    try:
+    with listening_sockets(made) as sockets:
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        engine = LocalEngine([with_settings(sock, made) for sock in bound], registry, made)
+        engine = LocalEngine([with_settings(sock, made) for sock in sockets], registry, made)
         tell, _ = server_made.get(), server_made.set(forget_made)
         tell(engine)
         await engine.serve(task_status)
-    finally:
-        for sock in bound:
-            sock.close()
-        if made.unix is not None:
-            unlink_own(made.unix, bound_as)
 
 
 def with_settings(sock: socket.socket, options: ServeOptions) -> Bound:
     """Put the settings of one listening socket together."""
-    hosts = default_hosts(sock, options.host) if options.hosts is None else host_names(options.hosts)
+    hosts = default_hosts(sock, name_of(sock) or options.host) if options.hosts is None else host_names(options.hosts)
     return Bound(sock=sock, hosts=hosts, ssl_context=options.ssl_context)
-
-
-def unlink_own(path: str, bound_as: os.stat_result | None) -> None:
-    """Unlink a unix socket unless another server has put its own there in the meantime."""
-    with suppress(FileNotFoundError):
-        if bound_as is not None and os.path.samestat(os.stat(path), bound_as):
-            os.unlink(path)
 
 
 @asynccontextmanager

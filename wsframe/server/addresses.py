@@ -1,0 +1,121 @@
+"""Addresses to listen at, read from text: ``HOST:PORT``, ``[V6%ZONE]:PORT``, ``unix:PATH``, ``fd:N``, ``systemd``."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple, TypeAlias
+
+from wsframe.log import quoted
+
+__all__ = [
+    "InheritedAddress",
+    "PassedAddress",
+    "ServerAddress",
+    "TcpAddress",
+    "UnixAddress",
+    "check_unix_path",
+    "parse_address",
+]
+
+FORMS = "HOST:PORT, *:PORT, [V6%ZONE]:PORT, unix:PATH, unix:@NAME, fd:N, fd:NAME or systemd"
+
+
+class TcpAddress(NamedTuple):
+    """A host and a port; without a host every address of the machine."""
+
+    host: str | None
+    port: int
+
+    def __str__(self) -> str:
+        host = "*" if self.host is None else f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class UnixAddress(NamedTuple):
+    """A unix socket: a path, or an abstract name that begins with ``@`` (Linux)."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class InheritedAddress(NamedTuple):
+    """A socket that the process has inherited under a number."""
+
+    fd: int
+
+    def __str__(self) -> str:
+        return f"fd:{self.fd}"
+
+
+class PassedAddress(NamedTuple):
+    """The sockets that systemd passes: those of one name, or with ``""`` all that no other address names."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"fd:{self.name}" if self.name else "systemd"
+
+
+ServerAddress: TypeAlias = TcpAddress | UnixAddress | InheritedAddress | PassedAddress
+
+
+def parse_address(text: str) -> ServerAddress:
+    """Read one address.
+
+    Raises:
+        ValueError: For a text of another form; the error says how to write it.
+    """
+    scheme, _, rest = text.partition(":")
+    if text == "systemd":
+        return PassedAddress("")
+    if scheme == "unix":
+        check_unix_path(rest)
+        return UnixAddress(rest)
+    if scheme == "fd":
+        if not rest or not rest.isprintable():
+            raise ValueError(f"{quoted(text)} needs a number or a name of systemd's, such as fd:3 or fd:web")
+        return InheritedAddress(int(rest)) if rest.isascii() and rest.isdigit() else PassedAddress(rest)
+    return parse_tcp(text)
+
+
+def check_unix_path(path: str) -> None:
+    """Check a path, or a name in Linux's abstract namespace, which begins with ``@``.
+
+    Raises:
+        ValueError: For one that cannot be bound.
+    """
+    if not path.removeprefix("@") or "\0" in path:
+        raise ValueError(f"unix is the path of a socket, not {path!r}")
+
+
+def parse_tcp(text: str) -> TcpAddress:
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if "://" in text:
+        bare = text.partition("://")[2].rstrip("/")
+        raise ValueError(f"an address has no scheme: {quoted(bare)} instead of {quoted(text)}")
+    if text.startswith(("/", ".", "@")):
+        raise ValueError(f"a unix socket is written {quoted('unix:' + text)}, not {quoted(text)}")
+    if not bracketed and ":" in host:
+        raise ValueError(f"an IPv6 address stands in brackets, as in [::1]:8000, not {quoted(text)}")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError(f"{quoted(text)} needs a port from 0 to 65535 at its end; an address is {FORMS}")
+    if not host:
+        raise ValueError(f"{quoted(text)} has no host: *{text} for every address of the machine")
+    return TcpAddress(with_zone(host[1:-1], text) if bracketed else None if host == "*" else host, int(port))
+
+
+def with_zone(host: str, text: str) -> str:
+    """Check an IPv6 address; its zone can be written as in URLs (RFC 6874), after ``%25``."""
+    address, percent, zone = host.partition("%")
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        raise ValueError(f"{quoted(text)} has no IPv6 address in its brackets") from None
+    if percent and not zone:
+        raise ValueError(f"{quoted(text)} needs a network interface after %, as in [fe80::1%eth0]:8000")
+    if zone != "25":
+        zone = zone.removeprefix("25")
+    return f"{address}{percent}{zone}"
