@@ -1,7 +1,7 @@
 """A chat room in the browser: nicknames, joins and leaves, any number of tabs.
 
-Run it with ``python examples/chat.py`` or ``wsframe serve examples/chat.py --http-handler page``,
-and open the address it prints in several tabs. The page is ``chat.html``, next to this file.
+Run it with ``python examples/chat.py`` or ``wsframe serve examples/chat.py``, and open the address it
+prints in several tabs. The page is ``chat.html``, next to this file.
 
 The page sends each line as text. It receives JSON objects: ``{"from": ..., "text": ...}`` for
 a message, ``{"note": ...}`` for an event and ``{"nickname": ...}`` for its own name. A page that
@@ -21,8 +21,8 @@ from wsframe import (
     Resource,
     Server,
     browser_client,
-    http_routes,
     register_global_resource,
+    register_global_route,
     static_file,
 )
 
@@ -81,9 +81,9 @@ class Chat(Resource[str]):
         self.broadcast_text(json.dumps(line))
 
 
-page = http_routes({"/": static_file(Path(__file__).with_name("chat.html")), "/wsframe.js": browser_client})
-
 register_global_resource("/chat", Chat())
+register_global_route("/", static_file(Path(__file__).with_name("chat.html")))
+register_global_route("/wsframe.js", browser_client)
 
 
 def announce(server: Server) -> None:
@@ -95,6 +95,6 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=8000, help="0 for a free one (default 8000)")
     port = parser.parse_args().port
     try:
-        wsframe.run(port=port, http_handler=page, started=announce)
+        wsframe.run(port=port, started=announce)
     except OSError as error:
         sys.exit(f"cannot serve at port {port}: {error.strerror}; try --port 0")

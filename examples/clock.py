@@ -1,7 +1,7 @@
 """Send the time to all clients once a second, from one task of the resource.
 
-Run it with ``python examples/clock.py`` or ``wsframe serve examples/clock.py --http-handler page``,
-and open the address it prints.
+Run it with ``python examples/clock.py`` or ``wsframe serve examples/clock.py``, and open the address it
+prints.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from datetime import datetime
 import trio
 
 import wsframe
-from wsframe import Client, Request, Resource, Response, Server, register_global_resource
+from wsframe import Client, Request, Resource, Response, Server, register_global_resource, register_global_route
 
 PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -49,6 +49,7 @@ def now() -> str:
     return datetime.now().strftime("%H:%M:%S")
 
 
+@register_global_route("/")
 async def page(request: Request) -> Response:
     return Response(PAGE, content_type="text/html; charset=utf-8")
 
@@ -63,4 +64,4 @@ def announce(server: Server) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Send the time to all clients.")
     parser.add_argument("--port", type=int, default=8000, help="0 for a free one (default 8000)")
-    wsframe.run(port=parser.parse_args().port, http_handler=page, started=announce)
+    wsframe.run(port=parser.parse_args().port, started=announce)

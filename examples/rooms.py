@@ -1,7 +1,7 @@
 """A lobby and rooms: each room is a resource that is created for its first visitor and ends after its last.
 
-Run it with ``python examples/rooms.py`` or ``wsframe serve examples/rooms.py --http-handler page``,
-and open the address it prints in several tabs; add ``#kitchen`` to start in the kitchen.
+Run it with ``python examples/rooms.py`` or ``wsframe serve examples/rooms.py``, and open the address it
+prints in several tabs; add ``#kitchen`` to start in the kitchen.
 
 A visitor connects to the lobby at ``/lobby`` or to a room at ``/rooms/NAME`` and types. In the lobby, a
 line is the name of the room to enter. In a room, a line goes to all visitors, and ``/leave`` returns to
@@ -88,6 +88,7 @@ def make_room(request: Request) -> Room | None:
     return Room(name) if good_name(name) else None
 
 
+@wsframe.register_global_route("/")
 async def page(request: Request) -> Response:
     return Response(PAGE, content_type="text/html; charset=utf-8")
 
@@ -104,4 +105,4 @@ def announce(server: Server) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Serve a lobby with rooms.")
     parser.add_argument("--port", type=int, default=8000, help="0 for a free one (default 8000)")
-    wsframe.run(port=parser.parse_args().port, http_handler=page, started=announce)
+    wsframe.run(port=parser.parse_args().port, started=announce)

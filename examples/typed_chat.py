@@ -1,9 +1,8 @@
 """A chat with typed messages: wsframe refuses other messages before the code sees them.
 
-Run it with ``python examples/typed_chat.py``, or ``wsframe serve examples/typed_chat.py
---http-handler http``, and talk to it with ``python -m websockets ws://127.0.0.1:8000/rooms/lobby``:
-``{"type": "join", "nick": "ann"}``, then ``{"type": "say", "text": "hello"}``. ``wsframe asyncapi
-examples/typed_chat.py`` describes its messages.
+Run it with ``python examples/typed_chat.py`` or ``wsframe serve examples/typed_chat.py``, and talk to it
+with ``python -m websockets ws://127.0.0.1:8000/rooms/lobby``: ``{"type": "join", "nick": "ann"}``, then
+``{"type": "say", "text": "hello"}``. ``wsframe asyncapi examples/typed_chat.py`` describes its messages.
 """
 
 import argparse
@@ -12,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 import wsframe
-from wsframe import Client, JSONResource, Server, healthz, http_routes, readyz, register_global_resource
+from wsframe import Client, JSONResource, Server, healthz, readyz, register_global_resource, register_global_route
 
 Nick = Annotated[str, Meta(pattern=r"^\w{1,20}$")]
 
@@ -71,8 +70,8 @@ class Rooms(JSONResource[str | None]):
 
 
 register_global_resource("/rooms/{room}", Rooms())
-
-http = http_routes({"/healthz": healthz, "/readyz": readyz})
+register_global_route("/healthz", healthz)
+register_global_route("/readyz", readyz)
 
 
 def announce(server: Server) -> None:
@@ -83,4 +82,4 @@ def announce(server: Server) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Serve rooms with typed messages.")
     parser.add_argument("--port", type=int, default=8000, help="0 for a free one (default 8000)")
-    wsframe.run(port=parser.parse_args().port, http_handler=http, started=announce)
+    wsframe.run(port=parser.parse_args().port, started=announce)

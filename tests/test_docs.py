@@ -50,11 +50,10 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "static").mkdir()
     (tmp_path / "chat.html").touch()
     monkeypatch.chdir(tmp_path)
+    before = global_registry.snapshot()
     monkeypatch.setattr(wsframe, "run", lambda registry=None, options=None, **keywords: made_options(options, keywords))
     yield tmp_path
-    for path in global_registry.paths():
-        global_registry.unregister(path)
-    global_registry.table.dispatchers.clear()
+    global_registry.restore(before)
 
 
 def run_blocks(page: Path) -> dict[str, Any]:
@@ -292,8 +291,6 @@ def test_each_step_has_a_check() -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_of_the_tutorial_works(step: str) -> None:
     command = ["-m", "wsframe", "serve", str(ROOT / f"docs/steps/{step}.py"), "--port", "0", "--log-level", "error"]
-    if step == "page":
-        command += ["--http-handler", "page"]
     with program_running(sys.executable, *command) as address, ExitStack() as stack:
         CHECKS[step](Visitors(address, stack))
 

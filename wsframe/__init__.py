@@ -76,8 +76,10 @@ from wsframe.resources.registry import find_global_resource as find_global_resou
 from wsframe.resources.registry import register_global_dispatcher as register_global_dispatcher
 from wsframe.resources.registry import register_global_factory as register_global_factory
 from wsframe.resources.registry import register_global_resource as register_global_resource
+from wsframe.resources.registry import register_global_route as register_global_route
 from wsframe.resources.registry import unregister_global_dispatcher as unregister_global_dispatcher
 from wsframe.resources.registry import unregister_global_resource as unregister_global_resource
+from wsframe.resources.registry import unregister_global_route as unregister_global_route
 from wsframe.resources.resource import Resource as Resource
 from wsframe.resources.server import ResourceStatistics as ResourceStatistics
 from wsframe.resources.server import Server as Server
@@ -161,6 +163,7 @@ __all__ = [
     "register_global_dispatcher",
     "register_global_factory",
     "register_global_resource",
+    "register_global_route",
     "resource",
     "run",
     "run_handlers",
@@ -171,4 +174,5 @@ __all__ = [
     "static_folder",
     "unregister_global_dispatcher",
     "unregister_global_resource",
+    "unregister_global_route",
 ]

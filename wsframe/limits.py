@@ -206,10 +206,14 @@ class Capacity:
     max_head: int = 16384
     """Bytes of the request head; default 16 KiB, as in h11. The server answers 431 to more."""
 
+    max_body: int = 65536
+    """Bytes of the body of a plain HTTP request to a route; default 64 KiB. The server answers 413 to more. As many
+    bodies as :attr:`max_pending_handshakes` can be in memory at once, and they count for :attr:`max_queued_bytes`."""
+
     max_queued_bytes: int = 512 * 1024 * 1024
     """Bytes that wait for all clients together, either way; default 512 MiB. It counts as in
     :attr:`Limits.max_queued_bytes` and :attr:`Limits.max_outbox`, 144 for each post, and
-    answers of ``http_handler`` until the peer has taken them, so that the memory taken stays
+    bodies of plain HTTP requests, and answers to these until the peer has taken them, so that the memory taken stays
     below twice of it. Beyond it the server does not read clients with messages waiting, resets those that
     make it hold most, and refuses answers with 503. A frame shared by a broadcast
     counts for each client."""

@@ -1,7 +1,7 @@
 """Step 4: a page on the same port."""
 
 import wsframe
-from wsframe import Client, Limits, Request, Resource, Response, register_global_resource
+from wsframe import Client, Limits, Request, Resource, Response, register_global_resource, register_global_route
 
 PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -32,13 +32,12 @@ class Room(Resource):
         self.broadcast_text(message)
 
 
+@register_global_route("/")
 async def page(request: Request) -> Response:
-    if request.path != "/":
-        return Response("not found\n", 404)
     return Response(PAGE, content_type="text/html; charset=utf-8")
 
 
 register_global_resource("/chat", Room())
 
 if __name__ == "__main__":
-    wsframe.run(port=8000, http_handler=page)
+    wsframe.run(port=8000)

@@ -5,7 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from wsframe import Deflate, Limits, Registry, Resource, Timeouts, cli
+from wsframe import (
+    Deflate,
+    Limits,
+    Registry,
+    Resource,
+    Response,
+    Timeouts,
+    cli,
+    http_routes,
+    readyz,
+    static_file,
+    static_folder,
+)
 from wsframe.cli.routes import options_of, routes_of
 from wsframe.http.origins import any_origin, origin_exact, origin_prefix, same_origin
 from wsframe.http.request import Request
@@ -75,6 +87,26 @@ def test_a_validator_is_named_as_it_was_made() -> None:
     assert written_name(origin_prefix("http://a", "http://b")) == "origin_prefix('http://a', 'http://b')"
     assert written_name(own).endswith("named_as_it_was_made.own")
     assert written_name(Checker()).endswith("Checker")
+
+
+async def version(request: Request) -> Response:
+    return Response("1.0")
+
+
+def test_http_routes_are_listed_by_their_handlers() -> None:
+    registry = Registry()
+    registry.route("/version", version, any_origin)
+    registry.route("/", static_file(__file__))
+    registry.route("/static/*", static_folder(Path(__file__).parent))
+    registry.route("/readyz", readyz)
+    registry.route("/app/*", http_routes({"/a": version}))
+    assert [(one["path"], one["resource"], one["origins"]) for one in routes_of(registry)] == [
+        ("/version", f"HTTP {__name__}.version", "any_origin"),
+        ("/", "HTTP static_file('test_routes.py')", "same_origin"),
+        ("/readyz", "HTTP readyz", "same_origin"),
+        ("/static/*", "HTTP static_folder('cli')", "same_origin"),
+        ("/app/*", "HTTP http_routes('/a')", "same_origin"),
+    ]
 
 
 def make_room(request: Request) -> Resource:

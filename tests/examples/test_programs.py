@@ -51,8 +51,7 @@ def test_echo_sends_every_message_back(runner: Runner) -> None:
 
 
 def test_clock_tells_the_time_at_once_and_every_second(runner: Runner) -> None:
-    options = ["--http-handler", "page"] if runner is example_served else []
-    with runner("clock.py", "--port", "0", *options) as address:
+    with runner("clock.py", "--port", "0") as address:
         with urlopen(f"{address}/", timeout=PATIENCE) as answer:
             assert b"new WebSocket" in answer.read()
         with open_at(address, "/clock") as first, open_at(address, "/clock") as second:
@@ -61,7 +60,7 @@ def test_clock_tells_the_time_at_once_and_every_second(runner: Runner) -> None:
 
 
 def test_chat_is_served_by_the_command_line_too() -> None:
-    with example_served("chat.py", "--port", "0", "--http-handler", "page") as address:
+    with example_served("chat.py", "--port", "0") as address:
         with urlopen(f"{address}/", timeout=PATIENCE) as answer:
             assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
             assert b'<form id="say"' in answer.read()
@@ -110,9 +109,8 @@ def test_rooms_lead_from_the_lobby_to_a_room_and_back(runner: Runner) -> None:
     def expect(client: ClientConnection, *lines: str) -> None:
         assert [client.recv(timeout=PATIENCE) for _ in lines] == list(lines)
 
-    options = ["--http-handler", "page"] if runner is example_served else []
     welcome = "Lobby: type the name of a room. In use: "
-    with runner("rooms.py", "--port", "0", *options) as address:
+    with runner("rooms.py", "--port", "0") as address:
         with urlopen(f"{address}/", timeout=PATIENCE) as answer:
             assert b"new WebSocket" in answer.read()
         with open_at(address, "/lobby") as ann, open_at(address, "/rooms/kitchen") as bob:

@@ -30,7 +30,7 @@ def test_rooms_hear_what_is_said_in_them() -> None:
 
 def test_what_does_not_fit_is_a_problem_and_the_client_stays() -> None:
     with (
-        example_served("typed_chat.py", "--port", "0", "--http-handler", "http") as address,
+        example_served("typed_chat.py", "--port", "0") as address,
         open_at(address, "/rooms/lobby") as ann,
     ):
         for message, reason in (

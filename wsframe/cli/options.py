@@ -36,6 +36,7 @@ FLAGS = (
     ),
     Flag("--max-pending-handshakes", Capacity, "max_pending_handshakes", count, "N", "unfinished handshakes"),
     Flag("--max-head", Capacity, "max_head", size, "SIZE", "largest request head"),
+    Flag("--max-body", Capacity, "max_body", size, "SIZE", "largest body of a plain HTTP request"),
     Flag("--max-total-queued-bytes", Capacity, "max_queued_bytes", size, "SIZE", "bytes held for all clients together"),
     Flag("--backlog", Capacity, "backlog", count, "N", "connections waiting in the kernel for accept"),
     Flag("--max-message", Limits, "max_message", size, "SIZE", "largest message to accept"),

@@ -1,4 +1,4 @@
-"""``wsframe routes``: list the resources of a target without serving it."""
+"""``wsframe routes``: list the resources and HTTP routes of a target without serving it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wsframe.cli.arguments import add_parser
 from wsframe.cli.tables import columns
 from wsframe.cli.target import TARGET_HELP, load_target
+from wsframe.http.responses import HttpHandler
 from wsframe.limits import INHERIT
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.factories import Factory, written_name
@@ -37,9 +38,9 @@ def add_command(commands: Commands) -> None:
     parser = add_parser(
         commands,
         "routes",
-        help="list the resources that a module registers",
+        help="list the resources and HTTP routes that a module registers",
         description="List the resources that a module or file registers: path, class, allowed origins, and the "
-        "options that the resource sets itself.",
+        "options that the resource sets itself; then its HTTP routes.",
         examples=EXAMPLES,
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
@@ -67,6 +68,8 @@ def routes_of(registry: Registry) -> Iterator[dict[str, Any]]:
         yield route_of(path, registration)
     for dispatcher, origins in registry.table.dispatchers:
         yield route("(dispatcher)", f"{written_name(dispatcher)}()", origins, {})
+    for path, page in registry.http_routes.entries():
+        yield route(path, f"HTTP {handler_name(page.handler)}", page.origins, {})
 
 
 def route_of(path: str, registration: Registration) -> dict[str, Any]:
@@ -79,6 +82,12 @@ def route_of(path: str, registration: Registration) -> dict[str, Any]:
 
 def route(path: str, resource: str, origins: Callable[..., object], options: dict[str, str]) -> dict[str, Any]:
     return {"path": path, "resource": resource, "origins": written_name(origins), "options": options}
+
+
+def handler_name(handler: HttpHandler) -> str:
+    """Name a handler as the module that registers it does."""
+    name, module = written_name(handler), str(getattr(handler, "__module__", ""))
+    return name if module.startswith("wsframe.") or not module else f"{module}.{name}"
 
 
 def options_of(resource: Resource) -> dict[str, str]:

@@ -77,7 +77,7 @@ class Request:
     ``client-query-string``, ``client-connection-headers``.
     """
 
-    __slots__ = ("_head", "_parsed", "host", "method", "path", "path_params", "port", "query_string", "secure")
+    __slots__ = ("_head", "_parsed", "body", "host", "method", "path", "path_params", "port", "query_string", "secure")
 
     path: str
     """Path of the target, with bytes above ASCII and escapes as they came: matching is exact."""
@@ -91,6 +91,8 @@ class Request:
     """Whether this server ended TLS for the request itself."""
     method: str
     """The HTTP method in upper case."""
+    body: bytes
+    """The content of a plain HTTP request to a route, at most ``capacity.max_body`` bytes; else empty."""
     path_params: Mapping[str, str]
     """The segments that ``{name}`` in the registered path matched, with escapes as they came
     (``urllib.parse.unquote``). Of a client that moved: those of the path that it came by."""
@@ -108,6 +110,7 @@ class Request:
         self.path, mark, query = target.partition("?")
         self.query_string = query if mark else None
         self.method = method
+        self.body = b""
         self.host = host
         self.port = port
         self.secure = secure

@@ -54,4 +54,6 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
                 return await handler(seen)
         return Response("not found\n", 404)
 
+    routed.__qualname__ = f"http_routes({', '.join(map(repr, routes))})"  # lists of routes show it
+    routed.__dict__["answers_below"] = True  # a registry looks here
     return routed

@@ -79,7 +79,10 @@ def static_file(
     check_field("Content-Type", kind)
     if not os.path.isfile(name):
         raise FileNotFoundError(errno.ENOENT, "no such file", name)
-    return handler(lambda request: files.answer(request, name, kind) if request.path == "/" else not_found())
+    return handler(
+        lambda request: files.answer(request, name, kind) if request.path == "/" else not_found(),
+        f"static_file({os.path.basename(name)!r})",
+    )
 
 
 def static_folder(
@@ -109,11 +112,13 @@ def static_folder(
     folder = Folder(os.path.abspath(path), index, Files(max_file, cache_control))
     if not os.path.isdir(folder.root):
         raise NotADirectoryError(errno.ENOTDIR, "no such folder", folder.root)
-    return handler(folder.answer)
+    static = handler(folder.answer, f"static_folder({os.path.basename(folder.root)!r})")
+    static.__dict__["answers_below"] = True  # a registry looks here
+    return static
 
 
-def handler(answer: Callable[[Request], Found | Response]) -> HttpHandler:
-    """Make a handler for GET and HEAD of a function that finds files."""
+def handler(answer: Callable[[Request], Found | Response], name: str) -> HttpHandler:
+    """Make a handler for GET and HEAD of a function that finds files; lists of routes show the name."""
     readers = trio.CapacityLimiter(READERS)
 
     async def read(found: Found, offset: int) -> bytes:
@@ -130,6 +135,7 @@ def handler(answer: Callable[[Request], Found | Response]) -> HttpHandler:
             found.size, partial(read, found), PART, content_type=found.content_type, headers=found.headers
         )
 
+    static.__qualname__ = name
     return static
 
 

@@ -7,7 +7,8 @@ Read in this order:
 * ``client``: one connected peer. ``client_tasks``: its tasks. ``clients``: the clients of a resource.
   ``broadcast``: one message to many clients.
 * ``server``: the handle on the running server, without the machine behind it.
-* ``registry``, ``routing_table``, ``factories``: which resource answers a path.
+* ``registry``, ``routing_table``, ``path_table``, ``factories``: which resource answers a path; ``http_routes``:
+  which handler of plain HTTP.
 * ``decorator``: registers a class. ``functions``: resources from functions. ``json_resource``: typed JSON messages.
   ``asyncapi`` describes resources in a document.
 * ``check_hooks``, ``check_attributes``: mistakes in a subclass, found when the class is made.

@@ -1,14 +1,17 @@
-"""Registries of resources: one for a server, or one for all servers of the process."""
+"""Registries of resources and HTTP routes: one for a server, or one for all servers of the process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple, TypeVar, overload
 
 from wsframe.doorbell import check_thread
 from wsframe.http.origins import OriginValidator, origin_exact, origin_prefix, same_origin
+from wsframe.http.responses import HttpHandler
 from wsframe.log import logger
-from wsframe.resources.check_hooks import check_plain, check_takes
+from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.factories import Dispatcher, Factory, check_dispatcher, check_resource, written_name
+from wsframe.resources.http_routes import BELOW, HttpRoute, HttpRoutes
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration, RoutingTable
 
@@ -19,14 +22,25 @@ __all__ = [
     "register_global_dispatcher",
     "register_global_factory",
     "register_global_resource",
+    "register_global_route",
     "served_with",
     "unregister_global_dispatcher",
     "unregister_global_resource",
+    "unregister_global_route",
 ]
+
+HandlerT = TypeVar("HandlerT", bound=HttpHandler)
+
+
+class Snapshot(NamedTuple):
+    """All that is registered in a registry at a time."""
+
+    table: RoutingTable
+    http_routes: HttpRoutes
 
 
 class Registry:
-    """The resources of one server, by path.
+    """The resources and HTTP routes of one server, by path.
 
     A path is exact and case-sensitive, or has ``{name}`` segments that match any one
     segment each; exact paths win. Letters beyond ASCII, spaces and other characters that a URL has
@@ -48,15 +62,18 @@ class Registry:
         self.alone = alone
         self.table = RoutingTable()
         """The registrations."""
+        self.http_routes = HttpRoutes()
+        """The handlers of requests that do not ask for a WebSocket."""
         self._watchers: list[Callable[[], None]] = []
         self.closing: Resource | Factory | None = None
         """The resource that was unregistered with its clients; only while watchers are called."""
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.table) + len(self.http_routes)
 
     def __repr__(self) -> str:
-        names = [*self.paths(), *(["dispatchers"] if self.table.dispatchers else [])]
+        routes = [f"HTTP {path}" for path, _ in self.http_routes.entries()]
+        names = [*self.paths(), *routes, *(["dispatchers"] if self.table.dispatchers else [])]
         return f"<Registry {', '.join(names) or 'empty'}>"
 
     def register(
@@ -144,6 +161,55 @@ class Registry:
         check_origins(origins)
         self.table.dispatchers.append((dispatcher, origins))
 
+    @overload
+    def route(self, path: str, handler: HandlerT, origins: OriginValidator = ...) -> HandlerT: ...
+    @overload
+    def route(self, path: str, *, origins: OriginValidator = ...) -> Callable[[HandlerT], HandlerT]: ...
+    def route(
+        self, path: str, handler: HandlerT | None = None, origins: OriginValidator = same_origin
+    ) -> HandlerT | Callable[[HandlerT], HandlerT]:
+        """Register a handler for the requests to a path that do not ask for a WebSocket.
+
+        Without a handler this returns a decorator, ``@registry.route("/hook")`` above an async function.
+
+        Args:
+            path: As for :meth:`register`, such as ``/`` or ``/hooks/{room}``. With ``/*`` at its end it stands for
+                all paths below, so ``/static/*`` includes ``/static/`` and ``/static/app.js``; the longest one wins.
+            handler: An async function that takes the :class:`Request` and returns a :class:`Response`, for any
+                method. ``request.path_params`` has the segments that ``{name}`` matched, ``request.body`` the
+                content. ``request.path`` is the part that ``/*`` stands for, from the slash on, or ``/``.
+            origins: The origins whose pages can make requests other than GET, HEAD and OPTIONS; the server
+                answers 403 to other pages. By default pages of the same host, and programs, which send no Origin.
+
+        A resource can have the same path: it takes the WebSockets. A path registered before is replaced.
+        Exact paths win over ``{name}``, those over ``/*``, those over ``"*"``, and any of them over
+        ``http_handler``.
+
+        Raises:
+            TypeError: For a handler that is not an async function of one request, or a validator that cannot be
+                called.
+            ValueError: For a path as in :meth:`register`, and for the handler of a folder at a path without ``/*``.
+            RuntimeError: From another thread than trio's while serving.
+        """
+        if not isinstance(path, str):
+            raise TypeError("the path comes first: route('/', handler), or @registry.route('/')")
+        if handler is None:
+            return lambda function: self.route(path, function, origins)
+        check_http_handler("a handler", handler, such=", such as static_file('chat.html')")
+        check_origins(origins)
+        if getattr(handler, "answers_below", False) and not path.endswith("*"):
+            raise ValueError(f"a folder answers for all paths below it: {path.rstrip('/') + BELOW!r}, not {path!r}")
+        check_watched(self._watchers)
+        former = self.http_routes.put(path, HttpRoute(handler, origins))
+        if former is not None and former.handler is not handler:
+            logger.info("the route %s is registered again: requests get %s", path, written_name(handler))
+        return handler
+
+    def unregister_route(self, path: str) -> bool:
+        """Forget a route; return whether it was registered."""
+        check_watched(self._watchers)
+        return self.http_routes.take(path) is not None
+
     def unregister_dispatcher(self, dispatcher: Dispatcher) -> bool:
         """Forget a dispatcher; return whether it was registered. Connected clients stay."""
         kept = [entry for entry in self.table.dispatchers if entry[0] != dispatcher]
@@ -153,7 +219,7 @@ class Registry:
 
     def _put(self, path: str, resource: Resource | Factory, origins: OriginValidator, ignore_case: bool) -> None:
         check_origins(origins)
-        self._check_thread()
+        check_watched(self._watchers)
         before = self.snapshot()
         former = self.table.put(path, Registration(resource, origins), ignore_case=ignore_case)
         try:
@@ -175,7 +241,7 @@ class Registry:
             close_clients: Closes the clients with 1001 instead, unless another path is
                 registered for the resource. With a factory: the clients of all resources that it made.
         """
-        self._check_thread()
+        check_watched(self._watchers)
         found = self.table.take(path)
         self.closing = found.resource if found is not None and close_clients else None
         try:
@@ -192,35 +258,36 @@ class Registry:
         found = self.table.lookup(path)
         return None if found is None or isinstance(found[0].resource, Factory) else found[0].resource
 
-    def snapshot(self) -> RoutingTable:
-        """Return a copy of the registrations, for :meth:`restore`."""
-        return self.table.copy()
+    def snapshot(self) -> Snapshot:
+        """Return a copy of the registrations and routes, for :meth:`restore`."""
+        return Snapshot(self.table.copy(), self.http_routes.copy())
 
-    def restore(self, before: RoutingTable) -> None:
-        """Put back the registrations of a :meth:`snapshot`, and drop all later ones, as between tests."""
-        self.table = before.copy()
+    def restore(self, before: Snapshot) -> None:
+        """Put back the registrations and routes of a :meth:`snapshot`, and drop all later ones, as between tests."""
+        self.table, self.http_routes = before.table.copy(), before.http_routes.copy()
         self._tell()
 
     def paths(self) -> list[str]:
-        """Return the registered paths, exact ones first."""
+        """Return the paths of resources, exact ones first."""
         return [path for path, _ in self.table.registrations()]
 
     def watch(self, tell: Callable[[], None]) -> None:
-        """Have ``tell`` called after each change."""
+        """Have ``tell`` called after each change of the resources."""
         self._watchers.append(tell)
 
     def unwatch(self, tell: Callable[[], None]) -> None:
         """Stop calling ``tell``."""
         self._watchers.remove(tell)
 
-    def _check_thread(self) -> None:
-        """Raise RuntimeError in another thread than trio's, once a server is to be told."""
-        if self._watchers:
-            check_thread()
-
     def _tell(self) -> None:
         for tell in tuple(self._watchers):
             tell()
+
+
+def check_watched(watchers: list[Callable[[], None]]) -> None:
+    """Raise RuntimeError in another thread than trio's, once a server is to be told."""
+    if watchers:
+        check_thread()
 
 
 def name_of(resource: Resource | Factory) -> str:
@@ -274,6 +341,24 @@ def register_global_factory(
     global_registry.register_factory(
         path, factory, origins, max_resources=max_resources, linger=linger, ignore_case=ignore_case
     )
+
+
+@overload
+def register_global_route(path: str, handler: HandlerT, origins: OriginValidator = ...) -> HandlerT: ...
+@overload
+def register_global_route(path: str, *, origins: OriginValidator = ...) -> Callable[[HandlerT], HandlerT]: ...
+def register_global_route(
+    path: str, handler: HandlerT | None = None, origins: OriginValidator = same_origin
+) -> HandlerT | Callable[[HandlerT], HandlerT]:
+    """Register an HTTP handler in the global registry; see :meth:`Registry.route`."""
+    if handler is None:
+        return global_registry.route(path, origins=origins)
+    return global_registry.route(path, handler, origins)
+
+
+def unregister_global_route(path: str) -> bool:
+    """Forget a global route; see :meth:`Registry.unregister_route`."""
+    return global_registry.unregister_route(path)
 
 
 def register_global_dispatcher(dispatcher: Dispatcher, origins: OriginValidator = same_origin) -> None:

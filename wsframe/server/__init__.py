@@ -16,6 +16,7 @@ Read in this order:
 * ``entrance``: one task for each newcomer.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.
+  ``plain_http`` finds the page for a request without a WebSocket.
   ``decide`` asks user code about it, ``leavers`` notices when it has gone in the meantime.
 * ``capacity``: how many clients there may be. ``statistics``, ``health``: reports about a server.
 

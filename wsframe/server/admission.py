@@ -4,7 +4,7 @@ The checks, in this order, the cheap ones before those that run user code:
 
 1. the TLS handshake;
 2. the head of the request, at most ``capacity.max_head`` bytes: 400, 431, 505;
-3. ``Host`` (400), then plain HTTP goes to ``http_handler`` and ends here;
+3. ``Host`` (400), then plain HTTP goes to its route or ``http_handler`` and ends here;
 4. the upgrade and its version: 400, 405, 426;
 5. the path: 404;
 6. the origin, by the registration's validator: 403;
@@ -34,7 +34,7 @@ as much of an answer as it takes, and the socket is closed.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
 from time import time
@@ -53,17 +53,19 @@ from wsframe.http import handshake
 from wsframe.http.deflate_terms import negotiate
 from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request
-from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, header_list, refusing
+from wsframe.http.responses import RETRY_AFTER, Reject, Response, header_list, refusing
 from wsframe.log import logger, quoted
 from wsframe.net.transport import FAREWELL
 from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
+from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.server.capacity import Places
-from wsframe.server.decide import check_origin, decide, handle, internal_error, note_disagreement, stopping
+from wsframe.server.decide import check_origin, decide, internal_error, note_disagreement, stopping
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import Gone, Newcomer, note_gone
 from wsframe.server.options import ServeOptions
+from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
 from wsframe.user_code import contain
 
@@ -82,19 +84,28 @@ PLAIN_ON_TLS = Reject(400, body="this port speaks https")
 class Admission:
     """Admits newcomers to one server."""
 
-    def __init__(self, roster: Roster, reactor: Reactor, places: Places, options: ServeOptions) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        reactor: Reactor,
+        places: Places,
+        options: ServeOptions,
+        registries: Sequence[Registry],
+    ) -> None:
         self._roster = roster
         self._reactor = reactor
         self._places = places
         self._capacity = options.capacity
         self._versions = frozenset(options.versions)
-        self._http_handler = options.http_handler
         self._answer_by = inf
         """The time by which newcomers have their answer; infinite until the drain."""
         self._fewer = Doorbell()
         self._answering = 0
         self.pending: dict[Newcomer, None] = {}
         self._lookout = Lookout(reactor, self.pending, self._capacity.max_pending_handshakes)
+        self._pages = PlainHttp(
+            registries, options.http_handler, self._capacity.max_body, reactor.budget, self._lookout
+        )
         self.admitted = 0
         self.refused = 0
 
@@ -252,10 +263,13 @@ class Admission:
         if not host_allowed(request, newcomer.place.hosts):
             host = quoted(headers.get("host", ""))
             raise refusing(400, f"this server does not answer to the Host {host}; see hosts=")
-        if self._http_handler is not None and not handshake.wants_upgrade(headers):
-            handshake.check_bodiless(headers)
-            await self._serve_http(newcomer, request, self._http_handler)
-            return
+        if not handshake.wants_upgrade(headers):
+            page = self._pages.find(request)
+            if page is not None:
+                with Share(self._reactor.budget) as share:
+                    answer, content = await self._pages.ask(newcomer, head, page, share)
+                    await self._answer_page(newcomer, answer, content, share)
+                return
         newcomer.version = handshake.check_upgrade(head.http_version, request, headers, self._versions)
         trailing: bytes | None = head.trailing
         if newcomer.version == 0:
@@ -277,22 +291,11 @@ class Admission:
         newcomer.nonce = data[: hixie_handshake.NONCE]
         return data[hixie_handshake.NONCE :]
 
-    async def _serve_http(self, newcomer: Newcomer, request: Request, handler: HttpHandler) -> None:
-        budget = self._reactor.budget
-        if budget.exceeded:
-            raise Reject(503, [RETRY_AFTER], "server out of memory")
-        with self._lookout.over(newcomer, half_closed=True):
-            head, content = await handle(handler, request, body=newcomer.wants_body)
+    async def _answer_page(self, newcomer: Newcomer, head: bytes, content: Response | None, share: Share) -> None:
         if content is not None and content.length > SMALL and self._busy():
             raise Reject(503, [RETRY_AFTER], "too many answers under way")
-        held = 0 if content is None else content.held
-        if budget.held + held > budget.limit:
-            raise Reject(503, [RETRY_AFTER], "server out of memory")
-        budget.held += held
-        try:
-            await self._answer(newcomer, head, content)
-        finally:
-            budget.held -= held
+        share.hold(0 if content is None else content.held)
+        await self._answer(newcomer, head, content)
 
     async def _join_resource(self, newcomer: Newcomer, request: Request, headers: Headers, trailing: bytes) -> None:
         found = self._roster.registration_for(request)

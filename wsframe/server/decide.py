@@ -1,4 +1,4 @@
-"""Asking the validator of origins, ``accept_client`` and ``http_handler`` about a newcomer. Nothing fails open."""
+"""Asking the validator of origins, ``accept_client`` and HTTP handlers about a newcomer. Nothing fails open."""
 
 from __future__ import annotations
 
@@ -71,8 +71,17 @@ async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Re
     return decision
 
 
-async def handle(handler: HttpHandler, request: Request, *, body: bool) -> tuple[bytes, Response | None]:
-    """Ask ``http_handler``; anything but a Response, or a Reject that it raises, is a 500.
+async def handle(
+    handler: HttpHandler, request: Request, name: str, *, sent: Request, body: bool
+) -> tuple[bytes, Response | None]:
+    """Ask a handler of plain HTTP; anything but a Response, or a Reject that it raises, is a 500.
+
+    Args:
+        handler: The handler.
+        request: The request as the handler sees it.
+        name: The handler's name in the log.
+        sent: The request as the peer sent it.
+        body: False for HEAD.
 
     Returns:
         The head of the answer, and the response whose content follows it, if any does.
@@ -80,7 +89,7 @@ async def handle(handler: HttpHandler, request: Request, *, body: bool) -> tuple
     try:
         made: object = await nested(handler, request)
         if not isinstance(made, Response):
-            raise TypeError(f"http_handler returned {made!r}, which is not a Response")
+            raise TypeError(f"{name} returned {made!r}, which is not a Response")
         head = handshake.response_head(made, now=time())
         return head, made if body and made.status not in handshake.NO_CONTENT else None
     except BaseException as error:
@@ -89,7 +98,7 @@ async def handle(handler: HttpHandler, request: Request, *, body: bool) -> tuple
             raise refusal from None
         if not failed(error):
             raise stopping() from None
-        logger.error("http_handler failed for %r", request, exc_info=error)
+        logger.error("%s failed for %r", name, sent, exc_info=error)
         raise internal_error() from None
 
 

@@ -204,7 +204,7 @@ class LocalEngine:
                 self.roster = Roster(self._registries, partial(Listener, around=self._around), lives)
                 self.roster.watch()
                 try:
-                    self.admission = Admission(self.roster, self.reactor, self.places, self._options)
+                    self.admission = Admission(self.roster, self.reactor, self.places, self._options, self._registries)
                     async with trio.open_nursery() as starting:
                         starting.start_soon(self._cancel_when_asked, starting.cancel_scope)
                         await self.roster.all_ready()

@@ -71,12 +71,16 @@ class Exchange:
         path: The request target.
         fields: The header fields.
         method: The method.
+        body: The content; its length is a field of its own.
     """
 
-    def __init__(self, path: str, fields: list[tuple[str, str]], method: str = "GET") -> None:
+    def __init__(self, path: str, fields: list[tuple[str, str]], method: str = "GET", body: bytes = b"") -> None:
         self._h11 = h11.Connection(h11.CLIENT)
+        if body:
+            fields = [*fields, ("Content-Length", str(len(body)))]
         request = h11.Request(method=method, target=path, headers=fields)
-        self.octets = (self._h11.send(request) or b"") + (self._h11.send(h11.EndOfMessage()) or b"")
+        events = [request, *([h11.Data(body)] if body else []), h11.EndOfMessage()]
+        self.octets = b"".join(self._h11.send(event) or b"" for event in events)
         """The bytes to send."""
         self._head: h11.Response | None = None
         self._body = b""

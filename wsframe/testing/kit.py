@@ -113,13 +113,19 @@ class Kit:
         """Connect without a handshake: for tests of slow or wrong handshakes, or of bytes that are not HTTP."""
         return self._dial(Line, address, buffer, patience)
 
-    async def request(self, path: str, *, method: str = "GET", headers: HeaderFields = ()) -> Answer:
+    async def request(self, path: str, *, method: str = "GET", headers: HeaderFields = (), body: bytes = b"") -> Answer:
         """Make a plain HTTP request, such as for a page or a health check, and return the answer.
+
+        Args:
+            path: The request target, with its query.
+            method: The method, such as ``"POST"``.
+            headers: More header fields; they replace Host.
+            body: The content, sent with its length.
 
         Raises:
             ClientClosed: If the server does not answer.
         """
-        exchange = Exchange(path, replaced([("Host", "localhost")], headers), method)
+        exchange = Exchange(path, replaced([("Host", "localhost")], headers), method, body)
         line = self.dial()
         line.send_octets(exchange.octets)
         answer = None
