@@ -1,14 +1,17 @@
 """Settings of the whole test run."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from trio.testing import MockClock
 
 from tests.requirements import require_c
 from tests.rooms import Rooms
 from wsframe import Registry
+from wsframe.log import logger
 
 # The same examples in every run, whatever the speed of the machine: a red run can be repeated.
 settings.register_profile("wsframe", derandomize=True, deadline=None, database=None)
@@ -78,6 +81,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_proxy_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a proxy of this machine's environment out of connections to the tests' own servers."""
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture(autouse=True)
+def lines_of_its_own() -> Iterator[None]:
+    """Let no test inherit the lines that were shown in the same second: on a fast machine they would be too many."""
+    yield
+    logger.tell_left_out()
+
+
+@pytest.fixture
+def patient_clock() -> MockClock:
+    """A clock that jumps once nothing has happened for a while: sockets have their say first."""
+    return MockClock(autojump_threshold=0.05)
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ from wsframe.resources.registry import global_registry
 from wsframe.server.options import made_options
 from wsframe.testing.fixtures import client_factory, server_factory
 
-PATIENCE = 20
+PATIENCE = 60
 PAGES = sorted([*ROOT.glob("docs/**/*.rst"), *ROOT.glob("*.rst")])
 REFERENCE = [path.read_text() for path in (ROOT / "docs/reference.rst", *ROOT.glob("docs/reference/*.rst"))]
 STEPS = sorted(path.stem for path in ROOT.glob("docs/steps/*.py"))

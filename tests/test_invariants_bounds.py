@@ -24,12 +24,6 @@ def poller(request: pytest.FixtureRequest) -> PollerName:
     return chosen
 
 
-@pytest.fixture
-def patient_clock() -> MockClock:
-    """A clock that jumps once nothing has happened for a while: sockets have their say first."""
-    return MockClock(autojump_threshold=0.02)
-
-
 async def test_invariant_4_sending_to_a_stalled_peer_returns_at_once(poller: PollerName) -> None:
     class Lossy(Recorder):
         overflow = "drop_newest"

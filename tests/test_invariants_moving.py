@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 import wsframe
 from tests.engine import engine_of
 from tests.recorder import Recorder
-from tests.wire import CLOSE, TEXT, close, connected, frame, serving, text
+from tests.wire import BOUND, CLOSE, TEXT, close, connected, frame, serving, text
 from wsframe import Client, Limits, Registry, Resource, Timeouts
 from wsframe.resources.resource import Ordering
 
@@ -247,7 +247,7 @@ async def test_invariant_10_client_that_is_cut_off_in_a_move_has_its_goodbyes(
         if where == "in the goodbye":
             assert client.resource is room
         server.close()
-        with trio.fail_after(5):
+        with trio.fail_after(BOUND):
             await server.closed()
         assert client.state is wsframe.State.CLOSED
         assert server.statistics()[:3] == (0, 0, 0)

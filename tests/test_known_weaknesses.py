@@ -4,12 +4,14 @@
 """
 
 import trio
+from trio.testing import MockClock
 
 import wsframe
 from tests.peer import until
 from tests.recorder import Echo, Recorder
 from tests.wire import (
     BINARY,
+    BOUND,
     CLOSE,
     CONTINUATION,
     PING,
@@ -26,7 +28,7 @@ from tests.wire import (
     stream_to,
     text,
 )
-from wsframe import Capacity, Client, Registry, State, Timeouts
+from wsframe import Capacity, Client, Registry, State
 
 
 async def test_a_message_never_has_the_kind_of_the_one_before() -> None:
@@ -98,8 +100,8 @@ async def test_a_client_may_be_closed_in_its_first_hook_and_is_closed_once() -> 
     assert room.notes == [str(State.OPEN), str(State.CLOSING), "disconnected 4000"]
 
 
-async def test_a_flash_policy_request_gets_no_policy() -> None:
-    async with serving(Echo(), timeouts=Timeouts(handshake=0.2)) as server:
+async def test_a_flash_policy_request_gets_no_policy(patient_clock: MockClock) -> None:
+    async with serving(Echo()) as server:
         alone = await ask(server, b"<policy-file-request/>\0")
         as_a_head = await ask(server, b"<policy-file-request/>\0\r\n\r\n")
     assert (alone.split(b" ")[1], as_a_head.split(b" ")[1]) == (b"408", b"400")
@@ -128,7 +130,7 @@ async def test_clients_of_all_resources_can_be_listed() -> None:
     registry.register("/also/one", one)
     registry.register("/gone", other)
     registry.register_factory("/made/{name}", lambda request: Recorder())
-    with trio.fail_after(15):
+    with trio.fail_after(BOUND):
         async with (
             wsframe.open_server(registry, port=0) as server,
             connected(server, "/one"),

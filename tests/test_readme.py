@@ -14,7 +14,7 @@ import wsframe
 from tests.documents import ROOT, code_blocks
 from tests.examples.running import program_running
 
-PATIENCE = 20
+PATIENCE = 60
 README = ROOT / "README.rst"
 
 

@@ -12,7 +12,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.examples.running import program_running
 
-PATIENCE = 20
+PATIENCE = 60
 PROGRAM = Path(__file__).with_name("served.py")
 
 

@@ -1,6 +1,5 @@
 """A peer whose TLS record takes longer than the ping timeouts is slow, but it moves: it is kept."""
 
-import pytest
 import trio
 from trio.testing import MockClock
 
@@ -15,12 +14,6 @@ TEXT = "it takes its time, but it comes: " * 3
 class Echo(wsframe.Resource):
     async def received_text(self, client: wsframe.Client, message: str) -> None:
         client.send_text(message)
-
-
-@pytest.fixture
-def patient_clock() -> MockClock:
-    """A clock that jumps once nothing has happened for a while: sockets have their say first."""
-    return MockClock(autojump_threshold=0.02)
 
 
 async def test_a_record_that_arrives_slowly_is_a_sign_of_life(patient_clock: MockClock) -> None:

@@ -14,6 +14,9 @@ __all__ = ["PATIENCE", "TARGET", "Program", "serving"]
 
 PATIENCE = 60
 
+GENEROUS = ("--handshake-timeout", "60", "--close-timeout", "60")
+"""So that a machine that is busy makes no difference."""
+
 TARGET = """
 import sys
 import trio
@@ -73,7 +76,7 @@ class Program:
 
 @contextmanager
 def serving(folder: Path, *arguments: str, **options: Any) -> Iterator[Program]:
-    command = [sys.executable, "-m", "wsframe", "serve", *arguments, "--log-level", "error"]
+    command = [sys.executable, "-m", "wsframe", "serve", *arguments, "--log-level", "error", *GENEROUS]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder, **options) as process:
         watchdog = threading.Timer(PATIENCE, process.kill)  # which ends every wait for its output
         watchdog.start()

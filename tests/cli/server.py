@@ -92,7 +92,7 @@ def serving_in_thread() -> Iterator[str]:
 
     thread = threading.Thread(target=trio.run, args=(serve,))
     thread.start()
-    server, token = servers.get(timeout=20)
+    server, token = servers.get(timeout=120)
     try:
         yield server.addresses[0]
     finally:

@@ -22,12 +22,6 @@ from wsframe.testing import open_kit
 RECEIVE_BUFFER = 65536
 
 
-@pytest.fixture
-def patient_clock() -> MockClock:
-    """A clock that jumps once nothing has happened for a while: sockets have their say first."""
-    return MockClock(autojump_threshold=0.02)
-
-
 def link_of(served: Served) -> Link:
     """Return the link of the only client."""
     (link,) = engine_of(served.server).reactor.links.values()

@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["EXAMPLES", "example_running", "example_served", "program_running"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE = 20
+PATIENCE = 60
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from websockets.sync.client import ClientConnection, connect
 
 __all__ = ["PATIENCE", "open_at", "receive", "tell"]
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 def open_at(address: str, path: str) -> ClientConnection:

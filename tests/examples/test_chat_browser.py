@@ -10,7 +10,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.examples.running import example_running
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 class ChatPage:

@@ -8,7 +8,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.examples.running import example_running
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 def test_the_page_shows_the_time(browser: Chrome) -> None:

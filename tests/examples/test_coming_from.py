@@ -17,7 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from tests.documents import ROOT, code_blocks
 from tests.examples.running import program_running
 
-PATIENCE = 20
+PATIENCE = 60
 DOCUMENTS = ROOT / "docs/reference/coming-from"
 
 # What the pages of the seeds do: connect to a port of their own choice, and show how it went.

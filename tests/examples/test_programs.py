@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.examples.running import example_running, example_served
 
-PATIENCE = 20
+PATIENCE = 60
 TIME = r"\d\d:\d\d:\d\d"
 
 urlopen = build_opener(ProxyHandler({})).open  # whatever proxies the environment names

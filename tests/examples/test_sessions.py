@@ -16,7 +16,7 @@ from websockets.trio.connection import Connection
 import wsframe
 from tests.examples.running import EXAMPLES, example_running, example_served
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 def open_at(address: str, query: str = "") -> ClientConnection:

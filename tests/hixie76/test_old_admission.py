@@ -12,7 +12,7 @@ from tests.hixie76.hixie_peer import discarded
 from tests.hostile.place import Place
 from tests.old_peer import ALL, CLOSING, NONCE, ORIGIN, Old, connected, draft, old_connected, old_head, text
 from tests.recorder import Echo, Recorder
-from tests.wire import ask, frame, head, serving, stream_to
+from tests.wire import BOUND, ask, frame, head, serving, stream_to
 from tests.wire import text as new_text
 
 EVIL = "http://evil.example"
@@ -135,7 +135,7 @@ async def ask_open(server: wsframe.Server, request: bytes) -> bytes:
 async def test_a_foreign_origin_is_refused_in_every_version(validator: wsframe.OriginValidator) -> None:
     registry = wsframe.Registry()
     registry.register("/", Recorder(), validator)
-    with trio.fail_after(15):
+    with trio.fail_after(BOUND):
         async with wsframe.open_server(registry, port=0, versions=ALL) as server:
             for version in (13, 8, 7):
                 assert await status(server, head("/", draft(version, EVIL))) == 403
@@ -151,7 +151,7 @@ async def test_a_foreign_origin_is_refused_in_every_version(validator: wsframe.O
 async def test_leaving_the_origin_out_passes_only_who_lets_programs_in(version: int) -> None:
     registry = wsframe.Registry()
     registry.register("/", Recorder(), wsframe.origin_exact(ORIGIN))
-    with trio.fail_after(15):
+    with trio.fail_after(BOUND):
         async with wsframe.open_server(registry, port=0, versions=ALL) as server:
             assert await status(server, head("/", {"Sec-WebSocket-Version": str(version)})) == 403
 

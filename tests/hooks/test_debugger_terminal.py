@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 
 pytest.importorskip("pty", reason="terminals are of unix")
 
-PATIENCE = 20
+PATIENCE = 60
 
 PROGRAM = """
 import logging

@@ -16,12 +16,6 @@ from wsframe.resources.resource import Ordering
 ORDERINGS: list[Ordering] = ["resource", "client"]
 
 
-@pytest.fixture
-def patient_clock() -> MockClock:
-    """A clock that jumps once nothing has happened for a while: sockets have their say first."""
-    return MockClock(autojump_threshold=0.05)
-
-
 async def wait_for_ever() -> None:
     await trio.sleep_forever()
 

@@ -7,7 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 import wsframe
 from tests.recorder import Echo, Recorder
 from tests.rooms import NO_SERVER
-from tests.wire import BINARY, PONG, close, connected, frame, serving, text
+from tests.wire import BINARY, BOUND, PONG, close, connected, frame, serving, text
 from wsframe import Limits, Timeouts
 from wsframe.connection.flusher import Flusher
 from wsframe.hooks.caller import BATCH
@@ -58,7 +58,7 @@ async def test_listener_ends_when_retired_and_its_last_member_has_gone() -> None
         await listener.run()
         ended.set()
 
-    with trio.fail_after(5):
+    with trio.fail_after(BOUND):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             listener.join()

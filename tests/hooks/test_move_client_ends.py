@@ -56,7 +56,7 @@ async def test_client_whose_end_waits_for_its_tasks_ends_where_it_is(kind: type[
         await lobby.journal.when(lambda notes: any(note.startswith("moved") for note in notes))
         await wait_all_tasks_blocked()
         lobby.clean.set()
-        with trio.fail_after(3):
+        with trio.fail_after(BOUND):
             while server.statistics().reserved:  # noqa: ASYNC110
                 await trio.sleep(0.005)
     assert lobby.notes == ["connected", "text 1", "moved False", "disconnected 1006"]

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.engine import engine_of
@@ -137,9 +137,9 @@ async def test_old_side_is_asked_no_more() -> None:
     assert room.notes == ["connected", "checked 2", "text go", "moved None"]
 
 
-async def test_time_of_hooks_is_the_new_sides() -> None:
+async def test_time_of_hooks_is_the_new_sides(patient_clock: MockClock) -> None:
     class Brief(Target):
-        timeouts = wsframe.Timeouts(hook=0.05)
+        timeouts = wsframe.Timeouts(hook=3)
 
     lobby, room = Side(), Brief()
     lobby.target = room

@@ -18,7 +18,7 @@ from wsframe import Deflate
 
 __all__ = ["node", "play"]
 
-PATIENCE = 20
+PATIENCE = 60
 
 TEXTS = [f"message {number}: " + "the quick brown fox " * (number % 40) for number in range(120)]
 

@@ -11,7 +11,7 @@ import trio
 from tests.integration.conftest import Served
 from tests.requirements import NODE, require_node
 
-PATIENCE = 30
+PATIENCE = 60
 
 Event: TypeAlias = dict[str, Any]
 Play: TypeAlias = Callable[..., Awaitable[list[Event]]]

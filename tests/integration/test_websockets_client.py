@@ -10,7 +10,7 @@ from websockets.typing import Origin
 
 from tests.integration.conftest import Served
 
-PATIENCE = 30
+PATIENCE = 60
 
 
 @pytest.fixture(params=["deflate", None], ids=["offers-deflate", "offers-nothing"])

@@ -7,11 +7,12 @@ from contextlib import suppress
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 import wsframe
 from tests.hostile.peer import BINARY, TEXT, frame, upgrade
 from tests.hostile.place import Certificates, Place, Recorder, until
-from wsframe import Limits, Request, Timeouts
+from wsframe import Limits, Request
 from wsframe.net.tls import TLSCodec
 
 Lines = Callable[[], list[str]]
@@ -41,8 +42,8 @@ async def test_tls_garbage_ends_the_connection_with_one_log_line(secure: Place, 
         await served.open()
 
 
-async def test_tls_handshake_that_never_ends_is_cut_off(secure: Place, info: Lines) -> None:
-    async with secure.serve(Recorder(), timeouts=Timeouts(handshake=0.2)) as served:
+async def test_tls_handshake_that_never_ends_is_cut_off(secure: Place, info: Lines, patient_clock: MockClock) -> None:
+    async with secure.serve(Recorder()) as served:
         peer = await served.connect(plain=True)
         await peer.send(b"\x16\x03\x01\x02\x00\x01")
         await peer.end()

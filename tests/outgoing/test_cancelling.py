@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.outgoing.memory import Server, connected, settled, text
+from tests.peer import BOUND
 from tests.protocol import peer
 from wsframe import ConnectionClosed, Limits, State
 from wsframe.connection.memory_budget import FRAME_COST, MESSAGE_COST
@@ -163,7 +164,7 @@ async def test_a_send_that_waits_goes_on_also_if_a_ping_was_faster_to_make_room(
     server, limits = Server(0), filled(Limits(max_outbox=100), DEFAULT_LIMITS)
     link = Link(server, limits, Decoder(limits, DEFAULT_TIMEOUTS, trio.current_time(), masked=False), "test")
     link.sender.put(peer.TEXT, b"a" * 90, None, None)
-    with trio.fail_after(5):
+    with trio.fail_after(BOUND):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(link.sender.room_for, 90)
             await settled()

@@ -15,6 +15,7 @@ import trustme
 
 import wsframe
 from tests.outgoing.places import head_of, listening, serving, upgrading
+from tests.peer import BOUND
 from wsframe import ConnectionClosed, Deflate, HandshakeRejected, InvalidURL, Limits, Opening, State, connect
 
 
@@ -63,7 +64,6 @@ async def test_cancelled_sends_and_receives_on_a_real_socket_lose_nothing() -> N
                 with trio.move_on_after(0.001):
                     received.append(await ws.receive())
         assert received == [*sent, "last"]
-        assert sent
 
 
 @pytest.mark.parametrize("ours", [Deflate.shared(threshold=0), Deflate.dedicated(threshold=0)])
@@ -218,7 +218,7 @@ async def test_a_stalled_tls_server_gets_all_once_it_reads(
         for _ in range(count):
             await ws.send(bytes(size))
         stalled.set()
-        with trio.fail_after(20):
+        with trio.fail_after(BOUND):
             assert [message async for message in ws] == []
     assert len(read) >= count * (size + 14)
 
@@ -243,7 +243,7 @@ async def test_a_tls_record_in_two_parts_is_waited_for(authority: trustme.CA, se
         listening(serve) as port,
         connect(f"wss://127.0.0.1:{port}/", ssl_context=trusting(authority)) as ws,
     ):
-        with trio.fail_after(20):
+        with trio.fail_after(BOUND):
             assert [message async for message in ws] == ["hi"]
         ws.abort()
 

@@ -166,7 +166,7 @@ async def test_it_comes_back_to_a_server_that_was_away() -> None:
 
     async with trio.open_nursery() as nursery:
         await nursery.start(come_back)
-        with trio.fail_after(30):
+        with trio.fail_after(BOUND):
             async with connect_forever(f"{address}/echo", backoff=Backoff(first=0.05), failed=failed) as connections:
                 async for ws in connections:
                     await ws.send("back")

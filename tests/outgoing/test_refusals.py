@@ -7,6 +7,7 @@ import trio
 
 from tests.certificates import Contexts, make_contexts
 from tests.outgoing.places import head_of, listening
+from tests.peer import BOUND
 from wsframe import HandshakeFailed, HandshakeRejected, ProxyFailed, connect
 
 
@@ -25,7 +26,7 @@ class Ends:
         self._put.send_nowait(bytes(octets))
 
     async def seen(self, count: int = 1) -> list[bytes]:
-        with trio.fail_after(20):
+        with trio.fail_after(BOUND):
             return [await self._get.receive() for _ in range(count)]
 
 
@@ -102,7 +103,7 @@ async def test_a_server_that_does_not_end_after_its_refusal_is_left(rest: bytes)
         await trio.sleep_forever()
 
     async with listening(go_on) as port:
-        with trio.fail_after(20), pytest.raises(HandshakeRejected):
+        with trio.fail_after(BOUND), pytest.raises(HandshakeRejected):
             await connect(f"ws://127.0.0.1:{port}/").__aenter__()
 
 

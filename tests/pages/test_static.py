@@ -133,7 +133,7 @@ async def test_what_is_no_regular_file_is_404_and_waits_for_nobody(
     monkeypatch.chdir(folder)  # the path of a unix socket is short
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind("socket")
-        with trio.fail_after(10):
+        with trio.fail_after(120):
             assert (await get(static_folder(folder), "/pipe")).status == 404
             assert (await get(static_folder(folder), "/socket")).status == 404
 

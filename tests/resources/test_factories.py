@@ -113,7 +113,7 @@ async def test_refused_newcomer_keeps_no_resource_alive(rooms: Rooms) -> None:
         assert rooms.made == [], "a stranger's page makes nothing"
 
 
-async def test_newcomer_who_goes_during_accept_client_keeps_no_resource_alive() -> None:
+async def test_newcomer_who_goes_during_accept_client_keeps_no_resource_alive(patient_clock: MockClock) -> None:
     class Slow(Room):
         async def accept_client(self, request: Request) -> None:
             await trio.sleep_forever()
@@ -122,7 +122,7 @@ async def test_newcomer_who_goes_during_accept_client_keeps_no_resource_alive() 
     registry = Registry()
     registry.register_factory("/{room}", lambda request: Slow(request.path, log))
     with trio.fail_after(BOUND):
-        async with wsframe.open_server(registry, port=0, timeouts=wsframe.Timeouts(handshake=0.1)) as server:
+        async with wsframe.open_server(registry, port=0) as server:
             assert await status(server, "/a") == 408
             await resources_gone(server)
     assert log == ["start /a", "end /a"]

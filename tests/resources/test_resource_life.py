@@ -13,12 +13,6 @@ from tests.recorder import Echo, Recorder
 from tests.wire import close, connected, serving, status, text
 
 
-@pytest.fixture
-def patient_clock() -> MockClock:
-    """A clock that jumps once nothing has happened for a while: sockets have their say first."""
-    return MockClock(autojump_threshold=0.02)
-
-
 class Opened(Recorder):
     """Notes when ``running()`` is entered and left."""
 

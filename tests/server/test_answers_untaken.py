@@ -7,7 +7,7 @@ from trio.testing import MockClock
 import wsframe
 from tests.engine import engine_of
 from tests.hostile.peer import upgrade
-from tests.hostile.place import Place, Recorder, until
+from tests.hostile.place import BOUND, Place, Recorder, until
 from wsframe import Capacity, Timeouts
 from wsframe.testing import open_kit
 
@@ -44,7 +44,7 @@ async def test_answers_that_are_not_taken_hold_no_place_of_newcomers_and_are_bou
         assert await honest.message() == "hello"
         beyond = await served.connect(receive_buffer=4096)
         await beyond.send(upgrade("/", upgrade=None))
-        with trio.fail_after(10):
+        with trio.fail_after(BOUND):
             assert await beyond.end() in ("fin", "reset")
         for peer in slow:
             peer.hang_up()

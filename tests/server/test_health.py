@@ -9,7 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.hostile.peer import upgrade
-from tests.hostile.place import Place, Recorder, Served
+from tests.hostile.place import BOUND, Place, Recorder, Served
 from wsframe import Capacity, Request, Response, healthz, http_routes, readyz
 
 HANDLER = http_routes({"/healthz": healthz, "/readyz": readyz})
@@ -44,7 +44,7 @@ async def test_a_full_server_is_alive_but_not_ready(plain: Place) -> None:
         await peer.closing()
         peer.hang_up()
         await resource.until(lambda: "-1000" in resource.log)
-        with trio.fail_after(10):
+        with trio.fail_after(BOUND):
             while (await ask(served, "/readyz"))[0] != 200:
                 pass
 

@@ -160,7 +160,7 @@ async def test_hurry_ends_at_once_whatever_is_stuck(plain: Place) -> None:
         served.server.close()
         await peer.closing()
         served.server.hurry()
-        with trio.fail_after(2):
+        with trio.fail_after(BOUND):
             await served.server.closed()
         assert resource.log == ["+", "wait", "leaving"]
 

@@ -11,7 +11,7 @@ import wsframe
 from tests.engine import engine_of
 from tests.kernel import Rig
 from tests.recorder import Recorder
-from tests.wire import PONG, connected, frame, serving, text
+from tests.wire import BOUND, PONG, connected, frame, serving, text
 from wsframe import Capacity, Limits
 from wsframe.connection.memory_budget import FRAME_COST
 from wsframe.protocol.frames import TEXT, data_frame
@@ -60,7 +60,7 @@ async def test_departed_client_whose_messages_are_dropped_still_has_its_end() ->
         engine_of(server).reactor.budget.limit = 0
         engine_of(server).reactor.relieve()
         room.release.set()
-        with trio.fail_after(5):
+        with trio.fail_after(BOUND):
             await room.journal.until("disconnected 1006")
 
 
