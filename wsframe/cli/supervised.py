@@ -1,6 +1,7 @@
 """The process that a supervisor starts: ``python -m wsframe.cli.supervised ARGUMENTS``."""
 
 import json
+import os
 import socket
 import sys
 from argparse import Namespace
@@ -8,6 +9,7 @@ from argparse import Namespace
 from wsframe.cli.program import run_command
 from wsframe.cli.serve import serve_target
 from wsframe.server.bind import NamedSocket
+from wsframe.server.notify import main_pid
 
 __all__ = ["serve_supervised"]
 
@@ -19,6 +21,7 @@ def serve_supervised(args: Namespace) -> None:
         sock = NamedSocket(fileno=fd)
         sock.named = name
         sockets.append(sock)
+    main_pid.set(os.getppid())
     serve_target(args, sockets, args.orders)
 
 

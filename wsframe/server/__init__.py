@@ -5,6 +5,7 @@ Read in this order:
 * ``run``: ``serve``, ``open_server`` and ``run``, the ways to start.
 * ``options``: ``ServeOptions``, all that they take; ``check_options`` finds mistakes in it before anything begins.
 * ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
+* ``notify``: telling systemd that the server is ready, alive, or stopping.
 * ``stderr_log``: the log where nobody has configured it.
 * ``handlers``: serving one path with functions in one call.
 * ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.

@@ -117,6 +117,10 @@ class LocalEngine:
         """Whether the server is to stop."""
         return self._drain.asked.is_set()
 
+    async def asked_to_drain(self) -> None:
+        """Wait until the server is to stop."""
+        await self._drain.asked.wait()
+
     def drain(self, code: int = 1001, lame_duck: float | None = None) -> None:
         self._drain.ask(code, lame_duck)
 

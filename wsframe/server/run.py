@@ -21,6 +21,7 @@ from wsframe.server.bind import bound, fault_of, listen_at, made_owner, name_of,
 from wsframe.server.check_options import check_registry, check_started, refuse_while_imported
 from wsframe.server.engine import LocalEngine, holds_cancelled
 from wsframe.server.listen import Bound, default_hosts
+from wsframe.server.notify import notifying
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
 from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import shown_on_stderr
@@ -229,4 +230,5 @@ async def serve_until_signal(
         async with open_server(registry, options=options) as server:
             if started is not None and not made[0].draining:
                 started(server)
-            await server.closed()
+            async with notifying(made[0].asked_to_drain, f"serving at {', '.join(server.addresses)}"):
+                await server.closed()
