@@ -93,6 +93,7 @@ from wsframe.server.options import ServeOptions as ServeOptions
 from wsframe.server.run import open_server as open_server
 from wsframe.server.run import run as run
 from wsframe.server.run import serve as serve
+from wsframe.server.serving import serving as serving
 
 __version__ = "0.1.0"
 
@@ -170,6 +171,7 @@ __all__ = [
     "same_origin",
     "serve",
     "serve_handlers",
+    "serving",
     "static_file",
     "static_folder",
     "unregister_global_dispatcher",

@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from queue import Queue
 from typing import IO
 
 import pytest
@@ -149,12 +151,16 @@ async def test_a_handler_of_the_users_own_takes_its_signal_away() -> None:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_run_in_another_thread_says_where_it_belongs() -> None:
+def test_attention_in_another_thread_says_where_it_belongs() -> None:
     raised: list[BaseException] = []
+
+    async def main() -> None:
+        with Attention(lambda: None, lambda: None):
+            pass
 
     def run() -> None:
         try:
-            wsframe.run(wsframe.Registry(alone=True), port=0)
+            trio.run(main)
         except BaseException as error:
             raised.append(error)
 
@@ -163,3 +169,16 @@ def test_run_in_another_thread_says_where_it_belongs() -> None:
     thread.join(PATIENCE)
     assert type(raised[0]) is RuntimeError
     assert "signals come to the main thread" in str(raised[0])
+
+
+def test_run_in_another_thread_leaves_signals_alone_and_ends_by_close() -> None:
+    servers: Queue[wsframe.Server] = Queue()
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    registry = wsframe.Registry(alone=True)
+    thread = threading.Thread(target=partial(wsframe.run, registry, port=0, started=servers.put))
+    thread.start()
+    server = servers.get(timeout=PATIENCE)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    server.close()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()

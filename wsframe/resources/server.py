@@ -86,7 +86,12 @@ class Engine(Protocol):
 
 @final
 class Server:
-    """A running server; made by :func:`serve`, :func:`open_server` and :func:`run`."""
+    """A running server; made by :func:`serve`, :func:`open_server`, :func:`run` and :func:`serving`.
+
+    Threads other than trio's can call all but :meth:`closed`. They do not wait for :meth:`close` and :meth:`hurry`;
+    for an answer of the others they wait until trio's thread has a turn. The clients and resources that they get
+    belong to trio's thread: there only :meth:`Resource.post_from_thread` is for others.
+    """
 
     __slots__ = ("__weakref__", "_engine")
 

@@ -3,6 +3,7 @@
 Read in this order:
 
 * ``run``: ``serve``, ``open_server`` and ``run``, the ways to start.
+* ``serving``: a server in a thread; ``any_thread``: which methods of a handle other threads can call.
 * ``options``: ``ServeOptions``, all that they take; ``check_options`` finds mistakes in it before anything begins.
 * ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
 * ``notify``: telling systemd that the server is ready, alive, or stopping.

@@ -51,6 +51,7 @@ from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server, ServerStatistics
 from wsframe.server.admission import Admission
+from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_any_thread
 from wsframe.server.capacity import Places
 from wsframe.server.departure import depart
 from wsframe.server.drain import Drain
@@ -86,6 +87,7 @@ class LocalEngine:
         options: ServeOptions,
     ) -> None:
         self.server = Server(self)
+        self.home = Home()
         self._bound = bound
         self._options = options
         self._registries = served_with(registry)
@@ -121,9 +123,11 @@ class LocalEngine:
         """Wait until the server is to stop."""
         await self._drain.asked.wait()
 
+    @obeyed_from_any_thread
     def drain(self, code: int = 1001, lame_duck: float | None = None) -> None:
         self._drain.ask(code, lame_duck)
 
+    @obeyed_from_any_thread
     def hurry(self) -> None:
         self.drain(lame_duck=0)
         self._shield.deadline = -inf
@@ -135,6 +139,7 @@ class LocalEngine:
     async def closed(self) -> None:
         await self._ended.wait()
 
+    @answered_to_any_thread
     def statistics(self) -> ServerStatistics:
         by_resource = resource_statistics(self.roster, self._registries)
         return ServerStatistics(
@@ -151,6 +156,7 @@ class LocalEngine:
             by_resource=by_resource,
         )
 
+    @answered_to_any_thread
     def unready(self) -> str:
         if self.draining:
             return "server stopping"
@@ -158,12 +164,15 @@ class LocalEngine:
             return "server full"
         return "resource not running" if self.roster.any_pausing() else ""
 
+    @answered_to_any_thread
     def slowest_clients(self, count: int) -> list[AnyClient]:
         return list(slowest(self.reactor.links.values(), count))
 
+    @answered_to_any_thread
     def list_clients(self) -> list[AnyClient]:
         return [client for listener in self.roster.listeners() for client in listener.clients]
 
+    @answered_to_any_thread
     def find(self, path: str) -> Resource[Any] | None:
         return self.roster.resource_at(path)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from typing import Unpack
@@ -180,7 +181,9 @@ def run(
 
     The first signal drains, a second one cancels everything that still runs; a process that has not left
     this function a second later, because a hook blocks it or cannot be cancelled, ends by that signal's
-    default action. If logging is not configured, wsframe's log goes to stderr in the meantime.
+    default action. In another thread than the main one, signals stay those of the program, and
+    ``server.close()`` ends the server, from any thread. If logging is not configured, wsframe's log goes to stderr
+    in the meantime.
 
     Args:
         registry: As for :func:`serve`.
@@ -226,7 +229,8 @@ async def serve_until_signal(
             engine.hurry()
 
     server_made.set(made.append)
-    with Attention(close, hurry, until_exit=until_exit):
+    in_main = threading.current_thread() is threading.main_thread()  # signals come to no other
+    with Attention(close, hurry, until_exit=until_exit) if in_main else nullcontext():
         async with open_server(registry, options=options) as server:
             if started is not None and not made[0].draining:
                 started(server)
