@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
-from wsframe.log import Log
+from wsframe.log import Log, log_for
 
 
 class Panic(BaseException):
@@ -103,3 +104,13 @@ def test_a_record_names_the_line_that_logged() -> None:
     assert [(record.filename, record.funcName) for record in records] == 2 * [
         ("test_log.py", "test_a_record_names_the_line_that_logged")
     ]
+
+
+def test_each_room_has_a_logger_of_its_own() -> None:
+    assert log_for("wsframe.server.admission") is log_for("wsframe.server") is log_for("wsframe.server.run")
+    assert log_for("wsframe.server.admission").name == "wsframe.server"
+    assert log_for("wsframe.connection.link").name == "wsframe.connection"
+    for path in (Path(__file__).parent.parent / "wsframe").glob("*/*.py"):
+        text = path.read_text("utf-8")
+        if "logger." in text and path.name != "stderr_log.py":
+            assert "\nlogger = log_for(__name__)\n" in text, path

@@ -1,5 +1,6 @@
 """The one way to the log, where a failure of logging costs a line and nothing else.
 
+Each room of the package has a logger of its own, such as ``wsframe.server``, below the logger ``wsframe``.
 Peers cause most lines, so each is short, and a kind of line that comes too often is counted.
 """
 
@@ -18,7 +19,13 @@ from typing import Any
 
 from wsframe.program import program
 
-__all__ = ["LONGEST_QUOTE", "LONGEST_REASON", "Log", "escaped", "logger", "quoted", "shortened"]
+__all__ = [
+    "EACH", "LONGEST_QUOTE", "LONGEST_REASON", "Log", "escaped", "log_for", "logger", "quoted", "shortened",
+    "tell_left_out",
+]  # fmt: skip
+
+EACH = object()
+"""The kind of a line that is shown each time, whatever their number."""
 
 # Characters of a peer's in a line or an answer, counted after escaping: enough to know it again.
 LONGEST_QUOTE = 100
@@ -183,14 +190,14 @@ class Log(LoggerAdapter[Logger]):
             level, msg, args, stacklevel, kwargs: As for any logger; with a ``stack``, shown below the
                 line as that of ``stack_info`` is.
             kind: Distinguishes lines of one ``msg``: lines counted together have one kind. Peers
-                must not choose it.
+                must not choose it. Lines of the kind EACH are not counted.
             exc_info: As for any logger; its type distinguishes lines too.
         """
         try:
             if self.logger.isEnabledFor(level):
                 error = exception_of(exc_info)
                 key = (msg, kind, None if error is None else error[0])
-                if self._spared.shows(key, level, lambda: line_of(msg, args)):
+                if kind is EACH or self._spared.shows(key, level, lambda: line_of(msg, args)):
                     self._emit(level, msg, args, error, stacklevel + 2, sinfo=kwargs.pop("stack", None), **kwargs)
         except BaseException as error:
             self._lost(error)
@@ -262,7 +269,29 @@ def cut_record(record: LogRecord) -> None:
         record.exc_text = "\n".join(shortened(line, LONGEST_TRACE_LINE) for line in lines)
 
 
-logger = Log(getLogger("wsframe"))
+logs: dict[str, Log] = {}
+
+
+def log_for(module: str) -> Log:
+    """Return the log of a module's room: that of ``wsframe.server.admission`` is ``wsframe.server``."""
+    name = ".".join(module.split(".")[:2])
+    if name not in logs:
+        logs[name] = Log(getLogger(name))
+    return logs[name]
+
+
+def tell_left_out() -> None:
+    """Report now how many lines each log has left out; afterwards no thread of a log runs."""
+    for log in logs.values():
+        log.tell_left_out()
+
+
+def forget_in_child() -> None:
+    for log in logs.values():
+        log.forget_in_child()
+
+
+logger = log_for("wsframe")
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=logger.forget_in_child)  # its lock may be held by a thread that is not there
+    os.register_at_fork(after_in_child=forget_in_child)  # a lock may be held by a thread that is not there

@@ -190,11 +190,20 @@ def place(request: pytest.FixtureRequest, certificates: Certificates) -> Place:
 
 @pytest.fixture
 def info(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """The log lines of wsframe so far, of INFO and above, without the one that says where it serves."""
+    """The log lines of wsframe so far, of INFO and above, of troubles: no address, and no end with a close frame.
+
+    Of the end of a connection only the beginning of its line.
+    """
     caplog.set_level(logging.INFO, "wsframe")
 
     def lines() -> list[str]:
-        records = [record for record in caplog.records if record.name == "wsframe"]
-        return [record.getMessage() for record in records if not record.getMessage().startswith("serving at")]
+        records = [record for record in caplog.records if record.name.startswith("wsframe")]
+        records = [record for record in records if getattr(record, "code", 1006) in OURS]
+        lines = [record.getMessage().partition(" after ")[0] for record in records]
+        return [line for line in lines if not line.startswith("serving at")]
 
     return lines
+
+
+OURS = (1002, 1006, 1007, 1009)
+"""Codes of ends without the peer's close frame."""

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from tests.engine import engine_of
 from tests.hostile.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
-from tests.hostile.place import Place, Recorder
+from tests.hostile.place import Place, Recorder, until
 from wsframe import Limits
 from wsframe.testing import open_kit
 
@@ -72,7 +72,10 @@ async def test_violation_is_closed_with_its_code_behind_the_good_replies(
         await resource.until(lambda: f"-{code}" in resource.log)
         assert resource.log == ["+", "+", "one", "two", f"-{code}"]
         assert resource.arrived[1].closed_cleanly is False
-        lines = [line for line in info() if line.startswith(peer.name)]
+        name = peer.name
+        peer.hang_up()
+        await until(info)
+        lines = [line for line in info() if line.startswith(name)]
         assert len(lines) == 1
         assert f"closed {code}" in lines[0]
         await bystander.text("still here")

@@ -17,12 +17,14 @@ from typing import Any
 import trio
 
 from wsframe.cli.errors import Mistake
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.resources.client import Client
 from wsframe.resources.server import Server
 from wsframe.server.bind import bind_unix, unlink_own
 
 __all__ = ["REQUEST", "admin_socket", "answer_admins", "snapshot"]
+
+logger = log_for(__name__)
 
 REQUEST = b"statistics"
 LONGEST_LINE = 1000

@@ -22,7 +22,7 @@ from wsframe.cli.reload import obey_supervisor, reload_target
 from wsframe.cli.streams import told
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
 from wsframe.http.hostnames import host_names
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.net.poller import PollerName
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands
 
 __all__ = ["add_command", "serve_target"]
+
+logger = log_for(__name__)
 
 POLLERS = [name for name in get_args(PollerName) if name in ("auto", "task") or hasattr(select, name)]
 LEVELS = ("debug", "info", "warning", "error", "critical")

@@ -10,6 +10,7 @@ Read in this order:
   ``waiting``: how they stand there; ``conflation``: how a key finds the frame it replaces.
 * ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients may hold together, and how much
   each object counts.
+* ``end_line``: the line of the log at the end of each connection.
 * ``handover``: the values that ``server/admission`` hands over, and the calls made upwards.
 * ``lifeline``: what a client asks of its link.
 * ``freeze``: an open connection as plain values, to go on in another link or process.

@@ -28,8 +28,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from wsframe.connection.end_line import log_end
 from wsframe.doorbell import Signal
-from wsframe.log import escaped, logger
 from wsframe.net.sockets import has_unread
 from wsframe.protocol.close import CloseCode, State, close_frame
 from wsframe.protocol.closing import Action, Closing, ClosingEvent, Phase
@@ -60,6 +60,7 @@ class EndingLink(Protocol):
 
     fd: int
     raw_fd: int
+    opened_at: float
     octets_received: int
     client: LinkClient
     loop: Loop[Any]
@@ -132,8 +133,8 @@ class Ending:
             return
         self.ended = ended
         self._link.client._note_end(ended)
-        if not ended.clean:
-            logger.info("%s: closed %s (%s)", self._link.name, ended.code, escaped(ended.reason), kind=ended.code)
+        if self.phase is Phase.GONE:
+            log_end(self._link, ended)
         self._on(ClosingEvent.PEER_END)
 
     def deliver(self) -> None:
@@ -325,6 +326,8 @@ class Ending:
         if link.inbox.octets:
             loop.departed.add(link)
         self._give_up()
+        if self.ended is not None:
+            log_end(link, self.ended)
 
     def _let_go(self) -> None:
         """Forget the socket, which stays open; the next link of the connection counts its bytes."""

@@ -40,11 +40,13 @@ from typing import Protocol, TypeVar
 
 from wsframe.connection.memory_budget import Budget
 from wsframe.doorbell import FROM_THREAD, Doorbell, in_trio
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.speedups import shortcut
 from wsframe.user_code import contain
 
 __all__ = ["Flushable", "Flusher", "flushing"]
+
+logger = log_for(__name__)
 
 ResultT = TypeVar("ResultT")
 

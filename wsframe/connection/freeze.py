@@ -87,6 +87,9 @@ class FrozenConnection:
     """Pings whose pongs a caller waited for, with the seconds since they were sent."""
     tokens: tuple[float | None, ...]
     """Messages and bytes that the client's rate lets it send now; negative for a debt."""
+    seconds: float
+    """The time for which it has been open."""
+    queue_peak: int
     messages_received: int
     messages_sent: int
     octets_received: int
@@ -129,6 +132,8 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
         times=connection.deadlines.freeze(now),
         pings=link.pings.freeze(),
         tokens=link.tokens(now),
+        seconds=now - link.opened_at,
+        queue_peak=outbox.peak,
         messages_received=inbox.received,
         messages_sent=outbox.messages_sent,
         octets_received=link.octets_received,
@@ -218,6 +223,8 @@ def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Rese
     link.set_tokens(frozen.tokens, now)
     if frozen.messages:
         inbox.put(frozen.messages, sum(map(weigh_entry, frozen.messages)))
+    link.opened_at = now - frozen.seconds
+    outbox.peak = frozen.queue_peak
     inbox.received = frozen.messages_received
     link.octets_received = frozen.octets_received
     outbox.messages_sent = frozen.messages_sent

@@ -19,7 +19,7 @@ from wsframe.connection.pings import Pings
 from wsframe.connection.readiness import Readiness
 from wsframe.connection.sender import Sender
 from wsframe.http.request import peer_name
-from wsframe.log import logger, shortened
+from wsframe.log import log_for, shortened
 from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.socket_options import keep_alive
 from wsframe.protocol.close import State, close_frame
@@ -36,13 +36,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Link"]
 
+logger = log_for(__name__)
+
 
 class Link:
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
 
     __slots__ = (
         "_buckets", "_undecoded", "client", "closing", "connection", "fd", "inbox", "loop",
-        "octets_received", "outbox", "pings", "raw_fd", "readiness", "sender", "transport",
+        "octets_received", "opened_at", "outbox", "pings", "raw_fd", "readiness", "sender", "transport",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, loop: Loop[Link]) -> None:
@@ -56,6 +58,7 @@ class Link:
         self.raw_fd = descriptor if dialect.has_pings else -1
         """The descriptor, if C can read it: plain sockets of RFC 6455; -1 once it is closed."""
         self.octets_received = 0
+        self.opened_at = loop.clock()
         self._undecoded = 0
         self.connection = dialect.decoder(host.limits, host.timeouts, loop.clock(), arrival.terms)
         self.sender = Sender(self)

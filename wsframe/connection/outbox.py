@@ -65,6 +65,7 @@ class Outbox(Waiting):
         "dropped",
         "messages_sent",
         "octets_sent",
+        "peak",
         "raw_fd",
         "shut",
         "wire",
@@ -93,6 +94,8 @@ class Outbox(Waiting):
         self.messages_sent = 0
         """Messages queued so far, those included that were dropped later."""
         self._noted = 0
+        self.peak = 0
+        """The most bytes that have waited for the kernel, counted as for the limit."""
         self.dropped = 0
         self.blocked = False
         """Whether the poller reports when the kernel takes more."""
@@ -224,6 +227,8 @@ class Outbox(Waiting):
         """Count the bytes that wait for the kernel; others are gone before another task has a turn."""
         budget = self._flusher.budget
         weight = self.weight
+        if weight > self.peak:
+            self.peak = weight
         budget.held += weight - self._noted
         self._noted = weight
         if budget.exceeded:

@@ -45,7 +45,7 @@ from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Doorbell
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.poller import END, GONE, READ, PollerChoice, make_poller
 from wsframe.protocol.deadlines import Deadlines
@@ -56,6 +56,8 @@ from wsframe.speedups import check_attributes, shortcut
 from wsframe.user_code import contain
 
 __all__ = ["Reactor"]
+
+logger = log_for(__name__)
 
 # After a hook that blocked, or a machine that slept, deadlines of well-behaved peers have passed. Their bytes are
 # read first. The timer wakes up this many seconds late for no other reason, and reading gets this many seconds.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from wsframe.log import logger
+from wsframe.log import log_for
 
 if TYPE_CHECKING:
     from wsframe.connection.dialect import AnyDecoder
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from wsframe.net.transport import Transport
 
 __all__ = ["Sender", "SendingLink"]
+
+logger = log_for(__name__)
 
 
 class SendingLink(Protocol):

@@ -53,7 +53,7 @@ from wsframe.hooks.posts import Call, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
 from wsframe.http.responses import Reject
 from wsframe.limits import Timeouts
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     ClientInbox = Inbox[AnyClient]
 
 __all__ = ["HookCaller"]
+
+logger = log_for(__name__)
 
 # One turn of a listener. 64 messages instead of 256 cost a quarter more CPU in bursts.
 BATCH = 256

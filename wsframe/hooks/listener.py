@@ -26,7 +26,7 @@ from wsframe.hooks.move_client import Departures
 from wsframe.hooks.posts import Posts
 from wsframe.hooks.tasks import Tasks
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.size_limits import Check
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     AnyClient = Client[Any]
 
 __all__ = ["Listener", "Surroundings"]
+
+logger = log_for(__name__)
 
 DISMISSED = 1001, "no longer served"
 

@@ -13,7 +13,7 @@ from wsframe.hooks.listener import Listener
 from wsframe.http.paths import asked, written
 from wsframe.http.request import NO_PARAMS, Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
-from wsframe.log import logger, quoted
+from wsframe.log import log_for, quoted
 from wsframe.resources.factories import Factory, ask
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
@@ -21,6 +21,8 @@ from wsframe.resources.routing_table import Registration
 from wsframe.user_code import contain
 
 __all__ = ["Roster"]
+
+logger = log_for(__name__)
 
 # The paths that a request can ask for: a name that a stranger typed must not make a resource out of his reach.
 PATH = pattern(r'/[!"$->@-~]*')

@@ -16,7 +16,7 @@ from wsframe.connection.mailbox import Inbox, Move
 from wsframe.doorbell import check_thread
 from wsframe.http.request import Request, peer_name
 from wsframe.http.responses import Reject
-from wsframe.log import logger, quoted, shortened
+from wsframe.log import log_for, quoted, shortened
 from wsframe.protocol.close import State
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
@@ -27,6 +27,8 @@ else:
     AnyClient = Client
 
 __all__ = ["Departures", "Destination", "Siblings", "call_off", "give_up", "hand_over"]
+
+logger = log_for(__name__)
 
 
 class Destination(Host, Protocol):

@@ -11,9 +11,11 @@ import trio
 from wsframe.connection.mailbox import Mailbox
 from wsframe.doorbell import Signal, check_thread
 from wsframe.exceptions import ResourceEnded
-from wsframe.log import logger
+from wsframe.log import log_for
 
 __all__ = ["MAX_POSTS", "Call", "Post", "Posts"]
+
+logger = log_for(__name__)
 
 MAX_POSTS = 10_000
 
@@ -85,7 +87,7 @@ class Posts:
 
         def post() -> None:
             if not self.post(message):
-                logger.error("%s refuses the post of a thread: %r", self._name, message)
+                logger.error("%s refuses the post of a thread: a %s", self._name, type(message).__name__)
 
         self._token.run_sync_soon(post)
 

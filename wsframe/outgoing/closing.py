@@ -14,7 +14,7 @@ from typing import Protocol
 import trio
 
 from wsframe.doorbell import Doorbell
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.net.transport import Transport
 from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.sender import Sender
@@ -25,6 +25,8 @@ from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended, Event
 
 __all__ = ["Ending", "EndingLink"]
+
+logger = log_for(__name__)
 
 
 class EndingLink(Protocol):

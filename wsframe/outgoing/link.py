@@ -17,7 +17,7 @@ import trio
 from wsframe.connection.memory_budget import MESSAGE_COST
 from wsframe.doorbell import Doorbell
 from wsframe.limits import Limits
-from wsframe.log import logger, shortened
+from wsframe.log import log_for, shortened
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.transport import Transport
 from wsframe.outgoing.closing import Ending
@@ -31,6 +31,8 @@ from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.frames import PING
 
 __all__ = ["Link", "Measured"]
+
+logger = log_for(__name__)
 
 # Seconds after a caller stopped reading before another task stands in: the caller usually comes back immediately.
 ABSENCE = 0.05

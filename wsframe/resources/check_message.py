@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.protocol.close import check_close_code, check_reason
 from wsframe.protocol.size_limits import Check, Kind
 from wsframe.resources.client import Client
@@ -12,6 +12,8 @@ from wsframe.resources.resource import Resource, error_code_of
 from wsframe.user_code import failed
 
 __all__ = ["check_of"]
+
+logger = log_for(__name__)
 
 
 def check_of(client: Client[Any]) -> Check | None:

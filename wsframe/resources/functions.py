@@ -9,7 +9,7 @@ from typing import TypeAlias, TypedDict, TypeVar, Unpack
 from wsframe.http.origins import OriginValidator, same_origin
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.resources.check_attributes import Ordering
 from wsframe.resources.check_hooks import check_takes, close_unawaited
 from wsframe.resources.client import Client
@@ -26,6 +26,8 @@ __all__ = [
     "RequestVerifier",
     "define_resource",
 ]
+
+logger = log_for(__name__)
 
 ClientFunction: TypeAlias = Callable[[Client], object]
 """Takes a client that has come or gone: ``open`` and ``close``."""

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar, overload
 from wsframe.doorbell import check_thread
 from wsframe.http.origins import OriginValidator, origin_exact, origin_prefix, same_origin
 from wsframe.http.responses import HttpHandler
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.factories import Dispatcher, Factory, check_dispatcher, check_resource, written_name
 from wsframe.resources.http_routes import BELOW, HttpRoute, HttpRoutes
@@ -28,6 +28,8 @@ __all__ = [
     "unregister_global_resource",
     "unregister_global_route",
 ]
+
+logger = log_for(__name__)
 
 HandlerT = TypeVar("HandlerT", bound=HttpHandler)
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Typ
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.payload import Octets
@@ -55,6 +55,8 @@ else:
     DataT = TypeVar("DataT")
 
 __all__ = ["Ordering", "Resource"]
+
+logger = log_for(__name__)
 
 ResultT = TypeVar("ResultT")
 ArgsT = TypeVarTuple("ArgsT")
@@ -197,7 +199,7 @@ class Resource(Generic[DataT]):
         Source: clws ``resource-received-custom-message``.
         """
         name = type(self).__name__
-        logger.error("%s has no received_custom for %r", name, message, kind=name)
+        logger.error("%s has no received_custom for a %s", name, type(message).__name__, kind=name)
 
     async def disconnected(self, client: Client[DataT]) -> None:
         """Say goodbye to a client: its last hook, once for each :meth:`client_connected`.

@@ -54,7 +54,7 @@ from wsframe.http.deflate_terms import negotiate
 from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, Reject, Response, header_list, refusing
-from wsframe.log import logger, quoted
+from wsframe.log import log_for, quoted
 from wsframe.net.transport import FAREWELL
 from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
@@ -70,6 +70,8 @@ from wsframe.server.seat import Seat
 from wsframe.user_code import contain
 
 __all__ = ["Admission"]
+
+logger = log_for(__name__)
 
 # Seconds that a newcomer has for its request while others wait for its place.
 PATIENCE = 1.0

@@ -10,13 +10,15 @@ from wsframe.http import handshake
 from wsframe.http.origins import OriginValidator
 from wsframe.http.request import Headers, Request, peer_name
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
-from wsframe.log import logger, quoted
+from wsframe.log import log_for, quoted
 from wsframe.resources.accept import Accept
 from wsframe.resources.check_hooks import close_unawaited
 from wsframe.resources.resource import Resource
 from wsframe.user_code import failed, nested, only_leaf
 
 __all__ = ["check_origin", "decide", "handle", "internal_error", "note_disagreement", "stopping"]
+
+logger = log_for(__name__)
 
 
 def internal_error() -> Reject:

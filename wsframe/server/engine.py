@@ -43,7 +43,7 @@ from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
-from wsframe.log import logger
+from wsframe.log import log_for, tell_left_out
 from wsframe.net.sockets import notify_closing
 from wsframe.program import Program, program
 from wsframe.protocol.pool import ConnectionPool
@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     AnyClient = Client[Any]
 
 __all__ = ["LocalEngine", "holds_cancelled", "running_server"]
+
+logger = log_for(__name__)
 
 running_server: ContextVar[Server] = ContextVar("running_server")
 """The server of this task; an ``http_handler`` is made before its server, so it has to look here."""
@@ -202,7 +204,7 @@ class LocalEngine:
                     self.drain(lame_duck=0)
         finally:
             self._ended.set()
-            logger.tell_left_out()
+            tell_left_out()
         if self._program.error is not None:
             raise self._program.error
         if failure:

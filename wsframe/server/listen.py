@@ -16,13 +16,15 @@ import trio
 from wsframe.doorbell import Doorbell
 from wsframe.http.hostnames import canonical_host
 from wsframe.http.origins import LOOPBACK_HOSTS
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.net.sockets import wait_readable
 
 if TYPE_CHECKING:
     import ssl
 
 __all__ = ["Acceptor", "Address", "Bound", "address_of", "default_hosts"]
+
+logger = log_for(__name__)
 
 AT_ONCE = 64
 # Out of descriptors or memory: accepting again immediately would spin, and the backlog waits.

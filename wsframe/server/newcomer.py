@@ -9,13 +9,15 @@ import trio
 
 from wsframe.http.request import peer_name
 from wsframe.http.responses import FileResponse, Response
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.net.sockets import Endpoint, has_ended
 from wsframe.net.transport import Transport
 from wsframe.server.listen import Bound
 
 __all__ = ["Gone", "Newcomer", "note_gone"]
+
+logger = log_for(__name__)
 
 # Seconds between two questions to the kernel whether the peer has taken the answer: it sends no event for it.
 LOOK_AGAIN = 0.1

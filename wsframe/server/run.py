@@ -14,7 +14,7 @@ import trio
 
 from wsframe.doorbell import check_trio
 from wsframe.http.hostnames import host_names
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
 from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
@@ -29,6 +29,8 @@ from wsframe.server.stderr_log import shown_on_stderr
 from wsframe.user_code import only_leaf
 
 __all__ = ["open_server", "run", "serve"]
+
+logger = log_for(__name__)
 
 LOCAL = TcpAddress("127.0.0.1", 8000)
 """The address by default; beside others it is bound only if a part of it was changed."""

@@ -25,10 +25,12 @@ from typing import Self
 
 import trio
 
-from wsframe.log import logger
+from wsframe.log import log_for
 from wsframe.server.kernel_timer import send_later
 
 __all__ = ["Attention"]
+
+logger = log_for(__name__)
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 

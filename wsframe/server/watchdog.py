@@ -11,10 +11,12 @@ from typing import Self
 
 import trio
 
-from wsframe.log import logger, shortened
+from wsframe.log import log_for, shortened
 from wsframe.resources.resource import Resource
 
 __all__ = ["Watchdog"]
+
+logger = log_for(__name__)
 
 # Seconds between two questions to the loop. Five questions a second cost a server 0.1 % of a processor.
 LOOK = 0.2

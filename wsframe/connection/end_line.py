@@ -1,0 +1,43 @@
+"""The line of the log at the end of each connection, with the figures that tell how it was."""
+
+from __future__ import annotations
+
+from logging import INFO
+from typing import TYPE_CHECKING
+
+from wsframe.http.request import peer_name
+from wsframe.log import EACH, escaped, log_for, shortened
+
+if TYPE_CHECKING:
+    from wsframe.connection.closing import EndingLink
+    from wsframe.protocol.events import Ended
+
+__all__ = ["log_end"]
+
+logger = log_for(__name__)
+
+
+def log_end(link: EndingLink, ended: Ended) -> None:
+    """Log that a connection has ended, once its socket is closed; the figures are fields of the record too."""
+    if not logger.isEnabledFor(INFO):
+        return
+    request, outbox = link.client.request, link.outbox
+    fields = {
+        "peer": peer_name(request.host, request.port),
+        "path": shortened(request.path),
+        "code": ended.code,
+        "reason": escaped(ended.reason),
+        "seconds": round(link.loop.clock() - link.opened_at, 3),
+        "messages_in": link.inbox.received,
+        "messages_out": outbox.messages_sent,
+        "bytes_in": link.octets_received,
+        "bytes_out": outbox.octets_sent,
+        "queue_peak": outbox.peak,
+    }
+    logger.info(
+        "%(peer)s %(path)s: closed %(code)s (%(reason)s) after %(seconds)s s; %(messages_in)d messages and "
+        "%(bytes_in)d bytes in, %(messages_out)d and %(bytes_out)d out, queue peak %(queue_peak)d",
+        fields,
+        extra=fields,
+        kind=EACH,
+    )
