@@ -38,6 +38,8 @@ from wsframe.limits import INHERIT as INHERIT
 from wsframe.limits import Capacity as Capacity
 from wsframe.limits import Limits as Limits
 from wsframe.limits import Timeouts as Timeouts
+from wsframe.net.proxy_protocol import ProxiedTLS as ProxiedTLS
+from wsframe.net.proxy_protocol import ProxyHeader as ProxyHeader
 from wsframe.outgoing.connect import connect as connect
 from wsframe.outgoing.exceptions import ConnectionClosed as ConnectionClosed
 from wsframe.outgoing.exceptions import InvalidURL as InvalidURL
@@ -128,7 +130,9 @@ __all__ = [
     "Opening",
     "OpeningTimeout",
     "OriginValidator",
+    "ProxiedTLS",
     "ProxyFailed",
+    "ProxyHeader",
     "Registry",
     "Reject",
     "Request",

@@ -160,6 +160,11 @@ MISTAKES = {
     "'a.example' instead of 'https://a.example'",
     "serve hello_target --allow-host *.a.example": "--allow-host: hosts takes names, not patterns: list each "
     "name, or ['*'] for any, instead of '*.a.example'",
+    "serve hello_target --trusted-proxy proxy.example": "--trusted-proxy: a trusted proxy is an address such as "
+    "'10.0.0.7', a network such as '10.0.0.0/8', or 'unix': not 'proxy.example'",
+    "serve hello_target --trusted-proxy 10.0.0.7/8": "--trusted-proxy: '10.0.0.7/8' is not a network: "
+    "give '10.0.0.0/8', or the address '10.0.0.7' alone",
+    "serve hello_target --proxy-protocol": "--proxy-protocol needs --trusted-proxy ADDRESS",
     "serve hello_target --max-clients 0": "--max-clients must be at least 1, not 0",
     "serve hello_target --versions 8,7": "argument --versions: '8,7' must contain 13 and can add 8, 7 and 0, "
     "as in 13,8,7; see wsframe serve --help",
@@ -251,7 +256,7 @@ def test_the_options_arrive_at_run(in_folder: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(serve, "serve_until_signal", note)
     options = ["--host", "*", "--port", "0", "--max-clients", "7", "--allow-host", "A.example", "--debug"]
-    options += ["--versions", "13,8,0"]
+    options += ["--versions", "13,8,0", "--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "unix", "--proxy-protocol"]
     assert cli.main(["serve", "hello_target:registry", "--http-handler", "page", *options]) == 0
     module: ModuleType = sys.modules["hello_target"]
     assert seen["registry"] is module.registry
@@ -261,6 +266,8 @@ def test_the_options_arrive_at_run(in_folder: Path, monkeypatch: pytest.MonkeyPa
     assert seen["capacity"] == wsframe.Capacity(max_clients=7)
     assert seen["debug"] is True
     assert seen["versions"] == (13, 8, 0)
+    assert seen["trusted_proxies"] == ["10.0.0.0/8", "unix"]
+    assert seen["proxy_protocol"] == "required"
 
 
 def test_without_options_only_version_13_is_served() -> None:

@@ -266,7 +266,7 @@ PROXIES = (
         version=printed("nginx", "-v"),
         config="nginx.conf",
         command=("nginx", "-p", "{place}", "-c", "{config}"),
-        shown_in=("howto.rst", "location / {"),
+        shown_in=("howto/proxies.rst", "location / {"),
         usual=True,
     ),
     Proxy(

@@ -47,7 +47,7 @@ class Rude(Server):
     def tune(self, unsent_low_water: int, write_stall: float) -> None:
         pass
 
-    async def start_tls(self, context: ssl.SSLContext, hostname: str | None = None) -> None:
+    async def start_tls(self, context: ssl.SSLContext, hostname: str | None = None, early: bytes = b"") -> None:
         """Leave it plain, where a redirect leads to wss."""
         await trio.lowlevel.checkpoint()
 

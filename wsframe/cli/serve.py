@@ -24,6 +24,7 @@ from wsframe.cli.target import TARGET_HELP, find_handler, load_target
 from wsframe.http.hostnames import host_names
 from wsframe.log import log_for
 from wsframe.net.poller import PollerName
+from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.options import ServeOptions
@@ -75,6 +76,14 @@ def add_answering_options(parser: argparse.ArgumentParser) -> None:
         help="answer only requests for this Host; repeatable (default: any; on loopback, loopback names only)",
     )
     option(
+        "--trusted-proxy", action="append", metavar="ADDRESS",
+        help="believe the proxy at this address or network, or 'unix', about its clients; repeatable (default: none)",
+    )  # fmt: skip
+    option(
+        "--proxy-protocol", action="store_true",
+        help="each connection begins with a header of the PROXY protocol, which only trusted proxies can send",
+    )  # fmt: skip
+    option(
         "--versions",
         type=version_numbers,
         default=(13,),
@@ -117,8 +126,18 @@ def check(args: argparse.Namespace) -> None:
     check_listening(args)
     if args.reload_dir is not None and not args.reload:
         raise Mistake("--reload-dir needs --reload")
+    check_proxies(args)
     for make in (made_capacity, made_limits, made_timeouts, made_deflate, made_hosts):
         make(args)
+
+
+def check_proxies(args: argparse.Namespace) -> None:
+    try:
+        TrustedProxies(args.trusted_proxy or ())
+    except ValueError as error:
+        raise Mistake(f"--trusted-proxy: {error}") from None
+    if args.proxy_protocol and not args.trusted_proxy:
+        raise Mistake("--proxy-protocol needs --trusted-proxy ADDRESS")
 
 
 def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders: int | None = None) -> None:
@@ -139,6 +158,8 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
                 host=host_of(args),
                 sockets=sockets,
                 hosts=made_hosts(args),
+                trusted_proxies=args.trusted_proxy or (),
+                proxy_protocol="required" if args.proxy_protocol else None,
                 versions=args.versions,
                 ssl_context=None if args.tls_cert is None else tls_context(args.tls_cert, args.tls_key),
                 capacity=made_capacity(args),

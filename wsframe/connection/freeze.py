@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wsframe.connection.lifeline import Reservation
     from wsframe.connection.link import Link
     from wsframe.connection.reactor import Reactor
+    from wsframe.net.proxy_protocol import ProxyHeader
     from wsframe.net.sockets import Endpoint
     from wsframe.protocol.deadlines import Times
     from wsframe.protocol.deflate import Terms
@@ -56,6 +57,7 @@ class FrozenRequest:
     port: int
     secure: bool
     path_params: Mapping[str, str]
+    proxy: ProxyHeader | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +183,7 @@ def freeze_request(request: Request) -> FrozenRequest:
         port=request.port,
         secure=request.secure,
         path_params=dict(request.path_params),
+        proxy=request.proxy,
     )
 
 
@@ -190,6 +193,7 @@ def thaw_request(frozen: FrozenRequest) -> Request:
         frozen.target, fields, method=frozen.method, host=frozen.host, port=frozen.port, secure=frozen.secure
     )
     request.path_params = dict(frozen.path_params)
+    request.proxy = frozen.proxy
     return request
 
 

@@ -6,6 +6,7 @@ Read in this order:
 * ``handshake``: a server reads the head, checks it, makes the 101 or the refusal.
 * ``body``: the content of a plain HTTP request.
 * ``plain_head``, ``authority``, ``paths``: the fast reader of heads; hosts, targets and paths in one spelling.
+* ``forwarded``: the client of a request that came through proxies.
 * ``origins``, ``hostnames``: which web pages may connect, and which Host names are answered; their spellings.
 * ``client_handshake``: the other side, for outgoing connections.
 * ``deflate_terms``: the compression that both sides agree on.

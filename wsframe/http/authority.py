@@ -7,7 +7,7 @@ from re import compile as pattern
 from wsframe.http.origins import split_host
 from wsframe.http.responses import Reject
 
-__all__ = ["reduce_target"]
+__all__ = ["reduce_target", "with_host"]
 
 ABSOLUTE = pattern(rb"(?i:https?|wss?)://([^/?]*)(.*)")
 
@@ -28,4 +28,9 @@ def reduce_target(target: bytes, fields: Fields, method: str) -> tuple[bytes, Fi
     if absolute is None or not split_host(absolute[1].decode("ascii"))[0]:
         raise Reject(400, body="malformed request target")
     rest = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
-    return rest, [(b"host", absolute[1]), *(field for field in fields if field[0] != b"host")]
+    return rest, with_host(absolute[1], fields)
+
+
+def with_host(authority: bytes, fields: Fields) -> Fields:
+    """Put an authority in the place of Host."""
+    return [(b"host", authority), *(field for field in fields if field[0] != b"host")]

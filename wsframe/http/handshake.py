@@ -16,12 +16,14 @@ from re import compile as pattern
 
 import h11
 
-from wsframe.http.authority import reduce_target
+from wsframe.http.authority import reduce_target, with_host
 from wsframe.http.body import BodyReader
+from wsframe.http.forwarded import seen_by_proxies
 from wsframe.http.plain_head import read_plain_head
 from wsframe.http.request import Headers, Request, version_of
 from wsframe.http.responses import Reject, Response, check_field, header_list
 from wsframe.log import quoted, shortened
+from wsframe.net.trusted_proxies import TrustedProxies
 
 __all__ = [
     "HeadReader",
@@ -51,14 +53,24 @@ class HeadReader:
     Args:
         max_head: Bytes of the head at most.
         host, port, secure: The connection, as the request will describe it.
+        proxies: The proxies whose word about the client counts if the peer is one of them; None for none.
     """
 
-    def __init__(self, max_head: int, *, host: str = "", port: int = 0, secure: bool = False) -> None:
+    def __init__(
+        self,
+        max_head: int,
+        *,
+        host: str = "",
+        port: int = 0,
+        secure: bool = False,
+        proxies: TrustedProxies | None = None,
+    ) -> None:
         self._h11: h11.Connection | None = None
         self._max_head = max_head
         self._received = self._lines = 0
         self._last = b""
         self._peer = (host, port, secure)
+        self._proxies = proxies if proxies and proxies.trusts(host) else None
         self.http_version = b""
         self.trailing = b""
         """The bytes after the head: the first frames, if the peer did not wait for the 101."""
@@ -73,7 +85,8 @@ class HeadReader:
 
         Raises:
             Reject: 431 for a head above the limit or of too many lines, 400 for anything but HTTP/1 or
-                without a path, 505 for versions other than 1.0 and 1.1.
+                without a path or about which proxies contradict each other, 505 for versions other than 1.0
+                and 1.1.
         """
         self._count_lines(data)
         plain = None if self._received else read_plain_head(data)
@@ -129,6 +142,11 @@ class HeadReader:
     def _request(self, target: bytes, fields: list[tuple[bytes, bytes]], method: str) -> Request:
         host, port, secure = self._peer
         target, fields = reduce_target(target, fields, method)
+        if self._proxies is not None:
+            seen = seen_by_proxies(fields, host, port, self._proxies)
+            host, port, secure = seen.host, seen.port, secure if seen.secure is None else seen.secure
+            if seen.authority is not None:
+                fields = with_host(seen.authority, fields)
         return Request(target.decode("ascii"), fields, method=method, host=host, port=port, secure=secure)
 
 

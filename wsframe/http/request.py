@@ -7,6 +7,7 @@ from typing import final
 from urllib.parse import parse_qs
 
 from wsframe.log import quoted, shortened
+from wsframe.net.proxy_protocol import ProxyHeader
 
 __all__ = ["VERSIONS", "Headers", "Request", "version_of"]
 
@@ -77,18 +78,23 @@ class Request:
     ``client-query-string``, ``client-connection-headers``.
     """
 
-    __slots__ = ("_head", "_parsed", "body", "host", "method", "path", "path_params", "port", "query_string", "secure")
+    __slots__ = (
+        "_head", "_parsed", "body", "host", "method", "path", "path_params", "port", "proxy", "query_string", "secure",
+    )  # fmt: skip
 
     path: str
     """Path of the target, with bytes above ASCII and escapes as they came: matching is exact."""
     query_string: str | None
     """The part of the target after the first ``?``; None without one."""
     host: str
-    """The peer's address: an IP address, or ``""`` on a unix socket."""
+    """The client's address: an IP address, or ``""`` on a unix socket. Behind proxies it is the address that
+    ``trusted_proxies`` tell, and otherwise that of the proxy."""
     port: int
-    """The peer's port; 0 on a unix socket."""
+    """The client's port; 0 on a unix socket, or if a proxy tells the address alone."""
     secure: bool
-    """Whether this server ended TLS for the request itself."""
+    """Whether the client used TLS: that of this server, unless ``trusted_proxies`` tell of their own."""
+    proxy: ProxyHeader | None
+    """The header in front of the request, on a listening socket with the PROXY protocol; else None."""
     method: str
     """The HTTP method in upper case."""
     body: bytes
@@ -114,13 +120,15 @@ class Request:
         self.host = host
         self.port = port
         self.secure = secure
+        self.proxy = None
         self.path_params = NO_PARAMS
         self._head = SEPARATOR.join(octets for field in fields for octets in field)
         self._parsed: Headers | None = None
 
     @property
     def headers(self) -> Headers:
-        """Every header field; ``Host`` is the name in the target, if that is absolute (RFC 9112 section 3.2.2)."""
+        """Every header field; ``Host`` is the name in an absolute target (RFC 9112 section 3.2.2), or the one that
+        ``trusted_proxies`` tell."""
         return self._parse() if self._parsed is None else self._parsed
 
     def _keep_parsed(self, keep: bool) -> None:
@@ -207,4 +215,6 @@ def peer_name(host: str, port: int) -> str:
     """Name a peer for a log line."""
     if not host:
         return "unix peer"
+    if not port:  # a proxy told the address alone
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -5,6 +5,7 @@
 * ``poller``: which sockets are ready: epoll, kqueue, or one trio task each.
 * ``tls``: TLS between a socket and a connection, with no waiting.
 * ``transport``: a connected socket with TLS or without: all that newcomers, clients and outgoing connections do to it.
+* ``trusted_proxies``, ``proxy_protocol``: the proxies whose word counts, and the header that they put before TLS.
 * ``malloc``: why freed memory is kept.
 
 Nothing in here knows WebSocket or HTTP.

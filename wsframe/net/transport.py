@@ -113,12 +113,13 @@ class Transport:
 
     # Before the first frame
 
-    async def start_tls(self, context: ssl.SSLContext, hostname: str | None = None) -> None:
+    async def start_tls(self, context: ssl.SSLContext, hostname: str | None = None, early: bytes = b"") -> None:
         """Do the TLS handshake, within TLS if there is TLS already.
 
         Args:
             context: The keys and the trusted certificates.
             hostname: The name that the server's certificate must be for; None on the server's side.
+            early: Bytes of TLS that were received before.
 
         Raises:
             OSError: If it fails: ``ssl.SSLCertVerificationError`` for a certificate that is not trusted.
@@ -128,6 +129,8 @@ class Transport:
         codec = TLSCodec(below, context, hostname)
         self._codecs = (*self._codecs, codec)
         self.recv_into, self.send = codec.recv_into, codec.send
+        if early:
+            codec.feed(early)
         view = memoryview(bytearray(ROOM))
         while not codec.handshake():
             while not self.pump():

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from wsframe.doorbell import Signal, check_thread, let_others_run
 from wsframe.exceptions import BinaryRefused
+from wsframe.http.request import peer_name
 from wsframe.log import quoted
 from wsframe.protocol.close import State, check_close_code, check_reason
 from wsframe.protocol.frames import BINARY, PING, TEXT, check_frame_size, control_frame, data_frame, message_frames
@@ -83,7 +84,7 @@ class Client(Generic[DataT]):
         self.data = data
 
     def __repr__(self) -> str:
-        return f"<Client {self.host}:{self.port} {quoted(self.path)} {self.state.value}>"
+        return f"<Client {peer_name(self.host, self.port)} {quoted(self.path)} {self.state.value}>"
 
     @property
     def id(self) -> str:
@@ -135,12 +136,12 @@ class Client(Generic[DataT]):
 
     @property
     def host(self) -> str:
-        """The peer's IP address; ``""`` on a unix socket."""
+        """The peer's IP address, as :attr:`Request.host` has it; ``""`` on a unix socket."""
         return self.request.host
 
     @property
     def port(self) -> int:
-        """The peer's port; 0 on a unix socket."""
+        """The peer's port; 0 on a unix socket, or if a proxy tells the address alone."""
         return self.request.port
 
     @property

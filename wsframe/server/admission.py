@@ -2,7 +2,7 @@
 
 The checks, in this order, the cheap ones before those that run user code:
 
-1. the TLS handshake;
+1. the PROXY header, on a socket that expects one, and the TLS handshake: a wrong one has no answer;
 2. the head of the request, at most ``capacity.max_head`` bytes: 400, 431, 505;
 3. ``Host`` (400), then plain HTTP goes to its route or ``http_handler`` and ends here;
 4. the upgrade and its version: 400, 405, 426;
@@ -55,7 +55,9 @@ from wsframe.http.origins import host_allowed
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, Reject, Response, header_list, refusing
 from wsframe.log import log_for, quoted
+from wsframe.net.proxy_protocol import MalformedProxyHeader
 from wsframe.net.transport import FAREWELL
+from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
 from wsframe.resources.registry import Registry
@@ -98,6 +100,7 @@ class Admission:
         self._reactor = reactor
         self._places = places
         self._capacity = options.capacity
+        self._proxies = TrustedProxies(options.trusted_proxies)
         self._versions = frozenset(options.versions)
         self._answer_by = inf
         """The time by which newcomers have their answer; infinite until the drain."""
@@ -186,6 +189,9 @@ class Admission:
             await self._refuse(newcomer, reject)
         except Gone:
             note_gone(newcomer)
+        except MalformedProxyHeader as error:
+            self.refused += 1
+            logger.info("%s: no PROXY header of a proxy: %s", newcomer.name, error)
         except ssl.SSLError as error:
             if newcomer.transport.heard:  # else it was a probe
                 logger.info("%s: TLS handshake failed (%s)", newcomer.name, error.reason)
@@ -243,11 +249,14 @@ class Admission:
             self._answering -= 1
 
     async def _let_in(self, newcomer: Newcomer) -> None:
+        if not await newcomer.receive_proxy_header(self._proxies):
+            return
         await newcomer.handshake_tls()
+        proxies = None if newcomer.anonymous else self._proxies
         head = handshake.HeadReader(
-            self._capacity.max_head, host=newcomer.host, port=newcomer.port, secure=newcomer.transport.secure
+            self._capacity.max_head, host=newcomer.host, port=newcomer.port, secure=newcomer.secure, proxies=proxies
         )
-        request = None
+        request = head.receive(newcomer.early) if newcomer.early else None
         while request is None:
             data = await newcomer.transport.receive_some()
             if not data:
@@ -255,10 +264,9 @@ class Admission:
                     note_gone(newcomer)
                 return
             request = head.receive(data)
-        newcomer.head_received = True
+        newcomer.take_request(request)
         if self._answer_by < inf:
             newcomer.scope.deadline = self._answer_by
-        newcomer.wants_body = request.method != "HEAD"
         request._keep_parsed(True)
         headers = request.headers
         handshake.check_head(headers)

@@ -13,6 +13,7 @@ import trio
 
 from wsframe.http.hostnames import host_names
 from wsframe.http.request import VERSIONS
+from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
@@ -25,6 +26,7 @@ importing: ContextVar[str] = ContextVar("importing")
 """The file or module that a command is importing: a server that it started would keep the command from its work."""
 
 HOSTS = "a collection of names, such as ['chat.example'], or None"
+PROXIES = "a collection of addresses and networks, such as ['10.0.0.7', '192.168.0.0/16', 'unix']"
 SOCKETS = "a list of bound sockets, or None"
 BIND = "one address as a str, such as '[::1]:8000' or 'unix:chat.socket', a list of them, or None"
 
@@ -86,6 +88,15 @@ def check_hosts(hosts: Collection[object]) -> None:
         if not isinstance(name, str):
             raise TypeError(f"hosts is {HOSTS}: {shown(name)} is not a str")
     host_names(cast(Collection[str], hosts))
+
+
+def check_trusted_proxies(proxies: Collection[object]) -> None:
+    TrustedProxies(proxies)
+
+
+def check_proxy_protocol(wanted: str) -> None:
+    if wanted != "required":
+        raise ValueError(f"proxy_protocol is 'required' or None, not {wanted!r}")
 
 
 def check_sockets(sockets: Sequence[object]) -> None:

@@ -80,6 +80,8 @@ class Bound:
     """The Host names that it answers to; None for all."""
     ssl_context: ssl.SSLContext | None = None
     """The context of its TLS; None without TLS."""
+    proxy_protocol: bool = False
+    """Whether each connection begins with a header of the PROXY protocol."""
 
     @property
     def address(self) -> str:

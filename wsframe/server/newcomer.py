@@ -7,12 +7,14 @@ import socket
 
 import trio
 
-from wsframe.http.request import peer_name
+from wsframe.http.request import Request, peer_name
 from wsframe.http.responses import FileResponse, Response
 from wsframe.log import log_for
+from wsframe.net.proxy_protocol import MalformedProxyHeader, ProxyHeader, ProxyHeaderReader
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.net.sockets import Endpoint, has_ended
 from wsframe.net.transport import Transport
+from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.server.listen import Bound
 
 __all__ = ["Gone", "Newcomer", "note_gone"]
@@ -44,6 +46,12 @@ class Newcomer:
         self.name = peer_name(host, port)
         self.place = place
         self.transport = Transport(sock)
+        self.secure = place.ssl_context is not None
+        self.proxy: ProxyHeader | None = None
+        self.anonymous = False
+        """Whether it came through a proxy that does not know its address."""
+        self.early = b""
+        """The bytes that came with the PROXY header."""
         self.since = trio.current_time()
         self.scope = trio.CancelScope(deadline=self.since + within)
         self.answered = False
@@ -59,6 +67,46 @@ class Newcomer:
         """The bytes that hixie-76 sends after the head of the request."""
         self.wants_body = True
 
+    async def receive_proxy_header(self, proxies: TrustedProxies) -> bool:
+        """Take the PROXY header of a listening socket that expects one, and the client's address from it.
+
+        Returns:
+            Whether to go on: False at the end of a peer that has sent none, or a part of one.
+
+        Raises:
+            MalformedProxyHeader: For a wrong one, and for the bytes of a peer that is not a trusted proxy.
+        """
+        if not self.place.proxy_protocol:
+            return True
+        reader, header = ProxyHeaderReader(), None
+        while header is None:
+            data = await self.transport.receive_some()
+            if not data:
+                if self.transport.heard:
+                    note_gone(self)
+                return False
+            if not proxies.trusts(self.host):
+                raise MalformedProxyHeader("it is not one of trusted_proxies")
+            header = reader.receive(data)
+        self.proxy, self.early = header, reader.trailing
+        self.transport.heard = bool(reader.trailing)
+        self.secure = self.secure or header.tls is not None
+        self.anonymous = header.client is None and not header.local
+        if header.client is not None:
+            self.be_called(*header.client)
+        return True
+
+    def be_called(self, host: str, port: int) -> None:
+        """Take on the client's address, which a proxy has told."""
+        self.host, self.port, self.name = host, port, peer_name(host, port)
+
+    def take_request(self, request: Request) -> None:
+        """Note that the head is whole."""
+        self.head_received = True
+        self.wants_body = request.method != "HEAD"
+        request.proxy = self.proxy
+        self.be_called(request.host, request.port)
+
     async def handshake_tls(self) -> None:
         """Do the TLS handshake, if the server has TLS.
 
@@ -66,7 +114,8 @@ class Newcomer:
             OSError: When it fails.
         """
         if self.place.ssl_context is not None:
-            await self.transport.start_tls(self.place.ssl_context)
+            early, self.early = self.early, b""
+            await self.transport.start_tls(self.place.ssl_context, early=early)
 
     async def send_content(self, content: Response) -> None:
         """Send the content of a response; reset a broken one, so that no peer takes a part for the whole.

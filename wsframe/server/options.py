@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
@@ -88,6 +88,20 @@ class ServeOptions:
     proxy use ``["*"]``, which accepts any. Letters beyond ASCII (IDNA 2008), upper case, a final dot and the
     spelling of IPv6 addresses do not matter."""
 
+    trusted_proxies: Collection[str] = option((), Collection, wanted=check.PROXIES, then=check.check_trusted_proxies)
+    """The proxies that are believed about their clients: addresses, networks, and ``"unix"`` for the peers of unix
+    sockets; default none. Their ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``X-Real-IP`` and ``Forwarded`` decide
+    ``client.host`` and ``port``, ``request.secure`` and the Host; read from the right, the first address that is
+    not theirs is the client's. Danger: each address here can claim to be any client. Trust loopback only where
+    nobody browses, and no network that strangers can be in."""
+
+    proxy_protocol: Literal["required"] | None = option(
+        None, str, type(None), wanted="'required' or None", then=check.check_proxy_protocol
+    )
+    """``"required"`` has each connection begin with a header of the PROXY protocol, version 1 or 2, before TLS
+    too; default None, no connection has one. Only ``trusted_proxies`` can send it: the server closes the connections
+    of others, and those without a right header."""
+
     versions: Collection[int] = option(
         (13,), Collection, wanted="a collection of version numbers, such as (13,)", then=check.check_versions
     )
@@ -133,6 +147,8 @@ class ServeOptions:
             check.check_type(one.name, value, one.metadata["types"], one.metadata["wanted"])
             if value is not None and one.metadata["then"] is not None:
                 one.metadata["then"](value)
+        if self.proxy_protocol is not None and not self.trusted_proxies:
+            raise ValueError("proxy_protocol needs trusted_proxies, the addresses of those who can send its header")
 
 
 class ServeKeywords(TypedDict, total=False):
@@ -146,6 +162,8 @@ class ServeKeywords(TypedDict, total=False):
     unix_mode: int | None
     unix_owner: str | None
     hosts: Collection[str] | None
+    trusted_proxies: Collection[str]
+    proxy_protocol: Literal["required"] | None
     versions: Collection[int]
     ssl_context: ssl.SSLContext | None
     capacity: Capacity

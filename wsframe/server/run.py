@@ -137,7 +137,8 @@ async def serve(
 def with_settings(sock: socket.socket, options: ServeOptions) -> Bound:
     """Put the settings of one listening socket together."""
     hosts = default_hosts(sock, name_of(sock) or options.host) if options.hosts is None else host_names(options.hosts)
-    return Bound(sock=sock, hosts=hosts, ssl_context=options.ssl_context)
+    expected = options.proxy_protocol is not None
+    return Bound(sock=sock, hosts=hosts, ssl_context=options.ssl_context, proxy_protocol=expected)
 
 
 @asynccontextmanager
