@@ -38,6 +38,8 @@ SLOW = {
     "cli/test_serve_lame_duck.py",
     "cli/test_serve_streams.py",
     "cli/test_top.py",
+    "backplane/test_relay.py",
+    "backplane/test_relay_process.py",
     "connection/test_conflation_keys.py",
     "connection/test_cost_of_objects.py",
     "connection/test_memory_budget.py",

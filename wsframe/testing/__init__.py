@@ -4,6 +4,7 @@
 * ``client``, ``raw_client``: a WebSocket client, and the raw connection below it; slow, stalled or rude on demand.
 * ``frames``, ``handshake``: the client's half of the protocol, without I/O.
 * ``memory_sockets``: sockets without a kernel, and a poller for them.
+* ``backplanes``: the tests that every backplane passes.
 * ``fixtures``: the fixtures of the pytest plugin.
 """
 

@@ -1,0 +1,47 @@
+"""Relays for tests: in this process, and in processes of their own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+from wsframe.backplane.queue import LIMIT
+from wsframe.backplane.relay_process import serve_relay
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """Listen on a unix socket, as a supervisor does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen(64)
+        yield listener
+
+
+@asynccontextmanager
+async def relay(path: Path, *, limit: int = LIMIT, forgetful: bool = False) -> AsyncIterator[None]:
+    """Run a relay in this process."""
+    with listening(path) as listener:
+        listener.setblocking(False)
+        ours = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: serve_relay(ours, limit=limit, forgetful=forgetful))
+            yield
+            nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def relay_process(listener: socket.socket) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a relay in a process of its own, which ends with the block."""
+    command = [sys.executable, "-m", "wsframe.backplane.relay_process", str(listener.fileno())]
+    with subprocess.Popen(command, pass_fds=[listener.fileno()]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

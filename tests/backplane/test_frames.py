@@ -1,0 +1,117 @@
+"""The messages between a worker and its relay, as bytes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsframe.backplane.frames import (
+    ASK,
+    GAP,
+    LENGTH,
+    LONGEST,
+    MESSAGE,
+    PUBLISH,
+    WANTED,
+    Frame,
+    FrameReader,
+    MalformedFrame,
+    frame,
+    history_of,
+    json_frame,
+    kept_from,
+    kept_to,
+    position_of,
+    publish_frame,
+    report_frame,
+)
+from wsframe.backplane.interface import History, Kept, Position
+from wsframe.backplane.queue import Gap, Message, Wanted
+
+FRAMES = [
+    publish_frame("t", b"payload", None),
+    publish_frame("ü", b"", History(messages=3, seconds=1.5, bytes=1 << 33)),
+    json_frame(ASK, {"id": 1, "method": "newest", "arguments": ["t"]}),
+    report_frame(Message("t", b"\0" * 1_000, "node", Position(2**63, 7))),
+    report_frame(Wanted("t", None)),
+    report_frame(Gap(None)),
+]
+
+
+def read(data: bytes) -> list[Frame]:
+    return FrameReader().feed(data)
+
+
+@given(st.lists(st.integers(0, len(b"".join(FRAMES)))))
+def test_frames_are_read_in_any_pieces(cuts: list[int]) -> None:
+    data, reader, got = b"".join(FRAMES), FrameReader(), []
+    for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
+        got += reader.feed(data[start:end])
+    assert got == read(data)
+    assert [one.kind for one in got] == [PUBLISH, PUBLISH, ASK, MESSAGE, WANTED, GAP]
+
+
+def test_a_published_message_has_the_bounds_of_its_history() -> None:
+    plain, kept = read(FRAMES[0] + FRAMES[1])
+    assert (plain.topic, plain.payload, history_of(plain)) == ("t", b"payload", None)
+    assert (kept.topic, history_of(kept)) == ("ü", History(messages=3, seconds=1.5, bytes=1 << 33))
+
+
+def test_reports_are_read_as_they_were() -> None:
+    message, wanted, gap = read(b"".join(FRAMES[3:]))
+    assert (message.topic, message.sender, position_of(message)) == ("t", b"node", Position(2**63, 7))
+    assert (wanted.topic, position_of(wanted)) == ("t", None)
+    assert not gap.flag
+    assert read(report_frame(Gap("t")))[0].flag
+    assert position_of(read(report_frame(Wanted("t", Position(0, 0))))[0]) == Position(0, 0)
+
+
+def test_a_message_is_encoded_once() -> None:
+    message = Message("t", b"x", "a", None)
+    assert report_frame(message) is report_frame(message)
+
+
+def test_kept_messages_survive_json() -> None:
+    kept = [Kept(1, "a", bytes(range(256))), Kept(2, "b", b"")]
+    (answer,) = read(json_frame(ASK, kept_to(kept)))
+    assert kept_from(answer.json()) == kept
+    assert kept_from(kept_to(None)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LENGTH.pack(LONGEST),
+        LENGTH.pack(0),
+        LENGTH.pack(21) + bytes(21),
+        frame(ASK, topic="tt")[:-2] + b"\xff\xfe",
+        LENGTH.pack(22) + b"\x01\x00\x05\x00" + bytes(18),
+    ],
+    ids=["too long", "empty", "short", "not UTF-8", "shorter than its topic"],
+)
+def test_bytes_that_are_no_frame_are_refused(data: bytes) -> None:
+    with pytest.raises(MalformedFrame):
+        read(data)
+
+
+@pytest.mark.parametrize("sender", [b"short", bytes(24)])
+def test_bounds_of_a_history_that_are_none_are_refused(sender: bytes) -> None:
+    (published,) = read(frame(PUBLISH, topic="t", sender=sender, flag=1))
+    with pytest.raises(MalformedFrame):
+        history_of(published)
+
+
+def test_a_payload_that_is_no_json_is_refused() -> None:
+    with pytest.raises(MalformedFrame):
+        read(frame(ASK, b"{"))[0].json()
+
+
+@given(st.binary())
+def test_nothing_but_a_malformed_frame_is_raised(data: bytes) -> None:
+    try:
+        for one in read(LENGTH.pack(len(data)) + data):
+            history_of(one)
+            one.json()
+    except MalformedFrame:
+        pass

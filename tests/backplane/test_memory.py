@@ -1,0 +1,44 @@
+"""A backplane between servers of one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from wsframe.backplane.interface import Backplane
+from wsframe.backplane.memory import MemoryBackplane, MemoryHub
+from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, Node, PublishConformance
+
+
+@pytest.mark.usefixtures("autojump_clock")
+class TestMemory(PublishConformance, HistoryConformance, LeaseConformance):
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[Callable[[], Backplane]]:
+        hub = MemoryHub()
+        yield lambda: MemoryBackplane(hub)
+
+
+async def test_a_node_that_does_not_keep_up_learns_of_the_gap() -> None:
+    hub = MemoryHub(limit=1_000)
+    a, b = Node("a", MemoryBackplane(hub)), Node("b", MemoryBackplane(hub))
+    async with trio.open_nursery() as nursery:
+        for node in (a, b):
+            await nursery.start(node.backplane.run, node.name, node.told)
+        await b.want("t")
+        for number in range(10):
+            a.backplane.publish("t", bytes([number]) * 300)
+        await b.told.until(lambda: b.told.gaps)
+        assert b.told.order[-3:] == ["message t", "message t", "gap t"]
+        a.backplane.publish("t", b"after")
+        await b.told.until(lambda: b.told.payloads("t")[-1] == b"after")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_backplane_that_does_not_run_acquires_nothing() -> None:
+    plane = MemoryBackplane(MemoryHub())
+    assert await plane.acquire(["k"], 5.0) == [""]
+    plane.want(["t"])
+    plane.unwant(["t", "u"])

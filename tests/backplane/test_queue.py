@@ -1,0 +1,104 @@
+"""The reports that wait for one member of a hub."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsframe.backplane.queue import MOST_HOLES, OVERHEAD, Gap, Message, Queue, Report, Wanted, tell
+from wsframe.testing.backplanes import Recording
+
+
+def message(topic: str, payload: bytes = b"x") -> Message:
+    return Message(topic, payload, "a", None)
+
+
+def shown(reports: list[Report]) -> list[str]:
+    return [f"{type(one).__name__} {one.topic}" for one in reports]
+
+
+def test_reports_are_taken_in_order() -> None:
+    queue = Queue()
+    queue.put("t", Wanted("t", None), 1)
+    queue.put("t", message("t"), 1)
+    queue.put("u", message("u"), 1)
+    assert queue
+    assert queue.bytes == 2 * (1 + OVERHEAD)
+    assert shown(queue.take()) == ["Wanted t", "Message t", "Message u"]
+    assert not queue
+    assert queue.bytes == 0
+
+
+def test_a_hole_is_reported_before_the_next_message_of_its_topic() -> None:
+    queue = Queue(1_000)
+    queue.put("t", message("t"), 900)
+    queue.put("u", message("u"), 900)
+    queue.put("v", message("v"), 50 - OVERHEAD)
+    queue.put("u", message("u"), 1)
+    assert shown(queue.take()) == ["Message t", "Message v", "Gap u"]
+    queue.put("u", message("u"), 1)
+    assert shown(queue.take()) == ["Message u"]
+    assert queue.dropped == 2
+
+
+def test_a_message_above_the_limit_is_taken_alone() -> None:
+    queue = Queue(1_000)
+    queue.put("t", message("t"), 5_000)
+    queue.put("t", message("t"), 5_000)
+    assert shown(queue.take()) == ["Message t", "Gap t"]
+
+
+def test_too_many_holes_are_one_of_all_topics() -> None:
+    queue = Queue(10)
+    queue.put("t", message("t"), 100)
+    for number in range(MOST_HOLES + 1):
+        queue.put(f"t{number}", message(f"t{number}"), 100)
+    queue.put("new", message("new"), 1)
+    assert shown(queue.take()) == ["Message t", "Gap None"]
+    queue.put("new", message("new"), 1)
+    assert shown(queue.take()) == ["Message new"]
+
+
+def test_a_gap_that_others_report_follows_what_waits() -> None:
+    queue = Queue()
+    queue.put("t", message("t"), 1)
+    queue.gap("t")
+    assert shown(queue.take()) == ["Message t", "Gap t"]
+    queue.gap("t")
+    queue.gap(None)
+    queue.gap("t")
+    assert shown(queue.take()) == ["Gap None"]
+
+
+def test_a_report_is_passed_on() -> None:
+    told = Recording()
+    for report in (message("t"), Wanted("t", None), Gap("t"), Gap(None)):
+        tell(told, report)
+    assert told.order == ["message t", "wanted t", "gap t", "gap None"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 400)) | st.none()))
+def test_no_message_is_missing_without_a_gap(steps: list[tuple[str, int] | None]) -> None:
+    """Messages are numbered for each topic; None takes."""
+    queue, sent, seen = Queue(1_000), dict.fromkeys("abc", 0), dict.fromkeys("abc", 0)
+    gapped: set[str | None] = set()
+
+    def check() -> None:
+        for report in queue.take():
+            if isinstance(report, Gap):
+                gapped.add(report.topic)
+            elif isinstance(report, Message):
+                number = int(report.payload)
+                assert number == seen[report.topic] + 1 or report.topic in gapped
+                gapped.discard(report.topic)
+                seen[report.topic] = number
+
+    for step in steps:
+        if step is None:
+            check()
+        else:
+            topic, size = step
+            sent[topic] += 1
+            queue.put(topic, message(topic, str(sent[topic]).encode()), size)
+    check()
+    assert all(seen[topic] == sent[topic] or topic in gapped for topic in "abc")

@@ -1,0 +1,176 @@
+"""The relay as a worker sees it: the promises of every backplane, and a relay that ends."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.backplane.relays import listening, relay, relay_process
+from wsframe.backplane.frames import HELLO, LONGEST, frame, json_frame
+from wsframe.backplane.interface import Backplane, History, Lease, Position
+from wsframe.backplane.relay import RelayBackplane
+from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, Node, PublishConformance, Recording
+
+pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
+PATIENCE = 60.0
+KEEP = History()
+
+
+class TestRelay(PublishConformance, HistoryConformance, LeaseConformance):
+    @pytest.fixture(autouse=True)
+    def _path(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "relay"
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[Callable[[], Backplane]]:
+        async with relay(self.path):
+            yield lambda: RelayBackplane(str(self.path))
+
+
+@asynccontextmanager
+async def nodes(path: Path, *names: str, limit: int = 8 << 20) -> AsyncIterator[list[Node]]:
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            running = [Node(name, RelayBackplane(str(path), limit=limit)) for name in names]
+            for node in running:
+                await nursery.start(node.backplane.run, node.name, node.told)
+            yield running
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_relay_that_was_killed_is_replaced_and_the_gap_is_told_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with listening(tmp_path / "relay") as listener, relay_process(listener) as process:
+        async with nodes(tmp_path / "relay", "a", "b") as (a, b):
+            await b.want("t")
+            a.backplane.publish("t", b"before")
+            await b.told.until(lambda: b.told.messages)
+            process.kill()
+            await b.told.until(lambda: b.told.reached[-1] is False)
+            await a.told.until(lambda: a.told.reached[-1] is False)
+            assert not a.backplane.publish("t", b"lost")
+            with relay_process(listener):
+                await a.told.until(lambda: a.told.reached[-1])
+                await b.told.until(lambda: b.told.reached[-1])
+                a.backplane.publish("t", b"after")
+                await b.told.until(lambda: len(b.told.messages) == 2)
+            assert b.told.payloads("t") == [b"before", b"after"]
+            assert b.told.order.index("gap None") < len(b.told.order) - 1 - b.told.order[::-1].index("message t")
+    assert "the relay has ended its stream" in caplog.text or "the stream to the relay is lost" in caplog.text
+
+
+async def test_a_new_relay_has_another_epoch_and_grants_no_lease_at_first(tmp_path: Path) -> None:
+    with listening(tmp_path / "relay") as listener:
+        async with nodes_of_two_relays(tmp_path, listener) as (a, before):
+            assert await a.backplane.since("t", before, 10) is None
+            assert await a.backplane.acquire(["k"], 600.0) == [""]
+            (lease,) = await a.backplane.acquire(["k"], 0.0)
+            assert isinstance(lease, Lease)
+
+
+@asynccontextmanager
+async def nodes_of_two_relays(tmp_path: Path, listener: socket.socket) -> AsyncIterator[tuple[Node, Position]]:
+    with relay_process(listener) as process:
+        async with nodes(tmp_path / "relay", "a") as (a,):
+            await a.want("t")
+            a.backplane.publish("t", b"x", keep=KEEP)
+            await a.told.until(lambda: a.told.messages)
+            process.kill()
+            await a.told.until(lambda: a.told.reached[-1] is False)
+            with relay_process(listener):
+                await a.told.until(lambda: a.told.reached[-1])
+                position = a.told.messages[0].position
+                assert position is not None
+                yield a, position
+
+
+async def test_a_worker_that_connects_before_the_relay_starts_waits_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "relay"
+    told = Recording()
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(RelayBackplane(str(path)).run, "a", told)
+            await told.until(lambda: told.reached == [False])
+            async with relay(path):
+                await told.until(lambda: told.reached[-1])
+                nursery.cancel_scope.cancel()
+    assert told.gaps == []
+
+
+async def test_messages_that_were_not_written_are_a_gap_at_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "relay"
+    async with relay(path), nodes(path, "a", "b") as (a, b):
+        await b.want("lost", "other")
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                again = RelayBackplane(str(path))
+                await nursery.start(again.run, "c", Recording())
+                again.publish("lost", b"x" * 1_000)
+                scope.cancel()  # before its writer had a turn
+        async with trio.open_nursery() as nursery:
+            await nursery.start(again.run, "c", Recording())
+            await b.told.until(lambda: b.told.gaps)
+            a.backplane.publish("lost", b"after")
+            await b.told.until(lambda: b.told.messages)
+            nursery.cancel_scope.cancel()
+        assert b.told.order[-2:] == ["gap lost", "message lost"]
+
+
+async def test_publishing_never_waits_and_tells_when_there_is_no_room(tmp_path: Path) -> None:
+    path = tmp_path / "relay"
+    async with relay(path), nodes(path, "a", "b", limit=100_000) as (a, b):
+        await b.want("t")
+        queued = sum(a.backplane.publish("t", b"x" * 1_000) for _ in range(1_000))
+        assert 50 < queued < 110
+        assert not a.backplane.publish("t", bytes(LONGEST))
+        await b.told.until(lambda: len(b.told.messages) == queued)
+        assert a.backplane.publish("t", b"room again")
+
+
+async def test_many_topics_are_wanted_again(tmp_path: Path) -> None:
+    topics = [f"room:{number}" for number in range(20_000)]
+    with listening(tmp_path / "relay") as listener, relay_process(listener) as process:
+        async with nodes(tmp_path / "relay", "a", "b") as (a, b):
+            await b.want(*topics)
+            process.kill()
+            await b.told.until(lambda: b.told.reached[-1] is False)
+            with relay_process(listener):
+                await b.told.until(lambda: len(b.told.wants) == 40_000)
+                await a.told.until(lambda: a.told.reached[-1])
+                a.backplane.publish(topics[-1], b"x")
+                await b.told.until(lambda: b.told.messages)
+
+
+async def test_a_relay_that_speaks_otherwise_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told, rounds = Recording(), 0
+
+    async def lie(stream: trio.SocketStream) -> None:
+        nonlocal rounds
+        rounds += 1
+        await stream.send_all([bytes(100), frame(HELLO) + frame(77), json_frame(HELLO, None)][min(rounds, 3) - 1])
+        await trio.sleep_forever()
+
+    with listening(tmp_path / "relay") as listener, trio.fail_after(PATIENCE):
+        listener.setblocking(False)
+        ours = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        plane = RelayBackplane(str(tmp_path / "relay"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, lie, [ours])
+            nursery.start_soon(plane.run, "a", told)
+            await told.until(lambda: len(told.reached) == 4)
+            assert told.reached == [False, True, False, True]
+            nursery.cancel_scope.cancel()
+
+
+async def test_requests_end_with_the_stream(tmp_path: Path) -> None:
+    plane = RelayBackplane(str(tmp_path / "relay"))
+    assert await plane.newest("t") is None
+    assert await plane.acquire(["k", "l"], 1.0) == ["", ""]
+    assert await plane.renew([Lease("k", 1, 0.0)], 1.0) == [None]
+    await plane.release([Lease("k", 1, 0.0)])

@@ -1,0 +1,108 @@
+"""The relay's own side: workers that lie, stall and leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import trio
+import trio.lowlevel
+
+from tests.backplane.relays import listening, relay, relay_process
+from wsframe.backplane.frames import ANSWER, ASK, HELLO, LENGTH, PUBLISH, WANT, Frame, FrameReader, frame, json_frame
+from wsframe.backplane.relay import RelayBackplane
+from wsframe.testing.backplanes import Node
+
+pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
+PATIENCE = 60.0
+GREETING = json_frame(HELLO, {"node": "rude", "topics": [], "lost": []})
+ASKED = {"id": 1, "method": "newest", "arguments": ["t"]}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\n\r\n" * 20,
+        LENGTH.pack(0) + bytes(30),
+        json_frame(WANT, ["t"]),
+        json_frame(HELLO, ["node"]),
+        json_frame(HELLO, None),
+        frame(HELLO, b"{"),
+        GREETING + frame(99),
+        GREETING + frame(PUBLISH, flag=1, sender=b"bounds"),
+        GREETING + json_frame(WANT, [["t"]]),
+        GREETING + json_frame(ASK, {"id": 1}),
+        GREETING + json_frame(ASK, ASKED | {"method": "detach"}),
+        GREETING + json_frame(ASK, ASKED | {"arguments": [1, 2, 3]}),
+    ],
+    ids=range(12),
+)
+async def test_a_worker_that_speaks_otherwise_loses_its_stream_and_harms_nobody(
+    data: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "relay"
+    with trio.fail_after(PATIENCE):
+        async with relay(path), trio.open_nursery() as nursery:
+            honest = Node("honest", RelayBackplane(str(path)))
+            await nursery.start(honest.backplane.run, "honest", honest.told)
+            async with await trio.open_unix_socket(str(path)) as rude:
+                await rude.send_all(data)
+                while await rude.receive_some():
+                    pass
+            await honest.want("t")
+            nursery.cancel_scope.cancel()
+    assert caplog.text.count("a worker's stream is closed") == 1
+
+
+async def test_a_request_is_answered(tmp_path: Path) -> None:
+    path = tmp_path / "relay"
+    with trio.fail_after(PATIENCE):
+        async with relay(path), await trio.open_unix_socket(str(path)) as stream:
+            await stream.send_all(GREETING + json_frame(ASK, ASKED))
+            reader = FrameReader()
+            frames: list[Frame] = []
+            while len(frames) < 2:
+                frames += reader.feed(bytes(await stream.receive_some()))
+            assert [one.kind for one in frames] == [HELLO, ANSWER]
+            assert frames[1].json() == {"id": 1, "result": None}
+
+
+async def test_a_worker_that_does_not_read_holds_up_nobody_and_learns_of_its_gap(tmp_path: Path) -> None:
+    path = tmp_path / "relay"
+    with trio.fail_after(PATIENCE):
+        async with relay(path, limit=50_000), trio.open_nursery() as nursery:
+            a, b = (Node(name, RelayBackplane(str(path))) for name in "ab")
+            for node in (a, b):
+                await nursery.start(node.backplane.run, node.name, node.told)
+            await b.want("t")
+            async with await trio.open_unix_socket(str(path)) as stalled:
+                await stalled.send_all(json_frame(HELLO, {"node": "stalled", "topics": ["t"], "lost": []}))
+                for number in range(200):
+                    while not a.backplane.publish("t", str(number).encode().ljust(5_000)):
+                        await trio.lowlevel.checkpoint()
+                    await b.told.until(lambda number=number: len(b.told.messages) > number)  # type: ignore[misc]
+                kinds: list[int] = []
+                reader = FrameReader()
+                a.backplane.publish("t", b"last")
+                while 8 not in kinds:  # the gap
+                    kinds += [one.kind for one in reader.feed(bytes(await stalled.receive_some(1 << 20)))]
+            assert b.told.gaps == []
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_relay_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    with listening(tmp_path / "relay") as listener, relay_process(listener) as process, trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            a, b = (Node(name, RelayBackplane(str(tmp_path / "relay"))) for name in "ab")
+            for node in (a, b):
+                await nursery.start(node.backplane.run, node.name, node.told)
+            await b.want("t")
+            os.kill(process.pid, signal.SIGSTOP)
+            for number in range(100):
+                assert a.backplane.publish("t", bytes([number]))
+            os.kill(process.pid, signal.SIGCONT)
+            await b.told.until(lambda: len(b.told.messages) == 100)
+            assert b.told.gaps == []
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,14 @@
+"""The links between processes of one service: topics, their history, and leases.
+
+* ``interface``: the methods of every backplane, and the values they take and return.
+* ``hub``: the center of memory and relay: interest, history and leases, without input or output.
+* ``queue``: what waits for one member of a hub, bounded, with the holes it has.
+* ``memory``: a backplane between servers of one process.
+* ``frames``: the messages between a worker and its relay, as bytes.
+* ``stream``: one unix stream of these messages, read and written in whole batches.
+* ``relay``: a backplane between processes of one machine, as a worker sees it.
+* ``relay_process``: the process beside the workers that runs the hub.
+
+Read them in this order. Nothing in here knows WebSocket, clients or resources: topics have names,
+messages are bytes.
+"""

@@ -1,0 +1,160 @@
+"""The messages between a worker and its relay, as bytes.
+
+A frame is a header, a topic, a sender and a payload. Messages, of which there are many, carry their
+topic and payload as they are; requests and their answers, of which there are few, carry JSON.
+Both ends are of the same version: a relay is started by the supervisor of its workers.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from struct import Struct
+from typing import Any, NamedTuple
+
+from wsframe.backplane.interface import History, Kept, Position
+from wsframe.backplane.queue import Gap, Message, Report, Wanted
+
+__all__ = [
+    "ANSWER", "ASK", "GAP", "HELLO", "LONGEST", "MESSAGE", "PUBLISH", "UNWANT", "WANT", "WANTED",
+    "Frame", "FrameReader", "MalformedFrame", "frame", "history_of", "json_frame", "kept_from", "kept_to",
+    "position_of", "publish_frame", "report_frame",
+]  # fmt: skip
+
+HEADER = Struct("<IBBHHQQ")
+"""Length of the rest, kind, flags, bytes of the topic, bytes of the sender, epoch, offset."""
+LENGTH = Struct("<I")
+HISTORY = Struct("<Qdd")
+LONGEST = 64 << 20
+"""Bytes of the longest frame: nothing longer is sent, and a peer that sends it is broken."""
+
+HELLO, WANT, UNWANT, PUBLISH, ASK, MESSAGE, WANTED, GAP, ANSWER = range(1, 10)
+FLAG = 1
+"""PUBLISH: to be kept. MESSAGE, WANTED: with a position. GAP: of one topic."""
+
+
+class MalformedFrame(Exception):
+    """The other end of a stream sent bytes that are not a frame; the stream is of no more use."""
+
+
+class Frame(NamedTuple):
+    """A frame as it was read."""
+
+    kind: int
+    flag: int
+    topic: str
+    sender: bytes
+    epoch: int
+    offset: int
+    payload: bytes
+
+    def json(self) -> Any:
+        """Return the payload as an object."""
+        try:
+            return json.loads(self.payload)
+        except ValueError as error:
+            raise MalformedFrame(f"frame of kind {self.kind} without JSON") from error
+
+
+class FrameReader:
+    """Splits a stream of bytes into frames."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return the frames that are whole now.
+
+        Raises:
+            MalformedFrame: For bytes that are not a frame.
+        """
+        data, at, frames = self._rest + data, 0, []
+        size = len(data)
+        while size - at >= 4:
+            end = at + 4 + LENGTH.unpack_from(data, at)[0]
+            if end - at > LONGEST or end - at < HEADER.size:
+                raise MalformedFrame(f"a frame of {end - at} bytes")
+            if end > size:
+                break
+            frames.append(self._frame(data, at, end))
+            at = end
+        self._rest = data[at:]
+        return frames
+
+    def _frame(self, data: bytes, at: int, end: int) -> Frame:
+        _, kind, flag, topic, sender, epoch, offset = HEADER.unpack_from(data, at)
+        a = at + HEADER.size
+        b = a + topic
+        c = b + sender
+        if c > end:
+            raise MalformedFrame("a frame that is shorter than its topic and sender")
+        try:
+            return Frame(kind, flag, data[a:b].decode(), data[b:c], epoch, offset, data[c:end])
+        except UnicodeDecodeError as error:
+            raise MalformedFrame("a topic that is not UTF-8") from error
+
+
+def frame(
+    kind: int, payload: bytes = b"", *, topic: str = "", sender: bytes = b"", flag: int = 0, at: Position | None = None
+) -> bytes:
+    """Make a frame."""
+    epoch, offset = at or (0, 0)
+    name = topic.encode()
+    length = HEADER.size - 4 + len(name) + len(sender) + len(payload)
+    return HEADER.pack(length, kind, flag, len(name), len(sender), epoch, offset) + name + sender + payload
+
+
+def json_frame(kind: int, value: object) -> bytes:
+    """Make a frame that carries an object as JSON."""
+    return frame(kind, json.dumps(value, separators=(",", ":")).encode())
+
+
+def publish_frame(topic: str, payload: bytes, keep: History | None) -> bytes:
+    """Make the frame that publishes a message."""
+    if keep is None:
+        return frame(PUBLISH, payload, topic=topic)
+    bounds = HISTORY.pack(keep.messages, keep.seconds, keep.bytes)
+    return frame(PUBLISH, payload, topic=topic, sender=bounds, flag=FLAG)
+
+
+def history_of(published: Frame) -> History | None:
+    """Return how much of a published message's topic is kept."""
+    if not published.flag:
+        return None
+    if len(published.sender) != HISTORY.size:
+        raise MalformedFrame("a published message without the bounds of its history")
+    messages, seconds, size = HISTORY.unpack(published.sender)
+    try:
+        return History(messages=messages, seconds=seconds, bytes=int(size))
+    except (ValueError, OverflowError) as error:
+        raise MalformedFrame("a published message with the bounds of its history at 0") from error
+
+
+def position_of(read: Frame) -> Position | None:
+    """Return the position that a frame carries."""
+    return Position(read.epoch, read.offset) if read.flag else None
+
+
+def report_frame(report: Report) -> bytes:
+    """Return the frame of a report; that of a message is made once."""
+    if isinstance(report, Message):
+        if not report.encoded:
+            report.encoded = frame(
+                MESSAGE, report.payload, topic=report.topic, sender=report.sender.encode(),
+                flag=report.position is not None, at=report.position,
+            )  # fmt: skip
+        return report.encoded
+    if isinstance(report, Wanted):
+        return frame(WANTED, topic=report.topic, flag=report.position is not None, at=report.position)
+    assert isinstance(report, Gap)
+    return frame(GAP, topic=report.topic or "", flag=report.topic is not None)
+
+
+def kept_to(kept: list[Kept] | None) -> object:
+    """Return kept messages as JSON can hold them."""
+    return kept if kept is None else [[one.offset, one.sender, b64encode(one.payload).decode()] for one in kept]
+
+
+def kept_from(value: Any) -> list[Kept] | None:
+    """Return the kept messages that JSON held."""
+    return value if value is None else [Kept(offset, sender, b64decode(payload)) for offset, sender, payload in value]

@@ -1,0 +1,121 @@
+"""A backplane between servers of one process, for tests and simulations, and for a program with several servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+
+import trio
+
+from wsframe.backplane.hub import Hub, Member
+from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
+from wsframe.backplane.queue import LIMIT, Queue, tell
+
+__all__ = ["MemoryBackplane", "MemoryHub"]
+
+
+def microseconds() -> int:
+    """Return the wall clock in microseconds."""
+    return time.time_ns() // 1_000
+
+
+class MemoryHub:
+    """The hub that the :class:`MemoryBackplane` objects of one process share.
+
+    Args:
+        limit: Bytes that wait for a node before messages are dropped.
+        clock: Returns the time in seconds; the default is trio's.
+    """
+
+    def __init__(self, *, limit: int = LIMIT, clock: Callable[[], float] = trio.current_time) -> None:
+        self.limit = limit
+        self.clock = clock
+        self.hub: Hub | None = None
+
+    def open(self) -> Hub:
+        """Return the hub, made by the first call: only then does trio's clock run."""
+        if self.hub is None:
+            self.hub = Hub(self.clock, microseconds)
+        return self.hub
+
+
+class MemoryBackplane:
+    """A node's side of a :class:`MemoryHub`; it implements :class:`~wsframe.backplane.interface.Backplane`."""
+
+    def __init__(self, hub: MemoryHub) -> None:
+        self._shared = hub
+        self._member: Member | None = None
+        self._wants: dict[str, None] = {}
+
+    async def run(
+        self, node: str, told: Told, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Take part as a node until cancelled."""
+        queue = Queue(self._shared.limit)
+        hub = self._shared.open()
+        self._member = member = hub.attach(node, queue)
+        try:
+            told.reach(True)
+            hub.want(member, self._wants)
+            task_status.started()
+            while True:
+                await queue.doorbell.wait()
+                for report in queue.take():
+                    tell(told, report)
+        finally:
+            hub.detach(member)
+            self._member = None
+
+    def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
+        """Queue a message for the other nodes; False while this one does not run."""
+        if self._member is None:
+            return False
+        self._shared.open().publish(self._member, topic, payload, keep)
+        return True
+
+    def want(self, topics: Collection[str]) -> None:
+        """Ask for the messages of topics."""
+        self._wants.update(dict.fromkeys(topics))
+        if self._member is not None:
+            self._shared.open().want(self._member, topics)
+
+    def unwant(self, topics: Collection[str]) -> None:
+        """Ask for the messages of topics no longer."""
+        for topic in topics:
+            self._wants.pop(topic, None)
+        if self._member is not None:
+            self._shared.open().unwant(self._member, topics)
+
+    async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
+        """Return all messages kept after a position, or None."""
+        await trio.lowlevel.checkpoint()
+        return self._shared.open().since(topic, position, limit)
+
+    async def newest(self, topic: str) -> Position | None:
+        """Return the position of the newest kept message."""
+        await trio.lowlevel.checkpoint()
+        return self._shared.open().newest(topic)
+
+    async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
+        """Acquire keys that nobody holds."""
+        until = self._shared.clock() + seconds - MARGIN
+        await trio.lowlevel.checkpoint()
+        if self._member is None:
+            return [""] * len(keys)
+        answers = self._shared.open().acquire(self._member.node, keys, seconds)
+        return [
+            answer if isinstance(answer, str) else Lease(key, answer, until)
+            for key, answer in zip(keys, answers, strict=True)
+        ]
+
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
+        """Renew leases."""
+        until = self._shared.clock() + seconds - MARGIN
+        await trio.lowlevel.checkpoint()
+        held = self._shared.open().renew([(lease.key, lease.token) for lease in leases], seconds)
+        return [lease._replace(until=until) if still else None for lease, still in zip(leases, held, strict=True)]
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back."""
+        await trio.lowlevel.checkpoint()
+        self._shared.open().release([(lease.key, lease.token) for lease in leases])

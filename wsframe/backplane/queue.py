@@ -1,0 +1,123 @@
+"""The reports that wait for one member of a hub, bounded.
+
+A member that does not take its reports must cost neither memory nor the others' time. Beyond the
+limit the queue drops messages and remembers their topics: each such topic is a hole. Later messages
+of a topic with a hole are dropped as well, so that its gap is reported before any of them, and that
+takes one set instead of an order of holes among messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from wsframe.backplane.interface import Position, Told
+from wsframe.doorbell import Doorbell
+
+__all__ = ["LIMIT", "Gap", "Message", "Queue", "Report", "Wanted", "tell"]
+
+LIMIT = 8 << 20
+"""Bytes of messages that wait for one member."""
+OVERHEAD = 200
+"""Bytes that a report costs beside its message."""
+MOST_HOLES = 1_000
+"""Topics with a hole that are remembered one by one; with more of them all topics have one."""
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """A message of a topic, one object for all members."""
+
+    topic: str
+    payload: bytes
+    sender: str
+    position: Position | None
+    encoded: bytes = b""
+    """The frame of the message, made by the relay for the first member that takes it."""
+
+
+class Wanted(NamedTuple):
+    """The member receives every later message of a topic."""
+
+    topic: str
+    position: Position | None
+
+
+class Gap(NamedTuple):
+    """Messages of a topic, or of all topics, are missing."""
+
+    topic: str | None
+
+
+Report = Message | Wanted | Gap
+
+
+class Queue:
+    """The reports for one member, in order.
+
+    Args:
+        limit: Bytes beyond which messages are dropped.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._reports: list[Report] = []
+        self._holes: set[str] = set()
+        self._all = False
+        self.doorbell = Doorbell()
+        self.bytes = 0
+        self.dropped = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._reports or self._holes or self._all)
+
+    def put(self, topic: str, report: Report, size: int) -> None:
+        """Add a report on a topic, or drop it if there is no room."""
+        if type(report) is Wanted:  # at most one for each topic that the member asked for
+            self._reports.append(report)
+        elif self._all or topic in self._holes:
+            self.dropped += 1
+        elif self.bytes and self.bytes + size > self._limit:
+            self._drop(topic)
+        else:
+            self._reports.append(report)
+            self.bytes += size + OVERHEAD
+        self.doorbell.ring()
+
+    def gap(self, topic: str | None) -> None:
+        """Report a gap after the reports that wait now; None stands for all topics."""
+        if topic is None:
+            self._all = True
+            self._holes.clear()
+        elif not self._all:
+            self._drop(topic)
+        self.doorbell.ring()
+
+    def _drop(self, topic: str) -> None:
+        self.dropped += 1
+        if len(self._holes) < MOST_HOLES:
+            self._holes.add(topic)
+        else:
+            self._all = True
+            self._holes.clear()
+
+    def take(self) -> list[Report]:
+        """Return all reports, and after them the gaps of the topics with a hole; both are gone then."""
+        reports = self._reports
+        if self._all:
+            reports.append(Gap(None))
+        else:
+            reports += map(Gap, sorted(self._holes))
+        self._reports, self._all, self.bytes = [], False, 0
+        self._holes.clear()
+        return reports
+
+
+def tell(told: Told, report: Report) -> None:
+    """Pass a report on."""
+    if isinstance(report, Message):
+        told.message(report.topic, report.payload, report.sender, report.position)
+    elif isinstance(report, Wanted):
+        told.wanted(*report)
+    else:
+        told.gap(report.topic)

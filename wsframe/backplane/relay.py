@@ -1,0 +1,221 @@
+"""A backplane between processes of one machine, as a worker sees it: a stream to the relay.
+
+The stream is opened again whenever it breaks. Messages are lost meanwhile, on both sides:
+
+* Others' messages: once the relay has answered the greeting, which names all topics wanted, a gap
+  of all topics is reported, before any message of the new stream.
+* Our own that had not been written: their topics stand in the greeting as lost, and the relay
+  reports gaps to those who want them.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
+from typing import Any
+
+import trio
+
+from wsframe.backplane.frames import (
+    ANSWER,
+    ASK,
+    GAP,
+    HELLO,
+    LONGEST,
+    MESSAGE,
+    UNWANT,
+    WANT,
+    WANTED,
+    Frame,
+    MalformedFrame,
+    json_frame,
+    kept_from,
+    position_of,
+    publish_frame,
+)
+from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
+from wsframe.backplane.queue import LIMIT, MOST_HOLES
+from wsframe.backplane.stream import Outgoing, read_frames
+from wsframe.doorbell import Signal
+from wsframe.log import logger
+
+__all__ = ["RelayBackplane"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds before the stream is opened again."""
+PATIENCE = 2.0
+"""Seconds in which the relay answers a request."""
+
+
+class RelayBackplane:
+    """A worker's side of the relay; it implements :class:`~wsframe.backplane.interface.Backplane`.
+
+    Args:
+        path: The path of the relay's listening unix socket.
+        limit: Bytes that wait to be written before ``publish`` returns False.
+    """
+
+    def __init__(self, path: str, *, limit: int = LIMIT) -> None:
+        self._path = path
+        self._limit = limit
+        self._outgoing: Outgoing | None = None
+        self._wants: dict[str, None] = {}
+        self._unwritten: dict[str | None, None] = {}
+        self._asked: dict[int, Signal] = {}
+        self._ids = count()
+
+    async def run(
+        self, node: str, told: Told, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Keep a stream to the relay until cancelled."""
+        pause, before = FIRST_PAUSE, False
+
+        def greeted() -> None:
+            nonlocal pause, before
+            if before:
+                told.gap(None)
+            else:
+                task_status.started()
+            pause, before = FIRST_PAUSE, True
+            told.reach(True)
+
+        while True:
+            await self._connect(node, told, greeted)
+            told.reach(False)
+            await trio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _connect(self, node: str, told: Told, greeted: Callable[[], object]) -> None:
+        """Open a stream and use it until it ends."""
+        try:
+            stream = await trio.open_unix_socket(self._path)
+        except OSError as error:
+            logger.warning("the relay cannot be reached: %s", error, kind="relay")
+            return
+        try:
+            async with stream:
+                await self._converse(stream, node, told, greeted)
+            logger.warning("the relay has ended its stream", kind="relay")
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, MalformedFrame) as group:
+            logger.warning("the stream to the relay is lost: %s", group.exceptions[0], kind="relay")
+
+    async def _converse(self, stream: trio.SocketStream, node: str, told: Told, greeted: Callable[[], object]) -> None:
+        """Write and read until the stream ends."""
+        outgoing = Outgoing(self._limit)
+        outgoing.put(json_frame(HELLO, {"node": node, "topics": list(self._wants), "lost": list(self._unwritten)}))
+
+        def take(read: Frame) -> None:
+            if read.kind == HELLO:
+                self._outgoing = outgoing
+                greeted()
+            else:
+                self._take(read, told)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(outgoing.write, stream, self._unwritten.clear)
+                await read_frames(stream, take)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._outgoing = None
+            for asked in self._asked.values():
+                asked.fire(None)
+
+    def _take(self, read: Frame, told: Told) -> None:
+        """Act on a frame of the relay."""
+        if read.kind == MESSAGE:
+            told.message(read.topic, read.payload, read.sender.decode(), position_of(read))
+        elif read.kind == WANTED:
+            told.wanted(read.topic, position_of(read))
+        elif read.kind == GAP:
+            told.gap(read.topic if read.flag else None)
+        elif read.kind == ANSWER:
+            answer = read.json()
+            asked = self._asked.get(answer["id"])
+            if asked is not None:
+                asked.fire((answer["result"],))
+        else:
+            raise MalformedFrame(f"a frame of kind {read.kind}, which a relay does not send")
+
+    # Topics
+
+    def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
+        """Queue a message; False while the relay cannot be reached, and where there is no room."""
+        if self._outgoing is None or len(payload) + len(topic) > LONGEST // 2:
+            return False
+        if not self._outgoing.put(publish_frame(topic, payload, keep)):
+            return False
+        if len(self._unwritten) < MOST_HOLES:
+            self._unwritten[topic] = None
+        else:
+            self._unwritten[None] = None
+        return True
+
+    def want(self, topics: Collection[str]) -> None:
+        """Ask for the messages of topics."""
+        self._wants.update(dict.fromkeys(topics))
+        self._put(json_frame(WANT, list(topics)))
+
+    def unwant(self, topics: Collection[str]) -> None:
+        """Ask for the messages of topics no longer."""
+        for topic in topics:
+            self._wants.pop(topic, None)
+        self._put(json_frame(UNWANT, list(topics)))
+
+    def _put(self, data: bytes) -> None:
+        """Queue a frame of interest, also beyond the limit: it is small, and a lost one would never be noticed."""
+        if self._outgoing is not None:
+            self._outgoing.force(data)
+
+    # History and leases
+
+    async def _ask(self, method: str, *arguments: object) -> Any:
+        """Ask the relay; return a tuple with the result, or None if it cannot be reached in time."""
+        await trio.lowlevel.checkpoint()
+        if self._outgoing is None:
+            return None
+        number = next(self._ids)
+        asked = self._asked[number] = Signal()
+        try:
+            self._outgoing.force(json_frame(ASK, {"id": number, "method": method, "arguments": arguments}))
+            return await asked.wait(PATIENCE)
+        finally:
+            del self._asked[number]
+
+    async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
+        """Return all messages kept after a position, or None."""
+        answer = await self._ask("since", topic, position, limit)
+        return None if answer is None else kept_from(answer[0])
+
+    async def newest(self, topic: str) -> Position | None:
+        """Return the position of the newest kept message, or None."""
+        answer = await self._ask("newest", topic)
+        return None if answer is None or answer[0] is None else Position(*answer[0])
+
+    async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
+        """Acquire keys that nobody holds."""
+        until = now() + seconds - MARGIN
+        answer = await self._ask("acquire", list(keys), seconds)
+        if answer is None:
+            return [""] * len(keys)
+        return [
+            got if isinstance(got, str) else Lease(key, got, until) for key, got in zip(keys, answer[0], strict=True)
+        ]
+
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
+        """Renew leases."""
+        until = now() + seconds - MARGIN
+        answer = await self._ask("renew", [[lease.key, lease.token] for lease in leases], seconds)
+        held = [False] * len(leases) if answer is None else answer[0]
+        return [lease._replace(until=until) if still else None for lease, still in zip(leases, held, strict=True)]
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back."""
+        await self._ask("release", [[lease.key, lease.token] for lease in leases])
+
+
+def now() -> float:
+    """Return the time by the clock that also runs while the machine sleeps, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

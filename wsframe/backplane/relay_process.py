@@ -1,0 +1,155 @@
+"""The relay: the process beside the workers that runs their hub.
+
+Each worker has one unix stream to it. The relay reads a batch of frames, has the hub put reports
+into the queues of other workers, and one task for each worker writes what its queue holds. A
+worker that does not read loses messages beyond the limit of its queue, and learns of it as a gap;
+it never holds up another one.
+
+The supervisor keeps the listening socket and starts the relay again when it has ended, so workers
+can connect at any moment. A relay that starts again has lost histories and leases.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from typing import Any
+
+import trio
+
+from wsframe.backplane.frames import (
+    ANSWER,
+    ASK,
+    HELLO,
+    PUBLISH,
+    UNWANT,
+    WANT,
+    Frame,
+    MalformedFrame,
+    history_of,
+    json_frame,
+    kept_to,
+    report_frame,
+)
+from wsframe.backplane.hub import Hub, Member
+from wsframe.backplane.interface import Position
+from wsframe.backplane.queue import LIMIT, Queue
+from wsframe.backplane.stream import Outgoing, read_frames
+from wsframe.log import logger
+
+__all__ = ["main", "serve_relay"]
+
+SWEEP = 5.0
+"""Seconds between two looks for histories that are too old."""
+
+
+class Worker:
+    """The relay's side of one worker's stream."""
+
+    def __init__(self, hub: Hub, limit: int) -> None:
+        self._hub = hub
+        self._queue = Queue(limit)
+        self._answers = Outgoing()
+        self._member: Member | None = None
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """Serve a worker until its stream ends."""
+        try:
+            async with stream, trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, stream)
+                await read_frames(stream, self._take)
+                nursery.cancel_scope.cancel()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        except* Exception as group:  # costs this worker its stream, and no other
+            logger.error("a worker's stream is closed: %r", group.exceptions[0])
+        finally:
+            if self._member is not None:
+                self._hub.detach(self._member)
+
+    async def _write(self, stream: trio.SocketStream) -> None:
+        while True:
+            data = self._answers.take() + b"".join(map(report_frame, self._queue.take()))
+            if data:
+                await stream.send_all(data)
+            else:
+                await self._queue.doorbell.wait()
+
+    def _take(self, read: Frame) -> None:
+        """Act on a frame of the worker."""
+        if self._member is None:
+            if read.kind != HELLO:
+                raise MalformedFrame(f"a frame of kind {read.kind} before the first one of a worker")
+            self._greet(read.json())
+        elif read.kind == PUBLISH:
+            self._hub.publish(self._member, read.topic, read.payload, history_of(read))
+        elif read.kind == WANT:
+            self._hub.want(self._member, read.json())
+        elif read.kind == UNWANT:
+            self._hub.unwant(self._member, read.json())
+        elif read.kind == ASK:
+            self._answer(self._member, read.json())
+        else:
+            raise MalformedFrame(f"a frame of kind {read.kind}, which a worker does not send")
+
+    def _greet(self, hello: dict[str, Any]) -> None:
+        """Attach a worker with all that it wants, in one step: no message falls between."""
+        for topic in hello["lost"]:
+            self._hub.report_gap(topic)
+        self._member = self._hub.attach(hello["node"], self._queue)
+        self._answers.force(json_frame(HELLO, None))
+        self._hub.want(self._member, hello["topics"])
+        self._queue.doorbell.ring()
+
+    def _answer(self, member: Member, ask: dict[str, Any]) -> None:
+        """Answer a request."""
+        hub, arguments = self._hub, ask["arguments"]
+        result: object = None
+        if ask["method"] == "since":
+            topic, position, limit = arguments
+            result = kept_to(hub.since(topic, Position(*position), limit))
+        elif ask["method"] == "newest":
+            result = hub.newest(*arguments)
+        elif ask["method"] == "acquire":
+            result = hub.acquire(member.node, *arguments)
+        elif ask["method"] == "renew":
+            result = hub.renew(*arguments)
+        elif ask["method"] == "release":
+            hub.release(*arguments)
+        else:
+            raise MalformedFrame(f"a request for {ask['method']!r}, which no relay answers")
+        self._answers.force(json_frame(ANSWER, {"id": ask["id"], "result": result}))
+        self._queue.doorbell.ring()
+
+
+async def serve_relay(listener: trio.SocketListener, *, limit: int = LIMIT, forgetful: bool = True) -> None:
+    """Serve the workers that connect, until cancelled.
+
+    Args:
+        listener: A listening unix socket.
+        limit: Bytes that wait for a worker before messages are dropped.
+        forgetful: Whether a relay before this one can have granted leases that still run.
+    """
+    hub = Hub(time.monotonic, lambda: time.time_ns() // 1_000, forgetful=forgetful)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await Worker(hub, limit).serve(stream)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        while True:
+            await trio.sleep(SWEEP)
+            hub.sweep()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a relay on a listening socket that this process has inherited: its descriptor is the argument."""
+    (number,) = sys.argv[1:] if arguments is None else arguments
+    listening = socket.socket(fileno=int(number))
+    listening.setblocking(False)
+    trio.run(lambda: serve_relay(trio.SocketListener(trio.socket.from_stdlib_socket(listening))))
+
+
+if __name__ == "__main__":
+    main()
