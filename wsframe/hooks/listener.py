@@ -138,6 +138,11 @@ class Listener:
         return self.failure is None and not self.over and not self.dismissed
 
     @property
+    def open(self) -> bool:
+        """Whether new clients can join without a wait."""
+        return self.usable and self.ready.is_set()
+
+    @property
     def over(self) -> bool:
         """Whether no more hooks will be called."""
         return self._hooks_done.is_set()

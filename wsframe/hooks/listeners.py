@@ -207,6 +207,20 @@ class Roster:
                 return found
         return None
 
+    def ready_for(self, request: Request) -> tuple[Registration, dict[str, str], Listener] | None:
+        """Return the registration for a request, with the running listener of its resource.
+
+        None if that takes more than a look: user code, or a wait for the resource.
+        """
+        for registry in self._registries:
+            found = registry.table.answer_unasked(request)
+            if found is not None:
+                listener = self._living.get(id(found[0].resource))
+                return None if listener is None or not listener.open else (*found, listener)
+            if registry.table.dispatchers:
+                break
+        return None
+
     def resource_at(self, path: str) -> Resource[Any] | None:
         """Return the resource that serves a path now. This asks no dispatcher, and no factory makes one."""
         for registry in self._registries:
@@ -249,7 +263,8 @@ class Roster:
             await ending.ended.wait()
         listener = self.join(target, request)
         try:
-            await listener.ready.wait()
+            if not listener.ready.is_set():  # else the wait would be a checkpoint
+                await listener.ready.wait()
             if not listener.usable:
                 raise Reject(503, [RETRY_AFTER], "resource not running")
         except BaseException:
@@ -314,13 +329,8 @@ class Roster:
         for listener in self._living.values():
             listener.retire()
 
-    def give_up_starting(self) -> None:
-        """Cancel each ``running()`` that has not been entered yet."""
+    def hurry(self, *, starting_only: bool = False) -> None:
+        """End the time that leaving any ``running()`` has, or cancel only each that has not been entered yet."""
         for listener in self._living.values():
-            if not listener.ready.is_set():
+            if not starting_only or not listener.ready.is_set():
                 listener.hurry()
-
-    def hurry(self) -> None:
-        """End the time that leaving any ``running()`` has."""
-        for listener in self._living.values():
-            listener.hurry()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from wsframe.http.hostnames import browser_origin, browser_prefix, canonical_host
 from wsframe.http.request import Request
 
-__all__ = ["OriginValidator", "any_origin", "origin_exact", "origin_prefix", "same_origin"]
+__all__ = ["OriginValidator", "any_origin", "is_pure", "origin_exact", "origin_prefix", "same_origin"]
 
 OriginValidator: TypeAlias = Callable[[Request], bool]
 """Decides from the request whether it may open a connection; only True lets it pass."""
@@ -97,6 +97,11 @@ def origin_prefix(*prefixes: str, missing: bool = False) -> OriginValidator:
 
     name_as_made(validate, "origin_prefix", prefixes, missing=missing)
     return validate
+
+
+def is_pure(validator: OriginValidator) -> bool:
+    """Return whether a validator was made here, so that it only compares, and runs no code of the user's."""
+    return getattr(validator, "__globals__", None) is globals()
 
 
 def check_missing(missing: object) -> None:

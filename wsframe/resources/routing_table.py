@@ -65,6 +65,11 @@ class RoutingTable:
                 return Registration(resource, origins), {}
         return self._paths.match(REST, REST)
 
+    def answer_unasked(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
+        """Return the answer if no dispatcher has to be asked; None if one has to, or if there is no answer."""
+        found = self._paths.match(asked(request.path), request.path)
+        return found if found is not None or self.dispatchers else self._paths.match(REST, REST)
+
     def lookup(self, path: str) -> tuple[Registration, dict[str, str]] | None:
         """Return the registration for ``path`` and the text its ``{name}`` segments matched; ask no dispatcher."""
         return self._paths.match(normal(path), path) or self._paths.match(REST, REST)

@@ -15,11 +15,11 @@ Read in this order:
 * ``addresses``: the addresses of a server, read from text; ``bind`` binds them, ``activation`` takes them from
   systemd.
 * ``listen``: the tasks that accept.
-* ``entrance``: one task for each newcomer.
+* ``entrance``: newcomers are let in at once, or get a task each.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.
   ``plain_http`` finds the page for a request without a WebSocket.
-  ``decide`` asks user code about it, ``leavers`` notices when it has gone in the meantime.
+  ``decide`` asks user code about it, ``leavers`` notices when it has gone in the meantime; ``greeting`` makes the 101.
 * ``capacity``: how many clients there may be. ``statistics``, ``health``: reports about a server.
 
 Nothing in here decodes frames or calls hooks of connected clients.

@@ -1,4 +1,4 @@
-"""From an accepted socket to a client: one short-lived task for each newcomer.
+"""From an accepted socket to a client: at once, or in a short-lived task.
 
 The checks, in this order, the cheap ones before those that run user code:
 
@@ -15,6 +15,11 @@ The checks, in this order, the cheap ones before those that run user code:
 
 A refused newcomer gets its status with one line that gives the reason, and the same line goes
 to the log. User code that fails refuses too: nothing fails open.
+
+No task. Most requests are here when their connection is accepted, most resources let everybody in, and the
+validators that wsframe makes only compare. Then nothing has to wait: ``admit_at_once`` takes the same steps in the
+task that accepts, for half the cost. At the first step that could wait or runs user code it stops, and ``admit``
+goes on from there, in a task of the newcomer's own; so does an error, which ``admit`` raises and answers.
 
 Ownership. Three things are held on the way in, each by a ``with`` that gives it back on every
 way out: the socket, which is closed unless it was handed over to the reactor; the membership
@@ -42,18 +47,14 @@ from typing import Any
 
 import trio
 
-from wsframe.connection.dialect import RFC_6455
 from wsframe.connection.handover import Arrival
 from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import Doorbell
-from wsframe.hixie76 import HIXIE_76
-from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
-from wsframe.http.deflate_terms import negotiate
-from wsframe.http.origins import host_allowed
+from wsframe.http.origins import is_pure
 from wsframe.http.request import Headers, Request
-from wsframe.http.responses import RETRY_AFTER, Reject, Response, header_list, refusing
+from wsframe.http.responses import RETRY_AFTER, Reject, Response, refusing
 from wsframe.log import log_for, quoted
 from wsframe.net.proxy_protocol import MalformedProxyHeader
 from wsframe.net.transport import FAREWELL
@@ -63,7 +64,8 @@ from wsframe.resources.factories import Factory
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.server.capacity import Places
-from wsframe.server.decide import check_origin, decide, internal_error, note_disagreement, stopping
+from wsframe.server.decide import LET_IN, check_origin, decide, internal_error, lets_all_in, stopping
+from wsframe.server.greeting import greet, receive_nonce
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import Gone, Newcomer, note_gone
 from wsframe.server.options import ServeOptions
@@ -144,6 +146,39 @@ class Admission:
         with trio.move_on_at(self._answer_by):
             while self.pending:
                 await self._fewer.wait()
+
+    def admit_at_once(self, newcomer: Newcomer) -> bool:
+        """Let a newcomer in for which nothing has to wait and no user code runs; return whether that is done.
+
+        If it is not, :meth:`admit` goes on.
+        """
+        place = newcomer.place
+        if place.ssl_context is not None or place.proxy_protocol or self._answer_by < inf:
+            return False
+        try:
+            newcomer.expect_head(self._capacity.max_head, self._proxies)
+            data = newcomer.receive_at_once()
+            request = newcomer.take_head(data) if data else None  # an end will be there again
+            if request is None or not handshake.wants_upgrade(request.headers):
+                return False
+            newcomer.check_upgrade(self._versions)
+            found = self._roster.ready_for(request) if newcomer.version else None
+            if found is None or not is_pure(found[0].origins) or not lets_all_in(found[2].resource):
+                return False
+            registration, params, listener = found
+            request.path_params = params or request.path_params
+            check_origin(registration.origins, request, request.headers)
+            with Seat() as seat:
+                listener.join()
+                seat.take(listener, self._places, newcomer.host)
+                newcomer.check_there()
+                answer, arrival = greet(newcomer, request, LET_IN, seat)
+                newcomer.send_at_once(answer)
+                self._adopt(newcomer, arrival, seat)
+        except BaseException as error:
+            newcomer.error = error
+            return False
+        return True
 
     async def admit(self, newcomer: Newcomer) -> None:
         """Take one newcomer all the way in, or refuse it; never raises for its sake."""
@@ -249,57 +284,33 @@ class Admission:
             self._answering -= 1
 
     async def _let_in(self, newcomer: Newcomer) -> None:
-        if not await newcomer.receive_proxy_header(self._proxies):
-            return
-        await newcomer.handshake_tls()
-        proxies = None if newcomer.anonymous else self._proxies
-        head = handshake.HeadReader(
-            self._capacity.max_head, host=newcomer.host, port=newcomer.port, secure=newcomer.secure, proxies=proxies
-        )
-        request = head.receive(newcomer.early) if newcomer.early else None
-        while request is None:
+        if newcomer.error is not None:
+            raise newcomer.error
+        if newcomer.head is None:
+            if not await newcomer.receive_proxy_header(self._proxies):
+                return
+            await newcomer.handshake_tls()
+            newcomer.expect_head(self._capacity.max_head, self._proxies)
+        while (request := newcomer.request) is None:
             data = await newcomer.transport.receive_some()
             if not data:
-                if head.begun:
+                if newcomer.begun:
                     note_gone(newcomer)
                 return
-            request = head.receive(data)
-        newcomer.take_request(request)
+            newcomer.take_head(data)
         if self._answer_by < inf:
             newcomer.scope.deadline = self._answer_by
-        request._keep_parsed(True)
-        headers = request.headers
-        handshake.check_head(headers)
-        if not host_allowed(request, newcomer.place.hosts):
-            host = quoted(headers.get("host", ""))
-            raise refusing(400, f"this server does not answer to the Host {host}; see hosts=")
-        if not handshake.wants_upgrade(headers):
+        if not handshake.wants_upgrade(request.headers):
             page = self._pages.find(request)
             if page is not None:
                 with Share(self._reactor.budget) as share:
-                    answer, content = await self._pages.ask(newcomer, head, page, share)
+                    answer, content = await self._pages.ask(newcomer, page, share)
                     await self._answer_page(newcomer, answer, content, share)
                 return
-        newcomer.version = handshake.check_upgrade(head.http_version, request, headers, self._versions)
-        trailing: bytes | None = head.trailing
-        if newcomer.version == 0:
-            hixie_handshake.check_keys(headers)
-            trailing = await self._receive_nonce(newcomer, head.trailing)
-        if trailing is not None:
-            await self._join_resource(newcomer, request, headers, trailing)
-
-    async def _receive_nonce(self, newcomer: Newcomer, data: bytes) -> bytes | None:
-        """Take the nonce of hixie-76 off the bytes after the head; return the rest, or None at the end."""
-        newcomer.head_received = False  # a peer that dawdles over it makes room for others too
-        while len(data) < hixie_handshake.NONCE:
-            more = await newcomer.transport.receive_some()
-            if not more:
-                note_gone(newcomer)
-                return None
-            data += more
-        newcomer.head_received = True
-        newcomer.nonce = data[: hixie_handshake.NONCE]
-        return data[hixie_handshake.NONCE :]
+        newcomer.check_upgrade(self._versions)
+        if newcomer.version == 0 and not await receive_nonce(newcomer, request):
+            return
+        await self._join_resource(newcomer, request, request.headers)
 
     async def _answer_page(self, newcomer: Newcomer, head: bytes, content: Response | None, share: Share) -> None:
         if content is not None and content.length > SMALL and self._busy():
@@ -307,7 +318,7 @@ class Admission:
         share.hold(0 if content is None else content.held)
         await self._answer(newcomer, head, content)
 
-    async def _join_resource(self, newcomer: Newcomer, request: Request, headers: Headers, trailing: bytes) -> None:
+    async def _join_resource(self, newcomer: Newcomer, request: Request, headers: Headers) -> None:
         found = self._roster.registration_for(request)
         if found is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
@@ -316,16 +327,21 @@ class Admission:
             request.path_params = params
         check_origin(registration.origins, request, headers)
         with Seat() as seat:
-            with self._lookout.over(newcomer):
-                accept = await self._decide(newcomer, request, registration.resource, seat)
+            accept = await self._lookout.over(newcomer, self._decide(newcomer, request, registration.resource, seat))
             newcomer.check_there()
             if trio.current_time() >= self._answer_by:  # it would have to leave at once
                 raise stopping()
-            arrival = await self._greet(newcomer, request, headers, accept, seat)
-            request._keep_parsed(False)
-            newcomer.transport.tune(seat.listener.limits.unsent_in_kernel, seat.listener.timeouts.write_stall)
-            self._reactor.adopt(arrival, trailing)
-            seat.keep()
+            answer, arrival = greet(newcomer, request, accept, seat)
+            newcomer.answered = True
+            await newcomer.transport.send_all(answer)
+            self._adopt(newcomer, arrival, seat)
+
+    def _adopt(self, newcomer: Newcomer, arrival: Arrival, seat: Seat) -> None:
+        """Hand a newcomer that has its 101 over to the reactor."""
+        arrival.request._keep_parsed(False)
+        newcomer.transport.tune(seat.listener.limits.unsent_in_kernel, seat.listener.timeouts.write_stall)
+        self._reactor.adopt(arrival, newcomer.trailing)
+        seat.keep()
         newcomer.handed_over = True
         self.admitted += 1
 
@@ -344,34 +360,3 @@ class Admission:
         if isinstance(target, Resource) and target is not listener.resource:
             seat.move(await self._roster.join_when_ready(target, request))
         return accept
-
-    async def _greet(
-        self, newcomer: Newcomer, request: Request, headers: Headers, accept: Accept, seat: Seat
-    ) -> Arrival:
-        """Send the 101."""
-        listener, terms = seat.listener, None
-        resource = listener.resource
-        if listener.deflate is not None and newcomer.version == 13:  # RFC 7692 extends RFC 6455 alone
-            offers = headers.getall("sec-websocket-extensions")
-            # A message that refers to one that was dropped would be read wrongly.
-            terms = negotiate(offers, listener.deflate, takeover=resource.overflow == "disconnect")
-        try:
-            subprotocol = handshake.choose_subprotocol(accept.subprotocol, request.subprotocols, resource.subprotocols)
-            if subprotocol is None and request.subprotocols:
-                note_disagreement(request, resource)
-            fields = header_list(accept.headers, "Accept")  # again: they may have been changed
-            if terms is not None:
-                fields.insert(0, ("Sec-WebSocket-Extensions", terms.answer))
-            if newcomer.version:
-                answer = handshake.switching_protocols(headers, subprotocol, fields)
-            else:
-                answer = hixie_handshake.switching_protocols(request, headers, newcomer.nonce, subprotocol, fields)
-        except (TypeError, ValueError) as error:
-            logger.error("the Accept of %s cannot be sent", type(resource).__name__, exc_info=error)
-            raise internal_error() from None
-        newcomer.answered = True
-        await newcomer.transport.send_all(answer)
-        dialect = RFC_6455 if newcomer.version else HIXIE_76
-        return Arrival(
-            newcomer.transport, request, subprotocol, accept.data, listener, seat.reservation, terms, dialect
-        )

@@ -16,7 +16,19 @@ from wsframe.resources.check_hooks import close_unawaited
 from wsframe.resources.resource import Resource
 from wsframe.user_code import failed, nested, only_leaf
 
-__all__ = ["check_origin", "decide", "handle", "internal_error", "note_disagreement", "stopping"]
+__all__ = [
+    "LET_IN",
+    "check_origin",
+    "decide",
+    "handle",
+    "internal_error",
+    "lets_all_in",
+    "note_disagreement",
+    "stopping",
+]
+
+LET_IN = Accept()
+"""The decision of a resource that lets a newcomer in and says no more about it."""
 
 logger = log_for(__name__)
 
@@ -46,6 +58,11 @@ def check_origin(validator: OriginValidator, request: Request, headers: Headers)
         raise refusing(403, f"origin {quoted(request.origin)} may not open Host {quoted(host)}; see origin_exact")
 
 
+def lets_all_in(resource: Resource[Any]) -> bool:
+    """Return whether a resource has no ``accept_client`` of its own."""
+    return getattr(resource.accept_client, "__func__", None) is Resource.accept_client
+
+
 async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Request) -> Accept:
     """Ask ``accept_client``; anything but None, True, False, Accept and Reject refuses with 500."""
     try:
@@ -59,7 +76,7 @@ async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Re
         logger.error("accept_client failed for %r", request, exc_info=error)
         raise internal_error() from None
     if decision is None or decision is True:
-        return Accept()
+        return LET_IN
     if decision is False:
         raise Reject
     if isinstance(decision, Reject):

@@ -225,7 +225,7 @@ class LocalEngine:
                         await self.roster.all_ready()
                         starting.cancel_scope.cancel()
                     if self.draining:
-                        self.roster.give_up_starting()
+                        self.roster.hurry(starting_only=True)
                     else:
                         await self._accept_until_draining(task_status)
                 finally:

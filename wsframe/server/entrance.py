@@ -1,4 +1,8 @@
-"""The way from all listening sockets to the admission: one task for each newcomer."""
+"""The way from all listening sockets to the admission.
+
+A newcomer whose request is here already, and about which no user code has to be asked, is let in at once by the task
+that accepts. Each of the others has a task of its own.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,10 @@ class Entrance:
             accepting.start_soon(acceptor.run)
 
     def _welcome(self, place: Bound, sock: socket.socket, address: Address) -> None:
-        newcomer = Newcomer(sock, *address, place, self._within)
+        newcomer = Newcomer(sock, *address, place)
+        if self._admission.admit_at_once(newcomer):
+            return
+        newcomer.limit(self._within)
         self._admission.pending[newcomer] = None
         self._newcomers.start_soon(self._admit, newcomer)
 

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Generator, Iterator, MutableMapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from types import coroutine
+from typing import TypeVar
 
 from wsframe.connection.reactor import Reactor
 from wsframe.net.poller import GONE
 from wsframe.server.newcomer import Newcomer
 
 __all__ = ["Lookout"]
+
+ResultT = TypeVar("ResultT")
+
+
+@coroutine
+def within_if_waiting(
+    watch: AbstractContextManager[None], steps: Coroutine[object, object, ResultT]
+) -> Generator[object, object, ResultT]:
+    """Run a coroutine, from the moment at which it begins to wait inside of a ``with``."""
+    try:
+        trap = steps.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    step: Callable[[], object]
+    with watch:
+        while True:
+            try:
+                value = yield trap
+            except BaseException as error:  # handed on whole: the coroutine decides
+                step = partial(steps.throw, error)
+            else:
+                step = partial(steps.send, value)
+            try:
+                trap = step()
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
 
 
 class Lookout:
@@ -28,14 +56,22 @@ class Lookout:
         self._most = most
         self._half_closed: set[Newcomer] = set()
 
-    @contextmanager
-    def over(self, newcomer: Newcomer, *, half_closed: bool = False) -> Iterator[None]:
-        """Cancel a newcomer if its peer goes before the body is left.
+    async def over(
+        self, newcomer: Newcomer, steps: Coroutine[object, object, ResultT], *, half_closed: bool = False
+    ) -> ResultT:
+        """Await a decision about a newcomer; cancel the newcomer if its peer goes in the meantime.
+
+        A decision that does not wait is not watched: the caller looks whether the peer is there afterwards.
 
         Args:
             newcomer: The newcomer.
+            steps: The coroutine that decides.
             half_closed: Whether the peer can shut its side and wait for the answer, as plain HTTP allows.
         """
+        return await within_if_waiting(self._watching(newcomer, half_closed=half_closed), steps)
+
+    @contextmanager
+    def _watching(self, newcomer: Newcomer, *, half_closed: bool) -> Iterator[None]:
         fd = newcomer.sock.fileno()
         self._reactor.look_out(fd, partial(self._leaves, newcomer, half_closed))
         try:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from collections.abc import Collection
 
 import trio
 
+from wsframe.http.handshake import HeadReader, check_head, check_upgrade
+from wsframe.http.origins import host_allowed
 from wsframe.http.request import Request, peer_name
-from wsframe.http.responses import FileResponse, Response
-from wsframe.log import log_for
+from wsframe.http.responses import FileResponse, Response, refusing
+from wsframe.log import log_for, quoted
 from wsframe.net.proxy_protocol import MalformedProxyHeader, ProxyHeader, ProxyHeaderReader
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.net.sockets import Endpoint, has_ended
@@ -36,10 +40,12 @@ class Newcomer:
         sock: The socket.
         host, port: The peer's address.
         place: The listening socket that accepted it, with its settings.
-        within: Seconds until it has to be in.
     """
 
-    def __init__(self, sock: Endpoint, host: str, port: int, place: Bound, within: float) -> None:
+    scope: trio.CancelScope
+    """Cancels the task that admits it, at its deadline at the latest; there is one from :meth:`limit` on."""
+
+    def __init__(self, sock: Endpoint, host: str, port: int, place: Bound) -> None:
         self.sock = sock
         self.host = host
         self.port = port
@@ -53,7 +59,6 @@ class Newcomer:
         self.early = b""
         """The bytes that came with the PROXY header."""
         self.since = trio.current_time()
-        self.scope = trio.CancelScope(deadline=self.since + within)
         self.answered = False
         self.handed_over = False
         """Whether the socket belongs to the reactor now."""
@@ -61,11 +66,23 @@ class Newcomer:
         """Whether to reset the socket instead of closing it."""
         self.gone = False
         """Whether the peer has gone while user code decided about it."""
+        self.head: HeadReader | None = None
+        """Reads its request, from the first bytes on."""
+        self.request: Request | None = None
+        """Its request, once that is whole."""
+        self.error: BaseException | None = None
+        """The reason for which it was not let in at once; its task raises it again, and answers."""
         self.head_received = False
         self.version = 13
+        self.trailing = b""
+        """The bytes after its request: the first frames, if the peer did not wait for the 101."""
         self.nonce = b""
         """The bytes that hixie-76 sends after the head of the request."""
         self.wants_body = True
+
+    def limit(self, seconds: float) -> None:
+        """Limit the time from its arrival until it has to be in."""
+        self.scope = trio.CancelScope(deadline=self.since + seconds)
 
     async def receive_proxy_header(self, proxies: TrustedProxies) -> bool:
         """Take the PROXY header of a listening socket that expects one, and the client's address from it.
@@ -100,13 +117,6 @@ class Newcomer:
         """Take on the client's address, which a proxy has told."""
         self.host, self.port, self.name = host, port, peer_name(host, port)
 
-    def take_request(self, request: Request) -> None:
-        """Note that the head is whole."""
-        self.head_received = True
-        self.wants_body = request.method != "HEAD"
-        request.proxy = self.proxy
-        self.be_called(request.host, request.port)
-
     async def handshake_tls(self) -> None:
         """Do the TLS handshake, if the server has TLS.
 
@@ -116,6 +126,78 @@ class Newcomer:
         if self.place.ssl_context is not None:
             early, self.early = self.early, b""
             await self.transport.start_tls(self.place.ssl_context, early=early)
+
+    def receive_at_once(self) -> bytes:
+        """Return the bytes that are here, without TLS; empty if there are none, and at the end."""
+        try:
+            data = self.transport.receive_now()
+        except BlockingIOError:
+            return b""
+        self.transport.heard = bool(data)
+        return data
+
+    @property
+    def begun(self) -> bool:
+        """Whether any byte of its request has come."""
+        return self.head is not None and self.head.begun
+
+    def expect_head(self, max_head: int, proxies: TrustedProxies) -> None:
+        """Read its request from now on.
+
+        Args:
+            max_head: Bytes of its head at most.
+            proxies: The proxies whose word about the client counts.
+
+        Raises:
+            Reject: If the bytes that came with the PROXY header are refused.
+        """
+        believed = None if self.anonymous else proxies
+        self.head = HeadReader(max_head, host=self.host, port=self.port, secure=self.secure, proxies=believed)
+        if self.early:
+            self.take_head(self.early)
+
+    def take_head(self, data: bytes) -> Request | None:
+        """Take bytes of the head; once it is whole, check it and return the request.
+
+        Raises:
+            Reject: If it is refused.
+        """
+        assert self.head is not None
+        request = self.head.receive(data)
+        if request is None:
+            return None
+        self.request = request
+        self.trailing = self.head.trailing
+        self.head_received = True
+        self.wants_body = request.method != "HEAD"
+        request.proxy = self.proxy
+        self.be_called(request.host, request.port)
+        request._keep_parsed(True)
+        check_head(request.headers)
+        if not host_allowed(request, self.place.hosts):
+            host = quoted(request.headers.get("host", ""))
+            raise refusing(400, f"this server does not answer to the Host {host}; see hosts=")
+        return request
+
+    def check_upgrade(self, versions: Collection[int]) -> None:
+        """Check that its request is a WebSocket handshake of a version that is let in, and note which.
+
+        Raises:
+            Reject: With the status and the reason of the first check that fails.
+        """
+        assert self.head is not None
+        assert self.request is not None
+        self.version = check_upgrade(self.head.http_version, self.request, self.request.headers, versions)
+
+    def send_at_once(self, answer: bytes) -> None:
+        """Send a short answer whole, without TLS.
+
+        Raises:
+            OSError: If the connection is lost, or the kernel has no memory for the first bytes of a connection.
+        """
+        self.answered = True
+        if self.transport.send(answer) < len(answer):
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
 
     async def send_content(self, content: Response) -> None:
         """Send the content of a response; reset a broken one, so that no peer takes a part for the whole.

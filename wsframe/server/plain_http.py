@@ -112,9 +112,7 @@ class PlainHttp:
             raise refusing(404, f"nothing at {quoted(request.path)}")
         return None
 
-    async def ask(
-        self, newcomer: Newcomer, head: handshake.HeadReader, page: Page, share: Share
-    ) -> tuple[bytes, Response | None]:
+    async def ask(self, newcomer: Newcomer, page: Page, share: Share) -> tuple[bytes, Response | None]:
         """Read the body of a request, which the share holds from then on, and ask for the answer.
 
         Returns:
@@ -132,10 +130,12 @@ class PlainHttp:
         else:
             if page.sent.method not in SAFE:
                 check_origin(page.origins, page.sent, headers)
+            head = newcomer.head
+            assert head is not None
             check_framing(head.http_version, headers, self._max_body)
             page.request.body = await receive_body(newcomer, head.body(self._max_body), share)
-        with self._lookout.over(newcomer, half_closed=True):
-            return await handle(page.handler, page.request, page.name, sent=page.sent, body=newcomer.wants_body)
+        decision = handle(page.handler, page.request, page.name, sent=page.sent, body=newcomer.wants_body)
+        return await self._lookout.over(newcomer, decision, half_closed=True)
 
 
 async def receive_body(newcomer: Newcomer, reader: BodyReader, share: Share) -> bytes:

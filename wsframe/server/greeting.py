@@ -1,0 +1,78 @@
+"""The answer that lets a newcomer in; hixie-76 has one of its own, to a nonce after the request."""
+
+from __future__ import annotations
+
+from wsframe.connection.dialect import RFC_6455
+from wsframe.connection.handover import Arrival
+from wsframe.hixie76 import HIXIE_76
+from wsframe.hixie76 import handshake as hixie_handshake
+from wsframe.http import handshake
+from wsframe.http.deflate_terms import negotiate
+from wsframe.http.request import Request
+from wsframe.http.responses import header_list
+from wsframe.log import log_for
+from wsframe.resources.accept import Accept
+from wsframe.server.decide import internal_error, note_disagreement
+from wsframe.server.newcomer import Newcomer, note_gone
+from wsframe.server.seat import Seat
+
+__all__ = ["greet", "receive_nonce"]
+
+logger = log_for(__name__)
+
+
+def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> tuple[bytes, Arrival]:
+    """Make the 101 of a newcomer, and its arrival at the reactor.
+
+    Args:
+        newcomer: The newcomer.
+        request: Its request.
+        accept: The decision of its resource.
+        seat: Its place.
+
+    Raises:
+        Reject: 500 if the decision cannot be sent.
+    """
+    listener, headers, terms = seat.listener, request.headers, None
+    resource = listener.resource
+    if listener.deflate is not None and newcomer.version == 13:  # RFC 7692 extends RFC 6455 alone
+        offers = headers.getall("sec-websocket-extensions")
+        # A message that refers to one that was dropped would be read wrongly.
+        terms = negotiate(offers, listener.deflate, takeover=resource.overflow == "disconnect")
+    try:
+        subprotocol = handshake.choose_subprotocol(accept.subprotocol, request.subprotocols, resource.subprotocols)
+        if subprotocol is None and request.subprotocols:
+            note_disagreement(request, resource)
+        fields = header_list(accept.headers, "Accept")  # again: they may have been changed
+        if terms is not None:
+            fields.insert(0, ("Sec-WebSocket-Extensions", terms.answer))
+        if newcomer.version:
+            answer = handshake.switching_protocols(headers, subprotocol, fields)
+        else:
+            answer = hixie_handshake.switching_protocols(request, headers, newcomer.nonce, subprotocol, fields)
+    except (TypeError, ValueError) as error:
+        logger.error("the Accept of %s cannot be sent", type(resource).__name__, exc_info=error)
+        raise internal_error() from None
+    dialect = RFC_6455 if newcomer.version else HIXIE_76
+    arrival = Arrival(newcomer.transport, request, subprotocol, accept.data, listener, seat.reservation, terms, dialect)
+    return answer, arrival
+
+
+async def receive_nonce(newcomer: Newcomer, request: Request) -> bool:
+    """Take the nonce of hixie-76 off the bytes after the head; return False if the peer's end comes before.
+
+    Raises:
+        Reject: 400 for keys that are none.
+    """
+    hixie_handshake.check_keys(request.headers)
+    newcomer.head_received = False  # a peer that dawdles over it makes room for others too
+    while len(newcomer.trailing) < hixie_handshake.NONCE:
+        more = await newcomer.transport.receive_some()
+        if not more:
+            note_gone(newcomer)
+            return False
+        newcomer.trailing += more
+    newcomer.head_received = True
+    newcomer.nonce = newcomer.trailing[: hixie_handshake.NONCE]
+    newcomer.trailing = newcomer.trailing[hixie_handshake.NONCE :]
+    return True
