@@ -32,7 +32,7 @@ ELSEWHERE = {
     "outgoing/connector": "outgoing/test_connect.py",
     "outgoing/exceptions": "outgoing/test_refusals.py",
     "outgoing/link": "outgoing/test_websocket.py",
-    "outgoing/sender": "outgoing/test_websocket.py",
+    "outgoing/writer": "outgoing/test_cancelling.py",
     "outgoing/tunnel": "outgoing/test_hosts.py",
     "protocol/encoder": "protocol/test_deflate.py",
     "protocol/events": "protocol/test_decoder.py",

@@ -17,6 +17,7 @@ from tests.protocol.streams import chunked, frames, streams
 from tests.wire import BINARY, PING, TEXT, close, frame, text
 from wsframe.connection.freeze import CannotFreeze, freeze, thaw
 from wsframe.connection.handover import CONNECTED
+from wsframe.connection.lifeline import statistics_of
 from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Move
 from wsframe.limits import Limits
@@ -87,7 +88,7 @@ def play(links: Links, plan: list[Step], *, frozen: bool) -> tuple[object, ...]:
     ended, held = peer.link.closing.ended, links.reactor.budget.held
     outbox = peer.link.outbox
     received = 0 if ended else peer.link.octets_received
-    counted = (peer.link.statistics()[0], received, outbox.octets_sent, outbox.messages_sent)
+    counted = (statistics_of(peer.link)[0], received, outbox.octets_sent, outbox.messages_sent)
     return peer.taken, peer.sent, ended, peer.link.closing.phase, counted, held if ended else peer.connection.undecoded
 
 
@@ -176,7 +177,7 @@ async def test_counters_and_deadlines_go_along(links: Links, peer: Peer) -> None
     old = peer.link
     assert move_on(peer)
     assert peer.link is not old
-    assert peer.link.statistics() == before
+    assert statistics_of(peer.link) == before
     assert links.reactor.octets_received == before.octets_received
     after = peer.link.connection.deadlines
     assert (after.heard_at, after.ping_at, after.ping_payload) == (CLOCK - 3, CLOCK - 1, b"12345678")
@@ -194,7 +195,8 @@ async def test_a_rate_is_not_forgotten(links: Links) -> None:
     assert peer.link.connection.deadlines.resume_at == resume_at
     assert peer.inbox.paused
     assert not peer.reads
-    assert peer.link.tokens(CLOCK) == (-3.0, None)
+    assert peer.link._buckets is not None
+    assert peer.link._buckets.tokens(CLOCK) == (-3.0, None)
 
 
 async def test_a_paused_client_goes_on_when_its_hooks_have(links: Links, peer: Peer) -> None:
@@ -230,7 +232,7 @@ async def test_the_request_goes_along(peer: Peer) -> None:
 
 async def test_those_who_wait_for_the_client_are_not_left_waiting(peer: Peer) -> None:
     pong = peer.link.pings.send()
-    gone = peer.link.closing.gone()
+    gone = peer.link.leaving.gone()
     assert pong is not None
     sock, _ = freeze(peer.link)
     assert await pong.wait() is None

@@ -198,7 +198,7 @@ class World:
 
     def promised(self, ws: WebSocket) -> list[object]:
         """Return the messages that came whole, as one who has room for all reads them."""
-        terms = None if ws._link.sender.deflater is None else ws._link.sender.deflater.terms
+        terms = None if ws._link.writer.deflater is None else ws._link.writer.deflater.terms
         inflate = None if terms is None else InflateExtension(terms, LIMITS.max_message)
         oracle = Decoder(LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate, masked=False)
         stream = bytes(self.fed)

@@ -263,5 +263,5 @@ async def connected(
         try:
             yield Conversation(WebSocket(link, opened), link, server, nursery)
         finally:
-            link.closing.dispose()
+            link.leaving.abandon()
         nursery.cancel_scope.cancel()

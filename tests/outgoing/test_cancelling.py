@@ -163,16 +163,16 @@ async def test_a_send_that_waits_goes_on_also_if_a_ping_was_faster_to_make_room(
     """What waits leaves with somebody else's frame before the task of the connection gets to it."""
     server, limits = Server(0), filled(Limits(max_outbox=100), DEFAULT_LIMITS)
     link = Link(server, limits, Decoder(limits, DEFAULT_TIMEOUTS, trio.current_time(), masked=False), "test")
-    link.sender.put(peer.TEXT, b"a" * 90, None, None)
+    link.writer.put(peer.TEXT, b"a" * 90, None, None)
     with trio.fail_after(BOUND):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(link.sender.room_for, 90)
+            nursery.start_soon(link.writer.room_for, 90)
             await settled()
             server.take(2**40)
             link.ping(b"now")
             assert not link.sender.unsent
             async with trio.open_nursery() as tasks:
-                tasks.start_soon(link.sender.write)
+                tasks.start_soon(link.writer.run)
                 await settled()
                 assert not nursery.child_tasks
                 tasks.cancel_scope.cancel()

@@ -220,7 +220,7 @@ async def test_a_reason_is_cut_between_characters() -> None:
     async with connected() as it:
         with trio.move_on_after(0):
             await it.ws.close(1000, "ä" * 100)
-        assert it.link.closing.sent_close == (1000, "ä" * 61)
+        assert it.link.leaving.sent_close == (1000, "ä" * 61)
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])

@@ -184,7 +184,7 @@ async def test_an_error_of_our_own_costs_the_connection_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with connected() as it:
-        monkeypatch.setattr(it.link.sender, "check_stall", lambda: 1 / 0)
+        monkeypatch.setattr(type(it.link.sender), "check_stall", lambda sender: 1 / 0)
         it.server.window = 0
         await it.ws.send("x")
         with pytest.raises(ConnectionClosed, match="internal error"):

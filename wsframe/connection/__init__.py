@@ -4,8 +4,8 @@ Read in this order:
 
 * ``reactor``: the one task that reads all sockets, and its two companions. ``loop``: the state that they
   and the links share.
-* ``link``: one client. It has ``readiness`` (which events of its socket it waits for), a ``sender``, a
-  ``closing`` (how it ends), and ``pings``.
+* ``link``: one client. It has ``readiness`` (which events of its socket it waits for), a ``sender`` (frames to
+  the kernel), a ``closing`` and a ``leaving`` (how it ends), and ``pings``.
 * ``mailbox``: received messages that wait for the hooks. ``outbox``: frames that wait for the kernel;
   ``waiting``: how they stand there; ``conflation``: how a key finds the frame it replaces.
 * ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients may hold together, and how much

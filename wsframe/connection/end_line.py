@@ -9,7 +9,7 @@ from wsframe.http.request import peer_name
 from wsframe.log import EACH, escaped, log_for, shortened
 
 if TYPE_CHECKING:
-    from wsframe.connection.closing import EndingLink
+    from wsframe.connection.leaving import LeavingLink
     from wsframe.protocol.events import Ended
 
 __all__ = ["log_end"]
@@ -17,7 +17,7 @@ __all__ = ["log_end"]
 logger = log_for(__name__)
 
 
-def log_end(link: EndingLink, ended: Ended) -> None:
+def log_end(link: LeavingLink, ended: Ended) -> None:
     """Log that a connection has ended, once its socket is closed; the figures are fields of the record too."""
     if not logger.isEnabledFor(INFO):
         return
@@ -27,7 +27,7 @@ def log_end(link: EndingLink, ended: Ended) -> None:
         "path": shortened(request.path),
         "code": ended.code,
         "reason": escaped(ended.reason),
-        "seconds": round(link.loop.clock() - link.opened_at, 3),
+        "seconds": round(link.clock() - link.opened_at, 3),
         "messages_in": link.inbox.received,
         "messages_out": outbox.messages_sent,
         "bytes_in": link.octets_received,

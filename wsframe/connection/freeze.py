@@ -7,7 +7,7 @@ its very byte. Times are kept as seconds since or until now, because clocks of t
 A connection can be frozen between two messages, while it is open. These stay behind:
 
 * Running hooks. Freeze a client between two hooks of its resource, from the task that calls
-  them, and then call :meth:`~wsframe.connection.closing.Ending.left`, which frees its place.
+  them, and then call :meth:`~wsframe.connection.leaving.Leaving.left`, which frees its place.
 * The keys of frames that wait: a newer message of the same key does not replace them.
 * Calls that wait for the client (``drained``, ``latency``): they end as if the connection had ended.
 
@@ -133,7 +133,7 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
         paused=inbox.paused,
         times=connection.deadlines.freeze(now),
         pings=link.pings.freeze(),
-        tokens=link.tokens(now),
+        tokens=() if link._buckets is None else link._buckets.tokens(now),
         seconds=now - link.opened_at,
         queue_peak=outbox.peak,
         messages_received=inbox.received,
@@ -145,7 +145,7 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
     inbox.paused = False  # or the empty share would resume reading
     inbox.discard()
     link.note_undecoded()
-    return link.closing.hand_over(), frozen
+    return link.leaving.hand_over(), frozen
 
 
 def open_connection(link: Link) -> Decoder:
@@ -224,7 +224,8 @@ def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Rese
     connection.receive(bytearray(frozen.undecoded), 0)  # without room it decodes nothing yet
     link.note_undecoded()
     link.pings.thaw(frozen.pings)
-    link.set_tokens(frozen.tokens, now)
+    if link._buckets is not None:
+        link._buckets.set_tokens(frozen.tokens, now)
     if frozen.messages:
         inbox.put(frozen.messages, sum(map(weigh_entry, frozen.messages)))
     link.opened_at = now - frozen.seconds

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wsframe.protocol.close import State
     from wsframe.protocol.size_limits import Check
 
-__all__ = ["ClientStatistics", "Lifeline", "Reservation"]
+__all__ = ["ClientStatistics", "Lifeline", "Reservation", "statistics_of"]
 
 
 class ClientStatistics(NamedTuple):
@@ -46,11 +46,16 @@ class Reservation(Protocol):
 
 
 class End(Protocol):
-    """The end of a link, as far as hooks and clients have a part in it."""
+    """The end of a link, as far as hooks have a part in it."""
+
+    def handled(self) -> None: ...
+
+
+class Leave(Protocol):
+    """The client's leaving, as far as hooks and clients have a part in it."""
 
     reservation: Reservation
 
-    def handled(self) -> None: ...
     def left(self) -> None: ...
     def gone(self) -> Signal: ...
 
@@ -62,9 +67,12 @@ class Lifeline(Protocol):
     outbox: Outbox
     pings: Pings
     connection: AnyDecoder
+    octets_received: int
 
     @property
     def closing(self) -> End: ...
+    @property
+    def leaving(self) -> Leave: ...
     @property
     def state(self) -> State: ...
 
@@ -72,4 +80,17 @@ class Lifeline(Protocol):
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool: ...
     def abort(self, reason: str, *, mute: bool) -> bool: ...
     def crashed(self, error: BaseException | None = None) -> None: ...
-    def statistics(self) -> ClientStatistics: ...
+
+
+def statistics_of(link: Lifeline) -> ClientStatistics:
+    inbox, outbox = link.inbox, link.outbox
+    return ClientStatistics(
+        messages_received=inbox.received,
+        messages_waiting=inbox.waiting,
+        messages_sent=outbox.messages_sent,
+        octets_received=link.octets_received,
+        octets_sent=outbox.octets_sent,
+        octets_waiting=outbox.counted,
+        messages_dropped=outbox.dropped,
+        latency=link.connection.deadlines.latency,
+    )

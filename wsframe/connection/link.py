@@ -12,7 +12,7 @@ from os import urandom
 from typing import TYPE_CHECKING
 
 from wsframe.connection.closing import Ending
-from wsframe.connection.lifeline import ClientStatistics
+from wsframe.connection.leaving import Leaving
 from wsframe.connection.loop import RECEIVE_BUFFER, Loop
 from wsframe.connection.mailbox import Inbox
 from wsframe.connection.pings import Pings
@@ -25,9 +25,9 @@ from wsframe.net.socket_options import keep_alive
 from wsframe.protocol.close import State, close_frame
 from wsframe.protocol.closing import Phase
 from wsframe.protocol.deadlines import PING_OCTETS, Due
-from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
+from wsframe.protocol.events import sort_out
 from wsframe.protocol.frames import PING, PONG, control_frame
-from wsframe.protocol.rate_limit import Bucket
+from wsframe.protocol.rate_limit import Buckets
 from wsframe.user_code import contain
 
 if TYPE_CHECKING:
@@ -43,13 +43,14 @@ class Link:
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
 
     __slots__ = (
-        "_buckets", "_undecoded", "client", "closing", "connection", "fd", "inbox", "loop",
+        "_buckets", "_undecoded", "client", "clock", "closing", "connection", "fd", "inbox", "leaving", "loop",
         "octets_received", "opened_at", "outbox", "pings", "raw_fd", "readiness", "sender", "transport",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, loop: Loop[Link]) -> None:
         host, dialect = arrival.host, arrival.dialect
         self.loop = loop
+        self.clock = loop.clock
         transport = self.transport = arrival.transport
         assert transport.sock is not None
         self.fd = transport.sock.fileno()
@@ -61,7 +62,7 @@ class Link:
         self.opened_at = loop.clock()
         self._undecoded = 0
         self.connection = dialect.decoder(host.limits, host.timeouts, loop.clock(), arrival.terms)
-        self.sender = Sender(self)
+        self.sender = Sender(self, self.readiness)
         send = self.sender.send_encrypted if transport.secure else transport.send
         limit, overflow = host.limits.max_outbox, host.overflow
         self.outbox = dialect.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
@@ -71,12 +72,11 @@ class Link:
         encoder = dialect.encoder(host.deflate, arrival.terms)
         self.client = host.make_client(self, arrival, encoder)
         self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, loop.budget)
-        self.closing = Ending(self, arrival.reservation)
+        self.leaving = Leaving(self, arrival.reservation)
+        self.closing = Ending(self, self.leaving)
         self.ask(host.check_for(self.client))
         rates = (host.limits.max_message_rate, host.limits.max_octet_rate)
-        self._buckets: list[Bucket | None] | None = None
-        if rates != (None, None):
-            self._buckets = [None if rate is None else Bucket(rate, loop.clock()) for rate in rates]
+        self._buckets = None if rates == (None, None) else Buckets(rates, loop.clock())
 
     def __repr__(self) -> str:
         return f"<Link {self.name} {self.state.value}>"
@@ -84,8 +84,7 @@ class Link:
     @property
     def name(self) -> str:
         """The peer and the path, for log lines."""
-        request = self.client.request
-        return f"{peer_name(request.host, request.port)} {shortened(request.path)}"
+        return f"{peer_name(self.client.request.host, self.client.request.port)} {shortened(self.client.request.path)}"
 
     @property
     def held(self) -> int:
@@ -95,9 +94,13 @@ class Link:
     @property
     def state(self) -> State:
         """The state of the connection as its client sees it."""
-        if self.closing.left_resource or self.closing.phase in (Phase.BOTH_CLOSED, Phase.LINGERING, Phase.GONE):
+        if self.leaving.left_resource or self.closing.phase in (Phase.BOTH_CLOSED, Phase.LINGERING, Phase.GONE):
             return State.CLOSED
         return State.CLOSING if self.outbox.shut else State.OPEN
+
+    def schedule(self) -> None:
+        """Look at the deadlines again: one may be earlier now."""
+        self.loop.schedule(self.fd)
 
     def ask(self, check: Check | None) -> None:
         """Ask a check about frames from now on, if there is one; a later check takes its place."""
@@ -117,7 +120,7 @@ class Link:
             elif flags & GONE:
                 self.lost()
             elif self.readiness.interest & END:
-                self.closing.peer_shut_unread()
+                self.leaving.peer_shut_unread()
 
     def read(self) -> None:
         """Read once and pass the bytes on."""
@@ -132,7 +135,7 @@ class Link:
             self.lost()
             return
         if not count:
-            self.closing.peer_shut()
+            self.leaving.peer_shut()
             return
         self.connection.deadlines.heard_at = loop.now
         self.octets_received += count
@@ -146,7 +149,8 @@ class Link:
         taken = len(events)
         ended = None
         if connection.special:
-            events, ended = self._sort_out(events)
+            events, pings, ended = sort_out(events, self._pong_for_hook)
+            self.sender.put_pongs([control_frame(PONG, payload) for payload in pings])
         if events and not inbox.muted:
             inbox.put(events, connection.octets)
             if inbox.full or loop.budget.exceeded:
@@ -155,7 +159,7 @@ class Link:
             self.closing.note(ended)
         # While a close frame is sought, the close timeout is the bound.
         if self._buckets is not None and self.closing.ended is None and connection.state is State.OPEN:
-            self._throttle(taken, received)
+            self._throttle(self._buckets.take((taken, received), self.clock()))
         if connection.undecoded != self._undecoded:
             self.note_undecoded()
         if connection.stopped:
@@ -166,7 +170,7 @@ class Link:
                 loop.again.append(self)
                 loop.flusher.doorbell.ring()
         elif self.closing.ended is not None:
-            self.closing.deliver()
+            self.leaving.deliver()
 
     def go_on(self) -> None:
         """Decode the rest of the last read, and read again if nothing is left."""
@@ -179,33 +183,15 @@ class Link:
             contain(error)
             self.crashed(error)
 
-    def _sort_out(self, events: list[Event]) -> tuple[list[Event], Ended | None]:
-        """Answer pings and take our own pongs; return the events for the hooks, and the peer's end."""
-        kept: list[Event] = []
-        pongs: list[bytes] = []
-        ended = None
-        for event in events:
-            if isinstance(event, PingReceived):
-                pongs.append(control_frame(PONG, event.payload))
-            elif isinstance(event, Ended):
-                ended = event
-            elif not isinstance(event, PongReceived):
-                kept.append(event)
-            elif self._pong_for_hook(event.payload):
-                kept.append(event)
-                self.connection.octets += len(event.payload)
-                self.inbox.received -= 1  # it takes room like a message, but does not count as one
-        if pongs:  # as one piece: each that is put walks past those before it
-            self.outbox.put_urgent(pongs[-1] if self.outbox.blocked else b"".join(pongs))
-        return kept, ended
-
     def _pong_for_hook(self, payload: bytes) -> bool:
-        if self.connection.deadlines.take_pong(payload, self.loop.clock()):
-            self.loop.schedule(self.fd)  # the next ping is due before this one's timeout would have been
+        if self.connection.deadlines.take_pong(payload, self.clock()):
+            self.schedule()  # the next ping is due before this one's timeout would have been
             return False
-        if self.pings.take_pong(payload):
+        if self.pings.take_pong(payload) or not self.inbox.wants_pongs:
             return False
-        return self.inbox.wants_pongs
+        self.connection.octets += len(payload)
+        self.inbox.received -= 1  # it takes room like a message, but does not count as one
+        return True
 
     def pause(self) -> None:
         """Stop reading: TCP makes the peer wait. Resumed by the inbox when the share is used up.
@@ -218,48 +204,33 @@ class Link:
         self.connection.deadlines.paused = True
         self.readiness.read_no_more(tell_end=True)
 
-    def _throttle(self, events: int, octets: int) -> None:
+    def _throttle(self, seconds: float) -> None:
         """Stop reading from a client that exceeds its rate, until it is within it again."""
-        now = self.loop.clock()
-        pause = 0.0
-        for bucket, taken in zip(self._buckets or (), (events, octets), strict=True):
-            if bucket is not None:
-                pause = max(pause, bucket.take(taken, now))
-        if pause:
-            self.connection.deadlines.resume_at = now + pause
+        if seconds:
+            self.connection.deadlines.resume_at = self.clock() + seconds
             self.pause()
-            self.loop.schedule(self.fd)
-
-    def tokens(self, now: float) -> tuple[float | None, ...]:
-        """Return the messages and bytes that the rate lets the client send now."""
-        return tuple(None if bucket is None else bucket.tokens(now) for bucket in self._buckets or ())
-
-    def set_tokens(self, tokens: tuple[float | None, ...], now: float) -> None:
-        """Go on with a rate that has been used up in part."""
-        for bucket, left in zip(self._buckets or (), tokens, strict=False):
-            if bucket is not None and left is not None:
-                bucket.take(bucket.tokens(now) - left, now)
+            self.schedule()
 
     def resume(self) -> None:
         """Go on after a pause: first with the bytes that are already here, which the kernel will never announce."""
         deadlines = self.connection.deadlines
         if deadlines.resume_at is not None:
-            if self.loop.clock() < deadlines.resume_at:
+            if self.clock() < deadlines.resume_at:
                 return  # the timer will call again
             deadlines.resume_at = None
         if self.inbox.waiting:
             return  # the inbox will call again
         self.inbox.paused = False
-        deadlines.resume(self.loop.clock())
+        deadlines.resume(self.clock())
         self.go_on()
-        self.loop.schedule(self.fd)
+        self.schedule()
 
     def due(self, dues: list[Due]) -> None:
         """Act on deadlines that have passed."""
         deadlines = self.connection.deadlines
         for due in dues:
             if due is Due.PING:
-                deadlines.sent_ping(urandom(PING_OCTETS), self.loop.clock())
+                deadlines.sent_ping(urandom(PING_OCTETS), self.clock())
                 self.outbox.put_urgent(control_frame(PING, deadlines.ping_payload))
             elif due is Due.PING_TIMEOUT:
                 self.abort("ping timeout", mute=False)
@@ -270,17 +241,13 @@ class Link:
             elif due is Due.CLOSE:
                 self.closing.overdue()
             else:
-                self.closing.linger_on()
-        self.loop.schedule(self.fd)
+                self.leaving.linger_on()
+        self.schedule()
 
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool:
         """Queue a close frame after everything; from now on only look for the peer's."""
         self.inbox.muted |= mute
         return self.closing.close(close_frame(code, reason))
-
-    def all_sent(self) -> None:
-        """Go on with an end that waits for the outbox."""
-        self.closing.all_sent()
 
     def lost(self, reason: str = "connection lost") -> None:
         """Give up a socket that is broken; messages already here still reach the hooks."""
@@ -307,16 +274,3 @@ class Link:
         self._undecoded = self.connection.undecoded
         if self._undecoded > RECEIVE_BUFFER and self.loop.budget.exceeded and not self.inbox.paused:
             self.loop.flusher.doorbell.ring()  # nothing but a reset would stop it from growing
-
-    def statistics(self) -> ClientStatistics:
-        inbox, outbox = self.inbox, self.outbox
-        return ClientStatistics(
-            messages_received=inbox.received,
-            messages_waiting=inbox.waiting,
-            messages_sent=outbox.messages_sent,
-            octets_received=self.octets_received,
-            octets_sent=outbox.octets_sent,
-            octets_waiting=outbox.counted,
-            messages_dropped=outbox.dropped,
-            latency=self.connection.deadlines.latency,
-        )

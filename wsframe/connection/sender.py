@@ -1,16 +1,15 @@
-"""How a link's frames get to the kernel, and whether its peer takes them."""
+"""How a link's frames get to the kernel, and whether its peer takes them, for both sides."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from wsframe.log import log_for
 
 if TYPE_CHECKING:
     from wsframe.connection.dialect import AnyDecoder
-    from wsframe.connection.loop import Loop
     from wsframe.connection.outbox import Outbox
-    from wsframe.connection.readiness import Readiness
     from wsframe.net.transport import Transport
 
 __all__ = ["Sender", "SendingLink"]
@@ -18,30 +17,43 @@ __all__ = ["Sender", "SendingLink"]
 logger = log_for(__name__)
 
 
+class SenderEnd(Protocol):
+    """The end of a link, as far as its sender needs it."""
+
+    def all_sent(self) -> None: ...
+    def abort(self, reason: str, *, mute: bool = False) -> None: ...
+
+
 class SendingLink(Protocol):
     """A link, as far as its sender needs it."""
 
-    fd: int
-    loop: Loop[Any]
+    clock: Callable[[], float]
     transport: Transport
-    readiness: Readiness
-    connection: AnyDecoder
     outbox: Outbox
 
     @property
     def name(self) -> str: ...
-    def all_sent(self) -> None: ...
-    def lost(self) -> None: ...
-    def abort(self, reason: str, *, mute: bool) -> bool: ...
+    @property
+    def connection(self) -> AnyDecoder: ...
+    @property
+    def closing(self) -> SenderEnd: ...
+    def schedule(self) -> None: ...
+
+
+class RoomWatch(Protocol):
+    """Calls :meth:`Sender.writable` when the kernel takes bytes again."""
+
+    def await_room(self, *, wanted: bool) -> None: ...
 
 
 class Sender:
-    """The sending side of one link, between its outbox and its socket."""
+    """The sending side of one link, between its outbox and its transport."""
 
-    __slots__ = ("_link",)
+    __slots__ = ("_link", "_watch")
 
-    def __init__(self, link: SendingLink) -> None:
+    def __init__(self, link: SendingLink, watch: RoomWatch) -> None:
         self._link = link
+        self._watch = watch
 
     def __repr__(self) -> str:
         return f"<Sender of {self._link!r}>"
@@ -58,6 +70,12 @@ class Sender:
             self.blocked(progress=True)
         return taken
 
+    def put_pongs(self, pongs: Sequence[bytes]) -> None:
+        """Queue the pongs of one read, as one piece: each urgent frame walks past those before it."""
+        outbox = self._link.outbox
+        if pongs:
+            outbox.put_urgent(pongs[-1] if outbox.blocked else b"".join(pongs))
+
     def writable(self) -> None:
         """Go on: the kernel takes bytes again."""
         link = self._link
@@ -66,7 +84,7 @@ class Sender:
                 self.blocked(progress=True)
                 return
         except OSError:
-            link.lost()
+            self.broken()
             return
         if link.outbox.items:
             link.outbox.flush()
@@ -75,42 +93,45 @@ class Sender:
             self.emptied()
 
     def check_stall(self) -> None:
-        """Abort a peer that takes nothing."""
+        """Reset the connection to a peer that takes nothing."""
         link = self._link
-        if link.connection.deadlines.stalled(link.loop.clock(), link.transport.in_kernel()):
-            link.abort("write stall", mute=False)
+        if link.connection.deadlines.stalled(link.clock(), link.transport.in_kernel()):
+            link.closing.abort("write stall")
 
     # Called by the outbox
 
     def blocked(self, *, progress: bool) -> None:
-        """Note that the kernel refuses bytes, and have the poller report when it takes some."""
+        """Note that the kernel refuses bytes."""
         link = self._link
-        if link.transport.sock is not None:
-            link.connection.deadlines.block(link.loop.clock(), link.transport.in_kernel(), progress=progress)
-        link.readiness.await_room(wanted=True)
-        link.loop.schedule(link.fd)
+        link.connection.deadlines.block(link.clock(), link.transport.in_kernel(), progress=progress)
+        self._watch.await_room(wanted=True)
+        link.schedule()
 
     def unblocked(self) -> None:
         """Note that the kernel has taken everything."""
         link = self._link
         if not link.transport.unsent:
-            link.connection.deadlines.unblock(link.loop.clock())
-            link.readiness.await_room(wanted=False)
+            link.connection.deadlines.unblock(link.clock())
+            self._watch.await_room(wanted=False)
 
     def emptied(self) -> None:
         """Go on with an end that waits for the outbox."""
-        self._link.all_sent()
+        self._link.closing.all_sent()
 
     def broken(self) -> None:
         """Send no more. Bytes that the peer sent before it went are still read; its end shows there."""
+        self.give_up()
+        self.emptied()
+
+    def give_up(self) -> None:
+        """Drop everything that waits for the kernel."""
         link = self._link
         link.outbox.give_up()
         link.transport.drop_unsent()  # or the end would wait for it
         link.connection.deadlines.blocked_at = None
-        link.readiness.await_room(wanted=False)
-        self.emptied()
+        self._watch.await_room(wanted=False)
 
     def overflowed(self) -> None:
         """Disconnect a client that does not read."""
         logger.info("%s: outbox full; the client is disconnected", self._link.name)
-        self._link.abort("outbox full", mute=True)
+        self._link.closing.abort("outbox full", mute=True)

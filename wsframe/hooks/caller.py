@@ -195,7 +195,7 @@ class HookCaller:
                 del self.clients[client]
                 await self._run_hook("disconnected", client)
         finally:
-            client._link.closing.left()
+            client._link.leaving.left()
             self._leave()
 
     async def _moved(self, mailbox: ClientMailbox, inbox: ClientInbox, move: Move[Destination]) -> None:
@@ -295,7 +295,7 @@ class HookCaller:
         for inbox, event in tuple(mailbox.entries):  # an end can be added
             if inbox is not None and event is CONNECTED:
                 inbox.client._link.abort("server stopped", mute=True)
-                inbox.client._link.closing.left()
+                inbox.client._link.leaving.left()
                 self._leave()
             elif inbox is not None and isinstance(event, TaskFailed):
                 log_task(inbox.client, event.error)

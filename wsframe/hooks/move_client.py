@@ -93,7 +93,7 @@ def set_off(client: AnyClient, host: Destination) -> None:
         Reject: If the new resource has no place.
     """
     link = client._link
-    if not link.closing.reservation.take(id(host.resource), host.resource.max_clients):
+    if not link.leaving.reservation.take(id(host.resource), host.resource.max_clients):
         raise Reject(503, body="resource full")
     link.inbox.begin_move(Move(host))
 
@@ -104,7 +104,7 @@ def hand_over(inbox: Inbox[AnyClient], move: Move[Destination]) -> None:
     if host.over:
         give_up(inbox)
         return
-    inbox.client._link.closing.reservation.settle()
+    inbox.client._link.leaving.reservation.settle()
     inbox.mailbox = host.mailbox_for_client()
     host.welcome(inbox)
     inbox.end_move(move)
@@ -115,7 +115,7 @@ def give_up(inbox: Inbox[AnyClient]) -> None:
     link = inbox.client._link
     link.abort("server stopped", mute=True)
     call_off(inbox)
-    link.closing.left()
+    link.leaving.left()
 
 
 def call_off(inbox: Inbox[AnyClient]) -> None:

@@ -132,9 +132,9 @@ async def leave(link: Link, error: BaseException | None) -> None:
     """
     hurried = error is not None and not isinstance(error, Exception)
     code = CloseCode.GOING_AWAY if hurried else CloseCode.NORMAL_CLOSURE if error is None else CloseCode.INTERNAL_ERROR
-    link.closing.close(code, "")
+    link.leaving.close(code, "")
     try:
         if not hurried:
             await link.finished()
     finally:
-        link.closing.dispose(reset=link.sender.unsent)
+        link.leaving.abandon(reset=link.sender.unsent)

@@ -8,27 +8,31 @@ close is noticed, until the limit of waiting messages is reached.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from os import urandom
 
 import trio
 
+from wsframe.connection.closing import Ending
 from wsframe.connection.memory_budget import MESSAGE_COST
+from wsframe.connection.outbox import Outbox
+from wsframe.connection.sender import Sender
 from wsframe.doorbell import Doorbell
 from wsframe.limits import Limits
 from wsframe.log import log_for, shortened
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.transport import Transport
-from wsframe.outgoing.closing import Ending
-from wsframe.outgoing.sender import Sender
+from wsframe.outgoing.leaving import Leaving
+from wsframe.outgoing.writer import Writer
 from wsframe.protocol.close import State
 from wsframe.protocol.closing import Phase
 from wsframe.protocol.deadlines import PING_OCTETS, Due
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflater
-from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.protocol.frames import PING
+from wsframe.protocol.events import Event, sort_out
+from wsframe.protocol.frames import PING, PONG
 
 __all__ = ["Link", "Measured"]
 
@@ -92,9 +96,16 @@ class Link:
         self.name = shortened(name)
         self.timer = Doorbell()
         """Rings when the next deadline may be another one."""
-        self.sender = Sender(self, limits.max_outbox, deflater)
-        self.outbox = self.sender.outbox
-        self.closing = Ending(self)
+        self.schedule = self.timer.ring
+        self.clock = trio.current_time
+        self.writer = Writer(self, limits.max_outbox, deflater)
+        self.sender = Sender(self, self.writer)
+        send = self.sender.send_encrypted if transport.secure else transport.send
+        # Each message waits for room first, so the outbox has no limit of its own.
+        self.outbox = Outbox(send, self.sender, sys.maxsize, "disconnect", self.writer.flusher)
+        self.leaving = Leaving(self)
+        self.closing = Ending(self, self.leaving)
+        self.put_close = self.writer.put_close
         self.messages: deque[Event] = deque()
         """Messages that the user has not received yet."""
         self.pings: list[Measured] = []
@@ -190,45 +201,34 @@ class Link:
         connection = self.connection
         events = connection.receive(data, self._limits.max_queued_messages - len(self.messages))
         if connection.special:
-            events = self._sort_out(events)
+            events, pings, ended = sort_out(events, self._pong)
+            self.sender.put_pongs([self.writer.control(PONG, payload) for payload in pings])
+            if ended is not None:
+                self.closing.note(ended)
             if self.outbox.items:
-                self.sender.flush()
+                self.writer.flush()
         self.messages.extend(events)
         self._octets += connection.octets + MESSAGE_COST * len(events)
         self.deadlines.paused = self.full
 
-    def _sort_out(self, events: list[Event]) -> list[Event]:
-        """Answer pings, take pongs and the end; return the messages."""
-        kept: list[Event] = []
-        pings = [event.payload for event in events if isinstance(event, PingReceived)]
-        self.sender.put_pongs(pings)
-        for event in events:
-            if isinstance(event, PingReceived):
-                continue
-            if isinstance(event, PongReceived):
-                self._pong(event.payload)
-            elif isinstance(event, Ended):
-                self.closing.note(event)
-            else:
-                kept.append(event)
-        return kept
-
-    def _pong(self, payload: bytes) -> None:
+    def _pong(self, payload: bytes) -> bool:
+        """Take a pong; none is for the user."""
         now = trio.current_time()
         if self.deadlines.take_pong(payload, now):
-            self.timer.ring()
-            return
+            self.schedule()
+            return False
         # A pong answers its ping and those before it (RFC 6455 section 5.5.3).
         answered = max((at for at, ping in enumerate(self.pings, 1) if ping.payload == payload), default=0)
         for ping in self.pings[:answered]:
             ping.latency = now - ping.since
         del self.pings[:answered]
+        return False
 
     def ping(self, payload: bytes) -> Measured:
         """Send a ping that a caller waits for."""
-        if not self.sender.put_urgent(PING, payload):
-            raise self.closing.closed()
-        self.sender.flush()
+        if not self.outbox.put_urgent(self.writer.control(PING, payload)):
+            raise self.leaving.closed()
+        self.writer.flush()
         measured = Measured(payload)
         self.pings.append(measured)
         return measured
@@ -246,7 +246,7 @@ class Link:
         deadlines = self.deadlines
         if deadlines.paused and not self.full:
             deadlines.resume(trio.current_time())
-            self.timer.ring()
+            self.schedule()
             self.wake_readers()
         return message
 
@@ -272,8 +272,8 @@ class Link:
         deadlines = self.deadlines
         if due is Due.PING:
             deadlines.sent_ping(urandom(PING_OCTETS), trio.current_time())
-            self.sender.put_urgent(PING, deadlines.ping_payload)
-            self.sender.flush()
+            self.outbox.put_urgent(self.writer.control(PING, deadlines.ping_payload))
+            self.writer.flush()
         elif due is Due.PING_TIMEOUT:
             self.take_in(announced=False)  # where the program was held up, the pong is in the kernel
             if Due.PING_TIMEOUT in deadlines.due(trio.current_time()):
@@ -283,7 +283,7 @@ class Link:
         elif due is Due.CLOSE:
             self.closing.overdue()
         elif due is Due.LINGER:
-            self.closing.dispose()
+            self.leaving.abandon()
 
     async def finished(self) -> None:
         """Wait until the socket is closed."""
@@ -299,7 +299,7 @@ class Link:
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._guard, self.sender.write)
+            nursery.start_soon(self._guard, self.writer.run)
             nursery.start_soon(self._guard, self.stand_in)
             await self._guard(self.watch)
             nursery.cancel_scope.cancel()

@@ -138,7 +138,7 @@ class connect_forever:  # noqa: N801
                     raise
             else:
                 if self._nursery is None:  # another task has left it in the meantime
-                    link.closing.dispose()
+                    link.leaving.abandon()
                     raise RuntimeError(OUTSIDE)
                 self._link, self._opened_at = link, trio.current_time()
                 self._nursery.start_soon(link.run, name=f"connection to {websocket.url}")

@@ -97,7 +97,7 @@ class WebSocket:
     @property
     def extensions(self) -> tuple[str, ...]:
         """The extensions agreed on, with their parameters, as the 101 named them."""
-        deflater = self._link.sender.deflater
+        deflater = self._link.writer.deflater
         return () if deflater is None else (deflater.terms.answer,)
 
     @property
@@ -158,8 +158,9 @@ class WebSocket:
         if frame_size is not None:
             check_frame_size(frame_size)
         await self._turn()
-        await self._link.sender.room_for(len(payload))
-        self._link.sender.put(opcode, payload, frame_size, compress)
+        if not await self._link.writer.room_for(len(payload)):
+            raise self._link.leaving.closed()
+        self._link.writer.put(opcode, payload, frame_size, compress)
 
     async def receive(self) -> str | bytes:
         """Return the next message; waits for it.
@@ -177,7 +178,7 @@ class WebSocket:
             while not link.messages:
                 if link.closing.ended is not None:
                     link.closing.handled()
-                    raise link.closing.closed()
+                    raise link.leaving.closed()
                 await link.read()
                 self._calls = 0
         finally:
@@ -229,7 +230,7 @@ class WebSocket:
         try:
             while ping.latency is None:
                 if link.closing.ended is not None:
-                    raise link.closing.closed()
+                    raise link.leaving.closed()
                 await link.read()
         finally:
             link.forget(ping)
@@ -267,11 +268,11 @@ class WebSocket:
         """
         check_close_code(code)
         check_reason(reason)
-        self._link.closing.close(code, reason)
+        self._link.leaving.close(code, reason)
         await trio.lowlevel.checkpoint()
         await self._link.finished()
 
     def abort(self) -> None:
         """Reset the connection now, without a close frame, and drop queued messages. Only in trio's own thread."""
         check_thread()
-        self._link.closing.abort("aborted", ours=True)
+        self._link.leaving.abort()

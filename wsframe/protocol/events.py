@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["Ended", "Event", "PingReceived", "PongReceived"]
+__all__ = ["Ended", "Event", "PingReceived", "PongReceived", "sort_out"]
 
 
 class PingReceived(NamedTuple):
@@ -34,3 +35,26 @@ class Ended(NamedTuple):
 
 
 Event = str | bytes | PingReceived | PongReceived | Ended
+
+
+def sort_out(events: list[Event], wanted: Callable[[bytes], bool]) -> tuple[list[Event], list[bytes], Ended | None]:
+    """Divide the events of one read.
+
+    Args:
+        events: As they came.
+        wanted: Takes the payload of each pong in its turn; returns whether the pong is kept among the messages.
+
+    Returns:
+        The messages; the payloads of the pings, to be answered; the peer's end, if it has come.
+    """
+    kept: list[Event] = []
+    pings: list[bytes] = []
+    ended = None
+    for event in events:
+        if isinstance(event, PingReceived):
+            pings.append(event.payload)
+        elif isinstance(event, Ended):
+            ended = event
+        elif not isinstance(event, PongReceived) or wanted(event.payload):
+            kept.append(event)
+    return kept, pings, ended

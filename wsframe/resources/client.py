@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Generic, TypeVar, TypeVarTuple, final
 from uuid import uuid4
 
+from wsframe.connection.lifeline import ClientStatistics, Lifeline, statistics_of
 from wsframe.doorbell import Signal, check_thread, let_others_run
 from wsframe.exceptions import BinaryRefused
 from wsframe.http.request import peer_name
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar as DefaultTypeVar
 
-    from wsframe.connection.lifeline import ClientStatistics, Lifeline
     from wsframe.connection.outbox import Outbox
     from wsframe.http.request import Request
     from wsframe.protocol.encoder import Encoder
@@ -377,7 +377,7 @@ class Client(Generic[DataT]):
 
     async def closed(self) -> None:
         """Wait until the connection has ended; ``disconnected`` may run later. For tasks."""
-        await self._link.closing.gone().wait()
+        await self._link.leaving.gone().wait()
 
     async def measure_latency(self) -> float | None:
         """Ping the peer and return the seconds until its pong, from then on its :attr:`latency`. For tasks.
@@ -396,4 +396,4 @@ class Client(Generic[DataT]):
 
     def statistics(self) -> ClientStatistics:
         """Return a snapshot of the client's traffic."""
-        return self._link.statistics()
+        return statistics_of(self._link)
