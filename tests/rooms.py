@@ -81,7 +81,7 @@ class Rig:
     async def come(self, path: str) -> Listener:
         """Come as a newcomer."""
         request = Request(path, [])
-        found = self.roster.registration_for(request)
+        found = self.roster.registries.answer(request)
         assert found is not None
         return await self.roster.join_when_ready(found[0].resource, request)
 

@@ -14,7 +14,7 @@ import trio
 from wsframe.net.poller import GONE, READ, WRITE, Poller, make_poller
 from wsframe.net.socket_options import reset_on_close, tune, unsent_in_kernel
 from wsframe.net.sockets import Endpoint, notify_closing, wait_readable, wait_writable
-from wsframe.testing.memory_sockets import MemoryListener, MemoryNetwork, MemorySocket
+from wsframe.testing.memory_sockets import MemoryListener, MemoryNetwork, pair
 
 MUCH = bytes(8 * 1024 * 1024)
 
@@ -277,7 +277,7 @@ def test_nobody_to_accept_is_told_as_a_kernel_does() -> None:
 
 
 def test_number_of_a_memory_socket_is_no_descriptor() -> None:
-    one, _ = MemorySocket.pair((1 << 30, (1 << 30) + 1), 10)
+    one, _ = pair((1 << 30, (1 << 30) + 1), 10)
     assert repr(one) == "<MemorySocket 1073741824 [0 bytes to read]>"
     with pytest.raises(OSError, match=r"Bad file descriptor"):
         socket.socket(fileno=one.fileno())

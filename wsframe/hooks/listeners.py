@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable
-from copy import copy
-from re import compile as pattern
 from typing import Any
 
 import trio
 
 from wsframe.hooks.listener import Listener
 from wsframe.http.paths import asked, written
-from wsframe.http.request import NO_PARAMS, Request
+from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
 from wsframe.log import log_for, quoted
 from wsframe.resources.factories import Factory, ask
+from wsframe.resources.registries import Registries
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration
@@ -23,9 +22,6 @@ from wsframe.user_code import contain
 __all__ = ["Roster"]
 
 logger = log_for(__name__)
-
-# The paths that a request can ask for: a name that a stranger typed must not make a resource out of his reach.
-PATH = pattern(r'/[!"$->@-~]*')
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -83,7 +79,7 @@ class Made:
 
 
 class Roster:
-    """The listeners of one server. It compares resources by identity; they need no hash.
+    """The listeners of one server.
 
     Args:
         registries: The registries, in the order in which they are asked for a path.
@@ -94,7 +90,7 @@ class Roster:
     def __init__(
         self, registries: Iterable[Registry], make_listener: Callable[[Resource[Any]], Listener], nursery: trio.Nursery
     ) -> None:
-        self._registries = tuple(registries)
+        self.registries = Registries(registries)
         self._make_listener = make_listener
         self._nursery = nursery
         self._living: dict[int, Listener] = {}
@@ -114,17 +110,14 @@ class Roster:
     def watch(self) -> None:
         """Follow the registries from now on."""
         self.update()  # first: if it raises, the registries must not call it any more
-        for registry in self._registries:
-            registry.watch(self.update)
+        self.registries.watch(self.update)
 
     def update(self) -> None:
         """Start resources that are newly registered, and retire those that no longer are."""
-        tables = [registry.table for registry in self._registries]
-        registered = {id(resource): resource for table in tables for resource in table.resources()}
-        for registry in self._registries:
+        registered, factories = self.registries.resources(), self.registries.factories()
+        for registry in self.registries:
             if registry.closing is not None:
                 self._dismiss(registry.closing, registered)
-        factories = {factory for table in tables for factory in table.factories()}
         for key, listener in self._living.items():
             maker = self.made.makers.get(key)
             if key not in registered and not (maker is not None and maker[0].linger and maker[0] in factories):
@@ -168,9 +161,9 @@ class Roster:
             self.made.forget(listener)
             listener.ended.set()
             self.received_before += listener.received_before
-            if listener.failure is not None and self._registered(listener.resource):
+            if listener.failure is not None and self.registries.has(listener.resource):
                 self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
-        if listener.failure is None and not self._retired and self._registered(listener.resource):
+        if listener.failure is None and not self._retired and self.registries.has(listener.resource):
             self._start_again(listener.resource)
 
     def _start_again(self, resource: Resource[Any]) -> None:
@@ -180,9 +173,6 @@ class Roster:
         except BaseException as error:  # another server has it by now, or one of its attributes raises
             contain(error)
             logger.error("%s cannot be started again", type(resource).__name__, exc_info=error)
-
-    def _registered(self, resource: Resource[Any]) -> bool:
-        return any(resource is other for registry in self._registries for other in registry.table.resources())
 
     async def all_ready(self) -> None:
         """Wait until every resource registered now is ready.
@@ -195,44 +185,23 @@ class Roster:
             if listener.failure is not None:
                 raise listener.failure
 
-    def registration_for(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
-        """Return the registration for a request and the parameters in its path; the server's own win.
-
-        Raises:
-            Reject: From a dispatcher, or 500 if it raised anything else.
-        """
-        for registry in self._registries:
-            found = registry.table.answer(request)
-            if found is not None:
-                return found
-        return None
-
     def ready_for(self, request: Request) -> tuple[Registration, dict[str, str], Listener] | None:
         """Return the registration for a request, with the running listener of its resource.
 
         None if that takes more than a look: user code, or a wait for the resource.
         """
-        for registry in self._registries:
-            found = registry.table.answer_unasked(request)
-            if found is not None:
-                listener = self._living.get(id(found[0].resource))
-                return None if listener is None or not listener.open else (*found, listener)
-            if registry.table.dispatchers:
-                break
-        return None
+        found = self.registries.answer_unasked(request)
+        listener = None if found is None else self._living.get(id(found[0].resource))
+        return None if found is None or listener is None or not listener.open else (*found, listener)
 
     def resource_at(self, path: str) -> Resource[Any] | None:
         """Return the resource that serves a path now. This asks no dispatcher, and no factory makes one."""
-        for registry in self._registries:
-            found = registry.table.lookup(path)
-            if found is not None:
-                target = found[0].resource
-                if isinstance(target, Factory):
-                    listener = self.made.at(target, target.place(written(path), found[1]))
-                else:
-                    listener = self._living.get(id(target))
-                return listener.resource if listener is not None and listener.usable else None
-        return None
+        target, params = self.registries.lookup(path) or (None, {})
+        if isinstance(target, Factory):
+            listener = self.made.at(target, target.place(written(path), params))
+        else:
+            listener = self._living.get(id(target))
+        return listener.resource if listener is not None and listener.usable else None
 
     def join(self, target: Resource[Any] | Factory | str, request: Request) -> Listener:
         """Return the listener of a resource, which has one more member now; start it if need be.
@@ -245,7 +214,7 @@ class Roster:
             Reject: 404 if there is none, 503 while it ends, has failed or the server is stopping.
         """
         if isinstance(target, str):
-            target, request = self._at(target, request)
+            target, request = self.registries.at(target, request)
         listener = self._made_at(target, request) if isinstance(target, Factory) else self._of(target)
         if not listener.usable:
             raise Reject(503, [RETRY_AFTER], "resource not running")
@@ -277,18 +246,6 @@ class Roster:
         now = trio.current_time()
         return any(key not in self._living and now < failure.retry_at for key, failure in self._failures.items())
 
-    def _at(self, path: str, request: Request) -> tuple[Resource[Any] | Factory, Request]:
-        """Return the target that a client would find at another path, and its request there."""
-        if not PATH.fullmatch(path):
-            raise Reject(404, body="no resource there")
-        there = copy(request)
-        there.path, there.query_string, there.path_params = path, None, NO_PARAMS
-        found = self.registration_for(there)
-        if found is None:
-            raise Reject(404, body="no resource there")
-        registration, there.path_params = found
-        return registration.resource, there
-
     def _of(self, resource: Resource[Any]) -> Listener:
         """Return the listener of a resource; start it if need be."""
         listener = self._living.get(id(resource))
@@ -297,7 +254,7 @@ class Roster:
             if self._retired or (failure is not None and trio.current_time() < failure.retry_at):
                 raise Reject(503, [RETRY_AFTER], "resource not running")
             listener = self._start(resource)
-            if not self._registered(resource):
+            if not self.registries.has(resource):
                 listener.retire()
         return listener
 
@@ -312,7 +269,7 @@ class Roster:
         resource = ask(factory.make, request)
         if resource is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
-        if id(resource) in self._living or self._registered(resource):
+        if id(resource) in self._living or self.registries.has(resource):
             return self._of(resource)
         listener = self._start(resource, factory.linger)
         listener.predecessor = former
@@ -324,8 +281,7 @@ class Roster:
     def retire_all(self) -> None:
         """End every listener after its last member, and start no listener any more."""
         self._retired = True
-        for registry in self._registries:
-            registry.unwatch(self.update)
+        self.registries.unwatch(self.update)
         for listener in self._living.values():
             listener.retire()
 

@@ -48,8 +48,7 @@ def read_messages(
         The position where it stopped, the weight of the messages, as :func:`weigh` counts, and,
         if it stopped at a message that is not whole yet, the bytes its frame will have; else 0.
     """
-    octets = 0
-    size = len(data)
+    octets, size = 0, len(data)
     mask_bit, mask_size = (0x80, 4) if masked else (0, 0)
     shortest = 2 + mask_size
     while size - at >= shortest and len(messages) < room:

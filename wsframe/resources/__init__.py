@@ -8,7 +8,7 @@ Read in this order:
   ``broadcast``: one message to many clients.
 * ``server``: the handle on the running server, without the machine behind it.
 * ``registry``, ``routing_table``, ``path_table``, ``factories``: which resource answers a path; ``http_routes``:
-  which handler of plain HTTP.
+  which handler of plain HTTP. ``registries``: all registries of one server.
 * ``decorator``: registers a class. ``functions``: resources from functions. ``json_resource``: typed JSON messages.
   ``asyncapi`` describes resources in a document.
 * ``check_hooks``, ``check_attributes``: mistakes in a subclass, found when the class is made.

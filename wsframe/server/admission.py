@@ -319,7 +319,7 @@ class Admission:
         await self._answer(newcomer, head, content)
 
     async def _join_resource(self, newcomer: Newcomer, request: Request, headers: Headers) -> None:
-        found = self._roster.registration_for(request)
+        found = self._roster.registries.answer(request)
         if found is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
         registration, params = found

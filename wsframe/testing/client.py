@@ -186,19 +186,15 @@ class MemoryClient(Line):
         head = self._sock.peek().find(END_OF_HEAD) if self._exchange is not None else -1
         return super()._share() if head < 0 else head + len(END_OF_HEAD)
 
-    def _take_answer(self, answer: Answer) -> None:
-        self._exchange, self._answer = None, answer
-        if answer.status == 101:
-            if self.extensions:
-                self._compression = Compression(self.extensions)
-            self._reader = Reader(self._compression)
-            self._set_pace(self._pace_when_open)
-
     def _take(self, data: bytes) -> None:
         if self._exchange is not None:
-            answer = self._exchange.receive(data)
-            if answer is not None:
-                self._take_answer(answer)
+            self._answer = self._exchange.receive(data)
+            if self._answer is not None:
+                self._exchange = None
+            if self._answer is not None and self._answer.status == 101:
+                self._compression = Compression(self.extensions) if self.extensions else None
+                self._reader = Reader(self._compression)
+                self._set_pace(self._pace_when_open)
             return
         assert self._reader is not None, f"the server sent bytes after a refusal: {data!r}"
         for frame, message in self._reader.receive(data):

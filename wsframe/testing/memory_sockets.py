@@ -21,7 +21,7 @@ from wsframe.doorbell import Doorbell
 from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.socket_options import LINGER_NONE
 
-__all__ = ["BUFFER", "MemoryListener", "MemoryNetwork", "MemoryPoller", "MemorySocket"]
+__all__ = ["BUFFER", "MemoryListener", "MemoryNetwork", "MemoryPoller", "MemorySocket", "pair"]
 
 BUFFER = 64 * 1024
 """Bytes that each of the four buffers of a connection holds by default."""
@@ -62,13 +62,6 @@ class MemorySocket:
         self._waiting = trio.lowlevel.ParkingLot()
         self.on_change = ignore
         """Called whenever the readiness can have changed."""
-
-    @staticmethod
-    def pair(numbers: tuple[int, int], buffer: int) -> tuple[MemorySocket, MemorySocket]:
-        """Make both ends of a connection."""
-        one, other = (MemorySocket(number, buffer) for number in numbers)
-        one._peer, other._peer = other, one
-        return one, other
 
     def __repr__(self) -> str:
         return f"<MemorySocket {self._number} [{len(self._incoming)} bytes to read]>"
@@ -221,6 +214,13 @@ class MemorySocket:
         self.on_change()
 
 
+def pair(numbers: tuple[int, int], buffer: int) -> tuple[MemorySocket, MemorySocket]:
+    """Make both ends of a connection."""
+    one, other = (MemorySocket(number, buffer) for number in numbers)
+    one._peer, other._peer = other, one
+    return one, other
+
+
 class MemoryListener:
     """An in-memory listening socket."""
 
@@ -327,7 +327,7 @@ class MemoryNetwork:
         Raises:
             ConnectionRefusedError: If the server no longer listens.
         """
-        ours, theirs = MemorySocket.pair((next(self._numbers), next(self._numbers)), buffer)
+        ours, theirs = pair((next(self._numbers), next(self._numbers)), buffer)
         self.listener.offer(theirs, (address, next(self._ports)))
         self._sockets[theirs.fileno()] = theirs
         return ours
