@@ -29,7 +29,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(\w*Error|\w*Exception\w*|ExceptionGroup|int|str|bytes|float|object|optional)"),
     (r"py:.*", r"(.*\.)?(DataT|ResultT|ArgsT|Octets|AnyClient|Overflow|Ordering|HeaderFields|Poller\w*|Any)"),
     (r"py:.*", r"(.*\.)?\w+FunctionT"),
-    (r"py:.*", r"(.*\.)?(Life|Lifeline|Outbox|Registration|SSLContext|TaskStatus)"),
+    (r"py:.*", r"(.*\.)?(Life|Lifeline|Outbox|Registration|HandlerT|SSLContext|TaskStatus)"),
     (r"py:.*", r"(.*\.)?(Functions|HandlerKeywords|ResourceClassT|Served)"),
 ]
 

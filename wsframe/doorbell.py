@@ -14,8 +14,9 @@ FROM_THREAD = (
 
 
 OUTSIDE = (
-    "wsframe runs on trio, and this is no task of trio's: start it with trio.run(main); "
-    "under asyncio run trio in a thread of its own, or as its guest with trio.lowlevel.start_guest_run"
+    "wsframe runs on trio, and this is not a task of trio: start it with trio.run(main). Under asyncio serve in a "
+    "thread with wsframe.serving(), or run trio as a guest of the loop with trio.lowlevel.start_guest_run; "
+    "'Beside asyncio' in the documentation shows both"
 )
 
 

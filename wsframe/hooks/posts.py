@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from wsframe.connection.mailbox import Mailbox
-from wsframe.doorbell import Signal, check_thread
+from wsframe.doorbell import Signal, check_thread, check_trio
 from wsframe.exceptions import ResourceEnded
 from wsframe.log import log_for
 
@@ -93,6 +93,7 @@ class Posts:
 
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
         """Have a function called in the listener task; return its result."""
+        check_trio()
         if self._over.is_set():
             raise ResourceEnded(f"{self._name} is stopping")
         if not self._ready.is_set():

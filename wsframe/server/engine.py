@@ -40,6 +40,7 @@ import trio
 
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
+from wsframe.doorbell import check_trio
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
@@ -139,6 +140,7 @@ class LocalEngine:
             self.roster.hurry()
 
     async def closed(self) -> None:
+        check_trio()
         await self._ended.wait()
 
     @answered_to_any_thread

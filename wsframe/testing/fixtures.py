@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar, Unpack, cast
 
 import trio
 
+from wsframe.doorbell import check_trio
 from wsframe.resources.server import Server
 from wsframe.server.options import ServeKeywords
 from wsframe.server.run import open_server
@@ -78,6 +79,7 @@ async def open_keeper() -> AsyncIterator[Keeper]:
 @asynccontextmanager
 async def server_factory() -> AsyncIterator[ServerFactory]:
     """Make the value of ``wsframe_server``."""
+    check_trio()
     async with open_keeper() as keeper:
 
         async def serve(target: Target, path: str = "/", **options: Unpack[ServeKeywords]) -> Server:
@@ -90,6 +92,7 @@ async def server_factory() -> AsyncIterator[ServerFactory]:
 @asynccontextmanager
 async def client_factory() -> AsyncIterator[ClientFactory]:
     """Make the value of ``wsframe_client``."""
+    check_trio()
     kits: dict[int, Kit] = {}
     async with open_keeper() as keeper:
 
