@@ -42,6 +42,9 @@ MOST_LINES = 256
 END = pattern(rb"\n\r?\n")
 SPOKEN = frozenset({b"1.0", b"1.1"})
 
+SWITCHING = "\r\n".join(
+    ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: "]
+)
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 ONLY_13 = (13,)
 NO_CONTENT = frozenset({204, 304})
@@ -268,10 +271,10 @@ def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterab
     """
     key = headers["sec-websocket-key"].encode("ascii")
     accept = b64encode(sha1(key + GUID, usedforsecurity=False).digest()).decode("ascii")
-    fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)]
+    fields = list(extra)
     if subprotocol is not None:
-        fields.append(("Sec-WebSocket-Protocol", subprotocol))
-    return head(101, [*fields, *extra])
+        fields.insert(0, ("Sec-WebSocket-Protocol", subprotocol))
+    return written(SWITCHING + accept, fields)
 
 
 @lru_cache(maxsize=1)
@@ -315,7 +318,12 @@ def head(status: int, fields: Iterable[tuple[str, str]]) -> bytes:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    lines = [f"HTTP/1.1 {status} {phrase}"]
+    return written(f"HTTP/1.1 {status} {phrase}", fields)
+
+
+def written(begin: str, fields: Iterable[tuple[str, str]]) -> bytes:
+    """Write a head that begins with one or more lines of ours, and check the fields that follow."""
+    lines = [begin]
     for name, value in fields:
         check_field(name, value)
         lines.append(f"{name}: {value}")
