@@ -14,7 +14,7 @@ from wsframe import speedups
 from wsframe.connection.handover import CONNECTED, Arrival
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.link import Link
-from wsframe.connection.mailbox import Inbox, Mailbox
+from wsframe.connection.mailbox import Inbox, Mailbox, take
 from wsframe.connection.reactor import Reactor
 from wsframe.http.request import Request
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Overflow, filled
@@ -198,7 +198,7 @@ class Peer:
             _, entry = entries.popleft()
             self.taken.append(entry)
             if isinstance(entry, str | bytes | PongReceived):
-                self.inbox.take(entry)
+                take(self.inbox, entry)
         self.links.settle()
 
     def take_all(self) -> None:

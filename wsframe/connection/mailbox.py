@@ -29,7 +29,7 @@ Invariants
 ----------
 
 1. ``Inbox.waiting`` counts the messages and pongs of a client in the mailbox and in the lists of
-   its move. :meth:`Inbox.put` alone adds, :meth:`Inbox.take` and :meth:`Inbox.discard` subtract.
+   its move. :meth:`Inbox.put` alone adds, :func:`take` and :meth:`Inbox.discard` subtract.
 2. ``Inbox.octets`` falls to 0 when ``waiting`` does, and only then. ``Budget.held`` rises and falls
    with it, so that an inbox that is dropped must be emptied first.
 3. ``Inbox.mailbox`` is the mailbox of the task that calls the client's hooks, also during a move.
@@ -50,11 +50,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from wsframe.connection.memory_budget import MESSAGE_COST, Budget
 from wsframe.doorbell import Doorbell
 from wsframe.protocol.events import PongReceived
+from wsframe.speedups import accelerated
 
 if TYPE_CHECKING:
     from wsframe.limits import Limits
 
-__all__ = ["Inbox", "Mailbox", "Move"]
+__all__ = ["Inbox", "Mailbox", "Move", "take"]
 
 OwnerT = TypeVar("OwnerT")
 HostT = TypeVar("HostT")
@@ -185,19 +186,6 @@ class Inbox(Generic[OwnerT]):
         self.entries.append((self, ended))
         self.mailbox.doorbell.ring()
 
-    def take(self, message: object) -> OwnerT | None:
-        """Count a message as taken; return the client if its hook is to be called.
-
-        A message of a client that is moving goes on waiting, for the new side.
-        """
-        if self.move is not None:
-            self.move.earlier.append((self, message))
-            return None
-        waiting = self.waiting = self.waiting - 1
-        if not waiting:
-            self.took_last()
-        return None if self.muted else self.client
-
     def divert(self, event: object) -> bool:
         """Return whether the client is moving; if so, keep the event for the new side."""
         if self.move is None:
@@ -248,3 +236,18 @@ class Inbox(Generic[OwnerT]):
     def wants_pongs(self) -> bool:
         """Whether pongs are queued; during a move they are, because the new side may want them."""
         return self.move is not None or self.mailbox.wants_pongs
+
+
+@accelerated
+def take(inbox: Inbox[OwnerT], message: object) -> OwnerT | None:
+    """Count a message as taken out of a mailbox; return the client if its hook is to be called.
+
+    A message of a client that is moving goes on waiting, for the new side.
+    """
+    if inbox.move is not None:
+        inbox.divert(message)
+        return None
+    waiting = inbox.waiting = inbox.waiting - 1
+    if not waiting:
+        inbox.took_last()
+    return None if inbox.muted else inbox.client

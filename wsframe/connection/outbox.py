@@ -53,12 +53,13 @@ class Outbox(Waiting):
 
     __slots__ = (
         "_dirty",
+        "_few",
         "_flusher",
         "_limit",
         "_noted",
         "_overflow",
-        "_room",
         "_send",
+        "_small",
         "_willing",
         "blocked",
         "drained",
@@ -83,8 +84,9 @@ class Outbox(Waiting):
         super().__init__()
         self._send = send
         self._limit = limit
-        self._room = limit - FRAME_COST
-        """Room for the frames that wait and the bytes of one more frame."""
+        self._small = limit // 2
+        self._few = self._small // FRAME_COST - 1
+        """So many frames and so many bytes certainly have room, the cost of one more frame included."""
         self._overflow = overflow
         self._flusher = flusher
         self._dirty = flusher.dirty
@@ -114,7 +116,7 @@ class Outbox(Waiting):
         size = len(frame)
         if (
             items
-            and (self.octets + size + FRAME_COST * len(items) > self._room or self._latest is not None)
+            and (len(items) > self._few or self.octets + size > self._small or self._latest is not None)
             and not self._make_room(size + FRAME_COST)
         ):
             return False

@@ -70,7 +70,7 @@ READ_BY_C: dict[type, str] = {
     Link: "connection inbox raw_fd octets_received crashed lost _buckets note_undecoded",
     Decoder: "state deadlines undecoded _engine _held _lane_limit _payload _wanted",
     Deadlines: "heard_at",
-    Inbox: "budget entries mailbox max_messages max_octets muted octets received waiting",
+    Inbox: "budget client divert entries mailbox max_messages max_octets move muted octets received took_last waiting",
     Mailbox: "doorbell",
     deque: "append",
     list: "append",

@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from wsframe.connection.handover import CONNECTED, Connected
-from wsframe.connection.mailbox import Inbox, Mailbox, Move
+from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.hooks.contexts import own_context, run_within
 from wsframe.hooks.move_client import Destination, call_off, give_up, hand_over
 from wsframe.hooks.posts import Call, Post
@@ -73,6 +73,10 @@ logger = log_for(__name__)
 # One turn of a listener. 64 messages instead of 256 cost a quarter more CPU in bursts.
 BATCH = 256
 BATCH_SECONDS = 0.002
+
+
+INERT = frozenset({Resource.client_connected, Resource.received_pong, Resource.disconnected})
+"""Hooks that do nothing unless they are overridden."""
 
 
 class HookCaller:
@@ -124,7 +128,7 @@ class HookCaller:
             else:
                 await self._take_event(mailbox, inbox, message)
                 continue
-            client = inbox.take(message)
+            client = take(inbox, message)
             if client is None:
                 continue
             try:
@@ -164,7 +168,7 @@ class HookCaller:
         await self._run_hook("client_connected", client)
 
     async def _pong(self, mailbox: ClientMailbox, inbox: ClientInbox, event: PongReceived) -> None:
-        if inbox.take(event) is not None:
+        if take(inbox, event) is not None:
             await self._run_hook("received_pong", inbox.client, event.payload)
 
     async def _task_failed(self, mailbox: ClientMailbox, inbox: ClientInbox, event: TaskFailed) -> None:
@@ -191,7 +195,7 @@ class HookCaller:
     async def _disconnected(self, client: AnyClient) -> None:
         try:
             if client in self.clients:
-                self.received_before += client.statistics().messages_received
+                self.received_before += client._link.inbox.received
                 del self.clients[client]
                 await self._run_hook("disconnected", client)
         finally:
@@ -255,6 +259,8 @@ class HookCaller:
 
     async def _run_hook(self, hook: str, client: AnyClient, *args: object) -> None:
         try:
+            if getattr(getattr(self._resource, hook), "__func__", None) in INERT:
+                return
             answer = await self._within(client, nested(self._hook(hook), client, *args))
             if isinstance(answer, Reject):  # as accept_client may return it: ignored, it would let the client in
                 raise answer

@@ -43,14 +43,14 @@ wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t 
 int
 wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
 {
-    PyObject *entries = get(m, share->inbox, ENTRIES), *done = NULL;
+    PyObject *entries = get(m, share->inbox, ENTRIES), *append = entries == NULL ? NULL : get(m, entries, APPEND), *done;
     Py_ssize_t count = PyList_GET_SIZE(messages), before = 0;
-    int failed = entries == NULL || (before = PyObject_Size(entries)) < 0;
+    int failed = append == NULL || (before = PyObject_Size(entries)) < 0;
 
     octets += count * MESSAGE_COST;
     for (Py_ssize_t at = 0; !failed && at < count; at++) {
         PyObject *entry = PyTuple_Pack(2, share->inbox, PyList_GET_ITEM(messages, at));
-        done = entry == NULL ? NULL : PyObject_CallMethodOneArg(entries, m->names[APPEND], entry);
+        done = entry == NULL ? NULL : PyObject_CallOneArg(append, entry);
         Py_XDECREF(entry);
         failed = done == NULL;
         Py_XDECREF(done);
@@ -69,6 +69,38 @@ wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t
         Py_XDECREF(doorbell);
         Py_XDECREF(mailbox);
     }
+    Py_XDECREF(append);
     Py_XDECREF(entries);
     return failed ? -1 : 0;
+}
+
+PyObject *
+wsframe_take(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Module *m = PyModule_GetState(module);
+    PyObject *inbox;
+    Py_ssize_t waiting;
+    int moves, muted;
+
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "take() takes an inbox and a message");
+        return NULL;
+    }
+    inbox = args[0];
+    if ((moves = is(m, inbox, MOVE, Py_None)) < 0)
+        return NULL;
+    if (!moves) {
+        PyObject *done = PyObject_CallMethodOneArg(inbox, m->names[DIVERT], args[1]);
+
+        if (done == NULL)
+            return NULL;
+        Py_DECREF(done);
+        Py_RETURN_NONE;
+    }
+    if (find_number(m, inbox, WAITING, &waiting) < 0 || set_number(m, inbox, WAITING, waiting - 1) < 0 ||
+        (waiting == 1 && tell(m, inbox, TOOK_LAST) < 0) || (muted = is(m, inbox, MUTED, Py_True)) < 0)
+        return NULL;
+    if (muted)
+        Py_RETURN_NONE;
+    return get(m, inbox, CLIENT);
 }

@@ -5,11 +5,33 @@
 #include "speedups.h"
 
 static const char *const SPELLING[NAMES] = {
-    "append", "blocked", "_buckets", "budget", "connection", "crashed", "deadlines", "doorbell", "drained", "_engine", "entries",
-    "flush", "header", "heard_at", "held", "_held", "inbox", "items", "_lane_limit", "_latest", "limit", "lost", "mailbox",
-    "max_messages", "max_octets", "muted", "note_undecoded", "octets", "octets_received", "octets_sent", "_offset", "payload",
-    "_payload", "raw_fd", "received", "ring", "shut", "state", "undecoded", "waiting", "_wanted",
+    "append", "blocked", "_buckets", "budget", "client", "connection", "crashed", "deadlines", "divert", "doorbell", "drained",
+    "_engine", "entries", "flush", "header", "heard_at", "held", "_held", "inbox", "items", "_lane_limit", "_latest", "limit",
+    "lost", "mailbox", "max_messages", "max_octets", "move", "muted", "note_undecoded", "octets", "octets", "octets_received",
+    "octets_sent", "_offset", "payload", "_payload", "raw_fd", "raw_fd", "received", "ring", "shut", "state", "took_last",
+    "undecoded", "waiting", "_wanted",
 };
+
+PyObject *
+wsframe_look_up(Module *m, PyObject *of, enum name name)
+{
+    PyTypeObject *type = Py_TYPE(of);
+    PyObject *value = PyObject_GetAttr(of, m->names[name]), *found;
+
+    if (value == NULL || type->tp_getattro != PyObject_GenericGetAttr || type->tp_setattro != PyObject_GenericSetAttr)
+        return value;
+    found = PyObject_GetAttr((PyObject *)type, m->names[name]); /* of a slot: what describes it */
+    if (found == NULL)
+        PyErr_Clear();
+    else if (Py_IS_TYPE(found, &PyMemberDescr_Type)) {
+        const PyMemberDef *member = ((PyMemberDescrObject *)found)->d_member;
+
+        if (member->type == T_OBJECT_EX && member->flags == 0)
+            m->slots[name] = (struct slot){type->tp_version_tag, member->offset};
+    }
+    Py_XDECREF(found);
+    return value;
+}
 
 PyObject *
 wsframe_find(PyObject **kept, const char *module, const char *name, const char *member)
@@ -55,6 +77,7 @@ static PyMethodDef METHODS[] = {
     FUNCTION(data_frame),
     FUNCTION(read_messages),
     FUNCTION(skip_frames),
+    FUNCTION(take),
 #ifndef _WIN32
     FUNCTION(receive_ready),
     FUNCTION(send_whole),

@@ -75,7 +75,7 @@ note_received(const struct ready *r, Py_ssize_t count, int *done)
         return 0;
     }
     deadlines = get(r->m, r->connection, DEADLINES);
-    failed = deadlines == NULL || PyObject_SetAttr(deadlines, r->m->names[HEARD_AT], r->now) < 0 ||
+    failed = deadlines == NULL || put(r->m, deadlines, HEARD_AT, r->now) < 0 ||
              add(r->m, r->link, OCTETS_RECEIVED, count) < 0;
     Py_XDECREF(deadlines);
     *done = failed ? -1 : 0;
@@ -98,7 +98,7 @@ gathered(const struct ready *r, PyObject *held, Py_ssize_t start)
         if (payload != NULL && PyByteArray_Resize(held, start) < 0)
             Py_CLEAR(payload);
     }
-    else if (payload != NULL && PyObject_SetAttr(r->connection, r->m->names[GATHERED], Py_None) < 0)
+    else if (payload != NULL && put(r->m, r->connection, GATHERED, Py_None) < 0)
         Py_CLEAR(payload);
     /* The empty one is shared by all, and resizing replaces it. */
     if (payload != NULL &&
@@ -132,7 +132,7 @@ finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t star
         wsframe_copy_unmasked(octets, octets, size, (unsigned char *)PyByteArray_AS_STRING(held) + start - 4);
         Py_INCREF(payload);
         PyList_SET_ITEM(messages, 0, payload);
-        if (PyObject_SetAttr(r->connection, m->names[HELD], Py_None) < 0 ||
+        if (put(m, r->connection, HELD, Py_None) < 0 ||
             set_number(m, r->connection, WANTED, 0) < 0 || wsframe_put(m, &share, messages, size) < 0)
             done = -1;
     }
@@ -174,14 +174,14 @@ gather(const struct ready *r, PyObject *held, const struct extent *extent, PyObj
     if (count == -2)
         return -1;
     whole = PyBytes_GET_SIZE(payload) == extent->length;
-    if ((!whole || count <= 0) && PyObject_SetAttr(r->connection, r->m->names[GATHERED], payload) < 0)
+    if ((!whole || count <= 0) && put(r->m, r->connection, GATHERED, payload) < 0)
         goto out;
     errno = error;
     if (!note_received(r, count, &done))
         goto out;
     done = whole ? finish(r, held, payload, extent->start) : 1;
     if (done == 0 && ((*rest = PyByteArray_FromStringAndSize(NULL, 0)) == NULL ||
-                      PyObject_SetAttr(r->connection, r->m->names[GATHERED], payload) < 0))
+                      put(r->m, r->connection, GATHERED, payload) < 0))
         done = -1;
     if (done == 1 && (set_number(r->m, r->connection, UNDECODED,
                                  whole ? 0 : extent->start + PyBytes_GET_SIZE(payload)) < 0 ||

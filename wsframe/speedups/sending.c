@@ -68,7 +68,7 @@ send_items(Module *m, int fd, PyObject *items, Py_ssize_t octets)
 static int
 clear_items(Module *m, PyObject *outbox, PyObject *items, Py_ssize_t octets)
 {
-    if (PyList_SetSlice(items, 0, PyList_GET_SIZE(items), NULL) < 0 || set_number(m, outbox, OCTETS, 0) < 0)
+    if (PyList_SetSlice(items, 0, PyList_GET_SIZE(items), NULL) < 0 || set_number(m, outbox, OUTBOX_OCTETS, 0) < 0)
         return -1;
     return add(m, outbox, OCTETS_SENT, octets);
 }
@@ -103,7 +103,7 @@ send_outbox(Module *m, PyObject *outbox)
     PyObject *items;
     int done = 0;
 
-    if (find_number(m, outbox, RAW_FD, &fd) < 0 || find_number(m, outbox, OCTETS, &octets) < 0)
+    if (find_number(m, outbox, OUTBOX_RAW_FD, &fd) < 0 || find_number(m, outbox, OUTBOX_OCTETS, &octets) < 0)
         return -1;
     if (fd < 0 || !is_plain(m, outbox))
         return PyErr_Occurred() ? -1 : 0;

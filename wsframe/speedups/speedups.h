@@ -12,6 +12,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
+#include <structmember.h>
 
 #if defined(PYPY_VERSION) || defined(GRAALVM_PYTHON)
 #error "for CPython, whose objects are looked into; others run the same in Python"
@@ -19,14 +20,22 @@
 
 /* Attributes of the objects that are looked into. */
 enum name {
-    APPEND, BLOCKED, BUCKETS, BUDGET, CONNECTION, CRASHED, DEADLINES, DOORBELL, DRAINED, ENGINE, ENTRIES, FLUSH, HEADER,
-    HEARD_AT, BUDGET_HELD, HELD, INBOX, ITEMS, LANE_LIMIT, LATEST, LIMIT, LOST, MAILBOX, MAX_MESSAGES, MAX_OCTETS, MUTED,
-    NOTE_UNDECODED, OCTETS, OCTETS_RECEIVED, OCTETS_SENT, OFFSET, PAYLOAD, GATHERED, RAW_FD, RECEIVED, RING, SHUT, STATE, UNDECODED,
-    WAITING, WANTED, NAMES
+    APPEND, BLOCKED, BUCKETS, BUDGET, CLIENT, CONNECTION, CRASHED, DEADLINES, DIVERT, DOORBELL, DRAINED, ENGINE, ENTRIES,
+    FLUSH, HEADER, HEARD_AT, BUDGET_HELD, HELD, INBOX, ITEMS, LANE_LIMIT, LATEST, LIMIT, LOST, MAILBOX, MAX_MESSAGES,
+    MAX_OCTETS, MOVE, MUTED, NOTE_UNDECODED, OCTETS, OUTBOX_OCTETS, OCTETS_RECEIVED, OCTETS_SENT, OFFSET, PAYLOAD, GATHERED,
+    RAW_FD, OUTBOX_RAW_FD, RECEIVED, RING, SHUT, STATE, TOOK_LAST, UNDECODED, WAITING, WANTED, NAMES
+};
+
+/* Where an attribute was found that is a slot. A version belongs to one state of one class: it changes with the class.
+   Where two classes have an attribute of one name, each has an entry of its own above, or they would take turns. */
+struct slot {
+    unsigned int version;
+    Py_ssize_t offset;
 };
 
 typedef struct {
     PyObject *names[NAMES];
+    struct slot slots[NAMES];
     /* Once they are needed: */
     PyObject *open;         /* State.OPEN */
     PyObject *large_frame;  /* the class */
@@ -36,10 +45,38 @@ typedef struct {
 /* Return what Python has under a name, or a member of that, and keep it; a new reference, NULL with an exception set. */
 PyObject *wsframe_find(PyObject **kept, const char *module, const char *name, const char *member);
 
+/* Read an attribute that is not where it was last time, and note where it is. */
+PyObject *wsframe_look_up(Module *m, PyObject *of, enum name name);
+
+/* Return where the value of an attribute is kept, if that is known of this class; NULL if not. */
+static inline PyObject **
+kept_at(Module *m, PyObject *of, enum name name)
+{
+    const struct slot *slot = &m->slots[name];
+
+    return slot->version && slot->version == Py_TYPE(of)->tp_version_tag ? (PyObject **)((char *)of + slot->offset) : NULL;
+}
+
 static inline PyObject *
 get(Module *m, PyObject *of, enum name name)
 {
-    return PyObject_GetAttr(of, m->names[name]);
+    PyObject **at = kept_at(m, of, name);
+
+    return at != NULL && *at != NULL ? Py_NewRef(*at) : wsframe_look_up(m, of, name);
+}
+
+/* Write an attribute; -1 with an exception set. */
+static inline int
+put(Module *m, PyObject *of, enum name name, PyObject *value)
+{
+    PyObject **at = kept_at(m, of, name), *former;
+
+    if (at == NULL)
+        return PyObject_SetAttr(of, m->names[name], value);
+    former = *at;
+    *at = Py_NewRef(value);
+    Py_XDECREF(former);
+    return 0;
 }
 
 /* Tell whether an attribute is the very object; -1 with an exception set. */
@@ -91,7 +128,7 @@ static inline int
 set_number(Module *m, PyObject *of, enum name name, Py_ssize_t number)
 {
     PyObject *value = PyLong_FromSsize_t(number);
-    int failed = value == NULL || PyObject_SetAttr(of, m->names[name], value) < 0;
+    int failed = value == NULL || put(m, of, name, value) < 0;
 
     Py_XDECREF(value);
     return failed ? -1 : 0;
@@ -150,7 +187,7 @@ int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssi
 
 /* What Python calls. */
 typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
-function wsframe_unmask, wsframe_data_frame, wsframe_read_messages, wsframe_skip_frames;
+function wsframe_unmask, wsframe_data_frame, wsframe_read_messages, wsframe_skip_frames, wsframe_take;
 #ifndef _WIN32 /* where sockets are no descriptors */
 function wsframe_receive_ready, wsframe_send_whole;
 #endif
