@@ -38,6 +38,7 @@ from wsframe.limits import INHERIT as INHERIT
 from wsframe.limits import Capacity as Capacity
 from wsframe.limits import Limits as Limits
 from wsframe.limits import Timeouts as Timeouts
+from wsframe.net.certificate import Certificate as Certificate
 from wsframe.net.proxy_protocol import ProxiedTLS as ProxiedTLS
 from wsframe.net.proxy_protocol import ProxyHeader as ProxyHeader
 from wsframe.outgoing.connect import connect as connect
@@ -106,6 +107,7 @@ __all__ = [
     "BinaryRefused",
     "Broadcast",
     "Capacity",
+    "Certificate",
     "Client",
     "ClientFunction",
     "ClientStatistics",

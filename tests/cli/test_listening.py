@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect, unix_connect
 
+import wsframe
+from tests.certificates import trusting, write_certificate
 from tests.cli.program import PATIENCE, serving
 from tests.requirements import require
 from wsframe import cli
+from wsframe.cli import serve
 
 ACTIVATED = 'fds=$1; names=$2; shift 2; LISTEN_PID=$$ LISTEN_FDS=$fds LISTEN_FDNAMES=$names exec "$@"'
 
@@ -125,3 +132,161 @@ def test_a_datagram_socket_is_one_line_and_exit_code_2(in_folder: Path, capsys: 
             f"wsframe: --fd {sock.fileno()}: it is a socket of the kind SOCK_DGRAM, and a server needs SOCK_STREAM "
             "(systemd: ListenStream=)\n"
         )
+
+
+def certificates_in(folder: Path, *stems: str) -> ssl.SSLContext:
+    """Write certificates into a folder; return the context of a client that trusts them."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    for stem in stems:
+        write_certificate(authority, folder, stem, "127.0.0.1", f"{stem}.example")
+    return trusting(authority)
+
+
+def name_shown(port: int, context: ssl.SSLContext, name: str = "127.0.0.1") -> str:
+    """Connect, and return the name in the server's certificate."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock,
+        context.wrap_socket(sock, server_hostname=name) as secure,
+    ):
+        found: Any = secure.getpeercert()
+        return str(
+            found["subjectAltName"][-1][1] if found["subjectAltName"][-1][0] == "DNS" else found["subjectAltName"][0][1]
+        )
+
+
+def test_certificates_are_chosen_by_name(folder: Path) -> None:
+    context = certificates_in(folder, "a", "b")
+    options = ["--tls-cert", "a.pem", "--tls-key", "a.key", "--tls-cert", "b.pem", "--tls-key", "b.key"]
+    with serving(folder, "hello_target", "--port", "0", *options) as program:
+        port = int(program.address.rpartition(":")[2])
+        assert [name_shown(port, context, name) for name in ("127.0.0.1", "a.example", "b.example")] == [
+            "a.example", "a.example", "b.example",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_sighup_reads_certificates_again_and_drops_nobody(folder: Path, reload: bool) -> None:
+    old = certificates_in(folder, "a")
+    options = ["--port", "0", "--tls-cert", "a.pem", "--tls-key", "a.key"] + ["--reload"] * reload
+    with serving(folder, "hello_target", *options) as program, program.open("/hello", ssl=old) as client:
+        assert client.recv(timeout=PATIENCE) == "hello"
+        new = certificates_in(folder, "a")
+        program.process.send_signal(signal.SIGHUP)
+        port = int(program.address.rpartition(":")[2])
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                assert name_shown(port, new) == "a.example"
+                break
+            except ssl.SSLCertVerificationError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        client.ping().wait(PATIENCE)  # the old client is still there
+
+
+def test_without_certificates_sighup_ends_the_server(folder: Path) -> None:
+    with serving(folder, "hello_target", "--port", "0") as program:
+        program.process.send_signal(signal.SIGHUP)
+        assert program.process.wait(PATIENCE) == -signal.SIGHUP
+
+
+def test_a_certificate_that_cannot_be_read_again_stays_with_one_line(folder: Path) -> None:
+    context = certificates_in(folder, "a")
+    options = ["--port", "0", "--tls-cert", "a.pem", "--tls-key", "a.key"]
+    with serving(folder, "hello_target", *options, stderr=subprocess.PIPE) as program:
+        (folder / "a.pem").write_text("rubbish")
+        program.process.send_signal(signal.SIGHUP)
+        assert program.process.stderr is not None
+        line = program.process.stderr.readline()
+        assert "ERROR" in line
+        assert "the certificates are not reloaded, and the old ones stay: " in line
+        assert "a.pem has no certificate" in line
+        assert name_shown(int(program.address.rpartition(":")[2]), context) == "a.example"
+        program.end(signal.SIGTERM)
+
+
+def test_openssl_resumes_its_session_by_either_version_of_tls(folder: Path) -> None:
+    certificates_in(folder, "a", "b")
+    options = ["--tls-cert", "a.pem", "--tls-key", "a.key", "--tls-cert", "b.pem", "--tls-key", "b.key"]
+    with serving(folder, "hello_target", "--port", "0", *options) as program:
+        where = program.address.removeprefix("wss://")
+        for version in ("-tls1_2", "-tls1_3"):
+            command = [require("openssl"), "s_client", "-connect", where, "-servername", "b.example", version]
+            request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"  # its answer comes after the tickets
+            for session, words in (("-sess_out", b"New, TLSv1"), ("-sess_in", b"Reused, TLSv1")):
+                done = subprocess.run(
+                    [*command, session, "session", "-ign_eof"],
+                    cwd=folder,
+                    input=request,
+                    capture_output=True,
+                    timeout=PATIENCE,
+                )
+                assert words in done.stdout, version
+
+
+def test_client_certificates_are_asked_for(folder: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    write_certificate(authority, folder, "a", "127.0.0.1")
+    mine = write_certificate(authority, folder, "me", "me.example")
+    options = ["--port", "0", "--tls-cert", "a.pem", "--tls-key", "a.key", "--client-ca", "ca.pem"]
+    with serving(folder, "hello_target", *options) as program:
+        context = trusting(authority)
+        with pytest.raises((OSError, EOFError, WebSocketException)):
+            program.open("/hello", ssl=context)
+        context.load_cert_chain(mine.certfile, mine.keyfile)
+        with program.open("/hello", ssl=context) as client:
+            assert client.recv(timeout=PATIENCE) == "hello"
+
+
+def test_the_password_of_a_key_comes_from_a_file_or_the_environment(
+    in_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates_in(in_folder, "a")
+    command = ["pkey", "-in", "a.key", "-aes256", "-passout", "pass:secret", "-out", "enc.key"]
+    subprocess.run([require("openssl"), *command], check=True)
+    (in_folder / "password").write_text("secret\n")
+    served: list[object] = []
+
+    async def note(registry: object, options: wsframe.ServeOptions, started: object) -> None:
+        served.append(options.certificates)
+
+    monkeypatch.setattr(serve, "serve_until_signal", note)
+    options = ["serve", "hello_target", "--port", "0", "--tls-cert", "a.pem", "--tls-key", "enc.key"]
+    assert cli.main([*options, "--tls-password-file", "password"]) == 0
+    assert cli.main(options) == 2
+    assert capsys.readouterr().err == (
+        "wsframe: a.pem with enc.key: expected a PEM certificate and its private key "
+        "(the key is encrypted, and no password is given)\n"
+    )
+    monkeypatch.setenv("WSFRAME_TLS_PASSWORD", "secret")
+    assert cli.main(options) == 0
+    made = wsframe.Certificate(certfile="a.pem", keyfile="enc.key", password="secret")
+    assert served == [[made], [made]]
+
+
+TLS_MISTAKES = {
+    "--client-ca ca.pem": "--client-ca needs --tls-cert FILE",
+    "--tls-password-file x": "--tls-password-file needs --tls-cert FILE",
+    "--tls-cert a.pem --tls-cert a.pem --tls-key a.key": "got 2 --tls-cert and 1 --tls-key: give a key for each "
+    "certificate, in the same order, or none",
+    "--tls-cert a.pem": "a.pem: expected a PEM certificate and its private key (a.pem has no private key)",
+    "--tls-cert a.pem --tls-key b.key": "a.pem with b.key: expected a PEM certificate and its private key "
+    "(the key does not belong to the certificate)",
+    "--tls-cert a.pem --tls-key a.key --client-ca nowhere": "--client-ca: cannot read nowhere: "
+    "No such file or directory",
+    "--tls-cert a.pem --tls-key a.key --client-ca a.key": "a.key: expected certificates of authorities in PEM",
+    "--tls-cert a.pem --tls-key a.key --client-certificates optional": "--client-certificates needs --client-ca FILE",
+    "--tls-cert a.pem --tls-key a.key --tls-password-file nowhere": "--tls-password-file: cannot read nowhere: "
+    "No such file or directory",
+}
+
+
+@pytest.mark.parametrize("options", TLS_MISTAKES)
+def test_a_mistake_about_tls_is_one_line_and_exit_code_2(
+    in_folder: Path, capsys: pytest.CaptureFixture[str], options: str
+) -> None:
+    certificates_in(in_folder, "a", "b")
+    assert cli.main(["serve", "hello_target", *options.split()]) == 2
+    assert capsys.readouterr() == ("", f"wsframe: {TLS_MISTAKES[options]}\n")

@@ -43,6 +43,9 @@ class Elsewhere:
     def find(self, path: str) -> Resource[Any] | None:
         return None
 
+    def reload_certificates(self) -> bool:
+        return True
+
 
 async def test_handle_needs_no_machine_in_this_process() -> None:
     elsewhere = Elsewhere()
@@ -54,6 +57,7 @@ async def test_handle_needs_no_machine_in_this_process() -> None:
     assert len(server.slowest_clients()) == 10
     assert server.find("/") is None
     assert server.unready() == "server full"
+    assert server.reload_certificates()
     server.close()
     server.close(1012, lame_duck=2.5)
     server.hurry()

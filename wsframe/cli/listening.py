@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,14 +12,17 @@ from pathlib import Path
 from wsframe.cli.arguments import address, count, permissions, port_number
 from wsframe.cli.errors import Mistake
 from wsframe.cli.options import made_capacity
+from wsframe.net.certificate import Certificate
 from wsframe.server.activation import is_activated
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 from wsframe.server.bind import bound, check_inherited, made_owner
+from wsframe.server.tls import read_certificates
 
-__all__ = ["add_listening_options", "bound_sockets", "check_listening", "host_of", "tls_context"]
+__all__ = ["add_listening_options", "bound_sockets", "check_listening", "host_of", "made_certificates"]
 
 HOST = "127.0.0.1"
 PORT = 8000
+PASSWORD = "WSFRAME_TLS_PASSWORD"
 
 
 def add_listening_options(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +41,24 @@ def add_listening_options(parser: argparse.ArgumentParser) -> None:
         "--fd", type=count, action="append", metavar="N",
         help="serve the inherited, bound socket with this file descriptor instead; repeatable",
     )  # fmt: skip
-    option("--tls-cert", metavar="FILE", help="serve TLS with this certificate chain (PEM)")
-    option("--tls-key", metavar="FILE", help="private key of the certificate (PEM; default: in the certificate file)")
+    option(
+        "--tls-cert", action="append", metavar="FILE",
+        help="serve TLS with this certificate chain (PEM); repeatable: clients choose by name (SNI), the first is "
+        "the default",
+    )  # fmt: skip
+    option(
+        "--tls-key", action="append", metavar="FILE",
+        help="private key of the certificate (PEM; default: in the certificate file); one for each --tls-cert",
+    )  # fmt: skip
+    option(
+        "--tls-password-file", metavar="FILE",
+        help=f"file with the password of encrypted keys (default: the environment variable {PASSWORD})",
+    )  # fmt: skip
+    option("--client-ca", metavar="FILE", help="ask clients for certificates of these authorities (PEM)")
+    option(
+        "--client-certificates", choices=("required", "optional"),
+        help="whether clients without a certificate are refused (default required)",
+    )  # fmt: skip
 
 
 def check_listening(args: argparse.Namespace) -> None:
@@ -58,10 +77,7 @@ def check_listening(args: argparse.Namespace) -> None:
             raise Mistake(f"--fd {fd}: {error.strerror}") from None
     if args.unix_owner is not None:
         check_owner(args.unix_owner)
-    if args.tls_key is not None and args.tls_cert is None:
-        raise Mistake("--tls-key needs --tls-cert FILE")
-    if args.tls_cert is not None:
-        tls_context(args.tls_cert, args.tls_key)
+    check_tls(args)
 
 
 def host_of(args: argparse.Namespace) -> str | None:
@@ -103,17 +119,49 @@ def check_owner(owner: str) -> None:
         raise Mistake(str(error).replace("unix_owner", "--unix-owner")) from None
 
 
-def tls_context(certificate: str, key: str | None) -> ssl.SSLContext:
-    for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
-        try:
-            if path is not None:
-                Path(path).read_bytes()
-        except OSError as error:
-            raise Mistake(f"{option}: cannot read {path}: {error.strerror}") from None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+def made_certificates(args: argparse.Namespace) -> list[Certificate] | None:
+    """Return the certificates that the options name; None without TLS."""
+    if args.tls_cert is None:
+        return None
+    password = made_password(args)
+    keys = args.tls_key or [None] * len(args.tls_cert)
+    return [
+        Certificate(certfile=certfile, keyfile=keyfile, password=password)
+        for certfile, keyfile in zip(args.tls_cert, keys, strict=True)
+    ]
+
+
+def made_password(args: argparse.Namespace) -> str | None:
+    """Return the password of encrypted keys."""
+    if args.tls_password_file is None:
+        return os.environ.get(PASSWORD)
+    return readable("--tls-password-file", args.tls_password_file).decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+
+def check_tls(args: argparse.Namespace) -> None:
+    """Raise Mistake for options of TLS that contradict each other, or files that cannot be served."""
+    for option in ("tls_key", "client_ca", "tls_password_file"):
+        if getattr(args, option) is not None and args.tls_cert is None:
+            raise Mistake(f"--{option.replace('_', '-')} needs --tls-cert FILE")
+    if args.client_certificates is not None and args.client_ca is None:
+        raise Mistake("--client-certificates needs --client-ca FILE")
+    if args.tls_cert is None:
+        return
+    if args.tls_key is not None and len(args.tls_key) != len(args.tls_cert):
+        count = f"{len(args.tls_cert)} --tls-cert and {len(args.tls_key)} --tls-key"
+        raise Mistake(f"got {count}: give a key for each certificate, in the same order, or none")
+    for option in ("tls_cert", "tls_key", "client_ca"):
+        given = getattr(args, option) or ()
+        for path in [given] if isinstance(given, str) else given:
+            readable(f"--{option.replace('_', '-')}", path)
     try:
-        context.load_cert_chain(certificate, key)
-    except (ssl.SSLError, OSError) as error:
-        files = certificate if key is None else f"{certificate} with {key}"
-        raise Mistake(f"{files}: expected a PEM certificate and its private key ({error})") from None
-    return context
+        read_certificates(made_certificates(args) or (), args.client_ca, args.client_certificates or "required")
+    except (OSError, ValueError) as error:
+        raise Mistake(str(error)) from None
+
+
+def readable(option: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Mistake(f"{option}: cannot read {path}: {error.strerror}") from None

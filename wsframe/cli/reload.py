@@ -33,7 +33,7 @@ from wsframe.server.bind import name_of
 
 __all__ = ["Supervisor", "obey_supervisor", "reload_target"]
 
-END, RESTART, HURRY = b"e", b"r", b"h"
+END, RESTART, HURRY, CERTIFICATES = b"e", b"r", b"h", b"c"
 
 # Seconds that a server has beyond its drain before it is killed, and seconds after an order to hurry.
 GRACE = 5.0
@@ -65,6 +65,7 @@ def reload_target(args: argparse.Namespace, sockets: Sequence[socket.socket]) ->
         fds,
         partial(awatch, *folders, watch_filter=PythonFilter(extra_extensions=PAGES), recursive=True),
         timeouts.lame_duck + timeouts.drain + GRACE,
+        certificates=args.tls_cert is not None,
     )
     trio.run(supervisor.run)
 
@@ -104,15 +105,23 @@ class Supervisor:
         fds: The descriptors that the server inherits.
         watch: Called with ``stop_event``; yields changes until that is set.
         patience: Seconds that a server has to end.
+        certificates: Whether the server reads certificates again at SIGHUP.
     """
 
     def __init__(
-        self, command: Callable[[int], list[str]], fds: Sequence[int], watch: Callable[..., Changes], patience: float
+        self,
+        command: Callable[[int], list[str]],
+        fds: Sequence[int],
+        watch: Callable[..., Changes],
+        patience: float,
+        *,
+        certificates: bool = False,
     ) -> None:
         self._command = command
         self._fds = fds
         self._watch = watch
         self._patience = patience
+        self._certificates = certificates
         self._process: trio.Process | None = None
         self._told = False
         """Whether the process was ordered to end."""
@@ -125,6 +134,8 @@ class Supervisor:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._restart_on_changes, nursery)
+                if self._certificates:
+                    nursery.start_soon(self._pass_on_sighup)
                 async with self._changing:
                     await self._start(nursery)
                 await anext(signals)
@@ -133,6 +144,12 @@ class Supervisor:
                 async with self._changing:
                     await self._end(END)
                 nursery.cancel_scope.cancel()
+
+    async def _pass_on_sighup(self) -> None:
+        with trio.open_signal_receiver(signal.SIGHUP) as signals:
+            async for _ in signals:
+                if self._process is not None:
+                    self._order(CERTIFICATES)
 
     async def _restart_on_changes(self, nursery: trio.Nursery) -> None:
         async with aclosing(self._watch(stop_event=self._leaving)) as watching:
@@ -211,7 +228,10 @@ async def obey_supervisor(orders: int, running: list[Server], scope: trio.Cancel
     async with trio.lowlevel.FdStream(orders) as stream:
         while True:
             order = bytes(await stream.receive_some(1))
-            if not running:
+            if order == CERTIFICATES:
+                for server in running:
+                    server.reload_certificates()
+            elif not running:
                 scope.cancel()
             elif order == HURRY:
                 running[0].hurry()

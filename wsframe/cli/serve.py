@@ -16,7 +16,7 @@ import trio
 from wsframe.cli.admin import admin_socket, answer_admins
 from wsframe.cli.arguments import add_parser, version_numbers
 from wsframe.cli.errors import Failure, Mistake, describe
-from wsframe.cli.listening import add_listening_options, bound_sockets, check_listening, host_of, tls_context
+from wsframe.cli.listening import add_listening_options, bound_sockets, check_listening, host_of, made_certificates
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
 from wsframe.cli.reload import obey_supervisor, reload_target
 from wsframe.cli.streams import told
@@ -161,7 +161,9 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
                 trusted_proxies=args.trusted_proxy or (),
                 proxy_protocol="required" if args.proxy_protocol else None,
                 versions=args.versions,
-                ssl_context=None if args.tls_cert is None else tls_context(args.tls_cert, args.tls_key),
+                certificates=made_certificates(args),
+                client_ca=args.client_ca,
+                client_certificates=args.client_certificates or "required",
                 capacity=made_capacity(args),
                 limits=made_limits(args),
                 timeouts=made_timeouts(args),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import final
+from typing import Any, final
 from urllib.parse import parse_qs
 
 from wsframe.log import quoted, shortened
@@ -79,8 +79,9 @@ class Request:
     """
 
     __slots__ = (
-        "_head", "_parsed", "body", "host", "method", "path", "path_params", "port", "proxy", "query_string", "secure",
-    )  # fmt: skip
+        *("_head", "_parsed", "body", "host", "method", "path", "path_params", "peer_certificate"),
+        *("peer_certificate_der", "port", "proxy", "query_string", "secure"),
+    )
 
     path: str
     """Path of the target, with bytes above ASCII and escapes as they came: matching is exact."""
@@ -95,6 +96,12 @@ class Request:
     """Whether the client used TLS: that of this server, unless ``trusted_proxies`` tell of their own."""
     proxy: ProxyHeader | None
     """The header in front of the request, on a listening socket with the PROXY protocol; else None."""
+    peer_certificate: Mapping[str, Any] | None
+    """The client's TLS certificate, as :meth:`ssl.SSLSocket.getpeercert` describes it: ``subject``, ``issuer``,
+    ``subjectAltName``, ``serialNumber``, ``notAfter``. None without one, and where the server asks for none
+    (``client_ca``)."""
+    peer_certificate_der: bytes | None
+    """The bytes of that certificate (DER), for a fingerprint or another library; None without one."""
     method: str
     """The HTTP method in upper case."""
     body: bytes
@@ -122,6 +129,8 @@ class Request:
         self.secure = secure
         self.proxy = None
         self.path_params = NO_PARAMS
+        self.peer_certificate = None
+        self.peer_certificate_der = None
         self._head = SEPARATOR.join(octets for field in fields for octets in field)
         self._parsed: Headers | None = None
 

@@ -11,7 +11,7 @@ import os
 import ssl
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsframe.net.sockets import Endpoint
@@ -62,6 +62,21 @@ class TLSCodec:
             raise
         self.pump()
         return True
+
+    @property
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """The peer's certificate as :meth:`ssl.SSLSocket.getpeercert` has it; None for one that was not checked."""
+        return self._object.getpeercert() or None
+
+    @property
+    def peer_certificate_der(self) -> bytes | None:
+        """The bytes of the peer's certificate; None without one."""
+        return self._object.getpeercert(binary_form=True)
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol agreed on by ALPN (RFC 7301); None without one."""
+        return self._object.selected_alpn_protocol()
 
     def feed(self, data: bytes) -> None:
         """Take ciphertext that the caller has read; empty for EOF."""

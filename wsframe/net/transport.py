@@ -58,6 +58,11 @@ class Transport:
         return bool(self._codecs)
 
     @property
+    def tls(self) -> TLSCodec | None:
+        """The innermost TLS, whose peer answers."""
+        return self._codecs[-1] if self._codecs else None
+
+    @property
     def by_descriptor(self) -> bool:
         """Whether the descriptor carries the connection's bytes as they are: a real socket without TLS."""
         return not self._codecs and isinstance(self.sock, socket.socket)

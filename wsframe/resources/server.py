@@ -77,6 +77,7 @@ class Engine(Protocol):
     def drain(self, code: int, lame_duck: float | None) -> None: ...
     def hurry(self) -> None: ...
     async def closed(self) -> None: ...
+    def reload_certificates(self) -> bool: ...
     def unready(self) -> str: ...
     def statistics(self) -> ServerStatistics: ...
     def slowest_clients(self, count: int) -> list[AnyClient]: ...
@@ -137,6 +138,15 @@ class Server:
     async def closed(self) -> None:
         """Wait until the server has ended; a hook would wait for itself until the drain's deadline."""
         await self._engine.closed()
+
+    def reload_certificates(self) -> bool:
+        """Read the files of ``certificates`` and ``client_ca`` again; return whether that succeeded.
+
+        Newcomers get the new certificates, and connections that are open keep theirs. After a failure the old
+        ones stay, and the log has one line. Without ``certificates`` it returns False. The server does this itself
+        at SIGHUP (under `run` and ``wsframe serve``) and when files have changed, at which it looks every 5 s.
+        """
+        return self._engine.reload_certificates()
 
     def statistics(self) -> ServerStatistics:
         """Return a snapshot of the server. It walks through all clients: ask for it each second, not each message."""

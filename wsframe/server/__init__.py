@@ -6,6 +6,7 @@ Read in this order:
 * ``serving``: a server in a thread; ``any_thread``: which methods of a handle other threads can call.
 * ``options``: ``ServeOptions``, all that they take; ``check_options`` finds mistakes in it before anything begins.
 * ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
+* ``tls``: certificates, and the choice between several; ``tls_reload`` has them read again.
 * ``notify``: telling systemd that the server is ready, alive, or stopping.
 * ``stderr_log``: the log where nobody has configured it.
 * ``handlers``: serving one path with functions in one call.

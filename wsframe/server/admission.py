@@ -153,7 +153,7 @@ class Admission:
         If it is not, :meth:`admit` goes on.
         """
         place = newcomer.place
-        if place.ssl_context is not None or place.proxy_protocol or self._answer_by < inf:
+        if place.tls is not None or place.proxy_protocol or self._answer_by < inf:
             return False
         try:
             newcomer.expect_head(self._capacity.max_head, self._proxies)

@@ -13,6 +13,7 @@ import trio
 
 from wsframe.http.hostnames import host_names
 from wsframe.http.request import VERSIONS
+from wsframe.net.certificate import Certificate
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.registry import Registry
@@ -28,6 +29,7 @@ importing: ContextVar[str] = ContextVar("importing")
 HOSTS = "a collection of names, such as ['chat.example'], or None"
 PROXIES = "a collection of addresses and networks, such as ['10.0.0.7', '192.168.0.0/16', 'unix']"
 SOCKETS = "a list of bound sockets, or None"
+CERTIFICATES = "a wsframe.Certificate, such as Certificate(certfile='chain.pem', keyfile='key.pem'), a list, or None"
 BIND = "one address as a str, such as '[::1]:8000' or 'unix:chat.socket', a list of them, or None"
 
 
@@ -139,6 +141,20 @@ def check_ssl_context(context: ssl.SSLContext) -> None:
             "ssl_context is one for clients: make it with ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), "
             "and load the server's certificate"
         ) from None
+
+
+def check_certificates(certificates: object) -> None:
+    given = [certificates] if isinstance(certificates, Certificate) else cast(Sequence[object], certificates)
+    if not given:
+        raise ValueError(f"certificates is {CERTIFICATES}: {certificates!r} has none")
+    for one in given:
+        if not isinstance(one, Certificate):
+            raise TypeError(f"certificates is {CERTIFICATES}: {shown(one)} is not a wsframe.Certificate")
+
+
+def check_client_certificates(choice: object) -> None:
+    if choice not in ("required", "optional"):
+        raise ValueError(f"client_certificates is 'required' or 'optional', not {choice!r}")
 
 
 def check_handler(handler: object) -> None:

@@ -60,6 +60,8 @@ from wsframe.server.entrance import Entrance
 from wsframe.server.listen import Bound
 from wsframe.server.options import ServeOptions
 from wsframe.server.statistics import resource_statistics, slowest
+from wsframe.server.tls import ServerTLS
+from wsframe.server.tls_reload import watch_files
 from wsframe.server.watchdog import Watchdog
 from wsframe.user_code import only_leaf
 
@@ -88,11 +90,13 @@ class LocalEngine:
         bound: Sequence[Bound],
         registry: Registry | None,
         options: ServeOptions,
+        tls: ServerTLS | None,
     ) -> None:
         self.server = Server(self)
         self.home = Home()
         self._bound = bound
         self._options = options
+        self._tls = tls
         self._registries = served_with(registry)
         self._timeouts = filled(options.timeouts, DEFAULT_TIMEOUTS)
         self._started = False
@@ -160,6 +164,15 @@ class LocalEngine:
             by_resource=by_resource,
         )
 
+    @property
+    def reloads(self) -> bool:
+        """Whether there are certificates from files."""
+        return self._tls is not None
+
+    @answered_to_any_thread
+    def reload_certificates(self) -> bool:
+        return self._tls is not None and self._tls.reload()
+
     @answered_to_any_thread
     def unready(self) -> str:
         if self.draining:
@@ -217,6 +230,8 @@ class LocalEngine:
     async def _work(self, task_status: trio.TaskStatus[Server]) -> None:
         async with trio.open_nursery() as workings:
             await workings.start(self.reactor.run)
+            if self._tls is not None:
+                workings.start_soon(watch_files, self._tls)
             async with trio.open_nursery() as lives:
                 self.roster = Roster(self._registries, partial(Listener, around=self._around), lives)
                 self.roster.watch()

@@ -78,15 +78,15 @@ class Bound:
     sock: socket.socket
     hosts: Collection[str] | None = None
     """The Host names that it answers to; None for all."""
-    ssl_context: ssl.SSLContext | None = None
-    """The context of its TLS; None without TLS."""
+    tls: Callable[[bytes], ssl.SSLContext | None] | None = None
+    """Returns the context for a newcomer that has sent these bytes, or None while it needs more; None without TLS."""
     proxy_protocol: bool = False
     """Whether each connection begins with a header of the PROXY protocol."""
 
     @property
     def address(self) -> str:
         """Its name as clients write it."""
-        return address_of(self.sock, secure=self.ssl_context is not None)
+        return address_of(self.sock, secure=self.tls is not None)
 
 
 class Waiting(Protocol):

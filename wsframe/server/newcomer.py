@@ -52,7 +52,7 @@ class Newcomer:
         self.name = peer_name(host, port)
         self.place = place
         self.transport = Transport(sock)
-        self.secure = place.ssl_context is not None
+        self.secure = place.tls is not None
         self.proxy: ProxyHeader | None = None
         self.anonymous = False
         """Whether it came through a proxy that does not know its address."""
@@ -123,9 +123,17 @@ class Newcomer:
         Raises:
             OSError: When it fails.
         """
-        if self.place.ssl_context is not None:
-            early, self.early = self.early, b""
-            await self.transport.start_tls(self.place.ssl_context, early=early)
+        if self.place.tls is None:
+            return
+        early, self.early = self.early, b""
+        context = self.place.tls(early)
+        while context is None:
+            data = await self.transport.receive_some()
+            if not data:
+                raise OSError(errno.ECONNRESET, "ended within the ClientHello")
+            early += data
+            context = self.place.tls(early)
+        await self.transport.start_tls(context, early=early)
 
     def receive_at_once(self) -> bytes:
         """Return the bytes that are here, without TLS; empty if there are none, and at the end."""
@@ -171,6 +179,9 @@ class Newcomer:
         self.head_received = True
         self.wants_body = request.method != "HEAD"
         request.proxy = self.proxy
+        tls = self.transport.tls
+        if tls is not None:
+            request.peer_certificate, request.peer_certificate_der = tls.peer_certificate, tls.peer_certificate_der
         self.be_called(request.host, request.port)
         request._keep_parsed(True)
         check_head(request.headers)

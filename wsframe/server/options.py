@@ -10,14 +10,17 @@ import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from os import PathLike
 from typing import Any, Literal, TypedDict
 
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
+from wsframe.net.certificate import Certificate
 from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
 from wsframe.server import check_options as check
 from wsframe.server.addresses import check_unix_path
+from wsframe.server.tls import ClientCertificates
 
 __all__ = ["ServeKeywords", "ServeOptions", "made_options"]
 
@@ -113,7 +116,25 @@ class ServeOptions:
         None, ssl.SSLContext, type(None), wanted="an ssl.SSLContext with the server's certificate, or None",
         then=check.check_ssl_context,
     )  # fmt: skip
-    """Serves TLS with this context; default None, no TLS."""
+    """Serves TLS with this context; default None, no TLS. ``certificates`` is simpler."""
+
+    certificates: Certificate | Sequence[Certificate] | None = option(
+        None, Certificate, Sequence, type(None), wanted=check.CERTIFICATES, then=check.check_certificates
+    )
+    """Serves TLS with these certificates, from files; default None. The server reads the files again when they have
+    changed, and at SIGHUP. Of several it chooses by the name that the client asks for (SNI), which must be in the
+    certificate, also as ``*.example``; clients that ask for no name or another one get the first."""
+
+    client_ca: str | PathLike[str] | None = option(
+        None, str, PathLike, type(None), wanted="the path of a PEM file, or None"
+    )
+    """File with the authorities whose client certificates are trusted, in PEM; default None, no client is asked for
+    a certificate. ``request.peer_certificate`` has it. Revocation lists are not read."""
+
+    client_certificates: ClientCertificates = option("required", then=check.check_client_certificates)
+    """With ``client_ca``: ``"required"``, the default, refuses clients without a certificate in the TLS handshake;
+    ``"optional"`` lets them in, and ``request.peer_certificate`` is None. Both refuse a certificate that is not
+    trusted or has expired."""
 
     capacity: Capacity = option(Capacity(), Capacity, wanted="a wsframe.Capacity, such as Capacity(max_clients=100)")
     """How much the server takes on in all."""
@@ -166,6 +187,9 @@ class ServeKeywords(TypedDict, total=False):
     proxy_protocol: Literal["required"] | None
     versions: Collection[int]
     ssl_context: ssl.SSLContext | None
+    certificates: Certificate | Sequence[Certificate] | None
+    client_ca: str | PathLike[str] | None
+    client_certificates: ClientCertificates
     capacity: Capacity
     limits: Limits
     timeouts: Timeouts

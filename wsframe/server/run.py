@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -15,6 +16,7 @@ import trio
 from wsframe.doorbell import check_trio
 from wsframe.http.hostnames import host_names
 from wsframe.log import log_for
+from wsframe.net.certificate import Certificate
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
 from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
@@ -26,6 +28,8 @@ from wsframe.server.notify import notifying
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
 from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import shown_on_stderr
+from wsframe.server.tls import ServerTLS
+from wsframe.server.tls_reload import hearing_sighup, reload_at_sighup
 from wsframe.user_code import only_leaf
 
 __all__ = ["open_server", "run", "serve"]
@@ -112,7 +116,7 @@ async def serve(
             :class:`ServeOptions` describes them.
 
     Raises:
-        OSError: If the address cannot be bound; the text names it.
+        OSError: If an address cannot be bound, or a certificate not be read; the text names it.
         TypeError: For an option of another type, or a ``registry`` that is not a Registry.
         ValueError: For an option that can never serve, or options that contradict each other.
         RuntimeError: If a resource is running in another server already.
@@ -125,20 +129,42 @@ async def serve(
     refuse_while_imported("serve() or open_server()")
     check_registry(registry)
     made = made_options(options, keywords)
+    tls = made_tls(made)
+    context = made.ssl_context
+    choose = tls.context_for if tls is not None else None if context is None else (lambda received: context)
     with listening_sockets(made) as sockets:
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        engine = LocalEngine([with_settings(sock, made) for sock in sockets], registry, made)
+        engine = LocalEngine([with_settings(sock, made, choose) for sock in sockets], registry, made, tls)
         tell, _ = server_made.get(), server_made.set(forget_made)
         tell(engine)
         await engine.serve(task_status)
 
 
-def with_settings(sock: socket.socket, options: ServeOptions) -> Bound:
+def made_tls(options: ServeOptions) -> ServerTLS | None:
+    """Read the certificates of a server; None if the options name none.
+
+    Raises:
+        OSError: If a file cannot be read.
+        ValueError: For options that contradict each other, or files that are not what they should be.
+    """
+    if options.certificates is None:
+        if options.client_ca is not None:
+            raise ValueError("client_ca= needs certificates=; with ssl_context=, load the authorities into that")
+        return None
+    if options.ssl_context is not None:
+        raise ValueError("give certificates= or ssl_context=, not both")
+    certificates = options.certificates
+    given = [certificates] if isinstance(certificates, Certificate) else list(certificates)
+    return ServerTLS(given, options.client_ca, options.client_certificates)
+
+
+def with_settings(
+    sock: socket.socket, options: ServeOptions, tls: Callable[[bytes], ssl.SSLContext | None] | None
+) -> Bound:
     """Put the settings of one listening socket together."""
     hosts = default_hosts(sock, name_of(sock) or options.host) if options.hosts is None else host_names(options.hosts)
-    expected = options.proxy_protocol is not None
-    return Bound(sock=sock, hosts=hosts, ssl_context=options.ssl_context, proxy_protocol=expected)
+    return Bound(sock=sock, hosts=hosts, tls=tls, proxy_protocol=options.proxy_protocol is not None)
 
 
 @asynccontextmanager
@@ -184,9 +210,9 @@ def run(
 
     The first signal drains, a second one cancels everything that still runs; a process that has not left
     this function a second later, because a hook blocks it or cannot be cancelled, ends by that signal's
-    default action. In another thread than the main one, signals stay those of the program, and
-    ``server.close()`` ends the server, from any thread. If logging is not configured, wsframe's log goes to stderr
-    in the meantime.
+    default action. SIGHUP reads ``certificates`` again; without them it keeps its default action. In another
+    thread than the main one, signals stay those of the program, and ``server.close()`` ends the server, from any
+    thread. If logging is not configured, wsframe's log goes to stderr in the meantime.
 
     Args:
         registry: As for :func:`serve`.
@@ -235,7 +261,15 @@ async def serve_until_signal(
     in_main = threading.current_thread() is threading.main_thread()  # signals come to no other
     with Attention(close, hurry, until_exit=until_exit) if in_main else nullcontext():
         async with open_server(registry, options=options) as server:
-            if started is not None and not made[0].draining:
-                started(server)
-            async with notifying(made[0].asked_to_drain, f"serving at {', '.join(server.addresses)}"):
-                await server.closed()
+            engine = made[0]
+            with hearing_sighup(in_main and engine.reloads) as signals:
+                if started is not None and not engine.draining:
+                    started(server)
+                if not in_main:
+                    await engine.closed()
+                    return
+                status = f"serving at {', '.join(server.addresses)}"
+                async with notifying(engine.asked_to_drain, status) as notifier, trio.open_nursery() as nursery:
+                    nursery.start_soon(reload_at_sighup, signals, engine.reload_certificates, notifier)
+                    await engine.closed()
+                    nursery.cancel_scope.cancel()

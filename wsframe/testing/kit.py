@@ -36,7 +36,10 @@ PATIENCE = 60.0
 # Seconds for all clients to close in order at the end of a test; the kit resets the others.
 GOODBYE = 5.0
 
-NO_NETWORK = ("host", "port", "sockets", "unix", "ssl_context", "poller")
+NO_NETWORK = (
+    *("host", "port", "sockets", "unix", "bind", "unix_mode", "unix_owner"),
+    *("ssl_context", "certificates", "client_ca", "client_certificates", "poller"),
+)
 
 
 class ClientOptions(TypedDict, total=False):

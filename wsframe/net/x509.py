@@ -1,0 +1,93 @@
+"""What a server has to know about its certificate: the names it is for, and until when. Source: RFC 5280.
+
+Python's ``ssl`` decodes the certificates of peers only. OpenSSL has checked the bytes read here before,
+when it loaded the file; bytes that are no certificate raise a ValueError all the same.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+__all__ = ["CertificateFacts", "facts_of"]
+
+BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+
+SEQUENCE, UTC_TIME, EXPLICIT_3 = 0x30, 0x17, 0xA3
+DNS_NAME, IP_ADDRESS = 0x82, 0x87  # of GeneralName
+SUBJECT_ALT_NAME = bytes((0x55, 0x1D, 0x11))  # 2.5.29.17
+
+
+class CertificateFacts(NamedTuple):
+    """The names of a certificate in lower case, and the times between which it is valid."""
+
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+
+
+def facts_of(pem: str) -> CertificateFacts:
+    """Read the first certificate of a file in PEM.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    begin = pem.find(BEGIN)
+    end = pem.find(END, begin)
+    if begin < 0 or end < 0:
+        raise ValueError("there is no certificate in PEM")
+    der = ssl.PEM_cert_to_DER_cert(pem[begin : end + len(END)] + "\n")
+    try:
+        ((_, certificate),) = elements(der)
+        _, signed = next(elements(certificate))
+        fields = list(elements(signed))
+        # version, if it is there; serial number, algorithm, issuer, validity
+        not_before, not_after = elements(fields[4 if fields[0][0] == 0xA0 else 3][1])
+        names = tuple(names_in(fields))
+        return CertificateFacts(names, time_of(*not_before), time_of(*not_after))
+    except (IndexError, StopIteration) as error:
+        raise ValueError("the certificate is malformed") from error
+
+
+def elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and content of each element."""
+    at = 0
+    while at < len(der):
+        tag, length = der[at], der[at + 1]
+        at += 2
+        if length & 0x80:
+            size = length & 0x7F
+            length = int.from_bytes(der[at : at + size], "big")
+            at += size
+        if at + length > len(der):
+            raise ValueError("an element is longer than the certificate")
+        yield tag, der[at : at + length]
+        at += length
+
+
+def names_in(fields: list[tuple[int, bytes]]) -> Iterator[str]:
+    """Yield the DNS names and IP addresses of the extension subjectAltName."""
+    for tag, content in fields:
+        if tag != EXPLICIT_3:
+            continue
+        _, extensions = next(elements(content))
+        for _, extension in elements(extensions):
+            parts = list(elements(extension))
+            if parts[0][1] == SUBJECT_ALT_NAME:
+                _, names = next(elements(parts[-1][1]))
+                for kind, name in elements(names):
+                    if kind == DNS_NAME:
+                        yield name.decode("ascii", "replace").lower()
+                    elif kind == IP_ADDRESS:
+                        yield str(ipaddress.ip_address(name))
+
+
+def time_of(tag: int, content: bytes) -> datetime:
+    """Read a time: two digits of the year stand for 1950 to 2049."""
+    text = content.decode("ascii", "replace")
+    if tag == UTC_TIME:
+        text = ("19" if text >= "50" else "20") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
