@@ -91,6 +91,7 @@ from wsframe.server.handlers import run_handlers as run_handlers
 from wsframe.server.handlers import serve_handlers as serve_handlers
 from wsframe.server.health import healthz as healthz
 from wsframe.server.health import readyz as readyz
+from wsframe.server.json_log import JSONFormatter as JSONFormatter
 from wsframe.server.options import ServeKeywords as ServeKeywords
 from wsframe.server.options import ServeOptions as ServeOptions
 from wsframe.server.run import open_server as open_server
@@ -126,6 +127,7 @@ __all__ = [
     "HookTimeout",
     "HttpHandler",
     "InvalidURL",
+    "JSONFormatter",
     "JSONResource",
     "Limits",
     "MessageFunction",

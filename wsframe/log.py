@@ -21,7 +21,7 @@ from wsframe.program import program
 
 __all__ = [
     "EACH", "LONGEST_QUOTE", "LONGEST_REASON", "Log", "escaped", "log_for", "logger", "quoted", "shortened",
-    "tell_left_out",
+    "tell_left_out", "without_controls",
 ]  # fmt: skip
 
 EACH = object()
@@ -68,6 +68,26 @@ def quoted(text: object, longest: int = LONGEST_QUOTE) -> str:
 def escaped(text: str, longest: int = LONGEST_QUOTE) -> str:
     """Return text as it is where it can be printed, else its ``repr``; cut where it is too long."""
     return shortened(text, longest) if text.isprintable() else quoted(text, longest)
+
+
+CONTROLS = {
+    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    for code in (
+        *range(9),
+        *range(11, 32),
+        *range(127, 160),
+        0x2028,
+        0x2029,
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    )
+}
+"""Characters that move the cursor, colour a terminal, end a line or turn text round, but for LF and TAB."""
+
+
+def without_controls(text: str) -> str:
+    """Return text with its control characters escaped; its lines stay."""
+    return text if text.isascii() and text.isprintable() else text.translate(CONTROLS)
 
 
 def thousands(number: int) -> str:
@@ -261,12 +281,19 @@ def cut_record(record: LogRecord) -> None:
     if len(text) > LONGEST_LINE:
         record.msg, record.args = shortened(text, LONGEST_LINE), None
     if record.exc_info and record.exc_info[0] is not None:
-        lines = "".join(format_exception(*record.exc_info)).rstrip("\n").split("\n")
+        lines = "".join(map(indented, format_exception(*record.exc_info))).rstrip("\n").split("\n")
         if len(lines) > MOST_TRACE_LINES:
             half = MOST_TRACE_LINES // 2
             lines[half:-half] = [f"  {DOTS} {thousands(len(lines) - 2 * half)} lines"]
         # Formatters take this as it is.
-        record.exc_text = "\n".join(shortened(line, LONGEST_TRACE_LINE) for line in lines)
+        record.exc_text = "\n".join(shortened(without_controls(line), LONGEST_TRACE_LINE) for line in lines)
+
+
+def indented(part: str) -> str:
+    """Return a part of a traceback where no line of an exception's text looks like one of the log."""
+    if part[:1].isspace():  # a frame, or a group, which is indented already
+        return part
+    return part.rstrip("\n").replace("\n", "\n    ") + "\n"
 
 
 logs: dict[str, Log] = {}
@@ -274,7 +301,7 @@ logs: dict[str, Log] = {}
 
 def log_for(module: str) -> Log:
     """Return the log of a module's room: that of ``wsframe.server.admission`` is ``wsframe.server``."""
-    name = ".".join(module.split(".")[:2])
+    name = ".".join(module.split(".")[:2]) if module.startswith("wsframe.") else "wsframe"  # __main__
     if name not in logs:
         logs[name] = Log(getLogger(name))
     return logs[name]

@@ -6,12 +6,14 @@ import argparse
 import errno
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NoReturn
 
 import wsframe
 from wsframe.cli import asyncapi, bench, completion, connect, routes, serve, top
 from wsframe.cli.errors import Mistake, OutputGone, only
-from wsframe.cli.streams import discard_output, fill_gaps, told
+from wsframe.cli.streams import complain, discard_output, fill_gaps
+from wsframe.server.json_stderr import json_stderr
 
 __all__ = ["main", "make_parser"]
 
@@ -22,22 +24,28 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that reports each error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        complain(f"{message}; see {self.prog} --help", self.prog)
+        self.exit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv``, by default that of the process, and return the exit code."""
     fill_gaps()
+    given = sys.argv[1:] if argv is None else list(argv)
+    if ("--log-format", "json") in pairwise(given) or "--log-format=json" in given:
+        json_stderr()  # first: a mistake in the other arguments is a line too
     return run_command(make_parser().parse_args(argv))
 
 
 def run_command(args: argparse.Namespace) -> int:
     """Run the command of parsed arguments and return the exit code."""
+    if getattr(args, "log_format", "text") == "json":
+        json_stderr()
     try:
         code: int | None = args.command(args)
         sys.stdout.flush()
     except Mistake as mistake:
-        told(f"wsframe: {mistake}", sys.stderr)
+        complain(str(mistake))
         return mistake.exit_code
     except (BrokenPipeError, OutputGone):  # the reader of stdout has gone, as "head" does
         discard_output(sys.stdout)
@@ -46,7 +54,7 @@ def run_command(args: argparse.Namespace) -> int:
         if error.errno not in (errno.ENOSPC, errno.EBADF, errno.EIO, errno.EDQUOT, errno.EFBIG):
             raise
         discard_output(sys.stdout)
-        told(f"wsframe: cannot write the output: {error.strerror}", sys.stderr)
+        complain(f"cannot write the output: {error.strerror}")
         return 1
     except KeyboardInterrupt:  # before the server handled signals
         return 130

@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import aclosing, suppress
 from functools import partial
 from importlib.util import find_spec
+from logging import INFO
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,7 +26,7 @@ import trio
 
 from wsframe.cli.errors import Mistake, missing_extra
 from wsframe.cli.options import made_timeouts
-from wsframe.cli.streams import told
+from wsframe.cli.streams import complain
 from wsframe.cli.target import split_target
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.resources.server import Server
@@ -94,7 +95,7 @@ def command(args: argparse.Namespace, fds: list[int], named: list[str | None], o
 
 
 def say(words: str) -> None:
-    told(f"wsframe: {words}", sys.stderr)
+    complain(words, level=INFO)
 
 
 class Supervisor:

@@ -27,9 +27,10 @@ from wsframe.net.poller import PollerName
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
+from wsframe.server.json_stderr import json_stderr
 from wsframe.server.options import ServeOptions
 from wsframe.server.run import serve_until_signal
-from wsframe.server.stderr_log import StderrLog
+from wsframe.server.stderr_log import FORMATS, LEVELS, LogFormat, StderrLog
 from wsframe.user_code import only_leaf
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ __all__ = ["add_command", "serve_target"]
 logger = log_for(__name__)
 
 POLLERS = [name for name in get_args(PollerName) if name in ("auto", "task") or hasattr(select, name)]
-LEVELS = ("debug", "info", "warning", "error", "critical")
 
 EXAMPLES = """\
   wsframe serve chat.py
@@ -96,6 +96,10 @@ def add_other_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("--http-handler", metavar="NAME", help="async function in the target that answers plain HTTP requests")
     option("--log-level", choices=LEVELS, default="info", help="least severe level to log on stderr (default info)")
+    option(
+        "--log-format", choices=FORMATS, default="text",
+        help="json: each line on stderr is one JSON object, tracebacks and warnings included (default text)",
+    )  # fmt: skip
     option("--admin", metavar="PATH", help="report to 'wsframe top PATH' at this unix socket (mode 0600)")
     option("--reload", action="store_true", help="restart when a source file changes; needs wsframe[reload]")
     option(
@@ -149,7 +153,7 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
         orders: The reading end of a supervisor's pipe, if there is one.
     """
     with ExitStack() as stack:
-        stack.enter_context(logging_to_stderr(args.log_level.upper()))
+        stack.enter_context(logging_to_stderr(args.log_level.upper(), args.log_format))
         # Before loading the target: it can start threads, and the umask belongs to the whole process.
         admin = None if args.admin is None else stack.enter_context(admin_socket(args.admin))
         module, registry = load_target(args.target, debug=args.debug)
@@ -189,15 +193,17 @@ def made_hosts(args: argparse.Namespace) -> Collection[str] | None:
 
 
 @contextmanager
-def logging_to_stderr(level: str) -> Iterator[None]:
+def logging_to_stderr(level: str, log_format: LogFormat) -> Iterator[None]:
     """Write all logs to stderr, in a thread."""
-    handler = StderrLog(sys.stderr)
+    output = json_stderr() if log_format == "json" else None
+    handler = StderrLog(sys.stderr) if output is None else output.handler
     logging.basicConfig(level=level, handlers=[handler])
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(handler)
-        handler.close()
+        if output is None:  # else it has the last words of the process too
+            logging.getLogger().removeHandler(handler)
+            handler.close()
 
 
 def run_announced(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from logging import ERROR
 from typing import TextIO
 
-__all__ = ["discard_output", "fill_gaps", "told"]
+from wsframe.server.json_stderr import report
+
+__all__ = ["complain", "discard_output", "fill_gaps", "told"]
 
 
 def fill_gaps() -> None:
@@ -20,6 +23,12 @@ def fill_gaps() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def complain(line: str, prefix: str = "wsframe", level: int = ERROR) -> None:
+    """Write a line about the command to stderr, as text or as JSON."""
+    if not report("wsframe.cli", level, line):
+        told(f"{prefix}: {line}", sys.stderr)
 
 
 def told(line: str, stream: TextIO) -> bool:

@@ -8,7 +8,8 @@ Read in this order:
 * ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
 * ``tls``: certificates, and the choice between several; ``tls_reload`` has them read again.
 * ``notify``: telling systemd that the server is ready, alive, or stopping.
-* ``stderr_log``: the log where nobody has configured it.
+* ``stderr_log``: the log where nobody has configured it. ``json_log`` makes its lines JSON, and ``json_stderr``
+  everything else that Python writes there.
 * ``handlers``: serving one path with functions in one call.
 * ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
 * ``drain``: the order to drain and its times; ``departure``: the order in which clients leave.

@@ -20,8 +20,9 @@ from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.server.addresses import parse_address
 from wsframe.server.bind import read_owner
+from wsframe.server.stderr_log import FORMATS, LEVELS
 
-__all__ = ["check_registry", "check_started", "imported", "refuse_while_imported"]
+__all__ = ["check_log", "check_registry", "check_started", "imported", "refuse_while_imported"]
 
 importing: ContextVar[str] = ContextVar("importing")
 """The file or module that a command is importing: a server that it started would keep the command from its work."""
@@ -66,6 +67,18 @@ def check_started(started: object) -> None:
             raise TypeError(f"started is a function that takes the server, not {type(started).__name__}")
         check_plain("started", started)
         check_takes("started", started, "server")
+
+
+def check_log(level: object, log_format: object) -> None:
+    """Check the level and the format of a log on stderr.
+
+    Raises:
+        ValueError: For one that there is not.
+    """
+    if level is not None and level not in LEVELS:
+        raise ValueError(f"log_level is one of {', '.join(LEVELS)}, or None, not {level!r}")
+    if log_format not in FORMATS:
+        raise ValueError(f"log_format is 'text' or 'json', not {log_format!r}")
 
 
 def check_type(name: str, value: object, types: tuple[type, ...], wanted: str) -> None:

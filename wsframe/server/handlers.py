@@ -13,6 +13,7 @@ from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.server.run import run, serve
+from wsframe.server.stderr_log import LogFormat, LogLevel
 
 __all__ = ["HandlerKeywords", "run_handlers", "serve_handlers"]
 
@@ -50,6 +51,8 @@ def run_handlers(
     *,
     options: ServeOptions | None = None,
     started: Callable[[Server], object] | None = None,
+    log_level: LogLevel | None = None,
+    log_format: LogFormat = "text",
     **keywords: Unpack[HandlerKeywords],
 ) -> None:
     """Serve one path with functions as the whole program, until SIGINT or SIGTERM; see :func:`run`.
@@ -57,7 +60,7 @@ def run_handlers(
     The other arguments are those of :func:`serve_handlers`.
     """
     registry, of_server = registered(keywords)
-    run(registry, options=options, started=started, **of_server)
+    run(registry, options=options, started=started, log_level=log_level, log_format=log_format, **of_server)
 
 
 def registered(keywords: HandlerKeywords) -> tuple[Registry, ServeKeywords]:

@@ -21,13 +21,14 @@ from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
 from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
 from wsframe.server.bind import bound, fault_of, listen_at, made_owner, name_of, naming
-from wsframe.server.check_options import check_registry, check_started, refuse_while_imported
+from wsframe.server.check_options import check_log, check_registry, check_started, refuse_while_imported
 from wsframe.server.engine import LocalEngine, holds_cancelled
+from wsframe.server.json_stderr import json_stderr
 from wsframe.server.listen import Bound, default_hosts
 from wsframe.server.notify import notifying
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
 from wsframe.server.signals import Attention
-from wsframe.server.stderr_log import shown_on_stderr
+from wsframe.server.stderr_log import LogFormat, LogLevel, shown_on_stderr
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import hearing_sighup, reload_at_sighup
 from wsframe.user_code import only_leaf
@@ -204,6 +205,8 @@ def run(
     *,
     options: ServeOptions | None = None,
     started: Callable[[Server], object] | None = None,
+    log_level: LogLevel | None = None,
+    log_format: LogFormat = "text",
     **keywords: Unpack[ServeKeywords],
 ) -> None:
     """Serve until SIGINT or SIGTERM; blocks, and starts trio itself.
@@ -219,18 +222,25 @@ def run(
         options: As for :func:`serve`.
         started: A plain function, called once with the running server; by then
             ``server.addresses`` are known and signals are handled.
+        log_level: The least severe level of wsframe's log to show, if logging is not configured; None for
+            ``"info"``, or the level that the logger ``wsframe`` has.
+        log_format: ``"json"`` makes each line that Python writes to stderr one JSON object, tracebacks and
+            warnings included, until the process ends.
         keywords: As for :func:`serve`.
 
     Raises:
         OSError: If the address cannot be bound.
+        ValueError: For a log_level or log_format that there is not.
         SystemExit: Of any user code, such as a hook, once the server has drained.
     """
     # Errors that need no event loop are raised without its frames.
     refuse_while_imported("run()")
     check_started(started)
     check_registry(registry)
+    check_log(log_level, log_format)
     made = made_options(options, keywords)
-    with shown_on_stderr():
+    output = json_stderr() if log_format == "json" else None
+    with shown_on_stderr(log_level, None if output is None else output.handler):
         trio.run(partial(serve_until_signal, registry, made, started, until_exit=False))
 
 

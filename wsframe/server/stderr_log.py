@@ -9,11 +9,19 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Condition, Thread
-from typing import TextIO
+from typing import Literal, TextIO, TypeAlias, get_args
 
-__all__ = ["LINE", "StderrLog", "shown_on_stderr"]
+from wsframe.log import without_controls
+from wsframe.server.json_log import JSONFormatter
+
+__all__ = ["FORMATS", "LEVELS", "LINE", "LogFormat", "LogLevel", "StderrLog", "shown_on_stderr"]
 
 LINE = "%(asctime)s %(levelname)s %(message)s"
+
+LogFormat: TypeAlias = Literal["text", "json"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
+FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
+LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
 # Most characters that wait to be written: some ten thousand lines.
 MOST_WAITING = 1024 * 1024
@@ -21,33 +29,43 @@ MOST_WAITING = 1024 * 1024
 PATIENCE = 0.5
 
 
+class LineFormatter(logging.Formatter):
+    """Formats records as text, in which no control character can move the cursor or colour the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record."""
+        return without_controls(super().format(record))
+
+
 class StderrLog(logging.Handler):
     """Writes lines in a thread of its own; it leaves out lines without room, and counts them.
 
     Args:
         stream: The stream to write to; None writes nowhere, as ``sys.stderr`` is None where it was closed.
+        formatter: Makes the lines; None for text.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, formatter: logging.Formatter | None = None) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter(LINE))
+        self.setFormatter(formatter or LineFormatter(LINE))
         self._stream = stream
         self._lines: deque[str] = deque()
         self._waiting = 0
         """Characters, including those that are being written."""
         self._left_out = 0
         self._changed = Condition(self.lock)  # logging makes this one again in a child
-        self._closed = False
+        self.closed = False
+        """Whether it takes no more lines."""
         self._thread: Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Have a line written, if there is room."""
-        if self._stream is None or self._closed:
+        if self._stream is None or self.closed:
             return
         try:
             line = f"{self.format(record)}\n"
         except Exception as error:  # handleError() would write here and now
-            line = f"a line of {record.pathname}:{record.lineno} cannot be logged: {type(error).__name__}\n"
+            line = self._own(f"a line of {record.pathname}:{record.lineno} cannot be logged: {type(error).__name__}")
         with self._changed:
             if self._waiting and self._waiting + len(line) > MOST_WAITING:
                 self._left_out += 1
@@ -56,25 +74,39 @@ class StderrLog(logging.Handler):
             self._waiting += len(line)
             if self._thread is None or not self._thread.is_alive():  # a fork takes no threads along
                 self._thread = Thread(target=self._write_all, name="wsframe log", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # the interpreter ends
+                    self.closed = True
+                    self._write_waiting()
             self._changed.notify_all()
+
+    def _own(self, text: str) -> str:
+        """Return a line of this handler's own."""
+        if not isinstance(self.formatter, JSONFormatter):
+            return f"{text}\n"
+        return f"{self.format(logging.LogRecord('wsframe.server', logging.ERROR, __file__, 0, text, (), None))}\n"
 
     def _write_all(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._lines or self._left_out or self._closed)
+                self._changed.wait_for(lambda: self._lines or self._left_out or self.closed)
                 if not self._lines and not self._left_out:
                     return
-                text, left_out = "".join(self._lines), self._left_out
-                size, self._left_out = len(text), 0
-                self._lines.clear()
-            if left_out:
-                text += f"wsframe: {left_out} lines of the log are left out, because nobody read them in time\n"
-            with suppress(OSError, ValueError):  # full, or closed: no reason to end
-                self._write(text)
-            with self._changed:
-                self._waiting -= size
-                self._changed.notify_all()
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        with self._changed:
+            text, left_out = "".join(self._lines), self._left_out
+            size, self._left_out = len(text), 0
+            self._lines.clear()
+        if left_out:
+            text += self._own(f"wsframe: {left_out} lines of the log are left out, because nobody read them in time")
+        with suppress(OSError, ValueError):  # full, or closed: no reason to end
+            self._write(text)
+        with self._changed:
+            self._waiting -= size
+            self._changed.notify_all()
 
     def _write(self, text: str) -> None:
         assert self._stream is not None
@@ -92,32 +124,43 @@ class StderrLog(logging.Handler):
     def flush(self) -> None:
         """Wait until all is written, at most half a second."""
         with self._changed:
-            if not self._closed:
+            if not self.closed:
                 self._changed.wait_for(lambda: not self._waiting, PATIENCE)
 
     def close(self) -> None:
         """Write the lines that wait, for at most half a second, and none after that."""
         self.flush()
         with self._changed:
-            self._closed = True
+            self.closed = True
             self._changed.notify_all()
         super().close()
 
 
 @contextmanager
-def shown_on_stderr() -> Iterator[None]:
-    """Show wsframe's log on stderr, from INFO on, if nobody has configured logging."""
+def shown_on_stderr(least: LogLevel | None = None, handler: logging.Handler | None = None) -> Iterator[None]:
+    """Show wsframe's log on stderr if nobody has configured logging.
+
+    Args:
+        least: The least severe level to show; None for INFO, or the level that the logger has.
+        handler: The handler for all loggers, which stays open; None for a new one for wsframe's.
+    """
     logger = logging.getLogger("wsframe")
     if logger.hasHandlers():
         yield
         return
-    handler, level = StderrLog(sys.stderr), logger.level
-    logger.addHandler(handler)
-    if level == logging.NOTSET:
+    shown, level = handler or StderrLog(sys.stderr), logger.level
+    place = logger if handler is None else logging.getLogger()
+    place.addHandler(shown)
+    if least is not None:
+        logger.setLevel(least.upper())
+    elif level == logging.NOTSET:
         logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        place.removeHandler(shown)
         logger.setLevel(level)
-        handler.close()
+        if handler is None:
+            shown.close()
+        else:
+            shown.flush()

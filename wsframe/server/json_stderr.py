@@ -1,0 +1,137 @@
+"""A process whose stderr has one JSON object in each line, whatever writes there.
+
+Logs come through :class:`~wsframe.server.stderr_log.StderrLog`. Everything else that Python writes there comes
+through hooks and a stream in the place of ``sys.stderr``: exceptions that nothing caught, in any thread; those
+that Python can only report; warnings; and lines that are printed. This stays so until the process ends, because
+some of them come last. Only bytes that code which is not Python, or another process, writes to the descriptor
+stay as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+import warnings
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from wsframe.server.json_log import JSONFormatter
+from wsframe.server.stderr_log import StderrLog
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+__all__ = ["JSONStderr", "json_stderr", "report"]
+
+Error = BaseException | None
+
+
+class LineStream(io.TextIOBase):
+    """Stands in the place of ``sys.stderr``: each line printed becomes a record.
+
+    Args:
+        output: Takes the lines.
+        stream: The stream that was there before.
+    """
+
+    def __init__(self, output: JSONStderr, stream: TextIO) -> None:
+        self._output = output
+        self._stream = stream
+        self._begun = threading.local()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor, for processes that inherit it."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Return whether somebody reads it at a terminal."""
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Take text; each line that is whole goes out."""
+        *lines, rest = (getattr(self._begun, "line", "") + text).split("\n")
+        self._begun.line = rest
+        for line in lines:
+            if line.strip():
+                self._output.report("stderr", logging.WARNING, line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Let the begun line wait: its rest may come, and half an object is none."""
+
+
+class JSONStderr:
+    """The one writer of a process's stderr.
+
+    Args:
+        stream: The stream to write to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.handler = StderrLog(stream, JSONFormatter())
+        """The handler for loggers."""
+
+    def install(self) -> None:
+        """Take over everything that Python writes to stderr."""
+        sys.stderr = sys.__stderr__ = LineStream(self, self._stream)  # type: ignore[misc, assignment]
+        sys.excepthook = self._uncaught
+        threading.excepthook = self._uncaught_in_thread
+        sys.unraisablehook = self._unraisable
+        warnings.showwarning = self._warn
+
+    def report(self, logger: str, level: int, message: str, error: Error = None, **extra: object) -> None:
+        """Write a line, whatever levels the loggers have."""
+        exc_info = None if error is None else (type(error), error, error.__traceback__)
+        record = logging.LogRecord(logger, level, __file__, 0, "%s", (message,), exc_info)
+        record.__dict__.update(extra)
+        if self.handler.closed:  # the interpreter ends
+            with suppress(OSError, ValueError):
+                self._stream.write(f"{self.handler.format(record)}\n")
+                self._stream.flush()
+        else:
+            self.handler.handle(record)
+
+    def _uncaught(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        self.report("python", logging.CRITICAL, f"{kind.__name__} ends the program", error.with_traceback(trace))
+
+    def _uncaught_in_thread(self, args: threading.ExceptHookArgs) -> None:
+        if args.exc_type is not SystemExit:
+            name = "a thread" if args.thread is None else f"thread {args.thread.name}"
+            self.report("python", logging.ERROR, f"{args.exc_type.__name__} ends {name}", args.exc_value)
+
+    def _unraisable(self, args: UnraisableHookArgs) -> None:
+        message = f"{args.err_msg or 'Exception ignored in'}: {args.object!r}"
+        self.report("python", logging.ERROR, message, args.exc_value)
+
+    def _warn(
+        self, message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+    ) -> None:
+        text = f"{category.__name__}: {message}"
+        self.report("py.warnings", logging.WARNING, text, file=filename, line=lineno)
+
+
+installed: list[JSONStderr] = []
+
+
+def json_stderr() -> JSONStderr | None:
+    """Have each line on stderr be a JSON object from now on; return the writer, or None without stderr."""
+    if not installed and sys.stderr is not None:
+        output = JSONStderr(sys.stderr)
+        installed.append(output)
+        output.install()
+    return installed[0] if installed else None
+
+
+def report(logger: str, level: int, message: str) -> bool:
+    """Write a line if stderr has JSON; return whether it has."""
+    for output in installed:
+        output.report(logger, level, message)
+    return bool(installed)
