@@ -64,7 +64,7 @@ SLOW = {
     "speedups/test_build.py",
     "speedups/test_leaks.py",
     "speedups/test_links.py",
-    "testing/test_plugin.py",
+    "testing/test_fixtures.py",
     "user_code/test_errors.py",
     "user_code/test_exits.py",
     "user_code/test_scopes.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -79,3 +79,29 @@ class Echo(Recorder):
     async def received_binary(self, client: wsframe.Client, message: bytes) -> None:
         await super().received_binary(client, message)
         client.send_binary(message)
+
+
+async def wait_a_turn() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+class Functions:
+    """Functions that note what they are called with; async ones if they are to be."""
+
+    def __init__(self, *, wait: bool = False) -> None:
+        self.journal = Journal()
+        self.wait = wait
+
+    def note(self, note: str) -> Awaitable[None] | None:
+        self.journal.add(note)
+        return wait_a_turn() if self.wait else None
+
+    def open(self, client: wsframe.Client) -> object:
+        return self.note(f"open {client.path}")
+
+    def message(self, client: wsframe.Client, message: str | bytes) -> object:
+        client.send(message)
+        return self.note(f"message {message!r}")
+
+    def close(self, client: wsframe.Client) -> object:
+        return self.note(f"close {client.close_code}")

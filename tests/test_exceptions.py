@@ -88,32 +88,3 @@ def test_a_copy_keeps_type_text_and_fields(error: wsframe.WsframeError, way: Cal
 def test_a_refusal_is_copied_too(way: Callable[[wsframe.Reject], wsframe.Reject]) -> None:
     again = way(wsframe.Reject(401, [("WWW-Authenticate", "Basic")], "log in"))
     assert (again.status, again.headers, again.body) == (401, [("WWW-Authenticate", "Basic")], "log in")
-
-
-OURS, THEIRS = CloseFrame(1000, ""), CloseFrame(4000, "bye")
-
-
-@pytest.mark.parametrize(
-    ("received", "sent", "peer_first", "reason", "text"),
-    [
-        (None, None, True, "", "connection lost"),
-        (None, None, True, "connection lost", "connection lost"),
-        (None, None, True, "ping timeout", "connection lost (ping timeout)"),
-        (None, None, False, "aborted", "connection lost (aborted)"),
-        (None, OURS, True, "ping timeout", "connection lost (ping timeout); we had sent close code 1000"),
-        (None, OURS, False, "connection lost", "connection lost; we had sent close code 1000"),
-        (None, CloseFrame(1005, ""), False, "", "connection lost; we had sent a close frame without code"),
-        (None, CloseFrame(1002, "protocol error"), True, "protocol error",
-         "connection failed (protocol error); we closed with code 1002"),
-        (THEIRS, None, True, "", "the peer closed with code 4000 'bye'"),
-        (THEIRS, CloseFrame(4000, ""), True, "", "the peer closed with code 4000 'bye'; we answered"),
-        (CloseFrame(1005, ""), CloseFrame(1005, ""), True, "", "the peer closed with no code; we answered"),
-        (CloseFrame(1001, ""), OURS, True, "", "the peer closed with code 1001; we answered with code 1000"),
-        (OURS, OURS, False, "", "we closed with code 1000; the peer answered"),
-        (THEIRS, OURS, False, "", "we closed with code 1000; the peer answered with code 4000 'bye'"),
-    ],
-)  # fmt: skip
-def test_the_text_of_an_end_says_who_closed(
-    received: CloseFrame | None, sent: CloseFrame | None, peer_first: bool, reason: str, text: str
-) -> None:
-    assert str(ConnectionClosed(received, sent, peer_first=peer_first, reason=reason)) == text

@@ -10,44 +10,14 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "wsframe"
 
 ELSEWHERE = {
+    # Programs, of two lines each: tests start them.
     "__main__": "cli/test_serve.py",
-    "user_code": "user_code/test_errors.py",
-    "cli/chat": "cli/test_connect.py",
-    "cli/connect_options": "cli/test_connect.py",
-    "cli/program": "cli/test_options.py",
     "cli/supervised": "cli/test_reload.py",
-    "cli/terminal": "cli/test_connect.py",
-    "connection/readiness": "connection/test_link.py",
-    "connection/dialect": "hixie76/test_old_versions_served.py",
-    "connection/handover": "server/test_admission.py",
-    "connection/lifeline": "resources/test_client.py",
-    "connection/loop": "connection/test_reactor.py",
-    "connection/sender": "connection/test_link.py",
-    "connection/waiting": "connection/test_mailbox.py",
-    "hixie76/outbox": "hixie76/test_old_versions_served.py",
-    "hooks/caller": "hooks/test_listener.py",
-    "hooks/members": "hooks/test_client_tasks.py",
-    "hooks/posts": "resources/test_resource_posts.py",
-    "hooks/tasks": "hooks/test_client_tasks.py",
-    "outgoing/connector": "outgoing/test_connect.py",
-    "outgoing/exceptions": "outgoing/test_refusals.py",
-    "outgoing/link": "outgoing/test_websocket.py",
-    "outgoing/writer": "outgoing/test_cancelling.py",
-    "outgoing/tunnel": "outgoing/test_hosts.py",
+    # Types and values alone.
+    "connection/handover": "connection/test_reactor.py",
     "protocol/encoder": "protocol/test_deflate.py",
-    "protocol/events": "protocol/test_decoder.py",
-    "protocol/fast_lane": "protocol/test_decoder_properties.py",
-    "protocol/size_limits": "protocol/test_decoder_limits.py",
-    "resources/client_tasks": "hooks/test_client_tasks.py",
-    "resources/clients": "resources/test_accept.py",
-    "server/decide": "server/test_accept_client.py",
-    "server/engine": "server/test_server.py",
-    "server/handlers": "resources/test_functions.py",
-    "server/newcomer": "server/test_leavers.py",
-    "testing/fixtures": "testing/test_plugin.py",
-    "testing/raw_client": "testing/test_client.py",
 }
-"""Modules whose tests stand under another name: a part of another module, or types alone."""
+"""Modules with nothing of their own to test."""
 
 
 def own_test_of(module: str) -> Path:
