@@ -83,7 +83,7 @@ def upgrade(
     Args:
         path: The target.
         start: The start line.
-        changes: Other values of fields, ``_`` for ``-``; None leaves a field out.
+        changes: Other values of fields, ``_`` for ``-``; None leaves a field out, and the key with that of Upgrade.
         more_changes: Likewise.
     """
     fields: dict[str, str | None] = {
@@ -93,7 +93,10 @@ def upgrade(
         "sec-websocket-key": KEY,
         "sec-websocket-version": "13",
     }
-    fields |= {name.replace("_", "-"): value for name, value in {**(changes or {}), **more_changes}.items()}
+    given = {name.replace("_", "-"): value for name, value in {**(changes or {}), **more_changes}.items()}
+    if "upgrade" in given and given["upgrade"] is None:  # a key would show that a proxy has dropped it
+        fields |= {"sec-websocket-key": None, "sec-websocket-version": None}
+    fields |= given
     lines = [start.format(path), *(f"{name}: {value}" for name, value in fields.items() if value is not None)]
     return "\r\n".join([*lines, "", ""]).encode()
 

@@ -7,6 +7,7 @@ import pytest
 from tests.http.heads import GOOD, KEY, TOKEN, head_of, judge, read
 from wsframe.http.handshake import (
     HeadReader,
+    check_not_dropped,
     choose_subprotocol,
     refusal,
     response,
@@ -89,6 +90,50 @@ def test_an_end_before_the_head_is_no_request() -> None:
         HeadReader(4000).receive(b"")
 
 
+def hostless(head: bytes) -> bytes:
+    return head.replace(b"Host: example.com\r\n", b"")
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize("line", ["GET /chat HTTP/1.1", "OPTIONS * HTTP/1.1", "GET /chat HTTP/1.0"])
+def test_a_head_without_host_is_read_for_health_checks_send_such(line: str, size: int) -> None:
+    head = hostless(head_of(line=line))
+    assert b"ost:" not in head
+    request, reader = read(head + b"more", len(head), size)
+    assert "host" not in request.headers
+    assert request.headers["upgrade"] == "websocket"
+    assert reader.http_version == line[-3:].encode()
+    assert (b"more").startswith(reader.trailing)
+
+
+def test_other_faults_of_a_head_without_host_are_found() -> None:
+    for head in (
+        head_of(line="GET /a HTTP/1.1", more=["Bad : x"]),
+        head_of(line="GET /a HTTP/1.1", more=["Content-Length: 5", "Content-Length: 6"]),
+        head_of(line="GET /a HTTP/1.1", more=["A: \x01"]),
+        b"GET /a HTTP/1.1\r\n folded: x\r\n\r\n",
+    ):
+        with pytest.raises(Reject) as info:
+            HeadReader(4000).receive(hostless(head))
+        assert info.value.status == 400
+
+
+def test_a_handshake_that_has_lost_its_upgrade_is_426_and_names_the_proxy() -> None:
+    changes: list[dict[str, str | None]] = [
+        {"Upgrade": None},
+        {"Upgrade": None, "Connection": "close"},
+        {"Upgrade": "h2c"},
+    ]
+    for dropped in changes:
+        request, _ = read(head_of(dropped))
+        with pytest.raises(Reject) as info:
+            check_not_dropped(request.headers)
+        assert info.value.status == 426
+        assert "the proxy in front must speak HTTP/1.1 and pass Upgrade and Connection on" in info.value._reason
+        assert dict(info.value.headers)["Upgrade"] == "websocket"
+    check_not_dropped(read(head_of({"Sec-WebSocket-Key": None, "Upgrade": None}))[0].headers)
+
+
 def test_what_is_not_known_of_a_peer_has_its_plain_value() -> None:
     request, _ = read(head_of())
     assert (request.host, request.port, request.secure) == ("", 0, False)
@@ -111,7 +156,6 @@ REFUSED = [
     (head_of(more=["Bad\x00: value"]), 400, "malformed request"),
     (head_of(more=["Good: va\x00lue"]), 400, "malformed request"),
     (head_of(more=["Good: va\rlue"]), 400, "malformed request"),
-    (head_of({"Host": None}), 400, "malformed request"),
     (head_of(more=["Host: other.com"]), 400, "malformed request"),
     (head_of(more=["Content-Length: 5", "Content-Length: 6"]), 400, "malformed request"),
     (head_of(more=["Content-Length: -1"]), 400, "malformed request"),
@@ -130,9 +174,13 @@ REFUSED = [
     (head_of(line="get /chat HTTP/1.1"), 405, "a WebSocket handshake is a GET"),
     (head_of(more=["Content-Length: 5"]), 400, "a WebSocket handshake has no body"),
     (head_of(more=["Transfer-Encoding: chunked"]), 400, "a WebSocket handshake has no body"),
-    (head_of({"Connection": None}), 400, "the Connection header lacks Upgrade"),
-    (head_of({"Connection": "keep-alive"}), 400, "the Connection header lacks Upgrade"),
-    (head_of({"Connection": "Upgraded"}), 400, "the Connection header lacks Upgrade"),
+    (head_of({"Connection": None}), 400, "the Connection header lacks Upgrade: a proxy in front must pass it on"),
+    (
+        head_of({"Connection": "keep-alive"}),
+        400,
+        "the Connection header lacks Upgrade: a proxy in front must pass it on",
+    ),
+    (head_of({"Connection": "Upgraded"}), 400, "the Connection header lacks Upgrade: a proxy in front must pass it on"),
     (head_of({"Sec-WebSocket-Version": None}), 426, "this server speaks WebSocket version 13"),
     (head_of({"Sec-WebSocket-Version": "8"}), 426, "this server speaks WebSocket version 13"),
     (head_of({"Sec-WebSocket-Version": "13, 8"}), 426, "this server speaks WebSocket version 13"),

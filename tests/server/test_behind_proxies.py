@@ -338,3 +338,31 @@ def test_mistakes_in_the_options_are_told_at_once() -> None:
         with pytest.raises(TypeError) as type_error:
             wsframe.ServeOptions(**options)  # type: ignore[arg-type]
         assert text in str(type_error.value)
+
+
+@pytest.mark.parametrize("handled", [False, True])
+@pytest.mark.parametrize("start", ["GET {} HTTP/1.1", "GET {} HTTP/1.0"])
+async def test_a_handshake_whose_upgrade_a_proxy_dropped_is_told_so(info: Lines, handled: bool, start: str) -> None:
+    """Also where a handler would answer it, as nginx makes it without ``proxy_http_version 1.1``."""
+
+    async def page(request: Request) -> Response:
+        raise AssertionError("a handshake was taken for a page")
+
+    octets = upgrade(start=start).replace(b"upgrade: websocket\r\n", b"").replace(b": Upgrade", b": close")
+    async with open_kit(Recorder(), http_handler=page if handled else None) as kit:
+        line = kit.dial()
+        line.send_octets(octets)
+        assert (await line.receive_octets()).startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+    (told,) = info()
+    assert "refused with 426: a WebSocket handshake came without Upgrade: websocket: the proxy in front must" in told
+
+
+async def test_refusals_of_host_and_origin_say_what_to_set_behind_a_proxy(info: Lines) -> None:
+    registry = wsframe.Registry()
+    registry.register("/", Recorder(), same_origin)
+    async with open_kit(registry) as kit:
+        with pytest.raises(Refused, match=r"403: .*; see origin_exact, and behind a proxy trusted_proxies="):
+            await kit.connect(origin="https://chat.example")
+        with pytest.raises(Refused, match=r"400: .*; see hosts=, and behind a proxy trusted_proxies="):
+            await kit.connect(headers={"Host": "chat.example"})
+    assert [line.endswith("behind a proxy trusted_proxies=") for line in info()] == [True, True]

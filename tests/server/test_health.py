@@ -10,7 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import wsframe
 from tests.hostile.peer import upgrade
 from tests.hostile.place import BOUND, Place, Recorder, Served
-from wsframe import Capacity, Request, Response, healthz, http_routes, readyz
+from wsframe import Capacity, HttpHandler, Registry, Request, Response, healthz, http_routes, readyz
+from wsframe.testing import Kit, open_kit
 
 HANDLER = http_routes({"/healthz": healthz, "/readyz": readyz})
 
@@ -47,6 +48,75 @@ async def test_a_full_server_is_alive_but_not_ready(plain: Place) -> None:
         with trio.fail_after(BOUND):
             while (await ask(served, "/readyz"))[0] != 200:
                 pass
+
+
+def probe(method: str, path: str, version: str, *hosts: str) -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/{version}", *(f"Host: {host}" for host in hosts), "", ""]).encode()
+
+
+async def asked(kit: Kit, octets: bytes) -> bytes:
+    line = kit.dial()
+    line.send_octets(octets)
+    answer = b""
+    while more := await line.receive_octets():
+        answer += more
+    return answer
+
+
+@pytest.fixture(params=["handler", "routes", "nested", "route", "below"])
+def mounted(request: pytest.FixtureRequest) -> tuple[Registry, HttpHandler | None]:
+    """The places where a health check can be."""
+    registry = Registry()
+    registry.register("/", Recorder())
+    match request.param:
+        case "handler":
+            return registry, healthz
+        case "routes":
+            return registry, http_routes({"/healthz": healthz})
+        case "nested":
+            return registry, http_routes({"/": http_routes({"/healthz": healthz})})
+        case "route":
+            registry.route("/healthz", healthz)
+        case "below":
+            registry.route("/*", http_routes({"/healthz": healthz}))
+    return registry, None
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("hosts", [[], ["10.0.0.7"], ["10.0.0.7:8000"], ["evil.example"], [""]], ids=str)
+async def test_a_probe_is_answered_whatever_its_host_is(
+    mounted: tuple[Registry, HttpHandler | None], version: str, hosts: list[str]
+) -> None:
+    """HAProxy sends none, Kubernetes the address of the pod."""
+    registry, handler = mounted
+    async with open_kit(registry, http_handler=handler) as kit:
+        for method, body in [("GET", b"alive\n"), ("OPTIONS", b"alive\n"), ("HEAD", b"")]:
+            answer = await asked(kit, probe(method, "/healthz", version, *hosts))
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer
+            assert answer.endswith(b"\r\n\r\n" + body)
+            assert (b"Allow: GET, HEAD, OPTIONS\r\n" in answer) is (method == "OPTIONS")
+        assert b" 405 " in await asked(kit, probe("DELETE", "/healthz", version, *hosts))
+
+
+async def test_nothing_else_is_answered_whatever_its_host_is() -> None:
+    async def page(request: Request) -> Response:
+        raise AssertionError("a page of a Host that is not answered here")
+
+    handler = http_routes({"/": page, "/healthz": healthz, "/readyz": readyz})
+    registry = Registry()
+    registry.register("/", Recorder())
+    async with open_kit(registry, http_handler=handler) as kit:
+        for octets in (
+            probe("GET", "/", "1.1", "evil.example"),
+            probe("GET", "/", "1.0"),
+            probe("GET", "/", "1.1"),
+            probe("GET", "/healthz/", "1.1", "evil.example"),
+            probe("GET", "/healthz", "1.1", "localhost", "localhost"),
+            upgrade("/healthz", host="evil.example"),
+            upgrade("/", host=None),
+        ):
+            assert (await asked(kit, octets)).startswith(b"HTTP/1.1 400 "), octets
+        assert b" 200 " in await asked(kit, probe("OPTIONS", "/readyz", "1.0"))
 
 
 class Fragile(Recorder):

@@ -28,6 +28,7 @@ from wsframe.net.trusted_proxies import TrustedProxies
 __all__ = [
     "HeadReader",
     "check_bodiless",
+    "check_not_dropped",
     "check_upgrade",
     "refusal",
     "response",
@@ -47,6 +48,9 @@ SWITCHING = "\r\n".join(
 )
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 ONLY_13 = (13,)
+# What h11 says, and the line that it misses.
+NO_HOST = "Missing mandatory Host: header"
+STAND_IN = b"Host:\r\n"
 NO_CONTENT = frozenset({204, 304})
 
 
@@ -72,6 +76,8 @@ class HeadReader:
         self._max_head = max_head
         self._received = self._lines = 0
         self._last = b""
+        self._kept = bytearray()
+        self._hostless = False
         self._peer = (host, port, secure)
         self._proxies = proxies if proxies and proxies.trusts(host) else None
         self.http_version = b""
@@ -123,11 +129,12 @@ class HeadReader:
     def _receive_by_h11(self, data: bytes) -> Request | None:
         if self._h11 is None:
             self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head)
+        self._kept += data
         try:
             self._h11.receive_data(data)
-            event = self._h11.next_event()
+            event: object = self._h11.next_event()
         except h11.RemoteProtocolError as error:
-            raise Reject(error.error_status_hint, body=malformed(error)) from None
+            event = self._without_host(error)
         if event is h11.NEED_DATA:
             return None
         if not isinstance(event, h11.Request):  # EOF is not passed on, so nothing else can come first
@@ -138,9 +145,29 @@ class HeadReader:
         self.http_version = event.http_version
         if event.http_version not in SPOKEN:
             raise Reject(505, body="HTTP/1.1 is spoken here")
-        if any(CONTROL.search(value) for _, value in event.headers):
+        fields = list(event.headers)
+        if self._hostless:
+            fields.remove((b"host", b""))
+        if any(CONTROL.search(value) for _, value in fields):
             raise Reject(400, body="control characters in a header field")
-        return self._request(event.target, list(event.headers), event.method.decode("ascii"))
+        return self._request(event.target, fields, event.method.decode("ascii"))
+
+    def _without_host(self, error: h11.RemoteProtocolError) -> object:
+        """Read a head again that has no Host, with one to stand in: admission decides about such requests.
+
+        Raises:
+            Reject: For any other error.
+        """
+        if str(error) != NO_HOST:
+            raise Reject(error.error_status_hint, body=malformed(error)) from None
+        self._hostless = True
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head + len(STAND_IN))
+        start, end, rest = self._kept.partition(b"\n")
+        try:
+            self._h11.receive_data(bytes(start + end + STAND_IN + rest))
+            return self._h11.next_event()
+        except h11.RemoteProtocolError as other:
+            raise Reject(other.error_status_hint, body=malformed(other)) from None
 
     def _request(self, target: bytes, fields: list[tuple[bytes, bytes]], method: str) -> Request:
         host, port, secure = self._peer
@@ -170,6 +197,24 @@ def valid_key(headers: Headers) -> bool:
         return False
 
 
+def check_not_dropped(headers: Headers, versions: Collection[int] = ONLY_13) -> None:
+    """Check that a request without Upgrade is not a handshake, from which a proxy has dropped it.
+
+    Raises:
+        Reject: 426 for a request with a key of a handshake.
+    """
+    if "sec-websocket-key" in headers or "sec-websocket-key1" in headers:
+        refusal = upgrade_required(DROPPED, versions)
+        refusal._ours = True
+        raise refusal
+
+
+DROPPED = (
+    "a WebSocket handshake came without Upgrade: websocket: "
+    "the proxy in front must speak HTTP/1.1 and pass Upgrade and Connection on"
+)
+
+
 # RFC 6455 section 4.2.1, in the order in which they are answered.
 UPGRADE_CHECKS: tuple[tuple[Callable[[Request, Headers], bool], int, str], ...] = (
     (lambda request, headers: request.method == "GET", 405, "a WebSocket handshake is a GET"),
@@ -181,7 +226,7 @@ UPGRADE_CHECKS: tuple[tuple[Callable[[Request, Headers], bool], int, str], ...] 
     (
         lambda request, headers: "upgrade" in map(str.lower, headers.tokens("connection")),
         400,
-        "the Connection header lacks Upgrade",
+        "the Connection header lacks Upgrade: a proxy in front must pass it on",
     ),
 )
 

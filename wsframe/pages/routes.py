@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 
+from wsframe.http.any_host import answers_any_host, at_any_host
 from wsframe.http.paths import asked, check_route, written
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
@@ -45,15 +46,27 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
         raise ValueError(f"a path is there twice, in two spellings: {', '.join(map(repr, routes))}")
     longest_first = sorted(spelt.items(), key=lambda route: len(route[0]), reverse=True)
 
-    async def routed(request: Request) -> Response:
+    def find(request: Request) -> tuple[HttpHandler, Request] | None:
+        """Return the handler for a request, and the request as that sees it."""
         sent = asked(request.path)
         for path, handler in longest_first:
             if sent == path or (path.endswith("/") and sent.startswith(path)):
                 seen = copy(request)
                 seen.path = f"/{sent[len(path) :]}"
-                return await handler(seen)
-        return Response("not found\n", 404)
+                return handler, seen
+        return None
+
+    def decide(request: Request) -> bool:
+        found = find(request)
+        return found is not None and answers_any_host(*found)
+
+    async def routed(request: Request) -> Response:
+        found = find(request)
+        if found is None:
+            return Response("not found\n", 404)
+        handler, seen = found
+        return await handler(seen)
 
     routed.__qualname__ = f"http_routes({', '.join(map(repr, routes))})"  # lists of routes show it
     routed.__dict__["answers_below"] = True  # a registry looks here
-    return routed
+    return at_any_host(routed, decide)

@@ -161,6 +161,7 @@ class Admission:
             request = newcomer.take_head(data) if data else None  # an end will be there again
             if request is None or not handshake.wants_upgrade(request.headers):
                 return False
+            self._pages.check_host(newcomer, request)
             newcomer.check_upgrade(self._versions)
             found = self._roster.ready_for(request) if newcomer.version else None
             if found is None or not is_pure(found[0].origins) or not lets_all_in(found[2].resource):
@@ -300,7 +301,9 @@ class Admission:
             newcomer.take_head(data)
         if self._answer_by < inf:
             newcomer.scope.deadline = self._answer_by
+        self._pages.check_host(newcomer, request)
         if not handshake.wants_upgrade(request.headers):
+            handshake.check_not_dropped(request.headers, self._versions)
             page = self._pages.find(request)
             if page is not None:
                 with Share(self._reactor.budget) as share:

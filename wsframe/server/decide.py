@@ -33,6 +33,9 @@ LET_IN = Accept()
 logger = log_for(__name__)
 
 
+SEE = "see origin_exact, and behind a proxy trusted_proxies="
+
+
 def internal_error() -> Reject:
     return Reject(500, body="internal error")
 
@@ -55,7 +58,7 @@ def check_origin(validator: OriginValidator, request: Request, headers: Headers)
         passed = False
     if passed is not True:
         host = headers.get("host", "")
-        raise refusing(403, f"origin {quoted(request.origin)} may not open Host {quoted(host)}; see origin_exact")
+        raise refusing(403, f"origin {quoted(request.origin)} may not open Host {quoted(host)}; {SEE}")
 
 
 def lets_all_in(resource: Resource[Any]) -> bool:

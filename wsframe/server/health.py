@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wsframe.http.any_host import at_any_host
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Response
 from wsframe.server.engine import running_server
@@ -9,24 +10,35 @@ from wsframe.server.engine import running_server
 __all__ = ["healthz", "readyz"]
 
 NOT_STORED = ("Cache-Control", "no-store")
+METHODS = ("GET", "HEAD", "OPTIONS")
+ALLOWED = ("Allow", ", ".join(METHODS))
 
 
+def told(request: Request, text: str, status: int = 200) -> Response:
+    """Make an answer: to OPTIONS too, which HAProxy asks with by default."""
+    if request.method not in METHODS:
+        return Response(f"{ALLOWED[1]} are answered here\n", 405, headers=[ALLOWED])
+    fields = [NOT_STORED] if status == 200 else [NOT_STORED, RETRY_AFTER]
+    return Response(f"{text}\n", status, headers=[ALLOWED, *fields] if request.method == "OPTIONS" else fields)
+
+
+@at_any_host
 async def healthz(request: Request) -> Response:
     """Answer 200 while the server serves; an ``http_handler``.
 
-    No answer means that the server should be started again.
+    It answers GET, HEAD and OPTIONS of HTTP/1.0 and 1.1, whatever their Host is. No answer means that the
+    server should be started again.
     """
-    return Response("alive\n", headers=[NOT_STORED])
+    return told(request, "alive")
 
 
+@at_any_host
 async def readyz(request: Request) -> Response:
     """Answer 200 while newcomers are welcome, else 503 with the reason; an ``http_handler``.
 
-    It answers 503 while ``capacity.max_clients`` is reached, in the pause after a resource
-    failed, and from the order to stop on. Before every ``running()`` has been entered it does not
-    answer yet, and after ``timeouts.lame_duck`` the socket is closed already.
+    It answers the requests that :func:`healthz` answers. It answers 503 while ``capacity.max_clients`` is
+    reached, in the pause after a resource failed, and from the order to stop on. Before every ``running()`` has
+    been entered it does not answer yet, and after ``timeouts.lame_duck`` the socket is closed already.
     """
     reason = running_server.get().unready()
-    if reason:
-        return Response(f"{reason}\n", 503, headers=[NOT_STORED, RETRY_AFTER])
-    return Response("ready\n", headers=[NOT_STORED])
+    return told(request, reason, 503) if reason else told(request, "ready")

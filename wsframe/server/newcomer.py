@@ -10,10 +10,9 @@ from collections.abc import Collection
 import trio
 
 from wsframe.http.handshake import HeadReader, check_head, check_upgrade
-from wsframe.http.origins import host_allowed
 from wsframe.http.request import Request, peer_name
-from wsframe.http.responses import FileResponse, Response, refusing
-from wsframe.log import log_for, quoted
+from wsframe.http.responses import FileResponse, Response
+from wsframe.log import log_for
 from wsframe.net.proxy_protocol import MalformedProxyHeader, ProxyHeader, ProxyHeaderReader
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.net.sockets import Endpoint, has_ended
@@ -185,9 +184,6 @@ class Newcomer:
         self.be_called(request.host, request.port)
         request._keep_parsed(True)
         check_head(request.headers)
-        if not host_allowed(request, self.place.hosts):
-            host = quoted(request.headers.get("host", ""))
-            raise refusing(400, f"this server does not answer to the Host {host}; see hosts=")
         return request
 
     def check_upgrade(self, versions: Collection[int]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from wsframe.connection.memory_budget import Budget
 from wsframe.http import handshake
+from wsframe.http.any_host import answers_any_host
 from wsframe.http.body import BodyReader, check_framing
-from wsframe.http.origins import OriginValidator
+from wsframe.http.origins import OriginValidator, host_allowed
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
 from wsframe.log import quoted
@@ -92,6 +94,28 @@ class PlainHttp:
         self._max_body = max_body
         self._budget = budget
         self._lookout = lookout
+
+    def check_host(self, newcomer: Newcomer, request: Request) -> None:
+        """Check that the server answers to the Host of a request, or that its handler does to any.
+
+        Raises:
+            Reject: 400 if neither is so.
+        """
+        host = request.headers.get("host")
+        assert newcomer.head is not None
+        if host is None and newcomer.head.http_version >= b"1.1":
+            refusal = Reject(400, body="malformed request: it has no Host")
+        elif not host_allowed(request, newcomer.place.hosts):
+            reason = f"this server does not answer to the Host {quoted(host or '')}"
+            refusal = refusing(400, f"{reason}; see hosts=, and behind a proxy trusted_proxies=")
+        else:
+            return
+        if not handshake.wants_upgrade(request.headers):
+            with suppress(Reject):
+                page = self.find(request)
+                if page is not None and answers_any_host(page.handler, page.request):
+                    return
+        raise refusal
 
     def find(self, request: Request) -> Page | None:
         """Return the page for a request; None where a resource is in its place, or a server has no pages at all.
