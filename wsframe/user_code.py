@@ -16,6 +16,7 @@ from wsframe.program import leaves, program
 __all__ = [
     "LEFT_OPEN",
     "Nesting",
+    "called",
     "contain",
     "failed",
     "harmless",
@@ -103,6 +104,11 @@ class Nesting:
     A scope that it leaves open would stand between the task and the task's own scopes: when that scope is
     cancelled, the task ends as if it had been cancelled itself. The usual cause is an async generator that
     yields inside a nursery.
+
+    It closes them in the same task. To end the task and start another would take as many of trio's private
+    names, and more tasks: only ``_cancel_status`` shows a scope left open, and trio makes a task that ends with
+    an open nursery fail, so each listener task, of which there can be one for each client, and each newcomer
+    would need a second task around it that catches that, and hands over the mailbox, contexts and bounds.
     """
 
     __slots__ = ("_nurseries", "status", "task")
@@ -111,12 +117,18 @@ class Nesting:
         self.task = trio.lowlevel.current_task()
         self.status = self.task._cancel_status
         """The state of the innermost scope; trio has no public access to it."""
-        self._nurseries = tuple(self.task.child_nurseries)
+        self._nurseries = len(self.task.child_nurseries)
 
     def check(self) -> None:
         """Raise RuntimeError if something was left open."""
         if self.task._cancel_status is not self.status:
             raise RuntimeError(LEFT_OPEN)
+
+    def close_scopes(self) -> None:
+        """Close the scopes that code which cannot wait left open; it can have cancelled them."""
+        task = self.task
+        while task._cancel_status is not self.status and self._is_around(task._cancel_status):
+            task._cancel_status._scope.__exit__(None, None, None)
 
     async def mend(self, error: BaseException) -> BaseException:
         """Close the scopes that were left open; return the error, or another one if a scope has swallowed it."""
@@ -124,7 +136,7 @@ class Nesting:
         while task._cancel_status is not self.status and self._is_around(task._cancel_status):
             scope = task._cancel_status._scope
             scope.cancel()
-            if task.child_nurseries[len(self._nurseries) :] and task.child_nurseries[-1].cancel_scope is scope:
+            if task.child_nurseries[self._nurseries :] and task.child_nurseries[-1].cancel_scope is scope:
                 of_tasks = await closed(task.child_nurseries[-1]) or of_tasks
             cancelled = any(isinstance(one, trio.Cancelled) for one in leaves(left))
             try:
@@ -135,7 +147,6 @@ class Nesting:
                 left = RuntimeError(LEFT_OPEN) if cancelled else left
         if of_tasks is not None and left.__cause__ is None:
             left.__cause__ = of_tasks
-        task.child_nurseries[:] = self._nurseries  # a nursery closed before may have removed one of ours
         return left
 
     def _is_around(self, status: Any) -> bool:
@@ -150,6 +161,21 @@ async def closed(nursery: trio.Nursery) -> BaseException | None:
     # Its generator can be closed later, anywhere: it then removes itself from this list, not from the task's.
     nursery._parent_task = SimpleNamespace(_child_nurseries=[nursery])  # type: ignore[assignment]
     return left
+
+
+def called(fn: Callable[..., ResultT], *args: object) -> ResultT:
+    """Call user code that cannot wait, and leave trio's stack as it was.
+
+    Raises:
+        BaseException: The exception of the code; RuntimeError if it left a scope open.
+    """
+    nesting = Nesting()
+    try:
+        result = fn(*args)
+        nesting.check()
+    finally:
+        nesting.close_scopes()
+    return result
 
 
 async def nested(fn: Callable[..., Awaitable[ResultT]], *args: object) -> ResultT:

@@ -16,7 +16,7 @@ from tests.user_code.breaking import (
     check_well,
     refused,
 )
-from wsframe import Client, Request, Response
+from wsframe import Client, Request, Response, define_resource, same_origin
 from wsframe.resources.check_attributes import Ordering
 from wsframe.testing import open_kit
 from wsframe.user_code import LEFT_OPEN
@@ -172,16 +172,48 @@ async def test_a_nursery_or_scope_left_open_costs_its_newcomer_or_request(
         assert kit.server.statistics().reserved == 0
 
 
-async def test_a_scope_that_a_validator_leaves_open_costs_its_newcomer(autojump_clock: MockClock) -> None:
-    def validator(request: Request) -> bool:
-        trio.CancelScope().__enter__()
-        return False
+@pytest.mark.parametrize("cancelled", [False, True])
+@pytest.mark.parametrize("where", ["validator", "factory", "dispatcher", "verifier", "check_message"])
+async def test_a_scope_that_a_plain_function_leaves_open_costs_its_newcomer_or_client(
+    autojump_clock: MockClock, where: str, cancelled: bool
+) -> None:
+    """Cancelled, it would end the newcomer without an answer, or the task that reads all clients."""
+
+    def leave() -> None:
+        scope = trio.CancelScope().__enter__()
+        if cancelled:
+            scope.cancel()
+
+    class Checking(Echo):
+        def check_message(self, *args: object) -> None:
+            leave()
+
+    def ask(request: Request) -> bool:
+        leave()
+        return True
+
+    def make(request: Request) -> Echo:
+        leave()
+        return Echo()
 
     registry = around(Echo())
-    registry.register("/origin", Echo(), validator)
-    async with open_kit(registry) as kit:
-        assert await refused(kit, "/origin") == 403
+    if where == "factory":
+        registry.register_factory("/broken", make)
+    elif where == "dispatcher":
+        registry.register_dispatcher(make)
+    elif where == "verifier":
+        define_resource("/broken", message=Echo().received_text, request_verifier=ask, registry=registry)
+    else:
+        registry.register("/broken", Checking(), ask if where == "validator" else same_origin)
+    async with open_kit(registry, "/x") as kit:
+        if where == "check_message":
+            broken = await kit.connect("/broken")
+            broken.send_text("go")
+            assert (await broken.closed()).code == 1011
+        else:
+            assert await refused(kit, "/broken") == (403 if where == "validator" else 500)
         await check_well(kit)
+        await check_well(kit, "/x")
 
 
 async def test_a_running_that_leaves_a_nursery_open_costs_its_resource(autojump_clock: MockClock) -> None:

@@ -9,7 +9,7 @@ from wsframe.protocol.close import check_close_code, check_reason
 from wsframe.protocol.size_limits import Check, Kind
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource, error_code_of
-from wsframe.user_code import failed
+from wsframe.user_code import called, failed
 
 __all__ = ["check_of"]
 
@@ -24,7 +24,7 @@ def check_of(client: Client[Any]) -> Check | None:
     def check(kind: Kind, frame_length: int, total_length: int) -> tuple[int, str] | None:
         resource = client.resource
         try:
-            answer = resource.check_message(client, kind, frame_length, total_length)
+            answer = called(resource.check_message, client, kind, frame_length, total_length)
             if answer is None:
                 return None
             code, reason = answer if isinstance(answer, tuple) else (answer, "")

@@ -13,7 +13,7 @@ from wsframe.log import log_for
 from wsframe.resources.check_attributes import check_settings
 from wsframe.resources.check_hooks import check_own_hooks, check_plain, check_takes, close_unawaited
 from wsframe.resources.resource import Resource
-from wsframe.user_code import failed
+from wsframe.user_code import called, failed
 
 __all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "check_resource", "written_name"]
 
@@ -102,7 +102,7 @@ def ask(dispatcher: Dispatcher, request: Request) -> Resource | None:
         Reject: The one it raised, else 500 for another exception or a result that is not a resource.
     """
     try:
-        resource: object = dispatcher(request)
+        resource: object = called(dispatcher, request)
     except Reject:
         raise
     except BaseException as error:

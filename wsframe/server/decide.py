@@ -14,7 +14,7 @@ from wsframe.log import log_for, quoted
 from wsframe.resources.accept import Accept
 from wsframe.resources.check_hooks import close_unawaited
 from wsframe.resources.resource import Resource
-from wsframe.user_code import failed, nested, only_leaf
+from wsframe.user_code import called, failed, nested, only_leaf
 
 __all__ = [
     "LET_IN",
@@ -47,7 +47,7 @@ def stopping() -> Reject:
 def check_origin(validator: OriginValidator, request: Request, headers: Headers) -> None:
     """Ask the origin validator; anything but True refuses."""
     try:
-        passed: object = validator(request)
+        passed: object = called(validator, request)
         if not isinstance(passed, bool):
             close_unawaited(passed)
             logger.error("the origin validator returned a %s, and only True lets pass", type(passed).__name__)
