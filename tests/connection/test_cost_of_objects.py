@@ -132,8 +132,12 @@ async def test_posts_are_counted_until_they_are_taken() -> None:
         await wait_all_tasks_blocked()
         assert server.statistics().octets_waiting == 0
         resource.release = trio.Event()
-        for number in range(10):
-            assert resource.post(number)
+        posts = ("first", "a" * 1000, b"a" * 1000, "\U0001f600" * 1000, ["a" * 1000])
+        for message in posts:
+            assert resource.post(message)
+        await wait_all_tasks_blocked()
+        counted = server.statistics().octets_waiting - 4 * MESSAGE_COST
+        assert 6000 <= counted <= 6100, "text, bytes, and four bytes for each character"
         budget = engine_of(server).reactor.budget
     assert budget.held == 0
 

@@ -280,3 +280,20 @@ def test_close_notify_alone_is_the_end(pair: Pair) -> None:
         pair.client.unwrap()
     pair.theirs.send(pair.outgoing.read())
     assert pair.codec.recv_into(memoryview(bytearray(65536))) == 0
+
+
+def test_records_of_a_byte_are_read_in_small_pieces_and_large_ones_in_large_ones(pair: Pair) -> None:
+    """40 KiB of the smallest records took 5 ms of a turn."""
+    buffer, counts = memoryview(bytearray(65536)), [0]
+    pair.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+    for size, times in ((1, 3000), (16_000, 12)):
+        for _ in range(times):
+            pair.client.write(bytes(size))
+        octets, counts[:] = pair.outgoing.read(), [0]
+        while sum(counts) < size * times:
+            with suppress(BlockingIOError):
+                octets = octets[pair.theirs.send(octets) :]
+            with suppress(BlockingIOError):
+                counts.append(pair.codec.recv_into(buffer))
+        assert max(counts) < 400 or size > 1
+    assert max(counts) > 30_000

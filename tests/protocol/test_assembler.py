@@ -24,3 +24,25 @@ def test_a_piece_in_a_bytearray_becomes_bytes() -> None:
     assembler.add(bytearray(b"ab"), last=False)
     assert assembler.weight == 2
     assert type(assembler.add(bytearray(b"c"), last=True)) is bytes
+
+
+@pytest.mark.parametrize(
+    ("pieces", "weight"),
+    [
+        (["abc", "de"], 5),
+        (["abc", "\xe9"], 4),
+        (["\xe9" * 1000], 1000),
+        (["abc", "\u20ac"], 8),
+        (["a" * 1000, "\U0001f600", "a"], 4008),
+        (["\U0001f600" * 3, "a" * 5, "\xe9"], 36),
+    ],
+)
+def test_text_weighs_the_bytes_it_takes(pieces: list[str], weight: int) -> None:
+    """One character beyond the Basic Multilingual Plane makes four bytes of each."""
+    assembler = Assembler()
+    for piece in pieces:
+        assembler.add(piece, last=False)
+    assert assembler.weight == weight
+    assembler.add("", last=True)
+    assembler.add("abc", last=False)
+    assert assembler.weight == 3

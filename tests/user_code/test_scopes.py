@@ -202,7 +202,7 @@ async def test_a_scope_that_a_plain_function_leaves_open_costs_its_newcomer_or_c
     elif where == "dispatcher":
         registry.register_dispatcher(make)
     elif where == "verifier":
-        define_resource("/broken", message=Echo().received_text, request_verifier=ask, registry=registry)
+        define_resource("/broken", request_verifier=ask, registry=registry)
     else:
         registry.register("/broken", Checking(), ask if where == "validator" else same_origin)
     async with open_kit(registry, "/x") as kit:

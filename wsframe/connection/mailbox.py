@@ -66,7 +66,7 @@ class Mailbox(Generic[OwnerT]):
 
     Args:
         wants_pongs: Whether pongs are queued for a hook.
-        budget: The server's; each post counts there as one message, because its size is not known.
+        budget: The server's.
     """
 
     __slots__ = ("budget", "closed", "doorbell", "entries", "posts", "wants_pongs")
@@ -86,16 +86,16 @@ class Mailbox(Generic[OwnerT]):
         self.entries.append((inbox, entry))
         self.doorbell.ring()
 
-    def post(self, post: object) -> None:
-        """Queue a message of the resource's own code."""
+    def post(self, post: object, octets: int) -> None:
+        """Queue a message of the resource's own code, which weighs so many bytes beside the cost of a message."""
         self.posts += 1
-        self.budget.held += MESSAGE_COST
+        self.budget.held += MESSAGE_COST + octets
         self.put(None, post)
 
-    def took_post(self) -> None:
-        """Count one post less."""
+    def took_post(self, octets: int) -> None:
+        """Count one post of so many bytes less."""
         self.posts -= 1
-        self.budget.held -= MESSAGE_COST
+        self.budget.held -= MESSAGE_COST + octets
 
     def next_entry(self) -> object:
         """Return the entry that the listener takes next: if it is another one than before, the listener goes on."""

@@ -227,7 +227,7 @@ class HookCaller:
     # Entries of the resource's own code
 
     async def _post(self, mailbox: ClientMailbox, inbox: None, post: Post) -> None:
-        mailbox.took_post()
+        mailbox.took_post(post.octets)
         try:
             await self._within(None, nested(self._hook("received_custom"), post.message))
         except BaseException as error:

@@ -12,6 +12,7 @@ from wsframe.connection.mailbox import Mailbox
 from wsframe.doorbell import Signal, check_thread, check_trio
 from wsframe.exceptions import ResourceEnded
 from wsframe.log import log_for
+from wsframe.protocol.fast_lane import weigh
 
 __all__ = ["MAX_POSTS", "Call", "Post", "Posts"]
 
@@ -23,10 +24,12 @@ MAX_POSTS = 10_000
 class Post:
     """A message from :meth:`Resource.post`."""
 
-    __slots__ = ("message",)
+    __slots__ = ("message", "octets")
 
     def __init__(self, message: object) -> None:
         self.message = message
+        self.octets = weigh(message) if type(message) is str or type(message) is bytes else 0
+        """Its bytes; of other objects the size is not known."""
 
 
 class Call:
@@ -79,7 +82,8 @@ class Posts:
         check_thread()
         if self._mailbox.posts >= MAX_POSTS or self.closed or self._over.is_set():
             return False
-        self._mailbox.post(Post(message))
+        post = Post(message)
+        self._mailbox.post(post, post.octets)
         return True
 
     def post_from_thread(self, message: object) -> None:
@@ -119,5 +123,5 @@ class Posts:
                 entry.outcome = None, ResourceEnded(f"{self._name} stopped before the call")
                 entry.finish()
             elif isinstance(entry, Post):
-                self._mailbox.took_post()
+                self._mailbox.took_post(entry.octets)
         self._mailbox.entries.clear()

@@ -23,6 +23,10 @@ MAX_UNSENT = 64 * 1024
 # A record in progress (16 KiB and its overhead) and this much ciphertext hold less
 # plaintext than one receive buffer of 64 KiB, so each read can hand over all of it.
 READ_AT_ONCE = 40 * 1024
+# Each record costs 3 us, also one of a single byte, of which 40 KiB hold 1 780. So a peer whose records
+# are as small as that is read in small pieces, and so is one that has not shown yet how large they are.
+LEAST_AT_ONCE = 4 * 1024
+MANY_RECORDS = 256
 
 
 class TLSCodec:
@@ -34,7 +38,7 @@ class TLSCodec:
         server_hostname: The name that the certificate must be for; given, this is the client's side.
     """
 
-    __slots__ = ("_incoming", "_object", "_outgoing", "_sock", "_unsent")
+    __slots__ = ("_at_once", "_incoming", "_object", "_outgoing", "_sock", "_unsent")
 
     def __init__(self, sock: Endpoint | TLSCodec, context: ssl.SSLContext, server_hostname: str | None = None) -> None:
         self._sock = sock
@@ -45,6 +49,7 @@ class TLSCodec:
             self._incoming, self._outgoing, server_side=server_hostname is None, server_hostname=server_hostname
         )
         self._unsent = b""
+        self._at_once = LEAST_AT_ONCE
 
     def handshake(self) -> bool:
         """Go on with the handshake as far as the bytes received allow; return whether it is done.
@@ -87,7 +92,7 @@ class TLSCodec:
 
     def recv_into(self, buffer: memoryview, most: int = READ_AT_ONCE) -> int:
         """Read at most this much ciphertext and decrypt into ``buffer``; 0 is the end, with close_notify or without."""
-        received = self._sock.recv_into(buffer, most)
+        received = self._sock.recv_into(buffer, min(most, self._at_once))
         if not received:
             return 0
         self._incoming.write(buffer[:received])
@@ -103,13 +108,14 @@ class TLSCodec:
 
         For the caller that fed bytes itself: the handshake's last may have data after them.
         """
-        count = 0
+        count = records = 0
         try:
             while count < len(buffer):
                 got = self._object.read(len(buffer) - count, buffer[count:])
                 if not got:
                     break
                 count += int(got)
+                records += 1
         except ssl.SSLWantReadError:
             return count or None
         except ssl.SSLZeroReturnError:
@@ -117,6 +123,8 @@ class TLSCodec:
         except ssl.SSLError:
             if not count:
                 raise
+        finally:
+            self._at_once = LEAST_AT_ONCE if records > MANY_RECORDS else min(2 * self._at_once, READ_AT_ONCE)
         return count
 
     def send(self, data: bytes | memoryview) -> int:

@@ -64,7 +64,7 @@ class SlowLane:
 
     @property
     def weight(self) -> int:
-        """The characters or bytes held of the message that has begun."""
+        """The bytes held of the message that has begun."""
         return self._message.weight
 
     @property

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import trio
 
+from wsframe.protocol.payload import BINARY_TYPES, encode, octets_of
 from wsframe.testing.frames import BINARY, CLOSE, PING, PONG, TEXT, Compression, Frame, Reader, masked
 from wsframe.testing.handshake import Answer, Exchange, check_101
 from wsframe.testing.memory_sockets import MemorySocket
@@ -103,11 +104,11 @@ class MemoryClient(Line):
 
     def send_text(self, message: str) -> None:
         """Send a text message, compressed if the server accepted compression."""
-        self._send_message(TEXT, message.encode())
+        self._send_message(TEXT, encode(message))
 
     def send_binary(self, message: bytes) -> None:
         """Send a binary message, compressed if the server accepted compression."""
-        self._send_message(BINARY, message)
+        self._send_message(BINARY, octets_of(message, BINARY_TYPES))
 
     def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv1: bool = False) -> None:
         """Send one frame, valid or not."""
@@ -120,7 +121,7 @@ class MemoryClient(Line):
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Send a close frame with any code, or with no code."""
         self.close_sent = True
-        self.send_frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
+        self.send_frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + encode(reason))
 
     def _send_message(self, opcode: int, payload: bytes) -> None:
         if self._compression is not None:
