@@ -150,12 +150,7 @@ def printed(*command: str) -> Version:
 CANNOT = MappingProxyType({"ping": "cannot", "fragments": "cannot"})
 NO_FRAGMENTS = MappingProxyType({"fragments": "cannot"})
 NO_STATUS = MappingProxyType({"status": "its users are not told the status"})
-KEEPS_CONTEXT = MappingProxyType(
-    {
-        "context": "as a client it goes on compressing with its context after client_no_context_takeover; "
-        "wsframe reads it"
-    }
-)
+KEEPS_CONTEXT = "as a client it goes on compressing with its context after client_no_context_takeover"
 TO_1013 = MappingProxyType({"1014": "it takes the code for a violation"})
 TO_1011 = MappingProxyType(dict.fromkeys(("1012", "1013", "1014"), "it takes the code for a violation"))
 
@@ -175,7 +170,7 @@ PEERS = (
         version=pypi("tornado"),
         usual=True,
         says=NO_FRAGMENTS,
-        differs=KEEPS_CONTEXT,
+        differs={"context": KEEPS_CONTEXT},
     ),
     Peer(name="ws", program="ws.js", version=npm("ws"), usual=True),
     Peer(name="websocket", program="websocket.js", version=npm("websocket"), usual=True, compresses=()),
@@ -205,7 +200,12 @@ PEERS = (
         differs=TO_1013,
     ),
     Peer(name="nhooyr", program="nhooyr.go", version=debian("golang-nhooyr-websocket-dev")),
-    Peer(name="mojolicious", program="mojolicious.pl", version=debian("libmojolicious-perl"), differs=KEEPS_CONTEXT),
+    Peer(
+        name="mojolicious",
+        program="mojolicious.pl",
+        version=debian("libmojolicious-perl"),
+        differs={"context read": KEEPS_CONTEXT},
+    ),
     Peer(
         name="socketify",
         program="socketify_peer.py",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
+from tests.hostile.place import Certificates
 from wsframe.net.transport import Transport
 
 
@@ -112,3 +115,26 @@ async def test_a_transport_hears_its_peer(pair: Pair) -> None:
     theirs.send(b"x")
     assert await ours.receive_some() == b"x"
     assert ours.heard
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_peer_that_sends_nothing_holds_no_buffer(tls: bool, certificates: Certificates) -> None:
+    """A thousand of them held 64 MiB."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        transport = Transport(ours)
+        async with trio.open_nursery() as nursery:
+            tracemalloc.start()
+            try:
+                if tls:
+                    nursery.start_soon(transport.start_tls, certificates.server)
+                else:
+                    nursery.start_soon(transport.receive_some)
+                await wait_all_tasks_blocked()
+                held, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            nursery.cancel_scope.cancel()
+        transport.close()
+    assert held < 16 * 1024

@@ -320,7 +320,7 @@ def said(number: int) -> bytes:
 
 
 def test_a_context_kept_against_our_word_is_read() -> None:
-    """Clients of Mojolicious and Tornado do not read client_no_context_takeover in our answer."""
+    """Clients of Mojolicious do not read client_no_context_takeover in our answer."""
     inflate, compressor = InflateExtension(TOLD, 1 << 20), zlib.compressobj(wbits=-15)
     receiver = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate)
     for number in range(1000):

@@ -147,6 +147,7 @@ async def test_octets_without_a_handshake_are_answered_as_they_deserve(autojump_
 async def test_server_that_stops_refuses_and_closes(autojump_clock: MockClock) -> None:
     async with open_kit(Recorder()) as kit:
         client, mute = await kit.connect(), kit.dial()
+        mute.send_octets(b"GET / HTTP/1.1\r\n")
         await wait_all_tasks_blocked()
         kit.server.close(1012)
         assert await client.closed() == (1012, "server stopping")

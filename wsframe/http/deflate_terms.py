@@ -100,7 +100,8 @@ def accept_offer(offer: dict[str, str | None], options: Deflate, *, takeover: bo
     client_takeover = holds and "client_no_context_takeover" not in offer
     answer += [] if server_takeover else ["server_no_context_takeover"]
     answer += [] if client_takeover else ["client_no_context_takeover"]
-    told = not client_takeover and "client_no_context_takeover" not in offer
+    # A client that offers no parameter may know none: Mojolicious goes on with its context, whatever it is told.
+    told = not client_takeover and not offer
     return Terms(server_bits, client_bits, server_takeover, client_takeover, "; ".join(answer), told)
 
 

@@ -15,12 +15,14 @@ import trio
 
 from wsframe.net.socket_options import close_for_good, tune, unsent_in_kernel
 from wsframe.net.sockets import Endpoint, notify_closing, wait_readable, wait_writable
-from wsframe.net.tls import READ_AT_ONCE, TLSCodec
+from wsframe.net.tls import TLSCodec
 
 __all__ = ["FAREWELL", "Transport", "transport_of"]
 
 # Bytes of one read before the first frame; a head of a request or an answer seldom has more.
 MOST_AT_ONCE = 16 * 1024
+# Bytes of one read during a handshake: more than most hellos and certificates have.
+FOR_HANDSHAKE = 4 * 1024
 # Room for the plaintext of one read, also where TLS within TLS hands on the rests of two records together.
 ROOM = 64 * 1024
 # Seconds for the peer to end its side after ours: unread bytes would turn the close into a reset, which can
@@ -136,17 +138,18 @@ class Transport:
         self.recv_into, self.send = codec.recv_into, codec.send
         if early:
             codec.feed(early)
-        view = memoryview(bytearray(ROOM))
         while not codec.handshake():
             while not self.pump():
                 await self.writable()
             try:
-                count = below.recv_into(view, READ_AT_ONCE)
+                octets = plaintext_of(below) if isinstance(below, TLSCodec) else below.recv(FOR_HANDSHAKE)
             except BlockingIOError:
-                await self.readable()
-                continue
-            self.heard = self.heard or count > 0
-            codec.feed(bytes(view[:count]))
+                octets = None
+            if octets is None:
+                await self.readable()  # not in the handler: its exception would hold what the read needed
+            else:
+                self.heard = self.heard or bool(octets)
+                codec.feed(octets)
 
     def receive_now(self, most: int = MOST_AT_ONCE) -> bytes:
         """Return bytes that are here, at most that many without TLS; empty at the end.
@@ -169,13 +172,11 @@ class Transport:
             OSError: If the connection breaks.
         """
         while True:
-            try:
+            with suppress(BlockingIOError):  # with TLS also after a part of a record
                 data = self.receive_now(most)
-            except BlockingIOError:  # with TLS also after a part of a record
-                await self.readable()
-            else:
                 self.heard = self.heard or bool(data)
                 return data
+            await self.readable()
 
     async def send_all(self, data: bytes) -> None:
         """Send all bytes, with TLS all of their ciphertext, and wait where needed.
@@ -247,6 +248,12 @@ class Transport:
         sock, self.sock = self.sock, None
         notify_closing(sock)
         close_for_good(sock, reset=reset)
+
+
+def plaintext_of(codec: TLSCodec) -> bytes:
+    """Read once, into a buffer that nothing holds while its reader waits for more."""
+    view = memoryview(bytearray(ROOM))
+    return bytes(view[: codec.recv_into(view)])
 
 
 def transport_of(sock: trio.socket.SocketType) -> Transport:

@@ -90,9 +90,9 @@ class Deflate:
     def shared(cls, *, window_bits: int = 15, mem_level: int = 8, level: int = 6, threshold: int = 256) -> Deflate:
         """Compress each message by itself: no memory per client, and a broadcast is compressed once.
 
-        Some clients (Mojolicious, Tornado) go on compressing with their context although the server
-        asked them for none. wsframe reads that too: it holds the last 32 KiB at most that a client
-        sent compressed, until a message shows that the client does as it was asked.
+        Some clients that offer no parameters (Mojolicious) go on compressing with their context although
+        the server asked them for none. wsframe reads that too: of such a client it holds the last
+        32 KiB at most that it sent compressed, until a message shows that it does as it was asked.
         """
         return cls(mode="shared", window_bits=window_bits, mem_level=mem_level, level=level, threshold=threshold)
 
@@ -120,7 +120,7 @@ class Terms(NamedTuple):
     answer: str
     """The value of Sec-WebSocket-Extensions in the 101."""
     told: bool = False
-    """Whether the client was told to keep no context, and had not offered that itself."""
+    """Whether the client was told to keep no context and may not have heard it."""
 
 
 class InflateExtension(Extension):
