@@ -175,6 +175,10 @@ class Timeouts:
     waits and has failed, with :exc:`HookTimeout`. A hook that computes without waiting cannot be
     cancelled. ``accept_client`` has ``handshake``, functions run by ``call`` have any time."""
 
+    slow_hook: float | None = INHERIT
+    """After which the log names a hook that has not ended, with the place at which it waits; default 1. All hooks
+    behind it wait too. None for resources whose hooks take long on purpose."""
+
     def __post_init__(self) -> None:
         refuse_below(self, 0)
 
@@ -238,5 +242,6 @@ DEFAULT_LIMITS = Limits(
 )
 
 DEFAULT_TIMEOUTS = Timeouts(
-    handshake=10, ping_interval=20, ping_timeout=20, write_stall=30, close=5, lame_duck=0, drain=8, hook=None
+    handshake=10, ping_interval=20, ping_timeout=20, write_stall=30, close=5, lame_duck=0, drain=8, hook=None,
+    slow_hook=1,
 )  # fmt: skip

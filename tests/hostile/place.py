@@ -200,7 +200,7 @@ def info(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
         records = [record for record in caplog.records if record.name.startswith("wsframe")]
         records = [record for record in records if getattr(record, "code", 1006) in OURS]
         lines = [record.getMessage().partition(" after ")[0] for record in records]
-        return [line for line in lines if not line.startswith("serving at")]
+        return [line for line in lines if not line.startswith("serving at") and " has taken " not in line]
 
     return lines
 

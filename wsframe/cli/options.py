@@ -61,6 +61,7 @@ FLAGS = (
     Flag("--close-timeout", Timeouts, "close", number, "SECONDS", "wait this long for the peer's close frame"),
     Flag("--lame-duck", Timeouts, "lame_duck", number, "SECONDS", "go on for this long when told to stop"),
     Flag("--drain-timeout", Timeouts, "drain", number, "SECONDS", "wait this long for clients and hooks at the end"),
+    Flag("--slow-hook", Timeouts, "slow_hook", or_none(number), "SECONDS", "log a hook that takes longer"),
     Flag("--hook-timeout", Timeouts, "hook", or_none(number), "SECONDS", "time limit for one call of a hook"),
     Flag("--deflate-window-bits", Deflate, "window_bits", count, "BITS", "the window is 2 to this power, 9 to 15"),
     Flag("--deflate-mem-level", Deflate, "mem_level", count, "N", "memory of one compressor, 1 to 9"),

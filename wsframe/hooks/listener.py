@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     AnyClient = Client[Any]
 
-__all__ = ["Listener", "Surroundings"]
+__all__ = ["Listener", "Surroundings", "Turn"]
 
 logger = log_for(__name__)
 
@@ -64,6 +64,19 @@ class Surroundings:
     timeouts: Timeouts
     deflate: Deflate | None = None
     flusher: Flusher
+
+
+class Turn:
+    """The batch of hooks that a task calls now, for the watchdog, which looks from another thread."""
+
+    __slots__ = ("since", "task", "told")
+
+    def __init__(self, task: trio.lowlevel.Task) -> None:
+        self.task = task
+        self.since = 0.0
+        """When the batch began; 0 between two batches. A batch that takes long is one long hook."""
+        self.told = 0.0
+        """The beginning of the last one that was reported."""
 
 
 class Listener:
@@ -111,6 +124,8 @@ class Listener:
         self._leaving = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
         self._unserved: list[Mailbox[AnyClient]] = []
+        self.turns: set[Turn] = set()
+        """One for each task that calls hooks."""
         self._offer()
         object.__setattr__(resource, "_listener", self)  # also of a frozen dataclass
 
@@ -283,6 +298,8 @@ class Listener:
         """Call the hooks for the entries of a mailbox; ``own`` is a mailbox of one client, and ends with it."""
         if own is None:
             self._posts.task = trio.lowlevel.current_task()
+        turn = Turn(trio.lowlevel.current_task())
+        self.turns.add(turn)
         try:
             await self.ready.wait()
             await take_context(self._hooks.context)
@@ -293,14 +310,17 @@ class Listener:
                         break
                     await mailbox.doorbell.wait()
                 else:
-                    began = perf_counter()
+                    began = turn.since = perf_counter()
                     await self._hooks.batch(mailbox, nesting, began)
+                    turn.since = 0.0
                     self.hook_seconds += perf_counter() - began
                     if mailbox.entries:
                         await trio.lowlevel.checkpoint()
         except BaseException:
+            turn.since = 0.0
             await self._hooks.say_goodbye(mailbox)
             raise
         finally:
+            self.turns.discard(turn)
             if own is None:
                 self._hooks_done.set()

@@ -59,10 +59,11 @@ from wsframe.server.drain import Drain
 from wsframe.server.entrance import Entrance
 from wsframe.server.listen import Bound
 from wsframe.server.options import ServeOptions
+from wsframe.server.slow_hooks import SlowHooks
 from wsframe.server.statistics import resource_statistics, slowest
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import watch_files
-from wsframe.server.watchdog import Watchdog
+from wsframe.server.watchdog import Watchdog, named
 from wsframe.user_code import only_leaf
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class LocalEngine:
         self._ended = trio.Event()
         self._shield = trio.CancelScope(shield=True)
         self._drain = Drain(self._timeouts, self._shield)
+        self._slow_hooks = SlowHooks(self._listeners, named)
         self._pool: ConnectionPool[int] = ConnectionPool()
         self.places = Places(options.capacity)
         self.reactor = Reactor(self._pool, options.poller, options.capacity.max_queued_bytes)
@@ -201,7 +203,7 @@ class LocalEngine:
             running_server.set(self.server)  # of this task and those it starts
             program.set(self._program)
             try:
-                with Watchdog(), self._shield:
+                with Watchdog(self._slow_hooks.look), self._shield:
                     await self._work(task_status)
             except BaseException as error:
                 if holds_cancelled(error):
@@ -278,6 +280,9 @@ class LocalEngine:
         if late:
             await trio.sleep(self._drain.stay)
             await depart([late], 0, self._send_away, self._stays)
+
+    def _listeners(self) -> tuple[Listener, ...]:
+        return self.roster.listeners() if hasattr(self, "roster") else ()
 
     def _stays(self, link: Link) -> bool:
         return self.reactor.links.get(link.fd) is link

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from threading import Event, Thread, get_ident
 from traceback import StackSummary
 from types import FrameType, TracebackType
@@ -14,7 +15,7 @@ import trio
 from wsframe.log import log_for, shortened
 from wsframe.resources.resource import Resource
 
-__all__ = ["Watchdog"]
+__all__ = ["Watchdog", "named"]
 
 logger = log_for(__name__)
 
@@ -34,9 +35,14 @@ OWN_FILES = tuple(
 
 
 class Watchdog:
-    """Watches over the loop of the caller's thread, within a ``with``."""
+    """Watches over the loop of the caller's thread, within a ``with``.
 
-    def __init__(self) -> None:
+    Args:
+        look: Looks for other trouble, with the token of the loop; called in the watchdog's thread five times a second.
+    """
+
+    def __init__(self, look: Callable[[trio.lowlevel.TrioToken], object] | None = None) -> None:
+        self._look = look
         self._token = trio.lowlevel.current_trio_token()
         self._loop = get_ident()
         self._turned = Event()
@@ -58,6 +64,8 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK):
+            if self._look is not None:
+                self._look(self._token)
             frame = sys._current_frames().get(self._loop)
             if frame is not None and frame.f_code.co_name == "get_events":
                 continue  # it waits for sockets: there is no need to wake it
@@ -115,3 +123,9 @@ def told(frames: list[FrameType]) -> str:
     stack = StackSummary.extract((frame, frame.f_lineno) for frame in frames[-MOST_FRAMES:])
     lines = "".join(stack.format()).rstrip("\n").split("\n")
     return "\n".join(shortened(line, LONGEST_LINE) for line in lines)
+
+
+def named(frames: list[FrameType]) -> tuple[str, str]:
+    """Name the method that a task is in, and describe where it is."""
+    name, inner = keeper(frames)
+    return name, told(inner)
