@@ -39,9 +39,11 @@ RESET = struct.pack("ii", 1, 0)
 # Where each function is called by its name.
 CALLED_IN = {
     "data_frame": ("resources.client", "protocol.frames"),
+    "put_frame": ("resources.client", "resources.broadcast"),
     "read_messages": ("protocol.decoder",),
     "receive_ready": ("connection.reactor",),
     "send_whole": ("connection.flusher",),
+    "take": ("hooks.caller",),
     "unmask": ("protocol.fast_lane",),
 }
 

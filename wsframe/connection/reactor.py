@@ -76,7 +76,8 @@ READ_BY_C: dict[type, str] = {
     list: "append",
     Doorbell: "ring",
     Budget: "held limit",
-    Outbox: "blocked drained flush items octets octets_sent raw_fd shut _latest _offset",
+    Outbox: "blocked drained flush items messages_sent octets octets_sent put raw_fd shut "
+    "_dirty _few _latest _offset _small",
     LargeFrame: "header payload",
 }
 check_attributes(READ_BY_C)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wsframe.connection.outbox import put_frame
 from wsframe.exceptions import BinaryRefused
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.frames import BINARY, TEXT, Frame, message_frames
@@ -161,7 +162,7 @@ def broadcast(clients: Iterable[AnyClient], encoding: Encoding, key: Hashable | 
         except AttributeError:
             raise no_client(client) from None
         if encoder is None and len(plain) == 1 and key is None:
-            done = client._outbox.put(frame)
+            done = put_frame(client._outbox, frame)
         else:
             frames = plain if encoder is None else encoding.frames_for(encoder)
             done = client._outbox.put_run(frames) if key is None else client._outbox.put_latest(key, frames[0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, TypeVarTuple, final
 from uuid import uuid4
 
 from wsframe.connection.lifeline import ClientStatistics, Lifeline, statistics_of
+from wsframe.connection.outbox import put_frame
 from wsframe.doorbell import Signal, check_thread, let_others_run
 from wsframe.exceptions import BinaryRefused
 from wsframe.http.request import peer_name
@@ -192,7 +193,7 @@ class Client(Generic[DataT]):
         """
         payload = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
         if self._encoder is None and frame_size is None and key is None:
-            return self._outbox.put(data_frame(TEXT, payload))
+            return put_frame(self._outbox, data_frame(TEXT, payload))
         return self._send(TEXT, payload, frame_size, key, compress)
 
     def send_binary(
@@ -213,9 +214,9 @@ class Client(Generic[DataT]):
             RuntimeError: From another thread, where it shows: with the first message of a turn.
             BinaryRefused: To a client of version 0, which has text only.
         """
-        payload = octets_of(message, BINARY_TYPES)
+        payload = message if type(message) is bytes else octets_of(message, BINARY_TYPES)
         if self._encoder is None and frame_size is None and key is None:
-            return self._outbox.put(data_frame(BINARY, payload))
+            return put_frame(self._outbox, data_frame(BINARY, payload))
         return self._send(BINARY, payload, frame_size, key, compress)
 
     def _send(

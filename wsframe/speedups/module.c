@@ -5,10 +5,10 @@
 #include "speedups.h"
 
 static const char *const SPELLING[NAMES] = {
-    "append", "blocked", "_buckets", "budget", "client", "connection", "crashed", "deadlines", "divert", "doorbell", "drained",
-    "_engine", "entries", "flush", "header", "heard_at", "held", "_held", "inbox", "items", "_lane_limit", "_latest", "limit",
-    "lost", "mailbox", "max_messages", "max_octets", "move", "muted", "note_undecoded", "octets", "octets", "octets_received",
-    "octets_sent", "_offset", "payload", "_payload", "raw_fd", "raw_fd", "received", "ring", "shut", "state", "took_last",
+    "append", "blocked", "_buckets", "budget", "client", "connection", "crashed", "deadlines", "_dirty", "divert", "doorbell", "drained",
+    "_engine", "entries", "_few", "flush", "header", "heard_at", "held", "_held", "inbox", "items", "_lane_limit", "_latest", "limit",
+    "lost", "mailbox", "max_messages", "max_octets", "messages_sent", "move", "muted", "note_undecoded", "octets", "octets", "octets_received",
+    "octets_sent", "_offset", "payload", "_payload", "put", "raw_fd", "raw_fd", "received", "ring", "shut", "_small", "state", "took_last",
     "undecoded", "waiting", "_wanted",
 };
 
@@ -78,6 +78,7 @@ static PyMethodDef METHODS[] = {
     FUNCTION(read_messages),
     FUNCTION(skip_frames),
     FUNCTION(take),
+    FUNCTION(put_frame),
 #ifndef _WIN32
     FUNCTION(receive_ready),
     FUNCTION(send_whole),

@@ -1,7 +1,71 @@
-/* Sending from all outboxes that wait: what Outbox.flush() does, in C, where one call takes all and
-   nothing hinges on it. All others are left to Python. */
+/* Putting frames into outboxes, and sending from all that wait: what Outbox.put() and Outbox.flush() do, in C, where
+   one call takes all and nothing hinges on it. All others are left to Python. */
 
 #include "speedups.h"
+
+/* Tell whether a frame certainly has room behind others; -1 with an exception set. */
+static int
+has_room(Module *m, PyObject *outbox, Py_ssize_t count, Py_ssize_t octets)
+{
+    Py_ssize_t few, small;
+
+    if (find_limit(m, outbox, FEW, &few) < 0 || find_limit(m, outbox, SMALL, &small) < 0)
+        return -1;
+    return count <= few && octets <= small;
+}
+
+/* Put a frame into an outbox that is open, far from its limit and not blocked, and mark that behind others; 0 if that
+   is for Python, -1 with an exception set. */
+static int
+put_small(Module *m, PyObject *outbox, PyObject *frame, PyObject *items)
+{
+    Py_ssize_t octets, count = PyList_GET_SIZE(items);
+    int done = find_number(m, outbox, OUTBOX_OCTETS, &octets) < 0 ? -1 : 1;
+
+    if (done < 0)
+        return -1;
+    octets += PyBytes_GET_SIZE(frame);
+    if (count > 0)
+        done = has_room(m, outbox, count, octets);
+    else {
+        PyObject *dirty = get(m, outbox, DIRTY);
+
+        if (dirty == NULL)
+            return -1;
+        done = PyList_CheckExact(dirty) && PyList_GET_SIZE(dirty) > 0; /* else it is the first of a turn */
+        if (done && PyList_Append(dirty, outbox) < 0)
+            done = -1;
+        Py_DECREF(dirty);
+    }
+    if (done > 0 && (PyList_Append(items, frame) < 0 || set_number(m, outbox, OUTBOX_OCTETS, octets) < 0 ||
+                     add(m, outbox, MESSAGES_SENT, 1) < 0))
+        done = -1;
+    return done;
+}
+
+PyObject *
+wsframe_put_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Module *m = PyModule_GetState(module);
+    PyObject *items;
+    int done = 0;
+
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "put_frame() takes an outbox and a frame");
+        return NULL;
+    }
+    if (PyBytes_CheckExact(args[1]) && is(m, args[0], SHUT, Py_False) == 1 && is(m, args[0], BLOCKED, Py_False) == 1 &&
+        is(m, args[0], LATEST, Py_None) == 1) {
+        if ((items = get(m, args[0], ITEMS)) != NULL && PyList_CheckExact(items))
+            done = put_small(m, args[0], args[1], items);
+        Py_XDECREF(items);
+    }
+    if (done < 0 || PyErr_Occurred())
+        return NULL;
+    if (done)
+        Py_RETURN_TRUE;
+    return PyObject_CallMethodOneArg(args[0], m->names[PUT], args[1]);
+}
 
 #ifndef _WIN32
 

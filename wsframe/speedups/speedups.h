@@ -20,10 +20,10 @@
 
 /* Attributes of the objects that are looked into. */
 enum name {
-    APPEND, BLOCKED, BUCKETS, BUDGET, CLIENT, CONNECTION, CRASHED, DEADLINES, DIVERT, DOORBELL, DRAINED, ENGINE, ENTRIES,
-    FLUSH, HEADER, HEARD_AT, BUDGET_HELD, HELD, INBOX, ITEMS, LANE_LIMIT, LATEST, LIMIT, LOST, MAILBOX, MAX_MESSAGES,
-    MAX_OCTETS, MOVE, MUTED, NOTE_UNDECODED, OCTETS, OUTBOX_OCTETS, OCTETS_RECEIVED, OCTETS_SENT, OFFSET, PAYLOAD, GATHERED,
-    RAW_FD, OUTBOX_RAW_FD, RECEIVED, RING, SHUT, STATE, TOOK_LAST, UNDECODED, WAITING, WANTED, NAMES
+    APPEND, BLOCKED, BUCKETS, BUDGET, CLIENT, CONNECTION, CRASHED, DEADLINES, DIRTY, DIVERT, DOORBELL, DRAINED, ENGINE, ENTRIES,
+    FEW, FLUSH, HEADER, HEARD_AT, BUDGET_HELD, HELD, INBOX, ITEMS, LANE_LIMIT, LATEST, LIMIT, LOST, MAILBOX, MAX_MESSAGES,
+    MAX_OCTETS, MESSAGES_SENT, MOVE, MUTED, NOTE_UNDECODED, OCTETS, OUTBOX_OCTETS, OCTETS_RECEIVED, OCTETS_SENT, OFFSET, PAYLOAD, GATHERED,
+    PUT, RAW_FD, OUTBOX_RAW_FD, RECEIVED, RING, SHUT, SMALL, STATE, TOOK_LAST, UNDECODED, WAITING, WANTED, NAMES
 };
 
 /* Where an attribute was found that is a slot. A version belongs to one state of one class: it changes with the class.
@@ -187,7 +187,7 @@ int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssi
 
 /* What Python calls. */
 typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
-function wsframe_unmask, wsframe_data_frame, wsframe_read_messages, wsframe_skip_frames, wsframe_take;
+function wsframe_unmask, wsframe_data_frame, wsframe_read_messages, wsframe_skip_frames, wsframe_take, wsframe_put_frame;
 #ifndef _WIN32 /* where sockets are no descriptors */
 function wsframe_receive_ready, wsframe_send_whole;
 #endif

@@ -1,0 +1,164 @@
+"""Frames are put into outboxes, and messages taken out of inboxes, alike in C and in Python."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.links import function
+from wsframe import speedups
+from wsframe.connection.flusher import Flusher
+from wsframe.connection.mailbox import Inbox, Mailbox, Move
+from wsframe.connection.memory_budget import Budget
+from wsframe.connection.outbox import Outbox
+from wsframe.limits import DEFAULT_LIMITS
+from wsframe.protocol.frames import TEXT, data_frame
+
+pytestmark = pytest.mark.usefixtures("in_c")
+
+Policy = Literal["disconnect", "drop_newest", "drop_oldest"]
+
+
+class Wire:
+    """Notes what an outbox reports."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def blocked(self, *, progress: bool) -> None:
+        self.events.append(f"blocked {progress}")
+
+    def unblocked(self) -> None:
+        self.events.append("unblocked")
+
+    def emptied(self) -> None:
+        self.events.append("emptied")
+
+    def broken(self) -> None:
+        self.events.append("broken")
+
+    def overflowed(self) -> None:
+        self.events.append("overflowed")
+
+
+class Outside(Flusher):
+    """A flusher that needs no trio."""
+
+    __slots__ = ()
+
+    def mark(self, outbox: Any) -> None:
+        self.dirty.append(outbox)
+
+
+class Kernel:
+    """Takes so many bytes, and no more."""
+
+    def __init__(self) -> None:
+        self.room = 0
+
+    def send(self, data: bytes | memoryview) -> int:
+        taken = min(self.room, len(data))
+        if not taken:
+            raise BlockingIOError
+        self.room -= taken
+        return taken
+
+
+Step = tuple[str, int]
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(0, 700)),
+        st.tuples(st.just("latest"), st.integers(0, 2)),
+        st.tuples(st.just("urgent"), st.just(0)),
+        st.tuples(st.just("flush"), st.integers(0, 2000)),
+        st.tuples(st.just("shut"), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+def outcome(put: Any, limit: int, policy: Policy, todo: list[Step]) -> list[object]:
+    """Do some steps; return all that can be seen afterwards, and the results."""
+    wire, kernel, flusher = Wire(), Kernel(), Outside(Budget())
+    box = Outbox(kernel.send, wire, limit, policy, flusher)
+    other = Outbox(kernel.send, Wire(), limit, policy, flusher)
+    flusher.dirty.append(other)  # else each put is the first of a turn, which Python does
+    results: list[object] = []
+    for what, size in todo:
+        if what == "put":
+            results.append(put(box, data_frame(TEXT, b"x" * size)))
+        elif what == "latest":
+            results.append(box.put_latest(size, data_frame(TEXT, b"k" * 50)))
+        elif what == "urgent":
+            results.append(box.put_urgent(b"\x89\x00"))
+        elif what == "flush":
+            kernel.room = size
+            flusher.dirty[:] = [other]
+            box.flush()
+        else:
+            box.shut = True
+    items = [bytes(item) for item in box.items]
+    marked = flusher.dirty.count(box)
+    return [results, items, box.octets, box.messages_sent, box.dropped, box.blocked, marked, wire.events]
+
+
+@given(limit=st.sampled_from([100, 1000, 5000, 1 << 40]), policy=st.sampled_from(Policy.__args__), todo=steps)  # type: ignore[attr-defined]
+def test_a_frame_is_put_alike(limit: int, policy: Policy, todo: list[Step]) -> None:
+    c, python = function("put_frame", "c"), function("put_frame", "python")
+    assert outcome(c, limit, policy, todo) == outcome(python, limit, policy, todo)
+
+
+@given(todo=st.lists(st.sampled_from(["put", "take", "mute", "pause", "move"]), max_size=30))
+def test_a_message_is_taken_alike(todo: list[str]) -> None:
+    def run(take: Any) -> list[object]:
+        resumed: list[int] = []
+        budget, mailbox = Budget(), Mailbox[str]()
+        inbox = Inbox("client", mailbox, DEFAULT_LIMITS, lambda: resumed.append(inbox.waiting), budget)
+        results: list[object] = []
+        for what in todo:
+            if what == "put":
+                inbox.put(["one", b"two"], 6)
+            elif what == "take" and mailbox.entries:
+                _, message = mailbox.entries.popleft()
+                results.append(take(inbox, message))
+            elif what == "mute":
+                inbox.muted = True
+            elif what == "pause":
+                inbox.paused = True
+            elif what == "move" and inbox.move is None:
+                inbox.begin_move(Move(None))
+                mailbox.entries.pop()
+        earlier = None if inbox.move is None else [message for _, message in inbox.move.earlier]
+        return [results, inbox.waiting, inbox.octets, budget.held, resumed, earlier]
+
+    assert run(function("take", "c")) == run(function("take", "python"))
+
+
+def test_other_arguments_are_refused() -> None:
+    for name in ("put_frame", "take"):
+        for args in ((), (1,), (1, 2, 3)):
+            with pytest.raises(TypeError):
+                speedups.FROM_C[name](*args)  # type: ignore[operator]
+        with pytest.raises(AttributeError):
+            speedups.FROM_C[name](object(), b"")  # type: ignore[operator]
+
+
+def test_a_slot_that_was_replaced_in_its_class_is_read_anew() -> None:
+    class Box:
+        __slots__ = ("_latest", "blocked", "shut")
+        blocked: bool
+        shut: bool
+
+        def put(self, frame: bytes) -> str:
+            return "by Python"
+
+    box = Box()
+    box.shut = box.blocked = True
+    put = function("put_frame", "c")
+    assert [put(box, b"") for _ in range(3)] == ["by Python"] * 3
+    type.__setattr__(Box, "shut", property(lambda self: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        put(box, b"")
