@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 from unittest.mock import patch
 
 from wsframe import speedups
+from wsframe.connection.account import Account
 from wsframe.connection.handover import CONNECTED, Arrival
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.link import Link
@@ -105,6 +106,7 @@ class Place:
         self.timeouts = DEFAULT_TIMEOUTS
         self.deflate: Deflate | None = None
         self.mailbox: Mailbox[Any] = Mailbox()
+        self.account = Account()
 
     @property
     def over(self) -> bool:

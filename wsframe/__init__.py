@@ -84,6 +84,7 @@ from wsframe.resources.registry import unregister_global_dispatcher as unregiste
 from wsframe.resources.registry import unregister_global_resource as unregister_global_resource
 from wsframe.resources.registry import unregister_global_route as unregister_global_route
 from wsframe.resources.resource import Resource as Resource
+from wsframe.resources.server import Distribution as Distribution
 from wsframe.resources.server import ResourceStatistics as ResourceStatistics
 from wsframe.resources.server import Server as Server
 from wsframe.resources.server import ServerStatistics as ServerStatistics
@@ -92,6 +93,7 @@ from wsframe.server.handlers import serve_handlers as serve_handlers
 from wsframe.server.health import healthz as healthz
 from wsframe.server.health import readyz as readyz
 from wsframe.server.json_log import JSONFormatter as JSONFormatter
+from wsframe.server.metrics import metrics as metrics
 from wsframe.server.options import ServeKeywords as ServeKeywords
 from wsframe.server.options import ServeOptions as ServeOptions
 from wsframe.server.run import open_server as open_server
@@ -119,6 +121,7 @@ __all__ = [
     "ConnectionClosed",
     "Deflate",
     "Dispatcher",
+    "Distribution",
     "ErrorFunction",
     "FunctionResource",
     "HandshakeFailed",
@@ -165,6 +168,7 @@ __all__ = [
     "healthz",
     "http_routes",
     "may_succeed_later",
+    "metrics",
     "open_server",
     "origin_exact",
     "origin_prefix",

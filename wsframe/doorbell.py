@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import inf
+from time import perf_counter
 
 import trio
 
-__all__ = ["Doorbell", "Signal"]
+__all__ = ["Doorbell", "Signal", "TimedDoorbell"]
 
 FROM_THREAD = (
     "wsframe is for trio's own thread; from another one call Resource.post_from_thread or trio.from_thread.run_sync"
@@ -50,6 +51,25 @@ class Doorbell:
 
         self._parked = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(abort)
+
+
+class TimedDoorbell(Doorbell):
+    """A doorbell that notes when it was rung."""
+
+    __slots__ = ("rung_at",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rung_at = perf_counter()
+
+    def ring(self) -> None:
+        """Wake the task, and note the time."""
+        self.rung_at = perf_counter()
+        if self._parked is not None:  # as above: a call of that would cost as much again
+            trio.lowlevel.reschedule(self._parked)
+            self._parked = None
+        else:
+            self._rung = True
 
 
 class Signal:

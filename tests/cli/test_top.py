@@ -31,20 +31,20 @@ CLIENT = {
 }  # fmt: skip
 BEFORE: dict[str, Any] = {
     "time": 100.0, "addresses": ["ws://127.0.0.1:8000"], "clients": 2, "reserved": 2, "pending_handshakes": 0,
-    "admitted": 5, "refused": 1, "resources": 1, "messages_received": 10, "octets_sent": 2000,
+    "admitted": 5, "refused": 1, "resources": 1, "messages_received": 10, "messages_sent": 40, "octets_sent": 2000,
     "octets_received": 4096,
-    "octets_waiting": 512, "by_resource": [RESOURCE], "slowest": [],
+    "octets_waiting": 512, "messages_dropped": 3, "by_resource": [RESOURCE], "slowest": [],
 }  # fmt: skip
 NOW = BEFORE | {
-    "time": 102.0, "messages_received": 30,  "octets_sent": 1000, "octets_received": 8192,
+    "time": 102.0, "messages_received": 30, "messages_sent": 100, "octets_sent": 1000, "octets_received": 8192,
     "by_resource": [RESOURCE | {"messages_received": 30, "hook_seconds": 1.5}],
     "slowest": [CLIENT, CLIENT | {"host": "", "port": 0, "path": "/", "latency": None}],
 }  # fmt: skip
 
 FIRST = """\
 ws://127.0.0.1:8000
-  clients  handshakes  admitted  refused  messages in/s  in/s  out/s  waiting
-        2           0         5        1              -     -      -    512 B
+  clients  handshakes  admitted  refused  messages in/s  messages out/s  in/s  out/s  waiting  dropped
+        2           0         5        1              -               -     -      -    512 B        3
 
 Resources
   resource  paths                clients  messages in/s  waiting  hooks busy  for a message
@@ -56,8 +56,8 @@ Clients that read too slowly
 
 SECOND = """\
 ws://127.0.0.1:8000
-  clients  handshakes  admitted  refused  messages in/s     in/s  out/s  waiting
-        2           0         5        1             10  2.0 KiB    0 B    512 B
+  clients  handshakes  admitted  refused  messages in/s  messages out/s     in/s  out/s  waiting  dropped
+        2           0         5        1             10              30  2.0 KiB    0 B    512 B        3
 
 Resources
   resource  paths                clients  messages in/s  waiting  hooks busy  for a message

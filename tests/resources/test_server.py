@@ -32,13 +32,17 @@ class Elsewhere:
         return "server full"
 
     def statistics(self) -> ServerStatistics:
-        return ServerStatistics(3, 3, 0, 3, 0, 0, 0, 0, 0, 0, ())
+        return ServerStatistics(3, 3, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, (), {})
 
     def slowest_clients(self, count: int) -> list[Any]:
         return [None] * count
 
     def list_clients(self) -> list[Any]:
         return [None] * self.clients
+
+    @property
+    def metrics_address(self) -> str:
+        return "http://127.0.0.1:9100/metrics"
 
     def find(self, path: str) -> Resource[Any] | None:
         return None
@@ -53,6 +57,7 @@ async def test_handle_needs_no_machine_in_this_process() -> None:
     server = Server(engine)
     assert repr(server) == "<Server ws://127.0.0.1:8000, unix:chat [clients: 3]>"
     assert server.addresses == elsewhere.addresses
+    assert server.metrics_address == elsewhere.metrics_address
     assert (server.clients, server.statistics().clients, len(server.list_clients())) == (3, 3, 3)
     assert len(server.slowest_clients()) == 10
     assert server.find("/") is None

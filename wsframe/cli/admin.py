@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,8 +19,9 @@ import trio
 from wsframe.cli.errors import Mistake
 from wsframe.log import log_for
 from wsframe.resources.client import Client
-from wsframe.resources.server import Server
+from wsframe.resources.server import Distribution, Server
 from wsframe.server.bind import bind_unix, unlink_own
+from wsframe.server.figures import FAMILIES
 
 __all__ = ["REQUEST", "admin_socket", "answer_admins", "snapshot"]
 
@@ -101,8 +102,22 @@ def snapshot(server: Server) -> dict[str, Any]:
         "addresses": server.addresses,
         **now._asdict(),
         "by_resource": [resource._asdict() for resource in now.by_resource],
+        "metrics": {name: series_of(name, numbers) for name, numbers in now.metrics.items()},
         "slowest": [snapshot_of(client) for client in server.slowest_clients(SLOWEST)],
     }
+
+
+def series_of(name: str, numbers: Mapping[tuple[str, ...], float | Distribution]) -> list[dict[str, Any]]:
+    """Return the numbers of one name, each with its labels."""
+    names = FAMILIES[name].labels
+    return [{"labels": dict(zip(names, labels, strict=True)), **value_of(number)} for labels, number in numbers.items()]
+
+
+def value_of(number: float | Distribution) -> dict[str, Any]:
+    if isinstance(number, Distribution):
+        finite = number.bounds[:-1]  # JSON has no infinity
+        return {"bounds": finite, "counts": number.counts, "seconds": number.seconds}
+    return {"value": number}
 
 
 def snapshot_of(client: Client) -> dict[str, Any]:

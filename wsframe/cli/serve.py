@@ -9,13 +9,14 @@ import socket
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, get_args
 
 import trio
 
 from wsframe.cli.admin import admin_socket, answer_admins
-from wsframe.cli.arguments import add_parser, version_numbers
-from wsframe.cli.errors import Failure, Mistake, describe
+from wsframe.cli.arguments import add_parser, port_number, version_numbers
+from wsframe.cli.errors import Failure, Mistake, describe, missing_extra
 from wsframe.cli.listening import add_listening_options, bound_sockets, check_listening, host_of, made_certificates
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
 from wsframe.cli.reload import obey_supervisor, reload_target
@@ -40,6 +41,7 @@ __all__ = ["add_command", "serve_target"]
 
 logger = log_for(__name__)
 
+METRICS_HOST = "127.0.0.1"
 POLLERS = [name for name in get_args(PollerName) if name in ("auto", "task") or hasattr(select, name)]
 
 EXAMPLES = """\
@@ -100,6 +102,14 @@ def add_other_options(parser: argparse.ArgumentParser) -> None:
         "--log-format", choices=FORMATS, default="text",
         help="json: each line on stderr is one JSON object, tracebacks and warnings included (default text)",
     )  # fmt: skip
+    option(
+        "--metrics-port", type=port_number, metavar="N",
+        help="serve /metrics, /healthz and /readyz at this port, 0 for a free one; needs wsframe[prometheus]",
+    )  # fmt: skip
+    option(
+        "--metrics-host", metavar="HOST",
+        help=f"name or address of --metrics-port, '*' for every address (default {METRICS_HOST})",
+    )  # fmt: skip
     option("--admin", metavar="PATH", help="report to 'wsframe top PATH' at this unix socket (mode 0600)")
     option("--reload", action="store_true", help="restart when a source file changes; needs wsframe[reload]")
     option(
@@ -125,8 +135,13 @@ def serve_command(args: argparse.Namespace) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Raise Mistake for arguments that are wrong whatever the target is."""
-    if args.admin == "":
-        raise Mistake("--admin is empty")
+    for option in ("admin", "metrics_host"):
+        if getattr(args, option) == "":
+            raise Mistake(f"--{option.replace('_', '-')} is empty")
+    if args.metrics_host is not None and args.metrics_port is None:
+        raise Mistake("--metrics-host needs --metrics-port N")
+    if args.metrics_port is not None and find_spec("prometheus_client") is None:
+        raise missing_extra("--metrics-port", "prometheus")
     check_listening(args)
     if args.reload_dir is not None and not args.reload:
         raise Mistake("--reload-dir needs --reload")
@@ -173,6 +188,8 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
                 timeouts=made_timeouts(args),
                 deflate=made_deflate(args),
                 http_handler=None if args.http_handler is None else find_handler(module, args.http_handler),
+                metrics_port=args.metrics_port,
+                metrics_host=metrics_host_of(args),
                 debug=args.debug,
                 poller=args.poller,
             )
@@ -204,6 +221,10 @@ def logging_to_stderr(level: str, log_format: LogFormat) -> Iterator[None]:
         if output is None:  # else it has the last words of the process too
             logging.getLogger().removeHandler(handler)
             handler.close()
+
+
+def metrics_host_of(args: argparse.Namespace) -> str | None:
+    return METRICS_HOST if args.metrics_host is None else None if args.metrics_host == "*" else str(args.metrics_host)
 
 
 def run_announced(

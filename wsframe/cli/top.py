@@ -148,13 +148,18 @@ def server_section(now: Snapshot, before: Snapshot | None) -> Section:
     def rate(name: str) -> float | None:
         return rate_of(now, before, now[name], None if before is None else before[name])
 
-    header = ("clients", "handshakes", "admitted", "refused", "messages in/s", "in/s", "out/s", "waiting")
+    header = (
+        "clients", "handshakes", "admitted", "refused", "messages in/s", "messages out/s", "in/s", "out/s", "waiting",
+        "dropped",
+    )  # fmt: skip
     row = (
         *(str(now[name]) for name in ("clients", "pending_handshakes", "admitted", "refused")),
         whole(rate("messages_received")),
+        whole(rate("messages_sent")),
         octets(rate("octets_received")),
         octets(rate("octets_sent")),
         octets(now["octets_waiting"]),
+        str(now["messages_dropped"]),
     )
     return Section(", ".join(map(printable, now["addresses"])), header, [row], tuple(range(len(header))))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from wsframe.connection.dialect import RFC_6455, Dialect
 
 if TYPE_CHECKING:
+    from wsframe.connection.account import Account
     from wsframe.connection.lifeline import Lifeline, Reservation
     from wsframe.connection.mailbox import Inbox, Mailbox
     from wsframe.http.request import Request
@@ -45,6 +46,7 @@ class Host(Protocol):
     limits: Limits
     timeouts: Timeouts
     deflate: Deflate | None
+    account: Account
 
     @property
     def over(self) -> bool: ...

@@ -14,6 +14,7 @@ from wsframe.protocol.closing import ClosingEvent, Phase
 from wsframe.protocol.events import Ended
 
 if TYPE_CHECKING:
+    from wsframe.connection.account import Account
     from wsframe.connection.handover import LinkClient
     from wsframe.connection.lifeline import Reservation
     from wsframe.connection.loop import Loop
@@ -37,6 +38,7 @@ class LeavingLink(EndingLink, Protocol):
     fd: int
     opened_at: float
     octets_received: int
+    account: Account
     client: LinkClient
     loop: Loop[Any]
     transport: Transport
@@ -71,6 +73,7 @@ class Leaving:
 
     def noted(self, ended: Ended) -> None:
         self._link.client._note_end(ended)
+        self._link.loop.tally.ended(ended)
         if self._link.closing.phase is Phase.GONE:
             log_end(self._link, ended)
 
@@ -178,6 +181,7 @@ class Leaving:
         link, loop = self._link, self._link.loop
         loop.forget(link.fd)
         link.transport.close(reset=reset)
+        link.account.settle(link)
         loop.octets_sent_before += link.outbox.octets_sent
         loop.octets_received_before += link.octets_received
         if link.inbox.octets:

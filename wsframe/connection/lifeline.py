@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from wsframe.connection.account import Account
     from wsframe.connection.dialect import AnyDecoder
     from wsframe.connection.mailbox import Inbox
     from wsframe.connection.outbox import Outbox
     from wsframe.connection.pings import Pings
     from wsframe.doorbell import Signal
     from wsframe.protocol.close import State
+    from wsframe.protocol.closing import Phase
     from wsframe.protocol.size_limits import Check
 
 __all__ = ["ClientStatistics", "Lifeline", "Reservation", "statistics_of"]
@@ -48,6 +50,8 @@ class Reservation(Protocol):
 class End(Protocol):
     """The end of a link, as far as hooks have a part in it."""
 
+    @property
+    def phase(self) -> Phase: ...
     def handled(self) -> None: ...
 
 
@@ -63,6 +67,7 @@ class Leave(Protocol):
 class Lifeline(Protocol):
     """The parts of a link that clients and hooks use."""
 
+    account: Account
     inbox: Inbox[Any]
     outbox: Outbox
     pings: Pings

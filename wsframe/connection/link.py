@@ -43,14 +43,16 @@ class Link:
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
 
     __slots__ = (
-        "_buckets", "_undecoded", "client", "clock", "closing", "connection", "fd", "inbox", "leaving", "loop",
-        "octets_received", "opened_at", "outbox", "pings", "raw_fd", "readiness", "sender", "transport",
+        "_buckets", "_undecoded", "account", "client", "clock", "closing", "connection", "fd", "inbox", "leaving",
+        "loop", "octets_received", "opened_at", "outbox", "pings", "raw_fd", "readiness", "sender", "transport",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, loop: Loop[Link]) -> None:
         host, dialect = arrival.host, arrival.dialect
         self.loop = loop
         self.clock = loop.clock
+        self.account = host.account
+        """That of the path whose resource the client is with."""
         transport = self.transport = arrival.transport
         assert transport.sock is not None
         self.fd = transport.sock.fileno()
@@ -70,6 +72,8 @@ class Link:
         if not dialect.has_pings:
             keep_alive(transport.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
         encoder = dialect.encoder(host.deflate, arrival.terms)
+        if arrival.terms is not None:
+            loop.tally.measure(self.connection, encoder)
         self.client = host.make_client(self, arrival, encoder)
         self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, loop.budget)
         self.leaving = Leaving(self, arrival.reservation)
@@ -154,7 +158,7 @@ class Link:
         if events and not inbox.muted:
             inbox.put(events, connection.octets)
             if inbox.full or loop.budget.exceeded:
-                self.pause()
+                self.pause("queue" if inbox.full else "memory")
         if ended is not None:
             self.closing.note(ended)
         # While a close frame is sought, the close timeout is the bound.
@@ -174,6 +178,7 @@ class Link:
 
     def go_on(self) -> None:
         """Decode the rest of the last read, and read again if nothing is left."""
+        gone, before = self.closing.phase is Phase.GONE, self.inbox.received
         try:
             self.take(bytearray())
             stopped = self.inbox.paused or self.connection.stopped or self.readiness.eof
@@ -182,6 +187,8 @@ class Link:
         except BaseException as error:
             contain(error)
             self.crashed(error)
+        if gone:  # its other counts are in the account already
+            self.account.messages_received += self.inbox.received - before
 
     def _pong_for_hook(self, payload: bytes) -> bool:
         if self.connection.deadlines.take_pong(payload, self.clock()):
@@ -193,13 +200,14 @@ class Link:
         self.inbox.received -= 1  # it takes room like a message, but does not count as one
         return True
 
-    def pause(self) -> None:
+    def pause(self, reason: str = "queue") -> None:
         """Stop reading: TCP makes the peer wait. Resumed by the inbox when the share is used up.
 
         The peer's end ends the client nevertheless, though it may only have shut its side: a peer that has gone
         would keep its place for as long as the pause lasts. If its end is stuck behind bytes that we do not read,
         our pings meet its reset.
         """
+        self.loop.tally.paused(reason)
         self.inbox.paused = True
         self.connection.deadlines.paused = True
         self.readiness.read_no_more(tell_end=True)
@@ -208,7 +216,7 @@ class Link:
         """Stop reading from a client that exceeds its rate, until it is within it again."""
         if seconds:
             self.connection.deadlines.resume_at = self.clock() + seconds
-            self.pause()
+            self.pause("rate")
             self.schedule()
 
     def resume(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 
+from wsframe.connection.account import Tally
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.memory_budget import Budget
 from wsframe.doorbell import Doorbell
@@ -37,7 +38,7 @@ class Loop(Generic[LinkT]):
 
     __slots__ = (
         "again", "alarm", "alarm_at", "budget", "buffer", "clock", "departed", "emptied", "flusher", "links",
-        "now", "octets_received_before", "octets_sent_before", "poller", "pool", "view",
+        "now", "octets_received_before", "octets_sent_before", "poller", "pool", "tally", "view",
     )  # fmt: skip
 
     def __init__(self, pool: ConnectionPool[int], max_queued_bytes: int) -> None:
@@ -50,6 +51,7 @@ class Loop(Generic[LinkT]):
         """Links that are gone, with messages that their hooks have not reached."""
         self.again: list[LinkT] = []
         """Links with bytes left to decode and room to do so."""
+        self.tally = Tally()
         self.octets_sent_before = 0
         """Bytes sent to clients that are gone."""
         self.octets_received_before = 0

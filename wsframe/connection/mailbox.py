@@ -37,7 +37,8 @@ Invariants
    there without asking why.
 4. The beginning of a client comes before its messages, its end comes after them, and neither is ever
    dropped: each client with a ``client_connected`` gets its ``disconnected``.
-5. A mailbox that has entries has been rung, so only a put into an empty one must ring.
+5. A mailbox that has entries has been rung, so only a put into an empty one rings: the doorbell's time is that of
+   the first entry.
 6. One task takes from a mailbox, and everything else is sync, so nothing needs a lock.
 """
 
@@ -48,7 +49,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wsframe.connection.memory_budget import MESSAGE_COST, Budget
-from wsframe.doorbell import Doorbell
+from wsframe.doorbell import TimedDoorbell
 from wsframe.protocol.events import PongReceived
 from wsframe.speedups import accelerated
 
@@ -74,7 +75,7 @@ class Mailbox(Generic[OwnerT]):
     def __init__(self, *, wants_pongs: bool = True, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
         self.entries: deque[tuple[Inbox[OwnerT] | None, object]] = deque()
-        self.doorbell = Doorbell()
+        self.doorbell = TimedDoorbell()
         self.wants_pongs = wants_pongs
         self.posts = 0
         """How many of the entries are posts."""
@@ -83,8 +84,10 @@ class Mailbox(Generic[OwnerT]):
 
     def put(self, inbox: Inbox[OwnerT] | None, entry: object) -> None:
         """Queue an entry for the task that serves this mailbox."""
+        rung = bool(self.entries)
         self.entries.append((inbox, entry))
-        self.doorbell.ring()
+        if not rung:
+            self.doorbell.ring()
 
     def post(self, post: object, octets: int) -> None:
         """Queue a message of the resource's own code, which weighs so many bytes beside the cost of a message."""
@@ -183,8 +186,10 @@ class Inbox(Generic[OwnerT]):
 
     def put_end(self, ended: object) -> None:
         """Queue the end of the client after its messages."""
+        rung = bool(self.entries)
         self.entries.append((self, ended))
-        self.mailbox.doorbell.ring()
+        if not rung:
+            self.mailbox.doorbell.ring()
 
     def divert(self, event: object) -> bool:
         """Return whether the client is moving; if so, keep the event for the new side."""

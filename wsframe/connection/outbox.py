@@ -58,7 +58,6 @@ class Outbox(Waiting):
         "_flusher",
         "_limit",
         "_noted",
-        "_overflow",
         "_send",
         "_small",
         "_willing",
@@ -67,6 +66,7 @@ class Outbox(Waiting):
         "dropped",
         "messages_sent",
         "octets_sent",
+        "overflow",
         "peak",
         "raw_fd",
         "shut",
@@ -88,7 +88,7 @@ class Outbox(Waiting):
         self._small = limit // 2
         self._few = self._small // FRAME_COST - 1
         """So many frames and so many bytes certainly have room, the cost of one more frame included."""
-        self._overflow = overflow
+        self.overflow = overflow
         self._flusher = flusher
         self._dirty = flusher.dirty
         self.wire = wire
@@ -153,7 +153,7 @@ class Outbox(Waiting):
                 if self.blocked:
                     self._note()
                 return True
-            if self._overflow == "drop_newest":
+            if self.overflow == "drop_newest":
                 self.dropped += 1
                 return False
             self._bury(old)  # no room in its place: the new one is treated like any other message
@@ -252,12 +252,12 @@ class Outbox(Waiting):
                 return False
             if not self.items or self._beyond(cost) <= 0:
                 return True
-        if self._overflow == "drop_oldest":
+        if self.overflow == "drop_oldest":
             while self._beyond(cost) > 0 and self._drop_oldest():
                 self.dropped += 1
             return True
         self.dropped += 1
-        if self._overflow == "disconnect":
+        if self.overflow == "disconnect":
             self.wire.overflowed()
         return False
 

@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
+from wsframe.connection.account import Account
 from wsframe.connection.handover import CONNECTED, Connected
 from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.hooks.contexts import own_context, run_within
@@ -96,6 +97,8 @@ class HookCaller:
         """That of ``running()``, with the variables set there: hooks run in copies of it."""
         self.refusal: tuple[int, str] | None = None
         """The close code and reason for clients that still come, once the resource has failed or was dismissed."""
+        self.account = Account()
+        """The numbers of the resource's path."""
         self.received_before = 0
         """Messages of clients whose ``disconnected`` has begun."""
         self._own_context: Context | None = None
@@ -105,8 +108,12 @@ class HookCaller:
         self.goodbye_seconds = timeouts.close
         """The most that the last hooks take when the server is cut off."""
 
-    async def batch(self, mailbox: ClientMailbox, nesting: Nesting, began: float) -> None:
-        """Call hooks for at most 256 messages or 2 ms from ``began``, in the task that ``nesting`` is of."""
+    async def batch(self, mailbox: ClientMailbox, nesting: Nesting, began: float) -> tuple[int, float]:
+        """Call hooks for at most 256 messages or 2 ms from ``began``, in the task that ``nesting`` is of.
+
+        Returns:
+            The number of entries taken, and when work on the last of them began.
+        """
         entries = cast("deque[tuple[ClientInbox, object]]", mailbox.entries)  # a message has an inbox
         received_text: Callable[..., Awaitable[None]] = self._resource.received_text
         received_binary: Callable[..., Awaitable[None]] = self._resource.received_binary
@@ -115,10 +122,11 @@ class HookCaller:
             received_binary = self._bounds.around("received_binary", received_binary)
         task, status = nesting.task, nesting.status
         context, base = task.context, self.context
-        until = began + BATCH_SECONDS
-        for _ in range(BATCH):
-            if not entries or perf_counter() > until:
-                return
+        until, last = began + BATCH_SECONDS, began
+        for count in range(BATCH):
+            if not entries or (now := perf_counter()) > until:
+                return count, last
+            last = now
             inbox, message = entries.popleft()
             kind = type(message)
             if kind is str:
@@ -144,6 +152,7 @@ class HookCaller:
                 hook = "received_text" if kind is str else "received_binary"
                 await self._hook_failed(await nesting.mend(error), hook, client)
                 context = await own_context(client, base)
+        return BATCH, last
 
     async def _take_event(self, mailbox: ClientMailbox, inbox: ClientInbox | None, event: object) -> None:
         """Handle an entry that is not a message. An error of our own costs the client the connection, nobody else."""
@@ -272,6 +281,7 @@ class HookCaller:
         if client is not None and hook == "client_connected" and isinstance(error, Reject):
             client.reject(1008, error.body)
             return
+        self.account.failed(hook)
         if not failed(error):
             return
         hook_failed = self._hook("hook_failed")

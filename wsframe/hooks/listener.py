@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from wsframe.connection.account import Account
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.handover import CONNECTED, Arrival
 from wsframe.connection.lifeline import Lifeline
@@ -24,6 +25,7 @@ from wsframe.hooks.contexts import take_context
 from wsframe.hooks.members import Members
 from wsframe.hooks.move_client import Departures
 from wsframe.hooks.posts import Posts
+from wsframe.hooks.stopwatch import Stopwatch
 from wsframe.hooks.tasks import Tasks
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
 from wsframe.log import log_for
@@ -141,6 +143,15 @@ class Listener:
         self.start_soon, self.start_for = self.tasks.start_soon, self.tasks.start_for
         self._posts = Posts(name, self._mailbox, self.ready, self._hooks_done)
         self.post, self.post_from_thread, self.call = self._posts.post, self._posts.post_from_thread, self._posts.call
+
+    @property
+    def account(self) -> Account:
+        """The numbers of its path; the roster sets it before the life begins."""
+        return self._hooks.account
+
+    @account.setter
+    def account(self, account: Account) -> None:
+        self._hooks.account = account
 
     @property
     def received_before(self) -> int:
@@ -303,17 +314,20 @@ class Listener:
         try:
             await self.ready.wait()
             await take_context(self._hooks.context)
-            nesting = Nesting()
+            nesting, stopwatch = Nesting(), Stopwatch(self.account, mailbox)
             while True:
                 if not mailbox.entries:
                     if self._may_end() if own is None else own.closed:
                         break
                     await mailbox.doorbell.wait()
                 else:
+                    rung_at = mailbox.doorbell.rung_at
                     began = turn.since = perf_counter()
-                    await self._hooks.batch(mailbox, nesting, began)
+                    count, last = await self._hooks.batch(mailbox, nesting, began)
                     turn.since = 0.0
-                    self.hook_seconds += perf_counter() - began
+                    ended = perf_counter()
+                    self.hook_seconds += ended - began
+                    stopwatch.note(rung_at, began, last, ended, count)
                     if mailbox.entries:
                         await trio.lowlevel.checkpoint()
         except BaseException:

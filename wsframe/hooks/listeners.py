@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from wsframe.hooks.accounts import Accounts
 from wsframe.hooks.listener import Listener
 from wsframe.http.paths import asked, written
 from wsframe.http.request import Request
@@ -96,6 +97,7 @@ class Roster:
         self._living: dict[int, Listener] = {}
         self._failures: dict[int, Failure] = {}
         self.made = Made()
+        self.accounts = Accounts()
         self._retired = False
         self.received_before = 0
         """Messages of clients in lives of resources that have ended."""
@@ -114,6 +116,7 @@ class Roster:
 
     def update(self) -> None:
         """Start resources that are newly registered, and retire those that no longer are."""
+        self.accounts.learn(registry.table for registry in self.registries)
         registered, factories = self.registries.resources(), self.registries.factories()
         for registry in self.registries:
             if registry.closing is not None:
@@ -136,8 +139,10 @@ class Roster:
         elif id(target) in self._living and id(target) not in registered:
             self._living[id(target)].dismiss()
 
-    def _start(self, resource: Resource[Any], linger: float = 0.0) -> Listener:
+    def _start(self, resource: Resource[Any], factory: Factory | None = None) -> Listener:
         listener = self._living[id(resource)] = self._make_listener(resource)
+        listener.account = self.accounts.of(factory or resource)
+        linger = 0.0 if factory is None else factory.linger
         listener.departures.siblings = self
         self._nursery.start_soon(self._live, listener, linger, name=f"listener of {type(resource).__name__}")
         return listener
@@ -271,7 +276,7 @@ class Roster:
             raise refusing(404, f"no resource at {quoted(request.path)}")
         if id(resource) in self._living or self.registries.has(resource):
             return self._of(resource)
-        listener = self._start(resource, factory.linger)
+        listener = self._start(resource, factory)
         listener.predecessor = former
         self.made.add(factory, request.path, place, listener)
         if not factory.linger:

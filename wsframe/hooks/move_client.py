@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Protocol
 
+from wsframe.connection.account import Account
 from wsframe.connection.handover import Host
+from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Move
 from wsframe.doorbell import check_thread
 from wsframe.http.request import Request, peer_name
 from wsframe.http.responses import Reject
 from wsframe.log import log_for, quoted, shortened
 from wsframe.protocol.close import State
+from wsframe.protocol.closing import Phase
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
 
@@ -105,9 +108,18 @@ def hand_over(inbox: Inbox[AnyClient], move: Move[Destination]) -> None:
         give_up(inbox)
         return
     inbox.client._link.leaving.reservation.settle()
+    change_account(inbox.client._link, host.account)
     inbox.mailbox = host.mailbox_for_client()
     host.welcome(inbox)
     inbox.end_move(move)
+
+
+def change_account(link: Lifeline, account: Account) -> None:
+    """Count the messages up to now for the path that a client leaves, and later ones for its new one."""
+    if link.closing.phase is not Phase.GONE:  # else its counts are in an account already
+        link.account.settle(link)
+        account.settle(link, -1)
+    link.account = account
 
 
 def give_up(inbox: Inbox[AnyClient]) -> None:

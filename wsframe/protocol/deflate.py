@@ -17,7 +17,7 @@ from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opc
 from wsframe.limits import check_number
 from wsframe.protocol.frames import RSV1, Frame, message_frames
 
-__all__ = ["COST_OF_TURN", "LEAST_BITS", "Deflate", "Deflater", "InflateExtension", "Terms"]
+__all__ = ["COST_OF_TURN", "LEAST_BITS", "Deflate", "Deflater", "InflateExtension", "Terms", "Volume"]
 
 # The bytes that a compressor's flush appends to each message and the sender leaves out (section 7.2.1).
 TAIL = b"\x00\x00\xff\xff"
@@ -123,6 +123,18 @@ class Terms(NamedTuple):
     """Whether the client was told to keep no context and may not have heard it."""
 
 
+class Volume:
+    """How much has been compressed or inflated."""
+
+    __slots__ = ("packed", "plain")
+
+    def __init__(self) -> None:
+        self.plain = 0
+        """Bytes of messages."""
+        self.packed = 0
+        """The same, compressed."""
+
+
 class InflateExtension(Extension):
     """Inflates the messages of one peer, up to the message limit.
 
@@ -142,6 +154,8 @@ class InflateExtension(Extension):
         self._max_message = max_message
         self._inflater: zlib._Decompress | None = None
         self.window = b""
+        self.volume = Volume()
+        """Counts the messages; one for many clients, where somebody put it here."""
         self._holds = terms.client_takeover or terms.told
         """Whether the window is held from message to message."""
         self._unsure = terms.told
@@ -198,6 +212,9 @@ class InflateExtension(Extension):
         earlier = self.window if self._unsure and not self._last else b""
         self._last = bytes((self._last + data[-4:])[-4:])
         output = self._inflate(data)
+        if isinstance(output, bytes):
+            self.volume.packed += len(data)
+            self.volume.plain += len(output)
         if earlier and isinstance(output, bytes) and repeats(data, output, earlier):
             self._unsure = False
             self._holds = not stands_alone(data)
@@ -284,13 +301,15 @@ class Deflater:
         options: The server's.
     """
 
-    __slots__ = ("_compressor", "options", "terms")
+    __slots__ = ("_compressor", "options", "terms", "volume")
 
     text_only = False
 
     def __init__(self, terms: Terms, options: Deflate) -> None:
         self.terms = terms
         self.options = options
+        self.volume = Volume()
+        """Counts the messages; one for many clients, where somebody put it here."""
         self._compressor: zlib._Compress | None = None
 
     @property
@@ -333,7 +352,9 @@ class Deflater:
             return self.compress_for_all(payload)
         if self._compressor is None:
             self._compressor = new_compressor(self.options, self.terms.server_bits)
-        return self._compressor.compress(payload) + self._compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        octets = self._compressor.compress(payload) + self._compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        self._count(payload, octets)
+        return octets
 
     def compress_for_all(self, payload: bytes) -> bytes | None:
         """Compress a message so that any client of this window or a wider one can read it."""
@@ -341,7 +362,14 @@ class Deflater:
         self._compressor = None
         compressor = new_compressor(self.options, self.terms.server_bits)
         octets = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
-        return octets if len(octets) < len(payload) else None
+        if len(octets) >= len(payload):
+            return None
+        self._count(payload, octets)
+        return octets
+
+    def _count(self, payload: bytes, octets: bytes) -> None:
+        self.volume.plain += len(payload)
+        self.volume.packed += len(octets)
 
 
 def new_compressor(options: Deflate, bits: int) -> zlib._Compress:

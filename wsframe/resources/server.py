@@ -6,7 +6,9 @@ process or in another one, and a handle can be passed around without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, final
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, final
 
 from wsframe.limits import check_number
 from wsframe.protocol.close import check_close_code
@@ -17,7 +19,21 @@ if TYPE_CHECKING:
 
     AnyClient = Client[Any]
 
-__all__ = ["Engine", "ResourceStatistics", "Server", "ServerStatistics"]
+__all__ = ["Distribution", "Engine", "Metrics", "ResourceStatistics", "Server", "ServerStatistics", "running_server"]
+
+
+class Distribution(NamedTuple):
+    """Durations in buckets; a value of :attr:`ServerStatistics.metrics`."""
+
+    bounds: tuple[float, ...]
+    """The upper bounds of the buckets in seconds; the last one is infinite."""
+    counts: tuple[int, ...]
+    """How many durations fell into each bucket alone."""
+    seconds: float
+    """All durations together."""
+
+
+Metrics: TypeAlias = Mapping[str, Mapping[tuple[str, ...], float | Distribution]]
 
 
 class ResourceStatistics(NamedTuple):
@@ -56,6 +72,10 @@ class ServerStatistics(NamedTuple):
     """Resources with a listener."""
     messages_received: int
     """Messages that clients have sent so far."""
+    messages_sent: int
+    """Messages queued for clients so far, those included that an overflow policy dropped later."""
+    messages_dropped: int
+    """Messages that overflow policies have dropped so far."""
     octets_received: int
     """Bytes received from clients so far, without TLS and requests."""
     octets_sent: int
@@ -65,6 +85,9 @@ class ServerStatistics(NamedTuple):
     the memory of the objects that hold it."""
     by_resource: tuple[ResourceStatistics, ...]
     """Each resource with a listener."""
+    metrics: Metrics
+    """All the numbers of :func:`wsframe.metrics` by name, and there by the values of their labels: for example
+    ``metrics["wsframe_messages_total"]["in", "/chat"]``. The page of metrics and the reference list them."""
 
 
 class Engine(Protocol):
@@ -72,6 +95,8 @@ class Engine(Protocol):
 
     @property
     def addresses(self) -> tuple[str, ...]: ...
+    @property
+    def metrics_address(self) -> str: ...
     @property
     def clients(self) -> int: ...
     def drain(self, code: int, lame_duck: float | None) -> None: ...
@@ -106,6 +131,11 @@ class Server:
     def addresses(self) -> tuple[str, ...]:
         """Where the server listens, such as ``ws://127.0.0.1:8000``."""
         return self._engine.addresses
+
+    @property
+    def metrics_address(self) -> str:
+        """Where the metrics are, such as ``http://127.0.0.1:9100/metrics``; ``""`` without ``metrics_port``."""
+        return self._engine.metrics_address
 
     @property
     def clients(self) -> int:
@@ -178,3 +208,7 @@ class Server:
         in use. Dispatchers are not asked.
         """
         return self._engine.find(path)
+
+
+running_server: ContextVar[Server] = ContextVar("running_server")
+"""The server of this task; an ``http_handler`` is made before its server, so it has to look here."""

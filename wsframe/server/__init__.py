@@ -22,7 +22,10 @@ Read in this order:
   its membership of a resource and its place there.
   ``plain_http`` finds the page for a request without a WebSocket.
   ``decide`` asks user code about it, ``leavers`` notices when it has gone in the meantime; ``greeting`` makes the 101.
+* ``answers``: how many answers of each status there were.
 * ``capacity``: how many clients there may be. ``statistics``, ``health``: reports about a server.
+* ``figures``: all numbers of a server by name. ``metrics`` answers with them, in the words of ``prometheus``;
+  ``metrics_port`` does so at a port of its own.
 
 Nothing in here decodes frames or calls hooks of connected clients.
 """

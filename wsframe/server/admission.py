@@ -63,6 +63,7 @@ from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
+from wsframe.server.answers import Answers
 from wsframe.server.capacity import Places
 from wsframe.server.decide import LET_IN, check_origin, decide, internal_error, lets_all_in, stopping
 from wsframe.server.greeting import greet, receive_nonce
@@ -115,6 +116,7 @@ class Admission:
         )
         self.admitted = 0
         self.refused = 0
+        self.answers = Answers()
 
     def has_room(self) -> bool:
         """Return whether the server can take on another newcomer."""
@@ -200,6 +202,8 @@ class Admission:
             yield
         finally:
             self._decided(newcomer)
+            if newcomer.transport.heard and not newcomer.answered:
+                self.answers.left()
             if not newcomer.handed_over:
                 newcomer.transport.close(reset=newcomer.reset)
 
@@ -248,6 +252,7 @@ class Admission:
             newcomer.reset = True
             return
         self.refused += 1
+        self.answers.count(reject.status, page=newcomer.for_page)
         try:
             answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
         except BaseException as error:  # such as a Location with CR LF that the peer asked for
@@ -306,6 +311,7 @@ class Admission:
             handshake.check_not_dropped(request.headers, self._versions)
             page = self._pages.find(request)
             if page is not None:
+                newcomer.for_page = True
                 with Share(self._reactor.budget) as share:
                     answer, content = await self._pages.ask(newcomer, page, share)
                     await self._answer_page(newcomer, answer, content, share)
@@ -319,6 +325,7 @@ class Admission:
         if content is not None and content.length > SMALL and self._busy():
             raise Reject(503, [RETRY_AFTER], "too many answers under way")
         share.hold(0 if content is None else content.held)
+        self.answers.count(int(head[9:12]), page=True)
         await self._answer(newcomer, head, content)
 
     async def _join_resource(self, newcomer: Newcomer, request: Request, headers: Headers) -> None:
@@ -347,6 +354,7 @@ class Admission:
         seat.keep()
         newcomer.handed_over = True
         self.admitted += 1
+        self.answers.count(101)
 
     async def _decide(
         self, newcomer: Newcomer, request: Request, resource: Resource[Any] | Factory, seat: Seat

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import cast
 
 import trio
@@ -98,6 +99,13 @@ def check_port(port: int) -> None:
         raise ValueError(f"port is an int from 0 to 65535, not {port}")
 
 
+def check_metrics_port(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise ValueError(f"metrics_port is an int from 0 to 65535, not {port}")
+    if find_spec("prometheus_client") is None:
+        raise ImportError("metrics_port needs prometheus-client: pip install 'wsframe[prometheus]'")
+
+
 def check_hosts(hosts: Collection[object]) -> None:
     for name in hosts:
         if not isinstance(name, str):
@@ -179,22 +187,30 @@ def check_poller(poller: object) -> None:
         raise TypeError(f"poller is a name, such as 'auto', or a function that makes one, not {shown(poller)}")
 
 
-def check_host(host: str) -> None:
+def check_host(host: str, option: str = "host") -> None:
     """Check a name to bind without resolving it.
+
+    Args:
+        host: The name.
+        option: The option that gave it.
 
     Raises:
         ValueError: For a URL, a name with a port, or another text that is not a name.
     """
     if not host:
-        raise ValueError("host is a name or address, and None for every address of the machine: not ''")
+        raise ValueError(f"{option} is a name or address, and None for every address of the machine: not ''")
     right = host.partition("://")[2] or host
     right = right.partition("/")[0].strip()
     port = ""
     if right.startswith("[") or right.count(":") == 1:
         right, port = right.removeprefix("[").partition("]" if "]" in right else ":")[::2]
     if right != host:
-        port = f" and port={port.lstrip(':')}" if port.lstrip(":") else ""
-        raise ValueError(f"host is a name or address alone: give host={right!r}{port} instead of {host!r}")
+        port = f" and {option.replace('host', 'port')}={port.lstrip(':')}" if port.lstrip(":") else ""
+        raise ValueError(f"{option} is a name or address alone: give {option}={right!r}{port} instead of {host!r}")
+
+
+def check_metrics_host(host: str) -> None:
+    check_host(host, "metrics_host")
 
 
 def is_stream(sock: object) -> bool:

@@ -31,7 +31,6 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, final
@@ -50,14 +49,16 @@ from wsframe.program import Program, program
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
-from wsframe.resources.server import Server, ServerStatistics
+from wsframe.resources.server import Server, ServerStatistics, running_server
 from wsframe.server.admission import Admission
 from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_any_thread
 from wsframe.server.capacity import Places
 from wsframe.server.departure import depart
 from wsframe.server.drain import Drain
 from wsframe.server.entrance import Entrance
+from wsframe.server.figures import figures, total
 from wsframe.server.listen import Bound
+from wsframe.server.metrics_port import MetricsPort
 from wsframe.server.options import ServeOptions
 from wsframe.server.slow_hooks import SlowHooks
 from wsframe.server.statistics import resource_statistics, slowest
@@ -71,12 +72,9 @@ if TYPE_CHECKING:
 
     AnyClient = Client[Any]
 
-__all__ = ["LocalEngine", "holds_cancelled", "running_server"]
+__all__ = ["LocalEngine", "holds_cancelled"]
 
 logger = log_for(__name__)
-
-running_server: ContextVar[Server] = ContextVar("running_server")
-"""The server of this task; an ``http_handler`` is made before its server, so it has to look here."""
 
 
 @final
@@ -92,10 +90,12 @@ class LocalEngine:
         registry: Registry | None,
         options: ServeOptions,
         tls: ServerTLS | None,
+        metrics_port: MetricsPort | None = None,
     ) -> None:
         self.server = Server(self)
         self.home = Home()
         self._bound = bound
+        self._metrics_port = metrics_port
         self._options = options
         self._tls = tls
         self._registries = served_with(registry)
@@ -115,8 +115,10 @@ class LocalEngine:
             deflate=options.deflate,
             flusher=self.reactor.flusher,
         )
+        self.watchdog = Watchdog(self._slow_hooks.look)
         self._program = Program(debug=options.debug, drain=self.drain, cut_off=self._shield.cancel)
         self.addresses = tuple(one.address for one in bound)
+        self.metrics_address = "" if metrics_port is None else metrics_port.address
 
     @property
     def clients(self) -> int:
@@ -152,6 +154,7 @@ class LocalEngine:
     @answered_to_any_thread
     def statistics(self) -> ServerStatistics:
         by_resource = resource_statistics(self.roster, self._registries)
+        metrics = figures(self)
         return ServerStatistics(
             clients=len(self._pool),
             reserved=self.places.reserved,
@@ -160,10 +163,13 @@ class LocalEngine:
             refused=self.admission.refused,
             resources=len(self.roster),
             messages_received=self.roster.received_before + sum(one.messages_received for one in by_resource),
+            messages_sent=total(metrics, "wsframe_messages_total", "out"),
+            messages_dropped=total(metrics, "wsframe_messages_dropped_total"),
             octets_received=self.reactor.octets_received,
             octets_sent=self.reactor.octets_sent,
             octets_waiting=self.reactor.budget.held,
             by_resource=by_resource,
+            metrics=metrics,
         )
 
     @property
@@ -203,7 +209,7 @@ class LocalEngine:
             running_server.set(self.server)  # of this task and those it starts
             program.set(self._program)
             try:
-                with Watchdog(self._slow_hooks.look), self._shield:
+                with self.watchdog, self._shield:
                     await self._work(task_status)
             except BaseException as error:
                 if holds_cancelled(error):
@@ -239,6 +245,8 @@ class LocalEngine:
                 self.roster.watch()
                 try:
                     self.admission = Admission(self.roster, self.reactor, self.places, self._options, self._registries)
+                    if self._metrics_port is not None:
+                        self._metrics_port.open(self.reactor, workings)
                     async with trio.open_nursery() as starting:
                         starting.start_soon(self._cancel_when_asked, starting.cancel_scope)
                         await self.roster.all_ready()

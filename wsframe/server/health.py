@@ -5,7 +5,7 @@ from __future__ import annotations
 from wsframe.http.any_host import at_any_host
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Response
-from wsframe.server.engine import running_server
+from wsframe.resources.server import running_server
 
 __all__ = ["healthz", "readyz"]
 

@@ -72,6 +72,8 @@ class Newcomer:
         self.error: BaseException | None = None
         """The reason for which it was not let in at once; its task raises it again, and answers."""
         self.head_received = False
+        self.for_page = False
+        """Whether it asks for a page, not for a WebSocket."""
         self.version = 13
         self.trailing = b""
         """The bytes after its request: the first frames, if the peer did not wait for the 101."""

@@ -154,6 +154,18 @@ class ServeOptions:
     http_handler: HttpHandler | None = option(None, then=check.check_handler)
     """Async function that answers requests that do not ask for a WebSocket: a page, a health check."""
 
+    metrics_port: int | None = option(
+        None, int, type(None), wanted="an int from 0 to 65535, or None", then=check.check_metrics_port
+    )
+    """Serves ``/metrics``, and with it ``/healthz`` and ``/readyz``, at a port of its own, until the last client has
+    gone; default None, at no other port. 0 takes a free one, which ``server.metrics_address`` names. Needs
+    ``wsframe[prometheus]``."""
+    metrics_host: str | None = option(
+        "127.0.0.1", str, type(None), wanted="a name or address as a str, or None for every address",
+        then=check.check_metrics_host,
+    )  # fmt: skip
+    """Name or address of ``metrics_port``; default 127.0.0.1. The page tells paths, numbers of clients and the load
+    to everybody who reaches it, so bind another address in a network that you trust alone."""
     debug: bool = option(False, bool, wanted="True or False")
     """Whether an error of user code enters the debugger, or ends the server where there is no terminal. Not for
     production: any client that provokes an error stops all others."""
@@ -195,6 +207,8 @@ class ServeKeywords(TypedDict, total=False):
     timeouts: Timeouts
     deflate: Deflate | None
     http_handler: HttpHandler | None
+    metrics_port: int | None
+    metrics_host: str | None
     debug: bool
     poller: PollerChoice
 

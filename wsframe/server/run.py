@@ -25,6 +25,7 @@ from wsframe.server.check_options import check_log, check_registry, check_starte
 from wsframe.server.engine import LocalEngine, holds_cancelled
 from wsframe.server.json_stderr import json_stderr
 from wsframe.server.listen import Bound, default_hosts
+from wsframe.server.metrics_port import metrics_port
 from wsframe.server.notify import notifying
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
 from wsframe.server.signals import Attention
@@ -133,10 +134,10 @@ async def serve(
     tls = made_tls(made)
     context = made.ssl_context
     choose = tls.context_for if tls is not None else None if context is None else (lambda received: context)
-    with listening_sockets(made) as sockets:
+    with listening_sockets(made) as sockets, metrics_port(made) as port:
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        engine = LocalEngine([with_settings(sock, made, choose) for sock in sockets], registry, made, tls)
+        engine = LocalEngine([with_settings(sock, made, choose) for sock in sockets], registry, made, tls, port)
         tell, _ = server_made.get(), server_made.set(forget_made)
         tell(engine)
         await engine.serve(task_status)

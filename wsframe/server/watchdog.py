@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 from threading import Event, Thread, get_ident
+from time import perf_counter
 from traceback import StackSummary
 from types import FrameType, TracebackType
 from typing import Self
 
 import trio
 
+from wsframe.connection.account import Histogram
 from wsframe.log import log_for, shortened
 from wsframe.resources.resource import Resource
 
@@ -46,6 +48,8 @@ class Watchdog:
         self._token = trio.lowlevel.current_trio_token()
         self._loop = get_ident()
         self._turned = Event()
+        self.lags = Histogram()
+        """How long the loop took to answer, asked five times a second; nothing where it waited for sockets."""
         self._over = Event()
         self._thread = Thread(target=self._watch, name="wsframe watchdog", daemon=True)
 
@@ -68,15 +72,20 @@ class Watchdog:
                 self._look(self._token)
             frame = sys._current_frames().get(self._loop)
             if frame is not None and frame.f_code.co_name == "get_events":
+                self.lags.add(0.0)
                 continue  # it waits for sockets: there is no need to wake it
             self._turned.clear()
             try:
-                self._token.run_sync_soon(self._turned.set)
+                self._token.run_sync_soon(self._answer, perf_counter())
             except trio.RunFinishedError:
                 return
             if not self._turned.wait(KEPT) and not self._turned.wait(GRACE):
                 self._tell()
                 self._turned.wait()
+
+    def _answer(self, asked: float) -> None:
+        self.lags.add(perf_counter() - asked)
+        self._turned.set()
 
     def _tell(self) -> None:
         frames = step_of(sys._current_frames().get(self._loop))

@@ -1,0 +1,39 @@
+"""The numbers that a server counts, and their bounds."""
+
+import pytest
+
+from wsframe.connection.account import BOUNDS, OTHER, Account, Histogram, Tally
+from wsframe.protocol.events import Ended
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"),
+    [(0.0, 0), (0.0001, 0), (0.00011, 1), (0.002, 4), (10.0, len(BOUNDS) - 1), (10.1, len(BOUNDS)), (1e9, len(BOUNDS))],
+)
+def test_a_duration_counts_in_the_first_bucket_whose_bound_it_does_not_exceed(seconds: float, bucket: int) -> None:
+    histogram = Histogram()
+    histogram.add(seconds, 3)
+    assert [at for at, count in enumerate(histogram.counts) if count] == [bucket]
+    assert (sum(histogram.counts), histogram.seconds) == (3, 3 * seconds)
+
+
+def test_codes_that_are_not_registered_count_as_one() -> None:
+    """A peer can send two thousand of them."""
+    tally = Tally()
+    for code in (1000, 1006, 1006, 1004, 1016, 2999, *range(3000, 5000)):
+        tally.ended(Ended(code, "connection lost", clean=True))
+    assert tally.closes == {"1000": 1, "1006": 2, OTHER: 2003}
+
+
+def test_a_reset_by_us_counts_by_its_reason_and_one_by_the_peer_does_not() -> None:
+    tally = Tally()
+    for code, reason in ((1006, "ping timeout"), (1006, "outbox full"), (1006, "connection lost"), (1000, "bye")):
+        tally.ended(Ended(code, reason, clean=code == 1000))
+    assert tally.evictions == {"ping_timeout": 1, "outbox_full": 1}
+
+
+def test_errors_count_by_hook() -> None:
+    account = Account()
+    for hook in ("received_text", "disconnected", "received_text"):
+        account.failed(hook)
+    assert account.failures == {"received_text": 2, "disconnected": 1}

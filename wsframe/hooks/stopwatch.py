@@ -1,0 +1,74 @@
+"""Times of hooks and of the messages that wait for them, measured at the edges of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsframe.connection.account import BOUNDS, Account
+from wsframe.connection.mailbox import Mailbox
+
+__all__ = ["Stopwatch"]
+
+QUICK = BOUNDS[0]
+
+
+class Stopwatch:
+    """Measures the batches of one listener task.
+
+    It costs a call for each batch, and nothing for a message: the batch reads the clock before each message anyway,
+    because it ends after 2 ms. So a hook that takes longer than that is the last one of its batch, and its time is
+    known. Of the shorter ones before it the mean is known.
+
+    How long a message waits is known of one that came into an empty mailbox, which noted the time. While the
+    mailbox does not get empty, the place behind its last message is marked when a batch ends, and the time until
+    the hooks get there is the time that the next message waits.
+
+    Args:
+        account: Takes the times.
+        mailbox: The mailbox of the task.
+    """
+
+    __slots__ = ("_ahead", "_hooks", "_mailbox", "_marked_at", "_waits")
+
+    def __init__(self, account: Account, mailbox: Mailbox[Any]) -> None:
+        self._hooks, self._waits = account.hooks, account.waits
+        self._mailbox = mailbox
+        self._ahead = 0
+        """Messages before the place that is marked; 0 for no mark."""
+        self._marked_at = 0.0
+
+    def note(self, rung_at: float, began: float, last: float, ended: float, count: int) -> None:
+        """Count the times of a batch.
+
+        Args:
+            rung_at: When the mailbox had been rung last before it.
+            began: When it began.
+            last: When its last hook began.
+            ended: When that ended.
+            count: How many hooks there were.
+        """
+        hooks, waits, mailbox = self._hooks, self._waits, self._mailbox
+        spent = ended - began
+        if spent < QUICK:  # all of them are in the first bucket then
+            hooks.counts[0] += count
+            hooks.seconds += spent
+        else:
+            if count > 1:
+                hooks.add((last - began) / (count - 1), count - 1)
+            if count:
+                hooks.add(ended - last)
+        if not self._ahead:
+            wait = began - rung_at
+            if wait < QUICK:
+                waits.counts[0] += 1
+                waits.seconds += wait
+            else:
+                waits.add(wait)
+        elif count < self._ahead:
+            self._ahead -= count
+            return
+        else:
+            waits.add(ended - self._marked_at)
+        # If the mailbox was rung in the meantime, it has been empty: the next message came then.
+        self._ahead = len(mailbox.entries) if mailbox.doorbell.rung_at == rung_at else 0
+        self._marked_at = ended

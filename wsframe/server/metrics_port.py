@@ -1,0 +1,88 @@
+"""A port of its own for the page of metrics and the health checks.
+
+It is open from before the resources start until the last client has gone, so that a start that hangs and a drain can
+be seen. Its newcomers are admitted like all others, by the same limits of time and size, but they count in no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from wsframe.connection.reactor import Reactor
+from wsframe.hooks.listener import Listener
+from wsframe.hooks.listeners import Roster
+from wsframe.http.request import Request
+from wsframe.http.responses import HttpHandler, Response
+from wsframe.limits import Capacity
+from wsframe.log import log_for
+from wsframe.resources.resource import Resource
+from wsframe.server.addresses import TcpAddress
+from wsframe.server.admission import Admission
+from wsframe.server.bind import bound
+from wsframe.server.capacity import Places
+from wsframe.server.entrance import Entrance
+from wsframe.server.health import healthz, readyz
+from wsframe.server.listen import Bound, default_hosts
+from wsframe.server.metrics import metrics
+from wsframe.server.options import ServeOptions
+
+__all__ = ["MetricsPort", "metrics_port"]
+
+logger = log_for(__name__)
+
+BACKLOG = 16
+# A scraper or two and probes: each has a connection for as long as its answer takes.
+MOST_AT_ONCE = 16
+SECONDS = 10.0
+PAGES: dict[str, HttpHandler] = {"/metrics": metrics, "/healthz": healthz, "/readyz": readyz}
+
+
+async def answer(request: Request) -> Response:
+    """Answer with one of the pages."""
+    handler = PAGES.get(request.path)
+    if handler is None:
+        return Response("not found; there are /metrics, /healthz and /readyz\n", 404)
+    return await handler(request)
+
+
+class MetricsPort:
+    """Listening sockets that answer with the pages.
+
+    Args:
+        places: The sockets with their settings.
+    """
+
+    def __init__(self, places: list[Bound]) -> None:
+        self._places = places
+        self.address = f"http{places[0].address.removeprefix('ws')}/metrics"
+
+    def open(self, reactor: Reactor, nursery: trio.Nursery) -> None:
+        """Answer until the nursery is cancelled, in the context of the server."""
+        options = ServeOptions(http_handler=answer, capacity=Capacity(max_pending_handshakes=MOST_AT_ONCE))
+        roster = Roster((), no_listener, nursery)
+        admission = Admission(roster, reactor, Places(options.capacity), options, ())
+        Entrance(admission, nursery, SECONDS).open(self._places, nursery)
+        logger.info("metrics at %s", self.address)
+
+
+@contextmanager
+def metrics_port(options: ServeOptions) -> Iterator[MetricsPort | None]:
+    """Bind the port that the options of a server ask for, if they do; close it at the end.
+
+    Raises:
+        OSError: If it cannot be bound; the text names it.
+    """
+    if options.metrics_port is None:
+        yield None
+        return
+    host = options.metrics_host
+    with bound([TcpAddress(host, options.metrics_port)], BACKLOG) as sockets:
+        yield MetricsPort([Bound(sock=sock, hosts=default_hosts(sock, host)) for sock in sockets])
+
+
+def no_listener(resource: Resource) -> Listener:
+    """Stand in for the maker of listeners: no path leads to a resource here."""
+    raise NotImplementedError

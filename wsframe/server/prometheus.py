@@ -1,0 +1,90 @@
+"""Metrics in the text formats that Prometheus reads, made by prometheus-client when it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
+from math import inf
+
+from prometheus_client import REGISTRY
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from wsframe.resources.server import Distribution, Metrics
+from wsframe.server.figures import FAMILIES, Family
+
+__all__ = ["MetricsCollector", "page"]
+
+
+class MetricsCollector(Collector):
+    """Gives the metrics of a server to a registry of prometheus-client.
+
+    Args:
+        take: Returns the numbers at the time of a scrape.
+    """
+
+    def __init__(self, take: Callable[[], Metrics]) -> None:
+        self._take = take
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield a family for each name."""
+        metrics = self._take()
+        for name, family in FAMILIES.items():
+            yield metric(name, family, metrics[name])
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the families without numbers: a registry asks for their names before there is a server."""
+        for name, family in FAMILIES.items():
+            yield metric(name, family, {})
+
+
+def metric(name: str, family: Family, numbers: Mapping[tuple[str, ...], float | Distribution]) -> Metric:
+    """Make the family of one name."""
+    if family.kind == "histogram":
+        histogram = HistogramMetricFamily(name, family.help, labels=family.labels)
+        for labels, number in numbers.items():
+            assert isinstance(number, Distribution)
+            counts = accumulate(number.counts)
+            bounds = ("+Inf" if bound == inf else str(bound) for bound in number.bounds)
+            histogram.add_metric(labels, list(zip(bounds, counts, strict=True)), number.seconds)
+        return histogram
+    made: CounterMetricFamily | GaugeMetricFamily
+    if family.kind == "counter":
+        made = CounterMetricFamily(name.removesuffix("_total"), family.help, labels=family.labels)
+    else:
+        made = GaugeMetricFamily(name, family.help, labels=family.labels)
+    for labels, number in numbers.items():
+        assert not isinstance(number, Distribution)
+        made.add_metric(labels, number)
+    return made
+
+
+class Page(Collector):
+    """The metrics of a server, and after them those that the program has registered with prometheus-client itself."""
+
+    def __init__(self, own: Collector) -> None:
+        self._own = own
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family once: the program can have registered the server's, too."""
+        seen = set()
+        for registry in (self._own, REGISTRY):
+            for found in registry.collect():
+                if found.name not in seen:
+                    seen.add(found.name)
+                    yield found
+
+
+def page(take: Callable[[], Metrics], accept: str) -> tuple[bytes, str]:
+    """Make the page of a server's metrics.
+
+    Args:
+        take: Returns the numbers.
+        accept: The value of the request's Accept, which chooses between the text format and OpenMetrics.
+
+    Returns:
+        The page and its content type.
+    """
+    encode, content_type = choose_encoder(accept)
+    return encode(Page(MetricsCollector(take))), content_type
