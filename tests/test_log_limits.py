@@ -185,3 +185,48 @@ def test_a_short_traceback_stands_whole(scene: Scene) -> None:
     (report,) = scene.take()
     assert report.endswith(f"ValueError: invalid literal for int() with base 10: '{ascii_letters}'")
     assert "int(ascii_letters)" in report
+
+
+def test_a_line_with_named_fields_is_counted_too(scene: Scene) -> None:
+    for number in range(11):
+        scene.log.info("%(peer)s refused", {"peer": number})
+    scene.log.tell_left_out()
+    assert scene.take()[-1] == "INFO 9 refused ... and 1 more like it in the last second"
+
+
+def test_the_count_is_a_field_of_its_record(scene: Scene) -> None:
+    records: list[logging.LogRecord] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        records.append(record)
+        return True
+
+    scene.log.logger.addFilter(keep)
+    for _ in range(12):
+        scene.log.info("refused")
+    scene.log.tell_left_out()
+    scene.log.logger.removeFilter(keep)
+    assert [getattr(record, "left_out", 0) for record in records] == [0] * 10 + [2]
+
+
+def test_no_line_of_a_traceback_looks_like_one_of_the_log(scene: Scene) -> None:
+    forged = "2026-11-28 07:00:00,000 INFO forged"
+    try:
+        raise ValueError(f"said\n{forged}\r\n\x1b[2J\x9b1m\u2028\u202e")
+    except ValueError:
+        scene.log.exception("failed")
+    (report,) = scene.take()
+    assert f"\n    {forged}" in report
+    assert f"\n{forged}" not in report
+    assert report.replace("\n", "").isprintable()
+
+
+def test_a_group_of_errors_keeps_its_form(scene: Scene) -> None:
+    try:
+        raise ExceptionGroup("some", [ValueError("one\ntwo")])
+    except ExceptionGroup:
+        scene.log.exception("failed")
+    (report,) = scene.take()
+    assert "  | ExceptionGroup: some (1 sub-exception)" in report
+    assert "    | ValueError: one" in report
+    assert "    | two" in report

@@ -112,11 +112,11 @@ class Spared:
     """Lines that came too often: a second shows a few of each kind, and counts the others.
 
     Args:
-        tell: Takes level and text of a line that reports how many there were.
+        tell: Takes level and text of a line that reports how many there were, and their number.
         clock: Seconds.
     """
 
-    def __init__(self, tell: Callable[[int, str], None], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, tell: Callable[[int, str, int], None], clock: Callable[[], float] = monotonic) -> None:
         self._tell = tell
         self._clock = clock
         self._lock = Lock()
@@ -174,7 +174,8 @@ class Spared:
 
     def _report(self, kind: Kind) -> None:
         if kind.left_out:
-            self._tell(kind.level, f"{kind.text} {DOTS} and {thousands(kind.left_out)} more like it in the last second")
+            text = f"{kind.text} {DOTS} and {thousands(kind.left_out)} more like it in the last second"
+            self._tell(kind.level, text, kind.left_out)
 
 
 class Log(LoggerAdapter[Logger]):
@@ -238,9 +239,9 @@ class Log(LoggerAdapter[Logger]):
         cut_record(record)
         self.logger.handle(record)
 
-    def _emit_count(self, level: int, text: str) -> None:
+    def _emit_count(self, level: int, text: str, left_out: int) -> None:
         try:
-            self._emit(level, "%s", (text,), None, 1)
+            self._emit(level, "%s", (text,), None, 1, extra={"left_out": left_out})
         except BaseException as error:
             self._lost(error)
 
@@ -272,7 +273,8 @@ def exception_of(exc_info: object) -> ExcInfo | None:
 
 
 def line_of(msg: object, args: tuple[object, ...]) -> str:
-    return shortened(str(msg) % args if args else str(msg), LONGEST_LINE)
+    named = args[0] if len(args) == 1 and isinstance(args[0], dict) else args  # as LogRecord does it
+    return shortened(str(msg) % named if args else str(msg), LONGEST_LINE)
 
 
 def cut_record(record: LogRecord) -> None:

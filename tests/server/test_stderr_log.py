@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from wsframe.server.json_log import JSONFormatter
 from wsframe.server.stderr_log import StderrLog, shown_on_stderr
 
 
@@ -95,6 +97,25 @@ def test_a_line_that_cannot_be_formatted_names_its_place() -> None:
     handler.emit(record("%d", "text"))
     handler.close()
     assert stream.getvalue() == "a line of file.py:7 cannot be logged: TypeError\n"
+
+
+def test_control_characters_of_any_logger_cannot_reach_a_terminal() -> None:
+    stream = io.StringIO()
+    handler = StderrLog(stream)
+    handler.emit(record("red \x1b[31m, bell \x07, \x9b1m, \u202e turned, \ttab and\nsecond line"))
+    handler.close()
+    assert stream.getvalue().endswith(
+        " INFO red \\x1b[31m, bell \\x07, \\x9b1m, \\u202e turned, \ttab and\nsecond line\n"
+    )
+
+
+def test_lines_of_its_own_are_json_where_the_others_are() -> None:
+    stream = io.StringIO()
+    handler = StderrLog(stream, JSONFormatter())
+    handler.emit(record("%d", "text"))
+    handler.close()
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["message"] == "a line of file.py:7 cannot be logged: TypeError"
 
 
 def test_characters_that_the_stream_does_not_have_are_escaped() -> None:

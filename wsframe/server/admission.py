@@ -82,7 +82,7 @@ logger = log_for(__name__)
 
 # Seconds that a newcomer has for its request while others wait for its place.
 PATIENCE = 1.0
-# Seconds that it has when the drain begins.
+# Seconds that it has when the drain begins, those included that have passed.
 HEAD_PATIENCE = 0.25
 # The kernel can hold this many bytes of an answer when no task waits for the peer to take it.
 SMALL = 16 * 1024
@@ -141,8 +141,8 @@ class Admission:
         """Let the newcomers on the way in finish within so many seconds; requests have to be whole soon."""
         now = trio.current_time()
         self._answer_by = now + seconds
-        whole_by = min(now + HEAD_PATIENCE, self._answer_by)
         for newcomer in self.pending:
+            whole_by = min(newcomer.since + HEAD_PATIENCE, self._answer_by)
             newcomer.scope.deadline = self._answer_by if newcomer.head_received else whole_by
 
     async def until_decided(self) -> None:
@@ -262,7 +262,12 @@ class Admission:
             reject = internal_error() if contain(error) else stopping()
             logger.error("%s: the Reject cannot be sent", newcomer.name, exc_info=error)
             answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
-        logger.info("%s: refused with %s: %s", newcomer.name, reject.status, reject._reason, kind=reject.status)
+        logger.info(
+            "%(peer)s: refused with %(status)s: %(reason)s",
+            fields := {"peer": newcomer.name, "status": reject.status, "reason": reject._reason},
+            extra=fields,
+            kind=reject.status,
+        )
         await self._answer(newcomer, answer, None)
 
     def _busy(self) -> bool:
