@@ -30,7 +30,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(.*\.)?(DataT|ResultT|ArgsT|Octets|AnyClient|Overflow|Ordering|HeaderFields|Poller\w*|Any)"),
     (r"py:.*", r"(.*\.)?\w+FunctionT"),
     (r"py:.*", r"(.*\.)?(Life|Lifeline|Outbox|Registration|HandlerT|SSLContext|TaskStatus)"),
-    (r"py:.*", r"(.*\.)?(Functions|HandlerKeywords|ResourceClassT|Served)"),
+    (r"py:.*", r"(.*\.)?(Functions|HandlerKeywords|Node|PublishOptions|ResourceClassT|Served)"),
 ]
 
 

@@ -16,6 +16,7 @@ ELSEWHERE = {
     # Types and values alone.
     "connection/handover": "connection/test_reactor.py",
     "protocol/encoder": "protocol/test_deflate.py",
+    "resources/life": "resources/test_topics.py",
 }
 """Modules with nothing of their own to test."""
 

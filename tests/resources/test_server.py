@@ -28,6 +28,9 @@ class Elsewhere:
     async def closed(self) -> None:
         self.orders.append("closed")
 
+    def publish(self, topic: str, message: Any, *, text: bool, key: str | int | None, compress: bool | None) -> None:
+        self.orders.append((topic, message, text, key, compress))
+
     def unready(self) -> str:
         return "server full"
 
@@ -63,6 +66,10 @@ async def test_handle_needs_no_machine_in_this_process() -> None:
     assert server.find("/") is None
     assert server.unready() == "server full"
     assert server.reload_certificates()
+    server.publish_text("t", "text")
+    server.publish_binary("t", b"bytes", key=1, compress=True)
+    assert elsewhere.orders == [("t", "text", True, None, None), ("t", b"bytes", False, 1, True)]
+    elsewhere.orders.clear()
     server.close()
     server.close(1012, lame_duck=2.5)
     server.hurry()

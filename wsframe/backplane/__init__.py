@@ -12,3 +12,25 @@
 Read them in this order. Nothing in here knows WebSocket, clients or resources: topics have names,
 messages are bytes.
 """
+
+from wsframe.backplane.interface import Backplane as Backplane
+from wsframe.backplane.interface import History as History
+from wsframe.backplane.interface import Kept as Kept
+from wsframe.backplane.interface import Lease as Lease
+from wsframe.backplane.interface import Position as Position
+from wsframe.backplane.interface import Told as Told
+from wsframe.backplane.memory import MemoryBackplane as MemoryBackplane
+from wsframe.backplane.memory import MemoryHub as MemoryHub
+from wsframe.backplane.relay import RelayBackplane as RelayBackplane
+
+__all__ = [
+    "Backplane",
+    "History",
+    "Kept",
+    "Lease",
+    "MemoryBackplane",
+    "MemoryHub",
+    "Position",
+    "RelayBackplane",
+    "Told",
+]

@@ -73,7 +73,7 @@ class Lease(NamedTuple):
     token: int
     """Grows with each new holder. A store that compares it can refuse a holder whose lease has ended."""
     until: float
-    """The moment by the node's clock at which the holder stops: :data:`MARGIN` before others can acquire the key."""
+    """The moment by the node's clock at which the holder stops: half a second before others can acquire the key."""
 
 
 class Told(Protocol):

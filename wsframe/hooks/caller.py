@@ -50,7 +50,7 @@ from wsframe.connection.handover import CONNECTED, Connected
 from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.hooks.contexts import own_context, run_within
 from wsframe.hooks.move_client import Destination, call_off, give_up, hand_over
-from wsframe.hooks.posts import Call, Post
+from wsframe.hooks.posts import Call, Missed, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
 from wsframe.http.responses import Reject
 from wsframe.limits import Timeouts
@@ -58,6 +58,7 @@ from wsframe.log import log_for
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
+from wsframe.resources.topics import Topics
 from wsframe.user_code import LEFT_OPEN, Nesting, contain, failed, nested
 
 if TYPE_CHECKING:
@@ -86,11 +87,13 @@ class HookCaller:
     Args:
         resource: The resource whose hooks are called.
         timeouts: Its timeouts, with no field at ``INHERIT``.
+        topics: The server's, which a client leaves before ``disconnected``.
         leave: Called for each client that has gone.
     """
 
-    def __init__(self, resource: Resource[Any], timeouts: Timeouts, leave: Callable[[], None]) -> None:
+    def __init__(self, resource: Resource[Any], timeouts: Timeouts, topics: Topics, leave: Callable[[], None]) -> None:
         self._resource = resource
+        self._topics = topics
         self._leave = leave
         self.clients: dict[AnyClient, None] = {}
         self.context = copy_context()
@@ -206,6 +209,7 @@ class HookCaller:
             if client in self.clients:
                 self.received_before += client._link.inbox.received
                 del self.clients[client]
+                self._topics.leave(client)
                 await self._run_hook("disconnected", client)
         finally:
             client._link.leaving.left()
@@ -220,6 +224,7 @@ class HookCaller:
             client._work.cancel()
             return
         del self.clients[client]
+        self._topics.leave(client)
         client._resource = move.host.resource
         client._link.ask(move.host.check_for(client))
         try:
@@ -241,6 +246,14 @@ class HookCaller:
             await self._within(None, nested(self._hook("received_custom"), post.message))
         except BaseException as error:
             await self._hook_failed(error, "received_custom", None)
+
+    async def _missed(self, mailbox: ClientMailbox, inbox: None, missed: Missed) -> None:
+        try:
+            await self._within(None, nested(self._hook("missed"), missed.topic))
+        except BaseException as error:
+            await self._hook_failed(error, "missed", None)
+        finally:
+            missed.over()
 
     async def _call(self, mailbox: ClientMailbox, inbox: None, call: Call) -> None:
         if call.abandoned:
@@ -329,4 +342,5 @@ EVENTS: dict[type, Callable[[HookCaller, ClientMailbox, Any, Any], Awaitable[Non
     Move: HookCaller._moved,
     Post: HookCaller._post,
     Call: HookCaller._call,
+    Missed: HookCaller._missed,
 }

@@ -8,7 +8,7 @@ a ticker that hangs or crashes cannot stop a hook.
 from __future__ import annotations
 
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from wsframe.protocol.size_limits import Check
 from wsframe.resources.check_message import check_of
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
+from wsframe.resources.topics import Topics
 from wsframe.user_code import Nesting, contain, failed
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Surroundings:
         timeouts: The server's, in the same way.
         deflate: The server's, in the same way.
         flusher: The one of the server's reactor.
+        topics: The subscriptions of its clients.
     """
 
     server: Server
@@ -66,6 +68,7 @@ class Surroundings:
     timeouts: Timeouts
     deflate: Deflate | None = None
     flusher: Flusher
+    topics: Topics = field(default_factory=Topics)
 
 
 class Turn:
@@ -100,6 +103,7 @@ class Listener:
             )
         self.resource = resource
         self.server = around.server
+        self.topics = around.topics
         self.timeouts = filled(resource.timeouts, around.timeouts)
         self.limits = filled(resource.limits, around.limits)
         self.deflate = around.deflate if resource.deflate == INHERIT else resource.deflate
@@ -114,7 +118,7 @@ class Listener:
         """Set once the life is over and ``running()`` has been left."""
         self.predecessor: Listener | None = None
         """A life of the same place that ends before this one begins."""
-        self._hooks = HookCaller(resource, self.timeouts, self.leave)
+        self._hooks = HookCaller(resource, self.timeouts, around.topics, self.leave)
         self.clients = self._hooks.clients
         self._around = around
         self.hook_seconds = 0.0
@@ -143,6 +147,7 @@ class Listener:
         self.start_soon, self.start_for = self.tasks.start_soon, self.tasks.start_for
         self._posts = Posts(name, self._mailbox, self.ready, self._hooks_done)
         self.post, self.post_from_thread, self.call = self._posts.post, self._posts.post_from_thread, self._posts.call
+        self.report_missed = self._posts.report_missed
 
     @property
     def account(self) -> Account:

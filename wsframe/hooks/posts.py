@@ -14,7 +14,7 @@ from wsframe.exceptions import ResourceEnded
 from wsframe.log import log_for
 from wsframe.protocol.fast_lane import weigh
 
-__all__ = ["MAX_POSTS", "Call", "Post", "Posts"]
+__all__ = ["MAX_POSTS", "Call", "Missed", "Post", "Posts"]
 
 logger = log_for(__name__)
 
@@ -56,6 +56,16 @@ class Call:
         self.signal.fire(self.outcome)
 
 
+class Missed:
+    """A topic of which messages are missing, and the function to call once the hook knows it."""
+
+    __slots__ = ("over", "topic")
+
+    def __init__(self, topic: str, over: Callable[[], None]) -> None:
+        self.topic = topic
+        self.over = over
+
+
 class Posts:
     """Takes the posts and calls of one life of a resource.
 
@@ -95,6 +105,13 @@ class Posts:
 
         self._token.run_sync_soon(post)
 
+    def report_missed(self, topic: str, over: Callable[[], None]) -> None:
+        """Have ``missed`` called for a topic, and then ``over``."""
+        if self._over.is_set():
+            over()
+        else:
+            self._mailbox.put(None, Missed(topic, over))
+
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
         """Have a function called in the listener task; return its result."""
         check_trio()
@@ -124,4 +141,6 @@ class Posts:
                 entry.finish()
             elif isinstance(entry, Post):
                 self._mailbox.took_post(entry.octets)
+            elif isinstance(entry, Missed):
+                entry.over()
         self._mailbox.entries.clear()

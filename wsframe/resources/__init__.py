@@ -6,6 +6,8 @@ Read in this order:
 * ``accept``: the answer of ``accept_client`` that lets a client in.
 * ``client``: one connected peer. ``client_tasks``: its tasks. ``clients``: the clients of a resource.
   ``broadcast``: one message to many clients.
+* ``topics``: messages for those who are subscribed, on this server and on others. ``life``: one life of a
+  resource, as the resource sees it.
 * ``server``: the handle on the running server, without the machine behind it.
 * ``registry``, ``routing_table``, ``path_table``, ``factories``: which resource answers a path; ``http_routes``:
   which handler of plain HTTP. ``registries``: all registries of one server.

@@ -6,16 +6,20 @@ from collections.abc import Collection
 from dataclasses import Field
 from difflib import get_close_matches
 from re import fullmatch
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 from warnings import warn
 
 from wsframe.http.deflate_terms import TOKEN
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, check_number
+from wsframe.log import log_for
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.check_hooks import outside
+from wsframe.user_code import contain
 
-__all__ = ["OnHookFailed", "Ordering", "check_settings", "warn_of_alike"]
+__all__ = ["OnHookFailed", "Ordering", "check_settings", "error_code_of", "warn_of_alike"]
+
+logger = log_for(__name__)
 
 Ordering: TypeAlias = Literal["resource", "client"]
 OnHookFailed: TypeAlias = Literal["drop_client", "drop_message"]
@@ -113,3 +117,15 @@ CHECKS = {
     "error_close_code": check_code,
     "cancel_on_disconnect": check_flag,
 }
+
+
+def error_code_of(resource: Any) -> int:
+    """Return the ``error_close_code`` of a resource, or 1011 if that is not a code that can be sent."""
+    try:
+        code: int = resource.error_close_code
+        check_close_code(code)
+    except BaseException as error:
+        contain(error)
+        logger.error("error_close_code of %s: 1011 is sent instead", type(resource).__name__, exc_info=error)
+        return 1011
+    return code

@@ -7,8 +7,9 @@ from typing import Any
 from wsframe.log import log_for
 from wsframe.protocol.close import check_close_code, check_reason
 from wsframe.protocol.size_limits import Check, Kind
+from wsframe.resources.check_attributes import error_code_of
 from wsframe.resources.client import Client
-from wsframe.resources.resource import Resource, error_code_of
+from wsframe.resources.resource import Resource
 from wsframe.user_code import called, failed
 
 __all__ = ["check_of"]

@@ -22,18 +22,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from json import JSONEncoder
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
-from wsframe.log import log_for
-from wsframe.protocol.close import check_close_code
+from wsframe.log import log_for, quoted
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.payload import Octets
 from wsframe.resources.accept import Accept
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
-from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings, warn_of_alike
+from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings, error_code_of, warn_of_alike
 from wsframe.resources.check_hooks import (
     check_hook,
     check_not_async,
@@ -44,11 +43,10 @@ from wsframe.resources.check_hooks import (
 from wsframe.resources.client import Client
 from wsframe.resources.clients import Clients
 from wsframe.resources.hints import add_hint
-from wsframe.user_code import contain
+from wsframe.resources.life import Life
+from wsframe.resources.topics import PublishOptions
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from wsframe.resources.client import DataT
     from wsframe.resources.server import Server
 else:
@@ -63,26 +61,10 @@ ArgsT = TypeVarTuple("ArgsT")
 
 HOOKS = (
     "accept_client", "client_connected", "received_text", "received_binary", "received_pong",
-    "received_custom", "disconnected", "hook_failed",
+    "received_custom", "disconnected", "hook_failed", "missed",
 )  # fmt: skip
 FIXED = ("clients", "server")
 JSON = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-class Life(Protocol[DataT]):
-    """One life of a resource, from the start of its listener task to the end."""
-
-    clients: dict[Client[DataT], None]
-    server: Server
-
-    def post(self, message: object) -> bool: ...
-    def post_from_thread(self, message: object) -> None: ...
-    async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object: ...
-    def start_soon(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None: ...
-    def start_for(
-        self, client: Client[DataT], fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
-    ) -> bool: ...
-    def move(self, client: Client[DataT], target: Resource[Any] | str) -> bool: ...
 
 
 class Resource(Generic[DataT]):
@@ -313,9 +295,42 @@ class Resource(Generic[DataT]):
             frame_size=frame_size, exclude=exclude, key=key, compress=compress,
         )  # fmt: skip
 
+    def subscribe(self, client: Client[DataT], topic: str) -> bool:
+        """Have a client get all that is published to a topic from now on; return False if it has left.
+
+        It leaves its topics with :meth:`disconnected`. Topics belong to the server, not to the resource.
+        """
+        life = self._life()
+        if client not in life.clients:
+            return False
+        life.topics.subscribe(client, topic)
+        return True
+
+    def unsubscribe(self, client: Client[DataT], topic: str) -> None:
+        """Have a client get the messages of a topic no longer."""
+        self._life().topics.unsubscribe(client, topic)
+
+    def publish_text(self, topic: str, message: str | Octets, **options: Unpack[PublishOptions]) -> Broadcast:
+        """Queue a text message for a topic's subscribers, of any resource; return how many of this server got it.
+
+        Options as for :func:`wsframe.broadcast_text`: ``exclude``, ``key`` (a str or an int), ``compress``.
+        """
+        return self._life().topics.publish_text(topic, message, **options)
+
+    def publish_binary(self, topic: str, message: Octets, **options: Unpack[PublishOptions]) -> Broadcast:
+        """Queue a binary message for a topic's subscribers; see :meth:`publish_text`."""
+        return self._life().topics.publish_binary(topic, message, **options)
+
+    async def missed(self, topic: str) -> None:
+        """Make up for messages of a topic that other servers published and this one did not get.
+
+        It is called in the listener task, before the next message of the topic: send the clients the state, or
+        have them ask for it. The default logs a warning.
+        """
+        logger.warning("%s has missed messages of topic %s", type(self).__name__, quoted(topic), kind=type(self))
+
     def encode_json(self, message: object) -> str | bytes:
         """Encode a message for :meth:`broadcast_json` and :meth:`Client.send_json`: compact, in one line.
-
         Override it to encode with another library; :class:`JSONResource` does so with msgspec.
 
         Raises:
@@ -383,15 +398,3 @@ class Resource(Generic[DataT]):
         if self._listener is None:
             raise RuntimeError(f"{type(self).__name__} is not being served")
         return self._listener
-
-
-def error_code_of(resource: Resource[Any]) -> int:
-    """Return ``error_close_code``, or 1011 if that is not a code that can be sent."""
-    try:
-        code = resource.error_close_code
-        check_close_code(code)
-    except BaseException as error:
-        contain(error)
-        logger.error("error_close_code of %s: 1011 is sent instead", type(resource).__name__, exc_info=error)
-        return 1011
-    return code

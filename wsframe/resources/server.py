@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, final
 
 from wsframe.limits import check_number
 from wsframe.protocol.close import check_close_code
+from wsframe.protocol.payload import Octets
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client
@@ -104,6 +105,9 @@ class Engine(Protocol):
     async def closed(self) -> None: ...
     def reload_certificates(self) -> bool: ...
     def unready(self) -> str: ...
+    def publish(
+        self, topic: str, message: Any, *, text: bool, key: str | int | None, compress: bool | None
+    ) -> None: ...
     def statistics(self) -> ServerStatistics: ...
     def slowest_clients(self, count: int) -> list[AnyClient]: ...
     def list_clients(self) -> list[AnyClient]: ...
@@ -177,6 +181,18 @@ class Server:
         at SIGHUP (under `run` and ``wsframe serve``) and when files have changed, at which it looks every 5 s.
         """
         return self._engine.reload_certificates()
+
+    def publish_text(
+        self, topic: str, message: str | Octets, *, key: str | int | None = None, compress: bool | None = None
+    ) -> None:
+        """Queue a text message for the subscribers of a topic; see :meth:`Resource.publish_text`. From any thread."""
+        self._engine.publish(topic, message, text=True, key=key, compress=compress)
+
+    def publish_binary(
+        self, topic: str, message: Octets, *, key: str | int | None = None, compress: bool | None = None
+    ) -> None:
+        """Queue a binary message for the subscribers of a topic. From any thread."""
+        self._engine.publish(topic, message, text=False, key=key, compress=compress)
 
     def statistics(self) -> ServerStatistics:
         """Return a snapshot of the server. It walks through all clients: ask for it each second, not each message."""

@@ -245,3 +245,12 @@ def refuse_while_imported(function: str) -> None:
             f"{name} starts a server while the wsframe command imports it: "
             f"put the call of {function} below 'if __name__ == \"__main__\":'"
         )
+
+
+def check_backplane(backplane: object) -> None:
+    """Raise TypeError for an object without the methods of a backplane."""
+    missing = [name for name in ("run", "publish", "want", "unwant") if not callable(getattr(backplane, name, None))]
+    if missing or isinstance(backplane, type):
+        raise TypeError(
+            f"backplane is a wsframe.backplane.Backplane, such as RelayBackplane(path), not {type(backplane).__name__}"
+        )

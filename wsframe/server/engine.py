@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import trio
 
+from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import check_trio
@@ -50,6 +51,7 @@ from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server, ServerStatistics, running_server
+from wsframe.resources.topics import Key, Topics
 from wsframe.server.admission import Admission
 from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_any_thread
 from wsframe.server.capacity import Places
@@ -108,8 +110,10 @@ class LocalEngine:
         self._pool: ConnectionPool[int] = ConnectionPool()
         self.places = Places(options.capacity)
         self.reactor = Reactor(self._pool, options.poller, options.capacity.max_queued_bytes)
+        self.topics = Topics(options.backplane)
         self._around = Surroundings(
             server=self.server,
+            topics=self.topics,
             limits=filled(options.limits, DEFAULT_LIMITS),
             timeouts=self._timeouts,
             deflate=options.deflate,
@@ -150,6 +154,11 @@ class LocalEngine:
     async def closed(self) -> None:
         check_trio()
         await self._ended.wait()
+
+    @obeyed_from_any_thread
+    def publish(self, topic: str, message: Any, *, text: bool, key: Key, compress: bool | None) -> None:
+        publish = self.topics.publish_text if text else self.topics.publish_binary
+        publish(topic, message, key=key, compress=compress)
 
     @answered_to_any_thread
     def statistics(self) -> ServerStatistics:
@@ -240,6 +249,7 @@ class LocalEngine:
             await workings.start(self.reactor.run)
             if self._tls is not None:
                 workings.start_soon(watch_files, self._tls)
+            workings.start_soon(hear_other_servers, self.topics, self.reactor.flusher)
             async with trio.open_nursery() as lives:
                 self.roster = Roster(self._registries, partial(Listener, around=self._around), lives)
                 self.roster.watch()
@@ -274,7 +284,7 @@ class LocalEngine:
                 self._started = True
                 await self._drain.begun.wait()
                 accepting.cancel_scope.cancel()
-            self._close_sockets()
+            close_sockets(self._bound)
             await self._part_with_clients()
 
     async def _part_with_clients(self) -> None:
@@ -298,10 +308,17 @@ class LocalEngine:
     def _send_away(self, links: Iterable[Link]) -> None:
         self.reactor.close_all(links, self._drain.code, "server stopping")
 
-    def _close_sockets(self) -> None:
-        for one in self._bound:
-            notify_closing(one.sock)
-            one.sock.close()
+
+def close_sockets(bound: Iterable[Bound]) -> None:
+    """Stop listening."""
+    for one in bound:
+        notify_closing(one.sock)
+        one.sock.close()
+
+
+async def hear_other_servers(topics: Topics, flusher: Flusher) -> None:
+    """Take the messages of other servers, and flush what they have sent to our clients."""
+    await flushing(topics.run(), flusher)
 
 
 def holds_cancelled(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from os import PathLike
 from typing import Any, Literal, TypedDict
 
+from wsframe.backplane.interface import Backplane
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.net.certificate import Certificate
@@ -166,6 +167,10 @@ class ServeOptions:
     )  # fmt: skip
     """Name or address of ``metrics_port``; default 127.0.0.1. The page tells paths, numbers of clients and the load
     to everybody who reaches it, so bind another address in a network that you trust alone."""
+    backplane: Backplane | None = option(None, then=check.check_backplane)
+    """The link to other servers of the service: topics then reach the subscribers of all of them. Default None: they
+    reach this server's."""
+
     debug: bool = option(False, bool, wanted="True or False")
     """Whether an error of user code enters the debugger, or ends the server where there is no terminal. Not for
     production: any client that provokes an error stops all others."""
@@ -209,6 +214,7 @@ class ServeKeywords(TypedDict, total=False):
     http_handler: HttpHandler | None
     metrics_port: int | None
     metrics_host: str | None
+    backplane: Backplane | None
     debug: bool
     poller: PollerChoice
 
