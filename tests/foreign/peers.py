@@ -88,17 +88,23 @@ class Proxy:
     Args:
         name: Its name in tests and in the record.
         version: Tells what is installed of it.
-        config: Its configuration in ``programs``, where ``PORT``, ``TARGET`` and ``PLACE`` are filled in.
+        config: Its configuration in ``programs``, in which ``SHOWN`` stands for a file that the documents show.
+        shown: That file, in ``docs/examples/proxies``.
         command: What starts it, with ``{config}``, ``{place}`` and ``{port}``.
-        shown_in: The page in ``docs`` that shows lines for it, and their first, if one does.
+        protocol: Whether it sends a PROXY header.
+        tls: Where the TLS of its clients ends, if they use TLS.
+        secure: Whether our server knows of that TLS.
         usual: Whether it takes part in the usual tests.
     """
 
     name: str
     version: Version
     config: str
+    shown: str
     command: tuple[str, ...]
-    shown_in: tuple[str, str] | None = None
+    protocol: bool = False
+    tls: Literal["proxy", "server"] | None = None
+    secure: bool = False
     usual: bool = False
 
     def __str__(self) -> str:
@@ -252,39 +258,92 @@ PEERS = (
     ),
 )
 
+HAPROXY = ("haproxy", "-db", "-f", "{config}")
+
 PROXIES = (
     Proxy(
         name="haproxy",
         version=printed("haproxy", "-v"),
         config="haproxy.cfg",
-        command=("haproxy", "-db", "-f", "{config}"),
-        shown_in=("howto/http.rst", "backend chat"),
+        shown="haproxy.cfg",
+        command=HAPROXY,
+        usual=True,
+    ),
+    Proxy(
+        name="haproxy-tcp",
+        version=printed("haproxy", "-v"),
+        config="haproxy-tcp.cfg",
+        shown="haproxy-tcp.cfg",
+        command=HAPROXY,
+        protocol=True,
+        tls="proxy",
+        secure=True,
+        usual=True,
+    ),
+    Proxy(
+        name="haproxy-tls",
+        version=printed("haproxy", "-v"),
+        config="haproxy-tls.cfg",
+        shown="haproxy-tls.cfg",
+        command=HAPROXY,
+        protocol=True,
+        tls="server",
+        secure=True,
         usual=True,
     ),
     Proxy(
         name="nginx",
         version=printed("nginx", "-v"),
         config="nginx.conf",
+        shown="nginx.conf",
         command=("nginx", "-p", "{place}", "-c", "{config}"),
-        shown_in=("howto/proxies.rst", "location / {"),
         usual=True,
     ),
     Proxy(
         name="lighttpd",
         version=printed("lighttpd", "-v"),
         config="lighttpd.conf",
+        shown="lighttpd.conf",
         command=("lighttpd", "-D", "-f", "{config}"),
     ),
     Proxy(
         name="apache",
         version=printed("apache2", "-v"),
         config="apache.conf",
+        shown="apache.conf",
         command=("apache2", "-DFOREGROUND", "-f", "{config}"),
+    ),
+    Proxy(
+        name="caddy",
+        version=debian("caddy"),
+        config="Caddyfile",
+        shown="Caddyfile",
+        command=("caddy", "run", "--config", "{config}", "--adapter", "caddyfile"),
     ),
     Proxy(
         name="varnish",
         version=printed("varnishd", "-V"),
         config="varnish.vcl",
+        shown="varnish.vcl",
         command=("varnishd", "-j", "none", "-F", "-a", "127.0.0.1:{port}", "-f", "{config}", "-n", "{place}"),
+    ),
+    Proxy(
+        name="stunnel",
+        version=debian("stunnel4"),
+        config="stunnel.conf",
+        shown="stunnel.conf",
+        command=("stunnel", "{config}"),
+        protocol=True,
+        tls="proxy",
+    ),
+    Proxy(
+        name="hitch",
+        version=printed("hitch", "--version"),
+        config="hitch.conf",
+        shown="hitch.conf",
+        command=("hitch", "--config={config}"),
+        protocol=True,
+        tls="proxy",
+        secure=True,
     ),
 )

@@ -1,27 +1,29 @@
-"""Proxies of other makers between our client and our server, and their health checks."""
+"""Proxies of other makers between our client and our server, as the documents set them up, and their health checks."""
 
 from __future__ import annotations
 
 import csv
 import logging
-import re
 import socket
-import textwrap
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import STDOUT
 
 import pytest
 import trio
+import trustme
 
 import wsframe
 from tests.foreign.conversation import CODES, LIMITS, OURS, OurWebSocket, converse
 from tests.foreign.peers import PROGRAMS, PROXIES, Proxy
-from wsframe import Client, ConnectionClosed, Deflate, HandshakeRejected, Reject, Request, connect
+from tests.hostile.peer import Peer
+from wsframe import Client, ConnectionClosed, Deflate, HandshakeRejected, Reject, Request, ServeOptions, connect
 
 PATIENCE = 60
-DOCS = Path(__file__).parents[2] / "docs"
+SHOWN = Path(__file__).parents[2] / "docs/examples/proxies"
 
 each_proxy = pytest.mark.parametrize("peer", [pytest.param(proxy, id=proxy.name) for proxy in PROXIES])
 
@@ -36,8 +38,9 @@ class Talker(wsframe.Resource):
         if message.startswith("!close"):
             _, code, reason = message.split(" ", 2)
             client.close(int(code), reason)
-        elif message == "!forwarded":
-            client.send_text(", ".join(client.request.headers.getall("X-Forwarded-For")))
+        elif message == "!who":
+            request = client.request
+            client.send_text(f"{client.host} {request.secure} {request.headers['host']}")
         elif message == "!ping":
             client.ping(b"there?")
         elif message == "!fragments":
@@ -57,50 +60,118 @@ class Refusing(wsframe.Resource):
         return Reject(401, headers=[("WWW-Authenticate", "Basic realm=x")], body="log in first")
 
 
+@dataclass
+class Front:
+    """A proxy that runs."""
+
+    port: int
+    status: int
+    """The port of its status page, if it has one."""
+    tls: ssl.SSLContext | None
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path behind it."""
+        return f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}{path}"
+
+    async def dial(self, address: str) -> Peer:
+        """Connect from an address of this machine."""
+        sock = trio.socket.socket()
+        await sock.bind((address, 0))
+        await sock.connect(("127.0.0.1", self.port))
+        stream = trio.SocketStream(sock)
+        if self.tls is None:
+            return Peer(stream)
+        return Peer(trio.SSLStream(stream, self.tls, server_hostname="127.0.0.1", https_compatible=True))
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Ask for a page; return its status and its body."""
+        peer = await self.dial("127.0.0.1")
+        await peer.send(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        answer = await peer.answer()
+        peer.hang_up()
+        return answer.status, answer.text
+
+
 @asynccontextmanager
-async def behind(proxy: Proxy, place: Path) -> AsyncIterator[str]:
-    """Run our server with the proxy in front; yield the proxy's ``HOST:PORT``."""
+async def behind(proxy: Proxy, place: Path) -> AsyncIterator[Front]:
+    """Run our server with the proxy in front."""
     registry = wsframe.Registry()
-    registry.register("/echo", Talker())
+    registry.register("/echo", Talker(), wsframe.any_origin)
     registry.register("/refusing", Refusing())
-    routes = wsframe.http_routes({"/healthz": wsframe.healthz, "/readyz": wsframe.readyz})
+    registry.route("/healthz", wsframe.healthz)
+    registry.route("/readyz", wsframe.readyz)
+    server_tls, client_tls = certificates(place)
+    options = ServeOptions(
+        port=0,
+        trusted_proxies=["127.0.0.1"],
+        proxy_protocol="required" if proxy.protocol else None,
+        ssl_context=server_tls if proxy.tls == "server" else None,
+    )
     with trio.fail_after(PATIENCE):
-        async with wsframe.open_server(registry, port=0, http_handler=routes) as server:
-            target = server.addresses[0].rpartition(":")[2]
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                port = probe.getsockname()[1]
+        async with wsframe.open_server(registry, options=options) as server:
+            front = Front(free_port(), free_port(), client_tls if proxy.tls else None)
+            values = {
+                "TARGET": server.addresses[0].rpartition(":")[2],
+                "PORT": str(front.port),
+                "STATUS": str(front.status),
+                "PLACE": str(place),
+            }
             config = place / proxy.config
-            config.write_text(configured(proxy, {"PORT": str(port), "TARGET": target, "PLACE": str(place)}))
-            command = [part.format(config=config, place=place, port=port) for part in proxy.command]
-            process = await trio.lowlevel.open_process(command, stdout=DEVNULL, stderr=DEVNULL)
+            config.write_text(configured(proxy, values))
+            command = [part.format(config=config, place=place, port=front.port) for part in proxy.command]
+            with (place / "told").open("wb") as told:
+                process = await trio.lowlevel.open_process(command, stdout=told, stderr=STDOUT)
             try:
-                await until_answered(process, port)
-                yield f"127.0.0.1:{port}"
+                await until_answered(process, front.port, place / "told")
+                yield front
             finally:
                 process.terminate()
                 with trio.CancelScope(shield=True):
                     await process.wait()
 
 
+def certificates(place: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Write the certificate that proxies show; return the contexts of our server and of its clients."""
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1", "localhost").private_key_and_cert_chain_pem.write_to_path(str(place / "chat.pem"))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(place / "chat.pem")
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+# What the documents show, and what it is here.
+HERE = {
+    "chat.example {": "http://:PORT {",
+    "chat.example": "localhost",
+    "8000": "TARGET",
+    "accept = 443": "accept = 127.0.0.1:PORT",
+    'host = "*"': 'host = "127.0.0.1"',
+    '"443"': '"PORT"',
+    "/etc/ssl/chat.pem": "PLACE/chat.pem",
+}
+
+
 def configured(proxy: Proxy, values: dict[str, str]) -> str:
-    """Fill the configuration in; the lines that our documentation shows for it take the place of ``SHOWN``."""
-    text = (PROGRAMS / proxy.config).read_text()
-    if proxy.shown_in is not None:
-        page, first = proxy.shown_in
-        block = re.search(
-            rf"\.\. code-block:: \w+\n\n((?:    .*\n|\n)*    *{first}(?:    .*\n|\n)*)", (DOCS / page).read_text()
-        )
-        assert block is not None
-        shown = block[1].replace("127.0.0.1:8000", f"127.0.0.1:{values['TARGET']}").replace("chat.example", "localhost")
-        text = text.replace("SHOWN", textwrap.dedent(shown))
+    """Fill the configuration in, with the file that our documents show for it."""
+    shown = (SHOWN / proxy.shown).read_text()
+    for there, here in HERE.items():
+        shown = shown.replace(there, here)
+    text = (PROGRAMS / proxy.config).read_text().replace("SHOWN", shown)
     for name, value in values.items():
         text = text.replace(name, value)
     return text
 
 
-async def until_answered(process: trio.Process, port: int) -> None:
+async def until_answered(process: trio.Process, port: int, told: Path) -> None:
     while True:
-        assert process.poll() is None, f"the proxy ended with {process.returncode}"
+        assert process.poll() is None, f"the proxy ended with {process.returncode}; see {told}"
         try:
             stream = await trio.open_tcp_stream("127.0.0.1", port)
         except OSError:
@@ -108,16 +179,6 @@ async def until_answered(process: trio.Process, port: int) -> None:
         else:
             await stream.aclose()
             return
-
-
-async def get(address: str, path: str) -> tuple[int, str]:
-    """Ask for a page; return its status and its body."""
-    host, port = address.split(":")
-    async with await trio.open_tcp_stream(host, int(port)) as stream:
-        await stream.send_all(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-        answer = b"".join([bytes(part) async for part in stream]).decode()
-    head, _, body = answer.partition("\r\n\r\n")
-    return int(head.split()[1]), body
 
 
 def checked(page: str) -> dict[str, tuple[str, str]]:
@@ -128,15 +189,15 @@ def checked(page: str) -> dict[str, tuple[str, str]]:
 
 @each_proxy
 async def test_messages_and_closing_pass_through(peer: Proxy, tmp_path: Path) -> None:
-    async with behind(peer, tmp_path) as address:
+    async with behind(peer, tmp_path) as front:
         for deflate in (None, Deflate.dedicated(threshold=0)):
-            async with connect(f"ws://{address}/echo", deflate=deflate, limits=LIMITS) as ws:
+            async with connect(front.url("/echo"), ssl_context=front.tls, deflate=deflate, limits=LIMITS) as ws:
                 await converse(OurWebSocket(ws), {})
                 await ws.close(*OURS)
             assert ws.closed_cleanly
             assert bool(ws.extensions) is (deflate is not None)
         for code in CODES:
-            async with connect(f"ws://{address}/echo") as ws:
+            async with connect(front.url("/echo"), ssl_context=front.tls) as ws:
                 await ws.send(f"!close {code} {OURS[1]}")
                 with pytest.raises(ConnectionClosed) as caught:
                     await ws.receive()
@@ -145,46 +206,64 @@ async def test_messages_and_closing_pass_through(peer: Proxy, tmp_path: Path) ->
 
 @each_proxy
 async def test_a_refusal_and_a_page_pass_through(peer: Proxy, tmp_path: Path) -> None:
-    async with behind(peer, tmp_path) as address:
+    async with behind(peer, tmp_path) as front:
         for _ in range(3):
             with pytest.raises(HandshakeRejected) as caught:
-                async with connect(f"ws://{address}/refusing"):
+                async with connect(front.url("/refusing"), ssl_context=front.tls):
                     pass
             assert (caught.value.status, caught.value.body) == (401, b"log in first\n")
             assert caught.value.headers.get("WWW-Authenticate") == "Basic realm=x"
         with pytest.raises(HandshakeRejected) as caught:
-            async with connect(f"ws://{address}/nowhere"):
+            async with connect(front.url("/nowhere"), ssl_context=front.tls):
                 pass
         assert caught.value.status == 404
-        assert (await get(address, "/healthz"))[0] == 200
+        assert (await front.get("/healthz"))[0] == 200
 
 
-def only(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("peer", [pytest.param(proxy, id=name) for proxy in PROXIES if proxy.name == name])
+FORGED = {
+    "X-Forwarded-For": "198.51.100.1",
+    "X-Real-IP": "198.51.100.1",
+    "Forwarded": "for=198.51.100.1;proto=https;host=evil.example",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "evil.example",
+}
 
 
-@only("nginx")
-async def test_nobody_forges_an_address_past_nginx_as_we_show_it(peer: Proxy, tmp_path: Path) -> None:
-    async with (
-        behind(peer, tmp_path) as address,
-        connect(f"ws://{address}/echo", headers=[("X-Forwarded-For", "192.0.2.1")]) as ws,
-    ):
-        await ws.send("!forwarded")
-        assert await ws.receive() == "127.0.0.1"
+@each_proxy
+async def test_a_client_is_told_by_its_address_and_cannot_forge_another(peer: Proxy, tmp_path: Path) -> None:
+    async with behind(peer, tmp_path) as front:
+        host = f"localhost:{front.port}"
+        secure = peer.secure
+        for forged in ({}, FORGED):
+            caller = await front.dial("127.0.0.2")  # the proxy itself calls from 127.0.0.1
+            answer = await caller.upgrade("/echo", host=host, **forged)
+            assert answer.status == 101, answer
+            await caller.text("!who")
+            assert await caller.message() == f"127.0.0.2 {secure} {host}", f"forged: {bool(forged)}"
+            caller.hang_up()
 
 
-@only("haproxy")
+haproxies = pytest.mark.parametrize(
+    "peer", [pytest.param(proxy, id=proxy.name) for proxy in PROXIES if proxy.name.startswith("haproxy")]
+)
+
+
+@haproxies
 async def test_health_checks_find_the_server_up_and_leave_no_line(
     peer: Proxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """None of them sends a Host that our server answers to otherwise."""
     caplog.set_level(logging.INFO)
-    wanted = {"chat": ("UP", "L7OK"), "http10": ("UP", "L7OK"), "connect": ("UP", "L4OK")}
-    async with behind(peer, tmp_path) as address:
+    wanted = {"chat": ("UP", "L7OK"), "connect": ("UP", "L4OK")}
+    if peer.name == "haproxy":
+        wanted["http11"] = ("UP", "L7OK")
+    async with behind(peer, tmp_path) as front:
+        status = Front(front.status, front.status, None)
         caplog.clear()
         found: dict[str, tuple[str, str]] = {}
         while found != wanted:
             await trio.sleep(0.1)
-            found = checked((await get(address, "/haproxy;csv"))[1])
+            found = checked((await status.get("/haproxy;csv"))[1])
         for _ in range(10):
             await trio.sleep(0.1)
         lines = [record.getMessage() for record in caplog.records]

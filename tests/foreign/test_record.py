@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
 from tests.foreign.__main__ import RECORD, Recorder, page
 from tests.foreign.peers import PEERS, PROXIES
+from tests.foreign.test_proxies import SHOWN
 
 
 def test_it_names_the_steps_that_failed() -> None:
@@ -30,3 +32,10 @@ def test_the_last_record_is_of_all_peers_and_none_failed() -> None:
     assert "not installed" not in record
     assert ": not ``" not in record
     assert record.count(" of ") > len(PEERS) + len(PROXIES)
+
+
+def test_each_configuration_that_the_documents_show_is_tried() -> None:
+    page = (SHOWN.parents[1] / "howto/proxies.rst").read_text()
+    files = {path.name for path in SHOWN.iterdir()}
+    assert files == {proxy.shown for proxy in PROXIES}
+    assert files == set(re.findall(r"literalinclude:: \.\./examples/proxies/(\S+)", page))
