@@ -23,8 +23,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 SLOW = {
     # Rooms of tests that start other programs, or try many inputs.
-    "autobahn", "benchmarks", "beside", "browser", "chaos", "examples", "foreign", "fuzz", "hostile", "integration",
-    "soak",
+    "autobahn", "benchmarks", "beside", "browser", "chaos", "deploy", "examples", "foreign", "fuzz", "hostile",
+    "integration", "soak",
     # Files of the same kind.
     "cli/test_listening.py",
     "test_cells.py",

@@ -39,7 +39,6 @@ def client_plan(seed: int) -> Plan:
         keep_on_redirect=frozenset(),
         unix=None,
         ssl_context=None,
-        certificate=None,
         proxy=None,
         deflate=OFFERS[seed & 3],
         opening=Opening(max_head=MAX_HEAD, max_body=MAX_BODY),

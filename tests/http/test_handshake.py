@@ -141,16 +141,7 @@ def test_what_is_not_known_of_a_peer_has_its_plain_value() -> None:
 
 REFUSED = [
     # what is no HTTP/1
-    (
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        400,
-        "malformed request: TLS came to a port without TLS; use ws:// and http:// here",
-    ),
-    (
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        505,
-        "HTTP/1.1 is spoken here, not HTTP/2: leave h2 out of the protocols that TLS agrees on (ALPN)",
-    ),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed request"),
     (b"hello\r\n\r\n", 400, "malformed request"),
     (b"\r\n\r\n", 400, "malformed request"),
     (head_of(line="GET /chat"), 400, "malformed request"),

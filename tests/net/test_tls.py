@@ -26,9 +26,7 @@ async def test_plain_http_on_a_tls_port_is_told_so(secure: Place, info: Lines) -
         assert (answer.status, answer.text) == (400, "this port speaks https\n")
         assert answer.fields["content-length"] == str(len(answer.body))
         assert "date" in answer.fields
-        assert info() == [
-            f"{peer.name}: TLS handshake failed (HTTP came to a port with TLS; use wss:// and https:// here)"
-        ]
+        assert info() == [f"{peer.name}: TLS handshake failed (HTTP_REQUEST)"]
 
 
 @pytest.mark.parametrize(

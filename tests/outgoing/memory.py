@@ -70,8 +70,6 @@ class Server(Transport):
         self._incoming = bytearray()
         self._eof = False
         self.heard = False
-        self.first = None
-        self._codecs = ()
         self._changed = trio.lowlevel.ParkingLot()
         self.recv_into, self.send = self._recv_into, self._send
 

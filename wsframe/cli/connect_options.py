@@ -14,7 +14,6 @@ from wsframe.cli.tables import printable
 from wsframe.exceptions import WsframeError
 from wsframe.http.client_handshake import HandshakeRejected
 from wsframe.limits import Limits
-from wsframe.net.certificate import Certificate
 from wsframe.outgoing.connect import connect
 from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.options import ConnectOptions
@@ -34,8 +33,6 @@ def add_remote_options(parser: argparse.ArgumentParser) -> None:
         "means the subprotocols); repeatable",
     )  # fmt: skip
     option("--insecure", action="store_true", help="accept any certificate: no protection against attackers")
-    option("--tls-cert", metavar="FILE", help="certificate to show to a server that asks for one (PEM)")
-    option("--tls-key", metavar="FILE", help="its private key (PEM; default: in the certificate file)")
     option("--unix", metavar="PATH", help="connect to this unix socket; the URL still gives host and path")
     option("--compress", action="store_true", help="offer compression (permessage-deflate)")
     option("--max-message", type=size, metavar="SIZE", help="largest message to accept (default 1M)")
@@ -50,7 +47,8 @@ def connect_options(args: argparse.Namespace) -> ConnectOptions:
         "unix": args.unix,
         "deflate": Deflate.dedicated() if args.compress else None,
     }
-    add_tls(args, options)
+    if args.insecure:
+        options["ssl_context"] = ssl._create_unverified_context()
     if args.max_message is not None:
         try:
             options["limits"] = Limits(max_message=args.max_message)
@@ -58,28 +56,9 @@ def connect_options(args: argparse.Namespace) -> ConnectOptions:
             raise Mistake("--max-message must be at least 1, not 0") from None
     try:
         connect(args.url, **options)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise Mistake(str(error)) from None
     return options
-
-
-def add_tls(args: argparse.Namespace, options: ConnectOptions) -> None:
-    """Add the options of TLS."""
-    if args.tls_key is not None and args.tls_cert is None:
-        raise Mistake("--tls-key needs --tls-cert FILE")
-    certificate = None
-    if args.tls_cert is not None:
-        password = os.environ.get("WSFRAME_TLS_PASSWORD")
-        certificate = Certificate(certfile=args.tls_cert, keyfile=args.tls_key, password=password)
-    if not args.insecure:
-        options["certificate"] = certificate
-        return
-    context = options["ssl_context"] = ssl._create_unverified_context()
-    if certificate is not None:
-        try:
-            certificate.load_into(context)
-        except (OSError, ValueError) as error:
-            raise Mistake(str(error)) from None
 
 
 def header(text: str) -> tuple[str, str]:

@@ -96,7 +96,11 @@ def add_answering_options(parser: argparse.ArgumentParser) -> None:
 
 def add_other_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
-    option("--http-handler", metavar="NAME", help="async function in the target that answers plain HTTP requests")
+    option(
+        "--http-handler",
+        metavar="NAME",
+        help="async function in the target that answers plain HTTP requests without a route",
+    )
     option("--log-level", choices=LEVELS, default="info", help="least severe level to log on stderr (default info)")
     option(
         "--log-format", choices=FORMATS, default="text",

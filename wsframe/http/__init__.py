@@ -5,7 +5,6 @@ Read in this order:
 * ``request``: the request that hooks and validators see. ``responses``: the answers to it.
 * ``any_host``: handlers that answer whatever the Host is.
 * ``handshake``: a server reads the head, checks it, makes the 101 or the refusal.
-* ``first_bytes``: names a protocol that is not HTTP/1.1.
 * ``body``: the content of a plain HTTP request.
 * ``plain_head``, ``authority``, ``paths``: the fast reader of heads; hosts, targets and paths in one spelling.
 * ``forwarded``: the client of a request that came through proxies.

@@ -12,7 +12,6 @@ import h11
 
 from wsframe.exceptions import WsframeError
 from wsframe.http.deflate_terms import agreed, offer
-from wsframe.http.first_bytes import LONGEST, spoken
 from wsframe.http.handshake import GUID
 from wsframe.http.request import Headers
 from wsframe.http.responses import HeaderFields, header_list
@@ -97,7 +96,6 @@ class Upgrade:
         self._key = b64encode(urandom(16))
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=max_head)
         self._received = 0
-        self._first = b""
         self._refusal: h11.Response | None = None
         self._body = bytearray()
         self._pieces = 0
@@ -123,9 +121,6 @@ class Upgrade:
             ConnectionResetError: If the connection ended before the answer.
         """
         self._received += len(data)
-        if len(self._first) < LONGEST:
-            self._first += data[:LONGEST]
-            self._check_protocol()
         if not data and self._refusal is not None:
             raise self.rejection(self._refusal)
         try:
@@ -147,14 +142,6 @@ class Upgrade:
         if self._refusal is None:
             self._check_size(0)
         return None
-
-    def _check_protocol(self) -> None:
-        """Refuse an answer of another protocol by its name."""
-        protocol = spoken(self._first)
-        if protocol == "TLS":
-            raise HandshakeFailed("the answer is TLS, not HTTP: is the URL wss:// instead of ws://?")
-        if protocol == "HTTP/2":
-            raise HandshakeFailed("the answer is HTTP/2, and a WebSocket needs HTTP/1.1")
 
     def _check_size(self, behind: int) -> None:
         """Refuse heads that are too large; ``behind`` bytes of those received come after them."""

@@ -18,7 +18,6 @@ import h11
 
 from wsframe.http.authority import reduce_target, with_host
 from wsframe.http.body import BodyReader
-from wsframe.http.first_bytes import spoken
 from wsframe.http.forwarded import seen_by_proxies
 from wsframe.http.plain_head import read_plain_head
 from wsframe.http.request import Headers, Request, version_of
@@ -145,7 +144,7 @@ class HeadReader:
             raise Reject(431, body="request head too large")
         self.http_version = event.http_version
         if event.http_version not in SPOKEN:
-            raise Reject(505, body=f"HTTP/1.1 is spoken here{NO_HTTP_2 if spoken(self._kept) == 'HTTP/2' else ''}")
+            raise Reject(505, body="HTTP/1.1 is spoken here")
         fields = list(event.headers)
         if self._hostless:
             fields.remove((b"host", b""))
@@ -160,7 +159,7 @@ class HeadReader:
             Reject: For any other error.
         """
         if str(error) != NO_HOST:
-            raise Reject(error.error_status_hint, body=malformed(error, self._kept)) from None
+            raise Reject(error.error_status_hint, body=malformed(error)) from None
         self._hostless = True
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head + len(STAND_IN))
         start, end, rest = self._kept.partition(b"\n")
@@ -168,7 +167,7 @@ class HeadReader:
             self._h11.receive_data(bytes(start + end + STAND_IN + rest))
             return self._h11.next_event()
         except h11.RemoteProtocolError as other:
-            raise Reject(other.error_status_hint, body=malformed(other, self._kept)) from None
+            raise Reject(other.error_status_hint, body=malformed(other)) from None
 
     def _request(self, target: bytes, fields: list[tuple[bytes, bytes]], method: str) -> Request:
         host, port, secure = self._peer
@@ -181,20 +180,8 @@ class HeadReader:
         return Request(target.decode("ascii"), fields, method=method, host=host, port=port, secure=secure)
 
 
-NO_HTTP_2 = ", not HTTP/2: leave h2 out of the protocols that TLS agrees on (ALPN)"
-TLS_ON_PLAIN = ": TLS came to a port without TLS; use ws:// and http:// here"
-
-
-def malformed(error: h11.RemoteProtocolError, first: bytes | bytearray) -> str:
-    """Say why a request is malformed.
-
-    Args:
-        error: The error of h11.
-        first: The first bytes of the connection.
-    """
-    if error.error_status_hint == 431:
-        return "request head too large"
-    return f"malformed request{TLS_ON_PLAIN if spoken(first) == 'TLS' else ''}"
+def malformed(error: h11.RemoteProtocolError) -> str:
+    return "request head too large" if error.error_status_hint == 431 else "malformed request"
 
 
 def wants_upgrade(headers: Headers) -> bool:

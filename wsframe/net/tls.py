@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wsframe.net.sockets import Endpoint
 
-__all__ = ["TLSCodec", "default_context", "new_context"]
+__all__ = ["TLSCodec", "default_context"]
 
 # Ciphertext that may wait unsent: then no more plaintext is taken.
 MAX_UNSENT = 64 * 1024
@@ -184,11 +184,4 @@ def default_context() -> ssl.SSLContext:
 
 @lru_cache(maxsize=1)
 def context_in(environment: tuple[str | None, ...]) -> ssl.SSLContext:
-    return new_context()
-
-
-def new_context() -> ssl.SSLContext:
-    """Make a client's context as Python makes it by default, for HTTP/1.1 alone."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    return ssl.create_default_context()

@@ -28,8 +28,6 @@ ROOM = 64 * 1024
 # Seconds for the peer to end its side after ours: unread bytes would turn the close into a reset, which can
 # overtake our last bytes, and is an error to servers that had answered properly.
 FAREWELL = 1.0
-# Bytes that are kept to name a peer that does not speak TLS.
-FIRST = 32
 MOST_FAREWELL = 64 * 1024
 
 
@@ -42,7 +40,7 @@ class Transport:
         sock: Connected and non-blocking; it belongs to the transport from now on.
     """
 
-    __slots__ = ("_codecs", "first", "heard", "recv_into", "send", "sock")
+    __slots__ = ("_codecs", "heard", "recv_into", "send", "sock")
 
     def __init__(self, sock: Endpoint) -> None:
         self.sock: Endpoint | None = sock
@@ -53,8 +51,6 @@ class Transport:
         connection is broken."""
         self.send = sock.send
         """Takes bytes without waiting and returns how many; raises as ``recv_into`` does."""
-        self.first: bytes | None = None
-        """The first bytes of the peer during a TLS handshake; None before and after one."""
         self.heard = False
         """Whether the peer sent anything before the first frame."""
 
@@ -140,7 +136,6 @@ class Transport:
         codec = TLSCodec(below, context, hostname)
         self._codecs = (*self._codecs, codec)
         self.recv_into, self.send = codec.recv_into, codec.send
-        self.first = first = early[:FIRST]
         if early:
             codec.feed(early)
         while not codec.handshake():
@@ -154,10 +149,7 @@ class Transport:
                 await self.readable()  # not in the handler: its exception would hold what the read needed
             else:
                 self.heard = self.heard or bool(octets)
-                if len(first) < FIRST:
-                    self.first = first = first + octets[:FIRST]
                 codec.feed(octets)
-        self.first = None
 
     def receive_now(self, most: int = MOST_AT_ONCE) -> bytes:
         """Return bytes that are here, at most that many without TLS; empty at the end.

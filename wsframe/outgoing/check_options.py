@@ -13,7 +13,6 @@ from types import NoneType
 from wsframe.http.responses import HeaderFields, header_list
 from wsframe.limits import Limits, Timeouts
 from wsframe.log import quoted
-from wsframe.net.certificate import Certificate
 from wsframe.outgoing.options import ConnectOptions, Opening
 from wsframe.outgoing.proxy import ENVIRONMENT, Proxy
 from wsframe.protocol.deflate import Deflate
@@ -26,7 +25,6 @@ KINDS: dict[str, tuple[type, ...]] = {
     "opening": (Opening,),
     "deflate": (Deflate, NoneType),
     "ssl_context": (ssl.SSLContext, NoneType),
-    "certificate": (Certificate, NoneType),
     "proxy": (str, NoneType),
     "unix": (str, PathLike, NoneType),
 }
@@ -46,7 +44,6 @@ def check_options(options: ConnectOptions) -> None:
     Raises:
         TypeError: For an option of another type, or that does not exist.
         ValueError: For one that cannot work.
-        OSError: For a certificate that cannot be read.
     """
     unknown = sorted(options.keys() - ConnectOptions.__annotations__.keys())
     if unknown:
@@ -65,11 +62,6 @@ def check_options(options: ConnectOptions) -> None:
         raise ValueError(f"unix must be a path of 1 to {LONGEST_PATH} bytes, the limit of the system")
     if context is not None:
         check_context(context)
-    certificate = options.get("certificate")
-    if certificate is not None:
-        if context is not None:
-            raise ValueError("give certificate or ssl_context, not both: load the certificate into the context")
-        certificate.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 def check_context(context: ssl.SSLContext) -> None:

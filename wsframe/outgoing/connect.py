@@ -12,7 +12,6 @@ import trio
 
 from wsframe.doorbell import check_trio
 from wsframe.limits import Limits, Timeouts
-from wsframe.net.certificate import Certificate
 from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.options import Opening, OutgoingFields, OutgoingURL
@@ -44,10 +43,7 @@ class connect:  # noqa: N801
             sent again. Name only fields that any server is allowed to see: the first server chooses the other.
         unix: Path of a unix socket to connect to instead; the URL still names host and path.
         ssl_context: The certificates to trust, and our own; None takes Python's default, which
-            checks the server's certificate. It must not offer h2 by ALPN.
-        certificate: Our own certificate for servers that ask for one; its files are read for each connection, so a
-            renewed one is used. None shows none. A redirect to another origin does not take it along. With
-            ``ssl_context``, load the certificate into that instead.
+            checks the server's certificate.
         proxy: URL of a proxy: ``http``, ``https``, ``socks5`` or ``socks5h`` (which resolves
             the name), with ``user:password@`` if it asks for it; None connects directly. The default,
             ``"environment"``, obeys ``HTTPS_PROXY`` for wss, ``HTTP_PROXY`` for ws,
@@ -60,8 +56,8 @@ class connect:  # noqa: N801
     Raises:
         InvalidURL: When it is made, for a URL that is not one of a WebSocket or a proxy; when it is
             entered, for a proxy that the environment names.
-        ValueError: When it is made, for options that cannot be sent, or a certificate without its key; when it is
-            entered, for the value of a function.
+        ValueError: When it is made, for options that cannot be sent; when it is entered, for
+            the value of a function.
         OSError: When it is entered: the network or TLS fails; of these :exc:`OpeningTimeout`
             for a phase that takes too long.
         HandshakeRejected: When it is entered: the server answers another status than 101.
@@ -80,7 +76,6 @@ class connect:  # noqa: N801
         keep_on_redirect: Iterable[str] = (),
         unix: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
-        certificate: Certificate | None = None,
         proxy: str | None = ENVIRONMENT,
         deflate: Deflate | None = None,
         limits: Limits = Limits(),  # noqa: B008
@@ -94,7 +89,6 @@ class connect:  # noqa: N801
             keep_on_redirect=keep_on_redirect,
             unix=unix,
             ssl_context=ssl_context,
-            certificate=certificate,
             proxy=proxy,
             deflate=deflate,
             limits=limits,

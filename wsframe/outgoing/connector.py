@@ -41,7 +41,6 @@ class Connector:
             keep_on_redirect=kept(options.get("keep_on_redirect", ())),
             unix=options.get("unix"),
             ssl_context=options.get("ssl_context"),
-            certificate=options.get("certificate"),
             proxy=options.get("proxy", ENVIRONMENT),
             deflate=options.get("deflate"),
             opening=options.get("opening", Opening()),

@@ -14,14 +14,12 @@ from wsframe.http.client_handshake import HandshakeFailed, HandshakeRejected, Up
 from wsframe.http.request import Headers
 from wsframe.http.responses import header_list
 from wsframe.log import LONGEST_REASON, log_for, shortened
-from wsframe.net.certificate import Certificate
-from wsframe.net.tls import default_context, new_context
+from wsframe.net.tls import default_context
 from wsframe.net.transport import Transport, transport_of
 from wsframe.outgoing.exceptions import OpeningTimeout, ProxyFailed
 from wsframe.outgoing.hosts import server_name, with_zone
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.proxy import Proxy, proxy_for
-from wsframe.outgoing.tls_failure import check_alpn, explained
 from wsframe.outgoing.tunnel import open_http_tunnel, open_socks_tunnel
 from wsframe.outgoing.url import Target, basic_authorization, redirected
 from wsframe.protocol.deflate import Deflate
@@ -58,7 +56,6 @@ class Plan:
     """In lower case."""
     unix: str | None
     ssl_context: ssl.SSLContext | None
-    certificate: Certificate | None
     proxy: str | None
     deflate: Deflate | None
     opening: Opening
@@ -105,7 +102,7 @@ class Plan:
         suffix = f", without {', '.join(left)}" if left else ""
         here, there = shortened(str(self.target)), shortened(str(target))
         logger.info("%s: redirected to another origin, %s%s", here, there, shortened(suffix, LONGEST_REASON))
-        return replace(self, target=target, headers=headers, subprotocols=subprotocols, certificate=None)
+        return replace(self, target=target, headers=headers, subprotocols=subprotocols)
 
     def upgrade(self) -> Upgrade:
         """Make the request.
@@ -131,12 +128,10 @@ class Plan:
         transport = await self.connect()
         try:
             if self.target.secure:
-                context = self.context()
-                with phase("the TLS handshake", self.opening.tls), explained(transport):
+                context = self.ssl_context or default_context()
+                with phase("the TLS handshake", self.opening.tls):
                     await transport.start_tls(context, server_name(self.target.host))
-                check_alpn(transport)
-            with explained(transport):
-                upgraded = await self.shake_hands(transport, upgrade)
+            upgraded = await self.shake_hands(transport, upgrade)
         except HandshakeFailed:  # the server has answered, though not with a handshake
             await transport.end_and_close()
             raise
@@ -144,16 +139,6 @@ class Plan:
             transport.close(reset=True)
             raise
         return Opened(transport=transport, target=self.target, request_headers=upgrade.headers, upgraded=upgraded)
-
-    def context(self) -> ssl.SSLContext:
-        """Return the context of TLS with the server."""
-        if self.ssl_context is not None:
-            return self.ssl_context
-        if self.certificate is None:
-            return default_context()
-        context = new_context()
-        self.certificate.load_into(context)
-        return context
 
     async def connect(self) -> Transport:
         """Connect to the server, directly or through a proxy."""

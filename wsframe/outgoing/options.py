@@ -12,7 +12,6 @@ from typing import TypeAlias, TypedDict, TypeVar
 
 from wsframe.http.responses import HeaderFields
 from wsframe.limits import DEFAULT_LIMITS, INHERIT, Limits, Timeouts, filled, refuse_below
-from wsframe.net.certificate import Certificate
 from wsframe.protocol.deflate import Deflate
 
 __all__ = ["Backoff", "ConnectOptions", "Opening", "OutgoingFields", "OutgoingURL", "value_of"]
@@ -115,7 +114,6 @@ class ConnectOptions(TypedDict, total=False):
     keep_on_redirect: Iterable[str]
     unix: str | None
     ssl_context: ssl.SSLContext | None
-    certificate: Certificate | None
     proxy: str | None
     deflate: Deflate | None
     limits: Limits

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from os import urandom
-from typing import Any, Self, final
+from typing import Self, final
 
 import trio
 
@@ -48,7 +47,7 @@ class WebSocket:
     Source: clws ``client``, ``write-to-client-text`` and the like, from the other side.
     """
 
-    __slots__ = ("_calls", "_link", "_receiving", "_tls", "request_headers", "response_headers", "subprotocol", "url")
+    __slots__ = ("_calls", "_link", "_receiving", "request_headers", "response_headers", "subprotocol", "url")
 
     url: str
     """Where it is connected, redirects followed, without credentials and query."""
@@ -61,7 +60,6 @@ class WebSocket:
 
     def __init__(self, link: Link, opened: Opened) -> None:
         self._link = link
-        self._tls = opened.transport.tls
         self._calls = 0
         self._receiving = False
         self.url = str(opened.target)
@@ -95,17 +93,6 @@ class WebSocket:
     def closed_cleanly(self) -> bool:
         """Whether the server sent a close frame."""
         return self._link.closing.ended is not None and self._link.closing.ended.clean
-
-    @property
-    def peer_certificate(self) -> Mapping[str, Any] | None:
-        """The server's certificate as :meth:`ssl.SSLSocket.getpeercert` describes it; None without TLS, and for one
-        that the context does not check."""
-        return None if self._tls is None else self._tls.peer_certificate
-
-    @property
-    def peer_certificate_der(self) -> bytes | None:
-        """The bytes of the server's certificate (DER), for a fingerprint; None without TLS."""
-        return None if self._tls is None else self._tls.peer_certificate_der
 
     @property
     def extensions(self) -> tuple[str, ...]:

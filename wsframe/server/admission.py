@@ -52,7 +52,6 @@ from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import Doorbell
 from wsframe.hooks.listeners import Roster
 from wsframe.http import handshake
-from wsframe.http.first_bytes import spoken
 from wsframe.http.origins import is_pure
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, Reject, Response, refusing
@@ -73,7 +72,6 @@ from wsframe.server.newcomer import Gone, Newcomer, note_gone
 from wsframe.server.options import ServeOptions
 from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
-from wsframe.server.tls import why_tls_failed
 from wsframe.user_code import contain
 
 __all__ = ["Admission"]
@@ -235,11 +233,10 @@ class Admission:
             self.refused += 1
             logger.info("%s: no PROXY header of a proxy: %s", newcomer.name, error)
         except ssl.SSLError as error:
-            first = newcomer.transport.first
             if newcomer.transport.heard:  # else it was a probe
-                logger.info("%s: TLS handshake failed (%s)", newcomer.name, why_tls_failed(error, first))
+                logger.info("%s: TLS handshake failed (%s)", newcomer.name, error.reason)
             with suppress(OSError):
-                if spoken(first or b"") == "HTTP":
+                if error.reason == "HTTP_REQUEST":
                     newcomer.sock.send(handshake.refusal(PLAIN_ON_TLS, now=time()))
                 await newcomer.say_goodbye()
         except OSError as error:

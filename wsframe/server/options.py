@@ -153,7 +153,7 @@ class ServeOptions:
     set its own."""
 
     http_handler: HttpHandler | None = option(None, then=check.check_handler)
-    """Async function that answers requests that do not ask for a WebSocket: a page, a health check."""
+    """Async function that answers requests that do not ask for a WebSocket and for which no registry has a route."""
 
     metrics_port: int | None = option(
         None, int, type(None), wanted="an int from 0 to 65535, or None", then=check.check_metrics_port

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from wsframe.http.first_bytes import spoken
 from wsframe.log import log_for
 from wsframe.net.certificate import Certificate, check_readable
 from wsframe.net.client_hello import asked_name
 from wsframe.net.x509 import CertificateFacts
 
-__all__ = ["ClientCertificates", "ServerTLS", "read_certificates", "why_tls_failed"]
+__all__ = ["ClientCertificates", "ServerTLS", "read_certificates"]
 
 logger = log_for(__name__)
 
@@ -151,22 +150,3 @@ def warn_of_time(certificate: Certificate, facts: CertificateFacts) -> None:
         logger.warning("the certificate %s has expired on %s", certificate, facts.not_after.date())
     elif facts.not_before > now:
         logger.warning("the certificate %s is not valid before %s", certificate, facts.not_before.date())
-
-
-INSTEAD = {
-    "HTTP": "HTTP came to a port with TLS; use wss:// and https:// here",
-    "HTTP/2": "HTTP/2 without TLS came to a port with TLS",
-    "PROXY": "a PROXY header came, which proxy_protocol= would expect",
-}
-
-
-def why_tls_failed(error: ssl.SSLError, first: bytes | None) -> str:
-    """Say in a line of the log why a handshake failed.
-
-    Args:
-        error: The error of OpenSSL.
-        first: The first bytes of the peer; None after the handshake.
-    """
-    reason = INSTEAD.get(spoken(first or b""), error.reason or "broken off")
-    why = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
-    return f"{reason}: {why}" if why else reason

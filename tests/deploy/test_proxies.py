@@ -1,0 +1,129 @@
+"""The files of nginx and HAProxy: both programs take them, and nginx leads clients to a server."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from getpass import getuser
+from pathlib import Path
+
+import pytest
+import trustme
+from websockets.sync.client import connect
+from websockets.typing import Origin
+
+import wsframe
+from tests.deploy.files import DEPLOY, free_port, served_by_unit
+from tests.requirements import require
+from wsframe import Client, Registry, Resource
+
+TIMEOUT = 60
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def place(tmp_path: Path, authority: trustme.CA) -> Path:
+    """A folder with the certificate of chat.example."""
+    certificate = authority.issue_cert("chat.example")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "chat.pem"))
+    certificate.private_key_pem.write_to_path(str(tmp_path / "privkey.pem"))
+    for at, pem in enumerate(certificate.cert_chain_pems):
+        pem.write_to_path(str(tmp_path / "fullchain.pem"), append=at > 0)
+    return tmp_path
+
+
+def test_haproxy_takes_its_file(place: Path) -> None:
+    config = place / "haproxy.cfg"
+    config.write_text((DEPLOY / "haproxy.cfg").read_text().replace("/etc/ssl/chat/", f"{place}/"))
+    command = [require("haproxy"), "-c", "-f", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+def test_the_proxies_wait_for_a_ping_and_its_pong() -> None:
+    timeouts = served_by_unit().timeouts
+    assert timeouts.ping_interval is not None
+    silence = timeouts.ping_interval + timeouts.ping_timeout
+    assert float(re.findall(r"proxy_read_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text())[0]) > silence
+    assert "timeout tunnel 1m" in (DEPLOY / "haproxy.cfg").read_text()
+    assert silence < 60
+
+
+def nginx_command(place: Path, port: int) -> list[str]:
+    site = (DEPLOY / "nginx.conf").read_text()
+    for given, here in (
+        ("/etc/ssl/chat/", f"{place}/"),
+        ("/run/chat.sock", f"{place}/chat.sock"),
+        ("listen 443", f"listen 127.0.0.1:{port}"),
+        ("listen [::]:443 ssl;", ""),
+    ):
+        assert given in site
+        site = site.replace(given, here)
+    temporary = "".join(
+        f"{kind}_temp_path {place}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    config = place / "nginx.conf"
+    # Its workers would be somebody who cannot enter the folder.
+    user = f"user {getuser()};" if os.geteuid() == 0 else ""
+    config.write_text(
+        f"{user} pid {place}/nginx.pid; error_log {place}/error.log; daemon off; worker_processes 1; events {{}}\n"
+        f"http {{ access_log off; {temporary}\n{site}\n}}\n"
+    )
+    return [require("nginx"), "-p", str(place), "-c", str(config), "-e", str(place / "error.log")]
+
+
+@contextmanager
+def nginx_running(place: Path) -> Iterator[int]:
+    port = free_port()
+    command = nginx_command(place, port)
+    done = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert done.returncode == 0, done.stderr
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + TIMEOUT
+            while not answers(port):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield port
+        finally:
+            process.terminate()
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), TIMEOUT).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+class Peers(Resource):
+    async def client_connected(self, client: Client) -> None:
+        client.send_text(f"{client.host} {client.request.secure} {client.request.headers['host']}")
+
+
+def test_nginx_takes_its_file_and_leads_clients_of_the_page_to_a_server(place: Path, authority: trustme.CA) -> None:
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    registry = Registry(alone=True)
+    registry.register("/peers", Peers())
+    served = wsframe.serving(registry, unix=str(place / "chat.sock"), trusted_proxies=["unix"], hosts=["chat.example"])
+    with served as server, nginx_running(place) as port:
+        origin = Origin(f"https://chat.example:{port}")
+        with connect(
+            f"wss://chat.example:{port}/peers", sock=socket.create_connection(("127.0.0.1", port)), ssl=trust,
+            server_hostname="chat.example", origin=origin, proxy=None,
+        ) as client:  # fmt: skip
+            assert client.recv(TIMEOUT) == f"127.0.0.1 True chat.example:{port}"
+            server.close(lame_duck=0)
