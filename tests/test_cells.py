@@ -46,7 +46,7 @@ WRONG = {
     "async def received_text(self, client, message): client.write(message)": "received_text of Made failed",
     "async def received_pong(self, client): print(client)": "received_pong of Made failed",
     "def received_text(self, client, message): client.send(message)": "must be a coroutine function",
-    "async def received_json(self, client, message): print(message)": "must say what it takes",
+    "async def received_json(self, client, message): print(message)": "must annotate its message",
     "async def receive_text(self, client, message): client.send(message)": "nothing calls receive_text",
 }
 

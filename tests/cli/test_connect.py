@@ -137,7 +137,7 @@ MISTAKES = {
     "connect": "the following arguments are required: URL; see wsframe connect --help",
     "connect http://a.example/": "the URL of a WebSocket begins with ws:// or wss://, not http://",
     "connect ws://a.example/ --header X": "--header must be 'NAME: VALUE', got 'X'",
-    "connect ws://a.example/ --header 'X Y: 1'": "header field 'X Y': '1' may not be sent",
+    "connect ws://a.example/ --header 'X Y: 1'": "header field 'X Y': '1' must not be sent",
     "connect ws://a.example/ --max-message 0": "--max-message must be at least 1, not 0",
     "connect ws://a.example/ --wait long": "argument --wait: 'long' is not a number; see wsframe connect --help",
 }

@@ -238,7 +238,7 @@ PEERS = (
         roles=("client",),
         says=CANNOT,
         compresses=(),
-        differs={"clean": "it answers a close frame with code 1005, which may not be sent"},
+        differs={"clean": "it answers a close frame with code 1005, which must not be sent"},
     ),
     Peer(
         name="ruby-faye",

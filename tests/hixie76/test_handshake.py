@@ -165,5 +165,5 @@ def test_its_location_is_the_url_that_was_asked_for() -> None:
 
 def test_what_would_break_out_of_its_line_is_not_sent() -> None:
     request = request_of(HIXIE)
-    with pytest.raises(ValueError, match="may not be sent"):
+    with pytest.raises(ValueError, match="must not be sent"):
         hixie_handshake.switching_protocols(request, request.headers, NONCE, None, [("X", "a\r\nb")])

@@ -92,13 +92,13 @@ def test_the_handshake_s_own_fields_cannot_be_set(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nX: y", "\0", "\u0100"])
 def test_a_field_cannot_break_out_of_its_line(value: str) -> None:
-    with pytest.raises(ValueError, match="may not be sent"):
+    with pytest.raises(ValueError, match="must not be sent"):
         upgrade({"X": value})
 
 
 @pytest.mark.parametrize("names", [("a b",), ("",), ("a,b",), ("chat", "chat")])
 def test_a_subprotocol_is_a_token_and_offered_once(names: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=r"may not be sent|twice"):
+    with pytest.raises(ValueError, match=r"must not be sent|twice"):
         upgrade(subprotocols=names)
 
 

@@ -185,14 +185,14 @@ REFUSED = [
     (head_of({"Sec-WebSocket-Version": "8"}), 426, "this server speaks WebSocket version 13"),
     (head_of({"Sec-WebSocket-Version": "13, 8"}), 426, "this server speaks WebSocket version 13"),
     (head_of(more=["Sec-WebSocket-Version: 13"]), 426, "this server speaks WebSocket version 13"),
-    (head_of({"Sec-WebSocket-Key": None}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
-    (head_of({"Sec-WebSocket-Key": ""}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
-    (head_of({"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAA"}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
-    (head_of({"Sec-WebSocket-Key": f"{KEY[:8]}!{KEY[8:]}"}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
-    (head_of({"Sec-WebSocket-Key": KEY[:-2]}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
-    (head_of({"Sec-WebSocket-Key": KEY[:8] + "-_" + KEY[10:]}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
-    (head_of({"Sec-WebSocket-Key": "\xe9" * 24}), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
-    (head_of(more=[f"Sec-WebSocket-Key: {KEY}"]), 400, "Sec-WebSocket-Key is not one key of 16 octets"),
+    (head_of({"Sec-WebSocket-Key": None}), 400, "Sec-WebSocket-Key is not one key of 16 bytes"),
+    (head_of({"Sec-WebSocket-Key": ""}), 400, "Sec-WebSocket-Key is not one key of 16 bytes"),
+    (head_of({"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAA"}), 400, "Sec-WebSocket-Key is not one key of 16 bytes"),
+    (head_of({"Sec-WebSocket-Key": f"{KEY[:8]}!{KEY[8:]}"}), 400, "Sec-WebSocket-Key is not one key of 16 bytes"),
+    (head_of({"Sec-WebSocket-Key": KEY[:-2]}), 400, "Sec-WebSocket-Key is not one key of 16 bytes"),
+    (head_of({"Sec-WebSocket-Key": KEY[:8] + "-_" + KEY[10:]}), 400, "Sec-WebSocket-Key is not one key of 16 bytes"),
+    (head_of({"Sec-WebSocket-Key": "\xe9" * 24}), 400, "Sec-WebSocket-Key is not one key of 16 bytes"),
+    (head_of(more=[f"Sec-WebSocket-Key: {KEY}"]), 400, "Sec-WebSocket-Key is not one key of 16 bytes"),
 ]
 
 
@@ -279,20 +279,20 @@ def test_the_101_carries_the_subprotocol_and_more_fields() -> None:
 )
 def test_a_field_that_would_break_out_of_its_line_is_not_sent(name: str, value: str) -> None:
     """However it came there: a list of fields can be changed after it was checked."""
-    with pytest.raises(ValueError, match="may not be sent"):
+    with pytest.raises(ValueError, match="must not be sent"):
         switching_protocols(headers_of(GOOD), None, [(name, value)])
     reject, answer = Reject(), Response()
     reject.headers.append((name, value))
     answer.headers.append((name, value))
-    with pytest.raises(ValueError, match="may not be sent"):
+    with pytest.raises(ValueError, match="must not be sent"):
         refusal(reject, now=NOW)
-    with pytest.raises(ValueError, match="may not be sent"):
+    with pytest.raises(ValueError, match="must not be sent"):
         response(answer, now=NOW)
 
 
 @pytest.mark.parametrize("subprotocol", ["a\r\nb", "a\nb", "a\0b", "日本"])
 def test_a_subprotocol_that_would_break_out_of_its_line_is_not_sent(subprotocol: str) -> None:
-    with pytest.raises(ValueError, match="may not be sent"):
+    with pytest.raises(ValueError, match="must not be sent"):
         switching_protocols(headers_of(GOOD), subprotocol, [])
 
 

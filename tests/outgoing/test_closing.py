@@ -226,7 +226,7 @@ async def test_a_reason_is_cut_between_characters() -> None:
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])
 async def test_a_code_that_may_not_be_sent_is_a_value_error(code: int) -> None:
     async with connected() as it:
-        with pytest.raises(ValueError, match="may not be sent"):
+        with pytest.raises(ValueError, match="must not be sent"):
             await it.ws.close(code)
         with pytest.raises(TypeError):
             await it.ws.close(1000, b"why")  # type: ignore[arg-type]

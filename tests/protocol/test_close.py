@@ -39,7 +39,7 @@ def test_a_code_that_may_be_sent_passes(code: int) -> None:
 
 @pytest.mark.parametrize("code", [-1, 0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65536])
 def test_a_code_that_may_not_be_sent_is_a_value_error(code: int) -> None:
-    with pytest.raises(ValueError, match=f"close code {code} may not be sent"):
+    with pytest.raises(ValueError, match=f"close code {code} must not be sent"):
         check_close_code(code)
 
 

@@ -330,7 +330,7 @@ def test_dispatchers_are_named_in_the_description(specification: Draft7Validator
     other.register_dispatcher(never)
     made = document(registry, other, title="x", version="1")
     assert made["info"]["description"] == (
-        "Other paths may be served by what any_resource, never chooses; that is not in here."
+        "any_resource, never can choose resources for other paths; these are not in here."
     )
     assert list(made["channels"]) == ["lobby"]
     assert list(specification.iter_errors(made)) == []

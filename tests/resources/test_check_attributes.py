@@ -35,7 +35,7 @@ WRONG: dict[str, list[tuple[object, type[Exception], str]]] = {
     "on_hook_failed": [("drop", TypeError, "must be one of drop_client, drop_message, not 'drop'")],
     "error_close_code": [
         ("1011", TypeError, "a close code is an int, not str"),
-        (1006, ValueError, "close code 1006 may not be sent"),
+        (1006, ValueError, "close code 1006 must not be sent"),
     ],
     "cancel_on_disconnect": [(1, TypeError, "must be True or False, not 1")],
 }

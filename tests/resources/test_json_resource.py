@@ -290,7 +290,7 @@ def test_a_type_that_cannot_be_is_refused_when_the_class_is_made(declared: objec
 
 
 def test_received_json_must_say_what_it_takes_and_be_awaitable() -> None:
-    with pytest.raises(TypeError, match=r"Bare\.received_json must say what it takes"):
+    with pytest.raises(TypeError, match=r"Bare\.received_json must annotate its message"):
 
         class Bare(JSONResource):
             async def received_json(self, client, message):  # type: ignore[no-untyped-def]

@@ -108,7 +108,7 @@ async def test_refused_origin_is_403_and_the_log_names_origin_and_host(plain: Pl
     async with plain.serve_registry(registry) as served:
         peer, answer = await refused(served, upgrade("/same", origin="http://evil.example", changes=SECRETS))
         assert answer.status == 403
-        check_one_line(info(), peer, 403, "origin 'http://evil.example' may not open Host 'localhost'")
+        check_one_line(info(), peer, 403, "origin 'http://evil.example' cannot open Host 'localhost'")
         for path in ("/truthy", "/broken"):
             _, answer = await refused(served, upgrade(path, origin="http://localhost"))
             assert answer.status == 403, path

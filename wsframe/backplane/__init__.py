@@ -2,7 +2,7 @@
 
 * ``interface``: the methods of every backplane, and the values they take and return.
 * ``hub``: the center of memory and relay: interest, history and leases, without input or output.
-* ``queue``: what waits for one member of a hub, bounded, with the holes it has.
+* ``queue``: the messages that wait for one member of a hub, bounded, with the holes it has.
 * ``memory``: a backplane between servers of one process.
 * ``frames``: the messages between a worker and its relay, as bytes.
 * ``stream``: one unix stream of these messages, read and written in whole batches.

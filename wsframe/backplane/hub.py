@@ -152,7 +152,7 @@ class Hub:
                 other.queue.put(topic, message, size)
 
     def report_gap(self, topic: str | None) -> None:
-        """Report to those who want a topic that messages of it are missing; None stands for all topics."""
+        """Report to the members that want a topic that messages of it are missing; None stands for all topics."""
         for member in self._members.values() if topic is None else self._interest.get(topic, ()):
             member.queue.gap(topic)
 

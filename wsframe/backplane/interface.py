@@ -31,7 +31,7 @@ MARGIN = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """How much of a topic is kept for those who have missed some; the first bound that is met counts."""
+    """How much of a topic is kept for members that have missed some; the first bound that is met counts."""
 
     messages: int = 100
     """At most this many messages. Default 100. Each costs its bytes in the engine."""

@@ -1,11 +1,11 @@
 """A backplane between processes of one machine, as a worker sees it: a stream to the relay.
 
-The stream is opened again whenever it breaks. Messages are lost meanwhile, on both sides:
+The stream is opened again whenever it breaks. Messages are lost in the meantime, on both sides:
 
 * Others' messages: once the relay has answered the greeting, which names all topics wanted, a gap
   of all topics is reported, before any message of the new stream.
 * Our own that had not been written: their topics stand in the greeting as lost, and the relay
-  reports gaps to those who want them.
+  reports gaps to the members that want them.
 """
 
 from __future__ import annotations

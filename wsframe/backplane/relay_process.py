@@ -1,7 +1,7 @@
 """The relay: the process beside the workers that runs their hub.
 
 Each worker has one unix stream to it. The relay reads a batch of frames, has the hub put reports
-into the queues of other workers, and one task for each worker writes what its queue holds. A
+into the queues of other workers, and one task for each worker writes the frames of its queue. A
 worker that does not read loses messages beyond the limit of its queue, and learns of it as a gap;
 it never holds up another one.
 

@@ -1,6 +1,6 @@
 """One unix stream of frames, written and read in whole batches.
 
-What waits to be written is bounded, and writing is a task of its own: a caller that has a frame to
+The bytes that wait to be written are bounded, and writing is a task of its own: a caller that has a frame to
 send never waits.
 """
 

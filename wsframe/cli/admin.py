@@ -1,7 +1,7 @@
 """The admin socket: a unix socket at which a running server reports its statistics.
 
 A program writes the line ``statistics`` and gets one line of JSON back, any number of times.
-Nothing here changes the server. Only the user who runs the server can open the socket.
+Nothing here changes the server. Only the user that runs the server can open the socket.
 """
 
 from __future__ import annotations

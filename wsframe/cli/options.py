@@ -59,7 +59,7 @@ FLAGS = (
         "disconnect a peer that accepts no data for this long",
     ),
     Flag("--close-timeout", Timeouts, "close", number, "SECONDS", "wait this long for the peer's close frame"),
-    Flag("--lame-duck", Timeouts, "lame_duck", number, "SECONDS", "go on for this long when told to stop"),
+    Flag("--lame-duck", Timeouts, "lame_duck", number, "SECONDS", "go on for this long after an order to stop"),
     Flag("--drain-timeout", Timeouts, "drain", number, "SECONDS", "wait this long for clients and hooks at the end"),
     Flag("--slow-hook", Timeouts, "slow_hook", or_none(number), "SECONDS", "log a hook that takes longer"),
     Flag("--hook-timeout", Timeouts, "hook", or_none(number), "SECONDS", "time limit for one call of a hook"),

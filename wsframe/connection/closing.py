@@ -90,7 +90,7 @@ class Side(Protocol):
 
 
 class Ending:
-    """The end of one link: its phase, its deadlines, and what each phase does to the link."""
+    """The end of one link: its phase, its deadlines, and the actions of each phase."""
 
     __slots__ = ("_close_frame", "_link", "_patience", "_sent_mark", "_side", "_table", "ended")
 
@@ -104,7 +104,7 @@ class Ending:
         self._sent_mark = 0
         """Bytes sent when the deadline was set: more of them are progress."""
         self._patience: Patience | None = None
-        """How long the hooks or the user, who have not reached the end, are still waited for."""
+        """How long to wait for the hooks or the user to reach the end."""
 
     @property
     def phase(self) -> Phase:

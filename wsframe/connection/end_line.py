@@ -1,4 +1,4 @@
-"""The line of the log at the end of each connection, with the figures that tell how it was."""
+"""The line of the log at the end of each connection, with its figures."""
 
 from __future__ import annotations
 

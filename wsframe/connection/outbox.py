@@ -45,7 +45,7 @@ class Outbox(Waiting):
 
     Args:
         send: Hands bytes to the kernel and returns how many it took.
-        wire: The link, which is told whether the kernel takes the bytes.
+        wire: The link's sender, which hears whether the kernel takes the bytes.
         limit: The bytes that can wait, with the cost of each frame added.
         overflow: The policy for a message beyond the limit.
         flusher: The reactor's flusher.

@@ -74,7 +74,7 @@ class Upgrade:
         max_body: Bytes to keep of a refusal's body.
 
     Raises:
-        ValueError: For a field that may not be sent or is part of the handshake, or for a
+        ValueError: For a field that must not be sent or is part of the handshake, or for a
             subprotocol that is not a token or comes twice.
     """
 

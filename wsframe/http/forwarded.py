@@ -1,13 +1,13 @@
 """Trusted proxies' word about a request: its client, whether that used TLS, and the host it asked for.
 
 Three kinds of field name the client. Each proxy writes the address that it was called from behind those that were
-there, so what stands at the right was written by the nearest proxy, and what stands at the left by anybody. Read
+there, so the nearest proxy wrote the rightmost entry, and anybody can have written the leftmost. Read
 from the right, the first address that is not a trusted proxy's is the client's.
 
 * A hop that cannot be read (``unknown``, ``_hidden``, garbage) ends the walk: the trusted proxy that wrote it is
   the nearest that is known, and counts as the client.
-* ``X-Forwarded-For`` goes before ``Forwarded``, and that before ``X-Real-IP``. A proxy passes on what it does not
-  know, so that any of them can be the client's invention: two that name different clients are refused.
+* ``X-Forwarded-For`` goes before ``Forwarded``, and that before ``X-Real-IP``. A proxy passes on fields that it
+  does not know, so that any of them can be the client's invention: two that name different clients are refused.
 * ``X-Forwarded-Proto`` and ``X-Forwarded-Host`` go before the parameters of ``Forwarded``. A list that is as long
   as that of addresses has its entry at the same place; of any other the nearest entry counts.
 
@@ -51,11 +51,11 @@ class Seen(NamedTuple):
     host: str
     """The client's address; ``""`` for the peer of a unix socket."""
     port: int
-    """The client's port; 0 if no proxy tells it."""
+    """The client's port; 0 if no proxy says it."""
     secure: bool | None
-    """Whether the client used TLS; None if no proxy tells."""
+    """Whether the client used TLS; None if no proxy says."""
     authority: bytes | None
-    """The Host that the client asked for; None if no proxy tells."""
+    """The Host that the client asked for; None if no proxy says."""
 
 
 class Walk(NamedTuple):
@@ -70,7 +70,7 @@ class Walk(NamedTuple):
 
 
 def seen_by_proxies(fields: Fields, host: str, port: int, proxies: TrustedProxies) -> Seen:
-    """Read the fields in which proxies tell of their clients.
+    """Read the fields in which proxies name their clients.
 
     Args:
         fields: The fields of the request, names in lower case.

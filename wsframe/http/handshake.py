@@ -290,7 +290,7 @@ def check_upgrade(http_version: bytes, request: Request, headers: Headers, versi
     if version is None or version not in versions:
         raise upgrade_required("this server speaks WebSocket version {}", versions)
     if version and not valid_key(headers):  # version 0 has other keys
-        raise Reject(400, body="Sec-WebSocket-Key is not one key of 16 octets")
+        raise Reject(400, body="Sec-WebSocket-Key is not one key of 16 bytes")
     return version
 
 

@@ -89,11 +89,11 @@ class Request:
     """The part of the target after the first ``?``; None without one."""
     host: str
     """The client's address: an IP address, or ``""`` on a unix socket. Behind proxies it is the address that
-    ``trusted_proxies`` tell, and otherwise that of the proxy."""
+    ``trusted_proxies`` name, and otherwise that of the proxy."""
     port: int
-    """The client's port; 0 on a unix socket, or if a proxy tells the address alone."""
+    """The client's port; 0 on a unix socket, or if a proxy names the address alone."""
     secure: bool
-    """Whether the client used TLS: that of this server, unless ``trusted_proxies`` tell of their own."""
+    """Whether the client used TLS: that of this server, unless ``trusted_proxies`` name another."""
     proxy: ProxyHeader | None
     """The header in front of the request, on a listening socket with the PROXY protocol; else None."""
     peer_certificate: Mapping[str, Any] | None
@@ -137,7 +137,7 @@ class Request:
     @property
     def headers(self) -> Headers:
         """Every header field; ``Host`` is the name in an absolute target (RFC 9112 section 3.2.2), or the one that
-        ``trusted_proxies`` tell."""
+        ``trusted_proxies`` name."""
         return self._parse() if self._parsed is None else self._parsed
 
     def _keep_parsed(self, keep: bool) -> None:

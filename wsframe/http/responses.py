@@ -211,7 +211,7 @@ def check_owner(name: str, owner: str) -> None:
         owner == "Accept" and lower.startswith("sec-websocket-")
     ):
         instead = "; give it as Accept(subprotocol=...)" if lower == "sec-websocket-protocol" else ""
-        raise ValueError(f"{owner}(headers=...) may not hold {name}, which wsframe sends itself{instead}")
+        raise ValueError(f"{owner}(headers=...) must not hold {name}, which wsframe sends itself{instead}")
 
 
 def check_field(name: object, value: object) -> None:
@@ -224,4 +224,4 @@ def check_field(name: object, value: object) -> None:
     if not isinstance(name, str) or not isinstance(value, str):
         raise TypeError(f"header field {name!r}: {value!r}: name and value are str")
     if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
-        raise ValueError(f"header field {quoted(name)}: {quoted(value)} may not be sent")
+        raise ValueError(f"header field {quoted(name)}: {quoted(value)} must not be sent")

@@ -4,8 +4,8 @@
 * ``socket_options``: TCP options, and how a close becomes a reset.
 * ``poller``: which sockets are ready: epoll, kqueue, or one trio task each.
 * ``tls``: TLS between a socket and a connection, with no waiting.
-* ``certificate``: a certificate with its key, in files; ``x509`` reads what it says; ``client_hello`` which name a
-  client asks for.
+* ``certificate``: a certificate with its key, in files; ``x509`` reads its names and dates;
+  ``client_hello`` the name that a client asks for.
 * ``transport``: a connected socket with TLS or without: all that newcomers, clients and outgoing connections do to it.
 * ``trusted_proxies``, ``proxy_protocol``: the proxies whose word counts, and the header that they put before TLS.
 * ``malloc``: why freed memory is kept.

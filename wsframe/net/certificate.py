@@ -55,7 +55,7 @@ class Certificate:
             yield fspath(self.keyfile)
 
     def load_into(self, context: ssl.SSLContext) -> CertificateFacts:
-        """Load both into a context, and return what the certificate says.
+        """Load both into a context, and return the names and dates of the certificate.
 
         Raises:
             OSError: If a file cannot be read; the text names it.

@@ -42,7 +42,7 @@ class MalformedProxyHeader(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProxiedTLS:
-    """The TLS between a client and the proxy, as the proxy tells it."""
+    """The TLS between a client and the proxy, as the proxy reports it."""
 
     version: str = ""
     """Such as ``"TLSv1.3"``; empty if the proxy does not say."""

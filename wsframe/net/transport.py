@@ -34,7 +34,7 @@ MOST_FAREWELL = 64 * 1024
 class Transport:
     """One socket, with as many layers of TLS as were started on it.
 
-    After :meth:`close` and :meth:`release` nothing is unsent, and whoever waits gets an exception.
+    After :meth:`close` and :meth:`release` nothing is unsent, and waiting tasks get an exception.
 
     Args:
         sock: Connected and non-blocking; it belongs to the transport from now on.

@@ -31,7 +31,7 @@ def parsed(text: str) -> IPv4Address | IPv6Address:
 
 
 class TrustedProxies:
-    """The peers that are trusted to tell the truth about their own clients.
+    """The peers that are trusted to name their own clients.
 
     Args:
         given: Addresses, networks, and ``"unix"`` for every peer of a unix socket. An address with a zone

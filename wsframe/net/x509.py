@@ -1,7 +1,7 @@
-"""What a server has to know about its certificate: the names it is for, and until when. Source: RFC 5280.
+"""The facts that a server needs of its certificate: the names it is for, and until when. Source: RFC 5280.
 
 Python's ``ssl`` decodes the certificates of peers only. OpenSSL has checked the bytes read here before,
-when it loaded the file; bytes that are no certificate raise a ValueError all the same.
+when it loaded the file; bytes that are not a certificate raise a ValueError all the same.
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ class Link:
                 await self.read()
 
     async def watch(self) -> None:
-        """Do what is due, until the connection has ended."""
+        """Act on deadlines, until the connection has ended."""
         while not self.done:
             with trio.move_on_at(self.deadlines.next()):
                 await self.timer.wait()

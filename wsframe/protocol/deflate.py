@@ -120,7 +120,7 @@ class Terms(NamedTuple):
     answer: str
     """The value of Sec-WebSocket-Extensions in the 101."""
     told: bool = False
-    """Whether the client was told to keep no context and may not have heard it."""
+    """Whether we asked the client to keep no context, which it has perhaps not heard."""
 
 
 class Volume:
@@ -159,7 +159,7 @@ class InflateExtension(Extension):
         self._holds = terms.client_takeover or terms.told
         """Whether the window is held from message to message."""
         self._unsure = terms.told
-        """Whether a message has yet to show that the peer, told to keep no context, keeps none."""
+        """Whether a message has yet to show that the peer, asked to keep no context, keeps none."""
         self._compressed = False
         """Whether the message is."""
         self._inflating = False

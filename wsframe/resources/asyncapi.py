@@ -86,9 +86,7 @@ def information(registries: Sequence[Registry], title: str, version: str) -> Obj
     made: Object = {"title": title, "version": version}
     dispatchers = [written_name(dispatcher) for registry in registries for dispatcher, _ in registry.table.dispatchers]
     if dispatchers:
-        made["description"] = (
-            f"Other paths may be served by what {', '.join(dispatchers)} chooses; that is not in here."
-        )
+        made["description"] = f"{', '.join(dispatchers)} can choose resources for other paths; these are not in here."
     return made
 
 
@@ -132,7 +130,7 @@ def returned_class(make: Callable[..., object]) -> type[Resource[Any]] | None:
 
 
 def kinds_of(cls: type[Resource[Any]] | None) -> dict[str, list[Kind]]:
-    """Return the kinds of messages that a resource receives and sends, as far as its class tells."""
+    """Return the kinds of messages that a resource receives and sends, as far as its class shows."""
     receives: list[Kind] = []
     sends: list[Kind] = []
     if cls is None:

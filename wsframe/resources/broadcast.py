@@ -109,7 +109,7 @@ def check_several(clients: object) -> None:
     if isinstance(clients, Client):
         raise TypeError("a broadcast is to several clients: give [client], or call client.send_text")
     if isinstance(clients, str | bytes):
-        raise TypeError(f"a broadcast is to clients first, and then what is sent: not to a {type(clients).__name__}")
+        raise TypeError(f"a broadcast takes clients first, then the message; got a {type(clients).__name__} first")
 
 
 def encoder_of(client: AnyClient) -> Encoder | None:

@@ -84,7 +84,7 @@ def unwrap_safely(function: object) -> object:
 def check_async(what: str, function: Any, *, such: str = "", hint: str = "") -> None:
     """Check something that is awaited.
 
-    A lambda, or an object of another kind, passes: only its call tells.
+    A lambda, or an object of another kind, passes: only its call shows.
 
     Raises:
         TypeError: For a coroutine, for an object that cannot be called, and for a plain function.
@@ -251,7 +251,7 @@ def outside() -> int:
 
 
 def functions_of(base: type[object], cls: type[object]) -> Iterator[tuple[str, FunctionType]]:
-    """Yield the functions that a class has of itself and of mixins which are no classes of ours."""
+    """Yield the functions that a class has of itself and of mixins that are not classes of ours."""
     for owner in cls.__mro__:
         if owner is cls or not (issubclass(base, owner) or issubclass(owner, base)):
             for name, value in vars(owner).items():

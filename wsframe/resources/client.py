@@ -142,7 +142,7 @@ class Client(Generic[DataT]):
 
     @property
     def port(self) -> int:
-        """The peer's port; 0 on a unix socket, or if a proxy tells the address alone."""
+        """The peer's port; 0 on a unix socket, or if a proxy names the address alone."""
         return self.request.port
 
     @property
@@ -282,7 +282,7 @@ class Client(Generic[DataT]):
 
         Raises:
             TypeError: For a code that is not an int, or a reason that is not a str.
-            ValueError: For a code that may not be sent (RFC 6455 section 7.4).
+            ValueError: For a code that must not be sent (RFC 6455 section 7.4).
             RuntimeError: From another thread.
         """
         check_thread()

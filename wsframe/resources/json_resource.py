@@ -113,7 +113,7 @@ def declared_type(cls: type[JSONResource[Any]]) -> object:
     hook: Any = cls.received_json
     parameters = [*signature(hook).parameters.values()]
     if len(parameters) != 3 or parameters[2].annotation is Parameter.empty:
-        raise TypeError(f"{cls.__name__}.received_json must say what it takes: (self, client, message: Join | Say)")
+        raise TypeError(f"{cls.__name__}.received_json must annotate its message: (self, client, message: Join | Say)")
     # That one alone: the names in the others can exist for type checkers only.
     annotated = SimpleNamespace(__annotations__={"message": parameters[2].annotation})
     try:

@@ -71,7 +71,7 @@ class Resource(Generic[DataT]):
     """One object that answers one path for all its clients. Subclass it and override hooks.
 
     It has no ``__init__``: yours need not call one, and a dataclass works too.
-    The pairs: :meth:`client_connected` begins what :meth:`disconnected` ends, once each for a client;
+    The pairs: :meth:`client_connected` begins a client's time and :meth:`disconnected` ends it, once each;
     :meth:`post` queues a message for :meth:`received_custom`, while :meth:`call` runs a function in
     the same task and returns its result.
     ``Resource[User]`` types ``client.data``. Source: clws ``ws-resource``.
@@ -101,7 +101,7 @@ class Resource(Generic[DataT]):
     cancel_on_disconnect: ClassVar[bool] = False
     """Whether the end of a client's connection cancels the hook that runs for it, where it waits.
     Its messages that still wait are then dropped; ``disconnected`` is called as ever, and not
-    cancelled. Danger: a peer that sends something and leaves may not be heard."""
+    cancelled. Danger: a peer that sends something and leaves is perhaps not heard."""
 
     _listener: Life[DataT] | None = None
     _wsframe_hooks: ClassVar[tuple[str, ...]] = HOOKS

@@ -51,7 +51,7 @@ def check_registry(registry: object) -> None:
         )
     if isinstance(registry, str):
         raise TypeError(
-            f"a server serves a wsframe.Registry, not the name of one: import what {registry!r} names, "
+            f"a server serves a wsframe.Registry, not the name of one: import the object {registry!r}, "
             f"or let the command do it: wsframe serve {registry}"
         )
     raise TypeError(f"a server serves a wsframe.Registry, or None for the global one, not {shown(registry)}")

@@ -58,7 +58,7 @@ def check_origin(validator: OriginValidator, request: Request, headers: Headers)
         passed = False
     if passed is not True:
         host = headers.get("host", "")
-        raise refusing(403, f"origin {quoted(request.origin)} may not open Host {quoted(host)}; {SEE}")
+        raise refusing(403, f"origin {quoted(request.origin)} cannot open Host {quoted(host)}; {SEE}")
 
 
 def lets_all_in(resource: Resource[Any]) -> bool:

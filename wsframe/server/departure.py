@@ -54,7 +54,7 @@ async def depart(
     leave: Callable[[Collection[OneT]], object],
     stays: Callable[[OneT], bool],
 ) -> None:
-    """Have the members of groups leave, and wait until the last batch has been told.
+    """Have the members of groups leave, and wait until the last batch has its close frame.
 
     Args:
         groups: The groups, whose members leave together.

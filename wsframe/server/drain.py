@@ -86,7 +86,7 @@ class Drain:
 
     @property
     def leaving(self) -> float:
-        """Seconds until the last of many clients is told."""
+        """Seconds until the last of many clients has its close frame."""
         return LEAVING * self._timeouts.drain
 
     @property

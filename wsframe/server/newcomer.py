@@ -115,7 +115,7 @@ class Newcomer:
         return True
 
     def be_called(self, host: str, port: int) -> None:
-        """Take on the client's address, which a proxy has told."""
+        """Take on the client's address, which a proxy has named."""
         self.host, self.port, self.name = host, port, peer_name(host, port)
 
     async def handshake_tls(self) -> None:

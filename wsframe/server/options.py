@@ -186,7 +186,7 @@ class ServeOptions:
             if value is not None and one.metadata["then"] is not None:
                 one.metadata["then"](value)
         if self.proxy_protocol is not None and not self.trusted_proxies:
-            raise ValueError("proxy_protocol needs trusted_proxies, the addresses of those who can send its header")
+            raise ValueError("proxy_protocol needs trusted_proxies, the addresses of the proxies that send its header")
 
 
 class ServeKeywords(TypedDict, total=False):

@@ -148,7 +148,7 @@ def made_tls(options: ServeOptions) -> ServerTLS | None:
 
     Raises:
         OSError: If a file cannot be read.
-        ValueError: For options that contradict each other, or files that are not what they should be.
+        ValueError: For options that contradict each other, or files of another kind than expected.
     """
     if options.certificates is None:
         if options.client_ca is not None:

@@ -31,7 +31,7 @@ class Contexts:
     """The contexts of several certificates, and the choice between them (RFC 6066 section 3).
 
     Args:
-        contexts: The contexts, with what their certificates say; of two for one name the first counts.
+        contexts: The contexts, with the names in their certificates; of two for one name the first counts.
     """
 
     def __init__(self, contexts: Sequence[tuple[ssl.SSLContext, CertificateFacts]]) -> None:
@@ -54,7 +54,7 @@ class ServerTLS:
 
     Raises:
         OSError: If a file cannot be read.
-        ValueError: If one is not what it should be.
+        ValueError: If one is not of its kind.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ServerTLS:
         return None if name is None else self._contexts.choose(name)
 
     def signature(self) -> Signature:
-        """Return what changes with the files: time, size and number of each, links followed."""
+        """Return the marks of a change of the files: time, size and number of each, links followed."""
         paths = [path for one in self._certificates for path in one.files()]
         return tuple(map(signature_of, [*paths, self._client_ca] if self._client_ca else paths))
 
@@ -108,11 +108,11 @@ class ServerTLS:
 def read_certificates(
     certificates: Sequence[Certificate], client_ca: str | None, client_certificates: ClientCertificates
 ) -> list[tuple[ssl.SSLContext, CertificateFacts]]:
-    """Return a context for each certificate, with what it says.
+    """Return a context for each certificate, with its names and dates.
 
     Raises:
         OSError: If a file cannot be read.
-        ValueError: If one is not what it should be.
+        ValueError: If one is not of its kind.
     """
     contexts = []
     for one in certificates:

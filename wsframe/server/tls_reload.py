@@ -49,7 +49,7 @@ async def reload_at_sighup(
     Args:
         signals: The signals.
         reload: Reads the certificates again.
-        notifier: Tells the service manager.
+        notifier: Informs the service manager.
     """
     if signals is not None:
         async for _ in signals:

@@ -1,6 +1,6 @@
-/* Frames: what protocol/frames.py and protocol/lane.py do, in C.
+/* Frames: the work of protocol/frames.py and protocol/fast_lane.py, in C.
 
-   What strangers sent is read here. Every length is checked against the size of the buffer
+   The bytes of strangers are read here. Every length is checked against the size of the buffer
    before it is used, and nothing keeps state between two calls. */
 
 #include "speedups.h"
@@ -12,7 +12,7 @@
 #define LARGE (64 * 1024)
 #define LONGEST_HEADER 14
 
-/* What one vector register holds; 16 octets are in reach of every x86-64 and ARM64. */
+/* The bytes of one vector register; 16 are in reach of every x86-64 and ARM64. */
 #if defined(__GNUC__)
 typedef uint64_t vector __attribute__((vector_size(16)));
 #else
@@ -20,7 +20,7 @@ typedef uint64_t vector;
 #endif
 #define WIDTH ((Py_ssize_t)sizeof(vector))
 
-/* Copy `size` octets without their masking key; return the OR of all that were written, whose
+/* Copy `size` bytes without their masking key; return the OR of all that were written, whose
    high bit tells whether any is above ASCII. In place is fine. */
 unsigned char
 wsframe_copy_unmasked(unsigned char *to, const unsigned char *from, Py_ssize_t size, const unsigned char *mask)
@@ -77,7 +77,7 @@ wsframe_unmask(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     if (mask.len != 4)
-        PyErr_SetString(PyExc_ValueError, "a mask has 4 octets");
+        PyErr_SetString(PyExc_ValueError, "a mask has 4 bytes");
     else if ((result = PyBytes_FromStringAndSize(NULL, payload.len)) != NULL)
         wsframe_copy_unmasked((unsigned char *)PyBytes_AS_STRING(result), payload.buf, payload.len, mask.buf);
     PyBuffer_Release(&mask);
@@ -206,7 +206,7 @@ message_of(const unsigned char *payload, Py_ssize_t length, const unsigned char 
     return message;
 }
 
-/* What weigh() does, for a message whose payload had so many octets. */
+/* As weigh(), for a message whose payload had so many bytes. */
 static Py_ssize_t
 weigh(PyObject *message, Py_ssize_t length)
 {
@@ -216,7 +216,7 @@ weigh(PyObject *message, Py_ssize_t length)
            (PyUnicode_GET_LENGTH(message) + 1) * (Py_ssize_t)PyUnicode_KIND(message);
 }
 
-/* What read_messages() does, on octets that nobody changes meanwhile; -1 with an exception set. */
+/* As read_messages(), on bytes that nobody changes in the meantime; -1 with an exception set. */
 int
 wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py_ssize_t room, uint64_t limit,
                   int masked, PyObject *messages, Py_ssize_t *octets, Py_ssize_t *wanted)

@@ -1,4 +1,4 @@
-/* Putting messages into a client's share of its mailbox: what Inbox does, in C, for a share that is not used up. */
+/* Putting messages into a client's share of its mailbox: the work of Inbox, in C, for a share that is not used up. */
 
 #include "speedups.h"
 
@@ -39,7 +39,7 @@ wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t 
     return count < share->room && share->octets + octets < most && share->held + octets <= limit;
 }
 
-/* Do what Inbox.put() does, with messages that weigh so many octets. */
+/* As Inbox.put(), with messages that weigh so many bytes. */
 int
 wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
 {

@@ -1,6 +1,6 @@
 /* wsframe.speedups.native: the hot work of wsframe in C; see wsframe/speedups/__init__.py.
 
-   Each function does what the function of the same name does in Python, which is where it is described. */
+   Each function does the same as the function of its name in Python, where it is described. */
 
 #include "speedups.h"
 
@@ -20,7 +20,7 @@ wsframe_look_up(Module *m, PyObject *of, enum name name)
 
     if (value == NULL || type->tp_getattro != PyObject_GenericGetAttr || type->tp_setattro != PyObject_GenericSetAttr)
         return value;
-    found = PyObject_GetAttr((PyObject *)type, m->names[name]); /* of a slot: what describes it */
+    found = PyObject_GetAttr((PyObject *)type, m->names[name]); /* of a slot: its descriptor */
     if (found == NULL)
         PyErr_Clear();
     else if (Py_IS_TYPE(found, &PyMemberDescr_Type)) {
@@ -142,7 +142,7 @@ static PyModuleDef_Slot SLOTS[] = {
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
 #if PY_VERSION_HEX >= 0x030D0000
-    /* What is borrowed from lists and dicts, and bytes that are written to, are safe under the GIL alone. */
+    /* Objects borrowed from lists and dicts, and bytes that are written to, are safe under the GIL alone. */
     {Py_mod_gil, Py_MOD_GIL_USED},
 #endif
     {0, NULL},

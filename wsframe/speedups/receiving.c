@@ -1,4 +1,4 @@
-/* Receiving from all sockets that are ready: what the reactor, Link.read() and Inbox.put() do, in C,
+/* Receiving from all sockets that are ready: the work of the reactor, Link.read() and Inbox.put(), in C,
    for links on which nothing special is going on. All others are left to Python. */
 
 #include "speedups.h"
@@ -22,7 +22,7 @@ fail(Module *m, PyObject *link)
     return done == NULL ? -1 : 0;
 }
 
-/* Take octets that are nothing but whole messages, for which there is room; 0 to leave them to Python, who fails
+/* Take bytes that are nothing but whole messages, for which there is room; 0 to leave them to Python, which fails
    at them with a traceback if something is wrong here; -1 with an exception set when some may be in the mailbox. */
 static int
 take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char *data, Py_ssize_t size)
@@ -59,7 +59,7 @@ struct ready {
 /* Octets that one read brings at most to a message that has begun: each read costs a turn of the reactor. */
 #define LARGE_READ (256 * 1024)
 
-/* Note when the peer was heard, if it was: return 1 if octets came, else what receive_link() is to return. */
+/* Note when the peer was heard, if it was: return 1 if bytes came, else the result for receive_link(). */
 static int
 note_received(const struct ready *r, Py_ssize_t count, int *done)
 {
@@ -82,7 +82,7 @@ note_received(const struct ready *r, Py_ssize_t count, int *done)
     return !failed;
 }
 
-/* Take over what is held of the payload of a binary message, as bytes that nobody else knows. */
+/* Take over the part held of the payload of a binary message, as bytes that nobody else knows. */
 static PyObject *
 gathered(const struct ready *r, PyObject *held, Py_ssize_t start)
 {
@@ -92,7 +92,7 @@ gathered(const struct ready *r, PyObject *held, Py_ssize_t start)
         Py_ssize_t size = PyByteArray_GET_SIZE(held) - start;
 
         Py_DECREF(payload);
-        payload = PyBytes_FromStringAndSize(NULL, size); /* not from the octets: those of length 1 are shared */
+        payload = PyBytes_FromStringAndSize(NULL, size); /* not from the bytes: those of length 1 are shared */
         if (payload != NULL)
             memcpy(PyBytes_AS_STRING(payload), PyByteArray_AS_STRING(held) + start, (size_t)size);
         if (payload != NULL && PyByteArray_Resize(held, start) < 0)
@@ -141,12 +141,12 @@ finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t star
     return done;
 }
 
-/* Read behind what there is of a payload; return what recv() does, -2 with an exception set. */
+/* Read behind the part that is here of a payload; return as recv() does, -2 with an exception set. */
 static Py_ssize_t
 receive_behind(int fd, PyObject **payload, Py_ssize_t length)
 {
     Py_ssize_t have = PyBytes_GET_SIZE(*payload), count;
-    Py_ssize_t more = have > LARGE_READ ? have : LARGE_READ; /* never far ahead of what has come */
+    Py_ssize_t more = have > LARGE_READ ? have : LARGE_READ; /* never far ahead of the bytes that have come */
 
     if (more > length - have)
         more = length - have;
@@ -192,7 +192,7 @@ out:
     return done;
 }
 
-/* Read more of a text that has begun, right behind what is held: Python looks at all of it. */
+/* Read more of a text that has begun, right behind the part held: Python looks at all of it. */
 static int
 receive_more(const struct ready *r, PyObject *held, Py_ssize_t wanted, PyObject **rest)
 {
@@ -217,7 +217,7 @@ receive_more(const struct ready *r, PyObject *held, Py_ssize_t wanted, PyObject 
     return done;
 }
 
-/* Read what may be many messages, and take them if nothing but whole messages came. */
+/* Read bytes that may be many messages, and take them if nothing but whole messages came. */
 static int
 receive_messages(const struct ready *r, PyObject *held, PyObject **rest)
 {
@@ -248,9 +248,9 @@ is_large(const struct ready *r, PyObject *held, Py_ssize_t wanted)
     return gathers < 0 ? -1 : !gathers || wanted - PyByteArray_GET_SIZE(held) > PyByteArray_GET_SIZE(r->buffer);
 }
 
-/* Receive once from a link that has a socket, and take what comes if that is simple.
+/* Receive once from a link that has a socket, and take the bytes that come if that is simple.
 
-   Returns 1 when that is done, 0 to leave it to Python: with what was received in *rest, or
+   Returns 1 when that is done, 0 to leave it to Python: with the bytes received in *rest, or
    NULL there if nothing was; -1 with an exception set, after which the link is of no more use. */
 static int
 receive_link(const struct ready *r, PyObject **rest)
@@ -351,7 +351,7 @@ wsframe_receive_ready(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     ready.buffer = args[2];
     ready.now = args[3];
-    /* Before 3.12 what is allocated here may have garbage collected, whose finalizers may do anything: end the
+    /* Before 3.12 an allocation here may have garbage collected, whose finalizers may do anything: end the
        link whose messages are being put into its inbox, for one. */
     collects = PyGC_Disable();
     if (turn_all(&ready, args[0], args[1], rest) < 0)

@@ -96,13 +96,13 @@ send_large(Module *m, int fd, PyObject *frame)
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
         sent = sendmsg(fd, &message, MSG_NOSIGNAL);
     }
-    PyErr_Clear(); /* what it is then is for Python */
+    PyErr_Clear(); /* Python looks at its kind */
     Py_XDECREF(payload);
     Py_XDECREF(header);
     return sent;
 }
 
-/* Hand what waits in an outbox to the kernel in one call; return what it took, -1 if that is for Python to do. */
+/* Hand the frames of an outbox to the kernel in one call; return the bytes it took, -1 if that is for Python to do. */
 static Py_ssize_t
 send_items(Module *m, int fd, PyObject *items, Py_ssize_t octets)
 {
@@ -128,7 +128,7 @@ send_items(Module *m, int fd, PyObject *items, Py_ssize_t octets)
     return send(fd, joined, (size_t)size, MSG_NOSIGNAL);
 }
 
-/* Note what the kernel took of an outbox; it is all of it, and nothing hinges on that. */
+/* Note the bytes that the kernel took of an outbox; that is all of it, and nothing hinges on that. */
 static int
 clear_items(Module *m, PyObject *outbox, PyObject *items, Py_ssize_t octets)
 {
@@ -138,7 +138,7 @@ clear_items(Module *m, PyObject *outbox, PyObject *items, Py_ssize_t octets)
 }
 
 /* Have Python go on with an outbox of which something was sent. It must be now: an outbox may be
-   listed twice, and what has been sent would be sent again. */
+   listed twice, and its bytes would be sent again. */
 static int
 go_on(Module *m, PyObject *outbox, Py_ssize_t sent)
 {

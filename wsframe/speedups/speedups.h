@@ -1,9 +1,9 @@
-/* What the parts of wsframe.speedups.native share. */
+/* Shared by the parts of wsframe.speedups.native. */
 
 #ifndef WSFRAME_SPEEDUPS_H
 #define WSFRAME_SPEEDUPS_H
 
-/* Peer input is read here: have the compiler look after what it can. Its own choice, if it has one, stays; the rest of
+/* Peer input is read here: have the compiler look after it as far as it can. Its own choice, if it has one, stays; the rest of
    the hardening is in setup.py. */
 #if defined(__GNUC__) && defined(__OPTIMIZE__) && !defined(_FORTIFY_SOURCE) && !defined(__SANITIZE_ADDRESS__)
 #define _FORTIFY_SOURCE 2
@@ -42,7 +42,7 @@ typedef struct {
     PyObject *flush_failed; /* the function */
 } Module;
 
-/* Return what Python has under a name, or a member of that, and keep it; a new reference, NULL with an exception set. */
+/* Return the object that Python has under a name, or a member of that, and keep it; a new reference, NULL with an exception set. */
 PyObject *wsframe_find(PyObject **kept, const char *module, const char *name, const char *member);
 
 /* Read an attribute that is not where it was last time, and note where it is. */
@@ -157,7 +157,7 @@ tell(Module *m, PyObject *object, enum name name)
    it is none of ours, KeyboardInterrupt for one: that goes on to whoever called us. */
 PyObject *wsframe_caught(void);
 
-/* What a message costs beside its octets while it waits for a hook: as in memory_budget.py. */
+/* The cost of a message beside its bytes while it waits for a hook: as in memory_budget.py. */
 #define MESSAGE_COST 144
 
 /* Where a message begins and ends, counted from the beginning of its frame. */
@@ -174,7 +174,7 @@ unsigned char wsframe_copy_unmasked(unsigned char *to, const unsigned char *from
 int wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py_ssize_t room, uint64_t limit,
                       int masked, PyObject *messages, Py_ssize_t *octets, Py_ssize_t *wanted);
 
-/* What is needed of an inbox to put messages into it. */
+/* The parts of an inbox that are needed to put messages into it. */
 struct share {
     PyObject *inbox, *budget;
     Py_ssize_t waiting, octets, held, room;
@@ -185,7 +185,7 @@ int wsframe_find_share(Module *m, PyObject *link, struct share *share);
 int wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets);
 int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets);
 
-/* What Python calls. */
+/* The functions that Python calls. */
 typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 function wsframe_unmask, wsframe_data_frame, wsframe_read_messages, wsframe_skip_frames, wsframe_take, wsframe_put_frame;
 #ifndef _WIN32 /* where sockets are no descriptors */
