@@ -99,6 +99,29 @@ def test_socket_activation(folder: Path) -> None:
     assert path.exists(), "it is systemd's, which has it for the next server"
 
 
+def test_a_datagram_socket_from_systemd_is_one_line_and_exit_code_2(folder: Path) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    activate = [require("systemd-socket-activate"), "-d", "-l", f"127.0.0.1:{port}", "--fdname=web"]
+    command = [*activate, sys.executable, "-m", "wsframe", "serve", "hello_target"]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as process,
+        socket.socket(type=socket.SOCK_DGRAM) as waking,
+    ):
+        try:
+            assert process.stderr is not None
+            assert "Listening on" in process.stderr.readline()
+            waking.sendto(b"x", ("127.0.0.1", port))
+            assert process.wait(PATIENCE) == 2
+            assert process.stderr.read().splitlines()[-1] == (
+                "wsframe: cannot listen at systemd: descriptor 3 (web): it is a socket of the kind SOCK_DGRAM, "
+                "and a server needs SOCK_STREAM (systemd: ListenStream=)"
+            )
+        finally:
+            process.kill()
+
+
 MISTAKES = {
     "--bind 8000": "argument --bind: '8000' needs a port from 0 to 65535 at its end; an address is HOST:PORT, *:PORT, "
     "[V6%ZONE]:PORT, unix:PATH, unix:@NAME, fd:N, fd:NAME or systemd; see wsframe serve --help",
@@ -185,6 +208,27 @@ def test_sighup_reads_certificates_again_and_drops_nobody(folder: Path, reload: 
         client.ping().wait(PATIENCE)  # the old client is still there
 
 
+def test_a_target_that_goes_to_another_folder_keeps_its_certificates(folder: Path) -> None:
+    context = certificates_in(folder, "a")
+    (folder / "moving_target.py").write_text("import os\nfrom hello_target import hello\nos.chdir('/')\n")
+    options = [
+        "--port",
+        "0",
+        "--tls-cert",
+        "a.pem",
+        "--tls-key",
+        "a.key",
+        "--unix-mode",
+        "600",
+        "--bind",
+        "unix:a.sock",
+    ]
+    with serving(folder, "moving_target", *options) as program:
+        assert name_shown(int(program.address.rstrip(",").rpartition(":")[2]), context) == "a.example"
+        program.end(signal.SIGTERM)
+    assert not (folder / "a.sock").exists()
+
+
 def test_without_certificates_sighup_ends_the_server(folder: Path) -> None:
     with serving(folder, "hello_target", "--port", "0") as program:
         program.process.send_signal(signal.SIGHUP)
@@ -262,7 +306,7 @@ def test_the_password_of_a_key_comes_from_a_file_or_the_environment(
     )
     monkeypatch.setenv("WSFRAME_TLS_PASSWORD", "secret")
     assert cli.main(options) == 0
-    made = wsframe.Certificate(certfile="a.pem", keyfile="enc.key", password="secret")
+    made = wsframe.Certificate(certfile="a.pem", keyfile="enc.key", password="secret").absolute()
     assert served == [[made], [made]]
 
 

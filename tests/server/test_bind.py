@@ -206,14 +206,24 @@ def test_a_path_too_long_for_the_kernel_is_refused(
             assert os.path.exists(path)
 
 
+@needs_unix
+async def test_a_socket_is_removed_from_a_folder_that_the_program_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with wsframe.open_server(NOWHERE, bind="unix:chat.sock"):
+        monkeypatch.chdir("/")
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
+
+
 @needs_abstract
 async def test_an_abstract_socket_is_served_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     name = f"@wsframe-test-{os.getpid()}"
     async with wsframe.open_server(NOWHERE, bind=f"unix:{name}") as server:
         assert server.addresses == (f"unix:{name}",)
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(f"\0{name[1:]}")
+        with pytest.raises(wsframe.HandshakeRejected, match="404"):
+            await wsframe.connect("ws://localhost/", unix=name).__aenter__()
         with pytest.raises(OSError, match="in use"):
             await wsframe.serve(NOWHERE, unix=name)
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,28 @@ def test_after_a_failed_reload_the_old_certificate_stays_and_one_line_says_why(
     assert record.getMessage().startswith("the certificates are not reloaded, and the old ones stay: ")
     assert words in record.getMessage()
     assert Handshake(tls.context_for, trusting(authority), "a.example").names == ["a.example"]
+
+
+def test_files_are_found_again_from_another_folder(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_certificate(authority, tmp_path, "a", "a.example")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.chdir(tmp_path)
+    tls = ServerTLS([Certificate(certfile="a.pem", keyfile="a.key")], "ca.pem")
+    monkeypatch.chdir("/")
+    assert tls.reload()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_in_place_of_a_file_holds_nobody_up(
+    authority: trustme.CA, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tls = ServerTLS([write_certificate(authority, tmp_path, "a", "a.example")])
+    (tmp_path / "a.key").unlink()
+    os.mkfifo(tmp_path / "a.key")
+    assert not tls.reload()
+    assert "it is not a regular file, and is read more than once" in caplog.records[-1].getMessage()
 
 
 def test_a_certificate_of_another_time_is_served_with_a_warning(

@@ -12,7 +12,7 @@ from pathlib import Path
 from wsframe.cli.arguments import address, count, permissions, port_number
 from wsframe.cli.errors import Mistake
 from wsframe.cli.options import made_capacity
-from wsframe.net.certificate import Certificate
+from wsframe.net.certificate import Certificate, check_readable
 from wsframe.server.activation import is_activated
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 from wsframe.server.bind import bound, check_inherited, made_owner
@@ -162,6 +162,7 @@ def check_tls(args: argparse.Namespace) -> None:
 
 def readable(option: str, path: str) -> bytes:
     try:
+        check_readable(path)
         return Path(path).read_bytes()
     except OSError as error:
-        raise Mistake(f"{option}: cannot read {path}: {error.strerror}") from None
+        raise Mistake(f"{option}: {error.strerror}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import select
 import socket
 import sys
@@ -175,6 +176,9 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
         stack.enter_context(logging_to_stderr(args.log_level.upper(), args.log_format))
         # Before loading the target: it can start threads, and the umask belongs to the whole process.
         admin = None if args.admin is None else stack.enter_context(admin_socket(args.admin))
+        # A target can go to another folder.
+        certificates = [one.absolute() for one in made_certificates(args) or ()] or None
+        client_ca = None if args.client_ca is None else os.path.abspath(args.client_ca)
         module, registry = load_target(args.target, debug=args.debug)
         try:
             options = ServeOptions(
@@ -184,8 +188,8 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
                 trusted_proxies=args.trusted_proxy or (),
                 proxy_protocol="required" if args.proxy_protocol else None,
                 versions=args.versions,
-                certificates=made_certificates(args),
-                client_ca=args.client_ca,
+                certificates=certificates,
+                client_ca=client_ca,
                 client_certificates=args.client_certificates or "required",
                 capacity=made_capacity(args),
                 limits=made_limits(args),

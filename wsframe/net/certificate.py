@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 
 from wsframe.net.x509 import CertificateFacts, facts_of
 
-__all__ = ["Certificate"]
+__all__ = ["Certificate", "check_readable"]
 
 # Reasons that OpenSSL gives in so many words.
 MISMATCH = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"})
@@ -43,6 +46,11 @@ class Certificate:
                 raise TypeError(f"Certificate.{name} is the path of a PEM file, not {getattr(self, name)!r}")
         if not isinstance(self.password, str | bytes | None):
             raise TypeError(f"Certificate.password is a str or bytes, not a {type(self.password).__name__}")
+
+    def absolute(self) -> Certificate:
+        """Return the same with absolute paths, which stay right when the program changes its folder."""
+        keyfile = None if self.keyfile is None else os.path.abspath(self.keyfile)
+        return replace(self, certfile=os.path.abspath(self.certfile), keyfile=keyfile)
 
     def __str__(self) -> str:
         certfile = fspath(self.certfile)
@@ -96,12 +104,15 @@ class Certificate:
 
 
 def check_readable(path: str) -> None:
-    """Check that a file can be read.
+    """Check that a file can be read, more than once: a pipe would give its bytes once, and hold up who reads again.
 
     Raises:
         OSError: If it cannot; the text names it.
     """
     try:
+        kind = os.stat(path).st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise OSError(errno.EINVAL, "it is not a regular file, and is read more than once")
         Path(path).read_bytes()
     except OSError as error:
         raise type(error)(error.errno, f"cannot read {path}: {error.strerror}") from None

@@ -41,7 +41,8 @@ class connect:  # noqa: N801
             scheme, host or port; by default no fields. ``Sec-WebSocket-Protocol`` stands for the
             subprotocols, ``Authorization`` for user and password of the URL too, ``Host`` is never
             sent again. Name only fields that any server is allowed to see: the first server chooses the other.
-        unix: Path of a unix socket to connect to instead; the URL still names host and path.
+        unix: Path of a unix socket to connect to instead, or after ``@`` its name in Linux's abstract
+            namespace; the URL still names host and path.
         ssl_context: The certificates to trust, and our own; None takes Python's default, which
             checks the server's certificate.
         proxy: URL of a proxy: ``http``, ``https``, ``socks5`` or ``socks5h`` (which resolves

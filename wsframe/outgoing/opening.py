@@ -144,7 +144,8 @@ class Plan:
         """Connect to the server, directly or through a proxy."""
         if self.unix is not None:
             with phase("connecting", self.opening.connect):
-                return transport_of((await trio.open_unix_socket(self.unix)).socket)
+                path = f"\0{self.unix[1:]}" if self.unix.startswith("@") else self.unix
+                return transport_of((await trio.open_unix_socket(path)).socket)
         proxy = proxy_for(self.target, self.proxy)
         if proxy is None:
             with phase("connecting", self.opening.connect):

@@ -149,6 +149,11 @@ def opened(address: ServerAddress, backlog: int, passed: Mapping[int, str], name
     if not found:
         words = f"none of that name, only {', '.join(sorted(set(passed.values())))}" if passed else "no socket"
         raise OSError(errno.ENOENT, f"systemd passes {words} to this process (LISTEN_FDS, LISTEN_FDNAMES)")
+    for fd in found:  # before any is taken over
+        try:
+            check_inherited(fd)
+        except OSError as error:
+            raise OSError(error.errno, f"descriptor {fd} ({passed[fd]}): {error.strerror}") from None
     return [inherited_socket(fd, backlog) for fd in found]
 
 
@@ -255,6 +260,7 @@ def numbered(host: str | None) -> str | None:
 def bound_unix(path: str, backlog: int, owner: UnixOwner) -> Iterator[socket.socket]:
     """Bind a unix socket; at the end close and unlink it."""
     sock = bind_unix(path, backlog, owner)
+    path = path if path.startswith("@") else os.path.abspath(path)  # the program may go to another folder
     bound_as = None if path.startswith("@") else os.stat(path)
     try:
         yield sock

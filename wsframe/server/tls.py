@@ -63,8 +63,8 @@ class ServerTLS:
         client_ca: str | os.PathLike[str] | None = None,
         client_certificates: ClientCertificates = "required",
     ) -> None:
-        self._certificates = certificates
-        self._client_ca = None if client_ca is None else os.fspath(client_ca)
+        self._certificates = [one.absolute() for one in certificates]
+        self._client_ca = None if client_ca is None else os.path.abspath(client_ca)
         self._client_certificates = client_certificates
         self._read = self.signature()
         self._contexts = self._made()
