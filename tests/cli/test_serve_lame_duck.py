@@ -57,6 +57,9 @@ def test_after_sigterm_readiness_fails_and_everything_goes_on_until_a_second_sig
                 client.send("hello")
                 assert client.recv(timeout=PATIENCE) == "hello"
             assert program.end(signal.SIGTERM) == ""
+            for client in (first, second):
+                assert list(client) == []
+                assert client.close_code == 1001
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

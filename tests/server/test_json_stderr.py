@@ -42,6 +42,8 @@ def started(server):
     sys.stderr.write("begun")
     sys.stderr.flush()
     sys.stderr.write(" and ended\\n")
+    sys.stderr.buffer.write(b"bytes \\xff\\n")
+    assert sys.stderr.encoding == "utf-8"
     try:
         fail()
     except ZeroDivisionError:
@@ -90,6 +92,7 @@ def test_each_line_is_an_object_with_its_level_and_logger(tmp_path: Path) -> Non
     assert [line for line in lines if "in a finalizer" in line.get("traceback", "")]
     assert found(lines, logger="stderr", message="printed words")["level"] == "WARNING"
     assert found(lines, logger="stderr", message="begun and ended")
+    assert found(lines, logger="stderr", message="bytes \\xff")
     assert found(lines, logger="stderr", message="ZeroDivisionError: in a thread")
     assert found(lines, logger="mine", message="a line of mine")["number"] == 5
     assert found(lines, level="DEBUG", message="a detail")

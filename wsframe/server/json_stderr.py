@@ -42,6 +42,14 @@ class LineStream(io.TextIOBase):
         self._stream = stream
         self._begun = threading.local()
 
+        self.buffer = ByteStream(self)
+        """Takes bytes."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """UTF-8, that of the bytes it takes."""
+        return "utf-8"
+
     def writable(self) -> bool:
         """Return True."""
         return True
@@ -65,6 +73,22 @@ class LineStream(io.TextIOBase):
 
     def flush(self) -> None:
         """Let the begun line wait: its rest may come, and half an object is none."""
+
+
+class ByteStream(io.RawIOBase):
+    """Stands in the place of ``sys.stderr.buffer``."""
+
+    def __init__(self, lines: LineStream) -> None:
+        self._lines = lines
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take bytes."""
+        self._lines.write(bytes(data).decode("utf-8", "backslashreplace"))
+        return len(data)
 
 
 class JSONStderr:
