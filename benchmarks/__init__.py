@@ -6,5 +6,6 @@
 * ``counts``: system calls and Python calls for each message.
 * ``results``: medians, and marks for doubtful ones. ``tables``, ``plots``, ``page``: the output.
 
-``idle_clients.py`` and ``stalled_client.py`` each measure one property of wsframe alone.
+``idle_clients.py`` and ``stalled_client.py`` each measure one property of wsframe alone, and so do
+``stuck_connections`` (memory), ``floods`` (delays of others), ``deflate_memory`` and ``waiting_keys``.
 """

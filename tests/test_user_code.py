@@ -40,7 +40,7 @@ def test_an_error_whose_repr_raises_is_replaced() -> None:
     plain, odd = ValueError(), Odd()
     assert harmless(plain) is plain
     replaced = harmless(odd)
-    assert repr(replaced) == "RuntimeError('Odd, whose repr raises')"
+    assert repr(replaced) == "RuntimeError('Odd, which cannot be read')"
     assert replaced.__cause__ is odd
 
 

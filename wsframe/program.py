@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from threading import get_ident
+from typing import TypeGuard, TypeVar
 
-__all__ = ["Program", "leaves", "program"]
+__all__ = ["Program", "is_a", "leaves", "members", "program"]
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 class Program:
@@ -43,12 +46,23 @@ program: ContextVar[Program] = ContextVar("program")
 """The program of the server that runs this task."""
 
 
+def is_a(error: BaseException, kind: type[ErrorT]) -> TypeGuard[ErrorT]:
+    """Return whether an error is of a kind, without asking its ``__class__``, which can be user code that raises."""
+    return issubclass(type(error), kind)
+
+
+def members(group: BaseExceptionGroup[BaseException]) -> tuple[BaseException, ...]:
+    """Return the errors in a group; a subclass can have its own ``exceptions``, which raises."""
+    found: tuple[BaseException, ...] = BaseExceptionGroup.exceptions.__get__(group)
+    return found
+
+
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """Yield an error, or those in the groups that nurseries make."""
     left = [error]
     while left:
         one = left.pop()
-        if isinstance(one, BaseExceptionGroup):
-            left += one.exceptions
+        if is_a(one, BaseExceptionGroup):
+            left += members(one)
         else:
             yield one

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pdb
 import sys
 from collections.abc import Awaitable, Callable
+from math import inf
 from traceback import format_exception_only
 from types import SimpleNamespace
 from typing import Any, TextIO, TypeVar
 
 import trio
 
-from wsframe.program import leaves, program
+from wsframe.program import is_a, leaves, members, program
 
 __all__ = [
     "LEFT_OPEN",
@@ -31,12 +32,13 @@ LEFT_OPEN = "user code left a nursery or cancel scope open; enter them with 'asy
 
 
 def harmless(error: BaseException) -> BaseException:
-    """Return an error that can go through a nursery, which calls its ``repr``."""
+    """Return an error that can go through a nursery, which calls its ``repr`` and reads its attributes."""
     try:
-        repr(error)
+        for one in (error, *leaves(error)):
+            _ = repr(one), one.__class__, one.__traceback__, getattr(one, "exceptions", None)
     except BaseException as other:
         contain(other)
-        replaced = RuntimeError(f"{type(error).__name__}, whose repr raises")
+        replaced = RuntimeError(f"{type(error).__name__}, which cannot be read")
         replaced.__cause__ = error
         return replaced
     return error
@@ -44,8 +46,8 @@ def harmless(error: BaseException) -> BaseException:
 
 def only_leaf(error: BaseException) -> BaseException:
     """Return the one error inside the groups that nurseries put it in."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    while is_a(error, BaseExceptionGroup) and len(inside := members(error)) == 1:
+        error = inside[0]
     return error
 
 
@@ -53,14 +55,14 @@ def contain(error: BaseException) -> bool:
     """Return whether an error costs only its client or request; if not, the program ends because of it, in order.
 
     Raises:
-        BaseException: ``error``, with trio.Cancelled or KeyboardInterrupt in it, which must pass,
-            or with SystemExit outside of a server.
+        BaseException: ``error``, with KeyboardInterrupt or the trio.Cancelled of this task in it, which must
+            pass, or with SystemExit outside of a server.
     """
     leaving: SystemExit | None = None
     for one in leaves(error):
-        if isinstance(one, trio.Cancelled | KeyboardInterrupt):
+        if is_a(one, KeyboardInterrupt) or (is_a(one, trio.Cancelled) and being_cancelled()):
             raise error
-        if isinstance(one, SystemExit):
+        if is_a(one, SystemExit):
             leaving = one
     if leaving is None:
         return True
@@ -69,6 +71,11 @@ def contain(error: BaseException) -> bool:
         raise error
     around.leave(leaving)
     return False
+
+
+def being_cancelled() -> bool:
+    """Return whether the running task is cancelled: else a Cancelled is one that user code has kept, as caches do."""
+    return not trio.lowlevel.in_trio_task() or trio.current_effective_deadline() == -inf
 
 
 def failed(error: BaseException) -> bool:
@@ -138,7 +145,7 @@ class Nesting:
             scope.cancel()
             if task.child_nurseries[self._nurseries :] and task.child_nurseries[-1].cancel_scope is scope:
                 of_tasks = await closed(task.child_nurseries[-1]) or of_tasks
-            cancelled = any(isinstance(one, trio.Cancelled) for one in leaves(left))
+            cancelled = any(is_a(one, trio.Cancelled) for one in leaves(left))
             try:
                 scope.__exit__(type(left) if cancelled else None, left if cancelled else None, None)
             except BaseException as rest:

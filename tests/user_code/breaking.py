@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Never
 
 import pytest
 import trio
@@ -24,6 +25,34 @@ class Evil(Exception):
     __repr__ = __str__
 
 
+class Unreadable(ExceptionGroup[ValueError]):
+    """Raises whatever it is asked."""
+
+    def __new__(cls) -> Unreadable:
+        return super().__new__(cls, "several", [ValueError()])
+
+    @property
+    def exceptions(self) -> Never:
+        raise Panic
+
+    def __getattribute__(self, name: str) -> Never:
+        raise Panic
+
+
+async def cancelled() -> trio.Cancelled:
+    """Keep the Cancelled of another task, as a cache of results does that caches exceptions too."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled as error:
+            return error
+    raise AssertionError
+
+
+KEPT = trio.run(cancelled)
+
+
 ERRORS: list[Callable[[], BaseException]] = [
     Panic,
     Evil,
@@ -33,6 +62,9 @@ ERRORS: list[Callable[[], BaseException]] = [
     asyncio.CancelledError,
     MemoryError,
     lambda: BaseExceptionGroup("several", [Panic(), ValueError()]),
+    Unreadable,
+    lambda: KEPT,
+    lambda: BaseExceptionGroup("several", [KEPT, ValueError()]),
 ]
 
 raising = pytest.mark.parametrize("make", ERRORS)

@@ -55,6 +55,7 @@ from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
 from wsframe.http.responses import Reject
 from wsframe.limits import Timeouts
 from wsframe.log import log_for
+from wsframe.program import is_a
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
@@ -291,7 +292,7 @@ class HookCaller:
         await own_context(client, self.context)
 
     async def _hook_failed(self, error: BaseException, hook: str, client: AnyClient | None) -> None:
-        if client is not None and hook == "client_connected" and isinstance(error, Reject):
+        if client is not None and hook == "client_connected" and is_a(error, Reject):
             client.reject(1008, error.body)
             return
         self.account.failed(hook)

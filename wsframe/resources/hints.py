@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from re import compile as pattern
 
+from wsframe.program import is_a
+
 __all__ = ["add_hint"]
 
 HINTS = [
@@ -43,6 +45,6 @@ def add_hint(error: BaseException) -> None:
         return
     text = str(error)
     for kind, words, hint in COMPILED:
-        if isinstance(error, kind) and words.search(text):
+        if is_a(error, kind) and words.search(text):
             error.add_note(f"wsframe: {hint}")
             return

@@ -11,6 +11,7 @@ from wsframe.http.origins import OriginValidator
 from wsframe.http.request import Headers, Request, peer_name
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
 from wsframe.log import log_for, quoted
+from wsframe.program import is_a
 from wsframe.resources.accept import Accept
 from wsframe.resources.check_hooks import close_unawaited
 from wsframe.resources.resource import Resource
@@ -72,7 +73,7 @@ async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Re
         decision = await nested(accept_client, request)
     except BaseException as error:
         refusal = only_leaf(error)
-        if isinstance(refusal, Reject):  # on its own or out of a nursery
+        if is_a(refusal, Reject):  # on its own or out of a nursery
             raise refusal from None
         if not failed(error):
             raise stopping() from None
@@ -116,7 +117,7 @@ async def handle(
         return head, made if body and made.status not in handshake.NO_CONTENT else None
     except BaseException as error:
         refusal = only_leaf(error)
-        if isinstance(refusal, Reject):
+        if is_a(refusal, Reject):
             raise refusal from None
         if not failed(error):
             raise stopping() from None
