@@ -242,6 +242,28 @@ async def test_without_free_descriptors_the_server_waits_and_complains_once_a_se
             assert welcomed == [peer.getsockname()]
 
 
+async def test_a_listening_socket_that_the_program_closes_costs_its_newcomers_and_no_client(
+    plain: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed, other = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    async with plain.serve(Recorder(), sockets=[other, closed]) as served:
+        client = await served.open()
+        await wait_all_tasks_blocked()
+        trio.lowlevel.notify_closing(closed)
+        closed.close()
+        await client.text("still here")
+        assert await client.message() == "still here"
+        await served.open()
+    assert "a listening socket has been closed" in caplog.text
+
+
+async def test_a_listening_socket_that_is_closed_before_is_not_accepted_from(caplog: pytest.LogCaptureFixture) -> None:
+    closed = socket.create_server(("127.0.0.1", 0))
+    closed.close()
+    await Acceptor(closed, Room(lambda: True), lambda *_: None).run()
+    assert "a listening socket has been closed" in caplog.text
+
+
 async def test_newcomers_that_left_before_accept_are_passed_over(autojump_clock: MockClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)

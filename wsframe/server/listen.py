@@ -116,13 +116,17 @@ class Acceptor:
         """Ring it when there is room again."""
 
     async def run(self) -> None:
-        """Accept until cancelled."""
+        """Accept until cancelled, or until the program closes the socket that it has given us."""
         while True:
             while not self._waiting.has_room():
                 self._waiting.make_room()
                 with trio.move_on_after(LOOK_AGAIN):
                     await self.room.wait()
-            await wait_readable(self._listening)
+            try:
+                await wait_readable(self._listening)
+            except (trio.ClosedResourceError, ValueError):  # trio's word for a descriptor of -1
+                logger.error("a listening socket has been closed; nobody can come there any more")
+                return
             for _ in range(AT_ONCE):
                 if not self._waiting.has_room() or not await self._accept():
                     break
@@ -138,7 +142,8 @@ class Acceptor:
                 self._complain(error)
                 await trio.sleep(PAUSE)
                 return False
-            return True  # the newcomer went away again: ECONNABORTED and its kin (accept(2))
+            # Else the newcomer went away again: ECONNABORTED and its kin (accept(2)).
+            return error.errno != errno.EBADF
         sock.setblocking(False)
         self._welcome(sock, peer_address(address))
         return True
