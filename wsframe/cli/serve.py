@@ -115,6 +115,7 @@ def add_other_options(parser: argparse.ArgumentParser) -> None:
         "--metrics-host", metavar="HOST",
         help=f"name or address of --metrics-port, '*' for every address (default {METRICS_HOST})",
     )  # fmt: skip
+    option("--tracing", action="store_true", help="send spans to OpenTelemetry; needs wsframe[opentelemetry]")
     option("--admin", metavar="PATH", help="report to 'wsframe top PATH' at this unix socket (mode 0600)")
     option("--reload", action="store_true", help="restart when a source file changes; needs wsframe[reload]")
     option(
@@ -147,6 +148,8 @@ def check(args: argparse.Namespace) -> None:
         raise Mistake("--metrics-host needs --metrics-port N")
     if args.metrics_port is not None and find_spec("prometheus_client") is None:
         raise missing_extra("--metrics-port", "prometheus")
+    if args.tracing and find_spec("opentelemetry") is None:
+        raise missing_extra("--tracing", "opentelemetry")
     check_listening(args)
     if args.reload_dir is not None and not args.reload:
         raise Mistake("--reload-dir needs --reload")
@@ -198,6 +201,7 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
                 http_handler=None if args.http_handler is None else find_handler(module, args.http_handler),
                 metrics_port=args.metrics_port,
                 metrics_host=metrics_host_of(args),
+                tracing=args.tracing,
                 debug=args.debug,
                 poller=args.poller,
             )

@@ -62,10 +62,13 @@ class Account:
     """The numbers of one path: of clients that are gone, and of all its hooks."""
 
     __slots__ = (
-        "dropped", "failures", "hooks", "messages_received", "messages_sent", "octets_received", "octets_sent", "waits",
+        "dropped", "failures", "hooks", "messages_received", "messages_sent", "octets_received", "octets_sent", "path",
+        "waits",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = "") -> None:
+        self.path = path
+        """The path as it was registered, or what stands for it."""
         self.messages_received = 0
         self.messages_sent = 0
         self.octets_received = 0

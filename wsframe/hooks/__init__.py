@@ -7,6 +7,7 @@ Read in this order:
 * ``contexts``: runs them in the context of their client.
 * ``listeners``: all lives of one server; they start, end, fail and start again.
 * ``accounts``: the numbers of each path. ``stopwatch``: times of hooks, and of messages that wait for them.
+* ``tracing``: spans of connections and hooks.
 * ``tasks``: tasks of a resource and of a client, and limits to a hook's time.
 * ``move_client``: how a client gets from one resource to another.
 * ``posts``: entries from :meth:`Resource.post` and ``call``. ``members``: how many clients a resource has.

@@ -44,4 +44,4 @@ class Accounts:
         path = self._paths.get(id(target)) or f"({type(target).__name__})"
         if path not in self.by_path and len(self.by_path) >= MOST_PATHS:
             path = OTHER
-        return self.by_path.setdefault(path, Account())
+        return self.by_path.setdefault(path, Account(path))

@@ -52,6 +52,7 @@ from wsframe.hooks.contexts import own_context, run_within
 from wsframe.hooks.move_client import Destination, call_off, give_up, hand_over
 from wsframe.hooks.posts import Call, Missed, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
+from wsframe.hooks.tracing import Tracing
 from wsframe.http.responses import Reject
 from wsframe.limits import Timeouts
 from wsframe.log import log_for
@@ -77,6 +78,9 @@ logger = log_for(__name__)
 BATCH = 256
 BATCH_SECONDS = 0.002
 
+Wrapper = Callable[[str, Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]
+"""Takes the name of a hook and the hook, and returns another one that calls it."""
+
 
 INERT = frozenset({Resource.client_connected, Resource.received_pong, Resource.disconnected})
 """Hooks that do nothing unless they are overridden."""
@@ -90,9 +94,17 @@ class HookCaller:
         timeouts: Its timeouts, with no field at ``INHERIT``.
         topics: The server's, which a client leaves before ``disconnected``.
         leave: Called for each client that has gone.
+        tracing: Makes a span of each call; None for no spans.
     """
 
-    def __init__(self, resource: Resource[Any], timeouts: Timeouts, topics: Topics, leave: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        resource: Resource[Any],
+        timeouts: Timeouts,
+        topics: Topics,
+        leave: Callable[[], None],
+        tracing: Tracing | None = None,
+    ) -> None:
         self._resource = resource
         self._topics = topics
         self._leave = leave
@@ -106,9 +118,12 @@ class HookCaller:
         self.received_before = 0
         """Messages of clients whose ``disconnected`` has begun."""
         self._own_context: Context | None = None
-        self._bounds: Bounds | None = None
+        self._wrappers: list[Wrapper] = []
+        """What goes around each hook, the innermost first."""
         if timeouts.hook is not None or resource.cancel_on_disconnect:
-            self._bounds = Bounds(timeouts.hook, until_end=resource.cancel_on_disconnect)
+            self._wrappers.append(Bounds(timeouts.hook, until_end=resource.cancel_on_disconnect).around)
+        if tracing is not None:
+            self._wrappers.append(partial(tracing.around, type(resource)))
         self.goodbye_seconds = timeouts.close
         """The most that the last hooks take when the server is cut off."""
 
@@ -121,9 +136,9 @@ class HookCaller:
         entries = cast("deque[tuple[ClientInbox, object]]", mailbox.entries)  # a message has an inbox
         received_text: Callable[..., Awaitable[None]] = self._resource.received_text
         received_binary: Callable[..., Awaitable[None]] = self._resource.received_binary
-        if self._bounds is not None:
-            received_text = self._bounds.around("received_text", received_text)
-            received_binary = self._bounds.around("received_binary", received_binary)
+        for wrapper in self._wrappers:
+            received_text = wrapper("received_text", received_text)
+            received_binary = wrapper("received_binary", received_binary)
         task, status = nesting.task, nesting.status
         context, base = task.context, self.context
         until, last = began + BATCH_SECONDS, began
@@ -278,7 +293,9 @@ class HookCaller:
 
     def _hook(self, name: str) -> Callable[..., Awaitable[None]]:
         hook: Callable[..., Awaitable[None]] = getattr(self._resource, name)
-        return hook if self._bounds is None else self._bounds.around(name, hook)
+        for wrapper in self._wrappers:
+            hook = wrapper(name, hook)
+        return hook
 
     async def _run_hook(self, hook: str, client: AnyClient, *args: object) -> None:
         try:

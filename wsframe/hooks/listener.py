@@ -27,6 +27,7 @@ from wsframe.hooks.move_client import Departures
 from wsframe.hooks.posts import Posts
 from wsframe.hooks.stopwatch import Stopwatch
 from wsframe.hooks.tasks import Tasks
+from wsframe.hooks.tracing import Tracing
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
 from wsframe.log import log_for
 from wsframe.protocol.deflate import Deflate
@@ -61,6 +62,7 @@ class Surroundings:
         deflate: The server's, in the same way.
         flusher: The one of the server's reactor.
         topics: The subscriptions of its clients.
+        tracing: Makes spans of connections and hooks; None for no spans.
     """
 
     server: Server
@@ -69,6 +71,7 @@ class Surroundings:
     deflate: Deflate | None = None
     flusher: Flusher
     topics: Topics = field(default_factory=Topics)
+    tracing: Tracing | None = None
 
 
 class Turn:
@@ -118,7 +121,7 @@ class Listener:
         """Set once the life is over and ``running()`` has been left."""
         self.predecessor: Listener | None = None
         """A life of the same place that ends before this one begins."""
-        self._hooks = HookCaller(resource, self.timeouts, around.topics, self.leave)
+        self._hooks = HookCaller(resource, self.timeouts, around.topics, self.leave, around.tracing)
         self.clients = self._hooks.clients
         self._around = around
         self.hook_seconds = 0.0

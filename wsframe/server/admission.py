@@ -39,8 +39,8 @@ as much of an answer as it takes, and the socket is closed.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from math import inf
 from time import time
 from typing import Any
@@ -51,6 +51,7 @@ from wsframe.connection.handover import Arrival
 from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import Doorbell
 from wsframe.hooks.listeners import Roster
+from wsframe.hooks.tracing import TracedPlace, Tracing
 from wsframe.http import handshake
 from wsframe.http.origins import is_pure
 from wsframe.http.request import Headers, Request
@@ -98,10 +99,12 @@ class Admission:
         places: Places,
         options: ServeOptions,
         registries: Sequence[Registry],
+        tracing: Tracing | None = None,
     ) -> None:
         self._roster = roster
         self._reactor = reactor
         self._places = places
+        self._tracing = tracing
         self._capacity = options.capacity
         self._proxies = TrustedProxies(options.trusted_proxies)
         self._versions = frozenset(options.versions)
@@ -155,7 +158,7 @@ class Admission:
         If it is not, :meth:`admit` goes on.
         """
         place = newcomer.place
-        if place.tls is not None or place.proxy_protocol or self._answer_by < inf:
+        if place.tls is not None or place.proxy_protocol or self._answer_by < inf or self._tracing is not None:
             return False
         try:
             newcomer.expect_head(self._capacity.max_head, self._proxies)
@@ -341,12 +344,17 @@ class Admission:
         if params:
             request.path_params = params
         check_origin(registration.origins, request, headers)
-        with Seat() as seat:
+        span: AbstractContextManager[None] = nullcontext()
+        if self._tracing is not None:
+            span = self._tracing.admission(request, self._roster.accounts.of(registration.resource).path)
+        with span, Seat() as seat:
             accept = await self._lookout.over(newcomer, self._decide(newcomer, request, registration.resource, seat))
             newcomer.check_there()
             if trio.current_time() >= self._answer_by:  # it would have to leave at once
                 raise stopping()
             answer, arrival = greet(newcomer, request, accept, seat)
+            if self._tracing is not None:
+                arrival = arrival._replace(reservation=TracedPlace(arrival.reservation, self._tracing, request))
             newcomer.answered = True
             await newcomer.transport.send_all(answer)
             self._adopt(newcomer, arrival, seat)
@@ -371,7 +379,10 @@ class Admission:
         """
         listener = await self._roster.join_when_ready(resource, request)
         seat.take(listener, self._places, newcomer.host)
-        accept = await decide(listener.resource.accept_client, request)
+        accept_client: Callable[[Request], Awaitable[Any]] = listener.resource.accept_client
+        if self._tracing is not None:
+            accept_client = self._tracing.around(type(listener.resource), "accept_client", accept_client)
+        accept = await decide(accept_client, request)
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:
             seat.move(await self._roster.join_when_ready(target, request))

@@ -106,6 +106,15 @@ def check_metrics_port(port: int) -> None:
         raise ImportError("metrics_port needs prometheus-client: pip install 'wsframe[prometheus]'")
 
 
+def check_tracing(tracing: object) -> None:
+    if tracing is False:
+        return
+    if tracing is not True and not hasattr(tracing, "get_tracer"):
+        raise TypeError(f"tracing is True, False or a TracerProvider of OpenTelemetry, not {shown(tracing)}")
+    if find_spec("opentelemetry") is None:
+        raise ImportError("tracing needs opentelemetry-api: pip install 'wsframe[opentelemetry]'")
+
+
 def check_hosts(hosts: Collection[object]) -> None:
     for name in hosts:
         if not isinstance(name, str):

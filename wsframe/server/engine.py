@@ -43,6 +43,7 @@ from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import check_trio
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
+from wsframe.hooks.tracing import Tracing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
 from wsframe.log import log_for, tell_left_out
 from wsframe.net.sockets import notify_closing
@@ -118,6 +119,7 @@ class LocalEngine:
             timeouts=self._timeouts,
             deflate=options.deflate,
             flusher=self.reactor.flusher,
+            tracing=made_tracing(options.tracing),
         )
         self.watchdog = Watchdog(self._slow_hooks.look)
         self._program = Program(debug=options.debug, drain=self.drain, cut_off=self._shield.cancel)
@@ -254,7 +256,9 @@ class LocalEngine:
                 self.roster = Roster(self._registries, partial(Listener, around=self._around), lives)
                 self.roster.watch()
                 try:
-                    self.admission = Admission(self.roster, self.reactor, self.places, self._options, self._registries)
+                    self.admission = Admission(
+                        self.roster, self.reactor, self.places, self._options, self._registries, self._around.tracing
+                    )
                     if self._metrics_port is not None:
                         self._metrics_port.open(self.reactor, workings)
                     async with trio.open_nursery() as starting:
@@ -319,6 +323,11 @@ def close_sockets(bound: Iterable[Bound]) -> None:
 async def hear_other_servers(topics: Topics, flusher: Flusher) -> None:
     """Take the messages of other servers, and flush what they have sent to our clients."""
     await flushing(topics.run(), flusher)
+
+
+def made_tracing(wanted: Any) -> Tracing | None:
+    """Make what the option asks for: spans of the process's provider, of the one given, or none."""
+    return None if wanted is False else Tracing(None if wanted is True else wanted)
 
 
 def holds_cancelled(error: BaseException) -> bool:

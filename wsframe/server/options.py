@@ -170,7 +170,10 @@ class ServeOptions:
     backplane: Backplane | None = option(None, then=check.check_backplane)
     """The link to other servers of the service: topics then reach the subscribers of all of them. Default None: they
     reach this server's."""
-
+    tracing: Any = option(False, then=check.check_tracing)
+    """Whether OpenTelemetry gets a span of each connection, and of each call of a hook below it: True for the tracer
+    provider of the process, or a provider. Default False, at no cost. A span costs 20 to 50 µs with an SDK. Needs
+    ``wsframe[opentelemetry]``. A peer's ``traceparent`` is believed: it puts the connection into the peer's trace."""
     debug: bool = option(False, bool, wanted="True or False")
     """Whether an error of user code enters the debugger, or ends the server where there is no terminal. Not for
     production: any client that provokes an error stops all others."""
@@ -215,6 +218,7 @@ class ServeKeywords(TypedDict, total=False):
     metrics_port: int | None
     metrics_host: str | None
     backplane: Backplane | None
+    tracing: Any
     debug: bool
     poller: PollerChoice
 
