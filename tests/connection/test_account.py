@@ -29,11 +29,21 @@ def test_a_reset_by_us_counts_by_its_reason_and_one_by_the_peer_does_not() -> No
     tally = Tally()
     for code, reason in ((1006, "ping timeout"), (1006, "outbox full"), (1006, "connection lost"), (1000, "bye")):
         tally.ended(Ended(code, reason, clean=code == 1000))
-    assert tally.evictions == {"ping_timeout": 1, "outbox_full": 1}
+    assert {reason: count for reason, count in tally.evictions.items() if count} == {
+        "ping_timeout": 1,
+        "outbox_full": 1,
+    }
 
 
 def test_errors_count_by_hook() -> None:
     account = Account()
     for hook in ("received_text", "disconnected", "received_text"):
         account.failed(hook)
-    assert account.failures == {"received_text": 2, "disconnected": 1}
+    assert account.failures == {"client_connected": 0, "received_text": 2, "received_binary": 0, "disconnected": 1}
+
+
+def test_counts_that_alerts_watch_begin_at_nothing() -> None:
+    """Of a series that begins at 1 Prometheus sees no increase."""
+    tally = Tally()
+    assert tally.pauses == {"memory": 0, "queue": 0, "rate": 0}
+    assert tally.evictions["outbox_full"] == Account().failures["received_text"] == 0

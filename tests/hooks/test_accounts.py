@@ -92,14 +92,15 @@ class Door(Echo):
 
 
 async def test_messages_before_a_move_stay_with_the_old_path() -> None:
-    async with serving({"/door": Door(), "/room": Echo()}) as server, connected(server, "/door") as peer:
-        await peer.send(text("hello"), text("go"), text("in the room"))
-        for _ in range(3):
-            await peer.receive_text()
-        assert messages(server, "out") == {"/door": 2, "/room": 1}
-        assert total(server.statistics().metrics, "wsframe_messages_total", "in") == 3
-        assert total(server.statistics().metrics, "wsframe_bytes_total", "out") == len("..hello..go..in the room")
-        await peer.finish()
+    async with serving({"/door": Door(), "/room": Echo()}) as server:
+        async with connected(server, "/door") as peer:
+            await peer.send(text("hello"), text("go"), text("in the room"))
+            for _ in range(3):
+                await peer.receive_text()
+            assert messages(server, "out") == {"/door": 2, "/room": 1}
+            assert total(server.statistics().metrics, "wsframe_messages_total", "in") == 3
+            assert total(server.statistics().metrics, "wsframe_bytes_total", "out") == len("..hello..go..in the room")
+            await peer.finish()
         while server.clients:
             await trio.lowlevel.checkpoint()
         assert messages(server, "out") == {"/door": 2, "/room": 1}

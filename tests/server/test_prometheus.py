@@ -34,6 +34,6 @@ def test_a_family_that_the_program_has_registered_as_well_is_there_once(monkeypa
     registry = CollectorRegistry()
     registry.register(MetricsCollector(none))
     monkeypatch.setattr("wsframe.server.prometheus.REGISTRY", registry)
-    content, _ = page(none, "")
+    content, _ = page(none(), "")
     assert content.count(b"# TYPE wsframe_clients ") == 1
     assert content == generate_latest(registry)

@@ -29,6 +29,14 @@ OTHER = "other"
 
 CLOSE_CODES = frozenset(CloseCode)
 
+# These are there from the beginning: of a counter that begins at 1, Prometheus sees no increase.
+USUAL_HOOKS = ("client_connected", "received_text", "received_binary", "disconnected")
+EVICTIONS = (
+    "aborted", "close_timeout", "internal_error", "outbox_full", "ping_timeout", "server_out_of_memory",
+    "server_stopped", "write_stall",
+)  # fmt: skip
+PAUSES = ("memory", "queue", "rate")
+
 
 class Histogram:
     """Durations in buckets."""
@@ -75,7 +83,7 @@ class Account:
         self.octets_sent = 0
         self.dropped: dict[str, int] = {}
         """Messages that were dropped, by overflow policy."""
-        self.failures: dict[str, int] = {}
+        self.failures = dict.fromkeys(USUAL_HOOKS, 0)
         """Errors of hooks, by hook."""
         self.hooks = Histogram()
         """The times that hooks took. A hook above 2 ms is counted by itself; the shorter ones of a batch count with
@@ -106,9 +114,9 @@ class Tally:
     def __init__(self) -> None:
         self.closes: dict[str, int] = {}
         """Connections that ended, by close code; codes that are not registered are one."""
-        self.evictions: dict[str, int] = {}
+        self.evictions = dict.fromkeys(EVICTIONS, 0)
         """Connections that we reset, by reason."""
-        self.pauses: dict[str, int] = {}
+        self.pauses = dict.fromkeys(PAUSES, 0)
         """How often reading of a client was stopped, by reason."""
         self.deflated = Volume()
         """The messages that were compressed."""

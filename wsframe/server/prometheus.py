@@ -76,15 +76,15 @@ class Page(Collector):
                     yield found
 
 
-def page(take: Callable[[], Metrics], accept: str) -> tuple[bytes, str]:
+def page(metrics: Metrics, accept: str) -> tuple[bytes, str]:
     """Make the page of a server's metrics.
 
     Args:
-        take: Returns the numbers.
+        metrics: The numbers.
         accept: The value of the request's Accept, which chooses between the text format and OpenMetrics.
 
     Returns:
         The page and its content type.
     """
     encode, content_type = choose_encoder(accept)
-    return encode(Page(MetricsCollector(take))), content_type
+    return encode(Page(MetricsCollector(lambda: metrics))), content_type
