@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.chaos.conversation import request_head
 from tests.chaos.peer import frame
-from tests.fuzz import servers
+from tests.fuzz import fronts, servers
 from tests.fuzz.servers import packed
 
 __all__ = ["FOLDER", "MADE", "read"]
@@ -132,6 +132,8 @@ MADE: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
     "hixie": old_connections,
     "head": heads,
     "offers": offered,
+    "proxied": fronts.headers,
+    "forwarded": fronts.fields,
     "links": lives,
     "sending": scripts,
     "received": servers.received,

@@ -9,6 +9,7 @@ from wsproto.extensions import PerMessageDeflate
 
 from tests.fuzz.answers import agreement, tunnel, upgrade
 from tests.fuzz.promises import PromiseBroken, keep
+from tests.fuzz.proxied import forwarded, proxied
 from tests.fuzz.rude import rude
 from tests.fuzz.twins import links, sending
 from tests.weight import weight_of
@@ -26,8 +27,8 @@ from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 
 __all__ = [
-    "TARGETS", "PromiseBroken", "agreement", "connection", "head", "hixie", "links", "offers", "received", "rude",
-    "sending", "tunnel", "upgrade",
+    "TARGETS", "PromiseBroken", "agreement", "connection", "forwarded", "head", "hixie", "links", "offers",
+    "proxied", "received", "rude", "sending", "tunnel", "upgrade",
 ]  # fmt: skip
 
 PLANS = 4
@@ -294,6 +295,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "hixie": hixie,
     "head": head,
     "offers": offers,
+    "proxied": proxied,
+    "forwarded": forwarded,
     "links": links,
     "sending": sending,
     "received": received,

@@ -106,6 +106,18 @@ def test_the_negotiation_bears_anything(data: bytes) -> None:
     targets.offers(data)
 
 
+@settings(max_examples=500)
+@given(changed("proxied") | st.binary(max_size=200))
+def test_a_proxy_header_is_read_or_refused_whatever_it_is(data: bytes) -> None:
+    targets.proxied(data)
+
+
+@settings(max_examples=500)
+@given(changed("forwarded") | st.binary(max_size=200))
+def test_no_fields_of_a_client_take_the_place_of_its_address(data: bytes) -> None:
+    targets.forwarded(data)
+
+
 @pytest.mark.usefixtures("in_c")
 @settings(max_examples=600)
 @given(LIVES | changed("links") | st.binary(max_size=300))

@@ -116,6 +116,20 @@ async def test_the_peers_of_a_unix_socket_are_trusted_by_that_word_alone(
         assert repr(resource.arrived[0]).startswith(f"<Client {host or 'unix peer'} ")
 
 
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets here")
+async def test_a_proxy_header_comes_over_a_unix_socket_too(tmp_path: Path) -> None:
+    resource, registry = Recorder(), wsframe.Registry()
+    registry.register("/", resource)
+    path = str(tmp_path / "socket")
+    async with (
+        wsframe.open_server(registry, unix=path, trusted_proxies=["unix"], proxy_protocol="required"),
+        await trio.open_unix_socket(path) as stream,
+    ):
+        await stream.send_all(V2 + upgrade())
+        await resource.until(lambda: resource.arrived)
+        assert (resource.arrived[0].host, resource.arrived[0].port) == ("192.0.2.1", 5000)
+
+
 async def opened(peer: Peer, resource: Recorder, header: bytes, *, forwarded: str | None = None) -> Client:
     """Open a WebSocket behind a PROXY header; return the client that the hooks see."""
     before = len(resource.arrived)

@@ -234,7 +234,8 @@ class Admission:
             note_gone(newcomer)
         except MalformedProxyHeader as error:
             self.refused += 1
-            logger.info("%s: no PROXY header of a proxy: %s", newcomer.name, error)
+            fields = {"peer": newcomer.name, "reason": str(error)}
+            logger.info("%(peer)s: no PROXY header of a proxy: %(reason)s", fields, extra=fields)
         except ssl.SSLError as error:
             if newcomer.transport.heard:  # else it was a probe
                 logger.info("%s: TLS handshake failed (%s)", newcomer.name, error.reason)
