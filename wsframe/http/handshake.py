@@ -17,7 +17,6 @@ from re import compile as pattern
 import h11
 
 from wsframe.http.authority import reduce_target, with_host
-from wsframe.http.body import BodyReader
 from wsframe.http.forwarded import seen_by_proxies
 from wsframe.http.plain_head import read_plain_head
 from wsframe.http.request import Headers, Request, version_of
@@ -105,14 +104,6 @@ class HeadReader:
             self.http_version, self.trailing = b"1.1", data[end:]
             return self._request(target, fields, "GET")
         return self._receive_by_h11(data)
-
-    def body(self, max_body: int) -> BodyReader:
-        """Return a reader of the body behind the head.
-
-        Raises:
-            Reject: As :meth:`BodyReader.receive` does, for the bytes that came with the head.
-        """
-        return BodyReader(self._h11, max_body)
 
     def _count_lines(self, data: bytes) -> None:
         """Refuse a head of too many lines before they are read: each takes the time of many bytes."""

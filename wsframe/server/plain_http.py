@@ -157,29 +157,31 @@ class PlainHttp:
             head = newcomer.head
             assert head is not None
             check_framing(head.http_version, headers, self._max_body)
-            page.request.body = await receive_body(newcomer, head.body(self._max_body), share)
+            reader = BodyReader(head.http_version, headers, self._max_body)
+            page.request.body = await receive_body(newcomer, reader, head.trailing, share)
         decision = handle(page.handler, page.request, page.name, sent=page.sent, body=newcomer.wants_body)
         return await self._lookout.over(newcomer, decision, half_closed=True)
 
 
-async def receive_body(newcomer: Newcomer, reader: BodyReader, share: Share) -> bytes:
-    """Receive the body of a request.
+async def receive_body(newcomer: Newcomer, reader: BodyReader, begun: bytes, share: Share) -> bytes:
+    """Receive the body of a request, of which some bytes can have come with the head.
 
     Raises:
         Reject: 413 if it is too large, 400 if it is malformed, 503 if there is no room for it.
         Gone: If the peer goes before it is whole.
     """
-    share.hold(len(reader))
-    if not reader.whole:
-        newcomer.head_received = False  # a peer that dawdles over it makes room for others too
-        if reader.invitation:
-            await newcomer.transport.send_all(reader.invitation)
+    data = begun
+    newcomer.head_received = reader.whole  # a peer that dawdles over it makes room for others too
     while not reader.whole:
-        data = await newcomer.transport.receive_some()
-        if not data:
-            raise Gone
-        before = len(reader)
-        reader.receive(data)
-        share.hold(len(reader) - before)
+        if data:
+            before = len(reader)
+            reader.receive(data)
+            share.hold(len(reader) - before)
+        elif reader.invitation:
+            await newcomer.transport.send_all(reader.invitation)
+        if not reader.whole:
+            data = await newcomer.transport.receive_some()
+            if not data:
+                raise Gone
     newcomer.head_received = True
     return reader.body
