@@ -9,8 +9,9 @@ from __future__ import annotations
 __all__ = ["asked_name"]
 
 HANDSHAKE, CLIENT_HELLO, SERVER_NAME = 22, 1, 0
-# OpenSSL refuses a larger one.
-MOST_BYTES = 128 * 1024
+# Browsers send 2 KiB in one record. All of it is read again with each piece that comes, so it has to be short.
+MOST_BYTES = 16 * 1024
+MOST_RECORDS = 16
 
 
 class Fields:
@@ -52,14 +53,15 @@ def asked_name(received: bytes) -> str | None:
     """Return the name that the client asks for, in lower case and without a dot at its end.
 
     Returns:
-        ``""`` if it asks for none, or if the bytes are not a ClientHello: OpenSSL answers those. None while
-        the ClientHello is not whole.
+        ``""`` if it asks for none, or if the bytes are not a ClientHello of at most 16 KiB in 16 records: OpenSSL
+        answers those. None while the ClientHello is not whole.
     """
     hello = bytearray()
-    records = Fields(received)
+    records, count = Fields(received), 0
     try:
         while len(hello) < 4 or len(hello) < 4 + int.from_bytes(hello[1:4], "big"):
-            if records.number(1) != HANDSHAKE:
+            count += 1
+            if records.number(1) != HANDSHAKE or count > MOST_RECORDS:
                 return ""
             records.take(2)  # the version
             hello += records.vector(2)
