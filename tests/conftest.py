@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from tests.requirements import require_c
 from tests.rooms import Rooms
 from wsframe import Registry
-from wsframe.log import logger
+from wsframe.log import tell_left_out
 
 # The same examples in every run, whatever the speed of the machine: a red run can be repeated.
 settings.register_profile("wsframe", derandomize=True, deadline=None, database=None)
@@ -92,7 +92,7 @@ def no_proxy_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 def lines_of_its_own() -> Iterator[None]:
     """Let no test inherit the lines that were shown in the same second: on a fast machine they would be too many."""
     yield
-    logger.tell_left_out()
+    tell_left_out()
 
 
 @pytest.fixture

@@ -128,9 +128,25 @@ async def test_publishing_never_waits_and_tells_when_there_is_no_room(tmp_path: 
         await b.want("t")
         queued = sum(a.backplane.publish("t", b"x" * 1_000) for _ in range(1_000))
         assert 50 < queued < 110
-        assert not a.backplane.publish("t", bytes(LONGEST))
-        await b.told.until(lambda: len(b.told.messages) == queued)
+        await b.told.until(lambda: b.told.gaps)
+        assert len(b.told.messages) == queued
         assert a.backplane.publish("t", b"room again")
+        await b.told.until(lambda: len(b.told.messages) == queued + 1)
+        assert not a.backplane.publish("t", bytes(LONGEST))
+        await b.told.until(lambda: len(b.told.gaps) == 2)
+        assert b.told.gaps == ["t", "t"]
+
+
+async def test_a_message_that_was_refused_while_the_relay_was_away_is_a_gap_at_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "relay"
+    async with relay(path), nodes(path, "b") as (b,):
+        await b.want("lost")
+        again = RelayBackplane(str(path))
+        assert not again.publish("lost", b"x")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(again.run, "c", Recording())
+            await b.told.until(lambda: b.told.gaps == ["lost"])
+            nursery.cancel_scope.cancel()
 
 
 async def test_many_topics_are_wanted_again(tmp_path: Path) -> None:

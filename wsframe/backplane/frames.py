@@ -16,7 +16,7 @@ from wsframe.backplane.interface import History, Kept, Position
 from wsframe.backplane.queue import Gap, Message, Report, Wanted
 
 __all__ = [
-    "ANSWER", "ASK", "GAP", "HELLO", "LONGEST", "MESSAGE", "PUBLISH", "UNWANT", "WANT", "WANTED",
+    "ANSWER", "ASK", "GAP", "HELLO", "LONGEST", "LOST", "MESSAGE", "PUBLISH", "UNWANT", "WANT", "WANTED",
     "Frame", "FrameReader", "MalformedFrame", "frame", "history_of", "json_frame", "kept_from", "kept_to",
     "position_of", "publish_frame", "report_frame",
 ]  # fmt: skip
@@ -28,7 +28,7 @@ HISTORY = Struct("<Qdd")
 LONGEST = 64 << 20
 """Bytes of the longest frame: nothing longer is sent, and a peer that sends it is broken."""
 
-HELLO, WANT, UNWANT, PUBLISH, ASK, MESSAGE, WANTED, GAP, ANSWER = range(1, 10)
+HELLO, WANT, UNWANT, PUBLISH, ASK, MESSAGE, WANTED, GAP, ANSWER, LOST = range(1, 11)
 FLAG = 1
 """PUBLISH: to be kept. MESSAGE, WANTED: with a position. GAP: of one topic."""
 

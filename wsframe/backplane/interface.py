@@ -108,6 +108,7 @@ class Backplane(Protocol):
     def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
         """Queue a message for every other node that wants its topic; return False if there is no room.
 
+        A message that is refused so is a gap for the others.
         A kept message also comes back to this node: the engine gives it its place among the others.
         """
 

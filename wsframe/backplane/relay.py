@@ -4,8 +4,11 @@ The stream is opened again whenever it breaks. Messages are lost in the meantime
 
 * Others' messages: once the relay has answered the greeting, which names all topics wanted, a gap
   of all topics is reported, before any message of the new stream.
-* Our own that had not been written: their topics stand in the greeting as lost, and the relay
-  reports gaps to the members that want them.
+* Our own that had not been written, and those that ``publish`` had to refuse: their topics stand in the
+  greeting as lost, and the relay reports gaps to the members that want them.
+
+A message that is refused because too much waits to be written is a hole at the others as well: a frame
+that names its topic follows the frames that wait.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from wsframe.backplane.frames import (
     GAP,
     HELLO,
     LONGEST,
+    LOST,
     MESSAGE,
     UNWANT,
     WANT,
@@ -65,6 +69,9 @@ class RelayBackplane:
         self._outgoing: Outgoing | None = None
         self._wants: dict[str, None] = {}
         self._unwritten: dict[str | None, None] = {}
+        """Topics of messages that the relay has not got, for all that is known; None stands for all topics."""
+        self._refused: set[str] = set()
+        """Topics of which the last message was refused, and whose hole has been queued."""
         self._asked: dict[int, Signal] = {}
         self._ids = count()
 
@@ -117,7 +124,7 @@ class RelayBackplane:
 
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(outgoing.write, stream, self._unwritten.clear)
+                nursery.start_soon(outgoing.write, stream, self._all_written)
                 await read_frames(stream, take)
                 nursery.cancel_scope.cancel()
         finally:
@@ -145,15 +152,27 @@ class RelayBackplane:
 
     def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
         """Queue a message; False while the relay cannot be reached, and where there is no room."""
-        if self._outgoing is None or len(payload) + len(topic) > LONGEST // 2:
+        outgoing = self._outgoing
+        self._note_unwritten(topic)
+        if outgoing is None:
             return False
-        if not self._outgoing.put(publish_frame(topic, payload, keep)):
-            return False
+        if len(payload) + len(topic) <= LONGEST // 2 and outgoing.put(publish_frame(topic, payload, keep)):
+            self._refused.discard(topic)
+            return True
+        if topic not in self._refused:
+            self._refused.add(topic)
+            outgoing.force(json_frame(LOST, [topic]))
+        return False
+
+    def _note_unwritten(self, topic: str) -> None:
         if len(self._unwritten) < MOST_HOLES:
             self._unwritten[topic] = None
         else:
-            self._unwritten[None] = None
-        return True
+            self._unwritten = {None: None}
+
+    def _all_written(self) -> None:
+        self._unwritten.clear()
+        self._refused.clear()
 
     def want(self, topics: Collection[str]) -> None:
         """Ask for the messages of topics."""

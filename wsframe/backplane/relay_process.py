@@ -22,6 +22,7 @@ from wsframe.backplane.frames import (
     ANSWER,
     ASK,
     HELLO,
+    LOST,
     PUBLISH,
     UNWANT,
     WANT,
@@ -90,6 +91,9 @@ class Worker:
             self._hub.want(self._member, read.json())
         elif read.kind == UNWANT:
             self._hub.unwant(self._member, read.json())
+        elif read.kind == LOST:
+            for topic in read.json():
+                self._hub.report_gap(topic)
         elif read.kind == ASK:
             self._answer(self._member, read.json())
         else:
