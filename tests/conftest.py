@@ -38,6 +38,7 @@ SLOW = {
     "cli/test_serve.py",
     "cli/test_serve_json.py",
     "cli/test_serve_lame_duck.py",
+    "cli/test_serve_metrics.py",
     "cli/test_serve_streams.py",
     "cli/test_top.py",
     "backplane/test_relay.py",

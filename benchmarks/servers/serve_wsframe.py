@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import wsframe
 from benchmarks.servers.terms import BACKLOG, HOST, MAX_CLIENTS, MAX_MESSAGE, read_terms
 
@@ -27,8 +29,7 @@ def main() -> None:
     registry = wsframe.Registry()
     registry.register("/echo", Echo())
     registry.register("/broadcast", Everybody())
-    wsframe.run(
-        registry,
+    options = wsframe.ServeOptions(
         host=HOST,
         port=terms.port,
         ssl_context=terms.ssl_context(),
@@ -36,6 +37,9 @@ def main() -> None:
         limits=wsframe.Limits(max_message=MAX_MESSAGE, max_outbox=MAX_MESSAGE),
         timeouts=wsframe.Timeouts(ping_interval=None),
     )
+    if terms.metrics_port is not None:  # a wsframe of the past that is measured may not have the option
+        options = replace(options, metrics_port=terms.metrics_port)
+    wsframe.run(registry, options=options)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ class Terms:
     certificate: str | None
     """A file with certificate and key, for TLS; None without TLS."""
     uvloop: bool
+    metrics_port: int | None = None
+    """A port for the page of metrics, which wsframe alone has."""
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return the SSL context, or None without TLS."""
@@ -57,12 +59,18 @@ def read_terms() -> Terms:
     parser.add_argument("--certificate", metavar="FILE", help="serve TLS with this certificate and key")
     parser.add_argument("--uvloop", action="store_true", help="run asyncio on uvloop")
     parser.add_argument("--count-calls", action="store_true", help="print the calls so far for each line of input")
+    parser.add_argument("--metrics-port", type=int, help="serve the page of metrics at this port")
     options = parser.parse_args()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if options.count_calls:
         count_calls()
-    return Terms(port=options.port, certificate=options.certificate, uvloop=options.uvloop)
+    return Terms(
+        port=options.port,
+        certificate=options.certificate,
+        uvloop=options.uvloop,
+        metrics_port=options.metrics_port,
+    )
 
 
 def count_calls() -> None:

@@ -146,6 +146,8 @@ MISTAKES = {
     "serve hello_target --unix=": "--unix is empty",
     "serve hello_target --host=": "--host is empty",
     "serve hello_target --admin=": "--admin is empty",
+    "serve hello_target --metrics-port 0 --metrics-host=": "--metrics-host is empty",
+    "serve hello_target --metrics-host ::1": "--metrics-host needs --metrics-port N",
     "serve hello_target --fd 999": "--fd 999: this descriptor is not an inherited socket (Bad file descriptor)",
     "serve hello_target --reload-dir .": "--reload-dir needs --reload",
     "serve hello_target --reload --reload-dir nowhere": "--reload-dir: folder not found: nowhere",

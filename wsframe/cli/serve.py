@@ -287,5 +287,6 @@ def announce(server: Server) -> None:
         f"{address} (http{address.removeprefix('ws')}/)" if address.startswith("ws") else address
         for address in server.addresses
     ]
-    if not told(f"Serving at {', '.join(places)}", sys.stdout):
+    page = f"; metrics at {server.metrics_address}" if server.metrics_address else ""
+    if not told(f"Serving at {', '.join(places)}{page}", sys.stdout):
         logger.info("cannot write to stdout; printed output is lost")
