@@ -51,8 +51,8 @@ class Rude(Server):
         """Leave it plain, where a redirect leads to wss."""
         await trio.lowlevel.checkpoint()
 
-    def _recv_into(self, view: memoryview, most: int = 0) -> int:
-        return super()._recv_into(view, READ)
+    def recv_into(self, view: memoryview, most: int = 0) -> int:
+        return super().recv_into(view, READ)
 
 
 class RudeOverTLS(Rude, Ciphered):

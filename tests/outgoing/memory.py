@@ -71,7 +71,6 @@ class Server(Transport):
         self._eof = False
         self.heard = False
         self._changed = trio.lowlevel.ParkingLot()
-        self.recv_into, self.send = self._recv_into, self._send
 
     # What a test does
 
@@ -126,7 +125,7 @@ class Server(Transport):
 
     # What the link sees
 
-    def _recv_into(self, view: memoryview, most: int = 0) -> int:
+    def recv_into(self, view: memoryview, most: int = 0) -> int:
         if self.broken:
             raise ConnectionResetError
         if not self._incoming and not self._eof:
@@ -140,7 +139,7 @@ class Server(Transport):
         data = bytearray(most)
         return bytes(data[: self.recv_into(memoryview(data))])
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         if self.broken:
             raise BrokenPipeError
         count = min(len(data), self.window, self.bite)
@@ -207,7 +206,7 @@ class Ciphered(Server):
     def unsent(self) -> bool:
         return bool(self._ciphertext)
 
-    def _send(self, data: bytes | memoryview) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         if not self.pump():
             raise BlockingIOError
         count = min(len(data), CODEC)
@@ -218,7 +217,7 @@ class Ciphered(Server):
     def pump(self) -> bool:
         try:
             while self._ciphertext:
-                del self._ciphertext[: super()._send(bytes(self._ciphertext))]
+                del self._ciphertext[: super().send(bytes(self._ciphertext))]
         except BlockingIOError:
             return False
         return True

@@ -122,9 +122,9 @@ class Protected(Server):
         super().__init__()
         self.protected: list[bool] = []
 
-    def _recv_into(self, view: memoryview, most: int = 0) -> int:
+    def recv_into(self, view: memoryview, most: int = 0) -> int:
         self.protected.append(trio.lowlevel.currently_ki_protected())
-        return super()._recv_into(view, most)
+        return super().recv_into(view, most)
 
 
 async def test_ctrl_c_is_not_raised_in_tasks_of_the_connection(autojump_clock: trio.testing.MockClock) -> None:

@@ -6,9 +6,11 @@ moves no bytes. Newcomers and outgoing connections wait here; once a reactor has
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 import trio
@@ -40,17 +42,12 @@ class Transport:
         sock: Connected and non-blocking; it belongs to the transport from now on.
     """
 
-    __slots__ = ("_codecs", "heard", "recv_into", "send", "sock")
+    __slots__ = ("_codecs", "heard", "sock")
 
     def __init__(self, sock: Endpoint) -> None:
         self.sock: Endpoint | None = sock
         """The socket; None once it is closed or given away."""
         self._codecs: tuple[TLSCodec, ...] = ()
-        self.recv_into = sock.recv_into
-        """Reads without waiting; 0 is the end. Raises BlockingIOError if nothing has come, another OSError if the
-        connection is broken."""
-        self.send = sock.send
-        """Takes bytes without waiting and returns how many; raises as ``recv_into`` does."""
         self.heard = False
         """Whether the peer sent anything before the first frame."""
 
@@ -63,6 +60,26 @@ class Transport:
     def tls(self) -> TLSCodec | None:
         """The innermost TLS, whose peer answers."""
         return self._codecs[-1] if self._codecs else None
+
+    @property
+    def recv_into(self) -> Callable[..., int]:
+        """Reads without waiting; 0 is the end. Raises BlockingIOError if nothing has come, another OSError if the
+        connection is broken."""
+        return self._top.recv_into
+
+    @property
+    def send(self) -> Callable[[bytes | memoryview], int]:
+        """Takes bytes without waiting and returns how many; raises as ``recv_into`` does."""
+        return self._top.send
+
+    @property
+    def _top(self) -> Endpoint | TLSCodec:
+        """The innermost TLS or, without, the socket."""
+        if self._codecs:
+            return self._codecs[-1]
+        if self.sock is None:
+            raise OSError(errno.EBADF, "the connection is closed")
+        return self.sock
 
     @property
     def by_descriptor(self) -> bool:
@@ -135,7 +152,6 @@ class Transport:
         below = self._codecs[-1] if self._codecs else self.sock
         codec = TLSCodec(below, context, hostname)
         self._codecs = (*self._codecs, codec)
-        self.recv_into, self.send = codec.recv_into, codec.send
         if early:
             codec.feed(early)
         while not codec.handshake():
