@@ -200,7 +200,7 @@ class Capacity:
 
     max_clients_per_address: int | None = None
     """Clients from one address (IPv6: one /64); the server answers 429 to more. Default None: behind
-    a proxy all clients share the proxy's address."""
+    a proxy all clients share the proxy's address, unless ``trusted_proxies`` names the proxy."""
 
     max_pending_handshakes: int = 200
     """Newcomers between accept and 101; default 200. While that many are under way the server

@@ -77,7 +77,10 @@ class TrustedProxies:
             return self._unix
         if host in self._addresses:
             return True
-        address = parsed(host)
+        try:
+            address = parsed(host)
+        except ValueError:  # of another family of sockets, such as a number of AF_VSOCK
+            return False
         return str(address) in self._addresses or any(address in network for network in self._networks)
 
 

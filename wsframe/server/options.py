@@ -89,8 +89,8 @@ class ServeOptions:
     hosts: Collection[str] | None = option(None, Collection, type(None), wanted=check.HOSTS, then=check.check_hosts)
     """The Host names answered, without port; the server answers others with 400. By default it accepts any Host,
     but on a loopback address only loopback names, that address and ``host``, which stops DNS rebinding. Behind a
-    proxy use ``["*"]``, which accepts any. Letters beyond ASCII (IDNA 2008), upper case, a final dot and the
-    spelling of IPv6 addresses do not matter."""
+    proxy give the public name, or ``["*"]``, which accepts any, where nobody else reaches the port. Letters beyond
+    ASCII (IDNA 2008), upper case, a final dot and the spelling of IPv6 addresses do not matter."""
 
     trusted_proxies: Collection[str] = option((), Collection, wanted=check.PROXIES, then=check.check_trusted_proxies)
     """The proxies that are believed about their clients: addresses, networks, and ``"unix"`` for the peers of unix
