@@ -40,6 +40,7 @@ RESET = struct.pack("ii", 1, 0)
 # Where each function is called by its name.
 CALLED_IN = {
     "data_frame": ("resources.client", "protocol.frames"),
+    "gather_fragments": ("protocol.fragment_lane",),
     "put_frame": ("resources.client", "resources.broadcast"),
     "read_messages": ("protocol.decoder",),
     "receive_ready": ("connection.reactor",),

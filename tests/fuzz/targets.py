@@ -25,6 +25,7 @@ from wsframe.protocol.close import State
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
+from wsframe.protocol.slow_lane import SlowLane
 
 __all__ = [
     "TARGETS", "PromiseBroken", "agreement", "connection", "forwarded", "head", "hixie", "links", "offers",
@@ -159,9 +160,10 @@ class Feeding:
         keep(len(inside._held or b"") <= self.limits.max_message + LONGEST_HEADER + piece, "too much undecoded")
         lane = inside._engine
         if lane is not None:
+            keep(lane.weight <= self.limits.max_message, "too much of a message")
+        if isinstance(lane, SlowLane):
             keep(len(lane._prefix) <= LONGEST_HEADER + 125, "too much of a header")
             keep(len(lane._close or b"") <= LONGEST_HEADER + 125, "too much of a close frame")
-            keep(lane.weight <= self.limits.max_message, "too much of a message")
             waiting = len(lane._engine._proto._frame_decoder.buffer)
             keep(waiting <= LONGEST_HEADER + 125 + 4, f"{waiting} octets in the engine")
         if inside.state is State.CLOSED:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.protocol import peer
 
-__all__ = ["chunked", "frames", "streams"]
+__all__ = ["chunked", "controls", "fragmented", "frames", "streams"]
 
 SIZES = st.sampled_from([0, 1, 2, 5, 9, 10, 11, 24, 25, 26, 125, 126, 127, 200, 1023, 1024, 1030])
 MASKS = st.binary(min_size=4, max_size=4)

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from tests.protocol import peer
 from tests.protocol.engine import reference
-from tests.protocol.streams import chunked, streams
+from tests.protocol.streams import chunked, controls, fragmented, streams
 from tests.weight import weight_of
-from wsframe.limits import DEFAULT_LIMITS, Limits, filled
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts, filled
 from wsframe.protocol.close import State
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended, Event
+from wsframe.protocol.frames import frame_extent, unmask
 
 LIMITS = [
     Limits(),
@@ -85,6 +86,41 @@ def test_the_fast_lane_with_wsproto_is_wsproto_alone(
     """For any octets in any pieces with any room: the same messages, events, end and code."""
     ours = run(chunks, repeated(rooms), map(bool, repeated([*map(int, eager), 1])), limits)
     assert comparable(ours) == reference(b"".join(chunks), limits)
+
+
+@settings(max_examples=700)
+@given(
+    chunks=chunked(st.lists(fragmented() | controls | fragmented(), max_size=6).map(b"".join)),
+    limits=st.sampled_from([*LIMITS, Limits(max_message=12, max_frame=1), Limits(max_fragments=1)]),
+    masked=st.booleans(),
+)
+def test_fragments_without_wsproto_are_fragments_through_it(chunks: list[bytes], limits: Limits, masked: bool) -> None:
+    """Messages in fragments with control frames between, good and bad text, in any pieces, at every limit."""
+    stream = b"".join(chunks)
+    if not masked:
+        stream = b"".join(map(unmasked, whole_frames(stream)))
+        chunks = [stream[at : at + 7] for at in range(0, len(stream), 7)]
+    connection = Decoder(filled(limits, DEFAULT_LIMITS), filled(Timeouts(), DEFAULT_TIMEOUTS), 0.0, masked=masked)
+    events: list[Event] = []
+    for chunk in chunks:
+        events += connection.receive(bytearray(chunk), 100)
+    assert comparable(events) == reference(stream, limits, masked=masked)
+
+
+def whole_frames(stream: bytes) -> Iterator[bytes]:
+    """Yield each frame of a stream."""
+    at = 0
+    while at < len(stream):
+        stop = at + sum(frame_extent(stream, at))
+        yield stream[at:stop]
+        at = stop
+
+
+def unmasked(masked: bytes) -> bytes:
+    """Take the mask off a frame."""
+    header, _ = frame_extent(masked, 0)
+    payload = unmask(masked[header:], masked[header - 4 : header])
+    return bytes([masked[0], masked[1] & 0x7F]) + masked[2 : header - 4] + bytes(payload)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])

@@ -63,6 +63,11 @@ def lane() -> None:
     FROM_C["read_messages"](stream[:-1], 0, 10, 1 << 30, True, [])
     refused("read_messages", stream, -1, 10, 1, True, [])
     refused("read_messages", stream, 0, "10", 1, True, [])
+    pieces = frame(TEXT, b"one", fin=False) + frame(0, b"two", fin=False) + frame(0, b"three")
+    FROM_C["gather_fragments"](pieces, 0, bytearray(), False, 10, 1 << 30, 1 << 30, True)
+    FROM_C["gather_fragments"](pieces, 0, bytearray(), False, 10, 1 << 30, 5, True)
+    refused("gather_fragments", pieces, -1, bytearray(), False, 10, 10, 10, True)
+    refused("gather_fragments", pieces, 0, b"", False, 10, 10, 10, True)
 
 
 def module() -> None:

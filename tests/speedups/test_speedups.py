@@ -83,6 +83,42 @@ def test_the_lane_reads_noise_the_same_in_c(noise: bytes, room: int, masked: boo
 
 
 @needs_c
+@given(
+    st.lists(st.binary(max_size=200) | st.sampled_from([0, 125, 126, 127, 65535, 65536]).map(bytes), max_size=6),
+    st.sampled_from([0, 1, 2, 9, 0x41, 0x80, 0x81]),
+    st.booleans(),
+    st.data(),
+)
+def test_fragments_are_gathered_the_same_in_c(
+    parts: list[bytes], first: int, masked: bool, data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, 3))
+    stream = bytearray(at)
+    for number, part in enumerate(parts):
+        byte = data.draw(st.sampled_from([0, 0, 0, 0, 0x80])) if number else first
+        whole = bytes(IN_PYTHON["data_frame"](TEXT, part))
+        header = bytearray(whole[: len(whole) - len(part)])
+        header[0] = byte
+        key = data.draw(st.binary(min_size=4, max_size=4)) if masked else b""
+        header[1] |= 0x80 if masked else 0
+        stream += header + key + (IN_PYTHON["unmask"](part, key) if masked else part)
+    stream = stream[: data.draw(st.integers(at, len(stream)))] if data.draw(st.booleans()) else stream
+    begun, most = data.draw(st.booleans()), data.draw(st.integers(-1, 7))
+    limit, room = (
+        data.draw(st.sampled_from([0, 100, 65536, 2**70])),
+        data.draw(st.sampled_from([0, 3, 150, 10**6, 2**70])),
+    )
+    read_as = masked if data.draw(st.integers(0, 9)) else not masked
+    taken = [bytearray(b"abc"), bytearray(b"abc")]
+    gathers = FROM_C["gather_fragments"], IN_PYTHON["gather_fragments"]
+    results = [
+        gather(stream, at, into, begun, most, limit, room, read_as) for gather, into in zip(gathers, taken, strict=True)
+    ]
+    assert results[0] == results[1]
+    assert taken[0] == taken[1]
+
+
+@needs_c
 @given(st.lists(frames(), max_size=5) | st.lists(st.binary(max_size=30), max_size=9), st.data())
 def test_frames_are_skipped_the_same_in_c(parts: list[bytes], data: st.DataObject) -> None:
     stream = bytearray(b"".join(parts))
@@ -123,6 +159,12 @@ def test_a_frame_is_the_same_in_c(opcode: int, size: int) -> None:
         ("data_frame", (TEXT,)),
         ("data_frame", (TEXT, "text")),
         ("data_frame", ("1", b"")),
+        ("gather_fragments", (b"", 0, bytearray(), True, 1, 1, 1)),
+        ("gather_fragments", (b"", 0, b"", True, 1, 1, 1, True)),
+        ("gather_fragments", (b"", 1, bytearray(), True, 1, 1, 1, True)),
+        ("gather_fragments", (b"", -1, bytearray(), True, 1, 1, 1, True)),
+        ("gather_fragments", ("", 0, bytearray(), True, 1, 1, 1, True)),
+        ("gather_fragments", (b"", 0, bytearray(), True, "1", 1, 1, True)),
         ("read_messages", (b"", 0, 1, 1, True)),
         ("read_messages", (b"", 0, 1, 1, True, ())),
         ("read_messages", ("", 0, 1, 1, True, [])),

@@ -5,9 +5,9 @@ limits and frames that break a rule; the fast lane before it decodes the plain o
 whole messages within the limits, and control frames. wsframe itself makes all frames it sends.
 
 Read in this order: ``frames`` (bytes on the wire), ``close`` (codes and states), ``payload`` (the
-bytes of an outgoing message), ``events`` (the results of decoding), ``decoder`` with its two lanes,
-``fast_lane`` and ``slow_lane`` (wsproto), ``assembler`` (a message in pieces), ``close_seeker`` (the end
-after ours), ``size_limits`` and ``rate_limit`` (one peer), ``deadlines`` (its timeouts), ``closing``
+bytes of an outgoing message), ``events`` (the results of decoding), ``decoder`` with its lanes,
+``fast_lane``, ``fragment_lane`` and ``slow_lane`` (wsproto), ``assembler`` (a message in pieces), ``close_seeker`` (the
+end after ours), ``size_limits`` and ``rate_limit`` (one peer), ``deadlines`` (its timeouts), ``closing``
 (how it ends), ``pool`` (all peers of a server). ``encoder`` says how sending can differ; ``rules``
 names violations, ``deflate`` is compression, ``masking`` is done for outgoing frames.
 

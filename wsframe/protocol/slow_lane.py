@@ -1,14 +1,17 @@
 """The slow lane: wsproto decodes the frames that the fast lane leaves.
 
-These are fragments, compressed messages, frames larger than the limits, frames that break a
-rule, and every data frame of a client whose resource checks headers. wsproto gets one frame at
-a time, so that the first one after it can be for the fast lane again.
+These are compressed messages, frames larger than the limits, frames that break a rule, a message in
+fragments from the first of these on, and every data frame of a client whose resource checks headers.
+wsproto gets one frame at a time, so that the first one after it can be for the fast lane again.
 
 wsproto is never used to send, so none of its errors about the order of calls can occur, and no
 private attribute of it is read.
 """
 
 from __future__ import annotations
+
+import sys
+from codecs import utf_8_decode
 
 from wsproto.connection import CLIENT, SERVER
 from wsproto.connection import Connection as Engine
@@ -22,11 +25,13 @@ from wsframe.protocol.close import PHRASES, CloseCode
 from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.fast_lane import read_control
-from wsframe.protocol.frames import LONGEST_HEADER, frame_extent
+from wsframe.protocol.frames import FIN, LONGEST_HEADER, TEXT, frame_extent
 from wsframe.protocol.rules import broken_rule, may_be_close
 from wsframe.protocol.size_limits import Check, SizeLimits
 
 __all__ = ["SlowLane"]
+
+ANY_SIZE = Limits(max_message=sys.maxsize, max_frame=None, max_fragments=sys.maxsize)
 
 
 class SlowLane:
@@ -75,6 +80,38 @@ class SlowLane:
     def ask(self, check: Check) -> None:
         """Ask another check about the frames to come."""
         self._sizes.check = check
+
+    def take_over(self, kind: int, payload: bytearray, fragments: int, owed: int, mask: bytes, *, fin: bool) -> None:
+        """Go on with a message that has begun, as if wsproto had read it from its first frame on.
+
+        Args:
+            kind: Its opcode.
+            payload: Its bytes so far; of a text they are valid, as far as they go.
+            fragments: Its frames so far, the one that is not whole included.
+            owed: Bytes to come of that frame; 0 between two frames.
+            mask: The mask of the next of them on.
+            fin: Whether that frame is the last.
+        """
+        text, used = utf_8_decode(payload, "strict", False) if kind == TEXT else ("", len(payload))
+        self._message.add(text if kind == TEXT else bytes(payload), last=False)
+        check, limits, self._sizes.check, self._sizes.limits = self._sizes.check, self._sizes.limits, None, ANY_SIZE
+        self._tell(kind, bytes(payload[used:]), bytes(4))
+        if owed:
+            self._owed = owed
+            self._tell(FIN if fin else 0, b"", mask, owed)
+        sizes = self._sizes
+        sizes.check, sizes.limits, sizes.most = check, limits, limits.max_message
+        sizes.octets, sizes.fragments = len(payload), fragments - (owed > 0)
+
+    def _tell(self, first: int, payload: bytes, mask: bytes, more: int = 0) -> None:
+        """Have wsproto read a frame, of which ``more`` bytes are to come."""
+        length = len(payload) + more
+        bit = 0x80 if self._masked else 0
+        size = length if length < 126 else 126 if length < 65536 else 127
+        form = b"" if size < 126 else length.to_bytes(2 if size == 126 else 8, "big")
+        self._engine.receive_data(bytes([first, bit | size]) + form + (mask if self._masked else b"") + payload)
+        for event in self._engine.events():
+            self._convert(event)
 
     def feed(self, data: bytearray, at: int) -> tuple[int, list[Event]]:
         """Take one frame from ``at`` on, or as much of it as is there; of a compressed one, as much as may be inflated.

@@ -146,13 +146,14 @@ wsframe_data_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     return frame;
 }
 
-enum found
-wsframe_measure(const unsigned char *data, Py_ssize_t size, uint64_t limit, int masked, struct extent *extent)
+/* Measure a frame by the rest of its header. */
+static enum found
+measure_length(const unsigned char *data, Py_ssize_t size, uint64_t limit, int masked, struct extent *extent)
 {
     Py_ssize_t start = masked ? 6 : 2;
     uint64_t length;
 
-    if (size < start || (data[0] != WHOLE_TEXT && data[0] != WHOLE_BINARY) || (data[1] >> 7) != masked)
+    if (size < start || (data[1] >> 7) != masked)
         return NOT_FOR_THE_LANE;
     length = data[1] & 0x7F;
     if (length > 125) {
@@ -173,6 +174,14 @@ wsframe_measure(const unsigned char *data, Py_ssize_t size, uint64_t limit, int 
     extent->start = start;
     extent->length = (Py_ssize_t)length;
     return length <= (uint64_t)(size - start) ? WHOLE : PARTIAL;
+}
+
+enum found
+wsframe_measure(const unsigned char *data, Py_ssize_t size, uint64_t limit, int masked, struct extent *extent)
+{
+    if (size < 1 || (data[0] != WHOLE_TEXT && data[0] != WHOLE_BINARY))
+        return NOT_FOR_THE_LANE;
+    return measure_length(data, size, limit, masked, extent);
 }
 
 /* Make the message of a whole frame; NULL without an exception set if it is not UTF-8. */
@@ -325,4 +334,62 @@ wsframe_skip_frames(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     }
     PyBuffer_Release(&data);
     return PyLong_FromSsize_t(at);
+}
+
+/* Measure a whole plain frame of a message in fragments; return whether it is one. */
+static int
+is_fragment(const unsigned char *data, Py_ssize_t size, int begun, uint64_t limit, int masked, struct extent *extent)
+{
+    return size > 0 && (begun ? !(data[0] & 0x7F) : data[0] == 1 || data[0] == 2) &&
+           measure_length(data, size, limit, masked, extent) == WHOLE;
+}
+
+PyObject *
+wsframe_gather_fragments(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_ssize_t at, most, limit, room, have, count = 0;
+    struct extent extent;
+    Py_buffer data;
+    int begun, masked, fin = 0, failed = 0;
+
+    (void)module;
+    if (nargs != 8 || !PyByteArray_CheckExact(args[2]) || args[0] == args[2]) {
+        PyErr_SetString(PyExc_TypeError, "gather_fragments() takes data, at, a bytearray, begun, most, limit, room and masked");
+        return NULL;
+    }
+    at = PyLong_AsSsize_t(args[1]);
+    begun = PyObject_IsTrue(args[3]);
+    most = PyNumber_AsSsize_t(args[4], NULL); /* a large one means no limit */
+    limit = PyNumber_AsSsize_t(args[5], NULL);
+    room = PyNumber_AsSsize_t(args[6], NULL);
+    masked = PyObject_IsTrue(args[7]);
+    if (PyErr_Occurred() || PyObject_GetBuffer(args[0], &data, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (at < 0 || at > data.len) {
+        PyBuffer_Release(&data);
+        PyErr_SetString(PyExc_ValueError, "at lies outside the data");
+        return NULL;
+    }
+    have = PyByteArray_GET_SIZE(args[2]);
+    while (!failed && !fin && count < most && have <= room) {
+        const unsigned char *frame = (const unsigned char *)data.buf + at;
+        Py_ssize_t most_octets = room - have < limit ? room - have : limit;
+
+        if (!is_fragment(frame, data.len - at, begun, most_octets < 0 ? 0 : (uint64_t)most_octets, masked, &extent) ||
+            most_octets < 0)
+            break;
+        if (PyByteArray_Resize(args[2], have + extent.length) < 0)
+            failed = 1;
+        else {
+            wsframe_copy_unmasked((unsigned char *)PyByteArray_AS_STRING(args[2]) + have, frame + extent.start,
+                                  extent.length, masked ? frame + extent.start - 4 : NO_MASK);
+            have += extent.length;
+            at += extent.start + extent.length;
+            fin = frame[0] >> 7;
+            begun = 1;
+            count++;
+        }
+    }
+    PyBuffer_Release(&data);
+    return failed ? NULL : Py_BuildValue("nnO", at, count, fin ? Py_True : Py_False);
 }

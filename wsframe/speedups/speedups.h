@@ -187,7 +187,8 @@ int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssi
 
 /* The functions that Python calls. */
 typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
-function wsframe_unmask, wsframe_data_frame, wsframe_read_messages, wsframe_skip_frames, wsframe_take, wsframe_put_frame;
+function wsframe_unmask, wsframe_data_frame, wsframe_read_messages, wsframe_skip_frames, wsframe_take, wsframe_put_frame,
+    wsframe_gather_fragments;
 #ifndef _WIN32 /* where sockets are no descriptors */
 function wsframe_receive_ready, wsframe_send_whole;
 #endif
