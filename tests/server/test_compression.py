@@ -25,9 +25,9 @@ def compressors(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The windows of the compressors that were made."""
     made: list[int] = []
 
-    def counting(options: Deflate, bits: int) -> zlib._Compress:
+    def counting(options: Deflate, bits: int, size: int | None = None) -> zlib._Compress:
         made.append(bits)
-        return new_compressor(options, bits)
+        return new_compressor(options, bits, size)
 
     monkeypatch.setattr(module, "new_compressor", counting)
     yield made

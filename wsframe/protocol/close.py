@@ -58,6 +58,8 @@ PHRASES = {
     CloseCode.MESSAGE_TOO_BIG: "message too big",
 }
 
+INVALID_DEFLATE = "invalid compressed data"
+
 MAX_REASON = 123
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from math import inf
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
@@ -19,6 +19,8 @@ from wsframe.protocol.frames import RSV1, Frame, message_frames
 
 __all__ = ["COST_OF_TURN", "LEAST_BITS", "Deflate", "Deflater", "InflateExtension", "Terms", "Volume"]
 
+# Bytes of its window that a compressor does not refer to (MIN_LOOKAHEAD of zlib).
+LOOK_AHEAD = 262
 # The bytes that a compressor's flush appends to each message and the sender leaves out (section 7.2.1).
 TAIL = b"\x00\x00\xff\xff"
 
@@ -194,6 +196,16 @@ class InflateExtension(Extension):
             self.cost = 0
         return over
 
+    def inflate_whole(self, opcode: Opcode, payload: bytes) -> bytes | CloseReason:
+        """Inflate a message that is one frame, as if wsproto had passed it on in one piece."""
+        proto = cast(FrameDecoder, None)  # it is never asked
+        self.frame_inbound_header(proto, opcode, COMPRESSED, len(payload))
+        output = self.frame_inbound_payload_data(proto, payload)
+        if isinstance(output, CloseReason):
+            return output
+        rest = self.frame_inbound_complete(proto, fin=True)
+        return rest if isinstance(rest, CloseReason) else output + (rest or b"")
+
     def frame_inbound_header(
         self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
     ) -> CloseReason | RsvBits:
@@ -360,7 +372,7 @@ class Deflater:
         """Compress a message so that any client of this window or a wider one can read it."""
         # The next message must not refer to messages that the peer got before this one.
         self._compressor = None
-        compressor = new_compressor(self.options, self.terms.server_bits)
+        compressor = new_compressor(self.options, self.terms.server_bits, len(payload))
         octets = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
         if len(octets) >= len(payload):
             return None
@@ -372,5 +384,10 @@ class Deflater:
         self.volume.packed += len(octets)
 
 
-def new_compressor(options: Deflate, bits: int) -> zlib._Compress:
-    return zlib.compressobj(options.level, zlib.DEFLATED, -bits, options.mem_level)
+def new_compressor(options: Deflate, bits: int, size: int | None = None) -> zlib._Compress:
+    """Make a compressor; one for a single message of that size gets no larger window, which takes time to clear."""
+    level = options.mem_level
+    if size is not None:
+        bits = min(bits, max(LEAST_BITS, (size + LOOK_AHEAD).bit_length()))
+        level = min(level, bits - 6)
+    return zlib.compressobj(options.level, zlib.DEFLATED, -bits, level)

@@ -15,7 +15,7 @@ from codecs import utf_8_decode
 
 from wsframe.limits import Limits
 from wsframe.protocol.fast_lane import WHOLE_CONTROL
-from wsframe.protocol.frames import BINARY, FIN, MAX_CONTROL_PAYLOAD, TEXT, frame_extent, unmask
+from wsframe.protocol.frames import BINARY, FIN, MAX_CONTROL_PAYLOAD, TEXT, frame_extent, shortest_header, unmask
 from wsframe.protocol.slow_lane import SlowLane
 from wsframe.speedups import accelerated
 
@@ -28,11 +28,6 @@ CONTINUATIONS = (0, FIN)
 # Fragments that one call takes at most, and the number of them that takes as long as a control frame.
 FRAGMENTS_AT_ONCE = 1024
 FRAGMENTS_OF_WORK = 8
-
-
-def shortest_header(length: int) -> int:
-    """Return the bytes of the shortest header for a payload, without a mask."""
-    return 2 if length < 126 else 4 if length < 65536 else 10
 
 
 @accelerated

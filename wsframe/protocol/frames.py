@@ -21,6 +21,7 @@ __all__ = [
     "data_frames",
     "frame_extent",
     "message_frames",
+    "shortest_header",
     "skip_frames",
     "unmask",
 ]
@@ -173,6 +174,11 @@ def frame_extent(data: bytes | bytearray, at: int) -> tuple[int, int]:
         size += 8
         length = int.from_bytes(data[at + 2 : at + 10], "big")
     return (size, length) if available >= size else (0, 0)
+
+
+def shortest_header(length: int) -> int:
+    """Return the bytes of the shortest header for a payload, without a mask."""
+    return 2 if length < 126 else 4 if length < 65536 else 10
 
 
 @accelerated

@@ -10,7 +10,7 @@ from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opc
 
 from wsframe.limits import Limits
 
-__all__ = ["Check", "Kind", "SizeLimits"]
+__all__ = ["Check", "Kind", "SizeLimits", "most_compressed"]
 
 Kind: TypeAlias = Literal["text", "binary"]
 Check: TypeAlias = Callable[[Kind, int, int], tuple[int, str] | None]
@@ -19,6 +19,15 @@ Returns the code and reason to close with, or None."""
 
 NO_RESERVED_BITS = RsvBits(False, False, False)
 KINDS: dict[Opcode, Kind] = {Opcode.TEXT: "text", Opcode.BINARY: "binary"}
+
+
+def most_compressed(max_message: int) -> int:
+    """Return the bytes on the wire of a compressed message at most.
+
+    Incompressible payload grows: zlib adds 5 bytes to each 16 KiB, and a few at the end.
+    The inflated message is held to the limit by the extension that inflates it.
+    """
+    return max_message + max_message // 256 + 64
 
 
 class SizeLimits(Extension):
@@ -64,10 +73,8 @@ class SizeLimits(Extension):
         if opcode is not Opcode.CONTINUATION:
             self.octets = self.fragments = 0
             self._kind = KINDS.get(opcode)
-            # Incompressible payload grows: zlib adds 5 bytes to each 16 KiB, and a few at the end.
-            # The inflated message is held to the limit by the extension that inflates it.
             most = self.limits.max_message
-            self.most = most + most // 256 + 64 if rsv.rsv1 else most
+            self.most = most_compressed(most) if rsv.rsv1 else most
         self._arriving = payload_length, 1
         limits = self.limits
         too_big = self.octets + payload_length > self.most or self.fragments + 1 > limits.max_fragments

@@ -1,6 +1,6 @@
 """The slow lane: wsproto decodes the frames that the fast lane leaves.
 
-These are compressed messages, frames larger than the limits, frames that break a rule, a message in
+These are compressed messages in pieces, frames larger than the limits, frames that break a rule, a message in
 fragments from the first of these on, and every data frame of a client whose resource checks headers.
 wsproto gets one frame at a time, so that the first one after it can be for the fast lane again.
 
@@ -21,7 +21,7 @@ from wsproto.extensions import Extension
 
 from wsframe.limits import Limits
 from wsframe.protocol.assembler import Assembler
-from wsframe.protocol.close import PHRASES, CloseCode
+from wsframe.protocol.close import INVALID_DEFLATE, PHRASES, CloseCode
 from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.fast_lane import read_control
@@ -170,7 +170,7 @@ class SlowLane:
                 return Ended(*extension.refusal, clean=False, answer=extension.refusal[0], owed=True)
         phrase = PHRASES.get(CloseCode(code), "")
         if code == CloseCode.INVALID_PAYLOAD and event.reason == "error in extension":
-            phrase = "invalid compressed data"
+            phrase = INVALID_DEFLATE
         elif code == CloseCode.PROTOCOL_ERROR:
             begun, compressed = self._message.begun, self._inflate is not None
             phrase = broken_rule(self._head, masked=self._masked, begun=begun, compressed=compressed)
