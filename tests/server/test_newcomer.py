@@ -30,7 +30,7 @@ Pair = tuple[socket.socket, socket.socket]
 def newcomer(sock: socket.socket) -> Newcomer:
     """Make a newcomer as far as these tests need it."""
     one = object.__new__(Newcomer)
-    one.sock, one.transport, one.name = sock, Transport(sock), "stranger"
+    one.sock, one.transport, one.host, one.port = sock, Transport(sock), "192.0.2.1", 4711
     one.gone = one.reset = one.head_received = False
     one.scope = trio.CancelScope()
     return one
@@ -75,4 +75,4 @@ async def test_the_log_says_how_far_a_peer_came_that_has_gone(
     one = newcomer(pair[0])
     one.head_received = whole
     cast(Any, note_gone)(one)
-    assert caplog.messages == [f"stranger: gone {text}"]
+    assert caplog.messages == [f"192.0.2.1:4711: gone {text}"]

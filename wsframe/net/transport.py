@@ -234,6 +234,8 @@ class Transport:
     # The end
 
     def _notify_close(self) -> None:
+        if not self._codecs:
+            return
         with suppress(OSError):  # it is broken: nobody would receive it
             for codec in reversed(self._codecs):
                 codec.close_notify()

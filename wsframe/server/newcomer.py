@@ -51,7 +51,6 @@ class Newcomer:
         self.sock = sock
         self.host = host
         self.port = port
-        self.name = peer_name(host, port)
         self.place = place
         self.transport = Transport(sock)
         self.secure = place.tls is not None
@@ -83,6 +82,11 @@ class Newcomer:
         self.nonce = b""
         """The bytes that hixie-76 sends after the head of the request."""
         self.wants_body = True
+
+    @property
+    def name(self) -> str:
+        """The peer, for log lines."""
+        return peer_name(self.host, self.port)
 
     def limit(self, seconds: float) -> None:
         """Limit the time from its arrival until it has to be in."""
@@ -119,7 +123,7 @@ class Newcomer:
 
     def be_called(self, host: str, port: int) -> None:
         """Take on the client's address, which a proxy has named."""
-        self.host, self.port, self.name = host, port, peer_name(host, port)
+        self.host, self.port = host, port
 
     async def handshake_tls(self) -> None:
         """Do the TLS handshake, if the server has TLS.
