@@ -124,10 +124,10 @@ async def test_invariant_5_flood_of_pings_from_a_stalled_peer_costs_one_pong(pol
         client = room.only
         client.send(bytes(MUCH))
         await wait_all_tasks_blocked()
-        before = client.statistics().octets_waiting
+        before = client.statistics().bytes_waiting
         await peer.send(frame(PING, bytes(125)) * 5000, text("sent"))
         await room.journal.until("text sent")
-        assert client.statistics().octets_waiting <= before + 127 + FRAME_COST
+        assert client.statistics().bytes_waiting <= before + 127 + FRAME_COST
 
 
 @pytest.mark.parametrize("overflow", ["disconnect", "drop_oldest", "drop_newest"])
@@ -143,7 +143,7 @@ async def test_invariant_5_outbox_holds_its_limit_and_one_message_at_most(poller
         most = 0
         for _ in range(1000):
             client.send(bytes(size))
-            most = max(most, client.statistics().octets_waiting)
+            most = max(most, client.statistics().bytes_waiting)
         assert most <= limit + size + 10
         assert client.statistics().messages_dropped > 0
         assert (client.state is wsframe.State.CLOSED) == (overflow == "disconnect")

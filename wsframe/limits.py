@@ -113,7 +113,7 @@ class Limits:
     One second's worth can come at once. The server stops reading for as long as a client is
     ahead, so it is slowed down, not cut off."""
 
-    max_octet_rate: float | None = INHERIT
+    max_byte_rate: float | None = INHERIT
     """Bytes a second that are taken from one client; default None: any. As for messages."""
 
     def __post_init__(self) -> None:
@@ -238,7 +238,7 @@ DEFAULT_LIMITS = Limits(
     max_outbox=1024 * 1024,
     unsent_low_water=None,
     max_message_rate=None,
-    max_octet_rate=None,
+    max_byte_rate=None,
 )
 
 DEFAULT_TIMEOUTS = Timeouts(

@@ -162,7 +162,7 @@ class World:
             for resource in (resource for registered in self.registries for resource in registered.table.resources()):
                 for client in resource.clients:
                     held = client.statistics()
-                    if held.messages_waiting > LIMITS.max_queued_messages or held.octets_waiting > outbox:
+                    if held.messages_waiting > LIMITS.max_queued_messages or held.bytes_waiting > outbox:
                         self.faults.append(f"{client!r} holds too much: {held}")
 
     def judge(self) -> None:

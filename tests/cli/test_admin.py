@@ -77,13 +77,13 @@ async def test_a_client_that_does_not_take_what_is_sent_is_named(tmp_path: Path)
     room = Recorder()
     async with administered(tmp_path / "admin", room) as server, connected(server, "/?x") as peer:
         await room.journal.until("connected")
-        while room.only.send(bytes(256 * 1024)) and not room.only.statistics().octets_waiting:
+        while room.only.send(bytes(256 * 1024)) and not room.only.statistics().bytes_waiting:
             await room.only.drained()
         async with await trio.open_unix_socket(tmp_path / "admin") as stream:
             (now,) = await ask(stream, b"statistics\n")
         (slow,) = now["slowest"]
         assert (slow["host"], slow["port"], slow["path"], slow["resource"]) == ("127.0.0.1", peer.port, "/", "Recorder")
-        assert slow["octets_waiting"] > 0
+        assert slow["bytes_waiting"] > 0
 
 
 async def test_an_unknown_request_is_told_so_and_one_without_end_is_cut_off(tmp_path: Path) -> None:

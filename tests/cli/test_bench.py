@@ -35,7 +35,7 @@ def test_every_message_is_counted(address: str, capsys: pytest.CaptureFixture[st
     found = json.loads(measure(capsys, f"{address}/", *options, "--json"))
     assert [found[name] for name in ("clients", "inflight", "size", "messages")] == [3, 3, 20, 21]
     assert found["messages_per_second"] == pytest.approx(21 / found["seconds"])
-    assert found["octets_per_second"] == pytest.approx(20 * 21 / found["seconds"])
+    assert found["bytes_per_second"] == pytest.approx(20 * 21 / found["seconds"])
     latency = found["latency"]
     assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"] < found["seconds"]
 

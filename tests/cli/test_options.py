@@ -27,22 +27,22 @@ def test_without_flags_everything_is_left_to_the_defaults() -> None:
 def test_flags_fill_their_fields() -> None:
     assert parse(
         "--max-clients", "7", "--max-clients-per-address", "2", "--max-total-queued-bytes", "1G",
-        "--max-message", "64K", "--max-frame", "512", "--max-message-rate", "20.5", "--max-octet-rate", "1M",
+        "--max-message", "64K", "--max-frame", "512", "--max-message-rate", "20.5", "--max-byte-rate", "1M",
         "--ping-interval", "2.5", "--drain-timeout", "0",
         "--deflate", "dedicated", "--deflate-level", "-1",
     ) == (
         Capacity(max_clients=7, max_clients_per_address=2, max_queued_bytes=1024**3),
-        Limits(max_message=64 * 1024, max_frame=512, max_message_rate=20.5, max_octet_rate=1024**2),
+        Limits(max_message=64 * 1024, max_frame=512, max_message_rate=20.5, max_byte_rate=1024**2),
         Timeouts(ping_interval=2.5, drain=0),
         Deflate.dedicated(level=-1),
     )  # fmt: skip
 
 
 def test_none_is_a_value_and_not_the_default() -> None:
-    flags = ["--max-frame", "none", "--max-octet-rate", "none", "--ping-interval", "none", "--max-clients", "none"]
+    flags = ["--max-frame", "none", "--max-byte-rate", "none", "--ping-interval", "none", "--max-clients", "none"]
     capacity, limits, timeouts, _ = parse(*flags)
     assert capacity == Capacity(max_clients=None)
-    assert limits == Limits(max_frame=None, max_octet_rate=None)
+    assert limits == Limits(max_frame=None, max_byte_rate=None)
     assert timeouts == Timeouts(ping_interval=None)
 
 

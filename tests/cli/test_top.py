@@ -26,17 +26,17 @@ RESOURCE = {
 }  # fmt: skip
 CLIENT = {
     "host": "127.0.0.1", "port": 5000, "path": "/[red]\x1b[31m", "resource": "Chat",
-    "messages_received": 1, "messages_waiting": 0, "octets_sent": 5 * 1024**3, "octets_waiting": 2048,
+    "messages_received": 1, "messages_waiting": 0, "bytes_sent": 5 * 1024**3, "bytes_waiting": 2048,
     "messages_dropped": 3, "latency": 0.0015,
 }  # fmt: skip
 BEFORE: dict[str, Any] = {
     "time": 100.0, "addresses": ["ws://127.0.0.1:8000"], "clients": 2, "reserved": 2, "pending_handshakes": 0,
-    "admitted": 5, "refused": 1, "resources": 1, "messages_received": 10, "messages_sent": 40, "octets_sent": 2000,
-    "octets_received": 4096,
-    "octets_waiting": 512, "messages_dropped": 3, "by_resource": [RESOURCE], "slowest": [],
+    "admitted": 5, "refused": 1, "resources": 1, "messages_received": 10, "messages_sent": 40, "bytes_sent": 2000,
+    "bytes_received": 4096,
+    "bytes_waiting": 512, "messages_dropped": 3, "by_resource": [RESOURCE], "slowest": [],
 }  # fmt: skip
 NOW = BEFORE | {
-    "time": 102.0, "messages_received": 30, "messages_sent": 100, "octets_sent": 1000, "octets_received": 8192,
+    "time": 102.0, "messages_received": 30, "messages_sent": 100, "bytes_sent": 1000, "bytes_received": 8192,
     "by_resource": [RESOURCE | {"messages_received": 30, "hook_seconds": 1.5}],
     "slowest": [CLIENT, CLIENT | {"host": "", "port": 0, "path": "/", "latency": None}],
 }  # fmt: skip

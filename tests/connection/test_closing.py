@@ -207,7 +207,7 @@ async def test_drained_is_told_the_outcome(plain: Place) -> None:
 
             async def drained(outcomes: list[bool] = outcomes) -> None:
                 client = resource.arrived[-1]
-                await until(lambda: client.statistics().octets_waiting)
+                await until(lambda: client.statistics().bytes_waiting)
                 outcomes.append(await client.drained())
 
             async with trio.open_nursery() as nursery:

@@ -127,16 +127,16 @@ async def test_posts_are_counted_until_they_are_taken() -> None:
         for number in range(10):
             assert resource.post(number)
         await wait_all_tasks_blocked()
-        assert server.statistics().octets_waiting == 9 * MESSAGE_COST
+        assert server.statistics().bytes_waiting == 9 * MESSAGE_COST
         resource.release.set()
         await wait_all_tasks_blocked()
-        assert server.statistics().octets_waiting == 0
+        assert server.statistics().bytes_waiting == 0
         resource.release = trio.Event()
         posts = ("first", "a" * 1000, b"a" * 1000, "\U0001f600" * 1000, ["a" * 1000])
         for message in posts:
             assert resource.post(message)
         await wait_all_tasks_blocked()
-        counted = server.statistics().octets_waiting - 4 * MESSAGE_COST
+        counted = server.statistics().bytes_waiting - 4 * MESSAGE_COST
         assert 6000 <= counted <= 6100, "text, bytes, and four bytes for each character"
         budget = engine_of(server).reactor.budget
     assert budget.held == 0
@@ -152,4 +152,4 @@ async def test_what_a_server_tells_to_wait_is_what_counts(autojump_clock: MockCl
         await peer.send(*[frame(TEXT, b"")] * 11)
         while server.statistics().messages_received < 11:  # noqa: ASYNC110
             await trio.sleep(0.1)
-        assert server.statistics().octets_waiting in (11 * MESSAGE_COST, 10 * MESSAGE_COST)
+        assert server.statistics().bytes_waiting in (11 * MESSAGE_COST, 10 * MESSAGE_COST)

@@ -70,7 +70,7 @@ async def test_the_peak_is_the_most_that_waited_for_a_slow_client(
                 client.send_binary(bytes(10_000))
 
     async with open_kit(Flood(), limits=Limits(max_outbox=400_000)) as kit:
-        client = await kit.connect(buffer=20_000, octets_per_second=50_000)
+        client = await kit.connect(buffer=20_000, bytes_per_second=50_000)
         client.send_text("go")
         for _ in range(20):
             await client.receive()
@@ -100,7 +100,7 @@ async def test_each_way_to_end_has_one_line(autojump_clock: MockClock, ends: lis
         elif end in ("abort", "kicked"):
             client.send_text(end)
         elif end == "violation":
-            client.send_octets(b"\xff" * 20)
+            client.send_bytes(b"\xff" * 20)
         elif end == "drain":
             kit.server.close()
         else:

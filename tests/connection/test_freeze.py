@@ -178,7 +178,7 @@ async def test_counters_and_deadlines_go_along(links: Links, peer: Peer) -> None
     assert move_on(peer)
     assert peer.link is not old
     assert statistics_of(peer.link) == before
-    assert links.reactor.octets_received == before.octets_received
+    assert links.reactor.octets_received == before.bytes_received
     after = peer.link.connection.deadlines
     assert (after.heard_at, after.ping_at, after.ping_payload) == (CLOCK - 3, CLOCK - 1, b"12345678")
     assert after.scheduled <= after.next() + 0.25

@@ -32,7 +32,7 @@ async def test_peer_that_shut_its_side_and_reads_nothing_keeps_its_place_then_is
     """Closed at once, what it does not read would be the kernel's, and the place free for the next of its kind."""
     resource = Generous()
     async with open_kit(resource) as kit:
-        client = await kit.connect(octets_per_second=0)
+        client = await kit.connect(bytes_per_second=0)
         client.half_close()
         await resource.gone.wait()
         start = trio.current_time()

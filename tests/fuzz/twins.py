@@ -28,7 +28,7 @@ LIMITS = (
     Limits(max_message=1_000_000),
     Limits(max_message=70_000, max_queued_messages=4, max_queued_bytes=2000),
     Limits(max_message=300, max_frame=200, max_queued_messages=1),
-    Limits(max_message=1_000_000, max_message_rate=1e9, max_octet_rate=1e12),
+    Limits(max_message=1_000_000, max_message_rate=1e9, max_byte_rate=1e12),
     Limits(max_message=2**70, max_queued_messages=2**70, max_queued_bytes=2**70),
 )
 BUFFERS = (65536, 300, 64, 16)

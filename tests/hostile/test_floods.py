@@ -165,7 +165,7 @@ async def test_slow_heads_make_room_for_an_honest_newcomer(autojump_clock: MockC
         already = await kit.connect()
         hostile = [kit.dial() for _ in range(20)]
         for line in hostile:
-            line.send_octets(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+            line.send_bytes(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         await wait_all_tasks_blocked()
         assert kit.server.statistics().pending_handshakes == 10
         async with trio.open_nursery() as nursery:
@@ -179,21 +179,21 @@ async def test_slow_heads_make_room_for_an_honest_newcomer(autojump_clock: MockC
                 assert await client.receive() == "x"
             assert kit.server.statistics().pending_handshakes <= 10
             nursery.cancel_scope.cancel()
-        assert (await hostile[0].receive_octets()).startswith(b"HTTP/1.1 408 ")
+        assert (await hostile[0].receive_bytes()).startswith(b"HTTP/1.1 408 ")
 
 
 async def dribble(line: Line) -> None:
     """Send an octet now and then until the server has had enough."""
     while line.end is None:
-        line.send_octets(b"x")
+        line.send_bytes(b"x")
         await trio.sleep(0.05)
 
 
 async def test_a_slow_head_has_the_handshake_s_time_when_there_is_room(autojump_clock: MockClock) -> None:
     async with open_kit(Echo()) as kit:
         hostile = kit.dial()
-        hostile.send_octets(b"GET / HTTP/1.1\r\n")
-        assert (await hostile.receive_octets()).startswith(b"HTTP/1.1 408 ")
+        hostile.send_bytes(b"GET / HTTP/1.1\r\n")
+        assert (await hostile.receive_bytes()).startswith(b"HTTP/1.1 408 ")
         assert trio.current_time() == pytest.approx(10)
         assert kit.server.statistics().refused == 1
 

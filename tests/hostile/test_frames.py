@@ -114,7 +114,7 @@ async def test_silence_after_a_violation_ends_all_the_same(autojump_clock: MockC
         client = await kit.connect()
         client.stall()
         client.end_tcp = False
-        client.send_octets(frame(3))
+        client.send_bytes(frame(3))
         await resource.until(lambda: "-1002" in resource.log)
         start = trio.current_time()
         await trio.sleep(4.9)

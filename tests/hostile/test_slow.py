@@ -79,7 +79,7 @@ async def test_other_policies_keep_a_stalled_client_and_its_stream_whole(
                 await stalled.send(frame(PING, str(number)))
                 await trio.testing.wait_all_tasks_blocked()
         assert served.server.clients == 1
-        assert client.statistics().octets_waiting <= 110_000
+        assert client.statistics().bytes_waiting <= 110_000
         dropped = client.statistics().messages_dropped
         assert dropped > 100
         client.send_text("end") if overflow == "drop_oldest" else None
@@ -175,9 +175,9 @@ async def test_pinging_a_client_that_does_not_read_holds_a_bounded_amount(
         client = resource.arrived[0]
         client.send_text("y" * 300_000)
         await trio.testing.wait_all_tasks_blocked()
-        waiting = client.statistics().octets_waiting
+        waiting = client.statistics().bytes_waiting
         assert waiting > 0, "its kernel is full"
         taken = sum(client.ping(bytes(125)) for _ in range(10_000))
         assert 0 < taken < 100
-        assert client.statistics().octets_waiting <= waiting + taken * (127 + FRAME_COST)
+        assert client.statistics().bytes_waiting <= waiting + taken * (127 + FRAME_COST)
         assert await client.measure_latency() is None, "at once: there is no room for its ping either"

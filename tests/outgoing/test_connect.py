@@ -358,7 +358,7 @@ async def test_one_description_does_not_connect_twice_at_once() -> None:
         ({"headers": {"a b": "x"}}, ValueError),
         ({"subprotocols": ["a", "a"]}, ValueError),
         ({"subprotocols": "chat"}, TypeError),
-        ({"limits": Limits(max_octet_rate=1)}, ValueError),
+        ({"limits": Limits(max_byte_rate=1)}, ValueError),
         ({"ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}, ValueError),
     ],
 )

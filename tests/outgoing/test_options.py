@@ -44,4 +44,4 @@ def test_the_waits_are_drawn_from_all_of_it() -> None:
 def test_rates_are_for_servers() -> None:
     with pytest.raises(ValueError, match="max_message_rate is for servers"):
         filled_limits(Limits(max_message_rate=1))
-    assert filled_limits(Limits(max_octet_rate=None)).max_message == 1024 * 1024
+    assert filled_limits(Limits(max_byte_rate=None)).max_message == 1024 * 1024

@@ -92,8 +92,8 @@ class Counting(wsframe.Resource):
     "limits",
     [
         Limits(max_message_rate=40),
-        Limits(max_octet_rate=400),
-        Limits(max_message_rate=40, max_octet_rate=400_000, max_queued_messages=7),
+        Limits(max_byte_rate=400),
+        Limits(max_message_rate=40, max_byte_rate=400_000, max_queued_messages=7),
     ],
 )
 async def test_a_flooding_client_is_slowed_down_and_not_disconnected(autojump_clock: MockClock, limits: Limits) -> None:
@@ -102,7 +102,7 @@ async def test_a_flooding_client_is_slowed_down_and_not_disconnected(autojump_cl
     async with open_kit(resource, limits=limits) as kit:
         flooder, other = await kit.connect(), await kit.connect()
         start = trio.current_time()
-        flooder.send_octets(text("abcd") * 100)
+        flooder.send_bytes(text("abcd") * 100)
         await wait_all_tasks_blocked()
         assert resource.received
         flooder.send_text("last")
@@ -130,12 +130,12 @@ async def test_a_flood_over_a_socket_is_slowed_down(poller: Poller) -> None:
 
 async def test_what_is_cut_off_in_mid_frame_counts_whole(autojump_clock: MockClock) -> None:
     resource = Counting()
-    async with open_client(resource, limits=Limits(max_octet_rate=2_000)) as flooder:
+    async with open_client(resource, limits=Limits(max_byte_rate=2_000)) as flooder:
         start = trio.current_time()
         message = frame(FIN | BINARY, b"x" * 992)  # 1000 octets
-        flooder.send_octets(message * 4 + message[:20])
+        flooder.send_bytes(message * 4 + message[:20])
         await wait_all_tasks_blocked()
-        flooder.send_octets(message[20:] + text("last"))
+        flooder.send_bytes(message[20:] + text("last"))
         assert await flooder.receive() == "after 6"
         assert 1 < trio.current_time() - start <= 1 + 1 / STEPS
 
@@ -146,7 +146,7 @@ async def test_control_frames_count(autojump_clock: MockClock, first: int) -> No
     resource = Counting()
     async with open_client(resource, limits=Limits(max_message_rate=20)) as flooder:
         start = trio.current_time()
-        flooder.send_octets(text("last") + frame(first, b"?") * 39)
+        flooder.send_bytes(text("last") + frame(first, b"?") * 39)
         if first == FIN | PING:
             pongs = [await flooder.receive_frame() for _ in range(39)]
             assert {pong.opcode for pong in pongs} == {PONG}
@@ -159,7 +159,7 @@ async def test_control_frames_count(autojump_clock: MockClock, first: int) -> No
 async def test_a_client_slowed_down_is_closed_in_order() -> None:
     """Once a close frame is on its way, the peer's own is not to wait for the rate."""
     resource = Counting()
-    async with serving(resource, limits=Limits(max_octet_rate=100)) as server, connected(server) as flooder:
+    async with serving(resource, limits=Limits(max_byte_rate=100)) as server, connected(server) as flooder:
         await flooder.send(text("x" * 2000))
         await until(lambda: resource.received)
         [client] = resource.clients

@@ -253,7 +253,7 @@ async def test_it_may_end_another_client_whose_turn_comes_at_the_same_time(autoj
     room = Jealous()
     async with open_kit(room) as kit:
         for peer in [await kit.connect() for _ in range(2)]:
-            peer.send_octets(text("x") * (ENGINE_FRAMES + 1))
+            peer.send_bytes(text("x") * (ENGINE_FRAMES + 1))
         await trio.sleep(60)
         assert [note for note in room.notes if note.startswith("disconnected")] == ["disconnected 1006"]
         assert sorted(room.frames.values()) == [ENGINE_FRAMES, ENGINE_FRAMES + 1]

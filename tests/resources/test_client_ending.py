@@ -208,7 +208,7 @@ async def test_drained_waits_until_the_peer_has_read() -> None:
             assert [one.outcome for one in waiting] == ["waiting", "waiting"]
             assert await peer.receive() == Frame(BINARY, bytes(MUCH))
         assert [one.outcome for one in waiting] == [True, True]
-        assert room.only.statistics().octets_waiting == 0
+        assert room.only.statistics().bytes_waiting == 0
 
 
 async def test_drained_is_false_when_the_client_goes() -> None:
@@ -308,8 +308,8 @@ async def test_statistics_count_messages_either_way() -> None:
         seen = room.only.statistics()
         assert (seen.messages_received, seen.messages_waiting) == (5, 2)
         assert (seen.messages_sent, seen.messages_dropped, seen.latency) == (2, 0, None)
-        assert seen.octets_sent == sum(map(len, (b"..one", b"..two", b"..p")))
-        assert seen.octets_received == sum(len(text) + 6 for text in ("one", "two", "p", "hold", "four", "five"))
+        assert seen.bytes_sent == sum(map(len, (b"..one", b"..two", b"..p")))
+        assert seen.bytes_received == sum(len(text) + 6 for text in ("one", "two", "p", "hold", "four", "five"))
         room.release.set()
 
 
@@ -357,10 +357,10 @@ async def test_nothing_is_held_of_who_was_lost_half_read_once_the_server_is_cut_
             peer.reset()
             while client.state is not State.CLOSED:  # noqa: ASYNC110
                 await trio.sleep(0.005)
-        assert server.statistics().octets_waiting > 0
+        assert server.statistics().bytes_waiting > 0
         server.hurry()
         await server.closed()
-        assert server.statistics().octets_waiting == 0
+        assert server.statistics().bytes_waiting == 0
     assert room.notes == ["connected", "text hold", "disconnected 1006"]
 
 

@@ -223,8 +223,8 @@ async def test_http_handler_answers_what_is_no_upgrade(place: Place, info: Lines
 async def test_head_that_never_ends_is_408(autojump_clock: MockClock, info: Lines, start: bytes) -> None:
     async with open_kit(Recorder()) as kit:
         line = kit.dial()
-        line.send_octets(start)
-        answer = await line.receive_octets()
+        line.send_bytes(start)
+        answer = await line.receive_bytes()
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert answer.endswith(b"\r\n\r\ntoo slow\n")
         assert await line.ended() == "eof"
@@ -235,12 +235,12 @@ async def test_head_that_never_ends_is_408(autojump_clock: MockClock, info: Line
 async def test_slow_loris_gains_no_time_by_sending(autojump_clock: MockClock) -> None:
     async with open_kit(Recorder()) as kit:
         line = kit.dial()
-        line.send_octets(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        line.send_bytes(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
         for _ in range(95):
-            line.send_octets(b"x: y\r\n")
+            line.send_bytes(b"x: y\r\n")
             await trio.sleep(0.1)
-        line.send_octets(b"x: y\r\n")
-        assert (await line.receive_octets()).startswith(b"HTTP/1.1 408 ")
+        line.send_bytes(b"x: y\r\n")
+        assert (await line.receive_bytes()).startswith(b"HTTP/1.1 408 ")
         assert trio.current_time() == pytest.approx(10)
 
 

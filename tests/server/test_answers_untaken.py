@@ -24,7 +24,7 @@ async def test_answer_that_is_not_taken_is_reset_at_the_handshakes_deadline(auto
     async with open_kit(Recorder(), http_handler=large) as kit:
         line = kit.dial()
         line.stall()
-        line.send_octets(upgrade("/", upgrade=None))
+        line.send_bytes(upgrade("/", upgrade=None))
         assert await line.ended() == "reset"
         assert trio.current_time() == pytest.approx(10)
 

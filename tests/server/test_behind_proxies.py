@@ -297,7 +297,7 @@ async def test_the_deadline_of_the_handshake_covers_the_header(autojump_clock: M
         Recorder(), trusted_proxies=TRUSTED, proxy_protocol="required", timeouts=Timeouts(handshake=3)
     ) as kit:
         line = kit.dial()
-        line.send_octets(V2[:20])
+        line.send_bytes(V2[:20])
         began = trio.current_time()
         await line.ended()
         assert trio.current_time() - began == pytest.approx(3, abs=1.5)
@@ -309,10 +309,10 @@ async def test_the_limit_of_newcomers_covers_those_without_a_header(autojump_clo
     async with open_kit(Recorder(), trusted_proxies=TRUSTED, proxy_protocol="required", capacity=capacity) as kit:
         slow = [kit.dial() for _ in range(2)]
         for line in slow:
-            line.send_octets(b"PROXY ")
+            line.send_bytes(b"PROXY ")
         other = kit.dial()
-        other.send_octets(V1 + upgrade())
-        assert b" 101 " in await other.receive_octets()
+        other.send_bytes(V1 + upgrade())
+        assert b" 101 " in await other.receive_bytes()
         assert [await line.ended() for line in slow]
 
 
@@ -365,8 +365,8 @@ async def test_a_handshake_whose_upgrade_a_proxy_dropped_is_told_so(info: Lines,
     octets = upgrade(start=start).replace(b"upgrade: websocket\r\n", b"").replace(b": Upgrade", b": close")
     async with open_kit(Recorder(), http_handler=page if handled else None) as kit:
         line = kit.dial()
-        line.send_octets(octets)
-        assert (await line.receive_octets()).startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+        line.send_bytes(octets)
+        assert (await line.receive_bytes()).startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
     (told,) = info()
     assert "refused with 426: a WebSocket handshake came without Upgrade: websocket: the proxy in front must" in told
 

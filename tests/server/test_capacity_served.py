@@ -281,4 +281,4 @@ async def test_server_full_of_silent_newcomers_serves_again_after_their_timeout(
         assert (await kit.connect()).answer.status == 101
         assert trio.current_time() == pytest.approx(1.25, abs=0.3), "a second of patience, and then a look"
         for line in silent:
-            assert (await line.receive_octets()).startswith(b"HTTP/1.1 408 ")
+            assert (await line.receive_bytes()).startswith(b"HTTP/1.1 408 ")

@@ -178,7 +178,7 @@ async def test_many_clients_that_leave_by_themselves_are_not_waited_for(autojump
 async def newcomer(line: Line, resource: Door) -> None:
     """Ask for a place and wait until the resource decides about it."""
     asked = resource.log.count("asked")
-    line.send_octets(upgrade("/?wait"))
+    line.send_bytes(upgrade("/?wait"))
     await resource.until(lambda: resource.log.count("asked") > asked)
 
 
@@ -212,12 +212,12 @@ async def test_a_handshake_that_takes_too_long_is_refused_before_the_101(
     resource = Door()
     async with open_kit(resource) as kit:
         deciding, half = kit.dial(), kit.dial()
-        half.send_octets(b"GET / HTTP/1.1\r\n")
+        half.send_bytes(b"GET / HTTP/1.1\r\n")
         await newcomer(deciding, resource)
         kit.server.close()
-        assert (await half.receive_octets()).startswith(b"HTTP/1.1 503 ")
+        assert (await half.receive_bytes()).startswith(b"HTTP/1.1 503 ")
         assert trio.current_time() == pytest.approx(0.25, abs=0.1)
-        assert (await deciding.receive_octets()).startswith(b"HTTP/1.1 503 ")
+        assert (await deciding.receive_bytes()).startswith(b"HTTP/1.1 503 ")
         assert trio.current_time() == pytest.approx(2, abs=0.1)
         await kit.server.closed()
     assert [line.partition(": ")[2] for line in info()] == ["refused with 503: server stopping"] * 2
@@ -235,7 +235,7 @@ async def test_a_decision_that_ignores_its_end_gets_no_101(autojump_clock: MockC
         line = kit.dial()
         await newcomer(line, resource)
         kit.server.close()
-        assert (await line.receive_octets()).startswith(b"HTTP/1.1 503 ")
+        assert (await line.receive_bytes()).startswith(b"HTTP/1.1 503 ")
         await kit.server.closed()
     assert resource.log == ["asked"]
 
@@ -248,7 +248,7 @@ async def test_a_connection_in_reserve_is_closed_without_an_answer_and_holds_up_
         line = kit.dial()
         await wait_all_tasks_blocked()
         kit.server.close()
-        assert await line.receive_octets() == b""
+        assert await line.receive_bytes() == b""
         await kit.server.closed()
         assert trio.current_time() < 1
 

@@ -33,9 +33,9 @@ async def answers(kit: Kit, *pieces: bytes) -> bytes:
     """Send a request in pieces, the first before it is accepted, and return the bytes that come."""
     line = kit.dial()
     for piece in pieces:
-        line.send_octets(piece)
+        line.send_bytes(piece)
         await wait_all_tasks_blocked()
-    found = await line.receive_octets()
+    found = await line.receive_bytes()
     line.reset()
     await wait_all_tasks_blocked()
     return found
@@ -47,7 +47,7 @@ async def spawned_for(kit: Kit, octets: bytes) -> int:
     trio.lowlevel.add_instrument(tasks)
     try:
         line = kit.dial()
-        line.send_octets(octets)
+        line.send_bytes(octets)
         await wait_all_tasks_blocked()
     finally:
         trio.lowlevel.remove_instrument(tasks)

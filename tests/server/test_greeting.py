@@ -29,8 +29,8 @@ class Greeted(Recorder):
 async def fields_of(resource: Recorder, deflate: Deflate | None = None, **changes: str) -> tuple[bytes, dict[str, str]]:
     async with open_kit(resource, deflate=deflate) as kit:
         line = kit.dial()
-        line.send_octets(upgrade(changes=cast("dict[str, str | None]", changes)))
-        head, *rest = (await line.receive_octets()).split(b"\r\n\r\n")[0].decode().split("\r\n")
+        line.send_bytes(upgrade(changes=cast("dict[str, str | None]", changes)))
+        head, *rest = (await line.receive_bytes()).split(b"\r\n\r\n")[0].decode().split("\r\n")
         return head.encode(), {name.lower(): value for name, _, value in (field.partition(": ") for field in rest)}
 
 

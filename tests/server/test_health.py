@@ -56,9 +56,9 @@ def probe(method: str, path: str, version: str, *hosts: str) -> bytes:
 
 async def asked(kit: Kit, octets: bytes) -> bytes:
     line = kit.dial()
-    line.send_octets(octets)
+    line.send_bytes(octets)
     answer = b""
-    while more := await line.receive_octets():
+    while more := await line.receive_bytes():
         answer += more
     return answer
 

@@ -113,7 +113,7 @@ async def test_newcomer_that_has_gone_before_a_quick_decision_is_not_let_in(more
     room = Recorder()
     async with open_kit(room) as kit:
         line = kit.dial()
-        line.send_octets(upgrade() + more)
+        line.send_bytes(upgrade() + more)
         line.half_close()
         assert await line.ended() in ("eof", "reset")
         await wait_all_tasks_blocked()
@@ -230,7 +230,7 @@ async def test_health_is_told_at_once_however_many_have_gone(autojump_clock: Moc
     async with open_kit(Recorder(), http_handler=page, capacity=Capacity(max_pending_handshakes=10)) as kit:
         for _ in range(30):
             line = kit.dial()
-            line.send_octets(GET.replace(b"{}", b"slow"))
+            line.send_bytes(GET.replace(b"{}", b"slow"))
             await wait_all_tasks_blocked()
             line.half_close()
         await wait_all_tasks_blocked()
@@ -247,7 +247,7 @@ async def test_leavers_of_a_full_server_make_room(autojump_clock: MockClock) -> 
     async with open_kit(room, capacity=capacity) as kit:
         lines = [kit.dial() for _ in range(200)]
         for line in lines:
-            line.send_octets(upgrade("/?wait"))
+            line.send_bytes(upgrade("/?wait"))
         await room.until(lambda: room.log.count("asked") == 200)
         start = trio.current_time()
         for line in lines:
@@ -262,7 +262,7 @@ async def test_drain_takes_no_notice_of_who_has_gone(autojump_clock: MockClock, 
     room = Door()
     async with open_kit(room) as kit:
         line = kit.dial()
-        line.send_octets(upgrade("/?wait"))
+        line.send_bytes(upgrade("/?wait"))
         await room.until(lambda: "asked" in room.log)
         line.reset()
         kit.server.close()

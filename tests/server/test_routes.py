@@ -241,11 +241,11 @@ async def test_a_peer_that_waits_for_100_continue_gets_it(place: Place, hooks: R
 async def test_a_body_that_does_not_come_is_408_by_the_deadline(hooks: Registry, autojump_clock: MockClock) -> None:
     async with open_kit(hooks, timeouts=Timeouts(handshake=7)) as kit:
         line = kit.dial()
-        line.send_octets(post(b"a", content_length="3"))
+        line.send_bytes(post(b"a", content_length="3"))
         began = trio.current_time()
         answer = b""
         while not answer.endswith(b"too slow\n"):
-            answer += await line.receive_octets()
+            answer += await line.receive_bytes()
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert trio.current_time() - began == pytest.approx(7)
 
@@ -254,12 +254,12 @@ async def test_slow_bodies_make_room_for_others(hooks: Registry, autojump_clock:
     async with open_kit(hooks, capacity=Capacity(max_pending_handshakes=2)) as kit:
         slow = [kit.dial() for _ in range(2)]
         for line in slow:
-            line.send_octets(post(b"a", content_length="3"))
+            line.send_bytes(post(b"a", content_length="3"))
         await wait_all_tasks_blocked()
         assert kit.server.statistics().pending_handshakes == 2
         assert (await kit.request("/hook", method="POST", body=b"abc")).status == 200
         for line in slow:
-            assert (await line.receive_octets()).startswith(b"HTTP/1.1 408 ")
+            assert (await line.receive_bytes()).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_peer_that_goes_in_the_midst_of_its_body_is_noted(plain: Place, hooks: Registry, info: Lines) -> None:
@@ -283,25 +283,25 @@ async def test_bodies_count_for_the_memory_of_the_server(hooks: Registry) -> Non
     hooks.route("/wait", waits)
     async with open_kit(hooks, capacity=Capacity(max_queued_bytes=1000)) as kit:
         line = kit.dial()
-        line.send_octets(post(b"a" * 900).replace(b"/hook", b"/wait"))
+        line.send_bytes(post(b"a" * 900).replace(b"/hook", b"/wait"))
         await wait_all_tasks_blocked()
-        assert kit.server.statistics().octets_waiting == 900
+        assert kit.server.statistics().bytes_waiting == 900
         answer = await kit.request("/hook", method="POST", body=b"a" * 200)
         assert (answer.status, answer.text) == (503, "server out of memory\n")
         gate.set()
-        assert (await line.receive_octets()).startswith(b"HTTP/1.1 200 ")
+        assert (await line.receive_bytes()).startswith(b"HTTP/1.1 200 ")
         line.hang_up()
         await wait_all_tasks_blocked()
-        assert kit.server.statistics().octets_waiting == 0
+        assert kit.server.statistics().bytes_waiting == 0
 
 
 async def test_a_drain_ends_a_body_that_is_under_way_with_503(hooks: Registry) -> None:
     async with open_kit(hooks) as kit:
         line = kit.dial()
-        line.send_octets(post(b"a", content_length="3"))
+        line.send_bytes(post(b"a", content_length="3"))
         await wait_all_tasks_blocked()
         kit.server.close()
-        assert (await line.receive_octets()).startswith(b"HTTP/1.1 503 ")
+        assert (await line.receive_bytes()).startswith(b"HTTP/1.1 503 ")
 
 
 async def test_a_websocket_handshake_has_no_body_where_there_are_routes_too(plain: Place, hooks: Registry) -> None:

@@ -28,7 +28,7 @@ async def test_a_server_counts_messages_and_octets_and_forgets_none_of_the_depar
     room = Recorder()
     async with serving(room) as server:
         before = server.statistics()
-        assert (before.messages_received, before.octets_sent) == (0, 0)
+        assert (before.messages_received, before.bytes_sent) == (0, 0)
         for _ in range(2):
             async with connected(server) as peer:
                 await peer.send(text("ab"), text("cd"))
@@ -37,9 +37,9 @@ async def test_a_server_counts_messages_and_octets_and_forgets_none_of_the_depar
         await wait_all_tasks_blocked()
         now = server.statistics()
         assert now.messages_received == 4
-        assert now.octets_sent == 2 * 4  # close frames
-        assert now.octets_received == 2 * (2 * 8 + 8)  # two of a header, a mask and two letters, and a close frame
-        assert now.octets_waiting == 0
+        assert now.bytes_sent == 2 * 4  # close frames
+        assert now.bytes_received == 2 * (2 * 8 + 8)  # two of a header, a mask and two letters, and a close frame
+        assert now.bytes_waiting == 0
         assert [(one.name, one.paths, one.clients, one.messages_received) for one in now.by_resource] == [
             ("Recorder", ("/",), 0, 4)
         ]
@@ -81,7 +81,7 @@ async def test_what_waits_for_a_slow_hook_is_told(autojump_clock: trio.testing.M
             await trio.sleep(0.1)
         now = server.statistics()
         assert now.by_resource[0].messages_waiting == 2
-        assert now.octets_waiting == 2 + 2 * MESSAGE_COST
+        assert now.bytes_waiting == 2 + 2 * MESSAGE_COST
         room.release.set()
         await room.journal.until("text 2")
 
@@ -128,5 +128,5 @@ async def test_the_slowest_clients_are_those_for_whom_most_waits() -> None:
         await wait_all_tasks_blocked()
         assert [client.port for client in server.slowest_clients()] == [slowest.port, slow.port]
         (first,) = server.slowest_clients(1)
-        assert first.statistics().octets_waiting > 20 * 1024 * 1024
-        assert server.statistics().octets_waiting > first.statistics().octets_waiting
+        assert first.statistics().bytes_waiting > 20 * 1024 * 1024
+        assert server.statistics().bytes_waiting > first.statistics().bytes_waiting

@@ -55,7 +55,7 @@ async def test_frames_can_be_sent_and_received_one_by_one(autojump_clock: MockCl
         client.send_frame(CONTINUATION, b"lo")
         assert await client.receive_frame() == Frame(PONG, b"between")
         assert await client.receive_frame() == Frame(TEXT, b"hello")
-        client.send_octets(b"\x82\x81\0\0\0\0x")
+        client.send_bytes(b"\x82\x81\0\0\0\0x")
         client.ping()
         assert await client.receive() == b"x", "control frames before a message are passed over"
 
@@ -74,7 +74,7 @@ async def test_what_is_here_can_be_taken_without_waiting(autojump_clock: MockClo
 async def test_nothing_to_receive_is_too_slow_though_pings_come(autojump_clock: MockClock) -> None:
     async with open_client(Recorder(), patience=100) as client:
         start = trio.current_time()
-        for wait in (client.receive, client.closed, client.receive_octets):
+        for wait in (client.receive, client.closed, client.receive_bytes):
             with pytest.raises(trio.TooSlowError):
                 await wait()
         assert trio.current_time() - start == pytest.approx(300)
@@ -174,7 +174,7 @@ async def test_stalled_client_takes_what_its_buffers_hold(autojump_clock: MockCl
         theirs = room.only
         theirs.send_binary(bytes(100_000))
         await wait_all_tasks_blocked()
-        assert theirs.statistics().octets_waiting == 100_010 - 20_000 + FRAME_COST
+        assert theirs.statistics().bytes_waiting == 100_010 - 20_000 + FRAME_COST
         start = trio.current_time()
         assert await client.closed() == (1006, "")
         assert trio.current_time() - start == 30
@@ -193,16 +193,16 @@ async def test_stalled_client_that_resumes_has_missed_nothing(autojump_clock: Mo
         assert await client.receive() == LARGE
 
 
-@pytest.mark.parametrize("octets_per_second", [5, 100])
-async def test_slow_client_reads_so_much_a_second(autojump_clock: MockClock, octets_per_second: float) -> None:
+@pytest.mark.parametrize("bytes_per_second", [5, 100])
+async def test_slow_client_reads_so_much_a_second(autojump_clock: MockClock, bytes_per_second: float) -> None:
     room = Recorder()
     async with open_client(room, timeouts=Timeouts(ping_interval=None), patience=1000) as client:
         await room.journal.until("connected")
-        client.slow_down(octets_per_second)
+        client.slow_down(bytes_per_second)
         start = trio.current_time()
         room.broadcast_binary(bytes(498))  # and a header of 4
         await client.receive()
-        assert trio.current_time() - start == pytest.approx(502 / octets_per_second, abs=0.2)
+        assert trio.current_time() - start == pytest.approx(502 / bytes_per_second, abs=0.2)
 
 
 async def test_slow_client_that_is_reset_knows_at_once_and_reads_what_it_has(autojump_clock: MockClock) -> None:
@@ -249,7 +249,7 @@ async def test_rude_ends_are_one_disconnected(autojump_clock: MockClock, how: st
 
 async def test_garbage_is_a_close_code(autojump_clock: MockClock) -> None:
     async with open_client(Recorder()) as client:
-        client.send_octets(b"garbage, and not masked")
+        client.send_bytes(b"garbage, and not masked")
         assert (await client.closed()).code == 1002
     async with open_client(Recorder(), limits=Limits(max_message=10)) as client:
         client.send_frame(BINARY, bytes(11))

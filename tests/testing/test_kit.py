@@ -135,23 +135,23 @@ async def test_http_requests_are_answered(autojump_clock: MockClock) -> None:
 async def test_octets_without_a_handshake_are_answered_as_they_deserve(autojump_clock: MockClock) -> None:
     async with open_kit(Recorder(), timeouts=Timeouts(handshake=3)) as kit:
         wrong, slow = kit.dial(), kit.dial()
-        wrong.send_octets(b"\x16\x03\x01 no HTTP at all\r\n\r\n")
-        assert (await wrong.receive_octets()).startswith(b"HTTP/1.1 400 ")
-        slow.send_octets(b"GET / HTTP")
-        assert (await slow.receive_octets()).startswith(b"HTTP/1.1 408 ")
+        wrong.send_bytes(b"\x16\x03\x01 no HTTP at all\r\n\r\n")
+        assert (await wrong.receive_bytes()).startswith(b"HTTP/1.1 400 ")
+        slow.send_bytes(b"GET / HTTP")
+        assert (await slow.receive_bytes()).startswith(b"HTTP/1.1 408 ")
         assert trio.current_time() == pytest.approx(3)
         assert await slow.ended() == "eof"
-        assert await slow.receive_octets() == b""
+        assert await slow.receive_bytes() == b""
 
 
 async def test_server_that_stops_refuses_and_closes(autojump_clock: MockClock) -> None:
     async with open_kit(Recorder()) as kit:
         client, mute = await kit.connect(), kit.dial()
-        mute.send_octets(b"GET / HTTP/1.1\r\n")
+        mute.send_bytes(b"GET / HTTP/1.1\r\n")
         await wait_all_tasks_blocked()
         kit.server.close(1012)
         assert await client.closed() == (1012, "server stopping")
-        assert (await mute.receive_octets()).startswith(b"HTTP/1.1 503 ")
+        assert (await mute.receive_bytes()).startswith(b"HTTP/1.1 503 ")
         await kit.server.closed()
         with pytest.raises(ConnectionRefusedError):
             await kit.connect()

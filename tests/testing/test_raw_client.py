@@ -26,16 +26,16 @@ async def dialled(buffer: int = 1000) -> AsyncIterator[tuple[Line, MemorySocket]
 
 async def test_bytes_go_both_ways(autojump_clock: trio.testing.MockClock) -> None:
     async with dialled() as (line, server):
-        line.send_octets(b"there")
+        line.send_bytes(b"there")
         assert server.recv(100) == b"there"
         server.send(b"back")
-        assert await line.receive_octets() == b"back"
+        assert await line.receive_bytes() == b"back"
         assert line.end is None
 
 
 async def test_what_the_server_does_not_take_waits_without_a_limit(autojump_clock: trio.testing.MockClock) -> None:
     async with dialled(100) as (line, server):
-        line.send_octets(b"x" * 10_000)
+        line.send_bytes(b"x" * 10_000)
         assert line.unsent == 10_000
         received = 0
         while received < 10_000:
@@ -51,7 +51,7 @@ async def test_a_stalled_line_reads_nothing_until_it_goes_on(autojump_clock: tri
         await trio.sleep(100)
         assert server.in_flight == 200
         line.resume()
-        assert len(await line.receive_octets()) > 0
+        assert len(await line.receive_bytes()) > 0
 
 
 async def test_a_slow_line_reads_so_many_bytes_a_second(autojump_clock: trio.testing.MockClock) -> None:
@@ -66,7 +66,7 @@ async def test_a_slow_line_reads_so_many_bytes_a_second(autojump_clock: trio.tes
 async def test_a_line_says_how_the_server_ended(reset: bool, autojump_clock: trio.testing.MockClock) -> None:
     async with dialled() as (line, server):
         if reset:
-            line.send_octets(b"unread")
+            line.send_bytes(b"unread")
         server.close()
         assert await line.ended() == ("reset" if reset else "eof")
 
@@ -74,5 +74,5 @@ async def test_a_line_says_how_the_server_ended(reset: bool, autojump_clock: tri
 async def test_patience_has_an_end(autojump_clock: trio.testing.MockClock) -> None:
     async with dialled() as (line, _):
         with pytest.raises(trio.TooSlowError):
-            await line.receive_octets()
+            await line.receive_bytes()
         assert trio.current_time() == 60

@@ -48,13 +48,13 @@ async def test_nothing_but_frames_follows_a_101(autojump_clock: MockClock, error
     async with open_kit(around(room), "/x") as kit:
         room.broken = True
         line = kit.dial()
-        line.send_octets(
+        line.send_bytes(
             b"GET /x HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         received = b""
         try:
-            while octets := await line.receive_octets():
+            while octets := await line.receive_bytes():
                 received += octets
         except (OSError, ClientClosed):
             pass

@@ -216,7 +216,7 @@ def figures(load: Load, clients: int) -> dict[str, Any]:
         "messages": len(latencies),
         "seconds": load.elapsed,
         "messages_per_second": rate,
-        "octets_per_second": rate * size,
+        "bytes_per_second": rate * size,
         "latency": {
             **{f"p{percent}": latencies.quantile(percent / 100) for percent in (50, 90, 99)},
             "max": latencies.longest,
@@ -229,7 +229,7 @@ def report(load: Load, clients: int) -> Iterator[str]:
     found = figures(load, clients)
     yield f"{clients} clients, {load.inflight} messages of {found['size']} bytes in flight for each"
     yield f"{found['messages']} messages in {load.elapsed:.2f} s: {found['messages_per_second']:.0f}/s each way"
-    yield f"{found['octets_per_second'] / 1e6:.2f} MB/s each way"
+    yield f"{found['bytes_per_second'] / 1e6:.2f} MB/s each way"
     yield "latency " + ", ".join(f"{name} {seconds * 1000:.3f} ms" for name, seconds in found["latency"].items())
     doublings = load.latencies.doublings()
     most = max((count for _, count in doublings), default=1)

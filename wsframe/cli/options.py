@@ -50,7 +50,7 @@ FLAGS = (
         "--max-message-rate", Limits, "max_message_rate", or_none(number), "N",
         "received messages and control frames per second",
     ),
-    Flag("--max-octet-rate", Limits, "max_octet_rate", or_none(size), "SIZE", "received bytes per second"),
+    Flag("--max-byte-rate", Limits, "max_byte_rate", or_none(size), "SIZE", "received bytes per second"),
     Flag("--handshake-timeout", Timeouts, "handshake", number, "SECONDS", "time limit from accept to the 101"),
     Flag("--ping-interval", Timeouts, "ping_interval", or_none(number), "SECONDS", "silence before a ping"),
     Flag("--ping-timeout", Timeouts, "ping_timeout", number, "SECONDS", "silence after a ping, before disconnecting"),

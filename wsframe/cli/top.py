@@ -156,9 +156,9 @@ def server_section(now: Snapshot, before: Snapshot | None) -> Section:
         *(str(now[name]) for name in ("clients", "pending_handshakes", "admitted", "refused")),
         whole(rate("messages_received")),
         whole(rate("messages_sent")),
-        octets(rate("octets_received")),
-        octets(rate("octets_sent")),
-        octets(now["octets_waiting"]),
+        octets(rate("bytes_received")),
+        octets(rate("bytes_sent")),
+        octets(now["bytes_waiting"]),
         str(now["messages_dropped"]),
     )
     return Section(", ".join(map(printable, now["addresses"])), header, [row], tuple(range(len(header))))
@@ -199,8 +199,8 @@ def client_section(now: Snapshot) -> Section:
         (
             printable(peer_name(client["host"], client["port"])),
             shortened(printable(client["path"])),
-            octets(client["octets_waiting"]),
-            octets(client["octets_sent"]),
+            octets(client["bytes_waiting"]),
+            octets(client["bytes_sent"]),
             str(client["messages_dropped"]),
             "-" if client["latency"] is None else f"{client['latency'] * 1000:.1f} ms",
         )

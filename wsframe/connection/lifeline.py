@@ -28,10 +28,10 @@ class ClientStatistics(NamedTuple):
     """Messages that wait for the hooks."""
     messages_sent: int
     """Messages queued for the client so far, those included that the overflow policy dropped later."""
-    octets_received: int
+    bytes_received: int
     """Bytes of frames after the handshake; TLS is not counted."""
-    octets_sent: int
-    octets_waiting: int
+    bytes_sent: int
+    bytes_waiting: int
     """Bytes that wait to be sent, and 64 for each frame, which is the cost of the objects that hold it."""
     messages_dropped: int
     """Messages the overflow policy dropped."""
@@ -93,9 +93,9 @@ def statistics_of(link: Lifeline) -> ClientStatistics:
         messages_received=inbox.received,
         messages_waiting=inbox.waiting,
         messages_sent=outbox.messages_sent,
-        octets_received=link.octets_received,
-        octets_sent=outbox.octets_sent,
-        octets_waiting=outbox.counted,
+        bytes_received=link.octets_received,
+        bytes_sent=outbox.octets_sent,
+        bytes_waiting=outbox.counted,
         messages_dropped=outbox.dropped,
         latency=link.connection.deadlines.latency,
     )

@@ -79,7 +79,7 @@ class Link:
         self.leaving = Leaving(self, arrival.reservation)
         self.closing = Ending(self, self.leaving)
         self.ask(host.check_for(self.client))
-        rates = (host.limits.max_message_rate, host.limits.max_octet_rate)
+        rates = (host.limits.max_message_rate, host.limits.max_byte_rate)
         self._buckets = None if rates == (None, None) else Buckets(rates, loop.clock())
 
     def __repr__(self) -> str:

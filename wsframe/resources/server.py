@@ -77,11 +77,11 @@ class ServerStatistics(NamedTuple):
     """Messages queued for clients so far, those included that an overflow policy dropped later."""
     messages_dropped: int
     """Messages that overflow policies have dropped so far."""
-    octets_received: int
+    bytes_received: int
     """Bytes received from clients so far, without TLS and requests."""
-    octets_sent: int
+    bytes_sent: int
     """Bytes sent to clients so far, without TLS and the answers to requests."""
-    octets_waiting: int
+    bytes_waiting: int
     """Bytes that count towards ``Capacity.max_queued_bytes``: data that waits for hooks and for slow clients, and
     the memory of the objects that hold it."""
     by_resource: tuple[ResourceStatistics, ...]

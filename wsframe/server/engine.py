@@ -176,9 +176,9 @@ class LocalEngine:
             messages_received=self.roster.received_before + sum(one.messages_received for one in by_resource),
             messages_sent=total(metrics, "wsframe_messages_total", "out"),
             messages_dropped=total(metrics, "wsframe_messages_dropped_total"),
-            octets_received=self.reactor.octets_received,
-            octets_sent=self.reactor.octets_sent,
-            octets_waiting=self.reactor.budget.held,
+            bytes_received=self.reactor.octets_received,
+            bytes_sent=self.reactor.octets_sent,
+            bytes_waiting=self.reactor.budget.held,
             by_resource=by_resource,
             metrics=metrics,
         )

@@ -68,16 +68,16 @@ class MemoryClient(Line):
         """Whether the client has sent a close frame."""
         self._closed: Closed | None = None
 
-    async def open(self, path: str, fields: list[tuple[str, str]], octets_per_second: float) -> None:
-        """Do the opening handshake, then read ``octets_per_second``.
+    async def open(self, path: str, fields: list[tuple[str, str]], bytes_per_second: float) -> None:
+        """Do the opening handshake, then read ``bytes_per_second``.
 
         Raises:
             Refused: If the server answers with another status than 101.
             ClientClosed: If it does not answer.
         """
         self._exchange = Exchange(path, fields)
-        self._pace_when_open = octets_per_second
-        self.send_octets(self._exchange.octets)
+        self._pace_when_open = bytes_per_second
+        self.send_bytes(self._exchange.octets)
         with trio.fail_after(self.patience):
             await self._until(lambda: self._answer or self.nothing_follows)
         if self._answer is None:
@@ -112,7 +112,7 @@ class MemoryClient(Line):
 
     def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv1: bool = False) -> None:
         """Send one frame, valid or not."""
-        self.send_octets(masked(opcode, payload, fin=fin, rsv1=rsv1))
+        self.send_bytes(masked(opcode, payload, fin=fin, rsv1=rsv1))
 
     def ping(self, payload: bytes = b"") -> None:
         """Send a ping; :meth:`receive_frame` returns the pong."""

@@ -51,7 +51,7 @@ class ClientOptions(TypedDict, total=False):
     extensions: str | None
     address: str
     buffer: int
-    octets_per_second: float
+    bytes_per_second: float
     patience: float
 
 
@@ -80,7 +80,7 @@ class Kit:
         extensions: str | None = OFFER,
         address: str = "127.0.0.1",
         buffer: int = BUFFER,
-        octets_per_second: float = inf,
+        bytes_per_second: float = inf,
         patience: float = PATIENCE,
     ) -> MemoryClient:
         """Connect a client, do its opening handshake and let ``client_connected`` run.
@@ -98,7 +98,7 @@ class Kit:
             address: The client's IP address, as the server sees it.
             buffer: Bytes that each kernel buffer holds, on both sides, in both directions. A
                 client that stalls is sent twice as much before its outbox fills.
-            octets_per_second: Bytes that the client reads per second of trio's clock once it is
+            bytes_per_second: Bytes that the client reads per second of trio's clock once it is
                 connected; with 0 it stalls from the beginning.
             patience: Seconds that the client's methods wait before they raise trio.TooSlowError.
 
@@ -108,7 +108,7 @@ class Kit:
         """
         fields = upgrade_fields(headers, origin=origin, subprotocols=subprotocols, extensions=extensions)
         client = self._dial(MemoryClient, address, buffer, patience)
-        await client.open(self._path if path is None else path, fields, octets_per_second)
+        await client.open(self._path if path is None else path, fields, bytes_per_second)
         await wait_all_tasks_blocked()
         return client
 
@@ -130,10 +130,10 @@ class Kit:
         """
         exchange = Exchange(path, replaced([("Host", "localhost")], headers), method, body)
         line = self.dial()
-        line.send_octets(exchange.octets)
+        line.send_bytes(exchange.octets)
         answer = None
         while answer is None:
-            octets = await line.receive_octets()
+            octets = await line.receive_bytes()
             if not octets:
                 raise ClientClosed(Closed(NO_CLOSE_FRAME, ""))
             answer = exchange.receive(octets)

@@ -52,7 +52,7 @@ class Line:
 
     # Sending
 
-    def send_octets(self, octets: bytes) -> None:
+    def send_bytes(self, octets: bytes) -> None:
         """Send bytes as they are, without waiting."""
         self._unsent += octets
         self._push()
@@ -84,9 +84,9 @@ class Line:
         """Stop reading until :meth:`resume`."""
         self._set_pace(0)
 
-    def slow_down(self, octets_per_second: float) -> None:
+    def slow_down(self, bytes_per_second: float) -> None:
         """From now on, read at most this many bytes per second of trio's clock."""
-        self._set_pace(octets_per_second)
+        self._set_pace(bytes_per_second)
 
     def resume(self) -> None:
         """Read everything again as it arrives."""
@@ -102,7 +102,7 @@ class Line:
         """Whether nothing more will be read, because all has been, or the connection ended while stalled."""
         return self._read_all or (self.end is not None and not self._pace)
 
-    async def receive_octets(self) -> bytes:
+    async def receive_bytes(self) -> bytes:
         """Return the bytes received since the last call, at least one; ``b""`` at the end."""
         with trio.fail_after(self.patience):
             await self._until(lambda: self._octets or self.nothing_follows)
@@ -117,9 +117,9 @@ class Line:
         assert self.end is not None
         return self.end
 
-    def _set_pace(self, octets_per_second: float) -> None:
-        self._pace = octets_per_second
-        self._period = 0 if octets_per_second in (0, inf) else max(PERIOD, 1 / octets_per_second)
+    def _set_pace(self, bytes_per_second: float) -> None:
+        self._pace = bytes_per_second
+        self._period = 0 if bytes_per_second in (0, inf) else max(PERIOD, 1 / bytes_per_second)
         self._read_at = trio.current_time() + self._period
         self._doorbell.ring()
 
