@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["frame", "header"]
+__all__ = ["MASK", "frame", "header"]
+
+MASK = b"\x12\x34\x56\x78"
 
 MASK_BIT = 0x80
 SHORT = {2: 126, 8: 127}
 """Stands in the place of a length that takes so many octets of its own."""
 
 
-def header(first: int, length: int, *, mask: bytes | None, form: int | None = None) -> bytes:
+def header(first: int, length: int, *, mask: bytes | None = MASK, form: int | None = None) -> bytes:
     """Make the header of a frame; it can declare what never comes.
 
     Args:
@@ -25,7 +27,7 @@ def header(first: int, length: int, *, mask: bytes | None, form: int | None = No
 
 
 def frame(
-    first: int, payload: bytes = b"", *, mask: bytes | None, length: int | None = None, form: int | None = None
+    first: int, payload: bytes = b"", *, mask: bytes | None = MASK, length: int | None = None, form: int | None = None
 ) -> bytes:
     """Make a frame; ``length`` is declared instead of the payload's, the others are those of :func:`header`."""
     head = header(first, len(payload) if length is None else length, mask=mask, form=form)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import wsframe
-from tests.peer import CONTINUATION, FIN, PING, PONG, RSV1, Frame, split_all
+from tests.wire import CONTINUATION, PING, PONG, RSV1, Frame, decode
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
@@ -80,7 +80,7 @@ class Sending:
     def messages(self, *, bits: int = 15, takeover: bool = False) -> list[bytes]:
         """Decode all that was sent."""
         assert not self.outbox.items
-        return read_messages(split_all(bytes(self.line.sent)), bits=bits, takeover=takeover)
+        return read_messages(decode(bytes(self.line.sent)), bits=bits, takeover=takeover)
 
 
 def offered(options: Deflate, offer: str = "permessage-deflate; client_max_window_bits") -> Mapping[str, Any]:
@@ -97,11 +97,11 @@ def read_messages(frames: list[Frame], *, bits: int = 15, takeover: bool = False
         if one.opcode in (PING, PONG):
             continue
         assert (one.opcode == CONTINUATION) is inside
-        assert not (inside and one.first & RSV1)
+        assert not (inside and one.reserved & RSV1)
         if not inside:
-            payload, compressed = b"", bool(one.first & RSV1)
+            payload, compressed = b"", bool(one.reserved & RSV1)
         payload += one.payload
-        inside = not one.first & FIN
+        inside = not one.fin
         if inside:
             continue
         if compressed:

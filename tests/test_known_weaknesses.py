@@ -7,7 +7,6 @@ import trio
 from trio.testing import MockClock
 
 import wsframe
-from tests.peer import until
 from tests.recorder import Echo, Recorder
 from tests.wire import (
     BINARY,
@@ -27,6 +26,7 @@ from tests.wire import (
     status,
     stream_to,
     text,
+    until,
 )
 from wsframe import Capacity, Client, Registry, State
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, Unpack
 
 import trio
@@ -14,6 +14,7 @@ import wsframe
 from tests import client_frames
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+FIN, RSV1 = 0x80, 0x40
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 MASK = b"\x37\xfa\x21\x3d"
@@ -28,6 +29,14 @@ class Frame(NamedTuple):
     opcode: int
     payload: bytes
     fin: bool = True
+    reserved: int = 0
+    """The reserved bits, as they are in the first byte."""
+
+    @property
+    def code(self) -> int | None:
+        """The code of a close frame."""
+        assert self.opcode == CLOSE, self
+        return int.from_bytes(self.payload[:2], "big") if self.payload else None
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
@@ -76,7 +85,7 @@ def split_frame(data: bytes | bytearray) -> tuple[Frame, bytes] | None:
         start, length = 10, int.from_bytes(data[2:10], "big")
     if len(data) < start + length:
         return None
-    one = Frame(data[0] & 0x0F, bytes(data[start : start + length]), bool(data[0] & 0x80))
+    one = Frame(data[0] & 0x0F, bytes(data[start : start + length]), bool(data[0] & 0x80), data[0] & 0x70)
     return one, bytes(data[start + length :])
 
 
@@ -99,12 +108,16 @@ class Peer:
     async def open(self, request: bytes) -> None:
         """Send a handshake, and whatever follows it, and read the answer."""
         await self.stream.send_all(request)
+        assert await self.status() == 101, self.answer
+
+    async def status(self) -> int:
+        """Read the head of an answer; return its status."""
         while b"\r\n\r\n" not in self._data:
             more = await self.stream.receive_some()
-            assert more, f"the server ended the handshake: {self._data!r}"
+            assert more, f"the server ended within the head: {self._data!r}"
             self._data += bytes(more)
         self.answer, _, self._data = self._data.partition(b"\r\n\r\n")
-        assert self.answer.startswith(b"HTTP/1.1 101 "), self.answer
+        return int(self.answer.split(b" ", 2)[1])
 
     async def send(self, *frames: bytes) -> None:
         await self.stream.send_all(b"".join(frames))
@@ -129,6 +142,13 @@ class Peer:
         assert (one.opcode, one.fin) == (TEXT, True)
         return one.payload.decode()
 
+    async def receive_message(self) -> bytes:
+        """Return the payload of the next frame, which must be a whole message that is not compressed."""
+        one = await self.receive()
+        assert one is not None
+        assert (one.opcode in (TEXT, BINARY), one.fin, one.reserved) == (True, True, 0), one
+        return one.payload
+
     async def receive_close(self) -> tuple[int | None, str]:
         """Return code and reason of the next frame, which must be a close frame and the last."""
         one = await self.receive()
@@ -149,6 +169,14 @@ class Peer:
         frames = []
         while (one := await self.receive()) is not None:
             frames.append(one)
+        return frames
+
+    async def frames_left(self) -> list[Frame]:
+        """Read to the end, in order or by a reset; return the frames before it."""
+        frames = []
+        with suppress(trio.BrokenResourceError):
+            while (one := await self.receive()) is not None:
+                frames.append(one)
         return frames
 
     async def end(self) -> str:
@@ -225,3 +253,9 @@ async def serving(
     with trio.fail_after(BOUND):
         async with wsframe.open_server(registry, **options) as server:
             yield server
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something is so, within the test's own bound."""
+    while not condition():  # noqa: ASYNC110
+        await trio.sleep(0.005)

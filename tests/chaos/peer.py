@@ -8,14 +8,13 @@ from typing import NamedTuple, Self
 
 import trio
 
-from tests import client_frames
+from tests.client_frames import MASK, frame
 
 __all__ = ["MASK", "Address", "Peer", "frame"]
 
 # Of a handshake at the least, in one piece: octet by octet it would take longer than a server waits.
 HANDSHAKE_PIECE = 32
 
-MASK = b"\x37\xfa\x21\x3d"
 RECEIVE_AT_ONCE = 64 * 1024
 
 
@@ -24,21 +23,6 @@ class Address(NamedTuple):
 
     port: int
     context: ssl.SSLContext | None
-
-
-def frame(
-    first: int, payload: bytes = b"", *, mask: bytes | None = MASK, length: int | None = None, form: int | None = None
-) -> bytes:
-    """Make a client's frame, right or wrong.
-
-    Args:
-        first: The first octet: FIN, reserved bits, opcode.
-        payload: The payload, before masking.
-        mask: The masking key; None leaves the frame unmasked.
-        length: The length to declare, instead of the payload's.
-        form: Octets that the length takes (0, 2, 8), instead of the fewest.
-    """
-    return client_frames.frame(first, payload, mask=mask, length=length, form=form)
 
 
 class Peer:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import wsframe
 from tests.client_side import Sending
-from tests.peer import FIN, TEXT, connected, serving, text, until
+from tests.wire import TEXT, connected, serving, text, until
 from wsframe.connection.memory_budget import FRAME_COST, KEY_COST
 
 
@@ -183,7 +183,7 @@ async def test_a_stalled_reader_gets_the_newest_price_and_every_word() -> None:
         while seen["price"][-1:] != [1999] or len(seen["word"]) < 4:
             one = await slow.receive()
             assert one is not None
-            assert one.first == FIN | TEXT
+            assert (one.opcode, one.fin, one.reserved) == (TEXT, True, 0)
             kind, number = one.payload.split(b" ")[:2]
             seen[kind.decode()].append(int(number))
         assert seen["word"] == [0, 500, 1000, 1500]

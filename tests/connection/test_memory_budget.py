@@ -10,8 +10,9 @@ import pytest
 import trio
 
 import wsframe
+from tests.client_frames import frame
 from tests.engine import engine_of
-from tests.peer import BINARY, FIN, Peer, connected, frame, serving, text, until
+from tests.wire import BINARY, FIN, Peer, close, connected, serving, text, until
 from wsframe import Capacity, Limits, Timeouts
 from wsframe.connection.memory_budget import Budget
 
@@ -67,7 +68,7 @@ async def test_who_lets_most_wait_is_reset_first(
             await stall(peer, resource, name, kib)
             await until(lambda: held(server) <= 3000 * KIB)
             await healthy.send(text("healthy 1"))
-            assert len(await healthy.message()) == KIB
+            assert len(await healthy.receive_message()) == KIB
         await until(lambda: len(resource.left) == 2)
         assert resource.left == ["large: server out of memory", "middle: server out of memory"]
         assert [record.getMessage().count("max_queued_bytes") for record in caplog.records] == [1, 1]
@@ -75,10 +76,10 @@ async def test_who_lets_most_wait_is_reset_first(
         # Who takes everything is let be, whatever it is, and what it has taken is not held.
         await healthy.send(text("healthy 500"))
         for _ in range(500):
-            assert len(await healthy.message()) == KIB
+            assert len(await healthy.receive_message()) == KIB
         for peer, kib in ((slow[0], 1100), (slow[3], 1300)):
             for _ in range(kib):
-                assert len(await peer.message()) == KIB
+                assert len(await peer.receive_message()) == KIB
         await until(lambda: held(server) == 0)
 
 
@@ -98,7 +99,7 @@ async def test_nothing_is_held_for_the_gone(end: str) -> None:
             client.abort()
         elif end == "reject":
             client.reject()
-            await peer.ended()
+            await peer.frames_left()
         else:
             server.close()
             await server.closed()
@@ -157,7 +158,7 @@ async def test_reading_pauses_while_the_hooks_are_stuck(resource_type: type[Stuc
         await until(lambda: resource.received == 5 * 2000)
         assert held(server) == 0
         for peer in peers:
-            await peer.close()
+            await peer.finish()
 
 
 @pytest.mark.parametrize("resource_type", [Stuck, StuckEach])
@@ -175,7 +176,7 @@ async def test_nothing_is_held_when_all_have_gone_with_a_hook_stuck(resource_typ
         assert resource.received == (1 if resource_type is Stuck else 2)
         if end == "they go":
             first.reset()
-            await second.close_only()
+            await second.send(close())
             await until(lambda: len(engine_of(server).reactor.links) == 1)
             resource.release.set()
             await until(lambda: resource.left == 2)
@@ -203,6 +204,6 @@ async def test_a_newcomer_behind_a_stuck_hook_is_given_up_when_the_server_stops(
             server.close()
             await server.closed()
             for peer in (stuck, waiting, late):
-                await peer.ended()
+                await peer.frames_left()
     assert resource.left == 2
     assert server.statistics().reserved == held(server) == 0

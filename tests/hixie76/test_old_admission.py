@@ -12,7 +12,7 @@ from tests.hixie76.hixie_peer import discarded
 from tests.hostile.place import Place
 from tests.old_peer import ALL, CLOSING, NONCE, ORIGIN, Old, connected, draft, old_connected, old_head, text
 from tests.recorder import Echo, Recorder
-from tests.wire import BOUND, ask, frame, head, serving, stream_to
+from tests.wire import BOUND, Frame, ask, frame, head, serving, stream_to
 from tests.wire import text as new_text
 
 EVIL = "http://evil.example"
@@ -49,11 +49,11 @@ async def test_drafts_7_and_8_are_served_as_13_is(version: int) -> None:
     async with serving(resource, versions=ALL) as server, connected(server, version) as peer:
         await peer.send(new_text("grüß"), frame(2, b"\xff\x00"))
         assert await peer.receive_text() == "grüß"
-        assert await peer.receive() == (2, b"\xff\x00", True)
+        assert await peer.receive() == Frame(2, b"\xff\x00")
         client = resource.only
         assert (client.version, client.request.version, client.request.origin) == (version, version, ORIGIN)
         assert client.ping(b"are you there?")
-        assert await peer.receive() == (9, b"are you there?", True)
+        assert await peer.receive() == Frame(9, b"are you there?")
         await peer.finish(4001)
         await resource.journal.until("disconnected 4001")
 

@@ -13,7 +13,7 @@ import wsframe
 from tests.hixie76.hixie_peer import announce, discarded
 from tests.old_peer import ALL, CLOSING, connected, old_connected, text
 from tests.recorder import Echo, Recorder
-from tests.wire import TEXT, frame, serving
+from tests.wire import TEXT, Frame, frame, serving
 from wsframe.connection.link import Link
 
 
@@ -36,7 +36,7 @@ async def test_a_broadcast_reaches_every_version() -> None:
         with pytest.raises(wsframe.BinaryRefused):
             resource.broadcast_binary(b"binary")
         resource.broadcast_text("next", frame_size=2)
-        assert await new[0].receive() == (TEXT, b"ne", False)
+        assert await new[0].receive() == Frame(TEXT, b"ne", fin=False)
         assert await old.receive() == "next"
 
 

@@ -6,32 +6,18 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import trio
 
 from tests import client_frames
+from tests.client_frames import MASK
+from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT, Frame, split_frame
 
 __all__ = ["BINARY", "CLOSE", "CONTINUATION", "PING", "PONG", "TEXT", "Answer", "Frame", "Peer", "frame", "upgrade"]
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-MASK = b"\x12\x34\x56\x78"
 
 Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
-
-
-class Frame(NamedTuple):
-    """A frame from the server."""
-
-    opcode: int
-    payload: bytes
-    fin: bool = True
-
-    @property
-    def code(self) -> int | None:
-        """The code of a close frame."""
-        return int.from_bytes(self.payload[:2], "big") if self.payload else None
 
 
 @dataclass(frozen=True)
@@ -185,20 +171,14 @@ class Peer:
                 return None
 
     def _take_frame(self) -> Frame | None:
-        data = self.received
-        if len(data) < 2:
+        found = split_frame(self.received)
+        if found is None:
             return None
-        assert not data[0] & 0x70, f"reserved bits: {data[0]:#x}"
-        assert not data[1] & 0x80, "a masked frame from the server"
-        assert data[0] & 0x0F in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG), f"opcode {data[0]:#x}"
-        wide = {126: 2, 127: 8}.get(data[1], 0)
-        start = 2 + wide
-        length = int.from_bytes(data[2:start], "big") if wide else data[1]
-        if len(data) < start + length:
-            return None
-        found = Frame(data[0] & 0x0F, bytes(data[start : start + length]), bool(data[0] & 0x80))
-        del data[: start + length]
-        return found
+        one, rest = found
+        assert not one.reserved, f"reserved bits: {one.reserved:#x}"
+        assert one.opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG), f"opcode {one.opcode:#x}"
+        self.received[:] = rest
+        return one
 
     async def message(self) -> str:
         """Read the next text message of one frame, past control frames."""

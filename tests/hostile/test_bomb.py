@@ -10,7 +10,8 @@ import zlib
 import pytest
 
 import wsframe
-from tests.peer import BINARY, CONTINUATION, FIN, RSV1, TEXT, connected, frame, serving, text, until
+from tests.client_frames import frame
+from tests.wire import BINARY, CONTINUATION, FIN, RSV1, TEXT, connected, serving, text, until
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate, InflateExtension, Terms
@@ -117,13 +118,13 @@ async def test_a_server_closes_1009_and_serves_on() -> None:
     resource = Greeting()
     async with (
         serving(resource, deflate=Deflate.dedicated()) as server,
-        connected(server, offer=OFFER) as honest,
-        connected(server, offer=OFFER) as hostile,
+        connected(server, fields={"Sec-WebSocket-Extensions": OFFER}) as honest,
+        connected(server, fields={"Sec-WebSocket-Extensions": OFFER}) as hostile,
     ):
         await hostile.send(text("one"), frame(FIN | RSV1 | TEXT, BOMB))
-        assert await hostile.message() == b"one"
-        assert [one.code for one in await hostile.ended()] == [1009]
+        assert await hostile.receive_message() == b"one"
+        assert [one.code for one in await hostile.frames_left()] == [1009]
         await until(lambda: resource.left)
         assert resource.left == [(1009, "message too big")]
         await honest.send(text("still here"))
-        assert await honest.message() == b"still here"
+        assert await honest.receive_message() == b"still here"

@@ -10,8 +10,24 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.client_frames import frame
 from tests.engine import engine_of
-from tests.peer import BINARY, CONTINUATION, FIN, PING, PONG, TEXT, Peer, connected, frame, serving, tcp, text, until
+from tests.wire import (
+    BINARY,
+    CONTINUATION,
+    FIN,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    Peer,
+    connected,
+    head,
+    serving,
+    stream_to,
+    text,
+    until,
+)
 from wsframe import Capacity, Limits, Reject
 from wsframe.server.capacity import Places
 from wsframe.testing import Line, open_kit
@@ -44,7 +60,7 @@ class Echo(wsframe.Resource):
 
 async def honest_turn(peer: Peer) -> None:
     await peer.send(text("hello"))
-    assert await peer.message() == b"hello"
+    assert await peer.receive_message() == b"hello"
 
 
 @pytest.mark.parametrize("poller", ["epoll", "task"])
@@ -59,7 +75,7 @@ async def test_a_flood_of_pings_is_answered_ping_by_ping(poller: Poller) -> None
         nursery.start_soon(hostile.send, *(frame(FIN | PING, b"%d" % number) for number in range(count)))
         for number in range(count):
             one = await hostile.receive()
-            assert one == (FIN | PONG, b"%d" % number)
+            assert one == Frame(PONG, b"%d" % number)
             if number % 300 == 0:
                 await honest_turn(honest)
 
@@ -80,9 +96,9 @@ async def test_a_flood_of_pings_from_who_reads_nothing_leaves_one_pong() -> None
         # What had begun goes on, and the pong comes at the next frame boundary.
         one = await hostile.receive()
         assert one is not None
-        assert (one.first, len(one.payload)) == (FIN | BINARY, 900 * KIB)
+        assert (one.opcode, one.fin, len(one.payload)) == (BINARY, True, 900 * KIB)
         one = await hostile.receive()
-        assert one == (FIN | PONG, b"499")
+        assert one == Frame(PONG, b"499")
 
 
 @pytest.mark.parametrize("poller", ["epoll", "task"])
@@ -101,7 +117,7 @@ async def test_a_flood_of_tiny_messages_waits_in_the_kernel(poller: Poller) -> N
             resource.release.set()
             await until(lambda: resource.received == count)
             assert resource.most <= 64
-        await hostile.close()
+        await hostile.finish()
 
 
 class Stuck(wsframe.Resource):
@@ -142,9 +158,9 @@ async def test_a_message_in_too_many_fragments(size: int) -> None:
                 fragments = [frame(CONTINUATION, b"x" * size) for _ in range(count - 2)]
                 await hostile.send(frame(TEXT), *fragments, frame(FIN | CONTINUATION))
                 if code is None:
-                    assert await hostile.message() == b"x" * size * (count - 2)
+                    assert await hostile.receive_message() == b"x" * size * (count - 2)
                 else:
-                    assert [one.code for one in await hostile.ended()][:1] == [code]
+                    assert [one.code for one in await hostile.frames_left()][:1] == [code]
             await honest_turn(honest)
         assert resource.received == 4
 
@@ -154,7 +170,7 @@ async def test_fragments_without_end_are_held_to_the_message_limit() -> None:
     async with serving(resource, limits=limits) as server, connected(server) as hostile:
         await hostile.send(frame(BINARY), *[frame(CONTINUATION, bytes(100))] * 100)
         await hostile.send(frame(CONTINUATION, b"x"))
-        assert [one.code for one in await hostile.ended()] == [1009]
+        assert [one.code for one in await hostile.frames_left()] == [1009]
         await until(lambda: resource.left)
         assert resource.received == 0
 
@@ -199,7 +215,8 @@ async def test_a_slow_head_has_the_handshake_s_time_when_there_is_room(autojump_
 
 
 async def test_an_endless_head_is_refused_at_its_limit() -> None:
-    async with serving(Echo(), capacity=Capacity(max_head=1000)) as server, tcp(server) as hostile:
+    async with serving(Echo(), capacity=Capacity(max_head=1000)) as server, stream_to(server) as stream:
+        hostile = Peer(stream)
         await hostile.send(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 1000)
         assert await hostile.status() == 431
 
@@ -209,10 +226,12 @@ async def test_connections_of_one_address() -> None:
     async with serving(resource, capacity=capacity) as server, AsyncExitStack() as stack:
         peers = [await stack.enter_async_context(connected(server)) for _ in range(3)]
         for _ in range(3):
-            async with tcp(server) as refused:
-                assert await refused.open() == 429
-                assert "retry-after: 5" in refused.head.lower()
-        await peers[0].close()
+            async with stream_to(server) as stream:
+                refused = Peer(stream)
+                await refused.send(head("/"))
+                assert await refused.status() == 429
+                assert b"retry-after: 5" in refused.answer.lower()
+        await peers[0].finish()
         await until(lambda: server.statistics().reserved == 2)
         await stack.enter_async_context(connected(server))
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.outgoing.memory import Server, connected, settled, text
-from tests.peer import BOUND
 from tests.protocol import peer
+from tests.wire import BOUND
 from wsframe import ConnectionClosed, Limits, State
 from wsframe.connection.memory_budget import FRAME_COST, MESSAGE_COST
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled

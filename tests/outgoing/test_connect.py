@@ -15,7 +15,7 @@ import trustme
 
 import wsframe
 from tests.outgoing.places import head_of, listening, serving, upgrading
-from tests.peer import BOUND
+from tests.wire import BOUND
 from wsframe import ConnectionClosed, Deflate, HandshakeRejected, InvalidURL, Limits, Opening, State, connect
 
 

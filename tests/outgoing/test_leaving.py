@@ -11,7 +11,7 @@ import trio.testing
 
 from tests.outgoing.memory import Server, connected, text
 from tests.outgoing.places import head_of, listening, upgrading
-from tests.peer import BOUND
+from tests.wire import BOUND
 from wsframe import State, Timeouts, WebSocket, connect, connect_forever
 
 # Nobody waits so long: what waits for the server fails the test.

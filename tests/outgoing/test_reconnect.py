@@ -12,7 +12,7 @@ import wsframe
 from tests.outgoing.memory import close, text
 from tests.outgoing.places import head_of, listening, serving, upgrading
 from tests.outgoing.tries import Outcome, Ready, rejected
-from tests.peer import BOUND
+from tests.wire import BOUND
 from wsframe import Backoff, ConnectionClosed, HandshakeRejected
 from wsframe.outgoing.reconnect import connect_forever
 

@@ -7,7 +7,7 @@ import trio
 
 from tests.certificates import Contexts, make_contexts
 from tests.outgoing.places import head_of, listening
-from tests.peer import BOUND
+from tests.wire import BOUND
 from wsframe import HandshakeFailed, HandshakeRejected, ProxyFailed, connect
 
 

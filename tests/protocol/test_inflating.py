@@ -15,7 +15,8 @@ from wsproto.events import BytesMessage
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason
 
-from tests.peer import BINARY, CLOSE, CONTINUATION, FIN, PING, RSV1, TEXT, frame
+from tests.client_frames import frame
+from tests.wire import BINARY, CLOSE, CONTINUATION, FIN, PING, RSV1, TEXT
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import COST_OF_TURN, InflateExtension, Terms

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.client_frames import frame
 from tests.integration.conftest import POLLERS, Poller
-from tests.peer import BINARY, FIN, PING, PONG, TEXT, connected, frame, serving, text, until
+from tests.wire import BINARY, FIN, PING, PONG, TEXT, close, connected, serving, text, until
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits
 from wsframe.protocol.deadlines import Deadlines, Due
 from wsframe.protocol.pool import STEPS
@@ -123,9 +124,9 @@ async def test_a_flood_over_a_socket_is_slowed_down(poller: Poller) -> None:
         await flooder.send(text("abcd") * 480)
         await until(lambda: resource.received)
         await flooder.send(text("last"))
-        assert (await flooder.message()).decode() == "after 481"
+        assert (await flooder.receive_message()).decode() == "after 481"
         assert trio.current_time() - began > 0.19
-        await flooder.close()
+        await flooder.finish()
 
 
 async def test_what_is_cut_off_in_mid_frame_counts_whole(autojump_clock: MockClock) -> None:
@@ -169,7 +170,7 @@ async def test_a_client_slowed_down_is_closed_in_order() -> None:
         closing = await flooder.receive()
         assert closing is not None
         assert closing.code == 4000
-        await flooder.close_only(4000)
+        await flooder.send(close(4000))
         await until(lambda: resource.left)
         assert trio.current_time() - began < 4
     assert resource.left == [4000]

@@ -8,7 +8,7 @@ import pytest
 
 import wsframe
 from tests.client_side import Sending, offered
-from tests.peer import serving, until
+from tests.wire import serving, until
 from wsframe import Deflate
 from wsframe.protocol.close import close_frame
 from wsframe.protocol.frames import data_frames

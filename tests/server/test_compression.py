@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wsframe
+from tests.client_frames import frame
 from tests.client_side import Sending, offered, read_messages
-from tests.peer import BINARY, FIN, RSV1, TEXT, connected, frame, serving, split_all, until
+from tests.wire import BINARY, FIN, RSV1, TEXT, connected, decode, serving, until
 from wsframe.protocol import deflate as module
 from wsframe.protocol.deflate import Deflate, Deflater, new_compressor
 
@@ -56,7 +57,7 @@ async def test_context_takeover_refers_to_earlier_messages(compressors: list[int
     for _ in range(50):
         sending.client.send_text(noise)
         sending.outbox.flush()
-    sizes = [len(one.payload) for one in split_all(bytes(sending.line.sent))]
+    sizes = [len(one.payload) for one in decode(bytes(sending.line.sent))]
     assert sizes[0] > 400
     assert max(sizes[1:]) < 40
     assert sending.messages(takeover=True) == [noise.encode()] * 50
@@ -210,11 +211,16 @@ async def test_what_a_server_agrees_on(
     resource: type[wsframe.Resource], offer: str | None, server: Deflate | None, answer: str | None
 ) -> None:
     serves = resource()
-    async with serving(serves, deflate=server) as running, connected(running, offer=offer) as peer:
+    async with (
+        serving(serves, deflate=server) as running,
+        connected(running, fields={} if offer is None else {"Sec-WebSocket-Extensions": offer}) as peer,
+    ):
         await until(lambda: serves.clients)
         [client] = serves.clients
         agreed = None if answer is None else f"permessage-deflate{answer}"
-        lines = [line for line in peer.head.split("\r\n") if line.lower().startswith("sec-websocket-extensions")]
+        lines = [
+            line for line in peer.answer.decode().split("\r\n") if line.lower().startswith("sec-websocket-extensions")
+        ]
         assert lines == ([] if agreed is None else [f"Sec-WebSocket-Extensions: {agreed}"])
         assert client.extensions == (() if agreed is None else (agreed,))
         received = []
@@ -223,7 +229,7 @@ async def test_what_a_server_agrees_on(
             for _ in range(2):
                 one = await peer.receive()
                 assert one is not None
-                assert bool(one.first & RSV1) is (answer is not None)
+                assert bool(one.reserved & RSV1) is (answer is not None)
                 received.append(one)
         takeover = answer is not None and "server_no_context_takeover" not in answer
         messages = read_messages(received, bits=10 if resource in (Own, Dropping) else 15, takeover=takeover)
