@@ -6,14 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.protocol.closing import CLOSING_TABLE, Action, Closing, ClosingEvent, Phase
+from wsframe.protocol.closing import CLOSING_TABLE, Action, ClosingEvent, Phase, step
 
 ORDER = [Phase.OPEN, Phase.PEER_ENDED, Phase.WE_CLOSED, Phase.BOTH_CLOSED, Phase.LINGERING, Phase.GONE]
 ENDS = {Action.CLOSE_SOCKET, Action.RESET, Action.LET_GO}
 
 
-def test_a_connection_begins_open() -> None:
-    assert Closing().phase is Phase.OPEN
+class Closing:
+    """The phase of one connection."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.OPEN
+
+    def on(self, event: ClosingEvent) -> tuple[Action, ...]:
+        self.phase, actions = step(self.phase, event)
+        return actions
 
 
 def test_an_event_that_the_table_does_not_name_changes_nothing() -> None:

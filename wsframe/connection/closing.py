@@ -32,7 +32,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from wsframe.protocol.close import CloseCode
-from wsframe.protocol.closing import Action, Closing, ClosingEvent, Phase
+from wsframe.protocol.closing import Action, ClosingEvent, Phase, step
 from wsframe.protocol.deadlines import Patience
 from wsframe.protocol.events import Ended
 
@@ -92,12 +92,13 @@ class Side(Protocol):
 class Ending:
     """The end of one link: its phase, its deadlines, and the actions of each phase."""
 
-    __slots__ = ("_close_frame", "_link", "_patience", "_sent_mark", "_side", "_table", "ended")
+    __slots__ = ("_close_frame", "_link", "_patience", "_sent_mark", "_side", "ended", "phase")
 
     def __init__(self, link: EndingLink, side: Side) -> None:
         self._link = link
         self._side = side
-        self._table = Closing()
+        self.phase = Phase.OPEN
+        """How far the end has come."""
         self.ended: Ended | None = None
         """Why the connection ends, once that is known: the first reason holds. Our answer may still be owed."""
         self._close_frame = b""
@@ -106,14 +107,10 @@ class Ending:
         self._patience: Patience | None = None
         """How long to wait for the hooks or the user to reach the end."""
 
-    @property
-    def phase(self) -> Phase:
-        """How far the end has come."""
-        return self._table.phase
-
     def on(self, event: ClosingEvent) -> None:
         """Go on to the next phase, with its actions."""
-        for action in self._table.on(event):
+        self.phase, actions = step(self.phase, event)
+        for action in actions:
             ACTIONS[action](self)
 
     # Events

@@ -154,7 +154,8 @@ class Link:
         ended = None
         if connection.special:
             events, pings, ended = sort_out(events, self._pong_for_hook)
-            self.sender.put_pongs([control_frame(PONG, payload) for payload in pings])
+            if pings:
+                self.sender.put_pongs([control_frame(PONG, payload) for payload in pings])
         if events and not inbox.muted:
             inbox.put(events, connection.octets)
             if inbox.full or loop.budget.exceeded:

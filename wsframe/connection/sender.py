@@ -73,8 +73,7 @@ class Sender:
     def put_pongs(self, pongs: Sequence[bytes]) -> None:
         """Queue the pongs of one read, as one piece: each urgent frame walks past those before it."""
         outbox = self._link.outbox
-        if pongs:
-            outbox.put_urgent(pongs[-1] if outbox.blocked else b"".join(pongs))
+        outbox.put_urgent(pongs[-1] if outbox.blocked else b"".join(pongs))
 
     def writable(self) -> None:
         """Go on: the kernel takes bytes again."""

@@ -261,7 +261,7 @@ class Transport:
         the kernel."""
         if self.sock is None:
             return
-        if not reset:
+        if not reset and self._codecs:
             self._notify_close()
         sock, self.sock = self.sock, None
         notify_closing(sock)

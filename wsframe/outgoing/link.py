@@ -202,7 +202,8 @@ class Link:
         events = connection.receive(data, self._limits.max_queued_messages - len(self.messages))
         if connection.special:
             events, pings, ended = sort_out(events, self._pong)
-            self.sender.put_pongs([self.writer.control(PONG, payload) for payload in pings])
+            if pings:
+                self.sender.put_pongs([self.writer.control(PONG, payload) for payload in pings])
             if ended is not None:
                 self.closing.note(ended)
             if self.outbox.items:

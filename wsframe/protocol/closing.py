@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["CLOSING_TABLE", "Action", "Closing", "ClosingEvent", "Phase"]
+__all__ = ["CLOSING_TABLE", "Action", "ClosingEvent", "Phase", "step"]
 
 
 class Phase(Enum):
@@ -113,21 +113,6 @@ CLOSING_TABLE: dict[tuple[Phase, ClosingEvent], tuple[Phase, tuple[Action, ...]]
 """Phase and event to the next phase and its actions; any other pair changes nothing."""
 
 
-class Closing:
-    """The phase of one connection."""
-
-    __slots__ = ("phase",)
-
-    def __init__(self) -> None:
-        self.phase = Phase.OPEN
-
-    def __repr__(self) -> str:
-        return f"<Closing {self.phase.value}>"
-
-    def on(self, event: ClosingEvent) -> tuple[Action, ...]:
-        """Go on to the next phase; return the actions to carry out, in order."""
-        found = CLOSING_TABLE.get((self.phase, event))
-        if found is None:
-            return ()
-        self.phase, actions = found
-        return actions
+def step(phase: Phase, event: ClosingEvent) -> tuple[Phase, tuple[Action, ...]]:
+    """Return the phase after an event, and the actions to carry out in it, in order."""
+    return CLOSING_TABLE.get((phase, event)) or (phase, ())
