@@ -49,7 +49,7 @@ PLACES = ["entered", "accept_client", "connected", "disconnected", "left"]
 
 
 def is_not_served(resource: wsframe.Resource) -> None:
-    with pytest.raises(RuntimeError, match=r"^Guest is not being served$"):
+    with pytest.raises(RuntimeError, match=r"^Guest is not being served"):
         resource.server  # noqa: B018
 
 

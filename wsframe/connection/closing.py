@@ -11,6 +11,13 @@ through the mailbox to the hooks, or to the task that receives. When they have r
 queued and only the peer's is looked for. In both cases the connection lingers, when all bytes have left,
 until the peer has ended TCP, since closing earlier could destroy a close frame on its way.
 
+``timeouts.close`` bounds each phase and not the whole: it begins again with each phase, and after progress.
+Progress depends on the phase. While the hooks have yet to reach the peer's end, it is a message taken;
+:class:`~wsframe.protocol.deadlines.Patience` looks several times within the timeout, so that a machine that
+stood still has used up one look, and it ends after twelve times the timeout in any case. While bytes have yet
+to leave, progress is a byte that the peer has taken. A peer that only has to end TCP makes none: it has the
+timeout once.
+
 The rules:
 
 1. The first reason holds: once ``ended`` is set, later ends of the same connection are not noted.

@@ -116,7 +116,7 @@ class Posts:
         """Have a function called in the listener task; return its result."""
         check_trio()
         if self._over.is_set():
-            raise ResourceEnded(f"{self._name} is stopping")
+            raise ResourceEnded(f"{self._name} is stopping: it takes no more calls")
         if not self._ready.is_set():
             raise RuntimeError(f"{self._name} is still starting, call() is for after the yield of running()")
         if trio.lowlevel.current_task() is self.task:

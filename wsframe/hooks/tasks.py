@@ -93,7 +93,7 @@ class Tasks:
         elif self._early is not None:
             self._early.append(called(fn, args))  # from running(), before its yield
         else:
-            raise RuntimeError(f"{self._name} is stopping")
+            raise RuntimeError(f"{self._name} is stopping: it starts no more tasks")
 
     def start_for(self, client: Client[Any], fn: TaskFunction, args: tuple[object, ...]) -> bool:
         """Start a task that ends with a client; return whether it was started."""

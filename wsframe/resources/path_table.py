@@ -57,7 +57,7 @@ class PathTable(Generic[EntryT]):
         if "{" in path:
             for other in self._patterns.values():
                 if other.path != path and alike(other, place):
-                    raise ValueError(f"{path!r} is registered already, as {other.path!r}")
+                    raise ValueError(f"{path!r} is registered already, as {other.path!r}: unregister that first")
             former = self._patterns.get(path)
             self._patterns[path] = place
             return None if former is None else former.entry

@@ -396,5 +396,5 @@ class Resource(Generic[DataT]):
 
     def _life(self) -> Life[DataT]:
         if self._listener is None:
-            raise RuntimeError(f"{type(self).__name__} is not being served")
+            raise RuntimeError(f"{type(self).__name__} is not being served: register it, and await the server's start")
         return self._listener
