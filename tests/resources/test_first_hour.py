@@ -45,7 +45,7 @@ BROADCASTS: dict[str, tuple[Callable[[Trying, Client], object], str]] = {
     "with a key": (lambda r, c: broadcast_text(["ann"], "x", key=1), "not to a str"),  # type: ignore[list-item]
     "one client": (lambda r, c: broadcast_text(c, "x"), r"give \[client\], or call client\.send_text"),  # type: ignore[arg-type]
     "binary to one": (lambda r, c: broadcast_binary(c, b"x"), r"give \[client\]"),  # type: ignore[arg-type]
-    "turned round": (lambda r, c: broadcast_text("x", r.clients), "clients first, and then what is sent: not to a str"),  # type: ignore[arg-type]
+    "turned round": (lambda r, c: broadcast_text("x", r.clients), "clients first, then the message; got a str first"),  # type: ignore[arg-type]
     "to nobody": (lambda r, c: broadcast_text("", "x"), "clients first"),  # type: ignore[arg-type]
     "resources": (lambda r, c: broadcast_text([r], "x"), "not to a Trying"),  # type: ignore[list-item]
 }
