@@ -129,8 +129,8 @@ class Tracing:
                 "wsframe.messages_received": counts.messages_received,
                 "wsframe.messages_sent": counts.messages_sent,
                 "wsframe.messages_dropped": counts.messages_dropped,
-                "wsframe.bytes_received": counts.octets_received,
-                "wsframe.bytes_sent": counts.octets_sent,
+                "wsframe.bytes_received": counts.bytes_received,
+                "wsframe.bytes_sent": counts.bytes_sent,
             }
         )
         if client.close_code == INTERNAL_ERROR:
