@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from logging import INFO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsframe.http.request import peer_name
 from wsframe.log import EACH, escaped, log_for, shortened
 
 if TYPE_CHECKING:
-    from wsframe.connection.leaving import LeavingLink
+    from wsframe.connection.handover import LinkClient
+    from wsframe.connection.mailbox import Inbox
+    from wsframe.connection.outbox import Outbox
     from wsframe.protocol.events import Ended
 
-__all__ = ["log_end"]
+__all__ = ["LoggedLink", "log_end"]
 
 logger = log_for(__name__)
 
 
-def log_end(link: LeavingLink, ended: Ended) -> None:
+class LoggedLink(Protocol):
+    """A link, as far as the line of its end needs it."""
+
+    clock: Callable[[], float]
+    opened_at: float
+    octets_received: int
+    client: LinkClient
+    inbox: Inbox[Any]
+    outbox: Outbox
+
+
+def log_end(link: LoggedLink, ended: Ended) -> None:
     """Log that a connection has ended, once its socket is closed; the figures are fields of the record too."""
     if not logger.isEnabledFor(INFO):
         return
