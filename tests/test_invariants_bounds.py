@@ -161,7 +161,7 @@ async def test_invariant_5_body_beyond_its_limit_is_answered_413_before_it_is_re
     request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 101\r\n\r\n"
     async with wsframe.open_server(registry, port=0, poller=poller, capacity=Capacity(max_body=100)) as server:
         assert (await ask(server, request)).startswith(b"HTTP/1.1 413 ")
-        assert server.statistics().octets_waiting == 0
+        assert server.statistics().bytes_waiting == 0
 
 
 async def test_invariant_5_aborted_client_leaves_nothing_in_the_kernel(poller: PollerName) -> None:
