@@ -325,7 +325,7 @@ class Listener:
             nesting, stopwatch = Nesting(), Stopwatch(self.account, mailbox)
             while True:
                 if not mailbox.entries:
-                    if self._may_end() if own is None else own.closed:
+                    if self._retired and self._may_end() if own is None else own.closed:
                         break
                     await mailbox.doorbell.wait()
                 else:
