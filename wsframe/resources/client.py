@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wsframe.protocol.encoder import Encoder
     from wsframe.protocol.events import Ended
     from wsframe.resources.client_tasks import Work
-    from wsframe.resources.resource import Resource
+    from wsframe.resources.resource import Resource as Resource
 
     # The one Any in a public signature: a plain ``Client`` has untyped ``data``.
     DataT = DefaultTypeVar("DataT", default=Any)

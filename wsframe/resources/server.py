@@ -15,8 +15,7 @@ from wsframe.protocol.close import check_close_code
 from wsframe.protocol.payload import Octets
 
 if TYPE_CHECKING:
-    from wsframe.resources.client import Client
-    from wsframe.resources.resource import Resource
+    from wsframe.resources.client import Client, Resource
 
     AnyClient = Client[Any]
 
