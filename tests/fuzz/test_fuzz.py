@@ -78,8 +78,9 @@ def test_the_corpus(target: str, name: str) -> None:
 
 @pytest.mark.parametrize("target", targets.TARGETS)
 def test_the_corpus_is_the_one_that_is_written(target: str) -> None:
-    written = dict(corpus.MADE[target]())
-    assert {name: octets for name, octets in corpus.read(target).items() if name in written} == written
+    kept = corpus.read(target)
+    differing = [name for name, octets in corpus.MADE[target]() if kept.get(name) != octets]
+    assert differing == []  # by name: pytest takes minutes to show the bytes
 
 
 @settings(max_examples=800)
