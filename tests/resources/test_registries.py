@@ -37,7 +37,7 @@ def test_the_first_registry_that_knows_a_path_wins() -> None:
     assert registries.resources() == {id(one): one, id(two): two}
 
 
-def test_nothing_is_known_unasked_behind_a_dispatcher() -> None:
+async def test_nothing_is_known_unasked_behind_a_dispatcher() -> None:
     asking, others = Registry(), Registry()
     asking.register_dispatcher(lambda request: None)
     others.register("/there", Resource())

@@ -10,7 +10,7 @@ def registration() -> Registration:
     return Registration(Resource(), any_origin)
 
 
-def test_exact_paths_come_before_patterns_and_the_rest_comes_last() -> None:
+async def test_exact_paths_come_before_patterns_and_the_rest_comes_last() -> None:
     table, exact, pattern, dispatched, rest = RoutingTable(), *(registration() for _ in range(4))
     table.put("*", rest)
     table.put("/rooms/{name}", pattern)
