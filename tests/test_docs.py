@@ -7,6 +7,7 @@ is entered and left, and functions called ``test_...`` are called.
 
 import ast
 import inspect
+import logging
 import re
 import shlex
 import sys
@@ -51,9 +52,12 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "chat.html").touch()
     monkeypatch.chdir(tmp_path)
     before = global_registry.snapshot()
+    levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict if "wsframe" in name}
     monkeypatch.setattr(wsframe, "run", lambda registry=None, options=None, **keywords: made_options(options, keywords))
     yield tmp_path
     global_registry.restore(before)
+    for name, level in levels.items():  # a page shows how to set them
+        logging.getLogger(name).setLevel(level)
 
 
 def run_blocks(page: Path) -> dict[str, Any]:
