@@ -8,6 +8,7 @@ The rooms of the package, from the top floor down; each room imports only from f
 * ``resources``: the classes and functions that users write against.
 * ``connection``: one client's connection, and the reactor that runs all of them. ``hixie76``: an old version.
 * ``http``: requests, answers and the handshake, without I/O. ``browser``: the client for web pages.
+* ``backplane``, ``workers``: links between the processes of a service; several processes as one.
 * ``protocol``, ``net``: bytes to messages and back, without I/O; sockets, TLS, pollers.
 * ``exceptions``, ``limits``, ``log``, ``doorbell``, ``speedups``, ``user_code``,
   ``program``: the modules below all rooms.

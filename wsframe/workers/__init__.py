@@ -1,6 +1,10 @@
-"""Several processes that serve as one: who lives where, and how one takes over from another.
+"""Several processes that serve as one: where each resource lives, and how newcomers get there.
 
+* ``partitions``: the 256 groups of resources that are placed together, and the slot of each.
+* ``placement``: which partitions live in this process.
+* ``door``: the way of accepted sockets from one process to another.
 * ``rolling``: the supervisor's table of a rolling restart, without input or output.
 
-Nothing in here knows clients or resources: sockets, descriptors and partitions have numbers.
+Read them in this order. Nothing in here knows WebSocket, clients or resources: sockets, descriptors and partitions
+have numbers, and the sockets that are passed are not read.
 """
