@@ -34,6 +34,7 @@ SLOW = {
     "cli/test_bench.py",
     "cli/test_completion.py",
     "cli/test_connect.py",
+    "cli/test_new.py",
     "cli/test_reload.py",
     "cli/test_serve.py",
     "cli/test_serve_json.py",
