@@ -8,7 +8,7 @@ from argparse import Namespace
 
 from wsframe.cli.program import run_command
 from wsframe.cli.serve import serve_target
-from wsframe.server.bind import NamedSocket
+from wsframe.net.sockets import NamedSocket
 from wsframe.server.notify import main_pid
 
 __all__ = ["serve_supervised"]

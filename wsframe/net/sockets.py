@@ -13,7 +13,16 @@ from typing import Protocol, TypeAlias
 
 import trio
 
-__all__ = ["Endpoint", "Substitute", "has_ended", "has_unread", "notify_closing", "wait_readable", "wait_writable"]
+__all__ = [
+    "Endpoint", "NamedSocket", "Substitute", "has_ended", "has_unread", "notify_closing", "wait_readable",
+    "wait_writable",
+]  # fmt: skip
+
+
+class NamedSocket(socket.socket):
+    """A socket that knows the host that it was bound by, which it answers to."""
+
+    named: str | None = None
 
 
 class Substitute(Protocol):

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
+from wsframe.net.sockets import NamedSocket
 from wsframe.server.activation import passed_descriptors
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 
 __all__ = [
     "ListeningSocket",
-    "NamedSocket",
     "UnixOwner",
     "bind_tcp",
     "bind_unix",
@@ -31,12 +31,6 @@ __all__ = [
 ]
 
 MOST_BACKLOG = 2**31 - 1  # of listen(2)
-
-
-class NamedSocket(socket.socket):
-    """A socket that knows the host that it was bound by, which it answers to."""
-
-    named: str | None = None
 
 
 class ListeningSocket(NamedSocket):

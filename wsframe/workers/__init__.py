@@ -3,8 +3,12 @@
 * ``partitions``: the 256 groups of resources that are placed together, and the slot of each.
 * ``placement``: which partitions live in this process.
 * ``door``: the way of accepted sockets from one process to another.
+* ``board``: numbers in shared memory, which each process can read and one writes.
+* ``orders``: the messages between the supervisor and a worker.
+* ``wire``: the two ends that carry them.
+* ``worker``: this process as the supervisor has made it.
 * ``rolling``: the supervisor's table of a rolling restart, without input or output.
 
-Read them in this order. Nothing in here knows WebSocket, clients or resources: sockets, descriptors and partitions
+Read them in this order. Nothing in here knows clients or resources: sockets, descriptors and partitions
 have numbers, and the sockets that are passed are not read.
 """

@@ -1,0 +1,39 @@
+"""The messages between the supervisor and a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wsframe.workers.orders import FROM_SUPERVISOR, FROM_WORKER, LONGEST, decoded, encoded
+
+
+def test_a_message_comes_out_as_it_went_in() -> None:
+    assert decoded(encoded("over", partitions=[0, 255])) == ("over", {"partitions": [0, 255]})
+    assert decoded(encoded("hurry")) == ("hurry", {})
+
+
+def test_no_message_goes_both_ways() -> None:
+    assert not set(FROM_WORKER) & set(FROM_SUPERVISOR)
+
+
+@pytest.mark.parametrize(("name", "fields"), [("begun", {}), ("over", {}), ("hurry", {"code": 1}), ("", {})])
+def test_what_is_not_in_the_table_is_not_said(name: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no message"):
+        encoded(name, **fields)
+
+
+def test_a_message_beyond_the_limit_is_not_said() -> None:
+    with pytest.raises(ValueError, match=f"at most {LONGEST}"):
+        encoded("failed", reason="x" * LONGEST)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff", b"{}", b"[]", b"[1, 2, 3]", b'["hurry"]', b'["hurry", 5]', b'["hurry", {"code": 1}]', b'[[], {}]',
+     b'["no", {}]', b'"hurry"', b"null"],
+)  # fmt: skip
+def test_bytes_that_are_not_a_message_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not a message"):
+        decoded(data)

@@ -1,0 +1,62 @@
+"""A process that knows itself as a worker."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from wsframe.net.sockets import NamedSocket
+from wsframe.workers import worker as module
+from wsframe.workers.board import Board
+from wsframe.workers.wire import make_wire
+from wsframe.workers.worker import VARIABLE, this_worker, worker_variable
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process be none."""
+    monkeypatch.setattr(module, "made", [])
+
+
+def test_a_process_that_no_supervisor_started_is_not_a_worker() -> None:
+    assert this_worker({}) is None
+
+
+def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+    board, (kept, link) = Board.make(2), make_wire()
+    all_of_it = [listening, link, *(giving for giving, _ in pairs), pairs[1][1]]
+    fds = [os.dup(sock.fileno()) for sock in all_of_it]
+    memory, lock = os.dup(board.fd), os.dup(board.fd)
+    for fd in (*fds, memory, lock):
+        os.set_inheritable(fd, True)
+    environment = {
+        "OTHER": "1",
+        VARIABLE: worker_variable(
+            slot=1, count=2, generation=3, sockets=fds[:1], named=["chat.example"], doors=fds[2:4], door=fds[4],
+            board=memory, link=fds[1], folder="/run/x", lock=lock,
+        ),
+    }  # fmt: skip
+    made = this_worker(environment)
+    assert made is not None
+    assert this_worker(environment) is made
+    assert environment == {"OTHER": "1"}
+    assert not any(map(os.get_inheritable, (*fds, memory, lock)))
+    assert (made.slot, made.count, made.generation, made.relay) == (1, 2, 3, "/run/x/relay")
+    (place,) = made.sockets
+    assert isinstance(place, NamedSocket)
+    assert (place.named, place.getsockname()) == ("chat.example", listening.getsockname())
+    made.doors[1].send(b"x")
+    assert made.door.recv(10) == b"x"
+    made.row.clients = 4
+    assert board.row(1, 3).clients == 4
+    kept.send(b"y")
+    assert made.link.recv(10) == b"y"
+    for sock in (*made.sockets, *made.doors, made.door, made.link, kept, link, listening, *pairs[0], *pairs[1]):
+        sock.close()
+    os.close(lock)
+    board.close()
+    made.board.close()

@@ -1,0 +1,77 @@
+"""The messages between the supervisor and a worker: one table, and their bytes.
+
+They go through a pair of sockets that keeps their bounds, each as one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple
+
+__all__ = ["FROM_SUPERVISOR", "FROM_WORKER", "LONGEST", "Message", "decoded", "encoded"]
+
+LONGEST: Final = 60_000
+"""Bytes of a message at most."""
+
+FROM_WORKER: Final[dict[str, tuple[str, ...]]] = {
+    # Every running() has been entered, and nothing is accepted yet.
+    "ready": ("addresses",),
+    # It cannot start; the reason in one line.
+    "failed": ("reason",),
+    # Its program ends the service: server.close(), or SystemExit in user code, whose status the process has.
+    "ending": ("code",),
+    # It has left these partitions: no life of them runs in it, nor begins again.
+    "over": ("partitions",),
+}
+"""The messages of a worker, and the fields of each."""
+
+FROM_SUPERVISOR: Final[dict[str, tuple[str, ...]]] = {
+    # Every slot has been ready once; the first time slot 0 tells the program that the service has started.
+    "accept": ("started",),
+    # Drain, with this close code; lame_duck in seconds, or None for that of the timeouts.
+    "drain": ("code", "lame_duck"),
+    # Cancel everything that still runs.
+    "hurry": (),
+    # No other process has these partitions any more: their lives can begin.
+    "begin": ("partitions",),
+}
+"""The messages of the supervisor, and the fields of each."""
+
+TABLE: Final = FROM_WORKER | FROM_SUPERVISOR
+
+
+class Message(NamedTuple):
+    """A message of the table."""
+
+    name: str
+    fields: dict[str, Any]
+
+
+def encoded(name: str, **fields: Any) -> bytes:
+    """Return the bytes of a message.
+
+    Raises:
+        ValueError: For a message that is not in the table, or too long.
+    """
+    if name not in TABLE or set(fields) != set(TABLE[name]):
+        raise ValueError(f"no message {name!r} has the fields {sorted(fields)}")
+    data = json.dumps([name, fields]).encode()
+    if len(data) > LONGEST:
+        raise ValueError(f"a message {name!r} has {len(data)} bytes; at most {LONGEST} fit")
+    return data
+
+
+def decoded(data: bytes) -> Message:
+    """Read a message.
+
+    Raises:
+        ValueError: For bytes that are not a message of the table.
+    """
+    try:
+        name, fields = json.loads(data)
+        known = set(fields) == set(TABLE[name])
+    except (TypeError, KeyError, ValueError):
+        known, name, fields = False, "", {}
+    if not known:
+        raise ValueError(f"not a message between supervisor and worker: {data[:100]!r}")
+    return Message(name, fields)

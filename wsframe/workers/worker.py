@@ -1,0 +1,117 @@
+"""This process as the supervisor has made it: its slot, and what it has inherited."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wsframe.net.sockets import NamedSocket
+from wsframe.workers.board import Board, Row
+
+__all__ = ["VARIABLE", "Worker", "this_worker", "worker_variable"]
+
+VARIABLE: Final = "WSFRAME_WORKER"
+"""The environment variable by which a process knows that it is a worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A worker process."""
+
+    slot: int
+    """Its number, from 0."""
+    count: int
+    """The number of slots."""
+    generation: int
+    """How often the service has been restarted; two generations can run at once."""
+    sockets: tuple[socket.socket, ...]
+    """The listening sockets, which all workers share: closing them closes this process's alone."""
+    doors: tuple[socket.socket, ...]
+    """The sending ends of all doors, by slot."""
+    door: socket.socket
+    """The receiving end of the door of its own slot."""
+    board: Board
+    link: socket.socket
+    """The messages to and from the supervisor (``orders``)."""
+    folder: str
+    """The runtime directory of the service, which only its user can enter."""
+    lock: int = -1
+    """The descriptor by which it holds the lock of the runtime directory."""
+
+    @property
+    def row(self) -> Row:
+        """Its row of the board."""
+        return self.board.row(self.slot, self.generation)
+
+    @property
+    def relay(self) -> str:
+        """The address of the relay's unix socket."""
+        return os.path.join(self.folder, "relay")
+
+    @property
+    def name(self) -> str:
+        """Its name in log lines."""
+        return f"worker {self.slot}"
+
+
+def worker_variable(
+    *,
+    slot: int,
+    count: int,
+    generation: int,
+    sockets: Sequence[int],
+    named: Sequence[str | None],
+    doors: Sequence[int],
+    door: int,
+    board: int,
+    link: int,
+    folder: str,
+    lock: int,
+) -> str:
+    """Write the value of the variable, for the supervisor: numbers, and descriptors that the process inherits."""
+    return json.dumps(locals())
+
+
+made: list[Worker] = []
+"""The worker that this process is, once it has been asked for."""
+
+
+def this_worker(environment: MutableMapping[str, str] = os.environ) -> Worker | None:
+    """Return the worker that this process is; None in a process that no supervisor has started.
+
+    The variable is removed, for it is not meant for programs that this one starts; nor are the descriptors.
+    """
+    written = environment.pop(VARIABLE, None)
+    if written is not None:
+        made.append(worker_of(json.loads(written)))
+    return made[0] if made else None
+
+
+def worker_of(told: dict[str, Any]) -> Worker:
+    """Take over what the variable names."""
+    for name in ("sockets", "doors", "door", "link", "board", "lock"):
+        for fd in told[name] if isinstance(told[name], list) else [told[name]]:
+            os.set_inheritable(fd, False)
+    return Worker(
+        slot=told["slot"],
+        count=told["count"],
+        generation=told["generation"],
+        sockets=tuple(map(inherited, told["sockets"], told["named"])),
+        doors=tuple(map(inherited, told["doors"])),
+        door=inherited(told["door"]),
+        board=Board(told["board"], told["count"]),
+        link=inherited(told["link"]),
+        folder=told["folder"],
+        lock=told["lock"],
+    )
+
+
+def inherited(fd: int, name: str | None = None) -> socket.socket:
+    sock = NamedSocket(fileno=fd)
+    sock.named = name
+    sock.setblocking(False)
+    return sock
