@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsframe.backplane.hub import Hub, Member
-from wsframe.backplane.interface import History, Position
+from wsframe.backplane.interface import History, Kept, Position
 from wsframe.backplane.queue import Gap, Message, Queue, Wanted
 
 KEEP = History(messages=3, seconds=10.0, bytes=100)
@@ -87,7 +87,6 @@ def test_wanting_tells_the_newest_position() -> None:
     assert a.queue.take() == [Wanted("t", None)]
     hub.publish(a, "t", b"x", KEEP)
     newest = hub.newest("t")
-    assert newest is not None
     assert newest.offset == 1
     b = hub.attach("b", Queue())
     hub.want(b, ["t"])
@@ -96,7 +95,6 @@ def test_wanting_tells_the_newest_position() -> None:
 
 def kept(hub: Hub, offset: int, limit: int = 100) -> list[int] | None:
     newest = hub.newest("t")
-    assert newest is not None
     since = hub.since("t", Position(newest.epoch, offset), limit)
     return None if since is None else [one.offset for one in since]
 
@@ -123,6 +121,19 @@ def test_history_is_bounded_by_count_bytes_and_age() -> None:
     assert kept(hub, 8) == []
 
 
+def test_a_topic_has_a_position_as_soon_as_it_is_asked_for() -> None:
+    clock = Clock()
+    hub = clock.hub()
+    first = hub.newest("t")
+    a = member(hub, "a", "t")
+    assert hub.kept("t") == (first, [])
+    hub.publish(a, "t", b"x", KEEP)
+    assert hub.newest("t") == first._replace(offset=1)
+    assert hub.kept("t") == (hub.newest("t"), [Kept(1, "a", b"x")])
+    clock.now += 20
+    assert hub.kept("t") == (hub.newest("t"), [])
+
+
 def test_a_history_that_nobody_wants_is_forgotten_when_it_is_too_old() -> None:
     clock = Clock()
     hub = clock.hub()
@@ -135,7 +146,8 @@ def test_a_history_that_nobody_wants_is_forgotten_when_it_is_too_old() -> None:
     assert hub.newest("t") == before
     clock.now += 20
     hub.sweep()
-    assert hub.newest("t") is None
+    assert hub.newest("t").epoch != before.epoch
+    assert hub.newest("t").offset == 0
     assert hub.newest("u") is not None
     hub.publish(a, "t", b"x", KEEP)
     after = hub.newest("t")

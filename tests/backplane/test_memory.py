@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from wsframe.backplane.interface import Backplane
+from wsframe.backplane.interface import Backplane, History
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, Node, PublishConformance
 
@@ -42,3 +42,17 @@ async def test_a_backplane_that_does_not_run_acquires_nothing() -> None:
     assert await plane.acquire(["k"], 5.0) == [""]
     plane.want(["t"])
     plane.unwant(["t", "u"])
+
+
+async def test_a_hub_in_memory_forgets_topics_that_nobody_uses(autojump_clock: object) -> None:
+    hub = MemoryHub()
+    a = Node("a", MemoryBackplane(hub))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(a.backplane.run, a.name, a.told)
+        for number in range(100):
+            a.backplane.publish(f"t{number}", b"x", keep=History(seconds=1))
+        assert len(hub.open()._logs) == 100
+        await trio.sleep(10)
+        a.backplane.publish("t", b"x")
+        nursery.cancel_scope.cancel()
+    assert len(hub.open()._logs) == 0

@@ -187,6 +187,7 @@ async def test_a_relay_that_speaks_otherwise_is_left(tmp_path: Path, caplog: pyt
 async def test_requests_end_with_the_stream(tmp_path: Path) -> None:
     plane = RelayBackplane(str(tmp_path / "relay"))
     assert await plane.newest("t") is None
+    assert await plane.kept("t") is None
     assert await plane.acquire(["k", "l"], 1.0) == ["", ""]
     assert await plane.renew([Lease("k", 1, 0.0)], 1.0) == [None]
     await plane.release([Lease("k", 1, 0.0)])

@@ -12,6 +12,7 @@ import trio.lowlevel
 
 from tests.backplane.relays import listening, relay, relay_process
 from wsframe.backplane.frames import ANSWER, ASK, HELLO, LENGTH, PUBLISH, WANT, Frame, FrameReader, frame, json_frame
+from wsframe.backplane.interface import History
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.testing.backplanes import Node
 
@@ -66,7 +67,28 @@ async def test_a_request_is_answered(tmp_path: Path) -> None:
             while len(frames) < 2:
                 frames += reader.feed(bytes(await stream.receive_some()))
             assert [one.kind for one in frames] == [HELLO, ANSWER]
-            assert frames[1].json() == {"id": 1, "result": None}
+            answer = frames[1].json()
+            assert answer["id"] == 1
+            assert answer["result"][1] == 0
+
+
+async def test_a_history_too_long_for_a_stream_is_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsframe.backplane.relay_process.LONGEST", 1_000)
+    path = tmp_path / "relay"
+    with trio.fail_after(PATIENCE):
+        async with relay(path), trio.open_nursery() as nursery:
+            a = Node("a", RelayBackplane(str(path)))
+            await nursery.start(a.backplane.run, "a", a.told)
+            first = await a.backplane.newest("t")
+            assert first is not None
+            await a.want("t")
+            for _ in range(10):
+                a.backplane.publish("t", b"x" * 100, keep=History())
+            await a.told.until(lambda: len(a.told.messages) == 10)
+            assert await a.backplane.since("t", first, 100) is None
+            assert await a.backplane.kept("t") is None
+            assert len(await a.backplane.since("t", first._replace(offset=7), 100) or ()) == 3
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_worker_that_does_not_read_holds_up_nobody_and_learns_of_its_gap(tmp_path: Path) -> None:

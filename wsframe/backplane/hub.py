@@ -128,7 +128,8 @@ class Hub:
         for topic in topics:
             member.topics.add(topic)
             self._interest.setdefault(topic, {})[member] = None
-            member.queue.put(topic, Wanted(topic, self.newest(topic)), len(topic))
+            log = self._logs.get(topic)
+            member.queue.put(topic, Wanted(topic, None if log is None else log.newest), len(topic))
 
     def unwant(self, member: Member, topics: Iterable[str]) -> None:
         """Have a member receive the messages of topics no longer."""
@@ -158,10 +159,15 @@ class Hub:
 
     # History
 
-    def newest(self, topic: str) -> Position | None:
-        """Return the position of a topic's newest kept message; None if none was ever kept."""
-        log = self._logs.get(topic)
-        return None if log is None else log.newest
+    def newest(self, topic: str) -> Position:
+        """Return the position of a topic's newest kept message; from now on it has one."""
+        return self._log(topic).newest
+
+    def kept(self, topic: str) -> tuple[Position, list[Kept]]:
+        """Return the position of the newest kept message, and all kept messages."""
+        log = self._log(topic)
+        log.expire(self._clock())
+        return log.newest, [entry.kept for entry in log.entries]
 
     def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
         """Return all messages kept after a position, or None."""

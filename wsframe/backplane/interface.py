@@ -83,7 +83,11 @@ class Told(Protocol):
         """Take a message. ``position`` is None if it is not kept."""
 
     def wanted(self, topic: str, position: Position | None) -> None:
-        """Learn that every later message of a topic arrives; ``position`` is that of the newest kept one."""
+        """Learn that every later message of a topic arrives.
+
+        ``position`` is that of the newest kept one; None if the topic has no position yet, and then the first
+        kept message has the offset 1.
+        """
 
     def gap(self, topic: str | None) -> None:
         """Learn that messages of a topic are missing; None stands for all topics."""
@@ -125,7 +129,17 @@ class Backplane(Protocol):
         """
 
     async def newest(self, topic: str) -> Position | None:
-        """Return the position of the newest kept message; None if the engine cannot be reached."""
+        """Return the position of the newest kept message; None if the engine cannot be reached.
+
+        A topic of which nothing is kept has a position as well from now on, its offset is 0: a client knows from
+        which place it can ask before there is a message.
+        """
+
+    async def kept(self, topic: str) -> tuple[Position, list[Kept]] | None:
+        """Return the position of the newest kept message and all kept ones, oldest first, as of one moment.
+
+        As with :meth:`newest`, a topic without messages has a position. None if the engine cannot be reached.
+        """
 
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
         """Acquire keys that nobody holds; return for each the lease, or the name of the node that has it.

@@ -13,6 +13,9 @@ from wsframe.backplane.queue import LIMIT, Queue, tell
 
 __all__ = ["MemoryBackplane", "MemoryHub"]
 
+SWEEP = 5.0
+"""Seconds between two looks for histories that are too old."""
+
 
 def microseconds() -> int:
     """Return the wall clock in microseconds."""
@@ -31,11 +34,17 @@ class MemoryHub:
         self.limit = limit
         self.clock = clock
         self.hub: Hub | None = None
+        self._sweep_at = 0.0
 
     def open(self) -> Hub:
-        """Return the hub, made by the first call: only then does trio's clock run."""
+        """Return the hub, made by the first call: only then does trio's clock run. It is swept from time to time."""
+        now = self.clock()
         if self.hub is None:
             self.hub = Hub(self.clock, microseconds)
+            self._sweep_at = now + SWEEP
+        elif now >= self._sweep_at:
+            self._sweep_at = now + SWEEP
+            self.hub.sweep()
         return self.hub
 
 
@@ -95,6 +104,11 @@ class MemoryBackplane:
         """Return the position of the newest kept message."""
         await trio.lowlevel.checkpoint()
         return self._shared.open().newest(topic)
+
+    async def kept(self, topic: str) -> tuple[Position, list[Kept]] | None:
+        """Return the position of the newest kept message, and all kept messages."""
+        await trio.lowlevel.checkpoint()
+        return self._shared.open().kept(topic)
 
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
         """Acquire keys that nobody holds."""

@@ -215,6 +215,14 @@ class RelayBackplane:
         answer = await self._ask("newest", topic)
         return None if answer is None or answer[0] is None else Position(*answer[0])
 
+    async def kept(self, topic: str) -> tuple[Position, list[Kept]] | None:
+        """Return the position of the newest kept message and all kept messages, or None."""
+        answer = await self._ask("kept", topic)
+        if answer is None or answer[0] is None:
+            return None
+        newest, kept = answer[0]
+        return Position(*newest), kept_from(kept) or []
+
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
         """Acquire keys that nobody holds."""
         until = now() + seconds - MARGIN

@@ -22,6 +22,7 @@ from wsframe.backplane.frames import (
     ANSWER,
     ASK,
     HELLO,
+    LONGEST,
     LOST,
     PUBLISH,
     UNWANT,
@@ -117,6 +118,9 @@ class Worker:
             result = kept_to(hub.since(topic, Position(*position), limit))
         elif ask["method"] == "newest":
             result = hub.newest(*arguments)
+        elif ask["method"] == "kept":
+            newest, kept = hub.kept(*arguments)
+            result = newest, kept_to(kept)
         elif ask["method"] == "acquire":
             result = hub.acquire(member.node, *arguments)
         elif ask["method"] == "renew":
@@ -125,7 +129,10 @@ class Worker:
             hub.release(*arguments)
         else:
             raise MalformedFrame(f"a request for {ask['method']!r}, which no relay answers")
-        self._answers.force(json_frame(ANSWER, {"id": ask["id"], "result": result}))
+        answer = json_frame(ANSWER, {"id": ask["id"], "result": result})
+        if len(answer) > LONGEST:  # a history that no stream can carry is not whole
+            answer = json_frame(ANSWER, {"id": ask["id"], "result": None})
+        self._answers.force(answer)
         self._queue.doorbell.ring()
 
 

@@ -284,6 +284,31 @@ class HistoryConformance(Conformance):
             await b.want("t")
             assert b.told.wants == [("t", a.told.messages[0].position)]
 
+    async def test_a_topic_has_a_position_before_its_first_message(self) -> None:
+        async with self.nodes("a", "b") as (a, b):
+            first = await a.backplane.newest("t")
+            assert first is not None
+            assert first.offset == 0
+            assert await b.backplane.newest("t") == first
+            assert await b.backplane.kept("t") == (first, [])
+            await b.want("t")
+            assert b.told.wants == [("t", first)]
+            a.backplane.publish("t", b"x", keep=KEEP)
+            await b.told.until(lambda: b.told.messages)
+            assert b.told.messages == [("t", b"x", "a", first._replace(offset=1))]
+            assert await a.backplane.since("t", first, 10) == [Kept(1, "a", b"x")]
+
+    async def test_all_kept_messages_are_listed_with_the_newest_position(self) -> None:
+        async with self.nodes("a") as (a,):
+            await a.want("t")
+            for number in range(15):
+                a.backplane.publish("t", str(number).encode(), keep=KEEP)
+            await a.told.until(lambda: len(a.told.messages) == 15)
+            newest = a.told.messages[-1].position
+            assert await a.backplane.kept("t") == (
+                newest, [Kept(number + 1, "a", str(number).encode()) for number in range(5, 15)]
+            )  # fmt: skip
+
     async def test_messages_that_are_not_kept_have_no_position(self) -> None:
         async with self.nodes("a", "b") as (a, b):
             await b.want("t")
