@@ -20,7 +20,7 @@ from typing import Any
 from wsframe.program import program
 
 __all__ = [
-    "EACH", "LONGEST_QUOTE", "LONGEST_REASON", "Log", "escaped", "log_for", "logger", "quoted", "shortened",
+    "EACH", "LONGEST_QUOTE", "LONGEST_REASON", "Log", "escaped", "log_for", "quoted", "shortened",
     "tell_left_out", "without_controls",
 ]  # fmt: skip
 
@@ -319,8 +319,6 @@ def forget_in_child() -> None:
     for log in logs.values():
         log.forget_in_child()
 
-
-logger = log_for("wsframe")
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_in_child)  # a lock may be held by a thread that is not there

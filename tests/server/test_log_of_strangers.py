@@ -11,7 +11,7 @@ import wsframe
 from tests.hostile.peer import Answer, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
 from wsframe import Accept, Reject, Request
-from wsframe.log import logger
+from wsframe.log import log_for
 
 Lines = Callable[[], list[str]]
 
@@ -111,7 +111,8 @@ async def test_lines_of_a_client_and_its_repr_are_cut(plain: Place, info: Lines)
 @pytest.fixture
 def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have all lines of a test come within a second."""
-    monkeypatch.setattr(logger._spared, "_clock", lambda: 0.0)
+    for room in ("wsframe.server", "wsframe.hooks"):
+        monkeypatch.setattr(log_for(f"{room}.any")._spared, "_clock", lambda: 0.0)
 
 
 @pytest.mark.usefixtures("one_second")
