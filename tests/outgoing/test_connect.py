@@ -16,7 +16,17 @@ import trustme
 import wsframe
 from tests.outgoing.places import head_of, listening, serving, upgrading
 from tests.wire import BOUND
-from wsframe import ConnectionClosed, Deflate, HandshakeRejected, InvalidURL, Limits, Opening, State, connect
+from wsframe import (
+    ConnectionClosed,
+    Deflate,
+    HandshakeRejected,
+    InvalidURL,
+    Limits,
+    Opening,
+    State,
+    WebSocket,
+    connect,
+)
 
 
 async def test_messages_of_all_sizes_go_both_ways() -> None:
@@ -45,21 +55,22 @@ async def test_what_is_sent_fast_is_sent_whole_through_tiny_buffers() -> None:
         assert [int(await ws.receive()) for _ in range(count)] == list(range(count))
 
 
+async def send_impatiently(ws: WebSocket, count: int, sent: list[str]) -> None:
+    """Send large messages, each for a moment, and note those that were sent; the last one is "last"."""
+    for number in range(count):
+        with trio.move_on_after(0.0002 * (number % 5)):
+            message = f"{number:20000}"
+            await ws.send(message)
+            sent.append(message)
+    await ws.send("last")
+
+
 async def test_cancelled_sends_and_receives_on_a_real_socket_lose_nothing() -> None:
     async with serving() as server, connect(f"{server.addresses[0]}/echo", limits=Limits(max_outbox=40_000)) as ws:
         sent: list[str] = []
         received: list[str | bytes] = []
         async with trio.open_nursery() as nursery:
-
-            async def send() -> None:
-                for number in range(400):
-                    with trio.move_on_after(0.0002 * (number % 5)):
-                        message = f"{number:20000}"
-                        await ws.send(message)
-                        sent.append(message)
-                await ws.send("last")
-
-            nursery.start_soon(send)
+            nursery.start_soon(send_impatiently, ws, 400, sent)
             while received[-1:] != ["last"]:
                 with trio.move_on_after(0.001):
                     received.append(await ws.receive())
@@ -180,16 +191,7 @@ async def test_cancelled_sends_over_tls_leave_whole_frames(
     ):
         sent: list[str] = []
         async with trio.open_nursery() as nursery:
-
-            async def send() -> None:
-                for number in range(200):
-                    with trio.move_on_after(0.0002 * (number % 5)):
-                        message = f"{number:20000}"
-                        await ws.send(message)
-                        sent.append(message)
-                await ws.send("last")
-
-            nursery.start_soon(send)
+            nursery.start_soon(send_impatiently, ws, 200, sent)
             received: list[str | bytes] = []
             while received[-1:] != ["last"]:
                 received.append(await ws.receive())

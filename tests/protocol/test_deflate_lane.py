@@ -14,7 +14,6 @@ from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension, Terms
 from wsframe.protocol.events import Ended, Event
-from wsframe.protocol.slow_lane import SlowLane
 
 COMPRESSED = 4
 """The reserved bits of a compressed message."""
@@ -40,15 +39,7 @@ def all_events(connection: Decoder, chunks: list[bytes]) -> list[Event]:
     return events
 
 
-@pytest.fixture
-def _no_wsproto(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **kwargs: object) -> None:
-        raise AssertionError("wsproto was asked")
-
-    monkeypatch.setattr(SlowLane, "__init__", refuse)
-
-
-@pytest.mark.usefixtures("_no_wsproto")
+@pytest.mark.usefixtures("no_wsproto")
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("takeover", [True, False])
 def test_whole_messages_go_without_wsproto(masked: bool, takeover: bool) -> None:

@@ -21,15 +21,7 @@ def fragments(*parts: bytes, opcode: int = TEXT, fin: bool = True) -> bytes:
     )
 
 
-@pytest.fixture
-def _no_wsproto(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **kwargs: object) -> None:
-        raise AssertionError("wsproto was asked")
-
-    monkeypatch.setattr(SlowLane, "__init__", refuse)
-
-
-@pytest.mark.usefixtures("_no_wsproto")
+@pytest.mark.usefixtures("no_wsproto")
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 1000, 100_000])
 def test_fragments_in_any_pieces_go_without_wsproto(size: int) -> None:
     parts = [b"x" * 300, "größer€".encode()[:3], "größer€".encode()[3:], b"", b"y" * 70_000, b"end"]
@@ -38,7 +30,7 @@ def test_fragments_in_any_pieces_go_without_wsproto(size: int) -> None:
     assert events == [b"".join(parts).decode(), b"\xff\xfe"]
 
 
-@pytest.mark.usefixtures("_no_wsproto")
+@pytest.mark.usefixtures("no_wsproto")
 def test_control_frames_between_fragments_are_seen_at_once() -> None:
     connection = peer.connect(Limits())
     assert peer.receive(connection, fragments(b"a", fin=False) + peer.frame(peer.PING, b"now")) == [
@@ -47,7 +39,7 @@ def test_control_frames_between_fragments_are_seen_at_once() -> None:
     assert peer.receive(connection, peer.frame(CONTINUATION, b"b")) == ["ab"]
 
 
-@pytest.mark.usefixtures("_no_wsproto")
+@pytest.mark.usefixtures("no_wsproto")
 def test_the_payload_so_far_is_counted() -> None:
     connection = peer.connect(Limits())
     whole = fragments(b"x" * 1000, b"y" * 1000, fin=False)

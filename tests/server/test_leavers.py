@@ -122,15 +122,18 @@ async def test_newcomer_that_has_gone_before_a_quick_decision_is_not_let_in(more
         assert info() == ["127.0.0.1:50001: gone before it was answered"]
 
 
+class Slow(Recorder):
+    """A resource that starts when its gate is opened."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self.gate.wait()
+        yield
+
+
 async def test_newcomer_that_goes_while_its_resource_starts_is_forgotten(
     place: Place, leave: Callable[[Peer], None]
 ) -> None:
-    class Slow(Recorder):
-        @asynccontextmanager
-        async def running(self) -> AsyncIterator[None]:
-            await self.gate.wait()
-            yield
-
     room = Slow()
     registry = wsframe.Registry(alone=True)
     registry.register_factory("/{room}", lambda request: room)
@@ -148,12 +151,6 @@ async def test_newcomer_that_goes_while_its_resource_starts_is_forgotten(
 async def test_newcomer_that_goes_while_it_is_delivered_elsewhere_is_forgotten(
     place: Place, leave: Callable[[Peer], None]
 ) -> None:
-    class Slow(Recorder):
-        @asynccontextmanager
-        async def running(self) -> AsyncIterator[None]:
-            await self.gate.wait()
-            yield
-
     room, door = Slow(), Door()
     door.elsewhere = room
     registry = wsframe.Registry(alone=True)

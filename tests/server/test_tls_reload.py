@@ -66,13 +66,19 @@ async def test_changed_files_are_read_again(
         assert line.startswith("certificates reloaded: ")
 
 
+def renewed(watched: Watched) -> Path:
+    """Return a folder with the renewed key and certificate, which can be moved to their place one by one."""
+    other = watched.folder / "other"
+    other.mkdir()
+    write_certificate(watched.authority, other, "a", "a.example", "2.example")
+    return other
+
+
 async def test_a_key_and_a_certificate_replaced_one_after_the_other_are_read_together(
     watched: Watched, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As renewals do it; a look in between would find a key that does not fit."""
-    other = watched.folder / "other"
-    other.mkdir()
-    write_certificate(watched.authority, other, "a", "a.example", "2.example")
+    other = renewed(watched)
     async with watched.watch():
         os.replace(other / "a.key", watched.folder / "a.key")
         await trio.sleep(4.5)  # the watcher has looked
@@ -85,9 +91,7 @@ async def test_a_key_and_a_certificate_replaced_one_after_the_other_are_read_tog
 async def test_a_renewal_that_stops_halfway_is_one_error_and_its_rest_is_read(
     watched: Watched, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    other = watched.folder / "other"
-    other.mkdir()
-    write_certificate(watched.authority, other, "a", "a.example", "2.example")
+    other = renewed(watched)
     async with watched.watch():
         os.replace(other / "a.key", watched.folder / "a.key")
         await trio.sleep(10 * LONG_ENOUGH)
