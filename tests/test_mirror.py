@@ -14,6 +14,7 @@ ELSEWHERE = {
     "__main__": "cli/test_serve.py",
     "cli/supervised": "cli/test_reload.py",
     # Types and values alone.
+    "centrifuge/hooks": "centrifuge/test_handling.py",
     "connection/handover": "connection/test_reactor.py",
     "protocol/encoder": "protocol/test_deflate.py",
     "resources/life": "resources/test_topics.py",

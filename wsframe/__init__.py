@@ -5,6 +5,7 @@ The rooms of the package, from the top floor down; each room imports only from f
 * ``cli``, ``testing``: the command line; a server and clients in memory for tests.
 * ``server``, ``pages``, ``outgoing``: bind, accept, admit, drain; plain HTTP; outgoing connections.
 * ``hooks``: the tasks that call hooks.
+* ``centrifuge``: resources for the SDKs of Centrifugo.
 * ``resources``: the classes and functions that users write against.
 * ``connection``: one client's connection, and the reactor that runs all of them. ``hixie76``: an old version.
 * ``http``: requests, answers and the handshake, without I/O. ``browser``: the client for web pages.

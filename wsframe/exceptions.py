@@ -13,6 +13,8 @@
   * :exc:`ProxyFailed`
   * :exc:`OpeningTimeout`, also an :exc:`OSError`
   * :exc:`InvalidURL`, also a :exc:`ValueError`
+  * :exc:`~wsframe.centrifuge.CentrifugeError`, in ``centrifuge.errors``, as the next
+  * :exc:`~wsframe.centrifuge.CentrifugeDisconnect`
 
 Misuse of the interface raises :exc:`TypeError`, :exc:`ValueError` or :exc:`RuntimeError`, as in the
 standard library. No client of a server can make it raise anything. Where we are the client, failures of

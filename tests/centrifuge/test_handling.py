@@ -1,0 +1,363 @@
+"""Commands of clients: which hook each calls, and the reply that it gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import wsframe
+from tests.centrifuge.speaking import Speaker, connected, speaking
+from wsframe.centrifuge import (
+    CentrifugeDisconnect,
+    CentrifugeError,
+    CentrifugeOptions,
+    CentrifugeResource,
+    Connected,
+    Published,
+    Subscribed,
+)
+
+Client = wsframe.Client
+
+
+class Noting(CentrifugeResource):
+    """Notes its calls, and answers as it is told."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.calls: list[tuple[Any, ...]] = []
+
+    def _answer(self, hook: str, *arguments: Any) -> Any:
+        self.calls.append((hook, *arguments))
+        answer = self.answers.get(hook)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def connecting(self, client: Client, token: str, data: object) -> Connected | None:
+        answer: Connected | None = self._answer("connecting", token, data)
+        return answer
+
+    async def subscribing(self, client: Client, channel: str, data: object) -> Subscribed | None:
+        answer: Subscribed | None = self._answer("subscribing", channel, data)
+        return answer
+
+    async def publishing(self, client: Client, channel: str, data: object) -> Published | None:
+        answer: Published | None = self._answer("publishing", channel, data)
+        return answer
+
+    async def rpc(self, client: Client, method: str, data: object) -> object:
+        return self._answer("rpc", method, data)
+
+    async def unsubscribed(self, client: Client, channel: str) -> None:
+        self._answer("unsubscribed", channel)
+
+
+# The beginning
+
+
+async def test_anybody_may_connect() -> None:
+    async with speaking(CentrifugeResource()) as kit:
+        speaker = Speaker(await kit.connect())
+        answer = await speaker.ask("connect")
+        assert set(answer) == {"client", "version", "ping", "pong"}
+        assert (answer["ping"], answer["pong"]) == (25, True)
+
+
+async def test_the_answer_of_connecting_reaches_the_client() -> None:
+    options = Connected(user="7", data={"hello": 1}, expires=59.5, info=[1])
+    resource = Noting(connecting=options)
+    async with speaking(resource) as kit:
+        answer = await Speaker(await kit.connect()).ask("connect", token="t", data={"from": "me"})
+        assert (answer["data"], answer["expires"], answer["ttl"]) == ({"hello": 1}, True, 60)
+        (client,) = resource.clients
+        connection = resource.connection_of(client)
+        assert connection == (client.id, "7", ())
+    assert resource.calls == [("connecting", "t", {"from": "me"})]
+
+
+async def test_a_refused_connect_has_its_error_and_nothing_else_is_handled() -> None:
+    resource = Noting(connecting=CentrifugeError(101))
+    async with speaking(resource) as kit:
+        speaker = Speaker(await kit.connect())
+        speaker.send({"connect": {}}, {"subscribe": {"channel": "c"}})
+        assert await speaker.next() == {"id": 1, "error": {"code": 101, "message": "unauthorized"}}
+        speaker.send({"ping": {}})
+        assert await speaker.end() == (3501, "bad request")
+    assert [call[0] for call in resource.calls] == ["connecting"]
+
+
+async def test_a_hook_can_close_with_a_code_of_the_protocol() -> None:
+    async with speaking(Noting(connecting=CentrifugeDisconnect(3500))) as kit:
+        speaker = Speaker(await kit.connect())
+        speaker.send({"connect": {}}, {"ping": {}})
+        assert await speaker.end() == (3500, "invalid token")
+
+
+@pytest.mark.parametrize(
+    "message", ['{"id":1,"subscribe":{"channel":"c"}}', "{}", "x", '{"id":1,"connect":{}}\n{"id":2,"connect":{}}']
+)
+async def test_a_message_out_of_the_protocol_is_a_bad_request(message: str) -> None:
+    async with speaking(CentrifugeResource()) as kit:
+        client = await kit.connect()
+        client.send_text(message)
+        assert tuple(await client.closed()) == (3501, "bad request")
+
+
+async def test_binary_messages_are_refused_for_good() -> None:
+    async with speaking(CentrifugeResource()) as kit:
+        client = await kit.connect()
+        client.send_binary(b"\x02\x08\x01")
+        assert tuple(await client.closed()) == (3506, "inappropriate protocol")
+
+
+async def test_replies_to_one_message_come_in_one_message() -> None:
+    async with speaking(Noting(rpc=1)) as kit:
+        speaker = await connected(kit)
+        speaker.send(*({"rpc": {"method": "m"}} for _ in range(3)))
+        assert [(await speaker.next())["id"] for _ in range(3)] == [2, 3, 4]
+        assert speaker.sizes == [1, 3]
+
+
+# Channels
+
+
+async def test_subscribers_get_publications_after_their_reply() -> None:
+    resource = Noting()
+    async with speaking(resource) as kit:
+        speaker = await connected(kit)
+        assert await speaker.ask("subscribe", channel="c", data=[1]) == {}
+        assert resource.publish("c", {"a": 1}) == (1, 0)
+        assert await speaker.push() == {"channel": "c", "pub": {"data": {"a": 1}}}
+        assert await speaker.ask("unsubscribe", channel="c") == {}
+        assert resource.publish("c", 2) == (0, 0)
+    assert resource.calls[1:] == [("subscribing", "c", [1]), ("unsubscribed", "c")]
+
+
+async def test_a_subscription_that_is_refused_can_be_asked_for_again() -> None:
+    resource = Noting(subscribing=CentrifugeError(103))
+    async with speaking(resource) as kit:
+        speaker = await connected(kit)
+        assert (await speaker.ask("subscribe", channel="c"))["code"] == 103
+        resource.answers = {"subscribing": Subscribed(data="yes", expires=1)}
+        assert await speaker.ask("subscribe", channel="c") == {"data": "yes", "expires": True, "ttl": 1}
+        assert (await speaker.ask("subscribe", channel="c"))["code"] == 105
+    assert ("unsubscribed", "c") in resource.calls  # with the connection
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ({"channel": "x" * 201}, 107),
+        ({"channel": "ü" * 101}, 107),
+        ({"channel": "\ud800"}, 107),
+        ({"channel": "c", "type": 1}, 108),
+        ({"channel": "c", "tf": {"op": "and"}}, 107),
+    ],
+)
+async def test_subscriptions_that_are_not_served_have_the_error_of_the_protocol(
+    request_: dict[str, Any], code: int
+) -> None:
+    async with speaking(CentrifugeResource()) as kit:
+        speaker = await connected(kit)
+        assert (await speaker.ask("subscribe", **request_))["code"] == code
+        assert await speaker.ask("subscribe", channel="c", delta="fossil", flag=1) == {}  # without delta, by full name
+
+
+@pytest.mark.parametrize("method", ["subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history"])
+async def test_a_command_without_its_channel_is_a_bad_request(method: str) -> None:
+    async with speaking(CentrifugeResource()) as kit:
+        speaker = await connected(kit)
+        speaker.send({method: {}})
+        assert await speaker.end() == (3501, "bad request")
+
+
+async def test_channels_of_a_client_are_bounded() -> None:
+    class Small(CentrifugeResource):
+        options = CentrifugeOptions(max_channels=2)
+
+    async with speaking(Small()) as kit:
+        speaker = await connected(kit)
+        assert [await speaker.ask("subscribe", channel=name) for name in "ab"] == [{}, {}]
+        assert (await speaker.ask("subscribe", channel="c"))["code"] == 106
+        assert await speaker.ask("unsubscribe", channel="a") == {}
+        assert await speaker.ask("subscribe", channel="c") == {}
+
+
+async def test_publishing_by_clients_is_refused_by_default() -> None:
+    async with speaking(CentrifugeResource()) as kit:
+        speaker = await connected(kit)
+        assert await speaker.ask("publish", channel="c", data=1) == {"code": 103, "message": "permission denied"}
+
+
+async def test_a_client_that_may_publish_is_named_to_subscribers() -> None:
+    resource = Noting(connecting=Connected(user="7", info="me"))
+    async with speaking(resource) as kit:
+        a, b = await connected(kit), await connected(kit)
+        await a.ask("subscribe", channel="c")
+        assert await b.ask("publish", channel="c", data={"x": "\ud800"}) == {}
+        pub = (await a.push())["pub"]
+        assert pub["data"] == {"x": "\ud800"}
+        assert (pub["info"]["user"], pub["info"]["conn_info"]) == ("7", "me")
+        resource.answers["publishing"] = Published(data="other", tags={"a": "b"}, anonymous=True)
+        assert await b.ask("publish", channel="c", data=1) == {}
+        assert (await a.push())["pub"] == {"data": "other", "tags": {"a": "b"}}
+
+
+async def test_a_publisher_gets_its_own_publication() -> None:
+    async with speaking(Noting()) as kit:
+        speaker = await connected(kit)
+        await speaker.ask("subscribe", channel="c")
+        speaker.send({"publish": {"channel": "c", "data": None}})
+        assert (await speaker.push())["pub"]["data"] is None
+        assert await speaker.next() == {"id": 3, "publish": {}}
+
+
+async def test_numbers_that_no_client_could_read_are_not_published() -> None:
+    async with speaking(Noting()) as kit:
+        speaker = await connected(kit)
+        speaker.client.send_text('{"id":2,"publish":{"channel":"c","data":1e999}}')
+        assert (await speaker.next())["error"]["code"] == 107
+
+
+# Other commands
+
+
+async def test_rpc_is_unknown_by_default() -> None:
+    async with speaking(CentrifugeResource()) as kit:
+        speaker = await connected(kit)
+        assert await speaker.ask("rpc", method="m") == {"code": 104, "message": "method not found"}
+
+
+@pytest.mark.parametrize(("result", "wanted"), [(None, {}), (0, {"data": 0}), ({"a": [1]}, {"data": {"a": [1]}})])
+async def test_the_result_of_rpc_is_the_reply(result: object, wanted: object) -> None:
+    resource = Noting(rpc=result)
+    async with speaking(resource) as kit:
+        speaker = await connected(kit)
+        assert await speaker.ask("rpc", method="m", data={"q": 1}) == wanted
+    assert resource.calls[-1] == ("rpc", "m", {"q": 1})
+
+
+async def test_pings_of_the_client_are_answered_and_asynchronous_messages_are_not_taken() -> None:
+    async with speaking(CentrifugeResource()) as kit:
+        speaker = await connected(kit)
+        assert await speaker.ask("ping") == {}
+        speaker.client.send_text('{"send":{"data":1}}')
+        assert await speaker.end() == (3508, "not available")
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "code"),
+    [
+        ("refresh", {"token": "t"}, 108),
+        ("sub_refresh", {"channel": "c", "token": "t"}, 103),
+        ("history", {"channel": "c"}, 103),
+        ("presence", {"channel": "c"}, 103),
+        ("presence_stats", {"channel": "c"}, 103),
+        ("publish", {"channel": "c", "type": 1}, 108),
+    ],
+)
+async def test_commands_that_are_not_available_say_so(method: str, request_: dict[str, Any], code: int) -> None:
+    async with speaking(Noting()) as kit:
+        speaker = await connected(kit)
+        assert (await speaker.ask(method, **request_))["code"] == code
+
+
+async def test_subscribers_ask_for_history_and_presence_only_where_it_is_on() -> None:
+    async with speaking(Noting()) as kit:
+        speaker = await connected(kit)
+        await speaker.ask("subscribe", channel="c")
+        for method in ("history", "presence", "presence_stats", "sub_refresh"):
+            assert (await speaker.ask(method, channel="c"))["code"] == 108
+
+
+# Hooks that fail
+
+
+@pytest.mark.parametrize(
+    ("hook", "command"),
+    [
+        ("connecting", {"connect": {}}),
+        ("subscribing", {"subscribe": {"channel": "c"}}),
+        ("publishing", {"publish": {"channel": "c"}}),
+        ("rpc", {"rpc": {"method": "m"}}),
+    ],
+)
+async def test_a_hook_that_fails_is_an_internal_error_and_closes_so_that_the_sdk_comes_back(
+    hook: str, command: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with speaking(Noting(**{hook: RuntimeError("oh")})) as kit:
+        speaker = Speaker(await kit.connect())
+        if hook != "connecting":
+            await speaker.ask("connect")
+        speaker.send(command)
+        error = {"code": 100, "message": "internal server error", "temporary": True}
+        assert (await speaker.next())["error"] == error
+        assert (await speaker.end())[0] == 3004
+    assert "RuntimeError: oh" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("hook", "command", "wanted"),
+    [
+        ("connecting", {"connect": {}}, "connecting returns a Connected or None"),
+        ("subscribing", {"subscribe": {"channel": "c"}}, "subscribing returns a Subscribed or None"),
+        ("publishing", {"publish": {"channel": "c"}}, "publishing returns a Published or None"),
+    ],
+)
+async def test_an_answer_of_another_type_is_an_error_that_names_the_hook(
+    hook: str, command: dict[str, Any], wanted: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with speaking(Noting(**{hook: {"user": "7"}})) as kit:
+        speaker = Speaker(await kit.connect())
+        if hook != "connecting":
+            await speaker.ask("connect")
+        speaker.send(command)
+        assert (await speaker.next())["error"]["code"] == 100
+        await speaker.end()
+    assert wanted in caplog.text
+
+
+async def test_one_that_stays_after_a_failed_hook_has_its_reply(caplog: pytest.LogCaptureFixture) -> None:
+    class Staying(Noting):
+        on_hook_failed = "drop_message"
+
+    async with speaking(Staying(subscribing=RuntimeError("oh"))) as kit:
+        speaker = await connected(kit)
+        assert (await speaker.ask("subscribe", channel="c"))["code"] == 100
+        assert await speaker.ask("ping") == {}
+        assert (await speaker.ask("subscribe", channel="c"))["code"] == 100  # and not 105
+    assert "RuntimeError: oh" in caplog.text
+
+
+JSON: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, -1, 2**31, 2**64, 1.5, "", "c", "x" * 300, "\ud800", [], {}, {"offset": 1}, {"a": {"offset": -1}}]
+)
+NAMES = ["channel", "token", "data", "recover", "epoch", "offset", "type", "tf", "limit", "since", "method", "flag"]
+METHODS = ["connect", "subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "ping", "send",
+           "rpc", "refresh", "sub_refresh", "nope"]  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.sampled_from(METHODS), st.dictionaries(st.sampled_from(NAMES), JSON, max_size=3)), max_size=4)
+)
+def test_no_commands_make_a_hook_fail(commands: list[tuple[str, dict[str, Any]]]) -> None:
+    class Failing(Noting):
+        async def hook_failed(self, error: BaseException, *, hook: str, client: Client | None) -> None:
+            failures.append(error)
+
+    failures: list[BaseException] = []
+
+    async def converse() -> None:
+        async with speaking(Failing()) as kit:
+            speaker = await connected(kit)
+            speaker.send(*({name: request} for name, request in commands))
+            speaker.send({"ping": {}})
+
+    trio.run(converse)
+    assert failures == []

@@ -1,0 +1,324 @@
+"""The commands of clients: each calls its hook and makes its reply."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from wsframe.centrifuge.answers import Connected, Published, Subscribed, filled_in
+from wsframe.centrifuge.channels import Channels
+from wsframe.centrifuge.commands import PONG, BadMessage, Command, decode
+from wsframe.centrifuge.errors import CentrifugeDisconnect, CentrifugeError
+from wsframe.centrifuge.hooks import Hooks
+from wsframe.centrifuge.replies import Publication, as_json, as_text, error, members, reply
+from wsframe.centrifuge.session import Due, Phase, Session, Sessions
+from wsframe.log import log_for
+from wsframe.resources.client import Client
+
+if TYPE_CHECKING:
+    AnyClient = Client[Any]
+
+__all__ = ["Handler"]
+
+logger = log_for(__name__)
+
+REJECT_UNRECOVERED = 2
+"""The flag of a subscribe that wants error 112 instead of a subscription that has missed something."""
+
+
+class Replies:
+    """The replies to one message of a client, which go out together."""
+
+    __slots__ = ("_client", "_lines")
+
+    def __init__(self, client: AnyClient) -> None:
+        self._client = client
+        self._lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        """Add a reply."""
+        self._lines.append(line)
+
+    def send(self) -> None:
+        """Send the replies so far. A push that is sent next comes behind them."""
+        if self._lines:
+            self._client.send_text("\n".join(self._lines))
+            self._lines.clear()
+
+
+class Handler:
+    """Handles the commands of the clients of one life of a resource.
+
+    Args:
+        resource: The resource, whose hooks decide.
+        sessions: The clients.
+        channels: Their subscriptions.
+    """
+
+    def __init__(self, resource: Hooks, sessions: Sessions, channels: Channels) -> None:
+        self._resource = resource
+        self._sessions = sessions
+        self._channels = channels
+
+    async def take(self, client: AnyClient, message: str) -> None:
+        """Handle one message. Only an exception of a hook is raised, after its command was answered."""
+        session = self._sessions.add(client)
+        replies = Replies(client)
+        session.busy = True
+        try:
+            for command in decode(message, self._resource.options.max_commands):
+                if session.phase is Phase.OVER:
+                    return
+                await self._one(session, command, replies)
+                if session.refused:
+                    return
+        except BadMessage as bad:
+            logger.info("%r sent something that is not in the protocol: %s", client, bad, kind=str(bad))
+            self.close(session, 3501, "bad request", replies)
+        except CentrifugeDisconnect as order:
+            self.close(session, order.code, order.reason, replies)
+        finally:
+            session.busy = False
+            replies.send()
+
+    def close(self, session: Session, code: int, reason: str, replies: Replies | None = None) -> None:
+        """Close a client after the replies so far, and handle no more of its commands."""
+        if replies is not None:
+            replies.send()
+        session.phase = Phase.OVER
+        session.client.close(code, reason)
+
+    async def _one(self, session: Session, command: Command, replies: Replies) -> None:
+        if command.method != "connect" and not session.connected:
+            raise BadMessage("a command comes before connect")
+        if command.method == PONG:
+            if not session.awaiting_pong:
+                raise BadMessage("a pong answers no ping")
+            session.awaiting_pong = False
+            self._sessions.deadlines.clear(Due(session.client, "pong"))
+            return
+        try:
+            await HANDLERS[command.method](self, session, command, replies)
+        except CentrifugeError as refusal:
+            replies.add(error(command.id, refusal))
+            if command.method == "connect":
+                session.phase = Phase.REFUSED
+        except CentrifugeDisconnect:
+            raise
+        except Exception:
+            replies.add(error(command.id, CentrifugeError(100)))
+            raise
+
+    # The connection
+
+    async def _connect(self, session: Session, command: Command, replies: Replies) -> None:
+        if session.phase is not Phase.NEW:
+            raise CentrifugeDisconnect(3501)
+        resource, request, client = self._resource, command.request, session.client
+        verified = Connected() if resource.tokens is None else await resource.tokens.connection(request["token"])
+        answer = await resource.connecting(client, request["token"], request["data"])
+        answer = verified if answer is None else filled_in(checked("connecting", answer, Connected), verified)
+        session.user = answer.user or ""
+        session.info = resource.json_of(answer.info)
+        subscriptions = self._channels.of_server(session, answer.subscriptions)
+        try:
+            results = {
+                one.channel: await self._channels.fill(session, one, request["subs"].get(one.channel))
+                for one in subscriptions
+            }
+        except BaseException:
+            for one in subscriptions:
+                self._channels.end(session, one)
+            raise
+        replies.add(reply(command.id, "connect", members(self._connect_result(session, answer, results))))
+        replies.send()
+        session.phase = Phase.CONNECTED
+        self._begin_times(session, answer)
+        for one in subscriptions:
+            self._channels.go_live(session, one)
+
+    def _connect_result(
+        self, session: Session, answer: Connected, results: dict[str, str]
+    ) -> dict[str, str | int | bool | None]:
+        options = self._resource.options
+        subs = "{" + ",".join(f"{as_text(channel)}:{result}" for channel, result in results.items()) + "}"
+        return {
+            "client": as_text(session.client.id),
+            "version": '"wsframe"',
+            "data": self._resource.json_of(answer.data),
+            "subs": subs if results else None,
+            **expiry(answer.expires),
+            "ping": None if options.ping is None else ceil(options.ping),
+            "pong": options.ping is not None,
+        }
+
+    def _begin_times(self, session: Session, answer: Connected) -> None:
+        """Set the deadlines of a client that has connected."""
+        client, options, deadlines, now = (
+            session.client,
+            self._resource.options,
+            self._sessions.deadlines,
+            trio.current_time(),
+        )
+        deadlines.clear(Due(client, "connect"))
+        if options.ping is not None:
+            # The first one at a random moment: clients that came together are not pinged together.
+            deadlines.set(Due(client, "ping"), now + options.ping * int(client.id[:4], 16) / 0xFFFF)
+        self._set_expiry(session, answer.expires)
+
+    def _set_expiry(self, session: Session, expires: float | None) -> None:
+        due = Due(session.client, "expiry")
+        if expires is None:
+            self._sessions.deadlines.clear(due)
+        else:
+            self._sessions.deadlines.set(due, trio.current_time() + expires + self._resource.options.expired_grace)
+
+    async def _refresh(self, session: Session, command: Command, replies: Replies) -> None:
+        token = command.request["token"]
+        if self._resource.tokens is None:
+            raise CentrifugeError(108)
+        if not token:
+            raise CentrifugeDisconnect(3501)
+        try:
+            answer = await self._resource.tokens.connection(token)
+        except CentrifugeError as refusal:
+            if refusal.code == 109:  # an SDK comes back for this code, with a new token
+                raise CentrifugeDisconnect(3005) from None
+            raise
+        if (answer.user or "") != session.user:
+            raise CentrifugeDisconnect(3500)
+        if answer.info is not None:
+            session.info = self._resource.json_of(answer.info)
+        self._set_expiry(session, answer.expires)
+        result = members({"client": as_text(session.client.id), "version": '"wsframe"', **expiry(answer.expires)})
+        replies.add(reply(command.id, "refresh", result))
+
+    async def _ping(self, session: Session, command: Command, replies: Replies) -> None:
+        replies.add(reply(command.id, "ping"))
+
+    async def _send(self, session: Session, command: Command, replies: Replies) -> None:
+        raise CentrifugeDisconnect(3508)
+
+    async def _rpc(self, session: Session, command: Command, replies: Replies) -> None:
+        result = await self._resource.rpc(session.client, command.request["method"], command.request["data"])
+        data = self._resource.json_of(result)
+        replies.add(reply(command.id, "rpc", members({"data": data})))
+
+    # Channels
+
+    async def _subscribe(self, session: Session, command: Command, replies: Replies) -> None:
+        request, resource = command.request, self._resource
+        channel = self._channels.name(request)
+        if request["type"]:
+            raise CentrifugeError(108)  # maps and polled channels
+        if request["tf"] is not None:
+            raise CentrifugeError(107)  # filters by tags
+        subscription = self._channels.begin(session, channel)
+        try:
+            verified = Subscribed()
+            if resource.tokens is not None:
+                verified = await resource.tokens.subscription(request["token"], session.user, channel)
+            answer = await resource.subscribing(session.client, channel, request["data"])
+            answer = resource.subscription if answer is None else checked("subscribing", answer, Subscribed)
+            self._channels.allow(subscription, filled_in(answer, verified))
+            result = await self._channels.fill(session, subscription, request)
+        except BaseException:
+            self._channels.end(session, subscription)
+            raise
+        replies.add(reply(command.id, "subscribe", result))
+        replies.send()
+        self._channels.go_live(session, subscription)
+
+    async def _sub_refresh(self, session: Session, command: Command, replies: Replies) -> None:
+        request, tokens = command.request, self._resource.tokens
+        channel = self._channels.name(request)
+        subscription = self._channels.subscribed(session, channel)
+        if tokens is None or request["type"]:
+            raise CentrifugeError(108)
+        if not request["token"]:
+            raise CentrifugeError(107)
+        try:
+            answer = await tokens.subscription(request["token"], session.user, channel)
+        except CentrifugeError as refusal:
+            if refusal.code == 109:  # an SDK ends the subscription for good unless it shall try again
+                raise CentrifugeError(109, temporary=True) from None
+            raise
+        if subscription.live:
+            self._channels.set_expiry(session, subscription, answer.expires)
+        replies.add(reply(command.id, "sub_refresh", members(expiry(answer.expires))))
+
+    async def _unsubscribe(self, session: Session, command: Command, replies: Replies) -> None:
+        channel = self._channels.name(command.request)
+        subscription = session.subscriptions.get(channel)
+        if subscription is not None and self._channels.end(session, subscription):
+            await self._resource.unsubscribed(session.client, channel)
+        replies.add(reply(command.id, "unsubscribe"))
+
+    async def _publish(self, session: Session, command: Command, replies: Replies) -> None:
+        channel, data = self._channels.name(command.request), command.request["data"]
+        if command.request["type"]:
+            raise CentrifugeError(108)  # maps
+        answer = await self._resource.publishing(session.client, channel, data)
+        info = session.seen_in(session.subscriptions.get(channel)).json()
+        if answer is None:
+            publication = Publication(of_client(data), info)
+        else:
+            checked("publishing", answer, Published)
+            content = self._resource.json_of(answer.data) or "null"
+            publication = Publication(content, None if answer.anonymous else info, self._resource.json_of(answer.tags))
+        self._channels.publish(channel, publication)
+        replies.add(reply(command.id, "publish"))
+
+    async def _presence(self, session: Session, command: Command, replies: Replies) -> None:
+        channel = self._channels.name(command.request)
+        present = await self._channels.present(session, channel)
+        listed = ",".join(f"{as_text(one.client)}:{one.json()}" for one in present)
+        replies.add(reply(command.id, "presence", f'{{"presence":{{{listed}}}}}'))
+
+    async def _presence_stats(self, session: Session, command: Command, replies: Replies) -> None:
+        present = await self._channels.present(session, self._channels.name(command.request))
+        users = len({one.user for one in present})
+        replies.add(reply(command.id, "presence_stats", members({"num_clients": len(present), "num_users": users})))
+
+    async def _history(self, session: Session, command: Command, replies: Replies) -> None:
+        channel = self._channels.name(command.request)
+        replies.add(reply(command.id, "history", await self._channels.history(session, channel, command.request)))
+
+
+HANDLERS: dict[str, Callable[[Handler, Session, Command, Replies], Awaitable[None]]] = {
+    "connect": Handler._connect,
+    "subscribe": Handler._subscribe,
+    "unsubscribe": Handler._unsubscribe,
+    "publish": Handler._publish,
+    "presence": Handler._presence,
+    "presence_stats": Handler._presence_stats,
+    "history": Handler._history,
+    "ping": Handler._ping,
+    "send": Handler._send,
+    "rpc": Handler._rpc,
+    "refresh": Handler._refresh,
+    "sub_refresh": Handler._sub_refresh,
+}
+
+
+def expiry(expires: float | None) -> dict[str, str | int | bool | None]:
+    """Return the members that tell a client when it must refresh. SDKs take 0 s for 1 s at least."""
+    return {"expires": expires is not None, "ttl": None if expires is None else max(1, ceil(expires))}
+
+
+def checked(hook: str, answer: object, kind: type[Any]) -> Any:
+    """Return the answer of a hook if it is of its type."""
+    if not isinstance(answer, kind):
+        raise TypeError(f"{hook} returns a {kind.__name__} or None, not {answer!r}")
+    return answer
+
+
+def of_client(data: object) -> str:
+    """Encode a client's data again; numbers such as 1e999 have no place in JSON."""
+    try:
+        return as_json(data)
+    except (ValueError, RecursionError):
+        raise CentrifugeError(107) from None

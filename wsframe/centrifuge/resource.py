@@ -1,0 +1,227 @@
+"""The class that users subclass to serve Centrifugo's client protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, final
+
+from wsframe.centrifuge.answers import CentrifugeOptions, Connected, Published, Subscribed, Tokens
+from wsframe.centrifuge.channels import Channels
+from wsframe.centrifuge.errors import CentrifugeError, check_code
+from wsframe.centrifuge.handling import Handler
+from wsframe.centrifuge.replies import Publication, escaped, members, push
+from wsframe.centrifuge.session import Sessions
+from wsframe.centrifuge.times import Times
+from wsframe.resources.broadcast import Broadcast
+from wsframe.resources.check_attributes import Ordering
+from wsframe.resources.check_hooks import check_hook
+from wsframe.resources.client import Client
+from wsframe.resources.resource import HOOKS, Resource
+
+if TYPE_CHECKING:
+    from wsframe.resources.client import DataT
+    from wsframe.resources.life import Life
+else:
+    DataT = TypeVar("DataT")
+
+__all__ = ["CentrifugeResource", "Connection"]
+
+OURS = ("connecting", "subscribing", "publishing", "rpc", "unsubscribed")
+WITH_SUPER = ("client_connected", "received_text", "disconnected")
+
+
+class Connection(NamedTuple):
+    """A client that has connected in the protocol; returned by :meth:`CentrifugeResource.connection_of`."""
+
+    id: str
+    """Its id, which is that of the :class:`Client`."""
+    user: str
+    """The user's id; ``""`` for an anonymous one."""
+    channels: tuple[str, ...]
+    """The channels it is subscribed to, in the order in which it subscribed."""
+
+
+class Service:
+    """The parts that serve the clients of one life of a resource."""
+
+    def __init__(self, resource: CentrifugeResource[Any], life: Life[Any]) -> None:
+        self.life = life
+        self.sessions = Sessions()
+        self.channels = Channels(resource, self.sessions)
+        self.handler = Handler(resource, self.sessions, self.channels)
+        self.times = Times(resource, self.sessions, self.handler, self.channels)
+
+
+class CentrifugeResource(Resource[DataT]):
+    """A resource that the SDKs of Centrifugo connect to, unchanged; they speak its client protocol, JSON, version 2.
+
+    Five hooks decide. They return None or an answer, and refuse by raising :exc:`CentrifugeError`, to
+    which the SDK gets an error, or :exc:`CentrifugeDisconnect`, which closes the connection. Any other
+    exception is answered with error 100 and handled as in any hook: the default logs it and closes 3004, and
+    the SDK connects again. :meth:`Resource.hook_failed` gets it with the name ``received_text``.
+
+    Hooks of one client never overlap, those of several do (``ordering = "client"``). A subclass that overrides
+    ``client_connected``, ``received_text`` or ``disconnected`` calls the method of this class in it.
+
+    Raises:
+        TypeError: When a subclass is made with a hook or an attribute of another kind.
+    """
+
+    subprotocols = ("centrifuge-json",)
+    ordering: ClassVar[Ordering] = "client"
+    error_close_code: ClassVar[int] = 3004
+    options: ClassVar[CentrifugeOptions] = CentrifugeOptions()
+    """Limits and times of the protocol."""
+    subscription: ClassVar[Subscribed] = Subscribed()
+    """The options of a subscription where the hook returns None."""
+    tokens: ClassVar[Tokens | None] = None
+    """The verifier of connection and subscription tokens; None: ``connecting`` sees to them, and nothing expires."""
+
+    _wsframe_hooks = (*HOOKS, *OURS)
+    _service: Service | None = None
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in OURS:
+            check_hook(CentrifugeResource, cls, name)
+        for name in WITH_SUPER:
+            hook = vars(cls).get(name)
+            if hook is not None and "super" not in getattr(getattr(hook, "__code__", None), "co_names", ("super",)):
+                raise TypeError(f"{cls.__name__}.{name} must call super().{name}(...), which serves the protocol")
+        for name, kind in (("options", CentrifugeOptions), ("subscription", Subscribed)):
+            if not isinstance(getattr(cls, name), kind):
+                raise TypeError(f"{cls.__name__}.{name} is a {kind.__name__}, not {getattr(cls, name)!r}")
+
+    # Hooks
+
+    async def connecting(self, client: Client[DataT], token: str, data: object) -> Connected | None:
+        """Decide whether a client may connect; None lets it in, anonymous unless its token names a user.
+
+        Args:
+            client: The client; its WebSocket connection is open.
+            token: Its connection token, ``""`` without one. If :attr:`tokens` is set, it is valid.
+            data: JSON of the application, None without any.
+        """
+        return None
+
+    async def subscribing(self, client: Client[DataT], channel: str, data: object) -> Subscribed | None:
+        """Decide whether a client may subscribe to a channel; None lets it, with the options of :attr:`subscription`.
+
+        If :attr:`tokens` is set, the client's subscription token is valid for the channel.
+        """
+        return None
+
+    async def publishing(self, client: Client[DataT], channel: str, data: object) -> Published | None:
+        """Decide whether a client may publish; None publishes its data. The default refuses with error 103."""
+        raise CentrifugeError(103)
+
+    async def rpc(self, client: Client[DataT], method: str, data: object) -> object:
+        """Answer a call of a client with JSON. The default refuses each with error 104."""
+        raise CentrifugeError(104)
+
+    async def unsubscribed(self, client: Client[DataT], channel: str) -> None:
+        """Learn that a client's subscription has ended, from either side or with its connection."""
+
+    # Actions of the program
+
+    @final
+    def publish(self, channel: str, data: object, *, tags: Mapping[str, str] | None = None) -> Broadcast:
+        """Publish JSON to all subscribers of a channel, on all servers of the service; return how many of this got it.
+
+        Raises:
+            TypeError: For a channel that is not a str, and for data that has no place in JSON.
+            ValueError: For a name that is empty or too long, and for a number that has no place in JSON.
+            RuntimeError: While the resource is not being served.
+        """
+        service = self._serving()
+        service.channels.check_name(channel)
+        content = self.json_of(data)
+        return service.channels.publish(
+            channel, Publication("null" if content is None else content, None, self.json_of(tags))
+        )
+
+    async def add_subscription(self, client: Client[DataT], channel: str, options: Subscribed | None = None) -> bool:
+        """Subscribe a client that has connected, and tell it; return False if it has left or is subscribed already.
+
+        Raises:
+            ValueError: For a name that is empty or too long.
+        """
+        service = self._serving()
+        service.channels.check_name(channel)
+        session = service.sessions.of(client)
+        if session is None or not session.connected or channel in session.subscriptions:
+            return False
+        return await service.channels.add(session, channel, self.subscription if options is None else options)
+
+    async def remove_subscription(
+        self, client: Client[DataT], channel: str, code: int = 2000, reason: str = ""
+    ) -> bool:
+        """End a client's subscription, and tell it; return False if it had none.
+
+        Args:
+            client, channel: The client and the channel.
+            code: 2000 to 2499: the SDK does not subscribe again. 2500 to 2999: it does.
+            reason: Text for the client's programmer.
+        """
+        check_code("the code of an unsubscribe", code, 2000, 2999)
+        service = self._serving()
+        session = service.sessions.of(client)
+        subscription = None if session is None else session.subscriptions.get(channel)
+        if session is None or subscription is None:
+            return False
+        if service.channels.end_by_server(session, subscription, code, reason):
+            await self.unsubscribed(client, channel)
+        return True
+
+    def send_message(self, client: Client[DataT], data: object) -> bool:
+        """Send JSON to one client, outside of channels, for its event ``message``; return whether it was queued."""
+        return client.send_text(push("message", members({"data": self.json_of(data) or "null"})))
+
+    def connection_of(self, client: Client[DataT]) -> Connection | None:
+        """Return what the protocol knows of a client; None before its ``connect`` was accepted and after its end."""
+        session = None if self._service is None else self._service.sessions.of(client)
+        if session is None or not session.connected:
+            return None
+        return Connection(client.id, session.user, tuple(session.channels))
+
+    def json_of(self, value: object) -> str | None:
+        """Encode a value with :meth:`Resource.encode_json`; None stands for no value."""
+        if value is None:
+            return None
+        encoded = self.encode_json(value)
+        return escaped(encoded) if isinstance(encoded, str) else encoded.decode()
+
+    # The hooks of a resource
+
+    async def client_connected(self, client: Client[DataT]) -> None:
+        """Begin to wait for the client's ``connect``."""
+        service = self._serving()
+        service.times.begin(service.sessions.add(client))
+
+    async def received_text(self, client: Client[DataT], message: str) -> None:
+        """Handle the commands of one message."""
+        await self._serving().handler.take(client, message)
+
+    async def received_binary(self, client: Client[DataT], message: bytes) -> None:
+        """Close 3506: the protocol in protobuf is not served."""
+        client.close(3506, "inappropriate protocol")
+
+    async def disconnected(self, client: Client[DataT]) -> None:
+        """End the client's subscriptions; ``unsubscribed`` is called for each that was live."""
+        service = self._serving()
+        session = service.sessions.of(client)
+        if session is None:
+            return
+        ended = [one.channel for one in tuple(session.subscriptions.values()) if service.channels.end(session, one)]
+        service.sessions.remove(client)
+        for channel in ended:
+            await self.unsubscribed(client, channel)
+
+    def _serving(self) -> Service:
+        """Return the parts of this life of the resource."""
+        life = self._life()
+        service = self._service
+        if service is None or service.life is not life:
+            service = Service(self, life)
+            object.__setattr__(self, "_service", service)  # also of a frozen dataclass
+        return service

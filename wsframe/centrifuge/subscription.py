@@ -1,0 +1,71 @@
+"""One client's subscription to one channel, as a table of its states."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from wsframe.centrifuge.answers import Subscribed
+
+__all__ = ["TABLE", "Event", "State", "Subscription"]
+
+
+class State(Enum):
+    """The state of a subscription."""
+
+    ASKED = auto()
+    """The hook decides."""
+    FILLING = auto()
+    """The client is allowed, and the channel's position is looked up; publications wait."""
+    LIVE = auto()
+    """The client has its reply and gets publications."""
+    ENDED = auto()
+    """It is over; another one of the same channel can have begun."""
+
+
+class Event(Enum):
+    """An event of a subscription."""
+
+    ALLOWED = auto()
+    """The hook, a token or the server allows it."""
+    REPLIED = auto()
+    """The client was sent the reply, with the position and the publications that it missed."""
+    ENDED = auto()
+    """It was refused, unsubscribed from either side, has expired, or its client has left."""
+
+
+TABLE: dict[tuple[State, Event], State] = {
+    (State.ASKED, Event.ALLOWED): State.FILLING,
+    (State.ASKED, Event.ENDED): State.ENDED,
+    (State.FILLING, Event.REPLIED): State.LIVE,
+    (State.FILLING, Event.ENDED): State.ENDED,
+    (State.LIVE, Event.ENDED): State.ENDED,
+}
+"""The next state. Any other event changes nothing: the subscription has ended before."""
+
+
+class Subscription:
+    """The state of one subscription, and its options."""
+
+    __slots__ = ("by_server", "channel", "info", "options", "state")
+
+    def __init__(self, channel: str, *, by_server: bool = False) -> None:
+        self.channel = channel
+        self.options = Subscribed()
+        self.by_server = by_server
+        """Whether the server subscribed the client."""
+        self.info: str | None = None
+        """JSON of its ``info``."""
+        self.state = State.ASKED
+
+    def step(self, event: Event) -> bool:
+        """Take an event; return whether it changed the state."""
+        after = TABLE.get((self.state, event))
+        if after is None:
+            return False
+        self.state = after
+        return True
+
+    @property
+    def live(self) -> bool:
+        """Whether its client gets publications."""
+        return self.state is State.LIVE

@@ -1,0 +1,93 @@
+"""The deadlines of clients, kept by one task of the resource while it has clients."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import trio
+
+from wsframe.centrifuge.channels import Channels
+from wsframe.centrifuge.errors import DISCONNECTS
+from wsframe.centrifuge.handling import Handler
+from wsframe.centrifuge.hooks import Hooks
+from wsframe.centrifuge.replies import PING
+from wsframe.centrifuge.session import Due, Phase, Session, Sessions
+from wsframe.exceptions import ResourceEnded
+
+__all__ = ["TICK", "Times"]
+
+TICK = 1.0
+"""Seconds between two looks at the deadlines."""
+
+CLOSES = {"connect": 3502, "pong": 3012, "expiry": 3005}
+
+
+class Times:
+    """Pings clients, and ends connections and subscriptions whose time is up."""
+
+    def __init__(self, resource: Hooks, sessions: Sessions, handler: Handler, channels: Channels) -> None:
+        self._resource = resource
+        self._sessions = sessions
+        self._handler = handler
+        self._channels = channels
+        self._running = False
+
+    def begin(self, session: Session) -> None:
+        """Give a new client its time to connect, and see to it that the task runs."""
+        now = trio.current_time()
+        self._sessions.deadlines.set(Due(session.client, "connect"), now + self._resource.options.connect)
+        if not self._running:
+            self._running = True
+            self._resource.start_soon(self.run)
+
+    async def run(self) -> None:
+        """Look at the deadlines until no client is left."""
+        try:
+            async with trio.open_nursery() as nursery:
+                while len(self._sessions):
+                    await trio.sleep(TICK)
+                    for due in self._sessions.deadlines.due(trio.current_time()):
+                        self._act(due, nursery)
+        finally:
+            self._running = False
+
+    def _act(self, due: Due, nursery: trio.Nursery) -> None:
+        session = self._sessions.of(due.client)
+        if session is None:
+            return
+        if due.kind == "ping":
+            self._ping(session)
+        elif due.kind == "subscription":
+            nursery.start_soon(self._end_subscription, session, due.channel)
+        elif due.kind == "pong" and self._is_behind(session):
+            # Its pong can be among the messages that no hook has had yet: this is not the client's fault.
+            self._sessions.deadlines.set(due, trio.current_time() + self._resource.options.pong)
+        elif session.phase is not Phase.OVER:
+            code = CLOSES[due.kind]
+            self._handler.close(session, code, DISCONNECTS[code])
+
+    def _ping(self, session: Session) -> None:
+        options, deadlines, now = self._resource.options, self._sessions.deadlines, trio.current_time()
+        assert options.ping is not None
+        session.client.send_text(PING)
+        if not session.awaiting_pong:
+            session.awaiting_pong = True
+            deadlines.set(Due(session.client, "pong"), now + options.pong)
+        deadlines.set(Due(session.client, "ping"), now + options.ping)
+
+    def _is_behind(self, session: Session) -> bool:
+        return session.busy or session.client.statistics().messages_waiting > 0
+
+    async def _end_subscription(self, session: Session, channel: str) -> None:
+        """End a subscription that was not refreshed, in the listener task, where its hook belongs."""
+        with suppress(ResourceEnded):
+            await self._resource.call(self._expired, session, channel)
+
+    async def _expired(self, session: Session, channel: str) -> None:
+        subscription = session.subscriptions.get(channel)
+        if subscription is None or not self._channels.end_by_server(session, subscription, 2501):
+            return
+        try:
+            await self._resource.unsubscribed(session.client, channel)
+        except Exception as error:
+            await self._resource.hook_failed(error, hook="unsubscribed", client=session.client)
