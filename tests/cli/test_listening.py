@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,15 @@ def test_a_target_that_goes_to_another_folder_keeps_its_certificates(folder: Pat
     assert not (folder / "a.sock").exists()
 
 
+@pytest.fixture
+def sighup_by_default() -> Iterator[None]:
+    """Programs inherit that a signal is ignored, as under nohup."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.usefixtures("sighup_by_default")
 def test_without_certificates_sighup_ends_the_server(folder: Path) -> None:
     with serving(folder, "hello_target", "--port", "0") as program:
         program.process.send_signal(signal.SIGHUP)
