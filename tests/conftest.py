@@ -42,6 +42,8 @@ SLOW = {
     "cli/test_serve_metrics.py",
     "cli/test_serve_streams.py",
     "cli/test_top.py",
+    "centrifuge/test_sdk_node.py",
+    "centrifuge/test_sdk_python.py",
     "backplane/test_relay.py",
     "backplane/test_relay_process.py",
     "connection/test_conflation_keys.py",

@@ -1,0 +1,98 @@
+"""A resource for the SDKs of the tests, which obeys what they call by RPC."""
+
+from __future__ import annotations
+
+import argparse
+
+import wsframe
+from wsframe import Client, Registry
+from wsframe.centrifuge import (
+    CentrifugeDisconnect,
+    CentrifugeError,
+    CentrifugeOptions,
+    CentrifugeResource,
+    Connected,
+    Published,
+    Subscribed,
+)
+
+
+class Tokens:
+    """Tokens of words: ``USER``, ``USER expires SECONDS``, ``USER gone``, ``USER CHANNEL``."""
+
+    async def connection(self, token: str) -> Connected:
+        user, _, rest = token.partition(" ")
+        if rest == "gone":
+            raise CentrifugeError(109)
+        if user == "nobody":
+            raise CentrifugeDisconnect(3500)
+        return Connected(user=user, expires=float(rest.split()[1]) if rest.startswith("expires") else None)
+
+    async def subscription(self, token: str, user: str, channel: str) -> Subscribed:
+        if not channel.startswith("token:"):
+            return Subscribed()
+        words = token.split()
+        if words[:2] != [user, channel]:
+            raise CentrifugeError(103)
+        if words[2:] == ["gone"]:
+            raise CentrifugeError(109)
+        return Subscribed(expires=float(words[2]) if words[2:] else None)
+
+
+class Served(CentrifugeResource):
+    """Channels say by their prefix what they offer."""
+
+    tokens = Tokens()
+    options = CentrifugeOptions(ping=1, pong=20, expired_grace=3)
+
+    async def connecting(self, client: Client, token: str, data: object) -> Connected | None:
+        if data == "refuse":
+            raise CentrifugeError(1234, "not you")
+        if data == "server":
+            options = Subscribed(presence=True, join_leave=True, data={"by": "server"})
+            return Connected(data={"hello": "you"}, subscriptions={"prices": options})
+        return None
+
+    async def subscribing(self, client: Client, channel: str, data: object) -> Subscribed | None:
+        if channel.startswith("secret:"):
+            raise CentrifugeError(103)
+        if channel.startswith("open:"):
+            return Subscribed(presence=True, join_leave=True, info={"in": channel}, data=data)
+        return None
+
+    async def publishing(self, client: Client, channel: str, data: object) -> Published | None:
+        if channel.startswith("open:"):
+            return None
+        if channel.startswith("loud:"):
+            return Published(data=str(data).upper(), tags={"loud": "yes"})
+        raise CentrifugeError(103)
+
+    async def rpc(self, client: Client, method: str, data: object) -> object:
+        match method, data:
+            case "echo", _:
+                return {"you": data}
+            case "publish", {"channel": str(channel), "data": content}:
+                return self.publish(channel, content).queued
+            case "subscribe", str(channel):
+                return await self.add_subscription(client, channel)
+            case "unsubscribe", {"channel": str(channel), "code": int(code)}:
+                return await self.remove_subscription(client, channel, code)
+            case "close", {"code": int(code), "reason": str(reason)}:
+                return client.close(code, reason)
+            case "message", _:
+                return self.send_message(client, data)
+            case "fail", _:
+                raise RuntimeError("as told")
+        return await super().rpc(client, method, data)
+
+
+def announce(server: wsframe.Server) -> None:
+    print(f"Serving at http{server.addresses[0].removeprefix('ws')}/", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int)
+    registry = Registry()
+    registry.register("/connection/websocket", Served(), wsframe.any_origin)
+    wsframe.run(registry, port=parser.parse_args().port, started=announce)
