@@ -44,6 +44,7 @@ SLOW = {
     "cli/test_top.py",
     "centrifuge/test_sdk_node.py",
     "centrifuge/test_sdk_python.py",
+    "cli/test_workers.py",
     "backplane/test_relay.py",
     "backplane/test_relay_process.py",
     "connection/test_conflation_keys.py",

@@ -179,6 +179,12 @@ class Timeouts:
     """After which the log names a hook that has not ended, with the place at which it waits; default 1. All hooks
     behind it wait too. None for resources whose hooks take long on purpose."""
 
+    worker: float | None = INHERIT
+    """For the event loop of a worker to stand still, because a hook computes or the process is stopped, before the
+    supervisor kills it and starts another one; default 30. After 1 s the log has its stack. None waits for ever. Only
+    the server's counts, and only with ``workers``. Danger: with less than your longest computation, healthy workers
+    are killed with all their clients."""
+
     def __post_init__(self) -> None:
         refuse_below(self, 0)
 
@@ -244,4 +250,5 @@ DEFAULT_LIMITS = Limits(
 DEFAULT_TIMEOUTS = Timeouts(
     handshake=10, ping_interval=20, ping_timeout=20, write_stall=30, close=5, lame_duck=0, drain=8, hook=None,
     slow_hook=1,
+    worker=30,
 )  # fmt: skip

@@ -107,8 +107,8 @@ def test_run_tells_what_is_no_registry(registry: Any, words: str) -> None:
 def test_an_option_that_does_not_exist_is_told_with_one_that_does() -> None:
     with pytest.raises(TypeError, match=r"a server has no option 'prot': is it 'port'\?"):
         wsframe.run(Registry(alone=True), prot=8000)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match=r"a server has no option 'workers'$"):
-        wsframe.run(Registry(alone=True), workers=4)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"a server has no option 'number'$"):
+        wsframe.run(Registry(alone=True), number=4)  # type: ignore[call-arg]
 
 
 def test_an_address_that_cannot_be_bound_is_told_with_the_address(tmp_path: Path) -> None:

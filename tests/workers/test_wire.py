@@ -16,7 +16,7 @@ async def test_messages_come_in_order_and_then_the_end() -> None:
     assert [await other.hear(), await other.hear()] == [Message("hurry", {}), Message("begin", {"partitions": [3]})]
     one.close()
     assert await other.hear() is None
-    other.say("ready", addresses=[])  # nobody hears it, and nothing is raised
+    other.say("ready")  # nobody hears it, and nothing is raised
     other.close()
 
 

@@ -36,8 +36,8 @@ def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> 
     environment = {
         "OTHER": "1",
         VARIABLE: worker_variable(
-            slot=1, count=2, generation=3, sockets=fds[:1], named=["chat.example"], doors=fds[2:4], door=fds[4],
-            board=memory, link=fds[1], folder="/run/x", lock=lock,
+            slot=1, count=2, generation=3, sockets=fds[:1], named=["chat.example"], metrics=[], doors=fds[2:4],
+            door=fds[4], board=memory, link=fds[1], folder="/run/x", lock=lock, supervisor=7,
         ),
     }  # fmt: skip
     made = this_worker(environment)

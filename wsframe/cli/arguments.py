@@ -24,6 +24,7 @@ __all__ = [
     "port_number",
     "size",
     "version_numbers",
+    "workers",
 ]
 
 ValueT = TypeVar("ValueT")
@@ -50,6 +51,12 @@ def port_number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
+
+
+def workers(text: str) -> int | str:
+    if text != "auto" and (not text.isascii() or not text.isdigit() or int(text) < 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers from 1 on, nor 'auto'")
+    return text if text == "auto" else int(text)
 
 
 def address(text: str) -> ServerAddress:

@@ -63,6 +63,7 @@ FLAGS = (
     Flag("--drain-timeout", Timeouts, "drain", number, "SECONDS", "wait this long for clients and hooks at the end"),
     Flag("--slow-hook", Timeouts, "slow_hook", or_none(number), "SECONDS", "log a hook that takes longer"),
     Flag("--hook-timeout", Timeouts, "hook", or_none(number), "SECONDS", "time limit for one call of a hook"),
+    Flag("--worker-timeout", Timeouts, "worker", or_none(number), "SECONDS", "kill a worker that stands still so long"),
     Flag("--deflate-window-bits", Deflate, "window_bits", count, "BITS", "the window is 2 to this power, 9 to 15"),
     Flag("--deflate-mem-level", Deflate, "mem_level", count, "N", "memory of one compressor, 1 to 9"),
     Flag("--deflate-level", Deflate, "level", integer, "N", "effort, 1 (fast) to 9 (small)"),

@@ -20,7 +20,7 @@ from functools import partial
 from importlib.util import find_spec
 from logging import INFO
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import trio
 
@@ -29,7 +29,6 @@ from wsframe.cli.options import made_timeouts
 from wsframe.cli.streams import complain
 from wsframe.cli.target import split_target
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
-from wsframe.resources.server import Server
 from wsframe.server.bind import name_of
 
 __all__ = ["Supervisor", "obey_supervisor", "reload_target"]
@@ -218,7 +217,15 @@ def names_of(changes: Collection[tuple[object, str]]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-async def obey_supervisor(orders: int, running: list[Server], scope: trio.CancelScope) -> None:
+class Obedient(Protocol):
+    """A server, or several that serve as one."""
+
+    def close(self, code: int = 1001, *, lame_duck: float | None = None) -> None: ...
+    def hurry(self) -> None: ...
+    def reload_certificates(self) -> bool: ...
+
+
+async def obey_supervisor(orders: int, running: Sequence[Obedient], scope: trio.CancelScope) -> None:
     """Carry out the supervisor's orders; the end of its pipe is an order to end.
 
     Args:

@@ -8,7 +8,7 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, get_args
@@ -16,24 +16,29 @@ from typing import TYPE_CHECKING, get_args
 import trio
 
 from wsframe.cli.admin import admin_socket, answer_admins
-from wsframe.cli.arguments import add_parser, port_number, version_numbers
-from wsframe.cli.errors import Failure, Mistake, describe, missing_extra
+from wsframe.cli.arguments import add_parser, port_number, version_numbers, workers
+from wsframe.cli.errors import Failure, Mistake, missing_extra
 from wsframe.cli.listening import add_listening_options, bound_sockets, check_listening, host_of, made_certificates
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
 from wsframe.cli.reload import obey_supervisor, reload_target
 from wsframe.cli.streams import told
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
+from wsframe.cli.workers import check_workers, supervise_target
 from wsframe.http.hostnames import host_names
 from wsframe.log import log_for
 from wsframe.net.poller import PollerName
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
+from wsframe.server.describe import describe
+from wsframe.server.duty import tell_failure
 from wsframe.server.json_stderr import json_stderr
 from wsframe.server.options import ServeOptions
 from wsframe.server.run import serve_until_signal
+from wsframe.server.service import as_worker
 from wsframe.server.stderr_log import FORMATS, LEVELS, LogFormat, StderrLog
 from wsframe.user_code import only_leaf
+from wsframe.workers.worker import Worker, this_worker
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands
@@ -117,6 +122,10 @@ def add_other_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     option("--tracing", action="store_true", help="send spans to OpenTelemetry; needs wsframe[opentelemetry]")
     option("--admin", metavar="PATH", help="report to 'wsframe top PATH' at this unix socket (mode 0600)")
+    option(
+        "--workers", type=workers, metavar="N",
+        help="serve with N processes, or 'auto' for one for each processor (default: this one alone)",
+    )  # fmt: skip
     option("--reload", action="store_true", help="restart when a source file changes; needs wsframe[reload]")
     option(
         "--reload-dir", action="append", metavar="FOLDER",
@@ -130,13 +139,39 @@ def add_other_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def serve_command(args: argparse.Namespace) -> None:
+def serve_command(args: argparse.Namespace) -> int:
     check(args)
+    if args.workers is not None and not args.reload:
+        return serve_workers(args)
     with bound_sockets(args) as sockets:
         if args.reload:
             reload_target(args, sockets)
         else:
             serve_target(args, sockets)
+    return 0
+
+
+def serve_workers(
+    args: argparse.Namespace, sockets: list[socket.socket] | None = None, orders: int | None = None
+) -> int:
+    """Serve the target as one of several workers, or supervise them; return the exit status.
+
+    Args:
+        args: The parsed arguments.
+        sockets: The listening sockets of a supervisor, if they are bound already.
+        orders: The reading end of a pipe with its orders, if there is one.
+    """
+    worker = this_worker()
+    if worker is None:
+        with logging_to_stderr(args.log_level.upper(), args.log_format):
+            return supervise_target(args, metrics_host_of(args), sockets, orders)
+    with as_worker(worker):
+        try:
+            serve_target(args, worker.sockets, worker=worker)
+        except Mistake as mistake:
+            tell_failure(worker, str(mistake).removeprefix("cannot start: "))
+            return mistake.exit_code
+    return 0
 
 
 def check(args: argparse.Namespace) -> None:
@@ -154,6 +189,7 @@ def check(args: argparse.Namespace) -> None:
     if args.reload_dir is not None and not args.reload:
         raise Mistake("--reload-dir needs --reload")
     check_proxies(args)
+    check_workers(args)
     for make in (made_capacity, made_limits, made_timeouts, made_deflate, made_hosts):
         make(args)
 
@@ -167,18 +203,21 @@ def check_proxies(args: argparse.Namespace) -> None:
         raise Mistake("--proxy-protocol needs --trusted-proxy ADDRESS")
 
 
-def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders: int | None = None) -> None:
+def serve_target(
+    args: argparse.Namespace, sockets: Sequence[socket.socket], orders: int | None = None, worker: Worker | None = None
+) -> None:
     """Load the target and serve it.
 
     Args:
         args: The parsed arguments.
         sockets: The listening sockets.
         orders: The reading end of a supervisor's pipe, if there is one.
+        worker: The worker that this process is; None for a server that is not one of several.
     """
     with ExitStack() as stack:
         stack.enter_context(logging_to_stderr(args.log_level.upper(), args.log_format))
         # Before loading the target: it can start threads, and the umask belongs to the whole process.
-        admin = None if args.admin is None else stack.enter_context(admin_socket(args.admin))
+        admin = None if args.admin is None or worker is not None else stack.enter_context(admin_socket(args.admin))
         # A target can go to another folder.
         certificates = [one.absolute() for one in made_certificates(args) or ()] or None
         client_ca = None if args.client_ca is None else os.path.abspath(args.client_ca)
@@ -209,7 +248,7 @@ def serve_target(args: argparse.Namespace, sockets: list[socket.socket], orders:
             if args.debug:
                 raise
             raise Failure(f"cannot start: {describe(error)}") from None
-        run_announced(registry, options, admin, orders)
+        run_announced(registry, options, admin, orders, worker)
 
 
 def made_hosts(args: argparse.Namespace) -> Collection[str] | None:
@@ -240,7 +279,11 @@ def metrics_host_of(args: argparse.Namespace) -> str | None:
 
 
 def run_announced(
-    registry: Registry | None, options: ServeOptions, admin: socket.socket | None, orders: int | None
+    registry: Registry | None,
+    options: ServeOptions,
+    admin: socket.socket | None,
+    orders: int | None,
+    worker: Worker | None,
 ) -> None:
     serving = False
 
@@ -250,7 +293,7 @@ def run_announced(
         announce(server)
 
     try:
-        trio.run(serve_attended, registry, options, started, admin, orders)
+        trio.run(serve_attended, registry, options, started, admin, orders, worker)
     except BaseException as error:
         cause = only_leaf(error)
         if serving or options.debug or not isinstance(cause, Exception):  # the status of a SystemExit counts
@@ -264,6 +307,7 @@ async def serve_attended(
     started: Callable[[Server], None],
     admin: socket.socket | None,
     orders: int | None,
+    worker: Worker | None,
 ) -> None:
     """Serve until a signal, with the tasks for the admin socket and the supervisor."""
     async with trio.open_nursery() as nursery:
@@ -277,7 +321,7 @@ async def serve_attended(
 
         if orders is not None:
             nursery.start_soon(obey_supervisor, orders, running, nursery.cancel_scope)
-        await serve_until_signal(registry, options, begin)
+        await serve_until_signal(registry, options, begin, worker=worker)
         nursery.cancel_scope.cancel()
 
 

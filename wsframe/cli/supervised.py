@@ -7,22 +7,28 @@ import sys
 from argparse import Namespace
 
 from wsframe.cli.program import run_command
-from wsframe.cli.serve import serve_target
+from wsframe.cli.serve import serve_target, serve_workers
 from wsframe.net.sockets import NamedSocket
 from wsframe.server.notify import main_pid
+from wsframe.workers.worker import VARIABLE
 
 __all__ = ["serve_supervised"]
 
 
-def serve_supervised(args: Namespace) -> None:
+def serve_supervised(args: Namespace) -> int:
     """Serve the target of the supervisor's arguments on its sockets."""
+    if VARIABLE in os.environ:  # it has other sockets, from a supervisor of its own
+        return serve_workers(args)
     sockets: list[socket.socket] = []
     for fd, name in zip(args.fd, args.named, strict=True):
         sock = NamedSocket(fileno=fd)
         sock.named = name
         sockets.append(sock)
     main_pid.set(os.getppid())
+    if args.workers is not None:
+        return serve_workers(args, sockets, args.orders)
     serve_target(args, sockets, args.orders)
+    return 0
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 from types import ModuleType
 
-from wsframe.cli.errors import Mistake, describe
+from wsframe.cli.errors import Mistake
 from wsframe.http.responses import HttpHandler
 from wsframe.resources.registry import Registry, global_registry
 from wsframe.server.check_options import imported
+from wsframe.server.describe import describe
 
 __all__ = ["TARGET_HELP", "find_handler", "load_target", "split_target"]
 

@@ -3,8 +3,10 @@
 Read in this order:
 
 * ``run``: ``serve``, ``open_server`` and ``run``, the ways to start.
+* ``service``: the same with several workers, under a supervisor; ``duty``: a worker's side of that.
 * ``serving``: a server in a thread; ``any_thread``: which methods of a handle other threads can call.
 * ``options``: ``ServeOptions``, all that they take; ``check_options`` finds mistakes in it before anything begins.
+* ``describe``: the one line about an error that keeps a server from its start.
 * ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
 * ``tls``: certificates, and the choice between several; ``tls_reload`` has them read again.
 * ``notify``: telling systemd that the server is ready, alive, or stopping.

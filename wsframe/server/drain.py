@@ -67,6 +67,11 @@ class Drain:
         if wait <= 0:
             self.begun.set()
 
+    @property
+    def left(self) -> float:
+        """Seconds until the drain begins, once the order has been given."""
+        return max(0.0, self._lame.deadline - trio.current_time())
+
     async def due(self) -> None:
         """Wait until the drain begins."""
         await self.asked.wait()

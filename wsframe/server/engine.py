@@ -58,6 +58,7 @@ from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_
 from wsframe.server.capacity import Places
 from wsframe.server.departure import depart
 from wsframe.server.drain import Drain
+from wsframe.server.duty import Duty
 from wsframe.server.entrance import Entrance
 from wsframe.server.figures import figures, total
 from wsframe.server.listen import Bound
@@ -69,6 +70,7 @@ from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import watch_files
 from wsframe.server.watchdog import Watchdog, named
 from wsframe.user_code import only_leaf
+from wsframe.workers.worker import Worker
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client
@@ -94,6 +96,7 @@ class LocalEngine:
         options: ServeOptions,
         tls: ServerTLS | None,
         metrics_port: MetricsPort | None = None,
+        worker: Worker | None = None,
     ) -> None:
         self.server = Server(self)
         self.home = Home()
@@ -122,6 +125,7 @@ class LocalEngine:
             tracing=made_tracing(options.tracing),
         )
         self.watchdog = Watchdog(self._slow_hooks.look)
+        self.duty = None if worker is None else Duty(worker, self._drain, self.hurry, lambda: self.clients)
         self._program = Program(debug=options.debug, drain=self.drain, cut_off=self._shield.cancel)
         self.addresses = tuple(one.address for one in bound)
         self.metrics_address = "" if metrics_port is None else metrics_port.address
@@ -135,6 +139,11 @@ class LocalEngine:
     def draining(self) -> bool:
         """Whether the server is to stop."""
         return self._drain.asked.is_set()
+
+    @property
+    def announces(self) -> bool:
+        """Whether this server tells the program that it has started: of several workers one does, once."""
+        return self.duty is None or self.duty.starts_service
 
     async def asked_to_drain(self) -> None:
         """Wait until the server is to stop."""
@@ -252,6 +261,8 @@ class LocalEngine:
             if self._tls is not None:
                 workings.start_soon(watch_files, self._tls)
             workings.start_soon(hear_other_servers, self.topics, self.reactor.flusher)
+            if self.duty is not None:
+                workings.start_soon(self.duty.run)
             async with trio.open_nursery() as lives:
                 self.roster = Roster(self._registries, partial(Listener, around=self._around), lives)
                 self.roster.watch()
@@ -264,6 +275,8 @@ class LocalEngine:
                     async with trio.open_nursery() as starting:
                         starting.start_soon(self._cancel_when_asked, starting.cancel_scope)
                         await self.roster.all_ready()
+                        if self.duty is not None:
+                            await self.duty.until_welcome()
                         starting.cancel_scope.cancel()
                     if self.draining:
                         self.roster.hurry(starting_only=True)

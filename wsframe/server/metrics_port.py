@@ -28,6 +28,7 @@ from wsframe.server.health import healthz, readyz
 from wsframe.server.listen import Bound, default_hosts
 from wsframe.server.metrics import metrics
 from wsframe.server.options import ServeOptions
+from wsframe.workers.worker import Worker
 
 __all__ = ["MetricsPort", "metrics_port"]
 
@@ -69,8 +70,10 @@ class MetricsPort:
 
 
 @contextmanager
-def metrics_port(options: ServeOptions) -> Iterator[MetricsPort | None]:
+def metrics_port(options: ServeOptions, worker: Worker | None = None) -> Iterator[MetricsPort | None]:
     """Bind the port that the options of a server ask for, if they do; close it at the end.
+
+    A worker has it from its supervisor, and shares it with the others.
 
     Raises:
         OSError: If it cannot be bound; the text names it.
@@ -79,6 +82,9 @@ def metrics_port(options: ServeOptions) -> Iterator[MetricsPort | None]:
         yield None
         return
     host = options.metrics_host
+    if worker is not None:
+        yield MetricsPort([Bound(sock=sock, hosts=default_hosts(sock, host)) for sock in worker.metrics])
+        return
     with bound([TcpAddress(host, options.metrics_port)], BACKLOG) as sockets:
         yield MetricsPort([Bound(sock=sock, hosts=default_hosts(sock, host)) for sock in sockets])
 

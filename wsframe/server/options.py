@@ -234,6 +234,8 @@ def made_options(options: object, keywords: Mapping[str, Any]) -> ServeOptions:
         ValueError: For a value that can never serve.
     """
     for name in keywords:
+        if name == "workers":
+            raise TypeError("workers is an option of run() and of 'wsframe serve': this server is one process")
         if name not in NAMES:
             close = get_close_matches(name, NAMES, 1)
             raise TypeError(f"a server has no option {name!r}" + (f": is it {close[0]!r}?" if close else ""))

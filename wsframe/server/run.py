@@ -8,13 +8,16 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
-from typing import Unpack
+from typing import Literal, Unpack
 
 import trio
 
+from wsframe.backplane.relay import RelayBackplane
 from wsframe.doorbell import check_trio
 from wsframe.http.hostnames import host_names
+from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.log import log_for
 from wsframe.net.certificate import Certificate
 from wsframe.resources.registry import Registry, served_with
@@ -28,11 +31,21 @@ from wsframe.server.listen import Bound, default_hosts
 from wsframe.server.metrics_port import metrics_port
 from wsframe.server.notify import notifying
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
+from wsframe.server.service import (
+    Service,
+    ServiceFailed,
+    as_worker,
+    check_service,
+    names_of,
+    supervise,
+    worker_count,
+)
 from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import LogFormat, LogLevel, shown_on_stderr
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import hearing_sighup, reload_at_sighup
 from wsframe.user_code import only_leaf
+from wsframe.workers.worker import Worker, this_worker
 
 __all__ = ["open_server", "run", "serve"]
 
@@ -99,6 +112,9 @@ def forget_made(engine: LocalEngine) -> None:
 server_made: ContextVar[Callable[[LocalEngine], object]] = ContextVar("server_made", default=forget_made)
 """Takes an engine before it starts, so that signals work while its resources start, too."""
 
+working_as: ContextVar[Worker | None] = ContextVar("working_as", default=None)
+"""The worker that the next server of this task is."""
+
 
 async def serve(
     registry: Registry | None = None,
@@ -134,10 +150,13 @@ async def serve(
     tls = made_tls(made)
     context = made.ssl_context
     choose = tls.context_for if tls is not None else None if context is None else (lambda received: context)
-    with listening_sockets(made) as sockets, metrics_port(made) as port:
+    worker, _ = working_as.get(), working_as.set(None)
+    if worker is not None and made.backplane is None:
+        made = replace(made, backplane=RelayBackplane(worker.relay))
+    with listening_sockets(made) as sockets, metrics_port(made, worker) as port:
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        engine = LocalEngine([with_settings(sock, made, choose) for sock in sockets], registry, made, tls, port)
+        engine = LocalEngine([with_settings(sock, made, choose) for sock in sockets], registry, made, tls, port, worker)
         tell, _ = server_made.get(), server_made.set(forget_made)
         tell(engine)
         await engine.serve(task_status)
@@ -208,6 +227,7 @@ def run(
     started: Callable[[Server], object] | None = None,
     log_level: LogLevel | None = None,
     log_format: LogFormat = "text",
+    workers: int | Literal["auto"] | None = None,
     **keywords: Unpack[ServeKeywords],
 ) -> None:
     """Serve until SIGINT or SIGTERM; blocks, and starts trio itself.
@@ -227,11 +247,13 @@ def run(
             ``"info"``, or the level that the logger ``wsframe`` has.
         log_format: ``"json"`` makes each line that Python writes to stderr one JSON object, tracebacks and
             warnings included, until the process ends.
+        workers: Serve with so many processes, or one for each processor (``"auto"``); None serves in this one. Each
+            of them runs the command line of this process again, so the rest of the program is done in each.
         keywords: As for :func:`serve`.
 
     Raises:
         OSError: If the address cannot be bound.
-        ValueError: For a log_level or log_format that there is not.
+        ValueError: For a log_level or log_format that there is not, and for options that workers cannot have.
         SystemExit: Of any user code, such as a hook, once the server has drained.
     """
     # Errors that need no event loop are raised without its frames.
@@ -241,8 +263,50 @@ def run(
     check_log(log_level, log_format)
     made = made_options(options, keywords)
     output = json_stderr() if log_format == "json" else None
+    worker = None if workers is None else this_worker()
     with shown_on_stderr(log_level, None if output is None else output.handler):
-        trio.run(partial(serve_until_signal, registry, made, started, until_exit=False))
+        if workers is not None and worker is None:
+            run_workers(workers, made)
+            return
+        if worker is not None:
+            made = options_of_worker(made, worker)
+        with as_worker(worker):
+            trio.run(partial(serve_until_signal, registry, made, started, until_exit=False, worker=worker))
+
+
+def run_workers(workers: int | str, options: ServeOptions) -> None:
+    """Run the workers of a service until it ends.
+
+    Raises:
+        SystemExit: If the service cannot start, or its program has ended it so.
+    """
+    count = worker_count(workers)
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("workers need the signals of the main thread: call run(workers=...) there")
+    if options.sockets is not None:
+        raise ValueError("sockets= is bound by each worker again: with workers give bind=, which the supervisor binds")
+    tls = options.ssl_context is not None or options.certificates is not None
+    check_service(options.capacity, tls=tls, debug=options.debug)
+    metrics = None if options.metrics_port is None else TcpAddress(options.metrics_host, options.metrics_port)
+    service = Service(
+        count=count,
+        names=names_of(addresses_of(options)),
+        bind=partial(listening_sockets, options),
+        timeouts=filled(options.timeouts, DEFAULT_TIMEOUTS),
+        metrics=metrics,
+    )
+    try:
+        status = supervise(service)
+    except ServiceFailed as failed:
+        logger.error("%s", failed)
+        raise SystemExit(2) from None
+    if status:
+        raise SystemExit(status)
+
+
+def options_of_worker(options: ServeOptions, worker: Worker) -> ServeOptions:
+    """Return the options of a service for one of its workers, which has its sockets from the supervisor."""
+    return replace(options, sockets=worker.sockets, bind=None, unix=None, unix_mode=None, unix_owner=None)
 
 
 async def serve_until_signal(
@@ -251,30 +315,33 @@ async def serve_until_signal(
     started: Callable[[Server], object] | None = None,
     *,
     until_exit: bool = True,
+    worker: Worker | None = None,
 ) -> None:
     """Serve until a signal.
 
     Args:
         registry, options, started: As for :func:`run`.
         until_exit: Whether the process has to be gone a second after the second signal.
+        worker: The worker that this process is; None for a server that is not one of several.
     """
     made: list[LocalEngine] = []
 
     def close() -> None:
         for engine in made:
-            engine.drain()
+            engine.drain() if engine.duty is None else engine.duty.leave()
 
     def hurry() -> None:
         for engine in made:
             engine.hurry()
 
     server_made.set(made.append)
+    working_as.set(worker)
     in_main = threading.current_thread() is threading.main_thread()  # signals come to no other
     with Attention(close, hurry, until_exit=until_exit) if in_main else nullcontext():
         async with open_server(registry, options=options) as server:
             engine = made[0]
             with hearing_sighup(in_main and engine.reloads) as signals:
-                if started is not None and not engine.draining:
+                if started is not None and engine.announces and not engine.draining:
                     started(server)
                 if not in_main:
                     await engine.closed()

@@ -7,6 +7,10 @@
 * ``orders``: the messages between the supervisor and a worker.
 * ``wire``: the two ends that carry them.
 * ``worker``: this process as the supervisor has made it.
+* ``runtime``: the runtime directory, and the locks that keep services apart.
+* ``equipment``: what all workers inherit. ``child``: a worker as the supervisor knows it.
+* ``slots``: the supervisor's tables, without input or output: who is alive, and when a successor starts.
+* ``supervisor``: starts the workers and looks after them.
 * ``rolling``: the supervisor's table of a rolling restart, without input or output.
 
 Read them in this order. Nothing in here knows clients or resources: sockets, descriptors and partitions

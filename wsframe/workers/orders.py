@@ -15,11 +15,11 @@ LONGEST: Final = 60_000
 
 FROM_WORKER: Final[dict[str, tuple[str, ...]]] = {
     # Every running() has been entered, and nothing is accepted yet.
-    "ready": ("addresses",),
+    "ready": (),
     # It cannot start; the reason in one line.
     "failed": ("reason",),
     # Its program ends the service: server.close(), or SystemExit in user code, whose status the process has.
-    "ending": ("code",),
+    "ending": ("code", "lame_duck"),
     # It has left these partitions: no life of them runs in it, nor begins again.
     "over": ("partitions",),
 }
@@ -28,7 +28,7 @@ FROM_WORKER: Final[dict[str, tuple[str, ...]]] = {
 FROM_SUPERVISOR: Final[dict[str, tuple[str, ...]]] = {
     # Every slot has been ready once; the first time slot 0 tells the program that the service has started.
     "accept": ("started",),
-    # Drain, with this close code; lame_duck in seconds, or None for that of the timeouts.
+    # Drain, with this close code, after so many seconds of a lame duck.
     "drain": ("code", "lame_duck"),
     # Cancel everything that still runs.
     "hurry": (),

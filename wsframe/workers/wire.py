@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import trio
@@ -76,6 +77,17 @@ class Wire:
             except OSError:
                 return None
             return decoded(data) if data else None
+
+    def rest(self) -> Iterator[Message]:
+        """Yield the messages that are here already."""
+        while True:
+            try:
+                data = self._sock.recv(LONGEST)
+            except OSError:  # BlockingIOError is one: a process that holds the other end says nothing more
+                return
+            if not data:
+                return
+            yield decoded(data)
 
     def close(self) -> None:
         """Close the socket."""

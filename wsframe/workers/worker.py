@@ -12,7 +12,7 @@ from typing import Any, Final
 from wsframe.net.sockets import NamedSocket
 from wsframe.workers.board import Board, Row
 
-__all__ = ["VARIABLE", "Worker", "this_worker", "worker_variable"]
+__all__ = ["VARIABLE", "Worker", "known_worker", "this_worker", "worker_variable"]
 
 VARIABLE: Final = "WSFRAME_WORKER"
 """The environment variable by which a process knows that it is a worker."""
@@ -39,8 +39,12 @@ class Worker:
     """The messages to and from the supervisor (``orders``)."""
     folder: str
     """The runtime directory of the service, which only its user can enter."""
+    metrics: tuple[socket.socket, ...] = ()
+    """The listening sockets for metrics, shared likewise."""
     lock: int = -1
     """The descriptor by which it holds the lock of the runtime directory."""
+    supervisor: int = 0
+    """The process of the supervisor."""
 
     @property
     def row(self) -> Row:
@@ -65,12 +69,14 @@ def worker_variable(
     generation: int,
     sockets: Sequence[int],
     named: Sequence[str | None],
+    metrics: Sequence[int],
     doors: Sequence[int],
     door: int,
     board: int,
     link: int,
     folder: str,
     lock: int,
+    supervisor: int,
 ) -> str:
     """Write the value of the variable, for the supervisor: numbers, and descriptors that the process inherits."""
     return json.dumps(locals())
@@ -91,9 +97,14 @@ def this_worker(environment: MutableMapping[str, str] = os.environ) -> Worker | 
     return made[0] if made else None
 
 
+def known_worker() -> Worker | None:
+    """Return the worker that this process knows itself as already."""
+    return made[0] if made else None
+
+
 def worker_of(told: dict[str, Any]) -> Worker:
     """Take over what the variable names."""
-    for name in ("sockets", "doors", "door", "link", "board", "lock"):
+    for name in ("sockets", "metrics", "doors", "door", "link", "board", "lock"):
         for fd in told[name] if isinstance(told[name], list) else [told[name]]:
             os.set_inheritable(fd, False)
     return Worker(
@@ -101,12 +112,14 @@ def worker_of(told: dict[str, Any]) -> Worker:
         count=told["count"],
         generation=told["generation"],
         sockets=tuple(map(inherited, told["sockets"], told["named"])),
+        metrics=tuple(map(inherited, told["metrics"])),
         doors=tuple(map(inherited, told["doors"])),
         door=inherited(told["door"]),
         board=Board(told["board"], told["count"]),
         link=inherited(told["link"]),
         folder=told["folder"],
         lock=told["lock"],
+        supervisor=told["supervisor"],
     )
 
 

@@ -1,0 +1,107 @@
+"""``wsframe serve --workers`` and ``run(workers=...)``: real processes, killed and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.cli.program import PATIENCE
+from tests.cli.workers import eventually, lives, open_client, service
+from wsframe.cli import make_parser
+from wsframe.cli.errors import Mistake
+from wsframe.cli.workers import check_workers
+
+SERVE = ("-m", "wsframe", "serve", "who.py", "--port", "0", "--workers", "2")
+
+
+def test_a_killed_worker_has_a_successor_and_a_signal_leaves_nothing(tmp_path: Path) -> None:
+    with service(tmp_path, *SERVE) as running:
+        address = running.until("Serving at").split()[2]
+        first = running.workers()
+        assert len({os.getpgid(pid) for pid in first} | {os.getpgid(running.process.pid)}) == 1 + len(first)
+        with open_client(address) as client:
+            pid = int(client.recv(PATIENCE))
+            assert pid in first
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(ConnectionClosed):
+                client.recv(PATIENCE)
+        assert f"(process {pid}) ended with status 137" in running.until("another one starts now")
+        running.until("is ready")
+        everybody = first | running.workers()
+        with open_client(address) as client:
+            assert int(client.recv(PATIENCE)) in everybody - {pid}
+            running.process.send_signal(signal.SIGINT)
+            with pytest.raises(ConnectionClosed):
+                client.recv(PATIENCE)
+            assert client.close_code == 1001
+        assert running.end() == 0
+        assert not any(map(lives, everybody))
+        assert running.runtime() == []
+        assert sum("Serving at" in line for line in running.printed) == 1
+
+
+def test_workers_whose_supervisor_is_killed_drain_and_leave_nothing(tmp_path: Path) -> None:
+    with service(tmp_path, *SERVE) as running:
+        address = running.until("Serving at").split()[2]
+        workers = running.workers()
+        assert len(running.runtime()) == 1
+        with open_client(address) as client:
+            client.recv(PATIENCE)
+            running.process.kill()
+            with pytest.raises(ConnectionClosed):
+                client.recv(PATIENCE)
+            assert client.close_code == 1001
+        eventually(lambda: not any(map(lives, workers)))
+        assert running.runtime() == []
+
+
+@pytest.mark.parametrize(("word", "status", "code"), [("exit", 3, 1001), ("close", 0, 4001)])
+def test_the_program_of_a_worker_ends_the_service(tmp_path: Path, word: str, status: int, code: int) -> None:
+    with service(tmp_path, "who.py") as running:
+        address = running.until("started at").split()[2]
+        with open_client(address) as other, open_client(address) as client:
+            other.recv(PATIENCE)
+            client.send(word)
+            with pytest.raises(ConnectionClosed):
+                other.recv(PATIENCE)
+            assert other.close_code == code
+        assert running.end() == status
+        assert running.runtime() == []
+        assert sum("started at" in line for line in running.printed) == 1
+
+
+def test_a_program_that_cannot_start_ends_the_command_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("raise LookupError('no database')\n")
+    with service(tmp_path, "-m", "wsframe", "serve", "broken.py", "--port", "0", "--workers", "2") as running:
+        assert running.end() == 2
+        running.close()
+        (line,) = running.printed
+        assert line.startswith("wsframe: worker ")
+        assert "cannot start: cannot import broken.py: LookupError: no database (" in line
+        assert running.runtime() == []
+
+
+def made(*arguments: str) -> Namespace:
+    return make_parser().parse_args(["serve", "chat.py", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(("--debug",), "--workers: debug"), (("--max-head", "128K"), "at most 65536, not 131072")]
+)
+def test_options_that_workers_cannot_have_are_mistakes(arguments: tuple[str, ...], words: str) -> None:
+    check_workers(made(*arguments))
+    check_workers(made("--workers", "auto"))
+    with pytest.raises(Mistake, match=words):
+        check_workers(made("--workers", "2", *arguments))
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", "", "1.5"])
+def test_a_number_of_workers_is_from_one_on_or_auto(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        made("--workers", number)
+    assert "--workers" in capsys.readouterr().err

@@ -1,0 +1,59 @@
+"""A worker as the supervisor knows it; and one real process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.workers.stand_ins import StandIn, equipped
+from wsframe.workers.child import Child, status_of
+from wsframe.workers.orders import Message
+
+PROGRAM = """
+import os, sys
+from wsframe.workers.orders import encoded
+from wsframe.workers.worker import this_worker
+worker = this_worker()
+worker.link.send(encoded("failed", reason=f"{worker.slot} of {worker.count}"))
+worker.row.clients = os.getpgid(0)
+sys.exit(3 if sys.stdin.read() == "" else 4)
+"""
+
+
+async def test_a_worker_is_told_who_it_is_and_has_a_process_group_of_its_own(tmp_path: Path) -> None:
+    with equipped(tmp_path, 2) as made:
+        child = await Child.start([sys.executable, "-c", PROGRAM], os.getcwd(), made, 30, 1, 4)
+        with trio.fail_after(120):
+            assert await child.wire.hear() == Message("failed", {"reason": "1 of 2"})
+            assert status_of(await child.process.wait()) == 3
+        assert made.board.row(1, 4).clients == child.process.pid != os.getpgid(0)
+        child.wire.close()
+
+
+async def test_a_program_that_is_not_there_leaves_no_link_open(tmp_path: Path) -> None:
+    with equipped(tmp_path, 1) as made:
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(OSError, match="nowhere"):
+            await Child.start(["/nowhere"], os.getcwd(), made, 30, 0, 0)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_only_a_worker_that_is_not_ready_gets_a_signal_with_the_order_to_leave(tmp_path: Path) -> None:
+    with equipped(tmp_path, 2) as made:
+        importing, ready = (StandIn(slot, 0, made.board, 30) for slot in range(2))
+        ready.child.watch.ready()
+        for one in (importing, ready):
+            one.child.leave(1012, 1.5, 20)
+            assert await one.hears() == Message("drain", {"code": 1012, "lame_duck": 1.5})
+            one.child.wire.close()
+            one.wire.close()
+        assert (importing.process.signals, ready.process.signals) == (["TERM"], [])
+
+
+@pytest.mark.parametrize(("returncode", "status"), [(0, 0), (3, 3), (-9, 137), (-15, 143)])
+def test_the_status_is_that_which_a_shell_shows(returncode: int, status: int) -> None:
+    assert status_of(returncode) == status

@@ -1,0 +1,120 @@
+"""The runtime directory: who has it, who waits, and who removes it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from wsframe.workers import runtime
+from wsframe.workers.runtime import SUPERVISOR, WORKERS, Runtime, remove_if_last, runtime_folder, runtime_of
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse at once where another supervisor has the lock."""
+    monkeypatch.setattr(runtime, "SURELY", 0.0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """Give the path of a directory that does not exist."""
+    return str(tmp_path / "service")
+
+
+def killed(folder: str) -> int:
+    """Leave what a killed supervisor leaves; return the lock that its worker has inherited."""
+    with runtime_of(folder) as mine:
+        lock = os.dup(mine.lock)
+        kept = Path(folder).rename(f"{folder}-kept")
+    kept.rename(folder)
+    Path(folder, "relay").touch()
+    return lock
+
+
+def test_a_runtime_directory_is_private_and_gone_at_the_end(folder: str) -> None:
+    with runtime_of(folder) as mine:
+        assert os.stat(folder).st_mode & 0o777 == 0o700
+        Path(mine.path("relay")).touch()
+    assert not os.path.exists(folder)
+
+
+def test_a_second_supervisor_is_refused_with_the_process_of_the_first(folder: str) -> None:
+    with runtime_of(folder), pytest.raises(OSError, match=f"its supervisor is {os.getpid()}"), runtime_of(folder):
+        pytest.fail("it has it")
+    assert not os.path.exists(folder)
+
+
+def test_a_supervisor_waits_for_the_workers_of_a_killed_one_and_removes_their_sockets(folder: str) -> None:
+    lock = killed(folder)
+    order: list[str] = []
+    begun: list[Runtime] = []
+
+    def begin() -> None:
+        with runtime_of(folder) as mine:
+            order.append("begun")
+            begun.append(mine)
+            assert set(os.listdir(folder)) == {SUPERVISOR, WORKERS}
+
+    thread = Thread(target=begin)
+    thread.start()
+    thread.join(4 * runtime.ASK_AGAIN)
+    order.append("last worker gone")
+    os.close(lock)
+    thread.join()
+    assert order == ["last worker gone", "begun"]
+    assert begun
+
+
+def test_the_last_worker_of_a_killed_supervisor_removes_the_directory(folder: str) -> None:
+    lock = killed(folder)
+    other = os.dup(lock)
+    remove_if_last(folder, lock)
+    assert os.path.exists(folder)
+    remove_if_last(folder, other)
+    assert not os.path.exists(folder)
+
+
+def test_a_last_worker_leaves_the_directory_to_a_supervisor_that_waits_for_it(folder: str) -> None:
+    lock = killed(folder)
+    mine = runtime.locked_supervisor(folder)
+    remove_if_last(folder, lock)
+    assert os.path.exists(folder)
+    os.close(mine)
+
+
+def test_a_worker_whose_directory_is_gone_already_does_not_mind(folder: str) -> None:
+    lock = killed(folder)
+    remove_if_last(folder, os.dup(lock))
+    os.close(lock)
+    remove_if_last(folder, os.open(os.devnull, os.O_RDONLY))
+    remove_if_last(f"{folder}-other", os.open(os.devnull, os.O_RDONLY))
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
+def test_a_directory_that_others_can_enter_is_refused(folder: str, mode: int) -> None:
+    os.mkdir(folder)
+    os.chmod(folder, mode)
+    with pytest.raises(OSError, match="0700"), runtime_of(folder):
+        pytest.fail("it takes it")
+
+
+def test_a_link_to_a_directory_is_refused(folder: str, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(0o700)
+    os.symlink(private, folder)
+    with pytest.raises(OSError, match="0700"), runtime_of(folder):
+        pytest.fail("it takes it")
+
+
+def test_the_directory_is_that_of_systemd_or_of_the_user_or_a_temporary_one(tmp_path: Path) -> None:
+    assert runtime_folder(["a"], {"RUNTIME_DIRECTORY": "/run/one:/run/two"}) == "/run/one/wsframe"
+    of_user = runtime_folder(["a"], {"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert os.path.dirname(of_user) == str(tmp_path)
+    assert runtime_folder(["a"], {"XDG_RUNTIME_DIR": "/nowhere"}) == runtime_folder(["a"], {})
+
+
+def test_services_with_other_addresses_have_other_directories() -> None:
+    assert runtime_folder(["a", "b"], {}) == runtime_folder(["b", "a"], {}) != runtime_folder(["a"], {})

@@ -1,0 +1,218 @@
+"""Serving with several workers: what is refused, what the supervisor binds, and the signals that it obeys."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+import trio
+
+from wsframe.limits import Capacity, Timeouts
+from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
+from wsframe.server.bind import bound, name_of
+from wsframe.server.describe import describe
+from wsframe.server.duty import tell_failure
+from wsframe.server.notify import notifying
+from wsframe.user_code import only_leaf
+from wsframe.workers.equipment import equipment
+from wsframe.workers.runtime import remove_if_last, runtime_folder, runtime_of
+from wsframe.workers.supervisor import Plan, Supervisor
+from wsframe.workers.worker import Worker
+
+__all__ = [
+    "Service", "ServiceFailed", "as_worker", "check_service", "command_again", "names_of", "supervise",
+    "worker_count",
+]  # fmt: skip
+
+LARGEST_HEAD: Final = 65536
+"""A newcomer is passed with its head unread in its socket, which has to hold it."""
+SPARE: Final = 256
+"""Descriptors beside those of clients: newcomers, doors, files of the program."""
+
+STARTED_IN: Final = os.getcwd()
+"""The folder of the command line: a program can go to another one before it serves."""
+
+Obey = Callable[[Supervisor], Awaitable[object]]
+"""A task that gives a supervisor orders of its own."""
+
+
+class ServiceFailed(Exception):
+    """The service could not start; the text says why, in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service of several workers."""
+
+    count: int
+    names: Sequence[str]
+    """Names that tell it from other services of the user: its addresses."""
+    bind: Callable[[], AbstractContextManager[list[socket.socket]]]
+    """Binds its listening sockets."""
+    timeouts: Timeouts
+    """With no field at INHERIT."""
+    metrics: TcpAddress | None = None
+    obey: Obey | None = None
+
+
+def worker_count(workers: object) -> int:
+    """Return the number of workers that an option means: one for each processor for ``"auto"``.
+
+    Raises:
+        TypeError, ValueError: For another value than a whole number from 1 on.
+    """
+    if workers == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not isinstance(workers, int) or isinstance(workers, bool):
+        raise TypeError(
+            f"workers is a number of processes, 'auto' for that of the processors, or None, not {workers!r}"
+        )
+    if workers < 1:
+        raise ValueError(f"workers is at least 1, not {workers}; None serves in this process")
+    return workers
+
+
+def check_service(capacity: Capacity, *, tls: bool, debug: bool) -> None:
+    """Refuse what several workers cannot do; raise the limit of descriptors to what the system allows.
+
+    Raises:
+        ValueError: With the way out.
+    """
+    needed = hasattr(socket, "AF_UNIX") and hasattr(socket, "SOCK_SEQPACKET") and hasattr(socket, "MSG_CMSG_CLOEXEC")
+    if os.name == "nt" or sys.platform == "darwin" or not needed:
+        raise ValueError(f"workers need sockets that {sys.platform} does not have: serve in one process there")
+    if tls:
+        raise ValueError(
+            "workers do not speak TLS: put nginx, HAProxy or hitch in front of them, and let it say who its clients "
+            "are by proxy_protocol (version 2) or headers; or serve in one process"
+        )
+    if debug:
+        raise ValueError("debug needs the terminal, which several workers cannot share: serve in one process")
+    if capacity.max_head > LARGEST_HEAD:
+        raise ValueError(f"with workers, Capacity.max_head is at most {LARGEST_HEAD}, not {capacity.max_head}")
+    check_descriptors(capacity.max_clients)
+
+
+def check_descriptors(max_clients: int | None) -> None:
+    """Raise the limit of descriptors, which the workers inherit, to the hard one, and check that it is enough."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if max_clients is not None and hard != resource.RLIM_INFINITY and hard < max_clients + SPARE:
+        raise ValueError(
+            f"a process can have {hard} descriptors, and Capacity.max_clients = {max_clients} needs "
+            f"{max_clients + SPARE} in one worker: raise the limit (ulimit -n, LimitNOFILE=) or lower max_clients"
+        )
+
+
+def command_again() -> list[str]:
+    """Return the command line of this process, which each worker runs again.
+
+    Raises:
+        RuntimeError: In a process that has none, such as an interactive session.
+    """
+    main = sys.modules.get("__main__")
+    again = sys.orig_argv[1:]
+    file = getattr(main, "__file__", None)
+    if not again or (getattr(main, "__spec__", None) is None and file is None and "-c" not in again):
+        raise RuntimeError("workers run the command line of this process again: save the program in a file, and run it")
+    return [sys.executable, *again]
+
+
+def names_of(addresses: Sequence[ServerAddress], sockets: Sequence[socket.socket] = ()) -> list[str]:
+    """Return the names by which the runtime directory of a service is found."""
+    names = [absolute(one) if isinstance(one, UnixAddress) else str(one) for one in addresses]
+    names += [repr(sock.getsockname()) for sock in sockets]
+    if any(isinstance(one, InheritedAddress | PassedAddress) for one in addresses):
+        names += [os.getcwd(), *sys.orig_argv]  # the descriptor says nothing
+    if any(isinstance(one, TcpAddress) and one.port == 0 for one in addresses):
+        names.append(str(os.getpid()))
+    return names
+
+
+def absolute(address: UnixAddress) -> str:
+    return address.path if address.path.startswith("@") else os.path.abspath(address.path)
+
+
+def supervise(service: Service) -> int:
+    """Run the workers of a service until it ends; return its exit status.
+
+    Raises:
+        ServiceFailed: If it cannot start.
+        OSError: If an address cannot be bound, or another supervisor has it.
+    """
+    with ExitStack() as stack:
+        runtime = stack.enter_context(runtime_of(runtime_folder(service.names)))
+        sockets = stack.enter_context(service.bind())
+        metrics = [] if service.metrics is None else stack.enter_context(bound([service.metrics], 16))
+        named = [name_of(sock) for sock in sockets]
+        made = stack.enter_context(equipment(service.count, runtime, sockets, named, metrics))
+        timeouts = service.timeouts
+        plan = Plan(
+            command=command_again(),
+            folder=STARTED_IN,
+            patience=inf if timeouts.worker is None else timeouts.worker,
+            lame_duck=timeouts.lame_duck,
+            drain=timeouts.drain,
+        )
+        started = trio.Event()
+        supervisor = Supervisor(plan, made, started.set)
+        trio.run(attend, supervisor, service, started)
+    if supervisor.failure:
+        raise ServiceFailed(supervisor.failure)
+    return supervisor.status
+
+
+async def attend(supervisor: Supervisor, service: Service, started: trio.Event) -> None:
+    """Run a supervisor, with the tasks that give it orders and tell the service manager."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(obey_signals, supervisor, signals)
+            nursery.start_soon(tell_manager, supervisor, started, service.count)
+            if service.obey is not None:
+                nursery.start_soon(service.obey, supervisor)
+            await supervisor.run()
+            nursery.cancel_scope.cancel()
+
+
+async def obey_signals(supervisor: Supervisor, signals: AsyncIterator[int]) -> None:
+    """Drain at the first signal, hurry at the second."""
+    await anext(signals)
+    supervisor.drain()
+    async for _ in signals:
+        supervisor.hurry()
+
+
+async def tell_manager(supervisor: Supervisor, started: trio.Event, count: int) -> None:
+    """Tell the service manager that the service is ready, alive and stopping."""
+    await started.wait()
+    async with notifying(supervisor.leaving.wait, f"serving with {count} workers"):
+        await trio.sleep_forever()
+
+
+@contextmanager
+def as_worker(worker: Worker | None) -> Iterator[None]:
+    """Tell the supervisor in one line why its worker cannot start; leave nothing where that has gone before.
+
+    Raises:
+        SystemExit: In place of an error that keeps the worker from its start.
+    """
+    try:
+        yield
+    except Exception as error:
+        if worker is None or worker.row.ready:
+            raise
+        tell_failure(worker, describe(only_leaf(error)))
+        raise SystemExit(2) from None
+    finally:
+        if worker is not None and os.getppid() != worker.supervisor:
+            remove_if_last(worker.folder, worker.lock)

@@ -1,0 +1,105 @@
+"""A process that the supervisor has started: it can be killed, reaped and looked at."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from typing import Self
+
+import trio
+
+from wsframe.workers.board import SlotState
+from wsframe.workers.equipment import Equipment
+from wsframe.workers.slots import Watch
+from wsframe.workers.wire import Wire, make_wire
+
+__all__ = ["Child", "status_of"]
+
+
+class Child:
+    """A worker process, as the supervisor knows it.
+
+    Args:
+        slot: Its slot.
+        generation: Its generation.
+        process: The process.
+        wire: The supervisor's end of its link.
+        patience: Seconds for which its event loop can stand still.
+    """
+
+    def __init__(self, slot: int, generation: int, process: trio.Process, wire: Wire, patience: float) -> None:
+        self.slot = slot
+        self.generation = generation
+        self.process = process
+        self.wire = wire
+        self.watch = Watch(patience)
+        self.failure = ""
+        """The reason for which it cannot start, in its words."""
+        self.ends_service = False
+        """Whether its program ends the service."""
+        self.status = 0
+        """Its exit status, once it has been reaped."""
+
+    @classmethod
+    async def start(
+        cls, command: Sequence[str], folder: str, equipment: Equipment, patience: float, slot: int, generation: int
+    ) -> Self:
+        """Start a worker.
+
+        Args:
+            command: Its command line.
+            folder: Where it begins.
+            equipment: Gives it all that it inherits.
+            patience: Seconds for which its event loop can stand still.
+            slot: Its slot.
+            generation: Its generation.
+        """
+        ours, theirs = make_wire()
+        try:
+            process = await trio.lowlevel.open_process(
+                command,
+                stdin=subprocess.DEVNULL,  # it is in the background of the terminal
+                env=equipment.variable(slot, generation, theirs.fileno()),
+                pass_fds=equipment.descriptors(slot, theirs.fileno()),
+                cwd=folder,
+                process_group=0,  # one Ctrl-C reaches the supervisor alone
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(slot, generation, process, Wire(ours), patience)
+
+    @property
+    def name(self) -> str:
+        """Its name in log lines."""
+        return f"worker {self.slot} (process {self.process.pid})"
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has been ready."""
+        return self.watch.state is not SlotState.STARTING
+
+    def leave(self, code: int, lame_duck: float, within: float) -> None:
+        """Have it end in order, or be killed.
+
+        Args:
+            code: The close code for its clients.
+            lame_duck: Seconds for which it goes on as before.
+            within: Seconds until it is killed.
+        """
+        self.wire.say("drain", code=code, lame_duck=lame_duck)
+        self.watch.leave_within(within)
+        if not self.ready:  # it can be importing, and then nobody hears the order
+            self.process.terminate()
+
+    def hurry(self, within: float) -> None:
+        """Have it cancel everything, or be killed after some seconds."""
+        self.wire.say("hurry")
+        self.watch.leave_within(within)
+
+
+def status_of(returncode: int) -> int:
+    """Return the exit status that a shell shows for the end of a process."""
+    return returncode if returncode >= 0 else 128 - returncode

@@ -1,0 +1,100 @@
+"""What all workers of a service inherit from its supervisor: listening sockets, doors, the board, a lock."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from wsframe.workers.board import Board
+from wsframe.workers.door import make_door
+from wsframe.workers.runtime import Runtime
+from wsframe.workers.worker import VARIABLE, worker_variable
+
+__all__ = ["Equipment", "equipment"]
+
+NOT_FOR_WORKERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+"""Variables by which a service manager speaks to the supervisor alone."""
+
+
+class Equipment:
+    """The equipment of a service; the supervisor keeps it, so that all of it outlives each worker.
+
+    Args:
+        count: The number of slots.
+        runtime: The runtime directory.
+        sockets: The listening sockets.
+        named: The hosts that they were bound by.
+        metrics: The listening sockets for metrics.
+        relay: The listening socket of the relay.
+    """
+
+    def __init__(
+        self,
+        *,
+        count: int,
+        runtime: Runtime,
+        sockets: Sequence[socket.socket],
+        named: Sequence[str | None],
+        metrics: Sequence[socket.socket],
+        relay: socket.socket,
+    ) -> None:
+        self.count = count
+        self.runtime = runtime
+        self.board = Board.make(count)
+        self.relay = relay
+        self._sockets = sockets
+        self._named = named
+        self._metrics = metrics
+        self._doors = [make_door() for _ in range(count)]
+
+    def variable(self, slot: int, generation: int, link: int) -> dict[str, str]:
+        """Return the environment of a worker whose end of its link is given."""
+        environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_WORKERS}
+        environment[VARIABLE] = worker_variable(
+            slot=slot,
+            count=self.count,
+            generation=generation,
+            sockets=[sock.fileno() for sock in self._sockets],
+            named=self._named,
+            metrics=[sock.fileno() for sock in self._metrics],
+            doors=[sending.fileno() for sending, _ in self._doors],
+            door=self._doors[slot][1].fileno(),
+            board=self.board.fd,
+            link=link,
+            folder=self.runtime.folder,
+            lock=self.runtime.lock,
+            supervisor=os.getpid(),
+        )
+        return environment
+
+    def descriptors(self, slot: int, link: int) -> list[int]:
+        """Return the descriptors that this worker inherits."""
+        given = [*self._sockets, *self._metrics, *(sending for sending, _ in self._doors), self._doors[slot][1]]
+        return [*(sock.fileno() for sock in given), self.board.fd, self.runtime.lock, link]
+
+    def close(self) -> None:
+        """Close what was made here."""
+        for pair in self._doors:
+            for end in pair:
+                end.close()
+        self.board.close()
+
+
+@contextmanager
+def equipment(
+    count: int,
+    runtime: Runtime,
+    sockets: Sequence[socket.socket],
+    named: Sequence[str | None],
+    metrics: Sequence[socket.socket] = (),
+) -> Iterator[Equipment]:
+    """Make the equipment of a service; close at the end what was made here."""
+    with ExitStack() as stack:
+        relay = stack.enter_context(socket.socket(socket.AF_UNIX))
+        relay.bind(runtime.path("relay"))
+        relay.listen(2 * count + 16)
+        made = Equipment(count=count, runtime=runtime, sockets=sockets, named=named, metrics=metrics, relay=relay)
+        stack.callback(made.close)
+        yield made

@@ -1,0 +1,185 @@
+"""The runtime directory of a service: its sockets, and the two locks that keep services apart.
+
+* ``supervisor`` is locked by the supervisor alone: a second one with the same addresses is refused.
+* ``workers`` is locked by the supervisor and, through the descriptor that they inherit, by all its workers. A
+  supervisor that begins while the workers of a killed one still drain waits here until the last one has gone, so
+  that no resource lives in two processes.
+
+The supervisor removes the directory at its end; where it was killed, the last of its workers does.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Collection, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from typing import Final
+
+from wsframe.log import log_for
+
+__all__ = ["Runtime", "remove_if_last", "runtime_folder", "runtime_of"]
+
+logger = log_for(__name__)
+
+SUPERVISOR: Final = "supervisor"
+WORKERS: Final = "workers"
+
+ASK_AGAIN: Final = 0.05
+"""Seconds between two questions for a lock."""
+SURELY: Final = 1.0
+"""Seconds for which the lock of the supervisor has to be taken: a last worker takes it for a moment."""
+
+
+class Runtime:
+    """The runtime directory of a service whose locks this process has.
+
+    Args:
+        folder: Its path.
+        lock: The descriptor of the workers' lock, which they inherit.
+    """
+
+    def __init__(self, folder: str, lock: int) -> None:
+        self.folder = folder
+        self.lock = lock
+
+    def path(self, name: str) -> str:
+        """Return the path of a file in it."""
+        return os.path.join(self.folder, name)
+
+
+def runtime_folder(names: Collection[str], environment: MutableMapping[str, str] = os.environ) -> str:
+    """Return the path of the runtime directory of a service.
+
+    Args:
+        names: Tell the service from others of the user, such as its addresses.
+        environment: ``RUNTIME_DIRECTORY`` is the one that systemd has made; else ``XDG_RUNTIME_DIR`` is where those
+            of a user are.
+    """
+    given = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if given:
+        return os.path.join(given, "wsframe")
+    base = environment.get("XDG_RUNTIME_DIR", "")
+    if not os.path.isdir(base) or not os.access(base, os.W_OK):
+        base = tempfile.gettempdir()
+    key = sha256("\n".join(sorted(names)).encode(errors="surrogateescape")).hexdigest()[:16]
+    return os.path.join(base, f"wsframe-{os.getuid()}-{key}")
+
+
+@contextmanager
+def runtime_of(folder: str) -> Iterator[Runtime]:
+    """Take a runtime directory, and remove it at the end; waits for the workers of an earlier supervisor.
+
+    Raises:
+        OSError: If another supervisor has it, or it is not this user's alone.
+    """
+    mine = locked_supervisor(folder)
+    try:
+        lock = os.open(os.path.join(folder, WORKERS), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            wait_for_workers(lock)
+            remove_contents(folder)
+            yield Runtime(folder, lock)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+    finally:
+        os.close(mine)
+
+
+def locked_supervisor(folder: str) -> int:
+    """Take the lock of the supervisor; return its descriptor."""
+    since = time.monotonic()
+    while True:
+        make_private(folder)
+        try:
+            mine = os.open(os.path.join(folder, SUPERVISOR), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # a last worker removes it
+            continue
+        if not locked(mine):
+            other = os.read(mine, 20).decode(errors="replace").strip()
+            os.close(mine)
+            if time.monotonic() < since + SURELY:
+                time.sleep(ASK_AGAIN)
+                continue
+            raise OSError(errno.EADDRINUSE, f"a service runs at these addresses already: its supervisor is {other}")
+        if is_at(mine, os.path.join(folder, SUPERVISOR)):
+            os.ftruncate(mine, 0)
+            os.write(mine, f"{os.getpid()}\n".encode())
+            return mine
+        os.close(mine)
+
+
+def make_private(folder: str) -> None:
+    """Make a folder that only its user can enter.
+
+    Raises:
+        OSError: If there is one that others can enter or own.
+    """
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise OSError(errno.EPERM, f"{folder} is not a folder that only this user can enter (mode 0700): remove it")
+
+
+def wait_for_workers(lock: int) -> None:
+    """Wait for the lock of the workers."""
+    told = False
+    while not locked(lock):
+        if not told:
+            logger.warning("waiting for the workers of an earlier supervisor, which has been killed, to end")
+            told = True
+        time.sleep(ASK_AGAIN)
+
+
+def remove_contents(folder: str) -> None:
+    """Remove the sockets that an earlier supervisor has left."""
+    for name in set(os.listdir(folder)) - {SUPERVISOR, WORKERS}:
+        os.unlink(os.path.join(folder, name))
+
+
+def remove_if_last(folder: str, lock: int) -> None:
+    """Let go of the workers' lock; remove the directory if nobody else has it. For workers without a supervisor.
+
+    Args:
+        folder: The runtime directory.
+        lock: The descriptor of the lock.
+    """
+    os.close(lock)
+    mine: list[int] = []
+    try:
+        for name in (SUPERVISOR, WORKERS):
+            mine.append(os.open(os.path.join(folder, name), os.O_RDWR | os.O_CLOEXEC))
+            if not locked(mine[-1]):
+                return
+        shutil.rmtree(folder, ignore_errors=True)
+    except FileNotFoundError:  # another one has removed it
+        pass
+    finally:
+        for fd in mine:
+            os.close(fd)
+
+
+def locked(fd: int) -> bool:
+    """Lock a file that is open; return whether that succeeded."""
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Return whether a path still leads to the open file."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False

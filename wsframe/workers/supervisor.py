@@ -1,0 +1,234 @@
+"""The supervisor: it starts the workers, looks after them, and starts the successor of one that has died.
+
+It holds what must outlive a worker (``equipment``), and reads no byte of a client. Each worker has a task here, which
+hears its messages and waits for its end; one task looks at all beats. A successor starts only when its predecessor has
+been reaped: the end of a socket says nothing, because a child process of a hook can hold it.
+
+* At first nobody accepts until every slot has been ready once. A worker that cannot start ends the service.
+* Later a slot whose worker has died starts again at once, and then ever later. The other slots go on.
+* The program of a worker ends the service: ``server.close()``, or SystemExit, whose status becomes the service's.
+* When the supervisor is killed, its workers see the end of their links and drain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+
+import trio
+
+from wsframe.log import log_for
+from wsframe.workers.board import SlotState
+from wsframe.workers.child import Child, status_of
+from wsframe.workers.equipment import Equipment
+from wsframe.workers.orders import Message
+from wsframe.workers.slots import LOOK, Act, Backoff, Looks
+
+__all__ = ["Plan", "Supervisor"]
+
+logger = log_for(__name__)
+
+GRACE = 5.0
+"""Seconds beyond its drain after which a worker is killed."""
+HURRIED = 2.0
+"""Seconds after an order to hurry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How the workers of a service are started, and how long they can take."""
+
+    command: Sequence[str]
+    """The command line of each."""
+    folder: str
+    """Where each begins."""
+    patience: float = inf
+    """Seconds for which an event loop can stand still until the worker is killed."""
+    lame_duck: float = 0.0
+    drain: float = 8.0
+
+
+class Supervisor:
+    """Keeps one worker running in each slot.
+
+    Args:
+        plan: How they are started.
+        equipment: What they inherit.
+        started: Called once, when every slot has been ready once.
+        launch: Starts a worker, of a slot and a generation; None runs the command of the plan.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        equipment: Equipment,
+        started: Callable[[], object] = lambda: None,
+        launch: Callable[[int, int], Awaitable[Child]] | None = None,
+    ) -> None:
+        self._plan = plan
+        self._launch = launch or partial(Child.start, plan.command, plan.folder, equipment, plan.patience)
+        self._equipment = equipment
+        self._board = equipment.board
+        self._started = started
+        self._children: list[Child] = []
+        self._current: dict[int, Child] = {}
+        self._backoffs = [Backoff() for _ in range(equipment.count)]
+        self._serving = False
+        self._leaving = trio.Event()
+        self.failure = ""
+        """Why the service could not start; empty otherwise."""
+        self.status = 0
+        """The exit status of the service."""
+
+    @property
+    def leaving(self) -> trio.Event:
+        """Set when the service is to end."""
+        return self._leaving
+
+    async def run(self) -> None:
+        """Supervise until all workers have ended, after an order to drain or the end of a program."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._look)
+                async with trio.open_nursery() as keepers:
+                    for slot in range(self._equipment.count):
+                        keepers.start_soon(self._keep, slot)
+                nursery.cancel_scope.cancel()
+        finally:
+            for child in self._children:  # none, unless this was cancelled
+                child.process.kill()
+
+    def drain(self, code: int = 1001, lame_duck: float | None = None) -> None:
+        """End the service in order; a second order changes nothing."""
+        if self._leaving.is_set():
+            return
+        self._leaving.set()
+        for child in self._children:
+            self._send_away(child, code, lame_duck)
+
+    def hurry(self) -> None:
+        """End the service now."""
+        self.drain(lame_duck=0)
+        for child in self._children:
+            child.hurry(HURRIED)
+
+    def _send_away(self, child: Child, code: int, lame_duck: float | None) -> None:
+        duck = self._plan.lame_duck if lame_duck is None else lame_duck
+        child.leave(code, duck, duck + self._plan.drain + GRACE)
+
+    async def _keep(self, slot: int) -> None:
+        """Start a worker in a slot, and its successors."""
+        pause = 0.0
+        while not self._leaving.is_set():
+            with trio.move_on_after(pause):
+                await self._leaving.wait()
+                return
+            try:
+                child = await self._start(slot, generation=0)
+            except OSError as error:
+                pause = self._judge(slot, f"worker {slot}", f"cannot start: {error.strerror}")
+                continue
+            await self._accompany(child)
+            how = f"cannot start: {child.failure}" if child.failure else f"ended with status {child.status}"
+            pause = self._judge(slot, child.name, how, ready=child.ready, steady=child.watch.steady)
+
+    async def _start(self, slot: int, generation: int) -> Child:
+        """Start a worker."""
+        self._board.set_state(slot, SlotState.STARTING)
+        with trio.CancelScope(shield=True):  # a process that nobody knows of would stay
+            child = await self._launch(slot, generation)
+        self._children.append(child)
+        self._current[slot] = child
+        if self._leaving.is_set():
+            self._send_away(child, 1001, 0)
+        return child
+
+    async def _accompany(self, child: Child) -> None:
+        """Hear a worker until it has been reaped, and forget it."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(child.wire.send_waiting)
+            nursery.start_soon(self._hear, child)
+            child.status = status_of(await child.process.wait())
+            nursery.cancel_scope.cancel()
+        for message in child.wire.rest():
+            self._take(child, message)
+        child.wire.close()
+        self._board.row(child.slot, child.generation).clear()
+        self._children.remove(child)
+        if self._current.get(child.slot) is child:
+            self._board.set_state(child.slot, SlotState.DOWN)
+        if child.ends_service:
+            self.status = self.status or child.status
+
+    def _judge(self, slot: int, name: str, how: str, *, ready: bool = False, steady: bool = False) -> float:
+        """Say how a worker has ended, where that was not its order; return the seconds until its successor starts."""
+        if self._leaving.is_set():
+            return 0.0
+        if not self._serving and not ready:
+            self.failure, self.status = f"{name} {how}", 2
+            self.drain(lame_duck=0)
+            return 0.0
+        pause = self._backoffs[slot].pause(steady=steady)
+        logger.error("%s %s; another one starts %s", name, how, f"in {pause:.1f} s" if pause else "now")
+        return pause
+
+    async def _hear(self, child: Child) -> None:
+        try:
+            while (message := await child.wire.hear()) is not None:
+                self._take(child, message)
+        except ValueError as error:
+            logger.error("%s: %s", child.name, error)
+
+    def _take(self, child: Child, message: Message) -> None:
+        """Act on a message of a worker."""
+        fields = message.fields
+        if message.name == "ready":
+            self._welcome(child)
+        elif message.name == "failed":
+            child.failure = fields["reason"]
+        elif message.name == "ending":
+            child.ends_service = not self._leaving.is_set()
+            self.drain(fields["code"], fields["lame_duck"])
+
+    def _welcome(self, child: Child) -> None:
+        """Have a worker that is ready accept: at the first start together with all others."""
+        child.watch.ready()
+        self._board.set_state(child.slot, SlotState.READY)
+        if self._serving:
+            child.wire.say("accept", started=False)
+            logger.info("%s is ready", child.name)
+            return
+        if len(self._current) < self._equipment.count or not all(one.ready for one in self._current.values()):
+            return
+        self._serving = True
+        for one in self._current.values():
+            one.wire.say("accept", started=one.slot == 0)
+        self._started()
+
+    async def _look(self) -> None:
+        """Look at the beats of all workers, for ever."""
+        looks = Looks(trio.current_time())
+        while True:
+            await trio.sleep(LOOK)
+            if not looks.counts(trio.current_time()):
+                continue
+            for child in tuple(self._children):
+                self._act(child, child.watch.look(self._board.row(child.slot, child.generation).beats))
+
+    def _act(self, child: Child, act: Act | None) -> None:
+        """Carry out the step after a look."""
+        if act is None:
+            return
+        if self._current.get(child.slot) is child:
+            self._board.set_state(child.slot, child.watch.state)
+        patience = self._plan.patience
+        if act is Act.WARN:
+            logger.warning("%s does not turn its event loop; it is killed after %g s of that", child.name, patience)
+        elif act is Act.CALM:
+            logger.warning("%s turns its event loop again", child.name)
+        else:
+            late = "has not ended in time" if act is Act.KILL_LATE else f"has stood still for {patience:g} s"
+            logger.error("%s %s: SIGKILL", child.name, late)
+            child.process.kill()
