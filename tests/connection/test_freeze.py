@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import socket
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -16,6 +15,7 @@ from tests.links import CLOCK, Links, Nobody, Peer, languages, running_in
 from tests.protocol.streams import chunked, frames, streams
 from tests.wire import BINARY, PING, TEXT, close, frame, text
 from wsframe.connection.freeze import CannotFreeze, freeze, thaw
+from wsframe.connection.frozen_document import from_document, to_document
 from wsframe.connection.handover import CONNECTED
 from wsframe.connection.lifeline import statistics_of
 from wsframe.connection.link import Link
@@ -27,6 +27,7 @@ from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import InflateExtension, Terms
 from wsframe.protocol.frames import data_frame
 from wsframe.resources.client import Client
+from wsframe.workers.parcel import opened, packed
 
 LIMITS = Limits(max_message=1000, max_queued_messages=3)
 
@@ -44,7 +45,9 @@ def move_on(peer: Peer) -> bool:
         return False
     assert old.state is State.CLOSED
     assert old.held == 0
-    frozen = pickle.loads(pickle.dumps(frozen))
+    passed = from_document(opened(packed(to_document(frozen))))
+    assert passed == frozen
+    frozen = passed
     waiting = list(host.mailbox.entries)
     peer.link = thaw(frozen, sock, host, cast(Any, Nobody()), peer.links.reactor)
     assert host.mailbox.entries[len(waiting)][1] is CONNECTED

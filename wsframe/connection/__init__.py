@@ -15,6 +15,7 @@ Read in this order:
 * ``account``: the numbers that a server counts.
 * ``lifeline``: what a client asks of its link.
 * ``freeze``: an open connection as plain values, to go on in another link or process.
+* ``frozen_document``: these values as JSON and bytes.
 * ``dialect``: differences between versions of the protocol.
 
 Everything in a link is sync and runs in the task that calls it. Nothing in here awaits user

@@ -1,8 +1,8 @@
 """An open connection as plain values: taken out of one link, and put back into another one.
 
-The values can be pickled, so the other link can be in another process, which gets the socket by its
-descriptor. Messages, bytes and frames keep their order, and a frame that has begun to leave goes on at
-its very byte. Times are kept as seconds since or until now, because clocks of two processes differ.
+The other link can be in another process, which gets the socket by its descriptor: ``frozen_document`` makes JSON
+values and bytes of a frozen connection. Messages, bytes and frames keep their order, and a frame that has begun to
+leave goes on at its very byte. Times are kept as seconds since or until now, because clocks of two processes differ.
 
 A connection can be frozen between two messages, while it is open. These stay behind:
 
@@ -26,20 +26,22 @@ from wsframe.http.request import Request
 from wsframe.net.transport import Transport
 from wsframe.protocol.closing import Phase
 from wsframe.protocol.decoder import Decoder
+from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import PongReceived
 from wsframe.protocol.fast_lane import weigh
 
 if TYPE_CHECKING:
-    from wsframe.connection.handover import Host
+    from wsframe.connection.handover import Host, LinkClient
     from wsframe.connection.lifeline import Reservation
     from wsframe.connection.link import Link
     from wsframe.connection.reactor import Reactor
+    from wsframe.limits import Limits, Overflow, Timeouts
     from wsframe.net.proxy_protocol import ProxyHeader
     from wsframe.net.sockets import Endpoint
     from wsframe.protocol.deadlines import Times
-    from wsframe.protocol.deflate import Terms
+    from wsframe.protocol.deflate import Deflate, Terms
 
-__all__ = ["CannotFreeze", "FrozenConnection", "freeze", "thaw"]
+__all__ = ["CannotFreeze", "FrozenConnection", "freeze", "let_go", "thaw"]
 
 
 class CannotFreeze(Exception):
@@ -65,9 +67,19 @@ class FrozenConnection:
     """The state of one open connection."""
 
     request: FrozenRequest
+    id: str | None
+    """``client.id``, if somebody has asked for it."""
     subprotocol: str | None
     data: object
-    """The client's ``data``: it can be pickled if the user's object can."""
+    """The client's ``data``, or what stands for it on the way to another process."""
+    topics: tuple[str, ...] = ()
+    """The topics that the client is subscribed to; the life of its resource notes them."""
+    limits: Limits
+    """Those of the resource that admitted the client."""
+    timeouts: Timeouts
+    overflow: Overflow
+    deflate: Deflate | None
+    """The settings of the compressor; None without one."""
     terms: Terms | None
     """The agreed compression."""
     messages: tuple[str | bytes | PongReceived, ...]
@@ -121,8 +133,13 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
     unsent, begun = outbox.frames()
     frozen = FrozenConnection(
         request=freeze_request(client.request),
+        id=client._id,
         subprotocol=client.subprotocol,
         data=client.data,
+        limits=connection._limits,
+        timeouts=connection.deadlines.timeouts,
+        overflow=outbox.overflow,
+        deflate=deflate_of(client),
         terms=None if inflate is None else inflate.terms,
         messages=tuple(entry for entry in entries_of(link) if isinstance(entry, str | bytes | PongReceived)),
         undecoded=undecoded,
@@ -146,6 +163,11 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
     inbox.discard()
     link.note_undecoded()
     return link.leaving.hand_over(), frozen
+
+
+def deflate_of(client: LinkClient) -> Deflate | None:
+    """Return the settings of a client's compressor; None without one."""
+    return client._encoder.options if isinstance(client._encoder, Deflater) else None
 
 
 def open_connection(link: Link) -> Decoder:
@@ -197,7 +219,15 @@ def thaw_request(frozen: FrozenRequest) -> Request:
     return request
 
 
-def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Reservation, reactor: Reactor) -> Link:
+def thaw(
+    frozen: FrozenConnection,
+    sock: Endpoint,
+    host: Host,
+    reservation: Reservation,
+    reactor: Reactor,
+    *,
+    hold: bool = False,
+) -> Link:
     """Put a frozen connection into a new link, which goes on with it at the same place.
 
     Args:
@@ -207,6 +237,7 @@ def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Rese
             hook hears of the client.
         reservation: The place that the client holds here.
         reactor: Runs the link.
+        hold: Whether nothing is sent before :func:`let_go`.
 
     Raises:
         OSError: If the poller does not accept the socket.
@@ -216,6 +247,9 @@ def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Rese
         Arrival(Transport(sock), request, frozen.subprotocol, frozen.data, host, reservation, frozen.terms), b""
     )
     connection, inbox, outbox, now = link.connection, link.inbox, link.outbox, link.loop.clock()
+    if hold:
+        outbox._send, outbox.raw_fd = refuse, -1
+    link.client._id = frozen.id
     assert isinstance(connection, Decoder)
     assert type(outbox) is Outbox
     connection.deadlines.thaw(frozen.times, now)
@@ -228,13 +262,7 @@ def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Rese
         link._buckets.set_tokens(frozen.tokens, now)
     if frozen.messages:
         inbox.put(frozen.messages, sum(map(weigh_entry, frozen.messages)))
-    link.opened_at = now - frozen.seconds
-    outbox.peak = frozen.queue_peak
-    inbox.received = frozen.messages_received
-    link.octets_received = frozen.octets_received
-    outbox.messages_sent = frozen.messages_sent
-    outbox.octets_sent = frozen.octets_sent
-    outbox.dropped = frozen.messages_dropped
+    set_counts(link, frozen, now)
     outbox.put_back(frozen.unsent, frozen.begun, blocked=frozen.blocked)
     link.loop.schedule(link.fd)
     if frozen.paused and (inbox.waiting or connection.deadlines.resume_at is not None):
@@ -242,6 +270,29 @@ def thaw(frozen: FrozenConnection, sock: Endpoint, host: Host, reservation: Rese
     elif frozen.undecoded:
         link.go_on()
     return link
+
+
+def set_counts(link: Link, frozen: FrozenConnection, now: float) -> None:
+    link.opened_at = now - frozen.seconds
+    link.outbox.peak = frozen.queue_peak
+    link.inbox.received = frozen.messages_received
+    link.octets_received = frozen.octets_received
+    link.outbox.messages_sent = frozen.messages_sent
+    link.outbox.octets_sent = frozen.octets_sent
+    link.outbox.dropped = frozen.messages_dropped
+
+
+def refuse(data: bytes | memoryview) -> int:
+    """Take no bytes, as a kernel without room."""
+    raise BlockingIOError
+
+
+def let_go(link: Link) -> None:
+    """Send what has been held back by :func:`thaw`."""
+    outbox = link.outbox
+    if link.transport.sock is not None:
+        outbox._send = link.transport.send
+        outbox.raw_fd = link.fd if link.transport.by_descriptor else -1
 
 
 def weigh_entry(entry: str | bytes | PongReceived) -> int:

@@ -31,6 +31,9 @@ CONNECTED = Connected()
 class LinkClient(Protocol):
     """The client of a link, as far as the link needs it."""
 
+    _id: str | None
+    _encoder: Encoder | None
+
     @property
     def request(self) -> Request: ...
     @property

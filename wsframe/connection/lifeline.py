@@ -68,6 +68,7 @@ class Lifeline(Protocol):
     """The parts of a link that clients and hooks use."""
 
     account: Account
+    fd: int
     inbox: Inbox[Any]
     outbox: Outbox
     pings: Pings

@@ -20,7 +20,7 @@ class Readiness:
         poller: Reports its readiness.
     """
 
-    __slots__ = ("_poller", "eof", "fd", "interest")
+    __slots__ = ("_poller", "eof", "fd", "held", "interest")
 
     def __init__(self, fd: int, poller: Poller) -> None:
         self._poller = poller
@@ -28,6 +28,17 @@ class Readiness:
         self.interest = READ
         self.eof = False
         """Whether the peer has shut its sending side."""
+        self.held = False
+        """Whether nothing is read, whatever else happens, because the connection is about to go elsewhere."""
+
+    def hold(self) -> None:
+        """Read no more, until :meth:`let_go`: the peer's bytes and its end are left to the next owner of the socket."""
+        self.held = True
+        self._watch(self.interest & WRITE)
+
+    def let_go(self) -> None:
+        """Undo :meth:`hold`; the caller says whether to read on."""
+        self.held = False
 
     def read_on(self) -> None:
         """Have the poller report that there is something to read."""
@@ -46,6 +57,8 @@ class Readiness:
         self._watch(READ)
 
     def _watch(self, interest: int) -> None:
+        if self.held:
+            interest &= WRITE
         if interest != self.interest and self.fd >= 0:
             self.interest = interest
             self._poller.watch(self.fd, interest)

@@ -12,5 +12,8 @@ Read in this order:
 * ``move_client``: how a client gets from one resource to another.
 * ``posts``: entries from :meth:`Resource.post` and ``call``. ``members``: how many clients a resource has.
 
+* ``passage``: errands for the tasks of a life. ``giving``, ``taking``: how a life goes to another process with its
+  clients. ``standing_in``: the hosts of connections that are thawed.
+
 Nothing in here touches a socket.
 """

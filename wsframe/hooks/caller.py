@@ -48,9 +48,10 @@ import trio
 from wsframe.connection.account import Account
 from wsframe.connection.handover import CONNECTED, Connected
 from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
+from wsframe.exceptions import HookTimeout
 from wsframe.hooks.contexts import own_context, run_within
 from wsframe.hooks.move_client import Destination, call_off, give_up, hand_over
-from wsframe.hooks.posts import Call, Missed, Post
+from wsframe.hooks.posts import Call, Errand, Missed, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
 from wsframe.hooks.tracing import Tracing
 from wsframe.http.responses import Reject
@@ -282,7 +283,21 @@ class HookCaller:
         finally:
             call.finish()
 
+    async def _errand(self, mailbox: ClientMailbox, inbox: None, errand: Errand) -> None:
+        await errand.run()
+
     # Hooks
+
+    async def ask(self, hook: str, seconds: float, *args: object) -> object:
+        """Call a hook without a client in the listener task, and return its answer.
+
+        Raises:
+            HookTimeout: If it takes longer than so many seconds.
+            BaseException: The exception of the hook.
+        """
+        with trio.CancelScope(deadline=trio.current_time() + seconds):
+            return await self._within(None, nested(self._hook(hook), *args))
+        raise HookTimeout(f"{hook} took longer than {seconds:g} s")
 
     async def _within(self, client: AnyClient | None, steps: Awaitable[object]) -> object:
         """Run a hook in the context of its client; hooks without a client share one context."""
@@ -361,4 +376,5 @@ EVENTS: dict[type, Callable[[HookCaller, ClientMailbox, Any, Any], Awaitable[Non
     Post: HookCaller._post,
     Call: HookCaller._call,
     Missed: HookCaller._missed,
+    Errand: HookCaller._errand,
 }

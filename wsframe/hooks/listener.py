@@ -24,6 +24,7 @@ from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.contexts import take_context
 from wsframe.hooks.members import Members
 from wsframe.hooks.move_client import Departures
+from wsframe.hooks.passage import Passage
 from wsframe.hooks.posts import Posts
 from wsframe.hooks.stopwatch import Stopwatch
 from wsframe.hooks.tasks import Tasks
@@ -151,6 +152,7 @@ class Listener:
         self._posts = Posts(name, self._mailbox, self.ready, self._hooks_done)
         self.post, self.post_from_thread, self.call = self._posts.post, self._posts.post_from_thread, self._posts.call
         self.report_missed = self._posts.report_missed
+        self.passage = Passage(self._mailbox, self._hooks, self._posts)
 
     @property
     def account(self) -> Account:
@@ -247,6 +249,7 @@ class Listener:
         finally:
             self.tasks.close()
             self.ready.set()
+            self.passage.tasks_ended.set()
 
     async def _inside_running(self) -> None:
         async with self.resource.running():
@@ -257,11 +260,12 @@ class Listener:
                     self._hooks.context = copy_context()
                     self.tasks.open(nursery)
                     self.ready.set()
-                    await self._hooks_done.wait()
-                    self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
+                    await self.passage.no_more_tasks.wait()
                     nursery.cancel_scope.cancel()
             finally:
                 self.tasks.close()
+            self.passage.tasks_ended.set()
+            await self._hooks_done.wait()
 
     def _fail(self, error: BaseException) -> None:
         """End this life immediately, because ``running()`` or a task of the resource raised."""
@@ -297,8 +301,11 @@ class Listener:
             return self._mailbox
         return Mailbox(wants_pongs=self._mailbox.wants_pongs)
 
-    def welcome(self, inbox: Inbox[AnyClient]) -> None:
-        """Begin to call the hooks for a new client, which has no entry in its mailbox yet."""
+    def welcome(self, inbox: Inbox[AnyClient], *, known: bool = False) -> None:
+        """Begin to call the hooks for a client, which has no entry in its mailbox yet.
+
+        One that is known comes from another process, and has had its ``client_connected`` there.
+        """
         self.members.empty_since = inf
         if inbox.mailbox is not self._mailbox:
             # Only now: a task started with the mailbox would stay if making the client failed.
@@ -306,7 +313,10 @@ class Listener:
                 self._unserved.append(inbox.mailbox)
             else:
                 self._nursery.start_soon(self._serve_one, inbox.mailbox)
-        inbox.mailbox.put(inbox, CONNECTED)
+        if known:
+            self.clients[inbox.client] = None
+        else:
+            inbox.mailbox.put(inbox, CONNECTED)
 
     async def _serve_one(self, mailbox: Mailbox[AnyClient]) -> None:
         await flushing(self._listen(mailbox, mailbox), self._around.flusher)
@@ -345,4 +355,7 @@ class Listener:
         finally:
             self.turns.discard(turn)
             if own is None:
+                if self.ready.is_set():
+                    self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
                 self._hooks_done.set()
+                self.passage.no_more_tasks.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any
 
@@ -14,7 +14,7 @@ from wsframe.exceptions import ResourceEnded
 from wsframe.log import log_for
 from wsframe.protocol.fast_lane import weigh
 
-__all__ = ["MAX_POSTS", "Call", "Missed", "Post", "Posts"]
+__all__ = ["MAX_POSTS", "Call", "Errand", "Missed", "Post", "Posts"]
 
 logger = log_for(__name__)
 
@@ -66,6 +66,21 @@ class Missed:
         self.over = over
 
 
+class Errand:
+    """Work of wsframe's own that is done in a listener task, after all that stands before it.
+
+    Args:
+        run: The work. It does not raise.
+        dropped: Called if the task ends before it gets to the errand.
+    """
+
+    __slots__ = ("dropped", "run")
+
+    def __init__(self, run: Callable[[], Awaitable[None]], dropped: Callable[[], None]) -> None:
+        self.run = run
+        self.dropped = dropped
+
+
 class Posts:
     """Takes the posts and calls of one life of a resource.
 
@@ -86,11 +101,13 @@ class Posts:
         """The listener task, in which a call would wait for itself."""
         self.closed = False
         """Whether the resource has failed: then posts are refused."""
+        self.leaving = False
+        """Whether the resource goes to another process: then posts and calls are refused."""
 
     def post(self, message: object) -> bool:
         """Queue a message for ``received_custom``; return whether it was queued."""
         check_thread()
-        if self._mailbox.posts >= MAX_POSTS or self.closed or self._over.is_set():
+        if self._mailbox.posts >= MAX_POSTS or self.closed or self.leaving or self._over.is_set():
             return False
         post = Post(message)
         self._mailbox.post(post, post.octets)
@@ -115,7 +132,7 @@ class Posts:
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
         """Have a function called in the listener task; return its result."""
         check_trio()
-        if self._over.is_set():
+        if self._over.is_set() or self.leaving:
             raise ResourceEnded(f"{self._name} is stopping: it takes no more calls")
         if not self._ready.is_set():
             raise RuntimeError(f"{self._name} is still starting, call() is for after the yield of running()")
@@ -143,4 +160,6 @@ class Posts:
                 self._mailbox.took_post(entry.octets)
             elif isinstance(entry, Missed):
                 entry.over()
+            elif isinstance(entry, Errand):
+                entry.dropped()
         self._mailbox.entries.clear()

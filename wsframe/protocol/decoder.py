@@ -145,6 +145,11 @@ class Decoder:
         """Bytes to come of the frame that is held, if the fast lane will take it; else 0."""
         return 0 if self._held is None or not self._wanted else self._wanted - len(self._held)
 
+    @property
+    def between_messages(self) -> bool:
+        """Whether :meth:`take_out` has an answer: parts of a plain frame are bytes like others."""
+        return self._engine is None
+
     def take_out(self) -> bytes | None:
         """Take out and return the bytes that are not decoded; None in the middle of a message."""
         if self._engine is not None:

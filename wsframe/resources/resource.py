@@ -10,8 +10,7 @@ These rules hold for every resource (each is a test):
   ``disconnected``, nothing after. Messages received whole are delivered however the
   peer ended; they are dropped only when we ended it (``reject``, ``abort``, overflow,
   a failed hook).
-* A hook that raises, or takes longer than ``timeouts.hook``, costs its client the connection
-  and other clients nothing.
+* A hook that raises, or takes longer than ``timeouts.hook``, costs its client the connection and others nothing.
 * Sending never waits, so one slow client cannot hold up a hook.
 * Hooks can await; in the meantime the resource's other clients wait, other resources do not,
   and the server still answers pings.
@@ -22,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from json import JSONEncoder
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, TypeVarTuple, Unpack, overload
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
@@ -42,6 +41,7 @@ from wsframe.resources.check_hooks import (
 )
 from wsframe.resources.client import Client
 from wsframe.resources.clients import Clients
+from wsframe.resources.handing_over import HandingOver
 from wsframe.resources.hints import add_hint
 from wsframe.resources.life import Life
 from wsframe.resources.topics import PublishOptions
@@ -61,13 +61,13 @@ ArgsT = TypeVarTuple("ArgsT")
 
 HOOKS = (
     "accept_client", "client_connected", "received_text", "received_binary", "received_pong",
-    "received_custom", "disconnected", "hook_failed", "missed",
+    "received_custom", "disconnected", "hook_failed", "missed", "hand_over", "take_over",
 )  # fmt: skip
 FIXED = ("clients", "server")
 JSON = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-class Resource(Generic[DataT]):
+class Resource(HandingOver[DataT]):
     """One object that answers one path for all its clients. Subclass it and override hooks.
 
     It has no ``__init__``: yours need not call one, and a dataclass works too.
@@ -111,8 +111,8 @@ class Resource(Generic[DataT]):
         super().__init_subclass__(**kwargs)
         for name in HOOKS:
             check_hook(Resource, cls, name)
-        check_not_async(Resource, cls, "check_message")
-        check_not_async(Resource, cls, "encode_json")
+        for name in ("check_message", "encode_json", "client_state", "restore_client"):
+            check_not_async(Resource, cls, name)
         check_running(Resource, cls, "running")
         check_not_shadowed(Resource, cls, FIXED)
         warn_of_misspelt(Resource, cls, cls._wsframe_hooks)

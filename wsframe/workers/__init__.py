@@ -12,6 +12,8 @@
 * ``slots``: the supervisor's tables, without input or output: who is alive, and when a successor starts.
 * ``supervisor``: starts the workers and looks after them.
 * ``rolling``: the supervisor's table of a rolling restart, without input or output.
+* ``exchange``: a conversation of two processes about sockets that go from one to the other.
+* ``parcel``: a state on its way there, as JSON and bytes in a file without a name.
 
 Read them in this order. Nothing in here knows clients or resources: sockets, descriptors and partitions
 have numbers, and the sockets that are passed are not read.

@@ -1,0 +1,116 @@
+"""Two servers of one test, of which one goes on with the clients of the other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import trio
+
+import wsframe
+from tests.engine import engine_of
+from tests.recorder import Recorder
+from wsframe.hooks.giving import Given, Giving, dismiss
+from wsframe.hooks.listener import Listener
+from wsframe.hooks.standing_in import NO_PLACE
+from wsframe.hooks.taking import Taken, Taking
+
+BOUND = 60.0
+
+__all__ = ["Goer", "GoerByClient", "give", "hand_over", "life_of", "take", "two_servers"]
+
+
+class Goer(Recorder):
+    """Notes its hooks, echoes text, counts it, and takes its count and its clients along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.lives: list[str] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.journal.add("begins")
+        try:
+            yield
+        finally:
+            self.journal.add("ends")
+
+    async def client_connected(self, client: wsframe.Client) -> None:
+        client.data = f"data of {client.id}"
+        await super().client_connected(client)
+
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        await super().received_text(client, message)
+        self.count += 1
+        client.send_text(message)
+
+    async def received_custom(self, message: object) -> None:
+        self.journal.add(f"custom {message}")
+
+    async def hand_over(self) -> bytes:
+        self.journal.add(f"hands over {len(self.clients)}")
+        return str(self.count).encode()
+
+    async def take_over(self, state: bytes) -> None:
+        self.count = int(state)
+        self.journal.add(f"takes over, clients: {len(self.clients)}")
+
+    def restore_client(self, client: wsframe.Client, state: Any) -> None:
+        super().restore_client(client, state)
+        self.journal.add("restored")
+
+
+class GoerByClient(Goer):
+    ordering = "client"
+
+
+def life_of(resource: wsframe.Resource) -> Listener:
+    assert resource._listener is not None
+    return cast(Listener, resource._listener)
+
+
+@asynccontextmanager
+async def two_servers(
+    old: wsframe.Resource, new: wsframe.Resource, **options: Any
+) -> AsyncIterator[tuple[wsframe.Server, wsframe.Server]]:
+    """Serve an old and a new object at ``/``, each in a server of its own."""
+    with trio.fail_after(BOUND):
+        registries = wsframe.Registry(), wsframe.Registry()
+        for registry, resource in zip(registries, (old, new), strict=True):
+            registry.register("/", resource)
+        async with (
+            wsframe.open_server(registries[0], port=0, **options) as first,
+            wsframe.open_server(registries[1], port=0, **options) as second,
+        ):
+            yield first, second
+
+
+async def give(server: wsframe.Server, resource: wsframe.Resource, seconds: float = 10) -> Given | None:
+    return await Giving(life_of(resource), engine_of(server).reactor).pack(trio.current_time() + seconds)
+
+
+async def take(
+    server: wsframe.Server, resource: wsframe.Resource, given: Given, say_mine: Callable[[], bool] = lambda: True
+) -> Taking:
+    life = life_of(resource)
+    life.join()
+    clients = [Taken(one.sock, one.frozen, cast(Any, NO_PLACE)) for one in given.clients]
+    taking = Taking(life, engine_of(server).reactor, given.state, clients, say_mine)
+    await taking.done.wait()
+    return taking
+
+
+async def hand_over(
+    servers: tuple[wsframe.Server, wsframe.Server], old: wsframe.Resource, new: wsframe.Resource
+) -> bool:
+    """Move the clients from one object to another; return whether that succeeded."""
+    life = life_of(old)
+    given = await give(servers[0], old)
+    if given is None:
+        return False
+    taking = await take(servers[1], new, given)
+    if not taking.taken:
+        dismiss(given.clients, life, engine_of(servers[0]).reactor)
+    return taking.taken

@@ -1,0 +1,70 @@
+"""A frozen connection as a document of JSON values and bytes, for another process.
+
+It is not pickled, so that reading it runs no code. A document with other fields than these, of another version of
+wsframe, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from wsframe.connection.freeze import FrozenConnection, FrozenRequest
+from wsframe.limits import Limits, Timeouts
+from wsframe.net.proxy_protocol import ProxiedTLS, ProxyHeader
+from wsframe.protocol.deadlines import Times
+from wsframe.protocol.deflate import Deflate, Terms
+from wsframe.protocol.events import PongReceived
+
+__all__ = ["from_document", "to_document"]
+
+
+def to_document(frozen: FrozenConnection) -> dict[str, object]:
+    """Return the document of a frozen connection, whose ``data`` must be JSON values or bytes."""
+    document = {field.name: getattr(frozen, field.name) for field in fields(frozen)}
+    document["request"] = {field.name: getattr(frozen.request, field.name) for field in fields(frozen.request)}
+    if frozen.request.proxy is not None:
+        document["request"]["proxy"] = asdict(frozen.request.proxy)
+    document["messages"] = [[one.payload] if isinstance(one, PongReceived) else one for one in frozen.messages]
+    for name in ("limits", "timeouts", "deflate"):
+        document[name] = None if document[name] is None else asdict(document[name])
+    return document
+
+
+def from_document(document: Mapping[str, Any]) -> FrozenConnection:
+    """Return the frozen connection of a document.
+
+    Raises:
+        ValueError: If it is not the document of one, or of another version of wsframe.
+    """
+    values = dict(document)
+    try:
+        values["request"] = request_of(values["request"])
+        values["messages"] = tuple(PongReceived(*one) if isinstance(one, list) else one for one in values["messages"])
+        values["limits"], values["timeouts"] = Limits(**values["limits"]), Timeouts(**values["timeouts"])
+        values["deflate"] = None if values["deflate"] is None else Deflate(**values["deflate"])
+        values["terms"] = None if values["terms"] is None else Terms(*values["terms"])
+        values["times"] = Times(*values["times"])
+        values["pings"] = tuple((payload, age) for payload, age in values["pings"])
+        for name in ("topics", "unsent", "tokens"):
+            values[name] = tuple(values[name])
+        return FrozenConnection(**values)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"not a connection of this version of wsframe: {error}") from error
+
+
+def request_of(document: Mapping[str, Any]) -> FrozenRequest:
+    values = dict(document)
+    values["fields"] = [(name, value) for name, value in values["fields"]]
+    values["proxy"] = None if values["proxy"] is None else proxy_of(values["proxy"])
+    return FrozenRequest(**values)
+
+
+def proxy_of(document: Mapping[str, Any]) -> ProxyHeader:
+    values = dict(document)
+    for name in ("client", "server"):
+        values[name] = None if values[name] is None else tuple(values[name])
+    values["tlvs"] = tuple((kind, value) for kind, value in values["tlvs"])
+    values["tls"] = None if values["tls"] is None else ProxiedTLS(**values["tls"])
+    return ProxyHeader(**values)

@@ -1,0 +1,336 @@
+"""One life of a resource on its way out of this process, with its clients connected.
+
+The order, for a resource that defines ``hand_over``:
+
+1. Nothing more is read from its clients: what they send stays in the kernel, for the next owner. A client in the
+   middle of a message is read on until the message is whole, for a second at most.
+2. All that waits in the mailbox is worked off. Then the tasks of the clients and of the resource are ended; from
+   here on posts and calls are refused.
+3. Clients that cannot go along are closed 1012: those still in a message, and those that are not on the list of
+   :func:`why_not`. Their ``disconnected`` runs here. Then the rest of the mailbox is worked off.
+4. All clients are frozen in one step, each with its ``client_state``. None of them can leave from now on.
+5. ``hand_over`` is called in the listener task: its state is of exactly these clients.
+6. The life ends. No ``disconnected`` runs.
+
+Gates bring this about. A gate is an entry in the mailbox of each task that calls hooks of this life. A task that
+reaches it has worked off all before it, and waits there until the gate opens.
+
+Nothing is awaited for a single client but the second of step 1, and everything together has a deadline. Past it,
+or if ``hand_over`` fails, the life goes on as before, and its clients leave as in any other drain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import trio
+
+from wsframe.connection.freeze import CannotFreeze, FrozenConnection, freeze, thaw
+from wsframe.connection.link import Link
+from wsframe.connection.mailbox import Mailbox
+from wsframe.connection.reactor import Reactor
+from wsframe.hooks.listener import Listener
+from wsframe.hooks.posts import Errand
+from wsframe.hooks.standing_in import NO_PLACE, Departed, Returning
+from wsframe.log import log_for
+from wsframe.net.sockets import Endpoint
+from wsframe.protocol.close import CloseCode
+from wsframe.protocol.closing import Phase
+from wsframe.protocol.decoder import Decoder
+from wsframe.protocol.events import Ended
+from wsframe.resources.client import Client
+from wsframe.user_code import called, failed
+from wsframe.workers.parcel import packed
+
+if TYPE_CHECKING:
+    AnyClient = Client[Any]
+
+__all__ = ["RESTART", "Given", "Giving", "PackedClient", "why_not"]
+
+logger = log_for(__name__)
+
+RESTART = 1012, "service restart"
+WHOLE_WITHIN = 1.0
+"""Seconds for which a client in the middle of a message is waited for."""
+LOOK = 0.02
+HOOK_SECONDS = 5.0
+ATTEMPTS = 5
+"""How often clients that end in the last moment are waited for."""
+
+
+class PackedClient(NamedTuple):
+    """A client that leaves: its socket, and everything else."""
+
+    sock: Endpoint
+    frozen: FrozenConnection
+    """Its ``data`` is that of ``client_state``."""
+    client: AnyClient
+    """The object that this process knew."""
+
+
+class Given(NamedTuple):
+    """A life that leaves."""
+
+    state: bytes
+    clients: list[PackedClient]
+
+
+def why_not(link: Link) -> str:
+    """Return why an open connection cannot go to another process; empty if it can.
+
+    It is a whitelist: plain sockets, version 13, no compression or none that refers to earlier messages, neither
+    closing nor on the way to another resource. Whether it is between two messages only freezing shows.
+    """
+    if link.closing.phase is not Phase.OPEN or link.closing.ended is not None or link.outbox.shut:
+        return "it is closing"
+    if link.transport.secure or not link.transport.by_descriptor:
+        return "it is not a plain socket"
+    if not isinstance(link.connection, Decoder) or link.client.request.version != 13:
+        return "it speaks an old version"
+    inflate = link.connection.inflate
+    if inflate is not None and (inflate.terms.client_takeover or inflate.terms.server_takeover or inflate.window):
+        return "its compression refers to earlier messages"
+    if link.inbox.move is not None:
+        return "it moves to another resource"
+    return ""
+
+
+class Gate:
+    """A place in several mailboxes at which their tasks wait for each other.
+
+    Args:
+        listener: The life that the mailboxes are of.
+        mailboxes: Those of single clients, beside the life's own.
+    """
+
+    def __init__(self, listener: Listener, mailboxes: Iterable[Mailbox[AnyClient]]) -> None:
+        errand = Errand(self._stand, self._arrive)
+        self._missing = 1
+        self._all_here, self._open = trio.Event(), trio.Event()
+        for mailbox in mailboxes:
+            self._missing += 1
+            listener.passage.put_errand(errand, mailbox)
+        listener.passage.put_errand(Errand(self._stand_and_work, self._arrive))
+        self._work: Callable[[], Awaitable[None]] | None = None
+        self._worked = trio.Event()
+
+    def _arrive(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._all_here.set()
+
+    async def _stand(self) -> None:
+        self._arrive()
+        await self._open.wait()
+
+    async def _stand_and_work(self) -> None:
+        await self._stand()
+        if self._work is not None:
+            await self._work()
+            self._worked.set()
+
+    async def work(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Let all go on, and wait until the listener task has done some work first."""
+        self._work = work
+        self._open.set()
+        await self._worked.wait()
+
+    async def reached(self) -> None:
+        """Wait until every task stands here."""
+        await self._all_here.wait()
+
+    def open(self) -> None:
+        """Let all go on."""
+        self._open.set()
+
+
+class Giving:
+    """The way out of one life.
+
+    Args:
+        listener: The life.
+        reactor: Has its clients.
+    """
+
+    def __init__(self, listener: Listener, reactor: Reactor) -> None:
+        self._listener = listener
+        self._reactor = reactor
+        self._gate: Gate | None = None
+
+    async def pack(self, deadline: float) -> Given | None:
+        """Take the life out of this process; None if that did not succeed by the deadline, or ``hand_over`` failed.
+
+        After None the life is still here with its clients, which are to leave in another way.
+        """
+        given: Given | None = None
+        try:
+            with trio.move_on_at(deadline):
+                given = await self._pack()
+        finally:
+            if self._gate is not None:
+                self._gate.open()
+            if given is None:
+                self._read_on()
+        return given
+
+    async def _pack(self) -> Given | None:
+        listener = self._listener
+        self._hold()
+        (await self._at_a_gate()).open()
+        listener.passage.stop_tasks()
+        await listener.passage.tasks_ended.wait()
+        states: dict[AnyClient, Any] = {}
+        for _ in range(ATTEMPTS):
+            await self._until_whole()
+            for client in tuple(listener.clients):
+                if client not in states:
+                    self._judge(client, states)
+            gate = await self._at_a_gate()
+            frozen = self._freeze(states)
+            if frozen is not None:
+                return await self._ask(gate, frozen)
+            gate.open()
+        logger.error("%r is not handed over: clients that come or end do not leave it at rest", listener)
+        return None
+
+    async def _at_a_gate(self) -> Gate:
+        """Return a gate at which all tasks of the life stand."""
+        clients = self._listener.clients
+        single = {client._link.inbox.mailbox for client in clients if self._listener.passage.has_own_mailbox(client)}
+        gate = self._gate = Gate(self._listener, single)
+        await gate.reached()
+        return gate
+
+    # The clients
+
+    def _links(self) -> list[Link]:
+        links = self._reactor.links
+        return [link for client in self._listener.clients if (link := links.get(client._link.fd)) is client._link]
+
+    def _hold(self) -> bool:
+        """Read no more from clients between two messages; return whether others are left."""
+        left = False
+        for link in self._links():
+            if isinstance(link.connection, Decoder) and link.connection.between_messages:
+                link.readiness.hold()
+            elif link.closing.phase is Phase.OPEN:
+                left = True
+        return left
+
+    def _read_on(self) -> None:
+        for link in self._links():
+            if link.readiness.held:
+                link.readiness.let_go()
+                if not link.inbox.paused and not link.connection.stopped:
+                    link.readiness.read_on()
+
+    async def _until_whole(self) -> None:
+        with trio.move_on_after(WHOLE_WITHIN):
+            while self._hold():  # noqa: ASYNC110
+                await trio.sleep(LOOK)
+
+    def _judge(self, client: AnyClient, states: dict[AnyClient, Any]) -> None:
+        """Note the state of a client that can go along, and send away one that cannot."""
+        link = self._reactor.links.get(client._link.fd)
+        if link is None or link is not client._link or link.closing.phase is not Phase.OPEN:
+            return  # it is ending, and will have its disconnected
+        why = why_not(link)
+        if not why and not (isinstance(link.connection, Decoder) and link.connection.between_messages):
+            why = "it is in the middle of a message"
+        if not why:
+            try:
+                state = called(self._listener.resource.client_state, client)
+                packed(state)
+            except BaseException as error:
+                if not failed(error):
+                    return
+                logger.error("client_state failed for %r, which is closed 1012", client, exc_info=error)
+                why = "its state cannot be passed on"
+            else:
+                states[client] = state
+                return
+        logger.info("%s: not handed over: %s", link.name, why, kind=why)
+        send_away(link)
+
+    def _freeze(self, states: dict[AnyClient, Any]) -> list[PackedClient] | None:
+        """Freeze all clients in one step; None if one of them, or a newcomer, has to be waited for."""
+        listener = self._listener
+        clients = list(listener.clients)
+        if listener.members.count != len(clients) or not states.keys() >= set(clients):
+            return None
+        if any(why_not(link) for link in self._links()) or len(self._links()) != len(clients):
+            return None
+        done: list[PackedClient] = []
+        try:
+            for client in clients:
+                topics = tuple(sorted(listener.topics.of(client)))
+                link = self._reactor.links[client._link.fd]
+                sock, frozen = freeze(link)
+                done.append(PackedClient(sock, replace(frozen, data=states[client], topics=topics), client))
+        except CannotFreeze:
+            self._return(done)
+            return None
+        return done
+
+    async def _ask(self, gate: Gate, clients: list[PackedClient]) -> Given | None:
+        """Call ``hand_over`` in the listener task, and end the life if it has answered."""
+        state: list[bytes] = []
+
+        async def work() -> None:
+            try:
+                answer = await self._listener.passage.ask("hand_over", HOOK_SECONDS)
+                if not isinstance(answer, bytes):
+                    raise TypeError(f"hand_over returns bytes, not {type(answer).__name__}")
+                state.append(answer)
+            except BaseException as error:
+                if failed(error):
+                    name = type(self._listener.resource).__name__
+                    logger.error("hand_over of %s failed; its clients are closed 1012", name, exc_info=error)
+
+        try:
+            await gate.work(work)
+        finally:
+            if not state:
+                self._return(clients)
+        if not state:
+            return None
+        for one in clients:
+            self._forget(one.client)
+        self._listener.retire()
+        return Given(state[0], clients)
+
+    def _forget(self, client: AnyClient) -> None:
+        """Let a client go without its ``disconnected``."""
+        listener = self._listener
+        del listener.clients[client]
+        listener.topics.leave(client)
+        client._link.inbox.mailbox.closed = True
+        client._link.leaving.left()
+        if listener.passage.has_own_mailbox(client):
+            client._link.inbox.mailbox.doorbell.ring()
+        listener.leave()
+
+    def _return(self, clients: list[PackedClient]) -> None:
+        """Give clients back to the life, as the same objects."""
+        for one in clients:
+            reservation = one.client._link.leaving.reservation
+            thaw(one.frozen, one.sock, Returning(self._listener, one.frozen, one.client), reservation, self._reactor)
+        clients.clear()
+
+
+def send_away(link: Link, code: int = RESTART[0], reason: str = RESTART[1]) -> None:
+    """Close a connection and end it for its hooks, which do not wait for the peer's answer."""
+    link.readiness.let_go()
+    link.close(code, reason, mute=True)
+    link.closing.note(Ended(CloseCode(code), reason, clean=False))
+
+
+def dismiss(clients: Iterable[PackedClient], listener: Listener, reactor: Reactor) -> None:
+    """Close clients 1012 whose life is over here, and which no other process has taken."""
+    for one in clients:
+        frozen = replace(one.frozen, messages=())
+        link = thaw(frozen, one.sock, Departed(listener, frozen, one.client), NO_PLACE, reactor)
+        send_away(link)
+        link.leaving.left()

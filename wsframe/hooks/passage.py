@@ -1,0 +1,53 @@
+"""The part of a life by which it goes to another process: errands for its tasks, and the end of its own tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from wsframe.connection.mailbox import Mailbox
+from wsframe.hooks.caller import HookCaller
+from wsframe.hooks.posts import Errand, Posts
+from wsframe.resources.client import Client
+
+if TYPE_CHECKING:
+    AnyClient = Client[Any]
+
+__all__ = ["Passage"]
+
+
+class Passage:
+    """The way of one life to another process, or from one.
+
+    Args:
+        mailbox: That of the listener task.
+        hooks: Calls the hooks.
+        posts: Takes the posts and calls.
+    """
+
+    def __init__(self, mailbox: Mailbox[AnyClient], hooks: HookCaller, posts: Posts) -> None:
+        self._mailbox = mailbox
+        self._hooks = hooks
+        self._posts = posts
+        self.no_more_tasks = trio.Event()
+        """Set when the tasks of the resource and of its clients are to end."""
+        self.tasks_ended = trio.Event()
+        """Set once they have."""
+
+    def stop_tasks(self) -> None:
+        """End the tasks of the resource and of its clients, while its hooks go on, and take no more posts and calls."""
+        self.no_more_tasks.set()
+        self._posts.leaving = True
+
+    def has_own_mailbox(self, client: AnyClient) -> bool:
+        """Return whether the hooks of a client are called by a task of its own."""
+        return client._link.inbox.mailbox is not self._mailbox
+
+    def put_errand(self, errand: Errand, mailbox: Mailbox[AnyClient] | None = None) -> None:
+        """Have work done in the task of a mailbox, without one in the listener task."""
+        (mailbox or self._mailbox).put(None, errand)
+
+    async def ask(self, hook: str, seconds: float, *args: object) -> object:
+        """Call a hook without a client in an errand, and return its answer; see :meth:`HookCaller.ask`."""
+        return await self._hooks.ask(hook, seconds, *args)

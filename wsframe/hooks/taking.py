@@ -1,0 +1,165 @@
+"""One life of a resource that begins with clients of another process.
+
+The listener task does it before any other work, in an errand:
+
+1. ``running()`` has been entered.
+2. ``take_over`` gets the state of the old object.
+3. In one step without a wait: all clients are thawed, ``restore_client`` is called for each, and the giver is told
+   that they are ours. Until it is told, nothing is read or sent: what ``restore_client`` sends waits. If it cannot be
+   told, because it has given up or died, the clients are let go untouched, and the life goes on without them.
+
+A topic that any of the clients is subscribed to can have had messages in the meantime: ``missed`` is called for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import trio
+
+from wsframe.connection.freeze import FrozenConnection, let_go, thaw
+from wsframe.connection.lifeline import Reservation
+from wsframe.connection.link import Link
+from wsframe.connection.reactor import Reactor
+from wsframe.hooks.giving import HOOK_SECONDS, RESTART
+from wsframe.hooks.listener import Listener
+from wsframe.hooks.posts import Errand
+from wsframe.hooks.standing_in import Restored
+from wsframe.log import log_for
+from wsframe.net.sockets import Endpoint
+from wsframe.protocol.closing import Phase
+from wsframe.resources.client import Client
+from wsframe.user_code import called, contain, failed
+
+if TYPE_CHECKING:
+    AnyClient = Client[Any]
+
+__all__ = ["Taken", "Taking"]
+
+logger = log_for(__name__)
+
+
+class Taken(NamedTuple):
+    """A client on its way in."""
+
+    sock: Endpoint
+    frozen: FrozenConnection
+    reservation: Reservation
+
+
+class Taking:
+    """The beginning of one life with clients of another process.
+
+    Args:
+        listener: The life, which has just been started and has one member more until this is over.
+        reactor: Gets its clients.
+        state: The answer of ``hand_over``.
+        clients: Its clients; their sockets and places belong to the life from now on.
+        say_mine: Tells the giver that they are ours; returns False if it can no longer be told.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        reactor: Reactor,
+        state: bytes,
+        clients: Sequence[Taken],
+        say_mine: Callable[[], bool],
+    ) -> None:
+        self._listener = listener
+        self._reactor = reactor
+        self._state = state
+        self._clients = list(clients)
+        self._say_mine = say_mine
+        self.done = trio.Event()
+        """Set once the clients are here, or let go."""
+        self.taken = False
+        """Whether they are here."""
+        listener.passage.put_errand(Errand(self._take, self._drop))
+
+    async def _take(self) -> None:
+        try:
+            await self._listener.passage.ask("take_over", HOOK_SECONDS, self._state)
+            self._restore_all()
+        except BaseException as error:
+            if failed(error):
+                name = type(self._listener.resource).__name__
+                logger.error("take_over of %s failed; its clients are closed 1012", name, exc_info=error)
+        finally:
+            self._drop()
+
+    def _restore_all(self) -> None:
+        links: list[Link] = []
+        unfit: list[Link] = []
+        while self._clients:
+            one = self._clients.pop()
+            self._listener.join()
+            link = thaw(
+                replace(one.frozen, data=None),
+                one.sock,
+                Restored(self._listener, one.frozen),
+                one.reservation,
+                self._reactor,
+                hold=True,
+            )
+            links.append(link)
+            for topic in one.frozen.topics:
+                self._listener.topics.subscribe(link.client, topic)  # type: ignore[arg-type]
+            if not self._restore(link, one.frozen.data):
+                unfit.append(link)
+        try:
+            self.taken = self._say_mine()
+        except BaseException as error:
+            contain(error)
+            logger.error("clients of %r cannot be taken over", self._listener, exc_info=error)
+        for link in links:
+            if self.taken:
+                let_go(link)
+            else:
+                self._let_go(link)
+        for link in unfit:
+            link.close(*RESTART, mute=True)
+        if self.taken:
+            self._tell_missed()
+
+    def _restore(self, link: Link, state: Any) -> bool:
+        try:
+            called(self._listener.resource.restore_client, link.client, state)
+        except BaseException as error:
+            if failed(error):
+                logger.error("restore_client failed for %r, which is closed 1012", link.client, exc_info=error)
+            return False
+        return True
+
+    def _let_go(self, link: Link) -> None:
+        """Forget a client whose socket has not been touched, and which its giver ends."""
+        client: Any = link.client
+        self._listener.clients.pop(client, None)
+        self._listener.topics.leave(client)
+        link.inbox.discard()
+        if self._listener.passage.has_own_mailbox(client):
+            link.inbox.mailbox.closed = True
+            link.inbox.mailbox.doorbell.ring()
+        if link.closing.phase is Phase.OPEN:
+            link.leaving.hand_over().close()
+        else:
+            link.abort("not taken over", mute=True)
+        link.leaving.left()
+        self._listener.leave()
+
+    def _tell_missed(self) -> None:
+        topics = {topic for client in self._listener.clients for topic in self._listener.topics.of(client)}
+        for topic in sorted(topics):
+            self._listener.report_missed(topic, lambda: None)
+
+    def _drop(self) -> None:
+        """Let go of the clients that have not been thawed, and end this."""
+        for one in self._clients:
+            one.sock.close()
+            one.reservation.release()
+        self._clients.clear()
+        if not self.done.is_set():
+            self._listener.leave()
+            self.done.set()
