@@ -73,6 +73,8 @@ def running_in(language: Language) -> Iterator[None]:
 class Poller:
     """Notes what is watched; asks the kernel when a test wants it to."""
 
+    asks_kernel = True
+
     def __init__(self) -> None:
         self.masks: dict[int, int] = {}
 
@@ -91,6 +93,9 @@ class Poller:
         return [(fd, READ) for fd, _ in poll.poll(0)]
 
     async def wait(self) -> None:
+        raise NotImplementedError
+
+    def wake(self) -> None:
         raise NotImplementedError
 
     def close(self) -> None:

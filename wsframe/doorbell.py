@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from math import inf
-from time import perf_counter
 
 import trio
 
-__all__ = ["Doorbell", "Signal", "TimedDoorbell"]
+__all__ = ["Doorbell", "Signal"]
 
 FROM_THREAD = (
     "wsframe is for trio's own thread; from another one call Resource.post_from_thread or trio.from_thread.run_sync"
@@ -24,11 +23,12 @@ OUTSIDE = (
 class Doorbell:
     """Wakes the one task that waits at it; a ring while nobody waits is kept for the next wait."""
 
-    __slots__ = ("_parked", "_rung")
+    __slots__ = ("_parked", "rung")
 
     def __init__(self) -> None:
         self._parked: trio.lowlevel.Task | None = None
-        self._rung = False
+        self.rung = False
+        """Whether a ring waits for the next wait."""
 
     def ring(self) -> None:
         """Wake the task, now or as soon as it comes to wait."""
@@ -36,13 +36,13 @@ class Doorbell:
             trio.lowlevel.reschedule(self._parked)
             self._parked = None
         else:
-            self._rung = True
+            self.rung = True
 
     async def wait(self) -> None:
         """Wait for a ring; a checkpoint in any case."""
-        if self._rung:
+        if self.rung:
             await trio.lowlevel.checkpoint()
-            self._rung = False  # only now: a wait that is cancelled leaves the ring to the next
+            self.rung = False  # only now: a wait that is cancelled leaves the ring to the next
             return
 
         def abort(_: object) -> trio.lowlevel.Abort:
@@ -51,25 +51,6 @@ class Doorbell:
 
         self._parked = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(abort)
-
-
-class TimedDoorbell(Doorbell):
-    """A doorbell that notes when it was rung."""
-
-    __slots__ = ("rung_at",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rung_at = perf_counter()
-
-    def ring(self) -> None:
-        """Wake the task, and note the time."""
-        self.rung_at = perf_counter()
-        if self._parked is not None:  # as above: a call of that would cost as much again
-            trio.lowlevel.reschedule(self._parked)
-            self._parked = None
-        else:
-            self._rung = True
 
 
 class Signal:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from tests.hostile.place import BOUND, POLLERS
 from wsframe.net.poller import END, GONE, READ, WRITE, Poller, TaskPoller, make_poller
@@ -257,6 +258,26 @@ async def test_wait_can_be_cancelled_and_taken_up_again(poller: Poller) -> None:
                 await poller.wait()
         theirs.send(b"x")
         assert await ready(poller) == {ours.fileno(): READ}
+
+
+async def test_wake_ends_one_wait_and_reports_no_socket(poller: Poller) -> None:
+    with connected() as (ours, _):
+        poller.watch(ours.fileno(), READ)
+        for times in (1, 1, 3):
+            for _ in range(times):
+                poller.wake()
+            with trio.fail_after(BOUND):
+                await poller.wait()
+            assert ours.fileno() not in dict(poller.poll())
+            with trio.move_on_after(0.05) as scope:
+                await poller.wait()
+            assert scope.cancelled_caught, "it was told once"
+
+
+async def test_wake_reaches_a_task_that_waits_already(poller: Poller, nursery: trio.Nursery) -> None:
+    nursery.start_soon(poller.wait)
+    await wait_all_tasks_blocked(0.01)
+    poller.wake()
 
 
 async def test_many_sockets_are_reported_in_one_poll(poller: Poller) -> None:

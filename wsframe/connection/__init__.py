@@ -4,6 +4,7 @@ Read in this order:
 
 * ``reactor``: the one task that reads all sockets, and its two companions. ``loop``: the state that they
   and the links share.
+  ``lead``: when a listener reads in the reactor's place; ``spinning``: whether it looks again before it waits.
 * ``link``: one client. It has ``readiness`` (which events of its socket it waits for), a ``sender`` (frames to
   the kernel), a ``closing`` and a ``leaving`` (how it ends), and ``pings``.
 * ``mailbox``: received messages that wait for the hooks. ``outbox``: frames that wait for the kernel;

@@ -90,10 +90,16 @@ def flush_failed(outbox: Flushable, error: BaseException) -> None:
     outbox.wire.broken()
 
 
+class Leader(Protocol):
+    """The right to read all sockets, while a listener has it."""
+
+    def give_back(self) -> None: ...
+
+
 class Flusher:
     """The outboxes of one reactor that have something to send."""
 
-    __slots__ = ("budget", "clock", "dirty", "doorbell", "in_turn", "thread")
+    __slots__ = ("budget", "clock", "dirty", "doorbell", "in_turn", "leader", "thread")
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
@@ -103,6 +109,8 @@ class Flusher:
         """Rings the reactor's attendant, who flushes for tasks that do not do so themselves."""
         self.in_turn = False
         """Whether the running task flushes before it waits."""
+        self.leader: Leader | None = None
+        """The lead, while the running task has it, and gives it back before it waits."""
         self.thread = get_ident()
         """Trio's thread, in which such a task runs."""
 
@@ -150,6 +158,8 @@ def drive(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Genera
         finally:
             flusher.in_turn = False
             flusher.flush()
+            if flusher.leader is not None:
+                flusher.leader.give_back()
         try:
             value = yield trap
         except BaseException as error:  # handed on whole: the coroutine decides

@@ -48,8 +48,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from wsframe.connection.lead import ListenerBell
 from wsframe.connection.memory_budget import MESSAGE_COST, Budget
-from wsframe.doorbell import TimedDoorbell
 from wsframe.protocol.events import PongReceived
 from wsframe.speedups import accelerated
 
@@ -75,7 +75,7 @@ class Mailbox(Generic[OwnerT]):
     def __init__(self, *, wants_pongs: bool = True, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
         self.entries: deque[tuple[Inbox[OwnerT] | None, object]] = deque()
-        self.doorbell = TimedDoorbell()
+        self.doorbell = ListenerBell()
         self.wants_pongs = wants_pongs
         self.posts = 0
         """How many of the entries are posts."""

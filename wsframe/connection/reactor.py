@@ -26,7 +26,8 @@ The rules that hold between them:
    the bytes that followed the request.
 6. An error of our own costs the link on which it happened (``Link.crashed``), and no other. Only
    cancellation and KeyboardInterrupt, which :func:`~wsframe.user_code.contain` raises again, end the task.
-7. No user code runs here, except ``check_message``, and nothing here waits for a hook or for a peer.
+7. No user code runs here, except ``check_message``, and nothing here waits for a hook or for a peer. A listener
+   reads in the reactor's place only while no hook of it runs (``lead``).
 8. When the reactor ends, for whatever reason, every link is aborted and the poller is closed.
 """
 
@@ -34,16 +35,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 
 import trio
 
 from wsframe.connection.flusher import flushing
 from wsframe.connection.handover import Arrival
+from wsframe.connection.lead import Lead
 from wsframe.connection.link import Link
 from wsframe.connection.loop import Loop
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
+from wsframe.connection.spinning import spinning
 from wsframe.doorbell import Doorbell
 from wsframe.log import log_for
 from wsframe.net.malloc import keep_freed_memory
@@ -123,12 +127,16 @@ class Reactor:
         self.newcomers: dict[int, Callable[[int], None]] = {}
         """Callbacks for newcomers that leave while the server decides about them, by descriptor."""
         self._poller_choice: PollerChoice = poller
+        self.lead = Lead(self.flusher, self._read_ready)
+        self._context = copy_context()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the sockets until cancelled."""
         keep_freed_memory()
         async with trio.open_nursery() as nursery:
-            self.loop.poller = make_poller(self._poller_choice, nursery)
+            poller = self.loop.poller = self.lead.poller = make_poller(self._poller_choice, nursery)
+            self.lead.spins = spinning(poller)
+            self._context = copy_context()
             try:
                 nursery.start_soon(self._attend)
                 nursery.start_soon(self._watch_deadlines)
@@ -137,26 +145,39 @@ class Reactor:
             finally:
                 self.abort_all("server stopped")
                 self.newcomers.clear()
-                self.loop.poller.close()
+                poller.close()
 
     async def _turn_for_ever(self) -> None:
-        loop = self.loop
-        poller, links, buffer = loop.poller, loop.links, loop.buffer
+        poller, lead = self.loop.poller, self.lead
         while True:
             await poller.wait()
-            loop.now = loop.clock()
-            ready = poller.poll()
-            if self.newcomers:
-                self._tell_of_leavers(ready)
-            for link, flags, received in receive_ready(ready, links, buffer, loop.now):
-                try:
-                    if received is not None:
-                        link.take(received)
-                    else:
-                        link.turn(flags)
-                except BaseException as error:
-                    contain(error)
-                    link.crashed(error)
+            lead.times_rung = 0
+            self._read_ready()
+            if lead.offer():
+                await lead.until_returned()
+
+    def _read_ready(self, ready: list[tuple[int, int]] | None = None) -> None:
+        """Read all sockets that are ready, in the task that leads."""
+        loop = self.loop
+        loop.now = loop.clock()
+        if ready is None:
+            ready = loop.poller.poll()
+        if self.newcomers:
+            self._tell_of_leavers(ready)
+        rest = receive_ready(ready, self.links, loop.buffer, loop.now)
+        if rest:
+            self._context.run(self._turn_each, rest)
+
+    def _turn_each(self, rest: list[tuple[Link, int, bytearray | None]]) -> None:
+        for link, flags, received in rest:
+            try:
+                if received is not None:
+                    link.take(received)
+                else:
+                    link.turn(flags)
+            except BaseException as error:
+                contain(error)
+                link.crashed(error)
 
     async def _attend(self) -> None:
         async def attend() -> None:

@@ -18,6 +18,7 @@ import trio
 from wsframe.connection.account import Account
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.handover import CONNECTED, Arrival
+from wsframe.connection.lead import Lead
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.hooks.caller import HookCaller
@@ -62,6 +63,7 @@ class Surroundings:
         timeouts: The server's, in the same way.
         deflate: The server's, in the same way.
         flusher: The one of the server's reactor.
+        lead: The same reactor's; None if listeners do not read in its place.
         topics: The subscriptions of its clients.
         tracing: Makes spans of connections and hooks; None for no spans.
     """
@@ -71,6 +73,7 @@ class Surroundings:
     timeouts: Timeouts
     deflate: Deflate | None = None
     flusher: Flusher
+    lead: Lead | None = None
     topics: Topics = field(default_factory=Topics)
     tracing: Tracing | None = None
 
@@ -327,19 +330,21 @@ class Listener:
         """Call the hooks for the entries of a mailbox; ``own`` is a mailbox of one client, and ends with it."""
         if own is None:
             self._posts.task = trio.lowlevel.current_task()
+        bell = mailbox.doorbell
         turn = Turn(trio.lowlevel.current_task())
         self.turns.add(turn)
         try:
             await self.ready.wait()
             await take_context(self._hooks.context)
             nesting, stopwatch = Nesting(), Stopwatch(self.account, mailbox)
+            bell.lead = self._around.lead
             while True:
                 if not mailbox.entries:
                     if self._retired and self._may_end() if own is None else own.closed:
                         break
-                    await mailbox.doorbell.wait()
+                    await bell.wait()
                 else:
-                    rung_at = mailbox.doorbell.rung_at
+                    rung_at = bell.rung_at
                     began = turn.since = perf_counter()
                     count, last = await self._hooks.batch(mailbox, nesting, began)
                     turn.since = 0.0
@@ -350,9 +355,11 @@ class Listener:
                         await trio.lowlevel.checkpoint()
         except BaseException:
             turn.since = 0.0
+            bell.quit()
             await self._hooks.say_goodbye(mailbox)
             raise
         finally:
+            bell.quit()
             self.turns.discard(turn)
             if own is None:
                 if self.ready.is_set():

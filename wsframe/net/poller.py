@@ -7,9 +7,11 @@ module: it hides errors and hang-ups and cannot watch for nothing, which a pause
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, Protocol, TypeAlias
 
 import trio
@@ -40,6 +42,9 @@ PollerName = Literal["auto", "epoll", "kqueue", "task"]
 class Poller(Protocol):
     """Watches sockets, level-triggered."""
 
+    asks_kernel: bool
+    """Whether :meth:`poll` finds out for itself, and does not learn from other tasks."""
+
     def watch(self, fd: int, mask: int) -> None:
         """Watch ``fd`` for the flags of ``mask``; 0 keeps it registered and reports only GONE."""
 
@@ -50,10 +55,13 @@ class Poller(Protocol):
         """Return ``(fd, flags)`` of each socket that is ready now, without waiting."""
 
     async def wait(self) -> None:
-        """Wait until :meth:`poll` has something."""
+        """Wait until :meth:`poll` has something, or :meth:`wake` is called."""
+
+    def wake(self) -> None:
+        """Have the task that waits go on, though no socket is ready."""
 
     def close(self) -> None:
-        """Give back the poller's own descriptor."""
+        """Give back the poller's own descriptors."""
 
 
 if sys.platform == "linux":
@@ -61,9 +69,13 @@ if sys.platform == "linux":
     class EpollPoller:
         """epoll, the poller of Linux. END is its RDHUP."""
 
+        asks_kernel = True
+
         def __init__(self) -> None:
             self._epoll = select.epoll()
             self._known: set[int] = set()
+            self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._epoll.register(self._waker, select.EPOLLIN | select.EPOLLET)  # each write is told once
 
         def watch(self, fd: int, mask: int) -> None:
             if fd in self._known:
@@ -83,9 +95,13 @@ if sys.platform == "linux":
         async def wait(self) -> None:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
 
+        def wake(self) -> None:
+            os.eventfd_write(self._waker, 1)
+
         def close(self) -> None:
             trio.lowlevel.notify_closing(self._epoll.fileno())
             self._epoll.close()
+            os.close(self._waker)
 
 
 if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
@@ -94,9 +110,15 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
     class KqueuePoller:
         """kqueue, the poller of macOS and the BSDs. END is a read filter that no number of bytes satisfies."""
 
+        asks_kernel = True
+
         def __init__(self) -> None:
             self._kqueue = select.kqueue()
             self._masks: dict[int, int] = {}
+            self._woken, self._waker = os.pipe()
+            os.set_blocking(self._woken, False)
+            os.set_blocking(self._waker, False)
+            self._kqueue.control([select.kevent(self._woken, select.KQ_FILTER_READ, select.KQ_EV_ADD)], 0)
 
         def watch(self, fd: int, mask: int) -> None:
             before = self._masks.get(fd, 0)
@@ -124,6 +146,9 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
         def poll(self) -> list[tuple[int, int]]:
             found: dict[int, int] = {}
             for event in self._kqueue.control(None, AT_ONCE, 0):
+                if event.ident == self._woken:
+                    os.read(self._woken, AT_ONCE)
+                    continue
                 flag = WRITE
                 if event.filter == select.KQ_FILTER_READ:
                     flag = READ if self._masks.get(event.ident, 0) & READ else END
@@ -135,13 +160,21 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
         async def wait(self) -> None:
             await trio.lowlevel.wait_readable(self._kqueue.fileno())
 
+        def wake(self) -> None:
+            with suppress(BlockingIOError):  # full: it will be told anyway
+                os.write(self._waker, b"\0")
+
         def close(self) -> None:
             trio.lowlevel.notify_closing(self._kqueue.fileno())
             self._kqueue.close()
+            os.close(self._woken)
+            os.close(self._waker)
 
 
 class TaskPoller:
     """One waiting trio task per socket and direction: for Windows, where there is neither."""
+
+    asks_kernel = False
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -197,6 +230,9 @@ class TaskPoller:
         for fd, mask in self._masks.items():
             self.watch(fd, mask)
         await self._doorbell.wait()
+
+    def wake(self) -> None:
+        self._doorbell.ring()
 
     def close(self) -> None:
         for fd in list(self._masks):

@@ -101,9 +101,8 @@ class LocalEngine:
         self.server = Server(self)
         self.home = Home()
         self._bound = bound
-        self._metrics_port = metrics_port
         self._options = options
-        self._tls = tls
+        self._tls, self._metrics_port = tls, metrics_port
         self._registries = served_with(registry)
         self._timeouts = filled(options.timeouts, DEFAULT_TIMEOUTS)
         self._started = False
@@ -122,6 +121,7 @@ class LocalEngine:
             timeouts=self._timeouts,
             deflate=options.deflate,
             flusher=self.reactor.flusher,
+            lead=self.reactor.lead,
             tracing=made_tracing(options.tracing),
         )
         self.watchdog = Watchdog(self._slow_hooks.look)

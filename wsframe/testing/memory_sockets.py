@@ -279,10 +279,13 @@ class MemoryListener:
 class MemoryPoller:
     """Watches the server's ends of in-memory connections, level-triggered."""
 
+    asks_kernel = False
+
     def __init__(self, sockets: MutableMapping[int, MemorySocket]) -> None:
         self._sockets = sockets
         self._masks: dict[int, int] = {}
         self._doorbell = Doorbell()
+        self._woken = False
 
     def watch(self, fd: int, mask: int) -> None:
         self._masks[fd] = mask
@@ -299,8 +302,13 @@ class MemoryPoller:
 
     async def wait(self) -> None:
         await trio.lowlevel.checkpoint()
-        while not self.poll():
+        while not self.poll() and not self._woken:
             await self._doorbell.wait()
+        self._woken = False
+
+    def wake(self) -> None:
+        self._woken = True
+        self._doorbell.ring()
 
     def close(self) -> None:
         for fd in list(self._masks):
