@@ -1,9 +1,9 @@
 """``python -m tests.sanitize [PYTEST-ARGUMENTS]``: the tests near the C extension, with the sanitizers of gcc.
 
 The extension is built with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the
-checkout; Python allocates everything with ``malloc`` there, so that an octet read or written
-beside any object is reported, and a report ends the run. It does not look for leaks: what an
-interpreter leaves at its end hides them, and ``tests/speedups/test_leaks.py`` counts instead.
+checkout; Python allocates everything with ``malloc`` there, so that a byte read or written
+beside any object is reported, and a report ends the run. It does not look for leaks: the memory
+that an interpreter leaves at its end hides them, and ``tests/speedups/test_leaks.py`` counts instead.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ TESTS = (
     "tests/speedups/test_links.py",
     "tests/speedups/test_sending.py",
     "tests/speedups/test_leaks.py",
-    "tests/connection/test_outbox.py",
-    "tests/connection/test_flusher.py",
-    "tests/connection/test_outbox_overflow.py",
+    "tests/speedups/test_putting.py",
+    "tests/connection",
     "tests/protocol",
-    "tests/workings",
     "tests/hostile",
     "tests/fuzz",
     "tests/chaos",
@@ -57,7 +55,7 @@ def environment(place: Path) -> dict[str, str]:
         "LD_PRELOAD": asan,
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": str(place),
-        # Into a file: processes that tests start may keep to themselves what they print.
+        # Into a file: processes that tests start can hide their output.
         "ASAN_OPTIONS": f"detect_leaks=0:allocator_may_return_null=1:log_path={place / REPORT}",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "WSFRAME_SPEEDUPS": "1",
