@@ -26,7 +26,7 @@ class Clock {
       const due = [...this.timers].filter(([, timer]) => timer.at <= until).sort(([, a], [, b]) => a.at - b.at)[0];
       if (!due) break;
       this.timers.delete(due[0]);
-      this.now = due[1].at;
+      this.now = Math.max(this.now, due[1].at); // late, if the machine slept
       due[1].action();
       await settle();
     }
@@ -266,8 +266,68 @@ test("silence ends a connection where that is asked for, and words put it off", 
 test("without that, silence ends nothing", async () => {
   const connection = connect();
   FakeSocket.last.open();
-  await clock.tick(1e9);
+  await clock.tick(1e6);
   assert.equal(connection.state, "open");
+});
+
+test("a machine that slept does not trust its connection", async () => {
+  connect();
+  FakeSocket.last.open();
+  await clock.tick(25_000);
+  clock.now += 100_000; // no timer runs meanwhile
+  assert.equal(seen.length, 1);
+  await clock.tick(0);
+  assert.deepEqual(seen.at(-1), ["close", 1006, "asleep", 500]);
+  assert.deepEqual(FakeSocket.all[0].closed, [undefined, undefined]);
+  await clock.tick(500);
+  FakeSocket.last.open();
+  assert.deepEqual(seen.at(-1), ["open", true]);
+});
+
+test("timers of a hidden page, which run once a minute, are no sleep", async () => {
+  const connection = connect();
+  FakeSocket.last.open();
+  for (let minutes = 0; minutes < 10; minutes++) {
+    clock.now += 61_000;
+    await clock.tick(0);
+  }
+  assert.equal(connection.state, "open");
+});
+
+test("a clock that is set back is no sleep", async () => {
+  const connection = connect();
+  FakeSocket.last.open();
+  await clock.tick(20_000);
+  clock.now -= 15_000;
+  await clock.tick(60_000);
+  assert.equal(connection.state, "open");
+});
+
+for (const [what, notice] of [
+  ["a frozen page that goes on", () => page.dispatchEvent(new Event("resume"))],
+  ["a page that is looked at again", () => page.dispatchEvent(new Event("visibilitychange"))],
+  ["a network that comes back", () => globalThis.dispatchEvent(new Event("online"))],
+]) {
+  test(`${what} notices a sleep before its timer does`, () => {
+    connect();
+    FakeSocket.last.open();
+    clock.now += 76_000;
+    notice();
+    assert.deepEqual(seen.at(-1), ["close", 1006, "asleep", 500]);
+  });
+}
+
+test("a sleep can be left unnoticed, and no timer is left behind", async () => {
+  const connection = connect({ asleep: null });
+  FakeSocket.last.open();
+  clock.now += 1e6;
+  page.dispatchEvent(new Event("visibilitychange"));
+  assert.equal(connection.state, "open");
+  const other = connect();
+  FakeSocket.last.open();
+  other.close();
+  connection.close();
+  assert.equal(clock.timers.size, 0);
 });
 
 test("a network that comes back, and a page that is looked at again, end a wait at once", () => {

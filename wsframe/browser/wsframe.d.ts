@@ -18,6 +18,9 @@ export interface Options {
   /** Milliseconds without a message after which the connection is given up and made anew; default null: never.
    * A page cannot ping, so the server must be sure to send something within this time. */
   silence: number | null;
+  /** Milliseconds without a look at the clock after which the machine, or the page, has slept: the connection is given
+   * up and made anew. Default 75 000: browsers run the timers of hidden pages once a minute. null: never. */
+  asleep: number | null;
   /** Messages that may wait for a connection; default 100. */
   maxQueued: number;
   /** What they may hold in all, in characters and octets, and what may wait in the browser's own buffer; default 1 Mi. */

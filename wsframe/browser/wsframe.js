@@ -21,6 +21,7 @@ const DEFAULTS = {
   steadyAfter: 5_000,
   connectTimeout: 15_000,
   silence: null,
+  asleep: 75_000,
   maxQueued: 100,
   maxQueuedLength: 1024 * 1024,
   // The server has done with us, or what we send will never do. All others may pass: 1001 and
@@ -29,6 +30,9 @@ const DEFAULTS = {
 };
 
 const OPEN = 1;
+
+/** Milliseconds between two looks at the clock. */
+const LOOK = 10_000;
 
 /** One of the events of a connection; its fields are those the type declares. */
 class ConnectionEvent extends Event {
@@ -97,6 +101,9 @@ export class Connection extends EventTarget {
   #heardAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  #awakeAt = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #clock;
   #watching = new AbortController();
 
   /**
@@ -110,6 +117,7 @@ export class Connection extends EventTarget {
     this.#options = { ...DEFAULTS, ...options };
     const { signal } = this.#watching;
     globalThis.addEventListener?.("online", () => this.#look(), { signal });
+    globalThis.document?.addEventListener("resume", () => this.#look(), { signal });
     globalThis.document?.addEventListener(
       "visibilitychange",
       () => { if (document.visibilityState === "visible") this.#look(); },
@@ -210,8 +218,9 @@ export class Connection extends EventTarget {
     if (this.#state !== "connecting") return; // closed meanwhile
     clearTimeout(this.#timer);
     this.#state = "open";
-    this.#openedAt = this.#heardAt = Date.now();
+    this.#openedAt = this.#heardAt = this.#awakeAt = Date.now();
     this.#listenForSilence();
+    this.#lookAtClock();
     // A listener may send what must come first, such as who we are; what was queued follows.
     this.dispatchEvent(new ConnectionEvent("open", { again: this.#opened++ > 0 }));
     while (this.#queue.length && this.#state === "open" && this.#socket?.readyState === OPEN) {
@@ -235,6 +244,21 @@ export class Connection extends EventTarget {
   #look() {
     this.reconnect();
     this.#listenForSilence();
+    this.#lookAtClock();
+  }
+
+  /**
+   * Notice by a gap in a timer that the machine slept. The server has given up the connection then, but
+   * the browser does not know: it stays "open" until something is sent, or for ever.
+   */
+  #lookAtClock() {
+    clearTimeout(this.#clock);
+    const { asleep } = this.#options;
+    if (asleep === null || this.#state !== "open") return;
+    const now = Date.now();
+    if (now - this.#awakeAt > asleep) return this.#abandon("asleep");
+    this.#awakeAt = now;
+    this.#clock = setTimeout(() => this.#lookAtClock(), LOOK);
   }
 
   /**
@@ -260,6 +284,7 @@ export class Connection extends EventTarget {
     this.#attempt++; // an address that is still being asked for comes too late
     this.#socket = null;
     clearTimeout(this.#timer);
+    clearTimeout(this.#clock);
     if (this.#state === "open" && Date.now() - this.#openedAt >= this.#options.steadyAfter) this.#failures = 0;
     let delay = null;
     if (this.#state !== "closed" && !this.#options.finalCodes.includes(code)) {
@@ -285,6 +310,7 @@ export class Connection extends EventTarget {
     this.#state = "closed";
     this.#attempt++;
     clearTimeout(this.#timer);
+    clearTimeout(this.#clock);
     this.#watching.abort();
     const messages = this.#queue;
     this.#queue = [];

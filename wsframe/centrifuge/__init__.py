@@ -2,6 +2,7 @@
 
 * ``resource``: the class that users subclass; its hooks. ``answers``: the answers of the hooks, and options.
 * ``errors``: the codes of the protocol, and the exceptions with which hooks refuse.
+* ``tokens``: a verifier of JSON Web Tokens.
 * ``commands``, ``replies``: the text of messages, without input or output.
 * ``subscription``: the states of one subscription, as a table. ``session``: the state of one client, and of all.
 * ``hooks``: a resource, as the other modules see it.
@@ -22,6 +23,7 @@ from wsframe.centrifuge.errors import CentrifugeDisconnect as CentrifugeDisconne
 from wsframe.centrifuge.errors import CentrifugeError as CentrifugeError
 from wsframe.centrifuge.resource import CentrifugeResource as CentrifugeResource
 from wsframe.centrifuge.resource import Connection as Connection
+from wsframe.centrifuge.tokens import JWTTokens as JWTTokens
 
 __all__ = [
     "CentrifugeDisconnect",
@@ -30,6 +32,7 @@ __all__ = [
     "CentrifugeResource",
     "Connected",
     "Connection",
+    "JWTTokens",
     "Published",
     "Subscribed",
     "Tokens",

@@ -34,7 +34,7 @@ class Connection(NamedTuple):
     """A client that has connected in the protocol; returned by :meth:`CentrifugeResource.connection_of`."""
 
     id: str
-    """Its id, which is that of the :class:`Client`."""
+    """Its id, which is that of the :class:`~wsframe.Client`."""
     user: str
     """The user's id; ``""`` for an anonymous one."""
     channels: tuple[str, ...]
@@ -58,7 +58,7 @@ class CentrifugeResource(Resource[DataT]):
     Five hooks decide. They return None or an answer, and refuse by raising :exc:`CentrifugeError`, to
     which the SDK gets an error, or :exc:`CentrifugeDisconnect`, which closes the connection. Any other
     exception is answered with error 100 and handled as in any hook: the default logs it and closes 3004, and
-    the SDK connects again. :meth:`Resource.hook_failed` gets it with the name ``received_text``.
+    the SDK connects again. :meth:`~wsframe.Resource.hook_failed` gets it with the name ``received_text``.
 
     Hooks of one client never overlap, those of several do (``ordering = "client"``). A subclass that overrides
     ``client_connected``, ``received_text`` or ``disconnected`` calls the method of this class in it.
@@ -185,7 +185,7 @@ class CentrifugeResource(Resource[DataT]):
         return Connection(client.id, session.user, tuple(session.channels))
 
     def json_of(self, value: object) -> str | None:
-        """Encode a value with :meth:`Resource.encode_json`; None stands for no value."""
+        """Encode a value with :meth:`~wsframe.Resource.encode_json`; None stands for no value."""
         if value is None:
             return None
         encoded = self.encode_json(value)
