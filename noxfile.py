@@ -97,7 +97,7 @@ def speedups(session: nox.Session) -> None:
 @nox.session
 def packages(session: nox.Session) -> None:
     """Build the sdist and the wheel and install them, with a C compiler and without one."""
-    session.install("build")
+    session.install("build", "pyright")
     session.run(".ci/packages", "python", external=True)
 
 

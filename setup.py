@@ -1,12 +1,23 @@
-"""What pyproject.toml cannot say: flags for the C extension that hinge on the compiler."""
+"""The build that pyproject.toml cannot express: flags for the C extension, and a wheel without it."""
 
+import os
 import sys
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.build_ext import build_ext
 
-# Of the linkers that are called this way the one of macOS knows neither, and needs neither.
+# The linker of macOS has neither of these flags, and does not need them.
 BINDS = sys.platform.startswith(("linux", "freebsd", "openbsd", "netbsd"))
+
+# The C code needs the sockets of Unix. WSFRAME_PURE=1 makes the wheel that fits every platform.
+PURE = sys.platform == "win32" or os.environ.get("WSFRAME_PURE") == "1"
+
+
+class MaybePure(Distribution):
+    """Has no extension where Python does all the work: the wheel is py3-none-any then."""
+
+    def has_ext_modules(self) -> bool:
+        return not PURE and bool(super().has_ext_modules())
 
 
 class HardenedBuild(build_ext):
@@ -21,4 +32,4 @@ class HardenedBuild(build_ext):
         super().build_extensions()
 
 
-setup(cmdclass={"build_ext": HardenedBuild})
+setup(distclass=MaybePure, cmdclass={"build_ext": HardenedBuild})

@@ -17,6 +17,8 @@ The rooms of the package, from the top floor down; each room imports only from f
 Each room's docstring gives the reading order and says which things do not belong in the room.
 """
 
+import typing
+
 from wsframe.browser import browser_client as browser_client
 from wsframe.browser import browser_client_source as browser_client_source
 from wsframe.connection.lifeline import ClientStatistics as ClientStatistics
@@ -103,7 +105,21 @@ from wsframe.server.run import run as run
 from wsframe.server.run import serve as serve
 from wsframe.server.serving import serving as serving
 
-__version__ = "0.1.0"
+if typing.TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """Read the version when it is asked for: importlib.metadata takes 15 ms to import."""
+        if name != "__version__":
+            raise AttributeError(f"module 'wsframe' has no attribute {name!r}")
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("wsframe")
+        except PackageNotFoundError:  # a copy of the folder, not an installation
+            return "0+unknown"
+
 
 __all__ = [
     "INHERIT",

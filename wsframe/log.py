@@ -100,11 +100,11 @@ class Kind:
     __slots__ = ("left_out", "level", "shown", "since", "text")
 
     def __init__(self, now: float, level: int) -> None:
-        self.since = now
-        self.level = level
-        self.shown = 0
-        self.left_out = 0
-        self.text = ""
+        self.since: float = now
+        self.level: int = level
+        self.shown: int = 0
+        self.left_out: int = 0
+        self.text: str = ""
         """The last line shown."""
 
 

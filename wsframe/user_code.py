@@ -121,8 +121,8 @@ class Nesting:
     __slots__ = ("_nurseries", "status", "task")
 
     def __init__(self) -> None:
-        self.task = trio.lowlevel.current_task()
-        self.status = self.task._cancel_status
+        self.task: trio.lowlevel.Task = trio.lowlevel.current_task()
+        self.status: Any = self.task._cancel_status
         """The state of the innermost scope; trio has no public access to it."""
         self._nurseries = len(self.task.child_nurseries)
 

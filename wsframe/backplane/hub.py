@@ -44,9 +44,9 @@ class Log:
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-        self.offset = 0
+        self.offset: int = 0
         self.entries: deque[Entry] = deque()
-        self.seconds = 0.0
+        self.seconds: float = 0.0
         self._bytes = 0
 
     @property

@@ -64,9 +64,9 @@ class Queue:
         self._reports: list[Report] = []
         self._holes: set[str] = set()
         self._all = False
-        self.doorbell = Doorbell()
-        self.bytes = 0
-        self.dropped = 0
+        self.doorbell: Doorbell = Doorbell()
+        self.bytes: int = 0
+        self.dropped: int = 0
 
     def __bool__(self) -> bool:
         return bool(self._reports or self._holes or self._all)

@@ -43,11 +43,11 @@ from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, 
 from wsframe.backplane.queue import LIMIT, MOST_HOLES
 from wsframe.backplane.stream import Outgoing, read_frames
 from wsframe.doorbell import Signal
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 
 __all__ = ["RelayBackplane"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds before the stream is opened again."""

@@ -38,11 +38,11 @@ from wsframe.backplane.hub import Hub, Member
 from wsframe.backplane.interface import Position
 from wsframe.backplane.queue import LIMIT, Queue
 from wsframe.backplane.stream import Outgoing, read_frames
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 
 __all__ = ["main", "serve_relay"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 SWEEP = 5.0
 """Seconds between two looks for histories that are too old."""

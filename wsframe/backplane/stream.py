@@ -27,7 +27,7 @@ class Outgoing:
         self._limit = limit
         self._frames: list[bytes] = []
         self._bytes = 0
-        self.doorbell = Doorbell()
+        self.doorbell: Doorbell = Doorbell()
 
     def put(self, data: bytes) -> bool:
         """Queue a frame; return False if there is no room."""

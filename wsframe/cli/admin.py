@@ -17,7 +17,7 @@ from typing import Any
 import trio
 
 from wsframe.cli.errors import Mistake
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.client import Client
 from wsframe.resources.server import Distribution, Server
 from wsframe.server.bind import bind_unix, unlink_own
@@ -25,7 +25,7 @@ from wsframe.server.figures import FAMILIES
 
 __all__ = ["REQUEST", "admin_socket", "answer_admins", "snapshot"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 REQUEST = b"statistics"
 LONGEST_LINE = 1000

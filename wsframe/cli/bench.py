@@ -142,8 +142,8 @@ class Crowd:
 
     def __init__(self, clients: int) -> None:
         self._missing = clients
-        self.complete = trio.Event()
-        self.go = trio.Event()
+        self.complete: trio.Event = trio.Event()
+        self.go: trio.Event = trio.Event()
 
     async def join(self) -> None:
         """Wait until all clients are here and the run begins."""

@@ -18,7 +18,7 @@ class Histogram:
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
-        self.longest = 0.0
+        self.longest: float = 0.0
 
     def __len__(self) -> int:
         return self._counts.total()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from re import sub
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from wsframe.cli.arguments import count, integer, number, or_none, size
 from wsframe.cli.errors import Mistake
@@ -70,7 +70,7 @@ FLAGS = (
     Flag("--deflate-threshold", Deflate, "threshold", size, "SIZE", "shorter messages are sent uncompressed"),
 )  # fmt: skip
 
-GROUPS = {
+GROUPS: dict[type[Any], tuple[str, Any]] = {
     Capacity: ("capacity of the server", Capacity()),
     Limits: ("limits of one client", DEFAULT_LIMITS),
     Timeouts: ("timeouts of one client", DEFAULT_TIMEOUTS),

@@ -25,7 +25,7 @@ from wsframe.cli.streams import told
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
 from wsframe.cli.workers import check_workers, supervise_target
 from wsframe.http.hostnames import host_names
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.net.poller import PollerName
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.registry import Registry
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_command", "serve_target"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 METRICS_HOST = "127.0.0.1"
 POLLERS = [name for name in get_args(PollerName) if name in ("auto", "task") or hasattr(select, name)]

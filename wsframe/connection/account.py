@@ -44,9 +44,9 @@ class Histogram:
     __slots__ = ("counts", "seconds")
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
+        self.counts: list[int] = [0] * (len(BOUNDS) + 1)
         """The durations up to each of the :data:`BOUNDS`, and in the end those beyond the last."""
-        self.seconds = 0.0
+        self.seconds: float = 0.0
         """All durations together."""
 
     def add(self, seconds: float, times: int = 1) -> None:
@@ -75,20 +75,20 @@ class Account:
     )  # fmt: skip
 
     def __init__(self, path: str = "") -> None:
-        self.path = path
+        self.path: str = path
         """The path as it was registered, or what stands for it."""
-        self.messages_received = 0
-        self.messages_sent = 0
-        self.octets_received = 0
-        self.octets_sent = 0
+        self.messages_received: int = 0
+        self.messages_sent: int = 0
+        self.octets_received: int = 0
+        self.octets_sent: int = 0
         self.dropped: dict[str, int] = {}
         """Messages that were dropped, by overflow policy."""
-        self.failures = dict.fromkeys(USUAL_HOOKS, 0)
+        self.failures: dict[str, int] = dict.fromkeys(USUAL_HOOKS, 0)
         """Errors of hooks, by hook."""
-        self.hooks = Histogram()
+        self.hooks: Histogram = Histogram()
         """The times that hooks took. A hook above 2 ms is counted by itself; the shorter ones of a batch count with
         their mean."""
-        self.waits = Histogram()
+        self.waits: Histogram = Histogram()
         """The times that messages waited for their hooks, of one message in each batch at most."""
 
     def settle(self, link: Counted, sign: int = 1) -> None:
@@ -114,13 +114,13 @@ class Tally:
     def __init__(self) -> None:
         self.closes: dict[str, int] = {}
         """Connections that ended, by close code; codes that are not registered are one."""
-        self.evictions = dict.fromkeys(EVICTIONS, 0)
+        self.evictions: dict[str, int] = dict.fromkeys(EVICTIONS, 0)
         """Connections that we reset, by reason."""
-        self.pauses = dict.fromkeys(PAUSES, 0)
+        self.pauses: dict[str, int] = dict.fromkeys(PAUSES, 0)
         """How often reading of a client was stopped, by reason."""
-        self.deflated = Volume()
+        self.deflated: Volume = Volume()
         """The messages that were compressed."""
-        self.inflated = Volume()
+        self.inflated: Volume = Volume()
         """The messages that were inflated."""
 
     def measure(self, decoder: object, encoder: object) -> None:

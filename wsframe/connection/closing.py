@@ -104,7 +104,7 @@ class Ending:
     def __init__(self, link: EndingLink, side: Side) -> None:
         self._link = link
         self._side = side
-        self.phase = Phase.OPEN
+        self.phase: Phase = Phase.OPEN
         """How far the end has come."""
         self.ended: Ended | None = None
         """Why the connection ends, once that is known: the first reason holds. Our answer may still be owed."""

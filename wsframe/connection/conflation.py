@@ -26,10 +26,12 @@ class Keyed(LargeFrame):
     """
 
     __slots__ = ("following", "key", "number")
+    header: bytes
+    payload: bytes
 
     def __init__(self, key: Hashable, number: int, frame: Frame) -> None:
-        self.key = key
-        self.number = number
+        self.key: Hashable = key
+        self.number: int = number
         self.following: Keyed | None = None
         """Another one whose key has the same hash."""
         self.hold(frame)

@@ -7,7 +7,7 @@ from logging import INFO
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wsframe.http.request import peer_name
-from wsframe.log import EACH, escaped, log_for, shortened
+from wsframe.log import EACH, Log, escaped, log_for, shortened
 
 if TYPE_CHECKING:
     from wsframe.connection.handover import LinkClient
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoggedLink", "log_end"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 class LoggedLink(Protocol):

@@ -41,13 +41,13 @@ from typing import Protocol, TypeVar
 
 from wsframe.connection.memory_budget import Budget
 from wsframe.doorbell import FROM_THREAD, Doorbell, in_trio
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.speedups import shortcut
 from wsframe.user_code import contain
 
 __all__ = ["Flushable", "Flusher", "flushing"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 ResultT = TypeVar("ResultT")
 
@@ -81,7 +81,7 @@ def nothing_sent(outboxes: list[Flushable]) -> list[Flushable]:
     return outboxes
 
 
-send_whole = shortcut("send_whole", nothing_sent)
+send_whole: Callable[[list[Flushable]], list[Flushable]] = shortcut("send_whole", nothing_sent)
 
 
 def flush_failed(outbox: Flushable, error: BaseException) -> None:
@@ -102,12 +102,12 @@ class Flusher:
     __slots__ = ("budget", "clock", "dirty", "doorbell", "in_turn", "leader", "thread")
 
     def __init__(self, budget: Budget | None = None) -> None:
-        self.budget = budget or Budget()
-        self.clock = perf_counter
+        self.budget: Budget = budget or Budget()
+        self.clock: Callable[[], float] = perf_counter
         self.dirty: list[Flushable] = []
-        self.doorbell = Doorbell()
+        self.doorbell: Doorbell = Doorbell()
         """Rings the reactor's attendant, who flushes for tasks that do not do so themselves."""
-        self.in_turn = False
+        self.in_turn: bool = False
         """Whether the running task flushes before it waits."""
         self.leader: Leader | None = None
         """The lead, while the running task has it, and gives it back before it waits."""

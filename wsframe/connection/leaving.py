@@ -58,8 +58,8 @@ class Leaving:
 
     def __init__(self, link: LeavingLink, reservation: Reservation) -> None:
         self._link = link
-        self.reservation = reservation
-        self.left_resource = False
+        self.reservation: Reservation = reservation
+        self.left_resource: bool = False
         """Whether ``disconnected`` has run."""
         self._delivered = False
         """Whether the end is in the mailbox, or has been."""

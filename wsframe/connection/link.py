@@ -19,7 +19,7 @@ from wsframe.connection.pings import Pings
 from wsframe.connection.readiness import Readiness
 from wsframe.connection.sender import Sender
 from wsframe.http.request import peer_name
-from wsframe.log import log_for, shortened
+from wsframe.log import Log, log_for, shortened
 from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.socket_options import keep_alive
 from wsframe.protocol.close import State, close_frame
@@ -31,12 +31,18 @@ from wsframe.protocol.rate_limit import Buckets
 from wsframe.user_code import contain
 
 if TYPE_CHECKING:
-    from wsframe.connection.handover import Arrival
+    from collections.abc import Callable
+
+    from wsframe.connection.account import Account
+    from wsframe.connection.dialect import AnyDecoder
+    from wsframe.connection.handover import Arrival, LinkClient
+    from wsframe.connection.outbox import Outbox
+    from wsframe.net.transport import Transport
     from wsframe.protocol.size_limits import Check
 
 __all__ = ["Link"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 class Link:
@@ -49,35 +55,37 @@ class Link:
 
     def __init__(self, arrival: Arrival, loop: Loop[Link]) -> None:
         host, dialect = arrival.host, arrival.dialect
-        self.loop = loop
-        self.clock = loop.clock
-        self.account = host.account
+        self.loop: Loop[Link] = loop
+        self.clock: Callable[[], float] = loop.clock
+        self.account: Account = host.account
         """That of the path whose resource the client is with."""
-        transport = self.transport = arrival.transport
+        self.transport: Transport = arrival.transport
+        transport = self.transport
         assert transport.sock is not None
-        self.fd = transport.sock.fileno()
-        self.readiness = Readiness(self.fd, loop.poller)
+        self.fd: int = transport.sock.fileno()
+        self.readiness: Readiness = Readiness(self.fd, loop.poller)
         descriptor = self.fd if transport.by_descriptor else -1
-        self.raw_fd = descriptor if dialect.has_pings else -1
+        self.raw_fd: int = descriptor if dialect.has_pings else -1
         """The descriptor, if C can read it: plain sockets of RFC 6455; -1 once it is closed."""
-        self.octets_received = 0
-        self.opened_at = loop.clock()
+        self.octets_received: int = 0
+        self.opened_at: float = loop.clock()
         self._undecoded = 0
-        self.connection = dialect.decoder(host.limits, host.timeouts, loop.clock(), arrival.terms)
-        self.sender = Sender(self, self.readiness)
+        self.connection: AnyDecoder = dialect.decoder(host.limits, host.timeouts, loop.clock(), arrival.terms)
+        self.sender: Sender = Sender(self, self.readiness)
         send = self.sender.send_encrypted if transport.secure else transport.send
         limit, overflow = host.limits.max_outbox, host.overflow
-        self.outbox = dialect.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
-        self.pings = Pings(self.outbox, loop.clock)
+        self.outbox: Outbox = dialect.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
+        self.pings: Pings = Pings(self.outbox, loop.clock)
         if not dialect.has_pings:
             keep_alive(transport.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
         encoder = dialect.encoder(host.deflate, arrival.terms)
         if arrival.terms is not None:
             loop.tally.measure(self.connection, encoder)
-        self.client = host.make_client(self, arrival, encoder)
-        self.inbox = Inbox(self.client, host.mailbox_for_client(), host.limits, self.resume, loop.budget)
-        self.leaving = Leaving(self, arrival.reservation)
-        self.closing = Ending(self, self.leaving)
+        self.client: LinkClient = host.make_client(self, arrival, encoder)
+        mailbox = host.mailbox_for_client()
+        self.inbox: Inbox[LinkClient] = Inbox(self.client, mailbox, host.limits, self.resume, loop.budget)
+        self.leaving: Leaving = Leaving(self, arrival.reservation)
+        self.closing: Ending = Ending(self, self.leaving)
         self.ask(host.check_for(self.client))
         rates = (host.limits.max_message_rate, host.limits.max_byte_rate)
         self._buckets = None if rates == (None, None) else Buckets(rates, loop.clock())

@@ -6,6 +6,7 @@ ends. The loop runs nothing: the tasks of :class:`~wsframe.connection.reactor.Re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -42,31 +43,31 @@ class Loop(Generic[LinkT]):
     )  # fmt: skip
 
     def __init__(self, pool: ConnectionPool[int], max_queued_bytes: int) -> None:
-        self.pool = pool
-        self.budget = Budget(max_queued_bytes)
-        self.flusher = Flusher(self.budget)
+        self.pool: ConnectionPool[int] = pool
+        self.budget: Budget = Budget(max_queued_bytes)
+        self.flusher: Flusher = Flusher(self.budget)
         self.links: dict[int, LinkT] = {}
         """By descriptor, until their socket is closed."""
         self.departed: set[LinkT] = set()
         """Links that are gone, with messages that their hooks have not reached."""
         self.again: list[LinkT] = []
         """Links with bytes left to decode and room to do so."""
-        self.tally = Tally()
-        self.octets_sent_before = 0
+        self.tally: Tally = Tally()
+        self.octets_sent_before: int = 0
         """Bytes sent to clients that are gone."""
-        self.octets_received_before = 0
+        self.octets_received_before: int = 0
         """Bytes received from clients that are gone."""
-        self.buffer = bytearray(RECEIVE_BUFFER)
-        self.view = memoryview(self.buffer)
-        self.clock = trio.current_time
-        self.now = trio.current_time()
+        self.buffer: bytearray = bytearray(RECEIVE_BUFFER)
+        self.view: memoryview[int] = memoryview(self.buffer)
+        self.clock: Callable[[], float] = trio.current_time
+        self.now: float = trio.current_time()
         """The time at the beginning of the current batch."""
-        self.emptied = Doorbell()
+        self.emptied: Doorbell = Doorbell()
         """Rings whenever a link is gone."""
         self.poller: Poller
-        self.alarm = Doorbell()
+        self.alarm: Doorbell = Doorbell()
         """Wakes the timer before :attr:`alarm_at`."""
-        self.alarm_at = inf
+        self.alarm_at: float = inf
         """When the timer wakes by itself."""
 
     def watch_deadlines(self, fd: int, connection: Timed) -> None:

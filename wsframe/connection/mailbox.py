@@ -73,13 +73,13 @@ class Mailbox(Generic[OwnerT]):
     __slots__ = ("budget", "closed", "doorbell", "entries", "posts", "wants_pongs")
 
     def __init__(self, *, wants_pongs: bool = True, budget: Budget | None = None) -> None:
-        self.budget = budget or Budget()
+        self.budget: Budget = budget or Budget()
         self.entries: deque[tuple[Inbox[OwnerT] | None, object]] = deque()
         self.doorbell = ListenerBell()
         self.wants_pongs = wants_pongs
         self.posts = 0
         """How many of the entries are posts."""
-        self.closed = False
+        self.closed: bool = False
         """Whether a client has ended that was served here: with it ends a mailbox of its own."""
 
     def put(self, inbox: Inbox[OwnerT] | None, entry: object) -> None:
@@ -115,7 +115,7 @@ class Move(Generic[HostT]):
     __slots__ = ("earlier", "host", "later")
 
     def __init__(self, host: HostT) -> None:
-        self.host = host
+        self.host: HostT = host
         self.earlier: list[tuple[Any, object]] = []
         """Entries from before the move, which the old side's task found in its mailbox."""
         self.later: list[tuple[Any, object]] = []
@@ -147,24 +147,24 @@ class Inbox(Generic[OwnerT]):
         resume: Callable[[], None],
         budget: Budget,
     ) -> None:
-        self.client = client
-        self.mailbox = mailbox
+        self.client: OwnerT = client
+        self.mailbox: Mailbox[OwnerT] = mailbox
         self.entries: deque[tuple[Inbox[OwnerT] | None, object]] | list[tuple[Any, object]] = mailbox.entries
         """The queue that new entries go to."""
         self.move: Move[Any] | None = None
         """The move that the client is in; it stays if the client ends in it."""
-        self.max_messages = limits.max_queued_messages
-        self.max_octets = limits.max_queued_bytes
-        self.budget = budget
-        self.resume = resume
-        self.waiting = 0
+        self.max_messages: int = limits.max_queued_messages
+        self.max_octets: int = limits.max_queued_bytes
+        self.budget: Budget = budget
+        self.resume: Callable[[], None] = resume
+        self.waiting: int = 0
         """Messages and pongs that wait."""
-        self.octets = 0
+        self.octets: int = 0
         """The bytes counted for them, until the last has been taken."""
-        self.received = 0
+        self.received: int = 0
         """Messages so far."""
-        self.paused = False
-        self.muted = False
+        self.paused: bool = False
+        self.muted: bool = False
         """Whether queued messages are to be dropped, because we ended the client."""
 
     def put(self, messages: Sequence[object], octets: int) -> None:

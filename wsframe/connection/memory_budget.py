@@ -33,8 +33,8 @@ class Budget:
     __slots__ = ("held", "limit")
 
     def __init__(self, limit: int = sys.maxsize) -> None:
-        self.limit = limit
-        self.held = 0
+        self.limit: int = limit
+        self.held: int = 0
 
     @property
     def exceeded(self) -> bool:

@@ -72,6 +72,8 @@ class Outbox(Waiting):
         "shut",
         "wire",
     )  # fmt: skip
+    items: list[Frame]
+    octets: int
 
     def __init__(
         self,
@@ -91,20 +93,20 @@ class Outbox(Waiting):
         self.overflow = overflow
         self._flusher = flusher
         self._dirty = flusher.dirty
-        self.wire = wire
-        self.raw_fd = raw_fd
-        self.octets_sent = 0
-        self.messages_sent = 0
+        self.wire: Wire = wire
+        self.raw_fd: int = raw_fd
+        self.octets_sent: int = 0
+        self.messages_sent: int = 0
         """Messages queued so far, those included that were dropped later."""
         self._noted = 0
-        self.peak = 0
+        self.peak: int = 0
         """The most bytes that have waited for the kernel, counted as for the limit."""
-        self.dropped = 0
-        self.blocked = False
+        self.dropped: int = 0
+        self.blocked: bool = False
         """Whether the poller reports when the kernel takes more."""
         self._willing = False
         """Whether the kernel can take more now: the last flush ended because of its length."""
-        self.shut = False
+        self.shut: bool = False
         """Whether a close frame is queued or the connection gone: the outbox takes nothing more."""
         self.drained: Signal | None = None
         """Fired when the outbox empties (True) or is given up (False)."""
@@ -392,4 +394,4 @@ def pings_waiting(items: list[Frame], at: int) -> int:
 
 
 # For outboxes that are open, far from their limit and not blocked; C leaves all others to the method.
-put_frame = shortcut("put_frame", Outbox.put)
+put_frame: Callable[[Outbox, Frame], bool] = shortcut("put_frame", Outbox.put)

@@ -39,7 +39,7 @@ from contextvars import copy_context
 
 import trio
 
-from wsframe.connection.flusher import flushing
+from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.handover import Arrival
 from wsframe.connection.lead import Lead
 from wsframe.connection.link import Link
@@ -49,7 +49,7 @@ from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
 from wsframe.connection.spinning import spinning
 from wsframe.doorbell import Doorbell
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.poller import END, GONE, READ, PollerChoice, make_poller
 from wsframe.protocol.deadlines import Deadlines
@@ -61,7 +61,7 @@ from wsframe.user_code import contain
 
 __all__ = ["Reactor"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 # After a hook that blocked, or a machine that slept, deadlines of well-behaved peers have passed. Their bytes are
 # read first. The timer wakes up this many seconds late for no other reason, and reading gets this many seconds.
@@ -107,7 +107,9 @@ def nothing_received(
     return [(links[fd], flags, None) for fd, flags in ready if fd in links]
 
 
-receive_ready = shortcut("receive_ready", nothing_received)
+receive_ready: Callable[
+    [list[tuple[int, int]], dict[int, Link], bytearray, float], list[tuple[Link, int, bytearray | None]]
+] = shortcut("receive_ready", nothing_received)
 
 
 class Reactor:
@@ -121,9 +123,9 @@ class Reactor:
 
     def __init__(self, pool: ConnectionPool[int], poller: PollerChoice, max_queued_bytes: int) -> None:
         self.loop: Loop[Link] = Loop(pool, max_queued_bytes)
-        self.links = self.loop.links
-        self.flusher = self.loop.flusher
-        self.budget = self.loop.budget
+        self.links: dict[int, Link] = self.loop.links
+        self.flusher: Flusher = self.loop.flusher
+        self.budget: Budget = self.loop.budget
         self.newcomers: dict[int, Callable[[int], None]] = {}
         """Callbacks for newcomers that leave while the server decides about them, by descriptor."""
         self._poller_choice: PollerChoice = poller

@@ -24,9 +24,9 @@ class Readiness:
 
     def __init__(self, fd: int, poller: Poller) -> None:
         self._poller = poller
-        self.fd = fd
-        self.interest = READ
-        self.eof = False
+        self.fd: int = fd
+        self.interest: int = READ
+        self.eof: bool = False
         """Whether the peer has shut its sending side."""
         self.held = False
         """Whether nothing is read, whatever else happens, because the connection is about to go elsewhere."""

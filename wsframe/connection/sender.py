@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 
 if TYPE_CHECKING:
     from wsframe.connection.dialect import AnyDecoder
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender", "SendingLink"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 class SenderEnd(Protocol):

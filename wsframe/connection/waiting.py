@@ -30,15 +30,15 @@ class Waiting:
     __slots__ = ("_holes", "_latest", "_offset", "_start", "items", "octets")
 
     # The kind of a frame; another version of the protocol can replace these.
-    is_control = staticmethod(is_control)
-    is_close = staticmethod(is_close)
-    starts_message = staticmethod(starts_message)
-    ends_message = staticmethod(ends_message)
+    is_control: staticmethod[[Frame], bool] = staticmethod(is_control)
+    is_close: staticmethod[[Frame], bool] = staticmethod(is_close)
+    starts_message: staticmethod[[Frame], bool] = staticmethod(starts_message)
+    ends_message: staticmethod[[Frame], bool] = staticmethod(ends_message)
 
     def __init__(self) -> None:
         self.items: list[Frame] = []
         """The frames, after empty places of some that have gone; these exist only if the kernel refuses bytes."""
-        self.octets = 0
+        self.octets: int = 0
         """Bytes that are still to leave."""
         self._offset = 0
         """The bytes of the first frame that have left."""

@@ -49,15 +49,15 @@ class HixieDecoder:
     )  # fmt: skip
 
     def __init__(self, limits: Limits, timeouts: Timeouts, now: float) -> None:
-        self.state = State.OPEN
-        self.deadlines = Deadlines(replace(timeouts, ping_interval=None), now)
-        self.stopped = False
+        self.state: State = State.OPEN
+        self.deadlines: Deadlines = Deadlines(replace(timeouts, ping_interval=None), now)
+        self.stopped: bool = False
         """Whether the last :meth:`receive` left bytes undecoded because there was no room."""
-        self.special = False
+        self.special: bool = False
         """Whether it returned anything but messages."""
-        self.octets = 0
+        self.octets: int = 0
         """The weight of the messages that it returned: usually their bytes of payload."""
-        self.undecoded = 0
+        self.undecoded: int = 0
         """Bytes held of messages that are not whole yet, or not decoded."""
         self._limit = min(limits.max_message, limits.max_frame or limits.max_message)
         self._most_discarded = limits.max_message
@@ -173,7 +173,8 @@ class HixieDecoder:
         self.special = True
         self.stopped = False
         self._held = None
-        self.undecoded = self._owed = 0
+        self.undecoded = 0
+        self._owed = 0
         return ended
 
     def close(self) -> list[Event]:

@@ -56,7 +56,7 @@ from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
 from wsframe.hooks.tracing import Tracing
 from wsframe.http.responses import Reject
 from wsframe.limits import Timeouts
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.program import is_a
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resources.client import Client
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HookCaller"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 # One turn of a listener. 64 messages instead of 256 cost a quarter more CPU in bursts.
 BATCH = 256
@@ -110,13 +110,13 @@ class HookCaller:
         self._topics = topics
         self._leave = leave
         self.clients: dict[AnyClient, None] = {}
-        self.context = copy_context()
+        self.context: Context = copy_context()
         """That of ``running()``, with the variables set there: hooks run in copies of it."""
         self.refusal: tuple[int, str] | None = None
         """The close code and reason for clients that still come, once the resource has failed or was dismissed."""
-        self.account = Account()
+        self.account: Account = Account()
         """The numbers of the resource's path."""
-        self.received_before = 0
+        self.received_before: int = 0
         """Messages of clients whose ``disconnected`` has begun."""
         self._own_context: Context | None = None
         self._wrappers: list[Wrapper] = []
@@ -125,7 +125,7 @@ class HookCaller:
             self._wrappers.append(Bounds(timeouts.hook, until_end=resource.cancel_on_disconnect).around)
         if tracing is not None:
             self._wrappers.append(partial(tracing.around, type(resource)))
-        self.goodbye_seconds = timeouts.close
+        self.goodbye_seconds: float = timeouts.close
         """The most that the last hooks take when the server is cut off."""
 
     async def batch(self, mailbox: ClientMailbox, nesting: Nesting, began: float) -> tuple[int, float]:

@@ -7,6 +7,7 @@ a ticker that hangs or crashes cannot stop a hook.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from math import inf
@@ -28,10 +29,10 @@ from wsframe.hooks.move_client import Departures
 from wsframe.hooks.passage import Passage
 from wsframe.hooks.posts import Posts
 from wsframe.hooks.stopwatch import Stopwatch
-from wsframe.hooks.tasks import Tasks
+from wsframe.hooks.tasks import TaskFunction, Tasks
 from wsframe.hooks.tracing import Tracing
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.size_limits import Check
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "Surroundings", "Turn"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 DISMISSED = 1001, "no longer served"
 
@@ -84,10 +85,10 @@ class Turn:
     __slots__ = ("since", "task", "told")
 
     def __init__(self, task: trio.lowlevel.Task) -> None:
-        self.task = task
-        self.since = 0.0
+        self.task: trio.lowlevel.Task = task
+        self.since: float = 0.0
         """When the batch began; 0 between two batches. A batch that takes long is one long hook."""
-        self.told = 0.0
+        self.told: float = 0.0
         """The beginning of the last one that was reported."""
 
 
@@ -109,26 +110,26 @@ class Listener:
                 "if it is a global one, this server needs a Registry(alone=True)"
             )
         self.resource = resource
-        self.server = around.server
-        self.topics = around.topics
-        self.timeouts = filled(resource.timeouts, around.timeouts)
-        self.limits = filled(resource.limits, around.limits)
-        self.deflate = around.deflate if resource.deflate == INHERIT else resource.deflate
+        self.server: Server = around.server
+        self.topics: Topics = around.topics
+        self.timeouts: Timeouts = filled(resource.timeouts, around.timeouts)
+        self.limits: Limits = filled(resource.limits, around.limits)
+        self.deflate: Deflate | None = around.deflate if resource.deflate == INHERIT else resource.deflate
         self.failure: BaseException | None = None
         """Why ``running()`` or a task of the resource ended before its time."""
-        self.ready = trio.Event()
+        self.ready: trio.Event = trio.Event()
         """Set once ``running()`` has been entered, or has failed."""
-        self.members = Members()
-        self.dismissed = False
+        self.members: Members = Members()
+        self.dismissed: bool = False
         """Whether clients that still come are closed, because the path was unregistered."""
-        self.ended = trio.Event()
+        self.ended: trio.Event = trio.Event()
         """Set once the life is over and ``running()`` has been left."""
         self.predecessor: Listener | None = None
         """A life of the same place that ends before this one begins."""
         self._hooks = HookCaller(resource, self.timeouts, around.topics, self.leave, around.tracing)
-        self.clients = self._hooks.clients
+        self.clients: dict[AnyClient, None] = self._hooks.clients
         self._around = around
-        self.hook_seconds = 0.0
+        self.hook_seconds: float = 0.0
         """Seconds in which hooks ran or waited, measured per batch and not per message."""
         self._retired = False
         wants_pongs = type(resource).received_pong is not Resource.received_pong
@@ -148,14 +149,17 @@ class Listener:
     def _offer(self) -> None:
         """Make the pieces that act for the resource and its clients, and offer their methods as its own."""
         name = type(self.resource).__name__
-        self.departures = Departures(self.clients)
-        self.move = self.departures.move
-        self.tasks = Tasks(name, self.clients, self._around.flusher)
-        self.start_soon, self.start_for = self.tasks.start_soon, self.tasks.start_for
+        self.departures: Departures = Departures(self.clients)
+        self.move: Callable[[AnyClient, Resource[Any] | str], bool] = self.departures.move
+        self.tasks: Tasks = Tasks(name, self.clients, self._around.flusher)
+        self.start_soon: Callable[[TaskFunction, tuple[object, ...]], None] = self.tasks.start_soon
+        self.start_for: Callable[[AnyClient, TaskFunction, tuple[object, ...]], bool] = self.tasks.start_for
         self._posts = Posts(name, self._mailbox, self.ready, self._hooks_done)
-        self.post, self.post_from_thread, self.call = self._posts.post, self._posts.post_from_thread, self._posts.call
-        self.report_missed = self._posts.report_missed
-        self.passage = Passage(self._mailbox, self._hooks, self._posts)
+        self.post: Callable[[object], bool] = self._posts.post
+        self.post_from_thread: Callable[[object], None] = self._posts.post_from_thread
+        self.call: Callable[[Callable[..., object], tuple[object, ...]], Coroutine[Any, Any, object]] = self._posts.call
+        self.report_missed: Callable[[str, Callable[[], None]], None] = self._posts.report_missed
+        self.passage: Passage = Passage(self._mailbox, self._hooks, self._posts)
 
     @property
     def account(self) -> Account:

@@ -12,7 +12,7 @@ from wsframe.hooks.listener import Listener
 from wsframe.http.paths import asked, written
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
-from wsframe.log import log_for, quoted
+from wsframe.log import Log, log_for, quoted
 from wsframe.resources.factories import Factory, ask
 from wsframe.resources.registries import Registries
 from wsframe.resources.registry import Registry
@@ -22,7 +22,7 @@ from wsframe.user_code import contain
 
 __all__ = ["Roster"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -33,8 +33,8 @@ class Failure:
 
     def __init__(self, resource: Resource[Any]) -> None:
         self.resource = resource
-        self.pause = 0.0
-        self.retry_at = 0.0
+        self.pause: float = 0.0
+        self.retry_at: float = 0.0
 
     def again(self, lived: float) -> None:
         """Lengthen the pause after another failure; ``lived`` is the length of the life in seconds."""
@@ -91,15 +91,15 @@ class Roster:
     def __init__(
         self, registries: Iterable[Registry], make_listener: Callable[[Resource[Any]], Listener], nursery: trio.Nursery
     ) -> None:
-        self.registries = Registries(registries)
+        self.registries: Registries = Registries(registries)
         self._make_listener = make_listener
         self._nursery = nursery
         self._living: dict[int, Listener] = {}
         self._failures: dict[int, Failure] = {}
-        self.made = Made()
-        self.accounts = Accounts()
+        self.made: Made = Made()
+        self.accounts: Accounts = Accounts()
         self._retired = False
-        self.received_before = 0
+        self.received_before: int = 0
         """Messages of clients in lives of resources that have ended."""
 
     def __len__(self) -> int:

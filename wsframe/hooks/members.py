@@ -15,10 +15,10 @@ class Members:
     """The number of members: new clients after the path check, and clients whose ``disconnected`` has not run."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.emptied = Doorbell()
+        self.count: int = 0
+        self.emptied: Doorbell = Doorbell()
         """Rings when the last member has gone."""
-        self.empty_since = -inf
+        self.empty_since: float = -inf
         """The time at which the last client had gone; ``inf`` while there is one, ``-inf`` before the first."""
 
     def join(self) -> None:

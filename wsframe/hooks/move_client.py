@@ -18,7 +18,7 @@ from wsframe.connection.mailbox import Inbox, Move
 from wsframe.doorbell import check_thread
 from wsframe.http.request import Request, peer_name
 from wsframe.http.responses import Reject
-from wsframe.log import log_for, quoted, shortened
+from wsframe.log import Log, log_for, quoted, shortened
 from wsframe.protocol.close import State
 from wsframe.protocol.closing import Phase
 from wsframe.resources.client import Client
@@ -31,7 +31,7 @@ else:
 
 __all__ = ["Departures", "Destination", "Siblings", "call_off", "give_up", "hand_over"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 class Destination(Host, Protocol):

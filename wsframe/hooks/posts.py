@@ -11,12 +11,12 @@ import trio
 from wsframe.connection.mailbox import Mailbox
 from wsframe.doorbell import Signal, check_thread, check_trio
 from wsframe.exceptions import ResourceEnded
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.protocol.fast_lane import weigh
 
 __all__ = ["MAX_POSTS", "Call", "Errand", "Missed", "Post", "Posts"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 MAX_POSTS = 10_000
 
@@ -27,8 +27,8 @@ class Post:
     __slots__ = ("message", "octets")
 
     def __init__(self, message: object) -> None:
-        self.message = message
-        self.octets = weigh(message) if type(message) is str or type(message) is bytes else 0
+        self.message: object = message
+        self.octets: int = weigh(message) if type(message) is str or type(message) is bytes else 0
         """Its bytes; of other objects the size is not known."""
 
 
@@ -38,12 +38,12 @@ class Call:
     __slots__ = ("abandoned", "args", "fn", "outcome", "signal")
 
     def __init__(self, fn: Callable[..., object], args: tuple[object, ...], unfinished: str) -> None:
-        self.fn = fn
-        self.args = args
-        self.signal = Signal()
+        self.fn: Callable[..., object] = fn
+        self.args: tuple[object, ...] = args
+        self.signal: Signal = Signal()
         self.outcome: tuple[object, BaseException | None] = None, ResourceEnded(unfinished)
         """The result, or the exception."""
-        self.abandoned = False
+        self.abandoned: bool = False
         """Whether the caller was cancelled: then the function is not called any more."""
 
     async def run(self) -> object:
@@ -62,8 +62,8 @@ class Missed:
     __slots__ = ("over", "topic")
 
     def __init__(self, topic: str, over: Callable[[], None]) -> None:
-        self.topic = topic
-        self.over = over
+        self.topic: str = topic
+        self.over: Callable[[], None] = over
 
 
 class Errand:

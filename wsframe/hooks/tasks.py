@@ -13,7 +13,7 @@ import trio
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.check_hooks import check_async, close_unawaited
 from wsframe.resources.client_tasks import Work
 from wsframe.user_code import contain, harmless, nested
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_TASKS", "Bounds", "TaskFailed", "Tasks", "log_task"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 TaskFunction: TypeAlias = Callable[..., Awaitable[object]]
 

@@ -6,7 +6,7 @@ Only the API package is needed, and only where tracing is on. The spans go where
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,9 @@ class TracedPlace:
         tracing: Has the span.
         request: The request that opened the connection.
     """
+
+    take: Callable[[Hashable, int | None], bool]
+    settle: Callable[[], None]
 
     def __init__(self, place: Reservation, tracing: Tracing, request: Request) -> None:
         self._tracing = tracing

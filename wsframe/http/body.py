@@ -70,7 +70,7 @@ class BodyReader:
         self._rest = b""
         self._chunks = self._trailers = 0
         self._after_chunk = self._after_last = False
-        self.whole = not self._chunked and not self._left
+        self.whole: bool = not self._chunked and not self._left
         """Whether all of the body has come."""
 
     def __len__(self) -> int:

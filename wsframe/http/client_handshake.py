@@ -101,7 +101,7 @@ class Upgrade:
         self._pieces = 0
         fields = request_fields(host, headers, self._subprotocols, deflate)
         fields.insert(1, ("Sec-WebSocket-Key", self._key.decode()))
-        self.headers = Headers([(name.lower(), value) for name, value in fields])
+        self.headers: Headers = Headers([(name.lower(), value) for name, value in fields])
         """The fields of the request."""
         pairs = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
         try:

@@ -79,8 +79,8 @@ class HeadReader:
         self._hostless = False
         self._peer = (host, port, secure)
         self._proxies = proxies if proxies and proxies.trusts(host) else None
-        self.http_version = b""
-        self.trailing = b""
+        self.http_version: bytes = b""
+        self.trailing: bytes = b""
         """The bytes after the head: the first frames, if the peer did not wait for the 101."""
 
     @property

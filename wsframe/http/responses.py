@@ -48,11 +48,11 @@ class Reject(Exception):
     _ours = False
 
     def __init__(self, status: int = 403, headers: HeaderFields = (), body: str = "") -> None:
-        self.status = checked_status(status, 300, "Reject")
+        self.status: int = checked_status(status, 300, "Reject")
         if not isinstance(body, str):
             raise TypeError(f"Reject(body=...) is a str, not {type(body).__name__}")
-        self.body = str.__str__(body)
-        self.headers = header_list(headers, "Reject")
+        self.body: str = str.__str__(body)
+        self.headers: list[tuple[str, str]] = header_list(headers, "Reject")
         encoded(self.body, "Reject")
         super().__init__(self.status, self.body)
 
@@ -98,9 +98,9 @@ class Response:
         content_type: str = "text/plain; charset=utf-8",
         headers: HeaderFields = (),
     ) -> None:
-        self.status = checked_status(status, 200, "Response")
+        self.status: int = checked_status(status, 200, "Response")
         if isinstance(body, str):
-            self.body = encoded(str.__str__(body), "Response")
+            self.body: bytes = encoded(str.__str__(body), "Response")
         elif isinstance(body, bytes | bytearray | memoryview):
             self.body = body if type(body) is bytes else bytes(memoryview(body))
         else:  # a status in the place of the body must not pass
@@ -108,8 +108,8 @@ class Response:
         if not isinstance(content_type, str):
             raise TypeError(f"Response(content_type=...) is a str, not {type(content_type).__name__}")
         check_field("Content-Type", content_type)
-        self.content_type = content_type
-        self.headers = header_list(headers, "Response")
+        self.content_type: str = content_type
+        self.headers: list[tuple[str, str]] = header_list(headers, "Response")
 
     @property
     def length(self) -> int:
@@ -146,7 +146,7 @@ class FileResponse(Response):
         super().__init__(content_type=content_type, headers=headers)
         self._length = length
         self._part = part
-        self.read = read
+        self.read: Callable[[int], Awaitable[bytes]] = read
 
     @property
     def length(self) -> int:

@@ -95,7 +95,7 @@ class ProxyHeaderReader:
 
     def __init__(self) -> None:
         self._received = b""
-        self.trailing = b""
+        self.trailing: bytes = b""
         """The bytes after the header: the client's."""
 
     def receive(self, data: bytes) -> ProxyHeader | None:

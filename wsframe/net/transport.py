@@ -48,7 +48,7 @@ class Transport:
         self.sock: Endpoint | None = sock
         """The socket; None once it is closed or given away."""
         self._codecs: tuple[TLSCodec, ...] = ()
-        self.heard = False
+        self.heard: bool = False
         """Whether the peer sent anything before the first frame."""
 
     @property

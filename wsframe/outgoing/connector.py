@@ -46,7 +46,7 @@ class Connector:
             opening=options.get("opening", Opening()),
         )
         self._plan.upgrade()  # options that cannot be sent raise here, where the traceback shows the caller
-        self.name = "connection" if callable(url) else str(self._plan.target)
+        self.name: str = "connection" if callable(url) else str(self._plan.target)
         """The URL tried last, for log lines."""
 
     async def _asked(self) -> Plan:

@@ -11,7 +11,7 @@ from collections import deque
 from typing import Protocol
 
 from wsframe.connection.closing import Ending, EndingLink
-from wsframe.log import escaped, log_for
+from wsframe.log import Log, escaped, log_for
 from wsframe.net.transport import Transport
 from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
@@ -20,7 +20,7 @@ from wsframe.protocol.events import Ended, Event
 
 __all__ = ["Leaving", "LeavingLink"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 class LeavingLink(EndingLink, Protocol):
@@ -42,7 +42,7 @@ class Leaving:
         self._link = link
         self.sent_close: CloseFrame | None = None
         """Our close frame, queued or sent."""
-        self.peer_first = True
+        self.peer_first: bool = True
         """Whether the peer began to close, or broke the connection, or may yet."""
         self._unreceived = 0
         """Messages before the end when they were last counted: fewer of them are progress."""

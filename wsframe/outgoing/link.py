@@ -21,14 +21,14 @@ from wsframe.connection.outbox import Outbox
 from wsframe.connection.sender import Sender
 from wsframe.doorbell import Doorbell
 from wsframe.limits import Limits
-from wsframe.log import log_for, shortened
+from wsframe.log import Log, log_for, shortened
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.transport import Transport
 from wsframe.outgoing.leaving import Leaving
 from wsframe.outgoing.writer import Writer
 from wsframe.protocol.close import State
 from wsframe.protocol.closing import Phase
-from wsframe.protocol.deadlines import PING_OCTETS, Due
+from wsframe.protocol.deadlines import PING_OCTETS, Deadlines, Due
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Event, sort_out
@@ -36,7 +36,7 @@ from wsframe.protocol.frames import PING, PONG
 
 __all__ = ["Link", "Measured"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 # Seconds after a caller stopped reading before another task stands in: the caller usually comes back immediately.
 ABSENCE = 0.05
@@ -56,7 +56,7 @@ class Measured:
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
-        self.since = trio.current_time()
+        self.since: float = trio.current_time()
         self.latency: float | None = None
 
 
@@ -92,20 +92,20 @@ class Link:
         self._buffer = buffer_of_run()
         self._view = memoryview(self._buffer)
         self.connection = connection
-        self.deadlines = connection.deadlines
-        self.name = shortened(name)
-        self.timer = Doorbell()
+        self.deadlines: Deadlines = connection.deadlines
+        self.name: str = shortened(name)
+        self.timer: Doorbell = Doorbell()
         """Rings when the next deadline may be another one."""
-        self.schedule = self.timer.ring
-        self.clock = trio.current_time
-        self.writer = Writer(self, limits.max_outbox, deflater)
-        self.sender = Sender(self, self.writer)
+        self.schedule: Callable[[], None] = self.timer.ring
+        self.clock: Callable[[], float] = trio.current_time
+        self.writer: Writer = Writer(self, limits.max_outbox, deflater)
+        self.sender: Sender = Sender(self, self.writer)
         send = self.sender.send_encrypted if transport.secure else transport.send
         # Each message waits for room first, so the outbox has no limit of its own.
-        self.outbox = Outbox(send, self.sender, sys.maxsize, "disconnect", self.writer.flusher)
-        self.leaving = Leaving(self)
-        self.closing = Ending(self, self.leaving)
-        self.put_close = self.writer.put_close
+        self.outbox: Outbox = Outbox(send, self.sender, sys.maxsize, "disconnect", self.writer.flusher)
+        self.leaving: Leaving = Leaving(self)
+        self.closing: Ending = Ending(self, self.leaving)
+        self.put_close: Callable[[bytes], None] = self.writer.put_close
         self.messages: deque[Event] = deque()
         """Messages that the user has not received yet."""
         self.pings: list[Measured] = []

@@ -13,7 +13,7 @@ import trio
 from wsframe.http.client_handshake import HandshakeFailed, HandshakeRejected, Upgrade, Upgraded
 from wsframe.http.request import Headers
 from wsframe.http.responses import header_list
-from wsframe.log import LONGEST_REASON, log_for, shortened
+from wsframe.log import LONGEST_REASON, Log, log_for, shortened
 from wsframe.net.tls import default_context
 from wsframe.net.transport import Transport, transport_of
 from wsframe.outgoing.exceptions import OpeningTimeout, ProxyFailed
@@ -26,7 +26,7 @@ from wsframe.protocol.deflate import Deflate
 
 __all__ = ["Opened", "Plan"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Bytes read of an answer before other tasks have a turn: chunks of one byte each take h11 14 us.

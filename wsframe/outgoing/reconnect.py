@@ -10,7 +10,7 @@ from typing import Self, Unpack, final
 import trio
 
 from wsframe.doorbell import check_trio
-from wsframe.log import LONGEST_REASON, escaped, log_for, shortened
+from wsframe.log import LONGEST_REASON, Log, escaped, log_for, shortened
 from wsframe.outgoing.connect import leave
 from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.link import Link
@@ -20,7 +20,7 @@ from wsframe.outgoing.websocket import WebSocket
 
 __all__ = ["connect_forever"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 OUTSIDE = "write: async with connect_forever(...) as connections: async for ws in connections: ..."
 

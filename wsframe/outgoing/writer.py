@@ -45,7 +45,7 @@ class Writer:
 
     def __init__(self, link: WriterLink, max_outbox: int, deflater: Deflater | None) -> None:
         self._link = link
-        self.flusher = Flusher()
+        self.flusher: Flusher = Flusher()
         self.flusher.in_turn = True  # each message is flushed by itself: no doorbell need ring
         self._max_outbox = max_outbox
         self.deflater = deflater

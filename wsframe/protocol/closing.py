@@ -24,6 +24,7 @@ server shuts its sending side and lingers; a client waits for the server to end 
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 __all__ = ["CLOSING_TABLE", "Action", "ClosingEvent", "Phase", "step"]
 
@@ -31,7 +32,8 @@ __all__ = ["CLOSING_TABLE", "Action", "ClosingEvent", "Phase", "step"]
 class Phase(Enum):
     """How far the end of a connection has come."""
 
-    __hash__ = object.__hash__  # Enum hashes names, in Python
+    if not TYPE_CHECKING:
+        __hash__ = object.__hash__  # Enum hashes names, in Python
 
     OPEN = "open"
     PEER_ENDED = "peer ended"
@@ -44,7 +46,8 @@ class Phase(Enum):
 class ClosingEvent(Enum):
     """Something that moves the end of a connection on."""
 
-    __hash__ = object.__hash__  # Enum hashes names, in Python
+    if not TYPE_CHECKING:
+        __hash__ = object.__hash__  # Enum hashes names, in Python
 
     CLOSE = "we close"
     """The user or the server wants to end the connection."""
@@ -71,7 +74,8 @@ class ClosingEvent(Enum):
 class Action(Enum):
     """Something the link does when a phase begins."""
 
-    __hash__ = object.__hash__  # Enum hashes names, in Python
+    if not TYPE_CHECKING:
+        __hash__ = object.__hash__  # Enum hashes names, in Python
 
     SEND_CLOSE = "queue our close frame"
     SEEK_CLOSE = "look for the peer's close frame only"

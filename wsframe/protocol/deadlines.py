@@ -60,14 +60,14 @@ class Deadlines:
     )  # fmt: skip
 
     def __init__(self, timeouts: Timeouts, now: float) -> None:
-        self.timeouts = timeouts
-        self.heard_at = now
+        self.timeouts: Timeouts = timeouts
+        self.heard_at: float = now
         self.ping_at: float | None = None
         """When the ping was sent that nothing has answered yet."""
-        self.ping_payload = b""
+        self.ping_payload: bytes = b""
         self.latency: float | None = None
         """Seconds from the last ping to its pong."""
-        self.paused = False
+        self.paused: bool = False
         self.blocked_at: float | None = None
         """Since when the peer has taken none of the bytes that wait for it."""
         self._in_kernel = 0
@@ -198,7 +198,7 @@ class Patience:
 
     def __init__(self, timeout: float) -> None:
         self._looks = max(1, int(min(LOOKS, timeout / LEAST_STEP)))
-        self.step = timeout / self._looks
+        self.step: float = timeout / self._looks
         """Seconds from one look to the next."""
         self._left = self._looks
         self._left_in_all = self._looks * LONGEST

@@ -72,19 +72,19 @@ class Decoder:
         *,
         masked: bool = True,
     ) -> None:
-        self.state = State.OPEN
-        self.deadlines = Deadlines(timeouts, now)
-        self.stopped = False
+        self.state: State = State.OPEN
+        self.deadlines: Deadlines = Deadlines(timeouts, now)
+        self.stopped: bool = False
         """Whether the last :meth:`receive` left bytes undecoded because there was no room."""
-        self.special = False
+        self.special: bool = False
         """Whether it returned anything but messages."""
-        self.octets = 0
+        self.octets: int = 0
         """The weight of the messages that it returned: usually their bytes of payload."""
-        self.undecoded = 0
+        self.undecoded: int = 0
         """Bytes held of messages that are not whole yet, or not decoded."""
         self._limits = limits
         self._check: Check | None = None
-        self.inflate = inflate
+        self.inflate: InflateExtension | None = inflate
         self._masked = masked
         self._lane_limit = min(limits.max_frame or LONGEST_FRAME, limits.max_message, LONGEST_FRAME)
         self._held: bytearray | None = None

@@ -131,9 +131,9 @@ class Volume:
     __slots__ = ("packed", "plain")
 
     def __init__(self) -> None:
-        self.plain = 0
+        self.plain: int = 0
         """Bytes of messages."""
-        self.packed = 0
+        self.packed: int = 0
         """The same, compressed."""
 
 
@@ -155,8 +155,8 @@ class InflateExtension(Extension):
         self.terms = terms
         self._max_message = max_message
         self._inflater: zlib._Decompress | None = None
-        self.window = b""
-        self.volume = Volume()
+        self.window: bytes = b""
+        self.volume: Volume = Volume()
         """Counts the messages; one for many clients, where somebody put it here."""
         self._holds = terms.client_takeover or terms.told
         """Whether the window is held from message to message."""
@@ -173,7 +173,7 @@ class InflateExtension(Extension):
         """Streams that can still end within the frame, as bytes: :data:`PER_STREAM` each."""
         self.at_once = SLICE if max_message <= COST_OF_TURN else COST_OF_TURN // MOST_FROM_ONE
         """Bytes of a frame to pass on at most in one go: they inflate to :data:`COST_OF_TURN` at most."""
-        self.cost = 0
+        self.cost: int = 0
         """The work since it was last set to 0, in bytes inflated or the like."""
         self.refusal: tuple[int, str] | None = None
         """Close code and reason, if those of wsproto are not exact."""
@@ -318,9 +318,9 @@ class Deflater:
     text_only = False
 
     def __init__(self, terms: Terms, options: Deflate) -> None:
-        self.terms = terms
-        self.options = options
-        self.volume = Volume()
+        self.terms: Terms = terms
+        self.options: Deflate = options
+        self.volume: Volume = Volume()
         """Counts the messages; one for many clients, where somebody put it here."""
         self._compressor: zlib._Compress | None = None
 

@@ -95,7 +95,7 @@ class FragmentLane:
         """The mask of the next of them on."""
         self._fin = False
         """Whether that frame is the last."""
-        self.done = False
+        self.done: bool = False
         """Whether the message is whole."""
 
     @property

@@ -65,8 +65,8 @@ class LargeFrame:
     __slots__ = ("_length", "header", "payload")
 
     def __init__(self, header: bytes, payload: bytes) -> None:
-        self.header = header
-        self.payload = payload
+        self.header: bytes = header
+        self.payload: bytes = payload
         self._length = len(header) + len(payload)
 
     def __len__(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = ["BINARY_TYPES", "MESSAGE_TYPES", "PING_TYPES", "TEXT_TYPES", "Octets", "encode", "octets_of"]
 
 Octets = bytes | bytearray | memoryview
@@ -13,7 +15,7 @@ BINARY_TYPES = "a binary message must be bytes, bytearray or memoryview"
 PING_TYPES = "the payload of a ping must be bytes, bytearray or memoryview"
 
 # Used for subclasses too: one with its own ``encode`` could return anything.
-encode = str.encode
+encode: Callable[[str], bytes] = str.encode
 ALL = slice(None)
 
 

@@ -47,10 +47,10 @@ class SizeLimits(Extension):
         self.limits = limits
         self.refusal: tuple[int, str] | None = None
         """The close code and reason of the check that refused a frame."""
-        self.octets = 0
+        self.octets: int = 0
         """Bytes of payload of the message's whole frames."""
-        self.fragments = 0
-        self.most = limits.max_message
+        self.fragments: int = 0
+        self.most: int = limits.max_message
         self.check = check
         self._arriving = 0, 0
         self._checked = False

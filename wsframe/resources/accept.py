@@ -52,7 +52,7 @@ class Accept:
             raise TypeError(f"Accept(subprotocol=...) is a str or None, not {type(subprotocol).__name__}")
         if deliver_to is not None and (isinstance(deliver_to, type) or not hasattr(deliver_to, "accept_client")):
             raise TypeError(f"Accept(deliver_to=...) is a resource, an object and no class, not {deliver_to!r}")
-        self.subprotocol = subprotocol
-        self.headers = header_list(headers, "Accept")
-        self.data = data
-        self.deliver_to = deliver_to
+        self.subprotocol: str | None = subprotocol
+        self.headers: list[tuple[str, str]] = header_list(headers, "Accept")
+        self.data: object = data
+        self.deliver_to: Served | None = deliver_to

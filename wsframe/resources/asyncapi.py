@@ -179,7 +179,7 @@ class Payloads:
                 self._types, schema_hook=schema_of_object, ref_template="#/components/schemas/{name}"
             )
         self._schemas = [draft_07(schema) for schema in schemas]
-        self.components = {name: draft_07(schema) for name, schema in components.items()}
+        self.components: dict[str, object] = {name: draft_07(schema) for name, schema in components.items()}
 
     def message(self, kind: Kind) -> Object:
         """Return the message of a kind, as the document has it."""

@@ -136,7 +136,7 @@ class Encoding:
         self.frame_size = frame_size
         self._compress = compress
         self._encoded: dict[Hashable, list[Frame]] = {}
-        self.plain = message_frames(opcode, payload, frame_size)
+        self.plain: list[Frame] = message_frames(opcode, payload, frame_size)
 
     def frames_for(self, encoder: Encoder) -> list[Frame]:
         """Return the frames for a client with an encoder."""

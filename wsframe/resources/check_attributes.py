@@ -11,7 +11,7 @@ from warnings import warn
 
 from wsframe.http.deflate_terms import TOKEN
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, check_number
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.check_hooks import outside
@@ -19,7 +19,7 @@ from wsframe.user_code import contain
 
 __all__ = ["OnHookFailed", "Ordering", "check_settings", "error_code_of", "warn_of_alike"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 Ordering: TypeAlias = Literal["resource", "client"]
 OnHookFailed: TypeAlias = Literal["drop_client", "drop_message"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.protocol.close import check_close_code, check_reason
 from wsframe.protocol.size_limits import Check, Kind
 from wsframe.resources.check_attributes import error_code_of
@@ -14,7 +14,7 @@ from wsframe.user_code import called, failed
 
 __all__ = ["check_of"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 def check_of(client: Client[Any]) -> Check | None:

@@ -9,7 +9,7 @@ from wsframe.http.paths import asked, folded
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.limits import check_number
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.check_attributes import check_settings
 from wsframe.resources.check_hooks import check_own_hooks, check_plain, check_takes, close_unawaited
 from wsframe.resources.resource import Resource
@@ -17,7 +17,7 @@ from wsframe.user_code import called, failed
 
 __all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "check_resource", "written_name"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 Dispatcher = Callable[[Request], Resource | None]
 """Makes or chooses the resource for a request; None if it has none. A plain function: it decides, it does not wait."""

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypedDict, TypeVar, Unpack
 from wsframe.http.origins import OriginValidator, same_origin
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.check_attributes import Ordering
 from wsframe.resources.check_hooks import check_takes, close_unawaited
 from wsframe.resources.client import Client
@@ -27,7 +27,7 @@ __all__ = [
     "define_resource",
 ]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 ClientFunction: TypeAlias = Callable[[Client], object]
 """Takes a client that has come or gone: ``open`` and ``close``."""
@@ -87,7 +87,7 @@ class FunctionResource(Resource):
             check_handler("request_verifier", request_verifier)
         self._open, self._message, self._close, self._error = open, message, close, error
         self._verifier = request_verifier
-        self.ordering = ordering  # type: ignore[misc]  # of this object, which has no class of its own
+        vars(self)["ordering"] = ordering  # of this object, which has no class of its own
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in DECORATORS:
@@ -159,7 +159,7 @@ class FunctionResource(Resource):
             await outcome(self._error(client, error))
 
 
-TAKES = {
+TAKES: dict[str, tuple[str, ...]] = {
     "open": ("client",),
     "message": ("client", "message"),
     "close": ("client",),

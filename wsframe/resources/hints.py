@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from re import Pattern
 from re import compile as pattern
 
 from wsframe.program import is_a
 
 __all__ = ["add_hint"]
 
-HINTS = [
+HINTS: list[tuple[type[Exception], str, str]] = [
     (TypeError, r"can't be used in 'await' expression", "sending, broadcasting and closing wait for nothing: no await"),
     (RuntimeError, r"no running event loop", "hooks run in trio, not in asyncio: such as trio.sleep for asyncio.sleep"),
     (TypeError, r"got Client$", "messages come to received_text and received_binary, one call each"),
@@ -36,7 +37,9 @@ HINTS = [
 ]
 """The type and words of an exception, and the code to write instead."""
 
-COMPILED = [(kind, pattern(words), hint) for kind, words, hint in HINTS]
+COMPILED: list[tuple[type[Exception], Pattern[str], str]] = [
+    (kind, pattern(words), hint) for kind, words, hint in HINTS
+]
 
 
 def add_hint(error: BaseException) -> None:

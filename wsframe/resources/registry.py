@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar, overload
 from wsframe.doorbell import check_thread
 from wsframe.http.origins import OriginValidator, origin_exact, origin_prefix, same_origin
 from wsframe.http.responses import HttpHandler
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.factories import Dispatcher, Factory, check_dispatcher, check_resource, written_name
 from wsframe.resources.http_routes import BELOW, HttpRoute, HttpRoutes
@@ -29,7 +29,7 @@ __all__ = [
     "unregister_global_route",
 ]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 HandlerT = TypeVar("HandlerT", bound=HttpHandler)
 
@@ -62,9 +62,9 @@ class Registry:
         if not isinstance(alone, bool):
             raise TypeError(f"alone is True or False, not {alone!r}")
         self.alone = alone
-        self.table = RoutingTable()
+        self.table: RoutingTable = RoutingTable()
         """The registrations."""
-        self.http_routes = HttpRoutes()
+        self.http_routes: HttpRoutes = HttpRoutes()
         """The handlers of requests that do not ask for a WebSocket."""
         self._watchers: list[Callable[[], None]] = []
         self.closing: Resource | Factory | None = None
@@ -309,7 +309,7 @@ def check_origins(origins: object) -> None:
     check_takes("a validator of origins", origins, "request")
 
 
-global_registry = Registry()
+global_registry: Registry = Registry()
 """The registry of the whole process, asked after a server's own."""
 
 

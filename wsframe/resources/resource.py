@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, TypeVarTuple, Unpa
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
-from wsframe.log import log_for, quoted
+from wsframe.log import Log, log_for, quoted
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.payload import Octets
 from wsframe.resources.accept import Accept
@@ -54,7 +54,7 @@ else:
 
 __all__ = ["Ordering", "Resource"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 ResultT = TypeVar("ResultT")
 ArgsT = TypeVarTuple("ArgsT")

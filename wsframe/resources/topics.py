@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import trio
 
 from wsframe.backplane.interface import Backplane, Position
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, Octets, encode, octets_of
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
@@ -36,7 +36,7 @@ else:
 
 __all__ = ["LINGER", "LONGEST_TOPIC", "Key", "PublishOptions", "Topics"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 Key = str | int | None
 """The key of a published message, which other servers must understand."""

@@ -56,7 +56,7 @@ from wsframe.http import handshake
 from wsframe.http.origins import is_pure
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, Reject, Response, refusing
-from wsframe.log import log_for, quoted
+from wsframe.log import Log, log_for, quoted
 from wsframe.net.proxy_protocol import MalformedProxyHeader
 from wsframe.net.transport import FAREWELL
 from wsframe.net.trusted_proxies import TrustedProxies
@@ -77,7 +77,7 @@ from wsframe.user_code import contain
 
 __all__ = ["Admission"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 # Seconds that a newcomer has for its request while others wait for its place.
 PATIENCE = 1.0
@@ -117,9 +117,9 @@ class Admission:
         self._pages = PlainHttp(
             registries, options.http_handler, self._capacity.max_body, reactor.budget, self._lookout
         )
-        self.admitted = 0
-        self.refused = 0
-        self.answers = Answers()
+        self.admitted: int = 0
+        self.refused: int = 0
+        self.answers: Answers = Answers()
 
     def has_room(self) -> bool:
         """Return whether the server can take on another newcomer."""

@@ -10,7 +10,7 @@ from wsframe.http import handshake
 from wsframe.http.origins import OriginValidator
 from wsframe.http.request import Headers, Request, peer_name
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
-from wsframe.log import log_for, quoted
+from wsframe.log import Log, log_for, quoted
 from wsframe.program import is_a
 from wsframe.resources.accept import Accept
 from wsframe.resources.check_hooks import close_unawaited
@@ -31,7 +31,7 @@ __all__ = [
 LET_IN = Accept()
 """The decision of a resource that lets a newcomer in and says no more about it."""
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 SEE = "see origin_exact, and behind a proxy trusted_proxies="

@@ -44,11 +44,11 @@ class Drain:
         self._timeouts = timeouts
         self._shield = shield
         self._lame = trio.CancelScope()
-        self.code = 1001
+        self.code: int = 1001
         """The close code for all clients."""
-        self.asked = trio.Event()
+        self.asked: trio.Event = trio.Event()
         """Set when the server is to stop, and no newcomer should come any more."""
-        self.begun = trio.Event()
+        self.begun: trio.Event = trio.Event()
         """Set when the server accepts nobody any more."""
 
     def ask(self, code: int = 1001, lame_duck: float | None = None) -> None:

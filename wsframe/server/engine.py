@@ -45,7 +45,7 @@ from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.hooks.tracing import Tracing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
-from wsframe.log import log_for, tell_left_out
+from wsframe.log import Log, log_for, tell_left_out
 from wsframe.net.sockets import notify_closing
 from wsframe.program import Program, program
 from wsframe.protocol.pool import ConnectionPool
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalEngine", "holds_cancelled"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 @final
@@ -98,8 +98,8 @@ class LocalEngine:
         metrics_port: MetricsPort | None = None,
         worker: Worker | None = None,
     ) -> None:
-        self.server = Server(self)
-        self.home = Home()
+        self.server: Server = Server(self)
+        self.home: Home = Home()
         self._bound = bound
         self._options = options
         self._tls, self._metrics_port = tls, metrics_port
@@ -111,9 +111,9 @@ class LocalEngine:
         self._drain = Drain(self._timeouts, self._shield)
         self._slow_hooks = SlowHooks(self._listeners, named)
         self._pool: ConnectionPool[int] = ConnectionPool()
-        self.places = Places(options.capacity)
-        self.reactor = Reactor(self._pool, options.poller, options.capacity.max_queued_bytes)
-        self.topics = Topics(options.backplane)
+        self.places: Places = Places(options.capacity)
+        self.reactor: Reactor = Reactor(self._pool, options.poller, options.capacity.max_queued_bytes)
+        self.topics: Topics = Topics(options.backplane)
         self._around = Surroundings(
             server=self.server,
             topics=self.topics,
@@ -124,11 +124,11 @@ class LocalEngine:
             lead=self.reactor.lead,
             tracing=made_tracing(options.tracing),
         )
-        self.watchdog = Watchdog(self._slow_hooks.look)
-        self.duty = None if worker is None else Duty(worker, self._drain, self.hurry, lambda: self.clients)
+        self.watchdog: Watchdog = Watchdog(self._slow_hooks.look)
+        self.duty: Duty | None = None if worker is None else Duty(worker, self._drain, self.hurry, lambda: self.clients)
         self._program = Program(debug=options.debug, drain=self.drain, cut_off=self._shield.cancel)
-        self.addresses = tuple(one.address for one in bound)
-        self.metrics_address = "" if metrics_port is None else metrics_port.address
+        self.addresses: tuple[str, ...] = tuple(one.address for one in bound)
+        self.metrics_address: str = "" if metrics_port is None else metrics_port.address
 
     @property
     def clients(self) -> int:

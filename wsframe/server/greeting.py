@@ -10,7 +10,7 @@ from wsframe.http import handshake
 from wsframe.http.deflate_terms import negotiate
 from wsframe.http.request import Request
 from wsframe.http.responses import header_list
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.accept import Accept
 from wsframe.server.decide import internal_error, note_disagreement
 from wsframe.server.newcomer import Newcomer, note_gone
@@ -18,7 +18,7 @@ from wsframe.server.seat import Seat
 
 __all__ = ["greet", "receive_nonce"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> tuple[bytes, Arrival]:

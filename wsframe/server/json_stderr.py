@@ -42,7 +42,7 @@ class LineStream(io.TextIOBase):
         self._stream = stream
         self._begun = threading.local()
 
-        self.buffer = ByteStream(self)
+        self.buffer: ByteStream = ByteStream(self)
         """Takes bytes."""
 
     @property
@@ -100,7 +100,7 @@ class JSONStderr:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.handler = StderrLog(stream, JSONFormatter())
+        self.handler: StderrLog = StderrLog(stream, JSONFormatter())
         """The handler for loggers."""
 
     def install(self) -> None:

@@ -16,7 +16,7 @@ import trio
 from wsframe.doorbell import Doorbell
 from wsframe.http.hostnames import canonical_host
 from wsframe.http.origins import LOOPBACK_HOSTS
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.net.sockets import wait_readable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Acceptor", "Address", "Bound", "address_of", "default_hosts"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 AT_ONCE = 64
 # Out of descriptors or memory: accepting again immediately would spin, and the backlog waits.
@@ -112,7 +112,7 @@ class Acceptor:
         self._waiting = waiting
         self._welcome = welcome
         self._log_after = 0.0
-        self.room = Doorbell()
+        self.room: Doorbell = Doorbell()
         """Ring it when there is room again."""
 
     async def run(self) -> None:

@@ -17,7 +17,7 @@ from wsframe.hooks.listeners import Roster
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
 from wsframe.limits import Capacity
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.resource import Resource
 from wsframe.server.addresses import TcpAddress
 from wsframe.server.admission import Admission
@@ -32,7 +32,7 @@ from wsframe.workers.worker import Worker
 
 __all__ = ["MetricsPort", "metrics_port"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 BACKLOG = 16
 # A scraper or two and probes: each has a connection for as long as its answer takes.
@@ -58,7 +58,7 @@ class MetricsPort:
 
     def __init__(self, places: list[Bound]) -> None:
         self._places = places
-        self.address = f"http{places[0].address.removeprefix('ws')}/metrics"
+        self.address: str = f"http{places[0].address.removeprefix('ws')}/metrics"
 
     def open(self, reactor: Reactor, nursery: trio.Nursery) -> None:
         """Answer until the nursery is cancelled, in the context of the server."""

@@ -12,7 +12,7 @@ import trio
 from wsframe.http.handshake import HeadReader, check_head, check_upgrade
 from wsframe.http.request import Request, peer_name
 from wsframe.http.responses import FileResponse, Response
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.net.proxy_protocol import MalformedProxyHeader, ProxyHeader, ProxyHeaderReader
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.net.sockets import Endpoint, has_ended
@@ -22,7 +22,7 @@ from wsframe.server.listen import Bound
 
 __all__ = ["Gone", "Newcomer", "note_gone"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 # Bytes of a newcomer's first read. Few requests have more; of a message behind one, 16 KiB read here left the heap in
 # pieces: 87 KiB for half a message of 64 KiB, now 74.
@@ -49,23 +49,23 @@ class Newcomer:
 
     def __init__(self, sock: Endpoint, host: str, port: int, place: Bound) -> None:
         self.sock = sock
-        self.host = host
-        self.port = port
+        self.host: str = host
+        self.port: int = port
         self.place = place
-        self.transport = Transport(sock)
-        self.secure = place.tls is not None
+        self.transport: Transport = Transport(sock)
+        self.secure: bool = place.tls is not None
         self.proxy: ProxyHeader | None = None
-        self.anonymous = False
+        self.anonymous: bool = False
         """Whether it came through a proxy that does not know its address."""
-        self.early = b""
+        self.early: bytes = b""
         """The bytes that came with the PROXY header."""
-        self.since = trio.current_time()
-        self.answered = False
+        self.since: float = trio.current_time()
+        self.answered: bool = False
         self.handed_over = False
         """Whether the socket belongs to the reactor now."""
-        self.reset = False
+        self.reset: bool = False
         """Whether to reset the socket instead of closing it."""
-        self.gone = False
+        self.gone: bool = False
         """Whether the peer has gone while user code decided about it."""
         self.head: HeadReader | None = None
         """Reads its request, from the first bytes on."""
@@ -73,15 +73,15 @@ class Newcomer:
         """Its request, once that is whole."""
         self.error: BaseException | None = None
         """The reason for which it was not let in at once; its task raises it again, and answers."""
-        self.head_received = False
+        self.head_received: bool = False
         self.for_page = False
         """Whether it asks for a page, not for a WebSocket."""
-        self.version = 13
-        self.trailing = b""
+        self.version: int = 13
+        self.trailing: bytes = b""
         """The bytes after its request: the first frames, if the peer did not wait for the 101."""
         self.nonce = b""
         """The bytes that hixie-76 sends after the head of the request."""
-        self.wants_body = True
+        self.wants_body: bool = True
 
     @property
     def name(self) -> str:

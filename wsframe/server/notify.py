@@ -16,11 +16,11 @@ from time import monotonic_ns
 
 import trio
 
-from wsframe.log import log_for, quoted
+from wsframe.log import Log, log_for, quoted
 
 __all__ = ["Notifier", "main_pid", "notifying", "watchdog_interval"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 # Seconds that a message waits for the manager to read earlier ones.
 PATIENCE = 2.0

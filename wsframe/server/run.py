@@ -18,7 +18,7 @@ from wsframe.backplane.relay import RelayBackplane
 from wsframe.doorbell import check_trio
 from wsframe.http.hostnames import host_names
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.net.certificate import Certificate
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
@@ -49,7 +49,7 @@ from wsframe.workers.worker import Worker, this_worker
 
 __all__ = ["open_server", "run", "serve"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 LOCAL = TcpAddress("127.0.0.1", 8000)
 """The address by default; beside others it is bound only if a part of it was changed."""

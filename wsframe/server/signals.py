@@ -25,12 +25,12 @@ from typing import Self
 
 import trio
 
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.server.kernel_timer import send_later
 
 __all__ = ["Attention"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -190,7 +190,7 @@ attending: list[Attention] = []
 """The ones that are entered."""
 
 if hasattr(os, "register_at_fork"):
-    forking = Forking()
+    forking: Forking = Forking()
     os.register_at_fork(before=forking.before, after_in_parent=forking.in_parent, after_in_child=forking.in_child)
 
 

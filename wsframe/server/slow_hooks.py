@@ -14,11 +14,11 @@ from types import FrameType
 import trio
 
 from wsframe.hooks.listener import Listener, Turn
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 
 __all__ = ["SlowHooks", "waiting_frames"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 # Seconds between two looks. A look walks through all tasks that call hooks.
 LOOK = 1.0

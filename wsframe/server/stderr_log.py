@@ -54,7 +54,7 @@ class StderrLog(logging.Handler):
         """Characters, including those that are being written."""
         self._left_out = 0
         self._changed = Condition(self.lock)  # logging makes this one again in a child
-        self.closed = False
+        self.closed: bool = False
         """Whether it takes no more lines."""
         self._thread: Thread | None = None
 

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.net.certificate import Certificate, check_readable
 from wsframe.net.client_hello import asked_name
 from wsframe.net.x509 import CertificateFacts
 
 __all__ = ["ClientCertificates", "ServerTLS", "read_certificates"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 ClientCertificates = Literal["required", "optional"]
 
@@ -33,6 +33,8 @@ class Contexts:
     Args:
         contexts: The contexts, with the names in their certificates; of two for one name the first counts.
     """
+
+    first: ssl.SSLContext
 
     def __init__(self, contexts: Sequence[tuple[ssl.SSLContext, CertificateFacts]]) -> None:
         self.first, _ = contexts[0]

@@ -14,12 +14,12 @@ from typing import Self
 import trio
 
 from wsframe.connection.account import Histogram
-from wsframe.log import log_for, shortened
+from wsframe.log import Log, log_for, shortened
 from wsframe.resources.resource import Resource
 
 __all__ = ["Watchdog", "named"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 # Seconds between two questions to the loop. Five questions a second cost a server 0.1 % of a processor.
 LOOK = 0.2
@@ -48,7 +48,7 @@ class Watchdog:
         self._token = trio.lowlevel.current_trio_token()
         self._loop = get_ident()
         self._turned = Event()
-        self.lags = Histogram()
+        self.lags: Histogram = Histogram()
         """How long the loop took to answer, asked five times a second; nothing where it waited for sockets."""
         self._over = Event()
         self._thread = Thread(target=self._watch, name="wsframe watchdog", daemon=True)

@@ -87,7 +87,7 @@ class Node:
     def __init__(self, name: str, backplane: Backplane) -> None:
         self.name = name
         self.backplane = backplane
-        self.told = Recording()
+        self.told: Recording = Recording()
 
     async def want(self, *topics: str) -> None:
         """Want topics, and wait until that holds."""
@@ -99,7 +99,7 @@ class Node:
 class Conformance:
     """The parts that all kinds of tests share."""
 
-    patience = 60.0
+    patience: float = 60.0
     """Seconds after which a test has failed."""
 
     def service(self) -> AbstractAsyncContextManager[Callable[[], Backplane]]:
@@ -324,7 +324,7 @@ class HistoryConformance(Conformance):
 class LeaseConformance(Conformance):
     """The sole right to act for a key."""
 
-    seconds = 2.0
+    seconds: float = 2.0
     """The length of the leases here."""
 
     async def acquire(self, node: Node, key: str) -> Lease:

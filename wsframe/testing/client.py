@@ -35,9 +35,9 @@ class ClientClosed(Exception):
 
     def __init__(self, closed: Closed) -> None:
         super().__init__(f"{closed.code} {closed.reason}".rstrip())
-        self.code = closed.code
+        self.code: int = closed.code
         """The close code, as in :class:`Closed`."""
-        self.reason = closed.reason
+        self.reason: str = closed.reason
         """The reason, as in :class:`Closed`."""
 
 
@@ -64,7 +64,7 @@ class MemoryClient(Line):
         self._compression: Compression | None = None
         self._pace_when_open = inf
         self._arrived: deque[tuple[Frame, str | bytes | None]] = deque()
-        self.close_sent = False
+        self.close_sent: bool = False
         """Whether the client has sent a close frame."""
         self._closed: Closed | None = None
 

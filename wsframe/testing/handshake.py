@@ -37,11 +37,11 @@ class Refused(Exception):
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(f"{answer.status}: {answer.text.strip()}")
-        self.status = answer.status
+        self.status: int = answer.status
         """The HTTP status."""
-        self.headers = answer.headers
+        self.headers: Headers = answer.headers
         """The header fields of the answer."""
-        self.body = answer.text
+        self.body: str = answer.text
         """The body: the reason, as the server wrote it."""
 
 
@@ -80,7 +80,7 @@ class Exchange:
             fields = [*fields, ("Content-Length", str(len(body)))]
         request = h11.Request(method=method, target=path, headers=fields)
         events = [request, *([h11.Data(body)] if body else []), h11.EndOfMessage()]
-        self.octets = b"".join(self._h11.send(event) or b"" for event in events)
+        self.octets: bytes = b"".join(self._h11.send(event) or b"" for event in events)
         """The bytes to send."""
         self._head: h11.Response | None = None
         self._body = b""

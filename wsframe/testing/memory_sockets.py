@@ -319,7 +319,7 @@ class MemoryNetwork:
     """The network on which in-memory clients find their server."""
 
     def __init__(self) -> None:
-        self.listener = MemoryListener()
+        self.listener: MemoryListener = MemoryListener()
         # Weak references: a link holds its own socket, and a refused connection must not stay here.
         self._sockets: WeakValueDictionary[int, MemorySocket] = WeakValueDictionary()
         self._numbers = count(FIRST_NUMBER)

@@ -65,13 +65,13 @@ class Row:
         self.buckets: memoryview[int] = memory[WORDS * WORD :].cast("H")
         """Places taken by the addresses of each bucket."""
 
-    beats = number(0, "How often its event loop has turned since it began; 0 before its first turn.")
-    pid = number(1, "Its process; 0 for none.")
-    generation = number(2, "Its generation.")
-    ready = number(3, "1 once it is ready to serve.")
-    clients = number(4, "Its connections.")
-    reserved = number(5, "Places taken, by clients and by newcomers.")
-    pending = number(6, "Newcomers that have no answer yet.")
+    beats: property = number(0, "How often its event loop has turned since it began; 0 before its first turn.")
+    pid: property = number(1, "Its process; 0 for none.")
+    generation: property = number(2, "Its generation.")
+    ready: property = number(3, "1 once it is ready to serve.")
+    clients: property = number(4, "Its connections.")
+    reserved: property = number(5, "Places taken, by clients and by newcomers.")
+    pending: property = number(6, "Newcomers that have no answer yet.")
 
     def clear(self) -> None:
         """Forget the process, which has ended."""

@@ -78,8 +78,8 @@ class SlotRestart:
         self.phase = Phase.WAITING
         self.over: set[int] = set()
         """Partitions that have ended in the old worker."""
-        self.old_gone = False
-        self.new_ready = False
+        self.old_gone: bool = False
+        self.new_ready: bool = False
         self.deadline = inf
         self._partitions = partitions
 
@@ -113,7 +113,7 @@ class RollingRestart:
         self._slots = [SlotRestart(slot, one) for slot, one in enumerate(partitions)]
         self._drain = drain
         self._ready_within = ready_within
-        self.failure = ""
+        self.failure: str = ""
         """Why the restart has stopped; empty as long as it goes on, and after success."""
 
     @property
