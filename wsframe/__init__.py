@@ -24,6 +24,7 @@ from wsframe.browser import browser_client_source as browser_client_source
 from wsframe.connection.lifeline import ClientStatistics as ClientStatistics
 from wsframe.exceptions import BinaryRefused as BinaryRefused
 from wsframe.exceptions import HookTimeout as HookTimeout
+from wsframe.exceptions import LivesElsewhere as LivesElsewhere
 from wsframe.exceptions import ResourceEnded as ResourceEnded
 from wsframe.exceptions import WsframeError as WsframeError
 from wsframe.http.client_handshake import HandshakeFailed as HandshakeFailed
@@ -151,6 +152,7 @@ __all__ = [
     "JSONFormatter",
     "JSONResource",
     "Limits",
+    "LivesElsewhere",
     "MessageFunction",
     "Opening",
     "OpeningTimeout",

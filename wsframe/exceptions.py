@@ -4,6 +4,7 @@
 
   * :exc:`BinaryRefused`
   * :exc:`HookTimeout`
+  * :exc:`LivesElsewhere`, also a :exc:`RuntimeError`
   * :exc:`ResourceEnded`
   * :exc:`HandshakeFailed`, in ``http.client_handshake``, as the next
 
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["BinaryRefused", "HookTimeout", "ResourceEnded", "WsframeError"]
+__all__ = ["BinaryRefused", "HookTimeout", "LivesElsewhere", "ResourceEnded", "WsframeError"]
 
 
 class WsframeError(Exception):
@@ -56,3 +57,10 @@ class BinaryRefused(WsframeError):
 
 class ResourceEnded(WsframeError):
     """Raised by :meth:`Resource.call` when the resource stops before it ran the call."""
+
+
+class LivesElsewhere(WsframeError, RuntimeError):
+    """Raised for a resource that lives in another worker, where it cannot be used by its object or its path.
+
+    The text names the worker. :meth:`Server.post` reaches a resource wherever it lives.
+    """

@@ -274,8 +274,8 @@ async def test_server_that_could_not_start_follows_no_registry() -> None:
     mine.register("/", room)
     others.register("/", room)
     async with wsframe.open_server(mine, port=0):
-        watchers = len(global_registry._watchers)
+        watchers = len(global_registry.watchers._tells)
         with pytest.raises(RuntimeError, match="running in another server"):
             await wsframe.serve(others, port=0)
-        assert len(global_registry._watchers) == watchers
-        assert others._watchers == []
+        assert len(global_registry.watchers._tells) == watchers
+        assert others.watchers._tells == []

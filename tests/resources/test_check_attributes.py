@@ -37,6 +37,7 @@ WRONG: dict[str, list[tuple[object, type[Exception], str]]] = {
         ("1011", TypeError, "a close code is an int, not str"),
         (1006, ValueError, "close code 1006 must not be sent"),
     ],
+    "scope": [("everywhere", TypeError, "must be one of one, path, shared, not .everywhere.")],
     "cancel_on_disconnect": [(1, TypeError, "must be True or False, not 1")],
 }
 CASES = [(name, *wrong) for name, cases in WRONG.items() for wrong in cases]

@@ -67,7 +67,9 @@ def test_exact_path_wins_over_parameters(registry: Registry) -> None:
     registry.register("/rooms/{room}", any_room)
     registry.register("/rooms/lobby", lobby)
     assert registry.find("/rooms/lobby") is lobby
-    assert registry.table.lookup("/rooms/lobby") == ((lobby, wsframe.same_origin), {})
+    found = registry.table.lookup("/rooms/lobby")
+    assert found is not None
+    assert (found[0].resource, found[0].origins, found[1]) == (lobby, wsframe.same_origin, {})
     assert registry.find("/rooms/other") is any_room
 
 
@@ -168,11 +170,11 @@ async def test_watchers_are_told_of_every_change(registry: Registry) -> None:
     def watcher() -> None:
         told.append(registry.paths())
 
-    registry.watch(watcher)
+    registry.watchers.add(watcher)
     registry.register("/a", make())
     registry.register("/{b}", make())
     registry.unregister("/a")
-    registry.unwatch(watcher)
+    registry.watchers.remove(watcher)
     registry.register("/c", make())
     assert told == [["/a"], ["/a", "/{b}"], ["/{b}"]]
 
@@ -202,8 +204,8 @@ async def test_registration_a_watcher_refuses_is_undone(registry: Registry, befo
         if registry.find("/a") is new:
             raise RuntimeError("running in another server already")
 
-    registry.watch(lambda: told.append(registry.find("/a")))
-    registry.watch(server)
+    registry.watchers.add(lambda: told.append(registry.find("/a")))
+    registry.watchers.add(server)
     with pytest.raises(RuntimeError, match="another server"):
         registry.register("/a", new)
     expected = old if before else None

@@ -50,6 +50,9 @@ class Elsewhere:
     def find(self, path: str) -> Resource[Any] | None:
         return None
 
+    def post(self, path: str, message: str | bytes) -> bool:
+        return path == "/chat"
+
     def reload_certificates(self) -> bool:
         return True
 
@@ -64,6 +67,7 @@ async def test_handle_needs_no_machine_in_this_process() -> None:
     assert (server.clients, server.statistics().clients, len(server.list_clients())) == (3, 3, 3)
     assert len(server.slowest_clients()) == 10
     assert server.find("/") is None
+    assert [server.post(path, "hello") for path in ("/chat", "/none")] == [True, False]
     assert server.unready() == "server full"
     assert server.reload_certificates()
     server.publish_text("t", "text")

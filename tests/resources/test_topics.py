@@ -14,7 +14,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import wsframe
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.protocol.frames import BINARY, TEXT
-from wsframe.resources.topics import LINGER, MOST_HELD, Topics, envelope, opened
+from wsframe.resources.interest import LINGER
+from wsframe.resources.topics import MOST_HELD, Topics, envelope, opened
 from wsframe.testing import Kit, open_kit
 
 

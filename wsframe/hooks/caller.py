@@ -118,6 +118,8 @@ class HookCaller:
         """The numbers of the resource's path."""
         self.received_before: int = 0
         """Messages of clients whose ``disconnected`` has begun."""
+        self.topic: str = ""
+        """The topic that each client gets from its ``client_connected`` on; empty for none."""
         self._own_context: Context | None = None
         self._wrappers: list[Wrapper] = []
         """What goes around each hook, the innermost first."""
@@ -194,6 +196,8 @@ class HookCaller:
             return
         client._context = None  # of another resource, before a move
         self.clients[client] = None
+        if self.topic:
+            self._topics.enter(client, self.topic)
         await self._run_hook("client_connected", client)
 
     async def _pong(self, mailbox: ClientMailbox, inbox: ClientInbox, event: PongReceived) -> None:

@@ -51,6 +51,8 @@ __all__ = ["Listener", "Surroundings", "Turn"]
 
 logger: Log = log_for(__name__)
 
+PATIENCE = 2.0
+"""Seconds in which other servers learn that a resource hears their broadcasts; without them it begins all the same."""
 DISMISSED = 1001, "no longer served"
 
 
@@ -146,6 +148,9 @@ class Listener:
     def __repr__(self) -> str:
         return f"<Listener of {type(self.resource).__name__} [clients: {len(self.clients)}]>"
 
+    topic: str = ""
+    """The topic of its broadcasts, if clients of other workers get them too; the roster sets it."""
+
     def _offer(self) -> None:
         """Make the pieces that act for the resource and its clients, and offer their methods as its own."""
         name = type(self.resource).__name__
@@ -204,6 +209,7 @@ class Listener:
                 await flushing(self._listen(self._mailbox, None), self._around.flusher)
         finally:
             object.__setattr__(self.resource, "_listener", None)
+            self.topics.interest.unhear(self.topic)
             self._posts.refuse_all()
 
     def join(self) -> None:
@@ -244,6 +250,10 @@ class Listener:
                 if self.predecessor is not None:
                     await self.predecessor.ended.wait()
                     self.predecessor = None
+                if self.topic:
+                    self._hooks.topic = self.topic
+                    with trio.move_on_after(PATIENCE):
+                        await self.topics.interest.hear(self.topic).wait()
                 await flushing(self._inside_running(), self._around.flusher)
                 if not self._hooks_done.is_set():
                     raise RuntimeError("running() ended before its resource: did it swallow an exception of a task?")

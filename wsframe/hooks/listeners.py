@@ -13,12 +13,15 @@ from wsframe.http.paths import asked, written
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
 from wsframe.log import Log, log_for, quoted
-from wsframe.resources.factories import Factory, ask
+from wsframe.resources.everywhere import topic_of
+from wsframe.resources.factories import Factory, ask, written_name
 from wsframe.resources.registries import Registries
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration
+from wsframe.resources.whereabouts import UNREGISTERED, Absences, Residence, Whereabouts
 from wsframe.user_code import contain
+from wsframe.workers.placement import Placement
 
 __all__ = ["Roster"]
 
@@ -46,6 +49,19 @@ async def retire_when_empty(listener: Listener, linger: float) -> None:
     """Retire a listener once it has had no member for ``linger`` seconds."""
     await listener.members.gone_for(linger)
     listener.retire()
+
+
+def check_scope(resource: Resource[Any], factory: Factory) -> None:
+    """Check that a resource has the scope that its factory is registered with.
+
+    Raises:
+        RuntimeError: If not.
+    """
+    if resource.scope != factory.scope:
+        raise RuntimeError(
+            f"the factory {written_name(factory.make)} is registered with scope={factory.scope!r} and made a "
+            f"{type(resource).__name__}, whose scope is {resource.scope!r}: give both the same"
+        )
 
 
 class Made:
@@ -86,12 +102,20 @@ class Roster:
         registries: The registries, in the order in which they are asked for a path.
         make_listener: Makes a listener for a resource.
         nursery: The nursery of the listeners.
+        placement: The partitions whose lives are in this process; all of them by default.
     """
 
     def __init__(
-        self, registries: Iterable[Registry], make_listener: Callable[[Resource[Any]], Listener], nursery: trio.Nursery
+        self,
+        registries: Iterable[Registry],
+        make_listener: Callable[[Resource[Any]], Listener],
+        nursery: trio.Nursery,
+        placement: Placement | None = None,
     ) -> None:
         self.registries: Registries = Registries(registries)
+        self.placement: Placement = placement or Placement.alone()
+        self.whereabouts: Whereabouts = Whereabouts(self.registries, self.placement)
+        self._absences = Absences(self.whereabouts)
         self._make_listener = make_listener
         self._nursery = nursery
         self._living: dict[int, Listener] = {}
@@ -110,13 +134,20 @@ class Roster:
         return tuple(self._living.values())
 
     def watch(self) -> None:
-        """Follow the registries from now on."""
+        """Follow the registries from now on.
+
+        Raises:
+            ValueError: If what is registered cannot be spread over workers.
+        """
+        if self.placement.spread:
+            self.whereabouts.check()
         self.update()  # first: if it raises, the registries must not call it any more
-        self.registries.watch(self.update)
+        self.registries.watch(self.update, frozen=self.placement.spread)
 
     def update(self) -> None:
         """Start resources that are newly registered, and retire those that no longer are."""
         self.accounts.learn(registry.table for registry in self.registries)
+        self.whereabouts.learn()
         registered, factories = self.registries.resources(), self.registries.factories()
         for registry in self.registries:
             if registry.closing is not None:
@@ -128,8 +159,11 @@ class Roster:
         for key in [key for key in self._failures if key not in registered]:
             del self._failures[key]
         for key, resource in registered.items():
-            if key not in self._living and key not in self._failures and not self._retired:
-                self._start(resource)
+            residence = self.whereabouts.of_resource(resource)
+            if not self.whereabouts.is_here(residence):
+                self._absences.note(resource, residence)
+            elif key not in self._living and key not in self._failures and not self._retired:
+                self._start(resource, residence)
 
     def _dismiss(self, target: Resource[Any] | Factory, registered: Collection[int]) -> None:
         """Close the clients of a target that was unregistered together with them."""
@@ -139,8 +173,23 @@ class Roster:
         elif id(target) in self._living and id(target) not in registered:
             self._living[id(target)].dismiss()
 
-    def _start(self, resource: Resource[Any], factory: Factory | None = None) -> Listener:
+    def _start(self, resource: Resource[Any], residence: Residence, factory: Factory | None = None) -> Listener:
+        """Start a life: the one place where any begins, and none does so out of its worker.
+
+        Raises:
+            LivesElsewhere: If its partition is not one of this process.
+            RuntimeError: If it could not be found where its scope says.
+        """
+        self.whereabouts.check_here(residence, type(resource).__name__)
+        if self.placement.spread and residence is UNREGISTERED and resource.scope != "one":
+            raise RuntimeError(
+                f"{type(resource).__name__} of scope {resource.scope!r} comes from a dispatcher, which only worker 0 "
+                "asks: register a factory, or give it the scope 'one'"
+            )
+        self._absences.end(resource)
         listener = self._living[id(resource)] = self._make_listener(resource)
+        if residence.scope == "shared" and self.placement.spread:
+            listener.topic = topic_of(residence.key)
         listener.account = self.accounts.of(factory or resource)
         linger = 0.0 if factory is None else factory.linger
         listener.departures.siblings = self
@@ -174,7 +223,7 @@ class Roster:
     def _start_again(self, resource: Resource[Any]) -> None:
         """Start a resource that was registered again while it ended."""
         try:
-            self._start(resource)
+            self._start(resource, self.whereabouts.of_resource(resource))
         except BaseException as error:  # another server has it by now, or one of its attributes raises
             contain(error)
             logger.error("%s cannot be started again", type(resource).__name__, exc_info=error)
@@ -200,7 +249,12 @@ class Roster:
         return None if found is None or listener is None or not listener.open else (*found, listener)
 
     def resource_at(self, path: str) -> Resource[Any] | None:
-        """Return the resource that serves a path now. This asks no dispatcher, and no factory makes one."""
+        """Return the resource that serves a path now. This asks no dispatcher, and no factory makes one.
+
+        Raises:
+            LivesElsewhere: If it is in another worker.
+        """
+        self._check_named(path)
         target, params = self.registries.lookup(path) or (None, {})
         if isinstance(target, Factory):
             listener = self.made.at(target, target.place(written(path), params))
@@ -217,8 +271,10 @@ class Roster:
 
         Raises:
             Reject: 404 if there is none, 503 while it ends, has failed or the server is stopping.
+            LivesElsewhere: If it is in another worker.
         """
         if isinstance(target, str):
+            self._check_named(target)
             target, request = self.registries.at(target, request)
         listener = self._made_at(target, request) if isinstance(target, Factory) else self._of(target)
         if not listener.usable:
@@ -246,6 +302,11 @@ class Roster:
             raise
         return listener
 
+    def _check_named(self, path: str) -> None:
+        residence = self.whereabouts.named(path) if self.placement.spread else None
+        if residence is not None:
+            self.whereabouts.check_here(residence)
+
     def any_pausing(self) -> bool:
         """Return whether a resource has failed and cannot be started again yet."""
         now = trio.current_time()
@@ -258,7 +319,7 @@ class Roster:
             failure = self._failures.get(id(resource))
             if self._retired or (failure is not None and trio.current_time() < failure.retry_at):
                 raise Reject(503, [RETRY_AFTER], "resource not running")
-            listener = self._start(resource)
+            listener = self._start(resource, self.whereabouts.of_resource(resource))
             if not self.registries.has(resource):
                 listener.retire()
         return listener
@@ -271,12 +332,15 @@ class Roster:
             return former
         if self._retired or (former is None and len(self.made.of(factory)) >= factory.max_resources):
             raise Reject(503, [RETRY_AFTER], "too many resources")
+        residence = self.whereabouts.of_made(factory, asked(request.path), request.path_params)
+        self.whereabouts.check_here(residence)  # before the factory is asked
         resource = ask(factory.make, request)
         if resource is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
+        check_scope(resource, factory)
         if id(resource) in self._living or self.registries.has(resource):
             return self._of(resource)
-        listener = self._start(resource, factory)
+        listener = self._start(resource, residence, factory)
         listener.predecessor = former
         self.made.add(factory, request.path, place, listener)
         if not factory.linger:
@@ -287,6 +351,7 @@ class Roster:
         """End every listener after its last member, and start no listener any more."""
         self._retired = True
         self.registries.unwatch(self.update)
+        self._absences.end_all()
         for listener in self._living.values():
             listener.retire()
 

@@ -16,6 +16,7 @@ from wsframe.connection.handover import Host
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Move
 from wsframe.doorbell import check_thread
+from wsframe.exceptions import LivesElsewhere
 from wsframe.http.request import Request, peer_name
 from wsframe.http.responses import Reject
 from wsframe.log import Log, log_for, quoted, shortened
@@ -78,12 +79,13 @@ class Departures:
             except BaseException:
                 host.leave()
                 raise
-        except Reject as reject:
+        except (Reject, LivesElsewhere) as refusal:
             peer, place = peer_name(client.host, client.port), target
             if isinstance(target, Resource):
                 place = type(target).__name__
             came_by = shortened(client.path)
-            logger.info("%s %s: not moved to %s: %s", peer, came_by, quoted(place), reject._reason, kind=reject.status)
+            reason = refusal._reason if isinstance(refusal, Reject) else str(refusal)
+            logger.info("%s %s: not moved to %s: %s", peer, came_by, quoted(place), reason, kind=type(refusal))
             return False
         host.leave()
         return True

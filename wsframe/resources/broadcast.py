@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from wsframe.connection.outbox import put_frame
 from wsframe.exceptions import BinaryRefused
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     AnyClient = Client
 
-__all__ = ["Broadcast", "broadcast_binary", "broadcast_text"]
+__all__ = ["Broadcast", "BroadcastOptions", "broadcast_binary", "broadcast_text"]
 
 
 class Broadcast(NamedTuple):
@@ -28,6 +28,15 @@ class Broadcast(NamedTuple):
 
     queued: int
     dropped: int
+
+
+class BroadcastOptions(TypedDict, total=False):
+    """The options of a broadcast, which :func:`broadcast_text` describes."""
+
+    frame_size: int | None
+    exclude: AnyClient | Collection[AnyClient]
+    key: Hashable | None
+    compress: bool | None
 
 
 def broadcast_text(

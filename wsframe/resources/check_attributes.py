@@ -16,8 +16,9 @@ from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.check_hooks import outside
 from wsframe.user_code import contain
+from wsframe.workers.partitions import Scope
 
-__all__ = ["OnHookFailed", "Ordering", "check_settings", "error_code_of", "warn_of_alike"]
+__all__ = ["OnHookFailed", "Ordering", "check_choice", "check_settings", "error_code_of", "warn_of_alike"]
 
 logger: Log = log_for(__name__)
 
@@ -27,7 +28,12 @@ OnHookFailed: TypeAlias = Literal["drop_client", "drop_message"]
 # Such as limit and max_client; not order, which may well be somebody's own.
 ALIKE = 0.9
 
-CHOICES = {"overflow": get_args(Overflow), "ordering": get_args(Ordering), "on_hook_failed": get_args(OnHookFailed)}
+CHOICES = {
+    "overflow": get_args(Overflow),
+    "ordering": get_args(Ordering),
+    "on_hook_failed": get_args(OnHookFailed),
+    "scope": get_args(Scope),
+}
 
 
 def check_settings(resource: object) -> None:

@@ -10,10 +10,11 @@ from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.limits import check_number
 from wsframe.log import Log, log_for
-from wsframe.resources.check_attributes import check_settings
+from wsframe.resources.check_attributes import check_choice, check_settings
 from wsframe.resources.check_hooks import check_own_hooks, check_plain, check_takes, close_unawaited
 from wsframe.resources.resource import Resource
 from wsframe.user_code import called, failed
+from wsframe.workers.partitions import Scope
 
 __all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "check_resource", "written_name"]
 
@@ -32,9 +33,10 @@ class Factory:
         max_resources: How many of its resources a server has at a time.
         linger: Seconds for which one stays after its last client.
         ignore_case: Whether paths that differ in the case of letters alone are one, ``{name}`` segments apart.
+        scope: The scope of the resources that it makes.
 
     Raises:
-        TypeError: For a ``make`` that is not a plain function, or an option that is not a number.
+        TypeError: For a ``make`` that is not a plain function, an option that is not a number, or another scope.
         ValueError: For less than one resource, or a negative time.
     """
 
@@ -42,11 +44,13 @@ class Factory:
     max_resources: int
     linger: float
     ignore_case: bool = False
+    scope: Scope = "one"
 
     def __post_init__(self) -> None:
         check_dispatcher(self.make)
         check_number("max_resources", self.max_resources, "int", 1)
         check_number("linger", self.linger, "float", 0)
+        check_choice("scope", self.scope)
 
     def place(self, path: str, params: Mapping[str, str]) -> Hashable:
         """Return a key that is the same for all paths that share a resource.

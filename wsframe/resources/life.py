@@ -23,6 +23,8 @@ class Life(Protocol[DataT]):
     clients: dict[Client[DataT], None]
     server: Server
     topics: Topics
+    topic: str
+    """The topic of its broadcasts, if clients of other workers get them too."""
 
     def post(self, message: object) -> bool: ...
     def post_from_thread(self, message: object) -> None: ...

@@ -32,15 +32,17 @@ class Registries:
     def __iter__(self) -> Iterator[Registry]:
         return iter(self._registries)
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call a function after each change, from now on."""
+    def watch(self, changed: Callable[[], None], *, frozen: bool = False) -> None:
+        """Call a function after each change, from now on; with ``frozen`` there is to be none."""
         for registry in self._registries:
-            registry.watch(changed)
+            registry.watchers.add(changed)
+            registry.watchers.frozen = frozen
 
     def unwatch(self, changed: Callable[[], None]) -> None:
         """Call the function no more."""
         for registry in self._registries:
-            registry.unwatch(changed)
+            registry.watchers.remove(changed)
+            registry.watchers.frozen = False
 
     def resources(self) -> dict[int, Resource[Any]]:
         """Return the resources that are registered, by identity."""

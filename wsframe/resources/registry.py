@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar, overload
 
-from wsframe.doorbell import check_thread
 from wsframe.http.origins import OriginValidator, origin_exact, origin_prefix, same_origin
+from wsframe.http.paths import check_path
 from wsframe.http.responses import HttpHandler
 from wsframe.log import Log, log_for
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
@@ -14,6 +14,8 @@ from wsframe.resources.factories import Dispatcher, Factory, check_dispatcher, c
 from wsframe.resources.http_routes import BELOW, HttpRoute, HttpRoutes
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration, RoutingTable
+from wsframe.resources.watchers import Watchers
+from wsframe.workers.partitions import Scope
 
 __all__ = [
     "Registry",
@@ -66,7 +68,7 @@ class Registry:
         """The registrations."""
         self.http_routes: HttpRoutes = HttpRoutes()
         """The handlers of requests that do not ask for a WebSocket."""
-        self._watchers: list[Callable[[], None]] = []
+        self.watchers: Watchers = Watchers()
         self.closing: Resource | Factory | None = None
         """The resource that was unregistered with its clients; only while watchers are called."""
 
@@ -116,6 +118,7 @@ class Registry:
         max_resources: int = 1000,
         linger: float = 0.0,
         ignore_case: bool = False,
+        scope: Scope = "one",
     ) -> None:
         """Register a function that makes a resource for each path asked for, such as one for each room.
 
@@ -130,6 +133,8 @@ class Registry:
                 stay if it has had no client.
             ignore_case: As for :meth:`register`; then paths that differ in the case of letters outside of
                 ``{name}`` segments share a resource.
+            scope: As :attr:`Resource.scope`, which the resources that it makes have too: ``"path"`` spreads them
+                over the workers.
 
         All clients with the same ``request.path`` share the resource; paths are compared byte for byte, but
         for the case of percent-encodings. It starts with its first client and ends with its last. A client
@@ -141,7 +146,7 @@ class Registry:
                 an option that is not a number.
             ValueError: For a path as in :meth:`register`, ``max_resources`` below 1, or a negative time.
         """
-        self._put(path, Factory(factory, max_resources, linger, ignore_case), origins, ignore_case)
+        self._put(path, Factory(factory, max_resources, linger, ignore_case, scope), origins, ignore_case)
 
     def register_dispatcher(self, dispatcher: Dispatcher, origins: OriginValidator = same_origin) -> None:
         """Register a function that chooses the resource where no registered path matches.
@@ -161,6 +166,7 @@ class Registry:
         """
         check_dispatcher(dispatcher)
         check_origins(origins)
+        self.watchers.check()
         self.table.dispatchers.append((dispatcher, origins))
 
     @overload
@@ -201,7 +207,7 @@ class Registry:
         check_origins(origins)
         if getattr(handler, "answers_below", False) and not path.endswith("*"):
             raise ValueError(f"a folder answers for all paths below it: {path.rstrip('/') + BELOW!r}, not {path!r}")
-        check_watched(self._watchers)
+        self.watchers.check()
         former = self.http_routes.put(path, HttpRoute(handler, origins))
         if former is not None and former.handler is not handler:
             logger.info("the route %s is registered again: requests get %s", path, written_name(handler))
@@ -209,11 +215,12 @@ class Registry:
 
     def unregister_route(self, path: str) -> bool:
         """Forget a route; return whether it was registered."""
-        check_watched(self._watchers)
+        self.watchers.check()
         return self.http_routes.take(path) is not None
 
     def unregister_dispatcher(self, dispatcher: Dispatcher) -> bool:
         """Forget a dispatcher; return whether it was registered. Connected clients stay."""
+        self.watchers.check()
         kept = [entry for entry in self.table.dispatchers if entry[0] != dispatcher]
         found = len(kept) < len(self.table.dispatchers)
         self.table.dispatchers = kept
@@ -221,11 +228,12 @@ class Registry:
 
     def _put(self, path: str, resource: Resource | Factory, origins: OriginValidator, ignore_case: bool) -> None:
         check_origins(origins)
-        check_watched(self._watchers)
+        self.watchers.check()
         before = self.snapshot()
-        former = self.table.put(path, Registration(resource, origins), ignore_case=ignore_case)
+        registration = Registration(resource, origins, check_path(path), resource.scope)
+        former = self.table.put(path, registration, ignore_case=ignore_case)
         try:
-            self._tell()
+            self.watchers.tell()
         except BaseException:
             # A registration that one server refuses would make every later change fail too.
             self.restore(before)
@@ -243,11 +251,11 @@ class Registry:
             close_clients: Closes the clients with 1001 instead, unless another path is
                 registered for the resource. With a factory: the clients of all resources that it made.
         """
-        check_watched(self._watchers)
+        self.watchers.check()
         found = self.table.take(path)
         self.closing = found.resource if found is not None and close_clients else None
         try:
-            self._tell()
+            self.watchers.tell()
         finally:
             self.closing = None
         return found is not None
@@ -266,30 +274,13 @@ class Registry:
 
     def restore(self, before: Snapshot) -> None:
         """Put back the registrations and routes of a :meth:`snapshot`, and drop all later ones, as between tests."""
+        self.watchers.check()
         self.table, self.http_routes = before.table.copy(), before.http_routes.copy()
-        self._tell()
+        self.watchers.tell()
 
     def paths(self) -> list[str]:
         """Return the paths of resources, exact ones first."""
         return [path for path, _ in self.table.registrations()]
-
-    def watch(self, tell: Callable[[], None]) -> None:
-        """Have ``tell`` called after each change of the resources."""
-        self._watchers.append(tell)
-
-    def unwatch(self, tell: Callable[[], None]) -> None:
-        """Stop calling ``tell``."""
-        self._watchers.remove(tell)
-
-    def _tell(self) -> None:
-        for tell in tuple(self._watchers):
-            tell()
-
-
-def check_watched(watchers: list[Callable[[], None]]) -> None:
-    """Raise RuntimeError in another thread than trio's, once a server is to be told."""
-    if watchers:
-        check_thread()
 
 
 def name_of(resource: Resource | Factory) -> str:
@@ -338,10 +329,11 @@ def register_global_factory(
     max_resources: int = 1000,
     linger: float = 0.0,
     ignore_case: bool = False,
+    scope: Scope = "one",
 ) -> None:
     """Register a factory in the global registry; see :meth:`Registry.register_factory`."""
     global_registry.register_factory(
-        path, factory, origins, max_resources=max_resources, linger=linger, ignore_case=ignore_case
+        path, factory, origins, max_resources=max_resources, linger=linger, ignore_case=ignore_case, scope=scope
     )
 
 

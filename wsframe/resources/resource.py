@@ -18,7 +18,7 @@ These rules hold for every resource (each is a test):
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from json import JSONEncoder
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, TypeVarTuple, Unpack, overload
@@ -28,9 +28,10 @@ from wsframe.http.responses import Reject
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
 from wsframe.log import Log, log_for, quoted
 from wsframe.protocol.deflate import Deflate
+from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import Octets
 from wsframe.resources.accept import Accept
-from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
+from wsframe.resources.broadcast import Broadcast, BroadcastOptions, broadcast_binary, broadcast_text
 from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings, error_code_of, warn_of_alike
 from wsframe.resources.check_hooks import (
     check_hook,
@@ -41,10 +42,12 @@ from wsframe.resources.check_hooks import (
 )
 from wsframe.resources.client import Client
 from wsframe.resources.clients import Clients
+from wsframe.resources.everywhere import broadcast_everywhere
 from wsframe.resources.handing_over import HandingOver
 from wsframe.resources.hints import add_hint
 from wsframe.resources.life import Life
 from wsframe.resources.topics import PublishOptions
+from wsframe.workers.partitions import Scope
 
 if TYPE_CHECKING:
     from wsframe.resources.client import DataT
@@ -98,6 +101,10 @@ class Resource(HandingOver[DataT]):
     which the later hooks rely on. Source: clws's restarts ``drop-client`` and ``drop-message``."""
     error_close_code: ClassVar[int] = 1011
     """The close code for a client whose hook failed."""
+    scope: ClassVar[Scope] = "one"
+    """Where it lives if several workers serve: ``"one"`` in worker 0, with all others of this scope; ``"path"`` one
+    object for each path, spread over the workers; ``"shared"`` an object in each worker, whose broadcasts reach the
+    clients of all. One process has them all."""
     cancel_on_disconnect: ClassVar[bool] = False
     """Whether the end of a client's connection cancels the hook that runs for it, where it waits.
     Its messages that still wait are then dropped; ``disconnected`` is called as ever, and not
@@ -243,57 +250,39 @@ class Resource(HandingOver[DataT]):
         """
         return self._life().server
 
-    def broadcast_text(
-        self,
-        message: str | Octets,
-        *,
-        frame_size: int | None = None,
-        exclude: Client[DataT] | Collection[Client[DataT]] = (),
-        key: Hashable | None = None,
-        compress: bool | None = None,
-    ) -> Broadcast:
-        """Queue a text message for all of :attr:`clients`; see :func:`wsframe.broadcast_text`."""
-        return broadcast_text(self.clients, message, frame_size=frame_size, exclude=exclude, key=key, compress=compress)
+    def broadcast_text(self, message: str | Octets, **options: Unpack[BroadcastOptions]) -> Broadcast:
+        """Queue a text message for all of :attr:`clients`; see :func:`wsframe.broadcast_text`.
 
-    def broadcast_binary(
-        self,
-        message: Octets,
-        *,
-        frame_size: int | None = None,
-        exclude: Client[DataT] | Collection[Client[DataT]] = (),
-        key: Hashable | None = None,
-        compress: bool | None = None,
-    ) -> Broadcast:
-        """Queue a binary message for all of :attr:`clients`; see :func:`wsframe.broadcast_binary`."""
-        return broadcast_binary(
-            self.clients, message, frame_size=frame_size, exclude=exclude, key=key, compress=compress
-        )
+        With scope ``"shared"`` it reaches the clients of all workers, and the result counts those of this one; a
+        ``key`` is then a str or an int.
+        """
+        if (life := self._listener) is not None and life.topic:
+            return broadcast_everywhere(life, TEXT, message, options)
+        return broadcast_text(self.clients, message, **options)
+
+    def broadcast_binary(self, message: Octets, **options: Unpack[BroadcastOptions]) -> Broadcast:
+        """Queue a binary message for all of :attr:`clients`; see :meth:`broadcast_text`."""
+        if (life := self._listener) is not None and life.topic:
+            return broadcast_everywhere(life, BINARY, message, options)
+        return broadcast_binary(self.clients, message, **options)
 
     def broadcast_json(
-        self,
-        message: object,
-        *,
-        clients: Iterable[Client[DataT]] | None = None,
-        frame_size: int | None = None,
-        exclude: Client[DataT] | Collection[Client[DataT]] = (),
-        key: Hashable | None = None,
-        compress: bool | None = None,
+        self, message: object, *, clients: Iterable[Client[DataT]] | None = None, **options: Unpack[BroadcastOptions]
     ) -> Broadcast:
         """Encode a message with :meth:`encode_json`, once, and queue it as text.
 
         Args:
             message: Anything that :meth:`encode_json` encodes.
             clients: The clients it is for, also of other resources; None for all of :attr:`clients`.
-            frame_size, exclude, key, compress: As for :func:`wsframe.broadcast_text`.
+            options: As for :func:`wsframe.broadcast_text`.
 
         Raises:
             TypeError: For an object that has no place in JSON.
             ValueError: For a number or text that has none, such as NaN or a lone surrogate.
         """
-        return broadcast_text(
-            self.clients if clients is None else clients, self.encode_json(message),
-            frame_size=frame_size, exclude=exclude, key=key, compress=compress,
-        )  # fmt: skip
+        if clients is None and (life := self._listener) is not None and life.topic:
+            return broadcast_everywhere(life, TEXT, self.encode_json(message), options)
+        return broadcast_text(self.clients if clients is None else clients, self.encode_json(message), **options)
 
     def subscribe(self, client: Client[DataT], topic: str) -> bool:
         """Have a client get all that is published to a topic from now on; return False if it has left.

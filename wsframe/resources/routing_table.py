@@ -12,6 +12,7 @@ from wsframe.http.request import Request
 from wsframe.resources.factories import Dispatcher, Factory, ask
 from wsframe.resources.path_table import PathTable, normal
 from wsframe.resources.resource import Resource
+from wsframe.workers.partitions import Scope
 
 __all__ = ["Registration", "RoutingTable"]
 
@@ -21,6 +22,10 @@ class Registration(NamedTuple):
 
     resource: Resource | Factory
     origins: OriginValidator
+    path: str = ""
+    """As it was registered; empty for a resource that a dispatcher has chosen."""
+    scope: Scope = "one"
+    """Of the resource when it was registered, or of the factory."""
 
 
 @dataclass(slots=True)
@@ -63,6 +68,14 @@ class RoutingTable:
             resource = ask(dispatcher, request)
             if resource is not None:
                 return Registration(resource, origins), {}
+        return self._paths.match(REST, REST)
+
+    def match(self, path: str, as_sent: str) -> tuple[Registration, dict[str, str]] | None:
+        """Return the registration of a path, ``"*"`` apart; arguments and result as for :meth:`PathTable.match`."""
+        return self._paths.match(path, as_sent)
+
+    def rest(self) -> tuple[Registration, dict[str, str]] | None:
+        """Return the registration for ``"*"``."""
         return self._paths.match(REST, REST)
 
     def answer_unasked(self, request: Request) -> tuple[Registration, dict[str, str]] | None:

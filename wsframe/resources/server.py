@@ -111,6 +111,7 @@ class Engine(Protocol):
     def slowest_clients(self, count: int) -> list[AnyClient]: ...
     def list_clients(self) -> list[AnyClient]: ...
     def find(self, path: str) -> Resource[Any] | None: ...
+    def post(self, path: str, message: str | bytes) -> bool: ...
 
 
 @final
@@ -221,8 +222,31 @@ class Server:
 
         That is the one registered, or the one that a factory has made for the path and that is
         in use. Dispatchers are not asked.
+
+        Raises:
+            LivesElsewhere: If the path is served by another worker.
         """
         return self._engine.find(path)
+
+    def post(self, path: str, message: str | bytes) -> bool:
+        """Have ``received_custom`` called with a message in the resource of a path, in whichever worker it lives.
+
+        Posts to one path from one worker are received in order, each at most once; nothing tells whether one was. A
+        resource of scope ``"shared"`` receives it in all workers. Dispatchers are not asked. From any thread.
+
+        Args:
+            path: As a client asks for it, such as ``/rooms/5``.
+            message: Text, or at most 1 MiB of bytes.
+
+        Returns:
+            Whether it was queued here: False if no path is registered for it, nothing runs there in this worker,
+            10 000 posts wait, or the way to the other worker has no room.
+
+        Raises:
+            TypeError: For another type: objects stay in their process.
+            ValueError: For a message above 1 MiB.
+        """
+        return self._engine.post(path, message)
 
 
 running_server: ContextVar[Server] = ContextVar("running_server")

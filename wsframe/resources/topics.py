@@ -28,23 +28,24 @@ from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, Octets, encode, octets_of
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.resources.client import Client
+from wsframe.resources.interest import Interest
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 else:
     AnyClient = Client
 
-__all__ = ["LINGER", "LONGEST_TOPIC", "Key", "PublishOptions", "Topics"]
+__all__ = ["LONGEST_TOPIC", "OWN", "Key", "PublishOptions", "Topics", "check_key"]
 
 logger: Log = log_for(__name__)
 
 Key = str | int | None
 """The key of a published message, which other servers must understand."""
 
+OWN = "wsframe: "
+"""The beginning of topics that programs cannot name."""
 LONGEST_TOPIC = 255
 """Bytes of the longest name of a topic."""
-LINGER = 30.0
-"""Seconds for which messages of a topic still come after its last subscriber has left."""
 MOST_HELD = 1_000
 """Messages of a topic that wait for its ``missed`` hooks; beyond them there is another gap."""
 VERSION = 1
@@ -79,8 +80,7 @@ class Topics:
         self._backplane = backplane
         self._subscribers: dict[str, dict[AnyClient, None]] = {}
         self._topics_of: dict[AnyClient, set[str]] = {}
-        self._deserted: dict[str, float] = {}
-        """Topics without a subscriber that are still wanted, and since when."""
+        self.interest: Interest = Interest(backplane)
         self._holds: dict[str, Hold] = {}
 
     # Subscriptions
@@ -88,11 +88,14 @@ class Topics:
     def subscribe(self, client: AnyClient, topic: str) -> None:
         """Have a client get the messages of a topic from now on."""
         check_topic(topic)
+        self.enter(client, topic)
+
+    def enter(self, client: AnyClient, topic: str) -> None:
+        """Do as :meth:`subscribe` does, also for a topic of wsframe's own."""
         subscribers = self._subscribers.get(topic)
         if subscribers is None:
             subscribers = self._subscribers[topic] = {}
-            if self._backplane is not None and self._deserted.pop(topic, None) is None:
-                self._backplane.want([topic])
+            self.interest.subscribed(topic)
         subscribers[client] = None
         self._topics_of.setdefault(client, set()).add(topic)
 
@@ -120,10 +123,14 @@ class Topics:
         del subscribers[client]
         if not subscribers:
             del self._subscribers[topic]
-            if self._backplane is not None:
-                self._deserted[topic] = trio.current_time()
+            self.interest.deserted(topic)
 
     # Publishing
+
+    def forward(self, topic: str, opcode: int, data: bytes, key: Key, compress: bool | None) -> None:
+        """Send a message to the subscribers of other servers alone."""
+        if self._backplane is not None:
+            self._send(topic, envelope(opcode, data, key, compress))
 
     def publish_text(
         self, topic: str, message: str | Octets, *, exclude: Any = (), key: Key = None, compress: bool | None = None
@@ -162,22 +169,13 @@ class Topics:
             return
         node = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._let_go, self._backplane)
+            nursery.start_soon(self.interest.let_go, self._backplane)
             await self._backplane.run(node, self)
-
-    async def _let_go(self, backplane: Backplane) -> None:
-        """Want the topics no longer that have had no subscriber for a while."""
-        while True:
-            await trio.sleep(LINGER / 6)
-            now = trio.current_time()
-            gone = [topic for topic, since in self._deserted.items() if since + LINGER <= now]
-            for topic in gone:
-                del self._deserted[topic]
-            if gone:
-                backplane.unwant(gone)
 
     def message(self, topic: str, payload: bytes, sender: str, position: Position | None) -> None:
         """Take a message of another server."""
+        if self.interest.take(topic, payload):
+            return
         hold = self._holds.get(topic)
         if hold is None:
             self._deliver(topic, payload)
@@ -188,6 +186,7 @@ class Topics:
 
     def wanted(self, topic: str, position: Position | None) -> None:
         """Learn that later messages of a topic arrive."""
+        self.interest.reached(topic)
 
     def reach(self, up: bool) -> None:
         """Learn whether other servers can be reached."""
@@ -239,6 +238,11 @@ class Topics:
 def check(topic: object, key: object) -> None:
     """Raise for a topic or a key that other servers could not understand."""
     check_topic(topic)
+    check_key(key)
+
+
+def check_key(key: object) -> None:
+    """Raise for a key that other servers could not understand."""
     if not isinstance(key, str | int | None):
         raise TypeError(f"the key of a published message is a str, an int or None, not {type(key).__name__}")
 
@@ -250,6 +254,8 @@ def check_topic(topic: object) -> None:
     size = len(encode(topic))
     if not 0 < size <= LONGEST_TOPIC:
         raise ValueError(f"the name of a topic has 1 to {LONGEST_TOPIC} bytes, not {size}")
+    if topic.startswith(OWN):
+        raise ValueError(f"topics that begin with {OWN!r} are wsframe's own")
 
 
 def envelope(opcode: int, data: bytes, key: Key, compress: bool | None) -> bytes:

@@ -50,6 +50,7 @@ import trio
 from wsframe.connection.handover import Arrival
 from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import Doorbell
+from wsframe.exceptions import LivesElsewhere
 from wsframe.hooks.listeners import Roster
 from wsframe.hooks.tracing import TracedPlace, Tracing
 from wsframe.http import handshake
@@ -232,6 +233,9 @@ class Admission:
             await self._refuse(newcomer, reject)
         except Gone:
             note_gone(newcomer)
+        except LivesElsewhere as error:
+            logger.error("%s: %s", newcomer.name, error)
+            await self._refuse(newcomer, Reject(503, [RETRY_AFTER], "resource not here"))
         except MalformedProxyHeader as error:
             self.refused += 1
             fields = {"peer": newcomer.name, "reason": str(error)}
@@ -386,5 +390,9 @@ class Admission:
         accept = await decide(accept_client, request)
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:
-            seat.move(await self._roster.join_when_ready(target, request))
+            try:
+                seat.move(await self._roster.join_when_ready(target, request))
+            except LivesElsewhere as error:
+                logger.error("%s: not delivered to %s", newcomer.name, error)
+                raise internal_error() from None
         return accept

@@ -34,7 +34,7 @@ class Duty:
     def __init__(
         self, worker: Worker, drain: Drain, hurry: Callable[[], object], count_clients: Callable[[], int]
     ) -> None:
-        self._worker = worker
+        self.worker = worker
         self._drain = drain
         self._hurry = hurry
         self._count_clients = count_clients
@@ -54,7 +54,7 @@ class Duty:
 
     async def until_welcome(self) -> None:
         """Say that the server is ready, and wait until it can accept."""
-        self._worker.row.ready = 1
+        self.worker.row.ready = 1
         self._wire.say("ready")
         await self._welcome.wait()
 
@@ -67,7 +67,7 @@ class Duty:
             await self._obey()
 
     async def _beat(self) -> None:
-        row = self._worker.row
+        row = self.worker.row
         while True:
             row.beats += 1
             row.clients = self._count_clients()

@@ -64,12 +64,14 @@ from wsframe.server.figures import figures, total
 from wsframe.server.listen import Bound
 from wsframe.server.metrics_port import MetricsPort
 from wsframe.server.options import ServeOptions
+from wsframe.server.posting import Posting
 from wsframe.server.slow_hooks import SlowHooks
 from wsframe.server.statistics import resource_statistics, slowest
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import watch_files
 from wsframe.server.watchdog import Watchdog, named
 from wsframe.user_code import only_leaf
+from wsframe.workers.placement import Placement
 from wsframe.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class LocalEngine:
 
     roster: Roster
     admission: Admission
+    posting: Posting
 
     def __init__(
         self,
@@ -221,6 +224,10 @@ class LocalEngine:
     def find(self, path: str) -> Resource[Any] | None:
         return self.roster.resource_at(path)
 
+    @answered_to_any_thread
+    def post(self, path: str, message: str | bytes) -> bool:
+        return self.posting.post(path, message)
+
     async def serve(self, task_status: trio.TaskStatus[Server]) -> None:
         """Serve until closed or cancelled; every socket, task and client is gone when it returns."""
         failure: list[BaseException] = []
@@ -264,8 +271,12 @@ class LocalEngine:
             if self.duty is not None:
                 workings.start_soon(self.duty.run)
             async with trio.open_nursery() as lives:
-                self.roster = Roster(self._registries, partial(Listener, around=self._around), lives)
+                self.roster = Roster(
+                    self._registries, partial(Listener, around=self._around), lives, placement_of(self.duty)
+                )
                 self.roster.watch()
+                self.posting = Posting(self.roster, self.topics)
+                self.posting.open()
                 try:
                     self.admission = Admission(
                         self.roster, self.reactor, self.places, self._options, self._registries, self._around.tracing
@@ -273,7 +284,7 @@ class LocalEngine:
                     if self._metrics_port is not None:
                         self._metrics_port.open(self.reactor, workings)
                     async with trio.open_nursery() as starting:
-                        starting.start_soon(self._cancel_when_asked, starting.cancel_scope)
+                        starting.start_soon(cancel_when, self._drain.asked, starting.cancel_scope)
                         await self.roster.all_ready()
                         if self.duty is not None:
                             await self.duty.until_welcome()
@@ -287,16 +298,14 @@ class LocalEngine:
             await self.reactor.until_empty()
             workings.cancel_scope.cancel()
 
-    async def _cancel_when_asked(self, scope: trio.CancelScope) -> None:
-        await self._drain.asked.wait()
-        scope.cancel()
-
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
         async with trio.open_nursery() as newcomers:
             entrance = Entrance(self.admission, newcomers, self._timeouts.handshake)
             async with trio.open_nursery() as accepting:
                 entrance.open(self._bound, accepting)
                 logger.info("serving at %s", ", ".join(self.addresses))
+                if self.roster.placement.spread and self.roster.placement.slot == 0:
+                    logger.info("%s", self.roster.whereabouts.summary())
                 task_status.started(self.server)
                 self._started = True
                 await self._drain.begun.wait()
@@ -324,6 +333,16 @@ class LocalEngine:
 
     def _send_away(self, links: Iterable[Link]) -> None:
         self.reactor.close_all(links, self._drain.code, "server stopping")
+
+
+def placement_of(duty: Duty | None) -> Placement:
+    """Return which lives belong into this process."""
+    return Placement.alone() if duty is None else Placement(duty.worker.slot, duty.worker.count)
+
+
+async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
 
 
 def close_sockets(bound: Iterable[Bound]) -> None:

@@ -1,0 +1,122 @@
+"""Services of several workers within one process: servers with their slots, doors and board, and no supervisor."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import Unpack
+
+import trio
+
+import wsframe
+from wsframe.backplane.memory import MemoryBackplane, MemoryHub
+from wsframe.server.engine import LocalEngine
+from wsframe.server.listen import Bound
+from wsframe.server.options import ServeKeywords, ServeOptions
+from wsframe.workers.board import Board
+from wsframe.workers.door import make_door
+from wsframe.workers.orders import encoded
+from wsframe.workers.wire import make_wire
+from wsframe.workers.worker import Worker
+
+BOUND = 120.0
+"""Seconds that nothing in these tests takes."""
+
+
+class Service:
+    """The workers of one service, by slot; each has a registry of its own, as each process does."""
+
+    def __init__(self, count: int, register: Callable[[wsframe.Registry, int], object]) -> None:
+        self.count = count
+        self.hub = MemoryHub()
+        self._closing = ExitStack()
+        self.listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.listening.setblocking(False)
+        self._closing.callback(self.listening.close)
+        self.doors = [make_door() for _ in range(count)]
+        for door in self.doors:
+            for end in door:
+                self._closing.callback(end.close)
+        self.board = Board.make(count)
+        self._closing.callback(self.board.close)
+        self.registries = [wsframe.Registry(alone=True) for _ in range(count)]
+        for slot, registry in enumerate(self.registries):
+            register(registry, slot)
+        self.engines: dict[int, LocalEngine] = {}
+        self._own: dict[int, socket.socket] = {}
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, port = self.listening.getsockname()
+        return host, port
+
+    def url(self, slot: int, path: str) -> str:
+        """Return the URL of a path at the worker of a slot, which then accepts."""
+        host, port = self._own[slot].getsockname()
+        return f"ws://{host}:{port}{path}"
+
+    def worker(self, slot: int) -> Worker:
+        """Make the worker of a slot, as its process would have inherited it."""
+        supervisor, link = make_wire()
+        for end in (link, supervisor):
+            self._closing.callback(end.close)
+        supervisor.send(encoded("accept", started=slot == 0))
+        return Worker(
+            slot=slot,
+            count=self.count,
+            generation=0,
+            sockets=(self.listening,),
+            doors=tuple(sending for sending, _ in self.doors),
+            door=self.doors[slot][1],
+            board=self.board,
+            link=link,
+            folder="",
+        )
+
+    def server(self, slot: int) -> wsframe.Server:
+        return self.engines[slot].server
+
+    async def start(self, slot: int, nursery: trio.Nursery, **options: Unpack[ServeKeywords]) -> wsframe.Server:
+        """Start the server of a slot."""
+        own = self._own[slot] = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        proxied = options.get("proxy_protocol") is not None
+        bound = [Bound(sock=one, proxy_protocol=proxied) for one in (self.listening.dup(), own)]
+        for one in bound:
+            one.sock.setblocking(False)
+            self._closing.callback(one.sock.close)
+        options.setdefault("backplane", MemoryBackplane(self.hub))
+        made = ServeOptions(**options)
+        engine = LocalEngine(bound, self.registries[slot], made, None, worker=self.worker(slot))
+        self.engines[slot] = engine
+        server: wsframe.Server = await nursery.start(engine.serve)
+        return server
+
+    def close(self) -> None:
+        self._closing.close()
+
+
+@asynccontextmanager
+async def opened(
+    count: int, register: Callable[[wsframe.Registry, int], object], **options: Unpack[ServeKeywords]
+) -> AsyncIterator[Service]:
+    """Serve with so many workers.
+
+    Args:
+        count: How many.
+        register: Registers what each serves, in its registry; it gets the slot too.
+        options: Of each server.
+    """
+    service = Service(count, register)
+    try:
+        with trio.fail_after(BOUND):
+            async with trio.open_nursery() as nursery:
+                for slot in range(count):
+                    await service.start(slot, nursery, **options)
+                try:
+                    yield service
+                finally:
+                    for engine in service.engines.values():
+                        engine.drain()
+    finally:
+        service.close()
