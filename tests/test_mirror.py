@@ -15,6 +15,9 @@ ELSEWHERE = {
     "cli/supervised": "cli/test_reload.py",
     # Types and values alone.
     "centrifuge/hooks": "centrifuge/test_handling.py",
+    "backplane/engine": "backplane/test_supervised.py",
+    "backplane/redis_scripts": "backplane/test_redis_link.py",
+    "backplane/redis_wire": "backplane/test_redis_link.py",
     "connection/handover": "connection/test_reactor.py",
     "protocol/encoder": "protocol/test_deflate.py",
     "resources/life": "resources/test_topics.py",

@@ -8,11 +8,25 @@
 * ``stream``: one unix stream of these messages, read and written in whole batches.
 * ``relay``: a backplane between processes of one machine, as a worker sees it.
 * ``relay_process``: the process beside the workers that runs the hub.
+* ``boottime``: the clock by which a holder of leases stops.
+* ``engine``: a server such as Redis, as the supervision sees it: it makes links, each one connection.
+* ``envelope``: the messages between nodes on an engine, as bytes.
+* ``numbering``: the numbers by which nodes see holes.
+* ``publications``: the messages that wait to be published on an engine, bounded.
+* ``generation``: one connection, from its first probe to the first one that does not come back.
+* ``supervised``: a backplane on an engine, one generation after another.
+* ``redis``: the backplane on Redis and Valkey.
+* ``redis_address``: where such a server is, from a URL.
+* ``redis_wire``: the few functions that a client library has to offer.
+* ``redis_glide``, ``redis_coredis``: these functions by valkey-glide and by coredis.
+* ``redis_scripts``: the scripts that run in the server.
+* ``redis_link``: requests as commands and scripts.
 
 Read them in this order. Nothing in here knows WebSocket, clients or resources: topics have names,
 messages are bytes.
 """
 
+from wsframe.backplane.engine import BackplaneRefused as BackplaneRefused
 from wsframe.backplane.interface import Backplane as Backplane
 from wsframe.backplane.interface import History as History
 from wsframe.backplane.interface import Kept as Kept
@@ -21,16 +35,19 @@ from wsframe.backplane.interface import Position as Position
 from wsframe.backplane.interface import Told as Told
 from wsframe.backplane.memory import MemoryBackplane as MemoryBackplane
 from wsframe.backplane.memory import MemoryHub as MemoryHub
+from wsframe.backplane.redis import RedisBackplane as RedisBackplane
 from wsframe.backplane.relay import RelayBackplane as RelayBackplane
 
 __all__ = [
     "Backplane",
+    "BackplaneRefused",
     "History",
     "Kept",
     "Lease",
     "MemoryBackplane",
     "MemoryHub",
     "Position",
+    "RedisBackplane",
     "RelayBackplane",
     "Told",
 ]

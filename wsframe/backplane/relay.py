@@ -14,13 +14,13 @@ that names its topic follows the frames that wait.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import Any
 
 import trio
 
+from wsframe.backplane.boottime import boottime
 from wsframe.backplane.frames import (
     ANSWER,
     ASK,
@@ -225,7 +225,7 @@ class RelayBackplane:
 
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
         """Acquire keys that nobody holds."""
-        until = now() + seconds - MARGIN
+        until = boottime() + seconds - MARGIN
         answer = await self._ask("acquire", list(keys), seconds)
         if answer is None:
             return [""] * len(keys)
@@ -235,7 +235,7 @@ class RelayBackplane:
 
     async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         """Renew leases."""
-        until = now() + seconds - MARGIN
+        until = boottime() + seconds - MARGIN
         answer = await self._ask("renew", [[lease.key, lease.token] for lease in leases], seconds)
         held = [False] * len(leases) if answer is None else answer[0]
         return [lease._replace(until=until) if still else None for lease, still in zip(leases, held, strict=True)]
@@ -243,8 +243,3 @@ class RelayBackplane:
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back."""
         await self._ask("release", [[lease.key, lease.token] for lease in leases])
-
-
-def now() -> float:
-    """Return the time by the clock that also runs while the machine sleeps, where there is one."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -1,0 +1,144 @@
+"""An engine in memory whose connections fail on demand, for the supervision under a fake clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from wsframe.backplane.engine import Link, Publication, Take
+from wsframe.backplane.interface import Kept, Position
+from wsframe.backplane.queue import LIMIT
+from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.testing.backplanes import Node
+
+__all__ = ["FakeEngine", "FakeLink", "nodes"]
+
+
+class FakeEngine:
+    """A broker, and the switches for its faults."""
+
+    name = "fake://engine"
+
+    def __init__(self) -> None:
+        self.links: list[FakeLink] = []
+        self.attempts = 0
+        self.failure: Exception | None = None
+        """Raised by each attempt to connect."""
+        self.frozen = False
+        """Requests wait for ever, and nothing is delivered."""
+        self.deaf = False
+        """Links that are open receive nothing, and do not know."""
+        self.losing: set[bytes] = set()
+        """Payloads that are lost on their way."""
+        self.refusing: Exception | None = None
+        """Raised by each publication."""
+        self.subscribed_at_once: list[int] = []
+        self.positions: dict[str, Position] = {}
+        self.newest_waits = trio.Event()
+        self.newest_waits.set()
+
+    def redacted(self, error: BaseException) -> str:
+        return str(error)
+
+    @asynccontextmanager
+    async def connect(self, take: Take) -> AsyncIterator[Link]:
+        self.attempts += 1
+        await trio.lowlevel.checkpoint()
+        if self.failure is not None:
+            raise self.failure
+        link = FakeLink(self, take)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(link.until_killed)
+            self.links.append(link)
+            try:
+                yield link
+                nursery.cancel_scope.cancel()
+            finally:
+                self.links.remove(link)
+
+    def kill(self) -> None:
+        """End all connections."""
+        for link in self.links:
+            link.killed.set()
+
+    def send(self, topic: str, data: bytes) -> None:
+        """Deliver to each connection that has the topic."""
+        for link in self.links:
+            if topic in link.topics and not self.deaf:
+                link.take(topic, data)
+
+
+class FakeLink:
+    """One connection."""
+
+    def __init__(self, engine: FakeEngine, take: Take) -> None:
+        self.engine = engine
+        self.take = take
+        self.topics: set[str] = set()
+        self.killed = trio.Event()
+
+    async def until_killed(self) -> None:
+        await self.killed.wait()
+        raise ConnectionError("killed")
+
+    async def _request(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.engine.frozen:
+            await trio.sleep_forever()
+
+    async def subscribe(self, topics: Collection[str]) -> None:
+        await self._request()
+        self.engine.subscribed_at_once.append(len(topics))
+        self.topics.update(topics)
+
+    async def unsubscribe(self, topics: Collection[str]) -> None:
+        await self._request()
+        self.topics.difference_update(topics)
+
+    async def publish(self, batch: Sequence[Publication]) -> None:
+        await self._request()
+        if self.engine.refusing is not None:
+            raise self.engine.refusing
+        for one in batch:
+            if not any(one.body.endswith(lost) for lost in self.engine.losing):
+                self.engine.send(one.topic, one.head.encode() + one.body)
+
+    async def newest(self, topic: str) -> Position:
+        await self._request()
+        return self.engine.positions.setdefault(topic, Position(1, 0))
+
+    async def kept(self, topic: str) -> tuple[Position, list[Kept]]:
+        return await self.newest(topic), []
+
+    async def positions(self, topics: Sequence[str]) -> list[Position | None]:
+        await self._request()
+        await self.engine.newest_waits.wait()
+        return [self.engine.positions.get(topic) for topic in topics]
+
+    async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
+        await self._request()
+        raise RuntimeError("the fake engine keeps nothing")
+
+    async def acquire(self, node: str, keys: Sequence[str], seconds: float) -> list[int | str]:
+        await self._request()
+        return [1] * len(keys)
+
+    async def renew(self, keys: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
+        await self._request()
+        return [True] * len(keys)
+
+    async def release(self, keys: Sequence[tuple[str, int]]) -> None:
+        await self._request()
+
+
+@asynccontextmanager
+async def nodes(engine: FakeEngine, *names: str, limit: int = LIMIT) -> AsyncIterator[list[Node]]:
+    """Run a node of each name."""
+    async with trio.open_nursery() as nursery:
+        running = [Node(name, SupervisedBackplane(engine, limit=limit)) for name in names]
+        for node in running:
+            await nursery.start(node.backplane.run, node.name, node.told)
+        yield running
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,41 @@
+"""Messages between nodes, as bytes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsframe.backplane.envelope import KEPT, MARK, PLAIN, Envelope, body, opened, position_head
+from wsframe.backplane.interface import Position
+
+NUMBERS = st.integers(0, 2**64 - 1)
+
+
+@given(NUMBERS, st.text(max_size=100), st.binary(max_size=100), st.booleans())
+def test_a_message_comes_out_as_it_went_in(number: int, sender: str, payload: bytes, mark: bool) -> None:
+    head = (MARK if mark else PLAIN).encode()
+    assert opened(head + body(number, sender, payload)) == Envelope(mark, None, number, sender, payload)
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 2**53))
+def test_a_kept_message_has_its_position(epoch: int, offset: int) -> None:
+    position = Position(epoch, offset)
+    assert opened(position_head(position) + body(1, "a", b"x")) == Envelope(False, position, 1, "a", b"x")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"1", b"1n", b"2n" + body(1, "a", b""), b"1x" + body(1, "a", b""), (KEPT + "zz").encode(),
+             PLAIN.encode() + body(1, "abc", b"")[:-1], PLAIN.encode() + body(1, "ä", b"")[:-1]],
+)  # fmt: skip
+def test_other_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        opened(data)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
+    with suppress(ValueError):
+        opened(data)

@@ -1,0 +1,94 @@
+"""Messages wait in order, within bounds; those that may be lost are marked."""
+
+from __future__ import annotations
+
+from wsframe.backplane.envelope import KEPT, MARK, PLAIN, body_of
+from wsframe.backplane.interface import History
+from wsframe.backplane.publications import BATCH, BATCH_BYTES, MOST, Publications
+from wsframe.backplane.queue import MOST_HOLES
+
+
+def test_messages_are_taken_in_order_and_in_batches() -> None:
+    publications = Publications()
+    for number in range(BATCH + 1):
+        assert publications.put("n", "t", str(number).encode(), None)
+    first, second = publications.take(), publications.take()
+    payloads = [body_of(one.body)[2] for one in (*first, *second)]
+    assert payloads == [str(number).encode() for number in range(BATCH + 1)]
+    assert len(first) == BATCH
+    assert publications.take() == []
+
+
+def test_a_batch_ends_once_it_has_its_bytes() -> None:
+    publications = Publications(limit=10 * BATCH_BYTES)
+    for _ in range(4):
+        publications.put("n", "t", bytes(BATCH_BYTES // 2 + 1), None)
+    assert len(publications.take()) == 2
+
+
+def test_heads_say_which_messages_are_kept() -> None:
+    publications = Publications()
+    publications.put("n", "t", b"", None)
+    publications.put("n", "t", b"", History())
+    assert [one.head for one in publications.take()] == [PLAIN, KEPT]
+
+
+def test_bytes_that_wait_are_bounded_and_one_message_always_fits() -> None:
+    publications = Publications(limit=1_000)
+    assert publications.put("n", "t", bytes(5_000), None)
+    assert not publications.put("n", "t", b"x", None)
+    publications.take()
+    assert publications.put("n", "t", b"x", None)
+
+
+def test_messages_that_wait_are_bounded_in_number() -> None:
+    publications = Publications(limit=1 << 40)
+    assert sum(publications.put("n", "t", b"", None) for _ in range(MOST + 5)) == MOST
+
+
+def test_a_message_that_was_refused_is_marked_once_there_is_room() -> None:
+    publications = Publications(limit=1_000)
+    publications.put("n", "t", bytes(1_000), None)
+    publications.put("n", "t", b"refused", None)
+    publications.mark("n")
+    assert [one.head for one in publications.take()] == [PLAIN]
+    publications.done()
+    publications.mark("n")
+    (mark,) = publications.take()
+    assert (mark.head, mark.topic, body_of(mark.body)) == (MARK, "t", (2, "n", b""))
+    publications.done()
+    publications.mark("n")
+    assert publications.take() == []
+
+
+def test_a_batch_whose_connection_broke_is_not_sent_again_but_marked() -> None:
+    publications = Publications()
+    publications.put("n", "t", b"in doubt", None)
+    publications.take()
+    publications.put("n", "u", b"waits", None)
+    publications.refuse("v")
+    publications.renew("n")
+    assert [(one.topic, one.head, body_of(one.body)[0]) for one in publications.take()] == [
+        ("t", MARK, 1),
+        ("u", PLAIN, 1),
+        ("v", MARK, 1),
+    ]
+    publications.done()
+    publications.renew("n")
+    assert publications.take() == []
+
+
+def test_a_mark_goes_before_the_next_message_of_its_topic() -> None:
+    publications = Publications()
+    publications.refuse("t")
+    publications.put("n", "t", b"after", None)
+    publications.renew("n")
+    assert [(one.head, body_of(one.body)[0]) for one in publications.take()] == [(MARK, 1), (PLAIN, 2)]
+
+
+def test_topics_in_doubt_are_bounded() -> None:
+    publications = Publications()
+    for number in range(2 * MOST_HOLES):
+        publications.refuse(str(number))
+    publications.renew("n")
+    assert len(publications._waiting) == MOST_HOLES

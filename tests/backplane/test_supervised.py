@@ -1,0 +1,105 @@
+"""The supervision of an engine's connections, under a fake clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.backplane.fake_engine import FakeEngine, nodes
+from wsframe.backplane.engine import BackplaneRefused
+from wsframe.backplane.interface import Lease, Position
+from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.testing.backplanes import PublishConformance, Recording
+
+
+class TestFake(PublishConformance):
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[object]:  # type: ignore[override]
+        engine = FakeEngine()
+        yield lambda: SupervisedBackplane(engine)
+
+
+async def test_a_killed_connection_is_replaced_and_topics_are_subscribed_again(autojump_clock: MockClock) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a", "b") as (a, b):
+        await b.want("t", "u")
+        engine.kill()
+        await a.told.until(lambda: a.told.gaps)
+        await b.told.until(lambda: len(b.told.wants) == 4)
+        assert b.told.order[:5] == ["reach True", "wanted t", "wanted u", "reach False", "gap None"]
+        a.backplane.publish("u", b"x")
+        await b.told.until(lambda: b.told.payloads("u"))
+
+
+async def test_a_batch_in_flight_when_the_connection_breaks_is_a_gap_at_nodes_that_kept_theirs(
+    autojump_clock: MockClock,
+) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a", "b") as (a, b):
+        await b.want("t")
+        engine.refusing = ConnectionError("broken")
+        a.backplane.publish("t", b"lost")
+        await a.told.until(lambda: a.told.reached[-1] is False)
+        engine.refusing = None
+        await b.told.until(lambda: b.told.gaps)
+        assert (b.told.gaps, b.told.messages, b.told.reached) == (["t"], [], [True])
+
+
+async def test_an_engine_out_of_reach_is_told_once_and_tried_until_it_is_there(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = FakeEngine()
+    engine.failure = OSError("connection refused")
+    told = Recording()
+    backplane = SupervisedBackplane(engine)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(backplane.run, "a", told)
+        await trio.sleep(60)
+        assert told.reached == [False]
+        assert 50 < engine.attempts < 200
+        lines = [line.getMessage() for line in caplog.records if line.levelname == "WARNING"]
+        assert lines == ["the backplane at fake://engine cannot be reached: connection refused; trying again"]
+        engine.failure = None
+        began = trio.current_time()
+        await told.until(lambda: told.reached[-1])
+        assert trio.current_time() - began <= 3
+        assert told.gaps == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_engine_that_refuses_at_first_ends_the_backplane(autojump_clock: MockClock) -> None:
+    engine = FakeEngine()
+    engine.failure = BackplaneRefused("a wrong password")
+    with pytest.RaisesGroup(BackplaneRefused, flatten_subgroups=True, allow_unwrapped=True):
+        await SupervisedBackplane(engine).run("a", Recording())
+
+
+async def test_an_engine_that_refuses_later_is_tried_again(autojump_clock: MockClock) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a") as (a,):
+        engine.failure = BackplaneRefused("another password")
+        engine.kill()
+        await trio.sleep(5)
+        engine.failure = None
+        await a.told.until(lambda: a.told.reached[-1])
+
+
+async def test_requests_to_an_engine_that_does_not_answer_end(autojump_clock: MockClock) -> None:
+    engine = FakeEngine()
+    lease = Lease("k", 1, 0.0)
+    async with nodes(engine, "a") as (a,):
+        assert await a.backplane.since("t", Position(1, 1), 1) is None  # it raises
+        engine.frozen = True
+        assert await a.backplane.newest("t") is None
+        assert await a.backplane.kept("t") is None
+        assert await a.backplane.acquire(["k"], 5.0) == [""]
+        assert await a.backplane.renew([lease], 5.0) == [None]
+        await a.backplane.release([lease])
+
+
+def test_its_repr_names_the_engine() -> None:
+    assert repr(SupervisedBackplane(FakeEngine())) == "<SupervisedBackplane fake://engine>"

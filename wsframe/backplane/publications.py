@@ -1,0 +1,106 @@
+"""The messages that wait to be published on an engine, bounded in number and in bytes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from wsframe.backplane.engine import Publication
+from wsframe.backplane.envelope import KEPT, MARK, PLAIN, body, body_of
+from wsframe.backplane.interface import History
+from wsframe.backplane.numbering import Numbers
+from wsframe.backplane.queue import LIMIT, MOST_HOLES, OVERHEAD
+from wsframe.doorbell import Doorbell
+
+__all__ = ["Publications"]
+
+MOST = 20_000
+"""Messages that wait."""
+BATCH, BATCH_BYTES = 256, 1 << 20
+"""Messages of one batch, and the bytes beyond which it takes no more."""
+
+
+class Publications:
+    """A node's messages on their way, which outlive a connection.
+
+    A message that has been refused, or that went out with a connection that broke, may be a hole at the others.
+    A mark with its number goes before the next message of the topic, and if none follows, it goes alone.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._waiting: deque[Publication] = deque()
+        self._bytes = 0
+        self._numbers = Numbers()
+        self._in_doubt: dict[str, None] = {}
+        self._taken: Sequence[Publication] = ()
+        self.doorbell = Doorbell()
+
+    def put(self, node: str, topic: str, payload: bytes, keep: History | None) -> bool:
+        """Queue a message; return False if there is no room."""
+        number = self._numbers.next(topic)
+        size = len(topic) + len(payload) + OVERHEAD
+        if len(self._waiting) >= MOST or (self._bytes and self._bytes + size > self._limit):
+            self._doubt(topic)
+            return False
+        if topic in self._in_doubt:
+            del self._in_doubt[topic]
+            self._add(mark_of(topic, node, number - 1))
+        self._add(Publication(topic, PLAIN if keep is None else KEPT, body(number, node, payload), keep))
+        return True
+
+    def refuse(self, topic: str) -> None:
+        """Count a message that cannot be published: the engine is out of reach."""
+        self._numbers.next(topic)
+        self._doubt(topic)
+
+    def take(self) -> Sequence[Publication]:
+        """Return a batch. It is in doubt until ``done`` is called."""
+        batch: list[Publication] = []
+        size = 0
+        while self._waiting and len(batch) < BATCH and size < BATCH_BYTES:
+            one = self._waiting.popleft()
+            self._bytes -= len(one.topic) + len(one.body) + OVERHEAD
+            size += len(one.body)
+            batch.append(one)
+        self._taken = batch
+        return batch
+
+    def done(self) -> None:
+        """Learn that the engine has the batch that was taken last."""
+        self._taken = ()
+
+    def renew(self, node: str) -> None:
+        """Go on with another connection: what it sends first are the marks of messages that may be lost."""
+        in_doubt = {one.topic: body_of(one.body)[0] for one in self._taken}
+        self._taken = ()
+        for topic, number in in_doubt.items():
+            self._add(mark_of(topic, node, number), first=True)
+        self._mark_all(node)
+
+    def mark(self, node: str) -> None:
+        """Mark the topics of messages that had to be refused, once there is room."""
+        if self._in_doubt and not self._waiting:
+            self._mark_all(node)
+
+    def _mark_all(self, node: str) -> None:
+        in_doubt, self._in_doubt = self._in_doubt, {}
+        for topic in in_doubt:
+            self._add(mark_of(topic, node, self._numbers.last(topic)))
+
+    def _doubt(self, topic: str) -> None:
+        if len(self._in_doubt) < MOST_HOLES:
+            self._in_doubt[topic] = None
+
+    def _add(self, one: Publication, *, first: bool = False) -> None:
+        if first:
+            self._waiting.appendleft(one)
+        else:
+            self._waiting.append(one)
+        self._bytes += len(one.topic) + len(one.body) + OVERHEAD
+        self.doorbell.ring()
+
+
+def mark_of(topic: str, node: str, number: int) -> Publication:
+    """Say which number the last message had that may be lost."""
+    return Publication(topic, MARK, body(number, node, b""), None)

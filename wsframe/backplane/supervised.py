@@ -1,0 +1,174 @@
+"""A backplane on an engine: one generation of its connection after another, until cancelled."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeVar
+
+import trio
+
+from wsframe.backplane.boottime import boottime
+from wsframe.backplane.engine import BackplaneRefused, Engine, Link
+from wsframe.backplane.generation import Generation
+from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
+from wsframe.backplane.publications import Publications
+from wsframe.backplane.queue import LIMIT
+from wsframe.log import EACH, log_for
+
+__all__ = ["SupervisedBackplane"]
+
+logger = log_for(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds before another connection is made."""
+PATIENCE = 2.0
+"""Seconds in which the engine answers a request."""
+
+AnswerT = TypeVar("AnswerT")
+
+
+class SupervisedBackplane:
+    """A node's side of an engine; it implements :class:`~wsframe.backplane.interface.Backplane`.
+
+    Args:
+        engine: Makes the connections.
+        limit: Bytes that wait to be published before ``publish`` returns False.
+    """
+
+    def __init__(self, engine: Engine, *, limit: int = LIMIT) -> None:
+        self._engine = engine
+        self._wants: dict[str, None] = {}
+        self._publications = Publications(limit)
+        self._generation: Generation | None = None
+        self._node = ""
+        self._away = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._engine.name}>"
+
+    async def run(
+        self, node: str, told: Told, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Connect again and again until cancelled.
+
+        Raises:
+            BackplaneRefused: If the engine refuses the first connection for good, such as for a wrong password.
+        """
+        self._node, self._away = node, False
+        before, pause = False, FIRST_PAUSE
+
+        def up() -> None:
+            nonlocal before, pause
+            if before:
+                told.gap(None)
+            else:
+                task_status.started()
+            if self._away:
+                logger.info("the backplane at %s is connected", self._engine.name, kind=EACH)
+            before, self._away, pause = True, False, FIRST_PAUSE
+            told.reach(True)
+
+        while True:
+            await self._run_generation(Generation(node, told, self._wants, self._publications, up), before)
+            if not self._away:
+                self._away = True
+                told.reach(False)
+            await trio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _run_generation(self, generation: Generation, before: bool) -> None:
+        """Use one connection until it ends."""
+        self._generation = generation
+        try:
+            async with self._engine.connect(generation.take) as link:
+                await generation.run(link)
+        except* BackplaneRefused as group:
+            if not before:
+                raise innermost(group) from None
+            self._tell(innermost(group))
+        except* Exception as group:
+            self._tell(innermost(group))
+        finally:
+            self._generation = None
+
+    def _tell(self, error: BaseException) -> None:
+        if not self._away:
+            reason = self._engine.redacted(error)
+            logger.warning("the backplane at %s cannot be reached: %s; trying again", self._engine.name, reason)
+
+    # Topics
+
+    def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
+        """Queue a message; False while the engine cannot be reached, and where there is no room."""
+        if self._generation is None or not self._generation.is_up:
+            self._publications.refuse(topic)
+            return False
+        return self._publications.put(self._node, topic, payload, keep)
+
+    def want(self, topics: Collection[str]) -> None:
+        """Ask for the messages of topics."""
+        self._wants.update(dict.fromkeys(topics))
+        if self._generation is not None:
+            self._generation.change(topics)
+
+    def unwant(self, topics: Collection[str]) -> None:
+        """Ask for the messages of topics no longer."""
+        for topic in topics:
+            self._wants.pop(topic, None)
+        if self._generation is not None:
+            self._generation.change(topics)
+
+    # History and leases
+
+    async def _ask(self, request: Callable[[Link], Awaitable[AnswerT]]) -> AnswerT | None:
+        """Ask the engine; return None if it cannot be reached in time."""
+        link = None if self._generation is None else self._generation.link
+        if link is None:
+            await trio.lowlevel.checkpoint()
+            return None
+        try:
+            with trio.fail_after(PATIENCE):
+                return await request(link)
+        except Exception as error:  # of the client library, as it likes
+            reason = self._engine.redacted(error)
+            logger.warning("the backplane at %s does not answer: %s", self._engine.name, reason, kind="answer")
+            return None
+
+    async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
+        """Return all messages kept after a position, or None."""
+        return await self._ask(lambda link: link.since(topic, position, limit))
+
+    async def newest(self, topic: str) -> Position | None:
+        """Return the position of the newest kept message, or None."""
+        return await self._ask(lambda link: link.newest(topic))
+
+    async def kept(self, topic: str) -> tuple[Position, list[Kept]] | None:
+        """Return the position of the newest kept message and all kept messages, or None."""
+        return await self._ask(lambda link: link.kept(topic))
+
+    async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
+        """Acquire keys that nobody holds."""
+        until = boottime() + seconds - MARGIN
+        answer = await self._ask(lambda link: link.acquire(self._node, keys, seconds))
+        if answer is None:
+            return [""] * len(keys)
+        return [got if isinstance(got, str) else Lease(key, got, until) for key, got in zip(keys, answer, strict=True)]
+
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
+        """Renew leases."""
+        until = boottime() + seconds - MARGIN
+        answer = await self._ask(lambda link: link.renew([(lease.key, lease.token) for lease in leases], seconds))
+        held = [False] * len(leases) if answer is None else answer
+        return [lease._replace(until=until) if still else None for lease, still in zip(leases, held, strict=True)]
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back."""
+        await self._ask(lambda link: link.release([(lease.key, lease.token) for lease in leases]))
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return the first error of a group, which the others follow from."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
