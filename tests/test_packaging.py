@@ -1,0 +1,98 @@
+"""The package as it is built and released: version, extras, workflows, changelog."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError
+from typing import Any
+
+import pytest
+import yaml
+
+import wsframe
+from tests.documents import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+
+FOR_DEVELOPERS = {"bench", "dev", "docs", "examples", "foreign", "fuzz", "soak", "test", "testing"}
+"""Extras that a program in production does not need."""
+
+
+def workflow(name: str) -> Any:
+    return yaml.safe_load((ROOT / ".github/workflows" / f"{name}.yml").read_text())
+
+
+def commands(made: Any) -> list[str]:
+    return [step["run"] for job in made["jobs"].values() for step in job["steps"] if "run" in step]
+
+
+def test_all_has_every_extra_that_a_program_can_use() -> None:
+    (whole,) = EXTRAS["all"]
+    named = re.fullmatch(r"wsframe\[([\w,]+)\]", whole)
+    assert named is not None
+    assert named[1].split(",") == sorted(EXTRAS.keys() - FOR_DEVELOPERS - {"all"})
+
+
+def test_the_version_has_a_single_source() -> None:
+    assert "version" not in PROJECT["project"]
+    assert "version" in PROJECT["project"]["dynamic"]
+    assert not re.search(r'^__version__ = "', (ROOT / "wsframe/__init__.py").read_text(), re.MULTILINE)
+
+
+def test_a_copy_that_is_not_installed_has_a_version_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    assert wsframe.__version__ == "0+unknown"
+    with pytest.raises(AttributeError, match="has no attribute 'version'"):
+        wsframe.version  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_importing_does_not_read_the_version() -> None:
+    code = "import sys, wsframe; assert 'importlib.metadata' not in sys.modules, 'slow'"
+    bare = "import sys, trio, wsproto, h11; sys.exit('importlib.metadata' in sys.modules)"
+    if subprocess.run([sys.executable, "-c", bare], check=False, timeout=60).returncode:
+        pytest.skip("a dependency reads versions at its import")
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_ci_runs_the_same_command_with_each_python() -> None:
+    made = workflow("ci")
+    assert ".ci/run" in commands(made)
+    pythons = made["jobs"]["checks"]["strategy"]["matrix"]["python"]
+    classified = re.findall(r":: (3\.\d+)$", "\n".join(PROJECT["project"]["classifiers"]), re.MULTILINE)
+    assert set(classified) <= set(pythons)
+    assert PROJECT["project"]["requires-python"] == f">={pythons[0]}"
+
+
+@pytest.mark.parametrize("name", ["ci", "release"])
+def test_a_checkout_has_the_tags_that_the_version_comes_from(name: str) -> None:
+    made = workflow(name)
+    steps = [step for job in made["jobs"].values() for step in job["steps"]]
+    checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkouts
+    assert all(step["with"]["fetch-depth"] == 0 for step in checkouts)
+
+
+def test_a_release_has_an_sdist_and_a_wheel_without_c() -> None:
+    release = commands(workflow("release"))
+    assert "python -m build --sdist" in release
+    assert "WSFRAME_PURE=1 python -m build --wheel" in release
+
+
+def test_fragments_go_where_the_changes_begin() -> None:
+    settings = PROJECT["tool"]["towncrier"]
+    changes = (ROOT / settings["filename"]).read_text()
+    assert changes.count(settings["start_string"]) == 1
+    assert changes.index("Compatibility\n---") < changes.index(settings["start_string"])
+
+
+def test_each_fragment_has_a_kind() -> None:
+    kinds = {kind["directory"] for kind in PROJECT["tool"]["towncrier"]["type"]}
+    for path in (ROOT / "newsfragments").iterdir():
+        assert path.name == "README.rst" or re.fullmatch(rf"[+\w-]+\.({'|'.join(kinds)})\.rst", path.name), path.name
