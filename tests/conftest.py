@@ -51,6 +51,7 @@ SLOW = {
     "backplane/test_redis_link.py",
     "backplane/test_relay.py",
     "backplane/test_relay_process.py",
+    "workers/test_relay_keeper.py",
     "connection/test_conflation_keys.py",
     "connection/test_cost_of_objects.py",
     "connection/test_memory_budget.py",

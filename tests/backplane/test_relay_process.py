@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.backplane.relays import listening, relay, relay_process
 from wsframe.backplane.frames import ANSWER, ASK, HELLO, LENGTH, PUBLISH, WANT, Frame, FrameReader, frame, json_frame
 from wsframe.backplane.interface import History
 from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.relay_process import serve_relay
 from wsframe.testing.backplanes import Node
 
 pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
@@ -128,3 +130,31 @@ async def test_a_relay_that_was_stopped_goes_on(tmp_path: Path) -> None:
             await b.told.until(lambda: len(b.told.messages) == 100)
             assert b.told.gaps == []
             nursery.cancel_scope.cancel()
+
+
+async def test_a_relay_whose_supervisor_is_gone_leaves_with_its_last_worker(tmp_path: Path) -> None:
+    path = tmp_path / "relay"
+    supervisor, life = socket.socketpair()
+    left = trio.Event()
+
+    async def serve(listener: trio.SocketListener) -> None:
+        await serve_relay(listener, life=life)
+        left.set()
+
+    with supervisor, life, listening(path) as listener, trio.fail_after(PATIENCE):
+        listener.setblocking(False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, trio.SocketListener(trio.socket.from_stdlib_socket(listener)))
+            node = Node("last", RelayBackplane(str(path)))
+            worker = trio.CancelScope()
+
+            async def work(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+                with worker:
+                    await node.backplane.run("last", node.told, task_status=task_status)
+
+            await nursery.start(work)
+            supervisor.close()
+            await node.want("t")
+            assert not left.is_set()
+            worker.cancel()
+            await left.wait()

@@ -11,6 +11,7 @@ can connect at any moment. A relay that starts again has lost histories and leas
 
 from __future__ import annotations
 
+import mmap
 import socket
 import sys
 import time
@@ -38,6 +39,7 @@ from wsframe.backplane.hub import Hub, Member
 from wsframe.backplane.interface import Position
 from wsframe.backplane.queue import LIMIT, Queue
 from wsframe.backplane.stream import Outgoing, read_frames
+from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 
 __all__ = ["main", "serve_relay"]
@@ -46,6 +48,8 @@ logger: Log = log_for(__name__)
 
 SWEEP = 5.0
 """Seconds between two looks for histories that are too old."""
+BEAT = 0.25
+"""Seconds between two beats: two for each look of the supervisor."""
 
 
 class Worker:
@@ -136,32 +140,87 @@ class Worker:
         self._queue.doorbell.ring()
 
 
-async def serve_relay(listener: trio.SocketListener, *, limit: int = LIMIT, forgetful: bool = True) -> None:
+async def serve_relay(
+    listener: trio.SocketListener, *, limit: int = LIMIT, forgetful: bool = True, life: socket.socket | None = None
+) -> None:
     """Serve the workers that connect, until cancelled.
 
     Args:
         listener: A listening unix socket.
         limit: Bytes that wait for a worker before messages are dropped.
         forgetful: Whether a relay before this one can have granted leases that still run.
+        life: A socket whose other end the supervisor has; after its end the relay leaves with the last worker.
     """
     hub = Hub(time.monotonic, lambda: time.time_ns() // 1_000, forgetful=forgetful)
+    connected, fewer = 0, Doorbell()
 
     async def serve(stream: trio.SocketStream) -> None:
-        await Worker(hub, limit).serve(stream)
+        nonlocal connected
+        connected += 1
+        try:
+            await Worker(hub, limit).serve(stream)
+        finally:
+            connected -= 1
+            fewer.ring()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, serve, [listener])
-        while True:
-            await trio.sleep(SWEEP)
-            hub.sweep()
+        nursery.start_soon(sweep, hub)
+        if life is None:
+            return
+        await trio.lowlevel.wait_readable(life)
+        while connected:
+            await fewer.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def sweep(hub: Hub) -> None:
+    """Forget histories that are too old, for ever."""
+    while True:
+        await trio.sleep(SWEEP)
+        hub.sweep()
+
+
+async def beat(memory: int, offset: int) -> None:
+    """Count the turns of the event loop in memory that the supervisor looks at, for ever."""
+    with mmap.mmap(memory, 0) as board:
+        words = memoryview(board).cast("Q")
+        try:
+            while True:
+                words[offset // 8] += 1
+                await trio.sleep(BEAT)
+        finally:
+            words.release()
+
+
+async def supervised(listener: trio.SocketListener, life: int, memory: int, offset: int, *, forgetful: bool) -> None:
+    """Serve as a supervisor's relay."""
+    with socket.socket(fileno=life) as end:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(beat, memory, offset)
+            await serve_relay(listener, forgetful=forgetful, life=end)
+            nursery.cancel_scope.cancel()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a relay on a listening socket that this process has inherited: its descriptor is the argument."""
-    (number,) = sys.argv[1:] if arguments is None else arguments
-    listening = socket.socket(fileno=int(number))
+    """Run a relay.
+
+    The arguments are descriptors that this process has inherited: a listening socket, and from a supervisor also its
+    link, the memory of its board, the place of the relay's beats there, and whether there was a relay before.
+    """
+    number, *others = map(int, sys.argv[1:] if arguments is None else arguments)
+    listening = socket.socket(fileno=number)
     listening.setblocking(False)
-    trio.run(lambda: serve_relay(trio.SocketListener(trio.socket.from_stdlib_socket(listening))))
+
+    async def serve() -> None:
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        if others:
+            life, memory, offset, again = others
+            await supervised(listener, life, memory, offset, forgetful=bool(again))
+        else:
+            await serve_relay(listener)
+
+    trio.run(serve)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from wsframe.server.duty import tell_failure
 from wsframe.server.notify import notifying
 from wsframe.user_code import only_leaf
 from wsframe.workers.equipment import equipment
+from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.runtime import remove_if_last, runtime_folder, runtime_of
 from wsframe.workers.supervisor import Plan, Supervisor
 from wsframe.workers.worker import Worker
@@ -165,7 +166,7 @@ def supervise(service: Service) -> int:
             drain=timeouts.drain,
         )
         started = trio.Event()
-        supervisor = Supervisor(plan, made, started.set)
+        supervisor = Supervisor(plan, made, started.set, relay=RelayKeeper(made, plan.patience))
         trio.run(attend, supervisor, service, started)
     if supervisor.failure:
         raise ServiceFailed(supervisor.failure)

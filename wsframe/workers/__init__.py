@@ -10,6 +10,7 @@
 * ``runtime``: the runtime directory, and the locks that keep services apart.
 * ``equipment``: what all workers inherit. ``child``: a worker as the supervisor knows it.
 * ``slots``: the supervisor's tables, without input or output: who is alive, and when a successor starts.
+* ``relay_keeper``: keeps the process running that passes messages between the workers.
 * ``supervisor``: starts the workers and looks after them.
 * ``rolling``: the supervisor's table of a rolling restart, without input or output.
 * ``exchange``: a conversation of two processes about sockets that go from one to the other.

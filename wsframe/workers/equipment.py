@@ -49,9 +49,13 @@ class Equipment:
         self._metrics = metrics
         self._doors = [make_door() for _ in range(count)]
 
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a process that is not known to the service manager."""
+        return {name: value for name, value in os.environ.items() if name not in NOT_FOR_WORKERS}
+
     def variable(self, slot: int, generation: int, link: int) -> dict[str, str]:
         """Return the environment of a worker whose end of its link is given."""
-        environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_WORKERS}
+        environment = self.environment()
         environment[VARIABLE] = worker_variable(
             slot=slot,
             count=self.count,

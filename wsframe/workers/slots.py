@@ -91,6 +91,11 @@ class Watch:
         """Note that it is ready."""
         self.state = SlotState.READY
 
+    def begin(self) -> None:
+        """Note that it is ready if that is not known yet."""
+        if self.state is SlotState.STARTING:
+            self.ready()
+
     def leave_within(self, seconds: float) -> None:
         """Note that it has been told to leave; a second order can only bring its end forward."""
         self._left = min(self._left, ceil(seconds / LOOK))

@@ -24,6 +24,7 @@ from wsframe.workers.board import SlotState
 from wsframe.workers.child import Child, status_of
 from wsframe.workers.equipment import Equipment
 from wsframe.workers.orders import Message
+from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.slots import LOOK, Act, Backoff, Looks
 
 __all__ = ["Plan", "Supervisor"]
@@ -58,6 +59,7 @@ class Supervisor:
         equipment: What they inherit.
         started: Called once, when every slot has been ready once.
         launch: Starts a worker, of a slot and a generation; None runs the command of the plan.
+        relay: Keeps the relay of the workers running; None for none.
     """
 
     def __init__(
@@ -66,10 +68,12 @@ class Supervisor:
         equipment: Equipment,
         started: Callable[[], object] = lambda: None,
         launch: Callable[[int, int], Awaitable[Child]] | None = None,
+        relay: RelayKeeper | None = None,
     ) -> None:
         self._plan = plan
         self._launch = launch or partial(Child.start, plan.command, plan.folder, equipment, plan.patience)
         self._equipment = equipment
+        self._relay = relay
         self._board = equipment.board
         self._started = started
         self._children: list[Child] = []
@@ -92,6 +96,8 @@ class Supervisor:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._look)
+                if self._relay is not None:
+                    nursery.start_soon(self._relay.run)
                 async with trio.open_nursery() as keepers:
                     for slot in range(self._equipment.count):
                         keepers.start_soon(self._keep, slot)
@@ -214,6 +220,8 @@ class Supervisor:
             await trio.sleep(LOOK)
             if not looks.counts(trio.current_time()):
                 continue
+            if self._relay is not None:
+                self._relay.look()
             for child in tuple(self._children):
                 self._act(child, child.watch.look(self._board.row(child.slot, child.generation).beats))
 

@@ -1,0 +1,73 @@
+"""The relay beside the workers: it is started, looked at, replaced, and gone at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.workers.stand_ins import equipped
+from wsframe.backplane.relay import RelayBackplane
+from wsframe.testing.backplanes import Node
+from wsframe.workers.relay_keeper import RelayKeeper
+
+PATIENCE = 240
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds in another process."""
+    while not holds():  # noqa: ASYNC110
+        await trio.sleep(0.02)
+
+
+def lives(pid: int) -> bool:
+    """Return whether a process is there, if only as a zombie."""
+    return os.path.exists(f"/proc/{pid}")
+
+
+async def test_a_killed_relay_has_a_successor_and_the_workers_a_gap(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with equipped(tmp_path, 1) as made, trio.fail_after(PATIENCE):
+        keeper = RelayKeeper(made)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run)
+            node = Node("one", RelayBackplane(made.runtime.path("relay")))
+            await nursery.start(node.backplane.run, "one", node.told)
+            await eventually(lambda: made.board.relay_beats)
+            first = keeper.pid
+            os.kill(first, signal.SIGKILL)
+            await eventually(lambda: keeper.pid not in (0, first))
+            await eventually(lambda: made.board.relay_beats)
+            await eventually(lambda: None in node.told.gaps)
+            second = keeper.pid
+            nursery.cancel_scope.cancel()
+        assert keeper.pid == 0
+        assert not lives(second)
+        assert made.board.relay_beats == 0
+    assert "the relay ended with status -9; another one starts now" in caplog.text
+
+
+async def test_a_relay_that_stands_still_is_killed_after_its_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("wsframe.workers.relay_keeper.COMMAND", ["-c", "import time; time.sleep(600)"])
+    with equipped(tmp_path, 1) as made, trio.fail_after(PATIENCE):
+        keeper = RelayKeeper(made, 5)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run)
+            await eventually(lambda: keeper.pid)
+            first = keeper.pid
+            for _ in range(100):  # it can import for long
+                keeper.look()
+            assert caplog.text == ""
+            os.pwrite(made.board.fd, b"\x01", made.board.relay_offset)
+            for _ in range(12):
+                keeper.look()
+            await eventually(lambda: keeper.pid not in (0, first))
+            nursery.cancel_scope.cancel()
+    assert f"the relay (process {first}) has stood still for 5 s: SIGKILL" in caplog.text

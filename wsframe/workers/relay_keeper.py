@@ -1,0 +1,109 @@
+"""Keeps the relay running: a process beside the workers that passes messages between them.
+
+It is started, looked at and replaced like a worker, but it has no part in the start and the end of the service: workers
+connect again by themselves, and report a gap.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from math import inf
+
+import trio
+
+from wsframe.log import log_for
+from wsframe.workers.equipment import Equipment
+from wsframe.workers.slots import Act, Backoff, Watch
+
+__all__ = ["RelayKeeper"]
+
+logger = log_for(__name__)
+
+PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+"""The folder in which the package is: the program can have found it by a path of its own."""
+COMMAND = ["-P", "-m", "wsframe.backplane.relay_process"]
+
+
+class RelayKeeper:
+    """Keeps one relay running.
+
+    Args:
+        equipment: Has its listening socket and the board.
+        patience: Seconds for which its event loop can stand still.
+    """
+
+    def __init__(self, equipment: Equipment, patience: float = inf) -> None:
+        self._equipment = equipment
+        self._patience = patience
+        self._process: trio.Process | None = None
+        self._watch = Watch(patience)
+        self._again = False
+        self._status = 0
+
+    @property
+    def pid(self) -> int:
+        """Its process now; 0 for none."""
+        return 0 if self._process is None else self._process.pid
+
+    async def run(self) -> None:
+        """Keep a relay running until cancelled; then it has ended, too."""
+        backoff = Backoff()
+        while True:
+            ours, theirs = socket.socketpair()
+            with ours:
+                try:
+                    await self._run_one(theirs)
+                    reason = f"ended with status {self._status}"
+                except OSError as error:
+                    reason = f"cannot start: {error.strerror}"
+                finally:
+                    theirs.close()
+            pause = backoff.pause(steady=self._watch.steady)
+            logger.error("the relay %s; another one starts %s", reason, f"in {pause:.1f} s" if pause else "now")
+            self._again = True
+            await trio.sleep(pause)
+
+    async def _run_one(self, life: socket.socket) -> None:
+        """Run one relay to its end."""
+        with trio.CancelScope(shield=True):  # a process that nobody knows of would stay
+            process = await self._start(life)
+        life.close()
+        self._process, self._watch = process, Watch(self._patience)
+        try:
+            self._status = await process.wait()
+        finally:
+            self._process = None
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+            self._equipment.board.clear_relay()
+
+    async def _start(self, life: socket.socket) -> trio.Process:
+        board = self._equipment.board
+        fds = [self._equipment.relay.fileno(), life.fileno(), board.fd]
+        arguments = map(str, (*fds, board.relay_offset, int(self._again)))
+        path = os.pathsep.join(filter(None, [PACKAGES, os.environ.get("PYTHONPATH")]))
+        return await trio.lowlevel.open_process(
+            [sys.executable, *COMMAND, *arguments],
+            stdin=subprocess.DEVNULL,
+            env=self._equipment.environment() | {"PYTHONPATH": path},
+            pass_fds=fds,
+            process_group=0,
+        )
+
+    def look(self) -> None:
+        """Look at its beats."""
+        process, beats = self._process, self._equipment.board.relay_beats
+        if process is None:
+            return
+        if beats:
+            self._watch.begin()
+        act = self._watch.look(beats)
+        if act is Act.WARN:
+            logger.warning("the relay (process %d) does not turn its event loop", process.pid)
+        elif act is Act.KILL_SILENT:
+            logger.error("the relay (process %d) has stood still for %g s: SIGKILL", process.pid, self._patience)
+            process.kill()
