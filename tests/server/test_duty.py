@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -52,7 +53,7 @@ async def working(folder: Path, lame_duck: float = 0) -> AsyncIterator[Working]:
             slot=1, count=2, generation=0, sockets=(), doors=(), door=theirs, board=made.board, link=theirs, folder=""
         )
         server = Server(folder, lame_duck)
-        duty = Duty(worker, server.drain, server.hurry, lambda: server.clients)
+        duty = Duty(worker, server.drain, server.hurry, lambda: server.clients, lambda: server.clients + 2)
         supervisor = Wire(ours)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(duty.run)
@@ -68,7 +69,7 @@ async def test_a_worker_beats_twice_in_each_look_and_tells_its_clients(
     async with working(tmp_path) as one:
         await trio.sleep(5.1)
         assert one.row.beats == 21
-        assert one.row.clients == 3
+        assert (one.row.clients, one.row.load) == (3, 5)
 
 
 async def test_a_worker_is_ready_before_it_is_welcome(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ async def test_a_worker_is_ready_before_it_is_welcome(tmp_path: Path) -> None:
         nursery.start_soon(one.duty.until_welcome)
         with trio.fail_after(60):
             assert await one.supervisor.hear() == Message("ready", {})
-        assert one.row.ready == 1
+        assert (one.row.ready, one.row.pid) == (1, os.getpid())
         one.supervisor.say("accept", started=True)
     assert one.duty.starts_service
 

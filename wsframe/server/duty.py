@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -9,6 +10,7 @@ import trio
 
 from wsframe.log import log_for
 from wsframe.server.drain import Drain
+from wsframe.workers.balance import Balance
 from wsframe.workers.orders import Message, encoded
 from wsframe.workers.wire import Wire
 from wsframe.workers.worker import Worker
@@ -29,15 +31,22 @@ class Duty:
         drain: The order to drain its server.
         hurry: Cuts the drain short.
         count_clients: Returns the number of connections.
+        count_load: Returns the places taken and the newcomers.
     """
 
     def __init__(
-        self, worker: Worker, drain: Drain, hurry: Callable[[], object], count_clients: Callable[[], int]
+        self,
+        worker: Worker,
+        drain: Drain,
+        hurry: Callable[[], object],
+        count_clients: Callable[[], int],
+        count_load: Callable[[], int],
     ) -> None:
         self.worker = worker
         self._drain = drain
         self._hurry = hurry
         self._count_clients = count_clients
+        self.balance = Balance(worker.board, worker.slot, worker.row, count_load)
         self._wire = Wire(worker.link)
         self._welcome = trio.Event()
         self._ordered = False
@@ -54,7 +63,8 @@ class Duty:
 
     async def until_welcome(self) -> None:
         """Say that the server is ready, and wait until it can accept."""
-        self.worker.row.ready = 1
+        row = self.worker.row
+        row.pid, row.generation, row.ready = os.getpid(), self.worker.generation, 1
         self._wire.say("ready")
         await self._welcome.wait()
 
@@ -71,6 +81,7 @@ class Duty:
         while True:
             row.beats += 1
             row.clients = self._count_clients()
+            self.balance.note()
             await trio.sleep(BEAT)
 
     async def _tell_end(self) -> None:

@@ -128,7 +128,7 @@ class LocalEngine:
             tracing=made_tracing(options.tracing),
         )
         self.watchdog: Watchdog = Watchdog(self._slow_hooks.look)
-        self.duty: Duty | None = None if worker is None else Duty(worker, self._drain, self.hurry, lambda: self.clients)
+        self.duty: Duty | None = made_duty(self, worker)
         self._program = Program(debug=options.debug, drain=self.drain, cut_off=self._shield.cancel)
         self.addresses: tuple[str, ...] = tuple(one.address for one in bound)
         self.metrics_address: str = "" if metrics_port is None else metrics_port.address
@@ -302,7 +302,7 @@ class LocalEngine:
         async with trio.open_nursery() as newcomers:
             entrance = Entrance(self.admission, newcomers, self._timeouts.handshake)
             async with trio.open_nursery() as accepting:
-                entrance.open(self._bound, accepting)
+                entrance.open(self._bound, accepting, None if self.duty is None else self.duty.balance)
                 logger.info("serving at %s", ", ".join(self.addresses))
                 if self.roster.placement.spread and self.roster.placement.slot == 0:
                     logger.info("%s", self.roster.whereabouts.summary())
@@ -343,6 +343,16 @@ def placement_of(duty: Duty | None) -> Placement:
 async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
     await event.wait()
     scope.cancel()
+
+
+def made_duty(engine: LocalEngine, worker: Worker | None) -> Duty | None:
+    """Make the duty of a server that is one of several workers; None for one that is not."""
+
+    def count_load() -> int:
+        newcomers = len(engine.admission.pending) if hasattr(engine, "admission") else 0
+        return engine.places.reserved + newcomers
+
+    return None if worker is None else Duty(worker, engine._drain, engine.hurry, lambda: engine.clients, count_load)
 
 
 def close_sockets(bound: Iterable[Bound]) -> None:

@@ -15,6 +15,7 @@ import trio
 from wsframe.server.admission import Admission
 from wsframe.server.listen import Acceptor, Address, Bound
 from wsframe.server.newcomer import Newcomer
+from wsframe.workers.balance import Balance
 
 __all__ = ["Entrance"]
 
@@ -34,15 +35,16 @@ class Entrance:
         self._within = within
         self._acceptors: list[Acceptor] = []
 
-    def open(self, places: Sequence[Bound], accepting: trio.Nursery) -> None:
+    def open(self, places: Sequence[Bound], accepting: trio.Nursery, balance: Balance | None = None) -> None:
         """Accept from all sockets until ``accepting`` is cancelled.
 
         Args:
             places: The listening sockets, each with its settings.
             accepting: The nursery of the tasks that accept.
+            balance: The share of this worker; None for a server that is not one of several.
         """
         for place in places:
-            acceptor = Acceptor(place.sock, self._admission, partial(self._welcome, place))
+            acceptor = Acceptor(place.sock, self._admission, partial(self._welcome, place), balance)
             self._acceptors.append(acceptor)
             accepting.start_soon(acceptor.run)
 

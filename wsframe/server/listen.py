@@ -18,6 +18,7 @@ from wsframe.http.hostnames import canonical_host
 from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.log import Log, log_for
 from wsframe.net.sockets import wait_readable
+from wsframe.workers.balance import Balance
 
 if TYPE_CHECKING:
     import ssl
@@ -103,14 +104,20 @@ class Acceptor:
         listening: The listening socket.
         waiting: The newcomers, for which there must be room.
         welcome: Takes a newcomer's socket and address.
+        balance: The share of this worker; None for a server that is not one of several.
     """
 
     def __init__(
-        self, listening: socket.socket, waiting: Waiting, welcome: Callable[[socket.socket, Address], None]
+        self,
+        listening: socket.socket,
+        waiting: Waiting,
+        welcome: Callable[[socket.socket, Address], None],
+        balance: Balance | None = None,
     ) -> None:
         self._listening = listening
         self._waiting = waiting
         self._welcome = welcome
+        self._balance = balance
         self._log_after = 0.0
         self.room: Doorbell = Doorbell()
         """Ring it when there is room again."""
@@ -127,9 +134,11 @@ class Acceptor:
             except (trio.ClosedResourceError, ValueError):  # trio's word for a descriptor of -1
                 logger.error("a listening socket has been closed; nobody can come there any more")
                 return
-            for _ in range(AT_ONCE):
+            for _ in range(AT_ONCE if self._balance is None else await self._balance.turn()):
                 if not self._waiting.has_room() or not await self._accept():
                     break
+            if self._balance is not None:
+                self._balance.note()
 
     async def _accept(self) -> bool:
         """Accept one newcomer; return whether another one can be waiting."""

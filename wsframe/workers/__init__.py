@@ -4,6 +4,7 @@
 * ``placement``: which partitions live in this process.
 * ``door``: the way of accepted sockets from one process to another.
 * ``board``: numbers in shared memory, which each process can read and one writes.
+* ``balance``: has newcomers go to the workers with the fewest clients.
 * ``orders``: the messages between the supervisor and a worker.
 * ``wire``: the two ends that carry them.
 * ``worker``: this process as the supervisor has made it.

@@ -72,6 +72,7 @@ class Row:
     clients: property = number(4, "Its connections.")
     reserved: property = number(5, "Places taken, by clients and by newcomers.")
     pending: property = number(6, "Newcomers that have no answer yet.")
+    load: property = number(7, "Clients and newcomers, for the balance of those who accept.")
 
     def clear(self) -> None:
         """Forget the process, which has ended."""
@@ -118,6 +119,11 @@ class Board:
     def row(self, slot: int, generation: int) -> Row:
         """Return the row of a slot's process."""
         return self._rows[GENERATIONS * slot + generation % GENERATIONS]
+
+    def newest(self, slot: int) -> Row:
+        """Return the row of the newest process of a slot that is ready."""
+        one, other = self._rows[GENERATIONS * slot : GENERATIONS * (slot + 1)]
+        return max(one, other, key=lambda row: (row.ready, row.generation))
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows, those of processes that have ended, which are zero, included."""
