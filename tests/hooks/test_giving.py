@@ -19,6 +19,7 @@ KINDS = [Goer, GoerByClient]
 async def test_invariant_7_clients_go_on_and_no_hook_of_coming_or_going_runs(kind: type[Goer]) -> None:
     old, new = kind(), kind()
     async with two_servers(old, new) as servers, connected(servers[0]) as peer, connected(servers[0]) as other:
+        await old.journal.until("connected", times=2)
         await peer.send(text("one"))
         assert await peer.receive_text() == "one"
         assert await hand_over(servers, old, new)
@@ -75,6 +76,7 @@ async def test_invariant_7_a_client_in_mid_message_is_closed_and_the_others_do_n
 ) -> None:
     old, new = kind(), kind()
     async with two_servers(old, new) as servers, connected(servers[0]) as peer, connected(servers[0]) as slow:
+        await old.journal.until("connected", times=2)
         await slow.send(frame(TEXT, b"half", fin=False))
         await until(lambda: sum(link.octets_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
         assert await hand_over(servers, old, new)

@@ -41,7 +41,16 @@ if TYPE_CHECKING:
     from wsframe.protocol.deadlines import Times
     from wsframe.protocol.deflate import Deflate, Terms
 
-__all__ = ["CannotFreeze", "FrozenConnection", "freeze", "let_go", "thaw"]
+__all__ = [
+    "CannotFreeze",
+    "FrozenConnection",
+    "FrozenRequest",
+    "freeze",
+    "freeze_request",
+    "let_go",
+    "thaw",
+    "thaw_request",
+]
 
 
 class CannotFreeze(Exception):

@@ -17,18 +17,24 @@ from wsframe.protocol.deadlines import Times
 from wsframe.protocol.deflate import Deflate, Terms
 from wsframe.protocol.events import PongReceived
 
-__all__ = ["from_document", "to_document"]
+__all__ = ["from_document", "request_document", "request_of", "to_document"]
 
 
 def to_document(frozen: FrozenConnection) -> dict[str, object]:
     """Return the document of a frozen connection, whose ``data`` must be JSON values or bytes."""
     document = {field.name: getattr(frozen, field.name) for field in fields(frozen)}
-    document["request"] = {field.name: getattr(frozen.request, field.name) for field in fields(frozen.request)}
-    if frozen.request.proxy is not None:
-        document["request"]["proxy"] = asdict(frozen.request.proxy)
+    document["request"] = request_document(frozen.request)
     document["messages"] = [[one.payload] if isinstance(one, PongReceived) else one for one in frozen.messages]
     for name in ("limits", "timeouts", "deflate"):
         document[name] = None if document[name] is None else asdict(document[name])
+    return document
+
+
+def request_document(request: FrozenRequest) -> dict[str, Any]:
+    """Return the document of a request."""
+    document = {field.name: getattr(request, field.name) for field in fields(request)}
+    if request.proxy is not None:
+        document["proxy"] = asdict(request.proxy)
     return document
 
 
@@ -55,6 +61,7 @@ def from_document(document: Mapping[str, Any]) -> FrozenConnection:
 
 
 def request_of(document: Mapping[str, Any]) -> FrozenRequest:
+    """Return the request of a document."""
     values = dict(document)
     values["fields"] = [(name, value) for name, value in values["fields"]]
     values["proxy"] = None if values["proxy"] is None else proxy_of(values["proxy"])

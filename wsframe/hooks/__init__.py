@@ -13,7 +13,8 @@ Read in this order:
 * ``posts``: entries from :meth:`Resource.post` and ``call``. ``members``: how many clients a resource has.
 
 * ``passage``: errands for the tasks of a life. ``giving``, ``taking``: how a life goes to another process with its
-  clients. ``standing_in``: the hosts of connections that are thawed.
+  clients. ``standing_in``: the hosts of connections that are thawed. ``succession``: how lives of two processes
+  find each other.
 
 Nothing in here touches a socket.
 """

@@ -47,7 +47,7 @@ from wsframe.workers.parcel import packed
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["RESTART", "Given", "Giving", "PackedClient", "why_not"]
+__all__ = ["RESTART", "Given", "Giving", "PackedClient", "dismiss", "send_away", "why_not"]
 
 logger = log_for(__name__)
 

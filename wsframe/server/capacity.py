@@ -99,6 +99,14 @@ class Places:
         most = capacity.max_clients_per_address
         if network and most is not None and count.by_network.get(network, 0) >= most:
             raise Reject(429, [RETRY_AFTER], "too many connections from this address")
+        return self._taken(network, place)
+
+    def take_over(self, address: str, place: Hashable) -> Reservation:
+        """Take a place for a client of another process, which has been counted there: no limit refuses it."""
+        return self._taken(network_of(address), place)
+
+    def _taken(self, network: str, place: Hashable) -> Reservation:
+        count = self._headcount
         count.total += 1
         count.by_network[network] = count.by_network.get(network, 0) + 1
         count.by_place[place] = count.by_place.get(place, 0) + 1

@@ -1,0 +1,45 @@
+"""Lives of two processes find each other by their path."""
+
+from __future__ import annotations
+
+import pytest
+
+import wsframe
+from tests.engine import engine_of
+from tests.handing import Goer
+from tests.sides import opened
+from tests.wire import connected
+from wsframe.hooks.succession import address_of, join_at
+from wsframe.http.responses import Reject
+
+
+async def test_an_address_leads_to_the_registered_resource_whatever_its_pattern() -> None:
+    pattern, exact = Goer(), Goer()
+    registry = wsframe.Registry()
+    registry.register("/rooms/{room}", pattern)
+    registry.register("/", exact)
+    async with opened(registry) as server:
+        roster = engine_of(server).roster
+        for life in roster.listeners():
+            address = address_of(roster, life)
+            assert address is not None
+            assert join_at(roster, address, None) is life
+            life.leave()
+
+
+async def test_a_resource_of_a_dispatcher_has_no_address() -> None:
+    registry = wsframe.Registry()
+    registry.register_dispatcher(lambda request: Goer())
+    async with opened(registry) as server, connected(server, "/x"):
+        roster = engine_of(server).roster
+        (life,) = roster.listeners()
+        assert address_of(roster, life) is None
+
+
+@pytest.mark.parametrize("address", [("registered", "/gone"), ("made", "/gone"), ("made", "/")])
+async def test_an_address_that_leads_nowhere_is_refused(address: tuple[str, str]) -> None:
+    registry = wsframe.Registry()
+    registry.register("/", Goer())
+    async with opened(registry) as server:
+        with pytest.raises(Reject):
+            join_at(engine_of(server).roster, address, None)

@@ -1,0 +1,206 @@
+"""A worker leaves a partition: its lives end in one step, and go on in the successor, or their clients get 1012."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytest
+import trio
+
+import wsframe
+from tests.engine import engine_of
+from tests.handing import BOUND, Goer, GoerByClient
+from tests.recorder import Recorder
+from tests.wire import Peer, close, connected, text, until
+from wsframe.hooks.succession import address_of, join_at
+from wsframe.server.predecessor import leave_lives
+from wsframe.server.successor import Successor
+from wsframe.workers.exchange import Exchange
+
+if not hasattr(socket, "SOCK_SEQPACKET"):
+    pytest.skip("this system has no SOCK_SEQPACKET", allow_module_level=True)
+
+
+class Stayer(Recorder):
+    """Does not define ``hand_over``."""
+
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        await super().received_text(client, message)
+        client.send_text(message)
+
+
+class Generations(NamedTuple):
+    """An old and a new server, and the two ends of their lineage."""
+
+    old: wsframe.Server
+    new: wsframe.Server
+    giving: Exchange
+    taking: Exchange
+    begun: list[int]
+
+    async def leave(self, *resources: wsframe.Resource) -> None:
+        """Have the old server leave the lives of some resources, as one partition."""
+        engine = engine_of(self.old)
+        lives = [life for life in engine.roster.listeners() if life.resource in resources]
+        await leave_lives(lives, engine.reactor, partial(address_of, engine.roster), self.giving, 7)
+
+    async def succeed(self, change: Callable[[Any], None] = lambda successor: None) -> None:
+        """Have the new server take what it is offered, until cancelled."""
+        engine = engine_of(self.new)
+        successor = Successor(engine.reactor, engine.places, self.begun.append, partial(join_at, engine.roster))
+        change(successor)
+        await successor.run(self.taking)
+
+
+Resources = dict[str, wsframe.Resource]
+
+
+@asynccontextmanager
+async def generations(old: Resources, new: Resources) -> AsyncIterator[Generations]:
+    giving, taking = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    registries = wsframe.Registry(), wsframe.Registry()
+    for registry, resources in zip(registries, (old, new), strict=True):
+        for path, resource in resources.items():
+            registry.register(path, resource)
+    with trio.fail_after(BOUND):
+        async with (
+            wsframe.open_server(registries[0], port=0) as first,
+            wsframe.open_server(registries[1], port=0) as second,
+        ):
+            both = Generations(first, second, Exchange(giving), Exchange(taking), [])
+            try:
+                yield both
+            finally:
+                both.giving.close()
+                both.taking.close()
+
+
+async def echoes(peer: Peer, message: str) -> None:
+    await peer.send(text(message))
+    assert await peer.receive_text() == message
+
+
+@pytest.mark.parametrize("kind", [Goer, GoerByClient])
+async def test_invariant_6_lives_of_a_partition_end_before_any_of_them_begins_again(kind: type[Goer]) -> None:
+    order: list[str] = []
+    old: Resources = {"/a": kind(), "/b": kind(), "/c": Stayer()}
+    new: Resources = {"/a": kind(), "/b": kind(), "/c": Stayer()}
+    for side, resources in (("old", old), ("new", new)):
+        for path in ("/a", "/b"):
+            goer = resources[path]
+            assert isinstance(goer, Goer)
+
+            def add(note: str, side: str = side, note_it: Callable[[str], None] = goer.journal.add) -> None:
+                order.append(f"{side} {note.split(',')[0]}")
+                note_it(note)
+
+            goer.journal.add = add  # type: ignore[method-assign]
+    async with generations(old, new) as both, trio.open_nursery() as nursery:
+        nursery.start_soon(both.succeed)
+        async with (
+            connected(both.old, "/a") as a,
+            connected(both.old, "/b") as b,
+            connected(both.old, "/c") as c,
+        ):
+            await echoes(a, "1")
+            await echoes(b, "1")
+            await echoes(c, "1")
+            await both.leave(*old.values())
+            assert both.begun == [7]
+            await echoes(a, "2")
+            await echoes(b, "2")
+            assert await c.receive_close() == (1012, "service restart")
+            await c.send(close(1012))
+            assert await c.receive() is None
+        nursery.cancel_scope.cancel()
+    ends = [at for at, note in enumerate(order) if note == "old ends"][:2]
+    takes = [at for at, note in enumerate(order) if note == "new takes over"]
+    assert len(ends) == len(takes) == 2
+    assert max(ends) < min(takes)
+    assert not any(note.startswith(("old disconnected", "new connected")) for note in order)
+
+
+async def test_invariant_7_without_a_successor_clients_are_closed_with_their_goodbye() -> None:
+    old = Goer()
+    async with generations({"/": old}, {}) as both, connected(both.old) as peer:
+        await echoes(peer, "1")
+        engine = engine_of(both.old)
+        await leave_lives(engine.roster.listeners(), engine.reactor, lambda life: None, None, 0)
+        assert await peer.receive_close() == (1012, "service restart")
+    assert "disconnected 1012" in old.notes
+
+
+async def test_a_silent_peer_does_not_hold_up_the_end_of_its_partition() -> None:
+    old = Stayer()
+    async with generations({"/": old}, {}) as both, connected(both.old) as silent:
+        await echoes(silent, "1")
+        await both.leave(old)
+        assert old.notes[-1] == "disconnected 1012"
+        assert await silent.receive_close() == (1012, "service restart")
+
+
+@pytest.mark.parametrize("resources", [{}, {"/other": Goer()}])
+async def test_invariant_7_a_successor_without_such_a_path_refuses_and_clients_get_1012(resources: Resources) -> None:
+    old = Goer()
+    async with generations({"/": old}, resources) as both, trio.open_nursery() as nursery:
+        nursery.start_soon(both.succeed)
+        async with connected(both.old) as peer:
+            await echoes(peer, "1")
+            await both.leave(old)
+            assert await peer.receive_close() == (1012, "service restart")
+            await peer.send(close(1012))
+            assert await peer.receive() is None
+        nursery.cancel_scope.cancel()
+
+
+async def test_invariant_7_a_successor_that_does_not_answer_costs_the_clients_1012(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wsframe.server.predecessor.WITHIN", 0.3)
+    old = Goer()
+    async with generations({"/": old}, {"/": Goer()}) as both, connected(both.old) as peer:
+        await echoes(peer, "1")
+        await both.leave(old)
+        assert await peer.receive_close() == (1012, "service restart")
+
+
+async def test_invariant_2_a_mine_after_the_cut_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsframe.server.predecessor.WITHIN", 0.3)
+    old, new = Goer(), Goer()
+    late = trio.Event()
+
+    async def wait_first(state: bytes) -> None:
+        await late.wait()
+
+    new.take_over = wait_first  # type: ignore[method-assign]
+    async with generations({"/": old}, {"/": new}) as both, trio.open_nursery() as nursery:
+        nursery.start_soon(both.succeed)
+        async with connected(both.old) as peer:
+            await echoes(peer, "1")
+            await both.leave(old)
+            late.set()
+            assert await peer.receive_close() == (1012, "service restart")
+            await until(lambda: not new.clients and not engine_of(both.new).reactor.links)
+            await peer.send(close(1012))
+            assert await peer.receive() is None
+        nursery.cancel_scope.cancel()
+
+
+async def test_many_clients_go_with_at_most_64_under_way() -> None:
+    old, new = Goer(), Goer()
+    async with generations({"/": old}, {"/": new}) as both, trio.open_nursery() as nursery:
+        nursery.start_soon(both.succeed)
+        async with AsyncExitStack() as stack:
+            peers = [await stack.enter_async_context(connected(both.old)) for _ in range(150)]
+            await until(lambda: len(old.clients) == 150)
+            await both.leave(old)
+            for peer in peers:
+                await echoes(peer, "on")
+            assert new.count == 150
+            assert both.new.statistics().reserved == 150
+            assert both.old.statistics().reserved == 0
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,54 @@
+"""How the lives of one process find their likes in another one: by the path, never by the object."""
+
+from __future__ import annotations
+
+from wsframe.hooks.listener import Listener
+from wsframe.hooks.listeners import Roster
+from wsframe.http.request import Request
+from wsframe.http.responses import refusing
+from wsframe.log import quoted
+from wsframe.resources.factories import Factory
+from wsframe.resources.resource import Resource
+
+__all__ = ["Address", "address_of", "join_at"]
+
+Address = tuple[str, str]
+"""``registered`` or ``made``, and the path: as it was registered, or as it was first asked for."""
+
+
+def address_of(roster: Roster, life: Listener) -> Address | None:
+    """Return the address of a life; None if only a dispatcher or ``deliver_to`` leads to it."""
+    maker = roster.made.makers.get(id(life.resource))
+    if maker is not None:
+        return "made", maker[1]
+    for registry in roster.registries:
+        for path, registration in registry.table.registrations():
+            if registration.resource is life.resource:
+                return "registered", path
+    return None
+
+
+def join_at(roster: Roster, address: Address, request: Request | None) -> Listener:
+    """Return the life at an address, started if need be, with one member more.
+
+    Args:
+        roster: The lives of this process.
+        address: Where it was in the other process.
+        request: The request of one of its clients, for a factory; None if it has none.
+
+    Raises:
+        Reject: If there is none here.
+    """
+    kind, path = address
+    request = request or Request(path, [])
+    if kind == "made":
+        target, params = roster.registries.lookup(request.path) or (None, {})
+        request.path_params = params or request.path_params
+        if not isinstance(target, Factory):
+            raise refusing(404, f"no factory at {quoted(path)}")
+        return roster.join(target, request)
+    for registry in roster.registries:
+        for written, registration in registry.table.registrations():
+            if written == path and isinstance(registration.resource, Resource):
+                return roster.join(registration.resource, request)
+    raise refusing(404, f"no resource at {quoted(path)}")

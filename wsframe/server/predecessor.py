@@ -1,0 +1,223 @@
+"""A worker that leaves its partitions to its successor, in a rolling restart.
+
+A partition is left in one step, in jittered order over ``timeouts.drain``: from then on its newcomers wait in the
+successor. Lives that define ``hand_over`` are packed (``hooks/giving``), the clients of all others are closed 1012;
+every ``running()`` of the partition is left. Then the packed lives are offered to the successor, and at last the
+supervisor is told that the partition is over.
+
+An offer is one conversation for each partition (``workers/exchange``), whose socket the successor gets through the
+*lineage*, a pair of sockets that the supervisor has made. Its messages:
+
+=========================== ==================== ===========================================================
+From the giver              Descriptors
+=========================== ==================== ===========================================================
+``["life", n, address]``    state                The n-th life: the path it is registered at, or was made for
+``["client", n]``           socket, state        One of its clients; at most 64 are under way
+``["all", lives, clients]``                      No more will come
+=========================== ==================== ===========================================================
+
+=========================== =================================================================================
+From the taker
+=========================== =================================================================================
+``["got"]``                 A client has arrived
+``["mine", n]``             The clients of the n-th life are the taker's, which touches them only now
+``["refused", n, why]``     They are not, and never will be
+=========================== =================================================================================
+
+Until ``mine`` the giver has duplicates of the sockets, and nobody has touched them: if anything fails, it closes all
+of them 1012. After ``mine`` they are the taker's. At its deadline the giver cuts the conversation, which decides for
+both sides whether a ``mine`` was said in time.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import trio
+
+from wsframe.connection.freeze import freeze_request
+from wsframe.connection.frozen_document import request_document, to_document
+from wsframe.connection.link import Link
+from wsframe.connection.reactor import Reactor
+from wsframe.hooks.giving import RESTART, Given, Giving, PackedClient, dismiss, send_away
+from wsframe.hooks.listener import Listener
+from wsframe.log import log_for
+from wsframe.resources.handing_over import hands_over
+from wsframe.workers.exchange import Exchange, Gone, Received, make_exchange
+from wsframe.workers.parcel import packed, written_file
+
+__all__ = ["MOST_UNDER_WAY", "Offer", "leave_lives"]
+
+logger = log_for(__name__)
+
+MOST_UNDER_WAY = 64
+WITHIN = 10.0
+"""Seconds for packing the lives of a partition, and again for the successor's answer."""
+ARRIVING_WITHIN = 2.0
+"""Seconds for newcomers that are on their way into a life."""
+ANSWER_WITHIN = 1.0
+"""Seconds for peers to answer our close frames, before their ``disconnected`` is called all the same."""
+LOOK = 0.01
+
+Address = tuple[str, str]
+"""``registered`` or ``made``, and the path."""
+
+
+class Packed(NamedTuple):
+    """A life that has left, with the way to find its like in the successor."""
+
+    listener: Listener
+    address: Address
+    given: Given
+
+
+async def leave_lives(
+    lives: Sequence[Listener],
+    reactor: Reactor,
+    address_of: Callable[[Listener], Address | None],
+    lineage: Exchange | None,
+    partition: int,
+) -> None:
+    """End all lives of one partition, and offer those that can go on to the successor.
+
+    Args:
+        lives: The lives. No newcomer joins them any more.
+        reactor: Has their clients.
+        address_of: Returns the address of a life; None for one that nobody can find.
+        lineage: Leads to the successor; None if there is none.
+        partition: Its number.
+    """
+    with trio.move_on_after(ARRIVING_WITHIN):
+        while any(life.members.count > len(life.clients) for life in lives):  # noqa: ASYNC110
+            await trio.sleep(LOOK)
+    done: list[Packed] = []
+    deadline = trio.current_time() + WITHIN
+
+    async def end(life: Listener) -> None:
+        address = address_of(life) if lineage is not None and hands_over(life.resource) and life.open else None
+        given = None if address is None else await Giving(life, reactor).pack(deadline)
+        if address is not None and given is not None:
+            done.append(Packed(life, address, given))
+        else:
+            await close_life(life, reactor)
+        await life.ended.wait()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            for life in lives:
+                nursery.start_soon(end, life)
+        if lineage is not None and done:
+            await Offer(done, reactor).make(lineage, partition)
+    finally:
+        for one in done:
+            dismiss(one.given.clients, one.listener, reactor)
+
+
+async def close_life(life: Listener, reactor: Reactor) -> None:
+    """Close the clients of a life 1012 and end it."""
+
+    def links() -> list[Link]:
+        found = (reactor.links.get(client._link.fd) for client in life.clients)
+        return [link for link in found if link is not None]
+
+    reactor.close_all(links(), *RESTART)
+    life.retire()
+    with trio.move_on_after(ANSWER_WITHIN):
+        await life.ended.wait()
+    for link in links():
+        send_away(link)
+
+
+class Offer:
+    """The offer of all packed lives of one partition.
+
+    Args:
+        lives: The lives, whose lists of clients are empty once they are the taker's.
+        reactor: Has had their clients.
+    """
+
+    def __init__(self, lives: Sequence[Packed], reactor: Reactor) -> None:
+        self._lives = lives
+        self._reactor = reactor
+        self._unanswered = set(range(len(lives)))
+        self._under_way = 0
+
+    async def make(self, lineage: Exchange, partition: int) -> None:
+        """Offer them, and wait for the answers. Clients that are left in the lists then are still ours."""
+        exchange, theirs = make_exchange()
+        try:
+            with trio.move_on_after(WITHIN), theirs:
+                await lineage.send(["offer", partition], [theirs.fileno()])
+                theirs.close()
+                await self._send_all(exchange)
+                while self._unanswered:
+                    self._take(await exchange.receive())
+        except (Gone, OSError) as error:
+            logger.error("the clients of partition %d are closed 1012: %s", partition, error)
+        finally:
+            self._end(exchange)
+
+    def _end(self, exchange: Exchange) -> None:
+        """Let no answer come any more, and take those that have come."""
+        try:
+            exchange.cut()
+            while (received := exchange.receive_now()) is not None:
+                self._take(received)
+        except (Gone, OSError):
+            pass
+        finally:
+            exchange.close()
+
+    async def _send_all(self, exchange: Exchange) -> None:
+        clients = 0
+        for number, one in enumerate(self._lives):
+            request = first_request(one.given)
+            state = packed({"state": one.given.state, "request": request})
+            await send_with_state(exchange, ["life", number, one.address], state)
+        for number, one in enumerate(self._lives):
+            for client in one.given.clients:
+                clients += 1
+                await self._send_client(exchange, number, client)
+        await exchange.send(["all", len(self._lives), clients])
+
+    async def _send_client(self, exchange: Exchange, number: int, client: PackedClient) -> None:
+        while self._under_way >= MOST_UNDER_WAY:
+            self._take(await exchange.receive())
+        assert isinstance(client.sock, socket.socket)
+        self._under_way += 1
+        await send_with_state(exchange, ["client", number], packed(to_document(client.frozen)), client.sock.fileno())
+
+    def _take(self, received: Received) -> None:
+        """Act on a message of the taker."""
+        for descriptor in received.descriptors:
+            os.close(descriptor)
+        name, *values = received.document
+        if name == "got":
+            self._under_way -= 1
+            return
+        number = values[0]
+        self._unanswered.discard(number)
+        given = self._lives[number].given
+        if name == "mine":
+            for client in given.clients:
+                client.sock.close()
+            given.clients.clear()
+        else:
+            logger.error("the successor refuses %r: %s", self._lives[number].listener, values[1])
+
+
+def first_request(given: Given) -> dict[str, Any] | None:
+    """Return the request of the first client, for a factory that makes the resource again."""
+    return request_document(freeze_request(given.clients[0].client.request)) if given.clients else None
+
+
+async def send_with_state(exchange: Exchange, document: object, state: bytes, *descriptors: int) -> None:
+    """Send a message with a state in a file, after other descriptors."""
+    file = written_file(state)
+    try:
+        await exchange.send(document, [*descriptors, file])
+    finally:
+        os.close(file)

@@ -1,0 +1,169 @@
+"""A worker that takes over partitions from its predecessor, in a rolling restart.
+
+It has started no life of them. One partition after another becomes its own: by an offer of the predecessor, which has
+left every ``running()`` of that partition before it offers (``server/predecessor`` has the messages), or by the
+supervisor's word that the partition is over. From then on its lives begin, those that were offered with their state
+and their clients.
+
+An offer that breaks off before its last message is dropped: the sockets are closed, which the peers do not notice,
+because the giver has duplicates.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+
+import trio
+
+from wsframe.connection.freeze import FrozenConnection, thaw_request
+from wsframe.connection.frozen_document import from_document, request_of
+from wsframe.connection.reactor import Reactor
+from wsframe.hooks.listener import Listener
+from wsframe.hooks.taking import Taken, Taking
+from wsframe.http.request import Request
+from wsframe.http.responses import Reject
+from wsframe.log import log_for
+from wsframe.server.capacity import Places
+from wsframe.user_code import contain
+from wsframe.workers.exchange import Exchange, Gone, Received
+from wsframe.workers.parcel import opened, read_file
+
+__all__ = ["OfferedLife", "Successor"]
+
+logger = log_for(__name__)
+
+Join = Callable[[tuple[str, str], Request | None], Listener]
+
+
+class OfferedLife:
+    """A life on its way in.
+
+    Args:
+        address: The way to find its like here.
+        state: The parcel with the answer of ``hand_over``.
+    """
+
+    def __init__(self, address: tuple[str, str], state: bytes) -> None:
+        self.address = address
+        document = opened(state)
+        self.state: bytes = document["state"]
+        request = document["request"]
+        self.request = None if request is None else thaw_request(request_of(request))
+        self.clients: list[tuple[socket.socket, FrozenConnection]] = []
+
+
+class Successor:
+    """Takes the offers of a predecessor.
+
+    Args:
+        reactor: Gets the clients.
+        places: Get theirs.
+        begin: Has the lives of a partition begin here.
+        join: Returns the life at an address, started if need be, with one member more.
+    """
+
+    def __init__(self, reactor: Reactor, places: Places, begin: Callable[[int], object], join: Join) -> None:
+        self._reactor = reactor
+        self._places = places
+        self._begin = begin
+        self._join = join
+
+    async def run(self, lineage: Exchange) -> None:
+        """Take offers until there are no more."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                try:
+                    received = await lineage.receive()
+                    _, partition = received.document
+                    (descriptor,) = received.descriptors
+                    exchange = Exchange(socket.socket(fileno=descriptor))
+                except Gone:
+                    return
+                nursery.start_soon(self._take_offer, exchange, partition)
+
+    async def _take_offer(self, exchange: Exchange, partition: int) -> None:
+        lives: list[OfferedLife] = []
+        try:
+            await self._receive(exchange, lives)
+            self._begin(partition)
+            async with trio.open_nursery() as nursery:
+                for number, life in enumerate(lives):
+                    nursery.start_soon(self._take_life, exchange, number, life)
+        except (Gone, ValueError, TypeError, KeyError, OSError) as error:
+            logger.error("the offer of partition %d has failed: %s", partition, error)
+        finally:
+            for life in lives:
+                for sock, _ in life.clients:
+                    sock.close()
+            exchange.close()
+
+    async def _receive(self, exchange: Exchange, lives: list[OfferedLife]) -> None:
+        """Receive everything that is offered.
+
+        Raises:
+            Gone: If it breaks off.
+            ValueError: For a state of another version of wsframe.
+        """
+        clients = 0
+        while True:
+            received = await exchange.receive()
+            name, *values = received.document
+            if name == "all":
+                if values != [len(lives), clients]:
+                    raise Gone(f"{values} lives and clients were sent, {[len(lives), clients]} have come")
+                return
+            state = take_state(received)
+            if name == "life":
+                lives.append(OfferedLife(tuple(values[1]), state))
+                continue
+            sock = socket.socket(fileno=received.descriptors.pop())
+            sock.setblocking(False)
+            try:
+                frozen = from_document(opened(state))
+            except ValueError:
+                sock.close()
+                raise
+            lives[values[0]].clients.append((sock, frozen))
+            clients += 1
+            await exchange.send(["got"])
+
+    async def _take_life(self, exchange: Exchange, number: int, life: OfferedLife) -> None:
+        why = "take_over failed"
+        try:
+            listener = self._join(life.address, life.request)
+        except BaseException as error:
+            if not isinstance(error, Reject) and contain(error):
+                logger.error("nothing here goes on with %s", life.address, exc_info=error)
+            why = f"there is no life at {life.address[1]} here: {error}"
+        else:
+            clients = [
+                Taken(sock, frozen, self._places.take_over(frozen.request.host, id(listener.resource)))
+                for sock, frozen in life.clients
+            ]
+            life.clients.clear()
+            say_mine = partial(told, exchange, ["mine", number])
+            taking = Taking(listener, self._reactor, life.state, clients, say_mine)
+            await taking.done.wait()
+            if taking.taken:
+                return
+        told(exchange, ["refused", number, why[:1000]])
+
+
+def told(exchange: Exchange, document: object) -> bool:
+    """Tell the giver something; return False if it cannot hear it any more."""
+    try:
+        return exchange.send_now(document)
+    except Gone:
+        return False
+
+
+def take_state(received: Received) -> bytes:
+    """Read the state of a message, which is its last descriptor."""
+    file = received.descriptors.pop()
+    try:
+        return read_file(file)
+    finally:
+        os.close(file)
