@@ -15,7 +15,7 @@ MOST_METHODS = 20
 
 TOO_LARGE = {
     # The interface that users write against: one method for each thing a resource can do.
-    "resources/resource.py Resource": 27,
+    "resources/resource.py Resource": 21,
 }
 """What is above the limits today, with its size. It may shrink, and leave this list; nothing may come in."""
 

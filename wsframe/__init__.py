@@ -79,6 +79,8 @@ from wsframe.resources.functions import MessageFunction as MessageFunction
 from wsframe.resources.functions import RequestVerifier as RequestVerifier
 from wsframe.resources.functions import define_resource as define_resource
 from wsframe.resources.json_resource import JSONResource as JSONResource
+from wsframe.resources.publication import Publication as Publication
+from wsframe.resources.recovery import Recovery as Recovery
 from wsframe.resources.registry import Registry as Registry
 from wsframe.resources.registry import find_global_resource as find_global_resource
 from wsframe.resources.registry import register_global_dispatcher as register_global_dispatcher
@@ -160,6 +162,8 @@ __all__ = [
     "ProxiedTLS",
     "ProxyFailed",
     "ProxyHeader",
+    "Publication",
+    "Recovery",
     "Registry",
     "Reject",
     "Request",

@@ -6,7 +6,7 @@ from tests.centrifuge.speaking import connected, speaking
 from wsframe import Client
 from wsframe.centrifuge import CentrifugeResource, Connected, Subscribed
 from wsframe.centrifuge.channels import topic_of
-from wsframe.resources.topics import LONGEST_TOPIC
+from wsframe.resources.publication import LONGEST_TOPIC
 
 
 class Present(CentrifugeResource):

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from wsframe.backplane.interface import Backplane
 from wsframe.resources.interest import LINGER, Interest
+from wsframe.resources.topic import Receiver
 
 
 class Wants:
@@ -35,9 +36,8 @@ async def test_a_topic_is_wanted_for_a_while_after_its_last_subscriber(autojump_
     backplane = cast(Backplane, wants)
     interest = Interest(backplane)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(interest.let_go, backplane)
-        interest.subscribed("t")
-        interest.deserted("t")
+        nursery.start_soon(interest.let_go)
+        interest.desert(interest.use("t"))
         await trio.sleep(LINGER / 2)
         assert wants.wanted == {"t"}
         await trio.sleep(LINGER)
@@ -50,10 +50,9 @@ async def test_a_topic_that_is_heard_stays_wanted_without_subscribers(autojump_c
     backplane = cast(Backplane, wants)
     interest = Interest(backplane)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(interest.let_go, backplane)
+        nursery.start_soon(interest.let_go)
         reached = interest.hear("t")
-        interest.subscribed("t")
-        interest.deserted("t")
+        interest.desert(interest.use("t"))
         await trio.sleep(3 * LINGER)
         assert wants.wanted == {"t"}
         assert not reached.is_set()
@@ -79,8 +78,8 @@ def test_without_other_servers_nothing_is_awaited_and_nothing_sent() -> None:
     interest = Interest(None)
     assert interest.hear("t").is_set()
     assert not interest.tell("t", b"x")
-    interest.subscribed("u")
-    interest.deserted("u")
+    interest.desert(interest.use("u"))
+    assert interest.topics == {}
     interest.unhear("t")
 
 
@@ -88,3 +87,42 @@ def test_bytes_go_to_the_others() -> None:
     wants = Wants()
     assert Interest(cast(Backplane, wants)).tell("t", b"x")
     assert wants.sent == [("t", b"x")]
+
+
+async def test_a_topic_that_nobody_uses_goes_at_once_without_a_backplane() -> None:
+    interest = Interest(None)
+    topic = interest.use("t")
+    assert interest.use("t") is topic
+    interest.desert(topic)
+    assert interest.topics == {}
+
+
+async def test_a_topic_of_a_backplane_lingers(autojump_clock: MockClock) -> None:
+    interest = Interest(None)
+    early = interest.use("early")
+    early.receivers[Receiver()] = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(interest.let_go)
+        interest.engine()
+        used, left = interest.use("used"), interest.use("left")
+        for topic in (used, left, early):
+            interest.desert(topic)
+            interest.desert(topic)
+        assert interest.use("used") is used
+        await trio.sleep(2 * LINGER)
+        assert set(interest.topics) == {"early", "used"}
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_backplane_of_a_server_alone_is_made_when_it_is_needed(autojump_clock: MockClock) -> None:
+    interest = Interest(None)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def wait() -> None:
+            assert await interest.needed() is interest.engine()
+
+        await trio.sleep(1)
+        interest.engine()
+    assert interest.others is None
+    assert await interest.needed() is interest.engine()

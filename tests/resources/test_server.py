@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from wsframe.resources.interest import Interest
+from wsframe.resources.recovery import Histories
 from wsframe.resources.resource import Resource
 from wsframe.resources.server import Engine, Server, ServerStatistics
 
@@ -28,8 +30,12 @@ class Elsewhere:
     async def closed(self) -> None:
         self.orders.append("closed")
 
-    def publish(self, topic: str, message: Any, *, text: bool, key: str | int | None, compress: bool | None) -> None:
-        self.orders.append((topic, message, text, key, compress))
+    def publish(self, topic: str, message: Any, **options: Any) -> None:
+        self.orders.append((topic, message, *options.values()))
+
+    @property
+    def histories(self) -> Histories:
+        return Histories(Interest(None))
 
     def unready(self) -> str:
         return "server full"
@@ -72,7 +78,7 @@ async def test_handle_needs_no_machine_in_this_process() -> None:
     assert server.reload_certificates()
     server.publish_text("t", "text")
     server.publish_binary("t", b"bytes", key=1, compress=True)
-    assert elsewhere.orders == [("t", "text", True, None, None), ("t", b"bytes", False, 1, True)]
+    assert elsewhere.orders == [("t", "text", True, None, None, None), ("t", b"bytes", False, 1, True, None)]
     elsewhere.orders.clear()
     server.close()
     server.close(1012, lame_duck=2.5)

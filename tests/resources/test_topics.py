@@ -13,9 +13,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from wsframe.backplane import MemoryBackplane, MemoryHub
-from wsframe.protocol.frames import BINARY, TEXT
+from wsframe.backplane.tail import MOST_HELD, State
+from wsframe.protocol.frames import TEXT
 from wsframe.resources.interest import LINGER
-from wsframe.resources.topics import MOST_HELD, Topics, envelope, opened
+from wsframe.resources.publication import envelope
+from wsframe.resources.topics import Topics
 from wsframe.testing import Kit, open_kit
 
 
@@ -139,7 +141,7 @@ async def test_nothing_is_left_of_clients_that_have_gone() -> None:
             client.send_text("-a")
             client.close()
         await wait_all_tasks_blocked()
-        assert (topics._subscribers, topics._topics_of) == ({}, {})
+        assert (topics._topics, topics._topics_of) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -286,7 +288,7 @@ async def test_messages_that_wait_for_a_hook_are_bounded() -> None:
         got = [await a.receive() for _ in range(MOST_HELD + 2)]
         assert got[0] == got[-1] == "missed t"
         assert got[1:-1] == [str(number) for number in range(MOST_HELD)]
-        assert topics._holds == {}
+        assert topics._topics["t"].tail.state is State.OPEN
 
 
 async def test_a_hook_that_raises_or_ends_holds_nothing_up(caplog: pytest.LogCaptureFixture) -> None:
@@ -345,13 +347,6 @@ async def test_reaching_other_servers_is_logged(caplog: pytest.LogCaptureFixture
     async with open_kit(Room(), backplane=MemoryBackplane(MemoryHub())):
         await wait_all_tasks_blocked()
     assert "other servers can be reached" in caplog.text
-
-
-@pytest.mark.parametrize("opcode", [TEXT, BINARY])
-@pytest.mark.parametrize("key", [None, "k", 7])
-@pytest.mark.parametrize("compress", [None, True, False])
-def test_an_envelope_holds_all(opcode: int, key: Any, compress: bool | None) -> None:
-    assert opened(envelope(opcode, b"data", key, compress)) == (opcode, b"data", key, compress)
 
 
 @pytest.mark.parametrize("backplane", ["redis://localhost", MemoryBackplane, object()])

@@ -60,20 +60,24 @@ class MemoryBackplane:
         self, node: str, told: Told, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Take part as a node until cancelled."""
-        queue = Queue(self._shared.limit)
-        hub = self._shared.open()
-        self._member = member = hub.attach(node, queue)
+        member = self._member or self.attach(node)
         try:
             told.reach(True)
-            hub.want(member, self._wants)
             task_status.started()
             while True:
-                await queue.doorbell.wait()
-                for report in queue.take():
+                await member.queue.doorbell.wait()
+                for report in member.queue.take():
                     tell(told, report)
         finally:
-            hub.detach(member)
+            self._shared.open().detach(member)
             self._member = None
+
+    def attach(self, node: str) -> Member:
+        """Take part as a node from now on, for a program that publishes before :meth:`run` has its turn."""
+        hub = self._shared.open()
+        self._member = member = hub.attach(node, Queue(self._shared.limit))
+        hub.want(member, self._wants)
+        return member
 
     def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
         """Queue a message for the other nodes; False while this one does not run."""

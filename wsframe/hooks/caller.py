@@ -51,7 +51,7 @@ from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.exceptions import HookTimeout
 from wsframe.hooks.contexts import own_context, run_within
 from wsframe.hooks.move_client import Destination, call_off, give_up, hand_over
-from wsframe.hooks.posts import Call, Errand, Missed, Post
+from wsframe.hooks.posts import Call, Errand, Notice, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
 from wsframe.hooks.tracing import Tracing
 from wsframe.http.responses import Reject
@@ -268,13 +268,13 @@ class HookCaller:
         except BaseException as error:
             await self._hook_failed(error, "received_custom", None)
 
-    async def _missed(self, mailbox: ClientMailbox, inbox: None, missed: Missed) -> None:
+    async def _noticed(self, mailbox: ClientMailbox, inbox: None, notice: Notice) -> None:
         try:
-            await self._within(None, nested(self._hook("missed"), missed.topic))
+            await self._within(None, nested(self._hook(notice.hook), *notice.args))
         except BaseException as error:
-            await self._hook_failed(error, "missed", None)
+            await self._hook_failed(error, notice.hook, None)
         finally:
-            missed.over()
+            notice.over()
 
     async def _call(self, mailbox: ClientMailbox, inbox: None, call: Call) -> None:
         if call.abandoned:
@@ -379,6 +379,6 @@ EVENTS: dict[type, Callable[[HookCaller, ClientMailbox, Any, Any], Awaitable[Non
     Move: HookCaller._moved,
     Post: HookCaller._post,
     Call: HookCaller._call,
-    Missed: HookCaller._missed,
+    Notice: HookCaller._noticed,
     Errand: HookCaller._errand,
 }

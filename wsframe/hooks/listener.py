@@ -163,7 +163,7 @@ class Listener:
         self.post: Callable[[object], bool] = self._posts.post
         self.post_from_thread: Callable[[object], None] = self._posts.post_from_thread
         self.call: Callable[[Callable[..., object], tuple[object, ...]], Coroutine[Any, Any, object]] = self._posts.call
-        self.report_missed: Callable[[str, Callable[[], None]], None] = self._posts.report_missed
+        self.notify: Callable[[str, tuple[object, ...], Callable[[], None]], None] = self._posts.notify
         self.passage: Passage = Passage(self._mailbox, self._hooks, self._posts)
 
     @property

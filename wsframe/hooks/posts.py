@@ -14,7 +14,7 @@ from wsframe.exceptions import ResourceEnded
 from wsframe.log import Log, log_for
 from wsframe.protocol.fast_lane import weigh
 
-__all__ = ["MAX_POSTS", "Call", "Errand", "Missed", "Post", "Posts"]
+__all__ = ["MAX_POSTS", "Call", "Errand", "Notice", "Post", "Posts"]
 
 logger: Log = log_for(__name__)
 
@@ -56,13 +56,14 @@ class Call:
         self.signal.fire(self.outcome)
 
 
-class Missed:
-    """A topic of which messages are missing, and the function to call once the hook knows it."""
+class Notice:
+    """A hook without a client that the server calls, its arguments, and the function to call after it."""
 
-    __slots__ = ("over", "topic")
+    __slots__ = ("args", "hook", "over")
 
-    def __init__(self, topic: str, over: Callable[[], None]) -> None:
-        self.topic: str = topic
+    def __init__(self, hook: str, args: tuple[object, ...], over: Callable[[], None]) -> None:
+        self.hook: str = hook
+        self.args: tuple[object, ...] = args
         self.over: Callable[[], None] = over
 
 
@@ -122,12 +123,12 @@ class Posts:
 
         self._token.run_sync_soon(post)
 
-    def report_missed(self, topic: str, over: Callable[[], None]) -> None:
-        """Have ``missed`` called for a topic, and then ``over``."""
+    def notify(self, hook: str, args: tuple[object, ...], over: Callable[[], None]) -> None:
+        """Have a hook called that has no client, and then ``over``."""
         if self._over.is_set():
             over()
         else:
-            self._mailbox.put(None, Missed(topic, over))
+            self._mailbox.put(None, Notice(hook, args, over))
 
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
         """Have a function called in the listener task; return its result."""
@@ -158,7 +159,7 @@ class Posts:
                 entry.finish()
             elif isinstance(entry, Post):
                 self._mailbox.took_post(entry.octets)
-            elif isinstance(entry, Missed):
+            elif isinstance(entry, Notice):
                 entry.over()
             elif isinstance(entry, Errand):
                 entry.dropped()

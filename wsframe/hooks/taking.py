@@ -152,7 +152,7 @@ class Taking:
     def _tell_missed(self) -> None:
         topics = {topic for client in self._listener.clients for topic in self._listener.topics.of(client)}
         for topic in sorted(topics):
-            self._listener.report_missed(topic, lambda: None)
+            self._listener.notify("missed", (topic,), lambda: None)
 
     def _drop(self) -> None:
         """Let go of the clients that have not been thawed, and end this."""

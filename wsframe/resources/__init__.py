@@ -7,9 +7,11 @@ Read in this order:
 * ``accept``: the answer of ``accept_client`` that lets a client in.
 * ``client``: one connected peer. ``client_tasks``: its tasks. ``clients``: the clients of a resource.
   ``broadcast``: one message to many clients.
-* ``topics``: messages for those who are subscribed, on this server and on others; ``interest``: the topics that
-  this server wants. ``everywhere``: broadcasts to the clients of all workers. ``life``: one life of a resource, as
-  the resource sees it.
+* ``topics``: messages for those who are subscribed, on this server and on others. ``publication``: one message.
+  ``topic``: one topic, in order. ``interest``: the topics that this server wants. ``recovery``: their history.
+  ``everywhere``: broadcasts to the clients of all workers.
+  ``topic_hooks``: the part of a resource that has to do with them.
+* ``life``: one life of a resource, as the resource sees it.
 * ``server``: the handle on the running server, without the machine behind it.
 * ``registry``, ``routing_table``, ``path_table``, ``factories``: which resource answers a path; ``http_routes``:
   which handler of plain HTTP. ``watchers``: the servers that follow a registry. ``registries``: all registries of

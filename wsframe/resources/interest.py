@@ -1,12 +1,19 @@
-"""The topics whose messages this server gets from the others: those with subscribers, and wsframe's own."""
+"""The topics whose messages this server gets from the backplane: those with subscribers, and wsframe's own."""
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
+from math import inf
+from secrets import token_hex
 
 import trio
 
 from wsframe.backplane.interface import Backplane
+from wsframe.backplane.memory import MemoryBackplane, MemoryHub
+from wsframe.doorbell import Doorbell
+from wsframe.resources.topic import Topic
 
 __all__ = ["LINGER", "Interest"]
 
@@ -30,35 +37,69 @@ class Interest:
     """
 
     def __init__(self, backplane: Backplane | None) -> None:
-        self._backplane = backplane
+        self.node: str = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
+        """The name of this server among those of the service."""
+        self.others: Backplane | None = backplane
+        self.topics: dict[str, Topic] = {}
+        """Those with subscribers or receivers, or which had them a moment ago."""
         self._heard: dict[str, Heard] = {}
         self._deserted: dict[str, float] = {}
-        """Topics without a subscriber that are still wanted, and since when."""
+        """Topics that nobody uses and that are still wanted, and since when."""
+        self._engine: Backplane | None = backplane
+        self._started = Doorbell()
+        self._put_hole, self.holes = trio.open_memory_channel[Topic](inf)
+        """The topics of which messages are missing, each at most once."""
 
-    def subscribed(self, topic: str) -> None:
-        """Want a topic, which has its first subscriber."""
-        if topic not in self._heard:
-            self._want(topic)
+    def engine(self) -> Backplane:
+        """Return the backplane; a server without one has one of its own from now on, for history and presence."""
+        if self._engine is None:
+            self._engine = plane = MemoryBackplane(MemoryHub())
+            plane.attach(self.node)
+            plane.want(tuple(self.topics))
+            self._started.ring()
+        return self._engine
 
-    def deserted(self, topic: str) -> None:
-        """Want a topic, which has lost its last subscriber, for a while longer."""
-        if topic not in self._heard and self._backplane is not None:
-            self._deserted[topic] = trio.current_time()
+    async def needed(self) -> Backplane:
+        """Return the backplane once there is one."""
+        if self._engine is None:
+            await self._started.wait()
+        return self.engine()
 
-    def _want(self, topic: str) -> None:
-        if self._backplane is not None and self._deserted.pop(topic, None) is None:
-            self._backplane.want([topic])
+    def use(self, name: str) -> Topic:
+        """Return a topic that is wanted from now on."""
+        topic = self.topics.get(name)
+        if topic is None:
+            topic = self.topics[name] = Topic(name, self._put_hole.send_nowait)
+            if name not in self._heard:
+                self._want(name)
+        else:
+            self._deserted.pop(name, None)
+        return topic
 
-    async def let_go(self, backplane: Backplane) -> None:
-        """Want the topics no longer that have had no subscriber for a while."""
+    def desert(self, topic: Topic) -> None:
+        """Let go of a topic, if nobody uses it: at once, or after a while if it comes from the backplane."""
+        if topic.is_used or topic.name in self._heard or topic.name in self._deserted:
+            return
+        if self._engine is None:
+            del self.topics[topic.name]
+        else:
+            self._deserted[topic.name] = trio.current_time()
+
+    def _want(self, name: str) -> None:
+        if self._engine is not None and self._deserted.pop(name, None) is None:
+            self._engine.want([name])
+
+    async def let_go(self) -> None:
+        """Want the topics no longer that nobody has used for a while."""
         while True:
             await trio.sleep(LINGER / 6)
             now = trio.current_time()
-            gone = [topic for topic, since in self._deserted.items() if since + LINGER <= now]
-            for topic in gone:
-                del self._deserted[topic]
+            gone = [name for name, since in self._deserted.items() if since + LINGER <= now]
+            for name in gone:
+                del self._deserted[name]
+                self.topics.pop(name, None)
             if gone:
-                backplane.unwant(gone)
+                self.engine().unwant(gone)
 
     # Topics of wsframe's own, whose messages come also while nobody is subscribed
 
@@ -73,15 +114,18 @@ class Interest:
             Set once every later message arrives.
         """
         self._heard[topic] = heard = Heard(take)
-        self._want(topic)
-        if self._backplane is None:
+        if self.others is None:
             heard.reached.set()
+        elif topic not in self.topics:
+            self._want(topic)
         return heard.reached
 
     def unhear(self, topic: str) -> None:
-        """Want a topic no longer, once it has no subscriber."""
-        if self._heard.pop(topic, None) is not None:
-            self.deserted(topic)
+        """Want a topic no longer, once nobody uses it."""
+        if self._heard.pop(topic, None) is not None and self.others is not None:
+            used = self.topics.get(topic)
+            if used is None or not used.is_used:
+                self._deserted[topic] = trio.current_time()
 
     def reached(self, topic: str) -> None:
         """Learn that every later message of a topic arrives."""
@@ -98,4 +142,4 @@ class Interest:
 
     def tell(self, topic: str, payload: bytes) -> bool:
         """Send bytes to those on other servers that hear a topic; return whether they are queued."""
-        return self._backplane is not None and self._backplane.publish(topic, payload)
+        return self.others is not None and self.others.publish(topic, payload)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, TypeVarTuple, Unpa
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
-from wsframe.log import Log, log_for, quoted
+from wsframe.log import Log, log_for
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import Octets
@@ -45,8 +45,7 @@ from wsframe.resources.clients import Clients
 from wsframe.resources.everywhere import broadcast_everywhere
 from wsframe.resources.handing_over import HandingOver
 from wsframe.resources.hints import add_hint
-from wsframe.resources.life import Life
-from wsframe.resources.topics import PublishOptions
+from wsframe.resources.topic_hooks import TopicHooks
 from wsframe.workers.partitions import Scope
 
 if TYPE_CHECKING:
@@ -64,13 +63,13 @@ ArgsT = TypeVarTuple("ArgsT")
 
 HOOKS = (
     "accept_client", "client_connected", "received_text", "received_binary", "received_pong",
-    "received_custom", "disconnected", "hook_failed", "missed", "hand_over", "take_over",
+    "received_custom", "disconnected", "hook_failed", "missed", "resync", "snapshot", "hand_over", "take_over",
 )  # fmt: skip
 FIXED = ("clients", "server")
 JSON = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-class Resource(HandingOver[DataT]):
+class Resource(TopicHooks[DataT], HandingOver[DataT]):
     """One object that answers one path for all its clients. Subclass it and override hooks.
 
     It has no ``__init__``: yours need not call one, and a dataclass works too.
@@ -110,7 +109,6 @@ class Resource(HandingOver[DataT]):
     Its messages that still wait are then dropped; ``disconnected`` is called as ever, and not
     cancelled. Danger: a peer that sends something and leaves is perhaps not heard."""
 
-    _listener: Life[DataT] | None = None
     _wsframe_hooks: ClassVar[tuple[str, ...]] = HOOKS
     """The names that are called."""
 
@@ -284,40 +282,6 @@ class Resource(HandingOver[DataT]):
             return broadcast_everywhere(life, TEXT, self.encode_json(message), options)
         return broadcast_text(self.clients if clients is None else clients, self.encode_json(message), **options)
 
-    def subscribe(self, client: Client[DataT], topic: str) -> bool:
-        """Have a client get all that is published to a topic from now on; return False if it has left.
-
-        It leaves its topics with :meth:`disconnected`. Topics belong to the server, not to the resource.
-        """
-        life = self._life()
-        if client not in life.clients:
-            return False
-        life.topics.subscribe(client, topic)
-        return True
-
-    def unsubscribe(self, client: Client[DataT], topic: str) -> None:
-        """Have a client get the messages of a topic no longer."""
-        self._life().topics.unsubscribe(client, topic)
-
-    def publish_text(self, topic: str, message: str | Octets, **options: Unpack[PublishOptions]) -> Broadcast:
-        """Queue a text message for a topic's subscribers, of any resource; return how many of this server got it.
-
-        Options as for :func:`wsframe.broadcast_text`: ``exclude``, ``key`` (a str or an int), ``compress``.
-        """
-        return self._life().topics.publish_text(topic, message, **options)
-
-    def publish_binary(self, topic: str, message: Octets, **options: Unpack[PublishOptions]) -> Broadcast:
-        """Queue a binary message for a topic's subscribers; see :meth:`publish_text`."""
-        return self._life().topics.publish_binary(topic, message, **options)
-
-    async def missed(self, topic: str) -> None:
-        """Make up for messages of a topic that other servers published and this one did not get.
-
-        It is called in the listener task, before the next message of the topic: send the clients the state, or
-        have them ask for it. The default logs a warning.
-        """
-        logger.warning("%s has missed messages of topic %s", type(self).__name__, quoted(topic), kind=type(self))
-
     def encode_json(self, message: object) -> str | bytes:
         """Encode a message for :meth:`broadcast_json` and :meth:`Client.send_json`: compact, in one line.
         Override it to encode with another library; :class:`JSONResource` does so with msgspec.
@@ -382,8 +346,3 @@ class Resource(HandingOver[DataT]):
         An exception in ``fn`` is raised here. Source: clws ``call-on-resource-thread``.
         """
         return await self._life().call(fn, args)
-
-    def _life(self) -> Life[DataT]:
-        if self._listener is None:
-            raise RuntimeError(f"{type(self).__name__} is not being served: register it, and await the server's start")
-        return self._listener

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, final
 
+from wsframe.backplane.interface import History, Position
 from wsframe.limits import check_number
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.payload import Octets
+from wsframe.resources.publication import Key, Publication, check_topic
+from wsframe.resources.recovery import Histories, Recovery
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client, Resource
@@ -105,8 +108,10 @@ class Engine(Protocol):
     def reload_certificates(self) -> bool: ...
     def unready(self) -> str: ...
     def publish(
-        self, topic: str, message: Any, *, text: bool, key: str | int | None, compress: bool | None
+        self, topic: str, message: Any, *, text: bool, key: Key, compress: bool | None, history: History | None
     ) -> None: ...
+    @property
+    def histories(self) -> Histories: ...
     def statistics(self) -> ServerStatistics: ...
     def slowest_clients(self, count: int) -> list[AnyClient]: ...
     def list_clients(self) -> list[AnyClient]: ...
@@ -118,7 +123,7 @@ class Engine(Protocol):
 class Server:
     """A running server; made by :func:`serve`, :func:`open_server`, :func:`run` and :func:`serving`.
 
-    Threads other than trio's can call all but :meth:`closed`. They do not wait for :meth:`close` and :meth:`hurry`;
+    Threads other than trio's can call all but the coroutines. They do not wait for :meth:`close` and :meth:`hurry`;
     for an answer of the others they wait until trio's thread has a turn. The clients and resources that they get
     belong to trio's thread: there only :meth:`Resource.post_from_thread` is for others.
     """
@@ -183,16 +188,43 @@ class Server:
         return self._engine.reload_certificates()
 
     def publish_text(
-        self, topic: str, message: str | Octets, *, key: str | int | None = None, compress: bool | None = None
-    ) -> None:
+        self, topic: str, message: str | Octets, *,
+        key: str | int | None = None, compress: bool | None = None, history: History | None = None,
+    ) -> None:  # fmt: skip
         """Queue a text message for the subscribers of a topic; see :meth:`Resource.publish_text`. From any thread."""
-        self._engine.publish(topic, message, text=True, key=key, compress=compress)
+        self._engine.publish(topic, message, text=True, key=key, compress=compress, history=history)
 
     def publish_binary(
-        self, topic: str, message: Octets, *, key: str | int | None = None, compress: bool | None = None
-    ) -> None:
+        self, topic: str, message: Octets, *,
+        key: str | int | None = None, compress: bool | None = None, history: History | None = None,
+    ) -> None:  # fmt: skip
         """Queue a binary message for the subscribers of a topic. From any thread."""
-        self._engine.publish(topic, message, text=False, key=key, compress=compress)
+        self._engine.publish(topic, message, text=False, key=key, compress=compress, history=history)
+
+    async def resume(self, client: AnyClient, topic: str, since: Position | None = None) -> Recovery:
+        """Subscribe a client to a topic with history, and return the messages that it has missed since a position.
+
+        The next message that the client gets is the one after ``position`` of the result, which is known before
+        any message. Without ``since`` nothing is asked for, and ``publications`` is None.
+        A client that has left meanwhile is not subscribed.
+
+        Args:
+            client: A client of this server.
+            topic: A topic whose messages are published with ``history``.
+            since: The position of the last message that it got.
+        """
+        check_topic(topic)
+        recovery = await self._engine.histories.resume(topic, since)
+        client.resource.subscribe(client, topic)
+        return recovery
+
+    async def newest(self, topic: str) -> Position | None:
+        """Return the position of the newest message of a topic with history; None if the engine cannot be reached."""
+        return await self._engine.histories.newest(topic)
+
+    async def since(self, topic: str, position: Position) -> list[Publication] | None:
+        """Return all messages of a topic after a position, oldest first; None if some of them are not kept any more."""
+        return await self._engine.histories.since(topic, position)
 
     def statistics(self) -> ServerStatistics:
         """Return a snapshot of the server. It walks through all clients: ask for it each second, not each message."""

@@ -1,72 +1,62 @@
 """Topics: messages for the clients that are subscribed, on this server and on others of the service.
 
 A message that is published here goes into the outboxes of this server's subscribers in the same
-call. A server with a backplane also sends it to the others that have subscribers of the topic, as
-an envelope: a version, the kind of the message, and what the outbox needs to know.
+call. A server with a backplane also sends it to the others that have subscribers of the topic, in an
+envelope (``publication``). A message with history goes to the backplane alone, which gives it its place
+among those of other servers, and comes back from there.
 
-The order in which the pieces stand is that of a message from another server: the backplane calls
-:meth:`Topics.message`, which decodes it and broadcasts it to the subscribers. Where messages are
-missing, the backplane calls :meth:`Topics.gap`: each resource with subscribers of the topic gets
-its hook ``missed``, in its listener task, and until all these hooks have returned the topic's
-messages wait here, so that the hole is known before the message behind it.
+The order in which the pieces stand is that of a message from the backplane: it calls
+:meth:`Topics.message`; the :class:`~wsframe.resources.topic.Topic` opens it, and its tail passes it on in order.
+Where messages are missing, the tail has :class:`~wsframe.resources.recovery.Histories` ask for them, or each
+resource with subscribers of the topic gets its hook ``missed`` or ``resync``, in its listener task. In the
+meantime the topic's messages wait, so that a hole is known before the message behind it.
+
+A protocol of its own, whose messages to clients name their position, does not subscribe clients. It listens::
+
+    class Channel(Receiver):
+        def publication(self, topic, publication): ...  # publication.data, .position, .sender; broadcast to its clients
+        def missed(self, topic): ...                    # messages without history are missing
+        def resync(self, topic, position): ...          # messages with history are lost
+
+    recovery = await life.topics.histories.resume(topic, since)  # since: the client's Position, or None
+    # no await from here on: the next publication is the one after recovery.position
+    life.topics.listen(topic, channel)                           # again and again is harmless
+    channel.clients.add(client)
+    # recovery.publications: all that the client missed; None: not whole, it must begin anew
+
+``histories.newest``, ``since`` and ``kept`` answer from the engine, and ``publish_text(..., history=History())``
+publishes. Positions are ``(epoch, offset)``; a topic without messages has the offset 0.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import socket
 from collections.abc import Collection
-from secrets import token_hex
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 import trio
 
-from wsframe.backplane.interface import Backplane, Position
+from wsframe.backplane.interface import Backplane, History, Position
 from wsframe.log import Log, log_for
 from wsframe.protocol.frames import BINARY, TEXT
-from wsframe.protocol.payload import BINARY_TYPES, Octets, encode, octets_of
+from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, Octets, encode, octets_of
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
-from wsframe.resources.client import Client
 from wsframe.resources.interest import Interest
+from wsframe.resources.publication import Key, Publication, check, check_topic, envelope
+from wsframe.resources.recovery import Histories
+from wsframe.resources.topic import AnyClient, Receiver, Topic
 
-if TYPE_CHECKING:
-    AnyClient = Client[Any]
-else:
-    AnyClient = Client
-
-__all__ = ["LONGEST_TOPIC", "OWN", "Key", "PublishOptions", "Topics", "check_key"]
+__all__ = ["Key", "PublishOptions", "Topics"]
 
 logger: Log = log_for(__name__)
 
-Key = str | int | None
-"""The key of a published message, which other servers must understand."""
-
-OWN = "wsframe: "
-"""The beginning of topics that programs cannot name."""
-LONGEST_TOPIC = 255
-"""Bytes of the longest name of a topic."""
-MOST_HELD = 1_000
-"""Messages of a topic that wait for its ``missed`` hooks; beyond them there is another gap."""
-VERSION = 1
-KINDS = {TEXT: b"t", BINARY: b"b"}
-
 
 class PublishOptions(TypedDict, total=False):
-    """The options of a published message, as for :func:`wsframe.broadcast_text`."""
+    """The options of a published message, as for :func:`wsframe.broadcast_text`, and its history."""
 
     exclude: AnyClient | Collection[AnyClient]
     key: Key
     compress: bool | None
-
-
-class Hold:
-    """The messages of one topic that wait for ``missed`` hooks."""
-
-    def __init__(self) -> None:
-        self.hooks = 0
-        self.messages: list[bytes] = []
-        self.overflowed = False
+    history: History | None
 
 
 class Topics:
@@ -77,26 +67,25 @@ class Topics:
     """
 
     def __init__(self, backplane: Backplane | None = None) -> None:
-        self._backplane = backplane
-        self._subscribers: dict[str, dict[AnyClient, None]] = {}
-        self._topics_of: dict[AnyClient, set[str]] = {}
         self.interest: Interest = Interest(backplane)
-        self._holds: dict[str, Hold] = {}
+        self._topics = self.interest.topics
+        self._topics_of: dict[AnyClient, set[str]] = {}
+        self.histories: Histories = Histories(self.interest)
 
     # Subscriptions
 
-    def subscribe(self, client: AnyClient, topic: str) -> None:
-        """Have a client get the messages of a topic from now on."""
+    def subscribe(self, client: AnyClient, topic: str, *, keeps: bool = False) -> None:
+        """Have a client get the messages of a topic from now on; ``keeps``: the topic is known to have a history."""
         check_topic(topic)
         self.enter(client, topic)
+        if keeps and not self._topics[topic].tail.keeps:
+            self.interest.engine()
+            self._topics[topic].tail.keeps = True
+            self.histories.need()
 
     def enter(self, client: AnyClient, topic: str) -> None:
         """Do as :meth:`subscribe` does, also for a topic of wsframe's own."""
-        subscribers = self._subscribers.get(topic)
-        if subscribers is None:
-            subscribers = self._subscribers[topic] = {}
-            self.interest.subscribed(topic)
-        subscribers[client] = None
+        self.interest.use(topic).subscribers[client] = None
         self._topics_of.setdefault(client, set()).add(topic)
 
     def unsubscribe(self, client: AnyClient, topic: str) -> None:
@@ -114,167 +103,127 @@ class Topics:
         for topic in self._topics_of.pop(client, ()):
             self._remove(client, topic)
 
+    def subscribers(self, topic: str, resource: object) -> list[AnyClient]:
+        """Return the clients of a resource that are subscribed to a topic."""
+        one = self._topics.get(topic)
+        return [] if one is None else [client for client in one.subscribers if client.resource is resource]
+
     def of(self, client: AnyClient) -> Collection[str]:
         """Return the topics that a client is subscribed to."""
         return frozenset(self._topics_of.get(client, ()))
 
     def _remove(self, client: AnyClient, topic: str) -> None:
-        subscribers = self._subscribers[topic]
-        del subscribers[client]
-        if not subscribers:
-            del self._subscribers[topic]
-            self.interest.deserted(topic)
+        one = self._topics[topic]
+        del one.subscribers[client]
+        self.interest.desert(one)
+
+    def listen(self, topic: str, receiver: Receiver) -> None:
+        """Have a receiver get the messages of a topic from now on, those published here included."""
+        self.interest.use(topic).receivers[receiver] = None
+
+    def unlisten(self, topic: str, receiver: Receiver) -> None:
+        """Have a receiver get the messages of a topic no longer."""
+        one = self._topics.get(topic)
+        if one is not None and one.receivers.pop(receiver, receiver) is None:
+            self.interest.desert(one)
 
     # Publishing
 
     def forward(self, topic: str, opcode: int, data: bytes, key: Key, compress: bool | None) -> None:
         """Send a message to the subscribers of other servers alone."""
-        if self._backplane is not None:
-            self._send(topic, envelope(opcode, data, key, compress))
+        self._send(None, topic, Publication(opcode, data, None, self.interest.node, key, compress))
 
     def publish_text(
-        self, topic: str, message: str | Octets, *, exclude: Any = (), key: Key = None, compress: bool | None = None
-    ) -> Broadcast:
+        self, topic: str, message: str | Octets, *, exclude: Any = (), key: Key = None,
+        compress: bool | None = None, history: History | None = None,
+    ) -> Broadcast:  # fmt: skip
         """Send a text message to the subscribers of a topic everywhere."""
         check(topic, key)
-        done = broadcast_text(self._here(topic), message, exclude=exclude, key=key, compress=compress)
-        if self._backplane is not None:
+        if history is not None:
+            data = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+            return self._keep(topic, TEXT, data, exclude, key, compress, history)
+        one = self._topics.get(topic)
+        done = broadcast_text(
+            () if one is None else one.subscribers, message, exclude=exclude, key=key, compress=compress
+        )
+        if self.interest.others is not None or (one is not None and one.receivers):
             data = encode(message) if isinstance(message, str) else bytes(message)
-            self._send(topic, envelope(TEXT, data, key, compress))
+            self._send(one, topic, Publication(TEXT, data, None, self.interest.node, key, compress))
         return done
 
     def publish_binary(
-        self, topic: str, message: Octets, *, exclude: Any = (), key: Key = None, compress: bool | None = None
-    ) -> Broadcast:
+        self, topic: str, message: Octets, *, exclude: Any = (), key: Key = None,
+        compress: bool | None = None, history: History | None = None,
+    ) -> Broadcast:  # fmt: skip
         """Send a binary message to the subscribers of a topic everywhere."""
         check(topic, key)
-        done = broadcast_binary(self._here(topic), message, exclude=exclude, key=key, compress=compress)
-        if self._backplane is not None:
-            self._send(topic, envelope(BINARY, octets_of(message, BINARY_TYPES), key, compress))
+        if history is not None:
+            return self._keep(topic, BINARY, octets_of(message, BINARY_TYPES), exclude, key, compress, history)
+        one = self._topics.get(topic)
+        done = broadcast_binary(
+            () if one is None else one.subscribers, message, exclude=exclude, key=key, compress=compress
+        )
+        if self.interest.others is not None or (one is not None and one.receivers):
+            data = octets_of(message, BINARY_TYPES)
+            self._send(one, topic, Publication(BINARY, data, None, self.interest.node, key, compress))
         return done
 
-    def _here(self, topic: str) -> Collection[AnyClient]:
-        return self._subscribers.get(topic, ())
+    def _send(self, one: Topic | None, topic: str, publication: Publication) -> None:
+        """Send a message that this server's subscribers have to the receivers and to other servers."""
+        if one is not None:
+            one.give(publication)
+        if self.interest.others is not None:
+            payload = envelope(publication.opcode, publication.data, publication.key, publication.compress)
+            if not self.interest.others.publish(topic, payload):
+                logger.warning("a message of %s stays on this server: the backplane cannot take it", repr(topic))
 
-    def _send(self, topic: str, payload: bytes) -> None:
-        assert self._backplane is not None
-        if not self._backplane.publish(topic, payload):
-            logger.warning("a message of %s stays on this server: the backplane cannot take it", repr(topic))
+    def _keep(
+        self, topic: str, opcode: int, data: bytes, exclude: Any, key: Key, compress: bool | None, history: History
+    ) -> Broadcast:
+        """Publish a message with history: it comes to the subscribers from the engine, in its place."""
+        if exclude:
+            raise ValueError("a message with history has no exclude=: every subscriber's sequence must be whole")
+        one = self._topics.get(topic)
+        count = 0 if one is None else len(one.subscribers)
+        if self.interest.engine().publish(topic, envelope(opcode, data, key, compress), keep=history):
+            return Broadcast(count, 0)
+        logger.warning("a message of %s is lost: the backplane cannot take it", repr(topic))
+        return Broadcast(0, count)
 
     # Reports of the backplane
 
     async def run(self) -> None:
         """Keep the link to the other servers until cancelled."""
-        if self._backplane is None:
-            return
-        node = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.interest.let_go, self._backplane)
-            await self._backplane.run(node, self)
+            nursery.start_soon(self.histories.run)
+            engine = await self.interest.needed()
+            nursery.start_soon(self.interest.let_go)
+            await engine.run(self.interest.node, self)
 
     def message(self, topic: str, payload: bytes, sender: str, position: Position | None) -> None:
-        """Take a message of another server."""
+        """Take a message of the backplane."""
         if self.interest.take(topic, payload):
             return
-        hold = self._holds.get(topic)
-        if hold is None:
-            self._deliver(topic, payload)
-        elif len(hold.messages) < MOST_HELD:
-            hold.messages.append(payload)
-        else:
-            hold.overflowed = True
+        one = self._topics.get(topic)
+        if one is not None and (one.is_used or position is not None):
+            one.take(payload, sender, position)
 
     def wanted(self, topic: str, position: Position | None) -> None:
         """Learn that later messages of a topic arrive."""
         self.interest.reached(topic)
+        one = self._topics.get(topic)
+        if one is not None:
+            one.wanted(position)
+            if one.tail.keeps:
+                self.histories.need()
 
     def reach(self, up: bool) -> None:
         """Learn whether other servers can be reached."""
-        logger.info("other servers can be reached" if up else "other servers cannot be reached")
+        if self.interest.others is not None:
+            logger.info("other servers can be reached" if up else "other servers cannot be reached")
 
     def gap(self, topic: str | None) -> None:
-        """Tell the resources with subscribers that messages are missing."""
-        for one in tuple(self._subscribers) if topic is None else (topic,):
-            self._tell_missed(one)
-
-    def _tell_missed(self, topic: str) -> None:
-        lives = {id(life): life for client in self._here(topic) if (life := client.resource._listener) is not None}
-        hold = self._holds.setdefault(topic, Hold())
-        hold.hooks += len(lives) + 1
-        hold.overflowed = False
-        hold.messages.clear()  # older than the gap, or missing as well
-        for life in lives.values():
-            life.report_missed(topic, lambda: self._told(topic, hold))
-        self._told(topic, hold)
-
-    def _told(self, topic: str, hold: Hold) -> None:
-        """Go on with a topic once all of its hooks know of the gap."""
-        hold.hooks -= 1
-        if not hold.hooks:
-            del self._holds[topic]
-            for payload in hold.messages:
-                self._deliver(topic, payload)
-            if hold.overflowed:
-                self._tell_missed(topic)
-
-    def _deliver(self, topic: str, payload: bytes) -> None:
-        """Broadcast a message of another server to the subscribers here."""
-        subscribers = self._here(topic)
-        if not subscribers:
-            return
-        try:
-            opcode, data, key, compress = opened(payload)
-        except ValueError as error:
-            logger.error("a message of another server is dropped: %s", error, kind=str(error))
-            self._tell_missed(topic)
-            return
-        try:
-            send = broadcast_text if opcode == TEXT else broadcast_binary
-            send(subscribers, data, key=key, compress=compress)
-        except Exception as error:  # a client of version 0, which has no binary messages
-            logger.error("a message of %s cannot be sent here", repr(topic), exc_info=error)
-
-
-def check(topic: object, key: object) -> None:
-    """Raise for a topic or a key that other servers could not understand."""
-    check_topic(topic)
-    check_key(key)
-
-
-def check_key(key: object) -> None:
-    """Raise for a key that other servers could not understand."""
-    if not isinstance(key, str | int | None):
-        raise TypeError(f"the key of a published message is a str, an int or None, not {type(key).__name__}")
-
-
-def check_topic(topic: object) -> None:
-    """Raise for a value that is not the name of a topic."""
-    if not isinstance(topic, str):
-        raise TypeError(f"a topic is a str, not {type(topic).__name__}")
-    size = len(encode(topic))
-    if not 0 < size <= LONGEST_TOPIC:
-        raise ValueError(f"the name of a topic has 1 to {LONGEST_TOPIC} bytes, not {size}")
-    if topic.startswith(OWN):
-        raise ValueError(f"topics that begin with {OWN!r} are wsframe's own")
-
-
-def envelope(opcode: int, data: bytes, key: Key, compress: bool | None) -> bytes:
-    """Wrap a message for other servers: version, kind, length of the options, options as JSON, and the message."""
-    options = b"" if key is None and compress is None else json.dumps([key, compress]).encode()
-    return b"".join((bytes((VERSION,)), KINDS[opcode], len(options).to_bytes(4, "little"), options, data))
-
-
-def opened(payload: bytes) -> tuple[int, bytes, Key, bool | None]:
-    """Unwrap a message of another server.
-
-    Raises:
-        ValueError: If this version of wsframe cannot read it.
-    """
-    if payload[:1] != bytes((VERSION,)):
-        raise ValueError(f"its version is {payload[0] if payload else 'missing'}, not {VERSION}")
-    opcode = next((opcode for opcode, kind in KINDS.items() if kind == payload[1:2]), None)
-    start = 6 + int.from_bytes(payload[2:6], "little")
-    if opcode is None or len(payload) < start:
-        raise ValueError("it is cut off, or of an unknown kind")
-    key, compress = json.loads(payload[6:start]) if start > 6 else (None, None)
-    return opcode, payload[start:], key, compress
+        """Learn that messages are missing."""
+        for one in tuple(self._topics) if topic is None else (topic,):
+            if one in self._topics:
+                self._topics[one].tail.gap()

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import trio
 
+from wsframe.backplane.interface import History
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
@@ -49,10 +50,12 @@ from wsframe.log import Log, log_for, tell_left_out
 from wsframe.net.sockets import notify_closing
 from wsframe.program import Program, program
 from wsframe.protocol.pool import ConnectionPool
+from wsframe.resources.publication import Key
+from wsframe.resources.recovery import Histories
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server, ServerStatistics, running_server
-from wsframe.resources.topics import Key, Topics
+from wsframe.resources.topics import Topics
 from wsframe.server.admission import Admission
 from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_any_thread
 from wsframe.server.capacity import Places
@@ -170,9 +173,15 @@ class LocalEngine:
         await self._ended.wait()
 
     @obeyed_from_any_thread
-    def publish(self, topic: str, message: Any, *, text: bool, key: Key, compress: bool | None) -> None:
+    def publish(
+        self, topic: str, message: Any, *, text: bool, key: Key, compress: bool | None, history: History | None
+    ) -> None:
         publish = self.topics.publish_text if text else self.topics.publish_binary
-        publish(topic, message, key=key, compress=compress)
+        publish(topic, message, key=key, compress=compress, history=history)
+
+    @property
+    def histories(self) -> Histories:
+        return self.topics.histories
 
     @answered_to_any_thread
     def statistics(self) -> ServerStatistics:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from wsframe.hooks.listeners import Roster
 from wsframe.log import Log, log_for, quoted
+from wsframe.resources.publication import OWN
 from wsframe.resources.resource import Resource
-from wsframe.resources.topics import OWN, Topics
+from wsframe.resources.topics import Topics
 from wsframe.workers.partitions import EVERYWHERE, PARTITIONS
 
 __all__ = ["LONGEST_POST", "Posting"]

@@ -1,0 +1,21 @@
+"""Messages of topics, and their envelopes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wsframe.backplane.interface import Position
+from wsframe.protocol.frames import BINARY, TEXT
+from wsframe.resources.publication import Publication, envelope, opened
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+@pytest.mark.parametrize("key", [None, "k", 7])
+@pytest.mark.parametrize("compress", [None, True, False])
+def test_an_envelope_holds_all(opcode: int, key: Any, compress: bool | None) -> None:
+    at = Position(1, 2)
+    expected = Publication(opcode, b"data", at, "node", key, compress)
+    assert opened(envelope(opcode, b"data", key, compress), "node", at) == expected
+    assert expected.message == ("data" if opcode == TEXT else b"data")
