@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any, Literal
 
 import pytest
@@ -14,6 +15,7 @@ from wsframe.connection.flusher import Flusher
 from wsframe.connection.mailbox import Inbox, Mailbox, Move
 from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
+from wsframe.doorbell import FROM_THREAD
 from wsframe.limits import DEFAULT_LIMITS
 from wsframe.protocol.frames import TEXT, data_frame
 
@@ -80,12 +82,14 @@ steps = st.lists(
 )
 
 
-def outcome(put: Any, limit: int, policy: Policy, todo: list[Step]) -> list[object]:
+def outcome(put: Any, limit: int, policy: Policy, in_turn: bool, todo: list[Step]) -> list[object]:
     """Do some steps; return all that can be seen afterwards, and the results."""
     wire, kernel, flusher = Wire(), Kernel(), Outside(Budget())
     box = Outbox(kernel.send, wire, limit, policy, flusher)
     other = Outbox(kernel.send, Wire(), limit, policy, flusher)
-    flusher.dirty.append(other)  # else each put is the first of a turn, which Python does
+    before = [] if in_turn else [other]  # outside of a turn Python has to ring, unless that has been done
+    flusher.in_turn = in_turn
+    flusher.dirty.extend(before)
     results: list[object] = []
     for what, size in todo:
         if what == "put":
@@ -96,7 +100,7 @@ def outcome(put: Any, limit: int, policy: Policy, todo: list[Step]) -> list[obje
             results.append(box.put_urgent(b"\x89\x00"))
         elif what == "flush":
             kernel.room = size
-            flusher.dirty[:] = [other]
+            flusher.dirty[:] = before
             box.flush()
         else:
             box.shut = True
@@ -105,10 +109,36 @@ def outcome(put: Any, limit: int, policy: Policy, todo: list[Step]) -> list[obje
     return [results, items, box.octets, box.messages_sent, box.dropped, box.blocked, marked, wire.events]
 
 
-@given(limit=st.sampled_from([100, 1000, 5000, 1 << 40]), policy=st.sampled_from(Policy.__args__), todo=steps)  # type: ignore[attr-defined]
-def test_a_frame_is_put_alike(limit: int, policy: Policy, todo: list[Step]) -> None:
+@given(
+    limit=st.sampled_from([100, 1000, 5000, 1 << 40]),
+    policy=st.sampled_from(Policy.__args__),  # type: ignore[attr-defined]
+    in_turn=st.booleans(),
+    todo=steps,
+)
+def test_a_frame_is_put_alike(limit: int, policy: Policy, in_turn: bool, todo: list[Step]) -> None:
     c, python = function("put_frame", "c"), function("put_frame", "python")
-    assert outcome(c, limit, policy, todo) == outcome(python, limit, policy, todo)
+    assert outcome(c, limit, policy, in_turn, todo) == outcome(python, limit, policy, in_turn, todo)
+
+
+def test_first_frame_of_a_turn_is_put_in_trios_thread_only() -> None:
+    flusher, put = Flusher(Budget()), function("put_frame", "c")
+    box = Outbox(Kernel().send, Wire(), 1000, "disconnect", flusher)
+    flusher.in_turn = True
+    raised: list[BaseException] = []
+
+    def from_elsewhere() -> None:
+        try:
+            put(box, b"frame")
+        except RuntimeError as error:
+            raised.append(error)
+
+    thread = Thread(target=from_elsewhere)
+    thread.start()
+    thread.join()
+    assert [str(error) for error in raised] == [FROM_THREAD]
+    assert (flusher.dirty, box.items) == ([], [])
+    assert put(box, b"frame")
+    assert (flusher.dirty, box.items) == ([box], [b"frame"])
 
 
 @given(todo=st.lists(st.sampled_from(["put", "take", "mute", "pause", "move"]), max_size=30))

@@ -32,7 +32,6 @@ In C, ``send_whole`` sends the outboxes whose frames leave in one call and retur
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from functools import partial
 from math import inf
 from threading import get_ident
 from time import perf_counter
@@ -131,6 +130,13 @@ class Flusher:
         batch = dirty[:FLUSH_AT_ONCE]
         del dirty[:FLUSH_AT_ONCE]
         left = send_whole(batch)
+        if left:
+            self._flush_each(left)
+        if dirty:
+            self.doorbell.ring()
+
+    def _flush_each(self, left: list[Flushable]) -> None:
+        """Send what takes Python; those for which there is no time are dirty again."""
         until = self.clock() + FLUSH_SECONDS if len(left) > LOOK_AT_CLOCK else inf
         for at, outbox in enumerate(left, 1):
             try:
@@ -139,20 +145,23 @@ class Flusher:
                 contain(error)
                 flush_failed(outbox, error)
             if at % LOOK_AT_CLOCK == 0 and self.clock() > until:
-                dirty[:0] = left[at:]
+                self.dirty[:0] = left[at:]
                 break
-        if dirty:
-            self.doorbell.ring()
 
 
 @coroutine
 def drive(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Generator[object, object, ResultT]:
     """Run a coroutine and flush each time it is about to wait."""
-    step: Callable[[], object] = partial(steps.send, None)
+    send, throw = steps.send, steps.throw
+    value: object = None
+    error: BaseException | None = None
     while True:
         flusher.in_turn = True
         try:
-            trap = step()
+            if error is None:
+                trap = send(value)
+            else:
+                trap, error = throw(error), None
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
         finally:
@@ -162,10 +171,8 @@ def drive(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Genera
                 flusher.leader.give_back()
         try:
             value = yield trap
-        except BaseException as error:  # handed on whole: the coroutine decides
-            step = partial(steps.throw, error)
-        else:
-            step = partial(steps.send, value)
+        except BaseException as raised:  # handed on whole: the coroutine decides
+            error = raised
 
 
 def flushing(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Awaitable[ResultT]:

@@ -163,36 +163,36 @@ class Lead:
 
     async def turn(self, bell: ListenerBell) -> None:
         """Read for all as soon as there is something, or return when the leader's doorbell is rung."""
-        ready = None
+        flusher, ready = self._flusher, None
         if self._spins:
-            self._flusher.flush()  # this can ring, too
+            flusher.flush()  # this can ring, too
             if not bell.rung:
                 ready = self._look_again()
         if bell.rung:
             bell.rung = False
             return
         if ready is None:
-            await self._wait(bell)
+            began = perf_counter() if self.spins else 0.0
+            flusher.leader, self.at_poller = None, bell
+            try:
+                await self.poller.wait()
+            except trio.ClosedResourceError:  # the reactor has ended, and so will the listener
+                await trio.sleep_forever()
+            finally:
+                flusher.leader, self.at_poller = self, None
+            if self.spins:
+                self._note_wait(began)
         self.times_rung = 0
         self._read(ready)
         if self.times_rung and not bell.rung:
             self.give_back()
         bell.rung = False
 
-    async def _wait(self, bell: ListenerBell) -> None:
-        """Wait at the poller; waits that were short show that it pays to look again before the next."""
-        began = perf_counter()
-        self._flusher.leader, self.at_poller = None, bell
-        try:
-            await self.poller.wait()
-        except trio.ClosedResourceError:  # the reactor has ended, and so will the listener
-            await trio.sleep_forever()
-        finally:
-            self._flusher.leader, self.at_poller = self, None
-        if self.spins:
-            now = perf_counter()
-            self._spins_until = now + TURN_SECONDS
-            self._spins = min(self._spins + 1, SPINS_IN_VAIN) if now - began < SPIN_SECONDS else 0
+    def _note_wait(self, began: float) -> None:
+        """Note a wait: one that was short shows that it pays to look again before the next."""
+        now = perf_counter()
+        self._spins_until = now + TURN_SECONDS
+        self._spins = min(self._spins + 1, SPINS_IN_VAIN) if now - began < SPIN_SECONDS else 0
 
     def _look_again(self) -> list[tuple[int, int]] | None:
         """Return what the poller has within 60 us; None if that is nothing, or if other tasks must have a turn."""

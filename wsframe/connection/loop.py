@@ -59,7 +59,7 @@ class Loop(Generic[LinkT]):
         """Bytes received from clients that are gone."""
         self.buffer: bytearray = bytearray(RECEIVE_BUFFER)
         self.view: memoryview[int] = memoryview(self.buffer)
-        self.clock: Callable[[], float] = trio.current_time
+        self.clock: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self.now: float = trio.current_time()
         """The time at the beginning of the current batch."""
         self.emptied: Doorbell = Doorbell()

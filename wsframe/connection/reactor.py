@@ -74,14 +74,16 @@ READ_BY_C: dict[type, str] = {
     Link: "connection inbox raw_fd octets_received crashed lost _buckets note_undecoded",
     Decoder: "state deadlines undecoded _engine _held _lane_limit _payload _wanted",
     Deadlines: "heard_at",
-    Inbox: "budget client divert entries mailbox max_messages max_octets move muted octets received took_last waiting",
+    Inbox: "budget client divert entries mailbox max_messages max_octets move muted octets paused received took_last "
+    "waiting",
     Mailbox: "doorbell",
     deque: "append",
     list: "append",
     Doorbell: "ring",
     Budget: "held limit",
+    Flusher: "in_turn thread",
     Outbox: "blocked drained flush items messages_sent octets octets_sent put raw_fd shut "
-    "_dirty _few _latest _offset _small",
+    "_dirty _few _flusher _latest _offset _small",
     LargeFrame: "header payload",
 }
 check_attributes(READ_BY_C)

@@ -41,7 +41,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -136,7 +136,7 @@ class HookCaller:
         Returns:
             The number of entries taken, and when work on the last of them began.
         """
-        entries = cast("deque[tuple[ClientInbox, object]]", mailbox.entries)  # a message has an inbox
+        entries: deque[tuple[ClientInbox, object]] = mailbox.entries  # type: ignore[assignment]  # a message has one
         received_text: Callable[..., Awaitable[None]] = self._resource.received_text
         received_binary: Callable[..., Awaitable[None]] = self._resource.received_binary
         for wrapper in self._wrappers:

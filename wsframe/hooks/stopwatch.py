@@ -28,10 +28,11 @@ class Stopwatch:
         mailbox: The mailbox of the task.
     """
 
-    __slots__ = ("_ahead", "_hooks", "_mailbox", "_marked_at", "_waits")
+    __slots__ = ("_ahead", "_hook_counts", "_hooks", "_mailbox", "_marked_at", "_wait_counts", "_waits")
 
     def __init__(self, account: Account, mailbox: Mailbox[Any]) -> None:
         self._hooks, self._waits = account.hooks, account.waits
+        self._hook_counts, self._wait_counts = account.hooks.counts, account.waits.counts
         self._mailbox = mailbox
         self._ahead = 0
         """Messages before the place that is marked; 0 for no mark."""
@@ -47,12 +48,12 @@ class Stopwatch:
             ended: When that ended.
             count: How many hooks there were.
         """
-        hooks, waits, mailbox = self._hooks, self._waits, self._mailbox
         spent = ended - began
         if spent < QUICK:  # all of them are in the first bucket then
-            hooks.counts[0] += count
-            hooks.seconds += spent
+            self._hook_counts[0] += count
+            self._hooks.seconds += spent
         else:
+            hooks = self._hooks
             if count > 1:
                 hooks.add((last - began) / (count - 1), count - 1)
             if count:
@@ -60,15 +61,18 @@ class Stopwatch:
         if not self._ahead:
             wait = began - rung_at
             if wait < QUICK:
-                waits.counts[0] += 1
-                waits.seconds += wait
+                self._wait_counts[0] += 1
+                self._waits.seconds += wait
             else:
-                waits.add(wait)
+                self._waits.add(wait)
         elif count < self._ahead:
             self._ahead -= count
             return
         else:
-            waits.add(ended - self._marked_at)
+            self._waits.add(ended - self._marked_at)
+            self._ahead = 0
+        entries = self._mailbox.entries
         # If the mailbox was rung in the meantime, it has been empty: the next message came then.
-        self._ahead = len(mailbox.entries) if mailbox.doorbell.rung_at == rung_at else 0
-        self._marked_at = ended
+        if entries and self._mailbox.doorbell.rung_at == rung_at:
+            self._ahead = len(entries)
+            self._marked_at = ended

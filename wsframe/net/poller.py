@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal, Protocol, TypeAlias
 
@@ -54,7 +54,7 @@ class Poller(Protocol):
     def poll(self) -> list[tuple[int, int]]:
         """Return ``(fd, flags)`` of each socket that is ready now, without waiting."""
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         """Wait until :meth:`poll` has something, or :meth:`wake` is called."""
 
     def wake(self) -> None:
@@ -92,8 +92,8 @@ if sys.platform == "linux":
         def poll(self) -> list[tuple[int, int]]:
             return self._epoll.poll(0, AT_ONCE)
 
-        async def wait(self) -> None:
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
+        def wait(self) -> Awaitable[None]:
+            return trio.lowlevel.wait_readable(self._epoll.fileno())  # noqa: ASYNC105 (the caller awaits it)
 
         def wake(self) -> None:
             os.eventfd_write(self._waker, 1)
@@ -157,8 +157,8 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
                 found[event.ident] = found.get(event.ident, 0) | flag
             return list(found.items())
 
-        async def wait(self) -> None:
-            await trio.lowlevel.wait_readable(self._kqueue.fileno())
+        def wait(self) -> Awaitable[None]:
+            return trio.lowlevel.wait_readable(self._kqueue.fileno())  # noqa: ASYNC105 (the caller awaits it)
 
         def wake(self) -> None:
             with suppress(BlockingIOError):  # full: it will be told anyway

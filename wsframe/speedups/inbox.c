@@ -74,6 +74,23 @@ wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t
     return failed ? -1 : 0;
 }
 
+/* As Inbox.took_last(), of a client that is being read; -1 with an exception set. */
+static int
+took_last(Module *m, PyObject *inbox)
+{
+    PyObject *budget;
+    Py_ssize_t octets;
+    int reads = is(m, inbox, PAUSED, Py_False), failed;
+
+    if (reads <= 0)
+        return reads < 0 ? -1 : tell(m, inbox, TOOK_LAST);
+    if (find_number(m, inbox, OCTETS, &octets) < 0 || (budget = get(m, inbox, BUDGET)) == NULL)
+        return -1;
+    failed = add(m, budget, BUDGET_HELD, -octets) < 0 || set_number(m, inbox, OCTETS, 0) < 0;
+    Py_DECREF(budget);
+    return failed ? -1 : 0;
+}
+
 PyObject *
 wsframe_take(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -98,7 +115,7 @@ wsframe_take(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         Py_RETURN_NONE;
     }
     if (find_number(m, inbox, WAITING, &waiting) < 0 || set_number(m, inbox, WAITING, waiting - 1) < 0 ||
-        (waiting == 1 && tell(m, inbox, TOOK_LAST) < 0) || (muted = is(m, inbox, MUTED, Py_True)) < 0)
+        (waiting == 1 && took_last(m, inbox) < 0) || (muted = is(m, inbox, MUTED, Py_True)) < 0)
         return NULL;
     if (muted)
         Py_RETURN_NONE;

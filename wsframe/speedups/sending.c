@@ -14,6 +14,23 @@ has_room(Module *m, PyObject *outbox, Py_ssize_t count, Py_ssize_t octets)
     return count <= few && octets <= small;
 }
 
+/* Tell whether the running task flushes before it waits, in trio's thread: then the first outbox of a turn has only to be
+   listed, as in Flusher.mark(). -1 with an exception set. */
+static int
+is_in_turn(Module *m, PyObject *outbox)
+{
+    PyObject *flusher = get(m, outbox, FLUSHER), *thread;
+    int result = flusher == NULL ? -1 : is(m, flusher, IN_TURN, Py_True);
+
+    if (result > 0) {
+        thread = get(m, flusher, THREAD);
+        result = thread == NULL ? -1 : PyLong_AsUnsignedLong(thread) == PyThread_get_thread_ident() && !PyErr_Occurred();
+        Py_XDECREF(thread);
+    }
+    Py_XDECREF(flusher);
+    return result;
+}
+
 /* Put a frame into an outbox that is open, far from its limit and not blocked, and mark that behind others; 0 if that
    is for Python, -1 with an exception set. */
 static int
@@ -32,8 +49,8 @@ put_small(Module *m, PyObject *outbox, PyObject *frame, PyObject *items)
 
         if (dirty == NULL)
             return -1;
-        done = PyList_CheckExact(dirty) && PyList_GET_SIZE(dirty) > 0; /* else it is the first of a turn */
-        if (done && PyList_Append(dirty, outbox) < 0)
+        done = PyList_CheckExact(dirty) && (PyList_GET_SIZE(dirty) > 0 ? 1 : is_in_turn(m, outbox));
+        if (done > 0 && PyList_Append(dirty, outbox) < 0)
             done = -1;
         Py_DECREF(dirty);
     }
