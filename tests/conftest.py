@@ -45,6 +45,8 @@ SLOW = {
     "centrifuge/test_sdk_node.py",
     "centrifuge/test_sdk_python.py",
     "cli/test_workers.py",
+    "backplane/test_libpq.py",
+    "backplane/test_postgres.py",
     "backplane/test_redis.py",
     "backplane/test_redis_coredis.py",
     "backplane/test_redis_glide.py",

@@ -16,6 +16,8 @@ ELSEWHERE = {
     # Types and values alone.
     "centrifuge/hooks": "centrifuge/test_handling.py",
     "backplane/engine": "backplane/test_supervised.py",
+    "backplane/postgres_link": "backplane/test_postgres.py",
+    "backplane/postgres_schema": "backplane/test_postgres.py",
     "backplane/redis_scripts": "backplane/test_redis_link.py",
     "backplane/redis_wire": "backplane/test_redis_link.py",
     "connection/handover": "connection/test_reactor.py",

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trustme
 
-from tests.backplane.engines import RedisServer, free_port, redis_server
+from tests.backplane.redis_server import RedisServer, free_port, redis_server
 from tests.requirements import require_package
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane

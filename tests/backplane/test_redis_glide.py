@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.backplane.engines import redis_server
+from tests.backplane.redis_server import redis_server
 from tests.requirements import require_package
 
 require_package("glide")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.backplane.engines import RedisServer, redis_server
+from tests.backplane.redis_server import RedisServer, redis_server
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import History, Lease, Position
 from wsframe.backplane.redis import RedisBackplane

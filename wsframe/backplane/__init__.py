@@ -22,6 +22,10 @@
 * ``redis_glide``, ``redis_coredis``: these functions by valkey-glide and by coredis.
 * ``redis_scripts``: the scripts that run in the server.
 * ``redis_link``: requests as commands and scripts.
+* ``postgres``: the backplane on PostgreSQL.
+* ``libpq``: PostgreSQL's own client library, driven by trio.
+* ``postgres_schema``: the tables and statements.
+* ``postgres_link``: requests as statements, messages as notifications.
 
 Read them in this order. Nothing in here knows WebSocket, clients or resources: topics have names,
 messages are bytes.
@@ -36,6 +40,7 @@ from wsframe.backplane.interface import Position as Position
 from wsframe.backplane.interface import Told as Told
 from wsframe.backplane.memory import MemoryBackplane as MemoryBackplane
 from wsframe.backplane.memory import MemoryHub as MemoryHub
+from wsframe.backplane.postgres import PostgresBackplane as PostgresBackplane
 from wsframe.backplane.redis import RedisBackplane as RedisBackplane
 from wsframe.backplane.relay import RelayBackplane as RelayBackplane
 
@@ -48,6 +53,7 @@ __all__ = [
     "MemoryBackplane",
     "MemoryHub",
     "Position",
+    "PostgresBackplane",
     "RedisBackplane",
     "RelayBackplane",
     "Told",

@@ -1,4 +1,4 @@
-"""Servers for tests: Redis and PostgreSQL, each a process of its own in a folder of the test."""
+"""A Redis server for tests, a process of its own in a folder of the test."""
 
 from __future__ import annotations
 
