@@ -69,7 +69,8 @@ REFUSALS = {
 async def test_each_refusal_has_its_status_its_reason_and_one_log_line(
     place: Place, info: Lines, monkeypatch: pytest.MonkeyPatch, request_octets: bytes, status: int, reason: str
 ) -> None:
-    monkeypatch.setattr("wsframe.server.admission.time", lambda: 784111777.5)
+    for module in ("admission", "answering"):
+        monkeypatch.setattr(f"wsframe.server.{module}.time", lambda: 784111777.5)
     secrets = "".join(f"\r\n{name}: {value}" for name, value in SECRETS.items()).encode()
     octets = request_octets.replace(b"HTTP/1.1\r\n", b"HTTP/1.1" + secrets + b"\r\n", 1)
     async with place.serve(Recorder()) as served:

@@ -37,7 +37,7 @@ async def test_answers_that_are_not_taken_hold_no_place_of_newcomers_and_are_bou
         slow = [await served.connect(receive_buffer=4096) for _ in range(3)]
         for peer in slow:
             await peer.send(upgrade("/", upgrade=None))
-        await until(lambda: engine_of(served.server).admission._answering == 3)
+        await until(lambda: engine_of(served.server).admission.answering.under_way == 3)
         assert served.server.statistics().pending_handshakes == 0
         honest = await served.open()
         await honest.text("hello")

@@ -18,6 +18,8 @@ from wsframe.server.newcomer import Newcomer
 class Two:
     """An admission that takes on two newcomers, until they may go."""
 
+    passage = None
+
     def __init__(self) -> None:
         self.pending: dict[Newcomer, None] = {}
         self.hosts: list[object] = []

@@ -111,7 +111,8 @@ async def test_a_variable_of_one_newcomer_is_not_set_for_the_next(autojump_clock
 async def test_a_refusal_is_the_same_at_once_and_in_pieces(
     autojump_clock: MockClock, info: Lines, monkeypatch: pytest.MonkeyPatch, octets: bytes
 ) -> None:
-    monkeypatch.setattr("wsframe.server.admission.time", lambda: 784111777.5)
+    for module in ("admission", "answering"):
+        monkeypatch.setattr(f"wsframe.server.{module}.time", lambda: 784111777.5)
     async with open_kit(Recorder()) as kit:
         at_once = await answers(kit, octets)
         in_pieces = await answers(kit, octets[:1], octets[1:])

@@ -168,7 +168,7 @@ async def test_a_large_file_goes_to_all_who_read_it(place: Place, folder: Path) 
             for number in range(10):
                 nursery.start_soon(fetch, number)
         assert sizes == [1024 * 1024] * 10
-        await until(lambda: engine_of(served.server).admission._answering == 0)
+        await until(lambda: engine_of(served.server).admission.answering.under_way == 0)
 
 
 @pytest.mark.parametrize("half_closed", [False, True])
@@ -180,13 +180,13 @@ async def test_a_slow_reader_is_cut_by_the_timeout(
         await slow.send(http("GET /large.bin HTTP/1.1"))
         if half_closed:
             slow.half_close()
-        await until(lambda: engine_of(served.server).admission._answering == 1)
+        await until(lambda: engine_of(served.server).admission.answering.under_way == 1)
         honest = await served.open()
         await honest.text("hello")
         assert await honest.message() == "hello"
-        assert engine_of(served.server).admission._answering == 1
+        assert engine_of(served.server).admission.answering.under_way == 1
         await trio.sleep(1.5)
-        assert engine_of(served.server).admission._answering == 0
+        assert engine_of(served.server).admission.answering.under_way == 0
         assert await slow.end() == "reset"
         assert len(slow.received) < 1024 * 1024
 
@@ -201,9 +201,9 @@ async def test_what_the_kernel_took_of_an_answer_is_not_left_there(
         await slow.send(http("GET /large.bin HTTP/1.1"))
         if half_closed:
             slow.half_close()
-        await until(lambda: engine_of(served.server).admission._answering == 1)
+        await until(lambda: engine_of(served.server).admission.answering.under_way == 1)
         await trio.sleep(1.5)
-        assert engine_of(served.server).admission._answering == 0
+        assert engine_of(served.server).admission.answering.under_way == 0
         assert await slow.end() == "reset"
         assert len(slow.received) < 1024 * 1024
 
@@ -222,7 +222,7 @@ async def test_a_reader_that_resets_is_not_waited_for(
                 peer.half_close()
                 await trio.sleep(0.2)
             peer.reset()
-            await until(lambda: engine_of(served.server).admission._answering == 0)
+            await until(lambda: engine_of(served.server).admission.answering.under_way == 0)
 
 
 async def test_large_answers_beyond_the_bound_are_refused_and_small_ones_sent(
@@ -235,14 +235,14 @@ async def test_large_answers_beyond_the_bound_are_refused_and_small_ones_sent(
         slow = [await served.connect(receive_buffer=4096) for _ in range(2)]
         for peer in slow:
             await peer.send(http("GET /large.bin HTTP/1.1"))
-        await until(lambda: admission._answering == 2)
+        await until(lambda: admission.answering.under_way == 2)
         large = await ask(served, http("GET /large.bin HTTP/1.1"))
         assert (large.status, large.fields["retry-after"]) == (503, "5")
         assert large.text == "too many answers under way\n"
         assert [line.partition(": ")[2] for line in info()] == ["refused with 503: too many answers under way"]
         small = await ask(served, http("GET / HTTP/1.1"))
         assert (small.status, small.body) == (200, b"<p>start")
-        assert admission._answering == 2
+        assert admission.answering.under_way == 2
 
 
 async def test_a_file_above_the_limit_is_500_and_the_log_says_why(

@@ -81,7 +81,8 @@ class Service:
         """Start the server of a slot."""
         own = self._own[slot] = socket.create_server(("127.0.0.1", 0), backlog=1024)
         proxied = options.get("proxy_protocol") is not None
-        bound = [Bound(sock=one, proxy_protocol=proxied) for one in (self.listening.dup(), own)]
+        shared = self.listening.dup()
+        bound = [Bound(sock=one, proxy_protocol=proxied, number=n) for n, one in enumerate((shared, own))]
         for one in bound:
             one.sock.setblocking(False)
             self._closing.callback(one.sock.close)

@@ -6,6 +6,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
+from wsframe.http.any_worker import in_any_worker
 from wsframe.http.request import Request
 from wsframe.http.responses import Response
 
@@ -23,6 +24,7 @@ def etag() -> str:
     return f'"{sha256(browser_client_source().encode()).hexdigest()[:16]}"'
 
 
+@in_any_worker
 async def browser_client(request: Request) -> Response:
     """Answer a request with the browser client ``wsframe.js``; serves as ``http_handler``, or is called by one.
 

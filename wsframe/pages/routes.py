@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
+from functools import partial
 
 from wsframe.http.any_host import answers_any_host, at_any_host
+from wsframe.http.any_worker import answers_in_any_worker, in_any_worker
 from wsframe.http.paths import asked, check_route, written
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
@@ -56,10 +58,6 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
                 return handler, seen
         return None
 
-    def decide(request: Request) -> bool:
-        found = find(request)
-        return found is not None and answers_any_host(*found)
-
     async def routed(request: Request) -> Response:
         found = find(request)
         if found is None:
@@ -69,4 +67,19 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
 
     routed.__qualname__ = f"http_routes({', '.join(map(repr, routes))})"  # lists of routes show it
     routed.__dict__["answers_below"] = True  # a registry looks here
-    return at_any_host(routed, decide)
+    in_any_worker(routed, partial(ask, find, answers_in_any_worker, True))
+    return at_any_host(routed, partial(ask, find, answers_any_host, False))
+
+
+Found = tuple[HttpHandler, Request]
+
+
+def ask(
+    find: Callable[[Request], Found | None],
+    about: Callable[[HttpHandler, Request], bool],
+    otherwise: bool,
+    request: Request,
+) -> bool:
+    """Ask about the handler that a request leads to; ``otherwise`` is the answer if there is none."""
+    found = find(request)
+    return otherwise if found is None else about(*found)

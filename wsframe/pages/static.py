@@ -20,6 +20,7 @@ from urllib.parse import unquote_to_bytes
 
 import trio
 
+from wsframe.http.any_worker import in_any_worker
 from wsframe.http.request import Request
 from wsframe.http.responses import FileResponse, HttpHandler, Response, check_field
 
@@ -136,7 +137,7 @@ def handler(answer: Callable[[Request], Found | Response], name: str) -> HttpHan
         )
 
     static.__qualname__ = name
-    return static
+    return in_any_worker(static)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,12 @@ Read in this order:
   systemd.
 * ``listen``: the tasks that accept.
 * ``entrance``: newcomers are let in at once, or get a task each.
+* ``passing``: newcomers go to the worker of their resource; ``signpost`` says which one that is.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.
   ``plain_http`` finds the page for a request without a WebSocket.
   ``decide`` asks user code about it, ``leavers`` notices when it has gone in the meantime; ``greeting`` makes the 101.
+* ``answering``: a refusal or a page, and the end of the connection.
 * ``answers``: how many answers of each status there were.
 * ``capacity``: how many clients there may be. ``statistics``, ``health``: reports about a server.
 * ``figures``: all numbers of a server by name. ``metrics`` answers with them, in the words of ``prometheus``;

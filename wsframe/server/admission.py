@@ -32,7 +32,7 @@ end (no answer), and a peer that does not take its answer (a reset).
 
 Bounds. ``pending`` holds the newcomers without an answer, in order of arrival, at most
 ``capacity.max_pending_handshakes``: beyond them the server does not accept. An answer under way
-leaves ``pending`` and counts in ``_answering``, with the same bound: beyond it the kernel gets
+leaves ``pending`` and counts in ``answering``, with the same bound: beyond it the kernel gets
 as much of an answer as it takes, and the socket is closed.
 """
 
@@ -56,7 +56,7 @@ from wsframe.hooks.tracing import TracedPlace, Tracing
 from wsframe.http import handshake
 from wsframe.http.origins import is_pure
 from wsframe.http.request import Headers, Request
-from wsframe.http.responses import RETRY_AFTER, Reject, Response, refusing
+from wsframe.http.responses import RETRY_AFTER, Reject, refusing
 from wsframe.log import Log, log_for, quoted
 from wsframe.net.proxy_protocol import MalformedProxyHeader
 from wsframe.net.transport import FAREWELL
@@ -65,16 +65,19 @@ from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
-from wsframe.server.answers import Answers
+from wsframe.server.answering import Answering
 from wsframe.server.capacity import Places
 from wsframe.server.decide import LET_IN, check_origin, decide, internal_error, lets_all_in, stopping
 from wsframe.server.greeting import greet, receive_nonce
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import Gone, Newcomer, note_gone
 from wsframe.server.options import ServeOptions
+from wsframe.server.passing import Passage
 from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
+from wsframe.server.signpost import Signpost
 from wsframe.user_code import contain
+from wsframe.workers.worker import Worker
 
 __all__ = ["Admission"]
 
@@ -84,8 +87,6 @@ logger: Log = log_for(__name__)
 PATIENCE = 1.0
 # Seconds that it has when the drain begins, those included that have passed.
 HEAD_PATIENCE = 0.25
-# The kernel can hold this many bytes of an answer when no task waits for the peer to take it.
-SMALL = 16 * 1024
 
 PLAIN_ON_TLS = Reject(400, body="this port speaks https")
 
@@ -101,6 +102,7 @@ class Admission:
         options: ServeOptions,
         registries: Sequence[Registry],
         tracing: Tracing | None = None,
+        worker: Worker | None = None,
     ) -> None:
         self._roster = roster
         self._reactor = reactor
@@ -112,15 +114,19 @@ class Admission:
         self._answer_by = inf
         """The time by which newcomers have their answer; infinite until the drain."""
         self._fewer = Doorbell()
-        self._answering = 0
         self.pending: dict[Newcomer, None] = {}
         self._lookout = Lookout(reactor, self.pending, self._capacity.max_pending_handshakes)
         self._pages = PlainHttp(
             registries, options.http_handler, self._capacity.max_body, reactor.budget, self._lookout
         )
         self.admitted: int = 0
-        self.refused: int = 0
-        self.answers: Answers = Answers()
+        self.answering: Answering = Answering(self._capacity.max_pending_handshakes, self._decided)
+        self.passage: Passage | None = None
+        """The way to other workers; None without them."""
+        if worker is not None and roster.placement.spread:
+            most = self._capacity.max_head
+            signpost = Signpost(roster.whereabouts, self._pages, roster.placement, most, self._proxies)
+            self.passage = Passage(worker, signpost, self._decided)
 
     def has_room(self) -> bool:
         """Return whether the server can take on another newcomer."""
@@ -143,15 +149,18 @@ class Admission:
         """Let the newcomers on the way in finish within so many seconds; requests have to be whole soon."""
         now = trio.current_time()
         self._answer_by = now + seconds
-        for newcomer in self.pending:
+        for newcomer in (*self.pending, *self._parked()):
             whole_by = min(newcomer.since + HEAD_PATIENCE, self._answer_by)
             newcomer.scope.deadline = self._answer_by if newcomer.head_received else whole_by
 
     async def until_decided(self) -> None:
         """Wait until all newcomers are in or refused, in a drain."""
         with trio.move_on_at(self._answer_by):
-            while self.pending:
+            while self.pending or self._parked():
                 await self._fewer.wait()
+
+    def _parked(self) -> list[Newcomer]:
+        return [] if self.passage is None else self.passage.parked()
 
     def admit_at_once(self, newcomer: Newcomer) -> bool:
         """Let a newcomer in for which nothing has to wait and no user code runs; return whether that is done.
@@ -206,8 +215,8 @@ class Admission:
             yield
         finally:
             self._decided(newcomer)
-            if newcomer.transport.heard and not newcomer.answered:
-                self.answers.left()
+            if newcomer.transport.heard and not newcomer.answered and not newcomer.handed_over:
+                self.answering.answers.left()
             if not newcomer.handed_over:
                 newcomer.transport.close(reset=newcomer.reset)
 
@@ -223,21 +232,23 @@ class Admission:
             newcomer.reset = True  # the rest of its answer must not stay in the kernel
         elif newcomer.transport.heard or self._answer_by == inf:  # a browser's connection in reserve needs no answer
             with trio.move_on_after(FAREWELL):
-                await self._refuse(newcomer, Reject(408, body="too slow") if self._answer_by == inf else stopping())
+                await self.answering.refuse(
+                    newcomer, Reject(408, body="too slow") if self._answer_by == inf else stopping()
+                )
 
     async def _until_answered(self, newcomer: Newcomer) -> None:
         """Let a newcomer in or answer it otherwise."""
         try:
             await self._let_in(newcomer)
         except Reject as reject:
-            await self._refuse(newcomer, reject)
+            await self.answering.refuse(newcomer, reject)
         except Gone:
             note_gone(newcomer)
         except LivesElsewhere as error:
             logger.error("%s: %s", newcomer.name, error)
-            await self._refuse(newcomer, Reject(503, [RETRY_AFTER], "resource not here"))
+            await self.answering.refuse(newcomer, Reject(503, [RETRY_AFTER], "resource not here"))
         except MalformedProxyHeader as error:
-            self.refused += 1
+            self.answering.refused += 1
             fields = {"peer": newcomer.name, "reason": str(error)}
             logger.info("%(peer)s: no PROXY header of a proxy: %(reason)s", fields, extra=fields)
         except ssl.SSLError as error:
@@ -253,58 +264,13 @@ class Admission:
         except BaseException as error:
             answer = internal_error() if contain(error) else stopping()
             logger.error("%s: internal error during the handshake", newcomer.name, exc_info=error)
-            await self._refuse(newcomer, answer)
-
-    async def _refuse(self, newcomer: Newcomer, reject: Reject) -> None:
-        if newcomer.answered:  # nothing but frames may follow a 101
-            newcomer.reset = True
-            return
-        self.refused += 1
-        self.answers.count(reject.status, page=newcomer.for_page)
-        try:
-            answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
-        except BaseException as error:  # such as a Location with CR LF that the peer asked for
-            reject = internal_error() if contain(error) else stopping()
-            logger.error("%s: the Reject cannot be sent", newcomer.name, exc_info=error)
-            answer = handshake.refusal(reject, now=time(), body=newcomer.wants_body)
-        logger.info(
-            "%(peer)s: refused with %(status)s: %(reason)s",
-            fields := {"peer": newcomer.name, "status": reject.status, "reason": reject._reason},
-            extra=fields,
-            kind=reject.status,
-        )
-        await self._answer(newcomer, answer, None)
-
-    def _busy(self) -> bool:
-        """Return whether so many peers take their answers that no task can wait for another one."""
-        return self._answering >= self._capacity.max_pending_handshakes
-
-    async def _answer(self, newcomer: Newcomer, head: bytes, content: Response | None) -> None:
-        """Send the head of an answer and its content, if it has any; then end the connection."""
-        newcomer.answered = True
-        self._decided(newcomer)  # its place is free for another one
-        if self._busy():
-            with suppress(OSError):
-                newcomer.transport.send(head if content is None else head + content.body)
-            return
-        with suppress(OSError), self._counted():
-            await newcomer.transport.send_all(head)
-            if content is not None:
-                await newcomer.send_content(content)
-            await newcomer.say_goodbye()
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count an answer while its peer takes it."""
-        self._answering += 1
-        try:
-            yield
-        finally:
-            self._answering -= 1
+            await self.answering.refuse(newcomer, answer)
 
     async def _let_in(self, newcomer: Newcomer) -> None:
         if newcomer.error is not None:
             raise newcomer.error
+        if self.passage is not None and not newcomer.passed and await self.passage.passes(newcomer):
+            return
         if newcomer.head is None:
             if not await newcomer.receive_proxy_header(self._proxies):
                 return
@@ -327,19 +293,12 @@ class Admission:
                 newcomer.for_page = True
                 with Share(self._reactor.budget) as share:
                     answer, content = await self._pages.ask(newcomer, page, share)
-                    await self._answer_page(newcomer, answer, content, share)
+                    await self.answering.answer_page(newcomer, answer, content, share)
                 return
         newcomer.check_upgrade(self._versions)
         if newcomer.version == 0 and not await receive_nonce(newcomer, request):
             return
         await self._join_resource(newcomer, request, request.headers)
-
-    async def _answer_page(self, newcomer: Newcomer, head: bytes, content: Response | None, share: Share) -> None:
-        if content is not None and content.length > SMALL and self._busy():
-            raise Reject(503, [RETRY_AFTER], "too many answers under way")
-        share.hold(0 if content is None else content.held)
-        self.answers.count(int(head[9:12]), page=True)
-        await self._answer(newcomer, head, content)
 
     async def _join_resource(self, newcomer: Newcomer, request: Request, headers: Headers) -> None:
         found = self._roster.registries.answer(request)
@@ -372,7 +331,7 @@ class Admission:
         seat.keep()
         newcomer.handed_over = True
         self.admitted += 1
-        self.answers.count(101)
+        self.answering.answers.count(101)
 
     async def _decide(
         self, newcomer: Newcomer, request: Request, resource: Resource[Any] | Factory, seat: Seat

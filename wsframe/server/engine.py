@@ -192,7 +192,7 @@ class LocalEngine:
             reserved=self.places.reserved,
             pending_handshakes=len(self.admission.pending),
             admitted=self.admission.admitted,
-            refused=self.admission.refused,
+            refused=self.admission.answering.refused,
             resources=len(self.roster),
             messages_received=self.roster.received_before + sum(one.messages_received for one in by_resource),
             messages_sent=total(metrics, "wsframe_messages_total", "out"),
@@ -288,8 +288,9 @@ class LocalEngine:
                 self.posting.open()
                 try:
                     self.admission = Admission(
-                        self.roster, self.reactor, self.places, self._options, self._registries, self._around.tracing
-                    )
+                        self.roster, self.reactor, self.places, self._options, self._registries, self._around.tracing,
+                        None if self.duty is None else self.duty.worker,
+                    )  # fmt: skip
                     if self._metrics_port is not None:
                         self._metrics_port.open(self.reactor, workings)
                     async with trio.open_nursery() as starting:
@@ -312,6 +313,8 @@ class LocalEngine:
             entrance = Entrance(self.admission, newcomers, self._timeouts.handshake)
             async with trio.open_nursery() as accepting:
                 entrance.open(self._bound, accepting, None if self.duty is None else self.duty.balance)
+                if self.duty is not None:
+                    entrance.open_door(self.duty.worker.door, self._bound)
                 logger.info("serving at %s", ", ".join(self.addresses))
                 if self.roster.placement.spread and self.roster.placement.slot == 0:
                     logger.info("%s", self.roster.whereabouts.summary())
@@ -321,6 +324,7 @@ class LocalEngine:
                 accepting.cancel_scope.cancel()
             close_sockets(self._bound)
             await self._part_with_clients()
+            entrance.leave_door()
 
     async def _part_with_clients(self) -> None:
         """Tell every client to leave: first those that are here, last the newcomers that still get in."""

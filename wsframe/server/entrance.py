@@ -12,9 +12,12 @@ from functools import partial
 
 import trio
 
+from wsframe.http.responses import RETRY_AFTER, Reject
+from wsframe.net.transport import FAREWELL
 from wsframe.server.admission import Admission
 from wsframe.server.listen import Acceptor, Address, Bound
 from wsframe.server.newcomer import Newcomer
+from wsframe.server.passing import Taker
 from wsframe.workers.balance import Balance
 
 __all__ = ["Entrance"]
@@ -33,7 +36,9 @@ class Entrance:
         self._admission = admission
         self._newcomers = newcomers
         self._within = within
-        self._acceptors: list[Acceptor] = []
+        self._acceptors: list[Acceptor | Taker] = []
+        self.taker: Taker | None = None
+        """Takes the newcomers that other workers pass; None without them."""
 
     def open(self, places: Sequence[Bound], accepting: trio.Nursery, balance: Balance | None = None) -> None:
         """Accept from all sockets until ``accepting`` is cancelled.
@@ -48,11 +53,37 @@ class Entrance:
             self._acceptors.append(acceptor)
             accepting.start_soon(acceptor.run)
 
+    def open_door(self, door: socket.socket, places: Sequence[Bound]) -> None:
+        """Take the newcomers that other workers pass, until :meth:`leave_door`."""
+        self.taker = Taker(door, places, self._admission, self._let_in)
+        self._acceptors.append(self.taker)
+        self._newcomers.start_soon(self.taker.run)
+
+    def leave_door(self) -> None:
+        """Take no more newcomers that other workers pass."""
+        if self.taker is not None:
+            self.taker.scope.cancel()
+
     def _welcome(self, place: Bound, sock: socket.socket, address: Address) -> None:
         newcomer = Newcomer(sock, *address, place)
-        if self._admission.admit_at_once(newcomer):
+        passage = self._admission.passage
+        if passage is None or passage.is_here_at_once(newcomer):
+            if self._admission.admit_at_once(newcomer):
+                return
+        elif newcomer.handed_over:
             return
+        self._start(newcomer)
+
+    def _let_in(self, newcomer: Newcomer) -> None:
+        if not self._admission.admit_at_once(newcomer):
+            self._start(newcomer)
+
+    def _start(self, newcomer: Newcomer) -> None:
+        """Admit a newcomer in a task of its own."""
         newcomer.limit(self._within)
+        if newcomer.passed and newcomer.scope.deadline <= trio.current_time():
+            newcomer.error = Reject(503, [RETRY_AFTER], "this worker took no newcomers")
+            newcomer.scope.deadline = trio.current_time() + FAREWELL
         self._admission.pending[newcomer] = None
         self._newcomers.start_soon(self._admit, newcomer)
 

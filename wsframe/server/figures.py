@@ -110,8 +110,8 @@ def figures(server: Running) -> Metrics:
     found["wsframe_loop_lag_seconds"][()] = distribution(server.watchdog.lags)
     tally = server.reactor.loop.tally
     for name, counts in (
-        ("wsframe_handshakes_total", admission.answers.handshakes),
-        ("wsframe_http_responses_total", admission.answers.pages),
+        ("wsframe_handshakes_total", admission.answering.answers.handshakes),
+        ("wsframe_http_responses_total", admission.answering.answers.pages),
         ("wsframe_pauses_total", tally.pauses),
         ("wsframe_evictions_total", tally.evictions),
         ("wsframe_closes_total", tally.closes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wsframe.http.any_host import at_any_host
+from wsframe.http.any_worker import in_any_worker
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Response
 from wsframe.resources.server import running_server
@@ -22,6 +23,7 @@ def told(request: Request, text: str, status: int = 200) -> Response:
     return Response(f"{text}\n", status, headers=[ALLOWED, *fields] if request.method == "OPTIONS" else fields)
 
 
+@in_any_worker
 @at_any_host
 async def healthz(request: Request) -> Response:
     """Answer 200 while the server serves; an ``http_handler``.
@@ -32,6 +34,7 @@ async def healthz(request: Request) -> Response:
     return told(request, "alive")
 
 
+@in_any_worker
 @at_any_host
 async def readyz(request: Request) -> Response:
     """Answer 200 while newcomers are welcome, else 503 with the reason; an ``http_handler``.

@@ -23,7 +23,7 @@ from wsframe.workers.balance import Balance
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Acceptor", "Address", "Bound", "address_of", "default_hosts"]
+__all__ = ["Acceptor", "Address", "Bound", "Waiting", "address_of", "default_hosts", "peer_address"]
 
 logger: Log = log_for(__name__)
 
@@ -83,6 +83,8 @@ class Bound:
     """Returns the context for a newcomer that has sent these bytes, or None while it needs more; None without TLS."""
     proxy_protocol: bool = False
     """Whether each connection begins with a header of the PROXY protocol."""
+    number: int = 0
+    """Its place among the listening sockets: all workers have them in the same order."""
 
     @property
     def address(self) -> str:

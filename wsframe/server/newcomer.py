@@ -60,6 +60,10 @@ class Newcomer:
         self.early: bytes = b""
         """The bytes that came with the PROXY header."""
         self.since: float = trio.current_time()
+        self.partition: int | None = None
+        """The partition that it asks for, with several workers and once its request is known."""
+        self.passed: bool = False
+        """Whether another worker has accepted it."""
         self.answered: bool = False
         self.handed_over = False
         """Whether the socket belongs to the reactor now."""

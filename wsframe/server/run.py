@@ -156,7 +156,8 @@ async def serve(
     with listening_sockets(made) as sockets, metrics_port(made, worker) as port:
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        engine = LocalEngine([with_settings(sock, made, choose) for sock in sockets], registry, made, tls, port, worker)
+        places = [with_settings(number, sock, made, choose) for number, sock in enumerate(sockets)]
+        engine = LocalEngine(places, registry, made, tls, port, worker)
         tell, _ = server_made.get(), server_made.set(forget_made)
         tell(engine)
         await engine.serve(task_status)
@@ -181,11 +182,11 @@ def made_tls(options: ServeOptions) -> ServerTLS | None:
 
 
 def with_settings(
-    sock: socket.socket, options: ServeOptions, tls: Callable[[bytes], ssl.SSLContext | None] | None
+    number: int, sock: socket.socket, options: ServeOptions, tls: Callable[[bytes], ssl.SSLContext | None] | None
 ) -> Bound:
     """Put the settings of one listening socket together."""
     hosts = default_hosts(sock, name_of(sock) or options.host) if options.hosts is None else host_names(options.hosts)
-    return Bound(sock=sock, hosts=hosts, tls=tls, proxy_protocol=options.proxy_protocol is not None)
+    return Bound(sock=sock, hosts=hosts, tls=tls, proxy_protocol=options.proxy_protocol is not None, number=number)
 
 
 @asynccontextmanager

@@ -1,0 +1,485 @@
+"""Newcomers go to the worker of their resource: whole, unread, once, and nobody waits for another's worker."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+import trio
+
+import wsframe
+from tests.workers.services import Service, opened
+from wsframe import Capacity, Registry, Request, Resource, Timeouts, any_origin
+from wsframe.net.proxy_protocol import encode_proxy_v2
+from wsframe.server.passing import MOST_PARKED
+from wsframe.workers.door import Passed, give, take
+from wsframe.workers.partitions import partition_of
+
+
+class Greeting(Resource):
+    def __init__(self, slot: int) -> None:
+        self.slot = slot
+
+    async def client_connected(self, client: wsframe.Client) -> None:
+        client.send_text(f"worker {self.slot}")
+
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        client.send_text(message)
+
+
+class Room(Greeting):
+    scope = "path"
+
+
+class Lobby(Greeting):
+    pass
+
+
+class Feed(Greeting):
+    scope = "shared"
+
+
+class Slow(Lobby):
+    def __init__(self, slot: int) -> None:
+        super().__init__(slot)
+        self.decide = trio.Event()
+
+    async def accept_client(self, request: Request) -> None:
+        await self.decide.wait()
+
+
+def register(registry: Registry, slot: int) -> None:
+    registry.register("/lobby", Lobby(slot), any_origin)
+    registry.register("/feed", Feed(slot), any_origin)
+    registry.register("/slow", Slow(slot), any_origin)
+    registry.register_factory("/rooms/{room}", lambda _: Room(slot), any_origin, scope="path")
+
+    async def hook(request: Request) -> wsframe.Response:
+        return wsframe.Response(f"page of worker {slot}\n")
+
+    registry.route("/page", hook)
+    registry.route("/healthz", wsframe.healthz)
+
+
+def room_of(slot: int, count: int) -> str:
+    """Return the path of a room that lives in a worker."""
+    paths = (f"/rooms/{number}" for number in range(10_000))
+    return next(path for path in paths if partition_of(f"/rooms/{{room}}\n{path}", "path") % count == slot)
+
+
+def head(path: str, *more: str) -> bytes:
+    key = b64encode(bytes(16)).decode()
+    lines = [f"GET {path} HTTP/1.1", "Host: a", "Upgrade: websocket", "Connection: Upgrade", *more]
+    return "\r\n".join([*lines, "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", "", ""]).encode()
+
+
+class Peer:
+    """A connection of bytes."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.sock = socket.create_connection(address)
+        self.sock.setblocking(False)
+        self.received = b""
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    async def read(self, until: bytes) -> bytes:
+        """Read until the bytes have come; return all."""
+        while until not in self.received:
+            await trio.lowlevel.wait_readable(self.sock)
+            data = self.sock.recv(65536)
+            if not data:
+                return self.received + b"END"
+            self.received += data
+        return self.received
+
+    async def status(self) -> str:
+        return (await self.read(b"\r\n\r\n")).split(b" ")[1].decode()
+
+    async def worker(self) -> int:
+        """Return the number in the greeting."""
+        return int((await self.read(b"worker ")).rpartition(b"worker ")[2] or await self.read_digit())
+
+    async def read_digit(self) -> str:
+        await trio.lowlevel.wait_readable(self.sock)
+        return self.sock.recv(1).decode()
+
+
+@pytest.fixture
+def stack() -> ExitStack:
+    return ExitStack()
+
+
+def address(service: Service, slot: int) -> tuple[str, int]:
+    host, port = service.url(slot, "").removeprefix("ws://").split(":")
+    return host, int(port)
+
+
+def come(service: Service, slot: int, data: bytes, stack: ExitStack) -> Peer:
+    """Come to the worker of a slot, and send bytes."""
+    peer = Peer(address(service, slot))
+    stack.callback(peer.sock.close)
+    if data:
+        peer.send(data)
+    return peer
+
+
+async def until(true: Callable[[], object]) -> None:
+    while not true():  # noqa: ASYNC110
+        await trio.sleep(0.002)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["whole head", "head in parts"])
+async def test_1_every_worker_takes_newcomers_to_where_their_resource_lives(at_once: bool, stack: ExitStack) -> None:
+    async with opened(3, register) as service:
+        with stack:
+            for slot in range(3):
+                for home, path in [(0, "/lobby"), (slot, "/feed"), *((n, room_of(n, 3)) for n in range(3))]:
+                    data = head(path)
+                    peer = come(service, slot, data if at_once else data[:10], stack)
+                    if not at_once:
+                        for at in range(10, len(data), 40):
+                            await trio.sleep(0.002)
+                            peer.send(data[at : at + 40])
+                    assert await peer.worker() == home, (slot, path)
+        passages = [engine.admission.passage for engine in service.engines.values()]
+        assert sum(passage.passed for passage in passages if passage is not None) == 8
+        await until(lambda: not any(engine.admission.pending for engine in service.engines.values()))
+
+
+async def test_2_frames_behind_the_head_arrive_with_their_newcomer(stack: ExitStack) -> None:
+    async with opened(2, register) as service:
+        with stack:
+            peer = come(service, 1, head("/lobby") + b"\x81\x82\0\0\0\0hi", stack)
+            assert (await peer.read(b"\x81\x02hi")).endswith(b"worker 0\x81\x02hi")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not tell")
+async def test_2_a_passed_socket_is_in_no_poller_of_the_worker_that_accepted_it(stack: ExitStack) -> None:
+    async with opened(2, register) as service:
+        with stack:
+            peers = [come(service, 1, head("/lobby")[:20], stack) for _ in range(10)]
+            await until(lambda: len(service.engines[1].admission.pending) == 10)
+            await trio.sleep(0.02)  # they wait for their heads by now
+            for peer in peers:
+                peer.send(head("/lobby")[20:])
+            for peer in peers:
+                assert await peer.worker() == 0
+            watched = watched_descriptors()
+            assert watched <= {int(name) for name in os.listdir("/proc/self/fd")}
+
+
+def watched_descriptors() -> set[int]:
+    """Return the numbers that this process's epolls watch."""
+    found: set[int] = set()
+    for name in os.listdir("/proc/self/fdinfo"):
+        try:
+            with open(f"/proc/self/fdinfo/{name}") as file:
+                lines = file.read().splitlines()
+        except OSError:
+            continue
+        found.update(int(line.split()[1]) for line in lines if line.startswith("tfd:"))
+    return found
+
+
+async def test_what_nobody_serves_is_answered_where_it_was_accepted(stack: ExitStack) -> None:
+    async with opened(2, register) as service:
+        with stack:
+            for data, status in [
+                (head("/nothing"), "404"),
+                (b"nonsense\r\n\r\n", "400"),
+                (head("/lobby").replace(b"Version: 13", b"Version: 99"), "426"),
+                (b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", "404"),
+                (b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", "200"),
+                (b"GET /lobby HTTP/1.1\r\nHost: a\r\n\r\n", "426"),
+                (head("/lobby", "X: " + "x" * 70_000), "431"),
+                (head("/lobby", "X: " + "x" * 6_000), "101"),
+            ]:
+                assert await come(service, 1, data, stack).status() == status, data[:60]
+
+
+async def test_a_page_that_can_ask_objects_is_answered_in_the_first_worker(stack: ExitStack) -> None:
+    async with opened(2, register) as service:
+        with stack:
+            for slot in range(2):
+                peer = come(service, slot, b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n", stack)
+                assert b"page of worker 0" in await peer.read(b"page of worker 0")
+
+
+async def test_requests_in_every_form_find_the_same_worker(stack: ExitStack) -> None:
+    path = room_of(0, 2)
+    forms = [
+        head(path + "?query=1"),
+        head(f"http://a{path}"),
+        head(path).replace(b"Upgrade: websocket", b"uPGRADE:\t h2c , WebSocket"),
+        head(path).replace(b"Upgrade: websocket\r\n", b"").replace(b"Host: a\r\n", b"Host: a\r\nUPGRADE:websocket\r\n"),
+        head(path).replace(b"\r\n", b"\n"),
+    ]
+    async with opened(2, register) as service:
+        with stack:
+            for data in forms:
+                assert await come(service, 1, data, stack).worker() == 0, data
+
+
+async def test_a_newcomer_through_a_proxy_is_passed_with_its_header(stack: ExitStack) -> None:
+    seen: list[str] = []
+
+    def noting(registry: Registry, slot: int) -> None:
+        class Noting(Lobby):
+            async def accept_client(self, request: Request) -> None:
+                seen.append(f"{slot} {request.host}")
+
+        registry.register("/lobby", Noting(slot), any_origin)
+
+    options = {"proxy_protocol": "required", "trusted_proxies": ["127.0.0.1"]}
+    async with opened(2, noting, **options) as service:  # type: ignore[arg-type]
+        with stack:
+            header = encode_proxy_v2(("192.0.2.7", 1234), tlvs=[(0xE0, b"x" * 3000)])
+            for parts in ([header + head("/lobby")], [header[:7], header[7:100], header[100:] + head("/lobby")]):
+                peer = come(service, 1, b"", stack)
+                for part in parts:
+                    peer.send(part)
+                    await trio.sleep(0.005)
+                assert await peer.worker() == 0
+            peer = come(service, 1, b"PROXY TCP4 192.0.2.8 192.0.2.1 1 2\r\n" + head("/lobby"), stack)
+            assert await peer.worker() == 0
+            peer = come(service, 1, b"not a header", stack)
+            assert await peer.read(b"never") == b"END"
+    assert seen == ["0 192.0.2.7", "0 192.0.2.7", "0 192.0.2.8"]
+
+
+async def test_3_those_who_wait_in_a_door_are_answered_by_the_next_worker_of_the_slot(stack: ExitStack) -> None:
+    service = Service(2, register)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            await service.start(1, nursery)
+            with stack:
+                peers = [come(service, 1, head("/lobby"), stack) for _ in range(200)]
+                passage = service.engines[1].admission.passage
+                assert passage is not None
+                await until(lambda: passage.passed + len(passage.parked()) == 200)
+                await service.start(0, nursery)
+                assert Counter([await peer.worker() for peer in peers]) == {0: 200}
+                assert not passage.parked()
+            for engine in service.engines.values():
+                engine.drain()
+    service.close()
+
+
+async def fill(service: Service, slot: int, stack: ExitStack) -> None:
+    """Fill the door of a slot, in which nobody takes."""
+    one, other = socket.socketpair()
+    stack.callback(one.close)
+    stack.callback(other.close)
+    while give(service.doors[slot][0], one, Passed(0.0, 0, 0, 0)):
+        pass
+
+
+def empty(service: Service, slot: int) -> int:
+    count = 0
+    while (found := take(service.doors[slot][1])) is not None:
+        found[0].close()
+        count += 1
+    return count
+
+
+async def test_4_a_full_door_keeps_nobody_from_the_other_workers(stack: ExitStack) -> None:
+    service = Service(3, register)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for slot in (1, 2):
+                await service.start(slot, nursery, capacity=Capacity(max_pending_handshakes=10))
+            with stack:
+                await fill(service, 0, stack)
+                late = [come(service, 1, head("/lobby"), stack) for _ in range(MOST_PARKED + 20)]
+                passage = service.engines[1].admission.passage
+                assert passage is not None
+                await until(lambda: len(passage.parked()) == MOST_PARKED)
+                for _ in range(50):
+                    assert await come(service, 1, head(room_of(2, 3)), stack).worker() == 2
+                    assert await come(service, 1, head("/feed"), stack).worker() == 1
+                answers: Counter[str] = Counter()
+
+                async def note(peer: Peer) -> None:
+                    answers[await peer.status()] += 1
+
+                for peer in late:
+                    nursery.start_soon(note, peer)
+                await until(lambda: answers["503"] == 20)  # beyond the hundred that are parked
+                assert len(passage.parked()) == MOST_PARKED
+                empty(service, 0)  # the worker takes again
+                await service.start(0, nursery)
+                await until(lambda: answers == {"101": MOST_PARKED, "503": 20})
+            for engine in service.engines.values():
+                engine.drain()
+    service.close()
+
+
+async def test_3_a_newcomer_whose_worker_never_takes_is_answered_503_when_its_handshake_is_due(
+    stack: ExitStack,
+) -> None:
+    service = Service(2, register)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            await service.start(1, nursery, timeouts=Timeouts(handshake=0.3))
+            with stack:
+                await fill(service, 0, stack)
+                peers = [come(service, 1, head("/lobby"), stack) for _ in range(5)]
+                assert [await peer.status() for peer in peers] == ["503"] * 5
+            service.engines[1].drain()
+    service.close()
+
+
+async def test_12_a_parked_newcomer_that_goes_gives_its_place_to_the_next(stack: ExitStack) -> None:
+    service = Service(2, register)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            await service.start(1, nursery)
+            with stack:
+                await fill(service, 0, stack)
+                peers = [come(service, 1, head("/lobby"), stack) for _ in range(5)]
+                passage = service.engines[1].admission.passage
+                assert passage is not None
+                await until(lambda: len(passage.parked()) == 5)
+                for left, peer in enumerate(reversed(peers)):
+                    peer.sock.close()
+                    if left == 4:
+                        await until(lambda: not passage.parked())
+            service.engines[1].drain()
+    service.close()
+
+
+async def test_3_a_drain_answers_those_who_are_parked(stack: ExitStack) -> None:
+    service = Service(2, register)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            await service.start(1, nursery, timeouts=Timeouts(drain=0.4))
+            with stack:
+                await fill(service, 0, stack)
+                peers = [come(service, 1, head("/lobby"), stack) for _ in range(5)]
+                passage = service.engines[1].admission.passage
+                assert passage is not None
+                await until(lambda: len(passage.parked()) == 5)
+                service.engines[1].drain()
+                assert [await peer.status() for peer in peers] == ["503"] * 5
+    service.close()
+
+
+async def test_3_one_that_waited_too_long_in_a_door_is_answered_503_if_it_cannot_be_let_in_at_once(
+    stack: ExitStack,
+) -> None:
+    async with opened(2, register, timeouts=Timeouts(handshake=5)) as service:
+        with stack:
+            for path, status in (("/slow", "503"), ("/lobby", "101")):
+                listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+                peer = Peer(listening.getsockname())
+                stack.callback(peer.sock.close)
+                accepted, _ = listening.accept()
+                peer.send(head(path))
+                with accepted:
+                    assert give(service.doors[0][0], accepted, Passed(-1000.0, 0, 1, 0))
+                assert await peer.status() == status
+
+
+async def test_4_a_slow_decision_of_one_path_keeps_nobody_from_other_workers(stack: ExitStack) -> None:
+    capacity = Capacity(max_pending_handshakes=20)
+    async with opened(2, register, capacity=capacity) as service:
+        with stack:
+            slow = [come(service, 1, head("/slow"), stack) for _ in range(200)]
+            await until(lambda: not service.engines[0].admission.has_room())
+            for _ in range(20):
+                assert await come(service, 1, head(room_of(1, 2)), stack).worker() == 1
+                assert await come(service, 1, head("/feed"), stack).worker() == 1
+            resource = service.server(0).find("/slow")
+            assert isinstance(resource, Slow)
+            resource.decide.set()
+            assert {await peer.status() for peer in slow} == {"101"}
+
+
+async def test_10_a_newcomer_is_passed_once_and_refused_where_it_does_not_belong(
+    stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As if two workers had different programs."""
+    async with opened(2, register) as service:
+        with stack:
+            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            peer = Peer(listening.getsockname())
+            stack.callback(peer.sock.close)
+            accepted, _ = listening.accept()
+            peer.send(head("/lobby"))
+            with accepted:
+                assert give(service.doors[1][0], accepted, Passed(time.monotonic(), 0, 0, 1))
+            assert await peer.status() == "503"
+            passage = service.engines[1].admission.passage
+            assert passage is not None
+            assert passage.passed == 0
+    errors = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert "/lobby lives in worker 0, and this is worker 1" in errors[0].message
+
+
+async def test_a_lost_descriptor_is_counted_and_told(stack: ExitStack, caplog: pytest.LogCaptureFixture) -> None:
+    async with opened(2, register) as service:
+        service.doors[1][0].send(b"not a newcomer")
+        with stack:
+            assert await come(service, 0, head(room_of(1, 2)), stack).worker() == 1
+    assert "a newcomer of another worker is lost" in caplog.text
+
+
+async def test_a_deliver_to_an_object_in_another_worker_is_a_500_with_one_error(
+    stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    def delivering(registry: Registry, slot: int) -> None:
+        lobby = Lobby(slot)
+
+        class Delivering(Feed):
+            async def accept_client(self, request: Request) -> wsframe.Accept:
+                return wsframe.Accept(deliver_to=lobby)
+
+        registry.register("/lobby", lobby, any_origin)
+        registry.register("/feed", Delivering(slot), any_origin)
+
+    async with opened(2, delivering) as service:
+        with stack:
+            assert await come(service, 0, head("/feed"), stack).worker() == 0
+            assert await come(service, 1, head("/feed"), stack).status() == "500"
+    errors = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert [one.message.partition(": ")[2] for one in errors] == [
+        "not delivered to Lobby at /lobby lives in worker 0, and this is worker 1: "
+        "server.post('/lobby', message) reaches it there"
+    ]
+
+
+async def test_a_move_to_another_worker_is_refused_with_one_line(
+    stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="wsframe")
+
+    def moving(registry: Registry, slot: int) -> None:
+        lobby = Lobby(slot)
+
+        class Moving(Feed):
+            async def received_text(self, client: wsframe.Client, message: str) -> None:
+                target: Resource | str = lobby if message == "object" else message
+                client.send_text(f"moved {client.move_to(target)}")
+
+        registry.register("/lobby", lobby, any_origin)
+        registry.register("/feed", Moving(slot), any_origin)
+
+    async with opened(2, moving) as service, wsframe.connect(service.url(1, "/feed")) as ws:
+        for target in ("object", "/lobby"):
+            await ws.send_text(target)
+            while (answer := await ws.receive()) == "worker 1":
+                pass
+            assert answer == "moved False"
+    lines = [one.message for one in caplog.records if "not moved" in one.message]
+    assert len(lines) == 2
+    assert all("lives in worker 0" in line for line in lines)
