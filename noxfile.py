@@ -73,6 +73,16 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """Disturb clusters in memory by the faults of 500 seeds, or of the number after ``--``."""
+    session.install("-e", ".[test]")
+    seeds = session.posargs[0] if session.posargs else "500"
+    session.run(
+        *("pytest", "-q", "-n", "auto", "tests/testing/test_cluster.py"), env={"WSFRAME_SIMULATION_SEEDS": seeds}
+    )
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz the parsers of untrusted bytes with atheris: for 60 seconds, or the number after ``--``."""
     session.install("-e", ".[fuzz]")

@@ -25,12 +25,12 @@ napoleon_numpy_docstring = False
 
 # Names of the standard library and of trio, whose documentation is elsewhere, and type variables.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|contextlib|enum|inspect|os|socket|ssl|trio|typing|types)\..*"),
+    (r"py:.*", r"(collections|contextlib|enum|inspect|os|random|socket|ssl|trio|typing|types)\..*"),
     (r"py:.*", r"(\w*Error|\w*Exception\w*|ExceptionGroup|int|str|bytes|float|object|optional)"),
     (r"py:.*", r"(.*\.)?(DataT|ResultT|ArgsT|Octets|AnyClient|Overflow|Ordering|HeaderFields|Poller\w*|Any)"),
     (r"py:.*", r"(.*\.)?\w+FunctionT"),
     (r"py:.*", r"(.*\.)?(Life|Lifeline|Outbox|Registration|HandlerT|SSLContext|TaskStatus)"),
-    (r"py:.*", r"(.*\.)?(Functions|HandlerKeywords|Node|PublishOptions|ResourceClassT|Served)"),
+    (r"py:.*", r"(.*\.)?(Functions|HandlerKeywords|Node|PublishOptions|BroadcastOptions|ResourceClassT|Served)"),
 ]
 
 

@@ -27,6 +27,7 @@ SLOW = {
     "integration", "soak",
     # Files of the same kind.
     "cli/test_listening.py",
+    "testing/test_cluster.py",
     "test_cells.py",
     "test_docs.py",
     "test_readme.py",

@@ -191,3 +191,41 @@ async def test_requests_end_with_the_stream(tmp_path: Path) -> None:
     assert await plane.acquire(["k", "l"], 1.0) == ["", ""]
     assert await plane.renew([Lease("k", 1, 0.0)], 1.0) == [None]
     await plane.release([Lease("k", 1, 0.0)])
+
+
+async def test_a_topic_wanted_while_the_greeting_is_under_way_is_wanted(tmp_path: Path) -> None:
+    """Neither is it in the greeting nor can it be told before the answer."""
+    path = tmp_path / "relay"
+    async with relay(path), nodes(path, "a", "b") as (a, b):
+        told, opened = Recording(), trio.Event()
+
+        async def connect() -> trio.abc.Stream:
+            stream = await trio.open_unix_socket(str(path))
+            opened.set()
+            return stream
+
+        again = RelayBackplane("", connect=connect)
+        again.want(["early", "given up"])
+        await b.want("lost")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(again.run, "c", told)
+            await opened.wait()
+            await trio.lowlevel.checkpoint()  # the greeting has been written
+            again.want(["late"])
+            again.unwant(["given up"])
+            assert not again.publish("lost", b"x")
+            await told.until(lambda: {topic for topic, _ in told.wants} >= {"early", "late"})
+            await b.told.until(lambda: b.told.gaps == ["lost"])
+            a.backplane.publish("given up", b"1")
+            a.backplane.publish("late", b"2")
+            await told.until(lambda: told.messages)
+            assert [message.topic for message in told.messages] == ["late"]
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_stream_that_is_closed_for_a_fault_is_a_gap_at_the_others(tmp_path: Path) -> None:
+    """The relay reads no further, and nobody knows how much would have come."""
+    path = tmp_path / "relay"
+    async with relay(path), nodes(path, "a") as (a,), await trio.open_unix_socket(str(path)) as stream:
+        await stream.send_all(json_frame(HELLO, {"node": "odd", "topics": [], "lost": []}) + frame(99))
+        await a.told.until(lambda: a.told.gaps == [None])

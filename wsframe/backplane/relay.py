@@ -3,7 +3,8 @@
 The stream is opened again whenever it breaks. Messages are lost in the meantime, on both sides:
 
 * Others' messages: once the relay has answered the greeting, which names all topics wanted, a gap
-  of all topics is reported, before any message of the new stream.
+  of all topics is reported, before any message of the new stream. Topics that are wanted, and messages that are
+  refused, between the greeting and its answer follow in frames of their own.
 * Our own that had not been written, and those that ``publish`` had to refuse: their topics stand in the
   greeting as lost, and the relay reports gaps to the members that want them.
 
@@ -13,9 +14,10 @@ that names its topic follows the frames that wait.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from itertools import count
+from random import Random
 from typing import Any
 
 import trio
@@ -61,11 +63,24 @@ class RelayBackplane:
     Args:
         path: The path of the relay's listening unix socket.
         limit: Bytes that wait to be written before ``publish`` returns False.
+        connect: Opens a stream to the relay instead, or raises OSError; None opens ``path``.
+        clock: Returns the seconds by which leases end; the default also runs while the machine sleeps.
+        random: Decides about the pauses between attempts to connect.
     """
 
-    def __init__(self, path: str, *, limit: int = LIMIT) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: str,
+        *,
+        limit: int = LIMIT,
+        connect: Callable[[], Awaitable[trio.abc.Stream]] | None = None,
+        clock: Callable[[], float] = boottime,
+        random: Random | None = None,
+    ) -> None:
+        self._open = connect or partial(trio.open_unix_socket, path)
         self._limit = limit
+        self._clock = clock
+        self._random = random or Random()
         self._outgoing: Outgoing | None = None
         self._wants: dict[str, None] = {}
         self._unwritten: dict[str | None, None] = {}
@@ -83,9 +98,9 @@ class RelayBackplane:
 
         def greeted() -> None:
             nonlocal pause, before
-            if before:
+            if before or self._wants:  # messages of a topic can have passed before anybody knew that it is wanted
                 told.gap(None)
-            else:
+            if not before:
                 task_status.started()
             pause, before = FIRST_PAUSE, True
             told.reach(True)
@@ -93,13 +108,13 @@ class RelayBackplane:
         while True:
             await self._connect(node, told, greeted)
             told.reach(False)
-            await trio.sleep(pause * random.uniform(0.5, 1.0))
+            await trio.sleep(pause * self._random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _connect(self, node: str, told: Told, greeted: Callable[[], object]) -> None:
         """Open a stream and use it until it ends."""
         try:
-            stream = await trio.open_unix_socket(self._path)
+            stream = await self._open()
         except OSError as error:
             logger.warning("the relay cannot be reached: %s", error, kind="relay")
             return
@@ -110,14 +125,16 @@ class RelayBackplane:
         except* (trio.BrokenResourceError, trio.ClosedResourceError, MalformedFrame) as group:
             logger.warning("the stream to the relay is lost: %s", group.exceptions[0], kind="relay")
 
-    async def _converse(self, stream: trio.SocketStream, node: str, told: Told, greeted: Callable[[], object]) -> None:
+    async def _converse(self, stream: trio.abc.Stream, node: str, told: Told, greeted: Callable[[], object]) -> None:
         """Write and read until the stream ends."""
         outgoing = Outgoing(self._limit)
-        outgoing.put(json_frame(HELLO, {"node": node, "topics": list(self._wants), "lost": list(self._unwritten)}))
+        wants, lost = self._wants.copy(), self._unwritten.copy()
+        outgoing.put(json_frame(HELLO, {"node": node, "topics": list(wants), "lost": list(lost)}))
 
         def take(read: Frame) -> None:
             if read.kind == HELLO:
                 self._outgoing = outgoing
+                self._catch_up(wants, lost)
                 greeted()
             else:
                 self._take(read, told)
@@ -131,6 +148,12 @@ class RelayBackplane:
             self._outgoing = None
             for asked in self._asked.values():
                 asked.fire(None)
+
+    def _catch_up(self, wants: Collection[str], lost: Collection[str | None]) -> None:
+        """Tell the relay about all that has changed since the greeting was written."""
+        self.want([topic for topic in self._wants if topic not in wants])
+        self.unwant([topic for topic in wants if topic not in self._wants])
+        self._put(json_frame(LOST, [topic for topic in self._unwritten if topic not in lost]))
 
     def _take(self, read: Frame, told: Told) -> None:
         """Act on a frame of the relay."""
@@ -171,8 +194,9 @@ class RelayBackplane:
             self._unwritten = {None: None}
 
     def _all_written(self) -> None:
-        self._unwritten.clear()
-        self._refused.clear()
+        if self._outgoing is not None:  # before the greeting is answered publications are refused
+            self._unwritten.clear()
+            self._refused.clear()
 
     def want(self, topics: Collection[str]) -> None:
         """Ask for the messages of topics."""
@@ -225,7 +249,7 @@ class RelayBackplane:
 
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
         """Acquire keys that nobody holds."""
-        until = boottime() + seconds - MARGIN
+        until = self._clock() + seconds - MARGIN
         answer = await self._ask("acquire", list(keys), seconds)
         if answer is None:
             return [""] * len(keys)
@@ -235,7 +259,7 @@ class RelayBackplane:
 
     async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         """Renew leases."""
-        until = boottime() + seconds - MARGIN
+        until = self._clock() + seconds - MARGIN
         answer = await self._ask("renew", [[lease.key, lease.token] for lease in leases], seconds)
         held = [False] * len(leases) if answer is None else answer[0]
         return [lease._replace(until=until) if still else None for lease, still in zip(leases, held, strict=True)]

@@ -42,7 +42,7 @@ from wsframe.backplane.stream import Outgoing, read_frames
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 
-__all__ = ["main", "serve_relay"]
+__all__ = ["Worker", "main", "serve_relay"]
 
 logger: Log = log_for(__name__)
 
@@ -61,22 +61,23 @@ class Worker:
         self._answers = Outgoing()
         self._member: Member | None = None
 
-    async def serve(self, stream: trio.SocketStream) -> None:
+    async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve a worker until its stream ends."""
         try:
             async with stream, trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, stream)
                 await read_frames(stream, self._take)
                 nursery.cancel_scope.cancel()
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
         except* Exception as group:  # costs this worker its stream, and no other
-            logger.error("a worker's stream is closed: %r", group.exceptions[0])
+            error = group.exceptions[0]
+            if not isinstance(error.__cause__, ConnectionError):  # of a worker that has ended, and was read to the end
+                logger.error("a worker's stream is closed: %r", error)
+                self._hub.report_gap(None)  # it can have written more
         finally:
             if self._member is not None:
                 self._hub.detach(self._member)
 
-    async def _write(self, stream: trio.SocketStream) -> None:
+    async def _write(self, stream: trio.abc.Stream) -> None:
         while True:
             data = self._answers.take() + b"".join(map(report_frame, self._queue.take()))
             if data:
@@ -154,7 +155,7 @@ async def serve_relay(
     hub = Hub(time.monotonic, lambda: time.time_ns() // 1_000, forgetful=forgetful)
     connected, fewer = 0, Doorbell()
 
-    async def serve(stream: trio.SocketStream) -> None:
+    async def serve(stream: trio.abc.Stream) -> None:
         nonlocal connected
         connected += 1
         try:

@@ -4,6 +4,7 @@
 * ``client``, ``raw_client``: a WebSocket client, and the raw connection below it; slow, stalled or rude on demand.
 * ``frames``, ``handshake``: the client's half of the protocol, without I/O.
 * ``memory_sockets``: sockets without a kernel, and a poller for them.
+* ``cluster``, ``simulated_network``: several servers and the relay between them, with faults that a seed decides.
 * ``backplanes``: the tests that every backplane passes.
 * ``fixtures``: the fixtures of the pytest plugin.
 """
@@ -11,6 +12,9 @@
 from wsframe.testing.client import ClientClosed as ClientClosed
 from wsframe.testing.client import Closed as Closed
 from wsframe.testing.client import MemoryClient as MemoryClient
+from wsframe.testing.cluster import Cluster as Cluster
+from wsframe.testing.cluster import Node as Node
+from wsframe.testing.cluster import open_cluster as open_cluster
 from wsframe.testing.fixtures import ClientFactory as ClientFactory
 from wsframe.testing.fixtures import ServerFactory as ServerFactory
 from wsframe.testing.frames import Frame as Frame
@@ -29,13 +33,16 @@ __all__ = [
     "ClientFactory",
     "ClientOptions",
     "Closed",
+    "Cluster",
     "Frame",
     "Kit",
     "Line",
     "MemoryClient",
+    "Node",
     "OpenOptions",
     "Refused",
     "ServerFactory",
     "open_client",
+    "open_cluster",
     "open_kit",
 ]
