@@ -19,6 +19,7 @@ Each room's docstring gives the reading order and says which things do not belon
 
 import typing
 
+from wsframe.backplane.presence import Member as Member
 from wsframe.browser import browser_client as browser_client
 from wsframe.browser import browser_client_source as browser_client_source
 from wsframe.connection.lifeline import ClientStatistics as ClientStatistics
@@ -155,6 +156,7 @@ __all__ = [
     "JSONResource",
     "Limits",
     "LivesElsewhere",
+    "Member",
     "MessageFunction",
     "Opening",
     "OpeningTimeout",

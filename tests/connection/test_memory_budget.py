@@ -37,7 +37,7 @@ class Feed(wsframe.Resource):
     limits = Limits(max_outbox=4096 * KIB, unsent_low_water=4 * KIB)
 
     def __init__(self) -> None:
-        self.left: list[str] = []
+        self.departed: list[str] = []
 
     async def received_text(self, client: wsframe.Client, message: str) -> None:
         name, _, kib = message.partition(" ")
@@ -46,13 +46,13 @@ class Feed(wsframe.Resource):
             client.send_binary(bytes(KIB))
 
     async def disconnected(self, client: wsframe.Client) -> None:
-        self.left.append(f"{client.data}: {client.close_reason}")
+        self.departed.append(f"{client.data}: {client.close_reason}")
 
 
 async def stall(peer: Peer, resource: Feed, name: str, kib: int) -> None:
     """Have a client ask for more than the kernel holds, and wait until it waits."""
     await peer.send(text(f"{name} {kib}"))
-    await until(lambda: any(one.data == name for one in resource.clients) or name in str(resource.left))
+    await until(lambda: any(one.data == name for one in resource.clients) or name in str(resource.departed))
 
 
 @pytest.mark.parametrize("poller", ["epoll", "task"])
@@ -69,8 +69,8 @@ async def test_who_lets_most_wait_is_reset_first(
             await until(lambda: held(server) <= 3000 * KIB)
             await healthy.send(text("healthy 1"))
             assert len(await healthy.receive_message()) == KIB
-        await until(lambda: len(resource.left) == 2)
-        assert resource.left == ["large: server out of memory", "middle: server out of memory"]
+        await until(lambda: len(resource.departed) == 2)
+        assert resource.departed == ["large: server out of memory", "middle: server out of memory"]
         assert [record.getMessage().count("max_queued_bytes") for record in caplog.records] == [1, 1]
         assert {one.data for one in resource.clients} == {"small", "other", "healthy"}
         # Who takes everything is let be, whatever it is, and what it has taken is not held.
@@ -103,7 +103,7 @@ async def test_nothing_is_held_for_the_gone(end: str) -> None:
         else:
             server.close()
             await server.closed()
-        await until(lambda: resource.left)
+        await until(lambda: resource.departed)
         assert held(server) == 0
         assert not client._outbox.items
         assert not client._outbox._latest
@@ -115,14 +115,14 @@ class Stuck(wsframe.Resource):
     def __init__(self) -> None:
         self.release = trio.Event()
         self.received = 0
-        self.left = 0
+        self.departed = 0
 
     async def received_binary(self, client: wsframe.Client, message: bytes) -> None:
         self.received += 1
         await self.release.wait()
 
     async def disconnected(self, client: wsframe.Client) -> None:
-        self.left += 1
+        self.departed += 1
 
 
 class StuckEach(Stuck):
@@ -179,11 +179,11 @@ async def test_nothing_is_held_when_all_have_gone_with_a_hook_stuck(resource_typ
             await second.send(close())
             await until(lambda: len(engine_of(server).reactor.links) == 1)
             resource.release.set()
-            await until(lambda: resource.left == 2)
+            await until(lambda: resource.departed == 2)
         else:
             server.close()
             await server.closed()
-            assert resource.left == 2
+            assert resource.departed == 2
         assert held(server) == 0
     assert server.statistics().reserved == 0
 
@@ -205,5 +205,5 @@ async def test_a_newcomer_behind_a_stuck_hook_is_given_up_when_the_server_stops(
             await server.closed()
             for peer in (stuck, waiting, late):
                 await peer.frames_left()
-    assert resource.left == 2
+    assert resource.departed == 2
     assert server.statistics().reserved == held(server) == 0

@@ -105,13 +105,13 @@ def test_the_process_does_not_grow() -> None:
 
 class Greeting(wsframe.Resource):
     def __init__(self) -> None:
-        self.left: list[tuple[int | None, str]] = []
+        self.departed: list[tuple[int | None, str]] = []
 
     async def received_text(self, client: wsframe.Client, message: str) -> None:
         client.send_text(message)
 
     async def disconnected(self, client: wsframe.Client) -> None:
-        self.left.append((client.close_code, client.close_reason))
+        self.departed.append((client.close_code, client.close_reason))
 
 
 async def test_a_server_closes_1009_and_serves_on() -> None:
@@ -124,7 +124,7 @@ async def test_a_server_closes_1009_and_serves_on() -> None:
         await hostile.send(text("one"), frame(FIN | RSV1 | TEXT, BOMB))
         assert await hostile.receive_message() == b"one"
         assert [one.code for one in await hostile.frames_left()] == [1009]
-        await until(lambda: resource.left)
-        assert resource.left == [(1009, "message too big")]
+        await until(lambda: resource.departed)
+        assert resource.departed == [(1009, "message too big")]
         await honest.send(text("still here"))
         assert await honest.receive_message() == b"still here"

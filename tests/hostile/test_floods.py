@@ -43,7 +43,7 @@ class Echo(wsframe.Resource):
 
     def __init__(self) -> None:
         self.received = 0
-        self.left: list[int | None] = []
+        self.departed: list[int | None] = []
 
     async def received_text(self, client: wsframe.Client, message: str) -> None:
         self.received += 1
@@ -55,7 +55,7 @@ class Echo(wsframe.Resource):
             client.send_binary(bytes(int(message)))
 
     async def disconnected(self, client: wsframe.Client) -> None:
-        self.left.append(client.close_code)
+        self.departed.append(client.close_code)
 
 
 async def honest_turn(peer: Peer) -> None:
@@ -171,7 +171,7 @@ async def test_fragments_without_end_are_held_to_the_message_limit() -> None:
         await hostile.send(frame(BINARY), *[frame(CONTINUATION, bytes(100))] * 100)
         await hostile.send(frame(CONTINUATION, b"x"))
         assert [one.code for one in await hostile.frames_left()] == [1009]
-        await until(lambda: resource.left)
+        await until(lambda: resource.departed)
         assert resource.received == 0
 
 

@@ -75,7 +75,7 @@ class Counting(wsframe.Resource):
 
     def __init__(self) -> None:
         self.received: list[str] = []
-        self.left: list[int | None] = []
+        self.departed: list[int | None] = []
 
     async def received_text(self, client: wsframe.Client, message: str) -> None:
         self.received.append(message)
@@ -86,7 +86,7 @@ class Counting(wsframe.Resource):
         self.received.append("")
 
     async def disconnected(self, client: wsframe.Client) -> None:
-        self.left.append(client.close_code)
+        self.departed.append(client.close_code)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ async def test_a_flooding_client_is_slowed_down_and_not_disconnected(autojump_cl
         assert trio.current_time() == start, "the other waits for nothing"
         assert await flooder.receive() == "after 102"
         assert trio.current_time() - start == pytest.approx(1.5, abs=0.03)
-    assert resource.left == [1000, 1000]
+    assert resource.departed == [1000, 1000]
 
 
 @pytest.mark.parametrize("poller", POLLERS)
@@ -171,9 +171,9 @@ async def test_a_client_slowed_down_is_closed_in_order() -> None:
         assert closing is not None
         assert closing.code == 4000
         await flooder.send(close(4000))
-        await until(lambda: resource.left)
+        await until(lambda: resource.departed)
         assert trio.current_time() - began < 4
-    assert resource.left == [4000]
+    assert resource.departed == [4000]
 
 
 @pytest.mark.parametrize("flood", [text("abcd") * 600, frame(FIN | PING) * 600], ids=["messages", "pings"])
@@ -186,7 +186,7 @@ async def test_a_client_that_is_gone_while_slowed_down_is_not_forgotten(flood: b
             await until(lambda: resource.received)
             await wait_all_tasks_blocked()
             flooder.reset()
-            await until(lambda: resource.left)
-        assert resource.left == [1006]
+            await until(lambda: resource.departed)
+        assert resource.departed == [1006]
         assert server.statistics().reserved == 0
         assert resource.received == ["first", *["abcd"] * (600 if flood[0] == FIN | TEXT else 0)]

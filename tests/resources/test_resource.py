@@ -44,7 +44,8 @@ def made_async(hook: Callable[..., None]) -> Callable[..., Awaitable[None]]:
 def test_every_hook_of_the_interface_is_checked() -> None:
     assert set(HOOKS) == {
         "accept_client", "client_connected", "received_text", "received_binary", "received_pong", "received_custom",
-        "disconnected", "hook_failed", "missed", "resync", "snapshot", "hand_over", "take_over",
+        "disconnected", "hook_failed", "missed", "resync", "snapshot", "joined", "left",
+        "hand_over", "take_over",
     }  # fmt: skip
 
 

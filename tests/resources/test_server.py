@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from wsframe.resources.interest import Interest
+from wsframe.resources.presences import Presences
 from wsframe.resources.recovery import Histories
 from wsframe.resources.resource import Resource
 from wsframe.resources.server import Engine, Server, ServerStatistics
@@ -36,6 +37,10 @@ class Elsewhere:
     @property
     def histories(self) -> Histories:
         return Histories(Interest(None))
+
+    @property
+    def presences(self) -> Presences:
+        return Presences(Interest(None))
 
     def unready(self) -> str:
         return "server full"

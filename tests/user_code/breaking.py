@@ -110,7 +110,7 @@ class Breaking(Echo):
     def __init__(self, where: str, make: Callable[[], BaseException]) -> None:
         self.where = where
         self.make = make
-        self.left: list[str | None] = []
+        self.departed: list[str | None] = []
 
     def at(self, where: str, request: Request) -> None:
         if where == self.where and request.query_string is not None:
@@ -151,7 +151,7 @@ class Breaking(Echo):
         await super().hook_failed(error, hook=hook, client=client)
 
     async def disconnected(self, client: Client) -> None:
-        self.left.append(client.request.query_string)
+        self.departed.append(client.request.query_string)
         self.at("disconnected", client.request)
 
 

@@ -46,7 +46,7 @@ async def test_a_hook_that_raises_costs_its_client(
         await check_well(kit)
         await check_well(kit, "/x")
         await trio.testing.wait_all_tasks_blocked()
-        assert room.left == ["broken", None]
+        assert room.departed == ["broken", None]
         assert list(room.clients) == [client for client in kit.server.list_clients() if client.resource is room]
         assert kit.server.clients == 1
 
@@ -262,7 +262,7 @@ async def test_no_client_stays_when_logging_its_end_raises(autojump_clock: MockC
         client = await kit.connect("/x?gone")
         client.reset()
         await trio.testing.wait_all_tasks_blocked()
-        assert (handler.raised, room.left, kit.server.clients) == (1, ["gone"], 0)
+        assert (handler.raised, room.departed, kit.server.clients) == (1, ["gone"], 0)
 
 
 async def test_a_stranger_whose_refusal_cannot_be_logged_is_refused(

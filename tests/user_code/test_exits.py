@@ -68,7 +68,7 @@ async def test_system_exit_drains_and_comes_out(autojump_clock: MockClock, where
             assert (await beside.closed()).code == 1001
             await kit.server.closed()
     assert info.value.code == 7
-    assert None in room.left
+    assert None in room.departed
 
 
 async def test_system_exit_at_the_start_comes_out(autojump_clock: MockClock) -> None:

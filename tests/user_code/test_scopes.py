@@ -96,7 +96,7 @@ class Leaving(Echo):
     def __init__(self, where: str, leave: Leave) -> None:
         self.where = where
         self.leave = leave
-        self.left = 0
+        self.departed = 0
         self.errors: list[str] = []
 
     async def at(self, where: str, request: Request) -> None:
@@ -120,7 +120,7 @@ class Leaving(Echo):
         await super().hook_failed(error, hook=hook, client=client)
 
     async def disconnected(self, client: Client) -> None:
-        self.left += 1
+        self.departed += 1
         await self.at("disconnected", client.request)
 
 
@@ -150,7 +150,7 @@ async def test_a_nursery_or_scope_left_open_costs_the_client_of_the_hook(
         await check_well(kit, "/x")
         assert room.errors == [str(Panic()) if leave is leave_and_raise else LEFT_OPEN]
         assert len(room.clients) == 1
-    assert room.left == 3
+    assert room.departed == 3
 
 
 @leaving

@@ -68,7 +68,7 @@ async def test_nothing_but_frames_follows_a_101(autojump_clock: MockClock, error
 
 async def test_a_reject_in_client_connected_refuses_the_client(autojump_clock: MockClock) -> None:
     class Full(Echo):
-        left: list[tuple[int | None, bool]]
+        departed: list[tuple[int | None, bool]]
 
         async def client_connected(self, client: Client) -> None:
             client.send_text("dropped")
@@ -78,24 +78,24 @@ async def test_a_reject_in_client_connected_refuses_the_client(autojump_clock: M
             raise AssertionError(error)
 
         async def disconnected(self, client: Client) -> None:
-            self.left.append((client.close_code, client.rejected))
+            self.departed.append((client.close_code, client.rejected))
 
     room = Full()
-    room.left = []
+    room.departed = []
     async with open_kit(around(room), "/x") as kit:
         client = await kit.connect("/x")
         closed = await client.closed()
         assert (closed.code, closed.reason) == (1008, "log in first")
         assert client.received() == []
         await trio.testing.wait_all_tasks_blocked()
-    assert room.left == [(1008, True)]
+    assert room.departed == [(1008, True)]
 
 
 class Leaving(Resource):
     """Ends its clients as their query says, and notes how they look in ``disconnected``."""
 
     def __init__(self) -> None:
-        self.left: dict[str | None, tuple[State, bool, bool]] = {}
+        self.departed: dict[str | None, tuple[State, bool, bool]] = {}
 
     async def client_connected(self, client: Client) -> None:
         match client.request.query_string:
@@ -109,7 +109,7 @@ class Leaving(Resource):
                 raise ValueError
 
     async def disconnected(self, client: Client) -> None:
-        self.left[client.request.query_string] = client.state, client.send_text("x"), client.rejected
+        self.departed[client.request.query_string] = client.state, client.send_text("x"), client.rejected
 
 
 @pytest.mark.parametrize("way", ["close", "reject", "abort", "raise", "peer", "eof", "reset", "violation"])
@@ -127,7 +127,7 @@ async def test_a_client_is_closed_in_disconnected_however_it_ended(autojump_cloc
             case "violation":
                 client.send_frame(3)
         await trio.sleep(20)
-        assert room.left == {way: (State.CLOSED, False, way in ("reject", "raise"))}
+        assert room.departed == {way: (State.CLOSED, False, way in ("reject", "raise"))}
 
 
 @pytest.mark.parametrize("name", ["request", "resource", "subprotocol", "rejected", "close_code", "close_reason", "id"])

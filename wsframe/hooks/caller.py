@@ -83,7 +83,9 @@ Wrapper = Callable[[str, Callable[..., Awaitable[Any]]], Callable[..., Awaitable
 """Takes the name of a hook and the hook, and returns another one that calls it."""
 
 
-INERT = frozenset({Resource.client_connected, Resource.received_pong, Resource.disconnected})
+INERT = frozenset(
+    {Resource.client_connected, Resource.received_pong, Resource.disconnected, Resource.joined, Resource.left}
+)
 """Hooks that do nothing unless they are overridden."""
 
 
@@ -270,7 +272,8 @@ class HookCaller:
 
     async def _noticed(self, mailbox: ClientMailbox, inbox: None, notice: Notice) -> None:
         try:
-            await self._within(None, nested(self._hook(notice.hook), *notice.args))
+            if getattr(getattr(self._resource, notice.hook), "__func__", None) not in INERT:
+                await self._within(None, nested(self._hook(notice.hook), *notice.args))
         except BaseException as error:
             await self._hook_failed(error, notice.hook, None)
         finally:

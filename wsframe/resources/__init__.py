@@ -9,6 +9,7 @@ Read in this order:
   ``broadcast``: one message to many clients.
 * ``topics``: messages for those who are subscribed, on this server and on others. ``publication``: one message.
   ``topic``: one topic, in order. ``interest``: the topics that this server wants. ``recovery``: their history.
+  ``presences``: their members.
   ``everywhere``: broadcasts to the clients of all workers.
   ``topic_hooks``: the part of a resource that has to do with them.
 * ``life``: one life of a resource, as the resource sees it.

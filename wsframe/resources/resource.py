@@ -63,7 +63,8 @@ ArgsT = TypeVarTuple("ArgsT")
 
 HOOKS = (
     "accept_client", "client_connected", "received_text", "received_binary", "received_pong",
-    "received_custom", "disconnected", "hook_failed", "missed", "resync", "snapshot", "hand_over", "take_over",
+    "received_custom", "disconnected", "hook_failed", "missed", "resync", "snapshot", "joined", "left",
+    "hand_over", "take_over",
 )  # fmt: skip
 FIXED = ("clients", "server")
 JSON = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

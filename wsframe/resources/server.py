@@ -11,9 +11,11 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, final
 
 from wsframe.backplane.interface import History, Position
+from wsframe.backplane.presence import Member
 from wsframe.limits import check_number
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.payload import Octets
+from wsframe.resources.presences import Presences
 from wsframe.resources.publication import Key, Publication, check_topic
 from wsframe.resources.recovery import Histories, Recovery
 
@@ -112,6 +114,8 @@ class Engine(Protocol):
     ) -> None: ...
     @property
     def histories(self) -> Histories: ...
+    @property
+    def presences(self) -> Presences: ...
     def statistics(self) -> ServerStatistics: ...
     def slowest_clients(self, count: int) -> list[AnyClient]: ...
     def list_clients(self) -> list[AnyClient]: ...
@@ -225,6 +229,15 @@ class Server:
     async def since(self, topic: str, position: Position) -> list[Publication] | None:
         """Return all messages of a topic after a position, oldest first; None if some of them are not kept any more."""
         return await self._engine.histories.since(topic, position)
+
+    async def presence(self, topic: str) -> list[Member]:
+        """Return the members of a topic on all servers, in the order in which they joined, as far as is known here.
+
+        Those are the clients that were subscribed with ``member``; one whose connection is lost stays for 10 s. It
+        waits only for a topic that this server has not followed before: the others then have a second to answer.
+        """
+        check_topic(topic)
+        return await self._engine.presences.members(topic)
 
     def statistics(self) -> ServerStatistics:
         """Return a snapshot of the server. It walks through all clients: ask for it each second, not each message."""

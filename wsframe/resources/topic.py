@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from wsframe.backplane.interface import Position
+from wsframe.backplane.presence import Member
 from wsframe.backplane.tail import State, Tail
 from wsframe.log import Log, log_for
 from wsframe.protocol.frames import TEXT
@@ -42,6 +43,12 @@ class Receiver:
 
     def resync(self, topic: str, position: Position) -> None:
         """Learn that messages before a position are missing and cannot be had, before the next one."""
+
+    def joined(self, topic: str, member: Member) -> None:
+        """Learn that a member has joined a topic, on any server."""
+
+    def left(self, topic: str, member: Member) -> None:
+        """Learn that a member has left a topic."""
 
 
 class Topic:
@@ -103,13 +110,18 @@ class Topic:
                 logger.error("a message of %s cannot be sent here", repr(self.name), exc_info=error)
         self.give(publication)
 
+    def lives(self) -> list[Any]:
+        """Return the lives of the resources with subscribers."""
+        lives = {id(life): life for client in self.subscribers if (life := client.resource._listener) is not None}
+        return list(lives.values())
+
     def _tell(self) -> None:
         """Tell the resources with subscribers, and the receivers, that messages are missing."""
         tail = self.tail
         position = tail.position if tail.keeps else None
-        lives = {id(life): life for client in self.subscribers if (life := client.resource._listener) is not None}
+        lives = self.lives()
         self.hooks = len(lives) + 1
-        for life in lives.values():
+        for life in lives:
             life.notify("missed" if position is None else "resync", (self.name,), self._told)
         for receiver in tuple(self.receivers):
             if position is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, Unpack
 
 from wsframe.backplane.interface import History
+from wsframe.backplane.presence import Member
 from wsframe.log import Log, log_for, quoted
 from wsframe.protocol.payload import Octets
 from wsframe.resources.broadcast import Broadcast
@@ -33,15 +34,17 @@ class TopicHooks(Generic[DataT]):
 
     _listener: Life[DataT] | None = None
 
-    def subscribe(self, client: Client[DataT], topic: str) -> bool:
+    def subscribe(self, client: Client[DataT], topic: str, *, member: Member | None = None) -> bool:
         """Have a client get all that is published to a topic from now on; return False if it has left.
 
         It leaves its topics with :meth:`disconnected`. Topics belong to the server, not to the resource.
+        ``member`` makes it a member of the topic: those of all servers are in :meth:`Server.presence`, and
+        :meth:`joined` and :meth:`left` tell of changes.
         """
         life = self._life()
         if client not in life.clients:
             return False
-        life.topics.subscribe(client, topic, keeps=self.history is not None)
+        life.topics.subscribe(client, topic, keeps=self.history is not None, member=member)
         return True
 
     def unsubscribe(self, client: Client[DataT], topic: str) -> None:
@@ -81,6 +84,15 @@ class TopicHooks(Generic[DataT]):
 
     async def snapshot(self, client: Client[DataT], topic: str) -> None:
         """Send a client the state of a topic, in place of messages it does not get. The default sends nothing."""
+
+    async def joined(self, topic: str, member: Member) -> None:
+        """Take note that a member has joined a topic, on any server. The default does nothing.
+
+        It is called in the listener task of each resource with subscribers of the topic.
+        """
+
+    async def left(self, topic: str, member: Member) -> None:
+        """Take note that a member has left a topic: its last connection was lost 10 s ago, or unsubscribed."""
 
     def _life(self) -> Life[DataT]:
         if self._listener is None:

@@ -24,6 +24,10 @@ A protocol of its own, whose messages to clients name their position, does not s
     channel.clients.add(client)
     # recovery.publications: all that the client missed; None: not whole, it must begin anew
 
+Presence: ``topics.presences.enter(topic, Member(key, info))`` once for each connection, ``leave(topic, key)`` when it
+is lost and ``leave(topic, key, at_once=True)`` when it unsubscribes; ``await presences.members(topic)`` lists all;
+the receiver's ``joined`` and ``left`` tell of changes on any server.
+
 ``histories.newest``, ``since`` and ``kept`` answer from the engine, and ``publish_text(..., history=History())``
 publishes. Positions are ``(epoch, offset)``; a topic without messages has the offset 0.
 """
@@ -36,11 +40,13 @@ from typing import Any, TypedDict
 import trio
 
 from wsframe.backplane.interface import Backplane, History, Position
+from wsframe.backplane.presence import Member
 from wsframe.log import Log, log_for
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, Octets, encode, octets_of
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.resources.interest import Interest
+from wsframe.resources.presences import Presences, check_member
 from wsframe.resources.publication import Key, Publication, check, check_topic, envelope
 from wsframe.resources.recovery import Histories
 from wsframe.resources.topic import AnyClient, Receiver, Topic
@@ -71,17 +77,25 @@ class Topics:
         self._topics = self.interest.topics
         self._topics_of: dict[AnyClient, set[str]] = {}
         self.histories: Histories = Histories(self.interest)
+        self.presences: Presences = Presences(self.interest)
 
     # Subscriptions
 
-    def subscribe(self, client: AnyClient, topic: str, *, keeps: bool = False) -> None:
-        """Have a client get the messages of a topic from now on; ``keeps``: the topic is known to have a history."""
+    def subscribe(self, client: AnyClient, topic: str, *, keeps: bool = False, member: Member | None = None) -> None:
+        """Have a client get the messages of a topic from now on, and be a member of it.
+
+        ``keeps``: the topic is known to have a history.
+        """
         check_topic(topic)
+        if member is not None:
+            check_member(member)
         self.enter(client, topic)
         if keeps and not self._topics[topic].tail.keeps:
             self.interest.engine()
             self._topics[topic].tail.keeps = True
             self.histories.need()
+        if member is not None:
+            self.presences.enter_client(client, topic, member)
 
     def enter(self, client: AnyClient, topic: str) -> None:
         """Do as :meth:`subscribe` does, also for a topic of wsframe's own."""
@@ -91,6 +105,7 @@ class Topics:
     def unsubscribe(self, client: AnyClient, topic: str) -> None:
         """Have a client get the messages of a topic no longer."""
         check_topic(topic)
+        self.presences.leave_client(client, topic)
         topics = self._topics_of.get(client, set())
         if topic in topics:
             topics.discard(topic)
@@ -100,6 +115,7 @@ class Topics:
 
     def leave(self, client: AnyClient) -> None:
         """Forget a client that has left its resource."""
+        self.presences.forget_client(client)
         for topic in self._topics_of.pop(client, ()):
             self._remove(client, topic)
 
@@ -196,6 +212,7 @@ class Topics:
         """Keep the link to the other servers until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.histories.run)
+            nursery.start_soon(self.presences.run)
             engine = await self.interest.needed()
             nursery.start_soon(self.interest.let_go)
             await engine.run(self.interest.node, self)

@@ -50,6 +50,7 @@ from wsframe.log import Log, log_for, tell_left_out
 from wsframe.net.sockets import notify_closing
 from wsframe.program import Program, program
 from wsframe.protocol.pool import ConnectionPool
+from wsframe.resources.presences import Presences
 from wsframe.resources.publication import Key
 from wsframe.resources.recovery import Histories
 from wsframe.resources.registry import Registry, served_with
@@ -182,6 +183,10 @@ class LocalEngine:
     @property
     def histories(self) -> Histories:
         return self.topics.histories
+
+    @property
+    def presences(self) -> Presences:
+        return self.topics.presences
 
     @answered_to_any_thread
     def statistics(self) -> ServerStatistics:

@@ -1,0 +1,270 @@
+"""The members of one topic over all nodes, as one node knows them; without input or output.
+
+Each node is the only writer of its own members. It tells the others each that joins or leaves, with a version that
+grows by one; every 10 s a heartbeat with the version and a digest of its list; and the whole list when a node asks
+for it, because a version is missing or the digest differs. So every list is right again within one heartbeat, whatever
+was lost.
+
+A member is a key, which several connections and nodes can have at once. It has joined when the first of them has it.
+It has left 10 s after the last one has lost it, and not if the key comes back anywhere before: those who reconnect
+have never left. A node that says goodbye leaves its members to that rule at once; a node that is silent for 30 s too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import blake2b
+from math import inf
+from typing import Any, NamedTuple
+
+__all__ = ["HEARTBEAT", "LINGER", "SILENCE", "Member", "Roll"]
+
+HEARTBEAT = 10.0
+"""Seconds between two heartbeats."""
+LINGER = 10.0
+"""Seconds for which a member can come back before it has left."""
+SILENCE = 30.0
+"""Seconds after which a node that says nothing is gone."""
+ASK_AGAIN = 2.0
+"""Seconds before a node's list is asked for again."""
+WHOLE_AGAIN = 1.0
+"""Seconds between two whole lists of ours."""
+
+
+class Member(NamedTuple):
+    """A member of a topic."""
+
+    key: str
+    """Its name among the members: that of a user, or of a connection."""
+    info: Any = None
+    """Anything that JSON can hold: a colour, a state."""
+
+
+class Peer:
+    """Another node and its members."""
+
+    __slots__ = ("asked", "digest", "heard", "members", "version")
+
+    def __init__(self) -> None:
+        self.version: int = 0
+        self.digest: int = 0
+        self.members: dict[str, Member] = {}
+        self.heard: float = 0.0
+        self.asked: float = -inf
+
+
+class Roll:
+    """The members of one topic.
+
+    Args:
+        node: The name of this node.
+        send: Sends an object to the other nodes that follow the topic.
+        joined, left: Called for each member that has joined or left, on any node.
+        now: The time; no method asks a clock.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        send: Callable[[dict[str, Any]], object],
+        joined: Callable[[Member], object],
+        left: Callable[[Member], object],
+        now: float,
+    ) -> None:
+        self._node = node
+        self._send = send
+        self._joined = joined
+        self._left = left
+        self._began = now
+        self._own: dict[str, Member] = {}
+        self._counts: dict[str, int] = {}
+        """How many connections here have each key."""
+        self._version = 0
+        self._digest = 0
+        self._peers: dict[str, Peer] = {}
+        self._present: dict[str, Member] = {}
+        """All members, with those that linger."""
+        self._holders: dict[str, int] = {}
+        """How many nodes have each key."""
+        self._lingering: dict[str, float] = {}
+        """The keys that no node has any more, and when they have left."""
+        self._beat_at = inf
+        self._whole_at = inf
+        self._whole_sent = -inf
+        self.due: float = inf
+        """When :meth:`tick` is to be called."""
+
+    @property
+    def members(self) -> list[Member]:
+        """All members, in the order in which they joined."""
+        return list(self._present.values())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody here is a member, and nobody lingers."""
+        return not self._own and not self._lingering
+
+    # This node's members
+
+    def enter(self, member: Member, now: float) -> None:
+        """Add a connection of a member."""
+        key = member.key
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if self._counts[key] == 1:
+            self._own[key] = member
+            self._version += 1
+            self._digest ^= digest_of(member)
+            if self._beat_at == inf:
+                self._beat_at = now + HEARTBEAT
+            self._send({"t": "j", "v": self._version, "k": key, "i": member.info})
+            self._came(member)
+            self._plan()
+
+    def leave(self, key: str, now: float, *, at_once: bool = False) -> None:
+        """Remove a connection of a member; ``at_once``: it has left, and does not come back."""
+        self._counts[key] -= 1
+        if not self._counts[key]:
+            del self._counts[key]
+            member = self._own.pop(key)
+            self._version += 1
+            self._digest ^= digest_of(member)
+            self._send({"t": "l", "v": self._version, "k": key, "o": at_once})
+            self._went(member, now, at_once)
+            self._plan()
+
+    def goodbye(self) -> None:
+        """Tell the others that this node goes."""
+        if self._own:
+            self._send({"t": "b"})
+
+    # Others
+
+    def ask_all(self) -> None:
+        """Ask all nodes for their lists, because messages can be missing."""
+        self._send({"t": "?", "n": None})
+
+    def receive(self, sender: str, message: dict[str, Any], now: float) -> None:
+        """Take an object of another node.
+
+        Raises:
+            KeyError, TypeError, ValueError: For one that no node of this version sends.
+        """
+        kind = message["t"]
+        if kind == "?":
+            if self._own and message["n"] in (None, self._node):
+                self._whole_at = max(now, self._whole_sent + WHOLE_AGAIN)
+                self._plan()
+                self.tick(now)
+            return
+        peer = self._peers.get(sender)
+        is_new = peer is None
+        if peer is None:
+            peer = self._peers[sender] = Peer()
+        peer.heard = now
+        if kind == "w":
+            self._take_whole(peer, message, now, quietly=is_new or not peer.version)
+        elif kind == "h":
+            if (peer.version, peer.digest) != (message["v"], message["d"]):
+                self._ask(sender, peer, now)
+        elif kind == "b":
+            self._forget(sender, now)
+        elif message["v"] == peer.version + 1:
+            self._take_change(peer, message, now)
+        elif message["v"] > peer.version:
+            self._ask(sender, peer, now)
+        self._plan()
+
+    def _take_change(self, peer: Peer, message: dict[str, Any], now: float) -> None:
+        """Take a member that joined or left."""
+        if message["t"] not in ("j", "l"):
+            raise ValueError(f"a message of kind {message['t']!r}")
+        key = str(message["k"])
+        peer.version += 1
+        if message["t"] == "j":
+            member = Member(key, message["i"])
+            if key not in peer.members:
+                peer.members[key] = member
+                peer.digest ^= digest_of(member)
+                self._came(member)
+        elif (gone := peer.members.pop(key, None)) is not None:
+            peer.digest ^= digest_of(gone)
+            self._went(gone, now, bool(message.get("o")))
+
+    def _take_whole(self, peer: Peer, message: dict[str, Any], now: float, *, quietly: bool) -> None:
+        """Take a whole list. The first lists of all say who was there before we looked: nobody has joined."""
+        listed = {str(key): Member(str(key), info) for key, info in message["m"].items()}
+        before, peer.members = peer.members, listed
+        peer.version = int(message["v"])
+        peer.digest = 0
+        quietly = quietly and now < self._began + HEARTBEAT + ASK_AGAIN
+        for member in listed.values():
+            peer.digest ^= digest_of(member)
+            if member.key not in before:
+                self._came(member, quietly=quietly)
+        for member in before.values():
+            if member.key not in listed:
+                self._went(member, now)
+
+    def _ask(self, sender: str, peer: Peer, now: float) -> None:
+        """Ask a node for its list, but not again at once."""
+        if now >= peer.asked + ASK_AGAIN:
+            peer.asked = now
+            self._send({"t": "?", "n": sender})
+
+    def _forget(self, node: str, now: float) -> None:
+        """Leave a node's members to linger."""
+        for member in self._peers.pop(node).members.values():
+            self._went(member, now)
+
+    # All members
+
+    def _came(self, member: Member, *, quietly: bool = False) -> None:
+        key = member.key
+        self._holders[key] = self._holders.get(key, 0) + 1
+        if self._holders[key] == 1 and self._lingering.pop(key, None) is None:
+            self._present[key] = member
+            if not quietly:
+                self._joined(member)
+
+    def _went(self, member: Member, now: float, at_once: bool = False) -> None:
+        key = member.key
+        self._holders[key] -= 1
+        if not self._holders[key]:
+            del self._holders[key]
+            if at_once:
+                self._left(self._present.pop(key))
+            else:
+                self._lingering[key] = now + LINGER
+
+    # Time
+
+    def tick(self, now: float) -> None:
+        """Do all that is due."""
+        if now < self.due:
+            return
+        if now >= self._beat_at:
+            self._beat_at = now + HEARTBEAT if self._own else inf
+            if self._own:
+                self._send({"t": "h", "v": self._version, "d": self._digest})
+        if now >= self._whole_at:
+            self._whole_at, self._whole_sent = inf, now
+            self._send({"t": "w", "v": self._version, "m": {one.key: one.info for one in self._own.values()}})
+        for node in [node for node, peer in self._peers.items() if peer.heard + SILENCE <= now]:
+            self._forget(node, now)
+        for key in [key for key, until in self._lingering.items() if until <= now]:
+            del self._lingering[key]
+            self._left(self._present.pop(key))
+        self._plan()
+
+    def _plan(self) -> None:
+        """Note when the next thing is due."""
+        lingering = next(iter(self._lingering.values()), inf)  # the oldest: all linger for as long
+        silent = min((peer.heard for peer in self._peers.values()), default=inf) + SILENCE
+        self.due = min(self._beat_at, self._whole_at, lingering, silent)
+
+
+def digest_of(member: Member) -> int:
+    """Return 52 bits that differ for members that differ; those of a list are combined in any order."""
+    text = json.dumps(member, sort_keys=True, separators=(",", ":"))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") >> 12
