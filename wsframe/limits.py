@@ -199,14 +199,15 @@ class Capacity:
     """
 
     max_clients: int | None = 1000
-    """Clients connected at once; default 1000, under the usual limit of 1024 descriptors.
+    """Clients connected at once, of all workers together; default 1000, under the usual limit of 1024 descriptors.
     The server answers 503 to a newcomer beyond it. A client counts until its ``disconnected`` has run.
     None sets no limit, as clws does with NIL. Danger: only the descriptors of the process and the
     memory that idle clients take bound their number then."""
 
     max_clients_per_address: int | None = None
-    """Clients from one address (IPv6: one /64); the server answers 429 to more. Default None: behind
-    a proxy all clients share the proxy's address, unless ``trusted_proxies`` names the proxy."""
+    """Clients from one address (IPv6: one /64), of all workers together; the server answers 429 to more. Default
+    None: behind a proxy all clients share the proxy's address, unless ``trusted_proxies`` names the proxy. Workers
+    count addresses in 4096 groups, so that one of a group can be refused for another's connections."""
 
     max_pending_handshakes: int = 200
     """Newcomers between accept and 101; default 200. While that many are under way the server

@@ -83,7 +83,8 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
     subprotocols: ClassVar[Collection[str]] = ()
     """The subprotocols supported here; the first of these that a client offers is agreed on."""
     max_clients: ClassVar[int | None] = None
-    """Most clients at a time; the server refuses more with 503. None: only the server's capacity counts."""
+    """Most clients of the object at a time; the server refuses more with 503. None: only the server's capacity
+    counts."""
     limits: ClassVar[Limits] = Limits()
     """Limits of this resource's clients; fields left at INHERIT are the server's."""
     timeouts: ClassVar[Timeouts] = Timeouts()

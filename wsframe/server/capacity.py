@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from wsframe.http.responses import RETRY_AFTER, Reject
 from wsframe.limits import Capacity
+from wsframe.workers.ledger import Ledger
+from wsframe.workers.worker import Worker
 
 __all__ = ["Places", "Reservation"]
 
@@ -15,12 +17,21 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 class Headcount:
-    """The number of places taken: in all, by network and by resource."""
+    """The number of places taken: in all, by network and by resource.
 
-    def __init__(self) -> None:
+    Args:
+        ledger: Counts the first two over all workers; None without others.
+    """
+
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        self.ledger = ledger
         self.total = 0
         self.by_network: dict[str, int] = {}
         self.by_place: dict[Hashable, int] = {}
+
+    def by(self, network: str) -> int:
+        """Return the places taken by a network."""
+        return self.by_network.get(network, 0) if self.ledger is None else self.ledger.by(network)
 
 
 class Reservation:
@@ -57,27 +68,34 @@ class Reservation:
         headcount, self._headcount = self._headcount, None
         if headcount is not None:
             headcount.total -= 1
+            if headcount.ledger is not None:
+                headcount.ledger.leave(self._network)
             leave(headcount.by_network, self._network)
             leave(headcount.by_place, self._place)
 
 
 class Places:
-    """The places of one server, each taken by a newcomer or a client."""
+    """The places of one server, each taken by a newcomer or a client.
 
-    def __init__(self, capacity: Capacity) -> None:
+    Args:
+        capacity: Its limits, which hold for all workers together; those of resources hold for each object.
+        worker: This process, if it is one of several.
+    """
+
+    def __init__(self, capacity: Capacity, worker: Worker | None = None) -> None:
         self._capacity = capacity
-        self._headcount = Headcount()
+        self._headcount = Headcount(None if worker is None else Ledger(worker))
 
     @property
     def reserved(self) -> int:
-        """Places taken, by newcomers and by clients."""
+        """Places taken, by newcomers and by clients of this process."""
         return self._headcount.total
 
     @property
     def full(self) -> bool:
-        """Whether the server has no place left."""
-        most = self._capacity.max_clients
-        return most is not None and self._headcount.total >= most
+        """Whether the server, or all workers together, have no place left."""
+        most, count = self._capacity.max_clients, self._headcount
+        return most is not None and (count.total if count.ledger is None else count.ledger.total) >= most
 
     def reserve(self, address: str, place: Hashable, max_in_place: int | None) -> Reservation:
         """Take a place for a newcomer.
@@ -97,7 +115,7 @@ class Places:
         if max_in_place is not None and count.by_place.get(place, 0) >= max_in_place:
             raise Reject(503, [RETRY_AFTER], "resource full")
         most = capacity.max_clients_per_address
-        if network and most is not None and count.by_network.get(network, 0) >= most:
+        if network and most is not None and count.by(network) >= most:
             raise Reject(429, [RETRY_AFTER], "too many connections from this address")
         return self._taken(network, place)
 
@@ -108,6 +126,8 @@ class Places:
     def _taken(self, network: str, place: Hashable) -> Reservation:
         count = self._headcount
         count.total += 1
+        if count.ledger is not None:
+            count.ledger.take(network)
         count.by_network[network] = count.by_network.get(network, 0) + 1
         count.by_place[place] = count.by_place.get(place, 0) + 1
         return Reservation(count, network, place)

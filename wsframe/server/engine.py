@@ -118,7 +118,7 @@ class LocalEngine:
         self._drain = Drain(self._timeouts, self._shield)
         self._slow_hooks = SlowHooks(self._listeners, named)
         self._pool: ConnectionPool[int] = ConnectionPool()
-        self.places: Places = Places(options.capacity)
+        self.places: Places = Places(options.capacity, worker)
         self.reactor: Reactor = Reactor(self._pool, options.poller, options.capacity.max_queued_bytes)
         self.topics: Topics = Topics(options.backplane)
         self._around = Surroundings(

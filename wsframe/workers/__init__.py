@@ -2,6 +2,7 @@
 
 * ``partitions``: the 256 groups of resources that are placed together, and the slot of each.
 * ``placement``: which partitions live in this process.
+* ``ledger``: the places of all workers.
 * ``door``: the way of accepted sockets from one process to another.
 * ``board``: numbers in shared memory, which each process can read and one writes.
 * ``balance``: has newcomers go to the workers with the fewest clients.
