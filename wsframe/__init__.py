@@ -96,6 +96,8 @@ from wsframe.resources.server import Distribution as Distribution
 from wsframe.resources.server import ResourceStatistics as ResourceStatistics
 from wsframe.resources.server import Server as Server
 from wsframe.resources.server import ServerStatistics as ServerStatistics
+from wsframe.resources.server import ServiceStatistics as ServiceStatistics
+from wsframe.resources.server import WorkerStatistics as WorkerStatistics
 from wsframe.server.handlers import run_handlers as run_handlers
 from wsframe.server.handlers import serve_handlers as serve_handlers
 from wsframe.server.health import healthz as healthz
@@ -178,9 +180,11 @@ __all__ = [
     "ServeOptions",
     "Server",
     "ServerStatistics",
+    "ServiceStatistics",
     "State",
     "Timeouts",
     "WebSocket",
+    "WorkerStatistics",
     "WsframeError",
     "any_origin",
     "broadcast_binary",

@@ -16,8 +16,9 @@ import wsframe
 from tests.recorder import Recorder
 from tests.wire import connected, serving, text
 from wsframe.cli import admin
-from wsframe.cli.admin import LONGEST_LINE, MOST_ADMINS, admin_socket, answer_admins
+from wsframe.cli.admin import admin_socket, answer_admins
 from wsframe.cli.errors import Mistake
+from wsframe.server.inquiry import LONGEST_LINE, MOST_AT_ONCE
 
 
 @asynccontextmanager
@@ -106,7 +107,7 @@ async def ending(stream: trio.SocketStream) -> bool:
 
 async def test_there_is_a_bound_on_connections_and_places_are_given_back(tmp_path: Path) -> None:
     async with administered(tmp_path / "admin", Recorder()):
-        streams = [await trio.open_unix_socket(tmp_path / "admin") for _ in range(MOST_ADMINS)]
+        streams = [await trio.open_unix_socket(tmp_path / "admin") for _ in range(MOST_AT_ONCE)]
         for stream in streams:
             await ask(stream, b"statistics\n")
         async with await trio.open_unix_socket(tmp_path / "admin") as late:
@@ -149,4 +150,4 @@ async def test_a_fault_of_ours_costs_one_connection(
                 assert await ending(stream)
         async with await trio.open_unix_socket(tmp_path / "admin") as stream:
             await ask(stream, b"statistics\n")
-    assert "internal error at the admin socket" in caplog.text
+    assert "internal error at a socket for inquiries" in caplog.text

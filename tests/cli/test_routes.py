@@ -22,6 +22,7 @@ from wsframe.cli.routes import options_of, routes_of
 from wsframe.http.origins import any_origin, origin_exact, origin_prefix, same_origin
 from wsframe.http.request import Request
 from wsframe.resources.factories import written_name
+from wsframe.workers.partitions import partition_of, slot_of
 
 
 def test_paths_classes_origins_and_options_are_listed(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,3 +127,24 @@ def test_factories_and_dispatchers_are_listed_by_their_functions() -> None:
         },
         {"path": "(dispatcher)", "resource": "make_room()", "origins": "same_origin", "options": {}},
     ]
+
+
+def test_the_worker_of_each_path_is_told(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (in_folder / "placed_target.py").write_text(
+        "import wsframe\n"
+        "class Shared(wsframe.Resource):\n    scope = 'shared'\n"
+        "class Spread(wsframe.Resource):\n    scope = 'path'\n"
+        "wsframe.register_global_resource('/one', wsframe.Resource())\n"
+        "wsframe.register_global_resource('/shared', Shared())\n"
+        "wsframe.register_global_resource('/spread', Spread())\n"
+        "wsframe.register_global_factory('/rooms/{room}', lambda request: Spread(), scope='path')\n"
+    )
+    assert cli.main(["routes", "placed_target", "--workers", "4", "--json"]) == 0
+    routes = {route["path"]: route for route in map(json.loads, capsys.readouterr().out.splitlines())}
+    slot = str(slot_of(partition_of("/spread", "path"), 4))
+    assert {path: route["worker"] for path, route in routes.items()} == {
+        "/one": "0", "/shared": "all", "/spread": slot, "/rooms/{room}": "one for each path",
+    }  # fmt: skip
+    assert [routes[path]["options"].get("scope") for path in ("/one", "/shared", "/rooms/{room}")] == [
+        None, "shared", "path",
+    ]  # fmt: skip

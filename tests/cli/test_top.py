@@ -232,3 +232,20 @@ def test_the_live_view_needs_rich(
     assert capsys.readouterr().err == (
         "wsframe: the live view of wsframe top (not --once) needs the extra 'cli': pip install 'wsframe[cli]'\n"
     )
+
+
+def test_each_worker_of_a_service_has_a_row() -> None:
+    numbers = {"clients": 2, "pending_handshakes": 1, "messages_received": 10, "messages_sent": 4, "bytes_waiting": 512}
+    workers = [
+        {"slot": 0, "pid": 7, "state": "ready", "statistics": numbers},
+        {"slot": 1, "pid": 8, "state": "silent", "statistics": None},
+        {"slot": 2, "pid": 0, "state": "down", "statistics": None},
+    ]
+    later = [workers[0] | {"statistics": numbers | {"messages_received": 30}}, *workers[1:]]
+    server, found, *_ = sections(NOW | {"workers": later}, BEFORE | {"workers": workers})
+    assert (server.title, found.title) == ("ws://127.0.0.1:8000", "Workers")
+    assert found.rows == [
+        ("0", "7", "ready", "2", "1", "10", "0", "512 B"),
+        ("1", "8", "silent", "-", "-", "-", "-", "-"),
+        ("2", "-", "down", "-", "-", "-", "-", "-"),
+    ]

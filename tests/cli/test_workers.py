@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from argparse import Namespace
@@ -12,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.cli.program import PATIENCE
 from tests.cli.workers import eventually, lives, open_client, service
-from wsframe.cli import make_parser
+from wsframe.cli import main, make_parser
 from wsframe.cli.errors import Mistake
 from wsframe.cli.workers import check_workers
 
@@ -43,6 +44,22 @@ def test_a_killed_worker_has_a_successor_and_a_signal_leaves_nothing(tmp_path: P
         assert not any(map(lives, everybody))
         assert running.runtime() == []
         assert sum("Serving at" in line for line in running.printed) == 1
+
+
+def test_the_whole_service_is_seen_at_one_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "admin")
+    with service(tmp_path, *SERVE, "--admin", path) as running:
+        address = running.until("Serving at").split()[2]
+        with open_client(address) as client:
+            client.recv(PATIENCE)
+            assert main(["top", path, "--once", "--json"]) == 0
+            told = json.loads(capsys.readouterr().out)
+            assert told["clients"] == 1
+            assert {one["pid"] for one in told["workers"]} < running.workers()
+            assert [one["state"] for one in told["workers"]] == ["ready", "ready"]
+            assert any("worker 1: serving at" in line for line in running.printed)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.end() == 0
 
 
 def test_workers_whose_supervisor_is_killed_drain_and_leave_nothing(tmp_path: Path) -> None:

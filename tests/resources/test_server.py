@@ -10,7 +10,7 @@ from wsframe.resources.interest import Interest
 from wsframe.resources.presences import Presences
 from wsframe.resources.recovery import Histories
 from wsframe.resources.resource import Resource
-from wsframe.resources.server import Engine, Server, ServerStatistics
+from wsframe.resources.server import Engine, Server, ServerStatistics, ServiceStatistics
 
 
 class Elsewhere:
@@ -48,6 +48,9 @@ class Elsewhere:
     def statistics(self) -> ServerStatistics:
         return ServerStatistics(3, 3, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, (), {})
 
+    async def service_statistics(self) -> ServiceStatistics:
+        return ServiceStatistics(self.statistics(), ())
+
     def slowest_clients(self, count: int) -> list[Any]:
         return [None] * count
 
@@ -77,6 +80,7 @@ async def test_handle_needs_no_machine_in_this_process() -> None:
     assert server.metrics_address == elsewhere.metrics_address
     assert (server.clients, server.statistics().clients, len(server.list_clients())) == (3, 3, 3)
     assert len(server.slowest_clients()) == 10
+    assert (await server.service_statistics()).total.clients == 3
     assert server.find("/") is None
     assert [server.post(path, "hello") for path in ("/chat", "/none")] == [True, False]
     assert server.unready() == "server full"

@@ -9,8 +9,8 @@ import trio.lowlevel
 import wsframe
 from tests.recorder import Echo, Recorder
 from tests.wire import ask, close, connected, frame, head, serving, stream_to, text
-from wsframe.cli.admin import snapshot
 from wsframe.server.figures import FAMILIES, summed, total
+from wsframe.server.snapshot import snapshot
 
 
 def numbers(server: wsframe.Server, name: str) -> dict[tuple[str, ...], object]:

@@ -77,6 +77,28 @@ def test_the_last_worker_of_a_killed_supervisor_removes_the_directory(folder: st
     assert not os.path.exists(folder)
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_one_of_two_last_workers_that_end_at_the_same_time_removes_the_directory(
+    folder: str, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = killed(folder)
+    others, locked, steps = [os.dup(lock)], runtime.locked, 0
+
+    def lock_slowly(fd: int) -> bool:
+        """Have the other worker come after a step."""
+        nonlocal steps
+        had, steps = locked(fd), steps + 1
+        if steps == step and others:
+            remove_if_last(folder, others.pop())
+        return had
+
+    monkeypatch.setattr(runtime, "locked", lock_slowly)
+    remove_if_last(folder, lock)
+    if others:
+        remove_if_last(folder, others.pop())
+    assert not os.path.exists(folder)
+
+
 def test_a_last_worker_leaves_the_directory_to_a_supervisor_that_waits_for_it(folder: str) -> None:
     lock = killed(folder)
     mine = runtime.locked_supervisor(folder)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from wsframe.cli.arguments import add_parser
+from wsframe.cli.arguments import add_parser, workers
 from wsframe.cli.tables import columns
 from wsframe.cli.target import TARGET_HELP, load_target
 from wsframe.http.responses import HttpHandler
@@ -18,6 +18,8 @@ from wsframe.resources.factories import Factory, written_name
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration
+from wsframe.server.service import worker_count
+from wsframe.workers.partitions import partition_of, slot_of
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands
@@ -31,6 +33,7 @@ EXAMPLES = """\
 
 PLAIN = (
     "max_clients", "overflow", "ordering", "error_close_code", "subprotocols", "on_hook_failed", "cancel_on_disconnect",
+    "scope",
 )  # fmt: skip
 
 
@@ -44,13 +47,17 @@ def add_command(commands: Commands) -> None:
         examples=EXAMPLES,
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    parser.add_argument(
+        "--workers", type=workers, metavar="N", help="also say in which of N workers each path would live"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON objects, one per path and line")
     parser.set_defaults(command=print_routes)
 
 
 def print_routes(args: argparse.Namespace) -> None:
     _, registry = load_target(args.target, debug=False)
-    routes = [route for one in served_with(registry) for route in routes_of(one)]
+    count = None if args.workers is None else worker_count(args.workers)
+    routes = [route for one in served_with(registry) for route in routes_of(one, count)]
     if args.json:
         for route in routes:
             print(json.dumps(route))
@@ -59,24 +66,42 @@ def print_routes(args: argparse.Namespace) -> None:
         [route["path"], route["resource"], route["origins"], " ".join(f"{k}={v}" for k, v in route["options"].items())]
         for route in routes
     ]
-    for line in columns(["PATH", "RESOURCE", "ORIGINS", "OPTIONS"], rows):
+    header = ["PATH", "RESOURCE", "ORIGINS", "OPTIONS"]
+    if count is not None:
+        header.insert(1, "WORKER")
+        rows = [[row[0], route["worker"], *row[1:]] for row, route in zip(rows, routes, strict=True)]
+    for line in columns(header, rows):
         print(line)
 
 
-def routes_of(registry: Registry) -> Iterator[dict[str, Any]]:
+def routes_of(registry: Registry, count: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the routes of a registry; with a number of workers, each with the one in which it would live."""
     for path, registration in registry.table.registrations():
-        yield route_of(path, registration)
+        yield route_of(path, registration) | placed(count, worker_of(registration, count or 1))
     for dispatcher, origins in registry.table.dispatchers:
-        yield route("(dispatcher)", f"{written_name(dispatcher)}()", origins, {})
+        yield route("(dispatcher)", f"{written_name(dispatcher)}()", origins, {}) | placed(count, "0")
     for path, page in registry.http_routes.entries():
-        yield route(path, f"HTTP {handler_name(page.handler)}", page.origins, {})
+        yield route(path, f"HTTP {handler_name(page.handler)}", page.origins, {}) | placed(count, "any")
+
+
+def placed(count: int | None, worker: str) -> dict[str, str]:
+    return {} if count is None else {"worker": worker}
+
+
+def worker_of(registration: Registration, count: int) -> str:
+    """Say in which worker a registration would live: its number, all, or one for each path."""
+    scope = registration.scope
+    if scope == "path" and isinstance(registration.resource, Factory):
+        return "one for each path"
+    return "all" if scope == "shared" else str(slot_of(partition_of(registration.path, scope), count))
 
 
 def route_of(path: str, registration: Registration) -> dict[str, Any]:
     resource, origins = registration.resource, registration.origins
     if not isinstance(resource, Factory):
         return route(path, f"{type(resource).__module__}.{type(resource).__qualname__}", origins, options_of(resource))
-    options = {"max_resources": str(resource.max_resources), "linger": f"{resource.linger:g}"}
+    scope = {} if resource.scope == "one" else {"scope": resource.scope}
+    options = {"max_resources": str(resource.max_resources), "linger": f"{resource.linger:g}", **scope}
     return route(path, f"{written_name(resource.make)}()", origins, options)
 
 

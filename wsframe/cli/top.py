@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from wsframe.cli.admin import REQUEST
 from wsframe.cli.arguments import add_parser, number
 from wsframe.cli.errors import Failure, Mistake, missing_extra
 from wsframe.cli.tables import columns, printable
 from wsframe.http.request import peer_name
 from wsframe.log import shortened
+from wsframe.server.inquiry import REQUEST
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -141,7 +141,28 @@ class Section(NamedTuple):
 
 def sections(now: Snapshot, before: Snapshot | None) -> list[Section]:
     """Arrange a snapshot in tables, with the rates since ``before``."""
-    return [server_section(now, before), resource_section(now, before), client_section(now)]
+    workers = [worker_section(now, before)] if "workers" in now else []
+    return [server_section(now, before), *workers, resource_section(now, before), client_section(now)]
+
+
+def worker_section(now: Snapshot, before: Snapshot | None) -> Section:
+    """Arrange the processes of a service, one in each row."""
+    former = {} if before is None else {one["pid"]: one["statistics"] for one in before.get("workers", ())}
+    header = ("worker", "process", "state", "clients", "handshakes", "messages in/s", "messages out/s", "waiting")
+    rows = [worker_row(one, former.get(one["pid"]), now, before) for one in now["workers"]]
+    return Section("Workers", header, rows, (0, 1, 3, 4, 5, 6, 7))
+
+
+def worker_row(one: Snapshot, former: Snapshot | None, now: Snapshot, before: Snapshot | None) -> tuple[str, ...]:
+    found = one["statistics"]
+    name = (str(one["slot"]), str(one["pid"] or "-"), printable(one["state"]))
+    if found is None:
+        return (*name, "-", "-", "-", "-", "-")
+    rates = (
+        whole(rate_of(now, before, found[key], None if former is None else former[key]))
+        for key in ("messages_received", "messages_sent")
+    )
+    return (*name, str(found["clients"]), str(found["pending_handshakes"]), *rates, octets(found["bytes_waiting"]))
 
 
 def server_section(now: Snapshot, before: Snapshot | None) -> Section:

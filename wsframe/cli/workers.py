@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import socket
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 
 import trio
 
+from wsframe.cli.admin import admin_socket
 from wsframe.cli.errors import Mistake
 from wsframe.cli.listening import addresses_of, bound_sockets
 from wsframe.cli.options import made_capacity, made_timeouts
@@ -59,7 +61,8 @@ def supervise_target(
         obey=None if orders is None else partial(obey, orders),
     )
     try:
-        return supervise(service)
+        with nullcontext() if args.admin is None else admin_socket(args.admin) as admin:
+            return supervise(replace(service, admin=admin))
     except ServiceFailed as failed:
         raise Mistake(str(failed)) from None
     except OSError as error:

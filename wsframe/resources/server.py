@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
     AnyClient = Client[Any]
 
-__all__ = ["Distribution", "Engine", "Metrics", "ResourceStatistics", "Server", "ServerStatistics", "running_server"]
+__all__ = [
+    "Distribution",
+    "Engine",
+    "Metrics",
+    "ResourceStatistics",
+    "Server",
+    "ServerStatistics",
+    "ServiceStatistics",
+    "WorkerStatistics",
+    "running_server",
+]
 
 
 class Distribution(NamedTuple):
@@ -95,6 +105,30 @@ class ServerStatistics(NamedTuple):
     ``metrics["wsframe_messages_total"]["in", "/chat"]``. The page of metrics and the reference list them."""
 
 
+class WorkerStatistics(NamedTuple):
+    """A snapshot of one process of a service; part of :class:`ServiceStatistics`."""
+
+    slot: int
+    """Its number, from 0."""
+    pid: int
+    """Its process; 0 if none runs."""
+    generation: int
+    """How often its slot has been restarted by order."""
+    state: str
+    """``"ready"``, ``"starting"``, ``"silent"`` while its event loop stands still, or ``"down"``."""
+    statistics: ServerStatistics | None
+    """Its own; None if it has not answered within 2 s."""
+
+
+class ServiceStatistics(NamedTuple):
+    """A snapshot of a whole service. Returned by :meth:`Server.service_statistics`."""
+
+    total: ServerStatistics
+    """The numbers of all workers that have answered, added; a gauge like ``wsframe_ready`` counts workers then."""
+    workers: tuple[WorkerStatistics, ...]
+    """Each worker, by slot."""
+
+
 class Engine(Protocol):
     """The machine that a :class:`Server` is the handle of."""
 
@@ -117,6 +151,7 @@ class Engine(Protocol):
     @property
     def presences(self) -> Presences: ...
     def statistics(self) -> ServerStatistics: ...
+    async def service_statistics(self) -> ServiceStatistics: ...
     def slowest_clients(self, count: int) -> list[AnyClient]: ...
     def list_clients(self) -> list[AnyClient]: ...
     def find(self, path: str) -> Resource[Any] | None: ...
@@ -240,8 +275,18 @@ class Server:
         return await self._engine.presences.members(topic)
 
     def statistics(self) -> ServerStatistics:
-        """Return a snapshot of the server. It walks through all clients: ask for it each second, not each message."""
+        """Return a snapshot of this server, of several workers this one alone.
+
+        It walks through all clients: ask for it each second, not each message.
+        """
         return self._engine.statistics()
+
+    async def service_statistics(self) -> ServiceStatistics:
+        """Return a snapshot of the whole service: of all workers, added and one by one.
+
+        Without ``workers`` that is this server alone. It asks the other processes and waits at most 2 s for them.
+        """
+        return await self._engine.service_statistics()
 
     def unready(self) -> str:
         """Return why newcomers should rather go elsewhere; ``""`` while all are welcome."""

@@ -5,22 +5,61 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from wsframe.log import log_for
+from wsframe.resources.server import Server
+from wsframe.server.census import answer_census
 from wsframe.server.drain import Drain
 from wsframe.workers.balance import Balance
 from wsframe.workers.orders import Message, encoded
+from wsframe.workers.placement import Placement
 from wsframe.workers.wire import Wire
 from wsframe.workers.worker import Worker
 
-__all__ = ["Duty", "tell_failure"]
+if TYPE_CHECKING:
+    from wsframe.server.admission import Admission
+    from wsframe.server.capacity import Places
+
+__all__ = ["Duty", "made_duty", "placement_of", "tell_failure"]
 
 logger = log_for(__name__)
 
 BEAT = 0.25
 """Seconds between two beats: two for each look of the supervisor."""
+
+
+class Engine(Protocol):
+    """A server, as far as its supervisor and the other workers go."""
+
+    admission: Admission
+
+    @property
+    def server(self) -> Server: ...
+    @property
+    def places(self) -> Places: ...
+    @property
+    def clients(self) -> int: ...
+    def hurry(self) -> None: ...
+
+
+def made_duty(worker: Worker | None, drain: Drain, engine: Engine) -> Duty | None:
+    """Make the duty of a server that is one of several workers; None for one that is not."""
+
+    def count_load() -> int:
+        newcomers = len(engine.admission.pending) if hasattr(engine, "admission") else 0
+        return engine.places.reserved + newcomers
+
+    if worker is None:
+        return None
+    return Duty(worker, drain, engine.hurry, lambda: engine.clients, count_load, engine.server)
+
+
+def placement_of(duty: Duty | None) -> Placement:
+    """Return which lives belong into this process."""
+    return Placement.alone() if duty is None else Placement(duty.worker.slot, duty.worker.count)
 
 
 class Duty:
@@ -32,6 +71,7 @@ class Duty:
         hurry: Cuts the drain short.
         count_clients: Returns the number of connections.
         count_load: Returns the places taken and the newcomers.
+        server: The server, for inquiries of other processes; None answers none.
     """
 
     def __init__(
@@ -41,7 +81,9 @@ class Duty:
         hurry: Callable[[], object],
         count_clients: Callable[[], int],
         count_load: Callable[[], int],
+        server: Server | None = None,
     ) -> None:
+        self._server = server
         self.worker = worker
         self._drain = drain
         self._hurry = hurry
@@ -74,6 +116,8 @@ class Duty:
             nursery.start_soon(self._beat)
             nursery.start_soon(self._wire.send_waiting)
             nursery.start_soon(self._tell_end)
+            if self._server is not None:
+                nursery.start_soon(answer_census, self.worker, self._server)
             await self._obey()
 
     async def _beat(self) -> None:

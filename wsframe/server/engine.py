@@ -30,7 +30,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, final
@@ -55,14 +55,15 @@ from wsframe.resources.publication import Key
 from wsframe.resources.recovery import Histories
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
-from wsframe.resources.server import Server, ServerStatistics, running_server
+from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics, running_server
 from wsframe.resources.topics import Topics
 from wsframe.server.admission import Admission
 from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_any_thread
 from wsframe.server.capacity import Places
+from wsframe.server.census import service_statistics
 from wsframe.server.departure import depart
 from wsframe.server.drain import Drain
-from wsframe.server.duty import Duty
+from wsframe.server.duty import Duty, made_duty, placement_of
 from wsframe.server.entrance import Entrance
 from wsframe.server.figures import figures, total
 from wsframe.server.listen import Bound
@@ -75,7 +76,6 @@ from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import watch_files
 from wsframe.server.watchdog import Watchdog, named
 from wsframe.user_code import only_leaf
-from wsframe.workers.placement import Placement
 from wsframe.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class LocalEngine:
             tracing=made_tracing(options.tracing),
         )
         self.watchdog: Watchdog = Watchdog(self._slow_hooks.look)
-        self.duty: Duty | None = made_duty(self, worker)
+        self.duty: Duty | None = made_duty(worker, self._drain, self)
         self._program = Program(debug=options.debug, drain=self.drain, cut_off=self._shield.cancel)
         self.addresses: tuple[str, ...] = tuple(one.address for one in bound)
         self.metrics_address: str = "" if metrics_port is None else metrics_port.address
@@ -152,9 +152,10 @@ class LocalEngine:
         """Whether this server tells the program that it has started: of several workers one does, once."""
         return self.duty is None or self.duty.starts_service
 
-    async def asked_to_drain(self) -> None:
-        """Wait until the server is to stop."""
-        await self._drain.asked.wait()
+    @property
+    def asked_to_drain(self) -> Callable[[], Awaitable[None]]:
+        """Waits until the server is to stop."""
+        return self._drain.asked.wait
 
     @obeyed_from_any_thread
     def drain(self, code: int = 1001, lame_duck: float | None = None) -> None:
@@ -208,6 +209,10 @@ class LocalEngine:
             by_resource=by_resource,
             metrics=metrics,
         )
+
+    async def service_statistics(self) -> ServiceStatistics:
+        check_trio()
+        return await service_statistics(None if self.duty is None else self.duty.worker, self.statistics())
 
     @property
     def reloads(self) -> bool:
@@ -353,24 +358,9 @@ class LocalEngine:
         self.reactor.close_all(links, self._drain.code, "server stopping")
 
 
-def placement_of(duty: Duty | None) -> Placement:
-    """Return which lives belong into this process."""
-    return Placement.alone() if duty is None else Placement(duty.worker.slot, duty.worker.count)
-
-
 async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
     await event.wait()
     scope.cancel()
-
-
-def made_duty(engine: LocalEngine, worker: Worker | None) -> Duty | None:
-    """Make the duty of a server that is one of several workers; None for one that is not."""
-
-    def count_load() -> int:
-        newcomers = len(engine.admission.pending) if hasattr(engine, "admission") else 0
-        return engine.places.reserved + newcomers
-
-    return None if worker is None else Duty(worker, engine._drain, engine.hurry, lambda: engine.clients, count_load)
 
 
 def close_sockets(bound: Iterable[Bound]) -> None:

@@ -7,6 +7,7 @@ import logging
 from datetime import UTC, datetime
 
 from wsframe.log import quoted, shortened
+from wsframe.workers.worker import known_worker
 
 __all__ = ["JSONFormatter"]
 
@@ -20,7 +21,8 @@ OWN = frozenset({*logging.LogRecord("", 0, "", 0, "", (), None).__dict__, "messa
 class JSONFormatter(logging.Formatter):
     """Formats each record as one JSON object in one line of ASCII.
 
-    The fields are ``time`` (ISO 8601 in UTC), ``level``, ``logger`` and ``message``; ``traceback`` and ``stack``
+    The fields are ``time`` (ISO 8601 in UTC), ``level``, ``logger`` and ``message``; ``worker``, the number of this
+    one of several processes; ``traceback`` and ``stack``
     where the record has them; and each attribute that was given by ``extra=``, such as those of the line at the
     end of a connection. An attribute with the name of another field has ``_`` behind it. A value that JSON does
     not have is its ``repr``.
@@ -34,6 +36,9 @@ class JSONFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        worker = known_worker()
+        if worker is not None:
+            fields["worker"] = worker.slot
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:

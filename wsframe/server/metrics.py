@@ -8,7 +8,9 @@ import trio
 
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject, Response
-from wsframe.resources.server import running_server
+from wsframe.resources.server import Distribution, Metrics, Server, ServiceStatistics, running_server
+from wsframe.server.figures import FAMILIES
+from wsframe.workers.worker import known_worker
 
 __all__ = ["metrics"]
 
@@ -18,6 +20,7 @@ writers: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("writ
 async def metrics(request: Request) -> Response:
     """Answer with the numbers of this server as Prometheus reads them; an ``http_handler``.
 
+    Of several workers each one answers for all, with the label ``worker``.
     With them go the metrics that the program has registered with prometheus-client itself. OpenMetrics is sent to
     those that ask for it. Needs ``wsframe[prometheus]``, and answers 501 without it.
     """
@@ -28,12 +31,27 @@ async def metrics(request: Request) -> Response:
     from wsframe.server.prometheus import page
 
     accept = ",".join(request.headers.getall("accept"))
-    numbers = running_server.get().statistics().metrics
+    server: Server = running_server.get()
+    labels: tuple[str, ...] = ()
+    if known_worker() is None:
+        numbers = server.statistics().metrics
+    else:
+        numbers, labels = by_worker(await server.service_statistics()), ("worker",)
     # In a thread: with a hundred paths it takes 50 ms, in which no client would be served.
     content, kind = await trio.to_thread.run_sync(
-        page, numbers, accept, abandon_on_cancel=True, limiter=one_at_a_time()
+        page, numbers, accept, labels, abandon_on_cancel=True, limiter=one_at_a_time()
     )
     return Response(content, content_type=kind, headers={"Cache-Control": "no-store"})
+
+
+def by_worker(service: ServiceStatistics) -> Metrics:
+    """Return the numbers of all workers, with the number of each as the last label."""
+    found: dict[str, dict[tuple[str, ...], float | Distribution]] = {name: {} for name in FAMILIES}
+    for worker in service.workers:
+        if worker.statistics is not None:
+            for name, numbers in worker.statistics.metrics.items():
+                found[name].update({(*labels, str(worker.slot)): number for labels, number in numbers.items()})
+    return found
 
 
 def one_at_a_time() -> trio.CapacityLimiter:

@@ -22,16 +22,18 @@ class MetricsCollector(Collector):
 
     Args:
         take: Returns the numbers at the time of a scrape.
+        more_labels: Labels that each number has beyond those of its family.
     """
 
-    def __init__(self, take: Callable[[], Metrics]) -> None:
+    def __init__(self, take: Callable[[], Metrics], more_labels: tuple[str, ...] = ()) -> None:
+        self._more_labels = more_labels
         self._take = take
 
     def collect(self) -> Iterator[Metric]:
         """Yield a family for each name."""
         metrics = self._take()
         for name, family in FAMILIES.items():
-            yield metric(name, family, metrics[name])
+            yield metric(name, family._replace(labels=(*family.labels, *self._more_labels)), metrics[name])
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families without numbers: a registry asks for their names before there is a server."""
@@ -76,15 +78,16 @@ class Page(Collector):
                     yield found
 
 
-def page(metrics: Metrics, accept: str) -> tuple[bytes, str]:
+def page(metrics: Metrics, accept: str, more_labels: tuple[str, ...] = ()) -> tuple[bytes, str]:
     """Make the page of a server's metrics.
 
     Args:
         metrics: The numbers.
         accept: The value of the request's Accept, which chooses between the text format and OpenMetrics.
+        more_labels: Labels that each number has beyond those of its family.
 
     Returns:
         The page and its content type.
     """
     encode, content_type = choose_encoder(accept)
-    return encode(Page(MetricsCollector(lambda: metrics))), content_type
+    return encode(Page(MetricsCollector(lambda: metrics, more_labels))), content_type

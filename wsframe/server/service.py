@@ -9,19 +9,22 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 import trio
 
 from wsframe.limits import Capacity, Timeouts
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 from wsframe.server.bind import bound, name_of
+from wsframe.server.census import service_snapshot
 from wsframe.server.describe import describe
 from wsframe.server.duty import tell_failure
+from wsframe.server.inquiry import REQUEST, answer_inquiries, unknown
 from wsframe.server.notify import notifying
 from wsframe.user_code import only_leaf
-from wsframe.workers.equipment import equipment
+from wsframe.workers.equipment import Equipment, equipment
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.runtime import remove_if_last, runtime_folder, runtime_of
 from wsframe.workers.supervisor import Plan, Supervisor
@@ -61,6 +64,8 @@ class Service:
     """With no field at INHERIT."""
     metrics: TcpAddress | None = None
     obey: Obey | None = None
+    admin: socket.socket | None = None
+    """A listening socket for inquiries about the whole service."""
 
 
 def worker_count(workers: object) -> int:
@@ -167,22 +172,29 @@ def supervise(service: Service) -> int:
         )
         started = trio.Event()
         supervisor = Supervisor(plan, made, started.set, relay=RelayKeeper(made, plan.patience))
-        trio.run(attend, supervisor, service, started)
+        trio.run(attend, supervisor, service, started, made)
     if supervisor.failure:
         raise ServiceFailed(supervisor.failure)
     return supervisor.status
 
 
-async def attend(supervisor: Supervisor, service: Service, started: trio.Event) -> None:
+async def attend(supervisor: Supervisor, service: Service, started: trio.Event, made: Equipment) -> None:
     """Run a supervisor, with the tasks that give it orders and tell the service manager."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(obey_signals, supervisor, signals)
             nursery.start_soon(tell_manager, supervisor, started, service.count)
+            if service.admin is not None:
+                nursery.start_soon(answer_inquiries, service.admin, partial(answer, made))
             if service.obey is not None:
                 nursery.start_soon(service.obey, supervisor)
             await supervisor.run()
             nursery.cancel_scope.cancel()
+
+
+async def answer(made: Equipment, request: bytes) -> dict[str, Any]:
+    """Answer an inquiry about the whole service."""
+    return await service_snapshot(made.runtime.folder, made.board) if request == REQUEST else unknown(request)
 
 
 async def obey_signals(supervisor: Supervisor, signals: AsyncIterator[int]) -> None:

@@ -13,6 +13,7 @@ from typing import Literal, TextIO, TypeAlias, get_args
 
 from wsframe.log import without_controls
 from wsframe.server.json_log import JSONFormatter
+from wsframe.workers.worker import known_worker
 
 __all__ = ["FORMATS", "LEVELS", "LINE", "LogFormat", "LogLevel", "StderrLog", "shown_on_stderr"]
 
@@ -35,6 +36,13 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
         return without_controls(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Return the first line of a record, which names the worker if this process is one."""
+        worker = known_worker()
+        if worker is not None:
+            record.message = f"{worker.name}: {record.message}"
+        return super().formatMessage(record)
 
 
 class StderrLog(logging.Handler):

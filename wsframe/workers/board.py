@@ -129,6 +129,12 @@ class Board:
         """Yield all rows, those of processes that have ended, which are zero, included."""
         yield from self._rows
 
+    def processes(self) -> Iterator[tuple[int, Row]]:
+        """Yield the slot and the row of each process that is or has been ready."""
+        for at, row in enumerate(self._rows):
+            if row.ready:
+                yield at // GENERATIONS, row
+
     def state(self, slot: int) -> SlotState:
         """Return the state that the supervisor has written for a slot."""
         return SlotState(self._states[slot])

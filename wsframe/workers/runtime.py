@@ -154,7 +154,7 @@ def remove_if_last(folder: str, lock: int) -> None:
     os.close(lock)
     mine: list[int] = []
     try:
-        for name in (SUPERVISOR, WORKERS):
+        for name in (WORKERS, SUPERVISOR):  # in this order one of two that end at the same time has both
             mine.append(os.open(os.path.join(folder, name), os.O_RDWR | os.O_CLOEXEC))
             if not locked(mine[-1]):
                 return

@@ -12,7 +12,9 @@ been reaped: the end of a socket says nothing, because a child process of a hook
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -26,6 +28,7 @@ from wsframe.workers.equipment import Equipment
 from wsframe.workers.orders import Message
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.slots import LOOK, Act, Backoff, Looks
+from wsframe.workers.worker import inquiries_at
 
 __all__ = ["Plan", "Supervisor"]
 
@@ -162,6 +165,8 @@ class Supervisor:
             self._take(child, message)
         child.wire.close()
         self._board.row(child.slot, child.generation).clear()
+        with suppress(FileNotFoundError):
+            os.unlink(inquiries_at(self._equipment.runtime.folder, child.slot, child.generation))
         self._children.remove(child)
         if self._current.get(child.slot) is child:
             self._board.set_state(child.slot, SlotState.DOWN)

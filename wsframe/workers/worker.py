@@ -12,7 +12,7 @@ from typing import Any, Final
 from wsframe.net.sockets import NamedSocket
 from wsframe.workers.board import Board, Row
 
-__all__ = ["VARIABLE", "Worker", "known_worker", "this_worker", "worker_variable"]
+__all__ = ["VARIABLE", "Worker", "inquiries_at", "known_worker", "this_worker", "worker_variable"]
 
 VARIABLE: Final = "WSFRAME_WORKER"
 """The environment variable by which a process knows that it is a worker."""
@@ -60,6 +60,11 @@ class Worker:
     def name(self) -> str:
         """Its name in log lines."""
         return f"worker {self.slot}"
+
+
+def inquiries_at(folder: str, slot: int, generation: int) -> str:
+    """Return the path at which a worker answers inquiries of the other processes of its service."""
+    return os.path.join(folder, f"worker-{slot}-{generation}")
 
 
 def worker_variable(

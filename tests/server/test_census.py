@@ -1,0 +1,133 @@
+"""The whole service as one: workers that answer, that stand still, and that are not there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.recorder import Recorder
+from tests.wire import connected, serving
+from tests.workers.stand_ins import equipped
+from wsframe.server.census import answer_census, service_snapshot, service_statistics
+from wsframe.server.health import ready_words
+from wsframe.server.json_log import JSONFormatter
+from wsframe.server.metrics import by_worker
+from wsframe.server.stderr_log import LineFormatter
+from wsframe.workers.board import SlotState
+from wsframe.workers.equipment import Equipment
+from wsframe.workers.wire import make_wire
+from wsframe.workers.worker import Worker, inquiries_at
+
+
+def files(made: Equipment) -> list[str]:
+    """Return the paths of all that is in the runtime directory."""
+    return list(map(str, Path(made.runtime.folder).iterdir()))
+
+
+@asynccontextmanager
+async def counted(made: Equipment, slot: int) -> AsyncIterator[Worker]:
+    """Answer inquiries as the worker of a slot, which has one client."""
+    ours, theirs = make_wire()
+    worker = Worker(
+        slot=slot, count=made.count, generation=0, sockets=(), doors=(), door=theirs, board=made.board, link=theirs,
+        folder=made.runtime.folder,
+    )  # fmt: skip
+    made.board.set_state(slot, SlotState.READY)
+    worker.row.ready, worker.row.pid = 1, 1000 + slot
+    async with serving(Recorder()) as server, connected(server), trio.open_nursery() as nursery:
+        nursery.start_soon(answer_census, worker, server)
+        await trio.testing.wait_all_tasks_blocked()
+        yield worker
+        nursery.cancel_scope.cancel()
+    ours.close()
+    theirs.close()
+
+
+async def test_a_service_has_the_sum_of_its_workers_and_each_of_them(tmp_path: Path) -> None:
+    with equipped(tmp_path, 3) as made:
+        async with counted(made, 0) as worker, counted(made, 2) as other:
+            async with serving(Recorder()) as server:
+                found = await service_statistics(worker, server.statistics())
+            assert found.total.clients == 2
+            assert [(one.slot, one.pid, one.state) for one in found.workers] == [
+                (0, 1000, "ready"), (1, 0, "down"), (2, 1002, "ready"),
+            ]  # fmt: skip
+            assert [one.statistics and one.statistics.clients for one in found.workers] == [1, None, 1]
+            told = await service_snapshot(made.runtime.folder, made.board)
+            assert (told["clients"], len(told["workers"]), len(told["by_resource"])) == (2, 3, 1)
+        assert inquiries_at(made.runtime.folder, other.slot, 0) not in files(made)
+
+
+async def test_a_worker_that_stands_still_is_named_without_numbers_in_time(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    with equipped(tmp_path, 2) as made, socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(inquiries_at(made.runtime.folder, 1, 0))
+        frozen.listen()
+        async with counted(made, 0) as worker:
+            made.board.row(1, 0).ready = 1
+            made.board.set_state(1, SlotState.SILENT)
+            begun = trio.current_time()
+            async with serving(Recorder()) as server:
+                found = await service_statistics(worker, server.statistics())
+            assert trio.current_time() <= begun + 3
+            assert [(one.state, one.statistics is None) for one in found.workers] == [
+                ("ready", False),
+                ("silent", True),
+            ]
+
+
+async def test_two_generations_of_a_slot_are_both_seen(tmp_path: Path) -> None:
+    with equipped(tmp_path, 1) as made:
+        async with counted(made, 0):
+            new = made.board.row(0, 1)
+            new.ready, new.generation = 1, 1
+            told = await service_snapshot(made.runtime.folder, made.board)
+            assert [(one["slot"], one["generation"]) for one in told["workers"]] == [(0, 0), (0, 1)]
+
+
+async def test_a_server_alone_is_the_whole_service() -> None:
+    async with serving(Recorder()) as server, connected(server):
+        found = await server.service_statistics()
+        assert found.total.admitted == 1
+        (alone,) = found.workers
+        assert (alone.slot, alone.state, alone.statistics) == (0, "ready", found.total)
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process be no worker, whatever other tests have made of it."""
+    monkeypatch.setattr("wsframe.workers.worker.made", [])
+
+
+async def test_metrics_and_health_are_of_all_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with equipped(tmp_path, 3) as made:
+        async with counted(made, 0) as worker, counted(made, 2):
+            async with serving(Recorder()) as server:
+                found = await service_statistics(worker, server.statistics())
+            numbers = by_worker(found)
+            assert numbers["wsframe_ready"] == {("0",): 1, ("2",): 1}
+            assert set(numbers["wsframe_clients"]) == {("/", "0"), ("/", "2")}
+            assert ready_words(worker) == "ready\nworker 1 is down"
+            made.board.set_state(1, SlotState.SILENT)
+            assert ready_words(worker) == "ready\nworker 1 is silent"
+            assert ready_words(None) == "ready"
+
+
+async def test_log_lines_name_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = logging.LogRecord("wsframe.server", logging.INFO, "", 0, "serving at %s", ("ws://x",), None)
+    assert LineFormatter("%(levelname)s %(message)s").format(record) == "INFO serving at ws://x"
+    assert "worker" not in json.loads(JSONFormatter().format(record))
+    with equipped(tmp_path, 3) as made:
+        async with counted(made, 2) as worker:
+            monkeypatch.setattr("wsframe.workers.worker.made", [worker])
+            assert LineFormatter("%(levelname)s %(message)s").format(record) == "INFO worker 2: serving at ws://x"
+            assert json.loads(JSONFormatter().format(record))["worker"] == 2

@@ -1,0 +1,118 @@
+"""The whole service as one: each worker answers inquiries of the others, and all their statistics are added.
+
+The sockets are in the runtime directory, one for each process. A worker that does not answer in time, because its
+event loop stands still or it has just died, is named without statistics; nobody waits for it longer than that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from heapq import nlargest
+from typing import Any
+
+import trio
+
+from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics, WorkerStatistics
+from wsframe.server.bind import bind_unix, unlink_own
+from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, inquire, unknown
+from wsframe.server.snapshot import SLOWEST, snapshot, statistics_of, together, written
+from wsframe.workers.board import Board, Row
+from wsframe.workers.worker import Worker, inquiries_at
+
+__all__ = ["answer_census", "ask_workers", "census", "service_snapshot", "service_statistics"]
+
+PATIENCE = 2.0
+"""Seconds that a worker has for its answer."""
+
+Snapshot = Mapping[str, Any]
+
+
+async def answer_census(worker: Worker, server: Server) -> None:
+    """Answer the inquiries of other processes of the service, until cancelled."""
+    if not worker.folder:  # a worker without a supervisor
+        return
+    path = inquiries_at(worker.folder, worker.slot, worker.generation)
+    sock = bind_unix(path, MOST_AT_ONCE)
+    bound_as = os.stat(path)
+
+    async def answer(request: bytes) -> dict[str, Any]:
+        return snapshot(server) if request == REQUEST else unknown(request)
+
+    try:
+        await answer_inquiries(sock, answer)
+    finally:
+        sock.close()
+        with suppress(OSError):
+            unlink_own(path, bound_as)
+
+
+async def ask_workers(folder: str, board: Board) -> list[tuple[int, Row, Snapshot | None]]:
+    """Ask all workers; return the slot and the row of each, and its answer if it came in time."""
+    found: list[tuple[int, Row, Snapshot | None]] = []
+
+    async def ask(slot: int, row: Row) -> None:
+        answer = None
+        with trio.move_on_after(PATIENCE):
+            answer = await inquire(inquiries_at(folder, slot, row.generation))
+        found.append((slot, row, answer if answer is not None and "by_resource" in answer else None))
+
+    async with trio.open_nursery() as nursery:
+        for slot, row in board.processes():
+            nursery.start_soon(ask, slot, row)
+    return sorted(found, key=lambda one: (one[0], one[1].generation))
+
+
+def census(board: Board, answers: list[tuple[int, Row, Snapshot | None]]) -> ServiceStatistics:
+    """Add what the workers have answered."""
+    workers = [
+        WorkerStatistics(
+            slot=slot,
+            pid=row.pid,
+            generation=row.generation,
+            state=board.state(slot).name.lower(),
+            statistics=None if answer is None else statistics_of(answer),
+        )
+        for slot, row, answer in answers
+    ]
+    down = set(range(board.count)) - {one.slot for one in workers}
+    workers += [
+        WorkerStatistics(slot=slot, pid=0, generation=0, state=board.state(slot).name.lower(), statistics=None)
+        for slot in down
+    ]
+    workers.sort(key=lambda one: (one.slot, one.generation))
+    total = together(one.statistics for one in workers if one.statistics is not None)
+    return ServiceStatistics(total=total, workers=tuple(workers))
+
+
+async def service_statistics(worker: Worker | None, own: ServerStatistics) -> ServiceStatistics:
+    """Return the statistics of the whole service.
+
+    Args:
+        worker: The worker that asks; None for a server that is not one of several.
+        own: Its own statistics.
+    """
+    if worker is None or not worker.folder:
+        await trio.lowlevel.checkpoint()
+        alone = WorkerStatistics(slot=0, pid=os.getpid(), generation=0, state="ready", statistics=own)
+        return ServiceStatistics(total=own, workers=(alone,))
+    return census(worker.board, await ask_workers(worker.folder, worker.board))
+
+
+async def service_snapshot(folder: str, board: Board) -> dict[str, Any]:
+    """Return the state of a whole service, ready for JSON: as that of one server, and each worker's."""
+    answers = await ask_workers(folder, board)
+    found = census(board, answers)
+    given = [answer for _, _, answer in answers if answer is not None]
+    slowest = [client for one in given for client in one["slowest"]]
+    return {
+        "time": trio.current_time(),
+        "addresses": given[0]["addresses"] if given else [],
+        **written(found.total),
+        "slowest": nlargest(SLOWEST, slowest, key=lambda client: int(client["bytes_waiting"])),
+        "workers": [
+            {**one._asdict(), "statistics": None if one.statistics is None else written(one.statistics)}
+            for one in found.workers
+        ],
+    }
