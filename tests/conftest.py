@@ -45,6 +45,7 @@ SLOW = {
     "cli/test_top.py",
     "centrifuge/test_sdk_node.py",
     "centrifuge/test_sdk_python.py",
+    "cli/test_scopes.py",
     "cli/test_workers.py",
     "backplane/test_libpq.py",
     "backplane/test_postgres.py",
