@@ -2,14 +2,18 @@
 
 import socket
 import struct
+import sys
 from contextlib import suppress
 
 import pytest
 import trio
 import trio.lowlevel
 
+import wsframe
+from tests.engine import engine_of
+from tests.wire import connected
 from wsframe.net import socket_options as socketopts
-from wsframe.net.socket_options import keep_alive, reset_on_close, tune, unsent_in_kernel
+from wsframe.net.socket_options import acknowledge, keep_alive, reset_on_close, tune, tune_accepted, unsent_in_kernel
 
 
 @pytest.fixture
@@ -31,6 +35,50 @@ def test_tune_sets_what_keeps_latency_and_stalls_in_sight(tcp: Pair) -> None:
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 65536
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each socket is tuned")
+def test_accepted_sockets_begin_as_the_listening_one_is_tuned() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert tune_accepted(listening, 65536, 1.5) == (65536, 1.5)
+        with socket.create_connection(listening.getsockname()):
+            ours, _ = listening.accept()
+            with ours:
+                assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 65536
+                assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1500
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each socket is tuned")
+async def test_clients_have_the_options_of_their_resource_where_these_differ() -> None:
+    class Picky(wsframe.Resource):
+        timeouts = wsframe.Timeouts(write_stall=7)
+
+    registry = wsframe.Registry()
+    registry.register("/", wsframe.Resource())
+    registry.register("/picky", Picky())
+    async with (
+        wsframe.open_server(registry, port=0, timeouts=wsframe.Timeouts(write_stall=11)) as server,
+        connected(server),
+        connected(server, "/picky"),
+    ):
+        found = {}
+        for link in engine_of(server).reactor.links.values():
+            sock = link.transport.sock
+            assert sock is not None
+            found[link.client.request.path] = [
+                sock.getsockopt(socket.IPPROTO_TCP, option) for option in (socket.TCP_NODELAY, socket.TCP_USER_TIMEOUT)
+            ]
+    assert found == {"/": [1, 11000], "/picky": [1, 7000]}
+
+
+def test_acknowledging_is_tried_where_there_is_tcp(tcp: Pair) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        acknowledge(ours)
+    acknowledge(tcp[0])
+    if hasattr(socket, "TCP_QUICKACK"):
+        assert tcp[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
 
 
 def test_the_kernel_probes_a_silent_peer(tcp: Pair) -> None:

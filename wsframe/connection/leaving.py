@@ -77,10 +77,18 @@ class Leaving:
         if self._link.closing.phase is Phase.GONE:
             log_end(self._link, ended)
 
-    def deliver(self) -> None:
-        """Send the noted end after the client's messages, once, and once all bytes before it are decoded."""
+    def deliver(self, *, more: bool = False) -> None:
+        """Send the noted end after the client's messages, once, and once all bytes before it are decoded.
+
+        Args:
+            more: Whether bytes came after it.
+        """
         link, ended = self._link, self._link.closing.ended
-        if ended is None or self._delivered:
+        if ended is None:
+            return
+        if self._delivered:
+            if more and link.closing.phase is not Phase.LINGERING:
+                link.readiness.read_no_more()
             return
         if link.connection.stopped and not link.inbox.muted:
             if link.connection.deadlines.resume_at is not None:
@@ -91,8 +99,11 @@ class Leaving:
         self._delivered = True
         link.connection.eof()
         link.note_undecoded()
+        if not ended.clean or not link.readiness.reads:
+            # Nothing after the end counts, and the poller would report its EOF without end. After a close frame
+            # nothing comes, as a rule, before the socket is read for its EOF again: that rule spares the poller twice.
+            link.readiness.read_no_more()
         link.inbox.put_end(ended)
-        link.readiness.read_no_more()  # nothing after the end counts, and the poller would report its EOF without end
 
     def mute(self) -> None:
         self._link.inbox.muted = True
@@ -105,10 +116,11 @@ class Leaving:
         """Note that the peer has shut its sending side."""
         link = self._link
         link.readiness.eof = True
-        link.readiness.read_no_more()
         if link.closing.phase is Phase.LINGERING:
-            self.linger_on()
-        elif link.connection.state is not State.CLOSED:
+            self.linger_on()  # takes it out of the poller
+            return
+        link.readiness.read_no_more()
+        if link.connection.state is not State.CLOSED:
             link.closing.note(Ended(1006, "connection lost", clean=False))
 
     def peer_shut_unread(self) -> None:

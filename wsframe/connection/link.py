@@ -183,7 +183,7 @@ class Link:
                 loop.again.append(self)
                 loop.flusher.doorbell.ring()
         elif self.closing.ended is not None:
-            self.leaving.deliver()
+            self.leaving.deliver(more=ended is None)
 
     def go_on(self) -> None:
         """Decode the rest of the last read, and read again if nothing is left."""

@@ -15,7 +15,15 @@ if sys.platform == "linux":
 
 from wsframe.net.sockets import Endpoint
 
-__all__ = ["close_for_good", "keep_alive", "reset_on_close", "tune", "unsent_in_kernel"]
+__all__ = [
+    "acknowledge",
+    "close_for_good",
+    "keep_alive",
+    "reset_on_close",
+    "tune",
+    "tune_accepted",
+    "unsent_in_kernel",
+]
 
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
@@ -39,6 +47,28 @@ def tune(sock: Endpoint, unsent_low_water: int, write_stall: float) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, min(unsent_low_water, LARGEST))
         if TCP_USER_TIMEOUT is not None:
             sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, max(1, int(min(write_stall * 1000, LARGEST))))
+
+
+def tune_accepted(listening: object, unsent_low_water: int, write_stall: float) -> tuple[int, float] | None:
+    """Have the sockets accepted from a listening one begin with the options of :func:`tune`.
+
+    Returns:
+        The values that they begin with; None where they do not inherit them: only on Linux is that certain.
+    """
+    if sys.platform != "linux" or not isinstance(listening, socket.socket):
+        return None
+    tune(listening, unsent_low_water, write_stall)
+    return unsent_low_water, write_stall
+
+
+def acknowledge(sock: Endpoint) -> None:
+    """Acknowledge what has come at once, where the kernel would wait 40 ms for an answer to carry the acknowledgement.
+
+    A peer with Nagle's algorithm sends nothing more before it comes (RFC 9293 section 3.7.4).
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def keep_alive(sock: Endpoint, idle: float | None, timeout: float) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import trio
 
-from wsframe.net.socket_options import close_for_good, tune, unsent_in_kernel
+from wsframe.net.socket_options import acknowledge, close_for_good, tune, unsent_in_kernel
 from wsframe.net.sockets import Endpoint, notify_closing, wait_readable, wait_writable
 from wsframe.net.tls import TLSCodec
 
@@ -42,7 +42,7 @@ class Transport:
         sock: Connected and non-blocking; it belongs to the transport from now on.
     """
 
-    __slots__ = ("_codecs", "heard", "sock")
+    __slots__ = ("_codecs", "heard", "sock", "tuned")
 
     def __init__(self, sock: Endpoint) -> None:
         self.sock: Endpoint | None = sock
@@ -50,6 +50,8 @@ class Transport:
         self._codecs: tuple[TLSCodec, ...] = ()
         self.heard: bool = False
         """Whether the peer sent anything before the first frame."""
+        self.tuned: tuple[int, float] | None = None
+        """The values that the socket has been tuned to."""
 
     @property
     def secure(self) -> bool:
@@ -88,7 +90,7 @@ class Transport:
 
     def tune(self, unsent_low_water: int, write_stall: float) -> None:
         """Set the options of a socket that frames go through."""
-        if self.sock is not None:
+        if self.sock is not None and self.tuned != (unsent_low_water, write_stall):
             tune(self.sock, unsent_low_water, write_stall)
 
     @property
@@ -166,6 +168,8 @@ class Transport:
             else:
                 self.heard = self.heard or bool(octets)
                 codec.feed(octets)
+        if hostname is None:
+            acknowledge(self.sock)  # a handshake that was cut short ends with the client, which sends its request next
 
     def receive_now(self, most: int = MOST_AT_ONCE) -> bytes:
         """Return bytes that are here, at most that many without TLS; empty at the end.

@@ -320,7 +320,8 @@ class LocalEngine:
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
         async with trio.open_nursery() as newcomers:
-            entrance = Entrance(self.admission, newcomers, self._timeouts.handshake)
+            tuning = self._around.limits.unsent_in_kernel, self._timeouts.write_stall
+            entrance = Entrance(self.admission, newcomers, self._timeouts.handshake, tuning)
             async with trio.open_nursery() as accepting:
                 entrance.open(self._bound, accepting, None if self.duty is None else self.duty.balance)
                 if self.duty is not None:

@@ -13,6 +13,7 @@ from functools import partial
 import trio
 
 from wsframe.http.responses import RETRY_AFTER, Reject
+from wsframe.net.socket_options import tune_accepted
 from wsframe.net.transport import FAREWELL
 from wsframe.server.admission import Admission
 from wsframe.server.listen import Acceptor, Address, Bound
@@ -30,12 +31,20 @@ class Entrance:
         admission: Admits them.
         newcomers: The nursery of their tasks.
         within: Seconds until a newcomer has to be in.
+        tuning: The socket options of most clients, the arguments of ``tune``; None to set them for each client.
     """
 
-    def __init__(self, admission: Admission, newcomers: trio.Nursery, within: float) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        newcomers: trio.Nursery,
+        within: float,
+        tuning: tuple[int, float] | None = None,
+    ) -> None:
         self._admission = admission
         self._newcomers = newcomers
         self._within = within
+        self._tuning = tuning
         self._acceptors: list[Acceptor | Taker] = []
         self.taker: Taker | None = None
         """Takes the newcomers that other workers pass; None without them."""
@@ -49,7 +58,8 @@ class Entrance:
             balance: The share of this worker; None for a server that is not one of several.
         """
         for place in places:
-            acceptor = Acceptor(place.sock, self._admission, partial(self._welcome, place), balance)
+            tuned = None if self._tuning is None else tune_accepted(place.sock, *self._tuning)
+            acceptor = Acceptor(place.sock, self._admission, partial(self._welcome, place, tuned), balance)
             self._acceptors.append(acceptor)
             accepting.start_soon(acceptor.run)
 
@@ -64,8 +74,9 @@ class Entrance:
         if self.taker is not None:
             self.taker.scope.cancel()
 
-    def _welcome(self, place: Bound, sock: socket.socket, address: Address) -> None:
+    def _welcome(self, place: Bound, tuned: tuple[int, float] | None, sock: socket.socket, address: Address) -> None:
         newcomer = Newcomer(sock, *address, place)
+        newcomer.transport.tuned = tuned
         passage = self._admission.passage
         if passage is None or passage.is_here_at_once(newcomer):
             if self._admission.admit_at_once(newcomer):
