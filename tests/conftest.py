@@ -37,6 +37,7 @@ SLOW = {
     "cli/test_connect.py",
     "cli/test_new.py",
     "cli/test_reload.py",
+    "cli/test_restart.py",
     "cli/test_serve.py",
     "cli/test_serve_json.py",
     "cli/test_serve_lame_duck.py",

@@ -16,7 +16,7 @@ KINDS = [Goer, GoerByClient]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_invariant_7_clients_go_on_and_no_hook_of_coming_or_going_runs(kind: type[Goer]) -> None:
+async def test_workers_7_clients_go_on_and_no_hook_of_coming_or_going_runs(kind: type[Goer]) -> None:
     old, new = kind(), kind()
     async with two_servers(old, new) as servers, connected(servers[0]) as peer, connected(servers[0]) as other:
         await old.journal.until("connected", times=2)
@@ -40,7 +40,7 @@ async def test_invariant_7_clients_go_on_and_no_hook_of_coming_or_going_runs(kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_invariant_7_what_comes_during_the_hand_over_is_handled_after_it_in_order(kind: type[Goer]) -> None:
+async def test_workers_7_what_comes_during_the_hand_over_is_handled_after_it_in_order(kind: type[Goer]) -> None:
     old, new = kind(), kind()
     async with two_servers(old, new) as servers, connected(servers[0]) as peer:
         whole = b"".join(text(str(number)) for number in range(200))
@@ -54,7 +54,7 @@ async def test_invariant_7_what_comes_during_the_hand_over_is_handled_after_it_i
         assert new.count == 200
 
 
-async def test_invariant_2_the_old_process_sends_nothing_after_the_freeze() -> None:
+async def test_workers_2_the_old_process_sends_nothing_after_the_freeze() -> None:
     old, new = Goer(), Goer()
     async with two_servers(old, new) as servers, connected(servers[0]) as peer:
         await peer.send(text("x"))
@@ -71,7 +71,7 @@ async def test_invariant_2_the_old_process_sends_nothing_after_the_freeze() -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_invariant_7_a_client_in_mid_message_is_closed_and_the_others_do_not_wait_for_it(
+async def test_workers_7_a_client_in_mid_message_is_closed_and_the_others_do_not_wait_for_it(
     kind: type[Goer],
 ) -> None:
     old, new = kind(), kind()
@@ -104,7 +104,7 @@ async def test_a_message_that_is_whole_within_the_second_is_waited_for() -> None
         assert (old.count, new.count) == (1, 2)
 
 
-async def test_invariant_7_a_part_of_a_plain_frame_goes_along() -> None:
+async def test_workers_7_a_part_of_a_plain_frame_goes_along() -> None:
     old, new = Goer(), Goer()
     large = frame(BINARY, bytes(300_000))
     async with two_servers(old, new) as servers, connected(servers[0]) as peer:
@@ -175,7 +175,7 @@ async def answers_wrong(self: Goer) -> bytes:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hook", [fails, answers_wrong, hangs])
-async def test_invariant_7_a_hand_over_that_fails_leaves_the_life_as_it_was(
+async def test_workers_7_a_hand_over_that_fails_leaves_the_life_as_it_was(
     kind: type[Goer], hook: object, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wsframe.hooks.giving.HOOK_SECONDS", 0.1)
@@ -256,7 +256,7 @@ async def test_a_ping_under_way_is_answered_to_the_keepalive_and_not_to_the_hook
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_invariant_7_a_stalled_client_keeps_its_megabyte_and_holds_up_nobody(kind: type[Goer]) -> None:
+async def test_workers_7_a_stalled_client_keeps_its_megabyte_and_holds_up_nobody(kind: type[Goer]) -> None:
     old, new = kind(), kind()
     async with two_servers(old, new) as servers, connected(servers[0], window=4096) as stalled:
         await stalled.send(text("x"))

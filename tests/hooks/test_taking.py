@@ -27,9 +27,7 @@ def cut_off() -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("say_mine", [refused, cut_off])
-async def test_invariant_2_a_taker_that_cannot_say_mine_has_not_touched_a_socket(
-    kind: type[Goer], say_mine: Any
-) -> None:
+async def test_workers_2_a_taker_that_cannot_say_mine_has_not_touched_a_socket(kind: type[Goer], say_mine: Any) -> None:
     old, new = kind(), kind()
     sent: list[bool] = []
 
@@ -89,7 +87,7 @@ async def hangs(state: bytes) -> None:
 
 
 @pytest.mark.parametrize("hook", [fails, hangs])
-async def test_invariant_7_a_take_over_that_fails_closes_the_clients_and_the_life_goes_on(
+async def test_workers_7_a_take_over_that_fails_closes_the_clients_and_the_life_goes_on(
     hook: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wsframe.hooks.taking.HOOK_SECONDS", 0.1)

@@ -85,7 +85,7 @@ async def echoes(peer: Peer, message: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [Goer, GoerByClient])
-async def test_invariant_6_lives_of_a_partition_end_before_any_of_them_begins_again(kind: type[Goer]) -> None:
+async def test_workers_6_lives_of_a_partition_end_before_any_of_them_begins_again(kind: type[Goer]) -> None:
     order: list[str] = []
     old: Resources = {"/a": kind(), "/b": kind(), "/c": Stayer()}
     new: Resources = {"/a": kind(), "/b": kind(), "/c": Stayer()}
@@ -124,7 +124,7 @@ async def test_invariant_6_lives_of_a_partition_end_before_any_of_them_begins_ag
     assert not any(note.startswith(("old disconnected", "new connected")) for note in order)
 
 
-async def test_invariant_7_without_a_successor_clients_are_closed_with_their_goodbye() -> None:
+async def test_workers_7_without_a_successor_clients_are_closed_with_their_goodbye() -> None:
     old = Goer()
     async with generations({"/": old}, {}) as both, connected(both.old) as peer:
         await echoes(peer, "1")
@@ -144,7 +144,7 @@ async def test_a_silent_peer_does_not_hold_up_the_end_of_its_partition() -> None
 
 
 @pytest.mark.parametrize("resources", [{}, {"/other": Goer()}])
-async def test_invariant_7_a_successor_without_such_a_path_refuses_and_clients_get_1012(resources: Resources) -> None:
+async def test_workers_7_a_successor_without_such_a_path_refuses_and_clients_get_1012(resources: Resources) -> None:
     old = Goer()
     async with generations({"/": old}, resources) as both, trio.open_nursery() as nursery:
         nursery.start_soon(both.succeed)
@@ -157,7 +157,7 @@ async def test_invariant_7_a_successor_without_such_a_path_refuses_and_clients_g
         nursery.cancel_scope.cancel()
 
 
-async def test_invariant_7_a_successor_that_does_not_answer_costs_the_clients_1012(
+async def test_workers_7_a_successor_that_does_not_answer_costs_the_clients_1012(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("wsframe.server.predecessor.WITHIN", 0.3)
@@ -168,7 +168,7 @@ async def test_invariant_7_a_successor_that_does_not_answer_costs_the_clients_10
         assert await peer.receive_close() == (1012, "service restart")
 
 
-async def test_invariant_2_a_mine_after_the_cut_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_workers_2_a_mine_after_the_cut_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsframe.server.predecessor.WITHIN", 0.3)
     old, new = Goer(), Goer()
     late = trio.Event()

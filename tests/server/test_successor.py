@@ -53,7 +53,7 @@ async def kill_taker_at(step: int, both: Generations, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("step", range(MESSAGES + 2 + 2))
-async def test_invariant_7_a_taker_that_dies_at_any_message_costs_1012_or_has_the_clients(
+async def test_workers_7_a_taker_that_dies_at_any_message_costs_1012_or_has_the_clients(
     step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two acknowledgements and ``mine`` are among its messages; with the last of these it has them."""
@@ -80,7 +80,7 @@ async def test_invariant_7_a_taker_that_dies_at_any_message_costs_1012_or_has_th
 
 
 @pytest.mark.parametrize("step", range(MESSAGES + 1))
-async def test_invariant_7_a_giver_that_dies_at_any_message_breaks_its_connections_and_leaves_no_owner(
+async def test_workers_7_a_giver_that_dies_at_any_message_breaks_its_connections_and_leaves_no_owner(
     step: int,
 ) -> None:
     old, new = Goer(), Goer()

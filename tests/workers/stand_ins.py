@@ -91,7 +91,7 @@ class Workers:
         self.errors: list[OSError] = []
         """Raised by the next starts, one each."""
 
-    async def launch(self, slot: int, generation: int) -> Child:
+    async def launch(self, slot: int, generation: int, predecessor: Child | None = None) -> Child:
         """Start one, for a supervisor."""
         await trio.lowlevel.checkpoint()
         if self.errors:

@@ -31,7 +31,7 @@ async def test_a_worker_is_told_who_it_is_and_has_a_process_group_of_its_own(tmp
             assert await child.wire.hear() == Message("failed", {"reason": "1 of 2"})
             assert status_of(await child.process.wait()) == 3
         assert made.board.row(1, 4).clients == child.process.pid != os.getpgid(0)
-        child.wire.close()
+        child.close()
 
 
 async def test_a_program_that_is_not_there_leaves_no_link_open(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ async def test_only_a_worker_that_is_not_ready_gets_a_signal_with_the_order_to_l
         for one in (importing, ready):
             one.child.leave(1012, 1.5, 20)
             assert await one.hears() == Message("drain", {"code": 1012, "lame_duck": 1.5})
-            one.child.wire.close()
+            one.child.close()
             one.wire.close()
         assert (importing.process.signals, ready.process.signals) == (["TERM"], [])
 

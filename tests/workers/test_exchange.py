@@ -67,7 +67,7 @@ async def test_a_full_conversation_refuses_and_never_blocks(pair: Pair) -> None:
     assert (await pair.taker.receive()).document == "one more"
 
 
-async def test_invariant_2_a_cut_decides_for_both_sides_which_message_was_the_last(pair: Pair) -> None:
+async def test_workers_2_a_cut_decides_for_both_sides_which_message_was_the_last(pair: Pair) -> None:
     assert pair.taker.send_now("mine")
     pair.giver.cut()
     with pytest.raises(Gone):

@@ -33,13 +33,13 @@ def test_slots_are_restarted_one_after_another() -> None:
     assert restart.go_on(4) == []
 
 
-def test_invariant_6_an_end_before_the_turn_of_a_partition_begins_it_after_the_reaping() -> None:
+def test_workers_6_an_end_before_the_turn_of_a_partition_begins_it_after_the_reaping() -> None:
     restart = begun()
     assert restart.over(0, [4]) == [Step(Do.BEGIN, 0, (4,))]
     assert restart.old_gone(0) == [Step(Do.BEGIN, 0, (0, 2))]
 
 
-def test_invariant_6_partitions_of_other_slots_are_not_begun() -> None:
+def test_workers_6_partitions_of_other_slots_are_not_begun() -> None:
     restart = begun()
     assert restart.over(0, [1, 3]) == []
     assert restart.over(1, [1]) == []
@@ -101,7 +101,7 @@ EVENTS = st.lists(
 
 
 @given(EVENTS)
-def test_invariant_6_no_order_of_events_begins_a_partition_that_is_not_over(
+def test_workers_6_no_order_of_events_begins_a_partition_that_is_not_over(
     events: list[tuple[str, int, list[int], float]],
 ) -> None:
     restart, now = RollingRestart(PARTITIONS, drain=8), 0.0

@@ -31,20 +31,29 @@ def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> 
     all_of_it = [listening, link, *(giving for giving, _ in pairs), pairs[1][1]]
     fds = [os.dup(sock.fileno()) for sock in all_of_it]
     memory, lock = os.dup(board.fd), os.dup(board.fd)
-    for fd in (*fds, memory, lock):
+    lineage = [os.dup(sock.fileno()) for sock in pairs[0]]
+    for fd in (*fds, *lineage, memory, lock):
         os.set_inheritable(fd, True)
     environment = {
         "OTHER": "1",
         VARIABLE: worker_variable(
             slot=1, count=2, generation=3, sockets=fds[:1], named=["chat.example"], metrics=[], doors=fds[2:4],
             door=fds[4], board=memory, link=fds[1], folder="/run/x", lock=lock, supervisor=7,
+            follows=True, giving=lineage[0], taking=lineage[1],
         ),
     }  # fmt: skip
     made = this_worker(environment)
     assert made is not None
     assert this_worker(environment) is made
     assert environment == {"OTHER": "1"}
-    assert not any(map(os.get_inheritable, (*fds, memory, lock)))
+    assert not any(map(os.get_inheritable, (*fds, *lineage, memory, lock)))
+    assert made.follows
+    assert made.giving is not None
+    assert made.taking is not None
+    made.giving.send(b"z")
+    assert made.taking.recv(10) == b"z"
+    made.giving.close()
+    made.taking.close()
     assert (made.slot, made.count, made.generation, made.relay) == (1, 2, 3, "/run/x/relay")
     (place,) = made.sockets
     assert isinstance(place, NamedSocket)

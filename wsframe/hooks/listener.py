@@ -148,6 +148,8 @@ class Listener:
     def __repr__(self) -> str:
         return f"<Listener of {type(self.resource).__name__} [clients: {len(self.clients)}]>"
 
+    partition: int = 0
+    """The partition of its path; the roster sets it."""
     topic: str = ""
     """The topic of its broadcasts, if clients of other workers get them too; the roster sets it."""
 

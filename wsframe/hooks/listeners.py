@@ -188,6 +188,7 @@ class Roster:
             )
         self._absences.end(resource)
         listener = self._living[id(resource)] = self._make_listener(resource)
+        listener.partition = residence.partition
         if residence.scope == "shared" and self.placement.spread:
             listener.topic = topic_of(residence.key)
         listener.account = self.accounts.of(factory or resource)
@@ -217,7 +218,8 @@ class Roster:
             self.received_before += listener.received_before
             if listener.failure is not None and self.registries.has(listener.resource):
                 self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
-        if listener.failure is None and not self._retired and self.registries.has(listener.resource):
+        here = self.placement.is_here(listener.partition)
+        if listener.failure is None and not self._retired and here and self.registries.has(listener.resource):
             self._start_again(listener.resource)
 
     def _start_again(self, resource: Resource[Any]) -> None:
@@ -288,6 +290,7 @@ class Roster:
         Raises:
             Reject: As for :meth:`join`.
         """
+        await self.whereabouts.until_begun(target, request)
         ending = self._living.get(id(target))
         if ending is not None and ending.over and ending.failure is None:
             await ending.ended.wait()

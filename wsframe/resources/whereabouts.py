@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from wsframe.exceptions import LivesElsewhere
 from wsframe.http.paths import REST, asked, written
+from wsframe.http.request import Request
 from wsframe.resources.factories import Factory
 from wsframe.resources.life import Life
 from wsframe.resources.registries import Registries
@@ -101,7 +102,7 @@ class Whereabouts:
 
     def is_here(self, residence: Residence) -> bool:
         """Return whether the object lives in this process."""
-        return not self._placement.spread or self._placement.is_here(residence.partition)
+        return self._placement.whole or self._placement.is_here(residence.partition)
 
     def check_here(self, residence: Residence, name: str = "") -> None:
         """Check that an object lives in this process.
@@ -122,6 +123,16 @@ class Whereabouts:
         who = " at ".join(filter(None, (name, residence.path))) or "what a dispatcher has chosen"
         reach = f": server.post({residence.path!r}, message) reaches it there" if residence.path else ""
         return LivesElsewhere(f"{who} lives in worker {slot}, and this is worker {here}{reach}")
+
+    async def until_begun(self, target: Resource[Any] | Factory, request: Request) -> None:
+        """Wait while the previous generation of this worker has the partition of a resource."""
+        if self._placement.whole:
+            return
+        if isinstance(target, Factory):
+            residence = self.of_made(target, asked(request.path), request.path_params)
+        else:
+            residence = self.of_resource(target)
+        await self._placement.until_begun(residence.partition)
 
     def check(self) -> None:
         """Check that what is registered can be spread over workers.

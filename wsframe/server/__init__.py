@@ -15,7 +15,8 @@ Read in this order:
 * ``handlers``: serving one path with functions in one call.
 * ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
 * ``posting``: posts to the resource of a path, in whichever worker it lives.
-* ``predecessor``, ``successor``: a worker leaves its partitions, and another one takes them over.
+* ``generation``: a worker's part in a rolling restart. ``predecessor``, ``successor``: one leaves its partitions, and
+  another one takes them over.
 * ``drain``: the order to drain and its times; ``departure``: the order in which clients leave.
 * ``watchdog``: names the code that keeps the event loop from turning; ``slow_hooks``: hooks that wait for long.
 * ``addresses``: the addresses of a server, read from text; ``bind`` binds them, ``activation`` takes them from

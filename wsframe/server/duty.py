@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,7 @@ from wsframe.log import log_for
 from wsframe.resources.server import Server
 from wsframe.server.census import answer_census
 from wsframe.server.drain import Drain
+from wsframe.server.generation import Generation
 from wsframe.workers.balance import Balance
 from wsframe.workers.orders import Message, encoded
 from wsframe.workers.placement import Placement
@@ -57,11 +58,6 @@ def made_duty(worker: Worker | None, drain: Drain, engine: Engine) -> Duty | Non
     return Duty(worker, drain, engine.hurry, lambda: engine.clients, count_load, engine.server)
 
 
-def placement_of(duty: Duty | None) -> Placement:
-    """Return which lives belong into this process."""
-    return Placement.alone() if duty is None else Placement(duty.worker.slot, duty.worker.count)
-
-
 class Duty:
     """The duties of one worker.
 
@@ -95,6 +91,10 @@ class Duty:
         """Whether it is to leave by an order or a signal, and not because its program ends the service."""
         self.starts_service = False
         """Whether it tells the program that the service has started."""
+        self.succeeded = False
+        """Whether it leaves its partitions to the next generation."""
+        self.generation: Generation | None = None
+        """Its part in rolling restarts; the server sets it."""
         self.orphaned = False
         """Whether the supervisor has ended before it."""
 
@@ -109,6 +109,22 @@ class Duty:
         row.pid, row.generation, row.ready = os.getpid(), self.worker.generation, 1
         self._wire.say("ready")
         await self._welcome.wait()
+
+    def say_over(self, partitions: Collection[int]) -> None:
+        """Say that partitions have been left."""
+        self._wire.say("over", partitions=list(partitions))
+
+    async def belong(self, generation: Generation) -> None:
+        """Take part in rolling restarts, until cancelled."""
+        self.generation = generation
+        await generation.follow()
+
+    async def leave_partitions(self, admission: Admission) -> None:
+        """Leave all partitions to the next generation, once the newcomers on their way are in."""
+        assert self.generation is not None
+        admission.drain(self._drain.finishing)
+        await admission.until_decided()
+        await self.generation.leave(self._drain.leaving - self._drain.finishing, self.say_over)
 
     async def run(self) -> None:
         """Beat, say and obey until cancelled."""
@@ -148,9 +164,21 @@ class Duty:
             self._welcome.set()
         elif message.name == "drain":
             self.leave(message.fields["code"], message.fields["lame_duck"])
+        elif message.name == "leave":
+            self.succeeded = True
+            self.leave(1012, 0)
+        elif message.name == "begin" and self.generation is not None:
+            self.generation.begin(message.fields["partitions"])
         elif message.name == "hurry":
             self._ordered = True
             self._hurry()
+
+
+def placement_of(duty: Duty | None) -> Placement:
+    """Return which lives belong into this process."""
+    if duty is None:
+        return Placement.alone()
+    return Placement(duty.worker.slot, duty.worker.count, follows=duty.worker.follows)
 
 
 def tell_failure(worker: Worker, reason: str) -> None:

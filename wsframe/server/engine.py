@@ -66,6 +66,7 @@ from wsframe.server.drain import Drain
 from wsframe.server.duty import Duty, made_duty, placement_of
 from wsframe.server.entrance import Entrance
 from wsframe.server.figures import figures, total
+from wsframe.server.generation import Generation
 from wsframe.server.listen import Bound
 from wsframe.server.metrics_port import MetricsPort
 from wsframe.server.options import ServeOptions
@@ -296,6 +297,9 @@ class LocalEngine:
                 self.roster.watch()
                 self.posting = Posting(self.roster, self.topics)
                 self.posting.open()
+                if self.duty is not None:
+                    generation = Generation(self.duty.worker, self.roster, self.reactor, self.places, self.posting)
+                    workings.start_soon(self.duty.belong, generation)
                 try:
                     self.admission = Admission(
                         self.roster, self.reactor, self.places, self._options, self._registries, self._around.tracing,
@@ -334,11 +338,16 @@ class LocalEngine:
                 await self._drain.begun.wait()
                 accepting.cancel_scope.cancel()
             close_sockets(self._bound)
+            if self.duty is not None and self.duty.succeeded:
+                entrance.leave_door()
             await self._part_with_clients()
             entrance.leave_door()
 
     async def _part_with_clients(self) -> None:
         """Tell every client to leave: first those that are here, last the newcomers that still get in."""
+        if self.duty is not None and self.duty.succeeded:
+            await self.duty.leave_partitions(self.admission)
+            return
         links = self.reactor.links
         here = tuple(links.values())
         self.admission.drain(self._drain.finishing)

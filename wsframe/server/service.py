@@ -180,7 +180,7 @@ def supervise(service: Service) -> int:
 
 async def attend(supervisor: Supervisor, service: Service, started: trio.Event, made: Equipment) -> None:
     """Run a supervisor, with the tasks that give it orders and tell the service manager."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(obey_signals, supervisor, signals)
             nursery.start_soon(tell_manager, supervisor, started, service.count)
@@ -198,11 +198,14 @@ async def answer(made: Equipment, request: bytes) -> dict[str, Any]:
 
 
 async def obey_signals(supervisor: Supervisor, signals: AsyncIterator[int]) -> None:
-    """Drain at the first signal, hurry at the second."""
-    await anext(signals)
-    supervisor.drain()
-    async for _ in signals:
-        supervisor.hurry()
+    """Restart the workers at SIGHUP; drain at the first other signal, hurry at the second."""
+    end: Callable[[], object] = supervisor.drain
+    async for number in signals:
+        if number == signal.SIGHUP:
+            supervisor.restart()
+        else:
+            end()
+            end = supervisor.hurry
 
 
 async def tell_manager(supervisor: Supervisor, started: trio.Event, count: int) -> None:

@@ -14,7 +14,7 @@
 * ``slots``: the supervisor's tables, without input or output: who is alive, and when a successor starts.
 * ``relay_keeper``: keeps the process running that passes messages between the workers.
 * ``supervisor``: starts the workers and looks after them.
-* ``rolling``: the supervisor's table of a rolling restart, without input or output.
+* ``rolling``: the supervisor's table of a rolling restart, without input or output; ``renewal`` carries it out.
 * ``exchange``: a conversation of two processes about sockets that go from one to the other.
 * ``parcel``: a state on its way there, as JSON and bytes in a file without a name.
 

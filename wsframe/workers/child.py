@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Sequence
 from typing import Self
@@ -25,9 +26,21 @@ class Child:
         process: The process.
         wire: The supervisor's end of its link.
         patience: Seconds for which its event loop can stand still.
+        lineage: The end that its successor inherits of the way by which clients are handed over.
     """
 
-    def __init__(self, slot: int, generation: int, process: trio.Process, wire: Wire, patience: float) -> None:
+    def __init__(
+        self,
+        slot: int,
+        generation: int,
+        process: trio.Process,
+        wire: Wire,
+        patience: float,
+        lineage: socket.socket | None = None,
+    ) -> None:
+        self.lineage: socket.socket | None = lineage
+        self.gone: trio.Event = trio.Event()
+        """Set once it has been reaped."""
         self.slot = slot
         self.generation = generation
         self.process = process
@@ -42,7 +55,14 @@ class Child:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], folder: str, equipment: Equipment, patience: float, slot: int, generation: int
+        cls,
+        command: Sequence[str],
+        folder: str,
+        equipment: Equipment,
+        patience: float,
+        slot: int,
+        generation: int,
+        predecessor: Child | None = None,
     ) -> Self:
         """Start a worker.
 
@@ -53,23 +73,30 @@ class Child:
             patience: Seconds for which its event loop can stand still.
             slot: Its slot.
             generation: Its generation.
+            predecessor: The worker that still has its partitions, if there is one.
         """
         ours, theirs = make_wire()
+        giving, kept = make_wire()
+        taking = -1
+        if predecessor is not None and predecessor.lineage is not None:
+            taking = predecessor.lineage.fileno()
         try:
             process = await trio.lowlevel.open_process(
                 command,
                 stdin=subprocess.DEVNULL,  # it is in the background of the terminal
-                env=equipment.variable(slot, generation, theirs.fileno()),
-                pass_fds=equipment.descriptors(slot, theirs.fileno()),
+                env=equipment.variable(slot, generation, theirs.fileno(), giving.fileno(), taking),
+                pass_fds=equipment.descriptors(slot, theirs.fileno(), giving.fileno(), taking),
                 cwd=folder,
                 process_group=0,  # one Ctrl-C reaches the supervisor alone
             )
         except BaseException:
             ours.close()
+            kept.close()
             raise
         finally:
             theirs.close()
-        return cls(slot, generation, process, Wire(ours), patience)
+            giving.close()
+        return cls(slot, generation, process, Wire(ours), patience, kept)
 
     @property
     def name(self) -> str:
@@ -93,6 +120,12 @@ class Child:
         self.watch.leave_within(within)
         if not self.ready:  # it can be importing, and then nobody hears the order
             self.process.terminate()
+
+    def close(self) -> None:
+        """Close the sockets that are left of it."""
+        self.wire.close()
+        if self.lineage is not None:
+            self.lineage.close()
 
     def hurry(self, within: float) -> None:
         """Have it cancel everything, or be killed after some seconds."""

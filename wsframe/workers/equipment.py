@@ -53,8 +53,16 @@ class Equipment:
         """Return the environment of a process that is not known to the service manager."""
         return {name: value for name, value in os.environ.items() if name not in NOT_FOR_WORKERS}
 
-    def variable(self, slot: int, generation: int, link: int) -> dict[str, str]:
-        """Return the environment of a worker whose end of its link is given."""
+    def variable(self, slot: int, generation: int, link: int, giving: int, taking: int) -> dict[str, str]:
+        """Return the environment of a worker.
+
+        Args:
+            slot: Its slot.
+            generation: Its generation.
+            link: Its end of the link to the supervisor.
+            giving: Its end of the lineage to its successor.
+            taking: Its end of that from its predecessor; -1 without one.
+        """
         environment = self.environment()
         environment[VARIABLE] = worker_variable(
             slot=slot,
@@ -70,13 +78,17 @@ class Equipment:
             folder=self.runtime.folder,
             lock=self.runtime.lock,
             supervisor=os.getpid(),
+            follows=taking >= 0,
+            giving=giving,
+            taking=taking,
         )
         return environment
 
-    def descriptors(self, slot: int, link: int) -> list[int]:
+    def descriptors(self, slot: int, link: int, giving: int, taking: int) -> list[int]:
         """Return the descriptors that this worker inherits."""
+        lineage = [giving] if taking < 0 else [giving, taking]
         given = [*self._sockets, *self._metrics, *(sending for sending, _ in self._doors), self._doors[slot][1]]
-        return [*(sock.fileno() for sock in given), self.board.fd, self.runtime.lock, link]
+        return [*(sock.fileno() for sock in given), self.board.fd, self.runtime.lock, link, *lineage]
 
     def close(self) -> None:
         """Close what was made here."""

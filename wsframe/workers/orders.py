@@ -32,6 +32,8 @@ FROM_SUPERVISOR: Final[dict[str, tuple[str, ...]]] = {
     "drain": ("code", "lame_duck"),
     # Cancel everything that still runs.
     "hurry": (),
+    # Leave its partitions to the next generation, which is ready, and end.
+    "leave": (),
     # No other process has these partitions any more: their lives can begin.
     "begin": ("partitions",),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Literal, TypeAlias
 
-__all__ = ["EVERYWHERE", "ONE", "PARTITIONS", "Scope", "partition_of", "slot_of"]
+__all__ = ["EVERYWHERE", "ONE", "PARTITIONS", "Scope", "partition_of", "partitions_of", "slot_of"]
 
 PARTITIONS = 256
 """How many there are; the same number in all processes of a service."""
@@ -35,6 +35,11 @@ def partition_of(key: str, scope: Scope) -> int:
         digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return 1 + int.from_bytes(digest, "big") % (PARTITIONS - 1)
     return ONE if scope == "one" else EVERYWHERE
+
+
+def partitions_of(slot: int, count: int) -> range:
+    """Return the partitions of a slot, of ``count`` slots on this machine."""
+    return range(slot, PARTITIONS, count)
 
 
 def slot_of(partition: int, count: int) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Self, final
 
-from wsframe.workers.partitions import EVERYWHERE, slot_of
+import trio
+
+from wsframe.workers.partitions import EVERYWHERE, partitions_of, slot_of
 
 __all__ = ["Placement"]
 
@@ -16,16 +19,22 @@ class Placement:
     Args:
         slot: The number of the process among the workers, from 0.
         count: How many workers there are.
+        follows: Whether a predecessor still has the partitions: each has to be begun.
 
     Raises:
         ValueError: For a slot that there is not.
     """
 
-    def __init__(self, slot: int, count: int) -> None:
+    def __init__(self, slot: int, count: int, *, follows: bool = False) -> None:
         if not 0 <= slot < count:
             raise ValueError(f"a slot is from 0 to {count - 1}, not {slot}")
         self.slot = slot
         self.count = count
+        self._away: set[int] = set(partitions_of(slot, count)) if follows else set()
+        """Partitions of this slot that another generation of its worker has: the one before, or the one after."""
+        self._left: set[int] = set()
+        """Those that have been left to the one after."""
+        self._begun = trio.Event()
 
     def __repr__(self) -> str:
         return f"<Placement slot {self.slot} of {self.count}>"
@@ -46,4 +55,34 @@ class Placement:
 
     def is_here(self, partition: int) -> bool:
         """Return whether a partition lives in this process."""
-        return self.slot_of(partition) == self.slot
+        return self.slot_of(partition) == self.slot and partition not in self._away
+
+    @property
+    def whole(self) -> bool:
+        """Whether every partition lives in this process."""
+        return self.count == 1 and not self._away
+
+    # Two generations of one slot
+
+    def begin(self, partitions: Iterable[int]) -> list[int]:
+        """Note that no other process has partitions any more; return those that begin here with that."""
+        fresh = [one for one in partitions if one in self._away and one not in self._left]
+        self._away.difference_update(fresh)
+        if fresh:
+            self._begun.set()
+            self._begun = trio.Event()
+        return fresh
+
+    def leave(self, partition: int) -> None:
+        """Note that a partition is left to the next generation."""
+        self._away.add(partition)
+        self._left.add(partition)
+
+    def has_left(self, partition: int) -> bool:
+        """Return whether a partition was here, and is the next generation's."""
+        return partition in self._left
+
+    async def until_begun(self, partition: int) -> None:
+        """Wait while the previous generation has a partition of this slot."""
+        while partition in self._away and partition not in self._left:
+            await self._begun.wait()

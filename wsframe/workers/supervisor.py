@@ -27,6 +27,7 @@ from wsframe.workers.child import Child, status_of
 from wsframe.workers.equipment import Equipment
 from wsframe.workers.orders import Message
 from wsframe.workers.relay_keeper import RelayKeeper
+from wsframe.workers.renewal import Renewal
 from wsframe.workers.slots import LOOK, Act, Backoff, Looks
 from wsframe.workers.worker import inquiries_at
 
@@ -61,7 +62,7 @@ class Supervisor:
         plan: How they are started.
         equipment: What they inherit.
         started: Called once, when every slot has been ready once.
-        launch: Starts a worker, of a slot and a generation; None runs the command of the plan.
+        launch: Starts a worker, of a slot, a generation and perhaps a predecessor; None runs the command of the plan.
         relay: Keeps the relay of the workers running; None for none.
     """
 
@@ -70,7 +71,7 @@ class Supervisor:
         plan: Plan,
         equipment: Equipment,
         started: Callable[[], object] = lambda: None,
-        launch: Callable[[int, int], Awaitable[Child]] | None = None,
+        launch: Callable[..., Awaitable[Child]] | None = None,
         relay: RelayKeeper | None = None,
     ) -> None:
         self._plan = plan
@@ -81,6 +82,10 @@ class Supervisor:
         self._started = started
         self._children: list[Child] = []
         self._current: dict[int, Child] = {}
+        self._heirs: dict[int, Child] = {}
+        """Workers that follow others that are still there."""
+        self._renewal: Renewal | None = None
+        self._tasks: trio.Nursery
         self._backoffs = [Backoff() for _ in range(equipment.count)]
         self._serving = False
         self._leaving = trio.Event()
@@ -102,6 +107,7 @@ class Supervisor:
                 if self._relay is not None:
                     nursery.start_soon(self._relay.run)
                 async with trio.open_nursery() as keepers:
+                    self._tasks = keepers
                     for slot in range(self._equipment.count):
                         keepers.start_soon(self._keep, slot)
                 nursery.cancel_scope.cancel()
@@ -117,6 +123,36 @@ class Supervisor:
         for child in self._children:
             self._send_away(child, code, lame_duck)
 
+    def restart(self) -> Renewal | None:
+        """Begin a rolling restart, unless one is under way already; None while the service starts or ends."""
+        if not self._serving or self._leaving.is_set() or len(self._current) < self._equipment.count:
+            logger.warning("a restart is refused: the service %s", "ends" if self._leaving.is_set() else "starts")
+            return None
+        if self._renewal is None or self._renewal.done.is_set():
+            self._renewal = Renewal(self._current, self._plan.drain, self._start_heir)
+            self._tasks.start_soon(self._renew, self._renewal)
+        return self._renewal
+
+    async def _renew(self, renewal: Renewal) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cancel_when, self._leaving, nursery.cancel_scope)
+            await renewal.run()
+            nursery.cancel_scope.cancel()
+
+    async def _start_heir(self, slot: int, old: Child | None) -> Child:
+        """Start a worker beside the one that it follows."""
+        assert old is not None
+        heir = self._heirs[slot] = await self._start(slot, old.generation + 1, old)
+        self._tasks.start_soon(self._accompany, heir)
+        return heir
+
+    async def _last_heir(self, child: Child) -> Child:
+        """Wait for the end of the workers that have followed one; return the last of them."""
+        while (heir := self._heirs.pop(child.slot, None)) is not None:
+            await heir.gone.wait()
+            child = heir
+        return child
+
     def hurry(self) -> None:
         """End the service now."""
         self.drain(lame_duck=0)
@@ -129,27 +165,32 @@ class Supervisor:
 
     async def _keep(self, slot: int) -> None:
         """Start a worker in a slot, and its successors."""
-        pause = 0.0
+        pause, generation = 0.0, 0
         while not self._leaving.is_set():
             with trio.move_on_after(pause):
                 await self._leaving.wait()
                 return
             try:
-                child = await self._start(slot, generation=0)
+                child = await self._start(slot, generation)
             except OSError as error:
                 pause = self._judge(slot, f"worker {slot}", f"cannot start: {error.strerror}")
                 continue
             await self._accompany(child)
+            child = await self._last_heir(child)
+            generation = child.generation
             how = f"cannot start: {child.failure}" if child.failure else f"ended with status {child.status}"
             pause = self._judge(slot, child.name, how, ready=child.ready, steady=child.watch.steady)
 
-    async def _start(self, slot: int, generation: int) -> Child:
+    async def _start(self, slot: int, generation: int, predecessor: Child | None = None) -> Child:
         """Start a worker."""
-        self._board.set_state(slot, SlotState.STARTING)
+        if predecessor is None:
+            self._board.set_state(slot, SlotState.STARTING)
         with trio.CancelScope(shield=True):  # a process that nobody knows of would stay
-            child = await self._launch(slot, generation)
+            follows = () if predecessor is None else (predecessor,)
+            child = await self._launch(slot, generation, *follows)
         self._children.append(child)
-        self._current[slot] = child
+        if predecessor is None:
+            self._current[slot] = child
         if self._leaving.is_set():
             self._send_away(child, 1001, 0)
         return child
@@ -163,7 +204,7 @@ class Supervisor:
             nursery.cancel_scope.cancel()
         for message in child.wire.rest():
             self._take(child, message)
-        child.wire.close()
+        child.close()
         self._board.row(child.slot, child.generation).clear()
         with suppress(FileNotFoundError):
             os.unlink(inquiries_at(self._equipment.runtime.folder, child.slot, child.generation))
@@ -172,6 +213,11 @@ class Supervisor:
             self._board.set_state(child.slot, SlotState.DOWN)
         if child.ends_service:
             self.status = self.status or child.status
+        if self._heirs.get(child.slot) is child:
+            del self._heirs[child.slot]
+        child.gone.set()
+        if self._renewal is not None:
+            self._renewal.gone(child)
 
     def _judge(self, slot: int, name: str, how: str, *, ready: bool = False, steady: bool = False) -> float:
         """Say how a worker has ended, where that was not its order; return the seconds until its successor starts."""
@@ -199,6 +245,8 @@ class Supervisor:
             self._welcome(child)
         elif message.name == "failed":
             child.failure = fields["reason"]
+        elif message.name == "over" and self._renewal is not None:
+            self._renewal.over(child, fields["partitions"])
         elif message.name == "ending":
             child.ends_service = not self._leaving.is_set()
             self.drain(fields["code"], fields["lame_duck"])
@@ -208,8 +256,11 @@ class Supervisor:
         child.watch.ready()
         self._board.set_state(child.slot, SlotState.READY)
         if self._serving:
+            self._current[child.slot] = child
             child.wire.say("accept", started=False)
             logger.info("%s is ready", child.name)
+            if self._renewal is not None:
+                self._renewal.ready(child)
             return
         if len(self._current) < self._equipment.count or not all(one.ready for one in self._current.values()):
             return
@@ -245,3 +296,9 @@ class Supervisor:
             late = "has not ended in time" if act is Act.KILL_LATE else f"has stood still for {patience:g} s"
             logger.error("%s %s: SIGKILL", child.name, late)
             child.process.kill()
+
+
+async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    """Cancel a scope at an event."""
+    await event.wait()
+    scope.cancel()

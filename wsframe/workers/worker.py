@@ -45,6 +45,12 @@ class Worker:
     """The descriptor by which it holds the lock of the runtime directory."""
     supervisor: int = 0
     """The process of the supervisor."""
+    follows: bool = False
+    """Whether the generation before has its partitions until it is told to begin them."""
+    giving: socket.socket | None = None
+    """The end of the lineage to the generation after it, for the clients that it hands over."""
+    taking: socket.socket | None = None
+    """The end of the lineage from the generation before it."""
 
     @property
     def row(self) -> Row:
@@ -82,6 +88,9 @@ def worker_variable(
     folder: str,
     lock: int,
     supervisor: int,
+    follows: bool,
+    giving: int,
+    taking: int,
 ) -> str:
     """Write the value of the variable, for the supervisor: numbers, and descriptors that the process inherits."""
     return json.dumps(locals())
@@ -109,9 +118,10 @@ def known_worker() -> Worker | None:
 
 def worker_of(told: dict[str, Any]) -> Worker:
     """Take over what the variable names."""
-    for name in ("sockets", "metrics", "doors", "door", "link", "board", "lock"):
+    for name in ("sockets", "metrics", "doors", "door", "link", "board", "lock", "giving", "taking"):
         for fd in told[name] if isinstance(told[name], list) else [told[name]]:
-            os.set_inheritable(fd, False)
+            if fd >= 0:
+                os.set_inheritable(fd, False)
     return Worker(
         slot=told["slot"],
         count=told["count"],
@@ -125,6 +135,9 @@ def worker_of(told: dict[str, Any]) -> Worker:
         folder=told["folder"],
         lock=told["lock"],
         supervisor=told["supervisor"],
+        follows=told["follows"],
+        giving=inherited(told["giving"]) if told["giving"] >= 0 else None,
+        taking=inherited(told["taking"]) if told["taking"] >= 0 else None,
     )
 
 

@@ -1,0 +1,97 @@
+"""A rolling restart of real processes: clients stay connected, and nobody is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from websockets.sync.client import ClientConnection, connect
+
+from tests.cli.program import PATIENCE
+from tests.cli.workers import Service, eventually, lives, service
+
+TARGET = """
+import os
+import wsframe
+
+
+class Counter(wsframe.Resource):
+    count = 0
+
+    async def received_text(self, client, message):
+        self.count += 1
+        client.send_text(f"{os.getpid()} {self.count} {message}")
+
+    async def hand_over(self):
+        return str(self.count).encode()
+
+    async def take_over(self, state):
+        self.count = int(state)
+
+
+class Plain(wsframe.Resource):
+    async def received_text(self, client, message):
+        client.send_text(f"{os.getpid()} {message}")
+
+
+wsframe.register_global_resource("/counter", Counter(), wsframe.any_origin)
+wsframe.register_global_resource("/plain", Plain(), wsframe.any_origin)
+"""
+
+SERVE = ("-m", "wsframe", "serve", "restarts.py", "--port", "0", "--workers", "1")
+
+
+def client_of(address: str, path: str) -> ClientConnection:
+    return connect(f"{address}{path}", open_timeout=PATIENCE, proxy=None)
+
+
+def ask(client: ClientConnection, message: str) -> list[str]:
+    client.send(message)
+    answer = client.recv(PATIENCE)
+    assert isinstance(answer, str)
+    return answer.split()
+
+
+def restart(running: Service) -> None:
+    running.process.send_signal(signal.SIGHUP)
+    running.until("all workers have been restarted")
+
+
+def test_clients_and_state_go_to_the_new_process_and_the_others_get_1012(tmp_path: Path) -> None:
+    (tmp_path / "restarts.py").write_text(TARGET)
+    with service(tmp_path, *SERVE) as running:
+        address = running.until("Serving at").split()[2]
+        (first,) = running.workers() - {relay for relay in running.workers() if "relay" in cmdline(relay)}
+        with client_of(address, "/counter") as counter, client_of(address, "/plain") as plain:
+            assert ask(counter, "a") == [str(first), "1", "a"]
+            assert ask(plain, "a") == [str(first), "a"]
+            restart(running)
+            pid, count, message = ask(counter, "b")
+            assert (count, message) == ("2", "b")
+            assert pid != str(first)
+            eventually(lambda: not lives(first))
+            with client_of(address, "/plain") as again:
+                assert ask(again, "c") == [pid, "c"]
+            restart(running)
+            assert ask(counter, "c")[1:] == ["3", "c"]
+            running.process.send_signal(signal.SIGTERM)
+        assert running.end() == 0
+        assert running.runtime() == []
+
+
+def cmdline(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def test_a_program_that_cannot_start_leaves_the_old_workers_alone(tmp_path: Path) -> None:
+    (tmp_path / "restarts.py").write_text(TARGET)
+    with service(tmp_path, *SERVE) as running:
+        address = running.until("Serving at").split()[2]
+        with client_of(address, "/counter") as counter:
+            (pid, *_) = ask(counter, "a")
+            (tmp_path / "restarts.py").write_text("import no_such_module")
+            running.process.send_signal(signal.SIGHUP)
+            running.until("the restart has stopped: the new worker 0 ended with")
+            assert ask(counter, "b") == [pid, "2", "b"]
+        assert os.getpgid(int(pid))

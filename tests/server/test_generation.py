@@ -1,0 +1,163 @@
+"""Two generations of one worker: the new one begins a partition when the old one has left it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+
+import pytest
+import trio
+
+import wsframe
+from tests.handing import BOUND, Goer
+from tests.server.test_predecessor import Stayer, echoes
+from tests.wire import close, connected, until
+from wsframe.server.engine import LocalEngine
+from wsframe.server.listen import Bound
+from wsframe.server.options import ServeOptions
+from wsframe.workers.board import Board
+from wsframe.workers.door import make_door
+from wsframe.workers.partitions import PARTITIONS
+from wsframe.workers.wire import Wire, make_wire
+from wsframe.workers.worker import Worker
+
+if not hasattr(socket, "SOCK_SEQPACKET"):
+    pytest.skip("this system has no SOCK_SEQPACKET", allow_module_level=True)
+
+
+class Side:
+    """One generation, with the supervisor's end of its link."""
+
+    def __init__(self, engine: LocalEngine, supervisor: Wire) -> None:
+        self.engine = engine
+        self.server = engine.server
+        self.supervisor = supervisor
+        self.over: set[int] = set()
+
+    async def accept(self) -> None:
+        message = await self.supervisor.hear()
+        assert message is not None
+        assert message.name == "ready"
+        self.supervisor.say("accept", started=False)
+
+    async def leave(self, *, tell: Side | None = None) -> None:
+        """Have it leave; tell the next one what is over, as a supervisor does."""
+        self.supervisor.say("leave")
+        while len(self.over) < PARTITIONS:
+            message = await self.supervisor.hear()
+            assert message is not None
+            assert message.name == "over"
+            self.over.update(message.fields["partitions"])
+            if tell is not None:
+                tell.supervisor.say("begin", partitions=message.fields["partitions"])
+
+
+@asynccontextmanager
+async def two(old: dict[str, wsframe.Resource], new: dict[str, wsframe.Resource]) -> AsyncIterator[tuple[Side, Side]]:
+    with ExitStack() as stack:
+        board = Board.make(1)
+        stack.callback(board.close)
+        door = make_door()
+        lineage = make_wire()
+        for end in (*door, *lineage):
+            stack.callback(end.close)
+        sides: list[Side] = []
+        with trio.fail_after(BOUND):
+            async with trio.open_nursery() as nursery:
+                for generation, resources in enumerate((old, new)):
+                    registry = wsframe.Registry(alone=True)
+                    for path, resource in resources.items():
+                        registry.register(path, resource)
+                    ours, theirs = make_wire()
+                    receiving = door[1].dup()
+                    receiving.setblocking(False)
+                    for end in (ours, theirs, receiving):
+                        stack.callback(end.close)
+                    listening = socket.create_server(("127.0.0.1", 0))
+                    listening.setblocking(False)
+                    stack.callback(listening.close)
+                    worker = Worker(
+                        slot=0, count=1, generation=generation, sockets=(listening,), doors=(door[0],), door=receiving,
+                        board=board, link=theirs, folder="", follows=bool(generation),
+                        giving=None if generation else lineage[0], taking=lineage[1] if generation else None,
+                    )  # fmt: skip
+                    engine = LocalEngine([Bound(sock=listening)], registry, ServeOptions(), None, worker=worker)
+                    sides.append(Side(engine, Wire(ours)))
+                    nursery.start_soon(sides[-1].accept)
+                    await nursery.start(engine.serve)
+                yield sides[0], sides[1]
+                for side in sides:
+                    side.engine.drain()
+
+
+async def test_workers_1_no_partition_has_two_lives_and_newcomers_wait_for_theirs() -> None:
+    old, new = Stayer(), Stayer()
+    async with (
+        two({"/": old}, {"/": new}) as (first, second),
+        trio.open_nursery() as nursery,
+        connected(first.server) as peer,
+    ):
+        await echoes(peer, "1")
+
+        async def come() -> None:
+            async with connected(second.server) as newcomer:
+                assert first.over, "it waits for the end of the old life"
+                await echoes(newcomer, "2")
+
+        nursery.start_soon(come)
+        await until(lambda: second.engine.admission.pending)
+        assert second.engine.roster.listeners() == ()
+        nursery.start_soon(lambda: first.leave(tell=second))
+        assert await peer.receive_close() == (1012, "service restart")
+        await peer.send(close(1012))
+        assert await peer.receive() is None
+    assert old.notes[-1] == "disconnected 1012"
+    assert "text 2" in new.notes
+
+
+async def test_workers_6_an_offer_begins_its_partition_and_newcomers_come_after_the_clients() -> None:
+    old, new = Goer(), Goer()
+    async with (
+        two({"/": old}, {"/": new}) as (first, second),
+        trio.open_nursery() as nursery,
+        connected(first.server) as peer,
+    ):
+        await echoes(peer, "1")
+
+        async def come() -> None:
+            async with connected(second.server) as newcomer:
+                await echoes(newcomer, "3")
+
+        nursery.start_soon(come)
+        await until(lambda: second.engine.admission.pending)
+        await first.leave()
+        await echoes(peer, "2")
+        await until(lambda: new.count == 3)
+    assert new.notes[:3] == ["begins", "takes over, clients: 0", "restored"]
+    assert new.notes.count("connected") == 1
+
+
+async def test_what_has_no_life_is_over_at_once() -> None:
+    async with two({}, {}) as (first, second):
+        await first.leave(tell=second)
+        placement = second.engine.roster.placement
+        await until(lambda: placement.whole)
+
+
+async def test_shared_resources_live_in_both_and_their_clients_leave_one_by_one() -> None:
+    class Shared(Stayer):
+        scope = "shared"
+
+    old, new = Shared(), Shared()
+    async with (
+        two({"/": old}, {"/": new}) as (first, second),
+        connected(first.server) as peer,
+        connected(second.server) as other,
+    ):
+        await echoes(peer, "1")
+        await echoes(other, "1")
+        await first.leave(tell=second)
+        assert await peer.receive_close() == (1012, "service restart")
+        await peer.send(close(1012))
+        await echoes(other, "2")

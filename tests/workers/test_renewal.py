@@ -1,0 +1,166 @@
+"""A rolling restart: a slot's new worker is ready before its old one leaves, and no partition begins before its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.workers.stand_ins import StandIn
+from tests.workers.test_supervisor import Service, supervised
+from wsframe.workers.orders import Message
+from wsframe.workers.partitions import PARTITIONS
+
+EVEN, ODD = list(range(0, PARTITIONS, 2)), list(range(1, PARTITIONS, 2))
+
+
+async def renewed(service: Service, old: StandIn, number: int, partitions: list[int]) -> StandIn:
+    """Go through the restart of one slot; return its new worker."""
+    new = await service.workers.at(number)
+    assert (new.slot, new.generation) == (old.slot, old.generation + 1)
+    new.say("ready")
+    assert await new.hears() == Message("accept", {"started": False})
+    assert await old.hears() == Message("leave", {})
+    old.say("over", partitions=partitions[1:])
+    assert await new.hears() == Message("begin", {"partitions": partitions[1:]})
+    old.say("over", partitions=partitions[:1])
+    assert await new.hears() == Message("begin", {"partitions": partitions[:1]})
+    old.process.end()
+    return new
+
+
+async def end(service: Service, *workers: StandIn) -> None:
+    service.supervisor.drain()
+    for one in workers:
+        one.process.end()
+
+
+async def test_workers_6_slot_after_slot_begins_what_its_old_worker_has_left(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 2) as service:
+        old = await service.workers.all_ready(2)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        assert service.supervisor.restart() is renewal
+        new = [await renewed(service, old[0], 2, EVEN), await renewed(service, old[1], 3, ODD)]
+        await renewal.done.wait()
+        assert not renewal.failure
+        again = service.supervisor.restart()
+        assert again is not renewal
+        third = await renewed(service, new[0], 4, EVEN)
+        await end(service, third, new[1], *service.workers.started[5:])
+
+
+@pytest.mark.parametrize("how", ["ends", "hangs"])
+async def test_a_new_worker_that_cannot_start_stops_the_restart(
+    tmp_path: Path, autojump_clock: MockClock, how: str
+) -> None:
+    async with supervised(tmp_path, 2, patience=float("inf")) as service:
+        old = await service.workers.all_ready(2)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        new = await service.workers.at(2)
+        if how == "ends":
+            new.say("failed", reason="no module named x")
+            new.process.end(2)
+        await renewal.done.wait()
+        assert renewal.failure
+        assert ("no module named x" in renewal.failure) == (how == "ends")
+        assert new.process.signals == (["KILL"] if how == "hangs" else [])
+        assert len(service.workers.started) == 3
+        assert not any(one.process.signals for one in old)
+        await end(service, *old)
+
+
+async def test_workers_6_an_old_worker_that_dies_has_left_everything(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with supervised(tmp_path, 1) as service:
+        (old,) = await service.workers.all_ready(1)
+        service.supervisor.restart()
+        new = await service.workers.at(1)
+        new.say("ready")
+        await new.hears()
+        old.say("over", partitions=[3])
+        assert (await new.hears()) == Message("begin", {"partitions": [3]})
+        old.process.end(-9)
+        begun = await new.hears()
+        assert begun is not None
+        assert [3, *begun.fields["partitions"]] == [3, *(one for one in range(PARTITIONS) if one != 3)]
+        assert len(service.workers.started) == 2
+        await end(service, new)
+
+
+async def test_an_old_worker_that_does_not_leave_is_killed(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with supervised(tmp_path, 1, patience=float("inf")) as service:
+        (old,) = await service.workers.all_ready(1)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        new = await service.workers.at(1)
+        new.say("ready")
+        await renewal.done.wait()
+        assert old.process.signals == ["KILL"]
+        await end(service, new)
+
+
+async def test_a_new_worker_that_dies_while_the_old_one_leaves_has_a_successor(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 1) as service:
+        (old,) = await service.workers.all_ready(1)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        first = await service.workers.at(1)
+        first.say("ready")
+        assert await old.hears() == Message("leave", {})
+        first.process.end(-9)
+        second = await service.workers.at(2)
+        old.say("over", partitions=[7])
+        second.say("ready")
+        assert await second.hears() == Message("accept", {"started": False})
+        assert await second.hears() == Message("begin", {"partitions": [7]})
+        old.process.end()
+        await renewal.done.wait()
+        assert not renewal.failure
+        await end(service, second)
+
+
+async def test_a_new_worker_that_dies_later_is_replaced_like_any_other(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 1) as service:
+        (old,) = await service.workers.all_ready(1)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        new = await service.workers.at(1)
+        new.say("ready")
+        old.process.end()
+        await renewal.done.wait()
+        await trio.sleep(60)
+        new.process.end(-9)
+        third = await service.workers.at(2)
+        assert third.generation == new.generation
+        third.say("ready")
+        await end(service, third)
+
+
+async def test_a_service_that_starts_or_ends_is_not_restarted(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with supervised(tmp_path, 1) as service:
+        first = await service.workers.at(0)
+        assert service.supervisor.restart() is None
+        first.say("ready")
+        await first.hears()
+        service.supervisor.drain()
+        assert service.supervisor.restart() is None
+        first.process.end()
+
+
+async def test_the_end_of_the_service_ends_a_restart(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with supervised(tmp_path, 1) as service:
+        (old,) = await service.workers.all_ready(1)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        new = await service.workers.at(1)
+        await end(service, old, new)
+        await renewal.done.wait()

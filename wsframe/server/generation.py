@@ -1,0 +1,118 @@
+"""A worker's part in a rolling restart: it leaves its partitions to the next generation, or begins those of the last.
+
+The old worker, once it has been told to leave: it accepts nobody any more, newcomers on their way get in, and then
+its partitions are left in jittered order, each in one step (``predecessor``). Those without a life are over at once.
+The clients of resources that live in every worker leave one by one. Then it ends like any server that drains.
+
+The new worker has started no life of its slot. It is ready and accepts; newcomers of a partition wait until that has
+been begun, by an offer of the old worker (``successor``) or by the supervisor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+
+import trio
+
+from wsframe.connection.link import Link
+from wsframe.connection.reactor import Reactor
+from wsframe.hooks.giving import RESTART
+from wsframe.hooks.listener import Listener
+from wsframe.hooks.listeners import Roster
+from wsframe.hooks.succession import address_of, join_at
+from wsframe.server.capacity import Places
+from wsframe.server.departure import depart, planned
+from wsframe.server.posting import Posting
+from wsframe.server.predecessor import leave_lives
+from wsframe.server.successor import Successor
+from wsframe.workers.exchange import Exchange
+from wsframe.workers.partitions import EVERYWHERE, partitions_of
+from wsframe.workers.worker import Worker
+
+__all__ = ["Generation"]
+
+
+class Generation:
+    """One worker, between the generation before it and the one after.
+
+    Args:
+        worker: The worker.
+        roster: Its lives.
+        reactor: Its clients.
+        places: Their places.
+        posting: Takes posts of other workers.
+    """
+
+    def __init__(self, worker: Worker, roster: Roster, reactor: Reactor, places: Places, posting: Posting) -> None:
+        self._worker = worker
+        self._roster = roster
+        self._reactor = reactor
+        self._places = places
+        self._posting = posting
+
+    def begin(self, partitions: Iterable[int]) -> None:
+        """Begin partitions that no other process has any more."""
+        fresh = self._roster.placement.begin(partitions)
+        for partition in fresh:
+            self._posting.begin(partition)
+        if fresh:
+            self._roster.update()
+
+    async def follow(self) -> None:
+        """Take the offers of the generation before, if there is one."""
+        if self._worker.taking is not None:
+            join = partial(join_at, self._roster)
+            successor = Successor(self._reactor, self._places, lambda one: self.begin([one]), join)
+            await successor.run(Exchange(self._worker.taking))
+
+    async def leave(self, seconds: float, say_over: Callable[[Collection[int]], object]) -> None:
+        """Leave all partitions to the next generation.
+
+        Args:
+            seconds: The time until the last one is left.
+            say_over: Tells the supervisor that partitions are over.
+        """
+        by_partition: dict[int, list[Listener]] = {}
+        for life in self._roster.listeners():
+            by_partition.setdefault(life.partition, []).append(life)
+        shared = by_partition.pop(EVERYWHERE, [])
+        empty = [one for one in partitions_of(self._worker.slot, self._worker.count) if one not in by_partition]
+        for one in empty:
+            self._end(one)
+        say_over(empty)
+        lineage = None if self._worker.giving is None else Exchange(self._worker.giving)
+        groups = [[one] * sum(len(life.clients) for life in lives) for one, lives in by_partition.items()]
+        plan = planned(groups, seconds)
+        plan.insert(0, (0.0, [one for one, group in zip(by_partition, groups, strict=True) if not group]))
+        begun = trio.current_time()
+
+        async def leave_one(partition: int) -> None:
+            self._end(partition)
+            address = partial(address_of, self._roster)
+            await leave_lives(by_partition[partition], self._reactor, address, lineage, partition)
+            say_over([partition])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._leave_shared, shared, seconds)
+            for at, batch in plan:
+                await trio.sleep_until(begun + at)
+                for partition in dict.fromkeys(batch):
+                    nursery.start_soon(leave_one, partition)
+        if lineage is not None:
+            lineage.close()
+
+    def _end(self, partition: int) -> None:
+        self._roster.placement.leave(partition)
+        self._posting.end(partition)
+
+    async def _leave_shared(self, lives: Iterable[Listener], seconds: float) -> None:
+        """Close the clients of resources that live in every worker, each at a time of its own."""
+        links = self._reactor.links
+        clients = [client._link.fd for life in lives for client in life.clients]
+        here = [link for fd in clients if (link := links.get(fd)) is not None]
+
+        def send_away(batch: Collection[Link]) -> None:
+            self._reactor.close_all(batch, *RESTART)
+
+        await depart([[link] for link in here], seconds, send_away, lambda link: links.get(link.fd) is link)

@@ -1,0 +1,120 @@
+"""A rolling restart under way: carries out the steps of its table (``rolling``) for the supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import trio
+
+from wsframe.log import Log, log_for
+from wsframe.workers.child import Child
+from wsframe.workers.partitions import partitions_of
+from wsframe.workers.rolling import Do, RollingRestart, Step
+
+__all__ = ["Renewal"]
+
+logger: Log = log_for(__name__)
+
+STEP = 0.1
+"""Seconds between two looks at the deadlines."""
+PAUSE = 0.5
+"""Seconds until another new worker starts, after the end of one that had begun to take over."""
+
+
+class Renewal:
+    """One rolling restart.
+
+    Args:
+        current: The worker of each slot, which the supervisor keeps up to date.
+        drain: Seconds in which an old worker leaves its partitions.
+        start: Starts a new worker in a slot, beside the old one given, and accompanies it until it has been reaped.
+    """
+
+    def __init__(
+        self, current: dict[int, Child], drain: float, start: Callable[[int, Child | None], Awaitable[Child]]
+    ) -> None:
+        self._current = current
+        self._start = start
+        self._drain = drain
+        self.table: RollingRestart = RollingRestart(
+            [partitions_of(slot, len(current)) for slot in range(len(current))], drain
+        )
+        self.old: dict[int, Child] = dict(current)
+        """The workers that are to leave."""
+        self.new: dict[int, Child] = {}
+        """Those that follow them."""
+        self.done: trio.Event = trio.Event()
+
+    @property
+    def failure(self) -> str:
+        """Why it has stopped; empty otherwise."""
+        return self.table.failure
+
+    async def run(self) -> None:
+        """Restart all slots, or stop at the first that cannot."""
+        logger.info("restarting %d workers, one after another", len(self.old))
+        try:
+            while not self.table.done and not self.failure:
+                await self._do(self.table.go_on(trio.current_time()))
+                await self._replace()
+                await trio.sleep(STEP)
+        finally:
+            self.done.set()
+        if self.failure:
+            logger.error("the restart has stopped: %s", self.failure)
+        else:
+            logger.info("all workers have been restarted")
+
+    async def _replace(self) -> None:
+        """Start another new worker in the place of one that has ended while the old one was leaving."""
+        slot = self.table.slot
+        if slot is not None and slot not in self.new and slot in self.old:
+            await trio.sleep(PAUSE)
+            if not self.failure and slot in self.old:
+                self.new[slot] = await self._start(slot, self.old.get(slot))
+
+    async def _do(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            if step.do is not Do.START:
+                self.act([step])
+                continue
+            try:
+                self.new[step.slot] = await self._start(step.slot, self.old.get(step.slot))
+            except OSError as error:
+                self.act(self.table.new_gone(step.slot, error.strerror or str(error)))
+
+    def act(self, steps: Iterable[Step]) -> None:
+        """Carry out steps that need no wait."""
+        for step in steps:
+            old, new = self.old.get(step.slot), self.new.get(step.slot)
+            if step.do is Do.LEAVE and old is not None:
+                old.wire.say("leave")
+            elif step.do is Do.BEGIN and new is not None:
+                new.wire.say("begin", partitions=list(step.partitions))
+            elif step.do is Do.KILL_OLD and old is not None:
+                logger.error("%s has not left in time: SIGKILL", old.name)
+                old.process.kill()
+            elif step.do is Do.KILL_NEW and new is not None:
+                new.process.kill()
+
+    # What the supervisor reports
+
+    def ready(self, child: Child) -> None:
+        """Note that a worker is ready."""
+        if self.new.get(child.slot) is child:
+            self.act(self.table.new_ready(child.slot, trio.current_time()))
+
+    def over(self, child: Child, partitions: Iterable[int]) -> None:
+        """Note that a worker has left partitions."""
+        if self.old.get(child.slot) is child:
+            self.act(self.table.over(child.slot, partitions))
+
+    def gone(self, child: Child) -> None:
+        """Note that a worker has been reaped."""
+        slot = child.slot
+        if self.old.get(slot) is child:
+            del self.old[slot]
+            self.act(self.table.old_gone(slot))
+        elif self.new.get(slot) is child:
+            del self.new[slot]
+            self.act(self.table.new_gone(slot, f"status {child.status}" if not child.failure else child.failure))
