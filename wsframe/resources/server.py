@@ -329,7 +329,7 @@ class Server:
             message: Text, or at most 1 MiB of bytes.
 
         Returns:
-            Whether it was queued here: False if no path is registered for it, nothing runs there in this worker,
+            Whether it was queued here. It was not if no path is registered for it, nothing runs there in this worker,
             10 000 posts wait, or the way to the other worker has no room.
 
         Raises:
