@@ -35,7 +35,7 @@ class Recovery(NamedTuple):
     """The place from which a client gets a topic's messages, and those it has missed before."""
 
     position: Position | None
-    """The next message is the one after it. None if the engine could not be reached."""
+    """The next message is the one after it. None if the engine could not be reached for 5 s: try again."""
     publications: list[Publication] | None
     """All messages after the client's position; None if they are not all kept, or it had no position."""
 
@@ -87,25 +87,31 @@ class Histories:
                 topic.note()
 
     async def _fill(self, topic: Topic) -> None:
-        """Ask the engine until it answers."""
-        tail, engine, tries = topic.tail, self._interest.engine(), 0
+        """Fetch the messages that a topic lacks, or learn that they are lost."""
+        tail = topic.tail
+        assert tail.position is not None
+        missing, newest = await self._missing(topic.name, tail.position)
+        if missing is None:
+            self.lost += 1
+            tail.lost(newest)
+        else:
+            self.filled += bool(missing)
+            tail.filled((one, one.position) for one in missing if one.position is not None)
+
+    async def _missing(self, name: str, since: Position) -> tuple[list[Publication] | None, Position]:
+        """Ask the engine until it answers: for all messages after a position, or None, and the newest position."""
+        engine, tries = self._interest.engine(), 0
         while True:
-            tries += 1
-            asked = tail.position
-            assert asked is not None
-            kept = await engine.since(topic.name, asked, MOST_FILLED)
-            missing = None if kept is None else read(kept, asked.epoch)
+            kept = await engine.since(name, since, MOST_FILLED)
+            missing = None if kept is None else read(kept, since.epoch)
             if missing is not None:
-                self.filled += bool(missing)
-                tail.filled((one, one.position) for one in missing if one.position is not None)
-                return
-            newest = await engine.newest(topic.name)
-            if newest is None:
+                return missing, since._replace(offset=since.offset + len(missing))
+            tries += 1
+            newest = await engine.newest(name)
+            if newest is None:  # it cannot be reached, and perhaps has all of them
                 await trio.sleep(RETRY)
-            elif tries > 1 or kept is not None or newest.epoch != asked.epoch or newest.offset < asked.offset:
-                self.lost += 1
-                tail.lost(newest)
-                return
+            elif tries > 1 or kept is not None or newest.epoch != since.epoch or newest.offset < since.offset:
+                return None, newest
 
     async def _look(self) -> None:
         """Compare the topics that are silent with the engine."""
@@ -157,10 +163,11 @@ class Histories:
         topic.receivers[record] = None
         missed: list[Publication] | None = None
         try:
-            with trio.move_on_after(PATIENCE):
-                await self._settle(topic)
+            with trio.move_on_after(PATIENCE) as patience:
+                if since is None or since != topic.tail.position:
+                    await self._settle(topic)
                 if since is not None and since != topic.tail.position:
-                    missed = await self.since(name, since)
+                    missed, _ = await self._missing(name, since)
                     await self._settle(topic)
         finally:
             del topic.receivers[record]
@@ -168,6 +175,8 @@ class Histories:
         here = topic.tail.position
         if since is not None and since == here:
             return Recovery(here, [])
+        if patience.cancelled_caught:
+            return Recovery(None, None)
         return Recovery(here, whole(since, here, missed, record.publications))
 
     async def _settle(self, topic: Topic) -> None:

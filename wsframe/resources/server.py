@@ -244,7 +244,8 @@ class Server:
         """Subscribe a client to a topic with history, and return the messages that it has missed since a position.
 
         The next message that the client gets is the one after ``position`` of the result, which is known before
-        any message. Without ``since`` nothing is asked for, and ``publications`` is None.
+        any message. Without ``since`` nothing is asked for, and ``publications`` is None. It waits for the engine at
+        most 5 s.
         A client that has left meanwhile is not subscribed.
 
         Args:
