@@ -78,7 +78,8 @@ def simulate(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     seeds = session.posargs[0] if session.posargs else "500"
     session.run(
-        *("pytest", "-q", "-n", "auto", "tests/testing/test_cluster.py"), env={"WSFRAME_SIMULATION_SEEDS": seeds}
+        *("pytest", "-q", "-n", "auto", "tests/testing/test_cluster.py", "tests/integration/test_history.py"),
+        env={"WSFRAME_SIMULATION_SEEDS": seeds},
     )
 
 
