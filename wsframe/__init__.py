@@ -81,6 +81,8 @@ from wsframe.resources.functions import RequestVerifier as RequestVerifier
 from wsframe.resources.functions import define_resource as define_resource
 from wsframe.resources.json_resource import JSONResource as JSONResource
 from wsframe.resources.publication import Publication as Publication
+from wsframe.resources.publisher import Publisher as Publisher
+from wsframe.resources.publisher import open_backplane as open_backplane
 from wsframe.resources.recovery import Recovery as Recovery
 from wsframe.resources.registry import Registry as Registry
 from wsframe.resources.registry import find_global_resource as find_global_resource
@@ -167,6 +169,7 @@ __all__ = [
     "ProxyFailed",
     "ProxyHeader",
     "Publication",
+    "Publisher",
     "Recovery",
     "Registry",
     "Reject",
@@ -199,6 +202,7 @@ __all__ = [
     "http_routes",
     "may_succeed_later",
     "metrics",
+    "open_backplane",
     "open_server",
     "origin_exact",
     "origin_prefix",

@@ -90,6 +90,13 @@ class PostgresServer:
             self._process.wait()
             self._process = None
 
+    def kill_connections(self) -> None:
+        """Have the server end all connections."""
+        self.ask(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+
     def freeze(self) -> None:
         """Stop its processes."""
         for pid in self._pids():

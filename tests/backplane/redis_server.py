@@ -66,6 +66,11 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
+    def kill_connections(self) -> None:
+        """Have the server end all connections."""
+        for kind in ("normal", "pubsub"):
+            self.ask("CLIENT", "KILL", "TYPE", kind)
+
     def freeze(self) -> None:
         """Stop the process; the kernel goes on accepting for it."""
         assert self._process is not None

@@ -8,9 +8,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.backplane.fake_engine import FakeEngine
 from tests.hostile.peer import upgrade
 from tests.hostile.place import BOUND, Place, Recorder, Served
 from wsframe import Capacity, HttpHandler, Registry, Request, Response, healthz, http_routes, readyz
+from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.testing import Kit, open_kit
 
 HANDLER = http_routes({"/healthz": healthz, "/readyz": readyz})
@@ -48,6 +50,21 @@ async def test_a_full_server_is_alive_but_not_ready(plain: Place) -> None:
         with trio.fail_after(BOUND):
             while (await ask(served, "/readyz"))[0] != 200:
                 pass
+
+
+async def test_a_server_is_ready_once_its_backplane_has_been_reached(autojump_clock: MockClock) -> None:
+    engine = FakeEngine()
+    engine.failure = OSError("not there")
+    async with open_kit(Recorder(), backplane=SupervisedBackplane(engine)) as kit:
+        await trio.sleep(5)
+        assert kit.server.unready() == "backplane not reached yet"
+        engine.failure = None
+        await trio.sleep(5)
+        assert kit.server.unready() == ""
+        engine.failure = OSError("gone")
+        engine.kill()
+        await trio.sleep(5)
+        assert kit.server.unready() == ""  # else a fault of the engine would take all servers out at once
 
 
 def probe(method: str, path: str, version: str, *hosts: str) -> bytes:

@@ -46,3 +46,13 @@ async def test_a_server_takes_them_as_one_object() -> None:
     options = ServeOptions(port=0)
     async with wsframe.open_server(Registry(alone=True), options=options, host="::1") as server:
         assert server.addresses[0].startswith("ws://[::1]:")
+
+
+def test_the_url_of_a_backplane_is_checked_and_never_shown() -> None:
+    options = ServeOptions(backplane="redis://:secret@h")
+    assert "secret" not in repr(options)
+    with pytest.raises(ValueError, match="nats:// is not the address of a backplane") as caught:
+        ServeOptions(backplane="nats://:secret@h")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(TypeError, match="or a URL, not int"):
+        ServeOptions(backplane=1)  # type: ignore[arg-type]

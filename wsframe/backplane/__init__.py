@@ -26,12 +26,14 @@
 * ``postgres``: the backplane on PostgreSQL.
 * ``libpq``: PostgreSQL's own client library, driven by trio.
 * ``postgres_schema``: the tables and statements.
+* ``at_url``: the backplane that a URL names.
 * ``postgres_link``: requests as statements, messages as notifications.
 
 Read them in this order. Nothing in here knows WebSocket, clients or resources: topics have names,
 messages are bytes.
 """
 
+from wsframe.backplane.at_url import backplane_at as backplane_at
 from wsframe.backplane.engine import BackplaneRefused as BackplaneRefused
 from wsframe.backplane.interface import Backplane as Backplane
 from wsframe.backplane.interface import History as History
@@ -58,4 +60,5 @@ __all__ = [
     "RedisBackplane",
     "RelayBackplane",
     "Told",
+    "backplane_at",
 ]

@@ -74,7 +74,7 @@ class Generation:
         self._held: dict[str, list[Envelope]] = {}
         self._seen = LastSeen()
         self._first: dict[str, Position | None] = {}
-        self._probe_topic = f"probe:{node}"
+        self._probe_topic = f"wsframe: probe {node}"  # programs cannot name such a topic
         self._probes = count(1)
         self._probe: bytes | None = None
         self._awaited = b""

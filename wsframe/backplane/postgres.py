@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import trio
 
@@ -109,7 +109,7 @@ def settings_of(url: str) -> tuple[dict[str, str], str]:
             parts.port  # noqa: B018
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         service = query.pop("service", "") or "wsframe"
-        plain = urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
+        plain = f"postgresql://{parts.netloc}{parts.path}?{urlencode(query, quote_via=quote)}"
         options = pq.Conninfo.parse(plain.encode())
     except (ValueError, OperationalError):
         raise ValueError(f"the URL of a PostgreSQL backplane cannot be read: expected {FORMS}") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+import trio
+
 from wsframe.backplane.engine import Publication
 from wsframe.backplane.envelope import KEPT, MARK, PLAIN, body, body_of
 from wsframe.backplane.interface import History
@@ -34,6 +36,7 @@ class Publications:
         self._numbers = Numbers()
         self._in_doubt: dict[str, None] = {}
         self._taken: Sequence[Publication] = ()
+        self._emptied = trio.Event()
         self.doorbell = Doorbell()
 
     def put(self, node: str, topic: str, payload: bytes, keep: History | None) -> bool:
@@ -69,6 +72,14 @@ class Publications:
     def done(self) -> None:
         """Learn that the engine has the batch that was taken last."""
         self._taken = ()
+        if not self._waiting:
+            self._emptied.set()
+
+    async def sent(self) -> None:
+        """Wait until the engine has all."""
+        while self._waiting or self._taken:
+            self._emptied = trio.Event()
+            await self._emptied.wait()
 
     def renew(self, node: str) -> None:
         """Go on with another connection: what it sends first are the marks of messages that may be lost."""

@@ -106,6 +106,10 @@ class SupervisedBackplane:
             return False
         return self._publications.put(self._node, topic, payload, keep)
 
+    async def sent(self) -> None:
+        """Wait until the engine has all messages that were queued."""
+        await self._publications.sent()
+
     def want(self, topics: Collection[str]) -> None:
         """Ask for the messages of topics."""
         self._wants.update(dict.fromkeys(topics))

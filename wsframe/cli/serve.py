@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, get_args
 
 import trio
 
+from wsframe.backplane.at_url import backplane_at
+from wsframe.backplane.engine import BackplaneRefused
 from wsframe.cli.admin import admin_socket, answer_admins
 from wsframe.cli.arguments import add_parser, port_number, version_numbers, workers
 from wsframe.cli.errors import Failure, Mistake, missing_extra
@@ -71,6 +73,7 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     add_listening_options(parser)
     add_answering_options(parser)
+    add_sharing_options(parser)
     add_other_options(parser)
     add_flags(parser)
 
@@ -139,6 +142,14 @@ def add_other_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sharing_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backplane", metavar="URL", default=os.environ.get("WSFRAME_BACKPLANE"),
+        help="share topics with other servers by redis://, rediss://, valkey://, postgresql://, or the path of a "
+        "relay's socket (default: the environment variable WSFRAME_BACKPLANE, which 'ps' does not show)",
+    )  # fmt: skip
+
+
 def serve_command(args: argparse.Namespace) -> int:
     check(args)
     if args.workers is not None and not args.reload:
@@ -185,6 +196,7 @@ def check(args: argparse.Namespace) -> None:
         raise missing_extra("--metrics-port", "prometheus")
     if args.tracing and find_spec("opentelemetry") is None:
         raise missing_extra("--tracing", "opentelemetry")
+    check_backplane(args.backplane)
     check_listening(args)
     if args.reload_dir is not None and not args.reload:
         raise Mistake("--reload-dir needs --reload")
@@ -192,6 +204,14 @@ def check(args: argparse.Namespace) -> None:
     check_workers(args)
     for make in (made_capacity, made_limits, made_timeouts, made_deflate, made_hosts):
         make(args)
+
+
+def check_backplane(url: str | None) -> None:
+    try:
+        if url is not None:
+            backplane_at(url)
+    except (ValueError, ModuleNotFoundError) as error:
+        raise Mistake(f"--backplane: {error}") from None
 
 
 def check_proxies(args: argparse.Namespace) -> None:
@@ -240,6 +260,7 @@ def serve_target(
                 http_handler=None if args.http_handler is None else find_handler(module, args.http_handler),
                 metrics_port=args.metrics_port,
                 metrics_host=metrics_host_of(args),
+                backplane=args.backplane,
                 tracing=args.tracing,
                 debug=args.debug,
                 poller=args.poller,
@@ -296,6 +317,8 @@ def run_announced(
         trio.run(serve_attended, registry, options, started, admin, orders, worker)
     except BaseException as error:
         cause = only_leaf(error)
+        if isinstance(cause, BackplaneRefused):
+            raise Mistake(str(cause)) from None
         if serving or options.debug or not isinstance(cause, Exception):  # the status of a SystemExit counts
             raise cause from None
         raise Failure(f"cannot start: {describe(cause)}") from None

@@ -75,6 +75,8 @@ class Topics:
     def __init__(self, backplane: Backplane | None = None) -> None:
         self.interest: Interest = Interest(backplane)
         self._topics = self.interest.topics
+        self.reached: bool = backplane is None
+        """Whether the backplane, if there is one, has ever been reached."""
         self._topics_of: dict[AnyClient, set[str]] = {}
         self.histories: Histories = Histories(self.interest)
         self.presences: Presences = Presences(self.interest)
@@ -236,6 +238,7 @@ class Topics:
 
     def reach(self, up: bool) -> None:
         """Learn whether other servers can be reached."""
+        self.reached = self.reached or up
         if self.interest.others is not None:
             logger.info("other servers can be reached" if up else "other servers cannot be reached")
 

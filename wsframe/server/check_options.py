@@ -12,6 +12,7 @@ from typing import cast
 
 import trio
 
+from wsframe.backplane.at_url import backplane_at
 from wsframe.http.hostnames import host_names
 from wsframe.http.request import VERSIONS
 from wsframe.net.certificate import Certificate
@@ -257,9 +258,13 @@ def refuse_while_imported(function: str) -> None:
 
 
 def check_backplane(backplane: object) -> None:
-    """Raise TypeError for an object without the methods of a backplane."""
+    """Raise TypeError for an object without the methods of a backplane, and ValueError for another URL."""
+    if isinstance(backplane, str):
+        backplane_at(backplane)
+        return
     missing = [name for name in ("run", "publish", "want", "unwant") if not callable(getattr(backplane, name, None))]
     if missing or isinstance(backplane, type):
         raise TypeError(
-            f"backplane is a wsframe.backplane.Backplane, such as RelayBackplane(path), not {type(backplane).__name__}"
+            f"backplane is a wsframe.backplane.Backplane, such as RelayBackplane(path), or a URL, "
+            f"not {type(backplane).__name__}"
         )

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import trio
 
+from wsframe.backplane.at_url import made_backplane
 from wsframe.backplane.interface import History
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.link import Link
@@ -121,7 +122,7 @@ class LocalEngine:
         self._pool: ConnectionPool[int] = ConnectionPool()
         self.places: Places = Places(options.capacity, worker)
         self.reactor: Reactor = Reactor(self._pool, options.poller, options.capacity.max_queued_bytes)
-        self.topics: Topics = Topics(options.backplane)
+        self.topics: Topics = Topics(made_backplane(options.backplane))
         self._around = Surroundings(
             server=self.server,
             topics=self.topics,
@@ -230,6 +231,8 @@ class LocalEngine:
             return "server stopping"
         if self.places.full:
             return "server full"
+        if not self.topics.reached:
+            return "backplane not reached yet"
         return "resource not running" if self.roster.any_pausing() else ""
 
     @answered_to_any_thread

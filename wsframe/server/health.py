@@ -43,11 +43,11 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Answer 200 while newcomers are welcome, else 503 with the reason; an ``http_handler``.
 
-    It answers the requests that :func:`healthz` answers. It answers 503 while ``capacity.max_clients`` is
-    reached, in the pause after a resource failed, and from the order to stop on. Before every ``running()`` has
-    been entered it does not answer yet, and after ``timeouts.lame_duck`` the socket is closed already. Of several
-    workers the one that is asked answers for itself, and names the others that are not ready: the next one of a
-    slot takes over their newcomers.
+    It answers the requests that :func:`healthz` answers. It answers 503 until the backplane, if there is one, has
+    been reached once, while ``capacity.max_clients`` is reached, in the pause after a resource failed, and from the
+    order to stop on. Before every ``running()`` has been entered it does not answer yet, and after
+    ``timeouts.lame_duck`` the socket is closed already. Of several workers the one that is asked answers for itself,
+    and names the others that are not ready: the next one of a slot takes over their newcomers.
     """
     reason = running_server.get().unready()
     return told(request, reason, 503) if reason else told(request, ready_words(known_worker()))

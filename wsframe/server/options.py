@@ -26,7 +26,13 @@ from wsframe.server.tls import ClientCertificates
 __all__ = ["ServeKeywords", "ServeOptions", "made_options"]
 
 
-def option(default: object, *types: type, wanted: str = "", then: Callable[[Any], None] | None = None) -> Any:
+def option(
+    default: object,
+    *types: type,
+    wanted: str = "",
+    then: Callable[[Any], None] | None = None,
+    shown: bool = True,
+) -> Any:
     """Make a field that is checked.
 
     Args:
@@ -34,8 +40,9 @@ def option(default: object, *types: type, wanted: str = "", then: Callable[[Any]
         types: The types that it can have; any if none is given.
         wanted: The words for them in errors.
         then: Checks a value of such a type.
+        shown: Whether it is part of the ``repr`` of the options.
     """
-    return field(default=default, metadata={"types": types, "wanted": wanted, "then": then})
+    return field(default=default, repr=shown, metadata={"types": types, "wanted": wanted, "then": then})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,9 +174,11 @@ class ServeOptions:
     )  # fmt: skip
     """Name or address of ``metrics_port``; default 127.0.0.1. The page tells paths, numbers of clients and the load
     to everybody who reaches it, so bind another address in a network that you trust alone."""
-    backplane: Backplane | None = option(None, then=check.check_backplane)
+    backplane: Backplane | str | None = option(None, then=check.check_backplane, shown=False)
     """The link to other servers of the service: topics then reach the subscribers of all of them. Default None: they
-    reach this server's."""
+    reach this server's. A backplane, the path of a relay's socket, or a URL as for
+    :class:`~wsframe.backplane.RedisBackplane` or :class:`~wsframe.backplane.PostgresBackplane`. The URL can have a
+    password, so it is not part of the ``repr``."""
     tracing: Any = option(False, then=check.check_tracing)
     """Whether OpenTelemetry gets a span of each connection, and of each call of a hook below it: True for the tracer
     provider of the process, or a provider. Default False, at no cost. A span costs 20 to 50 µs with an SDK. Needs
@@ -217,7 +226,7 @@ class ServeKeywords(TypedDict, total=False):
     http_handler: HttpHandler | None
     metrics_port: int | None
     metrics_host: str | None
-    backplane: Backplane | None
+    backplane: Backplane | str | None
     tracing: Any
     debug: bool
     poller: PollerChoice

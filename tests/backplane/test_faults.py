@@ -1,0 +1,94 @@
+"""Faults of real servers: every hole in numbered messages is told before the message behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import trio
+
+from tests.backplane.faults import Stream, stream
+from tests.backplane.postgres_server import PostgresServer, postgres_server
+from tests.backplane.redis_server import RedisServer, redis_server
+from tests.requirements import require_package
+from wsframe.backplane.interface import Backplane
+from wsframe.backplane.postgres import PostgresBackplane
+from wsframe.backplane.redis import RedisBackplane
+
+PATIENCE = 120.0
+
+Server = RedisServer | PostgresServer
+Engine = tuple[Server, Callable[[], Backplane]]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=["glide", "coredis", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Return a server, and how a backplane on it is made."""
+    name = request.param
+    require_package("psycopg" if name == "postgresql" else name)
+    if name == "postgresql":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        return postgres, lambda: PostgresBackplane(postgres.url)
+    redis: RedisServer = request.getfixturevalue("redis")
+    return redis, lambda: RedisBackplane(redis.url, transport=name)
+
+
+def check(made: Stream) -> None:
+    """Check the account: holes told, nothing twice, no call that waited."""
+    assert made.account.untold == []
+    assert made.account.twice == 0
+    assert made.account.gaps >= min(1, made.account.holes)
+    assert made.longest_call < 1.0
+
+
+async def test_a_server_that_was_killed_and_restarted(engine: Engine) -> None:
+    server, make = engine
+    with trio.fail_after(PATIENCE):
+        async with stream(make) as made:
+            server.kill()
+            await made.account.until(lambda: made.account.down_at)
+            server.start()
+            await made.account.until(lambda: made.account.gaps)
+            await made.flows()
+    check(made)
+    assert made.account.holes == 1
+
+
+async def test_connections_that_the_server_killed(engine: Engine) -> None:
+    server, make = engine
+    with trio.fail_after(PATIENCE):
+        async with stream(make) as made:
+            for _ in range(3):
+                before = made.account.gaps
+                server.kill_connections()
+                await made.account.until(lambda before=before: made.account.gaps > before)  # type: ignore[misc]
+                await made.flows()
+    check(made)
+
+
+async def test_a_server_that_was_frozen(engine: Engine) -> None:
+    server, make = engine
+    with trio.fail_after(PATIENCE):
+        async with stream(make) as made:
+            server.freeze()
+            try:
+                await made.account.until(lambda: made.account.down_at)
+                with trio.move_on_after(0.2):
+                    await trio.sleep_forever()
+            finally:
+                server.thaw()
+            await made.account.until(lambda: made.account.gaps)
+            await made.flows()
+    check(made)

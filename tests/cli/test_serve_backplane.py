@@ -1,0 +1,115 @@
+"""``wsframe serve --backplane``: servers that share topics, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+from tests.backplane.redis_server import redis_server
+from tests.cli.program import PATIENCE, Program, serving
+from tests.requirements import require_package
+from wsframe import cli
+
+TARGET = """
+import logging
+
+import wsframe
+
+logging.getLogger("wsframe.backplane").setLevel("WARNING")
+
+
+class Room(wsframe.Resource):
+    async def client_connected(self, client):
+        self.subscribe(client, "room")
+
+    async def received_text(self, client, message):
+        self.publish_text("room", message)
+
+
+wsframe.register_global_resource("/room", Room())
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    require_package("glide")
+    (tmp_path / "room_target.py").write_text(TARGET)
+    return tmp_path
+
+
+def status(program: Program, path: str) -> tuple[int, str]:
+    """Ask at the port of the metrics."""
+    page = program.first_line.split("metrics at ")[1].strip().replace("/metrics", path)
+    try:
+        with build_opener(ProxyHandler({})).open(page, timeout=PATIENCE) as answer:
+            return answer.status, answer.read().decode().strip()
+    except HTTPError as error:
+        return error.code, error.read().decode().strip()
+
+
+def until_ready(program: Program) -> None:
+    """Wait until the server is ready."""
+    deadline = time.monotonic() + PATIENCE
+    while status(program, "/readyz")[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_two_servers_share_topics_and_an_engine_that_is_late_is_told(folder: Path) -> None:
+    url = f"redis+unix://:secret@{folder}/redis.socket"
+    options = ["room_target", "--port", "0", "--metrics-port", "0", "--log-format", "json", "--backplane", url]
+    log = folder / "log"
+    with log.open("wb") as stderr, serving(folder, *options, stderr=stderr) as one, serving(folder, *options) as two:
+        assert status(one, "/readyz") == (503, "backplane not reached yet")
+        assert status(one, "/healthz") == (200, "alive")
+        with redis_server(folder, password="secret"):
+            until_ready(one)
+            until_ready(two)
+            with one.open("/room") as sender, two.open("/room") as receiver:
+                deadline = time.monotonic() + PATIENCE
+                while True:  # the subscription takes a moment to reach the other server
+                    sender.send("hello")
+                    try:
+                        assert receiver.recv(0.1) == "hello"
+                        break
+                    except TimeoutError:
+                        assert time.monotonic() < deadline
+        assert status(one, "/readyz") == (200, "ready")  # it has been reached once, and clients here go on
+        one.end(signal.SIGTERM)
+        two.end(signal.SIGTERM)
+    first = json.loads(log.read_text().splitlines()[0])["message"]
+    assert first.startswith(f"the backplane at redis+unix://{folder}/redis.socket cannot be reached: ")
+    assert first.endswith("; trying again")
+    assert "secret" not in log.read_text()
+
+
+def test_a_wrong_password_is_one_line_and_status_2(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    with redis_server(folder, password="right-one"):
+        url = f"redis+unix://:wrong-one@{folder}/redis.socket"
+        assert cli.main(["serve", "room_target", "--port", "0", "--backplane", url]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if "refuses us" in line] == told[-1:]
+    assert "-one" not in "".join(told)
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_another_address_is_one_line_and_status_2(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
+    monkeypatch.chdir(folder)
+    if by == "environment":
+        monkeypatch.setenv("WSFRAME_BACKPLANE", "nats://:secret@h")
+    options = ["--backplane", "nats://:secret@h"] if by == "option" else []
+    assert cli.main(["serve", "room_target", "--port", "0", *options]) == 2
+    told = capsys.readouterr().err
+    assert "--backplane: nats:// is not the address of a backplane: expected redis://" in told
+    assert "secret" not in told

@@ -1,0 +1,44 @@
+"""The backplane that a URL names."""
+
+from __future__ import annotations
+
+import os
+
+from wsframe.backplane.interface import Backplane
+from wsframe.backplane.postgres import PostgresBackplane
+from wsframe.backplane.redis import RedisBackplane
+from wsframe.backplane.relay import RelayBackplane
+
+__all__ = ["FORMS", "backplane_at", "made_backplane"]
+
+FORMS = (
+    "redis://HOST, rediss://HOST (TLS), redis+unix:///PATH, the same with valkey, postgresql://HOST/DATABASE, "
+    "or the path of a relay's socket"
+)
+REDIS = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
+
+
+def backplane_at(url: str) -> Backplane:
+    """Make the backplane that a URL names; nothing is connected yet.
+
+    Args:
+        url: A URL as for :class:`RedisBackplane` or :class:`PostgresBackplane`, or the path of a relay's unix socket.
+
+    Raises:
+        ValueError: If it is none of these; the text never contains the URL, which can have a password.
+        ModuleNotFoundError: Without the client library; the text names the extra.
+    """
+    if os.path.isabs(url) or url.startswith("."):
+        return RelayBackplane(url)
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme in REDIS:
+        return RedisBackplane(url)
+    if separator and scheme in ("postgresql", "postgres"):
+        return PostgresBackplane(url)
+    known = scheme if separator and scheme.isidentifier() else ""
+    raise ValueError(f"{known + ':// is' if known else 'that is'} not the address of a backplane: expected {FORMS}")
+
+
+def made_backplane(wanted: Backplane | str | None) -> Backplane | None:
+    """Make the backplane that an option names, one for each server."""
+    return backplane_at(wanted) if isinstance(wanted, str) else wanted
