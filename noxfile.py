@@ -46,9 +46,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """Run the examples, the chat in a real browser."""
-    session.install("-e", ".[test]")
-    session.run("pytest", "tests/examples", *session.posargs)
+    """Run the examples in a real browser, with clients of npm; write the record and the pictures into the docs."""
+    session.install("-e", ".[test,examples]")
+    session.run("python", "-m", "tests.examples", *session.posargs)
 
 
 @nox.session
