@@ -192,6 +192,48 @@ async def a_subscription_is_refreshed() -> None:
     assert len(seen.of("subscribed")) == 1
 
 
+async def a_subscription_goes_on_where_it_was() -> None:
+    one, _ = await connected()
+    other, _ = await connected()
+    _, seen = await subscribed(one, "kept:a", recoverable=True)
+    for number in (1, 2):
+        await other.rpc("publish", {"channel": "kept:a", "data": number})
+    await seen.until("publication", lambda all: len(all) == 2)
+    calls = asyncio.create_task(one.rpc("close", {"code": 3000, "reason": "for a while"}))
+    await seen.until("subscribing", lambda all: len(all) == 2)
+    for number in (3, 4):
+        await other.rpc("publish", {"channel": "kept:a", "data": number})
+    publications = await seen.until("publication", lambda all: len(all) == 4)
+    assert [each.pub.data for each in publications] == [1, 2, 3, 4]
+    assert [each.pub.offset for each in publications] == [1, 2, 3, 4]
+    again = seen.of("subscribed")[1]
+    assert (again.was_recovering, again.recovered) == (True, True)
+    await asyncio.gather(calls, return_exceptions=True)
+
+
+async def one_that_was_away_for_too_long_is_told_so() -> None:
+    one, _ = await connected()
+    other, _ = await connected()
+    _, seen = await subscribed(one, "kept:b", recoverable=True)
+    await other.rpc("away", {"channel": "kept:b", "count": 20, "client": (await one.rpc("who", None)).data})
+    await seen.until("subscribed", lambda all: len(all) == 2)
+    again = seen.of("subscribed")[1]
+    assert (again.was_recovering, again.recovered) == (True, False)
+    await other.rpc("publish", {"channel": "kept:b", "data": "next"})
+    assert [each.pub.data for each in await seen.until("publication")] == ["next"]
+
+
+async def a_history_is_listed() -> None:
+    one, _ = await connected()
+    subscription, _ = await subscribed(one, "kept:d")
+    for number in (1, 2, 3):
+        await one.rpc("publish", {"channel": "kept:d", "data": number})
+    kept = await subscription.history(limit=-1)
+    assert [each.data for each in kept.publications] == [1, 2, 3]
+    newest = await subscription.history(limit=1, reverse=True)
+    assert [each.data for each in newest.publications] == [3]
+
+
 async def pings_keep_a_connection() -> None:
     one, seen = await connected()
     await asyncio.sleep(2.5)
@@ -203,6 +245,7 @@ FLOWS = [
     a_token_is_refreshed, an_expired_token_is_replaced, an_invalid_token_ends_the_client,
     publications_reach_subscribers, refusals_are_errors, members_come_and_go, the_server_subscribes,
     codes_tell_whether_to_come_back, unsubscribes_tell_whether_to_subscribe_again, a_subscription_is_refreshed,
+    a_subscription_goes_on_where_it_was, one_that_was_away_for_too_long_is_told_so, a_history_is_listed,
     pings_keep_a_connection,
 ]  # fmt: skip
 

@@ -6,6 +6,7 @@ import argparse
 
 import wsframe
 from wsframe import Client, Registry
+from wsframe.backplane import History
 from wsframe.centrifuge import (
     CentrifugeDisconnect,
     CentrifugeError,
@@ -43,6 +44,7 @@ class Served(CentrifugeResource):
     """Channels say by their prefix what they offer."""
 
     tokens = Tokens()
+    history = History(messages=10)
     options = CentrifugeOptions(ping=1, pong=20, expired_grace=3)
 
     async def connecting(self, client: Client, token: str, data: object) -> Connected | None:
@@ -51,7 +53,12 @@ class Served(CentrifugeResource):
         if data == "server":
             options = Subscribed(presence=True, join_leave=True, data={"by": "server"})
             return Connected(data={"hello": "you"}, subscriptions={"prices": options})
+        if isinstance(data, dict):
+            return Connected(subscriptions=[str(data["channel"])])
         return None
+
+    def history_of(self, channel: str) -> History | None:
+        return self.history if channel.startswith("kept:") else None
 
     async def subscribing(self, client: Client, channel: str, data: object) -> Subscribed | None:
         if channel.startswith("secret:"):
@@ -72,13 +79,22 @@ class Served(CentrifugeResource):
             case "echo", _:
                 return {"you": data}
             case "publish", {"channel": str(channel), "data": content}:
-                return self.publish(channel, content).queued
+                return self.publish(channel, content)
             case "subscribe", str(channel):
                 return await self.add_subscription(client, channel)
             case "unsubscribe", {"channel": str(channel), "code": int(code)}:
                 return await self.remove_subscription(client, channel, code)
             case "close", {"code": int(code), "reason": str(reason)}:
                 return client.close(code, reason)
+            case "who", _:
+                return client.id
+            case "away", {"channel": str(channel), "count": int(count), "client": str(name)}:
+                gone = next(one for one in self.clients if one.id == name)
+                gone.close(3000, "for a while")
+                await gone.closed()
+                for number in range(count):
+                    self.publish(channel, number)
+                return count
             case "message", _:
                 return self.send_message(client, data)
             case "fail", _:

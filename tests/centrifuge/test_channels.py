@@ -5,8 +5,6 @@ from __future__ import annotations
 from tests.centrifuge.speaking import connected, speaking
 from wsframe import Client
 from wsframe.centrifuge import CentrifugeResource, Connected, Subscribed
-from wsframe.centrifuge.channels import topic_of
-from wsframe.resources.publication import LONGEST_TOPIC
 
 
 class Present(CentrifugeResource):
@@ -45,7 +43,3 @@ async def test_a_member_leaves_with_its_connection() -> None:
         assert [(await a.push())["join"]["info"]["user"] for _ in range(2)] == ["ann", "bob"]
         b.client.close()
         assert (await a.push())["leave"]["info"]["user"] == "bob"
-
-
-def test_every_channel_has_a_topic() -> None:
-    assert len(topic_of("x" * 240)) <= LONGEST_TOPIC

@@ -39,14 +39,20 @@ def test_a_channel_is_forgotten_with_its_last_subscription() -> None:
     ann: Any = Peer("ann")
     bob: Any = Peer("bob")
     one, other = live("c"), live("c")
-    sessions.note(sessions.add(ann), one)
-    sessions.note(sessions.add(bob), other)
-    assert dict(sessions.in_channel("c")) == {ann: one, bob: other}
-    sessions.forget(sessions.add(ann), one)
-    assert dict(sessions.in_channel("c")) == {bob: other}
-    sessions.forget(sessions.add(bob), other)
-    assert not sessions.in_channel("c")
-    assert not sessions._channels
+    channel = sessions.note(sessions.add(ann), one)
+    assert sessions.note(sessions.add(bob), other) is channel is sessions.channel("c")
+    channel.live[ann] = None
+    channel.waiting[other] = None
+    assert sessions.forget(sessions.add(ann), one) is None
+    assert (channel.subscriptions, channel.live) == ({bob: other}, {})
+    assert sessions.forget(sessions.add(bob), other) is channel
+    assert not channel.waiting
+    assert sessions.channel("c") is None
+
+
+def test_a_channel_begins_its_pushes() -> None:
+    channel = Sessions().note(Sessions().add(Peer("ann")), live('a"b'))  # type: ignore[arg-type]
+    assert channel.prefix == b'{"push":{"channel":"a\\"b","pub":'
 
 
 def test_the_end_of_a_subscription_leaves_a_later_one_of_the_same_channel() -> None:

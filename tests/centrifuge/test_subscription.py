@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from wsframe.centrifuge.subscription import TABLE, Event, State, Subscription
+from wsframe.centrifuge.subscription import MOST_HELD, TABLE, Event, State, Subscription
 
 
 def after(*events: Event) -> Subscription:
@@ -38,3 +38,16 @@ def test_nothing_follows_the_end(events: tuple[Event, ...]) -> None:
 def test_every_state_can_end_and_every_state_can_be_reached() -> None:
     assert {state for state, event in TABLE if event is Event.ENDED} == set(State) - {State.ENDED}
     assert set(TABLE.values()) | {State.ASKED} == set(State)
+
+
+def held(count: int) -> Subscription:
+    subscription = after(Event.ALLOWED)
+    for number in range(count):
+        subscription.hold(number, b"x")
+    return subscription
+
+
+def test_publications_that_wait_are_bounded() -> None:
+    assert not held(MOST_HELD).overflowed
+    assert held(MOST_HELD + 1).overflowed
+    assert len(held(MOST_HELD + 1).held) == MOST_HELD

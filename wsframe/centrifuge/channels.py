@@ -1,8 +1,9 @@
-"""The subscriptions of clients to channels: their beginning, their end, and the messages in between."""
+"""The subscriptions of clients to channels: their beginning, their end, and who is there."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -10,35 +11,36 @@ import trio
 
 from wsframe.centrifuge.answers import Subscribed
 from wsframe.centrifuge.errors import UNSUBSCRIBES, CentrifugeDisconnect, CentrifugeError
+from wsframe.centrifuge.feed import Feed
 from wsframe.centrifuge.hooks import Hooks
 from wsframe.centrifuge.replies import Info, Publication, as_text, members, push
-from wsframe.centrifuge.session import Due, Session, Sessions
+from wsframe.centrifuge.session import Channel, Due, Session, Sessions
 from wsframe.centrifuge.subscription import Event, State, Subscription
-from wsframe.resources.broadcast import Broadcast, broadcast_text
+from wsframe.exceptions import ResourceEnded
+from wsframe.resources.broadcast import broadcast_text
 from wsframe.resources.client import Client
+from wsframe.resources.topics import Topics
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["Channels", "topic_of"]
-
-
-def topic_of(channel: str) -> str:
-    """Return the topic of a channel. The prefix keeps it apart from topics whose messages are in no protocol."""
-    return f"centrifuge:{channel}"
+__all__ = ["Channels"]
 
 
 class Channels:
     """The subscriptions of one life of a resource.
 
     Args:
-        resource: The resource, for its options and topics.
+        hooks: The resource.
         sessions: The clients.
+        topics: Those of the server.
     """
 
-    def __init__(self, resource: Hooks, sessions: Sessions) -> None:
-        self._resource = resource
+    def __init__(self, hooks: Hooks, sessions: Sessions, topics: Topics) -> None:
+        self._hooks = hooks
         self._sessions = sessions
+        self._feed = Feed(hooks, sessions, topics, self.lose)
+        self.history = self._feed.history
 
     # Names and limits
 
@@ -54,7 +56,7 @@ class Channels:
     def is_name(self, channel: str) -> bool:
         """Return whether a channel can have a name."""
         try:
-            return 0 < len(channel.encode()) <= self._resource.options.max_channel_length
+            return 0 < len(channel.encode()) <= self._hooks.options.max_channel_length
         except UnicodeEncodeError:  # a lone surrogate
             return False
 
@@ -63,16 +65,16 @@ class Channels:
         if not isinstance(channel, str):
             raise TypeError(f"a channel is a str, not {type(channel).__name__}")
         if not self.is_name(channel):
-            longest = self._resource.options.max_channel_length
+            longest = self._hooks.options.max_channel_length
             raise ValueError(f"the name of a channel has 1 to {longest} bytes of UTF-8: {channel!r}")
 
-    # Beginning and end
+    # Beginning
 
     def begin(self, session: Session, channel: str, *, by_server: bool = False) -> Subscription:
         """Begin a subscription that nobody has allowed yet."""
         if channel in session.subscriptions:
             raise CentrifugeError(105)
-        if len(session.subscriptions) >= self._resource.options.max_channels:
+        if len(session.subscriptions) >= self._hooks.options.max_channels:
             raise CentrifugeError(106)
         subscription = Subscription(channel, by_server=by_server)
         self._sessions.note(session, subscription)
@@ -81,7 +83,7 @@ class Channels:
     def allow(self, subscription: Subscription, options: Subscribed) -> None:
         """Allow a subscription with these options."""
         subscription.options = options
-        subscription.info = self._resource.json_of(options.info)
+        subscription.info = self._hooks.json_of(options.info)
         if not subscription.step(Event.ALLOWED):
             raise CentrifugeError(103)  # the server has ended it while the hook decided
 
@@ -89,14 +91,14 @@ class Channels:
         self, session: Session, wanted: Mapping[str, Subscribed] | Collection[str]
     ) -> Collection[Subscription]:
         """Begin the subscriptions that a program wants a new client to have."""
-        if len(wanted) > self._resource.options.max_channels:
+        if len(wanted) > self._hooks.options.max_channels:
             raise CentrifugeDisconnect(3505)
         for channel in wanted:
             self.check_name(channel)
         begun = []
         for channel in wanted:
             subscription = self.begin(session, channel, by_server=True)
-            self.allow(subscription, wanted[channel] if isinstance(wanted, Mapping) else self._resource.subscription)
+            self.allow(subscription, wanted[channel] if isinstance(wanted, Mapping) else self._hooks.subscription)
             begun.append(subscription)
         return begun
 
@@ -112,32 +114,50 @@ class Channels:
         except BaseException:
             self.end(session, subscription)
             raise
-        if self._sessions.of(session.client) is not session or subscription.state is State.ENDED:
+        if subscription.state is State.ENDED:
             return False
         session.client.send_text(push("subscribe", result, channel))
         self.go_live(session, subscription)
         return subscription.live
 
     async def fill(self, session: Session, subscription: Subscription, request: Mapping[str, Any] | None) -> str:
-        """Look up all that a client is told at the beginning of its subscription; return it as JSON."""
-        options = subscription.options
+        """Look up all that a client is told at the beginning of its subscription; return it as JSON.
+
+        From here on publications wait until :meth:`go_live`, which follows when the client was sent this.
+        """
+        options, name = subscription.options, subscription.channel
+        beginning = None
+        if options.recover and self._hooks.history_of(name) is not None:
+            beginning = await self._feed.resume(name, request)
+        channel = self._sessions.channel(name)
+        if channel is not None and subscription.state is State.FILLING:
+            self._feed.listen(channel)
+            channel.waiting[subscription] = None
         return members(
             {
                 "expires": options.expires is not None,
                 "ttl": None if options.expires is None else max(1, ceil(options.expires)),
-                "data": self._resource.json_of(options.data),
+                "data": self._hooks.json_of(options.data),
                 "was_recovering": request is not None and request["recover"],
+                **({} if beginning is None else beginning.json()),
             }
         )
 
     def go_live(self, session: Session, subscription: Subscription) -> None:
         """Have a client get the channel's publications, right after it was sent its reply."""
-        if not subscription.step(Event.REPLIED):
+        channel = self._sessions.channel(subscription.channel)
+        if channel is None or not subscription.step(Event.REPLIED):
             return
-        self._resource.subscribe(session.client, topic_of(subscription.channel))
+        channel.waiting.pop(subscription, None)
+        channel.live[session.client] = None
+        for _, text in subscription.held:
+            session.client.send_text(text)
+        subscription.held.clear()
         self.set_expiry(session, subscription, subscription.options.expires)
         if subscription.options.presence:
             self._announce("join", session, subscription)
+        if subscription.overflowed:
+            self._lose_one(session, subscription)
 
     def set_expiry(self, session: Session, subscription: Subscription, expires: float | None) -> None:
         """Set the moment at which a subscription ends unless it is refreshed."""
@@ -145,17 +165,19 @@ class Channels:
         if expires is None:
             self._sessions.deadlines.clear(due)
         else:
-            self._sessions.deadlines.set(due, trio.current_time() + expires + self._resource.options.expired_grace)
+            self._sessions.deadlines.set(due, trio.current_time() + expires + self._hooks.options.expired_grace)
+
+    # End
 
     def end(self, session: Session, subscription: Subscription) -> bool:
         """End a subscription; return whether it was live, so that ``unsubscribed`` must be called."""
         live = subscription.live
         subscription.step(Event.ENDED)
-        self._sessions.forget(session, subscription)
-        if live:
-            self._resource.unsubscribe(session.client, topic_of(subscription.channel))
-            if subscription.options.presence:
-                self._announce("leave", session, subscription)
+        deserted = self._sessions.forget(session, subscription)
+        if deserted is not None:
+            self._feed.unlisten(deserted)
+        if live and subscription.options.presence:
+            self._announce("leave", session, subscription)
         return live
 
     def end_by_server(self, session: Session, subscription: Subscription, code: int, reason: str = "") -> bool:
@@ -166,6 +188,34 @@ class Channels:
             session.client.send_text(push("unsubscribe", content, subscription.channel))
         return live
 
+    def lose(self, channel: Channel) -> None:
+        """Have the clients of a channel begin anew, because publications are lost."""
+        for client in tuple(channel.live):
+            session = self._sessions.of(client)
+            if session is not None:
+                self._lose_one(session, channel.subscriptions[client])
+        for subscription in channel.waiting:
+            subscription.overflowed = True
+
+    def _lose_one(self, session: Session, subscription: Subscription) -> None:
+        """Have one client begin anew: an SDK asks for a subscription of its own again, else it connects again."""
+        if subscription.by_server:
+            session.client.close(3010, "insufficient state")
+        elif self.end_by_server(session, subscription, 2500):
+            with suppress(RuntimeError):  # the resource is stopping, and ``disconnected`` does without it
+                self._hooks.start_soon(self.tell_ended, session, subscription.channel)
+
+    async def tell_ended(self, session: Session, channel: str) -> None:
+        """Call ``unsubscribed`` in the listener task, where it belongs."""
+        with suppress(ResourceEnded):
+            await self._hooks.call(self._tell_ended, session, channel)
+
+    async def _tell_ended(self, session: Session, channel: str) -> None:
+        try:
+            await self._hooks.unsubscribed(session.client, channel)
+        except Exception as error:
+            await self._hooks.hook_failed(error, hook="unsubscribed", client=session.client)
+
     def subscribed(self, session: Session, channel: str) -> Subscription:
         """Return the live subscription of a client to a channel."""
         subscription = session.subscriptions.get(channel)
@@ -175,15 +225,9 @@ class Channels:
 
     # Messages
 
-    def publish(self, channel: str, publication: Publication) -> Broadcast:
+    def publish(self, channel: str, publication: Publication) -> None:
         """Publish to all subscribers of a channel."""
-        text = push("pub", publication.json(), channel)
-        return self._resource.publish_text(topic_of(channel), text)
-
-    async def history(self, session: Session, channel: str, request: Mapping[str, Any]) -> str:
-        """Return the publications of a channel that are kept, as JSON."""
-        self.subscribed(session, channel)
-        raise CentrifugeError(108)
+        self._feed.publish(channel, publication.json())
 
     # Presence
 
@@ -191,16 +235,16 @@ class Channels:
         """Return the clients that are present in a channel."""
         if not self.subscribed(session, channel).options.presence:
             raise CentrifugeError(108)
+        here = self._sessions.channel(channel)
         return [
             one.seen_in(subscription)
-            for client, subscription in self._sessions.in_channel(channel).items()
+            for client, subscription in ({} if here is None else here.subscriptions).items()
             if subscription.live and subscription.options.presence and (one := self._sessions.of(client)) is not None
         ]
 
     def _announce(self, kind: str, session: Session, subscription: Subscription) -> None:
-        channel = subscription.channel
-        content = members({"info": session.seen_in(subscription).json()})
-        told = [
-            client for client, one in self._sessions.in_channel(channel).items() if one.live and one.options.join_leave
-        ]
-        broadcast_text(told, push(kind, content, channel))
+        channel = self._sessions.channel(subscription.channel)
+        if channel is not None:
+            content = members({"info": session.seen_in(subscription).json()})
+            told = [client for client in channel.live if channel.subscriptions[client].options.join_leave]
+            broadcast_text(told, push(kind, content, channel.name))

@@ -25,9 +25,6 @@ __all__ = ["Handler"]
 
 logger = log_for(__name__)
 
-REJECT_UNRECOVERED = 2
-"""The flag of a subscribe that wants error 112 instead of a subscription that has missed something."""
-
 
 class Replies:
     """The replies to one message of a client, which go out together."""
@@ -95,9 +92,9 @@ class Handler:
         if command.method != "connect" and not session.connected:
             raise BadMessage("a command comes before connect")
         if command.method == PONG:
-            if not session.awaiting_pong:
+            if not session.pings:
                 raise BadMessage("a pong answers no ping")
-            session.awaiting_pong = False
+            session.pings -= 1
             self._sessions.deadlines.clear(Due(session.client, "pong"))
             return
         try:
@@ -285,7 +282,10 @@ class Handler:
 
     async def _history(self, session: Session, command: Command, replies: Replies) -> None:
         channel = self._channels.name(command.request)
-        replies.add(reply(command.id, "history", await self._channels.history(session, channel, command.request)))
+        subscription = self._channels.subscribed(session, channel)
+        if not subscription.options.history or self._resource.history_of(channel) is None:
+            raise CentrifugeError(108)
+        replies.add(reply(command.id, "history", await self._channels.history(channel, command.request)))
 
 
 HANDLERS: dict[str, Callable[[Handler, Session, Command, Replies], Awaitable[None]]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, final
 
+from wsframe.backplane.interface import History
 from wsframe.centrifuge.answers import CentrifugeOptions, Connected, Published, Subscribed, Tokens
 from wsframe.centrifuge.channels import Channels
 from wsframe.centrifuge.errors import CentrifugeError, check_code
@@ -12,7 +13,6 @@ from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.replies import Publication, escaped, members, push
 from wsframe.centrifuge.session import Sessions
 from wsframe.centrifuge.times import Times
-from wsframe.resources.broadcast import Broadcast
 from wsframe.resources.check_attributes import Ordering
 from wsframe.resources.check_hooks import check_hook
 from wsframe.resources.client import Client
@@ -47,7 +47,7 @@ class Service:
     def __init__(self, resource: CentrifugeResource[Any], life: Life[Any]) -> None:
         self.life = life
         self.sessions = Sessions()
-        self.channels = Channels(resource, self.sessions)
+        self.channels = Channels(resource, self.sessions, life.topics)
         self.handler = Handler(resource, self.sessions, self.channels)
         self.times = Times(resource, self.sessions, self.handler, self.channels)
 
@@ -65,6 +65,7 @@ class CentrifugeResource(Resource[DataT]):
 
     Raises:
         TypeError: When a subclass is made with a hook or an attribute of another kind.
+        ValueError: When a subclass is made with another ``overflow`` than ``"disconnect"``.
     """
 
     subprotocols = ("centrifuge-json",)
@@ -88,6 +89,8 @@ class CentrifugeResource(Resource[DataT]):
             hook = vars(cls).get(name)
             if hook is not None and "super" not in getattr(getattr(hook, "__code__", None), "co_names", ("super",)):
                 raise TypeError(f"{cls.__name__}.{name} must call super().{name}(...), which serves the protocol")
+        if cls.overflow != "disconnect":
+            raise ValueError(f"{cls.__name__}.overflow is 'disconnect': a client that stays must not miss messages")
         for name, kind in (("options", CentrifugeOptions), ("subscription", Subscribed)):
             if not isinstance(getattr(cls, name), kind):
                 raise TypeError(f"{cls.__name__}.{name} is a {kind.__name__}, not {getattr(cls, name)!r}")
@@ -122,11 +125,20 @@ class CentrifugeResource(Resource[DataT]):
     async def unsubscribed(self, client: Client[DataT], channel: str) -> None:
         """Learn that a client's subscription has ended, from either side or with its connection."""
 
+    def history_of(self, channel: str) -> History | None:
+        """Return how much of a channel is kept; None for nothing. The default is :attr:`history` for all channels.
+
+        Override it where channels differ. It is called for each publication and subscription, and must not wait.
+        """
+        return self.history
+
     # Actions of the program
 
     @final
-    def publish(self, channel: str, data: object, *, tags: Mapping[str, str] | None = None) -> Broadcast:
-        """Publish JSON to all subscribers of a channel, on all servers of the service; return how many of this got it.
+    def publish(self, channel: str, data: object, *, tags: Mapping[str, str] | None = None) -> None:
+        """Publish JSON to all subscribers of a channel, on all servers of the service.
+
+        It never waits. Tags are strings that subscribers get with the data.
 
         Raises:
             TypeError: For a channel that is not a str, and for data that has no place in JSON.
@@ -136,9 +148,7 @@ class CentrifugeResource(Resource[DataT]):
         service = self._serving()
         service.channels.check_name(channel)
         content = self.json_of(data)
-        return service.channels.publish(
-            channel, Publication("null" if content is None else content, None, self.json_of(tags))
-        )
+        service.channels.publish(channel, Publication("null" if content is None else content, None, self.json_of(tags)))
 
     async def add_subscription(self, client: Client[DataT], channel: str, options: Subscribed | None = None) -> bool:
         """Subscribe a client that has connected, and tell it; return False if it has left or is subscribed already.

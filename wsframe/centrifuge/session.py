@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from enum import Enum, auto
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from wsframe.centrifuge.deadlines import Deadlines
-from wsframe.centrifuge.replies import Info
+from wsframe.centrifuge.replies import Info, push
 from wsframe.centrifuge.subscription import Subscription
 from wsframe.resources.client import Client
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["Due", "Phase", "Session", "Sessions"]
+__all__ = ["Channel", "Due", "Phase", "Session", "Sessions"]
 
 
 class Phase(Enum):
@@ -34,7 +33,7 @@ class Phase(Enum):
 class Session:
     """The state of one client in the protocol."""
 
-    __slots__ = ("awaiting_pong", "busy", "client", "info", "phase", "subscriptions", "user")
+    __slots__ = ("busy", "client", "info", "phase", "pings", "subscriptions", "user")
 
     def __init__(self, client: AnyClient) -> None:
         self.client = client
@@ -45,7 +44,8 @@ class Session:
         """JSON of the connection's information."""
         self.subscriptions: dict[str, Subscription] = {}
         """Those that have not ended, by channel."""
-        self.awaiting_pong = False
+        self.pings = 0
+        """Pings that it has not answered. They can be several while its hooks are slow, and each has its pong."""
         self.busy = False
         """Whether a message of it is being handled."""
 
@@ -70,12 +70,34 @@ class Session:
         return Info(self.client.id, self.user, self.info, channel)
 
 
+Kind = Literal["connect", "ping", "pong", "expiry", "subscription"]
+KINDS: tuple[Kind, ...] = ("connect", "ping", "pong", "expiry")
+"""Those of a client itself."""
+
+
 class Due(NamedTuple):
     """Something of a client that is due at a moment."""
 
     client: AnyClient
-    kind: Literal["connect", "ping", "pong", "expiry", "subscription"]
+    kind: Kind
     channel: str = ""
+
+
+class Channel:
+    """The subscriptions of one channel on this server, by the clients of one resource."""
+
+    __slots__ = ("live", "name", "prefix", "subscriptions", "waiting")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.prefix = push("pub", "", name)[:-2].encode()
+        """The beginning of a push, up to the publication."""
+        self.subscriptions: dict[AnyClient, Subscription] = {}
+        """Those that have not ended."""
+        self.live: dict[AnyClient, None] = {}
+        """The clients that get publications."""
+        self.waiting: dict[Subscription, None] = {}
+        """Subscriptions whose publications wait until the client has its reply."""
 
 
 class Sessions:
@@ -83,7 +105,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._sessions: dict[AnyClient, Session] = {}
-        self._channels: dict[str, dict[AnyClient, Subscription]] = {}
+        self._channels: dict[str, Channel] = {}
         self.deadlines: Deadlines[Due] = Deadlines()
 
     def __len__(self) -> int:
@@ -102,27 +124,38 @@ class Sessions:
 
     def remove(self, client: AnyClient) -> Session | None:
         """Forget a client."""
-        for kind in ("connect", "ping", "pong", "expiry"):
+        for kind in KINDS:
             self.deadlines.clear(Due(client, kind))
         return self._sessions.pop(client, None)
 
-    def note(self, session: Session, subscription: Subscription) -> None:
-        """Note a subscription that begins."""
-        session.subscriptions[subscription.channel] = subscription
-        self._channels.setdefault(subscription.channel, {})[session.client] = subscription
+    def note(self, session: Session, subscription: Subscription) -> Channel:
+        """Note a subscription that begins; return its channel."""
+        name = subscription.channel
+        session.subscriptions[name] = subscription
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = Channel(name)
+        channel.subscriptions[session.client] = subscription
+        return channel
 
-    def forget(self, session: Session, subscription: Subscription) -> None:
-        """Forget a subscription that has ended, unless another one of the same channel has begun."""
-        channel = subscription.channel
-        if session.subscriptions.get(channel) is not subscription:
-            return
-        del session.subscriptions[channel]
-        self.deadlines.clear(Due(session.client, "subscription", channel))
-        subscribers = self._channels[channel]
-        del subscribers[session.client]
-        if not subscribers:
-            del self._channels[channel]
+    def forget(self, session: Session, subscription: Subscription) -> Channel | None:
+        """Forget a subscription that has ended; return its channel if that was the last one.
 
-    def in_channel(self, channel: str) -> Mapping[AnyClient, Subscription]:
-        """Return the subscriptions of a channel on this server that have not ended."""
-        return MappingProxyType(self._channels.get(channel, {}))
+        Another one of the same channel can have begun, which stays.
+        """
+        name = subscription.channel
+        if session.subscriptions.get(name) is not subscription:
+            return None
+        del session.subscriptions[name]
+        self.deadlines.clear(Due(session.client, "subscription", name))
+        channel = self._channels[name]
+        del channel.subscriptions[session.client]
+        channel.live.pop(session.client, None)
+        channel.waiting.pop(subscription, None)
+        if channel.subscriptions:
+            return None
+        return self._channels.pop(name)
+
+    def channel(self, name: str) -> Channel | None:
+        """Return the subscriptions of a channel, or None if it has none."""
+        return self._channels.get(name)

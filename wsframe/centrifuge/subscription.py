@@ -6,7 +6,11 @@ from enum import Enum, auto
 
 from wsframe.centrifuge.answers import Subscribed
 
-__all__ = ["TABLE", "Event", "State", "Subscription"]
+__all__ = ["MOST_HELD", "TABLE", "Event", "State", "Subscription"]
+
+
+MOST_HELD = 1_000
+"""Publications that wait for one subscription."""
 
 
 class State(Enum):
@@ -46,7 +50,7 @@ TABLE: dict[tuple[State, Event], State] = {
 class Subscription:
     """The state of one subscription, and its options."""
 
-    __slots__ = ("by_server", "channel", "info", "options", "state")
+    __slots__ = ("by_server", "channel", "held", "info", "options", "overflowed", "state")
 
     def __init__(self, channel: str, *, by_server: bool = False) -> None:
         self.channel = channel
@@ -56,6 +60,17 @@ class Subscription:
         self.info: str | None = None
         """JSON of its ``info``."""
         self.state = State.ASKED
+        self.held: list[tuple[int, bytes]] = []
+        """Publications that wait for the reply, with their offsets, which are 0 without history."""
+        self.overflowed = False
+        """Whether more came than can wait."""
+
+    def hold(self, offset: int, push: bytes) -> None:
+        """Have a publication wait until the client has its reply."""
+        if len(self.held) < MOST_HELD:
+            self.held.append((offset, push))
+        else:
+            self.overflowed = True
 
     def step(self, event: Event) -> bool:
         """Take an event; return whether it changed the state."""

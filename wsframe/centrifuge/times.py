@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import trio
 
 from wsframe.centrifuge.channels import Channels
@@ -12,7 +10,6 @@ from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.hooks import Hooks
 from wsframe.centrifuge.replies import PING
 from wsframe.centrifuge.session import Due, Phase, Session, Sessions
-from wsframe.exceptions import ResourceEnded
 
 __all__ = ["TICK", "Times"]
 
@@ -70,8 +67,8 @@ class Times:
         options, deadlines, now = self._resource.options, self._sessions.deadlines, trio.current_time()
         assert options.ping is not None
         session.client.send_text(PING)
-        if not session.awaiting_pong:
-            session.awaiting_pong = True
+        session.pings += 1
+        if session.pings == 1:
             deadlines.set(Due(session.client, "pong"), now + options.pong)
         deadlines.set(Due(session.client, "ping"), now + options.ping)
 
@@ -79,15 +76,7 @@ class Times:
         return session.busy or session.client.statistics().messages_waiting > 0
 
     async def _end_subscription(self, session: Session, channel: str) -> None:
-        """End a subscription that was not refreshed, in the listener task, where its hook belongs."""
-        with suppress(ResourceEnded):
-            await self._resource.call(self._expired, session, channel)
-
-    async def _expired(self, session: Session, channel: str) -> None:
+        """End a subscription that was not refreshed."""
         subscription = session.subscriptions.get(channel)
-        if subscription is None or not self._channels.end_by_server(session, subscription, 2501):
-            return
-        try:
-            await self._resource.unsubscribed(session.client, channel)
-        except Exception as error:
-            await self._resource.hook_failed(error, hook="unsubscribed", client=session.client)
+        if subscription is not None and self._channels.end_by_server(session, subscription, 2501):
+            await self._channels.tell_ended(session, channel)

@@ -1,0 +1,196 @@
+"""The publications of channels: to the topics of the service, and from there to the clients of one resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from wsframe.backplane.interface import Position
+from wsframe.centrifuge.errors import CentrifugeError
+from wsframe.centrifuge.hooks import Hooks
+from wsframe.centrifuge.replies import array, as_text, members
+from wsframe.centrifuge.session import Channel, Sessions
+from wsframe.log import log_for, quoted
+from wsframe.resources.broadcast import broadcast_text
+from wsframe.resources.publication import Publication
+from wsframe.resources.topic import Receiver
+from wsframe.resources.topics import Topics
+
+__all__ = ["Beginning", "Feed", "topic_of"]
+
+logger = log_for(__name__)
+
+PREFIX = "centrifuge:"
+FIRST = b'{"data":'
+"""The beginning of each publication in a topic; other messages are not ours."""
+REJECT_UNRECOVERED = 2
+"""The flag of a subscribe that wants error 112 instead of a subscription that has missed something."""
+
+
+def topic_of(channel: str) -> str:
+    """Return the topic of a channel. The prefix keeps it apart from topics whose messages are in no protocol."""
+    return PREFIX + channel
+
+
+def epoch_text(epoch: int) -> str:
+    """Return an epoch as clients have it."""
+    return f"{epoch:x}"
+
+
+class Beginning(NamedTuple):
+    """The place in a channel from which a subscription goes on, and the publications before it."""
+
+    position: Position
+    recovered: list[Publication] | None
+    """All that the client has missed; None if it did not ask, or they are not all kept."""
+    offset: int
+    """The place for the client: its own if it has recovered, else that of the newest publication."""
+
+    def json(self) -> dict[str, str | int | bool | None]:
+        """Return the members of the reply."""
+        found = self.recovered
+        return {
+            "recoverable": True,
+            "positioned": True,
+            "epoch": as_text(epoch_text(self.position.epoch)),
+            "offset": self.offset,
+            "recovered": found is not None,
+            "publications": array(map(publication_text, found)) if found else None,
+        }
+
+
+class Feed(Receiver):
+    """Listens to the topics of channels that clients of one resource are subscribed to.
+
+    Args:
+        hooks: The resource.
+        sessions: Its clients.
+        topics: Those of the server.
+        lose: Called with a channel whose clients must begin anew.
+    """
+
+    def __init__(self, hooks: Hooks, sessions: Sessions, topics: Topics, lose: Callable[[Channel], None]) -> None:
+        self._hooks = hooks
+        self._sessions = sessions
+        self._topics = topics
+        self._lose = lose
+
+    def publish(self, channel: str, publication: str) -> None:
+        """Publish to a channel on all servers; ``publication`` is JSON."""
+        self._topics.publish_text(topic_of(channel), publication, history=self._hooks.history_of(channel))
+
+    def listen(self, channel: Channel) -> None:
+        """Have the channel's publications come."""
+        self._topics.listen(topic_of(channel.name), self)
+
+    def unlisten(self, channel: Channel) -> None:
+        """Have them come no longer: the last subscription has ended."""
+        self._topics.unlisten(topic_of(channel.name), self)
+
+    # Positions
+
+    async def resume(self, channel: str, request: Mapping[str, Any] | None) -> Beginning:
+        """Return the place at which a subscription begins; the caller listens before it waits for anything.
+
+        Raises:
+            CentrifugeError: 100 if the engine cannot be reached, 112 if the client wants all or nothing.
+        """
+        histories, topic = self._topics.histories, topic_of(channel)
+        wanted = request if request is not None and request["recover"] else None
+        since = None if wanted is None else await self._position(topic, wanted)
+        recovery = await histories.resume(topic, since)
+        if recovery.position is None:
+            raise CentrifugeError(100, "the history cannot be reached")
+        found = recovery.publications if wanted is not None else None
+        if found is not None and len(found) > self._hooks.options.max_history:
+            found = None
+        if wanted is not None and found is None and wanted["flag"] & REJECT_UNRECOVERED:
+            raise CentrifugeError(112)
+        return Beginning(
+            recovery.position, found, recovery.position.offset if wanted is None or found is None else wanted["offset"]
+        )
+
+    async def _position(self, topic: str, wanted: Mapping[str, Any]) -> Position | None:
+        """Return the position that a client names; an empty epoch stands for the present one."""
+        if wanted["epoch"]:
+            return position_of(wanted)
+        newest = await self._topics.histories.newest(topic)
+        return None if newest is None else Position(newest.epoch, wanted["offset"])
+
+    async def history(self, channel: str, request: Mapping[str, Any]) -> str:
+        """Return the publications of a channel that are kept, as JSON.
+
+        Raises:
+            CentrifugeError: 100 if the engine cannot be reached, 112 for a position of another epoch.
+        """
+        kept = await self._topics.histories.kept(topic_of(channel))
+        if kept is None:
+            raise CentrifugeError(100, "the history cannot be reached")
+        newest, publications = kept
+        since: Mapping[str, Any] | None = request["since"]
+        if since is not None and since["epoch"] and since["epoch"] != epoch_text(newest.epoch):
+            raise CentrifugeError(112)
+        limit, most = request["limit"], self._hooks.options.max_history
+        found = chosen(publications, None if since is None else since["offset"], reverse=request["reverse"])
+        listed = array(map(publication_text, found[: most if limit < 0 else min(limit, most)]))
+        return members({"publications": listed, "epoch": as_text(epoch_text(newest.epoch)), "offset": newest.offset})
+
+    # Reports of the topics
+
+    def publication(self, topic: str, publication: Publication) -> None:
+        """Send a publication to the clients of its channel."""
+        channel = self._sessions.channel(topic.removeprefix(PREFIX))
+        if channel is None:
+            return
+        if not publication.data.startswith(FIRST):
+            logger.error("a message of %s is not a publication", quoted(topic), kind=topic)
+            return
+        offset = offset_of(publication)
+        text = push_of(channel, publication, offset)
+        broadcast_text(channel.live, text)
+        for subscription in channel.waiting:
+            subscription.hold(offset, text)
+
+    def missed(self, topic: str) -> None:
+        """Say that publications are missing: without history the protocol has no word for it."""
+        logger.warning("publications of %s by other servers are missing", quoted(topic), kind=topic)
+
+    def resync(self, topic: str, position: Position) -> None:
+        """Have the clients of a channel begin anew."""
+        channel = self._sessions.channel(topic.removeprefix(PREFIX))
+        if channel is not None:
+            self._lose(channel)
+
+
+def position_of(wanted: Mapping[str, Any]) -> Position:
+    """Return the position that a client names; one that cannot be has an epoch that no topic has."""
+    try:
+        epoch = int(wanted["epoch"], 16)
+    except ValueError:
+        epoch = -1
+    return Position(epoch if epoch_text(max(epoch, 0)) == wanted["epoch"] else -1, wanted["offset"])
+
+
+def offset_of(publication: Publication) -> int:
+    return 0 if publication.position is None else publication.position.offset
+
+
+def chosen(publications: Iterable[Publication], since: int | None, *, reverse: bool) -> list[Publication]:
+    """Return the publications after a position, or those before it with the newest first."""
+    if reverse:
+        found = [one for one in publications if since is None or offset_of(one) < since]
+        return found[::-1]
+    return [one for one in publications if since is None or offset_of(one) > since]
+
+
+def publication_text(publication: Publication) -> str:
+    """Return a publication as clients have it, with its offset."""
+    offset = offset_of(publication)
+    text = publication.data.decode()
+    return f'{{"offset":{offset},{text[1:]}' if offset else text
+
+
+def push_of(channel: Channel, publication: Publication, offset: int) -> bytes:
+    """Return the push of a publication, encoded once for all clients."""
+    content = b'{"offset":%d,%b' % (offset, publication.data[1:]) if offset else publication.data
+    return b"%b%b}}" % (channel.prefix, content)
