@@ -394,3 +394,23 @@ test("a subscription that the server ends for a while misses nothing", async () 
   await until(() => numbers(kept).length === 3);
   assert.deepEqual(numbers(kept), [1, 2, 3]);
 });
+
+test("a client in protobuf is told for good that it is not served", async () => {
+  const { Centrifuge: Protobuf } = require("centrifuge/build/protobuf");
+  const made = new Protobuf(process.env.WSFRAME_URL, { websocket: WebSocket, minReconnectDelay: 20 });
+  const ends = [];
+  made.on("disconnected", (context) => ends.push(context.code));
+  made.connect();
+  await until(() => ends.length);
+  assert.deepEqual(ends, [3506]);
+});
+
+test("a client whose state the server no longer trusts asks for another token", async () => {
+  let tokens = 0;
+  const made = await connected({ getToken: async () => `ann ${++tokens}` });
+  const kept = await subscribed(made, "kept:h", { recoverable: true });
+  made.rpc("close", { code: 3014, reason: "state invalidated" }).catch(() => {});
+  await until(() => of(kept, "subscribed").length === 2);
+  assert.equal(tokens, 2);
+  assert.equal(of(kept, "subscribed")[1].recovered, false);
+});

@@ -234,6 +234,13 @@ async def a_history_is_listed() -> None:
     assert [each.data for each in newest.publications] == [3]
 
 
+async def protobuf_is_refused_for_good() -> None:
+    one, seen = client(use_protobuf=True)
+    await one.connect()
+    (end,) = await seen.until("disconnected")
+    assert end.code == 3506
+
+
 async def pings_keep_a_connection() -> None:
     one, seen = await connected()
     await asyncio.sleep(2.5)
@@ -246,7 +253,7 @@ FLOWS = [
     publications_reach_subscribers, refusals_are_errors, members_come_and_go, the_server_subscribes,
     codes_tell_whether_to_come_back, unsubscribes_tell_whether_to_subscribe_again, a_subscription_is_refreshed,
     a_subscription_goes_on_where_it_was, one_that_was_away_for_too_long_is_told_so, a_history_is_listed,
-    pings_keep_a_connection,
+    protobuf_is_refused_for_good, pings_keep_a_connection,
 ]  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from wsframe.centrifuge.answers import filled_in
         ({"max_channels": 1.5}, TypeError),
         ({"max_channel_length": 241}, ValueError),
         ({"max_commands": None}, TypeError),
+        ({"max_commands": 128}, ValueError),
+        ({"max_channels": 512}, ValueError),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], error: type[Exception]) -> None:

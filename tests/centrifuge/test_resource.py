@@ -63,6 +63,21 @@ def test_hooks_of_a_resource_call_those_of_the_protocol() -> None:
             await super().disconnected(client)
 
 
+def test_clients_are_not_handed_over_to_a_new_process() -> None:
+    with pytest.raises(TypeError, match="connect again by themselves"):
+
+        class Handing(CentrifugeResource):
+            async def hand_over(self) -> bytes:
+                return b""
+
+
+async def test_protobuf_is_refused_for_good() -> None:
+    async with open_kit(CentrifugeResource()) as kit:
+        client = await kit.connect(subprotocols=["centrifuge-protobuf"])
+        client.send_binary(b"\x02\x08\x01")
+        assert tuple(await client.closed()) == (3506, "inappropriate protocol")
+
+
 async def test_the_subprotocol_of_the_sdks_is_agreed_on() -> None:
     async with open_kit(CentrifugeResource()) as kit:
         assert (await kit.connect(subprotocols=["centrifuge-json"])).subprotocol == "centrifuge-json"

@@ -129,9 +129,9 @@ class CentrifugeOptions:
     """Channels of one client; default 128. More are refused with error 106."""
     max_channel_length: int = 200
     """Bytes of the longest name of a channel; default 200, and at most 240. Longer names are refused with error 107."""
-    max_commands: int = 256
-    """Commands of one message; default 256: an SDK that connects subscribes to all its channels in one message.
-    More close 3501."""
+    max_commands: int = 512
+    """Commands of one message; default 512, and more than ``max_channels``: an SDK that connects subscribes to all
+    its channels in one message. More close 3501, which is for good."""
     max_history: int = 300
     """Messages of one reply, to ``history`` and to a subscription that recovers; default 300. A client that has missed
     more is told so, as if they were not kept any more."""
@@ -145,6 +145,8 @@ class CentrifugeOptions:
                 check_number(f"CentrifugeOptions.{one.name}", value, "float", 0)
         if self.ping is not None and self.ping < 1:
             raise ValueError(f"CentrifugeOptions.ping is 1 s at least, or None, not {self.ping}: SDKs count seconds")
+        if self.max_commands <= self.max_channels:
+            raise ValueError(f"max_commands is above max_channels {self.max_channels}, not {self.max_commands}")
         if self.max_channel_length > 240:
             raise ValueError(f"max_channel_length is at most 240, not {self.max_channel_length}: topics have 255 bytes")
 

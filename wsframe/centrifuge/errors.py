@@ -35,6 +35,7 @@ DISCONNECTS = {
     3011: "force reconnect",
     3012: "no pong",
     3013: "too many requests",
+    3014: "state invalidated",
     3500: "invalid token",
     3501: "bad request",
     3502: "stale",
@@ -47,7 +48,12 @@ DISCONNECTS = {
 """The close codes that the protocol knows. An SDK comes back after 3000 to 3499 and 4000 to 4499, and after codes
 below 3000 except 1009; after 3500 to 3999 and 4500 to 4999 it does not."""
 
-UNSUBSCRIBES = {2000: "server unsubscribe", 2500: "insufficient state", 2501: "subscription expired"}
+UNSUBSCRIBES = {
+    2000: "server unsubscribe",
+    2500: "insufficient state",
+    2501: "subscription expired",
+    2502: "state invalidated",
+}
 """The codes with which the server ends a subscription. From 2500 on an SDK subscribes again by itself."""
 
 

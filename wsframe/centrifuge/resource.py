@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, final
 from wsframe.backplane.interface import History
 from wsframe.centrifuge.answers import CentrifugeOptions, Connected, Published, Subscribed, Tokens
 from wsframe.centrifuge.channels import Channels
-from wsframe.centrifuge.errors import CentrifugeError, check_code
+from wsframe.centrifuge.errors import DISCONNECTS, CentrifugeError, check_code
 from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.replies import Publication, escaped, members, push
 from wsframe.centrifuge.session import Sessions
@@ -26,6 +26,8 @@ else:
 
 __all__ = ["CentrifugeResource", "Connection"]
 
+PROTOBUF = "centrifuge-protobuf"
+"""It is agreed on and then closed: SDKs try again for ever after a handshake that agrees on nothing."""
 OURS = ("connecting", "subscribing", "publishing", "rpc", "unsubscribed")
 WITH_SUPER = ("client_connected", "received_text", "disconnected")
 
@@ -68,7 +70,7 @@ class CentrifugeResource(Resource[DataT]):
         ValueError: When a subclass is made with another ``overflow`` than ``"disconnect"``.
     """
 
-    subprotocols = ("centrifuge-json",)
+    subprotocols = ("centrifuge-json", PROTOBUF)
     ordering: ClassVar[Ordering] = "client"
     error_close_code: ClassVar[int] = 3004
     options: ClassVar[CentrifugeOptions] = CentrifugeOptions()
@@ -89,6 +91,10 @@ class CentrifugeResource(Resource[DataT]):
             hook = vars(cls).get(name)
             if hook is not None and "super" not in getattr(getattr(hook, "__code__", None), "co_names", ("super",)):
                 raise TypeError(f"{cls.__name__}.{name} must call super().{name}(...), which serves the protocol")
+        if cls.hand_over is not Resource.hand_over:
+            raise TypeError(
+                f"{cls.__name__}.hand_over: SDKs do not notice a new process; they connect again by themselves"
+            )
         if cls.overflow != "disconnect":
             raise ValueError(f"{cls.__name__}.overflow is 'disconnect': a client that stays must not miss messages")
         for name, kind in (("options", CentrifugeOptions), ("subscription", Subscribed)):
@@ -205,6 +211,9 @@ class CentrifugeResource(Resource[DataT]):
 
     async def client_connected(self, client: Client[DataT]) -> None:
         """Begin to wait for the client's ``connect``."""
+        if client.subprotocol == PROTOBUF:
+            client.close(3506, DISCONNECTS[3506])
+            return
         service = self._serving()
         service.times.begin(service.sessions.add(client))
 
@@ -214,7 +223,7 @@ class CentrifugeResource(Resource[DataT]):
 
     async def received_binary(self, client: Client[DataT], message: bytes) -> None:
         """Close 3506: the protocol in protobuf is not served."""
-        client.close(3506, "inappropriate protocol")
+        client.close(3506, DISCONNECTS[3506])
 
     async def disconnected(self, client: Client[DataT]) -> None:
         """End the client's subscriptions; ``unsubscribed`` is called for each that was live."""
