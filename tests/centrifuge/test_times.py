@@ -73,13 +73,16 @@ async def test_a_pong_behind_a_slow_hook_is_not_late(autojump_clock: MockClock) 
     async with speaking(Slow()) as kit:
         speaker = await connected(kit)
         speaker.send({"rpc": {"method": "m"}})
-        await next_ping(speaker.client)
+        pings, replied = 0, False
+        while not replied:
+            replied = await speaker.client.receive_text() != "{}"
+            if not replied:
+                pings += 1
+                speaker.client.send_text("{}")  # as SDKs do: a pong for each ping
+        assert pings > 5
+        assert await next_ping(speaker.client)
         speaker.client.send_text("{}")
-        messages = [await speaker.client.receive_text()]
-        while messages[-1] == "{}":
-            messages.append(await speaker.client.receive_text())
-        assert messages[-1] == '{"id":2,"rpc":{"data":1}}'
-        assert len(messages) > 5
+        assert await next_ping(speaker.client)
 
 
 async def test_without_pings_nobody_is_asked_for_a_pong(autojump_clock: MockClock) -> None:
