@@ -7,7 +7,7 @@
 * ``subscription``: the states of one subscription, as a table. ``session``: the state of one client, and of all.
 * ``hooks``: a resource, as the other modules see it.
 * ``handling``: each command calls its hook and makes its reply. ``channels``: the beginning and the end of
-  subscriptions. ``feed``: the messages in between, and those before.
+  subscriptions. ``feed``: the messages in between, and those before. ``presence``: the members.
 * ``deadlines``, ``times``: pings, and the ends of connections and subscriptions that expire.
 
 Read them in this order. The protocol is defined by ``client.proto`` of ``centrifugal/protocol`` and

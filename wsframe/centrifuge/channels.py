@@ -13,11 +13,11 @@ from wsframe.centrifuge.answers import Subscribed
 from wsframe.centrifuge.errors import UNSUBSCRIBES, CentrifugeDisconnect, CentrifugeError
 from wsframe.centrifuge.feed import Feed
 from wsframe.centrifuge.hooks import Hooks
+from wsframe.centrifuge.presence import Presence
 from wsframe.centrifuge.replies import Info, Publication, as_text, members, push
 from wsframe.centrifuge.session import Channel, Due, Session, Sessions
 from wsframe.centrifuge.subscription import Event, State, Subscription
 from wsframe.exceptions import ResourceEnded
-from wsframe.resources.broadcast import broadcast_text
 from wsframe.resources.client import Client
 from wsframe.resources.topics import Topics
 
@@ -40,6 +40,7 @@ class Channels:
         self._hooks = hooks
         self._sessions = sessions
         self._feed = Feed(hooks, sessions, topics, self.lose)
+        self._presence = Presence(sessions)
         self.history = self._feed.history
 
     # Names and limits
@@ -154,8 +155,7 @@ class Channels:
             session.client.send_text(text)
         subscription.held.clear()
         self.set_expiry(session, subscription, subscription.options.expires)
-        if subscription.options.presence:
-            self._announce("join", session, subscription)
+        self._presence.join(session, subscription)
         if subscription.overflowed:
             self._lose_one(session, subscription)
 
@@ -176,8 +176,8 @@ class Channels:
         deserted = self._sessions.forget(session, subscription)
         if deserted is not None:
             self._feed.unlisten(deserted)
-        if live and subscription.options.presence:
-            self._announce("leave", session, subscription)
+        if live:
+            self._presence.leave(session, subscription)
         return live
 
     def end_by_server(self, session: Session, subscription: Subscription, code: int, reason: str = "") -> bool:
@@ -229,22 +229,8 @@ class Channels:
         """Publish to all subscribers of a channel."""
         self._feed.publish(channel, publication.json())
 
-    # Presence
-
-    async def present(self, session: Session, channel: str) -> list[Info]:
-        """Return the clients that are present in a channel."""
+    def present(self, session: Session, channel: str) -> list[Info]:
+        """Return the members of a channel, for a client that may know them."""
         if not self.subscribed(session, channel).options.presence:
             raise CentrifugeError(108)
-        here = self._sessions.channel(channel)
-        return [
-            one.seen_in(subscription)
-            for client, subscription in ({} if here is None else here.subscriptions).items()
-            if subscription.live and subscription.options.presence and (one := self._sessions.of(client)) is not None
-        ]
-
-    def _announce(self, kind: str, session: Session, subscription: Subscription) -> None:
-        channel = self._sessions.channel(subscription.channel)
-        if channel is not None:
-            content = members({"info": session.seen_in(subscription).json()})
-            told = [client for client in channel.live if channel.subscriptions[client].options.join_leave]
-            broadcast_text(told, push(kind, content, channel.name))
+        return self._presence.of(channel)
