@@ -1,7 +1,8 @@
 """A price feed for the SDK of Centrifugo: a page that was cut off gets all that it has missed.
 
-Run it with ``python examples/price_feed.py``, and open the address it prints. The page is ``price_feed.html``, next to this
-file; it takes the SDK from a CDN, or from a file named by ``--sdk``. Its button breaks the connection for a moment.
+Run it with ``python examples/price_feed.py``, and open the address it prints. The page is ``price_feed.html``,
+next to this file; it takes the SDK from a CDN, or from a file named by ``--sdk``. Its button breaks the
+connection for a moment.
 """
 
 import argparse

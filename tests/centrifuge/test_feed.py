@@ -13,7 +13,8 @@ from wsframe import Client
 from wsframe.backplane import History, MemoryBackplane, MemoryHub
 from wsframe.backplane.interface import Position
 from wsframe.centrifuge import CentrifugeOptions, CentrifugeResource, Connected, Subscribed
-from wsframe.centrifuge.feed import epoch_text, position_of, topic_of
+from wsframe.centrifuge.feed import epoch_text, position_of
+from wsframe.centrifuge.session import topic_of
 from wsframe.resources.publication import LONGEST_TOPIC
 from wsframe.testing import open_kit
 

@@ -82,7 +82,8 @@ def test_a_page_is_told_of_a_feed_that_began_anew(blank_at_the_end: Chrome) -> N
 def test_the_page_takes_the_same_sdk_from_the_cdn() -> None:
     require_node()
     found = re.search(
-        r'centrifuge@([\d.]+)/dist/centrifuge\.js"\s+integrity="sha384-([^"]+)"', (EXAMPLES / "price_feed.html").read_text()
+        r'centrifuge@([\d.]+)/dist/centrifuge\.js"\s+integrity="sha384-([^"]+)"',
+        (EXAMPLES / "price_feed.html").read_text(),
     )
     assert found is not None
     assert f'"version": "{found[1]}"' in (SDK.parents[1] / "package.json").read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from wsframe.limits import check_number
 
@@ -24,7 +24,7 @@ class Subscribed:
 
     Raises:
         TypeError: For ``expires`` that is not a number.
-        ValueError: For ``expires`` below 0.
+        ValueError: For ``expires`` below 0, and for ``members`` of another name.
     """
 
     data: object = None
@@ -43,12 +43,18 @@ class Subscribed:
     presence: bool = False
     """Whether the client is a member of the channel for others, and may ask for the members. Default False:
     each member costs every node of the service memory and messages."""
+    members: Literal["clients", "users"] = "clients"
+    """The members of the channel, which are the same for all its clients. Default ``"clients"``, as in Centrifugo: each
+    connection is one, and a page that is loaded again leaves and joins. ``"users"``: a user is one, with all
+    connections, and has left 10 s after the last of them, so that a reload or a deploy announces nobody."""
     join_leave: bool = False
     """Whether the client is told of members that join and leave. Default False: in a channel of N clients
     each join costs N messages."""
 
     def __post_init__(self) -> None:
         check_seconds("Subscribed.expires", self.expires)
+        if self.members not in ("clients", "users"):
+            raise ValueError(f"Subscribed.members is 'clients' or 'users', not {self.members!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +63,7 @@ class Connected:
 
     Raises:
         TypeError: For a field of another type.
-        ValueError: For ``expires`` below 0.
+        ValueError: For ``expires`` below 0, and for a user with a lone surrogate.
     """
 
     user: str | None = None
@@ -77,6 +83,8 @@ class Connected:
         check_seconds("Connected.expires", self.expires)
         if not isinstance(self.user, str | None):
             raise TypeError(f"Connected.user is a str or None, not {type(self.user).__name__}")
+        if self.user is not None:
+            self.user.encode()  # raises UnicodeEncodeError, a ValueError, for a lone surrogate
         if isinstance(self.subscriptions, str):
             raise TypeError("Connected.subscriptions is a collection of names or a mapping, not a str")
 

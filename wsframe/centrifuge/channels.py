@@ -13,8 +13,7 @@ from wsframe.centrifuge.answers import Subscribed
 from wsframe.centrifuge.errors import UNSUBSCRIBES, CentrifugeDisconnect, CentrifugeError
 from wsframe.centrifuge.feed import Feed
 from wsframe.centrifuge.hooks import Hooks
-from wsframe.centrifuge.presence import Presence
-from wsframe.centrifuge.replies import Info, Publication, as_text, members, push
+from wsframe.centrifuge.replies import Publication, as_text, members, push
 from wsframe.centrifuge.session import Channel, Due, Session, Sessions
 from wsframe.centrifuge.subscription import Event, State, Subscription
 from wsframe.exceptions import ResourceEnded
@@ -40,7 +39,7 @@ class Channels:
         self._hooks = hooks
         self._sessions = sessions
         self._feed = Feed(hooks, sessions, topics, self.lose)
-        self._presence = Presence(sessions)
+        self._presence = self._feed.presence
         self.history = self._feed.history
 
     # Names and limits
@@ -169,15 +168,17 @@ class Channels:
 
     # End
 
-    def end(self, session: Session, subscription: Subscription) -> bool:
-        """End a subscription; return whether it was live, so that ``unsubscribed`` must be called."""
+    def end(self, session: Session, subscription: Subscription, *, lost: bool = False) -> bool:
+        """End a subscription; return whether it was live, so that ``unsubscribed`` must be called.
+
+        ``lost``: it ends with its connection, so that the user can come back.
+        """
         live = subscription.live
         subscription.step(Event.ENDED)
         deserted = self._sessions.forget(session, subscription)
         if deserted is not None:
             self._feed.unlisten(deserted)
-        if live:
-            self._presence.leave(session, subscription)
+        self._presence.leave(subscription, at_once=not lost)
         return live
 
     def end_by_server(self, session: Session, subscription: Subscription, code: int, reason: str = "") -> bool:
@@ -229,8 +230,8 @@ class Channels:
         """Publish to all subscribers of a channel."""
         self._feed.publish(channel, publication.json())
 
-    def present(self, session: Session, channel: str) -> list[Info]:
-        """Return the members of a channel, for a client that may know them."""
+    async def present(self, session: Session, channel: str) -> dict[str, Any]:
+        """Return the members of a channel by key, for a client that may know them."""
         if not self.subscribed(session, channel).options.presence:
             raise CentrifugeError(108)
-        return self._presence.of(channel)
+        return await self._presence.of(channel)

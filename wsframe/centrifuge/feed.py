@@ -6,30 +6,26 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from wsframe.backplane.interface import Position
+from wsframe.backplane.presence import Member
 from wsframe.centrifuge.errors import CentrifugeError
 from wsframe.centrifuge.hooks import Hooks
+from wsframe.centrifuge.presence import Presence
 from wsframe.centrifuge.replies import array, as_text, members
-from wsframe.centrifuge.session import Channel, Sessions
+from wsframe.centrifuge.session import PREFIX, Channel, Sessions, topic_of
 from wsframe.log import log_for, quoted
 from wsframe.resources.broadcast import broadcast_text
 from wsframe.resources.publication import Publication
 from wsframe.resources.topic import Receiver
 from wsframe.resources.topics import Topics
 
-__all__ = ["Beginning", "Feed", "topic_of"]
+__all__ = ["Beginning", "Feed"]
 
 logger = log_for(__name__)
 
-PREFIX = "centrifuge:"
 FIRST = b'{"data":'
 """The beginning of each publication in a topic; other messages are not ours."""
 REJECT_UNRECOVERED = 2
 """The flag of a subscribe that wants error 112 instead of a subscription that has missed something."""
-
-
-def topic_of(channel: str) -> str:
-    """Return the topic of a channel. The prefix keeps it apart from topics whose messages are in no protocol."""
-    return PREFIX + channel
 
 
 def epoch_text(epoch: int) -> str:
@@ -74,6 +70,7 @@ class Feed(Receiver):
         self._sessions = sessions
         self._topics = topics
         self._lose = lose
+        self.presence = Presence(topics)
 
     def publish(self, channel: str, publication: str) -> None:
         """Publish to a channel on all servers; ``publication`` is JSON."""
@@ -160,6 +157,18 @@ class Feed(Receiver):
         channel = self._sessions.channel(topic.removeprefix(PREFIX))
         if channel is not None:
             self._lose(channel)
+
+    def joined(self, topic: str, member: Member) -> None:
+        """Tell the clients of a channel that a member has joined."""
+        channel = self._sessions.channel(topic.removeprefix(PREFIX))
+        if channel is not None:
+            self.presence.announce("join", channel, member)
+
+    def left(self, topic: str, member: Member) -> None:
+        """Tell the clients of a channel that a member has left."""
+        channel = self._sessions.channel(topic.removeprefix(PREFIX))
+        if channel is not None:
+            self.presence.announce("leave", channel, member)
 
 
 def position_of(wanted: Mapping[str, Any]) -> Position:

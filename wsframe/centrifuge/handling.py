@@ -270,14 +270,12 @@ class Handler:
         replies.add(reply(command.id, "publish"))
 
     async def _presence(self, session: Session, command: Command, replies: Replies) -> None:
-        channel = self._channels.name(command.request)
-        present = self._channels.present(session, channel)
-        listed = ",".join(f"{as_text(one.client)}:{one.json()}" for one in present)
-        replies.add(reply(command.id, "presence", f'{{"presence":{{{listed}}}}}'))
+        present = await self._channels.present(session, self._channels.name(command.request))
+        replies.add(reply(command.id, "presence", members({"presence": as_json(present)})))
 
     async def _presence_stats(self, session: Session, command: Command, replies: Replies) -> None:
-        present = self._channels.present(session, self._channels.name(command.request))
-        users = len({one.user for one in present})
+        present = await self._channels.present(session, self._channels.name(command.request))
+        users = len({one["user"] for one in present.values()})
         replies.add(reply(command.id, "presence_stats", members({"num_clients": len(present), "num_users": users})))
 
     async def _history(self, session: Session, command: Command, replies: Replies) -> None:

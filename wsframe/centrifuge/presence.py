@@ -1,49 +1,53 @@
-"""The members of channels: who is there, and whom that is told."""
+"""The members of channels over all servers: who is there, and whom that is told."""
 
 from __future__ import annotations
 
-from wsframe.centrifuge.replies import Info, members, push
-from wsframe.centrifuge.session import Session, Sessions
+import json
+from typing import Any
+
+from wsframe.backplane.presence import Member
+from wsframe.centrifuge.replies import as_json, members, push
+from wsframe.centrifuge.session import Channel, Session, topic_of
 from wsframe.centrifuge.subscription import Subscription
 from wsframe.resources.broadcast import broadcast_text
+from wsframe.resources.topics import Topics
 
 __all__ = ["Presence"]
 
 
 class Presence:
-    """The members of the channels of one life of a resource.
+    """The members of the channels of one server, as the clients of one resource see them.
 
     Args:
-        sessions: The clients.
+        topics: Those of the server.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, topics: Topics) -> None:
+        self._presences = topics.presences
 
-    def of(self, name: str) -> list[Info]:
-        """Return the members of a channel."""
-        channel = self._sessions.channel(name)
-        return [
-            session.seen_in(channel.subscriptions[client])
-            for client in (() if channel is None else channel.live)
-            if channel is not None
-            and channel.subscriptions[client].options.presence
-            and (session := self._sessions.of(client)) is not None
-        ]
+    async def of(self, name: str) -> dict[str, Any]:
+        """Return the members of a channel, by key."""
+        return {one.key: one.info for one in await self._presences.members(topic_of(name))}
 
     def join(self, session: Session, subscription: Subscription) -> None:
-        """Announce a member."""
-        if subscription.options.presence:
-            self._announce("join", session, subscription)
+        """Make a client a member, and have it told of others, as its subscription says."""
+        options, topic = subscription.options, topic_of(subscription.channel)
+        if options.join_leave:
+            self._presences.follow(topic)
+        if options.presence:
+            subscription.member = session.user if options.members == "users" and session.user else session.client.id
+            info = json.loads(session.seen_in(subscription).json())
+            self._presences.enter(topic, Member(subscription.member, info))
 
-    def leave(self, session: Session, subscription: Subscription) -> None:
-        """Announce that a member has left."""
-        if subscription.options.presence:
-            self._announce("leave", session, subscription)
+    def leave(self, subscription: Subscription, *, at_once: bool) -> None:
+        """End the membership of a client; ``at_once``: it does not come back."""
+        if subscription.member is not None:
+            at_once = at_once or subscription.options.members == "clients"  # the next connection has another id
+            self._presences.leave(topic_of(subscription.channel), subscription.member, at_once=at_once)
+            subscription.member = None
 
-    def _announce(self, kind: str, session: Session, subscription: Subscription) -> None:
-        channel = self._sessions.channel(subscription.channel)
-        if channel is not None:
-            content = members({"info": session.seen_in(subscription).json()})
-            told = [client for client in channel.live if channel.subscriptions[client].options.join_leave]
-            broadcast_text(told, push(kind, content, channel.name))
+    def announce(self, kind: str, channel: Channel, member: Member) -> None:
+        """Tell the clients of a channel that a member has joined or left."""
+        told = [client for client in channel.live if channel.subscriptions[client].options.join_leave]
+        if told:
+            broadcast_text(told, push(kind, members({"info": as_json(member.info)}), channel.name))

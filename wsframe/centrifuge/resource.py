@@ -132,7 +132,7 @@ class CentrifugeResource(Resource[DataT]):
         """Learn that a client's subscription has ended, from either side or with its connection."""
 
     def history_of(self, channel: str) -> History | None:
-        """Return how much of a channel is kept; None for nothing. The default is :attr:`history` for all channels.
+        """Return how much of a channel is kept; None for nothing. The default is ``history`` for all channels.
 
         Override it where channels differ. It is called for each publication and subscription, and must not wait.
         """
@@ -231,7 +231,11 @@ class CentrifugeResource(Resource[DataT]):
         session = service.sessions.of(client)
         if session is None:
             return
-        ended = [one.channel for one in tuple(session.subscriptions.values()) if service.channels.end(session, one)]
+        ended = [
+            one.channel
+            for one in tuple(session.subscriptions.values())
+            if service.channels.end(session, one, lost=True)
+        ]
         service.sessions.remove(client)
         for channel in ended:
             await self.unsubscribed(client, channel)

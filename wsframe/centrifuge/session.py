@@ -14,7 +14,15 @@ from wsframe.resources.client import Client
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["Channel", "Due", "Phase", "Session", "Sessions"]
+__all__ = ["PREFIX", "Channel", "Due", "Phase", "Session", "Sessions", "topic_of"]
+
+PREFIX = "centrifuge:"
+"""The beginning of the topics of channels, which keeps them apart from topics whose messages are in no protocol."""
+
+
+def topic_of(channel: str) -> str:
+    """Return the topic of a channel."""
+    return PREFIX + channel
 
 
 class Phase(Enum):

@@ -50,7 +50,7 @@ TABLE: dict[tuple[State, Event], State] = {
 class Subscription:
     """The state of one subscription, and its options."""
 
-    __slots__ = ("by_server", "channel", "held", "info", "options", "overflowed", "state")
+    __slots__ = ("by_server", "channel", "held", "info", "member", "options", "overflowed", "state")
 
     def __init__(self, channel: str, *, by_server: bool = False) -> None:
         self.channel = channel
@@ -59,6 +59,8 @@ class Subscription:
         """Whether the server subscribed the client."""
         self.info: str | None = None
         """JSON of its ``info``."""
+        self.member: str | None = None
+        """The key of its member in the channel, while it is one."""
         self.state = State.ASKED
         self.held: list[tuple[int, bytes]] = []
         """Publications that wait for the reply, with their offsets, which are 0 without history."""

@@ -132,9 +132,14 @@ def check_algorithms(algorithms: Collection[str]) -> None:
         raise ValueError(f"{', '.join(algorithms)}: with HMAC beside others, a public key could be taken for a secret")
 
 
+def is_utf8(text: str) -> bool:
+    """Return whether a string has no lone surrogates, which JSON can have and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode() == text
+
+
 def user_of(claims: Mapping[str, Any]) -> str:
     user = claims.get("sub", "")
-    if not isinstance(user, str):
+    if not isinstance(user, str) or not is_utf8(user):
         raise NotValid("sub is not a string")
     return user
 
