@@ -45,6 +45,7 @@ SLOW = {
     "cli/test_serve_metrics.py",
     "cli/test_serve_streams.py",
     "cli/test_top.py",
+    "centrifuge/test_sdk_browser.py",
     "centrifuge/test_sdk_node.py",
     "centrifuge/test_sdk_python.py",
     "cli/test_scopes.py",

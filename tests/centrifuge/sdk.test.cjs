@@ -414,3 +414,43 @@ test("a client whose state the server no longer trusts asks for another token", 
   assert.equal(tokens, 2);
   assert.equal(of(kept, "subscribed")[1].recovered, false);
 });
+
+test("clients that are cut at random miss nothing, or are told so", async () => {
+  let seed = 7;
+  const chance = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
+  const feeder = await connected();
+  const readers = [];
+  for (let n = 0; n < 20; n++) {
+    const sockets = [];
+    class Cut extends WebSocket {
+      constructor(...options) {
+        super(...options);
+        sockets.push(this);
+      }
+    }
+    const made = await connected({ websocket: Cut, minReconnectDelay: 5, maxReconnectDelay: n % 2 ? 20 : 400 });
+    const feed = await subscribed(made, "kept:random", { recoverable: true });
+    readers.push({ made, feed, sockets });
+  }
+  for (let number = 1; number <= 300; number++) {
+    await feeder.rpc("publish", { channel: "kept:random", data: number });
+    if (chance() < 0.5) readers[Math.floor(chance() * readers.length)].sockets.at(-1).terminate();
+  }
+  await until(() => readers.every(({ feed }) => feed.state === "subscribed"));
+  await feeder.rpc("publish", { channel: "kept:random", data: 301 });
+  await until(() => readers.every(({ feed }) => numbers(feed).at(-1) === 301));
+  let recoveries = 0;
+  for (const { feed } of readers) {
+    let next = 1; // null: unknown, because the server said that some are missing
+    for (const one of feed.seen) {
+      if (one.event === "subscribed" && one.wasRecovering) {
+        recoveries++;
+        if (!one.recovered) next = null;
+      } else if (one.event === "publication") {
+        assert.ok(next === null || one.data === next, `${one.data} came in the place of ${next}`);
+        next = one.data + 1;
+      }
+    }
+  }
+  assert.ok(recoveries > 50, `${recoveries} recoveries`);
+});

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import wsframe
-from wsframe import Client, Registry
+from wsframe import Client, Registry, Request, Response
 from wsframe.backplane import History
 from wsframe.centrifuge import (
     CentrifugeDisconnect,
@@ -102,6 +102,11 @@ class Served(CentrifugeResource):
         return await super().rpc(client, method, data)
 
 
+async def page(request: Request) -> Response:
+    text = '<!doctype html><meta charset="utf-8"><title>SDK</title><link rel="icon" href="data:,">'
+    return Response(f'{text}<script src="centrifuge.js"></script>', content_type="text/html; charset=utf-8")
+
+
 def announce(server: wsframe.Server) -> None:
     print(f"Serving at http{server.addresses[0].removeprefix('ws')}/", flush=True)
 
@@ -109,6 +114,11 @@ def announce(server: wsframe.Server) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int)
+    parser.add_argument("--sdk")
+    arguments = parser.parse_args()
     registry = Registry()
+    registry.route("/", page)
+    if arguments.sdk:
+        registry.route("/centrifuge.js", wsframe.static_file(arguments.sdk))
     registry.register("/connection/websocket", Served(), wsframe.any_origin)
-    wsframe.run(registry, port=parser.parse_args().port, started=announce)
+    wsframe.run(registry, port=arguments.port, started=announce)

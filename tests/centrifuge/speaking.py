@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from wsframe.centrifuge import CentrifugeResource
+from wsframe.centrifuge.replies import PING
 from wsframe.testing import Kit, MemoryClient, open_kit
 
 __all__ = ["Speaker", "connected", "speaking"]
@@ -22,7 +23,7 @@ class Speaker:
         self.number = 0
         self._lines: deque[Any] = deque()
         self.skipping = False
-        """Whether pushes and pings before a reply are skipped; else they fail the test."""
+        """Whether pushes before a reply are skipped; else they fail the test."""
         self.sizes: list[int] = []
         """Lines of each message that has come."""
 
@@ -35,9 +36,12 @@ class Speaker:
         self.client.send_text("\n".join(lines))
 
     async def next(self) -> Any:
-        """Return the next line that comes."""
+        """Return the next line that comes and is not a ping."""
         while not self._lines:
-            lines = (await self.client.receive_text()).split("\n")
+            text = await self.client.receive_text()
+            if text == PING:
+                continue
+            lines = text.split("\n")
             self.sizes.append(len(lines))
             self._lines.extend(map(json.loads, lines))
         return self._lines.popleft()

@@ -21,7 +21,7 @@ from wsframe.testing import open_kit
 
 class Kept(CentrifugeResource):
     history = History(messages=5)
-    options = CentrifugeOptions(max_history=4)
+    options = CentrifugeOptions(max_history=4, ping=None)
 
     def __init__(self) -> None:
         self.ended: list[str] = []
