@@ -66,6 +66,16 @@ def foreign(session: nox.Session) -> None:
 
 
 @nox.session
+def workers(session: nox.Session) -> None:
+    """Kill, stop and count the workers of a service, and run the examples with workers: 5 minutes."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.workers", *session.posargs)
+    session.run(
+        "pytest", "tests/examples/test_programs.py", "-k", "example_served", env={"WSFRAME_EXAMPLE_WORKERS": "4"}
+    )
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Attack the server with hostile clients: 10 seeds of 300 clients, or ``-- SEEDS CLIENTS FIRST``."""
     session.install("-e", ".[test]")

@@ -53,7 +53,9 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     before = global_registry.snapshot()
     levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict if "wsframe" in name}
-    monkeypatch.setattr(wsframe, "run", lambda registry=None, options=None, **keywords: made_options(options, keywords))
+    monkeypatch.setattr(
+        wsframe, "run", lambda registry=None, options=None, workers=None, **keywords: made_options(options, keywords)
+    )
     yield tmp_path
     global_registry.restore(before)
     for name, level in levels.items():  # a page shows how to set them

@@ -27,8 +27,9 @@ def chat(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_chat_works_for_several_clients(chat: Path) -> None:
-    command = [sys.executable, "-m", "wsframe", "serve", str(chat), "--port", "0", "--log-level", "error"]
+@pytest.mark.parametrize("more", [[], ["--workers", "2"]], ids=["one process", "workers"])
+def test_the_chat_works_for_several_clients(chat: Path, more: list[str]) -> None:
+    command = [sys.executable, "-m", "wsframe", "serve", str(chat), "--port", "0", "--log-level", "error", *more]
 
     def open_tab() -> Any:
         return connect(f"ws{address.removeprefix('http')}/chat", open_timeout=PATIENCE, proxy=None)

@@ -25,7 +25,9 @@ def example_running(name: str, *arguments: str) -> Iterator[str]:
 @contextmanager
 def example_served(name: str, *arguments: str) -> Iterator[str]:
     """Serve ``examples/name`` with the command line of wsframe; give its address."""
-    command = ["-m", "wsframe", "serve", str(EXAMPLES / name), "--log-level", "error", *arguments]
+    workers = os.environ.get("WSFRAME_EXAMPLE_WORKERS")  # of ``nox -s workers``
+    more = ["--workers", workers] if workers else []
+    command = ["-m", "wsframe", "serve", str(EXAMPLES / name), "--log-level", "error", *more, *arguments]
     with program_running(sys.executable, *command) as address:
         yield address
 

@@ -1,0 +1,269 @@
+"""Kill, stop and count the workers of a service: ``python -m tests.workers``; writes the results into the docs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import trio
+
+from tests.cli.workers import Service, children_of, lives, service
+
+RECORD = Path(__file__).parents[2] / "docs/explanation/workers.rst"
+PATIENCE = 120.0
+WORKERS, CLIENTS, NEWCOMERS, MESSAGES, SUBSCRIBERS = 4, 2000, 200, 10_000, 100
+
+PROGRAM = """
+import os
+from contextlib import asynccontextmanager
+import trio
+import wsframe
+
+
+class Who(wsframe.Resource):
+    scope = "shared"
+
+    async def client_connected(self, client):
+        client.send_text(str(os.getpid()))
+
+
+class Listeners(Who):
+    async def client_connected(self, client):
+        self.subscribe(client, "numbers")
+        client.send_text(str(os.getpid()))
+
+
+class Numbers(wsframe.Resource):
+    @asynccontextmanager
+    async def running(self):
+        self.start_soon(self.publish)
+        yield
+
+    async def publish(self):
+        with open("publisher", "w") as file:
+            file.write(str(os.getpid()))
+        while not os.path.exists("go"):
+            await trio.sleep(0.05)
+        for number in range(MESSAGES):
+            self.publish_text("numbers", str(number))
+            if number % 10 == 9:
+                await trio.sleep(0.005)
+
+
+wsframe.register_global_resource("/who", Who(), wsframe.any_origin)
+wsframe.register_global_resource("/numbers", Listeners(), wsframe.any_origin)
+wsframe.register_global_resource("/publisher", Numbers(), wsframe.any_origin)
+""".replace("MESSAGES", str(MESSAGES))
+
+REQUEST = (
+    "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class Peer:
+    """A client that only listens."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._data = b""
+
+    async def _until(self, size: int) -> None:
+        while len(self._data) < size:
+            more = await self._stream.receive_some(65536)
+            if not more:
+                raise trio.BrokenResourceError
+            self._data += more
+
+    @classmethod
+    async def open(cls, port: int, path: str) -> Peer:
+        """Connect, and wait for the 101."""
+        peer = cls(await trio.open_tcp_stream("127.0.0.1", port))
+        await peer._stream.send_all(REQUEST.format(path).encode())
+        while b"\r\n\r\n" not in peer._data:
+            await peer._until(len(peer._data) + 1)
+        head, _, peer._data = peer._data.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 101"):
+            raise ValueError(head)
+        return peer
+
+    async def message(self) -> str:
+        """Return the next short text; raises BrokenResourceError at the end."""
+        await self._until(2)
+        size = self._data[1]
+        await self._until(2 + size)
+        kind, message, self._data = self._data[0], self._data[2 : 2 + size], self._data[2 + size :]
+        if kind != 0x81:
+            raise trio.BrokenResourceError
+        return message.decode()
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await trio.aclose_forcefully(self._stream)
+
+
+async def opened(port: int, path: str, count: int) -> list[tuple[Peer, int, float]]:
+    """Open clients, a hundred at a time; return each with its worker's process and the seconds that it took."""
+    places, found = trio.CapacityLimiter(100), []
+
+    async def open_one() -> None:
+        async with places:
+            begun = trio.current_time()
+            peer = await Peer.open(port, path)
+            found.append((peer, int(await peer.message()), trio.current_time() - begun))
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            for _ in range(count):
+                nursery.start_soon(open_one)
+    return found
+
+
+async def closed(peers: Iterable[tuple[Peer, int, float]]) -> None:
+    """Close clients."""
+    for peer, _, _ in peers:
+        await peer.aclose()
+
+
+async def until(holds: Callable[[], bool]) -> float:
+    """Wait until something holds; return the seconds that it took."""
+    begun = time.monotonic()
+    with trio.fail_after(PATIENCE):
+        while not holds():  # noqa: ASYNC110
+            await trio.sleep(0.02)
+    return time.monotonic() - begun
+
+
+async def balance(running: Service, port: int) -> str:
+    """Share a storm of newcomers."""
+    peers = await opened(port, "/who", CLIENTS)
+    counts = sorted(Counter(pid for _, pid, _ in peers).values())
+    await closed(peers)
+    assert max(counts) <= 1.05 * CLIENTS / WORKERS, counts
+    return f"each worker has {counts[0]} to {counts[-1]} of {CLIENTS} clients"
+
+
+async def kill_one(running: Service, port: int) -> str:
+    """Kill a worker while the others have numbered messages to deliver."""
+    peers = await opened(port, "/numbers", SUBSCRIBERS)
+    first = int((running.folder / "publisher").read_text())
+    victim = max({pid for _, pid, _ in peers} - {first})
+    heard: list[list[str]] = [[] for _ in peers]
+
+    async def listen(at: int, peer: Peer) -> None:
+        try:
+            while len(heard[at]) < MESSAGES:
+                heard[at].append(await peer.message())
+        except trio.BrokenResourceError:
+            pass
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            for at, (peer, _, _) in enumerate(peers):
+                nursery.start_soon(listen, at, peer)
+            (running.folder / "go").touch()
+            await until(lambda: min(map(len, heard)) > MESSAGES // 10)
+            os.kill(victim, signal.SIGKILL)
+            seconds = await until(
+                lambda: any(f"process {victim}" not in line and "is ready" in line for line in running.printed)
+            )
+    whole = [str(number) for number in range(MESSAGES)]
+    others = [one for one, (_, pid, _) in zip(heard, peers, strict=True) if pid != victim]
+    assert all(one == whole for one in others)
+    await closed(peers)
+    return (
+        f"the {len(others)} clients of the others have each of {MESSAGES} messages, in order; "
+        f"its successor is ready after {seconds:.1f} s"
+    )
+
+
+async def stop_one(running: Service, port: int) -> str:
+    """Stop a worker: newcomers go to the others, and the supervisor kills it."""
+    peers = await opened(port, "/who", 20)
+    victim = max(pid for _, pid, _ in peers)
+    os.kill(victim, signal.SIGSTOP)
+    newcomers = await opened(port, "/who", NEWCOMERS)
+    slowest = max(seconds for _, _, seconds in newcomers)
+    assert victim not in {pid for _, pid, _ in newcomers}
+    seconds = await until(lambda: not lives(victim))
+    await closed([*peers, *newcomers])
+    return f"all {NEWCOMERS} newcomers are in, the slowest after {slowest:.2f} s; it is killed after {seconds:.0f} s"
+
+
+async def stop_supervisor(running: Service, port: int) -> str:
+    """Stop the supervisor for a minute: nobody is killed."""
+    await until(lambda: len(running.workers()) == WORKERS + 1)  # with the relay
+    before = running.workers()
+    os.kill(running.process.pid, signal.SIGSTOP)
+    await trio.sleep(60)
+    os.kill(running.process.pid, signal.SIGCONT)
+    await trio.sleep(10)
+    assert running.workers() == before
+    return "nobody is killed in the 10 s after it goes on"
+
+
+async def kill_supervisor(running: Service, port: int) -> str:
+    """Kill the supervisor: its workers drain and leave nothing."""
+    peers, workers = await opened(port, "/who", 20), children_of(running.process.pid)
+    running.process.kill()
+    seconds = await until(lambda: not any(map(lives, workers)))
+    assert running.runtime() == []
+    await closed(peers)
+    return f"no process and no file is left after {seconds:.1f} s"
+
+
+SCENARIOS = {
+    f"{CLIENTS} newcomers of a shared path": balance,
+    "SIGKILL to one worker": kill_one,
+    "SIGSTOP to one worker": stop_one,
+    "SIGSTOP to the supervisor for 60 s": stop_supervisor,
+    "SIGKILL to the supervisor": kill_supervisor,
+}
+
+HEAD = """Workers, killed and stopped
+===========================
+
+``nox -s workers`` runs a service of {workers} workers with ``--worker-timeout 5`` and does these things to it. The
+figures are of one run{machine}; the run fails where a rule does not hold.
+
+.. list-table::
+   :header-rows: 1
+   :widths: 30 70
+
+   * - What happens
+     - Result
+"""
+
+
+async def run(running: Service, port: int) -> list[tuple[str, str]]:
+    """Run all scenarios."""
+    results = []
+    for name, scenario in SCENARIOS.items():
+        results.append((name, await scenario(running, port)))
+        print(": ".join(results[-1]), flush=True)
+    return results
+
+
+def main() -> None:
+    """Run all scenarios and write the record."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "numbers_program.py").write_text(PROGRAM)
+        command = ("-m", "wsframe", "serve", "numbers_program.py", "--port", "0", "--workers", str(WORKERS))
+        options = ("--worker-timeout", "5", "--max-clients", "5000", "--max-pending-handshakes", "1000")
+        with service(folder, *command, *options) as running:
+            port = int(running.until("Serving at").split()[2].rpartition(":")[2])
+            results = trio.run(run, running, port)
+    machine = f" on {os.cpu_count()} processors with Python {sys.version.split()[0]}"
+    rows = "".join(f"   * - {name}\n     - {result}\n" for name, result in results)
+    RECORD.write_text(HEAD.format(workers=WORKERS, machine=machine) + rows)
+
+
+if __name__ == "__main__":
+    main()
