@@ -94,7 +94,7 @@ def test_the_fields_named_exist_and_all_are_named() -> None:
     named = {field for parts in PARTS.values() for field in parts.values() if not field.startswith("-")}
     existing = {field.name for field in fields(FrozenConnection)}
     assert named <= existing
-    assert existing - named == {"topics"}, "which the life of the resource knows"
+    assert existing - named == {"topics", "members"}, "which the life of the resource knows"
 
 
 def test_each_part_of_a_request_goes_along() -> None:
@@ -124,6 +124,7 @@ def connections() -> Iterator[FrozenConnection]:
     yield from (replace(plain, request=replace(plain.request, proxy=proxy)) for proxy in PROXIES)
     yield replace(
         plain, id="5" * 32, data={"bytes": [b"\0", {"object": 1}]}, topics=("news", ""), deflate=Deflate(),
+        members=(("news", "ann", {"bytes": None}),),
         terms=Terms(15, 9, False, False, "permessage-deflate", True), messages=("", b"", PongReceived(b"p"), "é\0"),
         undecoded=b"\x81", unsent=(b"\x81\x00", b""), begun=1, blocked=True, times=Times(1, 2, b"12345678", 3, 4, 5, 6),
         pings=((b"12345678", 0.5),), tokens=(None, -3.0),

@@ -83,6 +83,8 @@ class FrozenConnection:
     """The client's ``data``, or what stands for it on the way to another process."""
     topics: tuple[str, ...] = ()
     """The topics that the client is subscribed to; the life of its resource notes them."""
+    members: tuple[tuple[str, str, object], ...] = ()
+    """The topics that it is a member of, each with its key and info; the life notes them too."""
     limits: Limits
     """Those of the resource that admitted the client."""
     timeouts: Timeouts

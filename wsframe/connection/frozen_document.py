@@ -53,6 +53,7 @@ def from_document(document: Mapping[str, Any]) -> FrozenConnection:
         values["terms"] = None if values["terms"] is None else Terms(*values["terms"])
         values["times"] = Times(*values["times"])
         values["pings"] = tuple((payload, age) for payload, age in values["pings"])
+        values["members"] = tuple((topic, key, info) for topic, key, info in values["members"])
         for name in ("topics", "unsent", "tokens"):
             values[name] = tuple(values[name])
         return FrozenConnection(**values)

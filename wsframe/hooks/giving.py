@@ -266,9 +266,11 @@ class Giving:
         try:
             for client in clients:
                 topics = tuple(sorted(listener.topics.of(client)))
+                members = tuple((topic, *member) for topic, member in listener.topics.presences.of_client(client))
                 link = self._reactor.links[client._link.fd]
                 sock, frozen = freeze(link)
-                done.append(PackedClient(sock, replace(frozen, data=states[client], topics=topics), client))
+                known = replace(frozen, data=states[client], topics=topics, members=members)
+                done.append(PackedClient(sock, known, client))
         except CannotFreeze:
             self._return(done)
             return None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
+from wsframe.backplane.presence import Member
 from wsframe.connection.freeze import FrozenConnection, let_go, thaw
 from wsframe.connection.lifeline import Reservation
 from wsframe.connection.link import Link
@@ -105,8 +106,11 @@ class Taking:
                 hold=True,
             )
             links.append(link)
+            client: Any = link.client
+            members = {topic: Member(key, info) for topic, key, info in one.frozen.members}
             for topic in one.frozen.topics:
-                self._listener.topics.subscribe(link.client, topic)  # type: ignore[arg-type]
+                keeps = self._listener.resource.history is not None
+                self._listener.topics.subscribe(client, topic, keeps=keeps, member=members.get(topic))
             if not self._restore(link, one.frozen.data):
                 unfit.append(link)
         try:
@@ -152,7 +156,7 @@ class Taking:
     def _tell_missed(self) -> None:
         topics = {topic for client in self._listener.clients for topic in self._listener.topics.of(client)}
         for topic in sorted(topics):
-            self._listener.notify("missed", (topic,), lambda: None)
+            self._listener.notify(self._listener.topics.hook_for_holes(topic), (topic,), lambda: None)
 
     def _drop(self) -> None:
         """Let go of the clients that have not been thawed, and end this."""

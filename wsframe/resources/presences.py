@@ -89,8 +89,8 @@ class Presences:
         self._interest = interest
         self._sheets: dict[str, Sheet] = {}
         self._begun = Doorbell()
-        self._members_of: dict[AnyClient, dict[str, str]] = {}
-        """The topics that clients are members of, and their keys."""
+        self._members_of: dict[AnyClient, dict[str, Member]] = {}
+        """The topics that clients are members of, and as which ones."""
 
     def enter(self, topic: str, member: Member) -> None:
         """Add a connection of a member; :meth:`leave` ends it.
@@ -110,21 +110,25 @@ class Presences:
         topics = self._members_of.setdefault(client, {})
         if topic not in topics:
             self.enter(topic, member)
-            topics[topic] = member.key
+            topics[topic] = member
 
     def leave_client(self, client: AnyClient, topic: str) -> None:
         """End a client's membership of a topic: it wants to go."""
         topics = self._members_of.get(client, {})
-        key = topics.pop(topic, None)
-        if key is not None:
-            self.leave(topic, key, at_once=True)
+        member = topics.pop(topic, None)
+        if member is not None:
+            self.leave(topic, member.key, at_once=True)
             if not topics:
                 del self._members_of[client]
 
     def forget_client(self, client: AnyClient) -> None:
         """End all memberships of a client that has lost its connection: it can come back."""
-        for topic, key in self._members_of.pop(client, {}).items():
-            self.leave(topic, key)
+        for topic, member in self._members_of.pop(client, {}).items():
+            self.leave(topic, member.key)
+
+    def of_client(self, client: AnyClient) -> list[tuple[str, Member]]:
+        """Return the topics that a client is a member of, and as which ones."""
+        return sorted(self._members_of.get(client, {}).items())
 
     async def members(self, topic: str) -> list[Member]:
         """Return the members of a topic on all servers, in the order in which they joined, as far as is known here.

@@ -115,6 +115,10 @@ class Topic:
         lives = {id(life): life for client in self.subscribers if (life := client.resource._listener) is not None}
         return list(lives.values())
 
+    @property
+    def hook_for_holes(self) -> str:
+        return "resync" if self.tail.keeps else "missed"
+
     def _tell(self) -> None:
         """Tell the resources with subscribers, and the receivers, that messages are missing."""
         tail = self.tail
@@ -122,7 +126,7 @@ class Topic:
         lives = self.lives()
         self.hooks = len(lives) + 1
         for life in lives:
-            life.notify("missed" if position is None else "resync", (self.name,), self._told)
+            life.notify(self.hook_for_holes, (self.name,), self._told)
         for receiver in tuple(self.receivers):
             if position is None:
                 receiver.missed(self.name)

@@ -126,6 +126,11 @@ class Topics:
         one = self._topics.get(topic)
         return [] if one is None else [client for client in one.subscribers if client.resource is resource]
 
+    def hook_for_holes(self, topic: str) -> str:
+        """Return the name of the hook that tells of messages which are lost."""
+        one = self._topics.get(topic)
+        return "missed" if one is None else one.hook_for_holes
+
     def of(self, client: AnyClient) -> Collection[str]:
         """Return the topics that a client is subscribed to."""
         return frozenset(self._topics_of.get(client, ()))
