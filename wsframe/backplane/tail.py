@@ -38,6 +38,9 @@ class State(Enum):
     TELLING = "telling"
 
 
+OPEN = State.OPEN  # an attribute of an enumeration is slow to read
+
+
 class Tail(Generic[MessageT]):
     """The end of one topic.
 
@@ -80,7 +83,7 @@ class Tail(Generic[MessageT]):
 
     def message(self, message: MessageT, position: Position | None, size: int) -> None:
         """Take a message of the engine; ``position`` is None if it is not kept."""
-        if self.state is State.ASKING or self.state is State.TELLING:
+        if self.state is not OPEN:
             self._wait(message, position, size)
         elif position is None or self._is_next(position):
             self._pass_on(message)

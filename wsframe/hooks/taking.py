@@ -156,7 +156,8 @@ class Taking:
     def _tell_missed(self) -> None:
         topics = {topic for client in self._listener.clients for topic in self._listener.topics.of(client)}
         for topic in sorted(topics):
-            self._listener.notify(self._listener.topics.hook_for_holes(topic), (topic,), lambda: None)
+            hook = self._listener.topics.interest.topics[topic].hook_for_holes
+            self._listener.notify(hook, (topic,), lambda: None)
 
     def _drop(self) -> None:
         """Let go of the clients that have not been thawed, and end this."""

@@ -24,6 +24,7 @@ OWN = "wsframe: "
 """The beginning of topics that programs cannot name."""
 VERSION = 1
 KINDS = {TEXT: b"t", BINARY: b"b"}
+OPCODES = {kind[0]: opcode for opcode, kind in KINDS.items()}
 
 
 class Publication(NamedTuple):
@@ -80,9 +81,9 @@ def opened(payload: bytes, sender: str, position: Position | None) -> Publicatio
     Raises:
         ValueError: If this version of wsframe cannot read it.
     """
-    if payload[:1] != bytes((VERSION,)):
+    if not payload or payload[0] != VERSION:
         raise ValueError(f"its version is {payload[0] if payload else 'missing'}, not {VERSION}")
-    opcode = next((opcode for opcode, kind in KINDS.items() if kind == payload[1:2]), None)
+    opcode = OPCODES.get(payload[1]) if len(payload) >= 6 else None
     start = 6 + int.from_bytes(payload[2:6], "little")
     if opcode is None or len(payload) < start:
         raise ValueError("it is cut off, or of an unknown kind")

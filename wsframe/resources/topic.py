@@ -108,7 +108,8 @@ class Topic:
                 send(self.subscribers, publication.data, key=publication.key, compress=publication.compress)
             except Exception as error:  # a client of version 0, which has no binary messages
                 logger.error("a message of %s cannot be sent here", repr(self.name), exc_info=error)
-        self.give(publication)
+        if self.receivers:
+            self.give(publication)
 
     def lives(self) -> list[Any]:
         """Return the lives of the resources with subscribers."""

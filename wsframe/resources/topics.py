@@ -126,11 +126,6 @@ class Topics:
         one = self._topics.get(topic)
         return [] if one is None else [client for client in one.subscribers if client.resource is resource]
 
-    def hook_for_holes(self, topic: str) -> str:
-        """Return the name of the hook that tells of messages which are lost."""
-        one = self._topics.get(topic)
-        return "missed" if one is None else one.hook_for_holes
-
     def of(self, client: AnyClient) -> Collection[str]:
         """Return the topics that a client is subscribed to."""
         return frozenset(self._topics_of.get(client, ()))
@@ -154,7 +149,9 @@ class Topics:
 
     def forward(self, topic: str, opcode: int, data: bytes, key: Key, compress: bool | None) -> None:
         """Send a message to the subscribers of other servers alone."""
-        self._send(None, topic, Publication(opcode, data, None, self.interest.node, key, compress))
+        others = self.interest.others
+        if others is not None and not others.publish(topic, envelope(opcode, data, key, compress)):
+            logger.warning("a message of %s stays on this server: the backplane cannot take it", repr(topic))
 
     def publish_text(
         self, topic: str, message: str | Octets, *, exclude: Any = (), key: Key = None,
@@ -171,7 +168,7 @@ class Topics:
         )
         if self.interest.others is not None or (one is not None and one.receivers):
             data = encode(message) if isinstance(message, str) else bytes(message)
-            self._send(one, topic, Publication(TEXT, data, None, self.interest.node, key, compress))
+            self._send(one, topic, TEXT, data, key, compress)
         return done
 
     def publish_binary(
@@ -188,17 +185,14 @@ class Topics:
         )
         if self.interest.others is not None or (one is not None and one.receivers):
             data = octets_of(message, BINARY_TYPES)
-            self._send(one, topic, Publication(BINARY, data, None, self.interest.node, key, compress))
+            self._send(one, topic, BINARY, data, key, compress)
         return done
 
-    def _send(self, one: Topic | None, topic: str, publication: Publication) -> None:
+    def _send(self, one: Topic | None, topic: str, opcode: int, data: bytes, key: Key, compress: bool | None) -> None:
         """Send a message that this server's subscribers have to the receivers and to other servers."""
-        if one is not None:
-            one.give(publication)
-        if self.interest.others is not None:
-            payload = envelope(publication.opcode, publication.data, publication.key, publication.compress)
-            if not self.interest.others.publish(topic, payload):
-                logger.warning("a message of %s stays on this server: the backplane cannot take it", repr(topic))
+        if one is not None and one.receivers:
+            one.give(Publication(opcode, data, None, self.interest.node, key, compress))
+        self.forward(topic, opcode, data, key, compress)
 
     def _keep(
         self, topic: str, opcode: int, data: bytes, exclude: Any, key: Key, compress: bool | None, history: History
