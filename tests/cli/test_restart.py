@@ -6,10 +6,12 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.cli.program import PATIENCE
 from tests.cli.workers import Service, eventually, lives, service
+from wsframe.cli import main
 
 TARGET = """
 import os
@@ -78,6 +80,36 @@ def test_clients_and_state_go_to_the_new_process_and_the_others_get_1012(tmp_pat
             running.process.send_signal(signal.SIGTERM)
         assert running.end() == 0
         assert running.runtime() == []
+
+
+def test_the_command_waits_for_the_end_and_says_why_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "restarts.py").write_text(TARGET)
+    admin = str(tmp_path / "admin")
+    with service(tmp_path, *SERVE, "--admin", admin) as running:
+        running.until("Serving at")
+        assert main(["restart", "--admin", admin]) == 0
+        assert capsys.readouterr().out == "all workers have been restarted\n"
+        (tmp_path / "restarts.py").write_text("import no_such_module")
+        assert main(["restart", "--admin", admin]) == 1
+        assert "not restarted: the new worker 0" in capsys.readouterr().err
+        assert main(["restart", str(running.process.pid)]) == 0
+        running.until("restarting 1 workers")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "give the process of the supervisor, or --admin PATH"),
+        (["1", "--admin", "x"], "give the process of the supervisor, or --admin PATH"),
+        (["--admin", "/nowhere/admin"], "nobody answers at /nowhere/admin"),
+        (["999999999"], "cannot restart process 999999999: No such process"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restart", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert told.count("\n") == 1
 
 
 def cmdline(pid: int) -> str:

@@ -185,15 +185,21 @@ async def attend(supervisor: Supervisor, service: Service, started: trio.Event, 
             nursery.start_soon(obey_signals, supervisor, signals)
             nursery.start_soon(tell_manager, supervisor, started, service.count)
             if service.admin is not None:
-                nursery.start_soon(answer_inquiries, service.admin, partial(answer, made))
+                nursery.start_soon(answer_inquiries, service.admin, partial(answer, made, supervisor))
             if service.obey is not None:
                 nursery.start_soon(service.obey, supervisor)
             await supervisor.run()
             nursery.cancel_scope.cancel()
 
 
-async def answer(made: Equipment, request: bytes) -> dict[str, Any]:
-    """Answer an inquiry about the whole service."""
+async def answer(made: Equipment, supervisor: Supervisor, request: bytes) -> dict[str, Any]:
+    """Answer an inquiry about the whole service, or restart its workers and answer when that is done."""
+    if request == b"restart":
+        renewal = supervisor.restart()
+        if renewal is None:
+            return {"error": "the service starts or ends"}
+        await renewal.done.wait()
+        return {"error": renewal.failure or ("" if renewal.table.done else "the service ends")}
     return await service_snapshot(made.runtime.folder, made.board) if request == REQUEST else unknown(request)
 
 
