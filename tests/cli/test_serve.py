@@ -231,7 +231,7 @@ def test_a_resource_that_cannot_start_is_one_line_behind_the_log(
 
 
 def test_debug_shows_why_a_server_ended(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*args: object) -> None:
+    async def fail(*args: object, **options: object) -> None:
         raise LookupError("in a hook")
 
     monkeypatch.setattr(serve, "serve_until_signal", fail)
@@ -253,7 +253,9 @@ def test_debug_shows_where_a_target_fails(in_folder: Path) -> None:
 def test_the_options_arrive_at_run(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    async def note(registry: wsframe.Registry | None, options: wsframe.ServeOptions, started: object) -> None:
+    async def note(
+        registry: wsframe.Registry | None, options: wsframe.ServeOptions, *args: object, **more: object
+    ) -> None:
         seen.update({one.name: getattr(options, one.name) for one in fields(options)}, registry=registry)
 
     monkeypatch.setattr(serve, "serve_until_signal", note)

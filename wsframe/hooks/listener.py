@@ -283,8 +283,9 @@ class Listener:
                     nursery.cancel_scope.cancel()
             finally:
                 self.tasks.close()
-            self.passage.tasks_ended.set()
-            await self._hooks_done.wait()
+            if self.passage.no_more_tasks.is_set():  # else a task raised a Cancelled, which the nursery swallowed
+                self.passage.tasks_ended.set()
+                await self._hooks_done.wait()
 
     def _fail(self, error: BaseException) -> None:
         """End this life immediately, because ``running()`` or a task of the resource raised."""
