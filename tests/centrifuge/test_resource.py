@@ -47,6 +47,32 @@ def test_options_of_another_type_are_refused(name: str) -> None:
         type("Wrong", (CentrifugeResource,), {name: {"ping": 1}})
 
 
+@pytest.mark.parametrize("tokens", ["secret", object(), 7])
+def test_a_verifier_has_its_two_methods(tokens: object) -> None:
+    with pytest.raises(TypeError, match=r"Wrong.tokens has no coroutine function 'connection'"):
+        type("Wrong", (CentrifugeResource,), {"tokens": tokens})
+
+
+async def test_a_hook_that_fails_at_the_end_of_one_subscription_leaves_those_of_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(Noting):
+        async def unsubscribed(self, client: Client, channel: str) -> None:
+            await super().unsubscribed(client, channel)
+            raise RuntimeError(f"oh {channel}")
+
+    resource = Failing()
+    async with speaking(resource) as kit:
+        speaker = await connected(kit)
+        await speaker.ask("subscribe", channel="a")
+        await speaker.ask("subscribe", channel="b")
+        speaker.client.close()
+        await speaker.end()
+    assert resource.ended == ["a", "b"]
+    assert "oh a" in caplog.text
+    assert "oh b" in caplog.text
+
+
 def test_messages_of_a_client_are_not_dropped_in_the_middle() -> None:
     with pytest.raises(ValueError, match="must not miss messages"):
         type("Dropping", (CentrifugeResource,), {"overflow": "drop_oldest"})

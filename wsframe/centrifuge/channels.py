@@ -209,9 +209,10 @@ class Channels:
     async def tell_ended(self, session: Session, channel: str) -> None:
         """Call ``unsubscribed`` in the listener task, where it belongs."""
         with suppress(ResourceEnded):
-            await self._hooks.call(self._tell_ended, session, channel)
+            await self._hooks.call(self.ended, session, channel)
 
-    async def _tell_ended(self, session: Session, channel: str) -> None:
+    async def ended(self, session: Session, channel: str) -> None:
+        """Call ``unsubscribed``; an exception in it is the client's alone, and the next call is made."""
         try:
             await self._hooks.unsubscribed(session.client, channel)
         except Exception as error:

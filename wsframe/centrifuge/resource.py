@@ -14,7 +14,7 @@ from wsframe.centrifuge.replies import Publication, escaped, members, push
 from wsframe.centrifuge.session import Sessions
 from wsframe.centrifuge.times import Times
 from wsframe.resources.check_attributes import Ordering
-from wsframe.resources.check_hooks import check_hook
+from wsframe.resources.check_hooks import check_hook, is_async
 from wsframe.resources.client import Client
 from wsframe.resources.resource import HOOKS, Resource
 
@@ -97,6 +97,9 @@ class CentrifugeResource(Resource[DataT]):
             )
         if cls.overflow != "disconnect":
             raise ValueError(f"{cls.__name__}.overflow is 'disconnect': a client that stays must not miss messages")
+        for name in ("connection", "subscription"):
+            if cls.tokens is not None and not is_async(getattr(cls.tokens, name, None)):
+                raise TypeError(f"{cls.__name__}.tokens has no coroutine function {name!r}: {cls.tokens!r}")
         for name, kind in (("options", CentrifugeOptions), ("subscription", Subscribed)):
             if not isinstance(getattr(cls, name), kind):
                 raise TypeError(f"{cls.__name__}.{name} is a {kind.__name__}, not {getattr(cls, name)!r}")
@@ -238,7 +241,7 @@ class CentrifugeResource(Resource[DataT]):
         ]
         service.sessions.remove(client)
         for channel in ended:
-            await self.unsubscribed(client, channel)
+            await service.channels.ended(session, channel)
 
     def _serving(self) -> Service:
         """Return the parts of this life of the resource."""
