@@ -483,3 +483,16 @@ async def test_a_move_to_another_worker_is_refused_with_one_line(
     lines = [one.message for one in caplog.records if "not moved" in one.message]
     assert len(lines) == 2
     assert all("lives in worker 0" in line for line in lines)
+
+
+async def test_1_a_partition_that_has_been_left_is_passed_to_the_next_generation(stack: ExitStack) -> None:
+    """They share the slot's door; the old worker does not read it any more."""
+    async with opened(2, register) as service:
+        with stack:
+            path = room_of(1, 2)
+            placement = service.engines[1].roster.placement
+            placement.leave(partition_of(f"/rooms/{{room}}\n{path}", "path"))
+            come(service, 1, head(path), stack)
+            passage = service.engines[1].admission.passage
+            assert passage is not None
+            await until(lambda: passage.passed == 1)

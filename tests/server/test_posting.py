@@ -35,9 +35,10 @@ def test_each_partition_has_a_topic() -> None:
 
 async def test_a_malformed_post_of_another_worker_is_dropped_with_a_line(caplog: pytest.LogCaptureFixture) -> None:
     async with service_opened(2, lambda registry, _: registry.register("/", Resource())) as service:
-        topics = service.engines[0].topics
-        topics.message(topic_of(0), b"nonsense", "node", None)
-        topics.message(topic_of(0), envelope("/gone", "x"), "node", None)
+        engine = service.engines[0]
+        topic = topic_of(0, engine.posting.service)
+        engine.topics.message(topic, b"nonsense", "node", None)
+        engine.topics.message(topic, envelope("/gone", "x"), "node", None)
     assert "a post of another worker is dropped" in caplog.text
 
 
@@ -50,5 +51,14 @@ async def test_12_a_post_for_which_there_is_no_room_is_dropped_with_a_line(caplo
         for _ in range(10_000):
             engine.post("/", "x")
         assert not engine.post("/", "x")
-        engine.topics.message(topic_of(0), envelope("/", "x"), "node", None)
+        engine.topics.message(topic_of(0, engine.posting.service), envelope("/", "x"), "node", None)
     assert "too many wait there" in caplog.text
+
+
+async def test_services_that_share_a_backplane_get_none_of_each_others_posts() -> None:
+    def register(registry: Registry, slot: int) -> None:
+        registry.register("/", Resource())
+
+    async with service_opened(2, register) as one, service_opened(2, register) as other:
+        names = {engine.posting.service for service in (one, other) for engine in service.engines.values()}
+    assert len(names) == 2

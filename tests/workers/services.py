@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from tempfile import TemporaryDirectory
 from typing import Unpack
 
 import trio
@@ -31,6 +32,7 @@ class Service:
         self.count = count
         self.hub = MemoryHub()
         self._closing = ExitStack()
+        self.folder = self._closing.enter_context(TemporaryDirectory(prefix="wsframe-"))
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.listening.setblocking(False)
         self._closing.callback(self.listening.close)
@@ -71,7 +73,7 @@ class Service:
             door=self.doors[slot][1],
             board=self.board,
             link=link,
-            folder="",
+            folder=self.folder,
         )
 
     def server(self, slot: int) -> wsframe.Server:

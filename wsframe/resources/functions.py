@@ -16,6 +16,7 @@ from wsframe.resources.client import Client
 from wsframe.resources.hints import add_hint
 from wsframe.resources.registry import Registry, global_registry
 from wsframe.resources.resource import HOOKS, Resource
+from wsframe.workers.partitions import Scope
 
 __all__ = [
     "ClientFunction",
@@ -51,6 +52,7 @@ class Functions(TypedDict, total=False):
     error: ErrorFunction | None
     request_verifier: RequestVerifier | None
     ordering: Ordering
+    scope: Scope
 
 
 ClientFunctionT = TypeVar("ClientFunctionT", bound=ClientFunction)
@@ -79,6 +81,7 @@ class FunctionResource(Resource):
         error: ErrorFunction | None = None,
         request_verifier: RequestVerifier | None = None,
         ordering: Ordering = "resource",
+        scope: Scope = "one",
     ) -> None:
         for name, function in {"open": open, "message": message, "close": close, "error": error}.items():
             if function is not None:
@@ -87,7 +90,7 @@ class FunctionResource(Resource):
             check_handler("request_verifier", request_verifier)
         self._open, self._message, self._close, self._error = open, message, close, error
         self._verifier = request_verifier
-        vars(self)["ordering"] = ordering  # of this object, which has no class of its own
+        vars(self).update(ordering=ordering, scope=scope)  # of this object, which has no class of its own
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in DECORATORS:
@@ -211,6 +214,7 @@ def define_resource(
         request_verifier: Called with a newcomer's request; anything but True refuses it with 403.
         ordering: As of a class (:attr:`Resource.ordering`): ``"client"`` lets the functions run at the
             same time for different clients, wherever they wait.
+        scope: As of a class (:attr:`Resource.scope`): ``"path"`` and ``"shared"`` spread it over workers.
         origins: Which web pages may connect.
         ignore_case: Whether ``/CHAT`` is ``/chat``.
         registry: Where to register; None takes the global registry.

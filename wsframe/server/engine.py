@@ -298,7 +298,7 @@ class LocalEngine:
                     self._registries, partial(Listener, around=self._around), lives, placement_of(self.duty)
                 )
                 self.roster.watch()
-                self.posting = Posting(self.roster, self.topics)
+                self.posting = Posting(self.roster, self.topics, None if self.duty is None else self.duty.worker)
                 self.posting.open()
                 if self.duty is not None:
                     generation = Generation(self.duty.worker, self.roster, self.reactor, self.places, self.posting)

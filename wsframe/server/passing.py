@@ -88,8 +88,10 @@ class Passage:
         return here
 
     def _is_here(self, newcomer: Newcomer) -> bool:
+        """Return whether a newcomer belongs to this worker, also if it has to wait here for its partition."""
         assert newcomer.partition is not None
-        return self._placement.is_here(newcomer.partition)
+        here = self._placement.slot_of(newcomer.partition) == self._placement.slot
+        return here and not self._placement.has_left(newcomer.partition)
 
     async def passes(self, newcomer: Newcomer) -> bool:
         """Wait for the head of a newcomer, and pass it on; return False if it belongs here.

@@ -7,12 +7,16 @@ resource stay in order, sending never waits, and a post arrives at most once.
 
 from __future__ import annotations
 
+import socket
+from hashlib import blake2b
+
 from wsframe.hooks.listeners import Roster
 from wsframe.log import Log, log_for, quoted
 from wsframe.resources.publication import OWN
 from wsframe.resources.resource import Resource
 from wsframe.resources.topics import Topics
 from wsframe.workers.partitions import EVERYWHERE, PARTITIONS
+from wsframe.workers.worker import Worker
 
 __all__ = ["LONGEST_POST", "Posting"]
 
@@ -29,11 +33,14 @@ class Posting:
     Args:
         roster: The lives of this process.
         topics: The link to other workers.
+        worker: This process, if it is one of several. A backplane can link services, each with partitions of its
+            own.
     """
 
-    def __init__(self, roster: Roster, topics: Topics) -> None:
+    def __init__(self, roster: Roster, topics: Topics, worker: Worker | None = None) -> None:
         self._roster = roster
         self._topics = topics
+        self.service: str = service_of(worker)
 
     def open(self) -> None:
         """Take the posts of other workers for all partitions that live here."""
@@ -44,11 +51,11 @@ class Posting:
 
     def begin(self, partition: int) -> None:
         """Take the posts of other workers for a partition."""
-        self._topics.interest.hear(topic_of(partition), self._take)
+        self._topics.interest.hear(topic_of(partition, self.service), self._take)
 
     def end(self, partition: int) -> None:
         """Take the posts for a partition no longer."""
-        self._topics.interest.unhear(topic_of(partition))
+        self._topics.interest.unhear(topic_of(partition, self.service))
 
     def post(self, path: str, message: str | bytes) -> bool:
         """Post to the resource of a path; see :meth:`Server.post`."""
@@ -63,7 +70,7 @@ class Posting:
             resource = self._roster.resource_at(path)
             queued = partition == EVERYWHERE if resource is None else resource.post(message)
         if partition is not None and (partition == EVERYWHERE or not placement.is_here(partition)):
-            queued = self._topics.interest.tell(topic_of(partition), payload) and queued
+            queued = self._topics.interest.tell(topic_of(partition, self.service), payload) and queued
         return queued
 
     def _take(self, payload: bytes) -> None:
@@ -80,9 +87,17 @@ class Posting:
             logger.warning("a post to %s is dropped: too many wait there", quoted(path), kind="full")
 
 
-def topic_of(partition: int) -> str:
-    """Return the topic of the posts to a partition."""
-    return f"{OWN}posts everywhere" if partition == EVERYWHERE else f"{OWN}posts to {partition}"
+def topic_of(partition: int, service: str = "") -> str:
+    """Return the topic of the posts to a partition of a service."""
+    return f"{OWN}posts everywhere" if partition == EVERYWHERE else f"{OWN}posts to {partition} {service}"
+
+
+def service_of(worker: Worker | None) -> str:
+    """Return a name of the service that a worker belongs to, the same in all of its workers alone."""
+    if worker is None:
+        return ""
+    named = f"{socket.gethostname()} {worker.supervisor} {worker.folder}"
+    return blake2b(named.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def envelope(path: object, message: object) -> bytes:
