@@ -188,6 +188,9 @@ def main(arguments: Sequence[str]) -> int:
         secure = [scenario.name for scenario in plan.scenarios if scenario.tls]
         if secure and not (plan.certificate and plan.generator.tls):
             missing |= dict.fromkeys(secure, "TLS needs trustme here, and OpenSSL's headers for the generator")
+        packed = [scenario.name for scenario in plan.scenarios if scenario.deflate]
+        if packed and not plan.generator.deflate:
+            missing |= dict.fromkeys(packed, "compression needs zlib's header for the generator")
         for name, why in missing.items():
             print(f"left out: {name}: {why}", file=sys.stderr)
         if options.count:

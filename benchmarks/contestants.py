@@ -51,6 +51,8 @@ class Contestant:
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
+    deflate: bool = False
+    """Whether it can compress messages."""
     python: str = sys.executable
     version: str = ""
 
@@ -59,25 +61,32 @@ class Contestant:
         """Whether it is wsframe, of this environment or of another."""
         return self.needs[0] == "wsframe"
 
-    def command(self, port: int, certificate: Path | None) -> list[str]:
-        """Return the command that serves at a port, with TLS if there is a certificate."""
+    def command(self, port: int, certificate: Path | None, *, deflate: bool = False) -> list[str]:
+        """Return the command that serves at a port, with TLS if there is a certificate, and with compression or not."""
         command = [self.python, "-P", "-c", LAUNCH, str(ROOT), self.program]
-        command += ["--port", str(port), *self.arguments]
+        command += ["--port", str(port), *self.arguments, *(["--deflate"] if deflate else [])]
         return command if certificate is None else [*command, "--certificate", str(certificate)]
 
 
 CONTESTANTS = (
-    Contestant(name=REFERENCE, program="serve_wsframe", needs=("wsframe",), tls=True),
+    Contestant(name=REFERENCE, program="serve_wsframe", needs=("wsframe",), tls=True, deflate=True),
     Contestant(
         name=PURE,
         program="serve_wsframe",
         needs=("wsframe",),
         environment={"WSFRAME_SPEEDUPS": "0"},
         tls=True,
+        deflate=True,
     ),
-    Contestant(name="websockets", program="serve_websockets", needs=("websockets",), tls=True),
-    Contestant(name="websockets-trio", program="serve_websockets_trio", needs=("websockets.trio", "trio"), tls=True),
-    Contestant(name="aiohttp", program="serve_aiohttp", needs=("aiohttp",), tls=True),
+    Contestant(name="websockets", program="serve_websockets", needs=("websockets",), tls=True, deflate=True),
+    Contestant(
+        name="websockets-trio",
+        program="serve_websockets_trio",
+        needs=("websockets.trio", "trio"),
+        tls=True,
+        deflate=True,
+    ),
+    Contestant(name="aiohttp", program="serve_aiohttp", needs=("aiohttp",), tls=True, deflate=True),
     Contestant(name="picows", program="serve_picows", needs=("picows",), tls=True),
     Contestant(
         name="picows-uvloop",
@@ -86,7 +95,7 @@ CONTESTANTS = (
         arguments=("--uvloop",),
         tls=True,
     ),
-    Contestant(name="socketify", program="serve_socketify", needs=("socketify",), tls=True),
+    Contestant(name="socketify", program="serve_socketify", needs=("socketify",), tls=True, deflate=True),
     Contestant(name="trio-websocket", program="serve_trio_websocket", needs=("trio_websocket", "trio"), tls=True),
     Contestant(name="tornado", program="serve_tornado", needs=("tornado",), tls=True),
     Contestant(
@@ -95,6 +104,7 @@ CONTESTANTS = (
         needs=("uvicorn", "uvloop", "websockets"),
         arguments=("--uvloop",),
         tls=True,
+        deflate=True,
     ),
 )
 

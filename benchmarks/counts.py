@@ -99,7 +99,9 @@ def count(plan: Plan, who: Contestant, scenario: Scenario, what: str) -> Calls:
     plan = replace(plan, warm_up=0.0)
     log: Path = plan.log_of(who)
     certificate = plan.certificate_for(scenario)
-    with serving(who, log=log, cpus=plan.cpus, certificate=certificate, counting=what == "python") as server:
+    with serving(
+        who, log=log, cpus=plan.cpus, certificate=certificate, deflate=scenario.deflate, counting=what == "python"
+    ) as server:
         load = plan.generator.load(scenario, server.port, seconds=plan.seconds, warm_up=0, server=server.pid)
         with load as running:
             running.wait_until_open()

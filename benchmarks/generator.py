@@ -16,6 +16,8 @@ from benchmarks.scenarios import Scenario
 __all__ = ["Generator", "Load", "LoadFailed", "build"]
 
 SOURCES = Path(__file__).parent / "load"
+TLS = ["-DWITH_TLS", "-lssl", "-lcrypto"]
+DEFLATE = ["-DWITH_DEFLATE", "-lz"]
 # After the last message; the generator itself gives up after 10 s without an answer.
 PATIENCE = 60
 
@@ -31,6 +33,8 @@ class Generator:
     program: Path
     tls: bool
     """Whether the generator supports TLS."""
+    deflate: bool
+    """Whether the generator supports compression."""
 
     @contextmanager
     def load(self, scenario: Scenario, port: int, *, seconds: float, warm_up: float, server: int) -> Iterator[Load]:
@@ -81,7 +85,7 @@ class Load:
 
 
 def build(folder: Path) -> Generator:
-    """Compile the generator into a folder, with TLS if OpenSSL's headers are installed.
+    """Compile the generator into a folder, with TLS and compression if the headers of OpenSSL and zlib are installed.
 
     Raises:
         FileNotFoundError: If there is no C compiler.
@@ -92,9 +96,11 @@ def build(folder: Path) -> Generator:
         raise FileNotFoundError("no C compiler (cc) found: install one")
     program = folder / "load"
     command = [compiler, "-O2", "-o", str(program), *map(str, sorted(SOURCES.glob("*.c")))]
-    with_tls = subprocess.run(
-        [*command, "-DWITH_TLS", "-lssl", "-lcrypto"], check=False, capture_output=True, text=True
+    if subprocess.run([*command, *TLS, *DEFLATE], check=False, capture_output=True).returncode == 0:
+        return Generator(program, tls=True, deflate=True)
+    tls, deflate = (
+        subprocess.run([*command, *words], check=False, capture_output=True).returncode == 0 for words in (TLS, DEFLATE)
     )
-    if with_tls.returncode != 0:
-        subprocess.run(command, check=True, capture_output=True, text=True)
-    return Generator(program, with_tls.returncode == 0)
+    words = [*(TLS if tls else []), *(DEFLATE if deflate else [])]
+    subprocess.run([*command, *words], check=True, capture_output=True, text=True)
+    return Generator(program, tls, deflate)

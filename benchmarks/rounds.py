@@ -35,7 +35,8 @@ class Plan:
 
     def possible(self, who: Contestant, scenario: Scenario) -> bool:
         """Return whether a server can run a scenario here."""
-        return not scenario.tls or (who.tls and self.certificate is not None and self.generator.tls)
+        secure = not scenario.tls or (who.tls and self.certificate is not None and self.generator.tls)
+        return secure and (not scenario.deflate or (who.deflate and self.generator.deflate))
 
     def certificate_for(self, scenario: Scenario) -> Path | None:
         """Return the certificate, if the scenario uses TLS."""
@@ -67,7 +68,8 @@ def measure(plan: Plan, who: Contestant, scenario: Scenario, number: int) -> Run
 
 def measure_figures(plan: Plan, who: Contestant, scenario: Scenario) -> Figures:
     certificate = plan.certificate_for(scenario)
-    with serving(who, log=plan.log_of(who), cpus=plan.cpus, certificate=certificate) as server:
+    log = plan.log_of(who)
+    with serving(who, log=log, cpus=plan.cpus, certificate=certificate, deflate=scenario.deflate) as server:
         empty = memory_kib(server.pid)
         load = plan.generator.load(scenario, server.port, seconds=plan.seconds, warm_up=plan.warm_up, server=server.pid)
         with load as running:

@@ -26,14 +26,21 @@ class Scenario:
     size: int = 64
     text: bool = False
     tls: bool = False
+    fragments: int = 1
+    """Frames of each message that a client sends."""
+    deflate: bool = False
+    """Whether messages are compressed, both ways; no side keeps its context."""
 
     def arguments(self) -> list[str]:
         """Return the arguments for the load generator."""
         named = {"mode": self.mode, "connections": self.connections, "window": self.window, "size": self.size}
         if self.active:
             named["active"] = self.active
+        if self.fragments > 1:
+            named["fragments"] = self.fragments
         words = [word for name, value in named.items() for word in (f"--{name}", str(value))]
-        return [*words, *(["--text"] if self.text else []), *(["--tls"] if self.tls else [])]
+        flags = {"--text": self.text, "--tls": self.tls, "--deflate": self.deflate}
+        return [*words, *(flag for flag, wanted in flags.items() if wanted)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +75,21 @@ FAN_OUTS = (10, 100, 1000)
 POINTS = (
     Scenario(name="echo", about="100 clients, 64 B of text", connections=100, text=True),
     Scenario(name="echo-1", about="1 client, 64 B of text", connections=1, text=True),
+    Scenario(name="echo-3", about="3 clients, 64 B of text", connections=3, text=True),
+    Scenario(name="echo-10", about="10 clients, 64 B of text", connections=10, text=True),
     Scenario(name="echo-16", about="100 clients, 16 in flight each", connections=100, window=16, text=True),
     Scenario(name="echo-large", about="2 clients, 1 MiB", connections=2, size=KIB * KIB),
+    Scenario(name="fragments-2", about="100 clients, 64 B in 2 fragments", connections=100, text=True, fragments=2),
+    Scenario(name="fragments-64", about="1 client, 16 KiB in 64 fragments", connections=1, size=16 * KIB, fragments=64),
+    Scenario(name="deflate", about="50 clients, 1 KiB, compressed", connections=50, size=KIB, text=True, deflate=True),
+    Scenario(
+        name="deflate-large",
+        about="10 clients, 16 KiB, compressed",
+        connections=10,
+        size=16 * KIB,
+        text=True,
+        deflate=True,
+    ),
     Scenario(name="echo-tls", about="echo over TLS", connections=100, text=True, tls=True),
     broadcast_to(1000, "broadcast"),
     replace(broadcast_to(100, "broadcast-tls"), about="100 receivers over TLS, 4 in flight", tls=True),

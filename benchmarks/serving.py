@@ -90,7 +90,13 @@ def wait_for(port: int, process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def serving(
-    who: Contestant, *, log: Path, cpus: CPUs, certificate: Path | None = None, counting: bool = False
+    who: Contestant,
+    *,
+    log: Path,
+    cpus: CPUs,
+    certificate: Path | None = None,
+    deflate: bool = False,
+    counting: bool = False,
 ) -> Iterator[Serving]:
     """Run a server while the body runs.
 
@@ -99,13 +105,14 @@ def serving(
         log: Receives its standard error.
         cpus: The CPUs to use.
         certificate: The certificate for TLS, or None.
+        deflate: Whether it compresses.
         counting: Whether the server counts its calls, for :meth:`Serving.calls`.
 
     Raises:
         ServingFailed: If it does not start.
     """
     port = free_port()
-    command = [*who.command(port, certificate), *(["--count-calls"] if counting else [])]
+    command = [*who.command(port, certificate, deflate=deflate), *(["--count-calls"] if counting else [])]
     with log.open("a") as errors:
         process = subprocess.Popen(
             command,

@@ -9,10 +9,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FINAL = 0x80, PACKED = 0x40 };
+
 static uint8_t *pattern;
 
 size_t stamp_size(void) {
     return options.size < STAMP_SIZE ? options.size : STAMP_SIZE;
+}
+
+/* Write words that are as easy to compress as text is: the alphabet again and again would be nothing. */
+static void put_words(uint8_t *to, size_t length) {
+    uint32_t state = 1;
+    for (size_t i = 0, left = 0, word = 0; i < length; i++, left--) {
+        if (left == 0) {
+            state = state * 1103515245 + 12345;
+            word = state >> 16 & 255;
+            left = 4 + word % 6;
+        }
+        to[i] = left == 1 ? ' ' : (uint8_t)('a' + (word * 7 + left * left * 3) % 26);
+    }
 }
 
 void prepare_messages(void) {
@@ -21,6 +36,10 @@ void prepare_messages(void) {
         die("no memory");
     for (size_t i = 0; i < options.size; i++)
         pattern[i] = options.text ? (uint8_t)('a' + i % 26) : (uint8_t)random_octets();
+    if (options.deflate) {
+        put_words(pattern, options.size);
+        prepare_packed(pattern);
+    }
 }
 
 /* Least significant digits first: a message too short for all of them has those that differ. */
@@ -52,10 +71,10 @@ void put_octets(struct connection *c, const void *octets, size_t length) {
     memcpy(reserve(&c->out, length), octets, length);
 }
 
-static void put_frame(struct connection *c, unsigned opcode, const uint8_t *payload, size_t length) {
+static void put_frame(struct connection *c, unsigned first, const uint8_t *payload, size_t length) {
     unsigned extended = length < 126 ? 0 : length < 65536 ? 2 : 8;
     uint8_t *to = reserve(&c->out, 2 + extended + 4 + length);
-    *to++ = (uint8_t)(0x80 | opcode);
+    *to++ = (uint8_t)first;
     *to++ = (uint8_t)(0x80 | (extended == 0 ? length : extended == 2 ? 126 : 127));
     for (unsigned i = extended; i-- > 0;)
         *to++ = (uint8_t)(length >> 8 * i);
@@ -80,19 +99,30 @@ static void put_frame(struct connection *c, unsigned opcode, const uint8_t *payl
 void put_message(struct connection *c, uint32_t sender, uint32_t number) {
     uint8_t stamp[STAMP_SIZE];
     write_stamp(stamp, sender, number);
+    unsigned opcode = options.text ? OPCODE_TEXT : OPCODE_BINARY;
+    if (options.deflate) {
+        const uint8_t *packed;
+        size_t length = pack(stamp, &packed);
+        put_frame(c, FINAL | PACKED | opcode, packed, length);
+        return;
+    }
     memcpy(pattern, stamp, stamp_size());
-    put_frame(c, options.text ? OPCODE_TEXT : OPCODE_BINARY, pattern, options.size);
+    size_t part = (options.size + (size_t)options.fragments - 1) / (size_t)options.fragments, at = 0;
+    for (; options.size - at > part; at += part, opcode = OPCODE_CONTINUATION)
+        put_frame(c, opcode, pattern + at, part);
+    put_frame(c, FINAL | opcode, pattern + at, options.size - at);
 }
 
 void put_close(struct connection *c) {
     static const uint8_t normal_closure[] = {1000 >> 8, 1000 & 255};
-    put_frame(c, OPCODE_CLOSE, normal_closure, sizeof normal_closure);
+    put_frame(c, FINAL | OPCODE_CLOSE, normal_closure, sizeof normal_closure);
     c->stage = STAGE_CLOSING;
 }
 
 static void check_head(struct connection *c) {
     struct incoming *in = &c->in;
-    if (in->head[0] & 0x70)
+    bool packed = in->head[0] & PACKED, may_be_packed = options.deflate && in->opcode - 1 < OPCODE_BINARY;
+    if (in->head[0] & (may_be_packed ? 0x30 : 0x70))
         die("connection %u: a reserved bit is set", c->index);
     if (in->head[1] & 0x80)
         die("connection %u: a masked frame from a server", c->index);
@@ -105,6 +135,11 @@ static void check_head(struct connection *c) {
     if (in->opcode != OPCODE_CONTINUATION) {
         in->message_opcode = in->opcode;
         in->offset = 0;
+        in->packed = packed;
+        if (options.deflate && !packed)
+            die("connection %u: an answer that is not compressed", c->index);
+        if (packed)
+            begin_unpacking(c);
     }
 }
 
@@ -132,7 +167,7 @@ static size_t receive_head(struct connection *c, const uint8_t *data, size_t len
     return length;
 }
 
-static void check_payload(struct connection *c, const uint8_t *data, size_t length) {
+void check_payload(struct connection *c, const uint8_t *data, size_t length) {
     struct incoming *in = &c->in;
     if (in->offset + length > options.size)
         die("connection %u: a message of more than %zu octets", c->index, options.size);
@@ -147,10 +182,12 @@ static void end_of_frame(struct connection *c) {
     struct incoming *in = &c->in;
     in->in_payload = false;
     if (in->opcode == OPCODE_PING)
-        put_frame(c, OPCODE_PONG, in->control, in->control_length);
+        put_frame(c, FINAL | OPCODE_PONG, in->control, in->control_length);
     else if (in->opcode == OPCODE_CLOSE)
         c->closed_by_peer = true;
     else if (!(in->opcode & 8) && in->final) {
+        if (in->packed)
+            unpack(c, NULL, 0);
         if (in->offset != options.size)
             die("connection %u: a message of less than %zu octets", c->index, options.size);
         if (in->message_opcode != (options.text ? OPCODE_TEXT : OPCODE_BINARY))
@@ -173,8 +210,10 @@ void receive_frames(struct connection *c, const uint8_t *data, size_t length) {
             if (in->opcode & 8) {
                 memcpy(in->control + in->control_length, data, taken);
                 in->control_length += (unsigned)taken;
-            } else
+            } else if (!in->packed)
                 check_payload(c, data, taken);
+            else if (taken > 0)
+                unpack(c, data, taken);
             in->left -= taken;
         }
         data += taken;

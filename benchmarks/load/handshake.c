@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define OFFER                                                                                                \
+    "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n"
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 static uint32_t rotated(uint32_t word, int by) {
@@ -68,8 +70,8 @@ void put_request(struct connection *c) {
     base64(digest, sizeof digest, c->accept);
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                          options.path, options.host, options.port, key);
+                          "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+                          options.path, options.host, options.port, key, options.deflate ? OFFER : "");
     put_octets(c, request, (size_t)length);
     c->head = malloc(HEAD_SIZE);
     c->head_length = 0;
@@ -102,7 +104,12 @@ static void check_answer(struct connection *c) {
         die("connection %u: the answer does not upgrade", c->index);
     if (!field(c->head, "Sec-WebSocket-Accept", value, sizeof value) || strcmp(value, c->accept) != 0)
         die("connection %u: Sec-WebSocket-Accept is not what the key asks for", c->index);
-    if (field(c->head, "Sec-WebSocket-Extensions", value, sizeof value) && value[0] != 0)
+    bool extended = field(c->head, "Sec-WebSocket-Extensions", value, sizeof value) && value[0] != 0;
+    if (options.deflate && (!extended || strstr(value, "permessage-deflate") == NULL))
+        die("connection %u: no compression was agreed on", c->index);
+    if (options.deflate && strstr(value, "server_no_context_takeover") == NULL)
+        die("connection %u: the server does not say that it keeps no context", c->index);
+    if (extended && !options.deflate)
         die("connection %u: an extension that was not offered: %s", c->index, value);
     if (field(c->head, "Sec-WebSocket-Protocol", value, sizeof value))
         die("connection %u: a subprotocol that was not offered: %s", c->index, value);

@@ -4,6 +4,7 @@
  *   modes       when a message is sent, and what one that came back means
  *   connections one connection from connect to close, and the loop over all of them
  *   frames      RFC 6455 section 5, as a client
+ *   deflate     RFC 7692, as a client
  *   handshake   RFC 6455 section 4, as a client
  *   transport   a socket, with TLS or without
  *   measures    time, latency, CPU time
@@ -27,9 +28,9 @@ enum { STAMP_SIZE = 16, CONTROL_SIZE = 125, ACCEPT_SIZE = 28, HEAD_SIZE = 4096 }
 struct options {
     enum mode mode;
     const char *host, *path;
-    int port, connections, active, window, server;
+    int port, connections, active, window, fragments, server;
     size_t size;
-    bool text, tls, gate;
+    bool text, tls, deflate, gate;
     double warm_up, seconds;
 };
 
@@ -42,7 +43,7 @@ struct buffer {
 struct incoming {
     uint8_t head[10];
     unsigned head_length;
-    bool in_payload, final;
+    bool in_payload, final, packed; /* packed: the message is compressed */
     unsigned opcode, message_opcode; /* message_opcode is 0 between messages */
     uint64_t left;                   /* octets of the frame's payload */
     uint64_t offset;                 /* in the message */
@@ -62,6 +63,7 @@ struct connection {
     size_t head_length;
     char accept[ACCEPT_SIZE + 1];
     struct incoming in;
+    void *inflater;
     uint32_t sent, received; /* messages */
     uint64_t *sent_at;       /* of the messages in flight, by number */
     uint64_t began;
@@ -87,8 +89,15 @@ void put_message(struct connection *c, uint32_t sender, uint32_t number);
 void put_close(struct connection *c);
 void put_octets(struct connection *c, const void *octets, size_t length);
 void receive_frames(struct connection *c, const uint8_t *data, size_t length);
+void check_payload(struct connection *c, const uint8_t *data, size_t length);
 void write_stamp(uint8_t *stamp, uint32_t sender, uint32_t number);
 size_t stamp_size(void);
+
+/* deflate.c */
+void prepare_packed(const uint8_t *pattern);
+size_t pack(const uint8_t *stamp, const uint8_t **packed);
+void begin_unpacking(struct connection *c);
+void unpack(struct connection *c, const uint8_t *data, size_t length);
 
 /* handshake.c */
 void put_request(struct connection *c);

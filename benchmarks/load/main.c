@@ -1,7 +1,7 @@
 /* A load generator for WebSocket servers, in one thread: what was asked for, its phases, its report.
  *
- *   cc -O2 -o load *.c                              or, for TLS:
- *   cc -O2 -DWITH_TLS -o load *.c -lssl -lcrypto
+ *   cc -O2 -o load *.c                              or, for TLS and compression:
+ *   cc -O2 -DWITH_TLS -DWITH_DEFLATE -o load *.c -lssl -lcrypto -lz
  */
 #include "load.h"
 
@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 struct options options = {
-    .mode = MODE_ECHO, .host = "127.0.0.1", .port = 8000, .connections = 1, .window = 1, .size = 64,
+    .mode = MODE_ECHO, .host = "127.0.0.1", .port = 8000, .connections = 1, .window = 1, .fragments = 1,
+    .size = 64,
     .warm_up = 0.5, .seconds = 2,
 };
 
@@ -27,6 +28,8 @@ static const char usage[] =
     "  --window N        messages in flight of each connection, or broadcasts in flight, 1\n"
     "  --size OCTETS     of a message, 64\n"
     "  --text            text messages, not binary ones\n"
+    "  --fragments N     frames of a message, 1\n"
+    "  --deflate         compressed messages, where it was built in\n"
     "  --tls             where it was built in\n"
     "  --warm-up SECONDS --seconds SECONDS      not measured, 0.5, and measured, 2\n"
     "  --server PID      report CPU time of this process as well\n"
@@ -49,7 +52,7 @@ static void take_option(const char *name, const char *value) {
     const struct { const char *name; int *number; double *seconds; const char **text; } known[] = {
         {"--host", NULL, NULL, &o->host}, {"--path", NULL, NULL, &o->path}, {"--port", &o->port, NULL, NULL},
         {"--connections", &o->connections, NULL, NULL}, {"--active", &o->active, NULL, NULL},
-        {"--window", &o->window, NULL, NULL}, {"--server", &o->server, NULL, NULL},
+        {"--window", &o->window, NULL, NULL}, {"--fragments", &o->fragments, NULL, NULL}, {"--server", &o->server, NULL, NULL},
         {"--warm-up", NULL, &o->warm_up, NULL}, {"--seconds", NULL, &o->seconds, NULL},
     };
     if (strcmp(name, "--size") == 0) {
@@ -76,10 +79,11 @@ static void take_options(int count, char **words) {
             fputs(usage, stdout);
             exit(0);
         }
-        bool *flag = strcmp(words[i], "--text") == 0   ? &options.text
-                     : strcmp(words[i], "--tls") == 0  ? &options.tls
-                     : strcmp(words[i], "--gate") == 0 ? &options.gate
-                                                       : NULL;
+        bool *flag = strcmp(words[i], "--text") == 0      ? &options.text
+                     : strcmp(words[i], "--tls") == 0     ? &options.tls
+                     : strcmp(words[i], "--deflate") == 0 ? &options.deflate
+                     : strcmp(words[i], "--gate") == 0    ? &options.gate
+                                                          : NULL;
         if (flag != NULL)
             *flag = true;
         else if (i + 1 < count) {
@@ -90,6 +94,10 @@ static void take_options(int count, char **words) {
     }
     if (options.connections < 1)
         die("there must be a connection");
+    if (options.fragments < 1)
+        die("a message has at least one frame");
+    if (options.deflate && (options.fragments > 1 || !options.text || options.size < STAMP_SIZE))
+        die("a compressed message is one frame of text, of at least %d octets", STAMP_SIZE);
     if (options.active == 0)
         options.active = options.connections;
     if (options.path == NULL)

@@ -8,6 +8,7 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from benchmarks.servers.terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
 
+COMPRESSES = web.AppKey("compresses", bool)
 everybody: set[web.WebSocketResponse] = set()
 
 
@@ -19,7 +20,7 @@ async def send(socket: web.WebSocketResponse, message: WSMessage) -> None:
 
 
 async def accept(request: web.Request) -> web.WebSocketResponse:
-    socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE)
+    socket = web.WebSocketResponse(compress=request.app[COMPRESSES], max_msg_size=MAX_MESSAGE)
     await socket.prepare(request)
     return socket
 
@@ -45,6 +46,7 @@ async def broadcast(request: web.Request) -> web.WebSocketResponse:
 
 async def main(terms: Terms) -> None:
     application = web.Application()
+    application[COMPRESSES] = terms.deflate
     application.add_routes([web.get("/echo", echo), web.get("/broadcast", broadcast)])
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()

@@ -11,12 +11,27 @@ MESSAGES = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
 class Echo(WSListener):
+    def __init__(self) -> None:
+        self.kind = WSMsgType.TEXT
+        self.parts: list[bytes] = []
+
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type in MESSAGES:
+        if frame.msg_type in MESSAGES and frame.fin:
             transport.send(frame.msg_type, frame.get_payload_as_memoryview())
+        elif frame.msg_type in MESSAGES or frame.msg_type is WSMsgType.CONTINUATION:
+            self.take_part(transport, frame)
         elif frame.msg_type is WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
+
+    def take_part(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Put a message in fragments together, which picows leaves to its user."""
+        if frame.msg_type in MESSAGES:
+            self.kind = frame.msg_type
+        self.parts.append(frame.get_payload_as_bytes())
+        if frame.fin:
+            transport.send(self.kind, b"".join(self.parts))
+            self.parts.clear()
 
 
 class Everybody(Echo):

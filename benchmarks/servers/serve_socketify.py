@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from socketify import App, AppListenOptions, AppOptions, OpCode, WebSocket
+from socketify import App, AppListenOptions, AppOptions, CompressOptions, OpCode, WebSocket
 
 from benchmarks.servers.terms import HOST, MAX_MESSAGE, read_terms
 
@@ -27,7 +27,8 @@ def main() -> None:
     def broadcast(socket: WebSocket, message: str | bytes, opcode: OpCode) -> None:
         app.publish("everybody", message, opcode)
 
-    app.ws("/echo", {**OPTIONS, "message": echo})
+    compression = {"compression": CompressOptions.SHARED_COMPRESSOR} if terms.deflate else {}
+    app.ws("/echo", {**OPTIONS, **compression, "message": echo})
     app.ws("/broadcast", {**OPTIONS, "open": subscribe, "message": broadcast})
     app.listen(AppListenOptions(port=terms.port, host=HOST), lambda listening: None)
     app.run()

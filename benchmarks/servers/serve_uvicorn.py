@@ -40,7 +40,7 @@ def main() -> None:
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE,
         ws_ping_interval=None,
-        ws_per_message_deflate=False,
+        ws_per_message_deflate=terms.deflate,
         ssl_certfile=terms.certificate,
         lifespan="off",
         log_level="critical",

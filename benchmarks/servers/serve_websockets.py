@@ -30,7 +30,7 @@ async def main(terms: Terms) -> None:
         terms.port,
         ssl=terms.ssl_context(),
         backlog=BACKLOG,
-        compression=None,
+        compression="deflate" if terms.deflate else None,
         max_size=MAX_MESSAGE,
         ping_interval=None,
     ) as server:

@@ -35,7 +35,7 @@ def main() -> None:
         host=HOST,
         ssl=terms.ssl_context(),
         backlog=BACKLOG,
-        compression=None,
+        compression="deflate" if terms.deflate else None,
         max_size=MAX_MESSAGE,
         ping_interval=None,
     )

@@ -36,6 +36,7 @@ def main() -> None:
         capacity=wsframe.Capacity(max_clients=MAX_CLIENTS, backlog=BACKLOG),
         limits=wsframe.Limits(max_message=MAX_MESSAGE, max_outbox=MAX_MESSAGE),
         timeouts=wsframe.Timeouts(ping_interval=None),
+        deflate=wsframe.Deflate.shared() if terms.deflate else None,
     )
     if terms.metrics_port is not None:  # a wsframe of the past that is measured may not have the option
         options = replace(options, metrics_port=terms.metrics_port)

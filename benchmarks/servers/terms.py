@@ -29,6 +29,8 @@ class Terms:
     certificate: str | None
     """A file with certificate and key, for TLS; None without TLS."""
     uvloop: bool
+    deflate: bool = False
+    """Whether messages are compressed if the client offers it."""
     metrics_port: int | None = None
     """A port for the page of metrics, which wsframe alone has."""
 
@@ -58,6 +60,7 @@ def read_terms() -> Terms:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--certificate", metavar="FILE", help="serve TLS with this certificate and key")
     parser.add_argument("--uvloop", action="store_true", help="run asyncio on uvloop")
+    parser.add_argument("--deflate", action="store_true", help="compress messages")
     parser.add_argument("--count-calls", action="store_true", help="print the calls so far for each line of input")
     parser.add_argument("--metrics-port", type=int, help="serve the page of metrics at this port")
     options = parser.parse_args()
@@ -69,6 +72,7 @@ def read_terms() -> Terms:
         port=options.port,
         certificate=options.certificate,
         uvloop=options.uvloop,
+        deflate=options.deflate,
         metrics_port=options.metrics_port,
     )
 

@@ -64,6 +64,10 @@ async def run_load(
         "--mode echo --size 65536",
         "--mode broadcast --connections 3 --window 4 --text",
         "--mode connect --connections 2",
+        "--mode echo --size 16384 --fragments 64",
+        "--mode echo --size 7 --fragments 3 --window 4 --text",
+        "--mode echo --size 2 --fragments 5",
+        "--mode broadcast --connections 2 --fragments 2 --text",
     ],
 )
 async def test_a_run_reports_what_it_counted(generator: Generator, words: str) -> None:
@@ -76,6 +80,37 @@ async def test_a_run_reports_what_it_counted(generator: Generator, words: str) -
     assert 0 < report["latency_us"]["p50"] <= report["latency_us"]["p99"] <= 1.05 * report["latency_us"]["max"]
     assert "generator_cpu" in report
     assert "server_cpu" not in report
+
+
+@pytest.mark.parametrize("words", ["--connections 3 --window 4", "--size 16", "--size 100000", "--mode connect"])
+async def test_messages_are_compressed_both_ways(generator: Generator, words: str) -> None:
+    deflate = wsframe.Deflate.shared(threshold=0)
+    words = f"--deflate --text {words}"
+    done = await run_load(generator, Answering(["same"]), *words.split(), deflate=deflate)
+    if not generator.deflate:
+        assert b"built without zlib" in done.stderr
+        return
+    assert done.stderr == b""
+    assert json.loads(done.stdout)["messages"] > 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "options", "complaint"),
+    [
+        (["same"], {}, "no compression was agreed on"),
+        (["0" * 16], {"threshold": 0}, "a message of less than 64 octets"),
+        (["long" * 20], {"threshold": 0}, "a message of more than 64 octets"),
+        (["same"], {"threshold": 1000}, "an answer that is not compressed"),
+    ],
+)
+async def test_a_wrong_answer_to_a_compressed_message_ends_the_run(
+    generator: Generator, answers: list[str], options: dict[str, int], complaint: str
+) -> None:
+    if generator.deflate:
+        deflate = wsframe.Deflate.shared(**options) if options else None
+        done = await run_load(generator, Answering(answers), "--text", "--deflate", deflate=deflate)
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert complaint in done.stderr.decode()
 
 
 async def test_idle_clients_have_one_message_each(generator: Generator) -> None:
@@ -164,6 +199,9 @@ async def test_what_the_protocol_forbids_ends_the_run(
         ("--mode broadcast --size 4", "a broadcast has at least 8 octets"),
         ("--active 2", "active is 1 to the number of connections"),
         ("--window 0", "the window is 1 to"),
+        ("--fragments 0", "a message has at least one frame"),
+        ("--deflate", "a compressed message is one frame of text"),
+        ("--deflate --text --size 15", "a compressed message is one frame of text, of at least 16 octets"),
         ("--host nowhere", "not an IPv4 address: nowhere"),
         ("--connections 100000000", "need more descriptors"),
     ],
@@ -179,14 +217,16 @@ def test_it_tells_its_options(generator: Generator) -> None:
     assert "--window N" in done.stdout
 
 
-def test_without_openssl_it_is_built_without_tls(
-    generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("library", "tls", "deflate"), [("ssl", False, True), ("z", True, False)])
+def test_it_is_built_without_a_library_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, tls: bool, deflate: bool
 ) -> None:
     compiler = tmp_path / "cc"
-    compiler.write_text('#!/bin/sh\nfor word; do [ "$word" = -lssl ] && exit 1; done; exit 0\n')
+    compiler.write_text(f'#!/bin/sh\nfor word; do [ "$word" = -l{library} ] && exit 1; done; exit 0\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert not build(tmp_path).tls
+    built = build(tmp_path)
+    assert (built.tls, built.deflate) == (tls, deflate)
 
 
 def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

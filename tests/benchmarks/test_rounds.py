@@ -42,11 +42,13 @@ def test_each_mode_is_measured(generator: Generator, tmp_path: Path) -> None:
         Scenario(name="tiny-connect", about="", mode="connect", connections=1),
         Scenario(name="tiny-idle", about="", mode="idle", connections=3),
         Scenario(name="tiny-tls", about="", connections=2, tls=True),
+        Scenario(name="tiny-fragments", about="", connections=1, fragments=3),
+        Scenario(name="tiny-deflate", about="", connections=1, size=1024, text=True, deflate=True),
     ]
     plan = plan_of(generator, tmp_path, *scenarios)
     runs = list(run_rounds(plan))
     assert [run.failure for run in runs] == [""] * len(runs)
-    assert [run.scenario for run in runs] == [each.name for each in scenarios if generator.tls or not each.tls]
+    assert [run.scenario for run in runs] == [each.name for each in scenarios if plan.possible(WSFRAME, each)]
     for run in runs:
         assert run.figures is not None
         assert (run.figures.messages > 0) == (run.scenario != "tiny-idle")
@@ -58,8 +60,11 @@ def test_every_installed_server_keeps_to_the_terms(generator: Generator, tmp_pat
     servers, _ = find_installed(CONTESTANTS, sys.executable)
     assert {"wsframe", "websockets", "websockets-trio"} <= {who.name for who in servers}
     broadcast = Scenario(name="tiny-broadcast", about="", mode="broadcast", connections=2)
-    runs = list(run_rounds(plan_of(generator, tmp_path, ECHO, broadcast, servers=servers)))
-    assert len(runs) == 2 * len(servers)
+    fragments = Scenario(name="tiny-fragments", about="", connections=1, fragments=3)
+    deflate = Scenario(name="tiny-deflate", about="", connections=1, size=1024, text=True, deflate=True)
+    plan = plan_of(generator, tmp_path, ECHO, broadcast, fragments, deflate, servers=servers)
+    runs = list(run_rounds(plan))
+    assert len(runs) == sum(plan.possible(who, scenario) for who in servers for scenario in plan.scenarios)
     assert [run for run in runs if run.failure] == []
 
 
@@ -82,7 +87,7 @@ def test_a_server_that_does_not_start_is_a_failure_with_a_log(generator: Generat
 
 def test_a_server_that_never_listens_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.serving.START_PATIENCE", 0.05)
-    monkeypatch.setattr(Contestant, "command", lambda *_: [sys.executable, "-c", "input()"])
+    monkeypatch.setattr(Contestant, "command", lambda *_, **named: [sys.executable, "-c", "input()"])
     with pytest.raises(ServingFailed, match="does not listen"), serving(WSFRAME, log=tmp_path / "log", cpus=ANYWHERE):
         pass
 
@@ -154,7 +159,8 @@ def test_a_server_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pyte
         "import signal, socket, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "sock = socket.create_server(('127.0.0.1', int(sys.argv[1]))); signal.pause()"
     )
-    monkeypatch.setattr(Contestant, "command", lambda self, port, _: [sys.executable, "-c", stubborn, str(port)])
+    command = [sys.executable, "-c", stubborn]
+    monkeypatch.setattr(Contestant, "command", lambda self, port, *_, **named: [*command, str(port)])
     monkeypatch.setattr("benchmarks.serving.STOP_PATIENCE", 0.01)
     with serving(WSFRAME, log=tmp_path / "log", cpus=CPUs.choose()) as server:
         assert server.process.poll() is None
