@@ -94,6 +94,13 @@ def simulate(session: nox.Session) -> None:
 
 
 @nox.session
+def engines(session: nox.Session) -> None:
+    """Break real Redis and PostgreSQL servers and write the record: all, or those named after ``--``."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.engine_faults", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz the parsers of untrusted bytes with atheris: for 60 seconds, or the number after ``--``."""
     session.install("-e", ".[fuzz]")

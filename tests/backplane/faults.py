@@ -38,21 +38,21 @@ class Account:
     wanted_topics: int = 0
     down_at: float = 0.0
     up_at: float = 0.0
-    _last: int = -1
+    last: int = -1
     _gap: bool = False
     changed: trio.Event = field(default_factory=trio.Event)
 
     def message(self, topic: str, payload: bytes, sender: str, position: Position | None) -> None:
         number = int(payload)
         self.received += 1
-        if number <= self._last:
+        if number <= self.last:
             self.twice += 1
-        elif self._last >= 0 and number > self._last + 1:
+        elif self.last >= 0 and number > self.last + 1:
             self.holes += 1
-            self.missing += number - self._last - 1
+            self.missing += number - self.last - 1
             if not self._gap:
-                self.untold.append((self._last, number))
-        self._last, self._gap = max(number, self._last), False
+                self.untold.append((self.last, number))
+        self.last, self._gap = max(number, self.last), False
         self._note()
 
     def wanted(self, topic: str, position: Position | None) -> None:

@@ -1,0 +1,1 @@
+"""Faults of real engines, for minutes: ``nox -s engines``."""
