@@ -34,7 +34,9 @@ def test_all_has_every_extra_that_a_program_can_use() -> None:
     (whole,) = EXTRAS["all"]
     named = re.fullmatch(r"wsframe\[([\w,]+)\]", whole)
     assert named is not None
-    assert named[1].split(",") == sorted(EXTRAS.keys() - FOR_DEVELOPERS - {"all"})
+    # "redis" is the faster of two libraries for one feature, and cannot be installed everywhere.
+    assert named[1].split(",") == sorted(EXTRAS.keys() - FOR_DEVELOPERS - {"all", "redis"})
+    assert "coredis" in named[1]
 
 
 def test_the_version_has_a_single_source() -> None:
