@@ -27,7 +27,7 @@ class Doorbell:
 
     def __init__(self) -> None:
         self._parked: trio.lowlevel.Task | None = None
-        self.rung = False
+        self.rung: bool = False
         """Whether a ring waits for the next wait."""
 
     def ring(self) -> None:

@@ -18,11 +18,11 @@ from wsframe.backplane.interface import Position, Told
 from wsframe.backplane.numbering import LastSeen
 from wsframe.backplane.publications import Publications
 from wsframe.doorbell import Doorbell
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 
 __all__ = ["Generation", "NoEcho"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 PROBE_EVERY = 0.5
 """Seconds between two probes."""
@@ -61,7 +61,7 @@ class Generation:
         up: Callable[[], object],
     ) -> None:
         self.link: Link | None = None
-        self.is_up = False
+        self.is_up: bool = False
         self._node = node
         self._told = told
         self._wants = wants

@@ -58,7 +58,7 @@ class PostgresEngine:
         self._settings, self._service = settings_of(url)
         place = self._settings.get("host", "localhost")
         port = self._settings.get("port")
-        self.name = f"postgresql://{place}{':' + port if port else ''}/{self._settings.get('dbname', '')}"
+        self.name: str = f"postgresql://{place}{':' + port if port else ''}/{self._settings.get('dbname', '')}"
 
     def redacted(self, error: BaseException) -> str:
         """Describe an error in one line, without the password."""

@@ -64,7 +64,7 @@ class PostgresLink:
 
     def __init__(self, service: str, take: Take) -> None:
         self.connection: Connection
-        self.identity = ""
+        self.identity: str = ""
         self._service = service.encode()
         self._prefix = f"wsframe_{blake2b(self._service, digest_size=6).hexdigest()}_"
         self._take = take

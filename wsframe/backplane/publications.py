@@ -37,7 +37,7 @@ class Publications:
         self._in_doubt: dict[str, None] = {}
         self._taken: Sequence[Publication] = ()
         self._emptied = trio.Event()
-        self.doorbell = Doorbell()
+        self.doorbell: Doorbell = Doorbell()
 
     def put(self, node: str, topic: str, payload: bytes, keep: History | None) -> bool:
         """Queue a message; return False if there is no room."""

@@ -73,7 +73,7 @@ class RedisEngine:
     """Connects to one server."""
 
     def __init__(self, address: RedisAddress, open_wire: Open) -> None:
-        self.name = address.name
+        self.name: str = address.name
         self._address = address
         self._open_wire = open_wire
 

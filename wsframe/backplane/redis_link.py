@@ -12,11 +12,11 @@ from wsframe.backplane.envelope import BODY, HEX, KEPT, body_of
 from wsframe.backplane.interface import Kept, Position
 from wsframe.backplane.redis_scripts import ACQUIRE, KEPT_NOW, POSITIONS, PUBLISH_KEPT, RELEASE, RENEW, SCRIPTS, SINCE
 from wsframe.backplane.redis_wire import Command, Wire
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 
 __all__ = ["RedisLink", "linked"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 SHA = {script: sha1(script.encode(), usedforsecurity=False).hexdigest() for script in SCRIPTS}
 IDENTITY: Command = ("CLIENT", "ID")

@@ -14,11 +14,11 @@ from wsframe.backplane.generation import Generation
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.publications import Publications
 from wsframe.backplane.queue import LIMIT
-from wsframe.log import EACH, log_for
+from wsframe.log import EACH, Log, log_for
 
 __all__ = ["SupervisedBackplane"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds before another connection is made."""

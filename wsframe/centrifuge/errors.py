@@ -75,8 +75,8 @@ class CentrifugeError(WsframeError):
         if not isinstance(message, str):
             raise TypeError(f"the message of a CentrifugeError is a str, not {type(message).__name__}")
         self.code = code
-        self.message = message or ERRORS.get(code, "error")
-        self.temporary = code in TEMPORARY if temporary is None else temporary
+        self.message: str = message or ERRORS.get(code, "error")
+        self.temporary: bool = code in TEMPORARY if temporary is None else temporary
         super().__init__(f"{self.code}: {self.message}")
 
 
@@ -97,7 +97,7 @@ class CentrifugeDisconnect(WsframeError):
         check_code("the code of a CentrifugeDisconnect", code, 3000, 4999)
         check_reason(reason)
         self.code = code
-        self.reason = reason or DISCONNECTS.get(code, "disconnect")
+        self.reason: str = reason or DISCONNECTS.get(code, "disconnect")
         super().__init__(f"{self.code}: {self.reason}")
 
 

@@ -15,7 +15,7 @@ from wsframe.centrifuge.errors import CentrifugeDisconnect, CentrifugeError
 from wsframe.centrifuge.hooks import Hooks
 from wsframe.centrifuge.replies import Publication, as_json, as_text, error, members, reply
 from wsframe.centrifuge.session import Due, Phase, Session, Sessions
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.client import Client
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Handler"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 class Replies:

@@ -44,9 +44,9 @@ class Session:
     __slots__ = ("busy", "client", "info", "phase", "pings", "subscriptions", "user")
 
     def __init__(self, client: AnyClient) -> None:
-        self.client = client
-        self.phase = Phase.NEW
-        self.user = ""
+        self.client: AnyClient = client
+        self.phase: Phase = Phase.NEW
+        self.user: str = ""
         """The user's id; ``""`` for an anonymous one."""
         self.info: str | None = None
         """JSON of the connection's information."""

@@ -53,9 +53,9 @@ class Subscription:
     __slots__ = ("by_server", "channel", "held", "info", "member", "options", "overflowed", "state")
 
     def __init__(self, channel: str, *, by_server: bool = False) -> None:
-        self.channel = channel
-        self.options = Subscribed()
-        self.by_server = by_server
+        self.channel: str = channel
+        self.options: Subscribed = Subscribed()
+        self.by_server: bool = by_server
         """Whether the server subscribed the client."""
         self.info: str | None = None
         """JSON of its ``info``."""

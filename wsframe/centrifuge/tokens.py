@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsframe.centrifuge.answers import Connected, Subscribed
 from wsframe.centrifuge.errors import CentrifugeDisconnect, CentrifugeError
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 
 if TYPE_CHECKING:
     import jwt
@@ -20,7 +20,7 @@ else:
 
 __all__ = ["JWTTokens"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 class NotValid(Exception):

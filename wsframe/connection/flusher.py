@@ -110,7 +110,7 @@ class Flusher:
         """Whether the running task flushes before it waits."""
         self.leader: Leader | None = None
         """The lead, while the running task has it, and gives it back before it waits."""
-        self.thread = get_ident()
+        self.thread: int = get_ident()
         """Trio's thread, in which such a task runs."""
 
     def mark(self, outbox: Flushable) -> None:

@@ -53,7 +53,7 @@ class ListenerBell(Doorbell):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rung_at = perf_counter()
+        self.rung_at: float = perf_counter()
         self.lead: Lead | None = None
         """The lead of the reactor, while the task can have it."""
 
@@ -107,7 +107,7 @@ class Lead:
         self._read = read
         self.poller: Poller
         """The reactor's; it has one while it runs."""
-        self.spins = False
+        self.spins: bool = False
         """Whether a leader looks again before it waits."""
         self.bell: ListenerBell | None = None
         """The doorbell of the leader."""
@@ -115,7 +115,7 @@ class Lead:
         """The same, while the leader waits at the poller."""
         self.rung: ListenerBell | None = None
         """The doorbell of the listener that was woken last."""
-        self.times_rung = 0
+        self.times_rung: int = 0
         """How many were woken in this turn."""
         self._passed_over: dict[ListenerBell, int] = {}
         self._returned = Doorbell()

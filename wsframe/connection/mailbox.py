@@ -75,9 +75,9 @@ class Mailbox(Generic[OwnerT]):
     def __init__(self, *, wants_pongs: bool = True, budget: Budget | None = None) -> None:
         self.budget: Budget = budget or Budget()
         self.entries: deque[tuple[Inbox[OwnerT] | None, object]] = deque()
-        self.doorbell = ListenerBell()
-        self.wants_pongs = wants_pongs
-        self.posts = 0
+        self.doorbell: ListenerBell = ListenerBell()
+        self.wants_pongs: bool = wants_pongs
+        self.posts: int = 0
         """How many of the entries are posts."""
         self.closed: bool = False
         """Whether a client has ended that was served here: with it ends a mailbox of its own."""

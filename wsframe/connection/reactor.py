@@ -131,7 +131,7 @@ class Reactor:
         self.newcomers: dict[int, Callable[[int], None]] = {}
         """Callbacks for newcomers that leave while the server decides about them, by descriptor."""
         self._poller_choice: PollerChoice = poller
-        self.lead = Lead(self.flusher, self._read_ready)
+        self.lead: Lead = Lead(self.flusher, self._read_ready)
         self._context = copy_context()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

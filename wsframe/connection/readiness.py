@@ -28,7 +28,7 @@ class Readiness:
         self.interest: int = READ
         self.eof: bool = False
         """Whether the peer has shut its sending side."""
-        self.held = False
+        self.held: bool = False
         """Whether nothing is read, whatever else happens, because the connection is about to go elsewhere."""
 
     @property

@@ -34,7 +34,7 @@ from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.posts import Errand
 from wsframe.hooks.standing_in import NO_PLACE, Departed, Returning
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.net.sockets import Endpoint
 from wsframe.protocol.close import CloseCode
 from wsframe.protocol.closing import Phase
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RESTART", "Given", "Giving", "PackedClient", "dismiss", "send_away", "why_not"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 RESTART = 1012, "service restart"
 WHOLE_WITHIN = 1.0

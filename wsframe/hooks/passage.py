@@ -30,9 +30,9 @@ class Passage:
         self._mailbox = mailbox
         self._hooks = hooks
         self._posts = posts
-        self.no_more_tasks = trio.Event()
+        self.no_more_tasks: trio.Event = trio.Event()
         """Set when the tasks of the resource and of its clients are to end."""
-        self.tasks_ended = trio.Event()
+        self.tasks_ended: trio.Event = trio.Event()
         """Set once they have."""
 
     def stop_tasks(self) -> None:

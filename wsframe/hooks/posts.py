@@ -78,8 +78,8 @@ class Errand:
     __slots__ = ("dropped", "run")
 
     def __init__(self, run: Callable[[], Awaitable[None]], dropped: Callable[[], None]) -> None:
-        self.run = run
-        self.dropped = dropped
+        self.run: Callable[[], Awaitable[None]] = run
+        self.dropped: Callable[[], None] = dropped
 
 
 class Posts:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from wsframe.connection.account import Account
 from wsframe.connection.freeze import FrozenConnection
 from wsframe.connection.handover import Arrival
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.hooks.listener import Listener
+from wsframe.limits import Limits, Timeouts
+from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.size_limits import Check
 from wsframe.resources.client import Client
+from wsframe.resources.resource import Resource
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
@@ -42,12 +46,16 @@ class Restored:
     Its limits, timeouts except that of hooks, compression and overflow stay those of the resource that admitted it.
     """
 
+    deflate: Deflate | None
+    limits: Limits
+    timeouts: Timeouts
+
     def __init__(self, listener: Listener, frozen: FrozenConnection) -> None:
         self._listener = listener
-        self.resource = listener.resource
+        self.resource: Resource[Any] = listener.resource
         self.limits, self.timeouts = frozen.limits, frozen.timeouts
         self.overflow, self.deflate = frozen.overflow, frozen.deflate
-        self.account = listener.account
+        self.account: Account = listener.account
 
     @property
     def over(self) -> bool:

@@ -28,7 +28,7 @@ from wsframe.hooks.giving import HOOK_SECONDS, RESTART
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.posts import Errand
 from wsframe.hooks.standing_in import Restored
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.net.sockets import Endpoint
 from wsframe.protocol.closing import Phase
 from wsframe.resources.client import Client
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Taken", "Taking"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 
 class Taken(NamedTuple):
@@ -74,9 +74,9 @@ class Taking:
         self._state = state
         self._clients = list(clients)
         self._say_mine = say_mine
-        self.done = trio.Event()
+        self.done: trio.Event = trio.Event()
         """Set once the clients are here, or let go."""
-        self.taken = False
+        self.taken: bool = False
         """Whether they are here."""
         listener.passage.put_errand(Errand(self._take, self._drop))
 

@@ -36,6 +36,8 @@ class Interest:
         backplane: The link to the other servers; None if there are none.
     """
 
+    holes: trio.MemoryReceiveChannel[Topic]
+
     def __init__(self, backplane: Backplane | None) -> None:
         self.node: str = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
         """The name of this server among those of the service."""

@@ -49,7 +49,7 @@ class Sheet(Receiver):
         """When the lists of the others are here."""
         self.used_at: float = trio.current_time()
         joined, left = partial(told, "joined", topic), partial(told, "left", topic)
-        self.roll = Roll(interest.node, self._send, joined, left, trio.current_time())
+        self.roll: Roll = Roll(interest.node, self._send, joined, left, trio.current_time())
 
     def _send(self, message: dict[str, Any]) -> None:
         others = self._interest.others

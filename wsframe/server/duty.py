@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.server import Server
 from wsframe.server.census import answer_census
 from wsframe.server.drain import Drain
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Duty", "made_duty", "placement_of", "tell_failure"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 BEAT = 0.25
 """Seconds between two beats: two for each look of the supervisor."""
@@ -84,18 +84,18 @@ class Duty:
         self._drain = drain
         self._hurry = hurry
         self._count_clients = count_clients
-        self.balance = Balance(worker.board, worker.slot, worker.row, count_load)
+        self.balance: Balance = Balance(worker.board, worker.slot, worker.row, count_load)
         self._wire = Wire(worker.link)
         self._welcome = trio.Event()
         self._ordered = False
         """Whether it is to leave by an order or a signal, and not because its program ends the service."""
-        self.starts_service = False
+        self.starts_service: bool = False
         """Whether it tells the program that the service has started."""
-        self.succeeded = False
+        self.succeeded: bool = False
         """Whether it leaves its partitions to the next generation."""
         self.generation: Generation | None = None
         """Its part in rolling restarts; the server sets it."""
-        self.orphaned = False
+        self.orphaned: bool = False
         """Whether the supervisor has ended before it."""
 
     def leave(self, code: int = 1001, lame_duck: float | None = None) -> None:

@@ -44,14 +44,14 @@ from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.giving import RESTART, Given, Giving, PackedClient, dismiss, send_away
 from wsframe.hooks.listener import Listener
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.resources.handing_over import hands_over
 from wsframe.workers.exchange import Exchange, Gone, Received, make_exchange
 from wsframe.workers.parcel import packed, written_file
 
 __all__ = ["MOST_UNDER_WAY", "Offer", "leave_lives"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 MOST_UNDER_WAY = 64
 WITHIN = 10.0

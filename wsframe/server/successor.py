@@ -25,7 +25,7 @@ from wsframe.hooks.listener import Listener
 from wsframe.hooks.taking import Taken, Taking
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.server.capacity import Places
 from wsframe.user_code import contain
 from wsframe.workers.exchange import Exchange, Gone, Received
@@ -33,7 +33,7 @@ from wsframe.workers.parcel import opened, read_file
 
 __all__ = ["OfferedLife", "Successor"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 Join = Callable[[tuple[str, str], Request | None], Listener]
 
@@ -51,7 +51,7 @@ class OfferedLife:
         document = opened(state)
         self.state: bytes = document["state"]
         request = document["request"]
-        self.request = None if request is None else thaw_request(request_of(request))
+        self.request: Request | None = None if request is None else thaw_request(request_of(request))
         self.clients: list[tuple[socket.socket, FrozenConnection]] = []
 
 

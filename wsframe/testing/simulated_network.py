@@ -31,11 +31,11 @@ class Pipe:
         self._bytes = 0
         self._due = 0.0
         self._stalled_until = 0.0
-        self.ended = False
+        self.ended: bool = False
         """No bytes come after those that wait."""
-        self.broken = False
+        self.broken: bool = False
         """The bytes that wait are gone, and nobody can send or receive."""
-        self.doorbell = Doorbell()
+        self.doorbell: Doorbell = Doorbell()
         self._room = Doorbell()
 
     def stall(self, until: float) -> None:

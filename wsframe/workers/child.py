@@ -45,7 +45,7 @@ class Child:
         self.generation = generation
         self.process = process
         self.wire = wire
-        self.watch = Watch(patience)
+        self.watch: Watch = Watch(patience)
         self.failure = ""
         """The reason for which it cannot start, in its words."""
         self.ends_service = False

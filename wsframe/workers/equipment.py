@@ -42,7 +42,7 @@ class Equipment:
     ) -> None:
         self.count = count
         self.runtime = runtime
-        self.board = Board.make(count)
+        self.board: Board = Board.make(count)
         self.relay = relay
         self._sockets = sockets
         self._named = named

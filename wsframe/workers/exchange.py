@@ -23,7 +23,7 @@ __all__ = ["LONGEST", "Exchange", "Gone", "Received", "make_exchange"]
 LONGEST = 16_384
 """Bytes of a message at most; all that is longer goes into files."""
 MOST_DESCRIPTORS = 4
-NO_ROOM = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, getattr(errno, "ETOOMANYREFS", errno.EAGAIN)}
+NO_ROOM: set[int] = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, getattr(errno, "ETOOMANYREFS", errno.EAGAIN)}
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)

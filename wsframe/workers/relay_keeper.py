@@ -14,13 +14,13 @@ from math import inf
 
 import trio
 
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.workers.equipment import Equipment
 from wsframe.workers.slots import Act, Backoff, Watch
 
 __all__ = ["RelayKeeper"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """The folder in which the package is: the program can have found it by a path of its own."""

@@ -21,11 +21,11 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Final
 
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 
 __all__ = ["Runtime", "remove_if_last", "runtime_folder", "runtime_of"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 SUPERVISOR: Final = "supervisor"
 WORKERS: Final = "workers"

@@ -75,7 +75,7 @@ class Watch:
     """
 
     def __init__(self, patience: float = inf) -> None:
-        self.state = SlotState.STARTING
+        self.state: SlotState = SlotState.STARTING
         self._patience = patience if patience == inf else max(SUSPICIOUS + 1, ceil(patience / LOOK))
         self._beats = 0
         self._silent = 0

@@ -21,7 +21,7 @@ from math import inf
 
 import trio
 
-from wsframe.log import log_for
+from wsframe.log import Log, log_for
 from wsframe.workers.board import SlotState
 from wsframe.workers.child import Child, status_of
 from wsframe.workers.equipment import Equipment
@@ -33,7 +33,7 @@ from wsframe.workers.worker import inquiries_at
 
 __all__ = ["Plan", "Supervisor"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 GRACE = 5.0
 """Seconds beyond its drain after which a worker is killed."""
@@ -89,9 +89,9 @@ class Supervisor:
         self._backoffs = [Backoff() for _ in range(equipment.count)]
         self._serving = False
         self._leaving = trio.Event()
-        self.failure = ""
+        self.failure: str = ""
         """Why the service could not start; empty otherwise."""
-        self.status = 0
+        self.status: int = 0
         """The exit status of the service."""
 
     @property
