@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from argparse import Namespace
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,8 +50,14 @@ def test_a_killed_worker_has_a_successor_and_a_signal_leaves_nothing(tmp_path: P
 
 def test_the_whole_service_is_seen_at_one_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(tmp_path / "admin")
-    with service(tmp_path, *SERVE, "--admin", path) as running:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+        service(tmp_path, *SERVE, "--admin", path, NOTIFY_SOCKET=str(tmp_path / "manager")) as running,
+    ):
+        manager.bind(str(tmp_path / "manager"))
+        manager.settimeout(PATIENCE)
         address = running.until("Serving at").split()[2]
+        assert f"READY=1\nMAINPID={running.process.pid}\n" in manager.recv(1000).decode()
         with open_client(address) as client:
             client.recv(PATIENCE)
             assert main(["top", path, "--once", "--json"]) == 0
@@ -59,14 +67,22 @@ def test_the_whole_service_is_seen_at_one_socket(tmp_path: Path, capsys: pytest.
             assert [one["state"] for one in told["workers"]] == ["ready", "ready"]
             assert any("worker 1: serving at" in line for line in running.printed)
         running.process.send_signal(signal.SIGTERM)
+        assert manager.recv(1000).startswith(b"STOPPING=1")
         assert running.end() == 0
+        manager.setblocking(False)
+        with pytest.raises(BlockingIOError):  # the workers have said nothing
+            manager.recv(1000)
 
 
 def test_workers_whose_supervisor_is_killed_drain_and_leave_nothing(tmp_path: Path) -> None:
-    with service(tmp_path, *SERVE) as running:
+    with service(tmp_path, *SERVE, "--drain-timeout", "1") as running, ExitStack() as stack:
         address = running.until("Serving at").split()[2]
         workers = running.workers()
         assert len(running.runtime()) == 1
+        blocked = stack.enter_context(open_client(address))
+        blocked.recv(PATIENCE)
+        blocked.send("block")  # a loop that stands still notices nothing
+        running.until("blocking")
         with open_client(address) as client:
             client.recv(PATIENCE)
             running.process.kill()

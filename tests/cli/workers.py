@@ -23,6 +23,7 @@ __all__ = ["TARGET", "Service", "service"]
 TARGET = """
 import os
 import sys
+import time
 import wsframe
 
 
@@ -37,6 +38,9 @@ class Who(wsframe.Resource):
             sys.exit(3)
         if message == "close":
             self.server.close(4001)
+        if message == "block":
+            print("blocking", flush=True)
+            time.sleep(600)
         client.send_text(message)
 
 

@@ -69,6 +69,13 @@ def test_a_process_that_does_not_leave_is_killed_whatever_its_beats() -> None:
         assert acts(watch, [*range(27, 100)]) == [Act.KILL_LATE]
 
 
+def test_a_process_that_leaves_stops_to_beat_without_a_warning() -> None:
+    watch = ready(1)
+    watch.leave_within(60)
+    assert acts(watch, [5] * 100) == []
+    assert watch.state is SlotState.READY
+
+
 def test_a_second_order_to_leave_only_brings_the_end_forward() -> None:
     watch = ready()
     watch.leave_within(2)

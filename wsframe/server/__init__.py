@@ -3,7 +3,8 @@
 Read in this order:
 
 * ``run``: ``serve``, ``open_server`` and ``run``, the ways to start.
-* ``service``: the same with several workers, under a supervisor; ``duty``: a worker's side of that.
+* ``service``: the same with several workers, under a supervisor; ``duty``: a worker's side of that,
+  and ``orphan`` ends one that outlives its supervisor.
 * ``serving``: a server in a thread; ``any_thread``: which methods of a handle other threads can call.
 * ``options``: ``ServeOptions``, all that they take; ``check_options`` finds mistakes in it before anything begins.
 * ``describe``: the one line about an error that keeps a server from its start.

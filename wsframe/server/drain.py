@@ -68,6 +68,11 @@ class Drain:
             self.begun.set()
 
     @property
+    def longest(self) -> float:
+        """Seconds from the order to the end, at most."""
+        return self._timeouts.lame_duck + self._timeouts.drain
+
+    @property
     def left(self) -> float:
         """Seconds until the drain begins, once the order has been given."""
         return max(0.0, self._lame.deadline - trio.current_time())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -14,6 +15,7 @@ from wsframe.resources.server import Server
 from wsframe.server.census import answer_census
 from wsframe.server.drain import Drain
 from wsframe.server.generation import Generation
+from wsframe.server.orphan import OrphanGuard, end_worker
 from wsframe.workers.balance import Balance
 from wsframe.workers.orders import Message, encoded
 from wsframe.workers.placement import Placement
@@ -128,13 +130,20 @@ class Duty:
 
     async def run(self) -> None:
         """Beat, say and obey until cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._beat)
-            nursery.start_soon(self._wire.send_waiting)
-            nursery.start_soon(self._tell_end)
-            if self._server is not None:
-                nursery.start_soon(answer_census, self.worker, self._server)
-            await self._obey()
+        with self._guard():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._beat)
+                nursery.start_soon(self._wire.send_waiting)
+                nursery.start_soon(self._tell_end)
+                if self._server is not None:
+                    nursery.start_soon(answer_census, self.worker, self._server)
+                await self._obey()
+
+    def _guard(self) -> AbstractContextManager[object]:
+        """Guard this process, if it has a supervisor, against outliving that."""
+        if not self.worker.supervisor:
+            return nullcontext()
+        return OrphanGuard(self.worker.link, self._drain.longest, partial(end_worker, self.worker))
 
     async def _beat(self) -> None:
         row = self.worker.row

@@ -106,7 +106,7 @@ class Watch:
         if self._left < 0:
             self._left = inf
             return Act.KILL_LATE
-        if self.state is SlotState.STARTING:  # it can import for long
+        if self.state is SlotState.STARTING or self._left < inf:  # one that imports, or leaves, beats no more
             return None
         self._looks_ready += 1
         if beats != self._beats:
