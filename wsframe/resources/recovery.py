@@ -23,6 +23,8 @@ FILLERS = 8
 """Topics that are filled at a time."""
 MOST_FILLED = 10_000
 """Messages that are asked for at a time; a larger hole is a resync."""
+TRIES = 3
+"""Answers without messages until they are lost: an engine that is just being reached again gives one too."""
 RETRY = 1.0
 """Seconds until an engine that did not answer is asked again."""
 PATIENCE = 5.0
@@ -110,7 +112,7 @@ class Histories:
             newest = await engine.newest(name)
             if newest is None:  # it cannot be reached, and perhaps has all of them
                 await trio.sleep(RETRY)
-            elif tries > 1 or kept is not None or newest.epoch != since.epoch or newest.offset < since.offset:
+            elif tries == TRIES or kept is not None or newest.epoch != since.epoch or newest.offset < since.offset:
                 return None, newest
 
     async def _look(self) -> None:
