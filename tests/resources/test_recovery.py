@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.engine import engine_of
 from tests.resources.lossy import Lossy, forget
 from wsframe.backplane import History, MemoryBackplane, MemoryHub, Position
 from wsframe.resources.recovery import LOOK, PATIENCE
@@ -313,6 +314,26 @@ async def test_a_client_that_comes_back_gets_all_that_it_missed_and_each_message
             assert await b.receive() == str(number)
         b.send_text(f"?t {epoch} 4")  # six messages ago, of which five are kept
         assert await position_of(b) == ("lost", f"{epoch} 10")
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 63, 1 << 70, 1.5, "1", None, float("nan")])
+@pytest.mark.parametrize("field", ["epoch", "offset"])
+async def test_a_position_that_cannot_be_one_is_not_asked_for(
+    autojump_clock: MockClock, field: str, number: Any
+) -> None:
+    plane = Lossy(MemoryHub())
+    async with open_kit(Feed(), backplane=plane) as kit:
+        server = kit.server
+        a = await subscribed(kit, "t")
+        a.send_text("t 1")
+        assert await a.receive() == "1"
+        newest = await server.newest("t")
+        assert newest is not None
+        wrong = newest._replace(**{field: number})
+        assert await server.since("t", wrong) is None
+        (client,) = next(iter(engine_of(server).list_clients())).resource.clients
+        assert await server.resume(client, "t", wrong) == (newest, None)
+        assert "since" not in plane.asked
 
 
 async def test_a_client_resumes_although_a_hook_holds_the_topic(autojump_clock: MockClock) -> None:

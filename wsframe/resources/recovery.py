@@ -143,6 +143,8 @@ class Histories:
 
     async def since(self, name: str, position: Position, limit: int = MOST_FILLED) -> list[Publication] | None:
         """Return all messages that are kept after a position; None if some of them are not."""
+        if not can_be(position):
+            return None
         kept = await self._interest.engine().since(name, position, limit)
         return None if kept is None else read(kept, position.epoch)
 
@@ -168,7 +170,7 @@ class Histories:
             with trio.move_on_after(PATIENCE) as patience:
                 if since is None or since != topic.tail.position:
                     await self._settle(topic)
-                if since is not None and since != topic.tail.position:
+                if since is not None and can_be(since) and since != topic.tail.position:
                     missed, _ = await self._missing(name, since)
                     await self._settle(topic)
         finally:
@@ -189,6 +191,12 @@ class Histories:
                     await trio.sleep(RETRY)
             else:
                 await topic.changed()
+
+
+def can_be(position: Position) -> bool:
+    """Return whether a position, perhaps of a client, can be one: an engine can fail at any other."""
+    numbers: tuple[object, ...] = tuple(position)
+    return all(isinstance(number, int) and 0 <= number < 1 << 63 for number in numbers)
 
 
 def read(kept: list[Kept], epoch: int) -> list[Publication] | None:
