@@ -101,6 +101,13 @@ def engines(session: nox.Session) -> None:
 
 
 @nox.session
+def restarts(session: nox.Session) -> None:
+    """Restart workers under load, and kill them at each step: ``-- CLIENTS RESTARTS``; write the record."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.restarts", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz the parsers of untrusted bytes with atheris: for 60 seconds, or the number after ``--``."""
     session.install("-e", ".[fuzz]")

@@ -34,6 +34,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 import trio
@@ -60,6 +61,8 @@ ARRIVING_WITHIN = 2.0
 """Seconds for newcomers that are on their way into a life."""
 ANSWER_WITHIN = 1.0
 """Seconds for peers to answer our close frames, before their ``disconnected`` is called all the same."""
+STAY = 1.0
+"""Seconds for which a client stays that has just come: it has asked for something, and can have its answer."""
 LOOK = 0.01
 
 Address = tuple[str, str]
@@ -123,6 +126,8 @@ async def close_life(life: Listener, reactor: Reactor) -> None:
         found = (reactor.links.get(client._link.fd) for client in life.clients)
         return [link for link in found if link is not None]
 
+    youngest = max((link.opened_at for link in links()), default=-inf)
+    await trio.sleep_until(min(youngest + STAY, trio.current_time() + STAY))
     reactor.close_all(links(), *RESTART)
     life.retire()
     with trio.move_on_after(ANSWER_WITHIN):

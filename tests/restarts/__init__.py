@@ -1,0 +1,1 @@
+"""Rolling restarts of real processes under load; ``nox -s restarts`` writes the record."""
