@@ -343,7 +343,7 @@ METHODS = ["connect", "subscribe", "unsubscribe", "publish", "presence", "presen
            "rpc", "refresh", "sub_refresh", "nope"]  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from(METHODS), st.dictionaries(st.sampled_from(NAMES), JSON, max_size=3)), max_size=4)
 )

@@ -62,6 +62,9 @@ class CentrifugeResource(Resource[DataT]):
     exception is answered with error 100 and handled as in any hook: the default logs it and closes 3004, and
     the SDK connects again. :meth:`~wsframe.Resource.hook_failed` gets it with the name ``received_text``.
 
+    All that its clients get is in the protocol: do not use ``client.send_text``, ``broadcast_text`` or topics for them,
+    whose messages an SDK cannot read, and do not move clients to or from such a resource.
+
     Hooks of one client never overlap, those of several do (``ordering = "client"``). A subclass that overrides
     ``client_connected``, ``received_text`` or ``disconnected`` calls the method of this class in it.
 
