@@ -25,7 +25,7 @@ def missing(reason: str) -> NoReturn:
     """Skip the running test for something missing, or fail it where nothing may be missing."""
     if os.environ.get("WSFRAME_REQUIRE_ALL"):
         pytest.fail(f"{reason} (WSFRAME_REQUIRE_ALL is set)", pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def require(*names: str) -> str:

@@ -1,0 +1,200 @@
+"""A node acts for a key only while it surely holds its lease."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from wsframe.backplane.hub import Hub
+from wsframe.backplane.interface import MARGIN, Lease
+from wsframe.backplane.ownership import LEASE, Ownership
+
+
+class Engine:
+    """Grants leases by trio's clock, and can be out of reach."""
+
+    def __init__(self) -> None:
+        self.hub = Hub(trio.current_time, lambda: int(trio.current_time() * 1_000_000))
+        self.away = False
+        self.delay = 0.0
+        self.requests = 0
+
+    def of(self, node: str) -> Side:
+        return Side(self, node)
+
+
+class Side:
+    """The engine as one node sees it."""
+
+    def __init__(self, engine: Engine, node: str) -> None:
+        self.engine = engine
+        self.node = node
+
+    async def _ask(self) -> bool:
+        self.engine.requests += 1
+        await trio.sleep(max(self.engine.delay, 0.001))
+        return not self.engine.away
+
+    async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
+        until = trio.current_time() + seconds - MARGIN
+        if not await self._ask():
+            return [""] * len(keys)
+        answers = self.engine.hub.acquire(self.node, keys, seconds)
+        return [one if isinstance(one, str) else Lease(key, one, until) for key, one in zip(keys, answers, strict=True)]
+
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
+        until = trio.current_time() + seconds - MARGIN
+        if not await self._ask():
+            return [None] * len(leases)
+        held = self.engine.hub.renew([(lease.key, lease.token) for lease in leases], seconds)
+        return [lease._replace(until=until) if still else None for lease, still in zip(leases, held, strict=True)]
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        if await self._ask():
+            self.engine.hub.release([(lease.key, lease.token) for lease in leases])
+
+
+@asynccontextmanager
+async def owner(engine: Engine, node: str) -> AsyncIterator[tuple[Ownership, list[str]]]:
+    lost: list[str] = []
+    ownership = Ownership(engine.of(node), lost.append, clock=trio.current_time)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ownership.run)
+        yield ownership, lost
+        nursery.cancel_scope.cancel()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Look for a condition, each time a little later."""
+    while True:
+        if condition():
+            return
+        await trio.sleep(0.01)
+
+
+async def test_one_request_renews_all_leases_three_times_in_their_length(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, lost):
+        assert await a.acquire(str(number) for number in range(256)) == {}
+        engine.requests = 0
+        await trio.sleep(60)
+        assert engine.requests <= 60 / LEASE * 3
+        assert len(a.keys) == 256
+        assert lost == []
+
+
+async def test_an_owner_out_of_reach_stops_before_another_begins(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, lost), owner(engine, "b") as (b, _):
+        await a.acquire(["k"])
+        first = a.lease("k")
+        engine.away = True
+        await until(lambda: lost)
+        assert not a.holds("k")
+        stopped = trio.current_time()
+        engine.away = False
+        while not b.holds("k"):
+            await b.acquire(["k"])
+        assert trio.current_time() >= stopped + MARGIN - 0.02
+        second = b.lease("k")
+        assert first is not None
+        assert second is not None
+        assert second.token > first.token
+
+
+async def test_a_short_fault_of_the_engine_costs_no_lease(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, lost):
+        await a.acquire(["k"])
+        for _ in range(20):
+            await trio.sleep(LEASE / 3)
+            engine.away = not engine.away
+        assert a.holds("k")
+        assert lost == []
+
+
+async def test_an_owner_that_was_stopped_holds_nothing_when_it_goes_on(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, lost):
+        await a.acquire(["k"])
+        autojump_clock.jump(LEASE)  # as SIGSTOP does: no task has had a turn
+        assert not a.holds("k")
+        assert a.lease("k") is None
+        await trio.sleep(1)
+        assert lost == ["k"]
+
+
+async def test_a_key_that_was_lost_is_reported_before_it_is_acquired_again(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, lost):
+        await a.acquire(["k"])
+        autojump_clock.jump(LEASE + 1)
+        assert await a.acquire(["k"]) == {}
+        assert lost == ["k"]
+        assert a.keys == ["k"]
+
+
+async def test_an_answer_that_comes_too_late_is_no_lease(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, _):
+        engine.delay = LEASE
+        assert await a.acquire(["k"]) == {"k": ""}
+        assert a.keys == []
+
+
+async def test_keys_of_others_are_named_and_keys_given_back_are_free(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, lost), owner(engine, "b") as (b, _):
+        await a.acquire(["k", "l"])
+        assert await b.acquire(["k", "m"]) == {"k": "a"}
+        await a.release(["k", "unknown"])
+        assert not a.holds("k")
+        assert await b.acquire(["k"]) == {}
+        assert b.keys == ["m", "k"]
+        assert lost == []
+
+
+async def test_a_lease_given_back_while_it_is_renewed_stays_given_back(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, lost):
+        await a.acquire(["k"])
+        engine.delay = 0.5
+        await trio.sleep(LEASE / 3 + 0.1)  # the renewal is under way
+        await a.release(["k"])
+        await trio.sleep(LEASE)
+        assert a.keys == []
+        assert lost == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_two_nodes_never_act_at_once_whatever_fails(autojump_clock: MockClock, seed: int) -> None:
+    random, engine = Random(seed), Engine()
+    async with owner(engine, "a") as (a, _), owner(engine, "b") as (b, _):
+        tokens = [0]
+        for _ in range(200):
+            await trio.sleep(random.uniform(0, 1))
+            engine.away = random.random() < 0.4
+            engine.delay = random.choice((0.0, 0.1, 3.0))
+            node = random.choice((a, b))
+            await node.acquire(["k"])
+            if random.random() < 0.1:
+                await node.release(["k"])
+            acting = [one for one in (a, b) if one.holds("k")]
+            assert len(acting) <= 1
+            for one in acting:
+                lease = one.lease("k")
+                assert lease is not None
+                assert lease.token >= tokens[-1]
+                tokens.append(lease.token)
+        assert len(set(tokens)) > 2
+
+
+def test_leases_that_are_too_short_are_refused() -> None:
+    for seconds in (0.0, 1.9, float("nan")):
+        with pytest.raises(ValueError, match="at least 2 s"):
+            Ownership(None, print, seconds=seconds)  # type: ignore[arg-type]

@@ -1,0 +1,137 @@
+"""The keys that a node owns: leases that are renewed together, and given up in time.
+
+A node acts for a key only while it holds its lease by its own clock, half a second less than the engine counts
+(``MARGIN``). The clock also runs while the machine sleeps, and is read before a request is sent: a node that was
+stopped or cut off finds its lease over before another can have it. All leases of a node are renewed in one request,
+three times in the length of a lease, so that two of them can fail.
+
+What a node writes elsewhere carries the token, and a store that refuses smaller ones is safe from a node that was
+stopped in the middle of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import trio
+
+from wsframe.backplane.boottime import boottime
+from wsframe.backplane.interface import MARGIN, Lease
+
+__all__ = ["LEASE", "SHORTEST", "Leases", "Ownership"]
+
+LEASE = 5.0
+"""Seconds of a lease."""
+SHORTEST = 2.0
+"""Seconds of the shortest lease that leaves time for three requests and the margin."""
+RENEWALS = 3
+"""Renewals in the length of a lease."""
+
+
+class Leases(Protocol):
+    """The part of a backplane that grants leases."""
+
+    async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]: ...
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]: ...
+    async def release(self, leases: Sequence[Lease]) -> None: ...
+
+
+class Ownership:
+    """The leases of one node.
+
+    Args:
+        leases: Grants them: a backplane.
+        lost: Called in trio's thread with a key whose lease is over and was not given back. Nothing may be done
+            for it any more.
+        seconds: The length of a lease.
+        clock: The clock of ``Lease.until``.
+
+    Raises:
+        ValueError: For leases that are too short.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        lost: Callable[[str], object],
+        *,
+        seconds: float = LEASE,
+        clock: Callable[[], float] = boottime,
+    ) -> None:
+        if not seconds >= SHORTEST:
+            raise ValueError(f"a lease is at least {SHORTEST:g} s, not {seconds}")
+        self._leases = leases
+        self._lost = lost
+        self._seconds = seconds
+        self._clock = clock
+        self._held: dict[str, Lease] = {}
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that are held now."""
+        return [key for key in self._held if self.holds(key)]
+
+    def holds(self, key: str) -> bool:
+        """Return whether the node can act for a key now: ask before each step, however short the last one was."""
+        lease = self._held.get(key)
+        return lease is not None and self._clock() < lease.until
+
+    def lease(self, key: str) -> Lease | None:
+        """Return the lease of a key that is held now; its token belongs to everything that is written elsewhere."""
+        return self._held[key] if self.holds(key) else None
+
+    async def acquire(self, keys: Iterable[str]) -> dict[str, str]:
+        """Acquire keys in one request; return the nodes that have those which were not granted (``""``: unknown)."""
+        self._end_overdue()
+        wanted = [key for key in dict.fromkeys(keys) if not self.holds(key)]
+        others: dict[str, str] = {}
+        if not wanted:
+            return others
+        for key, got in zip(wanted, await self._leases.acquire(wanted, self._seconds), strict=True):
+            if isinstance(got, str):
+                others[key] = got
+            elif self._clock() < got.until:
+                self._held[key] = got
+            else:
+                others[key] = ""  # the answer came too late to act on it
+        return others
+
+    async def release(self, keys: Iterable[str]) -> None:
+        """Give keys back: the node has ended to act for them."""
+        given = [lease for key in keys if (lease := self._held.pop(key, None)) is not None]
+        if given:
+            await self._leases.release(given)
+
+    async def run(self) -> None:
+        """Renew all leases and report those that are lost, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch)
+            while True:
+                await trio.sleep(self._seconds / RENEWALS)
+                await self._renew()
+
+    async def _renew(self) -> None:
+        """Renew what is held. A lease that could not be renewed is held to its end: the engine may be back before."""
+        asked = [lease for key, lease in self._held.items() if self.holds(key)]
+        if not asked:
+            return
+        for lease, renewed in zip(asked, await self._leases.renew(asked, self._seconds), strict=True):
+            held = self._held.get(lease.key)
+            if renewed is not None and held is not None and held.token == lease.token:
+                self._held[lease.key] = renewed
+
+    async def _watch(self) -> None:
+        """Report each lease at its end."""
+        while True:
+            self._end_overdue()
+            now = self._clock()
+            earliest = min((lease.until for lease in self._held.values()), default=now + MARGIN)
+            await trio.sleep(min(max(earliest - now, 0.0), MARGIN))
+
+    def _end_overdue(self) -> None:
+        now = self._clock()
+        for key, lease in tuple(self._held.items()):
+            if lease.until <= now:
+                del self._held[key]
+                self._lost(key)
