@@ -78,7 +78,12 @@ class ListenerBell(Doorbell):
         return lead.turn(self) if lead is not None and lead.bell is self else self._wait(lead)
 
     async def _wait(self, lead: Lead | None) -> None:
-        await super().wait()
+        if self.rung:
+            await trio.lowlevel.checkpoint()
+            self.rung = False  # as in Doorbell: a wait of that would be one coroutine more
+        else:
+            self._parked = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
         if lead is not None and lead.bell is self:
             lead.take()
 
