@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ class Channels:
         self._sessions = sessions
         self._feed = Feed(hooks, sessions, topics, self.lose)
         self._presence = self._feed.presence
-        self.history = self._feed.history
+        self.history: Callable[[str, Mapping[str, Any]], Awaitable[str]] = self._feed.history
 
     # Names and limits
 

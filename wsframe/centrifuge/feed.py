@@ -12,7 +12,7 @@ from wsframe.centrifuge.hooks import Hooks
 from wsframe.centrifuge.presence import Presence
 from wsframe.centrifuge.replies import array, as_text, members
 from wsframe.centrifuge.session import PREFIX, Channel, Sessions, topic_of
-from wsframe.log import log_for, quoted
+from wsframe.log import Log, log_for, quoted
 from wsframe.resources.broadcast import broadcast_text
 from wsframe.resources.publication import Publication
 from wsframe.resources.topic import Receiver
@@ -20,7 +20,7 @@ from wsframe.resources.topics import Topics
 
 __all__ = ["Beginning", "Feed"]
 
-logger = log_for(__name__)
+logger: Log = log_for(__name__)
 
 FIRST = b'{"data":'
 """The beginning of each publication in a topic; other messages are not ours."""
@@ -70,7 +70,7 @@ class Feed(Receiver):
         self._sessions = sessions
         self._topics = topics
         self._lose = lose
-        self.presence = Presence(topics)
+        self.presence: Presence = Presence(topics)
 
     def publish(self, channel: str, publication: str) -> None:
         """Publish to a channel on all servers; ``publication`` is JSON."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, final
 
 from wsframe.backplane.interface import History
@@ -48,10 +48,10 @@ class Service:
 
     def __init__(self, resource: CentrifugeResource[Any], life: Life[Any]) -> None:
         self.life = life
-        self.sessions = Sessions()
-        self.channels = Channels(resource, self.sessions, life.topics)
-        self.handler = Handler(resource, self.sessions, self.channels)
-        self.times = Times(resource, self.sessions, self.handler, self.channels)
+        self.sessions: Sessions = Sessions()
+        self.channels: Channels = Channels(resource, self.sessions, life.topics)
+        self.handler: Handler = Handler(resource, self.sessions, self.channels)
+        self.times: Times = Times(resource, self.sessions, self.handler, self.channels)
 
 
 class CentrifugeResource(Resource[DataT]):
@@ -73,7 +73,7 @@ class CentrifugeResource(Resource[DataT]):
         ValueError: When a subclass is made with another ``overflow`` than ``"disconnect"``.
     """
 
-    subprotocols = ("centrifuge-json", PROTOBUF)
+    subprotocols: ClassVar[Collection[str]] = ("centrifuge-json", PROTOBUF)
     ordering: ClassVar[Ordering] = "client"
     error_close_code: ClassVar[int] = 3004
     options: ClassVar[CentrifugeOptions] = CentrifugeOptions()

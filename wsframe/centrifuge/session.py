@@ -52,9 +52,9 @@ class Session:
         """JSON of the connection's information."""
         self.subscriptions: dict[str, Subscription] = {}
         """Those that have not ended, by channel."""
-        self.pings = 0
+        self.pings: int = 0
         """Pings that it has not answered. They can be several while its hooks are slow, and each has its pong."""
-        self.busy = False
+        self.busy: bool = False
         """Whether a message of it is being handled."""
 
     @property
@@ -97,8 +97,8 @@ class Channel:
     __slots__ = ("live", "name", "prefix", "subscriptions", "waiting")
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self.prefix = push("pub", "", name)[:-2].encode()
+        self.name: str = name
+        self.prefix: bytes = push("pub", "", name)[:-2].encode()
         """The beginning of a push, up to the publication."""
         self.subscriptions: dict[AnyClient, Subscription] = {}
         """Those that have not ended."""

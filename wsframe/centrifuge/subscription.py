@@ -61,10 +61,10 @@ class Subscription:
         """JSON of its ``info``."""
         self.member: str | None = None
         """The key of its member in the channel, while it is one."""
-        self.state = State.ASKED
+        self.state: State = State.ASKED
         self.held: list[tuple[int, bytes]] = []
         """Publications that wait for the reply, with their offsets, which are 0 without history."""
-        self.overflowed = False
+        self.overflowed: bool = False
         """Whether more came than can wait."""
 
     def hold(self, offset: int, push: bytes) -> None:
