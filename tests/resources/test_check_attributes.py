@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import wsframe
+from wsframe.resources.topic_hooks import TopicHooks
 
 WRONG: dict[str, list[tuple[object, type[Exception], str]]] = {
     "max_clients": [
@@ -30,6 +31,9 @@ WRONG: dict[str, list[tuple[object, type[Exception], str]]] = {
         (True, TypeError, r"must be a wsframe\.Deflate, None or INHERIT, not True"),
         ("shared", TypeError, r"must be a wsframe\.Deflate"),
     ],
+    "history": [
+        ([], TypeError, r"must be a wsframe\.backplane\.History or None, not \[\]: give an attribute of your own")
+    ],
     "overflow": [("drop", TypeError, "must be one of disconnect, drop_oldest, drop_newest, not 'drop'")],
     "ordering": [(None, TypeError, "must be one of resource, client, not None")],
     "on_hook_failed": [("drop", TypeError, "must be one of drop_client, drop_message, not 'drop'")],
@@ -48,7 +52,8 @@ def make_class(**members: object) -> type[wsframe.Resource]:
 
 
 def test_each_attribute_that_can_be_set_is_checked() -> None:
-    assert WRONG.keys() == {name for name in wsframe.Resource.__annotations__ if not name.startswith("_")}
+    annotations = {**wsframe.Resource.__annotations__, **TopicHooks.__annotations__}
+    assert WRONG.keys() == {name for name in annotations if not name.startswith("_")}
 
 
 @pytest.mark.parametrize(("name", "value", "error", "words"), CASES)

@@ -9,6 +9,7 @@ from re import fullmatch
 from typing import Any, Literal, TypeAlias, get_args
 from warnings import warn
 
+from wsframe.backplane.interface import History
 from wsframe.http.deflate_terms import TOKEN
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, check_number
 from wsframe.log import Log, log_for
@@ -83,6 +84,14 @@ def check_deflate(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a wsframe.Deflate, None or INHERIT, not {value!r}")
 
 
+def check_history(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, History):
+        raise TypeError(
+            f"{name} must be a wsframe.backplane.History or None, not {value!r}: "
+            "give an attribute of your own another name"
+        )
+
+
 def check_choice(name: str, value: object) -> None:
     choices = CHOICES[name.rpartition(".")[2]]
     if value not in choices:
@@ -119,6 +128,7 @@ CHECKS = {
     "limits": check_limits,
     "timeouts": check_timeouts,
     "deflate": check_deflate,
+    "history": check_history,
     **dict.fromkeys(CHOICES, check_choice),
     "error_close_code": check_code,
     "cancel_on_disconnect": check_flag,
