@@ -39,14 +39,17 @@ class Who(wsframe.Resource):
         if message == "close":
             self.server.close(4001)
         if message == "block":
-            print("blocking", flush=True)
+            print("blocking\\n", end="", flush=True)
             time.sleep(600)
         client.send_text(message)
 
 
 wsframe.register_global_resource("/who", Who(), wsframe.any_origin)
 if __name__ == "__main__":
-    wsframe.run(port=0, workers=2, started=lambda server: print("started at", server.addresses[0], flush=True))
+    def started(server):
+        print(f"started at {server.addresses[0]}\\n", end="", flush=True)  # one write: others write there, too
+
+    wsframe.run(port=0, workers=2, started=started)
 """
 
 

@@ -34,7 +34,9 @@ def complain(line: str, prefix: str = "wsframe", level: int = ERROR) -> None:
 def told(line: str, stream: TextIO) -> bool:
     """Print a line and return whether that succeeded."""
     try:
-        print(line, file=stream, flush=True)
+        print(
+            f"{line}\n", end="", file=stream, flush=True
+        )  # one write, also where Python does not buffer: others write
     except (OSError, ValueError):
         discard_output(stream)
         return False
