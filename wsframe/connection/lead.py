@@ -51,6 +51,8 @@ class ListenerBell(Doorbell):
 
     __slots__ = ("lead", "rung_at")
 
+    rung: bool
+
     def __init__(self) -> None:
         super().__init__()
         self.rung_at: float = perf_counter()
