@@ -11,10 +11,10 @@ import trio
 import wsframe
 from tests.engine import engine_of
 from tests.recorder import Recorder
-from wsframe.hooks.giving import Given, Giving, dismiss
+from wsframe.hooks.hand_over import Given, Giving, dismiss
 from wsframe.hooks.listener import Listener
-from wsframe.hooks.standing_in import NO_PLACE
-from wsframe.hooks.taking import Taken, Taking
+from wsframe.hooks.take_over import Taken, Taking
+from wsframe.hooks.thawed_hosts import NO_PLACE
 
 BOUND = 60.0
 

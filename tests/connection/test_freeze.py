@@ -27,7 +27,7 @@ from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import InflateExtension, Terms
 from wsframe.protocol.frames import data_frame
 from wsframe.resources.client import Client
-from wsframe.workers.parcel import opened, packed
+from wsframe.workers.state_file import opened, packed
 
 LIMITS = Limits(max_message=1000, max_queued_messages=3)
 

@@ -26,7 +26,7 @@ from wsframe.protocol.deflate import Deflate, Deflater, Terms
 from wsframe.protocol.events import PongReceived
 from wsframe.protocol.rate_limit import Buckets
 from wsframe.resources.client import Client
-from wsframe.workers.parcel import opened, packed
+from wsframe.workers.state_file import opened, packed
 
 # Why a part does not go along.
 ANEW = "-made by the new link"

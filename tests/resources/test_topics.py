@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from wsframe.backplane import MemoryBackplane, MemoryHub
-from wsframe.backplane.tail import MOST_HELD, State
+from wsframe.backplane.sequence import MOST_HELD, State
 from wsframe.protocol.frames import TEXT
 from wsframe.resources.interest import LINGER
 from wsframe.resources.publication import envelope

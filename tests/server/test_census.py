@@ -22,8 +22,8 @@ from wsframe.server.json_log import JSONFormatter
 from wsframe.server.metrics import by_worker
 from wsframe.server.stderr_log import LineFormatter
 from wsframe.workers.board import SlotState
-from wsframe.workers.equipment import Equipment
-from wsframe.workers.wire import make_wire
+from wsframe.workers.inherited import Equipment
+from wsframe.workers.link import make_wire
 from wsframe.workers.worker import Worker, inquiries_at
 
 

@@ -18,8 +18,8 @@ from wsframe.server.listen import Bound
 from wsframe.server.options import ServeOptions
 from wsframe.workers.board import Board
 from wsframe.workers.door import make_door
+from wsframe.workers.link import Wire, make_wire
 from wsframe.workers.partitions import PARTITIONS
-from wsframe.workers.wire import Wire, make_wire
 from wsframe.workers.worker import Worker
 
 if not hasattr(socket, "SOCK_SEQPACKET"):

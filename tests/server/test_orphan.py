@@ -8,7 +8,7 @@ import pytest
 
 from wsframe.server import orphan
 from wsframe.server.orphan import OrphanGuard
-from wsframe.workers.wire import make_wire
+from wsframe.workers.link import make_wire
 
 PATIENCE = 60
 

@@ -16,10 +16,10 @@ from tests.engine import engine_of
 from tests.handing import BOUND, Goer, GoerByClient
 from tests.recorder import Recorder
 from tests.wire import Peer, close, connected, text, until
-from wsframe.hooks.succession import address_of, join_at
+from wsframe.hooks.paired_lives import address_of, join_at
 from wsframe.server.predecessor import leave_lives
 from wsframe.server.successor import Successor
-from wsframe.workers.exchange import Exchange
+from wsframe.workers.socket_exchange import Exchange
 
 if not hasattr(socket, "SOCK_SEQPACKET"):
     pytest.skip("this system has no SOCK_SEQPACKET", allow_module_level=True)

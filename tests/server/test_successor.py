@@ -14,10 +14,10 @@ from tests.engine import engine_of
 from tests.handing import Goer, life_of
 from tests.server.test_predecessor import Generations, echoes, generations
 from tests.wire import close, connected, until
-from wsframe.hooks.giving import Giving
-from wsframe.hooks.succession import address_of
+from wsframe.hooks.hand_over import Giving
+from wsframe.hooks.paired_lives import address_of
 from wsframe.server.predecessor import Offer, Packed
-from wsframe.workers.exchange import Exchange, Gone, Received
+from wsframe.workers.socket_exchange import Exchange, Gone, Received
 
 if not hasattr(socket, "SOCK_SEQPACKET"):
     pytest.skip("this system has no SOCK_SEQPACKET", allow_module_level=True)

@@ -17,8 +17,8 @@ from wsframe.server.listen import Bound
 from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.workers.board import Board
 from wsframe.workers.door import make_door
+from wsframe.workers.link import make_wire
 from wsframe.workers.orders import encoded
-from wsframe.workers.wire import make_wire
 from wsframe.workers.worker import Worker
 
 BOUND = 120.0

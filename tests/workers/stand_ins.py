@@ -13,10 +13,10 @@ import trio
 
 from wsframe.workers.board import Board
 from wsframe.workers.child import Child
-from wsframe.workers.equipment import Equipment, equipment
+from wsframe.workers.inherited import Equipment, equipment
+from wsframe.workers.link import Wire, make_wire
 from wsframe.workers.orders import Message
 from wsframe.workers.runtime import Runtime, runtime_of
-from wsframe.workers.wire import Wire, make_wire
 
 
 class Process:

@@ -10,7 +10,7 @@ import pytest
 from wsframe.net.sockets import NamedSocket
 from wsframe.workers import worker as module
 from wsframe.workers.board import Board
-from wsframe.workers.wire import make_wire
+from wsframe.workers.link import make_wire
 from wsframe.workers.worker import VARIABLE, this_worker, worker_variable
 
 

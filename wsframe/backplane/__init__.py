@@ -3,7 +3,7 @@
 * ``interface``: the methods of every backplane, and the values they take and return.
 * ``hub``: the center of memory and relay: interest, history and leases, without input or output.
 * ``queue``: the messages that wait for one member of a hub, bounded, with the holes it has.
-* ``tail``: the end of one topic as a node has it: which message is next, and which ones wait.
+* ``sequence``: the end of one topic as a node has it: which message is next, and which ones wait.
 * ``presence``: the members of one topic on all nodes.
 * ``memory``: a backplane between servers of one process.
 * ``frames``: the messages between a worker and its relay, as bytes.

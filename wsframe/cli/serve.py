@@ -33,12 +33,12 @@ from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.describe import describe
-from wsframe.server.duty import tell_failure
 from wsframe.server.json_stderr import json_stderr
 from wsframe.server.options import ServeOptions
 from wsframe.server.run import serve_until_signal
 from wsframe.server.service import as_worker
 from wsframe.server.stderr_log import FORMATS, LEVELS, LogFormat, StderrLog
+from wsframe.server.supervised_worker import tell_failure
 from wsframe.user_code import only_leaf
 from wsframe.workers.worker import Worker, this_worker
 

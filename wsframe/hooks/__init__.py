@@ -12,9 +12,9 @@ Read in this order:
 * ``move_client``: how a client gets from one resource to another.
 * ``posts``: entries from :meth:`Resource.post` and ``call``. ``members``: how many clients a resource has.
 
-* ``passage``: errands for the tasks of a life. ``giving``, ``taking``: how a life goes to another process with its
-  clients. ``standing_in``: the hosts of connections that are thawed. ``succession``: how lives of two processes
-  find each other.
+* ``hand_over_steps``: errands for the tasks of a life. ``hand_over``, ``take_over``: how a life goes to another
+  process with its clients. ``thawed_hosts``: the hosts of connections that are thawed. ``paired_lives``: how lives
+  of two processes find each other.
 
 Nothing in here touches a socket.
 """

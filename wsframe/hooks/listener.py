@@ -24,9 +24,9 @@ from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.contexts import take_context
+from wsframe.hooks.hand_over_steps import Passage
 from wsframe.hooks.members import Members
 from wsframe.hooks.move_client import Departures
-from wsframe.hooks.passage import Passage
 from wsframe.hooks.posts import Posts
 from wsframe.hooks.stopwatch import Stopwatch
 from wsframe.hooks.tasks import TaskFunction, Tasks

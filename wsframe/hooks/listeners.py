@@ -19,7 +19,7 @@ from wsframe.resources.registries import Registries
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration
-from wsframe.resources.whereabouts import UNREGISTERED, Absences, Residence, Whereabouts
+from wsframe.resources.worker_of_path import UNREGISTERED, Absences, Residence, Whereabouts
 from wsframe.user_code import contain
 from wsframe.workers.placement import Placement
 

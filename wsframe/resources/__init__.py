@@ -17,7 +17,7 @@ Read in this order:
 * ``server``: the handle on the running server, without the machine behind it.
 * ``registry``, ``routing_table``, ``path_table``, ``factories``: which resource answers a path; ``http_routes``:
   which handler of plain HTTP. ``watchers``: the servers that follow a registry. ``registries``: all registries of
-  one server. ``whereabouts``: the worker in which the resource of a path lives.
+  one server. ``worker_of_path``: the worker in which the resource of a path lives.
 * ``decorator``: registers a class. ``functions``: resources from functions. ``json_resource``: typed JSON messages.
   ``asyncapi`` describes resources in a document.
 * ``check_hooks``, ``check_attributes``: mistakes in a subclass, found when the class is made.

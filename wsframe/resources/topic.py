@@ -9,7 +9,7 @@ import trio
 
 from wsframe.backplane.interface import Position
 from wsframe.backplane.presence import Member
-from wsframe.backplane.tail import State, Tail
+from wsframe.backplane.sequence import State, Tail
 from wsframe.log import Log, log_for
 from wsframe.protocol.frames import TEXT
 from wsframe.resources.broadcast import broadcast_binary, broadcast_text

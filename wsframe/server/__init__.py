@@ -3,7 +3,7 @@
 Read in this order:
 
 * ``run``: ``serve``, ``open_server`` and ``run``, the ways to start.
-* ``service``: the same with several workers, under a supervisor; ``duty``: a worker's side of that,
+* ``service``: the same with several workers, under a supervisor; ``supervised_worker``: a worker's side of that,
   and ``orphan`` ends one that outlives its supervisor.
 * ``serving``: a server in a thread; ``any_thread``: which methods of a handle other threads can call.
 * ``options``: ``ServeOptions``, all that they take; ``check_options`` finds mistakes in it before anything begins.
@@ -24,7 +24,7 @@ Read in this order:
   systemd.
 * ``listen``: the tasks that accept.
 * ``entrance``: newcomers are let in at once, or get a task each.
-* ``passing``: newcomers go to the worker of their resource; ``signpost`` says which one that is.
+* ``passing``: newcomers go to the worker of their resource; ``destination`` says which one that is.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.
   ``plain_http`` finds the page for a request without a WebSocket.

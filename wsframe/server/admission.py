@@ -68,6 +68,7 @@ from wsframe.resources.resource import Resource
 from wsframe.server.answering import Answering
 from wsframe.server.capacity import Places
 from wsframe.server.decide import LET_IN, check_origin, decide, internal_error, lets_all_in, stopping
+from wsframe.server.destination import Signpost
 from wsframe.server.greeting import greet, receive_nonce
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import Gone, Newcomer, note_gone
@@ -75,7 +76,6 @@ from wsframe.server.options import ServeOptions
 from wsframe.server.passing import Passage
 from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
-from wsframe.server.signpost import Signpost
 from wsframe.user_code import contain
 from wsframe.workers.worker import Worker
 

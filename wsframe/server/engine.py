@@ -64,7 +64,6 @@ from wsframe.server.capacity import Places
 from wsframe.server.census import service_statistics
 from wsframe.server.departure import depart
 from wsframe.server.drain import Drain
-from wsframe.server.duty import Duty, made_duty, placement_of
 from wsframe.server.entrance import Entrance
 from wsframe.server.figures import figures, total
 from wsframe.server.generation import Generation
@@ -74,6 +73,7 @@ from wsframe.server.options import ServeOptions
 from wsframe.server.posting import Posting
 from wsframe.server.slow_hooks import SlowHooks
 from wsframe.server.statistics import resource_statistics, slowest
+from wsframe.server.supervised_worker import Duty, made_duty, placement_of
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import watch_files
 from wsframe.server.watchdog import Watchdog, named

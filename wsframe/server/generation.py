@@ -17,17 +17,17 @@ import trio
 
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
-from wsframe.hooks.giving import RESTART
+from wsframe.hooks.hand_over import RESTART
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
-from wsframe.hooks.succession import address_of, join_at
+from wsframe.hooks.paired_lives import address_of, join_at
 from wsframe.server.capacity import Places
 from wsframe.server.departure import depart, planned
 from wsframe.server.posting import Posting
 from wsframe.server.predecessor import leave_lives
 from wsframe.server.successor import Successor
-from wsframe.workers.exchange import Exchange
 from wsframe.workers.partitions import EVERYWHERE, partitions_of
+from wsframe.workers.socket_exchange import Exchange
 from wsframe.workers.worker import Worker
 
 __all__ = ["Generation"]

@@ -25,9 +25,9 @@ from wsframe.http.responses import RETRY_AFTER, Reject
 from wsframe.log import Log, log_for
 from wsframe.net.sockets import has_ended, notify_closing, wait_readable
 from wsframe.net.transport import FAREWELL
+from wsframe.server.destination import Signpost
 from wsframe.server.listen import Bound, Waiting, peer_address
 from wsframe.server.newcomer import Gone, Newcomer
-from wsframe.server.signpost import Signpost
 from wsframe.workers.door import LostDescriptor, Passed, give, has_headroom, take
 from wsframe.workers.partitions import EVERYWHERE
 from wsframe.workers.worker import Worker

@@ -1,12 +1,12 @@
 """A worker that leaves its partitions to its successor, in a rolling restart.
 
 A partition is left in one step, in jittered order over ``timeouts.drain``: from then on its newcomers wait in the
-successor. Lives that define ``hand_over`` are packed (``hooks/giving``), the clients of all others are closed 1012;
+successor. Lives that define ``hand_over`` are packed (``hooks/hand_over``), the clients of all others are closed 1012;
 every ``running()`` of the partition is left. Then the packed lives are offered to the successor, and at last the
 supervisor is told that the partition is over.
 
-An offer is one conversation for each partition (``workers/exchange``), whose socket the successor gets through the
-*lineage*, a pair of sockets that the supervisor has made. Its messages:
+An offer is one conversation for each partition (``workers/socket_exchange``), whose socket the successor gets through
+the *lineage*, a pair of sockets that the supervisor has made. Its messages:
 
 =========================== ==================== ===========================================================
 From the giver              Descriptors
@@ -43,12 +43,12 @@ from wsframe.connection.freeze import freeze_request
 from wsframe.connection.frozen_document import request_document, to_document
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
-from wsframe.hooks.giving import RESTART, Given, Giving, PackedClient, dismiss, send_away
+from wsframe.hooks.hand_over import RESTART, Given, Giving, PackedClient, dismiss, send_away
 from wsframe.hooks.listener import Listener
 from wsframe.log import Log, log_for
 from wsframe.resources.handing_over import hands_over
-from wsframe.workers.exchange import Exchange, Gone, Received, make_exchange
-from wsframe.workers.parcel import packed, written_file
+from wsframe.workers.socket_exchange import Exchange, Gone, Received, make_exchange
+from wsframe.workers.state_file import packed, written_file
 
 __all__ = ["MOST_UNDER_WAY", "Offer", "leave_lives"]
 

@@ -20,11 +20,11 @@ from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddr
 from wsframe.server.bind import bound, name_of
 from wsframe.server.census import service_snapshot
 from wsframe.server.describe import describe
-from wsframe.server.duty import tell_failure
 from wsframe.server.inquiry import REQUEST, answer_inquiries, unknown
 from wsframe.server.notify import notifying
+from wsframe.server.supervised_worker import tell_failure
 from wsframe.user_code import only_leaf
-from wsframe.workers.equipment import Equipment, equipment
+from wsframe.workers.inherited import Equipment, equipment
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.runtime import remove_if_last, runtime_folder, runtime_of
 from wsframe.workers.supervisor import Plan, Supervisor

@@ -22,14 +22,14 @@ from wsframe.connection.freeze import FrozenConnection, thaw_request
 from wsframe.connection.frozen_document import from_document, request_of
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
-from wsframe.hooks.taking import Taken, Taking
+from wsframe.hooks.take_over import Taken, Taking
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.log import Log, log_for
 from wsframe.server.capacity import Places
 from wsframe.user_code import contain
-from wsframe.workers.exchange import Exchange, Gone, Received
-from wsframe.workers.parcel import opened, read_file
+from wsframe.workers.socket_exchange import Exchange, Gone, Received
+from wsframe.workers.state_file import opened, read_file
 
 __all__ = ["OfferedLife", "Successor"]
 

@@ -7,16 +7,16 @@
 * ``board``: numbers in shared memory, which each process can read and one writes.
 * ``balance``: has newcomers go to the workers with the fewest clients.
 * ``orders``: the messages between the supervisor and a worker.
-* ``wire``: the two ends that carry them.
+* ``link``: the two ends that carry them.
 * ``worker``: this process as the supervisor has made it.
 * ``runtime``: the runtime directory, and the locks that keep services apart.
-* ``equipment``: what all workers inherit. ``child``: a worker as the supervisor knows it.
+* ``inherited``: what all workers inherit. ``child``: a worker as the supervisor knows it.
 * ``slots``: the supervisor's tables, without input or output: who is alive, and when a successor starts.
 * ``relay_keeper``: keeps the process running that passes messages between the workers.
 * ``supervisor``: starts the workers and looks after them.
 * ``rolling``: the supervisor's table of a rolling restart, without input or output; ``renewal`` carries it out.
-* ``exchange``: a conversation of two processes about sockets that go from one to the other.
-* ``parcel``: a state on its way there, as JSON and bytes in a file without a name.
+* ``socket_exchange``: a conversation of two processes about sockets that go from one to the other.
+* ``state_file``: a state on its way there, as JSON and bytes in a file without a name.
 
 Read them in this order. Nothing in here knows clients or resources: sockets, descriptors and partitions
 have numbers, and the sockets that are passed are not read.

@@ -10,9 +10,9 @@ from typing import Self
 import trio
 
 from wsframe.workers.board import SlotState
-from wsframe.workers.equipment import Equipment
+from wsframe.workers.inherited import Equipment
+from wsframe.workers.link import Wire, make_wire
 from wsframe.workers.slots import Watch
-from wsframe.workers.wire import Wire, make_wire
 
 __all__ = ["Child", "status_of"]
 

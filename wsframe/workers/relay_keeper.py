@@ -15,7 +15,7 @@ from math import inf
 import trio
 
 from wsframe.log import Log, log_for
-from wsframe.workers.equipment import Equipment
+from wsframe.workers.inherited import Equipment
 from wsframe.workers.slots import Act, Backoff, Watch
 
 __all__ = ["RelayKeeper"]

@@ -1,6 +1,6 @@
 """The supervisor: it starts the workers, looks after them, and starts the successor of one that has died.
 
-It holds what must outlive a worker (``equipment``), and reads no byte of a client. Each worker has a task here, which
+It holds what must outlive a worker (``inherited``), and reads no byte of a client. Each worker has a task here, which
 hears its messages and waits for its end; one task looks at all beats. A successor starts only when its predecessor has
 been reaped: the end of a socket says nothing, because a child process of a hook can hold it.
 
@@ -24,7 +24,7 @@ import trio
 from wsframe.log import Log, log_for
 from wsframe.workers.board import SlotState
 from wsframe.workers.child import Child, status_of
-from wsframe.workers.equipment import Equipment
+from wsframe.workers.inherited import Equipment
 from wsframe.workers.orders import Message
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.renewal import Renewal

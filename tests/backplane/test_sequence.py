@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsframe.backplane import tail as tails
+from wsframe.backplane import sequence
 from wsframe.backplane.interface import Position
-from wsframe.backplane.tail import MOST_HELD, State, Tail
+from wsframe.backplane.sequence import MOST_HELD, State, Tail
 
 
 class Side:
@@ -187,7 +187,7 @@ def test_messages_that_wait_are_bounded_by_count_and_bytes(monkeypatch: pytest.M
     side.send(*range(2, MOST_HELD + 5))
     side.fill(*range(1, MOST_HELD + 2))
     assert side.got == ["ask", *range(1, MOST_HELD + 2), "ask"]
-    monkeypatch.setattr(tails, "MOST_BYTES_HELD", 100)
+    monkeypatch.setattr(sequence, "MOST_BYTES_HELD", 100)
     large = Side(Position(1, 0))
     for offset in (2, 3, 4):
         large.tail.message(offset, Position(1, offset), 60)

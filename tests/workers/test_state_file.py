@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsframe.workers.parcel import FORMAT, BadParcel, opened, packed, read_file, written_file
+from wsframe.workers.state_file import FORMAT, BadParcel, opened, packed, read_file, written_file
 
 few = settings(max_examples=30)
 documents = st.recursive(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import trio
 import trio.testing
 
+from wsframe.workers.link import Wire, make_wire
 from wsframe.workers.orders import Message
-from wsframe.workers.wire import Wire, make_wire
 
 
 async def test_messages_come_in_order_and_then_the_end() -> None:

@@ -33,7 +33,7 @@ from wsframe.connection.mailbox import Mailbox
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.posts import Errand
-from wsframe.hooks.standing_in import NO_PLACE, Departed, Returning
+from wsframe.hooks.thawed_hosts import NO_PLACE, Departed, Returning
 from wsframe.log import Log, log_for
 from wsframe.net.sockets import Endpoint
 from wsframe.protocol.close import CloseCode
@@ -42,7 +42,7 @@ from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended
 from wsframe.resources.client import Client
 from wsframe.user_code import called, failed
-from wsframe.workers.parcel import packed
+from wsframe.workers.state_file import packed
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]

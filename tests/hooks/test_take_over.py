@@ -11,8 +11,8 @@ import wsframe
 from tests.engine import engine_of
 from tests.handing import Goer, GoerByClient, give, hand_over, life_of, take, two_servers
 from tests.wire import close, connected, text, until
-from wsframe.hooks.giving import Given, dismiss
-from wsframe.workers.exchange import Gone
+from wsframe.hooks.hand_over import Given, dismiss
+from wsframe.workers.socket_exchange import Gone
 
 KINDS = [Goer, GoerByClient]
 
@@ -90,7 +90,7 @@ async def hangs(state: bytes) -> None:
 async def test_workers_7_a_take_over_that_fails_closes_the_clients_and_the_life_goes_on(
     hook: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wsframe.hooks.taking.HOOK_SECONDS", 0.1)
+    monkeypatch.setattr("wsframe.hooks.take_over.HOOK_SECONDS", 0.1)
     old, new = Goer(), Goer()
     new.take_over = hook  # type: ignore[method-assign]
     async with two_servers(old, new) as servers, connected(servers[0]) as peer:

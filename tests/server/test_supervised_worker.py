@@ -14,10 +14,10 @@ from tests.workers.stand_ins import equipped
 from wsframe import Timeouts
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.server.drain import Drain
-from wsframe.server.duty import Duty, tell_failure
+from wsframe.server.supervised_worker import Duty, tell_failure
 from wsframe.workers.board import Row
+from wsframe.workers.link import Wire, make_wire
 from wsframe.workers.orders import Message
-from wsframe.workers.wire import Wire, make_wire
 from wsframe.workers.worker import Worker
 
 

@@ -180,7 +180,7 @@ async def answers_wrong(self: Goer) -> bytes:
 async def test_workers_7_a_hand_over_that_fails_leaves_the_life_as_it_was(
     kind: type[Goer], hook: object, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wsframe.hooks.giving.HOOK_SECONDS", 0.1)
+    monkeypatch.setattr("wsframe.hooks.hand_over.HOOK_SECONDS", 0.1)
     old = type("Failing", (kind,), {"hand_over": hook})()
     async with two_servers(old, kind()) as servers, connected(servers[0]) as peer:
         await peer.send(text("one"))

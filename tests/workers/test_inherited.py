@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wsframe.workers.equipment import equipment
+from wsframe.workers.inherited import equipment
 from wsframe.workers.runtime import runtime_of
 from wsframe.workers.worker import VARIABLE
 

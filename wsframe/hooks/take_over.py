@@ -24,10 +24,10 @@ from wsframe.connection.freeze import FrozenConnection, let_go, thaw
 from wsframe.connection.lifeline import Reservation
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
-from wsframe.hooks.giving import HOOK_SECONDS, RESTART
+from wsframe.hooks.hand_over import HOOK_SECONDS, RESTART
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.posts import Errand
-from wsframe.hooks.standing_in import Restored
+from wsframe.hooks.thawed_hosts import Restored
 from wsframe.log import Log, log_for
 from wsframe.net.sockets import Endpoint
 from wsframe.protocol.closing import Phase

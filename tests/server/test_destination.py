@@ -11,11 +11,11 @@ from wsframe.http.responses import HttpHandler
 from wsframe.net.proxy_protocol import encode_proxy_v2
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.registries import Registries
-from wsframe.resources.whereabouts import Whereabouts
+from wsframe.resources.worker_of_path import Whereabouts
+from wsframe.server.destination import Signpost
 from wsframe.server.leavers import Lookout
 from wsframe.server.listen import Bound
 from wsframe.server.plain_http import PlainHttp
-from wsframe.server.signpost import Signpost
 from wsframe.workers.partitions import EVERYWHERE, ONE
 from wsframe.workers.placement import Placement
 

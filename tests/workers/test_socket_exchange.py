@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 import trio
 
-from wsframe.workers.exchange import LONGEST, Exchange, Gone, make_exchange
+from wsframe.workers.socket_exchange import LONGEST, Exchange, Gone, make_exchange
 
 if not hasattr(socket, "SOCK_SEQPACKET"):
     pytest.skip("this system has no SOCK_SEQPACKET", allow_module_level=True)

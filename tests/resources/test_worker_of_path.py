@@ -9,7 +9,7 @@ import pytest
 import wsframe
 from wsframe import LivesElsewhere, Registry, Request, Resource
 from wsframe.resources.registries import Registries
-from wsframe.resources.whereabouts import UNREGISTERED, Whereabouts
+from wsframe.resources.worker_of_path import UNREGISTERED, Whereabouts
 from wsframe.workers.placement import Placement
 
 

@@ -9,7 +9,7 @@ from tests.engine import engine_of
 from tests.handing import Goer
 from tests.sides import opened
 from tests.wire import connected
-from wsframe.hooks.succession import address_of, join_at
+from wsframe.hooks.paired_lives import address_of, join_at
 from wsframe.http.responses import Reject
 
 

@@ -17,9 +17,9 @@ from wsframe.server.drain import Drain
 from wsframe.server.generation import Generation
 from wsframe.server.orphan import OrphanGuard, end_worker
 from wsframe.workers.balance import Balance
+from wsframe.workers.link import Wire
 from wsframe.workers.orders import Message, encoded
 from wsframe.workers.placement import Placement
-from wsframe.workers.wire import Wire
 from wsframe.workers.worker import Worker
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from tests.engine import engine_of
 from tests.handing import Goer, life_of, two_servers
 from tests.wire import connected, text, until
 from wsframe.connection.freeze import freeze, thaw
-from wsframe.hooks.standing_in import NO_PLACE, Restored, Returning
+from wsframe.hooks.thawed_hosts import NO_PLACE, Restored, Returning
 
 
 def test_no_place_is_never_held() -> None:
