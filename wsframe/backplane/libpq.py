@@ -44,7 +44,7 @@ class Connection:
     """A connection that is open.
 
     Args:
-        raw: What libpq has made.
+        raw: The connection of libpq.
         notified: Called with the channel and the payload of each notification, in order.
     """
 
@@ -88,7 +88,7 @@ class Connection:
             await command.done.wait()
 
     async def read(self) -> None:
-        """Take what the server sends, until the connection ends, which raises."""
+        """Take the server's messages, until the connection ends, which raises."""
         while True:
             await trio.lowlevel.wait_readable(self._raw.socket)
             self._raw.consume_input()

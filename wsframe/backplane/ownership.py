@@ -5,7 +5,7 @@ A node acts for a key only while it holds its lease by its own clock, half a sec
 stopped or cut off finds its lease over before another can have it. All leases of a node are renewed in one request,
 three times in the length of a lease, so that two of them can fail.
 
-What a node writes elsewhere carries the token, and a store that refuses smaller ones is safe from a node that was
+A node's writes elsewhere carry the token, and a store that refuses smaller ones is safe from a node that was
 stopped in the middle of a step.
 """
 
@@ -112,7 +112,7 @@ class Ownership:
                 await self._renew()
 
     async def _renew(self) -> None:
-        """Renew what is held. A lease that could not be renewed is held to its end: the engine may be back before."""
+        """Renew the leases held. One that could not be renewed is held to its end: the engine may be back before."""
         asked = [lease for key, lease in self._held.items() if self.holds(key)]
         if not asked:
             return

@@ -1,7 +1,7 @@
 """A link to PostgreSQL: notifications for topics, tables for the rest.
 
 A server looks through all channels of a connection for each notification, and at each LISTEN: with 20 000 of them
-that is seconds. So a topic goes to one of 256 channels, and the link drops what it does not want.
+that is seconds. So a topic goes to one of 256 channels, and the link drops the messages that it does not want.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class PostgresLink:
             self._take_small()
 
     def _take_small(self) -> None:
-        """Pass on what waits, up to the first message that stands in a table."""
+        """Pass on the waiting messages, up to the first message that stands in a table."""
         while self._waiting:
             payload = self._waiting[0][1]
             if payload.startswith(BY_ROW):
@@ -195,7 +195,7 @@ class PostgresLink:
         await self._expire()
 
     async def _expire(self) -> None:
-        """Now and then delete what is too old."""
+        """Now and then delete messages that are too old."""
         if not secrets.randbelow(256):
             await self.connection.execute(EXPIRE)
 

@@ -82,7 +82,7 @@ class Publications:
             await self._emptied.wait()
 
     def renew(self, node: str) -> None:
-        """Go on with another connection: what it sends first are the marks of messages that may be lost."""
+        """Go on with another connection: it sends first the marks of messages that may be lost."""
         in_doubt = {one.topic: body_of(one.body)[0] for one in self._taken}
         self._taken = ()
         for topic, number in in_doubt.items():

@@ -65,7 +65,7 @@ class CoredisWire:
         await confirmed.wait()
 
     async def read(self) -> None:
-        """Pass on what the server pushes until the connection ends, which raises."""
+        """Pass on the server's pushes until the connection ends, which raises."""
         buffer = getattr(self._connection, "_push_message_buffer_out", None)
         async for pushed in self._connection.push_messages:
             self._take(pushed)

@@ -31,7 +31,7 @@ MessageT = TypeVar("MessageT")
 
 
 class State(Enum):
-    """What happens to a message; see the module."""
+    """The fate of a message; see the module."""
 
     OPEN = "open"
     ASKING = "asking"

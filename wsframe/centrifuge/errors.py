@@ -63,7 +63,7 @@ class CentrifugeError(WsframeError):
     Args:
         code: 100 to 1999; the codes from 400 on are free for programs.
         message: Text for the client's programmer; ``""`` for the protocol's own text.
-        temporary: Whether the SDK shall try again by itself; None for what the protocol says of the code.
+        temporary: Whether the SDK shall try again by itself; None for the protocol's rule for the code.
 
     Raises:
         TypeError: For a code that is not an int, or a message that is not a str.

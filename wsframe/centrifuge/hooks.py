@@ -1,4 +1,4 @@
-"""A resource as the other modules of this room see it: its hooks, its options, and what it does for them."""
+"""A resource as the other modules of this room see it: its hooks, its options, and its services."""
 
 from __future__ import annotations
 

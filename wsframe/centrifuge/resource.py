@@ -200,7 +200,7 @@ class CentrifugeResource(Resource[DataT]):
         return client.send_text(push("message", members({"data": self.json_of(data) or "null"})))
 
     def connection_of(self, client: Client[DataT]) -> Connection | None:
-        """Return what the protocol knows of a client; None before its ``connect`` was accepted and after its end."""
+        """Return the protocol's state of a client; None before its ``connect`` was accepted and after its end."""
         session = None if self._service is None else self._service.sessions.of(client)
         if session is None or not session.connected:
             return None

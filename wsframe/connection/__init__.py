@@ -14,7 +14,7 @@ Read in this order:
 * ``end_line``: the line of the log at the end of each connection.
 * ``handover``: the values that ``server/admission`` hands over, and the calls made upwards.
 * ``account``: the numbers that a server counts.
-* ``lifeline``: what a client asks of its link.
+* ``lifeline``: the requests of a client to its link.
 * ``freeze``: an open connection as plain values, to go on in another link or process.
 * ``frozen_document``: these values as JSON and bytes.
 * ``dialect``: differences between versions of the protocol.

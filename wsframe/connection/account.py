@@ -76,7 +76,7 @@ class Account:
 
     def __init__(self, path: str = "") -> None:
         self.path: str = path
-        """The path as it was registered, or what stands for it."""
+        """The path as it was registered, or a word in its place."""
         self.messages_received: int = 0
         self.messages_sent: int = 0
         self.octets_received: int = 0
@@ -92,7 +92,7 @@ class Account:
         """The times that messages waited for their hooks, of one message in each batch at most."""
 
     def settle(self, link: Counted, sign: int = 1) -> None:
-        """Add what a link has counted, when it goes; or subtract it with -1, when it comes from another path."""
+        """Add the counts of a link, when it goes; or subtract it with -1, when it comes from another path."""
         inbox, outbox = link.inbox, link.outbox
         self.messages_received += sign * inbox.received
         self.messages_sent += sign * outbox.messages_sent

@@ -136,7 +136,7 @@ class Flusher:
             self.doorbell.ring()
 
     def _flush_each(self, left: list[Flushable]) -> None:
-        """Send what takes Python; those for which there is no time are dirty again."""
+        """Send the outboxes that need Python; those for which there is no time are dirty again."""
         until = self.clock() + FLUSH_SECONDS if len(left) > LOOK_AT_CLOCK else inf
         for at, outbox in enumerate(left, 1):
             try:

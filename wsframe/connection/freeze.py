@@ -80,7 +80,7 @@ class FrozenConnection:
     """``client.id``, if somebody has asked for it."""
     subprotocol: str | None
     data: object
-    """The client's ``data``, or what stands for it on the way to another process."""
+    """The client's ``data``, or its form on the way to another process."""
     topics: tuple[str, ...] = ()
     """The topics that the client is subscribed to; the life of its resource notes them."""
     members: tuple[tuple[str, str, object], ...] = ()
@@ -299,7 +299,7 @@ def refuse(data: bytes | memoryview) -> int:
 
 
 def let_go(link: Link) -> None:
-    """Send what has been held back by :func:`thaw`."""
+    """Send the bytes held back by :func:`thaw`."""
     outbox = link.outbox
     if link.transport.sock is not None:
         outbox._send = link.transport.send

@@ -101,7 +101,7 @@ class Lead:
 
     Args:
         flusher: The reactor's.
-        read: Reads what is ready: the list that the poller gave, or None to ask it.
+        read: Reads the ready sockets: the list that the poller gave, or None to ask it.
     """
 
     __slots__ = (
@@ -202,7 +202,7 @@ class Lead:
         self._spins = min(self._spins + 1, SPINS_IN_VAIN) if now - began < SPIN_SECONDS else 0
 
     def _look_again(self) -> list[tuple[int, int]] | None:
-        """Return what the poller has within 60 us; None if that is nothing, or if other tasks must have a turn."""
+        """Return the events of the poller within 60 us; None if there are none, or if other tasks must have a turn."""
         now = perf_counter()
         if now > self._spins_until:
             return None

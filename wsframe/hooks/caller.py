@@ -124,7 +124,7 @@ class HookCaller:
         """The topic that each client gets from its ``client_connected`` on; empty for none."""
         self._own_context: Context | None = None
         self._wrappers: list[Wrapper] = []
-        """What goes around each hook, the innermost first."""
+        """The wrappers of each hook, the innermost first."""
         if timeouts.hook is not None or resource.cancel_on_disconnect:
             self._wrappers.append(Bounds(timeouts.hook, until_end=resource.cancel_on_disconnect).around)
         if tracing is not None:

@@ -2,7 +2,7 @@
 
 The order, for a resource that defines ``hand_over``:
 
-1. Nothing more is read from its clients: what they send stays in the kernel, for the next owner. A client in the
+1. Nothing more is read from its clients: their bytes stay in the kernel, for the next owner. A client in the
    middle of a message is read on until the message is whole, for a second at most.
 2. All that waits in the mailbox is worked off. Then the tasks of the clients and of the resource are ended; from
    here on posts and calls are refused.

@@ -137,7 +137,7 @@ class Roster:
         """Follow the registries from now on.
 
         Raises:
-            ValueError: If what is registered cannot be spread over workers.
+            ValueError: If the registered resources cannot be spread over workers.
         """
         if self.placement.spread:
             self.whereabouts.check()

@@ -5,7 +5,7 @@ The listener task does it before any other work, in an errand:
 1. ``running()`` has been entered.
 2. ``take_over`` gets the state of the old object.
 3. In one step without a wait: all clients are thawed, ``restore_client`` is called for each, and the giver is told
-   that they are ours. Until it is told, nothing is read or sent: what ``restore_client`` sends waits. If it cannot be
+   that they are ours. Until it is told, nothing is read or sent: messages of ``restore_client`` wait. If it cannot be
    told, because it has given up or died, the clients are let go untouched, and the life goes on without them.
 
 A topic that any of the clients is subscribed to can have had messages in the meantime: ``missed`` is called for it.

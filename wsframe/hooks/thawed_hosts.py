@@ -105,7 +105,7 @@ class Returning(Restored):
 
 
 class Departed(Returning):
-    """What is left of a life that is over, for a client that only has to be told so."""
+    """The rest of a life that is over, for a client that only has to be told so."""
 
     def __init__(self, listener: Listener, frozen: FrozenConnection, client: AnyClient) -> None:
         super().__init__(listener, frozen, client)

@@ -62,7 +62,7 @@ def tune_accepted(listening: object, unsent_low_water: int, write_stall: float) 
 
 
 def acknowledge(sock: Endpoint) -> None:
-    """Acknowledge what has come at once, where the kernel would wait 40 ms for an answer to carry the acknowledgement.
+    """Acknowledge received bytes at once, where the kernel would wait 40 ms for an answer to carry the acknowledgement.
 
     A peer with Nagle's algorithm sends nothing more before it comes (RFC 9293 section 3.7.4).
     """

@@ -106,7 +106,7 @@ class Presences:
         self._sheets[topic].roll.leave(key, trio.current_time(), at_once=at_once)
 
     def enter_client(self, client: AnyClient, topic: str, member: Member) -> None:
-        """Make a client a member of a topic; it stays what it was if it is one already."""
+        """Make a client a member of a topic; nothing changes if it is one already."""
         topics = self._members_of.setdefault(client, {})
         if topic not in topics:
             self.enter(topic, member)

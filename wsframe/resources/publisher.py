@@ -95,7 +95,7 @@ async def open_backplane(backplane: str | Backplane, *, patience: float = 2.0) -
     """Publish on the topics of a service while the body of an ``async with`` runs.
 
     For programs that serve nothing: a worker of a queue, a cron job, a web application. Entering waits until the
-    backplane is reached; leaving waits until what is queued has been sent.
+    backplane is reached; leaving waits until all queued messages have been sent.
 
     Args:
         backplane: The URL that the servers have, or a backplane.

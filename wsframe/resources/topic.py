@@ -29,7 +29,7 @@ logger: Log = log_for(__name__)
 class Receiver:
     """Takes the messages of topics in place of clients, for protocols that wrap them.
 
-    Its methods do not wait and do not raise. Override what is needed.
+    Its methods do not wait and do not raise. Override those that are needed.
     """
 
     def publication(self, topic: str, publication: Publication) -> None:

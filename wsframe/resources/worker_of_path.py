@@ -135,7 +135,7 @@ class Whereabouts:
         await self._placement.until_begun(residence.partition)
 
     def check(self) -> None:
-        """Check that what is registered can be spread over workers.
+        """Check that the registered resources can be spread over workers.
 
         Raises:
             ValueError: For an object of scope ``"path"`` that several paths lead to.
@@ -160,7 +160,7 @@ class Whereabouts:
                 )
 
     def summary(self) -> str:
-        """Say in one line what lives in the first worker, and what could be spread."""
+        """Say in one line which paths live in the first worker, and which could be spread."""
         one: list[str] = []
         spread: list[str] = []
         for registration in self._registrations():

@@ -65,7 +65,7 @@ async def ask_workers(folder: str, board: Board) -> list[tuple[int, Row, Snapsho
 
 
 def census(board: Board, answers: list[tuple[int, Row, Snapshot | None]]) -> ServiceStatistics:
-    """Add what the workers have answered."""
+    """Add the answers of the workers."""
     workers = [
         WorkerStatistics(
             slot=slot,

@@ -384,12 +384,12 @@ def close_sockets(bound: Iterable[Bound]) -> None:
 
 
 async def hear_other_servers(topics: Topics, flusher: Flusher) -> None:
-    """Take the messages of other servers, and flush what they have sent to our clients."""
+    """Take the messages of other servers, and flush those for our clients."""
     await flushing(topics.run(), flusher)
 
 
 def made_tracing(wanted: Any) -> Tracing | None:
-    """Make what the option asks for: spans of the process's provider, of the one given, or none."""
+    """Make the tracing of the option: spans of the process's provider, of the one given, or none."""
     return None if wanted is False else Tracing(None if wanted is True else wanted)
 
 

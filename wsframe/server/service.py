@@ -1,4 +1,4 @@
-"""Serving with several workers: what is refused, what the supervisor binds, and the signals that it obeys."""
+"""Serving with several workers: the options refused, the sockets bound, and the signals obeyed."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def worker_count(workers: object) -> int:
 
 
 def check_service(capacity: Capacity, *, tls: bool, debug: bool) -> None:
-    """Refuse what several workers cannot do; raise the limit of descriptors to what the system allows.
+    """Refuse options that several workers cannot have; raise the limit of descriptors to what the system allows.
 
     Raises:
         ValueError: With the way out.

@@ -64,7 +64,7 @@ class Duty:
     """The duties of one worker.
 
     Args:
-        worker: What it is.
+        worker: This process.
         drain: The order to drain its server.
         hurry: Cuts the drain short.
         count_clients: Returns the number of connections.

@@ -1,6 +1,6 @@
 """Streams between simulated processes: bytes take their time, and links are cut and stalled.
 
-A stream here is what a unix stream between two processes is to its users. Bytes arrive in order. At the end of a
+A stream here behaves as a unix stream between two processes. Bytes arrive in order. At the end of a
 node's process the bytes that it has written still arrive at the relay; a link that is cut loses the bytes on their way.
 """
 

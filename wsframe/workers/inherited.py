@@ -1,4 +1,4 @@
-"""What all workers of a service inherit from its supervisor: listening sockets, doors, the board, a lock."""
+"""The descriptors that all workers inherit from their supervisor: listening sockets, doors, the board, a lock."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Equipment:
         return [*(sock.fileno() for sock in given), self.board.fd, self.runtime.lock, link, *lineage]
 
     def close(self) -> None:
-        """Close what was made here."""
+        """Close the descriptors made here."""
         for pair in self._doors:
             for end in pair:
                 end.close()
@@ -106,7 +106,7 @@ def equipment(
     named: Sequence[str | None],
     metrics: Sequence[socket.socket] = (),
 ) -> Iterator[Equipment]:
-    """Make the equipment of a service; close at the end what was made here."""
+    """Make the equipment of a service; close it at the end."""
     with ExitStack() as stack:
         relay = stack.enter_context(socket.socket(socket.AF_UNIX))
         relay.bind(runtime.path("relay"))

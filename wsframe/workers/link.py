@@ -43,7 +43,7 @@ class Wire:
             self._bell.ring()
 
     def _send(self) -> bool:
-        """Send what waits, as far as the kernel takes it; return whether that was all."""
+        """Send waiting messages, as far as the kernel takes it; return whether that was all."""
         while self._waiting:
             try:
                 self._sock.send(self._waiting[0], getattr(socket, "MSG_NOSIGNAL", 0))
@@ -56,7 +56,7 @@ class Wire:
         return True
 
     async def send_waiting(self) -> None:
-        """Send what waits, until cancelled."""
+        """Send waiting messages, until cancelled."""
         while True:
             while not self._send():
                 await trio.lowlevel.wait_writable(self._sock)

@@ -97,7 +97,7 @@ class Renewal:
             elif step.do is Do.KILL_NEW and new is not None:
                 new.process.kill()
 
-    # What the supervisor reports
+    # Reports of the supervisor
 
     def ready(self, child: Child) -> None:
         """Note that a worker is ready."""

@@ -1,6 +1,6 @@
 """A rolling restart: each slot's new worker takes over from its old one, one partition after another.
 
-This is the supervisor's table, without input or output. The supervisor reports what happens and carries out the
+This is the supervisor's table, without input or output. The supervisor reports events and carries out the
 steps that the table returns. The life of one slot's restart:
 
 ========== =============================================== ==========================================
@@ -19,7 +19,8 @@ The rules:
 2. A new worker that ends, or that is not ready in time, before its old one has been told to leave stops the whole
    restart. The old one has not been touched, and goes on.
 3. An old worker that has been told to leave is killed when it takes longer than the drain and a grace.
-4. A new worker that ends after that is started again like any other; the next one begins what is over by then.
+4. A new worker that ends after that is started again like any other; the next one begins with all partitions that
+   are over by then.
 """
 
 from __future__ import annotations

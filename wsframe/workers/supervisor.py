@@ -1,8 +1,8 @@
 """The supervisor: it starts the workers, looks after them, and starts the successor of one that has died.
 
-It holds what must outlive a worker (``inherited``), and reads no byte of a client. Each worker has a task here, which
-hears its messages and waits for its end; one task looks at all beats. A successor starts only when its predecessor has
-been reaped: the end of a socket says nothing, because a child process of a hook can hold it.
+It holds the descriptors that outlive a worker (``inherited``), and reads no byte of a client. Each worker has a task
+here, which hears its messages and waits for its end; one task looks at all beats. A successor starts only when its
+predecessor has been reaped: the end of a socket says nothing, because a child process of a hook can hold it.
 
 * At first nobody accepts until every slot has been ready once. A worker that cannot start ends the service.
 * Later a slot whose worker has died starts again at once, and then ever later. The other slots go on.
@@ -60,7 +60,7 @@ class Supervisor:
 
     Args:
         plan: How they are started.
-        equipment: What they inherit.
+        equipment: The descriptors that they inherit.
         started: Called once, when every slot has been ready once.
         launch: Starts a worker, of a slot, a generation and perhaps a predecessor; None runs the command of the plan.
         relay: Keeps the relay of the workers running; None for none.

@@ -1,4 +1,4 @@
-"""This process as the supervisor has made it: its slot, and what it has inherited."""
+"""This process as the supervisor has made it: its slot, and the descriptors that it has inherited."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def known_worker() -> Worker | None:
 
 
 def worker_of(told: dict[str, Any]) -> Worker:
-    """Take over what the variable names."""
+    """Take over the descriptors that the variable names."""
     for name in ("sockets", "metrics", "doors", "door", "link", "board", "lock", "giving", "taking"):
         for fd in told[name] if isinstance(told[name], list) else [told[name]]:
             if fd >= 0:
