@@ -48,6 +48,8 @@ class Doorbell:
         await trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
+        if self._parked is None:  # rung already, by the flush between the task's parking and trio's note of this method
+            return trio.lowlevel.Abort.FAILED
         self._parked = None
         return trio.lowlevel.Abort.SUCCEEDED
 
@@ -55,21 +57,31 @@ class Doorbell:
 class Signal:
     """Something that happens once, for any number of tasks to wait for."""
 
-    __slots__ = ("_event", "value")
+    __slots__ = ("_bells", "_fired", "value")
 
     def __init__(self) -> None:
-        self._event = trio.Event()
+        self._bells: dict[Doorbell, None] = {}  # a trio.Event cannot be set by the flush of a task that waits for it
+        self._fired = False
         self.value: object = None
 
     def fire(self, value: object = None) -> None:
         """Wake all tasks that wait."""
         self.value = value
-        self._event.set()
+        self._fired = True
+        for bell in self._bells:
+            bell.ring()
 
     async def wait(self, at_most: float = inf) -> object:
         """Wait until it has happened, but no more seconds than ``at_most``; return its value."""
-        with trio.move_on_after(at_most):
-            await self._event.wait()
+        bell = Doorbell()
+        if self._fired:
+            bell.ring()
+        self._bells[bell] = None
+        try:
+            with trio.move_on_after(at_most):
+                await bell.wait()
+        finally:
+            del self._bells[bell]
         return self.value
 
 

@@ -12,10 +12,11 @@ from tests.kernel import Rig
 from tests.links import running_in
 from tests.wire import TEXT
 from wsframe.connection.flusher import LOOK_AT_CLOCK, Flusher, flushing
+from wsframe.connection.lead import ListenerBell
 from wsframe.connection.memory_budget import FRAME_COST
 from wsframe.connection.outbox import FLUSHED_AT_ONCE
 from wsframe.connection.waiting import FRAMES_AT_ONCE
-from wsframe.doorbell import Doorbell
+from wsframe.doorbell import Doorbell, Signal
 from wsframe.limits import Overflow
 from wsframe.protocol.frames import LARGE, data_frame
 
@@ -206,6 +207,41 @@ async def test_driver_may_use_a_nursery_inside() -> None:
 
     assert await flushing(task(), rig.flusher) == "joined"
     assert await rung(rig.flusher.doorbell), "a child is a task of its own: the attendant flushes for it"
+
+
+@pytest.mark.parametrize("make", [Doorbell, ListenerBell])
+async def test_a_task_that_rings_itself_by_its_flush_can_be_cancelled_at_once(make: Callable[[], Doorbell]) -> None:
+    """The ring comes after the task has parked, and before trio knows how to abort its wait."""
+    flusher = Flusher()
+    flusher.doorbell = make()
+    flusher.clock = lambda: 0.0
+    for rig in [Rig(flusher=flusher) for _ in range(3000)]:
+        rig.outbox.put(MESSAGE)
+    flusher.doorbell.rung = False
+
+    async def attend() -> None:
+        while True:
+            await flusher.doorbell.wait()
+
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await flushing(attend(), flusher)
+    assert scope.cancelled_caught
+    assert len(flusher.dirty) < 3000
+
+
+async def test_a_task_whose_flush_fires_the_signal_it_waits_for_can_be_cancelled_at_once() -> None:
+    signal, rig = Signal(), Rig()
+    rig.outbox.drained = signal
+
+    async def send() -> None:
+        rig.outbox.put(MESSAGE)
+        await signal.wait()
+
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await flushing(send(), rig.flusher)
+    assert signal.value is True
 
 
 @pytest.mark.parametrize("wait", [trio.lowlevel.checkpoint, trio.lowlevel.cancel_shielded_checkpoint])

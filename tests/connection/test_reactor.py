@@ -9,9 +9,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import wsframe
 from tests.hostile.peer import PING, PONG, frame
 from tests.hostile.place import Place, Recorder, until
+from tests.test_invariants import POLLERS
 from wsframe import Timeouts
+from wsframe.connection.lead import ListenerBell
 from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Inbox
+from wsframe.connection.reactor import Reactor
+from wsframe.net.poller import PollerName
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.resource import Ordering
 from wsframe.testing import open_client, open_kit
@@ -198,3 +202,17 @@ async def test_newcomer_that_cannot_be_adopted_leaves_nothing_behind(
             await one.text("fine")
             assert await one.message() == "fine"
     assert resource.log.count("+") == 2
+
+
+@pytest.mark.parametrize("poller", POLLERS)
+async def test_a_reactor_that_has_ended_leaves_no_lead_and_no_poller_to_wake(poller: PollerName) -> None:
+    async with trio.open_nursery() as nursery:
+        reactor = Reactor(ConnectionPool(), poller, 1 << 20)
+        await nursery.start(reactor.run)
+        bell = ListenerBell()
+        bell.lead = lead = reactor.lead
+        lead.bell = lead.at_poller = bell
+        nursery.cancel_scope.cancel()
+    assert bell not in (lead.bell, lead.at_poller)
+    bell.ring()
+    assert bell.rung

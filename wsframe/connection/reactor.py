@@ -149,6 +149,7 @@ class Reactor:
             finally:
                 self.abort_all("server stopped")
                 self.newcomers.clear()
+                self.lead.bell = self.lead.at_poller = None  # nobody wakes a closed poller, or leads at it
                 poller.close()
 
     async def _turn_for_ever(self) -> None:
