@@ -11,6 +11,7 @@ import trio.lowlevel
 
 import wsframe
 from tests.engine import engine_of
+from tests.hostile.peer import Peer
 from tests.wire import connected
 from wsframe.net import socket_options as socketopts
 from wsframe.net.socket_options import acknowledge, keep_alive, reset_on_close, tune, tune_accepted, unsent_in_kernel
@@ -70,6 +71,32 @@ async def test_clients_have_the_options_of_their_resource_where_these_differ() -
                 sock.getsockopt(socket.IPPROTO_TCP, option) for option in (socket.TCP_NODELAY, socket.TCP_USER_TIMEOUT)
             ]
     assert found == {"/": [1, 11000], "/picky": [1, 7000]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each socket is tuned")
+async def test_clients_that_connected_before_the_server_began_have_the_same_options() -> None:
+    registry = wsframe.Registry()
+    registry.register("/", wsframe.Resource())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        early = [Peer(await trio.open_tcp_stream(*listening.getsockname())) for _ in range(2)]
+        timeouts = wsframe.Timeouts(write_stall=11)
+        async with wsframe.open_server(registry, sockets=[listening], timeouts=timeouts) as server:
+            for peer in early:
+                assert (await peer.upgrade()).status == 101
+            async with connected(server):
+                transports = [link.transport for link in engine_of(server).reactor.links.values()]
+                found = [
+                    transport.sock.getsockopt(socket.IPPROTO_TCP, option)
+                    for transport in transports
+                    if isinstance(transport.sock, socket.socket)
+                    for option in (socket.TCP_NODELAY, socket.TCP_USER_TIMEOUT)
+                ]
+            for peer in early:
+                peer.hang_up()
+    assert found == [1, 11000] * 3
+    assert [transport.tuned is None for transport in transports] == [True, True, False], (
+        "the last one has inherited them"
+    )
 
 
 def test_acknowledging_is_tried_where_there_is_tcp(tcp: Pair) -> None:

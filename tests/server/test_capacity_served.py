@@ -223,7 +223,7 @@ async def test_without_free_descriptors_the_server_waits_and_complains_once_a_se
 ) -> None:
     welcomed: list[tuple[str, int]] = []
 
-    def welcome(sock: socket.socket, address: tuple[str, int]) -> None:
+    def welcome(sock: socket.socket, address: tuple[str, int], early: bool) -> None:
         sock.close()
         welcomed.append(address)
 

@@ -74,9 +74,12 @@ class Entrance:
         if self.taker is not None:
             self.taker.scope.cancel()
 
-    def _welcome(self, place: Bound, tuned: tuple[int, float] | None, sock: socket.socket, address: Address) -> None:
+    def _welcome(
+        self, place: Bound, tuned: tuple[int, float] | None, sock: socket.socket, address: Address, early: bool
+    ) -> None:
         newcomer = Newcomer(sock, *address, place)
-        newcomer.transport.tuned = tuned
+        if not early:  # one that connected before the listening socket was tuned has inherited nothing
+            newcomer.transport.tuned = tuned
         passage = self._admission.passage
         if passage is None or passage.is_here_at_once(newcomer):
             if self._admission.admit_at_once(newcomer):

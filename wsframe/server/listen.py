@@ -105,7 +105,7 @@ class Acceptor:
     Args:
         listening: The listening socket.
         waiting: The newcomers, for which there must be room.
-        welcome: Takes a newcomer's socket and address.
+        welcome: Takes a newcomer's socket and address, and whether it can have connected before this began.
         balance: The share of this worker; None for a server that is not one of several.
     """
 
@@ -113,7 +113,7 @@ class Acceptor:
         self,
         listening: socket.socket,
         waiting: Waiting,
-        welcome: Callable[[socket.socket, Address], None],
+        welcome: Callable[[socket.socket, Address, bool], None],
         balance: Balance | None = None,
     ) -> None:
         self._listening = listening
@@ -121,6 +121,7 @@ class Acceptor:
         self._welcome = welcome
         self._balance = balance
         self._log_after = 0.0
+        self._emptied = False  # whether the backlog has been empty once
         self.room: Doorbell = Doorbell()
         """Ring it when there is room again."""
 
@@ -147,6 +148,7 @@ class Acceptor:
         try:
             sock, address = self._listening.accept()
         except BlockingIOError:
+            self._emptied = True
             return False
         except OSError as error:
             if error.errno in EXHAUSTED:
@@ -156,7 +158,7 @@ class Acceptor:
             # Else the newcomer went away again: ECONNABORTED and its kin (accept(2)).
             return error.errno != errno.EBADF
         sock.setblocking(False)
-        self._welcome(sock, peer_address(address))
+        self._welcome(sock, peer_address(address), not self._emptied)
         return True
 
     def _complain(self, error: OSError) -> None:
