@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import socket
@@ -64,6 +65,26 @@ async def test_a_service_has_the_sum_of_its_workers_and_each_of_them(tmp_path: P
             told = await service_snapshot(made.runtime.folder, made.board)
             assert (told["clients"], len(told["workers"]), len(told["by_resource"])) == (2, 3, 1)
         assert inquiries_at(made.runtime.folder, other.slot, 0) not in files(made)
+
+
+async def refused(*_: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize("step", ["bind", "answer"])
+async def test_a_worker_that_cannot_listen_for_inquiries_serves_on(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with equipped(tmp_path, 1) as made:
+        if step == "bind":
+            monkeypatch.setattr("wsframe.server.census.inquiries_at", lambda *_: str(tmp_path / "missing" / "socket"))
+        else:
+            monkeypatch.setattr("wsframe.server.census.answer_inquiries", refused)
+        before = files(made)
+        async with counted(made, 0):
+            assert files(made) == before
+    (line,) = [record for record in caplog.records if record.name == "wsframe.server"]
+    assert (line.levelname, line.getMessage().partition(":")[0]) == ("ERROR", "this worker answers no inquiries")
 
 
 async def test_a_worker_that_stands_still_is_named_without_numbers_in_time(

@@ -204,3 +204,26 @@ async def test_many_clients_go_with_at_most_64_under_way() -> None:
             assert both.new.statistics().reserved == 150
             assert both.old.statistics().reserved == 0
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("longest", [8192, 10**6], ids=["is not offered", "breaks the offer"])
+async def test_an_address_that_fits_into_no_message_costs_the_clients_1012_and_nothing_else(
+    longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsframe.server.predecessor.LONGEST_ADDRESS", longest)
+    old: Resources = {"/": Goer(), "/other": Goer()}
+    paths = {old["/"]: "/" + '"' * 8192, old["/other"]: "/other"}
+    async with generations(old, {"/": Goer(), "/other": Goer()}) as both, trio.open_nursery() as nursery:
+        nursery.start_soon(both.succeed)
+        async with connected(both.old) as peer, connected(both.old, "/other") as other:
+            await echoes(peer, "1")
+            await echoes(other, "1")
+            engine = engine_of(both.old)
+            lives = engine.roster.listeners()
+            await leave_lives(lives, engine.reactor, lambda life: ("registered", paths[life.resource]), both.giving, 7)
+            assert await peer.receive_close() == (1012, "service restart")
+            if longest == 8192:
+                await echoes(other, "2")
+            else:
+                assert await other.receive_close() == (1012, "service restart")
+        nursery.cancel_scope.cancel()

@@ -68,6 +68,24 @@ def test_a_supervisor_waits_for_the_workers_of_a_killed_one_and_removes_their_so
     assert begun
 
 
+def test_a_supervisor_that_ends_while_it_waits_leaves_the_lock_of_those_workers(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = killed(folder)
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):  # the second one has to wait, too
+        with monkeypatch.context() as patch:
+            patch.setattr("wsframe.workers.runtime.time.sleep", interrupted)
+            with pytest.raises(KeyboardInterrupt), runtime_of(folder):
+                pytest.fail("it does not wait")
+        assert os.path.exists(os.path.join(folder, WORKERS))
+    remove_if_last(folder, lock)
+    assert not os.path.exists(folder)
+
+
 def test_the_last_worker_of_a_killed_supervisor_removes_the_directory(folder: str) -> None:
     lock = killed(folder)
     other = os.dup(lock)

@@ -7,13 +7,15 @@ event loop stands still or it has just died, is named without statistics; nobody
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from heapq import nlargest
 from typing import Any
 
 import trio
 
+from wsframe.log import Log, log_for
 from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics, WorkerStatistics
 from wsframe.server.bind import bind_unix, unlink_own
 from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, inquire, unknown
@@ -23,6 +25,8 @@ from wsframe.workers.worker import Worker, inquiries_at
 
 __all__ = ["answer_census", "ask_workers", "census", "service_snapshot", "service_statistics"]
 
+logger: Log = log_for(__name__)
+
 PATIENCE = 2.0
 """Seconds that a worker has for its answer."""
 
@@ -30,22 +34,30 @@ Snapshot = Mapping[str, Any]
 
 
 async def answer_census(worker: Worker, server: Server) -> None:
-    """Answer the inquiries of other processes of the service, until cancelled."""
+    """Answer the inquiries of other processes of the service, until cancelled; log an error if that is impossible."""
     if not worker.folder:  # a worker without a supervisor
         return
-    path = inquiries_at(worker.folder, worker.slot, worker.generation)
-    sock = bind_unix(path, MOST_AT_ONCE)
-    bound_as = os.stat(path)
 
     async def answer(request: bytes) -> dict[str, Any]:
         return snapshot(server) if request == REQUEST else unknown(request)
 
     try:
-        await answer_inquiries(sock, answer)
-    finally:
-        sock.close()
-        with suppress(OSError):
-            unlink_own(path, bound_as)
+        with bound(inquiries_at(worker.folder, worker.slot, worker.generation)) as sock:
+            await answer_inquiries(sock, answer)
+    except OSError as error:
+        logger.error("this worker answers no inquiries: %s", error)
+
+
+@contextmanager
+def bound(path: str) -> Iterator[socket.socket]:
+    """Bind a socket for inquiries; remove it at the end."""
+    with bind_unix(path, MOST_AT_ONCE) as sock:
+        bound_as = os.stat(path)
+        try:
+            yield sock
+        finally:
+            with suppress(OSError):
+                unlink_own(path, bound_as)
 
 
 async def ask_workers(folder: str, board: Board) -> list[tuple[int, Row, Snapshot | None]]:

@@ -31,6 +31,7 @@ both sides whether a ``mine`` was said in time.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -64,6 +65,8 @@ ANSWER_WITHIN = 1.0
 STAY = 1.0
 """Seconds for which a client stays that has just come: it has asked for something, and can have its answer."""
 LOOK = 0.01
+LONGEST_ADDRESS = 8192
+"""Bytes of the JSON of an address at most, half of a message; peers choose the path of a life that a factory made."""
 
 Address = tuple[str, str]
 """``registered`` or ``made``, and the path."""
@@ -101,6 +104,9 @@ async def leave_lives(
 
     async def end(life: Listener) -> None:
         address = address_of(life) if lineage is not None and hands_over(life.resource) and life.open else None
+        if address is not None and len(json.dumps(address)) > LONGEST_ADDRESS:
+            logger.error("%r is not offered: its path is too long; its clients are closed 1012", life)
+            address = None
         given = None if address is None else await Giving(life, reactor).pack(deadline)
         if address is not None and given is not None:
             done.append(Packed(life, address, given))
@@ -160,7 +166,7 @@ class Offer:
                 await self._send_all(exchange)
                 while self._unanswered:
                     self._take(await exchange.receive())
-        except (Gone, OSError) as error:
+        except (Gone, OSError, ValueError, TypeError) as error:
             logger.error("the clients of partition %d are closed 1012: %s", partition, error)
         finally:
             self._end(exchange)
@@ -171,7 +177,7 @@ class Offer:
             exchange.cut()
             while (received := exchange.receive_now()) is not None:
                 self._take(received)
-        except (Gone, OSError):
+        except (Gone, OSError, ValueError, TypeError):
             pass
         finally:
             exchange.close()

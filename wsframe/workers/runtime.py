@@ -82,11 +82,13 @@ def runtime_of(folder: str) -> Iterator[Runtime]:
     try:
         lock = os.open(os.path.join(folder, WORKERS), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            wait_for_workers(lock)
-            remove_contents(folder)
-            yield Runtime(folder, lock)
+            wait_for_workers(lock)  # ended here, it leaves the lock: the next supervisor has to wait for it, too
+            try:
+                remove_contents(folder)
+                yield Runtime(folder, lock)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
     finally:
         os.close(mine)
