@@ -163,6 +163,25 @@ async def test_many_topics_are_wanted_again(tmp_path: Path) -> None:
                 await b.told.until(lambda: b.told.messages)
 
 
+async def test_topics_that_no_single_frame_could_name_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsframe.backplane.frames.LONGEST", 150_000)
+    topics = [f"room:{number}" for number in range(40_000)]
+    path, told = tmp_path / "relay", Recording()
+    async with relay(path), nodes(path, "a") as (a,):
+        plane = RelayBackplane(str(path))
+        plane.want(topics[:20_000])
+        async with trio.open_nursery() as nursery:
+            await nursery.start(plane.run, "b", told)
+            plane.want(topics[20_000:])
+            await told.until(lambda: [topic for topic, _ in told.wants] == topics)
+            plane.unwant(topics[1:])
+            a.backplane.publish(topics[0], b"x")
+            await told.until(lambda: told.messages)
+            nursery.cancel_scope.cancel()
+
+
 async def test_a_relay_that_speaks_otherwise_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     told, rounds = Recording(), 0
 
@@ -227,5 +246,5 @@ async def test_a_stream_that_is_closed_for_a_fault_is_a_gap_at_the_others(tmp_pa
     """The relay reads no further, and nobody knows how much would have come."""
     path = tmp_path / "relay"
     async with relay(path), nodes(path, "a") as (a,), await trio.open_unix_socket(str(path)) as stream:
-        await stream.send_all(json_frame(HELLO, {"node": "odd", "topics": [], "lost": []}) + frame(99))
+        await stream.send_all(json_frame(HELLO, {"node": "odd", "lost": []}) + frame(99))
         await a.told.until(lambda: a.told.gaps == [None])

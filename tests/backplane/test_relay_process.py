@@ -12,7 +12,19 @@ import trio
 import trio.lowlevel
 
 from tests.backplane.relays import listening, relay, relay_process
-from wsframe.backplane.frames import ANSWER, ASK, HELLO, LENGTH, PUBLISH, WANT, Frame, FrameReader, frame, json_frame
+from wsframe.backplane.frames import (
+    ANSWER,
+    ASK,
+    HELLO,
+    LENGTH,
+    PUBLISH,
+    UNWANT,
+    WANT,
+    Frame,
+    FrameReader,
+    frame,
+    json_frame,
+)
 from wsframe.backplane.interface import History
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.relay_process import serve_relay
@@ -20,7 +32,7 @@ from wsframe.testing.backplanes import Node
 
 pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
 PATIENCE = 60.0
-GREETING = json_frame(HELLO, {"node": "rude", "topics": [], "lost": []})
+GREETING = json_frame(HELLO, {"node": "rude", "lost": []})
 ASKED = {"id": 1, "method": "newest", "arguments": ["t"]}
 
 
@@ -29,7 +41,8 @@ ASKED = {"id": 1, "method": "newest", "arguments": ["t"]}
     [
         b"GET / HTTP/1.1\r\n\r\n" * 20,
         LENGTH.pack(0) + bytes(30),
-        json_frame(WANT, ["t"]),
+        json_frame(UNWANT, ["t"]),
+        json_frame(WANT, [["t"]]),
         json_frame(HELLO, ["node"]),
         json_frame(HELLO, None),
         frame(HELLO, b"{"),
@@ -40,7 +53,7 @@ ASKED = {"id": 1, "method": "newest", "arguments": ["t"]}
         GREETING + json_frame(ASK, ASKED | {"method": "detach"}),
         GREETING + json_frame(ASK, ASKED | {"arguments": [1, 2, 3]}),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 async def test_a_worker_that_speaks_otherwise_loses_its_stream_and_harms_nobody(
     data: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -102,7 +115,7 @@ async def test_a_worker_that_does_not_read_holds_up_nobody_and_learns_of_its_gap
                 await nursery.start(node.backplane.run, node.name, node.told)
             await b.want("t")
             async with await trio.open_unix_socket(str(path)) as stalled:
-                await stalled.send_all(json_frame(HELLO, {"node": "stalled", "topics": ["t"], "lost": []}))
+                await stalled.send_all(json_frame(WANT, ["t"]) + json_frame(HELLO, {"node": "stalled", "lost": []}))
                 for number in range(200):
                     while not a.backplane.publish("t", str(number).encode().ljust(5_000)):
                         await trio.lowlevel.checkpoint()
@@ -158,3 +171,38 @@ async def test_a_relay_whose_supervisor_is_gone_leaves_with_its_last_worker(tmp_
             assert not left.is_set()
             worker.cancel()
             await left.wait()
+
+
+async def test_answers_that_a_worker_does_not_read_are_bounded(tmp_path: Path) -> None:
+    """It asks for the same history again and again; beyond its room the answer is that it is not whole."""
+    path, asked = tmp_path / "relay", 200
+    with trio.fail_after(PATIENCE):
+        async with relay(path, limit=50_000), trio.open_nursery() as nursery:
+            a = Node("a", RelayBackplane(str(path)))
+            await nursery.start(a.backplane.run, "a", a.told)
+            first = await a.backplane.newest("t")
+            assert first is not None
+            for _ in range(10):
+                a.backplane.publish("t", b"x" * 1_000, keep=History())
+            newest = await a.backplane.newest("t")
+            asks = [
+                {
+                    "id": number,
+                    "method": ("since", "kept")[number % 2],
+                    "arguments": (["t", first, 100], ["t"])[number % 2],
+                }
+                for number in range(asked)
+            ]
+            asks.append({"id": asked, "method": "newest", "arguments": ["t"]})
+            async with await trio.open_unix_socket(str(path)) as stream:
+                await stream.send_all(GREETING + b"".join(json_frame(ASK, ask) for ask in asks))
+                reader = FrameReader()
+                answers: list[Frame] = []
+                while len(answers) <= asked:
+                    frames = reader.feed(bytes(await stream.receive_some(1 << 20)))
+                    answers += [one for one in frames if one.kind == ANSWER]
+            results = [one.json()["result"] for one in answers]
+            whole = [result for result in results[:asked] if result is not None]
+            assert 0 < len(whole) < asked
+            assert results[asked] == list(newest or ())
+            nursery.cancel_scope.cancel()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from collections.abc import Collection, Iterator
+from itertools import islice
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -18,7 +20,7 @@ from wsframe.backplane.queue import Gap, Message, Report, Wanted
 __all__ = [
     "ANSWER", "ASK", "GAP", "HELLO", "LONGEST", "LOST", "MESSAGE", "PUBLISH", "UNWANT", "WANT", "WANTED",
     "Frame", "FrameReader", "MalformedFrame", "frame", "history_of", "json_frame", "kept_from", "kept_to",
-    "position_of", "publish_frame", "report_frame",
+    "position_of", "publish_frame", "report_frame", "topic_frames",
 ]  # fmt: skip
 
 HEADER = Struct("<IBBHHQQ")
@@ -27,6 +29,9 @@ LENGTH = Struct("<I")
 HISTORY = Struct("<Qdd")
 LONGEST = 64 << 20
 """Bytes of the longest frame: nothing longer is sent, and a peer that sends it is broken."""
+
+TOPICS_AT_ONCE = 10_000
+"""Topics that one frame names: at most 15 MiB of JSON."""
 
 HELLO, WANT, UNWANT, PUBLISH, ASK, MESSAGE, WANTED, GAP, ANSWER, LOST = range(1, 11)
 FLAG = 1
@@ -107,6 +112,13 @@ def frame(
 def json_frame(kind: int, value: object) -> bytes:
     """Make a frame that carries an object as JSON."""
     return frame(kind, json.dumps(value, separators=(",", ":")).encode())
+
+
+def topic_frames(kind: int, topics: Collection[str]) -> Iterator[bytes]:
+    """Make the frames that name topics; a single one could be too long for a stream."""
+    rest = iter(topics)
+    while some := list(islice(rest, TOPICS_AT_ONCE)):
+        yield json_frame(kind, some)
 
 
 def publish_frame(topic: str, payload: bytes, keep: History | None) -> bytes:

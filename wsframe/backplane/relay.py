@@ -2,7 +2,7 @@
 
 The stream is opened again whenever it breaks. Messages are lost in the meantime, on both sides:
 
-* Others' messages: once the relay has answered the greeting, which names all topics wanted, a gap
+* Others' messages: once the relay has answered the greeting, which follows the names of all topics wanted, a gap
   of all topics is reported, before any message of the new stream. Topics that are wanted, and messages that are
   refused, between the greeting and its answer follow in frames of their own.
 * Our own that had not been written, and those that ``publish`` had to refuse: their topics stand in the
@@ -40,6 +40,7 @@ from wsframe.backplane.frames import (
     kept_from,
     position_of,
     publish_frame,
+    topic_frames,
 )
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.queue import LIMIT, MOST_HOLES
@@ -129,7 +130,9 @@ class RelayBackplane:
         """Write and read until the stream ends."""
         outgoing = Outgoing(self._limit)
         wants, lost = self._wants.copy(), self._unwritten.copy()
-        outgoing.put(json_frame(HELLO, {"node": node, "topics": list(wants), "lost": list(lost)}))
+        for named in topic_frames(WANT, wants):
+            outgoing.force(named)
+        outgoing.force(json_frame(HELLO, {"node": node, "lost": list(lost)}))
 
         def take(read: Frame) -> None:
             if read.kind == HELLO:
@@ -201,18 +204,19 @@ class RelayBackplane:
     def want(self, topics: Collection[str]) -> None:
         """Ask for the messages of topics."""
         self._wants.update(dict.fromkeys(topics))
-        self._put(json_frame(WANT, list(topics)))
+        self._put(*topic_frames(WANT, topics))
 
     def unwant(self, topics: Collection[str]) -> None:
         """Ask for the messages of topics no longer."""
         for topic in topics:
             self._wants.pop(topic, None)
-        self._put(json_frame(UNWANT, list(topics)))
+        self._put(*topic_frames(UNWANT, topics))
 
-    def _put(self, data: bytes) -> None:
-        """Queue a frame of interest, also beyond the limit: it is small, and a lost one would never be noticed."""
+    def _put(self, *frames: bytes) -> None:
+        """Queue frames of interest, also beyond the limit: they are small, and a lost one would never be noticed."""
         if self._outgoing is not None:
-            self._outgoing.force(data)
+            for one in frames:
+                self._outgoing.force(one)
 
     # History and leases
 

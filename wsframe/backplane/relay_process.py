@@ -58,8 +58,10 @@ class Worker:
     def __init__(self, hub: Hub, limit: int) -> None:
         self._hub = hub
         self._queue = Queue(limit)
-        self._answers = Outgoing()
+        self._answers = Outgoing(limit)
         self._member: Member | None = None
+        self._wanted: dict[str, None] = {}
+        """The topics that were named before the greeting."""
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve a worker until its stream ends."""
@@ -88,9 +90,12 @@ class Worker:
     def _take(self, read: Frame) -> None:
         """Act on a frame of the worker."""
         if self._member is None:
-            if read.kind != HELLO:
-                raise MalformedFrame(f"a frame of kind {read.kind} before the first one of a worker")
-            self._greet(read.json())
+            if read.kind == WANT:
+                self._wanted.update(dict.fromkeys(read.json()))
+            elif read.kind == HELLO:
+                self._greet(read.json())
+            else:
+                raise MalformedFrame(f"a frame of kind {read.kind} before the greeting of a worker")
         elif read.kind == PUBLISH:
             self._hub.publish(self._member, read.topic, read.payload, history_of(read))
         elif read.kind == WANT:
@@ -111,14 +116,18 @@ class Worker:
             self._hub.report_gap(topic)
         self._member = self._hub.attach(hello["node"], self._queue)
         self._answers.force(json_frame(HELLO, None))
-        self._hub.want(self._member, hello["topics"])
+        self._hub.want(self._member, self._wanted)
+        self._wanted = {}
         self._queue.doorbell.ring()
 
     def _answer(self, member: Member, ask: dict[str, Any]) -> None:
         """Answer a request."""
         hub, arguments = self._hub, ask["arguments"]
         result: object = None
-        if ask["method"] == "since":
+        long = ask["method"] in ("since", "kept")
+        if long and not self._answers.has_room(1):  # a history would be read in vain
+            pass
+        elif ask["method"] == "since":
             topic, position, limit = arguments
             result = kept_to(hub.since(topic, Position(*position), limit))
         elif ask["method"] == "newest":
@@ -135,7 +144,8 @@ class Worker:
         else:
             raise MalformedFrame(f"a request for {ask['method']!r}, which no relay answers")
         answer = json_frame(ANSWER, {"id": ask["id"], "result": result})
-        if len(answer) > LONGEST:  # a history that no stream can carry is not whole
+        # A history that no stream can carry, or that a worker leaves unread with others, is not whole.
+        if len(answer) > LONGEST or (long and not self._answers.has_room(len(answer))):
             answer = json_frame(ANSWER, {"id": ask["id"], "result": None})
         self._answers.force(answer)
         self._queue.doorbell.ring()

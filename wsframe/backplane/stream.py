@@ -31,10 +31,14 @@ class Outgoing:
 
     def put(self, data: bytes) -> bool:
         """Queue a frame; return False if there is no room."""
-        if self._bytes and self._bytes + len(data) > self._limit:
+        if not self.has_room(len(data)):
             return False
         self.force(data)
         return True
+
+    def has_room(self, size: int) -> bool:
+        """Return whether there is room for a frame of that many bytes."""
+        return not self._bytes or self._bytes + size <= self._limit
 
     def force(self, data: bytes) -> None:
         """Queue a frame that is small and must not be lost, also beyond the limit."""
