@@ -70,6 +70,7 @@ async def test_an_expired_token_is_told_from_a_wrong_one(claims: dict[str, Any])
         signed(expire_at="soon"),
         signed(expire_at=True),
         signed(nbf=time() + 600),
+        signed(sub="7", channel="c"),  # of a subscription
     ],
 )
 async def test_a_token_that_is_not_valid_ends_the_client(token: str) -> None:

@@ -80,6 +80,8 @@ class JWTTokens:
             raise CentrifugeError(101)
         try:
             claims = self._claims(token)
+            if claims.get("channel"):
+                raise NotValid("it is of a subscription")
             return Connected(
                 user=user_of(claims),
                 expires=expires_in(claims),
