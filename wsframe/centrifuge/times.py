@@ -39,14 +39,15 @@ class Times:
 
     async def run(self) -> None:
         """Look at the deadlines until no client is left."""
-        try:
-            async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:
+            try:
                 while len(self._sessions):
                     await trio.sleep(TICK)
                     for due in self._sessions.deadlines.due(trio.current_time()):
                         self._act(due, nursery)
-        finally:
-            self._running = False
+            finally:
+                # Before the nursery waits for hooks: a client that comes in the meantime needs another task.
+                self._running = False
 
     def _act(self, due: Due, nursery: trio.Nursery) -> None:
         session = self._sessions.of(due.client)
@@ -56,9 +57,11 @@ class Times:
             self._ping(session)
         elif due.kind == "subscription":
             nursery.start_soon(self._end_subscription, session, due.channel)
-        elif due.kind == "pong" and self._is_behind(session):
-            # Its pong can be among the messages that no hook has had yet: this is not the client's fault.
-            self._sessions.deadlines.set(due, trio.current_time() + self._resource.options.pong)
+        elif due.kind in ("connect", "pong") and self._is_behind(session):
+            # Its connect or pong can be among the messages that no hook is done with: this is not the client's fault.
+            options = self._resource.options
+            more = options.pong if due.kind == "pong" else options.connect
+            self._sessions.deadlines.set(due, trio.current_time() + more)
         elif session.phase is not Phase.OVER:
             code = CLOSES[due.kind]
             self._handler.close(session, code, DISCONNECTS[code])
