@@ -12,7 +12,7 @@ from tests.centrifuge.speaking import Speaker, connected, speaking
 from wsframe import Client
 from wsframe.backplane import History, MemoryBackplane, MemoryHub
 from wsframe.backplane.interface import Position
-from wsframe.centrifuge import CentrifugeOptions, CentrifugeResource, Connected, Subscribed
+from wsframe.centrifuge import CentrifugeOptions, CentrifugeResource, Connected, Subscribed, handling
 from wsframe.centrifuge.feed import epoch_text, position_of
 from wsframe.centrifuge.session import topic_of
 from wsframe.resources.publication import LONGEST_TOPIC
@@ -267,6 +267,40 @@ async def test_an_engine_that_cannot_be_reached_is_a_temporary_error(autojump_cl
         assert (answer["code"], answer["temporary"]) == (100, True)
         await speaker.ask("subscribe", channel="c", data="no recovery")
         assert (await speaker.ask("history", channel="c"))["code"] == 100
+
+
+async def test_a_publication_that_the_engine_refuses_is_a_temporary_error(autojump_clock: MockClock) -> None:
+    class Full(MemoryBackplane):
+        def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
+            return False
+
+    class Publishing(Kept):
+        async def publishing(self, client: Client, channel: str, data: object) -> None: ...
+
+    async with open_kit(Publishing(), backplane=Full(MemoryHub())) as kit:
+        speaker = await connected(kit)
+        answer = await speaker.ask("publish", channel="c", data=1)
+        assert (answer["code"], answer["temporary"]) == (100, True)
+        assert await speaker.ask("publish", channel="fleeting", data=1) == {}
+
+
+async def test_recoveries_of_one_connect_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handling, "MOST_RECOVERED", 1_000)
+    resource = Kept()
+    async with speaking(resource) as kit:
+        speaker = Speaker(await kit.connect())
+        subs = (await speaker.ask("connect", data="server"))["subs"]
+        wanted = {name: {"recover": True, "epoch": one["epoch"]} for name, one in subs.items()}
+        for channel in "st":
+            resource.publish(channel, "x" * 1_000)
+            await speaker.push()
+        again = Speaker(await kit.connect())
+        subs = (await again.ask("connect", data="server", subs=wanted))["subs"]
+        assert recovered(subs["s"]) == ["x" * 1_000]
+        assert recovered(subs["t"]) is None
+        assert subs["t"]["offset"] == 1
+        resource.publish("t", 2)
+        assert (await again.push())["pub"] == {"offset": 2, "data": 2}
 
 
 async def test_a_publication_reaches_the_clients_of_other_servers_in_one_order() -> None:

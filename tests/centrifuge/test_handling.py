@@ -20,6 +20,8 @@ from wsframe.centrifuge import (
     Published,
     Subscribed,
 )
+from wsframe.centrifuge.handling import PART
+from wsframe.centrifuge.session import Phase, Session
 
 Client = wsframe.Client
 
@@ -274,6 +276,86 @@ async def test_subscribers_ask_for_history_and_presence_only_where_it_is_on() ->
         await speaker.ask("subscribe", channel="c")
         for method in ("history", "presence", "presence_stats", "sub_refresh"):
             assert (await speaker.ask(method, channel="c"))["code"] == 108
+
+
+# Ends while something is looked up
+
+
+async def test_a_subscription_that_the_server_ends_while_it_is_filled_is_refused() -> None:
+    resource = Noting()
+    async with speaking(resource) as kit:
+        speaker = await connected(kit)
+        assert resource._service is not None
+        channels = resource._service.channels
+        fill = channels.fill
+
+        async def slow(session: Session, *args: Any, **options: Any) -> str:
+            await resource.remove_subscription(session.client, "c")
+            return await fill(session, *args, **options)
+
+        channels.fill = slow  # type: ignore[method-assign]
+        assert (await speaker.ask("subscribe", channel="c"))["code"] == 103
+        resource.publish("c", 1)
+        assert await speaker.ask("ping") == {}  # and no publication before it
+
+
+async def test_a_channel_that_the_server_ends_during_connect_is_not_in_its_reply() -> None:
+    class Ending(Noting):
+        def history_of(self, channel: str) -> None:
+            if channel == "b":
+                session = self._service.sessions.of(*self.clients)  # type: ignore[union-attr]
+                self._service.channels.end(session, session.subscriptions["a"])  # type: ignore[union-attr,arg-type]
+
+    options = Subscribed(recover=True)
+    async with speaking(Ending(connecting=Connected(subscriptions={"a": options, "b": options}))) as kit:
+        assert list((await Speaker(await kit.connect()).ask("connect"))["subs"]) == ["b"]
+
+
+@pytest.mark.parametrize("end", [None, CentrifugeError(101)])
+async def test_a_client_that_is_closed_while_it_connects_stays_closed(end: CentrifugeError | None) -> None:
+    class Closing(Noting):
+        async def connecting(self, client: Client, token: str, data: object) -> None:
+            assert self._service is not None
+            session = self._service.sessions.add(client)
+            sessions.append(session)
+            self._service.handler.close(session, 3012, "no pong")
+            if end is not None:
+                raise end
+
+    sessions: list[Session] = []
+    async with speaking(Closing()) as kit:
+        speaker = Speaker(await kit.connect())
+        speaker.send({"connect": {}})
+        assert await speaker.end() == (3012, "no pong")
+    assert [session.phase for session in sessions] == [Phase.OVER]
+
+
+# Long replies
+
+
+async def test_long_replies_go_out_in_parts() -> None:
+    async with speaking(Noting(rpc="x" * (PART // 2))) as kit:
+        speaker = await connected(kit)
+        speaker.send(*({"rpc": {"method": "m"}} for _ in range(6)))
+        for _ in range(6):
+            assert (await speaker.next())["rpc"]["data"]
+        assert speaker.sizes == [1, 2, 2, 2]
+
+
+async def test_commands_of_a_client_that_does_not_take_its_replies_are_not_handled() -> None:
+    class Leaving(Noting):
+        async def rpc(self, client: Client, method: str, data: object) -> object:
+            self.calls.append(("rpc",))
+            if len(self.calls) == 3:
+                client.abort()  # as a full outbox does
+            return "x" * PART
+
+    resource = Leaving()
+    async with speaking(resource) as kit:
+        speaker = await connected(kit)
+        speaker.send(*({"rpc": {"method": "m"}} for _ in range(9)))
+        await speaker.client.closed()
+    assert resource.calls[1:] == [("rpc",)] * 2
 
 
 # Hooks that fail

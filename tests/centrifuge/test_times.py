@@ -85,6 +85,33 @@ async def test_a_pong_behind_a_slow_hook_is_not_late(autojump_clock: MockClock) 
         assert await next_ping(speaker.client)
 
 
+async def test_a_client_whose_connecting_hook_is_slow_is_not_stale(autojump_clock: MockClock) -> None:
+    class Slow(CentrifugeResource):
+        async def connecting(self, client: Client, token: str, data: object) -> None:
+            await trio.sleep(35)
+
+    async with speaking(Slow()) as kit:
+        speaker = Speaker(await kit.connect())
+        assert "client" in await speaker.ask("connect")
+        assert await speaker.ask("ping") == {}
+
+
+async def test_clients_that_come_while_a_hook_of_an_expiry_runs_have_their_times(autojump_clock: MockClock) -> None:
+    class Slow(Expiring):
+        async def unsubscribed(self, client: Client, channel: str) -> None:
+            client.close()
+            await trio.sleep(100)
+
+    async with speaking(Slow()) as kit:
+        speaker = await connected(kit, token="1000")
+        await speaker.ask("subscribe", channel="c", token="10")
+        await speaker.client.closed()
+        await trio.sleep(5)
+        newcomer = await kit.connect()
+        with trio.fail_after(20):
+            assert tuple(await newcomer.closed()) == (3502, "stale")
+
+
 async def test_without_pings_nobody_is_asked_for_a_pong(autojump_clock: MockClock) -> None:
     class Silent(CentrifugeResource):
         options = CentrifugeOptions(ping=None)
@@ -152,6 +179,29 @@ async def test_a_refresh_with_a_token_that_is_wrong_closes(
         speaker = await connected(kit, token="10")
         speaker.send({"refresh": {"token": token}})
         assert await speaker.end() == end
+
+
+@pytest.mark.parametrize(("token", "new"), [("10", "100"), ("10", "20"), ("", "70")])
+async def test_a_refresh_names_the_user_of_the_token_not_that_of_the_hook(
+    token: str, new: str, autojump_clock: MockClock
+) -> None:
+    class Open(Tokens):
+        async def connection(self, token: str) -> Connected:
+            return await super().connection(token) if token else Connected()
+
+    class Renaming(Expiring):
+        tokens = Open()
+
+        async def connecting(self, client: Client, token: str, data: object) -> Connected:
+            return Connected(user="7")
+
+    async with speaking(Renaming()) as kit:
+        speaker = await connected(kit, token=token)
+        if new == "20":
+            speaker.send({"refresh": {"token": new}})
+            assert await speaker.end() == (3500, "invalid token")
+        else:
+            assert "client" in await speaker.ask("refresh", token=new)
 
 
 async def test_a_connect_with_an_expired_token_is_told_so(autojump_clock: MockClock) -> None:

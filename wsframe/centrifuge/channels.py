@@ -120,15 +120,24 @@ class Channels:
         self.go_live(session, subscription)
         return subscription.live
 
-    async def fill(self, session: Session, subscription: Subscription, request: Mapping[str, Any] | None) -> str:
+    async def fill(
+        self,
+        session: Session,
+        subscription: Subscription,
+        request: Mapping[str, Any] | None,
+        *,
+        recovers: bool = True,
+    ) -> str:
         """Look up all that a client is told at the beginning of its subscription; return it as JSON.
 
         From here on publications wait until :meth:`go_live`, which follows when the client was sent this.
+        The server can have ended the subscription in the meantime.
+        ``recovers``: whether the reply has room for publications that the client has missed.
         """
         options, name = subscription.options, subscription.channel
         beginning = None
         if options.recover and self._hooks.history_of(name) is not None:
-            beginning = await self._feed.resume(name, request)
+            beginning = await self._feed.resume(name, request, recovers=recovers)
         channel = self._sessions.channel(name)
         if channel is not None and subscription.state is State.FILLING:
             self._feed.listen(channel)
@@ -227,9 +236,9 @@ class Channels:
 
     # Messages
 
-    def publish(self, channel: str, publication: Publication) -> None:
-        """Publish to all subscribers of a channel."""
-        self._feed.publish(channel, publication.json())
+    def publish(self, channel: str, publication: Publication) -> bool:
+        """Publish to all subscribers of a channel; return False if its history cannot take it."""
+        return self._feed.publish(channel, publication.json())
 
     async def present(self, session: Session, channel: str) -> dict[str, Any]:
         """Return the members of a channel by key, for a client that may know them."""

@@ -13,8 +13,10 @@ from wsframe.centrifuge.presence import Presence
 from wsframe.centrifuge.replies import array, as_text, members
 from wsframe.centrifuge.session import PREFIX, Channel, Sessions, topic_of
 from wsframe.log import Log, log_for, quoted
+from wsframe.protocol.frames import TEXT
+from wsframe.protocol.payload import encode
 from wsframe.resources.broadcast import broadcast_text
-from wsframe.resources.publication import Publication
+from wsframe.resources.publication import Publication, envelope
 from wsframe.resources.topic import Receiver
 from wsframe.resources.topics import Topics
 
@@ -72,9 +74,13 @@ class Feed(Receiver):
         self._lose = lose
         self.presence: Presence = Presence(topics)
 
-    def publish(self, channel: str, publication: str) -> None:
-        """Publish to a channel on all servers; ``publication`` is JSON."""
-        self._topics.publish_text(topic_of(channel), publication, history=self._hooks.history_of(channel))
+    def publish(self, channel: str, publication: str) -> bool:
+        """Publish to a channel on all servers; ``publication`` is JSON. Return False if the history cannot take it."""
+        topic, history = topic_of(channel), self._hooks.history_of(channel)
+        if history is not None:
+            return self._topics.interest.keep(topic, envelope(TEXT, encode(publication), None, None), history)
+        self._topics.publish_text(topic, publication)
+        return True
 
     def listen(self, channel: Channel) -> None:
         """Have the channel's publications come."""
@@ -86,19 +92,21 @@ class Feed(Receiver):
 
     # Positions
 
-    async def resume(self, channel: str, request: Mapping[str, Any] | None) -> Beginning:
+    async def resume(self, channel: str, request: Mapping[str, Any] | None, *, recovers: bool = True) -> Beginning:
         """Return the place at which a subscription begins; the caller listens before it waits for anything.
+
+        ``recovers``: whether the reply has room for publications; else a client that wants some has not recovered.
 
         Raises:
             CentrifugeError: 100 if the engine cannot be reached, 112 if the client wants all or nothing.
         """
         histories, topic = self._topics.histories, topic_of(channel)
         wanted = request if request is not None and request["recover"] else None
-        since = None if wanted is None else await self._position(topic, wanted)
+        since = None if wanted is None or not recovers else await self._position(topic, wanted)
         recovery = await histories.resume(topic, since)
         if recovery.position is None:
             raise CentrifugeError(100, "the history cannot be reached")
-        found = recovery.publications if wanted is not None else None
+        found = recovery.publications if wanted is not None and recovers else None
         if found is not None and len(found) > self._hooks.options.max_history:
             found = None
         if wanted is not None and found is None and wanted["flag"] & REJECT_UNRECOVERED:

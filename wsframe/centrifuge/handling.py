@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from wsframe.centrifuge.errors import CentrifugeDisconnect, CentrifugeError
 from wsframe.centrifuge.hooks import Hooks
 from wsframe.centrifuge.replies import Publication, as_json, as_text, error, members, reply
 from wsframe.centrifuge.session import Due, Phase, Session, Sessions
+from wsframe.centrifuge.subscription import State, Subscription
 from wsframe.log import Log, log_for
 from wsframe.resources.client import Client
 
@@ -26,24 +27,41 @@ __all__ = ["Handler"]
 logger: Log = log_for(__name__)
 
 
-class Replies:
-    """The replies to one message of a client, which go out together."""
+PART = 64 << 10
+"""Characters of replies after which they go out, and the client must have taken them before it gets more."""
+MOST_RECOVERED = 1 << 20
+"""Characters in the reply to ``connect`` after which no further subscription of the server recovers."""
 
-    __slots__ = ("_client", "_lines")
+
+class Replies:
+    """The replies to one message of a client, which go out together unless they are long."""
+
+    __slots__ = ("_client", "_lines", "_refused", "_size")
 
     def __init__(self, client: AnyClient) -> None:
         self._client = client
         self._lines: list[str] = []
+        self._size = 0
+        self._refused = False
 
     def add(self, line: str) -> None:
         """Add a reply."""
         self._lines.append(line)
+        self._size += len(line)
 
     def send(self) -> None:
         """Send the replies so far. A push that is sent next comes behind them."""
         if self._lines:
-            self._client.send_text("\n".join(self._lines))
+            self._refused = not self._client.send_text("\n".join(self._lines))
             self._lines.clear()
+
+    async def taken(self) -> bool:
+        """Send long replies, and wait while the client does not take them; return whether it can have more."""
+        if self._size >= PART:
+            self._size = 0
+            self.send()
+            return not self._refused and await self._client.drained()
+        return not self._refused
 
 
 class Handler:
@@ -67,10 +85,10 @@ class Handler:
         session.busy = True
         try:
             for command in decode(message, self._resource.options.max_commands):
-                if session.phase is Phase.OVER:
+                if session.over:
                     return
                 await self._one(session, command, replies)
-                if session.refused:
+                if session.refused or not await replies.taken():
                     return
         except BadMessage as bad:
             logger.info("%r sent something that is not in the protocol: %s", client, bad, kind=str(bad))
@@ -101,7 +119,7 @@ class Handler:
             await HANDLERS[command.method](self, session, command, replies)
         except CentrifugeError as refusal:
             replies.add(error(command.id, refusal))
-            if command.method == "connect":
+            if command.method == "connect" and session.phase is Phase.NEW:
                 session.phase = Phase.REFUSED
         except CentrifugeDisconnect:
             raise
@@ -119,13 +137,13 @@ class Handler:
         answer = await resource.connecting(client, request["token"], request["data"])
         answer = verified if answer is None else filled_in(checked("connecting", answer, Connected), verified)
         session.user = answer.user or ""
+        session.subject = session.user if verified.user is None else verified.user
         session.info = resource.json_of(answer.info)
         subscriptions = self._channels.of_server(session, answer.subscriptions)
         try:
-            results = {
-                one.channel: await self._channels.fill(session, one, request["subs"].get(one.channel))
-                for one in subscriptions
-            }
+            results = await self._fill_all(session, subscriptions, request["subs"])
+            if session.over:
+                raise CentrifugeError(100)
         except BaseException:
             for one in subscriptions:
                 self._channels.end(session, one)
@@ -136,6 +154,18 @@ class Handler:
         self._begin_times(session, answer)
         for one in subscriptions:
             self._channels.go_live(session, one)
+
+    async def _fill_all(
+        self, session: Session, subscriptions: Collection[Subscription], subs: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """Fill the subscriptions of a new client; return the result of each that the server has not ended."""
+        results: dict[Subscription, str] = {}
+        size = 0
+        for one in subscriptions:
+            recovers = size < MOST_RECOVERED
+            result = results[one] = await self._channels.fill(session, one, subs.get(one.channel), recovers=recovers)
+            size += len(result)
+        return {one.channel: result for one, result in results.items() if one.state is not State.ENDED}
 
     def _connect_result(
         self, session: Session, answer: Connected, results: dict[str, str]
@@ -185,7 +215,7 @@ class Handler:
             if refusal.code == 109:  # an SDK comes back for this code, with a new token
                 raise CentrifugeDisconnect(3005) from None
             raise
-        if (answer.user or "") != session.user:
+        if (answer.user or "") != session.subject:
             raise CentrifugeDisconnect(3500)
         if answer.info is not None:
             session.info = self._resource.json_of(answer.info)
@@ -222,6 +252,8 @@ class Handler:
             answer = resource.subscription if answer is None else checked("subscribing", answer, Subscribed)
             self._channels.allow(subscription, filled_in(answer, verified))
             result = await self._channels.fill(session, subscription, request)
+            if subscription.state is State.ENDED:
+                raise CentrifugeError(103)  # the server has ended it in the meantime
         except BaseException:
             self._channels.end(session, subscription)
             raise
@@ -266,7 +298,8 @@ class Handler:
             checked("publishing", answer, Published)
             content = self._resource.json_of(answer.data) or "null"
             publication = Publication(content, None if answer.anonymous else info, self._resource.json_of(answer.tags))
-        self._channels.publish(channel, publication)
+        if not self._channels.publish(channel, publication):
+            raise CentrifugeError(100, "the history cannot take it")
         replies.add(reply(command.id, "publish"))
 
     async def _presence(self, session: Session, command: Command, replies: Replies) -> None:

@@ -41,13 +41,15 @@ class Phase(Enum):
 class Session:
     """The state of one client in the protocol."""
 
-    __slots__ = ("busy", "client", "info", "phase", "pings", "subscriptions", "user")
+    __slots__ = ("busy", "client", "info", "phase", "pings", "subject", "subscriptions", "user")
 
     def __init__(self, client: AnyClient) -> None:
         self.client: AnyClient = client
         self.phase: Phase = Phase.NEW
         self.user: str = ""
         """The user's id; ``""`` for an anonymous one."""
+        self.subject: str = ""
+        """The user that its token names, whom a new token must name too. Without a token it is ``user``."""
         self.info: str | None = None
         """JSON of the connection's information."""
         self.subscriptions: dict[str, Subscription] = {}
@@ -66,6 +68,11 @@ class Session:
     def refused(self) -> bool:
         """Whether its ``connect`` was refused, so that the rest of its message is not handled."""
         return self.phase is Phase.REFUSED
+
+    @property
+    def over(self) -> bool:
+        """Whether the server closes it, so that it gets nothing more."""
+        return self.phase is Phase.OVER
 
     @property
     def channels(self) -> Collection[str]:

@@ -10,12 +10,15 @@ from secrets import token_hex
 
 import trio
 
-from wsframe.backplane.interface import Backplane
+from wsframe.backplane.interface import Backplane, History
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
 from wsframe.doorbell import Doorbell
+from wsframe.log import Log, log_for
 from wsframe.resources.topic import Topic
 
 __all__ = ["LINGER", "Interest"]
+
+logger: Log = log_for(__name__)
 
 LINGER = 30.0
 """Seconds for which messages of a topic still come after its last subscriber has left."""
@@ -60,6 +63,13 @@ class Interest:
             plane.want(tuple(self.topics))
             self._started.ring()
         return self._engine
+
+    def keep(self, topic: str, payload: bytes, history: History) -> bool:
+        """Publish a message with history, which comes to this server too; return whether the engine takes it."""
+        taken = self.engine().publish(topic, payload, keep=history)
+        if not taken:
+            logger.warning("a message of %s is lost: the backplane cannot take it", repr(topic), kind=topic)
+        return taken
 
     async def needed(self) -> Backplane:
         """Return the backplane once there is one."""

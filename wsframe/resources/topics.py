@@ -202,10 +202,8 @@ class Topics:
             raise ValueError("a message with history has no exclude=: every subscriber's sequence must be whole")
         one = self._topics.get(topic)
         count = 0 if one is None else len(one.subscribers)
-        if self.interest.engine().publish(topic, envelope(opcode, data, key, compress), keep=history):
-            return Broadcast(count, 0)
-        logger.warning("a message of %s is lost: the backplane cannot take it", repr(topic))
-        return Broadcast(0, count)
+        kept = self.interest.keep(topic, envelope(opcode, data, key, compress), history)
+        return Broadcast(count, 0) if kept else Broadcast(0, count)
 
     # Reports of the backplane
 
