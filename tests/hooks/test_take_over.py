@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable, Hashable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +16,9 @@ import wsframe
 from tests.engine import engine_of
 from tests.handing import Goer, GoerByClient, give, hand_over, life_of, take, two_servers
 from tests.wire import close, connected, text, until
+from wsframe.connection.freeze import thaw
 from wsframe.hooks.hand_over import Given, dismiss
+from wsframe.hooks.take_over import Taken, Taking
 from wsframe.workers.socket_exchange import Gone
 
 KINDS = [Goer, GoerByClient]
@@ -106,6 +113,69 @@ async def test_workers_7_a_take_over_that_fails_closes_the_clients_and_the_life_
             await newcomer.send(text("on"))
             assert await newcomer.receive_text() == "on"
     assert "take_over of Goer failed" in caplog.text
+
+
+class CountedPlace:
+    """A place that notes that it is given back."""
+
+    def __init__(self) -> None:
+        self.released = False
+
+    def take(self, place: Hashable, max_in_place: int | None) -> bool:
+        return False
+
+    def settle(self) -> None:
+        """The client is here."""
+
+    def release(self) -> None:
+        self.released = True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("step", ["before the link", "after the link", "subscribe"])
+async def test_workers_2_a_client_that_cannot_be_thawed_costs_all_of_them_1012_and_leaks_none(
+    step: str, kind: type[Goer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, new, calls = kind(), kind(), 0
+
+    def second_fails(work: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        answer = work(*values, **named) if calls == 1 or step == "after the link" else None
+        if calls == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return answer
+
+    async with two_servers(old, new) as servers, AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(connected(servers[0])) for _ in range(3)]
+        await until(lambda: len(old.clients) == 3)
+        left, life = life_of(old), life_of(new)
+        given = await give(servers[0], old)
+        assert given is not None
+        if step == "subscribe":
+            monkeypatch.setattr(life.topics, "subscribe", partial(second_fails, life.topics.subscribe))
+        else:
+            monkeypatch.setattr("wsframe.hooks.take_over.thaw", partial(second_fails, thaw))
+        places = [CountedPlace() for _ in peers]
+        clients = [
+            Taken(one.sock.dup(), replace(one.frozen, topics=("news",)), place)  # type: ignore[union-attr]
+            for one, place in zip(given.clients, places, strict=True)
+        ]
+        life.join()
+        taking = Taking(life, engine_of(servers[1]).reactor, given.state, clients, lambda: True)
+        await taking.done.wait()
+        assert not taking.taken
+        assert engine_of(servers[1]).reactor.links == {}
+        assert (len(new.clients), life.members.count) == (0, 0)
+        assert [place.released for place in places] == [True] * 3
+        assert {one.sock.fileno() for one in clients} == {-1}
+        dismiss(given.clients, left, engine_of(servers[0]).reactor)
+        for peer in peers:
+            assert await peer.receive_close() == (1012, "service restart"), "and nothing before it"
+        async with connected(servers[1]) as newcomer:
+            await newcomer.send(text("on"))
+            assert await newcomer.receive_text() == "on"
+    assert f"take_over of {kind.__name__} failed" in caplog.text
 
 
 async def test_a_client_that_cannot_be_restored_is_closed_and_said_goodbye_to_here(

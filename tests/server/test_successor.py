@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import suppress
 from functools import partial
@@ -110,6 +111,26 @@ async def test_workers_7_a_giver_that_dies_at_any_message_breaks_its_connections
             await until(lambda: not engine_of(both.new).reactor.links)
             assert not new.clients
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("message", ["too many descriptors", "no descriptor", "no socket", "no offer"])
+async def test_an_offer_that_comes_without_its_socket_is_lost_and_the_next_one_taken(
+    message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kernel leaves out descriptors for which it has no room, of the message or of the process."""
+    old, new = Goer(), Goer()
+    async with generations({"/": old}, {"/": new}) as both, trio.open_nursery() as nursery:
+        file = os.open(os.devnull, os.O_RDONLY)
+        descriptors = {"too many descriptors": 5, "no socket": 1}.get(message, 0) * [file]
+        await both.giving.send(6 if message == "no offer" else ["offer", 6], descriptors)
+        os.close(file)
+        nursery.start_soon(both.succeed)
+        async with connected(both.old) as peer:
+            await echoes(peer, "1")
+            await both.leave(old)
+            await echoes(peer, "2")
+        nursery.cancel_scope.cancel()
+    assert caplog.text.count("an offer of the predecessor is lost") == 1
 
 
 async def test_an_offer_in_another_format_is_refused_and_the_next_one_taken(

@@ -93,26 +93,12 @@ class Taking:
 
     def _restore_all(self) -> None:
         links: list[Link] = []
-        unfit: list[Link] = []
-        while self._clients:
-            one = self._clients.pop()
-            self._listener.join()
-            link = thaw(
-                replace(one.frozen, data=None),
-                one.sock,
-                Restored(self._listener, one.frozen),
-                one.reservation,
-                self._reactor,
-                hold=True,
-            )
-            links.append(link)
-            client: Any = link.client
-            members = {topic: Member(key, info) for topic, key, info in one.frozen.members}
-            for topic in one.frozen.topics:
-                keeps = self._listener.resource.history is not None
-                self._listener.topics.subscribe(client, topic, keeps=keeps, member=members.get(topic))
-            if not self._restore(link, one.frozen.data):
-                unfit.append(link)
+        try:
+            unfit = self._thaw_all(links)
+        except BaseException:
+            for link in links:
+                self._let_go(link)
+            raise
         try:
             self.taken = self._say_mine()
         except BaseException as error:
@@ -127,6 +113,37 @@ class Taking:
             link.close(*RESTART, mute=True)
         if self.taken:
             self._tell_missed()
+
+    def _thaw_all(self, links: list[Link]) -> list[Link]:
+        """Thaw all clients and add their links to a list; return the links of those that cannot be restored."""
+        unfit: list[Link] = []
+        while self._clients:
+            one = self._clients[-1]
+            link = self._thaw(one)
+            self._clients.pop()
+            links.append(link)
+            client: Any = link.client
+            members = {topic: Member(key, info) for topic, key, info in one.frozen.members}
+            for topic in one.frozen.topics:
+                keeps = self._listener.resource.history is not None
+                self._listener.topics.subscribe(client, topic, keeps=keeps, member=members.get(topic))
+            if not self._restore(link, one.frozen.data):
+                unfit.append(link)
+        return unfit
+
+    def _thaw(self, one: Taken) -> Link:
+        """Thaw the last client; if that fails, it is where it was, or let go if it has got a link."""
+        host, links, number = Restored(self._listener, one.frozen), self._reactor.links, one.sock.fileno()
+        self._listener.join()
+        try:
+            return thaw(replace(one.frozen, data=None), one.sock, host, one.reservation, self._reactor, hold=True)
+        except BaseException:
+            if number in links:
+                self._clients.pop()
+                self._let_go(links[number])
+            else:
+                self._listener.leave()
+            raise
 
     def _restore(self, link: Link, state: Any) -> bool:
         try:

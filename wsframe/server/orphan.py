@@ -26,6 +26,8 @@ logger: Log = log_for(__name__)
 
 GRACE = 5.0
 """Seconds beyond the drain, as a supervisor gives them."""
+TELL_WITHIN = 1.0
+"""Seconds for the line in the log."""
 
 
 class OrphanGuard:
@@ -62,11 +64,22 @@ class OrphanGuard:
             if self._over.is_set():
                 return
         if not self._over.wait(self._seconds + GRACE):
-            logger.error("the supervisor has ended, and this worker has not drained in time: SIGKILL")
-            self._end()
+            try:
+                tell("the supervisor has ended, and this worker has not drained in time: SIGKILL")
+            finally:
+                self._end()
+
+
+def tell(message: str) -> None:
+    """Log an error, without waiting longer for a log that nobody reads."""
+    teller = Thread(target=logger.error, args=(message,), name="wsframe log", daemon=True)
+    teller.start()
+    teller.join(TELL_WITHIN)
 
 
 def end_worker(worker: Worker) -> None:
     """End this process at once, and leave nothing if it was the last one."""
-    remove_if_last(worker.folder, worker.lock)
-    os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        remove_if_last(worker.folder, worker.lock)
+    finally:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -28,7 +28,7 @@ from wsframe.http.responses import Reject
 from wsframe.log import Log, log_for
 from wsframe.server.capacity import Places
 from wsframe.user_code import contain
-from wsframe.workers.socket_exchange import Exchange, Gone, Received
+from wsframe.workers.socket_exchange import Exchange, Gone, LostMessage, Received
 from wsframe.workers.state_file import opened, read_file
 
 __all__ = ["OfferedLife", "Successor"]
@@ -76,10 +76,10 @@ class Successor:
         async with trio.open_nursery() as nursery:
             while True:
                 try:
-                    received = await lineage.receive()
-                    _, partition = received.document
-                    (descriptor,) = received.descriptors
-                    exchange = Exchange(socket.socket(fileno=descriptor))
+                    exchange, partition = conversation(await lineage.receive())
+                except LostMessage as error:  # the giver sees its end, and closes the clients 1012
+                    logger.error("an offer of the predecessor is lost: %s", error)
+                    continue
                 except Gone:
                     return
                 nursery.start_soon(self._take_offer, exchange, partition)
@@ -150,6 +150,23 @@ class Successor:
             if taking.taken:
                 return
         told(exchange, ["refused", number, why[:1000]])
+
+
+def conversation(received: Received) -> tuple[Exchange, int]:
+    """Return the conversation about an offer, and the number of its partition.
+
+    Raises:
+        LostMessage: If this is not an offer, or came without its socket.
+    """
+    try:
+        _, partition = received.document
+        (descriptor,) = received.descriptors
+        sock = socket.socket(fileno=descriptor)
+    except (ValueError, TypeError, OSError) as error:
+        for descriptor in received.descriptors:
+            os.close(descriptor)
+        raise LostMessage(str(error)) from error
+    return Exchange(sock), partition
 
 
 def told(exchange: Exchange, document: object) -> bool:

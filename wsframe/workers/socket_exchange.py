@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-__all__ = ["LONGEST", "Exchange", "Gone", "Received", "make_exchange"]
+__all__ = ["LONGEST", "Exchange", "Gone", "LostMessage", "Received", "make_exchange"]
 
 LONGEST = 16_384
 """Bytes of a message at most; all that is longer goes into files."""
@@ -34,6 +34,10 @@ descriptors of this user are on their way."""
 
 class Gone(Exception):
     """The other side has ended the conversation, or is not a process of this user."""
+
+
+class LostMessage(Gone):
+    """A message has come without its descriptors, or is none; others can come after it."""
 
 
 class Received(NamedTuple):
@@ -102,7 +106,8 @@ class Exchange:
         """Receive the next message without waiting; None if there is none.
 
         Raises:
-            Gone: If no more will come, or this message is not one.
+            Gone: If no more will come.
+            LostMessage: If this message is not one.
         """
         space = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
         for _ in range(2):
@@ -125,12 +130,14 @@ class Exchange:
             if not data:
                 raise Gone("the other process has ended the conversation")
             if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
-                raise Gone("a message came without its descriptors, or was cut off")
+                raise LostMessage("a message came without its descriptors, or was cut off")
             return Received(json.loads(data), list(numbers))
         except (ValueError, Gone) as error:
             for number in numbers:
                 os.close(number)
-            raise Gone(str(error)) from error
+            if isinstance(error, Gone):
+                raise
+            raise LostMessage(str(error)) from error
 
     async def receive(self) -> Received:
         """Wait for the next message.
