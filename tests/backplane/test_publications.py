@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from wsframe.backplane.envelope import KEPT, MARK, PLAIN, body_of
 from wsframe.backplane.interface import History
+from wsframe.backplane.numbering import MOST_TOPICS
 from wsframe.backplane.publications import BATCH, BATCH_BYTES, MOST, Publications
-from wsframe.backplane.queue import MOST_HOLES
 
 
 def test_messages_are_taken_in_order_and_in_batches() -> None:
@@ -86,9 +86,38 @@ def test_a_mark_goes_before_the_next_message_of_its_topic() -> None:
     assert [(one.head, body_of(one.body)[0]) for one in publications.take()] == [(MARK, 1), (PLAIN, 2)]
 
 
+def test_each_topic_of_a_refused_message_is_marked() -> None:
+    publications = Publications()
+    topics = [str(number) for number in range(2_500)]
+    for topic in topics:
+        publications.refuse(topic)
+    publications.renew("n")
+    marked = []
+    while batch := publications.take():
+        marked += [one.topic for one in batch if one.head == MARK]
+        publications.done()
+        publications.mark("n")
+    assert marked == topics
+
+
 def test_topics_in_doubt_are_bounded() -> None:
     publications = Publications()
-    for number in range(2 * MOST_HOLES):
+    for number in range(MOST_TOPICS + 5):
         publications.refuse(str(number))
-    publications.renew("n")
-    assert len(publications._waiting) == MOST_HOLES
+    assert len(publications._in_doubt) == MOST_TOPICS
+
+
+def test_marks_of_connections_that_are_never_used_are_bounded() -> None:
+    publications = Publications()
+    for _ in range(5):
+        for number in range(MOST // 3):
+            publications.refuse(str(number))
+        publications.renew("n")
+        publications.mark("n")
+    assert len(publications._waiting) <= MOST
+    marked: dict[str, int] = {}
+    while batch := publications.take():
+        marked |= {one.topic: body_of(one.body)[0] for one in batch}
+        publications.done()
+        publications.mark("n")
+    assert marked == {str(number): 5 for number in range(MOST // 3)}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 import trio
 
 from wsframe.backplane.engine import Publication
 from wsframe.backplane.envelope import KEPT, MARK, PLAIN, body, body_of
 from wsframe.backplane.interface import History
-from wsframe.backplane.numbering import Numbers
-from wsframe.backplane.queue import LIMIT, MOST_HOLES, OVERHEAD
+from wsframe.backplane.numbering import MOST_TOPICS, Numbers
+from wsframe.backplane.queue import LIMIT, OVERHEAD
 from wsframe.doorbell import Doorbell
 
 __all__ = ["Publications"]
@@ -95,12 +96,13 @@ class Publications:
             self._mark_all(node)
 
     def _mark_all(self, node: str) -> None:
-        in_doubt, self._in_doubt = self._in_doubt, {}
-        for topic in in_doubt:
+        """Mark topics in doubt while there is room; the others follow later."""
+        for topic in tuple(islice(self._in_doubt, max(0, MOST - len(self._waiting)))):
+            del self._in_doubt[topic]
             self._add(mark_of(topic, node, self._numbers.last(topic)))
 
     def _doubt(self, topic: str) -> None:
-        if len(self._in_doubt) < MOST_HOLES:
+        if len(self._in_doubt) < MOST_TOPICS:
             self._in_doubt[topic] = None
 
     def _add(self, one: Publication, *, first: bool = False) -> None:
