@@ -177,7 +177,11 @@ async def test_a_malformed_message_about_members_is_dropped(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other.run)
             await wait_all_tasks_blocked()
-            for text in (b"{", b"[]", b'{"t": "j"}', b'{"t": "w", "v": 1, "m": []}'):
+            nested = b"[" * 100_000
+            for text in (
+                b"{", b"[]", b'{"t": "j"}', b'{"t": "w", "v": 1, "m": []}', nested, b'{"t": "w", "v": 1e999, "m": {}}',
+                b"\xff", b"7", b'{"t": []}',
+            ):  # fmt: skip
                 other.forward("wsframe: presence of room", 1, text, None, None)
                 await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()

@@ -60,7 +60,7 @@ class Sheet(Receiver):
         """Take a message of another server."""
         try:
             self.roll.receive(publication.sender, json.loads(publication.data), trio.current_time())
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
             logger.error("a message about members is dropped: %r", error, kind="presence")
 
     async def settled(self) -> None:

@@ -87,5 +87,21 @@ def opened(payload: bytes, sender: str, position: Position | None) -> Publicatio
     start = 6 + int.from_bytes(payload[2:6], "little")
     if opcode is None or len(payload) < start:
         raise ValueError("it is cut off, or of an unknown kind")
-    key, compress = json.loads(payload[6:start]) if start > 6 else (None, None)
+    key, compress = options_of(payload[6:start]) if start > 6 else (None, None)
     return Publication(opcode, payload[start:], position, sender, key, compress)
+
+
+def options_of(text: bytes) -> tuple[Key, bool | None]:
+    """Return the key of a message, and whether to compress it.
+
+    Raises:
+        ValueError: If no server of this version sends such options.
+    """
+    try:
+        key, compress = json.loads(text)
+        check_key(key)
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"its options are not a key and a flag: {type(error).__name__}") from None
+    if not isinstance(compress, bool | None):
+        raise ValueError(f"its options are not a key and a flag: {type(compress).__name__}")
+    return key, compress
