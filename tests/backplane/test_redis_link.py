@@ -99,6 +99,18 @@ async def test_leases_that_were_flushed_are_not_granted_again_at_once(tmp_path: 
             assert await a.backplane.acquire(["k"], FOREVER) == [""]
 
 
+async def test_a_silent_topic_that_is_asked_for_keeps_its_epoch(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with nodes(server, "a") as (a,):
+            await a.want("t")
+            for topic in ("t", "u"):
+                position = await kept(a) if topic == "t" else await a.backplane.newest("u")
+                key = f"wsframe:state:{topic}"
+                assert server.ask("PEXPIRE", key, "100000") == b":1\r\n"
+                assert await a.backplane.newest(topic) == position
+                assert int(server.ask("PTTL", key)[1:]) > 80_000_000
+
+
 async def test_a_server_that_drops_keys_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with redis_server(tmp_path, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as server:
         async with nodes(server, "a"):

@@ -61,6 +61,7 @@ if not state[1] or state[3] ~= ARGV[1] then
     redis.call('PEXPIRE', KEYS[1], 86400000)
     return {ARGV[2] .. '0'}
 end
+redis.call('PEXPIRE', KEYS[1], math.max(tonumber(state[4]), 86400000))
 local answer = {state[1] .. state[2]}
 if ARGV[3] == '0' then return answer end
 local time = redis.call('TIME')
@@ -70,8 +71,9 @@ for _, one in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
 end
 return answer
 """
-"""Returns the position of a topic, which it gets now if it has none, and all bodies, which end there. Keys: state,
-list. Arguments: run_id, an epoch in case there is none, whether the bodies are wanted."""
+"""Returns the position of a topic, which it gets now if it has none, and all bodies, which end there. A topic that is
+asked for once a day keeps its epoch. Keys: state, list. Arguments: run_id, an epoch in case there is none, whether the
+bodies are wanted."""
 
 SINCE = """\
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'run', 'age')
