@@ -13,7 +13,7 @@ from tests.requirements import require_package
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane, History, Lease
 from wsframe.backplane.postgres import PostgresBackplane
-from wsframe.backplane.postgres_schema import SCHEMA
+from wsframe.backplane.postgres_schema import EXPIRE, SCHEMA
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, Node, PublishConformance, Recording
 
 PATIENCE = 60.0
@@ -103,6 +103,35 @@ async def test_messages_that_are_too_old_are_not_returned(server: PostgresServer
         await trio.sleep(0.02)
         assert await a.backplane.since("old", position._replace(offset=0), 10) is None
         assert await a.backplane.kept("old") == (position, [])
+
+
+async def test_topics_that_nobody_uses_are_forgotten(server: PostgresServer) -> None:
+    def are_there() -> list[str]:
+        rows = server.ask("SELECT convert_from(topic, 'UTF8') FROM wsframe_topics WHERE topic LIKE 'used %'")
+        return sorted(name.decode() for (name,) in rows if name is not None)
+
+    def age(hours: int) -> None:
+        server.ask(f"UPDATE wsframe_topics SET used = clock_timestamp() - interval '{hours} hours'")
+
+    async with nodes(server.url, "a") as (a,):
+        asked = await a.backplane.newest("used 1")
+        await a.want("used 2")
+        for topic, keep in (("used 2", History()), ("used 3", History(seconds=7 * 86_400))):
+            a.backplane.publish(topic, b"x", keep=keep)
+        await a.told.until(lambda: a.told.messages)
+        assert await a.backplane.newest("used 3")
+        age(hours=20)
+        assert await a.backplane.newest("used 1") == asked
+        server.ask("UPDATE wsframe_topics SET used = used - interval '10 hours'")
+        server.ask(EXPIRE)
+        assert are_there() == ["used 1", "used 3"]  # asked for; kept for a week
+        age(hours=20)
+        a.backplane.publish("used 1", b"x", keep=History())
+        a.backplane.publish("used 2", b"x", keep=History())  # again, with a new epoch
+        await a.told.until(lambda: len(a.told.messages) == 2)
+        age(hours=8 * 24)
+        server.ask(EXPIRE)
+        assert are_there() == []
 
 
 async def test_a_copy_of_the_data_grants_nothing_for_a_lease(server: PostgresServer) -> None:

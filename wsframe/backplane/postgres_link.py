@@ -216,8 +216,9 @@ class PostgresLink:
         """Return the position of the newest kept message and all kept ones; from now on the topic has one."""
         name = topic.encode()
         rows = await self.connection.execute(KEPT_NOW, self._service, name)
-        if not rows:
+        if not rows or rows[0][4] == b"t":  # it is new, or was not used for an hour
             await self.connection.execute(TOPIC, self._service, name, secrets.randbits(63))
+            await self._expire()
             rows = await self.connection.execute(KEPT_NOW, self._service, name)
         newest = Position(int(rows[0][0]), int(rows[0][1]))
         return newest, [kept_of(row[2:]) for row in rows if row[2]]

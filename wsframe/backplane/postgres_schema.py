@@ -19,6 +19,7 @@ BEGIN;
 SELECT pg_advisory_xact_lock(8315163);
 CREATE UNLOGGED TABLE IF NOT EXISTS wsframe_topics (
     service bytea, topic bytea, epoch bigint NOT NULL, last bigint NOT NULL, age float8 NOT NULL,
+    used timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (service, topic)
 );
 CREATE UNLOGGED TABLE IF NOT EXISTS wsframe_messages (
@@ -56,15 +57,23 @@ SELECT pg_notify($2, $3 || id || $4) FROM large
 
 EXPIRE = """\
 DELETE FROM wsframe_large WHERE at < clock_timestamp() - interval '1 minute';
+WITH gone AS (
+    DELETE FROM wsframe_topics WHERE (service, topic) IN (
+        SELECT service, topic FROM wsframe_topics
+        WHERE used < clock_timestamp() - greatest(age, 86400) * interval '1 second' FOR UPDATE SKIP LOCKED
+    ) RETURNING service, topic
+)
+DELETE FROM wsframe_messages m USING gone WHERE gone.service = m.service AND gone.topic = m.topic;
 DELETE FROM wsframe_messages m USING wsframe_topics t
 WHERE t.service = m.service AND t.topic = m.topic AND m.at < clock_timestamp() - t.age * interval '1 second'
 """
+"""Topics go first, as those who publish lock a topic before its messages."""
 LARGE = "SELECT body FROM wsframe_large WHERE id = $1::bigint"
 
 PUBLISH_KEPT = """\
 WITH topic AS (
     INSERT INTO wsframe_topics AS t VALUES ($1::bytea, $2::bytea, $3::bigint, 1, $4::float8)
-    ON CONFLICT (service, topic) DO UPDATE SET last = t.last + 1, age = excluded.age
+    ON CONFLICT (service, topic) DO UPDATE SET last = t.last + 1, age = excluded.age, used = clock_timestamp()
     RETURNING epoch, last
 ), message AS (
     INSERT INTO wsframe_messages SELECT $1::bytea, $2::bytea, last, clock_timestamp(), $5::bigint, $6::bytea FROM topic
@@ -94,10 +103,11 @@ WHERE service = $1::bytea
 """
 TOPIC = """\
 INSERT INTO wsframe_topics AS t VALUES ($1::bytea, $2::bytea, $3::bigint, 0, 0)
-ON CONFLICT (service, topic) DO NOTHING
+ON CONFLICT (service, topic) DO UPDATE SET used = clock_timestamp()
 """
+"""Makes a topic, or notes that it is used."""
 KEPT_NOW = """\
-SELECT t.epoch, t.last, m.number, m.body FROM wsframe_topics t
+SELECT t.epoch, t.last, m.number, m.body, t.used < clock_timestamp() - interval '1 hour' FROM wsframe_topics t
 LEFT JOIN wsframe_messages m ON m.service = t.service AND m.topic = t.topic
     AND m.at > clock_timestamp() - t.age * interval '1 second'
 WHERE t.service = $1::bytea AND t.topic = $2::bytea ORDER BY m.number
