@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,7 @@ from tests.requirements import require_package
 
 require_package("psycopg")
 
-from wsframe.backplane.libpq import CommandFailed, Connection, connected, looked_up, written  # noqa: E402
+from wsframe.backplane.libpq import CommandFailed, Connection, NotConnected, connected, looked_up, written  # noqa: E402
 
 PATIENCE = 60.0
 
@@ -98,9 +99,38 @@ async def test_a_server_that_does_not_answer_is_given_up(server: PostgresServer)
 
 
 async def test_names_are_looked_up_before_libpq_does_it() -> None:
-    assert (await looked_up({"host": "localhost", "port": "1"}))["hostaddr"] in ("127.0.0.1", "::1")
+    found = await looked_up({"host": "localhost", "port": "1"})
+    assert {"127.0.0.1", "::1"} >= set(found["hostaddr"].split(","))
     for settings in ({"host": "/run"}, {"host": "a,b"}, {"host": "a", "hostaddr": "1.2.3.4"}, {}):
         assert await looked_up(settings) == settings
+
+
+async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first address of a name can be one at which nobody listens: ``::1`` of ``localhost``."""
+
+    async def two_addresses(host: str, port: object, **options: object) -> list[object]:
+        await trio.lowlevel.checkpoint()
+        kind, address = (socket.SOCK_STREAM, 6, ""), ("127.0.0.2", 0)
+        return [(socket.AF_INET, *kind, at) for at in (address, address, ("127.0.0.1", 0))]
+
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    monkeypatch.setattr(trio.socket, "getaddrinfo", two_addresses)
+    heard = trio.Event()
+
+    async def answer(stream: trio.SocketStream) -> None:
+        assert await stream.receive_some()
+        heard.set()
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, answer, [listener])
+            settings = {"host": "db.example", "port": str(listener.socket.getsockname()[1]), "user": "u"}
+            found = await looked_up(settings)
+            assert (found["host"], found["hostaddr"]) == ("db.example,db.example", "127.0.0.2,127.0.0.1")
+            with pytest.raises(NotConnected):  # one that hangs up
+                await connected(settings, PATIENCE)
+            await heard.wait()
+            nursery.cancel_scope.cancel()
 
 
 def test_settings_are_written_so_that_libpq_reads_the_same() -> None:

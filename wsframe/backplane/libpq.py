@@ -140,12 +140,13 @@ async def connected(settings: dict[str, str], within: float) -> Any:
 
 
 async def looked_up(settings: dict[str, str]) -> dict[str, str]:
-    """Return settings with the address of their host."""
+    """Return settings with the addresses of their host, of which libpq tries each."""
     host = settings.get("host", "")
     if not host or host.startswith(("/", "@")) or "," in host or "hostaddr" in settings:
         return settings
     found = await trio.socket.getaddrinfo(host, None, type=trio.socket.SOCK_STREAM)
-    return {**settings, "hostaddr": str(found[0][4][0])}
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    return {**settings, "host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
 
 def written(name: str, value: str) -> bytes:
