@@ -88,12 +88,19 @@ class Workers:
         self._equipment = equipment
         self._patience = patience
         self._changed = trio.Event()
-        self.errors: list[OSError] = []
+        self.errors: list[Exception] = []
         """Raised by the next starts, one each."""
+        self.birth: trio.Event = trio.Event()
+        """Starts wait for it, as they do for the thread that starts a process."""
+        self.birth.set()
+        self.births = 0
+        """Starts that have begun."""
 
     async def launch(self, slot: int, generation: int, predecessor: Child | None = None) -> Child:
         """Start one, for a supervisor."""
         await trio.lowlevel.checkpoint()
+        self.births += 1
+        await self.birth.wait()
         if self.errors:
             raise self.errors.pop()
         made = StandIn(slot, generation, self._equipment.board, self._patience)

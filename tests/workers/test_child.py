@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import trio
 
 from tests.workers.stand_ins import StandIn, equipped
 from wsframe.workers.child import Child, status_of
+from wsframe.workers.link import make_wire
 from wsframe.workers.orders import Message
 
 PROGRAM = """
@@ -57,3 +60,20 @@ async def test_only_a_worker_that_is_not_ready_gets_a_signal_with_the_order_to_l
 @pytest.mark.parametrize(("returncode", "status"), [(0, 0), (3, 3), (-9, 137), (-15, 143)])
 def test_the_status_is_that_which_a_shell_shows(returncode: int, status: int) -> None:
     assert status_of(returncode) == status
+
+
+async def test_a_second_pair_of_sockets_that_is_refused_leaves_the_first_one_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = make_wire()
+    results = iter([pair])
+
+    def make() -> tuple[socket.socket, socket.socket]:
+        if (made := next(results, None)) is None:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return made
+
+    monkeypatch.setattr("wsframe.workers.child.make_wire", make)
+    with equipped(tmp_path, 1) as made, pytest.raises(OSError, match="Too many open files"):
+        await Child.start(["/nowhere"], os.getcwd(), made, 30, 0, 0)
+    assert [end.fileno() for end in pair] == [-1, -1]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
+from trio.testing import MockClock
 
-from tests.workers.stand_ins import equipped
+from tests.workers.stand_ins import Process, equipped
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.testing.backplanes import Node
 from wsframe.workers.relay_keeper import RelayKeeper
+from wsframe.workers.slots import LOOK, STEADY
 
 PATIENCE = 240
 
@@ -71,3 +76,65 @@ async def test_a_relay_that_stands_still_is_killed_after_its_patience(
             await eventually(lambda: keeper.pid not in (0, first))
             nursery.cancel_scope.cancel()
     assert f"the relay (process {first}) has stood still for 5 s: SIGKILL" in caplog.text
+
+
+class Starts:
+    """In the place of the start of a relay: the first one succeeds, and then none."""
+
+    def __init__(self, error: Exception) -> None:
+        self.process = Process()
+        self.at: list[float] = []
+        self._error = error
+
+    async def __call__(self, life: socket.socket) -> trio.Process:
+        assert len(self.at) < 100
+        self.at.append(trio.current_time())
+        if len(self.at) > 1:
+            raise self._error
+        return cast(trio.Process, self.process)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EAGAIN, "no processes left"), RuntimeError("can't start new thread")])
+async def test_a_relay_that_cannot_start_after_a_long_life_is_tried_ever_later(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    with equipped(tmp_path, 1) as made:
+        keeper, starts = RelayKeeper(made), Starts(error)
+        monkeypatch.setattr(keeper, "_start", starts)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run)
+            await trio.testing.wait_all_tasks_blocked()
+            os.pwrite(made.board.fd, b"\x01", made.board.relay_offset)
+            for _ in range(int(STEADY / LOOK) + 1):
+                keeper.look()
+            starts.process.end(-9)
+            await trio.sleep(20)
+            nursery.cancel_scope.cancel()
+        assert 4 <= len(starts.at) <= 10
+    assert f"the relay cannot start: {getattr(error, 'strerror', None) or error}; another one starts in" in caplog.text
+
+
+async def test_a_relay_without_descriptors_for_its_life_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with equipped(tmp_path, 1) as made:
+        keeper, starts = RelayKeeper(made), Starts(OSError())
+        monkeypatch.setattr(keeper, "_start", starts)
+        pair, errors = socket.socketpair, [OSError(errno.EMFILE, "Too many open files") for _ in range(3)]
+
+        def socketpair() -> tuple[socket.socket, socket.socket]:
+            if errors:
+                raise errors.pop()
+            return pair()
+
+        monkeypatch.setattr("wsframe.workers.relay_keeper.socket.socketpair", socketpair)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run)
+            await trio.sleep(20)
+            assert keeper.pid == starts.process.pid
+            nursery.cancel_scope.cancel()
+    assert caplog.text.count("the relay cannot start: Too many open files") == 3

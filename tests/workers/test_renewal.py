@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from tests.workers.stand_ins import StandIn
@@ -164,3 +166,126 @@ async def test_the_end_of_the_service_ends_a_restart(tmp_path: Path, autojump_cl
         new = await service.workers.at(1)
         await end(service, old, new)
         await renewal.done.wait()
+
+
+@pytest.mark.parametrize("dying", [[1], [2], [1, 2]])
+async def test_a_worker_that_dies_before_its_turn_is_replaced_once_and_the_restart_goes_on(
+    tmp_path: Path, autojump_clock: MockClock, dying: list[int]
+) -> None:
+    async with supervised(tmp_path, 3, patience=float("inf")) as service:
+        old = await service.workers.all_ready(3)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        first = await service.workers.at(3)
+        for slot in dying:
+            old[slot].process.end(-9)
+            replacement = await service.workers.at(len(service.workers.started))
+            assert replacement.slot == slot
+            replacement.say("ready")
+        first.say("ready")
+        assert await old[0].hears() == Message("leave", {})
+        old[0].process.end()
+        for slot in {1, 2}.difference(dying):
+            new = await service.workers.at(4 + len(dying))
+            assert new.slot == slot
+            new.say("ready")
+            assert await old[slot].hears() == Message("leave", {})
+            old[slot].process.end()
+        await renewal.done.wait()
+        assert not renewal.failure
+        assert [one.slot for one in service.workers.started].count(dying[0]) == 2
+        assert not any(one.process.signals for one in service.workers.started)
+        await end(service, *service.workers.started)
+
+
+async def test_a_service_in_which_a_worker_is_down_or_starts_is_not_restarted(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with supervised(tmp_path, 2, patience=float("inf")) as service:
+        _, dying = await service.workers.all_ready(2)
+        dying.process.end(-9)
+        second = await service.workers.at(2)
+        assert service.supervisor.restart() is None
+        second.process.end(2)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(service.workers.started) == 3  # its successor waits
+        assert service.supervisor.restart() is None
+        assert caplog.text.count("a restart is refused: a worker is down, or starts") == 2
+        third = await service.workers.at(3)
+        third.say("ready")
+        assert await third.hears() == Message("accept", {"started": False})
+        assert service.supervisor.restart() is not None
+        await service.workers.at(4)
+        await end(service, *service.workers.started)
+
+
+async def test_a_restart_under_way_is_returned_while_a_worker_is_down(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 2, patience=float("inf")) as service:
+        _, other = await service.workers.all_ready(2)
+        renewal = service.supervisor.restart()
+        await service.workers.at(2)
+        other.process.end(-9)
+        await service.workers.at(3)
+        assert service.supervisor.restart() is renewal
+        await end(service, *service.workers.started)
+
+
+@pytest.mark.parametrize("starts", [True, False])
+async def test_workers_6_a_worker_that_dies_during_the_birth_of_its_heir_has_that_one_successor(
+    tmp_path: Path, autojump_clock: MockClock, starts: bool
+) -> None:
+    async with supervised(tmp_path, 1, patience=float("inf")) as service:
+        (old,) = await service.workers.all_ready(1)
+        service.workers.birth = trio.Event()
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        await trio.testing.wait_all_tasks_blocked()
+        assert service.workers.births == 2
+        old.process.end(-9)
+        await trio.testing.wait_all_tasks_blocked()
+        assert service.workers.births == 2
+        if not starts:
+            service.workers.errors.append(OSError(errno.EAGAIN, "no processes left"))
+        service.workers.birth.set()
+        new = await service.workers.at(1)
+        new.say("ready")
+        assert await new.hears() == Message("accept", {"started": False})
+        if starts:
+            assert await new.hears() == Message("begin", {"partitions": [*range(PARTITIONS)]})
+        await renewal.done.wait()
+        assert bool(renewal.failure) != starts
+        await trio.sleep(60)
+        assert len(service.workers.started) == 2
+        await end(service, new)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EAGAIN, "no processes left"), RuntimeError("can't start new thread")])
+async def test_a_new_worker_that_the_machine_cannot_start_stops_the_restart_or_is_tried_again(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    reason = getattr(error, "strerror", "") or str(error)
+    async with supervised(tmp_path, 1, patience=float("inf")) as service:
+        (old,) = await service.workers.all_ready(1)
+        service.workers.errors.append(error)
+        refused = service.supervisor.restart()
+        assert refused is not None
+        await refused.done.wait()
+        assert reason in refused.failure
+        assert not old.process.signals
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        first = await service.workers.at(1)
+        first.say("ready")
+        assert await old.hears() == Message("leave", {})
+        service.workers.errors.extend([error, error])
+        first.process.end(-9)
+        second = await service.workers.at(2)
+        assert caplog.text.count(f"worker 0 cannot start: {reason}") == 2
+        second.say("ready")
+        assert await second.hears() == Message("accept", {"started": False})
+        old.process.end()
+        await renewal.done.wait()
+        assert not renewal.failure
+        await end(service, second)

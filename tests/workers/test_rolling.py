@@ -125,3 +125,20 @@ def test_workers_6_no_order_of_events_begins_a_partition_that_is_not_over(
             assert step.do is not Do.BEGIN or over.issuperset(step.partitions)
             if step.do is Do.LEAVE:
                 told.add(step.slot)
+
+
+def test_an_old_worker_that_dies_before_its_turn_has_been_restarted_by_that() -> None:
+    restart = begun()
+    assert restart.old_gone(1) == []
+    assert restart.slot == 0
+    restart.old_gone(0)
+    assert restart.done
+    assert restart.go_on(2) == []
+
+
+def test_an_old_worker_that_dies_before_its_turn_does_not_end_a_restart_that_has_failed() -> None:
+    restart = RollingRestart(PARTITIONS, drain=8)
+    restart.go_on(0)
+    restart.new_gone(0, "status 2")
+    assert restart.old_gone(0) == restart.old_gone(1) == []
+    assert not restart.done

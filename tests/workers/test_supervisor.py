@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from tests.workers.stand_ins import Workers, equipped
 from wsframe.workers.board import Board, SlotState
 from wsframe.workers.orders import Message
 from wsframe.workers.supervisor import GRACE, Plan, Supervisor
+from wsframe.workers.worker import inquiries_at
 
 DRAIN = Message("drain", {"code": 1001, "lame_duck": 0.0})
 
@@ -22,7 +25,8 @@ DRAIN = Message("drain", {"code": 1001, "lame_duck": 0.0})
 class Service:
     """A supervisor with stand-ins for its workers."""
 
-    def __init__(self, supervisor: Supervisor, workers: Workers, board: Board, started: list[str]) -> None:
+    def __init__(self, supervisor: Supervisor, workers: Workers, board: Board, started: list[str], folder: str) -> None:
+        self.folder = folder
         self.supervisor = supervisor
         self.workers = workers
         self.board = board
@@ -38,7 +42,7 @@ async def supervised(folder: Path, count: int, patience: float = 30) -> AsyncIte
         workers = Workers(made, patience)
         plan = Plan(command=[], folder="", patience=patience, drain=8)
         supervisor = Supervisor(plan, made, lambda: started.append("started"), workers.launch)
-        service = Service(supervisor, workers, made.board, started)
+        service = Service(supervisor, workers, made.board, started, made.runtime.folder)
 
         async def run() -> None:
             await supervisor.run()
@@ -122,6 +126,7 @@ async def test_a_worker_that_cannot_start_later_is_tried_again_and_leaves_the_ot
             failing.say("failed", reason="SyntaxError")
             failing.process.end(2)
         service.workers.errors.append(OSError(errno.EAGAIN, "no processes left"))
+        service.workers.errors.append(RuntimeError("can't start new thread"))
         last = await service.workers.at(6)
         assert trio.current_time() > begun + 3
         assert not service.supervisor.leaving.is_set()
@@ -214,11 +219,65 @@ async def test_a_drain_before_anybody_is_ready_ends_those_that_import(tmp_path: 
     assert (service.supervisor.status, service.supervisor.failure) == (0, "")
 
 
-async def test_bytes_that_are_not_a_message_cost_no_worker_anything(tmp_path: Path) -> None:
+async def test_bytes_that_are_not_a_message_cost_no_worker_anything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with supervised(tmp_path, 1) as service:
         (one,) = await service.workers.all_ready(1)
         one.wire._sock.send(b"nonsense")
-        await trio.sleep(0.05)
-        service.supervisor.drain()
-        assert await one.hears() == DRAIN
+        one.wire._sock.send(b"[]")
+        one.say("ending", code=4000, lame_duck=0.0)  # is heard all the same
+        assert await one.hears() == Message("drain", {"code": 4000, "lame_duck": 0.0})
         one.process.end()
+    assert caplog.text.count(f"{one.child.name}: not a message") == 2
+
+
+async def test_bytes_that_are_not_a_message_do_not_hide_the_last_words_of_a_worker(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with supervised(tmp_path, 2) as service:
+        one, other = await service.workers.all_ready(2)
+        one.wire._sock.send(b"nonsense")
+        one.say("ending", code=4000, lame_duck=0.0)
+        one.process.end(7)  # reaped before any of it has been heard
+        assert await other.hears() == Message("drain", {"code": 4000, "lame_duck": 0.0})
+        other.process.end()
+    assert service.supervisor.status == 7
+    assert f"{one.child.name}: not a message" in caplog.text
+
+
+async def test_the_service_starts_with_the_successor_of_a_worker_that_died_before_the_last_was_ready(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 2, patience=float("inf")) as service:
+        first, last = sorted([await service.workers.at(0), await service.workers.at(1)], key=lambda one: one.slot)
+        for number in (2, 3):
+            first.say("ready")
+            await trio.testing.wait_all_tasks_blocked()
+            first.process.end(-9)
+            await trio.testing.wait_all_tasks_blocked()
+            if number == 3:
+                last.say("ready")  # while nobody is in slot 0
+                await trio.testing.wait_all_tasks_blocked()
+            first = await service.workers.at(number)
+        assert service.started == []
+        first.say("ready")
+        assert await first.hears() == Message("accept", {"started": True})
+        assert await last.hears() == Message("accept", {"started": False})
+        assert service.started == ["started"]
+        await trio.testing.wait_all_tasks_blocked()
+        service.supervisor.drain()
+        for one in (first, last):
+            one.process.end()
+
+
+async def test_an_address_that_cannot_be_removed_costs_no_worker_anything(tmp_path: Path) -> None:
+    async with supervised(tmp_path, 2) as service:
+        one, other = await service.workers.all_ready(2)
+        os.mkdir(inquiries_at(service.folder, one.slot, 0))
+        one.process.end(-9)
+        await service.workers.at(2)
+        assert not other.process.signals
+        service.supervisor.drain()
+        for worker in service.workers.started:
+            worker.process.end()

@@ -197,7 +197,7 @@ async def answer(made: Equipment, supervisor: Supervisor, request: bytes) -> dic
     if request == b"restart":
         renewal = supervisor.restart()
         if renewal is None:
-            return {"error": "the service starts or ends"}
+            return {"error": "the service starts or ends, or a worker is down"}
         await renewal.done.wait()
         return {"error": renewal.failure or ("" if renewal.table.done else "the service ends")}
     return await service_snapshot(made.runtime.folder, made.board) if request == REQUEST else unknown(request)

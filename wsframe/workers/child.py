@@ -75,11 +75,16 @@ class Child:
             generation: Its generation.
             predecessor: The worker that still has its partitions, if there is one.
         """
-        ours, theirs = make_wire()
-        giving, kept = make_wire()
         taking = -1
         if predecessor is not None and predecessor.lineage is not None:
             taking = predecessor.lineage.fileno()
+        ours, theirs = make_wire()
+        try:
+            giving, kept = make_wire()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         try:
             process = await trio.lowlevel.open_process(
                 command,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Iterator
 from typing import Any
 
 import trio
@@ -78,16 +77,17 @@ class Wire:
                 return None
             return decoded(data) if data else None
 
-    def rest(self) -> Iterator[Message]:
-        """Yield the messages that are here already."""
-        while True:
-            try:
-                data = self._sock.recv(LONGEST)
-            except OSError:  # BlockingIOError is one: a process that holds the other end says nothing more
-                return
-            if not data:
-                return
-            yield decoded(data)
+    def heard(self) -> Message | None:
+        """Return a message that is here already; None if there is none.
+
+        Raises:
+            ValueError: For bytes that are not a message.
+        """
+        try:
+            data = self._sock.recv(LONGEST)
+        except OSError:  # BlockingIOError is one: a process that holds the other end says nothing more
+            return None
+        return decoded(data) if data else None
 
     def close(self) -> None:
         """Close the socket."""

@@ -16,7 +16,7 @@ import trio
 
 from wsframe.log import Log, log_for
 from wsframe.workers.inherited import Equipment
-from wsframe.workers.slots import Act, Backoff, Watch
+from wsframe.workers.slots import CANNOT_START, Act, Backoff, Watch, reason_of
 
 __all__ = ["RelayKeeper"]
 
@@ -52,16 +52,15 @@ class RelayKeeper:
         """Keep a relay running until cancelled; then it has ended, too."""
         backoff = Backoff()
         while True:
-            ours, theirs = socket.socketpair()
-            with ours:
-                try:
+            try:
+                ours, theirs = socket.socketpair()
+                with ours, theirs:
                     await self._run_one(theirs)
-                    reason = f"ended with status {self._status}"
-                except OSError as error:
-                    reason = f"cannot start: {error.strerror}"
-                finally:
-                    theirs.close()
+                reason = f"ended with status {self._status}"
+            except CANNOT_START as error:
+                reason = f"cannot start: {reason_of(error)}"
             pause = backoff.pause(steady=self._watch.steady)
+            self._watch = Watch(self._patience)  # one that cannot start has not been steady
             logger.error("the relay %s; another one starts %s", reason, f"in {pause:.1f} s" if pause else "now")
             self._again = True
             await trio.sleep(pause)

@@ -10,6 +10,7 @@ from wsframe.log import Log, log_for
 from wsframe.workers.child import Child
 from wsframe.workers.partitions import partitions_of
 from wsframe.workers.rolling import Do, RollingRestart, Step
+from wsframe.workers.slots import CANNOT_START, reason_of
 
 __all__ = ["Renewal"]
 
@@ -70,8 +71,12 @@ class Renewal:
         slot = self.table.slot
         if slot is not None and slot not in self.new and slot in self.old:
             await trio.sleep(PAUSE)
-            if not self.failure and slot in self.old:
+            if self.failure or slot not in self.old:
+                return
+            try:
                 self.new[slot] = await self._start(slot, self.old.get(slot))
+            except CANNOT_START as error:
+                logger.error("worker %d cannot start: %s; another one starts soon", slot, reason_of(error))
 
     async def _do(self, steps: Iterable[Step]) -> None:
         for step in steps:
@@ -80,8 +85,8 @@ class Renewal:
                 continue
             try:
                 self.new[step.slot] = await self._start(step.slot, self.old.get(step.slot))
-            except OSError as error:
-                self.act(self.table.new_gone(step.slot, error.strerror or str(error)))
+            except CANNOT_START as error:
+                self.act(self.table.new_gone(step.slot, reason_of(error)))
 
     def act(self, steps: Iterable[Step]) -> None:
         """Carry out steps that need no wait."""

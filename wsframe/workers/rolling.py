@@ -7,6 +7,7 @@ steps that the table returns. The life of one slot's restart:
 Phase      Ends with                                       Then
 ========== =============================================== ==========================================
 WAITING    the slot before it is done                      start a new worker; the old one goes on
+WAITING    the end of the old worker, reaped               nothing: it is replaced like any other
 STARTING   the new worker is ready                         have the old one leave its partitions
 LEAVING    the end of the old worker, reaped               nothing: the next slot's turn
 DONE
@@ -173,6 +174,9 @@ class RollingRestart:
 
     def old_gone(self, slot: int) -> list[Step]:
         """Note that the old worker of a slot has been reaped, whatever it died of."""
+        if not self.failure and self._slots[slot].phase is Phase.WAITING:
+            self._slots[slot].phase = Phase.DONE  # the supervisor replaces it as ever: that one runs the new program
+            return []
         current = self._at(slot)
         if current is None:
             return []

@@ -27,8 +27,11 @@ from typing import Final
 
 from wsframe.workers.board import SlotState
 
-__all__ = ["LOOK", "Act", "Backoff", "Looks", "Watch"]
+__all__ = ["CANNOT_START", "LOOK", "Act", "Backoff", "Looks", "Watch", "reason_of"]
 
+CANNOT_START: tuple[type[OSError], type[RuntimeError]] = (OSError, RuntimeError)
+"""Raised where the machine cannot start a process now: no processes, memory or descriptors are left, or, the
+RuntimeError, no thread, from which trio starts it."""
 LOOK: Final = 0.5
 """Seconds between two looks."""
 LATE: Final = 2 * LOOK
@@ -144,3 +147,8 @@ class Backoff:
             return 0.0
         longest = min(FIRST_PAUSE * 2.0 ** min(self._in_a_row - 2, 30), LONGEST_PAUSE)
         return longest * (0.5 + self._chance() / 2)
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a process cannot start, in a few words."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -28,7 +28,7 @@ from wsframe.workers.inherited import Equipment
 from wsframe.workers.orders import Message
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.renewal import Renewal
-from wsframe.workers.slots import LOOK, Act, Backoff, Looks
+from wsframe.workers.slots import CANNOT_START, LOOK, Act, Backoff, Looks, reason_of
 from wsframe.workers.worker import inquiries_at
 
 __all__ = ["Plan", "Supervisor"]
@@ -82,8 +82,11 @@ class Supervisor:
         self._started = started
         self._children: list[Child] = []
         self._current: dict[int, Child] = {}
+        """The worker of each slot, the last one to be ready; none while the slot is down."""
         self._heirs: dict[int, Child] = {}
         """Workers that follow others that are still there."""
+        self._births: dict[int, trio.Event] = {}
+        """Set when the start of such a worker, which is under way, is over."""
         self._renewal: Renewal | None = None
         self._tasks: trio.Nursery
         self._backoffs = [Backoff() for _ in range(equipment.count)]
@@ -124,14 +127,22 @@ class Supervisor:
             self._send_away(child, code, lame_duck)
 
     def restart(self) -> Renewal | None:
-        """Begin a rolling restart, unless one is under way already; None while the service starts or ends."""
-        if not self._serving or self._leaving.is_set() or len(self._current) < self._equipment.count:
+        """Begin a rolling restart, or return the one under way; None while the service or a worker starts, or ends."""
+        if not self._serving or self._leaving.is_set():
             logger.warning("a restart is refused: the service %s", "ends" if self._leaving.is_set() else "starts")
             return None
-        if self._renewal is None or self._renewal.done.is_set():
-            self._renewal = Renewal(self._current, self._plan.drain, self._start_heir)
-            self._tasks.start_soon(self._renew, self._renewal)
+        if self._renewal is not None and not self._renewal.done.is_set():
+            return self._renewal
+        if not self._all_ready():
+            logger.warning("a restart is refused: a worker is down, or starts")
+            return None
+        self._renewal = Renewal(self._current, self._plan.drain, self._start_heir)
+        self._tasks.start_soon(self._renew, self._renewal)
         return self._renewal
+
+    def _all_ready(self) -> bool:
+        """Return whether each slot has a worker that has been ready."""
+        return len(self._current) == self._equipment.count and all(one.ready for one in self._current.values())
 
     async def _renew(self, renewal: Renewal) -> None:
         async with trio.open_nursery() as nursery:
@@ -142,7 +153,12 @@ class Supervisor:
     async def _start_heir(self, slot: int, old: Child | None) -> Child:
         """Start a worker beside the one that it follows."""
         assert old is not None
-        heir = self._heirs[slot] = await self._start(slot, old.generation + 1, old)
+        birth = self._births[slot] = trio.Event()
+        try:
+            heir = self._heirs[slot] = await self._start(slot, old.generation + 1, old)
+        finally:
+            del self._births[slot]
+            birth.set()
         self._tasks.start_soon(self._accompany, heir)
         return heir
 
@@ -172,8 +188,8 @@ class Supervisor:
                 return
             try:
                 child = await self._start(slot, generation)
-            except OSError as error:
-                pause = self._judge(slot, f"worker {slot}", f"cannot start: {error.strerror}")
+            except CANNOT_START as error:
+                pause = self._judge(slot, f"worker {slot}", f"cannot start: {reason_of(error)}")
                 continue
             await self._accompany(child)
             child = await self._last_heir(child)
@@ -202,15 +218,17 @@ class Supervisor:
             nursery.start_soon(self._hear, child)
             child.status = status_of(await child.process.wait())
             nursery.cancel_scope.cancel()
-        for message in child.wire.rest():
-            self._take(child, message)
+        if (birth := self._births.get(child.slot)) is not None:  # of its heir, which takes its lineage, or of another
+            await birth.wait()
+        self._hear_rest(child)
         child.close()
         self._board.row(child.slot, child.generation).clear()
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             os.unlink(inquiries_at(self._equipment.runtime.folder, child.slot, child.generation))
         self._children.remove(child)
         if self._current.get(child.slot) is child:
             self._board.set_state(child.slot, SlotState.DOWN)
+            del self._current[child.slot]
         if child.ends_service:
             self.status = self.status or child.status
         if self._heirs.get(child.slot) is child:
@@ -232,11 +250,26 @@ class Supervisor:
         return pause
 
     async def _hear(self, child: Child) -> None:
-        try:
-            while (message := await child.wire.hear()) is not None:
+        """Hear a worker until it closes its end of the link."""
+        while True:
+            try:
+                if (message := await child.wire.hear()) is None:
+                    return
+            except ValueError as error:
+                logger.error("%s: %s", child.name, error)
+            else:
                 self._take(child, message)
-        except ValueError as error:
-            logger.error("%s: %s", child.name, error)
+
+    def _hear_rest(self, child: Child) -> None:
+        """Hear all that a worker said before it was reaped."""
+        while True:
+            try:
+                if (message := child.wire.heard()) is None:
+                    return
+            except ValueError as error:
+                logger.error("%s: %s", child.name, error)
+            else:
+                self._take(child, message)
 
     def _take(self, child: Child, message: Message) -> None:
         """Act on a message of a worker."""
@@ -262,7 +295,7 @@ class Supervisor:
             if self._renewal is not None:
                 self._renewal.ready(child)
             return
-        if len(self._current) < self._equipment.count or not all(one.ready for one in self._current.values()):
+        if not self._all_ready():
             return
         self._serving = True
         for one in self._current.values():
