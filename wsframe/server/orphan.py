@@ -65,16 +65,16 @@ class OrphanGuard:
                 return
         if not self._over.wait(self._seconds + GRACE):
             try:
-                tell("the supervisor has ended, and this worker has not drained in time: SIGKILL")
+                teller = Thread(target=tell, name="wsframe log", daemon=True)
+                teller.start()
+                teller.join(TELL_WITHIN)  # a log that nobody reads would hold this thread for ever
             finally:
                 self._end()
 
 
-def tell(message: str) -> None:
-    """Log an error, without waiting longer for a log that nobody reads."""
-    teller = Thread(target=logger.error, args=(message,), name="wsframe log", daemon=True)
-    teller.start()
-    teller.join(TELL_WITHIN)
+def tell() -> None:
+    """Log the end that is to come."""
+    logger.error("the supervisor has ended, and this worker has not drained in time: SIGKILL")
 
 
 def end_worker(worker: Worker) -> None:
