@@ -18,6 +18,7 @@ import wsframe
 from tests.workers.services import Service, opened
 from wsframe import Capacity, Registry, Request, Resource, Timeouts, any_origin
 from wsframe.net.proxy_protocol import encode_proxy_v2
+from wsframe.server.engine import LocalEngine
 from wsframe.server.passing import MOST_PARKED
 from wsframe.workers.door import Passed, give, take
 from wsframe.workers.partitions import partition_of
@@ -132,6 +133,9 @@ def come(service: Service, slot: int, data: bytes, stack: ExitStack) -> Peer:
     return peer
 
 
+PREFIX = "wsframe_newcomers_"
+
+
 async def until(true: Callable[[], object]) -> None:
     while not true():  # noqa: ASYNC110
         await trio.sleep(0.002)
@@ -151,8 +155,28 @@ async def test_1_every_worker_takes_newcomers_to_where_their_resource_lives(at_o
                             peer.send(data[at : at + 40])
                     assert await peer.worker() == home, (slot, path)
         passages = [engine.admission.passage for engine in service.engines.values()]
-        assert sum(passage.passed for passage in passages if passage is not None) == 8
+        assert sum(passage.counts.passed for passage in passages if passage is not None) == 8
         await until(lambda: not any(engine.admission.pending for engine in service.engines.values()))
+
+
+async def test_newcomers_of_other_workers_count_in_the_metrics(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def numbers(engine: LocalEngine) -> dict[str, object]:
+        metrics = engine.server.statistics().metrics
+        return {name.removeprefix(PREFIX): metrics[name][()] for name in metrics if name.startswith(PREFIX)}
+
+    async with opened(2, register) as service:
+        with stack:
+            assert await come(service, 1, head("/lobby"), stack).worker() == 0
+            monkeypatch.setattr("wsframe.server.passing.give", lambda *_: False)
+            come(service, 1, head("/lobby"), stack)
+            await until(lambda: numbers(service.engines[1])["parked"])
+            assert numbers(service.engines[1]) == {"passed_total": 1, "taken_total": 0, "lost_total": 0, "parked": 1}
+            assert numbers(service.engines[0]) == {"passed_total": 0, "taken_total": 1, "lost_total": 0, "parked": 0}
+            monkeypatch.undo()
+            service.doors[0][0].send(b"without a descriptor")
+            await until(lambda: numbers(service.engines[0])["lost_total"] == 1)
 
 
 async def test_2_frames_behind_the_head_arrive_with_their_newcomer(stack: ExitStack) -> None:
@@ -265,7 +289,7 @@ async def test_3_those_who_wait_in_a_door_are_answered_by_the_next_worker_of_the
                 peers = [come(service, 1, head("/lobby"), stack) for _ in range(200)]
                 passage = service.engines[1].admission.passage
                 assert passage is not None
-                await until(lambda: passage.passed + len(passage.parked()) == 200)
+                await until(lambda: passage.counts.passed + len(passage.parked()) == 200)
                 await service.start(0, nursery)
                 assert Counter([await peer.worker() for peer in peers]) == {0: 200}
                 assert not passage.parked()
@@ -420,7 +444,7 @@ async def test_10_a_newcomer_is_passed_once_and_refused_where_it_does_not_belong
             assert await peer.status() == "503"
             passage = service.engines[1].admission.passage
             assert passage is not None
-            assert passage.passed == 0
+            assert passage.counts.passed == 0
     errors = [one for one in caplog.records if one.levelname == "ERROR"]
     assert len(errors) == 1
     assert "/lobby lives in worker 0, and this is worker 1" in errors[0].message
@@ -495,4 +519,4 @@ async def test_1_a_partition_that_has_been_left_is_passed_to_the_next_generation
             come(service, 1, head(path), stack)
             passage = service.engines[1].admission.passage
             assert passage is not None
-            await until(lambda: passage.passed == 1)
+            await until(lambda: passage.counts.passed == 1)

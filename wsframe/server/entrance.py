@@ -18,7 +18,7 @@ from wsframe.net.transport import FAREWELL
 from wsframe.server.admission import Admission
 from wsframe.server.listen import Acceptor, Address, Bound
 from wsframe.server.newcomer import Newcomer
-from wsframe.server.passing import Taker
+from wsframe.server.passing import Counts, Taker
 from wsframe.workers.balance import Balance
 
 __all__ = ["Entrance"]
@@ -65,7 +65,9 @@ class Entrance:
 
     def open_door(self, door: socket.socket, places: Sequence[Bound]) -> None:
         """Take the newcomers that other workers pass, until :meth:`leave_door`."""
-        self.taker = Taker(door, places, self._admission, self._let_in)
+        passage = self._admission.passage
+        counts = Counts() if passage is None else passage.counts
+        self.taker = Taker(door, places, self._admission, self._let_in, counts)
         self._acceptors.append(self.taker)
         self._newcomers.start_soon(self.taker.run)
 

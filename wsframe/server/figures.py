@@ -77,6 +77,10 @@ FAMILIES: dict[str, Family] = {
     "wsframe_deflate_bytes_total": Family(
         "counter", "Bytes of messages that were compressed (out) or inflated (in).", ("direction", "form")
     ),
+    "wsframe_newcomers_passed_total": Family("counter", "Newcomers passed on to the worker of their resource."),
+    "wsframe_newcomers_taken_total": Family("counter", "Newcomers that other workers passed to this one."),
+    "wsframe_newcomers_lost_total": Family("counter", "Newcomers of other workers that got no descriptor here."),
+    "wsframe_newcomers_parked": Family("gauge", "Newcomers that wait for room in the door of another worker."),
 }
 """All names, in the order of the page."""
 
@@ -120,6 +124,12 @@ def figures(server: Running) -> Metrics:
     for direction, volume in (("in", tally.inflated), ("out", tally.deflated)):
         found["wsframe_deflate_bytes_total"][direction, "plain"] = volume.plain
         found["wsframe_deflate_bytes_total"][direction, "compressed"] = volume.packed
+    if admission.passage is not None:
+        crossed = admission.passage.counts
+        found["wsframe_newcomers_passed_total"][()] = crossed.passed
+        found["wsframe_newcomers_taken_total"][()] = crossed.taken
+        found["wsframe_newcomers_lost_total"][()] = crossed.lost
+        found["wsframe_newcomers_parked"][()] = len(admission.passage.parked())
     links = by_account(server.reactor.links.values())
     for path, account in server.roster.accounts.by_path.items():
         for name, labels, number in of_path(account, links.get(id(account), [])):

@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -32,7 +33,7 @@ from wsframe.workers.door import LostDescriptor, Passed, give, has_headroom, tak
 from wsframe.workers.partitions import EVERYWHERE
 from wsframe.workers.worker import Worker
 
-__all__ = ["MOST_PARKED", "Passage", "Taker"]
+__all__ = ["MOST_PARKED", "Counts", "Passage", "Taker"]
 
 logger: Log = log_for(__name__)
 
@@ -48,6 +49,15 @@ AT_ONCE: Final = 64
 PAUSE: Final = 0.1
 """Seconds without descriptors until the next look at the door."""
 WAIT_FOR_ROOM: Final = 0.25
+
+
+@dataclass(slots=True)
+class Counts:
+    """The newcomers that a worker has passed on, has taken from others, and that were lost in its door."""
+
+    passed: int = 0
+    taken: int = 0
+    lost: int = 0
 
 
 class Passage:
@@ -66,7 +76,7 @@ class Passage:
         self._decided = decided
         self._parked: list[dict[Newcomer, trio.Event]] = [{} for _ in worker.doors]
         """By slot, in order of arrival; each has its turn when those before it have gone."""
-        self.passed: int = 0
+        self.counts: Counts = Counts()
 
     def parked(self) -> list[Newcomer]:
         """Return the newcomers that wait for room in a door."""
@@ -155,7 +165,7 @@ class Passage:
         if not give(self._doors[slot], sock, passed):
             return False
         newcomer.handed_over = True
-        self.passed += 1
+        self.counts.passed += 1
         sock.close()
         return True
 
@@ -218,22 +228,26 @@ class Taker:
         places: The listening sockets, with their settings, by number.
         waiting: The newcomers under way, for which there must be room.
         welcome: Takes each newcomer.
+        counts: Counts them.
     """
 
     def __init__(
-        self, door: socket.socket, places: Sequence[Bound], waiting: Waiting, welcome: Callable[[Newcomer], object]
+        self,
+        door: socket.socket,
+        places: Sequence[Bound],
+        waiting: Waiting,
+        welcome: Callable[[Newcomer], object],
+        counts: Counts,
     ) -> None:
         self._door = door
         self._places = places
         self._waiting = waiting
         self._welcome = welcome
+        self._counts = counts
         self.room: Doorbell = Doorbell()
         """Ring it when there is room again."""
         self.scope: trio.CancelScope = trio.CancelScope()
         """Cancel it to take no more."""
-        self.taken: int = 0
-        self.lost: int = 0
-        """Newcomers that have been lost in the door."""
 
     async def run(self) -> None:
         """Take until cancelled."""
@@ -270,7 +284,7 @@ class Taker:
         try:
             found = take(self._door)
         except LostDescriptor as error:
-            self.lost += 1
+            self._counts.lost += 1
             logger.error("a newcomer of another worker is lost: %s", error, kind="lost")
             return True
         if found is None:
@@ -285,6 +299,6 @@ class Taker:
         newcomer.partition = passed.partition
         newcomer.passed = True
         newcomer.since -= max(0.0, time.monotonic() - passed.accepted)
-        self.taken += 1
+        self._counts.taken += 1
         self._welcome(newcomer)
         return True
