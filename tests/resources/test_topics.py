@@ -349,7 +349,7 @@ async def test_reaching_other_servers_is_logged(caplog: pytest.LogCaptureFixture
     assert "other servers can be reached" in caplog.text
 
 
-@pytest.mark.parametrize("backplane", ["redis://localhost", MemoryBackplane, object()])
+@pytest.mark.parametrize("backplane", [b"redis://localhost", MemoryBackplane, object()])
 async def test_a_backplane_that_is_none_is_a_type_error(backplane: Any) -> None:
     with pytest.raises(TypeError, match=r"backplane is a wsframe\.backplane\.Backplane"):
         async with open_kit(Room(), backplane=backplane):

@@ -142,7 +142,8 @@ class CentrifugeOptions:
     its channels in one message. More close 3501, which is for good."""
     max_history: int = 300
     """Messages of one reply, to ``history`` and to a subscription that recovers; default 300. A client that has missed
-    more is told so, as if they were not kept any more."""
+    more is told so, as if they were not kept any more. So is one whose ``connect`` has recovered 1 MiB for other
+    channels of the server before."""
 
     def __post_init__(self) -> None:
         for one in fields(self):
