@@ -32,7 +32,12 @@ def test_a_message_beyond_the_limit_is_not_said() -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", b"\xff", b"{}", b"[]", b"[1, 2, 3]", b'["hurry"]', b'["hurry", 5]', b'["hurry", {"code": 1}]', b'[[], {}]',
-     b'["no", {}]', b'"hurry"', b"null"],
+     b'["no", {}]', b'"hurry"', b"null", b'["failed", ["reason"]]', b'["failed", "reason"]',
+     b'["failed", {"reason": 5}]',
+     b'["over", {"partitions": 5}]', b'["over", {"partitions": [[]]}]', b'["accept", {"started": 1}]',
+     b'["ending", {"code": "1001", "lame_duck": 0}]', b'["ending", {"code": 1001, "lame_duck": null}]',
+     b'["ending", {"code": 1001, "lame_duck": NaN}]', b'["ending", {"code": 1001, "lame_duck": Infinity}]',
+     b"[" * LONGEST],
 )  # fmt: skip
 def test_bytes_that_are_not_a_message_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a message"):

@@ -6,6 +6,8 @@ They go through a pair of sockets that keeps their bounds, each as one line of J
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 __all__ = ["FROM_SUPERVISOR", "FROM_WORKER", "LONGEST", "Message", "decoded", "encoded"]
@@ -39,6 +41,15 @@ FROM_SUPERVISOR: Final[dict[str, tuple[str, ...]]] = {
 }
 """The messages of the supervisor, and the fields of each."""
 
+KINDS: Final[dict[str, Callable[[Any], bool]]] = {
+    "reason": lambda value: type(value) is str,
+    "code": lambda value: type(value) is int,
+    "lame_duck": lambda value: type(value) in (int, float) and isfinite(value),
+    "partitions": lambda value: type(value) is list and all(type(one) is int for one in value),
+    "started": lambda value: type(value) is bool,
+}
+"""Whether a value is one of a field."""
+
 TABLE: Final = FROM_WORKER | FROM_SUPERVISOR
 
 
@@ -71,8 +82,8 @@ def decoded(data: bytes) -> Message:
     """
     try:
         name, fields = json.loads(data)
-        known = set(fields) == set(TABLE[name])
-    except (TypeError, KeyError, ValueError):
+        known = set(fields) == set(TABLE[name]) and all(KINDS[field](value) for field, value in fields.items())
+    except (AttributeError, TypeError, KeyError, ValueError, RecursionError, OverflowError):
         known, name, fields = False, "", {}
     if not known:
         raise ValueError(f"not a message between supervisor and worker: {data[:100]!r}")
