@@ -61,6 +61,7 @@ EXCEPTIONS: list[wsframe.WsframeError] = [
     wsframe.ProxyFailed("text", 407, temporary=True),
     wsframe.OpeningTimeout("text"),
     wsframe.InvalidURL("text"),
+    wsframe.LivesElsewhere("text"),
     Mine("word"),
 ]
 

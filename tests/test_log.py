@@ -113,4 +113,4 @@ def test_each_room_has_a_logger_of_its_own() -> None:
     for path in (Path(__file__).parent.parent / "wsframe").glob("*/*.py"):
         text = path.read_text("utf-8")
         if "logger." in text and path.name != "stderr_log.py":
-            assert "\nlogger = log_for(__name__)\n" in text, path
+            assert re.search(r"^logger(: Log)? = log_for\(__name__\)$", text, re.MULTILINE), path

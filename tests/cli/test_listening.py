@@ -303,7 +303,7 @@ def test_the_password_of_a_key_comes_from_a_file_or_the_environment(
     (in_folder / "password").write_text("secret\n")
     served: list[object] = []
 
-    async def note(registry: object, options: wsframe.ServeOptions, started: object) -> None:
+    async def note(registry: object, options: wsframe.ServeOptions, *args: object, **more: object) -> None:
         served.append(options.certificates)
 
     monkeypatch.setattr(serve, "serve_until_signal", note)

@@ -37,10 +37,18 @@ class Watchers:
             RuntimeError: While workers serve the registry, and in another thread than trio's once a server is
                 to be told.
         """
+        self.check_frozen()
+        if self._tells:
+            check_thread()
+
+    def check_frozen(self) -> None:
+        """Check that no workers serve the registry.
+
+        Raises:
+            RuntimeError: If they do.
+        """
         if self.frozen:
             raise RuntimeError(
                 "workers serve this registry, and each has a copy: register everything before they start, "
                 "and a factory for paths that are known later"
             )
-        if self._tells:
-            check_thread()
