@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.cli.program import PATIENCE
-from tests.cli.workers import Service, eventually, lives, service
+from tests.cli.workers import PATIENCE, Service, eventually, lives, service
 from wsframe.cli import main
 
 TARGET = """

@@ -16,9 +16,10 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.cli.program import PATIENCE
+__all__ = ["PATIENCE", "TARGET", "Service", "service"]
 
-__all__ = ["TARGET", "Service", "service"]
+PATIENCE = 240
+"""Seconds for anything: a service is five processes that import wsframe, on a machine that may be busy."""
 
 TARGET = """
 import os
@@ -135,6 +136,11 @@ def open_client(address: str, **options: Any) -> ClientConnection:
     return client
 
 
+def without_coverage() -> dict[str, str]:
+    """Return the environment for processes whose lines are not counted: five of them would take a minute to start."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS_")}
+
+
 @contextmanager
 def service(folder: Path, *command: str, **environment: str) -> Iterator[Service]:
     """Run a service until the body is left."""
@@ -145,7 +151,7 @@ def service(folder: Path, *command: str, **environment: str) -> Iterator[Service
         stderr=subprocess.STDOUT,
         text=True,
         cwd=folder,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(folder), **environment},
+        env={**without_coverage(), "XDG_RUNTIME_DIR": str(folder), **environment},
         start_new_session=True,
     ) as process:
         running = Service(process, folder)
