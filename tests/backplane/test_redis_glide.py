@@ -15,7 +15,7 @@ require_package("glide")
 from glide import GlideClient  # noqa: E402
 
 from wsframe.backplane.redis_address import redis_address  # noqa: E402
-from wsframe.backplane.redis_glide import ThreadMadeClient, made_in_thread, open_glide  # noqa: E402
+from wsframe.backplane.redis_glide import _made_in_thread, _ThreadMadeClient, open_glide  # noqa: E402
 
 PATIENCE = 60.0
 
@@ -75,9 +75,9 @@ async def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     async def create(configuration: object) -> None:
         await trio.lowlevel.checkpoint()
 
-    monkeypatch.setattr(ThreadMadeClient, "create", create)
+    monkeypatch.setattr(_ThreadMadeClient, "create", create)
     with pytest.raises(RuntimeError, match=r"install valkey-glide 2\.6"):
-        made_in_thread(None)
+        _made_in_thread(None)
 
 
 def test_the_method_that_is_put_off_is_there() -> None:

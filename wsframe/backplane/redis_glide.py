@@ -39,7 +39,8 @@ MILLISECONDS = 1_000
 NEVER = 24 * 3_600 * MILLISECONDS
 
 
-class ThreadMadeClient(GlideClient):
+# Private, with its maker: the types of glide are unknown where it is not installed, and ours are complete.
+class _ThreadMadeClient(GlideClient):
     """A client whose connection a worker thread makes."""
 
     def _setup_pipe_after_creation(self, provider_backed: bool) -> None:
@@ -50,13 +51,13 @@ class ThreadMadeClient(GlideClient):
         super()._setup_pipe_after_creation(False)
 
 
-def made_in_thread(configuration: GlideClientConfiguration) -> ThreadMadeClient:
+def _made_in_thread(configuration: GlideClientConfiguration) -> _ThreadMadeClient:
     """Connect. In between nothing awaits: it ends with the first step."""
     sniffio.thread_local.name = "trio"
     try:
-        ThreadMadeClient.create(configuration).send(None)
+        _ThreadMadeClient.create(configuration).send(None)
     except StopIteration as done:
-        client: ThreadMadeClient = done.value
+        client: _ThreadMadeClient = done.value
         return client
     finally:
         sniffio.thread_local.name = None
@@ -125,7 +126,7 @@ async def open_glide(address: RedisAddress, push: Push) -> AsyncIterator[GlideWi
     """Connect; the messages go to ``push`` until the block ends."""
     Logger.set_logger_config(LogLevel.OFF)  # it writes to stderr by itself, and we say the same in one line
     configuration = configuration_of(address, push)
-    client = await trio.to_thread.run_sync(made_in_thread, configuration)
+    client = await trio.to_thread.run_sync(_made_in_thread, configuration)
     try:
         client.begin()
         yield GlideWire(client)
