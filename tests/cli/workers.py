@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Queue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
@@ -145,16 +146,20 @@ def without_coverage() -> dict[str, str]:
 def service(folder: Path, *command: str, **environment: str) -> Iterator[Service]:
     """Run a service until the body is left."""
     (folder / "who.py").write_text(TARGET)
-    with subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=folder,
-        env={**without_coverage(), "XDG_RUNTIME_DIR": str(folder), **environment},
-        start_new_session=True,
-    ) as process:
-        running = Service(process, folder)
+    # pytest's own folders are so long that no unix socket fits below them, with xdist.
+    with (
+        TemporaryDirectory(prefix="runtime-") as short,
+        subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            env={**without_coverage(), "XDG_RUNTIME_DIR": short, **environment},
+            start_new_session=True,
+        ) as process,
+    ):
+        running = Service(process, Path(short))
         try:
             yield running
         finally:
