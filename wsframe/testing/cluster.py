@@ -208,6 +208,7 @@ class Cluster:
         """The source of all chance in the cluster; take yours from it too, and the seed decides about that as well."""
         self._relay = relay
         self._nursery = nursery
+        self._faults = Random(random.getrandbits(64))  # of its own: others draw in the order in which tasks run
 
     async def start(self, node: Node) -> None:
         """Start a node that is down, as a new process: nothing is left of the former one."""
@@ -234,11 +235,11 @@ class Cluster:
         """
         with trio.move_on_after(seconds):
             while True:
-                await trio.sleep(self.random.uniform(0, LONGEST_FAULT))
-                kind, node = self.random.choice(list(kinds)), self.random.choice(self.nodes)
+                await trio.sleep(self._faults.uniform(0, LONGEST_FAULT))
+                kind, node = self._faults.choice(list(kinds)), self._faults.choice(self.nodes)
                 if kind == "crash" and node in spare:
                     continue
-                self._nursery.start_soon(self._cause, kind, node, self.random.uniform(0, LONGEST_FAULT))
+                self._nursery.start_soon(self._cause, kind, node, self._faults.uniform(0, LONGEST_FAULT))
         await trio.sleep(LONGEST_FAULT)
         await self.settle()
 
