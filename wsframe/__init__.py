@@ -100,6 +100,7 @@ from wsframe.resources.server import Server as Server
 from wsframe.resources.server import ServerStatistics as ServerStatistics
 from wsframe.resources.server import ServiceStatistics as ServiceStatistics
 from wsframe.resources.server import WorkerStatistics as WorkerStatistics
+from wsframe.server.cluster import Cluster as Cluster
 from wsframe.server.handlers import run_handlers as run_handlers
 from wsframe.server.handlers import serve_handlers as serve_handlers
 from wsframe.server.health import healthz as healthz
@@ -143,6 +144,7 @@ __all__ = [
     "Clients",
     "CloseCode",
     "CloseFrame",
+    "Cluster",
     "ConnectOptions",
     "ConnectionClosed",
     "Deflate",

@@ -7,7 +7,8 @@ one line and ends with exit code 1.
 * One module for each command: ``new`` (with its files in ``project/``), ``serve``, ``restart``, ``routes``,
   ``asyncapi``, ``top``, ``connect``, ``bench``, ``completion``.
 * ``serve`` uses ``target`` (the program to serve), ``listening`` (addresses, TLS), ``reload`` with ``supervised``
-  (restarts), ``workers`` (several processes), ``admin`` (the socket that ``top`` queries).
+  (restarts), ``workers`` (several processes), ``sharing`` (several machines), ``admin`` (the socket that ``top``
+  queries).
 * ``connect`` uses ``chat``, ``input_lines``, ``terminal`` and ``connect_options``; ``bench`` uses ``histogram``.
 * ``tables`` prints tables; ``streams`` tolerates output that is closed, full or unread.
 """

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, get_args
 
 import trio
 
-from wsframe.backplane.at_url import backplane_at
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.cli.admin import admin_socket, answer_admins
 from wsframe.cli.arguments import add_parser, port_number, version_numbers, workers
@@ -23,6 +22,7 @@ from wsframe.cli.errors import Failure, Mistake, missing_extra
 from wsframe.cli.listening import add_listening_options, bound_sockets, check_listening, host_of, made_certificates
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
 from wsframe.cli.reload import obey_supervisor, reload_target
+from wsframe.cli.sharing import add_sharing_options, check_backplane, made_cluster
 from wsframe.cli.streams import told
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
 from wsframe.cli.workers import check_workers, supervise_target
@@ -142,14 +142,6 @@ def add_other_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_sharing_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--backplane", metavar="URL", default=os.environ.get("WSFRAME_BACKPLANE"),
-        help="share topics with other servers by redis://, rediss://, valkey://, postgresql://, or the path of a "
-        "relay's socket (default: the environment variable WSFRAME_BACKPLANE, which 'ps' does not show)",
-    )  # fmt: skip
-
-
 def serve_command(args: argparse.Namespace) -> int:
     check(args)
     if args.workers is not None and not args.reload:
@@ -202,16 +194,8 @@ def check(args: argparse.Namespace) -> None:
         raise Mistake("--reload-dir needs --reload")
     check_proxies(args)
     check_workers(args)
-    for make in (made_capacity, made_limits, made_timeouts, made_deflate, made_hosts):
+    for make in (made_capacity, made_limits, made_timeouts, made_deflate, made_hosts, made_cluster):
         make(args)
-
-
-def check_backplane(url: str | None) -> None:
-    try:
-        if url is not None:
-            backplane_at(url)
-    except (ValueError, ModuleNotFoundError) as error:
-        raise Mistake(f"--backplane: {error}") from None
 
 
 def check_proxies(args: argparse.Namespace) -> None:
@@ -261,6 +245,7 @@ def serve_target(
                 metrics_port=args.metrics_port,
                 metrics_host=metrics_host_of(args),
                 backplane=args.backplane,
+                cluster=made_cluster(args),
                 tracing=args.tracing,
                 debug=args.debug,
                 poller=args.poller,

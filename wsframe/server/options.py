@@ -21,6 +21,7 @@ from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
 from wsframe.server import check_options as check
 from wsframe.server.addresses import check_unix_path
+from wsframe.server.cluster import Cluster
 from wsframe.server.tls import ClientCertificates
 
 __all__ = ["ServeKeywords", "ServeOptions", "made_options"]
@@ -179,6 +180,9 @@ class ServeOptions:
     reach this server's. A backplane, the path of a relay's socket, or a URL as for
     :class:`~wsframe.backplane.RedisBackplane` or :class:`~wsframe.backplane.PostgresBackplane`. The URL can have a
     password, so it is not part of the ``repr``."""
+    cluster: Cluster = option(Cluster(), Cluster, wanted="a wsframe.Cluster, such as Cluster(lease_seconds=10)")
+    """Leases and the port for other servers, where a ``backplane`` links several: resources of scope ``"one"`` and
+    ``"path"`` then live in one of them at a time. Default :class:`Cluster`'s, for servers on one machine."""
     tracing: Any = option(False, then=check.check_tracing)
     """Whether OpenTelemetry gets a span of each connection, and of each call of a hook below it: True for the tracer
     provider of the process, or a provider. Default False, at no cost. A span costs 20 to 50 µs with an SDK. Needs
@@ -227,6 +231,7 @@ class ServeKeywords(TypedDict, total=False):
     metrics_port: int | None
     metrics_host: str | None
     backplane: Backplane | str | None
+    cluster: Cluster
     tracing: Any
     debug: bool
     poller: PollerChoice
