@@ -140,9 +140,9 @@ class Snapshot(NamedTuple):
     entries: list[object]
     """What has come, whether it was taken or not."""
     waiting: int
-    octets: int
+    byte_count: int
     received: int
-    octets_received: int
+    bytes_received: int
     """0 once it has ended: what was read behind the end hinges on the size of the reads, which C chooses otherwise."""
     state: str
     interest: int
@@ -236,8 +236,8 @@ class Peer:
         waiting = [entry for _, entry in self.place.mailbox.entries]
         return Snapshot(
             [*self.taken, *waiting],
-            inbox.waiting, inbox.octets, inbox.received,
-            self.link.octets_received if self.link.closing.ended is None else 0,
+            inbox.waiting, inbox.byte_count, inbox.received,
+            self.link.bytes_received if self.link.closing.ended is None else 0,
             connection.state.name, self.link.readiness.interest, self.link.closing.ended,
             connection._engine is not None,
             connection.undecoded, self.link._undecoded, inbox.budget.held, self.held(),

@@ -100,7 +100,7 @@ async def test_invariant_5_flood_of_messages_waits_in_the_kernel(poller: PollerN
         assert client.statistics().messages_received == 1 + count
 
 
-async def test_invariant_5_flood_of_octets_waits_in_the_kernel(poller: PollerName) -> None:
+async def test_invariant_5_flood_of_bytes_waits_in_the_kernel(poller: PollerName) -> None:
     room = Recorder()
     limits = Limits(max_queued_bytes=100_000)
     async with serving(room, poller=poller, limits=limits) as server, connected(server) as peer:

@@ -52,7 +52,7 @@ async def test_pings_and_stray_pongs_are_no_messages_and_end_nothing() -> None:
         assert frames[2] == Frame(TEXT, b"x")
 
 
-async def test_a_ping_of_125_octets_comes_back_whole() -> None:
+async def test_a_ping_of_125_bytes_comes_back_whole() -> None:
     async with serving(Echo()) as server, connected(server) as peer:
         await peer.send(frame(PING, b"p" * 125))
         assert await peer.receive() == Frame(PONG, b"p" * 125)

@@ -53,7 +53,7 @@ def test_none_is_no_number_where_there_is_no_other_meaning() -> None:
             kind(**{field: None})
 
 
-def test_a_part_of_an_octet_is_no_count_and_not_a_number_no_time() -> None:
+def test_a_part_of_an_byte_is_no_count_and_not_a_number_no_time() -> None:
     with pytest.raises(TypeError, match=r"Limits\.max_message must be an int, not float"):
         Limits(max_message=1e6)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"Timeouts\.close must be at least 0, not nan"):

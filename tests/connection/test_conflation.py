@@ -20,11 +20,11 @@ async def test_what_waits_is_replaced_in_its_place() -> None:
     for message, key in (("a1", "a"), ("plain", None), ("b1", "b"), ("a2 longer", "a"), ("plain", None), ("b2", "b")):
         assert sending.client.send_text(message, key=key)
         sending.outbox.flush()
-    assert sending.outbox.octets == sum(map(len, sending.outbox.items))
-    assert sending.held == sending.outbox.octets + 4 * FRAME_COST + 2 * KEY_COST
+    assert sending.outbox.byte_count == sum(map(len, sending.outbox.items))
+    assert sending.held == sending.outbox.byte_count + 4 * FRAME_COST + 2 * KEY_COST
     sending.take()
     assert sending.messages() == [b"a2 longer", b"plain", b"b2", b"plain"]
-    assert sending.outbox.octets == sending.held == 0
+    assert sending.outbox.byte_count == sending.held == 0
 
 
 async def test_a_message_that_has_begun_is_never_replaced() -> None:
@@ -33,7 +33,7 @@ async def test_a_message_that_has_begun_is_never_replaced() -> None:
     sending.outbox.flush()
     for message in ("second", "third", "fourth"):
         sending.client.send_text(message, key="k")
-    assert sending.outbox.octets == 6 + 8
+    assert sending.outbox.byte_count == 6 + 8
     assert sending.held == 7 + 8 + 2 * FRAME_COST + 2 * KEY_COST
     sending.take()
     assert sending.messages() == [b"first", b"fourth"]
@@ -141,7 +141,7 @@ async def test_the_newest_of_each_key_and_every_other_message_arrive(
                 plain.append(message)
             else:
                 newest[key] = message
-        assert sending.outbox.octets == sum(map(len, sending.outbox.items)) - sending.outbox._offset
+        assert sending.outbox.byte_count == sum(map(len, sending.outbox.items)) - sending.outbox._offset
     sending.take()
     seen = [message.decode() for message in sending.messages()]
     assert [message for message in seen if message.startswith("None")] == plain

@@ -183,7 +183,7 @@ async def test_a_comparison_that_sends_what_waits_does_no_harm() -> None:
         assert sending.client.send_text(message, key=Flushing(message))
     sending.take()
     assert sending.messages() == [b"one", b"two"]
-    assert (sending.outbox.octets, sending.held) == (0, 0)
+    assert (sending.outbox.byte_count, sending.held) == (0, 0)
 
 
 async def test_a_large_frame_and_a_small_one_take_each_others_place() -> None:

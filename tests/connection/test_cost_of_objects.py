@@ -109,8 +109,8 @@ async def test_messages_take_no_more_than_twice_of_what_is_counted(
                     links.settle()
                 links.settle()
             assert peer.inbox.waiting == COUNT
-            assert taken() <= 2 * peer.inbox.octets
-        assert links.reactor.budget.held == peer.inbox.octets
+            assert taken() <= 2 * peer.inbox.byte_count
+        assert links.reactor.budget.held == peer.inbox.byte_count
         links.close()
 
 

@@ -90,8 +90,8 @@ def play(links: Links, plan: list[Step], *, frozen: bool) -> tuple[object, ...]:
     links.settle()
     ended, held = peer.link.closing.ended, links.reactor.budget.held
     outbox = peer.link.outbox
-    received = 0 if ended else peer.link.octets_received
-    counted = (statistics_of(peer.link)[0], received, outbox.octets_sent, outbox.messages_sent)
+    received = 0 if ended else peer.link.bytes_received
+    counted = (statistics_of(peer.link)[0], received, outbox.bytes_sent, outbox.messages_sent)
     return peer.taken, peer.sent, ended, peer.link.closing.phase, counted, held if ended else peer.connection.undecoded
 
 
@@ -150,7 +150,7 @@ async def test_unsent_frames_go_on_at_their_very_byte(links: Links, sizes: list[
     assert before < len(expected)
     assert (peer.link.outbox.blocked, peer.link.connection.deadlines.blocked_at) == (False, None)
     assert links.reactor.budget.held == 0
-    assert peer.link.outbox.octets_sent == len(expected)
+    assert peer.link.outbox.bytes_sent == len(expected)
 
 
 async def test_a_pong_does_not_break_into_a_frame_that_has_begun(links: Links) -> None:
@@ -181,7 +181,7 @@ async def test_counters_and_deadlines_go_along(links: Links, peer: Peer) -> None
     assert move_on(peer)
     assert peer.link is not old
     assert statistics_of(peer.link) == before
-    assert links.reactor.octets_received == before.bytes_received
+    assert links.reactor.bytes_received == before.bytes_received
     after = peer.link.connection.deadlines
     assert (after.heard_at, after.ping_at, after.ping_payload) == (CLOCK - 3, CLOCK - 1, b"12345678")
     assert after.scheduled <= after.next() + 0.25

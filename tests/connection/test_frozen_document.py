@@ -37,7 +37,7 @@ PARTS: dict[type, dict[str, str]] = {
     Link: {
         "_buckets": "tokens", "_undecoded": "undecoded", "account": ANEW, "client": "id", "clock": ANEW,
         "closing": OPEN, "connection": "terms", "fd": ANEW, "inbox": "messages", "leaving": OPEN, "loop": ANEW,
-        "octets_received": "octets_received", "opened_at": "seconds", "outbox": "unsent", "pings": "pings",
+        "bytes_received": "bytes_received", "opened_at": "seconds", "outbox": "unsent", "pings": "pings",
         "raw_fd": ANEW, "readiness": "paused", "sender": ANEW, "transport": ANEW,
     },
     Client: {
@@ -48,7 +48,7 @@ PARTS: dict[type, dict[str, str]] = {
     Decoder: {
         "_check": ANEW, "_checked": ANEW, "_engine": OPEN, "_held": "undecoded", "_lane_limit": "limits",
         "_limits": "limits", "_masked": OPEN, "_payload": "undecoded", "_seeker": OPEN, "_wanted": ANEW,
-        "deadlines": "times", "inflate": "window", "octets": ANEW, "special": ANEW, "state": OPEN, "stopped": ANEW,
+        "deadlines": "times", "inflate": "window", "byte_count": ANEW, "special": ANEW, "state": OPEN, "stopped": ANEW,
         "undecoded": "undecoded",
     },
     Deadlines: {
@@ -58,16 +58,16 @@ PARTS: dict[type, dict[str, str]] = {
     },
     Inbox: {
         "budget": ANEW, "client": ANEW, "entries": "messages", "mailbox": ANEW, "max_messages": "limits",
-        "max_octets": "limits", "move": OPEN, "muted": OPEN, "octets": "messages", "paused": "paused",
+        "max_bytes": "limits", "move": OPEN, "muted": OPEN, "byte_count": "messages", "paused": "paused",
         "received": "messages_received", "resume": ANEW, "waiting": "messages",
     },
     Outbox: {
         "_dirty": ANEW, "_few": "limits", "_flusher": ANEW, "_limit": "limits", "_noted": ANEW, "_send": ANEW,
         "_small": "limits", "_willing": "blocked", "blocked": "blocked", "drained": STAYS,
         "dropped": "messages_dropped",
-        "messages_sent": "messages_sent", "octets_sent": "octets_sent", "overflow": "overflow", "peak": "queue_peak",
+        "messages_sent": "messages_sent", "bytes_sent": "bytes_sent", "overflow": "overflow", "peak": "queue_peak",
         "raw_fd": ANEW, "shut": OPEN, "wire": ANEW,
-        "_holes": ANEW, "_latest": STAYS, "_offset": "begun", "_start": ANEW, "items": "unsent", "octets": "unsent",
+        "_holes": ANEW, "_latest": STAYS, "_offset": "begun", "_start": ANEW, "items": "unsent", "byte_count": "unsent",
     },
     Deflater: {"_compressor": ANEW, "options": "deflate", "terms": "terms", "volume": ANEW},
     Pings: {"_clock": ANEW, "_outbox": ANEW, "_waiting": "pings"},
@@ -119,7 +119,7 @@ def connections() -> Iterator[FrozenConnection]:
         id=None, subprotocol=None, data=None, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, overflow="disconnect",
         deflate=None, terms=None, messages=(), undecoded=b"", window=b"", unsent=(), begun=0, blocked=False,
         paused=False, times=Times(0, None, b"", None, None, 0, None), pings=(), tokens=(), seconds=0.5, queue_peak=0,
-        messages_received=0, messages_sent=0, octets_received=0, octets_sent=0, messages_dropped=0,
+        messages_received=0, messages_sent=0, bytes_received=0, bytes_sent=0, messages_dropped=0,
     )  # fmt: skip
     yield from (replace(plain, request=replace(plain.request, proxy=proxy)) for proxy in PROXIES)
     yield replace(

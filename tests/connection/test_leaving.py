@@ -100,12 +100,12 @@ async def test_bytes_after_a_close_frame_are_read_once_and_no_more() -> None:
             (link,) = engine_of(server).reactor.links.values()
             await peer.send(close(1000))
             await until(lambda: link.closing.ended is not None)
-            before = link.octets_received
+            before = link.bytes_received
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(peer.send, bytes(16 * 1024 * 1024))
                 await until(lambda: not link.readiness.reads)
                 await trio.testing.wait_all_tasks_blocked(0.05)
-                assert link.octets_received - before <= RECEIVE_BUFFER
+                assert link.bytes_received - before <= RECEIVE_BUFFER
                 nursery.cancel_scope.cancel()
             room.release.set()
             await room.journal.until("disconnected 1000")

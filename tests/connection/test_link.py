@@ -40,7 +40,7 @@ async def test_messages_beyond_the_share_in_one_segment_are_all_answered(place: 
         assert await peer.message() == "again"
 
 
-async def test_share_may_be_one_of_octets(plain: Place) -> None:
+async def test_share_may_be_one_of_bytes(plain: Place) -> None:
     async with plain.serve(Recorder(), limits=Limits(max_queued_bytes=10)) as served:
         peer = await served.open()
         sent = ["x" * 9, "y" * 100, "z"] * 20

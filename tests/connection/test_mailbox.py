@@ -56,11 +56,11 @@ def test_inbox_queues_each_message_with_itself() -> None:
     assert list(mailbox.entries) == [(inbox, "one"), (inbox, b"two"), (inbox, "three")]
 
 
-def test_inbox_counts_messages_and_octets() -> None:
+def test_inbox_counts_messages_and_bytes() -> None:
     inbox = make_inbox(Mailbox())
     inbox.put(["one"], 3)
     inbox.put([b"two", "three"], 8)
-    assert (inbox.waiting, inbox.octets, inbox.received) == (3, 11 + 3 * MESSAGE_COST, 3)
+    assert (inbox.waiting, inbox.byte_count, inbox.received) == (3, 11 + 3 * MESSAGE_COST, 3)
     assert [take(inbox, message) for message in ("one", b"two")] == [CLIENT, CLIENT]
     inbox.put(["four"], 4)
     assert (inbox.waiting, inbox.received) == (2, 4)
@@ -74,7 +74,7 @@ def test_inbox_is_full_at_its_limit_of_messages() -> None:
     assert inbox.full
 
 
-def test_inbox_is_full_at_its_limit_of_octets() -> None:
+def test_inbox_is_full_at_its_limit_of_bytes() -> None:
     inbox = make_inbox(Mailbox(), octets=100 + 2 * MESSAGE_COST)
     inbox.put(["a"], 99)
     assert not inbox.full

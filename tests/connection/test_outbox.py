@@ -80,15 +80,15 @@ async def test_partial_send_at_every_offset_goes_on_where_it_stopped(
         while rig.outbox.items:
             rig.outbox.flush()
         assert rig.kernel.taken == wire, offset
-        assert rig.outbox.octets == 0
-        assert rig.outbox.octets_sent == len(wire)
+        assert rig.outbox.byte_count == 0
+        assert rig.outbox.bytes_sent == len(wire)
 
 
 async def test_link_is_told_of_blocking_and_of_the_end_of_it() -> None:
     rig = Rig(3, 0)
     rig.outbox.put(text("hello"))
     rig.flusher.flush()
-    assert (rig.outbox.blocked, rig.outbox.octets) == (True, 4)
+    assert (rig.outbox.blocked, rig.outbox.byte_count) == (True, 4)
     rig.outbox.flush()
     rig.outbox.flush()
     assert not rig.outbox.blocked
@@ -144,7 +144,7 @@ async def test_only_the_newest_pong_is_kept_while_the_kernel_is_full() -> None:
     rig.outbox.put_urgent(control_frame(PING, b"ours"))
     for number in range(1000):
         rig.outbox.put_urgent(control_frame(PONG, b"%03d" % number))
-    assert rig.outbox.octets == len(text("queued")) + 6 + 5
+    assert rig.outbox.byte_count == len(text("queued")) + 6 + 5
     rig.outbox.flush()
     assert rig.kernel.payloads == [b"ours", b"999", b"queued"]
 
@@ -216,7 +216,7 @@ async def test_error_of_the_kernel_empties_and_shuts(error: type[OSError]) -> No
     rig.outbox.put(text("lost too"))
     rig.flusher.flush()
     assert rig.link.told == ["broken"]
-    assert (rig.outbox.items, rig.outbox.octets, rig.outbox.shut) == ([], 0, True)
+    assert (rig.outbox.items, rig.outbox.byte_count, rig.outbox.shut) == ([], 0, True)
     assert not rig.outbox.put(text("after"))
     rig.flusher.flush()
     assert len(rig.kernel.calls) == 1
@@ -242,7 +242,7 @@ async def test_drained_signal_tells_that_the_client_is_gone() -> None:
     rig.outbox.give_up()
     with trio.fail_after(120):
         assert await signal.wait() is False
-    assert (rig.outbox.items, rig.outbox.octets, rig.outbox.blocked) == ([], 0, False)
+    assert (rig.outbox.items, rig.outbox.byte_count, rig.outbox.blocked) == ([], 0, False)
 
 
 async def test_drop_unsent_keeps_the_frame_that_has_begun() -> None:
@@ -251,7 +251,7 @@ async def test_drop_unsent_keeps_the_frame_that_has_begun() -> None:
         rig.outbox.put(text(message))
     rig.flusher.flush()
     rig.outbox.drop_unsent()
-    assert rig.outbox.octets == len(text("begun")) - 3
+    assert rig.outbox.byte_count == len(text("begun")) - 3
     rig.outbox.put_close(close_frame(1008))
     rig.outbox.flush()
     assert [frame.opcode for frame in rig.kernel.frames] == [TEXT, CLOSE]
@@ -275,7 +275,7 @@ async def test_drop_unsent_keeps_a_close_frame_that_is_queued() -> None:
     rig.outbox.drop_unsent()
     rig.flusher.flush()
     assert rig.kernel.frames == [Frame(CLOSE, b"\x03\xe8")]
-    assert rig.outbox.octets == 0
+    assert rig.outbox.byte_count == 0
 
 
 async def test_first_frame_from_another_thread_is_refused() -> None:
@@ -366,7 +366,7 @@ async def test_whatever_the_kernel_takes_the_frames_leave_whole_and_in_order(ste
     pongs = iter(story.pongs)
     assert all(pong in pongs for pong in story.controls(PONG))
     assert story.controls(PONG)[-1:] == story.pongs[-1:]
-    assert (story.rig.outbox.items, story.rig.outbox.octets) == ([], 0)
+    assert (story.rig.outbox.items, story.rig.outbox.byte_count) == ([], 0)
 
 
 @given(steps=STEPS, limit=st.integers(1, 80))
@@ -389,11 +389,11 @@ async def test_drop_newest_sends_exactly_what_it_said_it_queued(steps: list[Step
     assert len(story.messages) + story.rig.outbox.dropped == asked
 
 
-async def test_waiting_octets_are_counted_through_everything() -> None:
+async def test_waiting_bytes_are_counted_through_everything() -> None:
     rig = Rig(7)
     rig.outbox.put(text("hello"))
     rig.outbox.put_run(data_frames(TEXT, b"abcdef", 4))
     rig.outbox.put_urgent(control_frame(PING, b"p"))
-    assert rig.outbox.octets == sum(map(len, rig.outbox.items))
+    assert rig.outbox.byte_count == sum(map(len, rig.outbox.items))
     rig.flusher.flush()
-    assert rig.outbox.octets == 7 + 6 + 4 + 3 - 7
+    assert rig.outbox.byte_count == 7 + 6 + 4 + 3 - 7

@@ -53,7 +53,7 @@ async def test_empty_outbox_takes_any_one_message(overflow: Overflow) -> None:
     assert (single.outbox.dropped, split.outbox.dropped) == (0, 0)
 
 
-async def test_disconnect_ends_a_client_one_octet_beyond_the_limit() -> None:
+async def test_disconnect_ends_a_client_one_byte_beyond_the_limit() -> None:
     rig = full(Rig(limit=room(10, 2)), "abc")
     assert not rig.outbox.put(text("defg"))
     assert rig.link.told[-1] == "overflowed"
@@ -80,7 +80,7 @@ async def test_drop_oldest_makes_room_for_the_newest() -> None:
     rig = full(Rig(limit=room(15, 3), overflow="drop_oldest"), "abc", "def", "ghi")
     assert rig.outbox.put(text("jklmn"))
     assert rig.outbox.dropped == 2
-    assert rig.outbox.octets == 5 + 7
+    assert rig.outbox.byte_count == 5 + 7
     assert drain(rig) == [b"ghi", b"jklmn"]
 
 
@@ -102,7 +102,7 @@ async def test_drop_oldest_drops_a_fragmented_message_whole() -> None:
     rig.kernel.script = [0] * 10
     assert rig.outbox.put(text("new"))
     assert rig.outbox.dropped == 1
-    assert rig.outbox.octets == 6 + 5
+    assert rig.outbox.byte_count == 6 + 5
     rig.kernel.script = []
     rig.outbox.flush()
     assert rig.kernel.frames == [Frame(TEXT, b"kept"), Frame(TEXT, b"new")]
@@ -146,7 +146,7 @@ async def test_drop_oldest_holds_at_most_the_begun_message_and_one_more() -> Non
     rig.kernel.script = [0] * 1000
     for number in range(100):
         assert rig.outbox.put(text(f"{number:05}"))
-        assert rig.outbox.octets <= 101 + 7
+        assert rig.outbox.byte_count <= 101 + 7
     assert drain(rig)[1:] == [b"00099"]
 
 

@@ -10,7 +10,7 @@ from wsframe.protocol.frames import BINARY, CLOSE, LARGE, PING, TEXT, Frame, con
 def of(*frames: Frame) -> Waiting:
     waiting = Waiting()
     waiting.items += frames
-    waiting.octets = sum(map(len, frames))
+    waiting.byte_count = sum(map(len, frames))
     return waiting
 
 
@@ -58,4 +58,4 @@ def test_only_chosen_frames_stay_behind_the_one_that_has_begun() -> None:
     waiting._advance(2)
     waiting._keep([close])
     assert waiting.items == [first, close]
-    assert waiting.octets == len(first) - 2 + len(close)
+    assert waiting.byte_count == len(first) - 2 + len(close)

@@ -165,7 +165,7 @@ class World:
             keep(waiting <= LIMITS.max_queued_bytes + READ + LIMITS.max_message, f"{waiting} octets wait")
             # The first message may be of any size, pongs to one read are beyond the limit, and so are our pings.
             most = LIMITS.max_outbox + 1000 + READ // 2 * 6 + 4 * (MAX_CONTROL_PAYLOAD + 6)
-            keep(link.outbox.octets <= most, f"{link.outbox.octets} octets wait to be sent")
+            keep(link.outbox.byte_count <= most, f"{link.outbox.byte_count} octets wait to be sent")
             if link.done:
                 break
             await trio.sleep(0.1)

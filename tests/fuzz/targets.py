@@ -130,7 +130,7 @@ class Feeding:
         keep(self.ended is (connection.state is State.CLOSED), "state and events differ about the end")
 
     def check_octets(self, sizes: int) -> None:
-        keep(self.connection.octets == sizes, f"{sizes} octets of messages counted as {self.connection.octets}")
+        keep(self.connection.byte_count == sizes, f"{sizes} octets of messages counted as {self.connection.byte_count}")
 
     def size_of(self, message: str | bytes) -> int:
         return len(message.encode() if isinstance(message, str) else message)

@@ -97,9 +97,9 @@ def look(peer: Peer) -> Snapshot:
     keep(now.waiting == len(waiting), f"{len(waiting)} messages wait, {now.waiting} are counted")
     keep(now.received == len(messages), f"{len(messages)} messages came, {now.received} are counted")
     # What was taken is counted until the last of it is: that is how the share is kept.
-    keep(octets - taken <= now.octets <= octets, f"{octets - taken} octets wait, {now.octets} are counted")
-    keep(now.waiting > 0 or now.octets == 0, "octets are counted, but no message waits")
-    keep(now.budget == now.octets + now.counted, f"{now.budget} octets are counted for all")
+    keep(octets - taken <= now.byte_count <= octets, f"{octets - taken} octets wait, {now.byte_count} are counted")
+    keep(now.waiting > 0 or now.byte_count == 0, "octets are counted, but no message waits")
+    keep(now.budget == now.byte_count + now.counted, f"{now.budget} octets are counted for all")
     keep(now.counted == now.undecoded, f"{now.undecoded} octets not decoded, {now.counted} counted")
     if connection.state is State.OPEN and (connection._engine is None or not connection._engine.weight):
         keep(now.undecoded == len(now.held), f"{len(now.held)} octets held, {now.undecoded} counted")
@@ -178,8 +178,11 @@ async def write(language: Language, plan: bytes, script: bytes) -> None:
             keep(came == [*expected, (TEXT, b"last")], f"{len(came)} frames came, {len(expected) + 1} were sent")
             keep(len(frames) - len(came) == pings, "another number of pings")
             outbox = peer.link.outbox
-            keep(outbox.octets_sent == len(peer.sent), f"{outbox.octets_sent} octets are counted as sent")
-            keep((outbox.octets, outbox._offset, outbox.blocked, outbox.items) == (0, 0, False, []), "something waits")
+            keep(outbox.bytes_sent == len(peer.sent), f"{outbox.bytes_sent} octets are counted as sent")
+            keep(
+                (outbox.byte_count, outbox._offset, outbox.blocked, outbox.items) == (0, 0, False, []),
+                "something waits",
+            )
         keep(rig.reactor.budget.held == 0, f"{rig.reactor.budget.held} octets are counted as held")
         rig.close()
 

@@ -26,10 +26,10 @@ LOST = Ended(1006, "connection lost", clean=False)
 DATA_INSTEAD = Ended(1006, "data instead of a close frame", clean=False)
 
 
-def test_texts_are_what_stands_between_their_octets() -> None:
+def test_texts_are_what_stands_between_their_bytes() -> None:
     connection = connect()
     assert receive(connection, text("") + text("grüß") + text("x" * 70_000)) == ["", "grüß", "x" * 70_000]
-    assert (connection.octets, connection.special, connection.stopped) == (
+    assert (connection.byte_count, connection.special, connection.stopped) == (
         weight_of(["grüß", "x" * 70_000]),
         False,
         False,
@@ -48,7 +48,7 @@ def test_what_is_not_utf8_is_replaced_as_the_draft_has_it() -> None:
 def test_frames_of_other_types_are_discarded(frame: bytes) -> None:
     connection = connect()
     assert receive(connection, frame + text("after")) == ["after"]
-    assert (connection.octets, connection.undecoded) == (5, 0)
+    assert (connection.byte_count, connection.undecoded) == (5, 0)
 
 
 def test_a_discarded_frame_is_not_held() -> None:
@@ -198,7 +198,7 @@ def run(chunks: list[bytes], rooms: Iterator[int], limits: Limits) -> list[Event
 
 @settings(max_examples=1000)
 @given(chunks=chunked(streams()), rooms=st.lists(st.sampled_from([1, 1, 2, 3, 100]), min_size=1, max_size=4))
-def test_any_octets_in_any_pieces_are_what_the_draft_makes_of_them(chunks: list[bytes], rooms: list[int]) -> None:
+def test_any_bytes_in_any_pieces_are_what_the_draft_makes_of_them(chunks: list[bytes], rooms: list[int]) -> None:
     def repeated() -> Iterator[int]:
         while True:
             yield from rooms
@@ -245,7 +245,7 @@ def test_a_message_is_sent_as_one_frame_whatever_is_asked(frame_size: int | None
 
 
 @given(st.binary())
-def test_no_octets_given_as_text_break_out_of_their_frame(payload: bytes) -> None:
+def test_no_bytes_given_as_text_break_out_of_their_frame(payload: bytes) -> None:
     """And what is UTF-8 arrives as it is, what is not as the draft's reader sees it."""
     frame = text_frame(payload)
     assert frame.index(b"\xff") == len(frame) - 1

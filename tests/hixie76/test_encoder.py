@@ -4,11 +4,11 @@ from wsframe.hixie76.encoder import HixieEncoder, text_frame
 from wsframe.protocol.frames import TEXT
 
 
-def test_a_text_stands_between_two_octets() -> None:
+def test_a_text_stands_between_two_bytes() -> None:
     assert text_frame("smörgås".encode()) == b"\x00" + "smörgås".encode() + b"\xff"
 
 
-def test_an_octet_that_would_end_the_frame_is_replaced() -> None:
+def test_an_byte_that_would_end_the_frame_is_replaced() -> None:
     assert text_frame(b"a\xffb") == b"\x00a\xef\xbf\xbdb\xff"
 
 

@@ -191,7 +191,7 @@ async def test_what_is_dropped_for_a_rejection_is_all_but_the_closing_handshake_
     old.flusher.flush()
     old.outbox.put_close(b"")
     old.outbox.drop_unsent()
-    assert old.outbox.octets == 5 + len(CLOSING)
+    assert old.outbox.byte_count == 5 + len(CLOSING)
     assert old.sent() == b"\x00begun\xff" + CLOSING
     assert old.held == 0
 
@@ -230,6 +230,6 @@ async def test_whatever_is_dropped_or_replaced_only_whole_frames_leave_in_order(
     assert set(texts) <= set(sent)
     assert len(texts) == len(set(texts))
     assert b"".join(b"\x00" + text.encode() + b"\xff" for text in texts) + CLOSING * closed == octets
-    assert (old.outbox.octets, old.held) == (0, 0)
+    assert (old.outbox.byte_count, old.held) == (0, 0)
     if not any(what == "key" for what, _ in steps):
         assert texts == sorted(texts)

@@ -173,7 +173,7 @@ async def test_drain_closes_every_version() -> None:
     ],
     ids=["endless-text", "huge-length", "endless-other", "endless-length"],
 )
-async def test_hostile_octets_end_it_with_a_closing_handshake_and_the_reason_in_the_log(
+async def test_hostile_bytes_end_it_with_a_closing_handshake_and_the_reason_in_the_log(
     data: bytes, code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "wsframe")

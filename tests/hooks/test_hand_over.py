@@ -80,7 +80,7 @@ async def test_workers_7_a_client_in_mid_message_is_closed_and_the_others_do_not
     async with two_servers(old, new) as servers, connected(servers[0]) as peer, connected(servers[0]) as slow:
         await old.journal.until("connected", times=2)
         await slow.send(frame(TEXT, b"half", fin=False))
-        await until(lambda: sum(link.octets_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
+        await until(lambda: sum(link.bytes_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
         assert await hand_over(servers, old, new)
         await peer.send(text("on"))
         assert await peer.receive_text() == "on"
@@ -95,7 +95,7 @@ async def test_a_message_that_is_whole_within_the_second_is_waited_for() -> None
     old, new = Goer(), Goer()
     async with two_servers(old, new) as servers, connected(servers[0]) as peer:
         await peer.send(frame(TEXT, b"ha", fin=False))
-        await until(lambda: sum(link.octets_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
+        await until(lambda: sum(link.bytes_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hand_over, servers, old, new)
             await trio.sleep(0.1)

@@ -90,7 +90,7 @@ async def test_messages_and_pongs_of_one_segment_are_all_taken() -> None:
     assert taken == [str(number // 2) for number in range(100)]
 
 
-async def test_octets_of_taken_messages_are_given_back() -> None:
+async def test_bytes_of_taken_messages_are_given_back() -> None:
     """Also where the last thing taken was a pong: else the share shrinks for good."""
     room = Recorder()
     async with serving(room, limits=Limits(max_queued_bytes=1000)) as server, connected(server) as peer:
@@ -98,7 +98,7 @@ async def test_octets_of_taken_messages_are_given_back() -> None:
         await room.journal.until("pong b'1'")
         await wait_all_tasks_blocked()
         inbox = room.only._link.inbox
-        assert (inbox.waiting, inbox.octets) == (0, 0)
+        assert (inbox.waiting, inbox.byte_count) == (0, 0)
 
 
 async def test_client_is_read_again_once_its_share_is_empty() -> None:

@@ -87,10 +87,10 @@ async def test_a_flood_of_pings_from_who_reads_nothing_leaves_one_pong() -> None
         await until(lambda: any(one._outbox.blocked for one in resource.clients))
         [outbox] = [one._outbox for one in resource.clients if one._outbox.blocked]
         for _ in range(20):
-            before = outbox.octets
+            before = outbox.byte_count
             await hostile.send(*[frame(FIN | PING, b"%03d" % number) for number in range(500)])
             await honest_turn(honest)
-            assert outbox.octets <= before + 5
+            assert outbox.byte_count <= before + 5
         pongs = [one for one in outbox.items if one[0] == FIN | PONG]
         assert len(pongs) <= 1
         # What had begun goes on, and the pong comes at the next frame boundary.

@@ -63,7 +63,7 @@ def test_what_comes_behind_the_head_is_kept(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 9, 100_000])
-def test_a_head_of_the_limit_passes_and_one_octet_more_is_431(size: int) -> None:
+def test_a_head_of_the_limit_passes_and_one_byte_more_is_431(size: int) -> None:
     """In one piece and in many; the frames behind do not count."""
     head = head_of()
     assert read(head, len(head), size)[0].path == "/chat"

@@ -129,7 +129,7 @@ def test_the_handshake_is_wsprotos_but_for_what_is_listed(head: Head) -> None:
         )
     )
 )
-def test_no_octets_raise_anything_but_a_refusal(chunks: list[bytes]) -> None:
+def test_no_bytes_raise_anything_but_a_refusal(chunks: list[bytes]) -> None:
     """Whatever comes in whatever pieces is waited for, a request, or a Reject."""
     reader = HeadReader(150)
     refusals = []

@@ -62,7 +62,7 @@ def test_a_head_that_is_not_whole_is_for_h11(at: int) -> None:
     assert read_plain_head(HANDSHAKE[:at]) is None
 
 
-def test_spaces_without_end_cost_no_more_than_other_octets() -> None:
+def test_spaces_without_end_cost_no_more_than_other_bytes() -> None:
     """What is matched again and again from each of them would take a second here."""
     data = b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"X: " + b" \t" * 4000 + b"\r\n") * 2 + b"\x00"
     assert read_plain_head(data) is None

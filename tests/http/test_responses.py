@@ -26,7 +26,7 @@ def test_response_is_200_text() -> None:
 
 
 @pytest.mark.parametrize("body", ["grüß", "grüß".encode(), bytearray("grüß".encode()), memoryview("grüß".encode())])
-def test_a_body_is_text_in_utf_8_or_octets(body: str | bytes) -> None:
+def test_a_body_is_text_in_utf_8_or_bytes(body: str | bytes) -> None:
     octets = Response(body).body
     assert type(octets) is bytes
     assert octets.decode() == "grüß"

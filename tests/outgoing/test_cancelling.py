@@ -153,7 +153,7 @@ async def test_a_send_waits_while_the_outbox_is_full() -> None:
         nursery.start_soon(send)
         await settled()
         assert not sent.is_set()
-        assert it.link.outbox.octets < 1100
+        assert it.link.outbox.byte_count < 1100
         it.server.take(300)
         await settled()
         assert sent.is_set()

@@ -206,7 +206,7 @@ async def test_a_broken_pipe_while_a_close_frame_waits_ends_it(autojump_clock: t
         assert it.ws.closed_cleanly
 
 
-async def test_a_close_frame_among_octets_kept_for_want_of_room_is_found() -> None:
+async def test_a_close_frame_among_bytes_kept_for_want_of_room_is_found() -> None:
     async with connected(limits=Limits(max_queued_messages=1)) as it:
         it.server.feed(text("one"), text("two"), close(1001))
         with trio.move_on_after(0.1):

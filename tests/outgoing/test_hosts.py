@@ -86,7 +86,7 @@ def test_the_zone_is_ours_where_a_redirect_stays_at_the_address() -> None:
     assert redirected(here, "ws://[fe80::2]:8000/x").zone == ""
 
 
-def test_credentials_are_octets_and_stay_what_they_are() -> None:
+def test_credentials_are_bytes_and_stay_what_they_are() -> None:
     credentials = Target.parse("ws://%ff:%c3%a4@a/").credentials
     assert credentials is not None
     assert basic_authorization(credentials) == "Basic /zrDpA=="  # FF 3A C3 A4

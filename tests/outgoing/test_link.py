@@ -49,7 +49,7 @@ async def test_a_flood_of_pings_holds_no_memory() -> None:
             with trio.move_on_after(0):
                 await it.link.read()
             it.link.take_in()
-        assert it.link.outbox.octets < 200
+        assert it.link.outbox.byte_count < 200
 
 
 async def test_a_silent_server_is_pinged_and_then_given_up(autojump_clock: trio.testing.MockClock) -> None:

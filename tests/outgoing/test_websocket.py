@@ -148,7 +148,7 @@ async def test_every_call_can_be_cancelled() -> None:
 # What may be sent
 
 
-async def test_text_and_octets_may_be_sent_in_all_their_forms() -> None:
+async def test_text_and_bytes_may_be_sent_in_all_their_forms() -> None:
     async with connected() as it:
         await it.ws.send_text("ä")
         await it.ws.send_text("ö".encode())

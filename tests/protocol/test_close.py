@@ -58,12 +58,12 @@ def test_a_close_frame_carries_code_and_reason() -> None:
     assert close_frame(CloseCode.GOING_AWAY, "bye") == b"\x88\x05\x03\xe9bye"
 
 
-def test_a_reason_of_123_octets_is_whole() -> None:
+def test_a_reason_of_123_bytes_is_whole() -> None:
     assert read(close_frame(1000, "x" * 123)) == (1000, "x" * 123)
 
 
 @given(st.text(min_size=30, max_size=200))
-def test_a_long_reason_is_cut_at_123_octets_between_characters(reason: str) -> None:
+def test_a_long_reason_is_cut_at_123_bytes_between_characters(reason: str) -> None:
     code, cut = read(close_frame(4000, reason))
     assert code == 4000
     assert cut is not None

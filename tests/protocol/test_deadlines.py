@@ -86,7 +86,7 @@ def test_a_paused_peer_still_has_its_write_stall() -> None:
 
 
 @pytest.mark.parametrize("ping_at", [None, 105])
-def test_while_the_kernel_refuses_octets_only_the_write_stall_counts(ping_at: float | None) -> None:
+def test_while_the_kernel_refuses_bytes_only_the_write_stall_counts(ping_at: float | None) -> None:
     """The ping may wait behind a large frame."""
     it = deadlines()
     it.ping_at = ping_at

@@ -24,7 +24,7 @@ def test_a_whole_frame_is_a_message(length: int) -> None:
     connection = peer.connect()
     stream = peer.frame(peer.TEXT, b"t" * length) + peer.frame(peer.BINARY, b"b" * length)
     assert peer.receive(connection, stream) == ["t" * length, b"b" * length]
-    assert (connection.octets, connection.special, connection.stopped) == (2 * length, False, False)
+    assert (connection.byte_count, connection.special, connection.stopped) == (2 * length, False, False)
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 1023, 1024, 65535, 65536, 2**20])
@@ -54,11 +54,11 @@ def test_messages_are_counted_as_what_they_take_in_memory(message: str | bytes) 
     opcode, payload = (peer.TEXT, message.encode()) if isinstance(message, str) else (peer.BINARY, message)
     connection = peer.connect()
     peer.receive(connection, peer.frame(opcode, payload))
-    assert connection.octets == weight_of([message])
+    assert connection.byte_count == weight_of([message])
     peer.receive(connection, peer.frame(opcode, payload, fin=False) + peer.frame(peer.CONTINUATION, b"$"))
-    assert connection.octets == weight_of([message + "$" if isinstance(message, str) else message + b"$"])
+    assert connection.byte_count == weight_of([message + "$" if isinstance(message, str) else message + b"$"])
     peer.receive(connection, peer.frame(peer.PING, b"not a message"))
-    assert connection.octets == 0
+    assert connection.byte_count == 0
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 13, 1000])
@@ -167,7 +167,7 @@ def test_a_violation_ends_the_connection_with_its_code(stream: bytes, expected: 
 
 
 @pytest.mark.parametrize("opcode", [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
-def test_an_invalid_opcode_fails_after_two_octets(opcode: int) -> None:
+def test_an_invalid_opcode_fails_after_two_bytes(opcode: int) -> None:
     connection = peer.connect()
     assert peer.receive(connection, bytes((0x80 | opcode,))) == []
     assert peer.receive(connection, b"\x85") == [broken(f"unknown opcode {opcode}")]
@@ -179,7 +179,7 @@ def test_an_invalid_opcode_fails_after_two_octets(opcode: int) -> None:
 @pytest.mark.parametrize(
     ("good", "bad"), [(b"ok", b"\xff"), (b"ok\xc3", b"\x28"), (b"\xed\xa0", b"\x80"), (b"\xf4", b"\x90")]
 )
-def test_invalid_utf_8_fails_with_the_octet_that_makes_it_so(good: bytes, bad: bytes, size: int, fin: bool) -> None:
+def test_invalid_utf_8_fails_with_the_byte_that_makes_it_so(good: bytes, bad: bytes, size: int, fin: bool) -> None:
     """The frame announces much more, which never comes. CPython waits for the third octet of a surrogate."""
     connection = peer.connect()
     header = peer.announce(peer.TEXT, 5000, mask=bytes(4), fin=fin)
@@ -194,12 +194,12 @@ def test_invalid_utf_8_fails_within_a_later_fragment() -> None:
     assert peer.receive(connection, b"a") == [INVALID]
 
 
-def test_room_leaves_the_rest_for_later_without_more_octets() -> None:
+def test_room_leaves_the_rest_for_later_without_more_bytes() -> None:
     """N + 1 tiny messages in one read: N, then the rest, which the kernel will never announce."""
     connection = peer.connect()
     stream = b"".join(peer.frame(peer.TEXT, b"%d" % at) for at in range(5))
     assert peer.receive(connection, stream, room=4) == ["0", "1", "2", "3"]
-    assert (connection.stopped, connection.octets) == (True, 4)
+    assert (connection.stopped, connection.byte_count) == (True, 4)
     assert peer.receive(connection, b"", room=4) == ["4"]
     assert not connection.stopped
     assert peer.receive(connection, b"", room=4) == []

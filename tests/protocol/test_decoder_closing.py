@@ -51,7 +51,7 @@ def test_the_peers_close_is_found_wherever_ours_falls_and_however_the_rest_is_cu
 
 
 @pytest.mark.parametrize("room", [1, 2, 3])
-def test_the_peers_close_is_found_among_the_octets_kept_for_want_of_room(room: int) -> None:
+def test_the_peers_close_is_found_among_the_bytes_kept_for_want_of_room(room: int) -> None:
     connection = peer.connect()
     assert len(peer.receive(connection, STREAM, room)) == room
     assert (connection.state, connection.stopped) == (State.OPEN, True)
@@ -59,7 +59,7 @@ def test_the_peers_close_is_found_among_the_octets_kept_for_want_of_room(room: i
     assert (connection.state, connection.stopped) == (State.CLOSED, False)
 
 
-def test_the_octets_kept_are_joined_with_what_comes() -> None:
+def test_the_bytes_kept_are_joined_with_what_comes() -> None:
     """The peer's close begins among the octets kept, at every cut, and ends in what comes."""
     messages = peer.frame(peer.TEXT, b"1") + peer.frame(peer.TEXT, b"2")
     for cut in range(1, len(ANSWER)):

@@ -47,7 +47,7 @@ def receive(connection: Decoder, data: bytes, room: int) -> list[Event]:
     events = connection.receive(bytearray(data), room)
     assert len(events) <= room
     assert connection.special is any(not is_message(event) for event in events)
-    assert connection.octets == weight_of(events)
+    assert connection.byte_count == weight_of(events)
     assert not connection.stopped or (len(events) == room and connection.state is State.OPEN)
     return events
 

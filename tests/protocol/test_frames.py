@@ -89,7 +89,7 @@ def test_a_frame_size_below_one_is_refused(frame_size: int) -> None:
 
 
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
-def test_a_control_frame_carries_up_to_125_octets(opcode: int) -> None:
+def test_a_control_frame_carries_up_to_125_bytes(opcode: int) -> None:
     assert control_frame(opcode, b"x" * 125) == peer.frame(opcode, b"x" * 125, mask=None)
     with pytest.raises(ValueError, match="at most 125 bytes, not 126"):
         control_frame(opcode, b"x" * 126)
@@ -105,7 +105,7 @@ def test_control_frames_are_told_from_data_frames() -> None:
 
 @pytest.mark.parametrize("mask", [None, peer.MASK])
 @pytest.mark.parametrize("length", [*EDGES, 2**40, 2**64 - 1])
-def test_the_extent_of_a_frame_is_known_from_the_last_octet_of_its_header_on(length: int, mask: bytes | None) -> None:
+def test_the_extent_of_a_frame_is_known_from_the_last_byte_of_its_header_on(length: int, mask: bytes | None) -> None:
     header = peer.announce(BINARY, length, mask=mask)
     assert frame_extent(header, 0) == (len(header), length)
     for cut in range(len(header)):

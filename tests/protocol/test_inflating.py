@@ -81,7 +81,7 @@ def test_the_limit_counts_what_is_inflated_and_is_exact(takeover: bool) -> None:
         compressor = zlib.compressobj(wbits=-15)
         fits, bursts = packed(b"x" * 10_000, compressor), packed(b"x" * 10_001, compressor)
     assert fed(receiver, frame(FIN | RSV1 | BINARY, fits)) == [b"x" * 10_000]
-    assert receiver.octets == 10_000
+    assert receiver.byte_count == 10_000
     assert code(fed(receiver, frame(FIN | RSV1 | BINARY, bursts))) == 1009
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsframe.protocol.payload import BINARY_TYPES, octets_of
+from wsframe.protocol.payload import BINARY_TYPES, bytes_of
 
 
 class Liar(bytes):
@@ -27,18 +27,18 @@ class ByteArrayLiar(bytearray):
 
 def test_bytes_are_taken_as_they_are() -> None:
     payload = b"abc" * 100
-    assert octets_of(payload, BINARY_TYPES) is payload
+    assert bytes_of(payload, BINARY_TYPES) is payload
 
 
 @pytest.mark.parametrize("given", [bytearray(b"abc"), memoryview(b"abc"), Liar(b"abc"), ByteArrayLiar(b"abc")])
 def test_anything_else_is_copied_without_asking_it(given: bytes) -> None:
-    made = octets_of(given, BINARY_TYPES)
+    made = bytes_of(given, BINARY_TYPES)
     assert (type(made), made) == (bytes, b"abc")
 
 
 def test_what_changes_afterwards_changes_nothing() -> None:
     given = bytearray(b"abc")
-    made = octets_of(given, BINARY_TYPES)
+    made = bytes_of(given, BINARY_TYPES)
     given[:] = b"xyz"
     assert made == b"abc"
 
@@ -46,4 +46,4 @@ def test_what_changes_afterwards_changes_nothing() -> None:
 @pytest.mark.parametrize("given", ["abc", None, 3, [97]])
 def test_another_type_is_refused_and_named(given: object) -> None:
     with pytest.raises(TypeError, match=type(given).__name__):
-        octets_of(given, BINARY_TYPES)
+        bytes_of(given, BINARY_TYPES)

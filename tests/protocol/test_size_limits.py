@@ -20,7 +20,7 @@ KINDS = [pytest.param(peer.TEXT, "x".__mul__, id="text"), pytest.param(peer.BINA
 @pytest.mark.parametrize("size", [1, 3, 1000])
 @pytest.mark.parametrize(("opcode", "message"), KINDS)
 @pytest.mark.parametrize("limits", [Limits(max_message=200), Limits(max_frame=200)])
-def test_a_frame_of_the_limit_passes_and_one_octet_more_is_refused(
+def test_a_frame_of_the_limit_passes_and_one_byte_more_is_refused(
     limits: Limits, opcode: int, message: Callable[[int], str | bytes], size: int
 ) -> None:
     assert peer.feed(peer.connect(limits), peer.frame(opcode, b"x" * 200), size) == [message(200)]
@@ -97,7 +97,7 @@ def test_each_message_is_counted_anew(size: int) -> None:
     assert peer.feed(peer.connect(limits), stream, size) == [b"x" * 100] * 6
 
 
-def test_sizes_are_octets_not_characters() -> None:
+def test_sizes_are_bytes_not_characters() -> None:
     """Four characters of three octets are twelve."""
     text = "€" * 4
     assert peer.receive(peer.connect(Limits(max_message=12)), peer.frame(peer.TEXT, text.encode())) == [text]

@@ -34,14 +34,14 @@ async def test_every_client_gets_the_message_once() -> None:
 
 
 @pytest.mark.parametrize("message", ["text", b"text", bytearray(b"text"), memoryview(b"text")])
-async def test_text_may_be_str_or_octets(message: str | bytes | bytearray | memoryview) -> None:
+async def test_text_may_be_str_or_bytes(message: str | bytes | bytearray | memoryview) -> None:
     crowd = Crowd(2)
     broadcast_text(crowd.clients, message)
     assert crowd.frames() == [[Frame(TEXT, b"text")]] * 2
 
 
 @pytest.mark.parametrize("message", [b"\xff", bytearray(b"\xff"), memoryview(b"\xff")])
-async def test_binary_may_be_any_octets(message: bytes | bytearray | memoryview) -> None:
+async def test_binary_may_be_any_bytes(message: bytes | bytearray | memoryview) -> None:
     crowd = Crowd(2)
     broadcast_binary(crowd.clients, message)
     assert crowd.frames() == [[Frame(BINARY, b"\xff")]] * 2
@@ -69,7 +69,7 @@ async def test_client_listed_twice_gets_it_twice() -> None:
     assert crowd.frames() == [[Frame(TEXT, b"x")] * 2]
 
 
-async def test_the_very_same_octets_are_in_every_outbox() -> None:
+async def test_the_very_same_bytes_are_in_every_outbox() -> None:
     """Encoded once: a thousand clients cost one frame."""
     crowd = Crowd(5)
     broadcast_text(crowd.clients, "x" * 50)

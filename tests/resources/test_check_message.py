@@ -164,7 +164,7 @@ async def test_limits_hold_before_it_and_what_is_no_message_is_no_question() -> 
     assert room.asked == []
 
 
-async def test_it_is_told_the_octets_as_sent() -> None:
+async def test_it_is_told_the_bytes_as_sent() -> None:
     import zlib
 
     class Compressed(Checking):

@@ -45,7 +45,7 @@ def sent(rig: Rig) -> list[Frame]:
 
 
 @pytest.mark.parametrize("message", ["grüß", "grüß".encode(), bytearray("grüß".encode()), memoryview("grüß".encode())])
-async def test_text_may_be_given_as_str_or_as_octets(
+async def test_text_may_be_given_as_str_or_as_bytes(
     rig: Rig, client: wsframe.Client, message: str | bytes | bytearray | memoryview
 ) -> None:
     assert client.send_text(message) is True
@@ -53,7 +53,7 @@ async def test_text_may_be_given_as_str_or_as_octets(
 
 
 @pytest.mark.parametrize("message", [b"\x00\xff", bytearray(b"\x00\xff"), memoryview(b"\x00\xff")])
-async def test_binary_may_be_any_octets(
+async def test_binary_may_be_any_bytes(
     rig: Rig, client: wsframe.Client, message: bytes | bytearray | memoryview
 ) -> None:
     assert client.send_binary(message) is True
@@ -74,7 +74,7 @@ async def test_message_that_changes_later_is_sent_as_it_was(rig: Rig, client: ws
     assert [frame.payload for frame in sent(rig)] == [b"before", b"before"]
 
 
-async def test_memoryview_of_any_shape_is_sent_octet_by_octet(rig: Rig, client: wsframe.Client) -> None:
+async def test_memoryview_of_any_shape_is_sent_byte_by_byte(rig: Rig, client: wsframe.Client) -> None:
     client.send_binary(memoryview(b"a-b-c-")[::2])
     assert sent(rig) == [Frame(BINARY, b"abc")]
 
@@ -144,13 +144,13 @@ async def test_frame_size_below_one_is_a_value_error(rig: Rig, client: wsframe.C
     assert sent(rig) == []
 
 
-async def test_ping_carries_up_to_125_octets(rig: Rig, client: wsframe.Client) -> None:
+async def test_ping_carries_up_to_125_bytes(rig: Rig, client: wsframe.Client) -> None:
     assert client.ping()
     assert client.ping(bytes(125))
     assert sent(rig) == [Frame(PING, b""), Frame(PING, bytes(125))]
 
 
-async def test_ping_over_125_octets_is_a_value_error(rig: Rig, client: wsframe.Client) -> None:
+async def test_ping_over_125_bytes_is_a_value_error(rig: Rig, client: wsframe.Client) -> None:
     with pytest.raises(ValueError, match="125"):
         client.ping(bytes(126))
     assert sent(rig) == []

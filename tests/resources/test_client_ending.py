@@ -59,7 +59,7 @@ async def test_sending_after_close_returns_false_and_sends_nothing() -> None:
     ("reason", "expected"),
     [("x" * 124, "x" * 123), ("ü" * 62, "ü" * 61), ("x" + "€" * 41, "x" + "€" * 40), ("😀" * 31, "😀" * 30), ("", "")],
 )
-async def test_reason_is_cut_at_123_octets_between_characters(reason: str, expected: str) -> None:
+async def test_reason_is_cut_at_123_bytes_between_characters(reason: str, expected: str) -> None:
     room = Recorder()
     async with serving(room) as server, connected(server) as peer:
         await room.journal.until("connected")

@@ -47,7 +47,7 @@ async def test_a_path_is_answered_in_each_spelling_it_has(registry: Registry, re
     assert len(registry) == 0
 
 
-async def test_octets_beyond_ascii_are_answered_as_if_they_were_quoted(registry: Registry) -> None:
+async def test_bytes_beyond_ascii_are_answered_as_if_they_were_quoted(registry: Registry) -> None:
     registry.register("/café", Resource())
     request = Request("/café".encode().decode("latin-1"), [])
     assert registry.table.answer(request) is not None

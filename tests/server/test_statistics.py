@@ -24,7 +24,7 @@ class Flood(wsframe.Resource):
             client.send_binary(bytes(1024 * 1024))
 
 
-async def test_a_server_counts_messages_and_octets_and_forgets_none_of_the_departed() -> None:
+async def test_a_server_counts_messages_and_bytes_and_forgets_none_of_the_departed() -> None:
     room = Recorder()
     async with serving(room) as server:
         before = server.statistics()

@@ -54,7 +54,7 @@ async def test_whole_messages_are_taken_and_counted(links: Links) -> None:
     bob.sock.send(frame(BINARY, b"two"))
     assert receive(links, ann, bob) == []
     assert (messages(ann), messages(bob)) == (["one", "zwölf"], [b"two"])
-    assert (ann.inbox.waiting, ann.inbox.octets, ann.inbox.received) == (2, cost_of(["one", "zwölf"]), 2)
+    assert (ann.inbox.waiting, ann.inbox.byte_count, ann.inbox.received) == (2, cost_of(["one", "zwölf"]), 2)
     assert links.reactor.budget.held == cost_of(["one", "zwölf", b"two"])
     assert ann.connection.deadlines.heard_at == CLOCK + 1
 
@@ -62,7 +62,7 @@ async def test_whole_messages_are_taken_and_counted(links: Links) -> None:
 @pytest.mark.parametrize(
     "octets", [frame(PING), frame(CLOSE), frame(TEXT, b"half", fin=False), b"\x81", b"\0\0\0\0\0\0"]
 )
-async def test_anything_else_is_left_to_python_with_its_octets(links: Links, octets: bytes) -> None:
+async def test_anything_else_is_left_to_python_with_its_bytes(links: Links, octets: bytes) -> None:
     peer = links.open()
     peer.sock.send(text("first") + octets)
     assert receive(links, peer) == [(peer.link, READ, text("first") + octets)]
@@ -137,12 +137,12 @@ async def test_a_large_message_comes_whole_in_any_pieces(links: Links, message: 
     octets = message * 2
     for at in range(0, len(octets), piece):
         peer.send(octets[at : at + piece])
-        assert links.reactor.budget.held == peer.inbox.octets + peer.connection.undecoded
+        assert links.reactor.budget.held == peer.inbox.byte_count + peer.connection.undecoded
     assert len(set(messages(peer))) == 1
-    assert (len(messages(peer)), peer.inbox.octets, peer.connection.undecoded) == (2, 1000 + 2 * MESSAGE_COST, 0)
+    assert (len(messages(peer)), peer.inbox.byte_count, peer.connection.undecoded) == (2, 1000 + 2 * MESSAGE_COST, 0)
 
 
-async def test_of_a_large_message_every_octet_counts_as_a_sign_of_life(links: Links) -> None:
+async def test_of_a_large_message_every_byte_counts_as_a_sign_of_life(links: Links) -> None:
     for message in (LARGE, LARGE_TEXT):
         peer = links.open()
         peer.send(message[:40])

@@ -106,7 +106,7 @@ def outcome(put: Any, limit: int, policy: Policy, in_turn: bool, todo: list[Step
             box.shut = True
     items = [bytes(item) for item in box.items]
     marked = flusher.dirty.count(box)
-    return [results, items, box.octets, box.messages_sent, box.dropped, box.blocked, marked, wire.events]
+    return [results, items, box.byte_count, box.messages_sent, box.dropped, box.blocked, marked, wire.events]
 
 
 @given(
@@ -162,7 +162,7 @@ def test_a_message_is_taken_alike(todo: list[str]) -> None:
                 inbox.begin_move(Move(None))
                 mailbox.entries.pop()
         earlier = None if inbox.move is None else [message for _, message in inbox.move.earlier]
-        return [results, inbox.waiting, inbox.octets, budget.held, resumed, earlier]
+        return [results, inbox.waiting, inbox.byte_count, budget.held, resumed, earlier]
 
     assert run(function("take", "c")) == run(function("take", "python"))
 

@@ -220,7 +220,7 @@ async def test_slow_client_that_is_reset_knows_at_once_and_reads_what_it_has(aut
         assert await client.receive() == "hi"
 
 
-async def test_paused_server_leaves_octets_unsent(autojump_clock: MockClock) -> None:
+async def test_paused_server_leaves_bytes_unsent(autojump_clock: MockClock) -> None:
     room = Recorder()
     async with open_client(room, limits=Limits(max_queued_messages=2)) as client:
         client.send_text("hold")

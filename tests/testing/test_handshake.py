@@ -18,7 +18,7 @@ def test_request_is_what_a_client_sends() -> None:
     fields = upgrade_fields(
         {"host": "chat.example", "Cookie": "a=b"}, origin="http://a", subprotocols=["x", "y"], extensions="z"
     )
-    lines = Exchange("/chat?x=1", fields).octets.decode().split("\r\n")
+    lines = Exchange("/chat?x=1", fields).data.decode().split("\r\n")
     assert lines[0] == "GET /chat?x=1 HTTP/1.1"
     assert sorted(lines[1:-2], key=str.lower) == [
         "Connection: Upgrade", "Cookie: a=b", "host: chat.example", "Origin: http://a",

@@ -132,7 +132,7 @@ async def test_http_requests_are_answered(autojump_clock: MockClock) -> None:
         assert (await kit.request("/", method="HEAD", headers={"X-Y": "z"})).body == b""
 
 
-async def test_octets_without_a_handshake_are_answered_as_they_deserve(autojump_clock: MockClock) -> None:
+async def test_bytes_without_a_handshake_are_answered_as_they_deserve(autojump_clock: MockClock) -> None:
     async with open_kit(Recorder(), timeouts=Timeouts(handshake=3)) as kit:
         wrong, slow = kit.dial(), kit.dial()
         wrong.send_bytes(b"\x16\x03\x01 no HTTP at all\r\n\r\n")

@@ -96,7 +96,7 @@ async def read_until_reset(sock: Endpoint) -> int:
                 return read
 
 
-async def test_octets_arrive_in_order_and_nothing_is_read_before_them(rig: Rig) -> None:
+async def test_bytes_arrive_in_order_and_nothing_is_read_before_them(rig: Rig) -> None:
     await rig.until(WRITE)
     with pytest.raises(BlockingIOError):
         rig.ours.recv(10)
@@ -110,7 +110,7 @@ async def test_octets_arrive_in_order_and_nothing_is_read_before_them(rig: Rig) 
     assert await rig.flags(READ) == 0
 
 
-async def test_end_of_one_direction_comes_behind_its_octets_and_leaves_the_other_alone(rig: Rig) -> None:
+async def test_end_of_one_direction_comes_behind_its_bytes_and_leaves_the_other_alone(rig: Rig) -> None:
     rig.theirs.send(b"last")
     rig.theirs.shutdown(socket.SHUT_WR)
     with pytest.raises(BrokenPipeError):

@@ -13,9 +13,9 @@ __all__ = ["CentrifugeOptions", "Connected", "Published", "Subscribed", "Tokens"
 AnswerT = TypeVar("AnswerT", "Connected", "Subscribed")
 
 
-def check_seconds(what: str, value: object) -> None:
+def check_seconds(name: str, value: object) -> None:
     if value is not None:
-        check_number(what, value, "float", 0)
+        check_number(name, value, "float", 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

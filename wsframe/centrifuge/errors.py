@@ -101,8 +101,8 @@ class CentrifugeDisconnect(WsframeError):
         super().__init__(f"{self.code}: {self.reason}")
 
 
-def check_code(what: str, code: object, least: int, most: int) -> None:
+def check_code(name: str, code: object, least: int, most: int) -> None:
     if isinstance(code, bool) or not isinstance(code, int):
-        raise TypeError(f"{what} is an int, not {type(code).__name__}")
+        raise TypeError(f"{name} is an int, not {type(code).__name__}")
     if not least <= code <= most:
-        raise ValueError(f"{what} is {least} to {most}, not {code}")
+        raise ValueError(f"{name} is {least} to {most}, not {code}")

@@ -152,14 +152,14 @@ class JsonLines(Display):
         self.show("close", code=code, reason=reason, orderly=closed.orderly)
 
 
-def write(octets: bytes) -> None:
+def write(data: bytes) -> None:
     """Print bytes.
 
     Raises:
         OutputGone: If the reader of stdout has gone.
     """
     try:
-        sys.stdout.buffer.write(octets)
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise OutputGone from None  # not an OSError of the network

@@ -21,9 +21,9 @@ class OutputGone(Exception):
     """The reader of stdout has gone, as "head" does; the command ends without a message."""
 
 
-def missing_extra(what: str, extra: str) -> Mistake:
+def missing_extra(name: str, extra: str) -> Mistake:
     """Make the error for a feature whose extra is not installed."""
-    return Mistake(f"{what} needs the extra {extra!r}: pip install 'wsframe[{extra}]'")
+    return Mistake(f"{name} needs the extra {extra!r}: pip install 'wsframe[{extra}]'")
 
 
 def only(kind: type[BaseException], group: BaseExceptionGroup[BaseException]) -> bool:

@@ -37,7 +37,7 @@ def said_typed(line: str) -> Saying | None:
     if command == "text":
         return text_of(argument)
     if command == "binary":
-        return Binary(octets_from(argument))
+        return Binary(bytes_from(argument))
     if command == "ping":
         return Ping(payload_of(argument))
     if command == "close":
@@ -54,7 +54,7 @@ def text_of(text: str) -> Text:
     return Text(text)
 
 
-def octets_from(text: str) -> bytes:
+def bytes_from(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
@@ -118,8 +118,8 @@ async def lines_of(fd: int) -> AsyncGenerator[str, None]:
     a buffer in which a thread still waits cannot be closed when the interpreter ends.
     """
     waiting, number = b"", 0
-    while octets := await trio.to_thread.run_sync(os.read, fd, 65536, abandon_on_cancel=True):
-        *lines, waiting = (waiting + octets).split(b"\n")
+    while data := await trio.to_thread.run_sync(os.read, fd, 65536, abandon_on_cancel=True):
+        *lines, waiting = (waiting + data).split(b"\n")
         for line in lines:
             number += 1
             yield decoded(line, number)

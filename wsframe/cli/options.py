@@ -98,9 +98,9 @@ def shown(value: float | None) -> str:
     """Write a default in the form that a user can type."""
     if value is None:
         return "none"
-    for unit, octets in (("M", 1024**2), ("K", 1024)):
-        if value >= 8 * 1024 and value % octets == 0:
-            return f"{value / octets:.0f}{unit}"
+    for unit, factor in (("M", 1024**2), ("K", 1024)):
+        if value >= 8 * 1024 and value % factor == 0:
+            return f"{value / factor:.0f}{unit}"
     return f"{value:g}"
 
 

@@ -25,7 +25,7 @@ except ImportError:  # pragma: no cover  # Windows
 __all__ = ["Terminal", "terminal_restored"]
 
 PROMPT = "> "
-OCTETS_SHOWN = 256
+BYTES_SHOWN = 256
 # Go to the beginning of the line and erase it.
 ERASE = "\r\x1b[K"
 
@@ -72,8 +72,8 @@ class Terminal(Display):
         if isinstance(message, str):
             self.show("< " + "\n  ".join(map(printable, message.split("\n"))))
         else:
-            more = "..." if len(message) > OCTETS_SHOWN else ""
-            self.show(f"< binary, {len(message)} bytes: {message[:OCTETS_SHOWN].hex()}{more}")
+            more = "..." if len(message) > BYTES_SHOWN else ""
+            self.show(f"< binary, {len(message)} bytes: {message[:BYTES_SHOWN].hex()}{more}")
 
     def pong(self, latency: float) -> None:
         self.show(f"pong after {latency * 1000:.1f} ms")

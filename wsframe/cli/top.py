@@ -162,7 +162,7 @@ def worker_row(one: Snapshot, former: Snapshot | None, now: Snapshot, before: Sn
         whole(rate_of(now, before, found[key], None if former is None else former[key]))
         for key in ("messages_received", "messages_sent")
     )
-    return (*name, str(found["clients"]), str(found["pending_handshakes"]), *rates, octets(found["bytes_waiting"]))
+    return (*name, str(found["clients"]), str(found["pending_handshakes"]), *rates, bytes_shown(found["bytes_waiting"]))
 
 
 def server_section(now: Snapshot, before: Snapshot | None) -> Section:
@@ -177,9 +177,9 @@ def server_section(now: Snapshot, before: Snapshot | None) -> Section:
         *(str(now[name]) for name in ("clients", "pending_handshakes", "admitted", "refused")),
         whole(rate("messages_received")),
         whole(rate("messages_sent")),
-        octets(rate("bytes_received")),
-        octets(rate("bytes_sent")),
-        octets(now["bytes_waiting"]),
+        bytes_shown(rate("bytes_received")),
+        bytes_shown(rate("bytes_sent")),
+        bytes_shown(now["bytes_waiting"]),
         str(now["messages_dropped"]),
     )
     return Section(", ".join(map(printable, now["addresses"])), header, [row], tuple(range(len(header))))
@@ -220,8 +220,8 @@ def client_section(now: Snapshot) -> Section:
         (
             printable(peer_name(client["host"], client["port"])),
             shortened(printable(client["path"])),
-            octets(client["bytes_waiting"]),
-            octets(client["bytes_sent"]),
+            bytes_shown(client["bytes_waiting"]),
+            bytes_shown(client["bytes_sent"]),
             str(client["messages_dropped"]),
             "-" if client["latency"] is None else f"{client['latency'] * 1000:.1f} ms",
         )
@@ -251,7 +251,7 @@ def whole(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
-def octets(value: float | None) -> str:
+def bytes_shown(value: float | None) -> str:
     if value is None:
         return "-"
     for unit in ("B", "KiB", "MiB", "GiB"):

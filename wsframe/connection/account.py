@@ -58,7 +58,7 @@ class Histogram:
 class Counted(Protocol):
     """A link, as far as its counts go."""
 
-    octets_received: int
+    bytes_received: int
 
     @property
     def inbox(self) -> Inbox[object]: ...
@@ -70,7 +70,14 @@ class Account:
     """The numbers of one path: of clients that are gone, and of all its hooks."""
 
     __slots__ = (
-        "dropped", "failures", "hooks", "messages_received", "messages_sent", "octets_received", "octets_sent", "path",
+        "bytes_received",
+        "bytes_sent",
+        "dropped",
+        "failures",
+        "hooks",
+        "messages_received",
+        "messages_sent",
+        "path",
         "waits",
     )  # fmt: skip
 
@@ -79,8 +86,8 @@ class Account:
         """The path as it was registered, or a word in its place."""
         self.messages_received: int = 0
         self.messages_sent: int = 0
-        self.octets_received: int = 0
-        self.octets_sent: int = 0
+        self.bytes_received: int = 0
+        self.bytes_sent: int = 0
         self.dropped: dict[str, int] = {}
         """Messages that were dropped, by overflow policy."""
         self.failures: dict[str, int] = dict.fromkeys(USUAL_HOOKS, 0)
@@ -96,8 +103,8 @@ class Account:
         inbox, outbox = link.inbox, link.outbox
         self.messages_received += sign * inbox.received
         self.messages_sent += sign * outbox.messages_sent
-        self.octets_received += sign * link.octets_received
-        self.octets_sent += sign * outbox.octets_sent
+        self.bytes_received += sign * link.bytes_received
+        self.bytes_sent += sign * outbox.bytes_sent
         if outbox.dropped:
             self.dropped[outbox.overflow] = self.dropped.get(outbox.overflow, 0) + sign * outbox.dropped
 

@@ -165,7 +165,7 @@ class Ending:
         if self.phase is Phase.PEER_ENDED:
             patient = self._patience is not None and self._patience.lasts(progress=self._side.progress())
         else:
-            patient = self._link.sender.unsent and self._link.outbox.octets_sent > self._sent_mark
+            patient = self._link.sender.unsent and self._link.outbox.bytes_sent > self._sent_mark
         self.on(ClosingEvent.SLOW if patient else ClosingEvent.OVERDUE)
         if self.phase is Phase.GONE:
             self.lost("close timeout")
@@ -197,7 +197,7 @@ class Ending:
             self._patience = self._patience or Patience(seconds)
             self._side.progress()  # from now on
             seconds = self._patience.step
-        self._sent_mark = self._link.outbox.octets_sent
+        self._sent_mark = self._link.outbox.bytes_sent
         deadlines.close_by = self._link.clock() + seconds
         if deadlines.close_by < deadlines.scheduled:
             self._link.schedule()

@@ -27,7 +27,7 @@ class AnyDecoder(Protocol):
     deadlines: Deadlines
     stopped: bool
     special: bool
-    octets: int
+    byte_count: int
     undecoded: int
 
     def ask(self, check: Check) -> None: ...

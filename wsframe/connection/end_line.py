@@ -25,7 +25,7 @@ class LoggedLink(Protocol):
 
     clock: Callable[[], float]
     opened_at: float
-    octets_received: int
+    bytes_received: int
     client: LinkClient
     inbox: Inbox[Any]
     outbox: Outbox
@@ -44,8 +44,8 @@ def log_end(link: LoggedLink, ended: Ended) -> None:
         "seconds": round(link.clock() - link.opened_at, 3),
         "messages_in": link.inbox.received,
         "messages_out": outbox.messages_sent,
-        "bytes_in": link.octets_received,
-        "bytes_out": outbox.octets_sent,
+        "bytes_in": link.bytes_received,
+        "bytes_out": outbox.bytes_sent,
         "queue_peak": outbox.peak,
     }
     logger.info(

@@ -117,8 +117,8 @@ class FrozenConnection:
     queue_peak: int
     messages_received: int
     messages_sent: int
-    octets_received: int
-    octets_sent: int
+    bytes_received: int
+    bytes_sent: int
     messages_dropped: int
 
 
@@ -166,8 +166,8 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
         queue_peak=outbox.peak,
         messages_received=inbox.received,
         messages_sent=outbox.messages_sent,
-        octets_received=link.octets_received,
-        octets_sent=outbox.octets_sent,
+        bytes_received=link.bytes_received,
+        bytes_sent=outbox.bytes_sent,
         messages_dropped=outbox.dropped,
     )
     inbox.paused = False  # or the empty share would resume reading
@@ -287,9 +287,9 @@ def set_counts(link: Link, frozen: FrozenConnection, now: float) -> None:
     link.opened_at = now - frozen.seconds
     link.outbox.peak = frozen.queue_peak
     link.inbox.received = frozen.messages_received
-    link.octets_received = frozen.octets_received
+    link.bytes_received = frozen.bytes_received
     link.outbox.messages_sent = frozen.messages_sent
-    link.outbox.octets_sent = frozen.octets_sent
+    link.outbox.bytes_sent = frozen.bytes_sent
     link.outbox.dropped = frozen.messages_dropped
 
 

@@ -37,7 +37,7 @@ class LeavingLink(EndingLink, Protocol):
     raw_fd: int
     fd: int
     opened_at: float
-    octets_received: int
+    bytes_received: int
     account: Account
     client: LinkClient
     loop: Loop[Any]
@@ -194,9 +194,9 @@ class Leaving:
         loop.forget(link.fd)
         link.transport.close(reset=reset)
         link.account.settle(link)
-        loop.octets_sent_before += link.outbox.octets_sent
-        loop.octets_received_before += link.octets_received
-        if link.inbox.octets:
+        loop.bytes_sent_before += link.outbox.bytes_sent
+        loop.bytes_received_before += link.bytes_received
+        if link.inbox.byte_count:
             loop.departed.add(link)
         self._give_up()
         if link.closing.ended is not None:

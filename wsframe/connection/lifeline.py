@@ -73,7 +73,7 @@ class Lifeline(Protocol):
     outbox: Outbox
     pings: Pings
     connection: AnyDecoder
-    octets_received: int
+    bytes_received: int
 
     @property
     def closing(self) -> End: ...
@@ -94,8 +94,8 @@ def statistics_of(link: Lifeline) -> ClientStatistics:
         messages_received=inbox.received,
         messages_waiting=inbox.waiting,
         messages_sent=outbox.messages_sent,
-        bytes_received=link.octets_received,
-        bytes_sent=outbox.octets_sent,
+        bytes_received=link.bytes_received,
+        bytes_sent=outbox.bytes_sent,
         bytes_waiting=outbox.counted,
         messages_dropped=outbox.dropped,
         latency=link.connection.deadlines.latency,

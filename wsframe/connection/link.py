@@ -24,7 +24,7 @@ from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.socket_options import keep_alive
 from wsframe.protocol.close import State, close_frame
 from wsframe.protocol.closing import Phase
-from wsframe.protocol.deadlines import PING_OCTETS, Due
+from wsframe.protocol.deadlines import PING_BYTES, Due
 from wsframe.protocol.events import sort_out
 from wsframe.protocol.frames import PING, PONG, control_frame
 from wsframe.protocol.rate_limit import Buckets
@@ -49,8 +49,25 @@ class Link:
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
 
     __slots__ = (
-        "_buckets", "_undecoded", "account", "client", "clock", "closing", "connection", "fd", "inbox", "leaving",
-        "loop", "octets_received", "opened_at", "outbox", "pings", "raw_fd", "readiness", "sender", "transport",
+        "_buckets",
+        "_undecoded",
+        "account",
+        "bytes_received",
+        "client",
+        "clock",
+        "closing",
+        "connection",
+        "fd",
+        "inbox",
+        "leaving",
+        "loop",
+        "opened_at",
+        "outbox",
+        "pings",
+        "raw_fd",
+        "readiness",
+        "sender",
+        "transport",
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, loop: Loop[Link]) -> None:
@@ -67,7 +84,7 @@ class Link:
         descriptor = self.fd if transport.by_descriptor else -1
         self.raw_fd: int = descriptor if dialect.has_pings else -1
         """The descriptor, if C can read it: plain sockets of RFC 6455; -1 once it is closed."""
-        self.octets_received: int = 0
+        self.bytes_received: int = 0
         self.opened_at: float = loop.clock()
         self._undecoded = 0
         self.connection: AnyDecoder = dialect.decoder(host.limits, host.timeouts, loop.clock(), arrival.terms)
@@ -101,7 +118,7 @@ class Link:
     @property
     def held(self) -> int:
         """The bytes that are counted for this client."""
-        return self.inbox.octets + self.outbox.weight + self._undecoded
+        return self.inbox.byte_count + self.outbox.weight + self._undecoded
 
     @property
     def state(self) -> State:
@@ -150,7 +167,7 @@ class Link:
             self.leaving.peer_shut()
             return
         self.connection.deadlines.heard_at = loop.now
-        self.octets_received += count
+        self.bytes_received += count
         self.take(loop.buffer[:count])
 
     def take(self, data: bytearray) -> None:
@@ -165,7 +182,7 @@ class Link:
             if pings:
                 self.sender.put_pongs([control_frame(PONG, payload) for payload in pings])
         if events and not inbox.muted:
-            inbox.put(events, connection.octets)
+            inbox.put(events, connection.byte_count)
             if inbox.full or loop.budget.exceeded:
                 self.pause("queue" if inbox.full else "memory")
         if ended is not None:
@@ -205,7 +222,7 @@ class Link:
             return False
         if self.pings.take_pong(payload) or not self.inbox.wants_pongs:
             return False
-        self.connection.octets += len(payload)
+        self.connection.byte_count += len(payload)
         self.inbox.received -= 1  # it takes room like a message, but does not count as one
         return True
 
@@ -247,7 +264,7 @@ class Link:
         deadlines = self.connection.deadlines
         for due in dues:
             if due is Due.PING:
-                deadlines.sent_ping(urandom(PING_OCTETS), self.clock())
+                deadlines.sent_ping(urandom(PING_BYTES), self.clock())
                 self.outbox.put_urgent(control_frame(PING, deadlines.ping_payload))
             elif due is Due.PING_TIMEOUT:
                 self.abort("ping timeout", mute=False)

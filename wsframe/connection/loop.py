@@ -38,8 +38,23 @@ class Loop(Generic[LinkT]):
     """
 
     __slots__ = (
-        "again", "alarm", "alarm_at", "budget", "buffer", "clock", "departed", "emptied", "flusher", "links",
-        "now", "octets_received_before", "octets_sent_before", "poller", "pool", "tally", "view",
+        "again",
+        "alarm",
+        "alarm_at",
+        "budget",
+        "buffer",
+        "bytes_received_before",
+        "bytes_sent_before",
+        "clock",
+        "departed",
+        "emptied",
+        "flusher",
+        "links",
+        "now",
+        "poller",
+        "pool",
+        "tally",
+        "view",
     )  # fmt: skip
 
     def __init__(self, pool: ConnectionPool[int], max_queued_bytes: int) -> None:
@@ -53,9 +68,9 @@ class Loop(Generic[LinkT]):
         self.again: list[LinkT] = []
         """Links with bytes left to decode and room to do so."""
         self.tally: Tally = Tally()
-        self.octets_sent_before: int = 0
+        self.bytes_sent_before: int = 0
         """Bytes sent to clients that are gone."""
-        self.octets_received_before: int = 0
+        self.bytes_received_before: int = 0
         """Bytes received from clients that are gone."""
         self.buffer: bytearray = bytearray(RECEIVE_BUFFER)
         self.view: memoryview[int] = memoryview(self.buffer)

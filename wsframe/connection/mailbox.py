@@ -30,7 +30,7 @@ Invariants
 
 1. ``Inbox.waiting`` counts the messages and pongs of a client in the mailbox and in the lists of
    its move. :meth:`Inbox.put` alone adds, :func:`take` and :meth:`Inbox.discard` subtract.
-2. ``Inbox.octets`` falls to 0 when ``waiting`` does, and only then. ``Budget.held`` rises and falls
+2. ``Inbox.byte_count`` falls to 0 when ``waiting`` does, and only then. ``Budget.held`` rises and falls
    with it, so that an inbox that is dropped must be emptied first.
 3. ``Inbox.mailbox`` is the mailbox of the task that calls the client's hooks, also during a move.
    ``Inbox.entries`` are ``mailbox.entries``, or ``move.later`` during a move; the C code appends
@@ -89,16 +89,16 @@ class Mailbox(Generic[OwnerT]):
         if not rung:
             self.doorbell.ring()
 
-    def post(self, post: object, octets: int) -> None:
+    def post(self, post: object, byte_count: int) -> None:
         """Queue a message of the resource's own code, which weighs so many bytes beside the cost of a message."""
         self.posts += 1
-        self.budget.held += MESSAGE_COST + octets
+        self.budget.held += MESSAGE_COST + byte_count
         self.put(None, post)
 
-    def took_post(self, octets: int) -> None:
+    def took_post(self, byte_count: int) -> None:
         """Count one post of so many bytes less."""
         self.posts -= 1
-        self.budget.held -= MESSAGE_COST + octets
+        self.budget.held -= MESSAGE_COST + byte_count
 
     def next_entry(self) -> object:
         """Return the entry that the listener takes next: if it is another one than before, the listener goes on."""
@@ -135,8 +135,18 @@ class Inbox(Generic[OwnerT]):
 
     __slots__ = (
         "budget",
-        "client", "entries", "mailbox", "max_messages", "max_octets", "move", "muted",
-        "octets", "paused", "received", "resume", "waiting",
+        "byte_count",
+        "client",
+        "entries",
+        "mailbox",
+        "max_bytes",
+        "max_messages",
+        "move",
+        "muted",
+        "paused",
+        "received",
+        "resume",
+        "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -154,12 +164,12 @@ class Inbox(Generic[OwnerT]):
         self.move: Move[Any] | None = None
         """The move that the client is in; it stays if the client ends in it."""
         self.max_messages: int = limits.max_queued_messages
-        self.max_octets: int = limits.max_queued_bytes
+        self.max_bytes: int = limits.max_queued_bytes
         self.budget: Budget = budget
         self.resume: Callable[[], None] = resume
         self.waiting: int = 0
         """Messages and pongs that wait."""
-        self.octets: int = 0
+        self.byte_count: int = 0
         """The bytes counted for them, until the last has been taken."""
         self.received: int = 0
         """Messages so far."""
@@ -167,7 +177,7 @@ class Inbox(Generic[OwnerT]):
         self.muted: bool = False
         """Whether queued messages are to be dropped, because we ended the client."""
 
-    def put(self, messages: Sequence[object], octets: int) -> None:
+    def put(self, messages: Sequence[object], byte_count: int) -> None:
         """Queue the messages of one read, which weigh so many bytes, beside the cost of each."""
         entries = self.entries
         count = len(messages)
@@ -177,9 +187,9 @@ class Inbox(Generic[OwnerT]):
         else:
             entries.extend([(self, message) for message in messages])
         self.waiting += count
-        octets += MESSAGE_COST * count
-        self.octets += octets
-        self.budget.held += octets
+        byte_count += MESSAGE_COST * count
+        self.byte_count += byte_count
+        self.budget.held += byte_count
         self.received += count
         if not rung:
             self.mailbox.doorbell.ring()
@@ -214,8 +224,8 @@ class Inbox(Generic[OwnerT]):
 
     def took_last(self) -> None:
         """Give back the bytes counted, and read on."""
-        self.budget.held -= self.octets
-        self.octets = 0
+        self.budget.held -= self.byte_count
+        self.byte_count = 0
         if self.paused:
             self.resume()
 
@@ -235,7 +245,7 @@ class Inbox(Generic[OwnerT]):
     @property
     def full(self) -> bool:
         """Whether the share is used up."""
-        return self.waiting >= self.max_messages or self.octets >= self.max_octets
+        return self.waiting >= self.max_messages or self.byte_count >= self.max_bytes
 
     @property
     def wants_pongs(self) -> bool:

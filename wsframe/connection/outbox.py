@@ -62,10 +62,10 @@ class Outbox(Waiting):
         "_small",
         "_willing",
         "blocked",
+        "bytes_sent",
         "drained",
         "dropped",
         "messages_sent",
-        "octets_sent",
         "overflow",
         "peak",
         "raw_fd",
@@ -73,7 +73,7 @@ class Outbox(Waiting):
         "wire",
     )  # fmt: skip
     items: list[Frame]
-    octets: int
+    byte_count: int
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Outbox(Waiting):
         self._dirty = flusher.dirty
         self.wire: Wire = wire
         self.raw_fd: int = raw_fd
-        self.octets_sent: int = 0
+        self.bytes_sent: int = 0
         self.messages_sent: int = 0
         """Messages queued so far, those included that were dropped later."""
         self._noted = 0
@@ -119,7 +119,7 @@ class Outbox(Waiting):
         size = len(frame)
         if (
             items
-            and (len(items) > self._few or self.octets + size > self._small or self._latest is not None)
+            and (len(items) > self._few or self.byte_count + size > self._small or self._latest is not None)
             and not self._make_room(size + FRAME_COST)
         ):
             return False
@@ -129,7 +129,7 @@ class Outbox(Waiting):
             else:
                 self._flusher.mark(self)
         items.append(frame)
-        self.octets += size
+        self.byte_count += size
         self.messages_sent += 1
         if self.blocked:
             self._note()
@@ -151,7 +151,7 @@ class Outbox(Waiting):
             grown = len(frame) - len(old)
             if grown <= 0 or self._beyond(grown) <= 0:
                 old.hold(frame)
-                self.octets += grown
+                self.byte_count += grown
                 if self.blocked:
                     self._note()
                 return True
@@ -178,7 +178,7 @@ class Outbox(Waiting):
             return False
         self._mark_if_empty()
         self.items += frames
-        self.octets += size
+        self.byte_count += size
         self.messages_sent += 1
         if self.blocked:
             self._note()
@@ -198,11 +198,11 @@ class Outbox(Waiting):
         at = self._start + (1 if self._offset else 0)
         while at < len(items) and self.is_control(items[at]):
             if self.blocked and items[at][0] & 0x0F == PONG == frame[0] & 0x0F:
-                self.octets -= len(items.pop(at))
+                self.byte_count -= len(items.pop(at))
             else:
                 at += 1
         items.insert(at, frame)
-        self.octets += len(frame)
+        self.byte_count += len(frame)
         if self.blocked:
             self._note()
         return True
@@ -222,7 +222,7 @@ class Outbox(Waiting):
             return False
         self._mark_if_empty()
         self.items.append(frame)
-        self.octets += len(frame)
+        self.byte_count += len(frame)
         self.shut = True
         if self.blocked:
             self._note()
@@ -283,7 +283,7 @@ class Outbox(Waiting):
             return False
         ended = False
         while not ended:
-            self.octets -= len(items[end])
+            self.byte_count -= len(items[end])
             ended = self.ends_message(items[end])
             end += 1
         self._remove(begin, end)
@@ -300,12 +300,12 @@ class Outbox(Waiting):
         items = self.items
         if not items:
             return
-        offered = self.octets
+        offered = self.byte_count
         frames = until = 0
         while True:
             if sent < 0:
                 count = len(items)
-                if self._offset or self.octets > LARGE or count > FRAMES_AT_ONCE or self._latest is not None:
+                if self._offset or self.byte_count > LARGE or count > FRAMES_AT_ONCE or self._latest is not None:
                     data = self._gather()
                 else:
                     small: list[bytes] = items  # type: ignore[assignment]  # a LargeFrame alone is more than LARGE
@@ -318,18 +318,18 @@ class Outbox(Waiting):
                 except OSError:
                     self.wire.broken()
                     return
-            self.octets_sent += sent
-            if sent == self.octets:
+            self.bytes_sent += sent
+            if sent == self.byte_count:
                 items.clear()
                 self._latest = None
-                self.octets = self._offset = self._start = self._holes = 0
+                self.byte_count = self._offset = self._start = self._holes = 0
                 if self.blocked or self.shut or self.drained is not None:
                     self._emptied()
                 return
-            until = until or self.octets_sent - sent + FLUSHED_AT_ONCE
+            until = until or self.bytes_sent - sent + FLUSHED_AT_ONCE
             frames += self._advance(sent)
             self._willing = sent == offered
-            if not self._willing or not (whole or (frames < FRAMES_AT_ONCE and self.octets_sent < until)):
+            if not self._willing or not (whole or (frames < FRAMES_AT_ONCE and self.bytes_sent < until)):
                 self.blocked = True
                 self._note()
                 self.wire.blocked(progress=sent > 0)
@@ -368,7 +368,7 @@ class Outbox(Waiting):
             self._flusher.mark(self)
         self.items += frames
         self._offset = begun
-        self.octets = sum(map(len, frames)) - begun
+        self.byte_count = sum(map(len, frames)) - begun
         if blocked:
             self.blocked = True
             self._note()

@@ -7,7 +7,7 @@ from os import urandom
 
 from wsframe.connection.outbox import Outbox
 from wsframe.doorbell import Signal
-from wsframe.protocol.deadlines import PING_OCTETS
+from wsframe.protocol.deadlines import PING_BYTES
 from wsframe.protocol.frames import PING, control_frame
 
 __all__ = ["Pings"]
@@ -28,7 +28,7 @@ class Pings:
 
     def send(self) -> Signal | None:
         """Send a ping; return the signal of its pong, with the seconds as its value; None if it was not queued."""
-        payload = urandom(PING_OCTETS)
+        payload = urandom(PING_BYTES)
         if not self._outbox.put_ping(control_frame(PING, payload)):
             return None
         signal = Signal()

@@ -71,18 +71,18 @@ CATCH_UP = 1.0
 
 # The attributes that the C code reads and writes by name; a rename that forgets it is an ImportError.
 READ_BY_C: dict[type, str] = {
-    Link: "connection inbox raw_fd octets_received crashed lost _buckets note_undecoded",
+    Link: "connection inbox raw_fd bytes_received crashed lost _buckets note_undecoded",
     Decoder: "state deadlines undecoded _engine _held _lane_limit _payload _wanted",
     Deadlines: "heard_at",
-    Inbox: "budget client divert entries mailbox max_messages max_octets move muted octets paused received took_last "
-    "waiting",
+    Inbox: "budget client divert entries mailbox max_messages max_bytes move muted byte_count paused received "
+    "took_last waiting",
     Mailbox: "doorbell",
     deque: "append",
     list: "append",
     Doorbell: "ring",
     Budget: "held limit",
     Flusher: "in_turn thread",
-    Outbox: "blocked drained flush items messages_sent octets octets_sent put raw_fd shut "
+    Outbox: "blocked drained flush items messages_sent byte_count bytes_sent put raw_fd shut "
     "_dirty _few _flusher _latest _offset _small",
     LargeFrame: "header payload",
 }
@@ -276,7 +276,7 @@ class Reactor:
             raise
         arrival.host.welcome(link.inbox)  # before its messages
         if trailing:
-            link.octets_received = len(trailing)
+            link.bytes_received = len(trailing)
             try:
                 link.take(bytearray(trailing))
             except BaseException as error:
@@ -285,14 +285,14 @@ class Reactor:
         return link
 
     @property
-    def octets_sent(self) -> int:
+    def bytes_sent(self) -> int:
         """Bytes sent to all clients so far; this walks through them."""
-        return self.loop.octets_sent_before + sum(link.outbox.octets_sent for link in self.links.values())
+        return self.loop.bytes_sent_before + sum(link.outbox.bytes_sent for link in self.links.values())
 
     @property
-    def octets_received(self) -> int:
+    def bytes_received(self) -> int:
         """Bytes received from all clients so far; this walks through them."""
-        return self.loop.octets_received_before + sum(link.octets_received for link in self.links.values())
+        return self.loop.bytes_received_before + sum(link.bytes_received for link in self.links.values())
 
     async def until_empty(self) -> None:
         """Wait until every link is gone."""

@@ -27,7 +27,7 @@ class Waiting:
     Frames are whole; a fragmented message is a run of them. The first may have begun to leave.
     """
 
-    __slots__ = ("_holes", "_latest", "_offset", "_start", "items", "octets")
+    __slots__ = ("_holes", "_latest", "_offset", "_start", "byte_count", "items")
 
     # The kind of a frame; another version of the protocol can replace these.
     is_control: staticmethod[[Frame], bool] = staticmethod(is_control)
@@ -38,7 +38,7 @@ class Waiting:
     def __init__(self) -> None:
         self.items: list[Frame] = []
         """The frames, after empty places of some that have gone; these exist only if the kernel refuses bytes."""
-        self.octets: int = 0
+        self.byte_count: int = 0
         """Bytes that are still to leave."""
         self._offset = 0
         """The bytes of the first frame that have left."""
@@ -52,7 +52,7 @@ class Waiting:
     @property
     def counted(self) -> int:
         """The sum that the limit bounds: bytes that are still to leave, and the cost of each frame and key."""
-        cost = self.octets + FRAME_COST * (len(self.items) - self._start - self._holes)
+        cost = self.byte_count + FRAME_COST * (len(self.items) - self._start - self._holes)
         return cost if self._latest is None else cost + KEY_COST * len(self._latest)
 
     @property
@@ -71,7 +71,7 @@ class Waiting:
     def _clear(self) -> None:
         self.items.clear()
         self._latest = None
-        self.octets = self._offset = self._start = self._holes = 0
+        self.byte_count = self._offset = self._start = self._holes = 0
 
     def _keep(self, frames: Sequence[Frame]) -> None:
         """Let all frames go but the first, if it has begun to leave, and these."""
@@ -79,7 +79,7 @@ class Waiting:
         self.items[:] = [*begun, *frames]
         self._latest = None
         self._start = self._holes = 0
-        self.octets = sum(map(len, self.items)) - self._offset
+        self.byte_count = sum(map(len, self.items)) - self._offset
 
     def _remove(self, begin: int, end: int) -> None:
         """Take out frames near the front: the few before them move up to those after them."""
@@ -101,7 +101,7 @@ class Waiting:
     def _bury(self, frame: Keyed) -> None:
         """Take a frame out of the middle."""
         assert self._latest is not None
-        self.octets -= len(frame)
+        self.byte_count -= len(frame)
         self._latest.forget(frame)
         frame.empty()
         self._holes += 1
@@ -139,7 +139,7 @@ class Waiting:
     def _advance(self, sent: int) -> int:
         """Note that bytes have left, fewer than there are; return the number of frames that went with them."""
         items, at = self.items, self._start
-        self.octets -= sent
+        self.byte_count -= sent
         sent += self._offset
         while at < len(items) and sent >= len(items[at]):
             sent -= len(items[at])

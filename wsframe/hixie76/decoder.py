@@ -44,8 +44,19 @@ class HixieDecoder:
     """
 
     __slots__ = (
-        "_check", "_discarded", "_held", "_limit", "_most_discarded", "_owed", "_searched",
-        "deadlines", "octets", "special", "state", "stopped", "undecoded",
+        "_check",
+        "_discarded",
+        "_held",
+        "_limit",
+        "_most_discarded",
+        "_owed",
+        "_searched",
+        "byte_count",
+        "deadlines",
+        "special",
+        "state",
+        "stopped",
+        "undecoded",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, timeouts: Timeouts, now: float) -> None:
@@ -55,7 +66,7 @@ class HixieDecoder:
         """Whether the last :meth:`receive` left bytes undecoded because there was no room."""
         self.special: bool = False
         """Whether it returned anything but messages."""
-        self.octets: int = 0
+        self.byte_count: int = 0
         """The weight of the messages that it returned: usually their bytes of payload."""
         self.undecoded: int = 0
         """Bytes held of messages that are not whole yet, or not decoded."""
@@ -88,7 +99,7 @@ class HixieDecoder:
                 the bytes beyond, and sets :attr:`stopped`.
         """
         self.special = self.stopped = False
-        self.octets = 0
+        self.byte_count = 0
         if self.state is State.CLOSED:
             return []
         self._discarded += len(data) if self.state is State.CLOSING else 0
@@ -143,17 +154,17 @@ class HixieDecoder:
                 return NOT_WHOLE
             text = data[at + 1 : stop].decode("utf-8", "replace")
             events.append(text)
-            self.octets += weigh(text)
+            self.byte_count += weigh(text)
         return stop + 1
 
     def _read_length(self, data: bytearray, at: int, events: list[Event]) -> int:
         """Read the length of a frame that is discarded; return where the next one starts, perhaps beyond the data."""
         length = 0
-        for start, octet in enumerate(data[at + 1 : at + 1 + LONGEST_LENGTH], at + 2):
-            length = length << 7 | octet & 0x7F
+        for start, byte in enumerate(data[at + 1 : at + 1 + LONGEST_LENGTH], at + 2):
+            length = length << 7 | byte & 0x7F
             if length > self._limit:
                 return self._fail(CloseCode.MESSAGE_TOO_BIG, events)
-            if octet < 0x80:
+            if byte < 0x80:
                 if data[at] == END and not length:
                     owed = self.state is State.OPEN
                     events.append(self._end(Ended(CloseCode.NO_STATUS_RECEIVED, "", clean=True, owed=owed)))

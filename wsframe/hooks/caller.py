@@ -264,7 +264,7 @@ class HookCaller:
     # Entries of the resource's own code
 
     async def _post(self, mailbox: ClientMailbox, inbox: None, post: Post) -> None:
-        mailbox.took_post(post.octets)
+        mailbox.took_post(post.byte_count)
         try:
             await self._within(None, nested(self._hook("received_custom"), post.message))
         except BaseException as error:
@@ -368,7 +368,7 @@ class HookCaller:
                 self._leave()
             elif inbox is not None and isinstance(event, TaskFailed):
                 log_task(inbox.client, event.error)
-            if inbox is not None and inbox.octets:
+            if inbox is not None and inbox.byte_count:
                 inbox.paused = False
                 inbox.took_last()
 

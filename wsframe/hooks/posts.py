@@ -24,11 +24,11 @@ MAX_POSTS = 10_000
 class Post:
     """A message from :meth:`Resource.post`."""
 
-    __slots__ = ("message", "octets")
+    __slots__ = ("byte_count", "message")
 
     def __init__(self, message: object) -> None:
         self.message: object = message
-        self.octets: int = weigh(message) if type(message) is str or type(message) is bytes else 0
+        self.byte_count: int = weigh(message) if type(message) is str or type(message) is bytes else 0
         """Its bytes; of other objects the size is not known."""
 
 
@@ -111,7 +111,7 @@ class Posts:
         if self._mailbox.posts >= MAX_POSTS or self.closed or self.leaving or self._over.is_set():
             return False
         post = Post(message)
-        self._mailbox.post(post, post.octets)
+        self._mailbox.post(post, post.byte_count)
         return True
 
     def post_from_thread(self, message: object) -> None:
@@ -158,7 +158,7 @@ class Posts:
                 entry.outcome = None, ResourceEnded(f"{self._name} stopped before the call")
                 entry.finish()
             elif isinstance(entry, Post):
-                self._mailbox.took_post(entry.octets)
+                self._mailbox.took_post(entry.byte_count)
             elif isinstance(entry, Notice):
                 entry.over()
             elif isinstance(entry, Errand):

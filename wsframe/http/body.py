@@ -14,7 +14,7 @@ from wsframe.http.responses import Reject
 __all__ = ["BodyReader", "check_framing"]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Programs send what they have, some 16 KiB at a time. So many cost 2 ms.
+# Programs send parts of any size, some 16 KiB at a time. So many cost 2 ms.
 MOST_CHUNKS = 1024
 # Bytes of the line before a chunk, and of all fields behind the last one.
 LONGEST_LINE = 4096

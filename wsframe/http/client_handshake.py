@@ -105,11 +105,11 @@ class Upgrade:
         """The fields of the request."""
         pairs = [(name.encode("ascii"), value.encode("latin-1")) for name, value in fields]
         try:
-            octets = self._h11.send(h11.Request(method="GET", target=resource, headers=pairs))
-            octets += self._h11.send(h11.EndOfMessage())
+            data = self._h11.send(h11.Request(method="GET", target=resource, headers=pairs))
+            data += self._h11.send(h11.EndOfMessage())
         except h11.LocalProtocolError as error:
             raise ValueError(f"the request cannot be sent: {error}") from None
-        self.request = octets
+        self.request = data
         """The bytes to send."""
 
     def receive(self, data: bytes) -> Upgraded | None:

@@ -31,7 +31,7 @@ def written(path: str) -> str:
 
 def escaped(match: Match[str], encoding: str) -> str:
     text = match[0]
-    return text.upper() if len(text) == 3 else "".join(f"%{octet:02X}" for octet in text.encode(encoding, "replace"))
+    return text.upper() if len(text) == 3 else "".join(f"%{byte:02X}" for byte in text.encode(encoding, "replace"))
 
 
 def folded(path: str) -> str:

@@ -131,7 +131,7 @@ class Request:
         self.path_params = NO_PARAMS
         self.peer_certificate = None
         self.peer_certificate_der = None
-        self._head = SEPARATOR.join(octets for field in fields for octets in field)
+        self._head = SEPARATOR.join(part for field in fields for part in field)
         self._parsed: Headers | None = None
 
     @property

@@ -104,7 +104,7 @@ class Certificate:
 
 
 def check_readable(path: str) -> None:
-    """Check that a file can be read, more than once: a pipe would give its bytes once, and hold up who reads again.
+    """Check that a file can be read, more than once: a pipe would give its bytes once, and hold up the second reader.
 
     Raises:
         OSError: If it cannot; the text names it.

@@ -160,14 +160,14 @@ class Transport:
             while not self.pump():
                 await self.writable()
             try:
-                octets = plaintext_of(below) if isinstance(below, TLSCodec) else below.recv(FOR_HANDSHAKE)
+                data = plaintext_of(below) if isinstance(below, TLSCodec) else below.recv(FOR_HANDSHAKE)
             except BlockingIOError:
-                octets = None
-            if octets is None:
+                data = None
+            if data is None:
                 await self.readable()  # not in the handler: its exception would hold what the read needed
             else:
-                self.heard = self.heard or bool(octets)
-                codec.feed(octets)
+                self.heard = self.heard or bool(data)
+                codec.feed(data)
         if hostname is None:
             acknowledge(self.sock)  # a handshake that was cut short ends with the client, which sends its request next
 

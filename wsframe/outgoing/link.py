@@ -28,7 +28,7 @@ from wsframe.outgoing.leaving import Leaving
 from wsframe.outgoing.writer import Writer
 from wsframe.protocol.close import State
 from wsframe.protocol.closing import Phase
-from wsframe.protocol.deadlines import PING_OCTETS, Deadlines, Due
+from wsframe.protocol.deadlines import PING_BYTES, Deadlines, Due
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Event, sort_out
@@ -110,7 +110,7 @@ class Link:
         """Messages that the user has not received yet."""
         self.pings: list[Measured] = []
         self._limits = limits
-        self._octets = 0
+        self._byte_count = 0
         """Bytes counted for messages since the queue was last empty: at least those of the messages that wait."""
         self._reading = False
         self._away = False
@@ -131,7 +131,9 @@ class Link:
         """Whether the limit of waiting messages is reached: nothing is read then. Once closing, they are discarded."""
         if not self.messages or self.connection.state is not State.OPEN:
             return False
-        return len(self.messages) >= self._limits.max_queued_messages or self._octets >= self._limits.max_queued_bytes
+        return (
+            len(self.messages) >= self._limits.max_queued_messages or self._byte_count >= self._limits.max_queued_bytes
+        )
 
     async def read(self) -> None:
         """Wait until the peer has sent something and take it in; if another task reads, until it has.
@@ -209,7 +211,7 @@ class Link:
             if self.outbox.items:
                 self.writer.flush()
         self.messages.extend(events)
-        self._octets += connection.octets + MESSAGE_COST * len(events)
+        self._byte_count += connection.byte_count + MESSAGE_COST * len(events)
         self.deadlines.paused = self.full
 
     def _pong(self, payload: bytes) -> bool:
@@ -243,7 +245,7 @@ class Link:
         """Take the first message that waits, and read again if that makes room."""
         message = self.messages.popleft()
         if not self.messages:
-            self._octets = 0
+            self._byte_count = 0
         deadlines = self.deadlines
         if deadlines.paused and not self.full:
             deadlines.resume(trio.current_time())
@@ -272,7 +274,7 @@ class Link:
     def _act(self, due: Due) -> None:
         deadlines = self.deadlines
         if due is Due.PING:
-            deadlines.sent_ping(urandom(PING_OCTETS), trio.current_time())
+            deadlines.sent_ping(urandom(PING_BYTES), trio.current_time())
             self.outbox.put_urgent(self.writer.control(PING, deadlines.ping_payload))
             self.writer.flush()
         elif due is Due.PING_TIMEOUT:

@@ -14,16 +14,16 @@ from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
 from wsframe.protocol.close import State, check_close_code, check_reason
 from wsframe.protocol.closing import Phase
-from wsframe.protocol.deadlines import PING_OCTETS
+from wsframe.protocol.deadlines import PING_BYTES
 from wsframe.protocol.frames import BINARY, MAX_CONTROL_PAYLOAD, TEXT, check_frame_size
 from wsframe.protocol.payload import (
     BINARY_TYPES,
     MESSAGE_TYPES,
     PING_TYPES,
     TEXT_TYPES,
-    Octets,
+    BytesLike,
+    bytes_of,
     encode,
-    octets_of,
 )
 
 __all__ = ["WebSocket"]
@@ -114,7 +114,7 @@ class WebSocket:
             await trio.lowlevel.checkpoint()
 
     async def send_text(
-        self, message: str | Octets, *, frame_size: int | None = None, compress: bool | None = None
+        self, message: str | BytesLike, *, frame_size: int | None = None, compress: bool | None = None
     ) -> None:
         """Send a text message; waits while ``limits.max_outbox`` bytes wait for the server to read.
 
@@ -132,11 +132,11 @@ class WebSocket:
             TypeError: For a message of another type.
             ValueError: For a lone surrogate, or a frame size below 1.
         """
-        payload = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+        payload = encode(message) if isinstance(message, str) else bytes_of(message, TEXT_TYPES)
         await self._send(TEXT, payload, frame_size, compress)
 
     async def send_binary(
-        self, message: Octets, *, frame_size: int | None = None, compress: bool | None = None
+        self, message: BytesLike, *, frame_size: int | None = None, compress: bool | None = None
     ) -> None:
         """Send a binary message; otherwise as :meth:`send_text`.
 
@@ -145,14 +145,14 @@ class WebSocket:
             TypeError: For anything but bytes, bytearray or memoryview.
             ValueError: For a frame size below 1.
         """
-        await self._send(BINARY, octets_of(message, BINARY_TYPES), frame_size, compress)
+        await self._send(BINARY, bytes_of(message, BINARY_TYPES), frame_size, compress)
 
-    async def send(self, message: str | Octets) -> None:
+    async def send(self, message: str | BytesLike) -> None:
         """Send a text message for a str, a binary one for bytes; otherwise as :meth:`send_text`."""
         if isinstance(message, str):
             await self._send(TEXT, encode(message), None, None)
         else:
-            await self.send_binary(octets_of(message, MESSAGE_TYPES))
+            await self.send_binary(bytes_of(message, MESSAGE_TYPES))
 
     async def _send(self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None) -> None:
         if frame_size is not None:
@@ -221,12 +221,12 @@ class WebSocket:
             TypeError: For a payload of another type.
             ValueError: For a payload over 125 bytes (RFC 6455 section 5.5).
         """
-        octets = urandom(PING_OCTETS) if payload is None else octets_of(payload, PING_TYPES)
-        if len(octets) > MAX_CONTROL_PAYLOAD:
-            raise ValueError(f"the payload of a ping is at most {MAX_CONTROL_PAYLOAD} bytes, got {len(octets)}")
+        data = urandom(PING_BYTES) if payload is None else bytes_of(payload, PING_TYPES)
+        if len(data) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(f"the payload of a ping is at most {MAX_CONTROL_PAYLOAD} bytes, got {len(data)}")
         await self._turn()
         link = self._link
-        ping = link.ping(octets)
+        ping = link.ping(data)
         try:
             while ping.latency is None:
                 if link.closing.ended is not None:

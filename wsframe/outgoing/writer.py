@@ -54,19 +54,19 @@ class Writer:
         self._queue = trio.StrictFIFOLock()
         self._refused = Doorbell()
 
-    def _has_room(self, octets: int) -> bool:
+    def _has_room(self, byte_count: int) -> bool:
         outbox = self._link.outbox
-        return not outbox.items or outbox.counted + octets + FRAME_COST <= self._max_outbox
+        return not outbox.items or outbox.counted + byte_count + FRAME_COST <= self._max_outbox
 
-    async def room_for(self, octets: int) -> bool:
+    async def room_for(self, byte_count: int) -> bool:
         """Wait until a message can be queued, in order of arrival; an empty outbox takes a message of any size.
 
         Returns:
             Whether it can; False if nothing more can be sent.
         """
-        if self._queue.locked() or not self._has_room(octets):
+        if self._queue.locked() or not self._has_room(byte_count):
             async with self._queue:
-                while not self._has_room(octets) and not self._link.outbox.shut:
+                while not self._has_room(byte_count) and not self._link.outbox.shut:
                     await self._room.park()
         return not self._link.outbox.shut
 

@@ -211,12 +211,12 @@ class Files:
                 found = Found(path, tag, status.st_size, content_type, fields)
                 if status.st_size > PART or request.method == "HEAD":
                     return found
-                octets = file.read(PART)
+                part = file.read(PART)
         except OSError as error:
             if error.errno in ABSENT:
                 return not_found()
             raise
-        return Response(octets, content_type=content_type, headers=fields)
+        return Response(part, content_type=content_type, headers=fields)
 
 
 class Folder:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from wsframe.limits import Timeouts
 
-__all__ = ["PING_OCTETS", "Deadlines", "Due", "Patience", "Times"]
+__all__ = ["PING_BYTES", "Deadlines", "Due", "Patience", "Times"]
 
 # Bytes of payload of each of our pings. All look alike, so that a peer cannot answer the keepalive and keep
 # a caller waiting that measures the latency.
-PING_OCTETS = 8
+PING_BYTES = 8
 
 # Looks at hooks that do not get on, before they count as stuck. Each is a turn of its own, so that
 # a machine that stood still for longer than all of them has used up one.

@@ -59,8 +59,23 @@ class Decoder:
     """
 
     __slots__ = (
-        "_check", "_checked", "_engine", "_held", "_lane_limit", "_limits", "_masked", "_payload",
-        "_seeker", "_wanted", "deadlines", "inflate", "octets", "special", "state", "stopped", "undecoded",
+        "_check",
+        "_checked",
+        "_engine",
+        "_held",
+        "_lane_limit",
+        "_limits",
+        "_masked",
+        "_payload",
+        "_seeker",
+        "_wanted",
+        "byte_count",
+        "deadlines",
+        "inflate",
+        "special",
+        "state",
+        "stopped",
+        "undecoded",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +93,7 @@ class Decoder:
         """Whether the last :meth:`receive` left bytes undecoded because there was no room."""
         self.special: bool = False
         """Whether it returned anything but messages."""
-        self.octets: int = 0
+        self.byte_count: int = 0
         """The weight of the messages that it returned: usually their bytes of payload."""
         self.undecoded: int = 0
         """Bytes held of messages that are not whole yet, or not decoded."""
@@ -119,7 +134,7 @@ class Decoder:
                 messages exceed a client's share of the mailbox.
         """
         self.special = self.stopped = False
-        self.octets = 0
+        self.byte_count = 0
         if self._held is not None:
             held = self._all_held()
             held += data
@@ -176,7 +191,7 @@ class Decoder:
 
     def _decode(self, data: bytearray, room: int, events: list[Event]) -> int:
         """Decode frames until the bytes or the room run out; return the position reached."""
-        at = octets = work = self._wanted = self._checked = 0
+        at = byte_count = work = self._wanted = self._checked = 0
         size = len(data)
         while at < size:
             if len(events) >= room:
@@ -185,7 +200,7 @@ class Decoder:
             if self._engine is None and self._check is None:
                 begin = at
                 at, taken, wanted = read_messages(data, at, room, self._lane_limit, self._masked, events)
-                octets += taken
+                byte_count += taken
                 if wanted and self._may_wait(data, at):
                     self._wanted = wanted
                     break
@@ -198,12 +213,12 @@ class Decoder:
             if work >= WORK_OF_TURN or self._share_is_used_up():
                 self.stopped = at < size
                 break
-        self.octets += octets
+        self.byte_count += byte_count
         return at
 
     def _share_is_used_up(self) -> bool:
         inflate = self.inflate
-        return self.octets >= self._limits.max_queued_bytes or (inflate is not None and inflate.turn_is_over())
+        return self.byte_count >= self._limits.max_queued_bytes or (inflate is not None and inflate.turn_is_over())
 
     def _take_frame(self, data: bytearray, at: int, events: list[Event]) -> tuple[int, int]:
         """Decode a frame that is not a plain message; return the position after it, and its cost in control frames.
@@ -244,7 +259,7 @@ class Decoder:
         stop, message, cost = lane.feed(data, at)
         if message is not None:
             events.append(message)
-            self.octets += weigh(message)
+            self.byte_count += weigh(message)
         self._engine = lane if lane.begun and not lane.done else None
         return stop, cost
 
@@ -263,7 +278,7 @@ class Decoder:
         for event in found:
             events.append(event)
             if isinstance(event, str | bytes):
-                self.octets += weigh(event)
+                self.byte_count += weigh(event)
             elif isinstance(event, Ended):
                 self._end()
                 break

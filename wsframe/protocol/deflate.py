@@ -364,24 +364,24 @@ class Deflater:
             return self.compress_for_all(payload)
         if self._compressor is None:
             self._compressor = new_compressor(self.options, self.terms.server_bits)
-        octets = self._compressor.compress(payload) + self._compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
-        self._count(payload, octets)
-        return octets
+        packed = self._compressor.compress(payload) + self._compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        self._count(payload, packed)
+        return packed
 
     def compress_for_all(self, payload: bytes) -> bytes | None:
         """Compress a message so that any client of this window or a wider one can read it."""
         # The next message must not refer to messages that the peer got before this one.
         self._compressor = None
         compressor = new_compressor(self.options, self.terms.server_bits, len(payload))
-        octets = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
-        if len(octets) >= len(payload):
+        packed = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        if len(packed) >= len(payload):
             return None
-        self._count(payload, octets)
-        return octets
+        self._count(payload, packed)
+        return packed
 
-    def _count(self, payload: bytes, octets: bytes) -> None:
+    def _count(self, payload: bytes, packed: bytes) -> None:
         self.volume.plain += len(payload)
-        self.volume.packed += len(octets)
+        self.volume.packed += len(packed)
 
 
 def new_compressor(options: Deflate, bits: int, size: int | None = None) -> zlib._Compress:

@@ -48,7 +48,7 @@ def read_messages(
         The position where it stopped, the weight of the messages, as :func:`weigh` counts, and,
         if it stopped at a message that is not whole yet, the bytes its frame will have; else 0.
     """
-    octets, size = 0, len(data)
+    byte_count, size = 0, len(data)
     mask_bit, mask_size = (0x80, 4) if masked else (0, 0)
     shortest = 2 + mask_size
     while size - at >= shortest and len(messages) < room:
@@ -63,7 +63,7 @@ def read_messages(
             break
         stop = start + length
         if stop > size:
-            return at, octets, stop - at
+            return at, byte_count, stop - at
         payload: bytes | bytearray = data[start:stop]
         if masked:
             mask = data[start - 4 : start]
@@ -79,12 +79,12 @@ def read_messages(
             except UnicodeDecodeError:
                 break
             messages.append(text)
-            octets += length if text.isascii() else text.__sizeof__() - EMPTY
+            byte_count += length if text.isascii() else text.__sizeof__() - EMPTY
         else:
             messages.append(bytes(payload))
-            octets += length
+            byte_count += length
         at = stop
-    return at, octets, 0
+    return at, byte_count, 0
 
 
 def read_control(data: bytearray, at: int, masked: bool) -> tuple[Event, int] | None:
@@ -146,12 +146,12 @@ def check_text(data: bytearray, at: int, checked: int) -> int:
         return checked
     start = frame_extent(data, at)[0]
     checked = max(checked, start)
-    octets: bytes | bytearray = data[at + checked :]
+    rest: bytes | bytearray = data[at + checked :]
     if data[at + 1] & 0x80:
         mask, turn = data[at + start - 4 : at + start], (checked - start) % 4
-        octets = unmask(octets, mask[turn:] + mask[:turn])
+        rest = unmask(rest, mask[turn:] + mask[:turn])
     try:
-        return checked + utf_8_decode(octets, "strict", False)[1]
+        return checked + utf_8_decode(rest, "strict", False)[1]
     except UnicodeDecodeError:
         return -1
 

@@ -211,7 +211,7 @@ def skip_frames(data: bytearray, at: int) -> int:
 # for 16 KiB; below it the XOR wins: 0.2 against 0.6 us for 64.
 WIDE = 1024
 
-XOR_TABLES = tuple(bytes(octet ^ key for octet in range(256)) for key in range(256))
+XOR_TABLES = tuple(bytes(byte ^ key for byte in range(256)) for key in range(256))
 
 
 @accelerated
@@ -221,7 +221,7 @@ def unmask(payload: bytes | bytearray, mask: bytes | bytearray) -> bytes:
     if length < WIDE:
         key = (mask * (length // 4 + 1))[:length]
         return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
-    octets = bytearray(payload)
+    unmasked = bytearray(payload)
     for at in range(4):
-        octets[at::4] = octets[at::4].translate(XOR_TABLES[mask[at]])
-    return bytes(octets)
+        unmasked[at::4] = unmasked[at::4].translate(XOR_TABLES[mask[at]])
+    return bytes(unmasked)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["BINARY_TYPES", "MESSAGE_TYPES", "PING_TYPES", "TEXT_TYPES", "Octets", "encode", "octets_of"]
+__all__ = ["BINARY_TYPES", "MESSAGE_TYPES", "PING_TYPES", "TEXT_TYPES", "BytesLike", "bytes_of", "encode"]
 
-Octets = bytes | bytearray | memoryview
+BytesLike = bytes | bytearray | memoryview
 
 # The types allowed, in the words of the TypeError for anything else.
 MESSAGE_TYPES = "a message must be str, bytes, bytearray or memoryview"
@@ -19,7 +19,7 @@ encode: Callable[[str], bytes] = str.encode
 ALL = slice(None)
 
 
-def octets_of(message: object, wanted: str) -> bytes:
+def bytes_of(message: object, wanted: str) -> bytes:
     """Return exact and immutable bytes.
 
     A bytearray may change while it waits to be sent. A subclass may say another length than it

@@ -47,7 +47,7 @@ class SizeLimits(Extension):
         self.limits = limits
         self.refusal: tuple[int, str] | None = None
         """The close code and reason of the check that refused a frame."""
-        self.octets: int = 0
+        self.byte_count: int = 0
         """Bytes of payload of the message's whole frames."""
         self.fragments: int = 0
         self.most: int = limits.max_message
@@ -71,23 +71,23 @@ class SizeLimits(Extension):
             self._arriving = 0, 0
             return NO_RESERVED_BITS
         if opcode is not Opcode.CONTINUATION:
-            self.octets = self.fragments = 0
+            self.byte_count = self.fragments = 0
             self._kind = KINDS.get(opcode)
             most = self.limits.max_message
             self.most = most_compressed(most) if rsv.rsv1 else most
         self._arriving = payload_length, 1
         limits = self.limits
-        too_big = self.octets + payload_length > self.most or self.fragments + 1 > limits.max_fragments
+        too_big = self.byte_count + payload_length > self.most or self.fragments + 1 > limits.max_fragments
         if too_big or (limits.max_frame is not None and payload_length > limits.max_frame):
             return CloseReason.MESSAGE_TOO_BIG
         if self.check is not None and not self._checked:
             self._checked = True
             if self._kind is not None:  # else a continuation of nothing, which the engine refuses
-                self.refusal = self.check(self._kind, payload_length, self.octets + payload_length)
+                self.refusal = self.check(self._kind, payload_length, self.byte_count + payload_length)
         return NO_RESERVED_BITS if self.refusal is None else CloseReason.POLICY_VIOLATION
 
     def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> None:
-        octets, fragments = self._arriving
-        self.octets += octets
+        byte_count, fragments = self._arriving
+        self.byte_count += byte_count
         self.fragments += fragments
         self._checked = False

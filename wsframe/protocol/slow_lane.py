@@ -101,7 +101,7 @@ class SlowLane:
             self._tell(FIN if fin else 0, b"", mask, owed)
         sizes = self._sizes
         sizes.check, sizes.limits, sizes.most = check, limits, limits.max_message
-        sizes.octets, sizes.fragments = len(payload), fragments - (owed > 0)
+        sizes.byte_count, sizes.fragments = len(payload), fragments - (owed > 0)
 
     def _tell(self, first: int, payload: bytes, mask: bytes, more: int = 0) -> None:
         """Have wsproto read a frame, of which ``more`` bytes are to come."""

@@ -9,7 +9,7 @@ from wsframe.connection.outbox import put_frame
 from wsframe.exceptions import BinaryRefused
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.frames import BINARY, TEXT, Frame, message_frames
-from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, Octets, encode, octets_of
+from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.client import Client
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class BroadcastOptions(TypedDict, total=False):
 
 def broadcast_text(
     clients: Iterable[AnyClient],
-    message: str | Octets,
+    message: str | BytesLike,
     *,
     frame_size: int | None = None,
     exclude: AnyClient | Collection[AnyClient] = (),
@@ -67,13 +67,13 @@ def broadcast_text(
     Source: clws ``write-to-clients-text``.
     """
     check_several(clients)
-    payload = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+    payload = encode(message) if isinstance(message, str) else bytes_of(message, TEXT_TYPES)
     return broadcast(without(clients, exclude), Encoding(TEXT, payload, frame_size, compress), key)
 
 
 def broadcast_binary(
     clients: Iterable[AnyClient],
-    message: Octets,
+    message: BytesLike,
     *,
     frame_size: int | None = None,
     exclude: AnyClient | Collection[AnyClient] = (),
@@ -90,7 +90,7 @@ def broadcast_binary(
     Source: clws ``write-to-clients-binary``.
     """
     check_several(clients)
-    payload = octets_of(message, BINARY_TYPES)
+    payload = bytes_of(message, BINARY_TYPES)
     listed = list(without(clients, exclude))
     for client in listed:
         encoder = encoder_of(client)

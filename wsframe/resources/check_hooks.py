@@ -81,7 +81,7 @@ def unwrap_safely(function: object) -> object:
     return unwrap(function) if callable(function) and hasattr(function, "__wrapped__") else function
 
 
-def check_async(what: str, function: Any, *, such: str = "", hint: str = "") -> None:
+def check_async(title: str, function: Any, *, such: str = "", hint: str = "") -> None:
     """Check something that is awaited.
 
     A lambda, or an object of another kind, passes: only its call shows.
@@ -92,25 +92,25 @@ def check_async(what: str, function: Any, *, such: str = "", hint: str = "") -> 
     if isinstance(function, Coroutine):
         name = getattr(function, "__name__", "function")
         function.close()
-        raise TypeError(f"{what} is an async function itself: write {name}, not the call {name}(...)")
+        raise TypeError(f"{title} is an async function itself: write {name}, not the call {name}(...)")
     if not callable(function):
-        raise TypeError(f"{what} is an async function{such}, not {type(function).__name__}")
+        raise TypeError(f"{title} is an async function{such}, not {type(function).__name__}")
     if (isfunction(function) or ismethod(function)) and not is_async(function) and function.__name__ != "<lambda>":
         name = function.__name__
-        raise TypeError(f"{what} is an async function: write 'async def {name}', not 'def {name}'{hint}")
+        raise TypeError(f"{title} is an async function: write 'async def {name}', not 'def {name}'{hint}")
 
 
-def check_http_handler(what: str, handler: Any, *, such: str = "") -> None:
+def check_http_handler(title: str, handler: Any, *, such: str = "") -> None:
     """Check that something can be asked for a Response.
 
     Raises:
         TypeError: For anything but an async function of one request.
     """
-    check_async(what, handler, such=such)
-    check_takes(what, handler, "request")
+    check_async(title, handler, such=such)
+    check_takes(title, handler, "request")
 
 
-def check_plain(what: str, function: Callable[..., object]) -> None:
+def check_plain(title: str, function: Callable[..., object]) -> None:
     """Check something that is called where nothing can wait.
 
     Raises:
@@ -118,10 +118,10 @@ def check_plain(what: str, function: Callable[..., object]) -> None:
     """
     if is_async(function):
         name = getattr(function, "__name__", type(function).__name__)
-        raise TypeError(f"{what} must be a plain function, because nothing can wait for it: write 'def {name}'")
+        raise TypeError(f"{title} must be a plain function, because nothing can wait for it: write 'def {name}'")
 
 
-def check_takes(what: str, function: Callable[..., object], *names: str, otherwise: str = "") -> None:
+def check_takes(title: str, function: Callable[..., object], *names: str, otherwise: str = "") -> None:
     """Check that something can be called with these arguments.
 
     Raises:
@@ -134,7 +134,7 @@ def check_takes(what: str, function: Callable[..., object], *names: str, otherwi
     try:
         given.bind(*names)
     except TypeError:
-        told = f"{what} is called with ({', '.join(names)}), but takes {written(given)}"
+        told = f"{title} is called with ({', '.join(names)}), but takes {written(given)}"
         raise TypeError(f"{told}: {otherwise}" if otherwise else told) from None
 
 

@@ -14,7 +14,7 @@ from wsframe.http.request import peer_name
 from wsframe.log import quoted
 from wsframe.protocol.close import State, check_close_code, check_reason
 from wsframe.protocol.frames import BINARY, PING, TEXT, check_frame_size, control_frame, data_frame, message_frames
-from wsframe.protocol.payload import BINARY_TYPES, MESSAGE_TYPES, PING_TYPES, TEXT_TYPES, Octets, encode, octets_of
+from wsframe.protocol.payload import BINARY_TYPES, MESSAGE_TYPES, PING_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -167,7 +167,7 @@ class Client(Generic[DataT]):
 
     def send_text(
         self,
-        message: str | Octets,
+        message: str | BytesLike,
         *,
         frame_size: int | None = None,
         key: Hashable | None = None,
@@ -191,14 +191,14 @@ class Client(Generic[DataT]):
             ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
             RuntimeError: From another thread, where it shows: with the first message of a turn.
         """
-        payload = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+        payload = encode(message) if isinstance(message, str) else bytes_of(message, TEXT_TYPES)
         if self._encoder is None and frame_size is None and key is None:
             return put_frame(self._outbox, data_frame(TEXT, payload))
         return self._send(TEXT, payload, frame_size, key, compress)
 
     def send_binary(
         self,
-        message: Octets,
+        message: BytesLike,
         *,
         frame_size: int | None = None,
         key: Hashable | None = None,
@@ -214,7 +214,7 @@ class Client(Generic[DataT]):
             RuntimeError: From another thread, where it shows: with the first message of a turn.
             BinaryRefused: To a client of version 0, which has text only.
         """
-        payload = message if type(message) is bytes else octets_of(message, BINARY_TYPES)
+        payload = message if type(message) is bytes else bytes_of(message, BINARY_TYPES)
         if self._encoder is None and frame_size is None and key is None:
             return put_frame(self._outbox, data_frame(BINARY, payload))
         return self._send(BINARY, payload, frame_size, key, compress)
@@ -238,14 +238,14 @@ class Client(Generic[DataT]):
             frames = encoder.frames(opcode, payload, frame_size, compress, replaceable=key is not None)
         return self._outbox.put_run(frames) if key is None else self._outbox.put_latest(key, frames[0])
 
-    def send(self, message: str | Octets) -> bool:
+    def send(self, message: str | BytesLike) -> bool:
         """Queue a text message for a str, a binary one for bytes; return whether it was queued.
 
         It raises as :meth:`send_text` and :meth:`send_binary` do.
         """
         if isinstance(message, str):
             return self.send_text(message)
-        return self.send_binary(octets_of(message, MESSAGE_TYPES))
+        return self.send_binary(bytes_of(message, MESSAGE_TYPES))
 
     def send_json(
         self, message: object, *, frame_size: int | None = None, key: Hashable | None = None,
@@ -272,7 +272,7 @@ class Client(Generic[DataT]):
             TypeError: For a payload of another type.
             ValueError: For a payload over 125 bytes (RFC 6455 section 5.5).
         """
-        return self._outbox.put_ping(control_frame(PING, octets_of(payload, PING_TYPES)))
+        return self._outbox.put_ping(control_frame(PING, bytes_of(payload, PING_TYPES)))
 
     def close(self, code: int = 1000, reason: str = "") -> bool:
         """Send a close frame after all queued messages; return whether it was the first.

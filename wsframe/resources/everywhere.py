@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from wsframe.protocol.frames import TEXT
-from wsframe.protocol.payload import BINARY_TYPES, Octets, encode, octets_of
+from wsframe.protocol.payload import BINARY_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.broadcast import Broadcast, BroadcastOptions, broadcast_binary, broadcast_text
 from wsframe.resources.publication import OWN, Key, check_key
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["broadcast_everywhere", "topic_of"]
 
 
-def broadcast_everywhere(life: Life[Any], opcode: int, message: str | Octets, options: BroadcastOptions) -> Broadcast:
+def broadcast_everywhere(
+    life: Life[Any], opcode: int, message: str | BytesLike, options: BroadcastOptions
+) -> Broadcast:
     """Queue a message for the clients here, and send it to the other workers.
 
     Raises:
@@ -27,8 +29,8 @@ def broadcast_everywhere(life: Life[Any], opcode: int, message: str | Octets, op
         done = broadcast_text(tuple(life.clients), message, **options)
         data = encode(message) if isinstance(message, str) else bytes(message)
     else:
-        done = broadcast_binary(tuple(life.clients), cast(Octets, message), **options)
-        data = octets_of(message, BINARY_TYPES)
+        done = broadcast_binary(tuple(life.clients), cast(BytesLike, message), **options)
+        data = bytes_of(message, BINARY_TYPES)
     life.topics.forward(life.topic, opcode, data, cast(Key, key), options.get("compress"))
     return done
 

@@ -135,7 +135,7 @@ def schema_of_object(declared: type) -> dict[str, Any]:
     return {"description": "anything"}  # msgspec takes an empty one for none
 
 
-def check_type(what: str, declared: object) -> None:
+def check_type(name: str, declared: object) -> None:
     """Check that msgspec knows a type.
 
     Raises:
@@ -147,4 +147,4 @@ def check_type(what: str, declared: object) -> None:
         msgspec.json.Decoder(declared)
     except (TypeError, NameError) as error:
         reason = str(error).partition("\n")[0]
-        raise TypeError(f"{what}: {declared!r} is not a type for JSON: {reason}") from None
+        raise TypeError(f"{name}: {declared!r} is not a type for JSON: {reason}") from None

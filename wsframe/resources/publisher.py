@@ -14,7 +14,7 @@ from wsframe.backplane.at_url import backplane_at
 from wsframe.backplane.interface import Backplane, History, Position
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.protocol.frames import BINARY, TEXT
-from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, Octets, encode, octets_of
+from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.publication import Key, check, envelope
 from wsframe.user_code import only_leaf
 
@@ -34,7 +34,7 @@ class Publisher:
     def publish_text(
         self,
         topic: str,
-        message: str | Octets,
+        message: str | BytesLike,
         *,
         key: Key = None,
         compress: bool | None = None,
@@ -50,13 +50,13 @@ class Publisher:
             TypeError, ValueError: For a topic, a message or a key that no server could take.
         """
         check(topic, key)
-        data = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+        data = encode(message) if isinstance(message, str) else bytes_of(message, TEXT_TYPES)
         return self._backplane.publish(topic, envelope(TEXT, data, key, compress), keep=history)
 
     def publish_binary(
         self,
         topic: str,
-        message: Octets,
+        message: BytesLike,
         *,
         key: Key = None,
         compress: bool | None = None,
@@ -64,7 +64,7 @@ class Publisher:
     ) -> bool:
         """Queue a binary message for the subscribers of a topic; see :meth:`publish_text`."""
         check(topic, key)
-        data = octets_of(message, BINARY_TYPES)
+        data = bytes_of(message, BINARY_TYPES)
         return self._backplane.publish(topic, envelope(BINARY, data, key, compress), keep=history)
 
     async def reached(self) -> None:

@@ -284,7 +284,9 @@ class Registry:
 
 
 def name_of(resource: Resource | Factory) -> str:
-    return f"what {written_name(resource.make)} makes" if isinstance(resource, Factory) else type(resource).__name__
+    return (
+        f"the resource of {written_name(resource.make)}" if isinstance(resource, Factory) else type(resource).__name__
+    )
 
 
 def check_origins(origins: object) -> None:

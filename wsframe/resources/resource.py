@@ -29,7 +29,7 @@ from wsframe.limits import INHERIT, Limits, Overflow, Timeouts
 from wsframe.log import Log, log_for
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.frames import BINARY, TEXT
-from wsframe.protocol.payload import Octets
+from wsframe.protocol.payload import BytesLike
 from wsframe.resources.accept import Accept
 from wsframe.resources.broadcast import Broadcast, BroadcastOptions, broadcast_binary, broadcast_text
 from wsframe.resources.check_attributes import OnHookFailed, Ordering, check_settings, error_code_of, warn_of_alike
@@ -250,7 +250,7 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
         """
         return self._life().server
 
-    def broadcast_text(self, message: str | Octets, **options: Unpack[BroadcastOptions]) -> Broadcast:
+    def broadcast_text(self, message: str | BytesLike, **options: Unpack[BroadcastOptions]) -> Broadcast:
         """Queue a text message for all of :attr:`clients`; see :func:`wsframe.broadcast_text`.
 
         With scope ``"shared"`` it reaches the clients of all workers, and the result counts those of this one; a
@@ -260,7 +260,7 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
             return broadcast_everywhere(life, TEXT, message, options)
         return broadcast_text(self.clients, message, **options)
 
-    def broadcast_binary(self, message: Octets, **options: Unpack[BroadcastOptions]) -> Broadcast:
+    def broadcast_binary(self, message: BytesLike, **options: Unpack[BroadcastOptions]) -> Broadcast:
         """Queue a binary message for all of :attr:`clients`; see :meth:`broadcast_text`."""
         if (life := self._listener) is not None and life.topic:
             return broadcast_everywhere(life, BINARY, message, options)

@@ -14,7 +14,7 @@ from wsframe.backplane.interface import History, Position
 from wsframe.backplane.presence import Member
 from wsframe.limits import check_number
 from wsframe.protocol.close import check_close_code
-from wsframe.protocol.payload import Octets
+from wsframe.protocol.payload import BytesLike
 from wsframe.resources.presences import Presences
 from wsframe.resources.publication import Key, Publication, check_topic
 from wsframe.resources.recovery import Histories, Recovery
@@ -227,14 +227,14 @@ class Server:
         return self._engine.reload_certificates()
 
     def publish_text(
-        self, topic: str, message: str | Octets, *,
+        self, topic: str, message: str | BytesLike, *,
         key: str | int | None = None, compress: bool | None = None, history: History | None = None,
     ) -> None:  # fmt: skip
         """Queue a text message for the subscribers of a topic; see :meth:`Resource.publish_text`. From any thread."""
         self._engine.publish(topic, message, text=True, key=key, compress=compress, history=history)
 
     def publish_binary(
-        self, topic: str, message: Octets, *,
+        self, topic: str, message: BytesLike, *,
         key: str | int | None = None, compress: bool | None = None, history: History | None = None,
     ) -> None:  # fmt: skip
         """Queue a binary message for the subscribers of a topic. From any thread."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, Unpack
 from wsframe.backplane.interface import History
 from wsframe.backplane.presence import Member
 from wsframe.log import Log, log_for, quoted
-from wsframe.protocol.payload import Octets
+from wsframe.protocol.payload import BytesLike
 from wsframe.resources.broadcast import Broadcast
 from wsframe.resources.life import Life
 from wsframe.resources.topics import PublishOptions
@@ -51,7 +51,7 @@ class TopicHooks(Generic[DataT]):
         """Have a client get the messages of a topic no longer."""
         self._life().topics.unsubscribe(client, topic)
 
-    def publish_text(self, topic: str, message: str | Octets, **options: Unpack[PublishOptions]) -> Broadcast:
+    def publish_text(self, topic: str, message: str | BytesLike, **options: Unpack[PublishOptions]) -> Broadcast:
         """Queue a text message for a topic's subscribers, of any resource; return how many of this server got it.
 
         Options as for :func:`wsframe.broadcast_text`: ``exclude``, ``key`` (a str or an int), ``compress``; and
@@ -60,7 +60,7 @@ class TopicHooks(Generic[DataT]):
         options.setdefault("history", self.history)
         return self._life().topics.publish_text(topic, message, **options)
 
-    def publish_binary(self, topic: str, message: Octets, **options: Unpack[PublishOptions]) -> Broadcast:
+    def publish_binary(self, topic: str, message: BytesLike, **options: Unpack[PublishOptions]) -> Broadcast:
         """Queue a binary message for a topic's subscribers; see :meth:`publish_text`."""
         options.setdefault("history", self.history)
         return self._life().topics.publish_binary(topic, message, **options)

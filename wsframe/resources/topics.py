@@ -43,7 +43,7 @@ from wsframe.backplane.interface import Backplane, History, Position
 from wsframe.backplane.presence import Member
 from wsframe.log import Log, log_for
 from wsframe.protocol.frames import BINARY, TEXT
-from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, Octets, encode, octets_of
+from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.resources.interest import Interest
 from wsframe.resources.presences import Presences, check_member
@@ -154,13 +154,13 @@ class Topics:
             logger.warning("a message of %s stays on this server: the backplane cannot take it", repr(topic))
 
     def publish_text(
-        self, topic: str, message: str | Octets, *, exclude: Any = (), key: Key = None,
+        self, topic: str, message: str | BytesLike, *, exclude: Any = (), key: Key = None,
         compress: bool | None = None, history: History | None = None,
     ) -> Broadcast:  # fmt: skip
         """Send a text message to the subscribers of a topic everywhere."""
         check(topic, key)
         if history is not None:
-            data = encode(message) if isinstance(message, str) else octets_of(message, TEXT_TYPES)
+            data = encode(message) if isinstance(message, str) else bytes_of(message, TEXT_TYPES)
             return self._keep(topic, TEXT, data, exclude, key, compress, history)
         one = self._topics.get(topic)
         done = broadcast_text(
@@ -172,19 +172,19 @@ class Topics:
         return done
 
     def publish_binary(
-        self, topic: str, message: Octets, *, exclude: Any = (), key: Key = None,
+        self, topic: str, message: BytesLike, *, exclude: Any = (), key: Key = None,
         compress: bool | None = None, history: History | None = None,
     ) -> Broadcast:  # fmt: skip
         """Send a binary message to the subscribers of a topic everywhere."""
         check(topic, key)
         if history is not None:
-            return self._keep(topic, BINARY, octets_of(message, BINARY_TYPES), exclude, key, compress, history)
+            return self._keep(topic, BINARY, bytes_of(message, BINARY_TYPES), exclude, key, compress, history)
         one = self._topics.get(topic)
         done = broadcast_binary(
             () if one is None else one.subscribers, message, exclude=exclude, key=key, compress=compress
         )
         if self.interest.others is not None or (one is not None and one.receivers):
-            data = octets_of(message, BINARY_TYPES)
+            data = bytes_of(message, BINARY_TYPES)
             self._send(one, topic, BINARY, data, key, compress)
         return done
 

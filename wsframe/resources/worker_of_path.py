@@ -120,9 +120,9 @@ class Whereabouts:
     def elsewhere(self, residence: Residence, name: str = "") -> LivesElsewhere:
         """Make the error for an object that lives in another worker."""
         slot, here = self._placement.slot_of(residence.partition), self._placement.slot
-        who = " at ".join(filter(None, (name, residence.path))) or "what a dispatcher has chosen"
+        subject = " at ".join(filter(None, (name, residence.path))) or "the resource that a dispatcher has chosen"
         reach = f": server.post({residence.path!r}, message) reaches it there" if residence.path else ""
-        return LivesElsewhere(f"{who} lives in worker {slot}, and this is worker {here}{reach}")
+        return LivesElsewhere(f"{subject} lives in worker {slot}, and this is worker {here}{reach}")
 
     async def until_begun(self, target: Resource[Any] | Factory, request: Request) -> None:
         """Wait while the previous generation of this worker has the partition of a resource."""

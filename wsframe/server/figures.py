@@ -157,8 +157,8 @@ def of_path(account: Account, links: list[Link]) -> Iterator[tuple[str, tuple[st
     yield "wsframe_outbox_bytes", (), of_all("outbox.weight")
     yield "wsframe_messages_total", ("in",), account.messages_received + of_all("inbox.received")
     yield "wsframe_messages_total", ("out",), account.messages_sent + of_all("outbox.messages_sent")
-    yield "wsframe_bytes_total", ("in",), account.octets_received + of_all("octets_received")
-    yield "wsframe_bytes_total", ("out",), account.octets_sent + of_all("outbox.octets_sent")
+    yield "wsframe_bytes_total", ("in",), account.bytes_received + of_all("bytes_received")
+    yield "wsframe_bytes_total", ("out",), account.bytes_sent + of_all("outbox.bytes_sent")
     dropped = dict(account.dropped)
     for link in links:
         outbox = link.outbox

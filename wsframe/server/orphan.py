@@ -1,6 +1,6 @@
 """The end of a worker that has no supervisor any more and whose event loop does not turn.
 
-A worker drains when its supervisor has ended. If a hook computes for ever it never notices, nobody is left who would
+A worker drains when its supervisor has ended. If a hook computes for ever it never notices, nobody is left to
 kill it, and it would hold the listening sockets: the next supervisor would wait for it. So a thread waits for the end
 of the link, too, and ends the process if the drain takes too long.
 """

@@ -86,7 +86,7 @@ def worker_count(workers: object) -> int:
 
 
 def check_service(capacity: Capacity, *, tls: bool, debug: bool) -> None:
-    """Refuse options that several workers cannot have; raise the limit of descriptors to what the system allows.
+    """Refuse options that several workers cannot have; raise the limit of descriptors as far as the system allows.
 
     Raises:
         ValueError: With the way out.

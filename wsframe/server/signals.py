@@ -138,15 +138,15 @@ class Attention:
         while True:
             self._ear.settimeout(None if by is None else max(by - monotonic(), 0.001))
             try:
-                octets = self._ear.recv(64)
+                data = self._ear.recv(64)
             except TimeoutError:
                 break
-            if not octets:
+            if not data:
                 if by is None or not self._until_exit:
                     return
                 sleep(max(by - monotonic(), 0))
                 break
-            for number in octets:
+            for number in data:
                 if self._obeys(number):
                     obeyed += 1
                     self._tell_loop(self._close if obeyed == 1 else self._hurry)

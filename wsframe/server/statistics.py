@@ -49,7 +49,7 @@ def one_resource(listener: Listener, paths: list[str]) -> ResourceStatistics:
 
 def slowest(links: Iterable[Link], count: int) -> Iterator[AnyClient]:
     """Yield the clients with the most bytes waiting to be sent to them, most first."""
-    behind = [link for link in links if link.outbox.octets]
+    behind = [link for link in links if link.outbox.byte_count]
     for link in nlargest(count, behind, key=lambda link: link.outbox.weight):
         assert isinstance(link.client, Client)
         yield link.client

@@ -125,9 +125,9 @@ class StderrLog(logging.Handler):
             self._stream.flush()
             return
         # Not through the stream: the end of the interpreter would wait for the lock of its buffer.
-        octets = memoryview(text.encode(self._stream.encoding or "utf-8", "backslashreplace"))
-        while octets:
-            octets = octets[os.write(fd, octets) :]
+        unwritten = memoryview(text.encode(self._stream.encoding or "utf-8", "backslashreplace"))
+        while unwritten:
+            unwritten = unwritten[os.write(fd, unwritten) :]
 
     def flush(self) -> None:
         """Wait until all is written, at most half a second."""

@@ -158,13 +158,13 @@ measure_length(const unsigned char *data, Py_ssize_t size, uint64_t limit, int m
     length = data[1] & 0x7F;
     if (length > 125) {
         uint64_t least = length == 126 ? 126 : 65536; /* the length is written the shortest way */
-        int octets = length == 126 ? 2 : 8;
+        int extended = length == 126 ? 2 : 8;
 
-        start += octets;
+        start += extended;
         if (size < start)
             return NOT_FOR_THE_LANE;
         length = 0;
-        for (int i = 2; i < 2 + octets; i++)
+        for (int i = 2; i < 2 + extended; i++)
             length = length << 8 | data[i];
         if (length < least)
             return NOT_FOR_THE_LANE;
@@ -188,7 +188,7 @@ wsframe_measure(const unsigned char *data, Py_ssize_t size, uint64_t limit, int 
 static PyObject *
 message_of(const unsigned char *payload, Py_ssize_t length, const unsigned char *mask, int text)
 {
-    PyObject *octets, *message;
+    PyObject *bytes, *message;
     unsigned char seen;
 
     if (text) {
@@ -202,14 +202,14 @@ message_of(const unsigned char *payload, Py_ssize_t length, const unsigned char 
             return message;
         Py_DECREF(message);
     }
-    if ((octets = PyBytes_FromStringAndSize(NULL, length)) == NULL)
+    if ((bytes = PyBytes_FromStringAndSize(NULL, length)) == NULL)
         return NULL;
     if (length)
-        wsframe_copy_unmasked((unsigned char *)PyBytes_AS_STRING(octets), payload, length, mask);
+        wsframe_copy_unmasked((unsigned char *)PyBytes_AS_STRING(bytes), payload, length, mask);
     if (!text)
-        return octets;
-    message = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(octets), length, NULL);
-    Py_DECREF(octets);
+        return bytes;
+    message = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(bytes), length, NULL);
+    Py_DECREF(bytes);
     if (message == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
         PyErr_Clear();
     return message;
@@ -228,9 +228,9 @@ weigh(PyObject *message, Py_ssize_t length)
 /* As read_messages(), on bytes that nobody changes in the meantime; -1 with an exception set. */
 int
 wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py_ssize_t room, uint64_t limit,
-                  int masked, PyObject *messages, Py_ssize_t *octets, Py_ssize_t *wanted)
+                  int masked, PyObject *messages, Py_ssize_t *byte_count, Py_ssize_t *wanted)
 {
-    *octets = *wanted = 0;
+    *byte_count = *wanted = 0;
     while (PyList_GET_SIZE(messages) < room) {
         const unsigned char *frame = data + *at;
         struct extent extent;
@@ -247,7 +247,7 @@ wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py
         if (message == NULL)
             return PyErr_Occurred() ? -1 : 0;
         failed = PyList_Append(messages, message);
-        *octets += weigh(message, extent.length);
+        *byte_count += weigh(message, extent.length);
         Py_DECREF(message);
         if (failed)
             return -1;
@@ -259,7 +259,7 @@ wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py
 PyObject *
 wsframe_read_messages(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    Py_ssize_t at, room, octets, wanted;
+    Py_ssize_t at, room, byte_count, wanted;
     unsigned long long limit;
     Py_buffer data;
     int masked, failed;
@@ -280,11 +280,11 @@ wsframe_read_messages(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_ValueError, "at lies outside the data");
         return NULL;
     }
-    failed = wsframe_read_lane(data.buf, data.len, &at, room, limit, masked, args[5], &octets, &wanted);
+    failed = wsframe_read_lane(data.buf, data.len, &at, room, limit, masked, args[5], &byte_count, &wanted);
     PyBuffer_Release(&data);
     if (failed)
         return NULL;
-    return Py_BuildValue("nnn", at, octets, wanted);
+    return Py_BuildValue("nnn", at, byte_count, wanted);
 }
 
 
@@ -294,14 +294,14 @@ end_of_frame(const unsigned char *data, Py_ssize_t size, Py_ssize_t at)
 {
     Py_ssize_t header = data[at + 1] & 0x80 ? 6 : 2;
     uint64_t length = data[at + 1] & 0x7F;
-    int octets = length == 126 ? 2 : length == 127 ? 8 : 0;
+    int extended = length == 126 ? 2 : length == 127 ? 8 : 0;
 
-    header += octets;
+    header += extended;
     if (size - at < header)
         return -1;
-    if (octets) {
+    if (extended) {
         length = 0;
-        for (int i = 2; i < 2 + octets; i++)
+        for (int i = 2; i < 2 + extended; i++)
             length = length << 8 | data[at + i];
     }
     at += header;
@@ -373,10 +373,10 @@ wsframe_gather_fragments(PyObject *module, PyObject *const *args, Py_ssize_t nar
     have = PyByteArray_GET_SIZE(args[2]);
     while (!failed && !fin && count < most && have <= room) {
         const unsigned char *frame = (const unsigned char *)data.buf + at;
-        Py_ssize_t most_octets = room - have < limit ? room - have : limit;
+        Py_ssize_t most_bytes = room - have < limit ? room - have : limit;
 
-        if (!is_fragment(frame, data.len - at, begun, most_octets < 0 ? 0 : (uint64_t)most_octets, masked, &extent) ||
-            most_octets < 0)
+        if (!is_fragment(frame, data.len - at, begun, most_bytes < 0 ? 0 : (uint64_t)most_bytes, masked, &extent) ||
+            most_bytes < 0)
             break;
         if (PyByteArray_Resize(args[2], have + extent.length) < 0)
             failed = 1;

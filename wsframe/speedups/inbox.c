@@ -19,7 +19,7 @@ wsframe_find_share(Module *m, PyObject *link, struct share *share)
     if ((share->inbox = get(m, link, INBOX)) == NULL || (share->budget = get(m, share->inbox, BUDGET)) == NULL ||
         (muted = is(m, share->inbox, MUTED, Py_True)) < 0 ||
         find_number(m, share->inbox, WAITING, &share->waiting) < 0 ||
-        find_number(m, share->inbox, OCTETS, &share->octets) < 0 ||
+        find_number(m, share->inbox, BYTE_COUNT, &share->byte_count) < 0 ||
         find_number(m, share->budget, BUDGET_HELD, &share->held) < 0 ||
         find_limit(m, share->inbox, MAX_MESSAGES, &most) < 0)
         return -1;
@@ -29,25 +29,25 @@ wsframe_find_share(Module *m, PyObject *link, struct share *share)
 
 /* Tell whether messages fit in without the share or the budget being used up: those are for Python. */
 int
-wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets)
+wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t byte_count)
 {
     Py_ssize_t most, limit;
 
-    octets += count * MESSAGE_COST;
-    if (find_limit(m, share->inbox, MAX_OCTETS, &most) < 0 || find_limit(m, share->budget, LIMIT, &limit) < 0)
+    byte_count += count * MESSAGE_COST;
+    if (find_limit(m, share->inbox, MAX_BYTES, &most) < 0 || find_limit(m, share->budget, LIMIT, &limit) < 0)
         return -1;
-    return count < share->room && share->octets + octets < most && share->held + octets <= limit;
+    return count < share->room && share->byte_count + byte_count < most && share->held + byte_count <= limit;
 }
 
 /* As Inbox.put(), with messages that weigh so many bytes. */
 int
-wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets)
+wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t byte_count)
 {
     PyObject *entries = get(m, share->inbox, ENTRIES), *append = entries == NULL ? NULL : get(m, entries, APPEND), *done;
     Py_ssize_t count = PyList_GET_SIZE(messages), before = 0;
     int failed = append == NULL || (before = PyObject_Size(entries)) < 0;
 
-    octets += count * MESSAGE_COST;
+    byte_count += count * MESSAGE_COST;
     for (Py_ssize_t at = 0; !failed && at < count; at++) {
         PyObject *entry = PyTuple_Pack(2, share->inbox, PyList_GET_ITEM(messages, at));
         done = entry == NULL ? NULL : PyObject_CallOneArg(append, entry);
@@ -57,8 +57,8 @@ wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t
     }
     if (!failed)
         failed = set_number(m, share->inbox, WAITING, share->waiting + count) < 0 ||
-                 set_number(m, share->inbox, OCTETS, share->octets + octets) < 0 ||
-                 set_number(m, share->budget, BUDGET_HELD, share->held + octets) < 0 ||
+                 set_number(m, share->inbox, BYTE_COUNT, share->byte_count + byte_count) < 0 ||
+                 set_number(m, share->budget, BUDGET_HELD, share->held + byte_count) < 0 ||
                  add(m, share->inbox, RECEIVED, count) < 0;
     if (!failed && before == 0) { /* else it has been rung already */
         PyObject *mailbox = get(m, share->inbox, MAILBOX);
@@ -79,14 +79,14 @@ static int
 took_last(Module *m, PyObject *inbox)
 {
     PyObject *budget;
-    Py_ssize_t octets;
+    Py_ssize_t byte_count;
     int reads = is(m, inbox, PAUSED, Py_False), failed;
 
     if (reads <= 0)
         return reads < 0 ? -1 : tell(m, inbox, TOOK_LAST);
-    if (find_number(m, inbox, OCTETS, &octets) < 0 || (budget = get(m, inbox, BUDGET)) == NULL)
+    if (find_number(m, inbox, BYTE_COUNT, &byte_count) < 0 || (budget = get(m, inbox, BUDGET)) == NULL)
         return -1;
-    failed = add(m, budget, BUDGET_HELD, -octets) < 0 || set_number(m, inbox, OCTETS, 0) < 0;
+    failed = add(m, budget, BUDGET_HELD, -byte_count) < 0 || set_number(m, inbox, BYTE_COUNT, 0) < 0;
     Py_DECREF(budget);
     return failed ? -1 : 0;
 }

@@ -28,21 +28,21 @@ static int
 take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char *data, Py_ssize_t size)
 {
     struct share share = {NULL, NULL, 0, 0, 0, 0};
-    Py_ssize_t at = 0, octets = 0, wanted, limit;
+    Py_ssize_t at = 0, byte_count = 0, wanted, limit;
     PyObject *messages = NULL;
     int taken = find_number(m, connection, LANE_LIMIT, &limit) < 0 ? -1 : wsframe_find_share(m, link, &share);
 
     if (taken > 0 && (messages = PyList_New(0)) == NULL)
         taken = -1;
-    if (taken > 0 && wsframe_read_lane(data, size, &at, share.room, (uint64_t)limit, 1, messages, &octets, &wanted) < 0)
+    if (taken > 0 && wsframe_read_lane(data, size, &at, share.room, (uint64_t)limit, 1, messages, &byte_count, &wanted) < 0)
         taken = -1;
     if (taken > 0)
-        taken = at < size ? 0 : wsframe_fits(m, &share, PyList_GET_SIZE(messages), octets);
+        taken = at < size ? 0 : wsframe_fits(m, &share, PyList_GET_SIZE(messages), byte_count);
     if (taken < 0) {
         PyErr_Clear();
         taken = 0;
     }
-    else if (taken > 0 && wsframe_put(m, &share, messages, octets) < 0)
+    else if (taken > 0 && wsframe_put(m, &share, messages, byte_count) < 0)
         taken = -1;
     Py_XDECREF(messages);
     wsframe_release_share(&share);
@@ -56,7 +56,7 @@ struct ready {
     int fd;
 };
 
-/* Octets that one read brings at most to a message that has begun: each read costs a turn of the reactor. */
+/* Bytes that one read brings at most to a message that has begun: each read costs a turn of the reactor. */
 #define LARGE_READ (256 * 1024)
 
 /* Note when the peer was heard, if it was: return 1 if bytes came, else the result for receive_link(). */
@@ -76,7 +76,7 @@ note_received(const struct ready *r, Py_ssize_t count, int *done)
     }
     deadlines = get(r->m, r->connection, DEADLINES);
     failed = deadlines == NULL || put(r->m, deadlines, HEARD_AT, r->now) < 0 ||
-             add(r->m, r->link, OCTETS_RECEIVED, count) < 0;
+             add(r->m, r->link, BYTES_RECEIVED, count) < 0;
     Py_XDECREF(deadlines);
     *done = failed ? -1 : 0;
     return !failed;
@@ -116,7 +116,7 @@ finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t star
     Module *m = r->m;
     struct share share = {NULL, NULL, 0, 0, 0, 0};
     Py_ssize_t size = PyBytes_GET_SIZE(payload);
-    unsigned char *octets = (unsigned char *)PyBytes_AS_STRING(payload);
+    unsigned char *bytes = (unsigned char *)PyBytes_AS_STRING(payload);
     PyObject *messages = NULL;
     int done = wsframe_find_share(m, r->link, &share);
 
@@ -129,7 +129,7 @@ finish(const struct ready *r, PyObject *held, PyObject *payload, Py_ssize_t star
         done = 0;
     }
     if (done > 0) {
-        wsframe_copy_unmasked(octets, octets, size, (unsigned char *)PyByteArray_AS_STRING(held) + start - 4);
+        wsframe_copy_unmasked(bytes, bytes, size, (unsigned char *)PyByteArray_AS_STRING(held) + start - 4);
         Py_INCREF(payload);
         PyList_SET_ITEM(messages, 0, payload);
         if (put(m, r->connection, HELD, Py_None) < 0 ||

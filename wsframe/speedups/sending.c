@@ -5,13 +5,13 @@
 
 /* Tell whether a frame certainly has room behind others; -1 with an exception set. */
 static int
-has_room(Module *m, PyObject *outbox, Py_ssize_t count, Py_ssize_t octets)
+has_room(Module *m, PyObject *outbox, Py_ssize_t count, Py_ssize_t byte_count)
 {
     Py_ssize_t few, small;
 
     if (find_limit(m, outbox, FEW, &few) < 0 || find_limit(m, outbox, SMALL, &small) < 0)
         return -1;
-    return count <= few && octets <= small;
+    return count <= few && byte_count <= small;
 }
 
 /* Tell whether the running task flushes before it waits, in trio's thread: then the first outbox of a turn has only to be
@@ -36,14 +36,14 @@ is_in_turn(Module *m, PyObject *outbox)
 static int
 put_small(Module *m, PyObject *outbox, PyObject *frame, PyObject *items)
 {
-    Py_ssize_t octets, count = PyList_GET_SIZE(items);
-    int done = find_number(m, outbox, OUTBOX_OCTETS, &octets) < 0 ? -1 : 1;
+    Py_ssize_t byte_count, count = PyList_GET_SIZE(items);
+    int done = find_number(m, outbox, OUTBOX_BYTE_COUNT, &byte_count) < 0 ? -1 : 1;
 
     if (done < 0)
         return -1;
-    octets += PyBytes_GET_SIZE(frame);
+    byte_count += PyBytes_GET_SIZE(frame);
     if (count > 0)
-        done = has_room(m, outbox, count, octets);
+        done = has_room(m, outbox, count, byte_count);
     else {
         PyObject *dirty = get(m, outbox, DIRTY);
 
@@ -54,7 +54,7 @@ put_small(Module *m, PyObject *outbox, PyObject *frame, PyObject *items)
             done = -1;
         Py_DECREF(dirty);
     }
-    if (done > 0 && (PyList_Append(items, frame) < 0 || set_number(m, outbox, OUTBOX_OCTETS, octets) < 0 ||
+    if (done > 0 && (PyList_Append(items, frame) < 0 || set_number(m, outbox, OUTBOX_BYTE_COUNT, byte_count) < 0 ||
                      add(m, outbox, MESSAGES_SENT, 1) < 0))
         done = -1;
     return done;
@@ -121,7 +121,7 @@ send_large(Module *m, int fd, PyObject *frame)
 
 /* Hand the frames of an outbox to the kernel in one call; return the bytes it took, -1 if that is for Python to do. */
 static Py_ssize_t
-send_items(Module *m, int fd, PyObject *items, Py_ssize_t octets)
+send_items(Module *m, int fd, PyObject *items, Py_ssize_t byte_count)
 {
     Py_ssize_t count = PyList_GET_SIZE(items), size = 0;
     char joined[JOINED];
@@ -133,7 +133,7 @@ send_items(Module *m, int fd, PyObject *items, Py_ssize_t octets)
         return -1;
     if (count == 1)
         return send(fd, PyBytes_AS_STRING(item), (size_t)PyBytes_GET_SIZE(item), MSG_NOSIGNAL);
-    if (octets > JOINED)
+    if (byte_count > JOINED)
         return -1;
     for (Py_ssize_t at = 0; at < count; at++) {
         item = PyList_GET_ITEM(items, at);
@@ -147,11 +147,11 @@ send_items(Module *m, int fd, PyObject *items, Py_ssize_t octets)
 
 /* Note the bytes that the kernel took of an outbox; that is all of it, and nothing hinges on that. */
 static int
-clear_items(Module *m, PyObject *outbox, PyObject *items, Py_ssize_t octets)
+clear_items(Module *m, PyObject *outbox, PyObject *items, Py_ssize_t byte_count)
 {
-    if (PyList_SetSlice(items, 0, PyList_GET_SIZE(items), NULL) < 0 || set_number(m, outbox, OUTBOX_OCTETS, 0) < 0)
+    if (PyList_SetSlice(items, 0, PyList_GET_SIZE(items), NULL) < 0 || set_number(m, outbox, OUTBOX_BYTE_COUNT, 0) < 0)
         return -1;
-    return add(m, outbox, OCTETS_SENT, octets);
+    return add(m, outbox, BYTES_SENT, byte_count);
 }
 
 /* Have Python go on with an outbox of which something was sent. It must be now: an outbox may be
@@ -180,11 +180,11 @@ is_plain(Module *m, PyObject *outbox)
 static int
 send_outbox(Module *m, PyObject *outbox)
 {
-    Py_ssize_t fd, octets, sent;
+    Py_ssize_t fd, byte_count, sent;
     PyObject *items;
     int done = 0;
 
-    if (find_number(m, outbox, OUTBOX_RAW_FD, &fd) < 0 || find_number(m, outbox, OUTBOX_OCTETS, &octets) < 0)
+    if (find_number(m, outbox, OUTBOX_RAW_FD, &fd) < 0 || find_number(m, outbox, OUTBOX_BYTE_COUNT, &byte_count) < 0)
         return -1;
     if (fd < 0 || !is_plain(m, outbox))
         return PyErr_Occurred() ? -1 : 0;
@@ -192,8 +192,8 @@ send_outbox(Module *m, PyObject *outbox)
         return -1;
     if (PyList_CheckExact(items) && PyList_GET_SIZE(items) == 0)
         done = 1;
-    else if (PyList_CheckExact(items) && (sent = send_items(m, (int)fd, items, octets)) >= 0)
-        done = (sent == octets ? clear_items(m, outbox, items, octets) : go_on(m, outbox, sent)) < 0 ? -1 : 1;
+    else if (PyList_CheckExact(items) && (sent = send_items(m, (int)fd, items, byte_count)) >= 0)
+        done = (sent == byte_count ? clear_items(m, outbox, items, byte_count) : go_on(m, outbox, sent)) < 0 ? -1 : 1;
     Py_DECREF(items);
     return done;
 }

@@ -22,7 +22,7 @@
 enum name {
     APPEND, BLOCKED, BUCKETS, BUDGET, CLIENT, CONNECTION, CRASHED, DEADLINES, DIRTY, DIVERT, DOORBELL, DRAINED, ENGINE, ENTRIES,
     FEW, FLUSH, FLUSHER, HEADER, HEARD_AT, BUDGET_HELD, HELD, IN_TURN, INBOX, ITEMS, LANE_LIMIT, LATEST, LIMIT, LOST, MAILBOX, MAX_MESSAGES,
-    MAX_OCTETS, MESSAGES_SENT, MOVE, MUTED, NOTE_UNDECODED, OCTETS, OUTBOX_OCTETS, OCTETS_RECEIVED, OCTETS_SENT, OFFSET, PAUSED, PAYLOAD,
+    MAX_BYTES, MESSAGES_SENT, MOVE, MUTED, NOTE_UNDECODED, BYTE_COUNT, OUTBOX_BYTE_COUNT, BYTES_RECEIVED, BYTES_SENT, OFFSET, PAUSED, PAYLOAD,
     GATHERED, PUT, RAW_FD, OUTBOX_RAW_FD, RECEIVED, RING, SHUT, SMALL, STATE, THREAD, TOOK_LAST, UNDECODED, WAITING, WANTED, NAMES
 };
 
@@ -172,18 +172,18 @@ enum found wsframe_measure(const unsigned char *data, Py_ssize_t size, uint64_t 
 unsigned char wsframe_copy_unmasked(unsigned char *to, const unsigned char *from, Py_ssize_t size,
                                     const unsigned char *mask);
 int wsframe_read_lane(const unsigned char *data, Py_ssize_t size, Py_ssize_t *at, Py_ssize_t room, uint64_t limit,
-                      int masked, PyObject *messages, Py_ssize_t *octets, Py_ssize_t *wanted);
+                      int masked, PyObject *messages, Py_ssize_t *byte_count, Py_ssize_t *wanted);
 
 /* The parts of an inbox that are needed to put messages into it. */
 struct share {
     PyObject *inbox, *budget;
-    Py_ssize_t waiting, octets, held, room;
+    Py_ssize_t waiting, byte_count, held, room;
 };
 
 void wsframe_release_share(struct share *share);
 int wsframe_find_share(Module *m, PyObject *link, struct share *share);
-int wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t octets);
-int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t octets);
+int wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t byte_count);
+int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t byte_count);
 
 /* The functions that Python calls. */
 typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import trio
 
-from wsframe.protocol.payload import BINARY_TYPES, encode, octets_of
+from wsframe.protocol.payload import BINARY_TYPES, bytes_of, encode
 from wsframe.testing.frames import BINARY, CLOSE, PING, PONG, TEXT, Compression, Frame, Reader, masked
 from wsframe.testing.handshake import Answer, Exchange, check_101
 from wsframe.testing.memory_sockets import MemorySocket
@@ -77,7 +77,7 @@ class MemoryClient(Line):
         """
         self._exchange = Exchange(path, fields)
         self._pace_when_open = bytes_per_second
-        self.send_bytes(self._exchange.octets)
+        self.send_bytes(self._exchange.data)
         with trio.fail_after(self.patience):
             await self._until(lambda: self._answer or self.nothing_follows)
         if self._answer is None:
@@ -108,7 +108,7 @@ class MemoryClient(Line):
 
     def send_binary(self, message: bytes) -> None:
         """Send a binary message, compressed if the server accepted compression."""
-        self._send_message(BINARY, octets_of(message, BINARY_TYPES))
+        self._send_message(BINARY, bytes_of(message, BINARY_TYPES))
 
     def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True, rsv1: bool = False) -> None:
         """Send one frame, valid or not."""

@@ -80,7 +80,7 @@ class Exchange:
             fields = [*fields, ("Content-Length", str(len(body)))]
         request = h11.Request(method=method, target=path, headers=fields)
         events = [request, *([h11.Data(body)] if body else []), h11.EndOfMessage()]
-        self.octets: bytes = b"".join(self._h11.send(event) or b"" for event in events)
+        self.data: bytes = b"".join(self._h11.send(event) or b"" for event in events)
         """The bytes to send."""
         self._head: h11.Response | None = None
         self._body = b""

@@ -130,13 +130,13 @@ class Kit:
         """
         exchange = Exchange(path, replaced([("Host", "localhost")], headers), method, body)
         line = self.dial()
-        line.send_bytes(exchange.octets)
+        line.send_bytes(exchange.data)
         answer = None
         while answer is None:
-            octets = await line.receive_bytes()
-            if not octets:
+            data = await line.receive_bytes()
+            if not data:
                 raise ClientClosed(Closed(NO_CLOSE_FRAME, ""))
-            answer = exchange.receive(octets)
+            answer = exchange.receive(data)
         line.hang_up()
         return answer
 

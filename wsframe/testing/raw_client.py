@@ -35,7 +35,7 @@ class Line:
         """Seconds that the methods wait before they raise trio.TooSlowError."""
         self._sock = sock
         self._unsent = bytearray()
-        self._octets = bytearray()
+        self._received_bytes = bytearray()
         self._pace = inf
         self._read_at = 0.0
         self._period = 0.0
@@ -52,9 +52,9 @@ class Line:
 
     # Sending
 
-    def send_bytes(self, octets: bytes) -> None:
+    def send_bytes(self, data: bytes) -> None:
         """Send bytes as they are, without waiting."""
-        self._unsent += octets
+        self._unsent += data
         self._push()
 
     @property
@@ -105,10 +105,10 @@ class Line:
     async def receive_bytes(self) -> bytes:
         """Return the bytes received since the last call, at least one; ``b""`` at the end."""
         with trio.fail_after(self.patience):
-            await self._until(lambda: self._octets or self.nothing_follows)
-        octets = bytes(self._octets)
-        self._octets.clear()
-        return octets
+            await self._until(lambda: self._received_bytes or self.nothing_follows)
+        data = bytes(self._received_bytes)
+        self._received_bytes.clear()
+        return data
 
     async def ended(self) -> Literal["eof", "reset"]:
         """Wait until the server has ended the connection, and return how."""
@@ -175,7 +175,7 @@ class Line:
 
     def _take(self, data: bytes) -> None:
         """Take the bytes of a read."""
-        self._octets += data
+        self._received_bytes += data
 
     def _at_end(self, end: Literal["eof", "reset"]) -> None:
         """Record that the server has ended the connection."""
