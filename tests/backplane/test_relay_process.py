@@ -15,6 +15,7 @@ from tests.backplane.relays import listening, relay, relay_process
 from wsframe.backplane.frames import (
     ANSWER,
     ASK,
+    FORMAT,
     HELLO,
     LENGTH,
     PUBLISH,
@@ -32,7 +33,7 @@ from wsframe.testing.backplanes import Node
 
 pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
 PATIENCE = 60.0
-GREETING = json_frame(HELLO, {"node": "rude", "lost": []})
+GREETING = json_frame(HELLO, {"node": "rude", "lost": [], "format": FORMAT})
 ASKED = {"id": 1, "method": "newest", "arguments": ["t"]}
 
 
@@ -45,6 +46,8 @@ ASKED = {"id": 1, "method": "newest", "arguments": ["t"]}
         json_frame(WANT, [["t"]]),
         json_frame(HELLO, ["node"]),
         json_frame(HELLO, None),
+        json_frame(HELLO, {"node": "old", "lost": []}),
+        json_frame(HELLO, {"node": "new", "lost": [], "format": FORMAT + 1}),
         frame(HELLO, b"{"),
         GREETING + frame(99),
         GREETING + frame(PUBLISH, flag=1, sender=b"bounds"),
@@ -53,7 +56,7 @@ ASKED = {"id": 1, "method": "newest", "arguments": ["t"]}
         GREETING + json_frame(ASK, ASKED | {"method": "detach"}),
         GREETING + json_frame(ASK, ASKED | {"arguments": [1, 2, 3]}),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 async def test_a_worker_that_speaks_otherwise_loses_its_stream_and_harms_nobody(
     data: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -115,7 +118,7 @@ async def test_a_worker_that_does_not_read_holds_up_nobody_and_learns_of_its_gap
                 await nursery.start(node.backplane.run, node.name, node.told)
             await b.want("t")
             async with await trio.open_unix_socket(str(path)) as stalled:
-                await stalled.send_all(json_frame(WANT, ["t"]) + json_frame(HELLO, {"node": "stalled", "lost": []}))
+                await stalled.send_all(json_frame(WANT, ["t"]) + GREETING)
                 for number in range(200):
                     while not a.backplane.publish("t", str(number).encode().ljust(5_000)):
                         await trio.lowlevel.checkpoint()

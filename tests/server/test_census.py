@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -17,10 +18,11 @@ from trio.testing import MockClock
 from tests.recorder import Recorder
 from tests.wire import connected, serving
 from tests.workers.stand_ins import equipped
+from wsframe.resources.server import Server
 from wsframe.server.census import answer_census, service_snapshot, service_statistics
-from wsframe.server.health import ready_words
 from wsframe.server.json_log import JSONFormatter
 from wsframe.server.metrics import by_worker
+from wsframe.server.snapshot import snapshot
 from wsframe.server.stderr_log import LineFormatter
 from wsframe.workers.board import SlotState
 from wsframe.workers.inherited import Equipment
@@ -34,15 +36,15 @@ def files(made: Equipment) -> list[str]:
 
 
 @asynccontextmanager
-async def counted(made: Equipment, slot: int) -> AsyncIterator[Worker]:
+async def counted(made: Equipment, slot: int, generation: int = 0) -> AsyncIterator[Worker]:
     """Answer inquiries as the worker of a slot, which has one client."""
     ours, theirs = make_wire()
     worker = Worker(
-        slot=slot, count=made.count, generation=0, sockets=(), doors=(), door=theirs, board=made.board, link=theirs,
-        folder=made.runtime.folder,
+        slot=slot, count=made.count, generation=generation, sockets=(), doors=(), door=theirs, board=made.board,
+        link=theirs, folder=made.runtime.folder,
     )  # fmt: skip
     made.board.set_state(slot, SlotState.READY)
-    worker.row.ready, worker.row.pid = 1, 1000 + slot
+    worker.row.ready, worker.row.pid, worker.row.generation = 1, 1000 + slot, generation
     async with serving(Recorder()) as server, connected(server), trio.open_nursery() as nursery:
         nursery.start_soon(answer_census, worker, server)
         await trio.testing.wait_all_tasks_blocked()
@@ -106,6 +108,21 @@ async def test_a_worker_that_stands_still_is_named_without_numbers_in_time(
             ]
 
 
+@pytest.mark.parametrize("part", ["slowest", "clients", "metrics"])
+async def test_a_worker_of_another_version_is_named_without_numbers(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def snapshot_of_another_version(server: Server) -> dict[str, Any]:
+        return {name: value for name, value in snapshot(server).items() if name != part}
+
+    with equipped(tmp_path, 1) as made:
+        async with counted(made, 0):
+            monkeypatch.setattr("wsframe.server.census.snapshot", snapshot_of_another_version)
+            told = await service_snapshot(made.runtime.folder, made.board)
+            assert [(one["slot"], one["statistics"]) for one in told["workers"]] == [(0, None)]
+            assert told["clients"] == 0
+
+
 async def test_two_generations_of_a_slot_are_both_seen(tmp_path: Path) -> None:
     with equipped(tmp_path, 1) as made:
         async with counted(made, 0):
@@ -129,7 +146,7 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsframe.workers.worker.made", [])
 
 
-async def test_metrics_and_health_are_of_all_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_metrics_are_of_all_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with equipped(tmp_path, 3) as made:
         async with counted(made, 0) as worker, counted(made, 2):
             async with serving(Recorder()) as server:
@@ -137,10 +154,15 @@ async def test_metrics_and_health_are_of_all_workers(tmp_path: Path, monkeypatch
             numbers = by_worker(found)
             assert numbers["wsframe_ready"] == {("0",): 1, ("2",): 1}
             assert set(numbers["wsframe_clients"]) == {("/", "0"), ("/", "2")}
-            assert ready_words(worker) == "ready\nworker 1 is down"
-            made.board.set_state(1, SlotState.SILENT)
-            assert ready_words(worker) == "ready\nworker 1 is silent"
-            assert ready_words(None) == "ready"
+
+
+async def test_metrics_of_a_worker_that_is_restarted_are_of_both_generations(tmp_path: Path) -> None:
+    with equipped(tmp_path, 1) as made:
+        async with counted(made, 0) as worker, counted(made, 0, 1):
+            async with serving(Recorder()) as server:
+                numbers = by_worker(await service_statistics(worker, server.statistics()))
+            assert numbers["wsframe_clients"] == {("/", "0"): 2}
+            assert numbers["wsframe_ready"] == {("0",): 1}
 
 
 async def test_log_lines_name_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

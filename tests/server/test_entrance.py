@@ -8,6 +8,7 @@ from typing import cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from wsframe.doorbell import Doorbell
 from wsframe.net.sockets import notify_closing
 from wsframe.server.admission import Admission
 from wsframe.server.entrance import Entrance
@@ -22,6 +23,7 @@ class Two:
 
     def __init__(self) -> None:
         self.pending: dict[Newcomer, None] = {}
+        self.rooms: list[Doorbell] = []
         self.hosts: list[object] = []
         self.asked = 0
         self.gate = trio.Event()
@@ -39,6 +41,8 @@ class Two:
         self.hosts.append(newcomer.place.hosts)
         await self.gate.wait()
         del self.pending[newcomer]
+        for room in self.rooms:
+            room.ring()
         notify_closing(newcomer.sock)
         newcomer.sock.close()
 

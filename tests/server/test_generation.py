@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from typing import Unpack
 
 import pytest
 import trio
@@ -15,7 +16,7 @@ from tests.server.test_predecessor import Stayer, echoes
 from tests.wire import close, connected, until
 from wsframe.server.engine import LocalEngine
 from wsframe.server.listen import Bound
-from wsframe.server.options import ServeOptions
+from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.workers.board import Board
 from wsframe.workers.door import make_door
 from wsframe.workers.link import Wire, make_wire
@@ -54,7 +55,9 @@ class Side:
 
 
 @asynccontextmanager
-async def two(old: dict[str, wsframe.Resource], new: dict[str, wsframe.Resource]) -> AsyncIterator[tuple[Side, Side]]:
+async def two(
+    old: dict[str, wsframe.Resource], new: dict[str, wsframe.Resource], **options: Unpack[ServeKeywords]
+) -> AsyncIterator[tuple[Side, Side]]:
     with ExitStack() as stack:
         board = Board.make(1)
         stack.callback(board.close)
@@ -82,13 +85,26 @@ async def two(old: dict[str, wsframe.Resource], new: dict[str, wsframe.Resource]
                         board=board, link=theirs, folder="", follows=bool(generation),
                         giving=None if generation else lineage[0], taking=lineage[1] if generation else None,
                     )  # fmt: skip
-                    engine = LocalEngine([Bound(sock=listening)], registry, ServeOptions(), None, worker=worker)
+                    engine = LocalEngine(
+                        [Bound(sock=listening)], registry, ServeOptions(**options), None, worker=worker
+                    )
                     sides.append(Side(engine, Wire(ours)))
                     nursery.start_soon(sides[-1].accept)
                     await nursery.start(engine.serve)
                 yield sides[0], sides[1]
                 for side in sides:
                     side.engine.drain()
+
+
+async def come_and_wait(second: Side, nursery: trio.Nursery, word: str) -> None:
+    """Have a newcomer wait at the new generation; it exchanges a word once it is in."""
+
+    async def come() -> None:
+        async with connected(second.server) as newcomer:
+            await echoes(newcomer, word)
+
+    nursery.start_soon(come)
+    await until(lambda: second.engine.places.reserved)
 
 
 async def test_workers_1_no_partition_has_two_lives_and_newcomers_wait_for_theirs() -> None:
@@ -99,14 +115,7 @@ async def test_workers_1_no_partition_has_two_lives_and_newcomers_wait_for_their
         connected(first.server) as peer,
     ):
         await echoes(peer, "1")
-
-        async def come() -> None:
-            async with connected(second.server) as newcomer:
-                assert first.over, "it waits for the end of the old life"
-                await echoes(newcomer, "2")
-
-        nursery.start_soon(come)
-        await until(lambda: second.engine.admission.pending)
+        await come_and_wait(second, nursery, "2")
         assert second.engine.roster.listeners() == ()
         nursery.start_soon(lambda: first.leave(tell=second))
         assert await peer.receive_close() == (1012, "service restart")
@@ -124,13 +133,7 @@ async def test_workers_6_an_offer_begins_its_partition_and_newcomers_come_after_
         connected(first.server) as peer,
     ):
         await echoes(peer, "1")
-
-        async def come() -> None:
-            async with connected(second.server) as newcomer:
-                await echoes(newcomer, "3")
-
-        nursery.start_soon(come)
-        await until(lambda: second.engine.admission.pending)
+        await come_and_wait(second, nursery, "3")
         await first.leave()
         await echoes(peer, "2")
         await until(lambda: new.count == 3)

@@ -81,6 +81,8 @@ async def test_the_port_answers_before_resources_have_started(caplog: pytest.Log
                 await trio.lowlevel.checkpoint()
             [line] = [line for line in caplog.messages if "metrics at" in line]
             assert b"wsframe_resources 1.0" in (await get(line.split()[-1])).body
+            answer = await get(line.split()[-1], "/readyz")
+            assert (answer.status, answer.text) == (503, "server starting\n")
             slow.started.set()
             nursery.cancel_scope.cancel()
 

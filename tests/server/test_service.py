@@ -10,9 +10,18 @@ import types
 import pytest
 
 import wsframe
-from wsframe.limits import Capacity
+from wsframe.limits import Capacity, Timeouts
+from wsframe.server import orphan
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
-from wsframe.server.service import check_descriptors, check_service, command_again, names_of, worker_count
+from wsframe.server.service import (
+    check_descriptors,
+    check_service,
+    check_times,
+    command_again,
+    longest_wait,
+    names_of,
+    worker_count,
+)
 
 
 def test_a_number_of_workers_is_one_for_each_processor_or_given() -> None:
@@ -52,6 +61,18 @@ def test_what_workers_cannot_have_is_refused_with_the_way_out(unlimited: list[tu
         check_service(Capacity(max_head=65537), tls=False, debug=False)
 
 
+@pytest.mark.parametrize("name", ["lame_duck", "drain"])
+@pytest.mark.parametrize("seconds", [float("inf"), 1e400])
+def test_workers_leave_in_finite_times(name: str, seconds: float) -> None:
+    check_times(Timeouts(**{name: 3600}))
+    with pytest.raises(ValueError, match=f"Timeouts.{name} is a finite number of seconds, not inf"):
+        check_times(Timeouts(**{name: seconds}))
+
+
+def test_a_supervisor_waits_longer_for_workers_of_a_killed_one_than_they_take() -> None:
+    assert longest_wait(Timeouts(lame_duck=3, drain=8)) > 3 + 8 + orphan.GRACE
+
+
 @pytest.mark.parametrize(("name", "value"), [("platform", "darwin"), ("platform", "win32")])
 def test_a_system_without_the_sockets_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, name, value)
@@ -75,6 +96,7 @@ def test_the_limit_of_descriptors_is_raised_and_has_to_be_enough(unlimited: list
         {"debug": True},
         {"capacity": Capacity(max_head=1 << 20)},
         {"workers": 0},
+        {"timeouts": Timeouts(drain=float("inf"))},
         {"sockets": []},
     ],
 )

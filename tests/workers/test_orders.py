@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -24,6 +25,16 @@ def test_what_is_not_in_the_table_is_not_said(name: str, fields: dict[str, Any])
         encoded(name, **fields)
 
 
+def test_a_message_that_the_other_side_would_drop_is_not_said() -> None:
+    for fields in ({"code": 1006, "lame_duck": 0}, {"code": 1001, "lame_duck": float("nan")}):
+        with pytest.raises(ValueError, match="cannot be"):
+            encoded("drain", **fields)
+
+
+def test_a_lame_duck_without_an_end_is_one() -> None:
+    assert decoded(encoded("ending", code=4001, lame_duck=inf)).fields["lame_duck"] == inf
+
+
 def test_a_message_beyond_the_limit_is_not_said() -> None:
     with pytest.raises(ValueError, match=f"at most {LONGEST}"):
         encoded("failed", reason="x" * LONGEST)
@@ -36,7 +47,9 @@ def test_a_message_beyond_the_limit_is_not_said() -> None:
      b'["failed", {"reason": 5}]',
      b'["over", {"partitions": 5}]', b'["over", {"partitions": [[]]}]', b'["accept", {"started": 1}]',
      b'["ending", {"code": "1001", "lame_duck": 0}]', b'["ending", {"code": 1001, "lame_duck": null}]',
-     b'["ending", {"code": 1001, "lame_duck": NaN}]', b'["ending", {"code": 1001, "lame_duck": Infinity}]',
+     b'["ending", {"code": 1001, "lame_duck": NaN}]', b'["ending", {"code": 1001, "lame_duck": -1}]',
+     b'["ending", {"code": 1005, "lame_duck": 0}]', b'["ending", {"code": 999, "lame_duck": 0}]',
+     b'["drain", {"code": 65536, "lame_duck": 0}]', b'["drain", {"code": 2000, "lame_duck": 0}]',
      b"[" * LONGEST],
 )  # fmt: skip
 def test_bytes_that_are_not_a_message_are_refused(data: bytes) -> None:

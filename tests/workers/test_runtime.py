@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from threading import Thread
 
@@ -66,6 +67,21 @@ def test_a_supervisor_waits_for_the_workers_of_a_killed_one_and_removes_their_so
     thread.join()
     assert order == ["last worker gone", "begun"]
     assert begun
+
+
+def test_workers_that_do_not_end_are_waited_for_in_vain_and_named(folder: str) -> None:
+    lock = killed(folder)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.join(folder, "worker-0-0"))
+        listening.listen()
+        for _ in range(2):
+            with pytest.raises(OSError, match=rf"not ended in 0 s: kill process {os.getpid()}$"), runtime_of(folder, 0):
+                pytest.fail("it does not wait")
+    with pytest.raises(OSError, match="kill the processes that hold its lock"), runtime_of(folder, 0):
+        pytest.fail("it does not wait")
+    os.close(lock)
+    with runtime_of(folder, 0):
+        pass
 
 
 def test_a_supervisor_that_ends_while_it_waits_leaves_the_lock_of_those_workers(

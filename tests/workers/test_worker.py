@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 
@@ -11,7 +12,8 @@ from wsframe.net.sockets import NamedSocket
 from wsframe.workers import worker as module
 from wsframe.workers.board import Board
 from wsframe.workers.link import make_wire
-from wsframe.workers.worker import VARIABLE, this_worker, worker_variable
+from wsframe.workers.orders import FORMAT, decoded
+from wsframe.workers.worker import VARIABLE, known_worker, this_worker, worker_variable
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +24,26 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_process_that_no_supervisor_started_is_not_a_worker() -> None:
     assert this_worker({}) is None
+
+
+@pytest.mark.parametrize("other", [{"format": FORMAT + 1}, {"format": "1"}, {}])
+def test_a_worker_of_another_version_than_its_supervisor_tells_it_and_does_not_start(other: dict[str, object]) -> None:
+    kept, link = make_wire()
+    told = {"link": os.dup(link.fileno()), "sockets": "in another form"} | other
+    with pytest.raises(SystemExit) as ended:
+        this_worker({VARIABLE: json.dumps(told)})
+    assert ended.value.code == 2
+    message = decoded(kept.recv(10_000))
+    assert message.name == "failed"
+    assert "another version of wsframe" in message.fields["reason"]
+    assert known_worker() is None
+    kept.close()
+    link.close()
+
+
+def test_a_worker_that_cannot_tell_its_supervisor_of_another_version_prints_it() -> None:
+    with pytest.raises(SystemExit, match="stop the service, and start it again"):
+        this_worker({VARIABLE: "{}"})
 
 
 def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> None:

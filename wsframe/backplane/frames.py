@@ -2,7 +2,7 @@
 
 A frame is a header, a topic, a sender and a payload. Messages, of which there are many, carry their
 topic and payload as they are; requests and their answers, of which there are few, carry JSON.
-Both ends are of the same version: a relay is started by the supervisor of its workers.
+A greeting names the format of all frames: after an upgrade a relay and a worker can be of different versions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wsframe.backplane.interface import History, Kept, Position
 from wsframe.backplane.queue import Gap, Message, Report, Wanted
 
 __all__ = [
-    "ANSWER", "ASK", "GAP", "HELLO", "LONGEST", "LOST", "MESSAGE", "PUBLISH", "UNWANT", "WANT", "WANTED",
+    "ANSWER", "ASK", "FORMAT", "GAP", "HELLO", "LONGEST", "LOST", "MESSAGE", "PUBLISH", "UNWANT", "WANT", "WANTED",
     "Frame", "FrameReader", "MalformedFrame", "frame", "history_of", "json_frame", "kept_from", "kept_to",
     "position_of", "publish_frame", "report_frame", "topic_frames",
 ]  # fmt: skip
@@ -33,6 +33,8 @@ LONGEST = 64 << 20
 TOPICS_AT_ONCE = 10_000
 """Topics that one frame names: at most 15 MiB of JSON."""
 
+FORMAT = 1
+"""The number of these frames, to be counted up with each change. Greetings stay as they are."""
 HELLO, WANT, UNWANT, PUBLISH, ASK, MESSAGE, WANTED, GAP, ANSWER, LOST = range(1, 11)
 FLAG = 1
 """PUBLISH: to be kept. MESSAGE, WANTED: with a position. GAP: of one topic."""

@@ -26,6 +26,7 @@ from wsframe.backplane.boottime import boottime
 from wsframe.backplane.frames import (
     ANSWER,
     ASK,
+    FORMAT,
     GAP,
     HELLO,
     LONGEST,
@@ -132,7 +133,7 @@ class RelayBackplane:
         wants, lost = self._wants.copy(), self._unwritten.copy()
         for named in topic_frames(WANT, wants):
             outgoing.force(named)
-        outgoing.force(json_frame(HELLO, {"node": node, "lost": list(lost)}))
+        outgoing.force(json_frame(HELLO, {"node": node, "lost": list(lost), "format": FORMAT}))
 
         def take(read: Frame) -> None:
             if read.kind == HELLO:

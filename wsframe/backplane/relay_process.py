@@ -22,6 +22,7 @@ import trio
 from wsframe.backplane.frames import (
     ANSWER,
     ASK,
+    FORMAT,
     HELLO,
     LONGEST,
     LOST,
@@ -112,6 +113,11 @@ class Worker:
 
     def _greet(self, hello: dict[str, Any]) -> None:
         """Attach a worker with all that it wants, in one step: no message falls between."""
+        if (theirs := hello.get("format")) != FORMAT:
+            versions = f"format {theirs!r}, not {FORMAT}"
+            raise MalformedFrame(
+                f"its wsframe is of another version ({versions}): stop the service, and start it again"
+            )
         for topic in hello["lost"]:
             self._hub.report_gap(topic)
         self._member = self._hub.attach(hello["node"], self._queue)

@@ -17,7 +17,15 @@ from wsframe.cli.options import made_capacity, made_timeouts
 from wsframe.cli.reload import obey_supervisor
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.server.addresses import TcpAddress
-from wsframe.server.service import Service, ServiceFailed, check_service, names_of, supervise, worker_count
+from wsframe.server.service import (
+    Service,
+    ServiceFailed,
+    check_service,
+    check_times,
+    names_of,
+    supervise,
+    worker_count,
+)
 from wsframe.workers.supervisor import Supervisor
 
 __all__ = ["check_workers", "supervise_target"]
@@ -29,6 +37,7 @@ def check_workers(args: argparse.Namespace) -> None:
         return
     try:
         check_service(made_capacity(args), tls=args.tls_cert is not None, debug=args.debug)
+        check_times(made_timeouts(args))
     except ValueError as error:
         raise Mistake(f"--workers: {error}") from None
 

@@ -220,15 +220,12 @@ class Roster:
                 self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
         here = self.placement.is_here(listener.partition)
         if listener.failure is None and not self._retired and here and self.registries.has(listener.resource):
-            self._start_again(listener.resource)
-
-    def _start_again(self, resource: Resource[Any]) -> None:
-        """Start a resource that was registered again while it ended."""
-        try:
-            self._start(resource, self.whereabouts.of_resource(resource))
-        except BaseException as error:  # another server has it by now, or one of its attributes raises
-            contain(error)
-            logger.error("%s cannot be started again", type(resource).__name__, exc_info=error)
+            resource = listener.resource  # it was registered again while it ended
+            try:
+                self._start(resource, self.whereabouts.of_resource(resource))
+            except BaseException as error:  # another server has it by now, or one of its attributes raises
+                contain(error)
+                logger.error("%s cannot be started again", type(resource).__name__, exc_info=error)
 
     async def all_ready(self) -> None:
         """Wait until every resource registered now is ready.
@@ -283,6 +280,14 @@ class Roster:
             raise Reject(503, [RETRY_AFTER], "resource not running")
         listener.join()
         return listener
+
+    def is_open(self, target: Resource[Any] | Factory, request: Request) -> bool:
+        """Return whether a request can join a resource without a wait."""
+        if isinstance(target, Factory):
+            listener = self.made.at(target, target.place(asked(request.path), request.path_params))
+        else:
+            listener = self._living.get(id(target))
+        return listener is not None and listener.open
 
     async def join_when_ready(self, target: Resource[Any] | Factory, request: Request) -> Listener:
         """Join a resource and wait until it is ready. Where it is just ending, wait for its end first.

@@ -32,7 +32,8 @@ Read in this order:
   ``decide`` asks user code about it, ``leavers`` notices when it has gone in the meantime; ``greeting`` makes the 101.
 * ``answering``: a refusal or a page, and the end of the connection.
 * ``answers``: how many answers of each status there were.
-* ``capacity``: how many clients there may be. ``statistics``, ``health``: reports about a server.
+* ``capacity``: how many clients there may be. ``readiness``: whether newcomers are welcome. ``statistics``, ``health``:
+  reports about a server.
 * ``snapshot``: these reports as JSON, and those of several servers together; ``inquiry``: another process asks for
   one; ``census`` asks all workers of a service.
 * ``figures``: all numbers of a server by name. ``metrics`` answers with them, in the words of ``prometheus``;

@@ -51,6 +51,7 @@ from wsframe.connection.handover import Arrival
 from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import Doorbell
 from wsframe.exceptions import LivesElsewhere
+from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.hooks.tracing import TracedPlace, Tracing
 from wsframe.http import handshake
@@ -114,7 +115,11 @@ class Admission:
         self._answer_by = inf
         """The time by which newcomers have their answer; infinite until the drain."""
         self._fewer = Doorbell()
+        self.rooms: list[Doorbell] = []
+        """Rung when there is room for newcomers again, for those who accept."""
         self.pending: dict[Newcomer, None] = {}
+        self._waiting: dict[Newcomer, None] = {}
+        """Those that wait for a life of their resource: they have a place, and are not among the pending."""
         self._lookout = Lookout(reactor, self.pending, self._capacity.max_pending_handshakes)
         self._pages = PlainHttp(
             registries, options.http_handler, self._capacity.max_body, reactor.budget, self._lookout
@@ -149,18 +154,19 @@ class Admission:
         """Let the newcomers on the way in finish within so many seconds; requests have to be whole soon."""
         now = trio.current_time()
         self._answer_by = now + seconds
-        for newcomer in (*self.pending, *self._parked()):
+        for newcomer in (*self.pending, *self._elsewhere()):
             whole_by = min(newcomer.since + HEAD_PATIENCE, self._answer_by)
             newcomer.scope.deadline = self._answer_by if newcomer.head_received else whole_by
 
     async def until_decided(self) -> None:
         """Wait until all newcomers are in or refused, in a drain."""
         with trio.move_on_at(self._answer_by):
-            while self.pending or self._parked():
+            while self.pending or self._elsewhere():
                 await self._fewer.wait()
 
-    def _parked(self) -> list[Newcomer]:
-        return [] if self.passage is None else self.passage.parked()
+    def _elsewhere(self) -> list[Newcomer]:
+        """Return the newcomers on their way in that do not count as pending."""
+        return [*self._waiting, *(() if self.passage is None else self.passage.parked())]
 
     def admit_at_once(self, newcomer: Newcomer) -> bool:
         """Let a newcomer in for which nothing has to wait and no user code runs; return whether that is done.
@@ -223,6 +229,8 @@ class Admission:
     def _decided(self, newcomer: Newcomer) -> None:
         self.pending.pop(newcomer, None)
         self._fewer.ring()
+        for room in self.rooms:
+            room.ring()
 
     async def _cut_off(self, newcomer: Newcomer) -> None:
         """End a newcomer whose scope was cancelled: by its peer's end, its deadline or the drain."""
@@ -333,6 +341,35 @@ class Admission:
         self.admitted += 1
         self.answering.answers.count(101)
 
+    async def _wait_for_life(
+        self, newcomer: Newcomer, request: Request, resource: Resource[Any] | Factory, seat: Seat
+    ) -> Listener:
+        """Take a place, and wait until a resource can be joined.
+
+        Raises:
+            Reject: If it is refused.
+        """
+        seat.reserve(self._places, newcomer.host)
+        with self._waits(newcomer):
+            listener = await self._roster.join_when_ready(resource, request)
+        seat.enter(listener)
+        return listener
+
+    @contextmanager
+    def _waits(self, newcomer: Newcomer) -> Iterator[None]:
+        """Have a newcomer that has a place not count as pending while it waits for a life of its resource.
+
+        The life before it can take long to end, here or in the process before this one, or it can take long to begin:
+        neither keeps newcomers of other resources out.
+        """
+        self._waiting[newcomer] = None
+        self._decided(newcomer)
+        try:
+            yield
+        finally:
+            del self._waiting[newcomer]
+            self.pending[newcomer] = None
+
     async def _decide(
         self, newcomer: Newcomer, request: Request, resource: Resource[Any] | Factory, seat: Seat
     ) -> Accept:
@@ -341,8 +378,11 @@ class Admission:
         Raises:
             Reject: If it is refused.
         """
-        listener = await self._roster.join_when_ready(resource, request)
-        seat.take(listener, self._places, newcomer.host)
+        if self._roster.is_open(resource, request):
+            listener = await self._roster.join_when_ready(resource, request)
+            seat.take(listener, self._places, newcomer.host)
+        else:
+            listener = await self._wait_for_life(newcomer, request, resource, seat)
         accept_client: Callable[[Request], Awaitable[Any]] = listener.resource.accept_client
         if self._tracing is not None:
             accept_client = self._tracing.around(type(listener.resource), "accept_client", accept_client)
@@ -350,7 +390,9 @@ class Admission:
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:
             try:
-                seat.move(await self._roster.join_when_ready(target, request))
+                with nullcontext() if self._roster.is_open(target, request) else self._waits(newcomer):
+                    listener = await self._roster.join_when_ready(target, request)
+                seat.move(listener)
             except LivesElsewhere as error:
                 logger.error("%s: not delivered to %s", newcomer.name, error)
                 raise internal_error() from None

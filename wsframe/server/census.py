@@ -30,6 +30,9 @@ logger: Log = log_for(__name__)
 PATIENCE = 2.0
 """Seconds that a worker has for its answer."""
 
+PARTS = {"addresses", "slowest"}
+"""Of a snapshot, beside the statistics."""
+
 Snapshot = Mapping[str, Any]
 
 
@@ -68,7 +71,7 @@ async def ask_workers(folder: str, board: Board) -> list[tuple[int, Row, Snapsho
         answer = None
         with trio.move_on_after(PATIENCE):
             answer = await inquire(inquiries_at(folder, slot, row.generation))
-        found.append((slot, row, answer if answer is not None and "by_resource" in answer else None))
+        found.append((slot, row, None if readable(answer) is None else answer))
 
     async with trio.open_nursery() as nursery:
         for slot, row in board.processes():
@@ -84,7 +87,7 @@ def census(board: Board, answers: list[tuple[int, Row, Snapshot | None]]) -> Ser
             pid=row.pid,
             generation=row.generation,
             state=board.state(slot).name.lower(),
-            statistics=None if answer is None else statistics_of(answer),
+            statistics=readable(answer),
         )
         for slot, row, answer in answers
     ]
@@ -96,6 +99,14 @@ def census(board: Board, answers: list[tuple[int, Row, Snapshot | None]]) -> Ser
     workers.sort(key=lambda one: (one.slot, one.generation))
     total = together(one.statistics for one in workers if one.statistics is not None)
     return ServiceStatistics(total=total, workers=tuple(workers))
+
+
+def readable(answer: Snapshot | None) -> ServerStatistics | None:
+    """Return the statistics of an answer; None for none, or one of another version of wsframe."""
+    try:
+        return None if answer is None or not answer.keys() >= PARTS else statistics_of(answer)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 async def service_statistics(worker: Worker | None, own: ServerStatistics) -> ServiceStatistics:

@@ -71,6 +71,7 @@ from wsframe.server.listen import Bound
 from wsframe.server.metrics_port import MetricsPort
 from wsframe.server.options import ServeOptions
 from wsframe.server.posting import Posting
+from wsframe.server.readiness import reason_of_server
 from wsframe.server.slow_hooks import SlowHooks
 from wsframe.server.statistics import resource_statistics, slowest
 from wsframe.server.supervised_worker import Duty, made_duty, placement_of
@@ -114,7 +115,7 @@ class LocalEngine:
         self._tls, self._metrics_port = tls, metrics_port
         self._registries = served_with(registry)
         self._timeouts = filled(options.timeouts, DEFAULT_TIMEOUTS)
-        self._started = False
+        self.started: bool = False
         self._ended = trio.Event()
         self._shield = trio.CancelScope(shield=True)
         self._drain = Drain(self._timeouts, self._shield)
@@ -227,13 +228,7 @@ class LocalEngine:
 
     @answered_to_any_thread
     def unready(self) -> str:
-        if self.draining:
-            return "server stopping"
-        if self.places.full:
-            return "server full"
-        if not self.topics.reached:
-            return "backplane not reached yet"
-        return "resource not running" if self.roster.any_pausing() else ""
+        return reason_of_server(self)
 
     @answered_to_any_thread
     def slowest_clients(self, count: int) -> list[AnyClient]:
@@ -282,7 +277,7 @@ class LocalEngine:
             raise self._program.error
         if failure:
             raise only_leaf(failure[0])
-        if not self._started:
+        if not self.started:
             task_status.started(self.server)  # it was closed while it started, which is not an error
 
     async def _work(self, task_status: trio.TaskStatus[Server]) -> None:
@@ -337,7 +332,7 @@ class LocalEngine:
                 if self.roster.placement.spread and self.roster.placement.slot == 0:
                     logger.info("%s", self.roster.whereabouts.summary())
                 task_status.started(self.server)
-                self._started = True
+                self.started = True
                 await self._drain.begun.wait()
                 accepting.cancel_scope.cancel()
             close_sockets(self._bound)

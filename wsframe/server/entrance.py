@@ -45,7 +45,6 @@ class Entrance:
         self._newcomers = newcomers
         self._within = within
         self._tuning = tuning
-        self._acceptors: list[Acceptor | Taker] = []
         self.taker: Taker | None = None
         """Takes the newcomers that other workers pass; None without them."""
 
@@ -60,7 +59,7 @@ class Entrance:
         for place in places:
             tuned = None if self._tuning is None else tune_accepted(place.sock, *self._tuning)
             acceptor = Acceptor(place.sock, self._admission, partial(self._welcome, place, tuned), balance)
-            self._acceptors.append(acceptor)
+            self._admission.rooms.append(acceptor.room)
             accepting.start_soon(acceptor.run)
 
     def open_door(self, door: socket.socket, places: Sequence[Bound]) -> None:
@@ -68,7 +67,7 @@ class Entrance:
         passage = self._admission.passage
         counts = Counts() if passage is None else passage.counts
         self.taker = Taker(door, places, self._admission, self._let_in, counts)
-        self._acceptors.append(self.taker)
+        self._admission.rooms.append(self.taker.room)
         self._newcomers.start_soon(self.taker.run)
 
     def leave_door(self) -> None:
@@ -101,9 +100,4 @@ class Entrance:
             newcomer.error = Reject(503, [RETRY_AFTER], "this worker took no newcomers")
             newcomer.scope.deadline = trio.current_time() + FAREWELL
         self._admission.pending[newcomer] = None
-        self._newcomers.start_soon(self._admit, newcomer)
-
-    async def _admit(self, newcomer: Newcomer) -> None:
-        await self._admission.admit(newcomer)
-        for acceptor in self._acceptors:
-            acceptor.room.ring()
+        self._newcomers.start_soon(self._admission.admit, newcomer)

@@ -7,12 +7,10 @@ from wsframe.http.any_worker import in_any_worker
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Response
 from wsframe.resources.server import running_server
-from wsframe.workers.board import SlotState
-from wsframe.workers.worker import Worker, known_worker
+from wsframe.server.readiness import others_not_ready, reason_of_service
+from wsframe.workers.worker import known_worker
 
 __all__ = ["healthz", "readyz"]
-
-READY = SlotState.READY
 
 NOT_STORED = ("Cache-Control", "no-store")
 METHODS = ("GET", "HEAD", "OPTIONS")
@@ -45,18 +43,13 @@ async def readyz(request: Request) -> Response:
 
     It answers the requests that :func:`healthz` answers. It answers 503 until the backplane, if there is one, has
     been reached once, while ``capacity.max_clients`` is reached, in the pause after a resource failed, and from the
-    order to stop on. Before every ``running()`` has been entered it does not answer yet, and after
-    ``timeouts.lame_duck`` the socket is closed already. Of several workers the one that is asked answers for itself,
-    and names the others that are not ready: the next one of a slot takes over their newcomers.
+    order to stop on. Before every ``running()`` has been entered only the port of metrics answers, with 503, and after
+    ``timeouts.lame_duck`` the socket is closed already.
+
+    Of several workers each one answers for the whole service, and names the workers that are not ready. A worker that
+    is down, that starts or that is restarted does not make it 503: the next one of its slot takes over its newcomers.
+    With all of them down nobody answers.
     """
-    reason = running_server.get().unready()
-    return told(request, reason, 503) if reason else told(request, ready_words(known_worker()))
-
-
-def ready_words(worker: Worker | None) -> str:
-    """Say that the server is ready, and which of its workers are not."""
-    if worker is None:
-        return "ready"
-    states = [worker.board.state(slot) for slot in range(worker.count)]
-    others = [f"worker {slot} is {state.name.lower()}" for slot, state in enumerate(states) if state != READY]
-    return "\n".join(["ready", *others])
+    worker = known_worker()
+    reason = reason_of_service(worker, running_server.get().unready())
+    return told(request, reason, 503) if reason else told(request, "\n".join(["ready", *others_not_ready(worker)]))

@@ -9,7 +9,7 @@ import trio
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject, Response
 from wsframe.resources.server import Distribution, Metrics, Server, ServiceStatistics, running_server
-from wsframe.server.figures import FAMILIES
+from wsframe.server.figures import FAMILIES, summed
 from wsframe.workers.worker import known_worker
 
 __all__ = ["metrics"]
@@ -47,10 +47,11 @@ async def metrics(request: Request) -> Response:
 def by_worker(service: ServiceStatistics) -> Metrics:
     """Return the numbers of all workers, with the number of each as the last label."""
     found: dict[str, dict[tuple[str, ...], float | Distribution]] = {name: {} for name in FAMILIES}
-    for worker in service.workers:
-        if worker.statistics is not None:
-            for name, numbers in worker.statistics.metrics.items():
-                found[name].update({(*labels, str(worker.slot)): number for labels, number in numbers.items()})
+    for slot in {worker.slot for worker in service.workers}:
+        generations = (one.statistics for one in service.workers if one.slot == slot)
+        for name, numbers in summed(one.metrics for one in generations if one is not None).items():
+            found[name].update({(*labels, str(slot)): number for labels, number in numbers.items()})
+    found["wsframe_ready"] = {labels: min(1.0, number) for labels, number in found["wsframe_ready"].items()}
     return found
 
 

@@ -36,6 +36,7 @@ from wsframe.server.service import (
     ServiceFailed,
     as_worker,
     check_service,
+    check_times,
     names_of,
     supervise,
     worker_count,
@@ -288,6 +289,7 @@ def run_workers(workers: int | str, options: ServeOptions) -> None:
         raise ValueError("sockets= is bound by each worker again: with workers give bind=, which the supervisor binds")
     tls = options.ssl_context is not None or options.certificates is not None
     check_service(options.capacity, tls=tls, debug=options.debug)
+    check_times(options.timeouts)
     metrics = None if options.metrics_port is None else TcpAddress(options.metrics_host, options.metrics_port)
     service = Service(
         count=count,

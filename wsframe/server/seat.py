@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from wsframe.hooks.listener import Listener
 from wsframe.http.responses import RETRY_AFTER, Reject
 from wsframe.server.capacity import Places, Reservation
 
 __all__ = ["Seat"]
+
+
+WAITING: Final = "waiting"
+"""The place of newcomers whose resource cannot be joined yet."""
 
 
 class Seat:
@@ -46,6 +50,29 @@ class Seat:
         """The place taken."""
         assert self._reservation is not None
         return self._reservation
+
+    def reserve(self, places: Places, address: str) -> None:
+        """Take a place of the server and the peer's address, for a life that cannot be joined yet.
+
+        Args:
+            places: The places of the server.
+            address: The peer's IP address.
+
+        Raises:
+            Reject: 503 or 429 when one of them is full.
+        """
+        self._reservation = places.reserve(address, WAITING, None)
+
+    def enter(self, listener: Listener) -> None:
+        """Take a place of the resource as well, whose life has counted the newcomer in already.
+
+        Raises:
+            Reject: 503 when it is full.
+        """
+        self._listener = listener
+        if not self.reservation.take(id(listener.resource), listener.resource.max_clients):
+            raise Reject(503, [RETRY_AFTER], "resource full")
+        self.reservation.settle()
 
     def take(self, listener: Listener, places: Places, address: str) -> None:
         """Take a place of the server, the resource and the peer's address.

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from math import inf
+from math import inf, isfinite
 from typing import Any, Final
 
 import trio
@@ -27,11 +27,11 @@ from wsframe.user_code import only_leaf
 from wsframe.workers.inherited import Equipment, equipment
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.runtime import remove_if_last, runtime_folder, runtime_of
-from wsframe.workers.supervisor import Plan, Supervisor
+from wsframe.workers.supervisor import GRACE, Plan, Supervisor
 from wsframe.workers.worker import Worker
 
 __all__ = [
-    "Service", "ServiceFailed", "as_worker", "check_service", "command_again", "names_of", "supervise",
+    "Service", "ServiceFailed", "as_worker", "check_service", "check_times", "command_again", "names_of", "supervise",
     "worker_count",
 ]  # fmt: skip
 
@@ -106,6 +106,17 @@ def check_service(capacity: Capacity, *, tls: bool, debug: bool) -> None:
     check_descriptors(capacity.max_clients)
 
 
+def check_times(timeouts: Timeouts) -> None:
+    """Refuse times without an end: a supervisor waits for its workers to leave, and so does the next one.
+
+    Raises:
+        ValueError: For one of them.
+    """
+    for name, seconds in (("lame_duck", timeouts.lame_duck), ("drain", timeouts.drain)):
+        if not isfinite(seconds):
+            raise ValueError(f"with workers, Timeouts.{name} is a finite number of seconds, not {seconds}")
+
+
 def check_descriptors(max_clients: int | None) -> None:
     """Raise the limit of descriptors, which the workers inherit, to the hard one, and check that it is enough."""
     import resource
@@ -149,6 +160,11 @@ def absolute(address: UnixAddress) -> str:
     return address.path if address.path.startswith("@") else os.path.abspath(address.path)
 
 
+def longest_wait(timeouts: Timeouts) -> float:
+    """Return the seconds after which the workers of a killed supervisor have ended, unless they are stopped."""
+    return timeouts.lame_duck + timeouts.drain + 2 * GRACE
+
+
 def supervise(service: Service) -> int:
     """Run the workers of a service until it ends; return its exit status.
 
@@ -157,7 +173,7 @@ def supervise(service: Service) -> int:
         OSError: If an address cannot be bound, or another supervisor has it.
     """
     with ExitStack() as stack:
-        runtime = stack.enter_context(runtime_of(runtime_folder(service.names)))
+        runtime = stack.enter_context(runtime_of(runtime_folder(service.names), longest_wait(service.timeouts)))
         sockets = stack.enter_context(service.bind())
         metrics = [] if service.metrics is None else stack.enter_context(bound([service.metrics], 16))
         named = [name_of(sock) for sock in sockets]

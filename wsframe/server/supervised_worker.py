@@ -16,6 +16,7 @@ from wsframe.server.census import answer_census
 from wsframe.server.drain import Drain
 from wsframe.server.generation import Generation
 from wsframe.server.orphan import OrphanGuard, end_worker
+from wsframe.server.readiness import note_reason
 from wsframe.workers.balance import Balance
 from wsframe.workers.link import Wire
 from wsframe.workers.orders import Message, encoded
@@ -151,6 +152,8 @@ class Duty:
             row.beats += 1
             row.clients = self._count_clients()
             self.balance.note()
+            if self._server is not None:
+                note_reason(row, self._server.unready())
             await trio.sleep(BEAT)
 
     async def _tell_end(self) -> None:

@@ -20,7 +20,7 @@ BUCKETS: Final = 4096
 """Counters of addresses in a row; several addresses can share one."""
 
 WORD = 8
-WORDS = 8
+WORDS = 9
 ROW = WORDS * WORD + BUCKETS * 2
 GENERATIONS = 2
 
@@ -73,6 +73,7 @@ class Row:
     reserved: property = number(5, "Places taken, by clients and by newcomers.")
     pending: property = number(6, "Newcomers that have no answer yet.")
     load: property = number(7, "Clients and newcomers, for the balance of those who accept.")
+    unready: property = number(8, "The number of its reason to take no newcomers; 0 if it takes them.")
 
     def clear(self) -> None:
         """Forget the process, which has ended."""

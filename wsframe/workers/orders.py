@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from math import isfinite
 from typing import Any, Final, NamedTuple
 
-__all__ = ["FROM_SUPERVISOR", "FROM_WORKER", "LONGEST", "Message", "decoded", "encoded"]
+from wsframe.protocol.close import may_be_sent
+
+__all__ = ["FORMAT", "FROM_SUPERVISOR", "FROM_WORKER", "LONGEST", "Message", "decoded", "encoded"]
+
+FORMAT: Final = 1
+"""The number of all that a supervisor and its workers share: these messages, the board, the doors, the descriptors
+that workers inherit. Count it up with a change of any of them, but never change ``failed``. After an upgrade of
+wsframe the supervisor is still the old one, and a worker of another number does not start."""
 
 LONGEST: Final = 60_000
 """Bytes of a message at most."""
@@ -43,8 +49,8 @@ FROM_SUPERVISOR: Final[dict[str, tuple[str, ...]]] = {
 
 KINDS: Final[dict[str, Callable[[Any], bool]]] = {
     "reason": lambda value: type(value) is str,
-    "code": lambda value: type(value) is int,
-    "lame_duck": lambda value: type(value) in (int, float) and isfinite(value),
+    "code": lambda value: type(value) is int and may_be_sent(value),
+    "lame_duck": lambda value: type(value) in (int, float) and value >= 0,  # NaN is not
     "partitions": lambda value: type(value) is list and all(type(one) is int for one in value),
     "started": lambda value: type(value) is bool,
 }
@@ -68,6 +74,9 @@ def encoded(name: str, **fields: Any) -> bytes:
     """
     if name not in TABLE or set(fields) != set(TABLE[name]):
         raise ValueError(f"no message {name!r} has the fields {sorted(fields)}")
+    for field, value in fields.items():
+        if not KINDS[field](value):  # the other side would drop the message
+            raise ValueError(f"{field} of a message {name!r} cannot be {value!r}")
     data = json.dumps([name, fields]).encode()
     if len(data) > LONGEST:
         raise ValueError(f"a message {name!r} has {len(data)} bytes; at most {LONGEST} fit")

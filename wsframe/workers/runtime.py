@@ -13,12 +13,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import stat
 import tempfile
 import time
 from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from math import inf
+from struct import Struct
 from typing import Final
 
 from wsframe.log import Log, log_for
@@ -32,6 +35,8 @@ WORKERS: Final = "workers"
 
 ASK_AGAIN: Final = 0.05
 """Seconds between two questions for a lock."""
+PEER: Final = Struct("3i")
+"""Process, user and group of a peer, as the kernel gives them."""
 SURELY: Final = 1.0
 """Seconds for which the lock of the supervisor has to be taken: a last worker takes it for a moment."""
 
@@ -72,17 +77,22 @@ def runtime_folder(names: Collection[str], environment: MutableMapping[str, str]
 
 
 @contextmanager
-def runtime_of(folder: str) -> Iterator[Runtime]:
+def runtime_of(folder: str, seconds: float = inf) -> Iterator[Runtime]:
     """Take a runtime directory, and remove it at the end; waits for the workers of an earlier supervisor.
 
+    Args:
+        folder: Its path.
+        seconds: The longest wait: workers that are stopped do not end.
+
     Raises:
-        OSError: If another supervisor has it, or it is not this user's alone.
+        OSError: If another supervisor has it, its workers do not end, or it is not this user's alone.
     """
     mine = locked_supervisor(folder)
     try:
         lock = os.open(os.path.join(folder, WORKERS), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            wait_for_workers(lock)  # ended here, it leaves the lock: the next supervisor has to wait for it, too
+            # Ended here, it leaves the lock: the next supervisor has to wait for it, too.
+            wait_for_workers(lock, folder, seconds)
             try:
                 remove_contents(folder)
                 yield Runtime(folder, lock)
@@ -130,14 +140,37 @@ def make_private(folder: str) -> None:
         raise OSError(errno.EPERM, f"{folder} is not a folder that only this user can enter (mode 0700): remove it")
 
 
-def wait_for_workers(lock: int) -> None:
-    """Wait for the lock of the workers."""
+def wait_for_workers(lock: int, folder: str, seconds: float) -> None:
+    """Wait for the lock of the workers.
+
+    Raises:
+        OSError: If somebody still has it after so many seconds.
+    """
+    since = time.monotonic()
     told = False
     while not locked(lock):
         if not told:
             logger.warning("waiting for the workers of an earlier supervisor, which has been killed, to end")
             told = True
+        if time.monotonic() >= since + seconds:
+            raise OSError(
+                errno.EBUSY,
+                f"workers of an earlier supervisor have not ended in {seconds:g} s: kill {holders_in(folder)}",
+            )
         time.sleep(ASK_AGAIN)
+
+
+def holders_in(folder: str) -> str:
+    """Name the processes that listen at the sockets of a runtime directory, also if they are stopped."""
+    found = set()
+    for name in os.listdir(folder):
+        with suppress(OSError, AttributeError), socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(0)
+            sock.connect(os.path.join(folder, name))
+            pid: int = PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))[0]
+            os.kill(pid, 0)  # it is there: the supervisor, which listened for the relay, is not
+            found.add(pid)
+    return f"process {', '.join(map(str, sorted(found)))}" if found else "the processes that hold its lock"
 
 
 def remove_contents(folder: str) -> None:

@@ -101,7 +101,7 @@ class Watch:
 
     def leave_within(self, seconds: float) -> None:
         """Note that it has been told to leave; a second order can only bring its end forward."""
-        self._left = min(self._left, ceil(seconds / LOOK))
+        self._left = min(self._left, seconds if seconds == inf else ceil(seconds / LOOK))
 
     def look(self, beats: int) -> Act | None:
         """Note the beats at a look that counts; return the step for them."""

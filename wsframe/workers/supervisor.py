@@ -31,7 +31,7 @@ from wsframe.workers.renewal import Renewal
 from wsframe.workers.slots import CANNOT_START, LOOK, Act, Backoff, Looks, reason_of
 from wsframe.workers.worker import inquiries_at
 
-__all__ = ["Plan", "Supervisor"]
+__all__ = ["GRACE", "Plan", "Supervisor"]
 
 logger: Log = log_for(__name__)
 

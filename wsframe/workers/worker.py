@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from wsframe.net.sockets import NamedSocket
 from wsframe.workers.board import Board, Row
+from wsframe.workers.orders import FORMAT, encoded
 
 __all__ = ["VARIABLE", "Worker", "inquiries_at", "known_worker", "this_worker", "worker_variable"]
 
@@ -93,7 +94,7 @@ def worker_variable(
     taking: int,
 ) -> str:
     """Write the value of the variable, for the supervisor: numbers, and descriptors that the process inherits."""
-    return json.dumps(locals())
+    return json.dumps(locals() | {"format": FORMAT})
 
 
 made: list[Worker] = []
@@ -104,11 +105,32 @@ def this_worker(environment: MutableMapping[str, str] = os.environ) -> Worker | 
     """Return the worker that this process is; None in a process that no supervisor has started.
 
     The variable is removed, for it is not meant for programs that this one starts; nor are the descriptors.
+
+    Raises:
+        SystemExit: If the supervisor is of a version of wsframe that this one does not understand.
     """
     written = environment.pop(VARIABLE, None)
     if written is not None:
-        made.append(worker_of(json.loads(written)))
+        told = json.loads(written)
+        check_format(told)
+        made.append(worker_of(told))
     return made[0] if made else None
+
+
+def check_format(told: dict[str, Any]) -> None:
+    """Tell the supervisor that its worker cannot start, if they do not understand each other."""
+    if told.get("format") == FORMAT:
+        return
+    reason = (
+        f"the supervisor runs another version of wsframe (format {told.get('format')!r}, not {FORMAT}): "
+        "stop the service, and start it again"
+    )
+    try:
+        with socket.socket(fileno=told["link"]) as link:
+            link.send(encoded("failed", reason=reason))
+    except (OSError, KeyError):
+        raise SystemExit(reason) from None
+    raise SystemExit(2)
 
 
 def known_worker() -> Worker | None:
