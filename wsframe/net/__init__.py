@@ -7,6 +7,7 @@
 * ``certificate``: a certificate with its key, in files; ``x509`` reads its names and dates;
   ``client_hello`` the name that a client asks for.
 * ``transport``: a connected socket with TLS or without: all that newcomers, clients and outgoing connections do to it.
+* ``pump``: carries one connection between its client and the process where it lives; ``pump_loop``, all of them.
 * ``trusted_proxies``, ``proxy_protocol``: the proxies whose word counts, and the header that they put before TLS.
 * ``malloc``: why freed memory is kept.
 
