@@ -10,12 +10,13 @@ from wsframe.backplane import Kept, MemoryBackplane, MemoryHub, Position, Told
 
 
 class Lossy(MemoryBackplane):
-    """Loses the messages for its node while ``losing``; answers no question while ``away``."""
+    """Loses the messages for its node while ``losing``; answers no question while ``away``, and late if ``slow``."""
 
     def __init__(self, hub: MemoryHub) -> None:
         super().__init__(hub)
         self.losing = False
         self.away = False
+        self.slow = 0.0
         self.asked: list[str] = []
         """The questions so far."""
         self.told: Any = None
@@ -26,7 +27,9 @@ class Lossy(MemoryBackplane):
 
     async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
         self.asked.append("since")
-        return None if self.away else await super().since(topic, position, limit)
+        answer = None if self.away else await super().since(topic, position, limit)
+        await trio.sleep(self.slow)  # of a moment ago
+        return answer
 
     async def newest(self, topic: str) -> Position | None:
         self.asked.append("newest")

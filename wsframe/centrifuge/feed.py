@@ -103,12 +103,11 @@ class Feed(Receiver):
         histories, topic = self._topics.histories, topic_of(channel)
         wanted = request if request is not None and request["recover"] else None
         since = None if wanted is None or not recovers else await self._position(topic, wanted)
-        recovery = await histories.resume(topic, since)
+        recovery = await histories.resume(topic, since, self._hooks.options.max_history)
         if recovery.position is None:
             raise CentrifugeError(100, "the history cannot be reached")
-        found = recovery.publications if wanted is not None and recovers else None
-        if found is not None and len(found) > self._hooks.options.max_history:
-            found = None
+        found = recovery.publications
+        histories.refused += wanted is not None and since is None
         if wanted is not None and found is None and wanted["flag"] & REJECT_UNRECOVERED:
             raise CentrifugeError(112)
         return Beginning(

@@ -3,10 +3,15 @@
 A topic whose messages are not whole is put into a line. A few tasks take it from there, ask the engine for all
 messages after the last one, and the topic goes on; where the engine cannot give all of them, the topic's hooks
 ``resync`` are called first. As long as the engine cannot be reached the topic waits.
+
+Clients that come back do so at once, all of a server that was killed, and have missed about the same. Those who come
+while the engine is asked for one of them, and have missed no more, share its answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import trio
@@ -25,6 +30,8 @@ MOST_FILLED = 10_000
 """Messages that are asked for at a time; a larger hole is a resync."""
 TRIES = 3
 """Answers without messages until they are lost: an engine that is just being reached again gives one too."""
+SHARED = 3
+"""Answers for earlier positions that a client tries: those can be too old, and its own is not."""
 RETRY = 1.0
 """Seconds until an engine that did not answer is asked again."""
 PATIENCE = 5.0
@@ -53,6 +60,35 @@ class Record(Receiver):
             self.publications.append(publication)
 
 
+class Inquiry:
+    """A question to the engine for all messages of a topic after a position, and the messages that come since."""
+
+    def __init__(self, since: Position, limit: int) -> None:
+        self.since = since
+        self.limit = limit
+        self.record = Record()
+        self.users = 0
+        """Clients that have an answer from it or wait for one; the record goes on for as long."""
+        self.asked: trio.Event | None = None
+        """Set when the one who asks has ended, with an answer or not."""
+        self.answered: bool = False
+        self.missed: list[Publication] | None = None
+
+    def covers(self, since: Position, limit: int) -> bool:
+        """Return whether its answer can be that for another position: it has all messages from there on, or none."""
+        return (
+            not self.answered
+            and (self.since.epoch, self.limit) == (since.epoch, limit)
+            and self.since.offset <= since.offset
+        )
+
+    def decides(self, since: Position) -> bool:
+        """Return whether its answer is that for a position."""
+        if since == self.since:
+            return True
+        return self.missed is not None and since.offset <= self.since.offset + len(self.missed)
+
+
 class Histories:
     """The history of the topics of one server.
 
@@ -67,6 +103,12 @@ class Histories:
         """Holes that were filled so far."""
         self.lost: int = 0
         """Holes that could not be filled."""
+        self.recovered: int = 0
+        """Clients that got all that they had missed."""
+        self.refused: int = 0
+        """Clients that had missed messages which are not all kept, or too many."""
+        self._inquiries: dict[str, list[Inquiry]] = {}
+        """The questions of clients, by topic."""
 
     def need(self) -> None:
         """Begin to compare topics with the engine: some have a history."""
@@ -92,7 +134,7 @@ class Histories:
         """Fetch the messages that a topic lacks, or learn that they are lost."""
         tail = topic.tail
         assert tail.position is not None
-        missing, newest = await self._missing(topic.name, tail.position)
+        missing, newest = await self._missing(topic.name, tail.position, MOST_FILLED)
         if missing is None:
             self.lost += 1
             tail.lost(newest)
@@ -100,11 +142,11 @@ class Histories:
             self.filled += bool(missing)
             tail.filled((one, one.position) for one in missing if one.position is not None)
 
-    async def _missing(self, name: str, since: Position) -> tuple[list[Publication] | None, Position]:
+    async def _missing(self, name: str, since: Position, limit: int) -> tuple[list[Publication] | None, Position]:
         """Ask the engine until it answers: for all messages after a position, or None, and the newest position."""
         engine, tries = self._interest.engine(), 0
         while True:
-            kept = await engine.since(name, since, MOST_FILLED)
+            kept = await engine.since(name, since, limit)
             missing = None if kept is None else read(kept, since.epoch)
             if missing is not None:
                 return missing, since._replace(offset=since.offset + len(missing))
@@ -112,7 +154,7 @@ class Histories:
             newest = await engine.newest(name)
             if newest is None:  # it cannot be reached, and perhaps has all of them
                 await trio.sleep(RETRY)
-            elif tries == TRIES or kept is not None or newest.epoch != since.epoch or newest.offset < since.offset:
+            elif tries == TRIES or kept is not None or not within(since, newest, limit):
                 return None, newest
 
     async def _look(self) -> None:
@@ -153,8 +195,8 @@ class Histories:
         answer = await self._interest.engine().kept(name)
         return None if answer is None else (answer[0], read(answer[1], answer[0].epoch) or [])
 
-    async def resume(self, name: str, since: Position | None = None) -> Recovery:
-        """Return the messages after a position, up to the one that is next here.
+    async def resume(self, name: str, since: Position | None = None, limit: int = MOST_FILLED) -> Recovery:
+        """Return the messages after a position, up to the one that is next here; None for more than ``limit``.
 
         The caller subscribes or listens before it waits for anything: then nothing is missing between, and
         nothing comes twice. It is for topics with history: without, a hole would not be noticed.
@@ -163,25 +205,91 @@ class Histories:
         topic = self._interest.use(name)
         topic.tail.keeps = True
         self.need()
-        record = Record()
-        topic.receivers[record] = None
-        missed: list[Publication] | None = None
+        using = Receiver()
+        topic.receivers[using] = None
         try:
+            recovery = await self._resumed(topic, since, limit)
+        finally:
+            del topic.receivers[using]
+            self._interest.desert(topic)
+        if since is not None and recovery.position is not None:
+            self.recovered += recovery.publications is not None
+            self.refused += recovery.publications is None
+        return recovery
+
+    async def _resumed(self, topic: Topic, since: Position | None, limit: int) -> Recovery:
+        found: list[Publication] | None = None
+        with ExitStack() as stack:
             with trio.move_on_after(PATIENCE) as patience:
                 if since is None or since != topic.tail.position:
                     await self._settle(topic)
                 if since is not None and can_be(since) and since != topic.tail.position:
-                    missed, _ = await self._missing(name, since)
+                    inquiry = await self._answered(topic, since, limit, stack)
                     await self._settle(topic)
+                    if inquiry.missed is not None:
+                        await self._reach(topic, since)
+                        found = [*inquiry.missed, *inquiry.record.publications]
+            here = topic.tail.position
+            if since is not None and since == here:
+                return Recovery(here, [])
+            if patience.cancelled_caught:
+                return Recovery(None, None)
+            return Recovery(here, whole(since, here, found, limit))
+
+    async def _answered(self, topic: Topic, since: Position, limit: int, stack: ExitStack) -> Inquiry:
+        """Return the answer of the engine for a position, which others can have asked for."""
+        tries = 0
+        while True:
+            inquiry = stack.enter_context(self._use(topic, self._chosen(topic, since, limit, shared=tries < SHARED)))
+            while not inquiry.answered:
+                if inquiry.asked is not None:
+                    await inquiry.asked.wait()
+                    continue
+                asked = inquiry.asked = trio.Event()
+                try:
+                    inquiry.missed, _ = await self._missing(topic.name, inquiry.since, limit)
+                    inquiry.answered = True
+                finally:  # the client can have left: another one asks then
+                    inquiry.asked = None
+                    asked.set()
+            if inquiry.decides(since):
+                return inquiry
+            tries += 1
+
+    def _chosen(self, topic: Topic, since: Position, limit: int, *, shared: bool) -> Inquiry:
+        """Return an inquiry for a position, which others can use; ``shared``: it can be one for an earlier position."""
+        for one in self._inquiries.get(topic.name, ()):
+            if one.covers(since, limit) and (shared or one.since == since):
+                return one
+        return Inquiry(since, limit)
+
+    @contextmanager
+    def _use(self, topic: Topic, inquiry: Inquiry) -> Iterator[Inquiry]:
+        """Have an inquiry record messages until nobody uses it any more."""
+        inquiry.users += 1
+        if inquiry.users == 1:
+            topic.receivers[inquiry.record] = None
+            self._inquiries.setdefault(topic.name, []).append(inquiry)
+        try:
+            yield inquiry
         finally:
-            del topic.receivers[record]
-            self._interest.desert(topic)
-        here = topic.tail.position
-        if since is not None and since == here:
-            return Recovery(here, [])
-        if patience.cancelled_caught:
-            return Recovery(None, None)
-        return Recovery(here, whole(since, here, missed, record.publications))
+            inquiry.users -= 1
+            if not inquiry.users:
+                del topic.receivers[inquiry.record]
+                inquiries = self._inquiries[topic.name]
+                inquiries.remove(inquiry)
+                if not inquiries:
+                    del self._inquiries[topic.name]
+
+    async def _reach(self, topic: Topic, since: Position) -> None:
+        """Have a topic be where the engine is, if a client was further on another server."""
+        for _ in range(TRIES):
+            here = topic.tail.position
+            if here is None or here.epoch != since.epoch or here.offset >= since.offset:
+                return
+            if not await self._check(topic):
+                await trio.sleep(RETRY)
+            await self._settle(topic)
 
     async def _settle(self, topic: Topic) -> None:
         """Wait until a topic's position is known and nothing is asked."""
@@ -199,6 +307,11 @@ def can_be(position: Position) -> bool:
     return all(isinstance(number, int) and 0 <= number < 1 << 63 for number in numbers)
 
 
+def within(since: Position, newest: Position, limit: int) -> bool:
+    """Return whether at most so many messages are between two positions."""
+    return since.epoch == newest.epoch and 0 <= newest.offset - since.offset <= limit
+
+
 def read(kept: list[Kept], epoch: int) -> list[Publication] | None:
     """Return kept messages as they were published; None if one of them cannot be read."""
     try:
@@ -208,13 +321,11 @@ def read(kept: list[Kept], epoch: int) -> list[Publication] | None:
 
 
 def whole(
-    since: Position | None, here: Position | None, missed: list[Publication] | None, later: list[Publication]
+    since: Position | None, here: Position | None, found: list[Publication] | None, limit: int
 ) -> list[Publication] | None:
     """Return all messages after one position up to another one, or None."""
-    if since is None or here is None or missed is None:
+    if since is None or here is None or found is None or not within(since, here, limit):
         return None
-    if since.epoch != here.epoch or since.offset > here.offset:
-        return None
-    found = {one.position.offset: one for one in (*missed, *later) if one.position and one.position.epoch == here.epoch}
+    by_offset = {one.position.offset: one for one in found if one.position and one.position.epoch == here.epoch}
     wanted = range(since.offset + 1, here.offset + 1)
-    return [found[offset] for offset in wanted] if all(offset in found for offset in wanted) else None
+    return [by_offset[offset] for offset in wanted] if all(offset in by_offset for offset in wanted) else None

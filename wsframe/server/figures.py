@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wsframe.connection.link import Link
     from wsframe.connection.reactor import Reactor
     from wsframe.hooks.listeners import Roster
+    from wsframe.resources.recovery import Histories
     from wsframe.server.admission import Admission
     from wsframe.server.capacity import Places
     from wsframe.server.watchdog import Watchdog
@@ -77,6 +78,14 @@ FAMILIES: dict[str, Family] = {
     "wsframe_deflate_bytes_total": Family(
         "counter", "Bytes of messages that were compressed (out) or inflated (in).", ("direction", "form")
     ),
+    "wsframe_history_recoveries_total": Family(
+        "counter",
+        "Clients that got all that they had missed (whole), and those that had missed too much (refused).",
+        ("outcome",),
+    ),
+    "wsframe_history_holes_total": Family(
+        "counter", "Holes in topics of this server that were filled, and those that were not (resync).", ("outcome",)
+    ),
     "wsframe_newcomers_passed_total": Family("counter", "Newcomers passed on to the worker of their resource."),
     "wsframe_newcomers_taken_total": Family("counter", "Newcomers that other workers passed to this one."),
     "wsframe_newcomers_lost_total": Family("counter", "Newcomers of other workers that got no descriptor here."),
@@ -98,6 +107,8 @@ class Running(Protocol):
     def places(self) -> Places: ...
     @property
     def watchdog(self) -> Watchdog: ...
+    @property
+    def histories(self) -> Histories: ...
     def unready(self) -> str: ...
 
 
@@ -124,6 +135,9 @@ def figures(server: Running) -> Metrics:
     for direction, volume in (("in", tally.inflated), ("out", tally.deflated)):
         found["wsframe_deflate_bytes_total"][direction, "plain"] = volume.plain
         found["wsframe_deflate_bytes_total"][direction, "compressed"] = volume.packed
+    histories = server.histories
+    found["wsframe_history_recoveries_total"].update({("whole",): histories.recovered, ("refused",): histories.refused})
+    found["wsframe_history_holes_total"].update({("filled",): histories.filled, ("resync",): histories.lost})
     if admission.passage is not None:
         crossed = admission.passage.counts
         found["wsframe_newcomers_passed_total"][()] = crossed.passed
