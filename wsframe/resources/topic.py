@@ -159,5 +159,6 @@ class Topic:
 
     async def changed(self) -> None:
         """Wait until it can be settled."""
-        self.settled = self.settled or trio.Event()
+        if self.settled is None:
+            self.settled = trio.Event()
         await self.settled.wait()
