@@ -59,6 +59,7 @@ SLOW = {
     "backplane/test_redis_link.py",
     "backplane/test_relay.py",
     "backplane/test_relay_process.py",
+    "backplane/test_uplink_engines.py",
     "workers/test_relay_keeper.py",
     "connection/test_conflation_keys.py",
     "connection/test_cost_of_objects.py",

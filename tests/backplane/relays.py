@@ -13,6 +13,7 @@ import trio
 
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.relay_process import serve_relay
+from wsframe.backplane.supervised import SupervisedBackplane
 
 
 @contextmanager
@@ -25,13 +26,15 @@ def listening(path: Path) -> Iterator[socket.socket]:
 
 
 @asynccontextmanager
-async def relay(path: Path, *, limit: int = LIMIT, forgetful: bool = False) -> AsyncIterator[None]:
+async def relay(
+    path: Path, *, limit: int = LIMIT, forgetful: bool = False, engine: SupervisedBackplane | None = None
+) -> AsyncIterator[None]:
     """Run a relay in this process."""
     with listening(path) as listener:
         listener.setblocking(False)
         ours = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: serve_relay(ours, limit=limit, forgetful=forgetful))
+            nursery.start_soon(lambda: serve_relay(ours, limit=limit, forgetful=forgetful, engine=engine))
             yield
             nursery.cancel_scope.cancel()
 

@@ -12,18 +12,26 @@ from wsframe.backplane.envelope import KEPT, MARK, PLAIN, Envelope, body, opened
 from wsframe.backplane.interface import Position
 
 NUMBERS = st.integers(0, 2**64 - 1)
+NAMES = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=100)
 
 
-@given(NUMBERS, st.text(max_size=100), st.binary(max_size=100), st.booleans())
+@given(NUMBERS, NAMES, st.binary(max_size=100), st.booleans())
 def test_a_message_comes_out_as_it_went_in(number: int, sender: str, payload: bytes, mark: bool) -> None:
     head = (MARK if mark else PLAIN).encode()
-    assert opened(head + body(number, sender, payload)) == Envelope(mark, None, number, sender, payload)
+    assert opened(head + body(number, sender, payload)) == Envelope(mark, None, number, sender, sender, payload)
+
+
+@given(NAMES.filter(bool), NAMES)
+def test_a_node_names_the_sender_for_which_it_publishes(node: str, sender: str) -> None:
+    one = opened(PLAIN.encode() + body(1, node, b"x", sender))
+    assert (one.node, one.sender, one.payload) == (node, sender or node, b"x")
+    assert body(1, node, b"x", node) == body(1, node, b"x")
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**53))
 def test_a_kept_message_has_its_position(epoch: int, offset: int) -> None:
     position = Position(epoch, offset)
-    assert opened(position_head(position) + body(1, "a", b"x")) == Envelope(False, position, 1, "a", b"x")
+    assert opened(position_head(position) + body(1, "a", b"x")) == Envelope(False, position, 1, "a", "a", b"x")
 
 
 @pytest.mark.parametrize(

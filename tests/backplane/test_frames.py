@@ -13,6 +13,7 @@ from wsframe.backplane.frames import (
     LONGEST,
     MESSAGE,
     PUBLISH,
+    REACH,
     WANTED,
     Frame,
     FrameReader,
@@ -27,7 +28,7 @@ from wsframe.backplane.frames import (
     report_frame,
 )
 from wsframe.backplane.interface import History, Kept, Position
-from wsframe.backplane.queue import Gap, Message, Wanted
+from wsframe.backplane.queue import Gap, Message, Reach, Wanted
 
 FRAMES = [
     publish_frame("t", b"payload", None),
@@ -36,6 +37,8 @@ FRAMES = [
     report_frame(Message("t", b"\0" * 1_000, "node", Position(2**63, 7))),
     report_frame(Wanted("t", None)),
     report_frame(Gap(None)),
+    report_frame(Reach(True)),
+    report_frame(Reach(False)),
 ]
 
 
@@ -49,7 +52,7 @@ def test_frames_are_read_in_any_pieces(cuts: list[int]) -> None:
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
         got += reader.feed(data[start:end])
     assert got == read(data)
-    assert [one.kind for one in got] == [PUBLISH, PUBLISH, ASK, MESSAGE, WANTED, GAP]
+    assert [one.kind for one in got] == [PUBLISH, PUBLISH, ASK, MESSAGE, WANTED, GAP, REACH, REACH]
 
 
 def test_a_published_message_has_the_bounds_of_its_history() -> None:
@@ -59,7 +62,8 @@ def test_a_published_message_has_the_bounds_of_its_history() -> None:
 
 
 def test_reports_are_read_as_they_were() -> None:
-    message, wanted, gap = read(b"".join(FRAMES[3:]))
+    message, wanted, gap, up, away = read(b"".join(FRAMES[3:]))
+    assert (up.flag, away.flag) == (0, 1)
     assert (message.topic, message.sender, position_of(message)) == ("t", b"node", Position(2**63, 7))
     assert (wanted.topic, position_of(wanted)) == ("t", None)
     assert not gap.flag

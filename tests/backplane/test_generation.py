@@ -8,6 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.backplane.fake_engine import FakeEngine, nodes
 from wsframe.backplane.interface import Position
+from wsframe.backplane.supervised import SupervisedBackplane
 
 
 async def test_a_deaf_connection_is_replaced_within_two_seconds(
@@ -64,7 +65,7 @@ async def test_the_first_topics_are_wanted_in_chunks(autojump_clock: MockClock) 
     engine = FakeEngine()
     async with nodes(engine, "a") as (a,):
         await a.want(*(f"t{number}" for number in range(1_100)))
-        assert engine.subscribed_at_once == [1, 512, 512, 76]
+        assert engine.subscribed_at_once == [2, 512, 512, 76]
         engine.kill()
         await a.told.until(lambda: len(a.told.wants) == 2_200)
 
@@ -115,3 +116,29 @@ async def test_a_message_that_cannot_be_read_is_a_gap(autojump_clock: MockClock)
         await a.want("t")
         engine.send("t", b"9 of a later version")
         assert a.told.gaps == ["t"]
+
+
+async def test_a_gap_of_all_topics_reaches_the_other_nodes_before_the_next_message(autojump_clock: MockClock) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a", "b") as (a, b):
+        await b.want("t")
+        assert isinstance(a.backplane, SupervisedBackplane)
+        a.backplane.doubt(None)
+        a.backplane.publish("t", b"x")
+        await b.told.until(lambda: b.told.messages)
+        assert b.told.order[-2:] == ["gap None", "message t"]
+        a.backplane.doubt(None)
+        await b.told.until(lambda: len(b.told.gaps) == 2)  # also if nothing follows
+        assert (a.told.gaps, b.told.gaps) == ([], [None, None])
+
+
+async def test_a_node_that_publishes_for_others_names_them(autojump_clock: MockClock) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a", "b") as (a, b):
+        await b.want("t")
+        assert isinstance(a.backplane, SupervisedBackplane)
+        for sender in ("worker 1", "", "worker 2"):
+            a.backplane.publish("t", b"x", sender=sender)
+        await b.told.until(lambda: len(b.told.messages) == 3)
+        assert [heard.sender for heard in b.told.messages] == ["worker 1", "a", "worker 2"]
+        assert b.told.gaps == []

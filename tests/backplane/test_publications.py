@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsframe.backplane.envelope import KEPT, MARK, PLAIN, body_of
+from wsframe.backplane.envelope import EVERY_TOPIC, KEPT, MARK, PLAIN, body_of
 from wsframe.backplane.interface import History
 from wsframe.backplane.numbering import MOST_TOPICS
 from wsframe.backplane.publications import BATCH, BATCH_BYTES, MOST, Publications
@@ -100,11 +100,29 @@ def test_each_topic_of_a_refused_message_is_marked() -> None:
     assert marked == topics
 
 
-def test_topics_in_doubt_are_bounded() -> None:
+def test_topics_in_doubt_are_bounded_and_beyond_that_all_topics_are() -> None:
     publications = Publications()
-    for number in range(MOST_TOPICS + 5):
+    for number in range(MOST_TOPICS):
         publications.refuse(str(number))
     assert len(publications._in_doubt) == MOST_TOPICS
+    publications.refuse("one more")
+    publications.refuse("another")
+    assert not publications._in_doubt
+    publications.put("n", "t", b"after", None)
+    assert [(one.topic, one.head) for one in publications.take()] == [(EVERY_TOPIC, MARK), ("t", PLAIN)]
+
+
+def test_all_topics_in_doubt_are_marked_once_before_the_next_message_or_alone() -> None:
+    publications = Publications()
+    publications.refuse("t")
+    publications.refuse(None)
+    publications.mark("n")
+    assert [(one.topic, one.head) for one in publications.take()] == [(EVERY_TOPIC, MARK)]
+    publications.renew("n")  # the connection has broken in the meantime
+    assert [(one.topic, one.head) for one in publications.take()] == [(EVERY_TOPIC, MARK)]
+    publications.done()
+    publications.renew("n")
+    assert publications.take() == []
 
 
 def test_marks_of_connections_that_are_never_used_are_bounded() -> None:

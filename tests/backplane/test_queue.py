@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.backplane.queue import MOST_HOLES, OVERHEAD, Gap, Message, Queue, Report, Wanted, tell
+from wsframe.backplane.queue import MOST_HOLES, OVERHEAD, Gap, Message, Queue, Reach, Report, Wanted, tell
 from wsframe.testing.backplanes import Recording
 
 
@@ -14,7 +14,7 @@ def message(topic: str, payload: bytes = b"x") -> Message:
 
 
 def shown(reports: list[Report]) -> list[str]:
-    return [f"{type(one).__name__} {one.topic}" for one in reports]
+    return [f"{type(one).__name__} {one.up if isinstance(one, Reach) else one.topic}" for one in reports]
 
 
 def test_reports_are_taken_in_order() -> None:
@@ -59,22 +59,46 @@ def test_too_many_holes_are_one_of_all_topics() -> None:
     assert shown(queue.take()) == ["Message new"]
 
 
-def test_a_gap_that_others_report_follows_what_waits() -> None:
+def test_a_gap_that_others_report_has_its_place() -> None:
     queue = Queue()
     queue.put("t", message("t"), 1)
     queue.gap("t")
-    assert shown(queue.take()) == ["Message t", "Gap t"]
-    queue.gap("t")
+    queue.put("t", message("t"), 1)
     queue.gap(None)
-    queue.gap("t")
-    assert shown(queue.take()) == ["Gap None"]
+    queue.put("t", message("t"), 1)
+    assert shown(queue.take()) == ["Message t", "Gap t", "Message t", "Gap None", "Message t"]
+
+
+def test_gaps_that_others_report_are_bounded() -> None:
+    queue = Queue(10 * OVERHEAD)
+    for number in range(2 * MOST_HOLES):
+        queue.gap("t")
+        queue.gap(str(number))
+    queue.put("t", message("t"), 1)
+    assert len(queue.take()) == 11
+    for _ in range(2 * MOST_HOLES):
+        queue.gap(None)
+    queue.put("t", message("t"), 1)
+    assert shown(queue.take()) == ["Gap None"] * 11
+
+
+def test_the_last_report_of_the_reach_follows_all_others() -> None:
+    queue = Queue()
+    queue.reach(False)
+    assert queue
+    queue.gap(None)
+    queue.reach(True)
+    queue.put("t", Wanted("t", None), 1)
+    assert shown(queue.take()) == ["Gap None", "Wanted t", "Reach True"]
+    assert not queue
+    assert queue.take() == []
 
 
 def test_a_report_is_passed_on() -> None:
     told = Recording()
-    for report in (message("t"), Wanted("t", None), Gap("t"), Gap(None)):
+    for report in (message("t"), Wanted("t", None), Gap("t"), Gap(None), Reach(True)):
         tell(told, report)
-    assert told.order == ["message t", "wanted t", "gap t", "gap None"]
+    assert told.order == ["message t", "wanted t", "gap t", "gap None", "reach True"]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 400)) | st.none()))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from websockets.sync.client import ClientConnection
 
 from tests.backplane.redis_server import redis_server
 from tests.cli.program import PATIENCE, Program, serving
+from tests.cli.workers import children_of
 from tests.requirements import require_package
 from wsframe import cli
 
@@ -61,6 +67,20 @@ def until_ready(program: Program) -> None:
         time.sleep(0.02)
 
 
+def heard_by(sender: ClientConnection, receiver: ClientConnection) -> None:
+    """Send a word of its own until the other client hears it: a subscription takes a moment to reach other servers."""
+    word, deadline = str(time.monotonic_ns()), time.monotonic() + 4 * PATIENCE
+    while True:
+        assert time.monotonic() < deadline
+        sender.send(word)
+        try:
+            while receiver.recv(0.1) != word:
+                pass
+            return
+        except TimeoutError:
+            pass
+
+
 def test_two_servers_share_topics_and_an_engine_that_is_late_is_told(folder: Path) -> None:
     url = f"redis+unix://:secret@{folder}/redis.socket"
     options = ["room_target", "--port", "0", "--metrics-port", "0", "--log-format", "json", "--backplane", url]
@@ -72,14 +92,7 @@ def test_two_servers_share_topics_and_an_engine_that_is_late_is_told(folder: Pat
             until_ready(one)
             until_ready(two)
             with one.open("/room") as sender, two.open("/room") as receiver:
-                deadline = time.monotonic() + PATIENCE
-                while True:  # the subscription takes a moment to reach the other server
-                    sender.send("hello")
-                    try:
-                        assert receiver.recv(0.1) == "hello"
-                        break
-                    except TimeoutError:
-                        assert time.monotonic() < deadline
+                heard_by(sender, receiver)
         assert status(one, "/readyz") == (200, "ready")  # it has been reached once, and clients here go on
         one.end(signal.SIGTERM)
         two.end(signal.SIGTERM)
@@ -113,3 +126,40 @@ def test_another_address_is_one_line_and_status_2(
     told = capsys.readouterr().err
     assert "--backplane: nats:// is not the address of a backplane: expected redis://" in told
     assert "secret" not in told
+
+
+def test_a_wrong_password_with_workers_is_one_line_and_status_2(folder: Path) -> None:
+    with redis_server(folder, password="right-one"), TemporaryDirectory(prefix="runtime-") as short:
+        url = f"redis+unix://:wrong-one@{folder}/redis.socket"
+        command = [sys.executable, "-m", "wsframe", "serve", "room_target", "--port", "0", "--workers", "2"]
+        done = subprocess.run(
+            command, cwd=folder, env={**os.environ, "XDG_RUNTIME_DIR": short, "WSFRAME_BACKPLANE": url},
+            capture_output=True, text=True, timeout=4 * PATIENCE, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("refuses us") == 1
+    assert "refuses us" in done.stderr.splitlines()[-1]
+    assert "-one" not in done.stdout + done.stderr
+
+
+def test_workers_have_one_link_to_the_engine_and_a_relay_that_was_killed_is_replaced(folder: Path) -> None:
+    with redis_server(folder) as redis, TemporaryDirectory(prefix="runtime-") as short:
+        url = f"redis+unix://{folder}/redis.socket"
+        options = ["room_target", "--port", "0", "--backplane", url]
+        environment = {**os.environ, "XDG_RUNTIME_DIR": short}
+        with (
+            serving(folder, *options, "--workers", "2", env=environment) as workers,
+            serving(folder, *options) as other,
+            workers.open("/room") as one,
+            other.open("/room") as two,
+        ):
+            heard_by(one, two)
+            connected = [line for line in redis.ask("CLIENT", "LIST").decode().splitlines() if "id=" in line]
+            assert len(connected) == 3  # the one that asks, the relay, the other server
+            for pid in children_of(workers.process.pid):
+                if b"relay_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+            heard_by(one, two)
+            heard_by(two, one)
+            workers.end(signal.SIGTERM)
+            other.end(signal.SIGTERM)

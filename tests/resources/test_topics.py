@@ -226,7 +226,7 @@ async def test_a_topic_is_let_go_some_time_after_its_last_subscriber(autojump_cl
     hub = MemoryHub()
     async with two_servers(hub) as (one, _):
         a = await subscribed(one, "t")
-        wanted = hub.open()._interest
+        wanted = hub.open()._members._interest
         assert list(wanted) == ["t"]
         a.send_text("-t")
         assert await a.receive() == "-t"

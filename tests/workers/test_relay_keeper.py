@@ -15,8 +15,10 @@ import trio
 from trio.testing import MockClock
 
 from tests.workers.stand_ins import Process, equipped
+from wsframe.backplane import relay_process
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.testing.backplanes import Node
+from wsframe.workers import relay_keeper
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.slots import LOOK, STEADY
 
@@ -76,6 +78,24 @@ async def test_a_relay_that_stands_still_is_killed_after_its_patience(
             await eventually(lambda: keeper.pid not in (0, first))
             nursery.cancel_scope.cancel()
     assert f"the relay (process {first}) has stood still for 5 s: SIGKILL" in caplog.text
+
+
+async def test_an_engine_that_refuses_the_first_relay_is_told_and_a_later_one_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (relay_keeper.ENGINE, relay_keeper.REFUSED) == (relay_process.ENGINE, relay_process.REFUSED)
+    words = "import os, socket, sys; socket.socket(fileno=int(sys.argv[2])).sendall(os.environ['WSFRAME_RELAY_ENGINE']"
+    monkeypatch.setattr(relay_keeper, "COMMAND", ["-c", f"{words}.encode()); sys.exit(3)"])
+    reasons: list[str] = []
+    with equipped(tmp_path, 1) as made, trio.fail_after(PATIENCE):
+        await RelayKeeper(made, engine="the reason").run(reasons.append)
+        assert reasons == ["the reason"]
+        monkeypatch.setattr(relay_keeper, "COMMAND", ["-c", "import sys; sys.exit(3)"])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(RelayKeeper(made).run, reasons.append)
+            await eventually(lambda: "the relay ended with status 3" in caplog.text)
+            nursery.cancel_scope.cancel()
+    assert reasons == ["the reason"]
 
 
 class Starts:

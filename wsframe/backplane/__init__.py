@@ -1,6 +1,7 @@
 """The links between processes of one service: topics, their history, and leases.
 
 * ``interface``: the methods of every backplane, and the values they take and return.
+* ``members``: the nodes of a hub, and the topics that each wants.
 * ``hub``: the center of memory and relay: interest, history and leases, without input or output.
 * ``queue``: the messages that wait for one member of a hub, bounded, with the holes it has.
 * ``sequence``: the end of one topic as a node has it: which message is next, and which ones wait.
@@ -17,6 +18,7 @@
 * ``publications``: the messages that wait to be published on an engine, bounded.
 * ``generation``: one connection, from its first probe to the first one that does not come back.
 * ``supervised``: a backplane on an engine, one generation after another.
+* ``uplink``: a relay that links the workers of its machine to an engine.
 * ``redis``: the backplane on Redis and Valkey.
 * ``redis_address``: where such a server is, from a URL.
 * ``redis_wire``: the few functions that a client library has to offer.

@@ -9,7 +9,7 @@ from wsframe.backplane.postgres import PostgresBackplane
 from wsframe.backplane.redis import RedisBackplane
 from wsframe.backplane.relay import RelayBackplane
 
-__all__ = ["FORMS", "backplane_at", "made_backplane"]
+__all__ = ["FORMS", "backplane_at", "engine_url", "made_backplane"]
 
 FORMS = (
     "redis://HOST, rediss://HOST (TLS), redis+unix:///PATH, the same with valkey, postgresql://HOST/DATABASE, "
@@ -28,7 +28,7 @@ def backplane_at(url: str) -> Backplane:
         ValueError: If it is none of these; the text never contains the URL, which can have a password.
         ModuleNotFoundError: Without the client library; the text names the extra.
     """
-    if os.path.isabs(url) or url.startswith("."):
+    if is_path(url):
         return RelayBackplane(url)
     scheme, separator, _ = url.partition("://")
     if separator and scheme in REDIS:
@@ -37,6 +37,15 @@ def backplane_at(url: str) -> Backplane:
         return PostgresBackplane(url)
     known = scheme if separator and scheme.isidentifier() else ""
     raise ValueError(f"{known + ':// is' if known else 'that is'} not the address of a backplane: expected {FORMS}")
+
+
+def is_path(url: str) -> bool:
+    return os.path.isabs(url) or url.startswith(".")
+
+
+def engine_url(wanted: Backplane | str | None) -> str:
+    """Return the URL of an engine that an option names, which a relay can link its machine to; else ``""``."""
+    return wanted if isinstance(wanted, str) and not is_path(wanted) else ""
 
 
 def made_backplane(wanted: Backplane | str | None) -> Backplane | None:

@@ -15,10 +15,11 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from wsframe.backplane.interface import History, Kept, Position
-from wsframe.backplane.queue import Gap, Message, Report, Wanted
+from wsframe.backplane.queue import Message, Reach, Report, Wanted
 
 __all__ = [
-    "ANSWER", "ASK", "FORMAT", "GAP", "HELLO", "LONGEST", "LOST", "MESSAGE", "PUBLISH", "UNWANT", "WANT", "WANTED",
+    "ANSWER", "ASK", "FORMAT", "GAP", "HELLO", "LONGEST", "LOST", "MESSAGE", "PUBLISH", "REACH", "UNWANT", "WANT",
+    "WANTED",
     "Frame", "FrameReader", "MalformedFrame", "frame", "history_of", "json_frame", "kept_from", "kept_to",
     "position_of", "publish_frame", "report_frame", "topic_frames",
 ]  # fmt: skip
@@ -33,11 +34,12 @@ LONGEST = 64 << 20
 TOPICS_AT_ONCE = 10_000
 """Topics that one frame names: at most 15 MiB of JSON."""
 
-FORMAT = 1
+FORMAT = 2
 """The number of these frames, to be counted up with each change. Greetings stay as they are."""
-HELLO, WANT, UNWANT, PUBLISH, ASK, MESSAGE, WANTED, GAP, ANSWER, LOST = range(1, 11)
+HELLO, WANT, UNWANT, PUBLISH, ASK, MESSAGE, WANTED, GAP, ANSWER, LOST, REACH = range(1, 12)
 FLAG = 1
-"""PUBLISH: to be kept. MESSAGE, WANTED: with a position. GAP: of one topic."""
+"""PUBLISH: to be kept. MESSAGE, WANTED: with a position. GAP: of one topic. REACH, HELLO of a relay: the engine is
+away."""
 
 
 class MalformedFrame(Exception):
@@ -160,7 +162,8 @@ def report_frame(report: Report) -> bytes:
         return report.encoded
     if isinstance(report, Wanted):
         return frame(WANTED, topic=report.topic, flag=report.position is not None, at=report.position)
-    assert isinstance(report, Gap)
+    if isinstance(report, Reach):
+        return frame(REACH, flag=not report.up)
     return frame(GAP, topic=report.topic or "", flag=report.topic is not None)
 
 

@@ -13,7 +13,7 @@ from itertools import count, islice
 import trio
 
 from wsframe.backplane.engine import Link, Publication
-from wsframe.backplane.envelope import PLAIN, Envelope, opened
+from wsframe.backplane.envelope import EVERY_TOPIC, PLAIN, Envelope, opened
 from wsframe.backplane.interface import Position, Told
 from wsframe.backplane.numbering import LastSeen
 from wsframe.backplane.publications import Publications
@@ -88,7 +88,7 @@ class Generation:
             Exception: Whatever the link raises, TooSlowError and NoEcho.
         """
         with trio.fail_after(PUBLISHED_WITHIN):
-            await link.subscribe([self._probe_topic])
+            await link.subscribe([self._probe_topic, EVERY_TOPIC])
         self.link = link
         self._publications.renew(self._node)
         try:
@@ -218,10 +218,13 @@ class Generation:
             one = opened(data)
         except ValueError as error:
             logger.error("a message of another node is dropped: %s", error, kind=str(error))
-            self._told.gap(topic)
+            self._told.gap(None if topic == EVERY_TOPIC else topic)
             return
         held = self._held.get(topic)
-        if held is None:
+        if topic == EVERY_TOPIC:
+            if one.node != self._node:
+                self._told.gap(None)
+        elif held is None:
             self._deliver(topic, one)
         elif len(held) < MOST_HELD:
             held.append(one)
@@ -229,10 +232,10 @@ class Generation:
     def _deliver(self, topic: str, one: Envelope) -> None:
         if topic not in self._live:
             return
-        if one.sender == self._node:
+        if one.node == self._node:
             if one.position is None:
                 return
-        elif self._seen.hole_before(topic, one.sender, one.number, mark=one.mark):
+        elif self._seen.hole_before(topic, one.node, one.number, mark=one.mark):
             self._told.gap(topic)
         if not one.mark:
             self._told.message(topic, one.payload, one.sender, one.position)

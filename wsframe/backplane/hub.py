@@ -2,7 +2,7 @@
 
 A hub does no input or output and asks no clock: its owner attaches members, calls its methods, and
 passes the time. Reports go into the :class:`~wsframe.backplane.queue.Queue` of each member, in one
-order for all: a hub is one line that every message passes.
+order for all: a hub is one line that every message passes (``members``).
 
 A lease is granted for a time by the hub's clock. A hub that has lost its memory (``born``) grants
 none until a former holder's lease has surely ended. Tokens are the wall clock in microseconds, or
@@ -13,23 +13,15 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 from typing import NamedTuple
 
 from wsframe.backplane.interface import History, Kept, Position
+from wsframe.backplane.members import Member, Members
 from wsframe.backplane.queue import Message, Queue, Wanted
 
 __all__ = ["Hub", "Member"]
-
-
-class Member:
-    """One node of a hub."""
-
-    def __init__(self, node: str, queue: Queue) -> None:
-        self.node = node
-        self.queue = queue
-        self.topics: set[str] = set()
 
 
 class Entry(NamedTuple):
@@ -101,8 +93,7 @@ class Hub:
         self._clock = clock
         self._wall_clock = wall_clock
         self._born = clock() if forgetful else -inf
-        self._members: dict[str, Member] = {}
-        self._interest: dict[str, dict[Member, None]] = {}
+        self._members = Members()
         self._logs: dict[str, Log] = {}
         self._held: dict[str, Held] = {}
         self._last_token = 0
@@ -111,51 +102,38 @@ class Hub:
 
     def attach(self, node: str, queue: Queue) -> Member:
         """Add a member; one of the same name, which the node has given up, is detached."""
-        former = self._members.get(node)
+        former = self._members.named(node)
         if former is not None:
             self.detach(former)
-        member = self._members[node] = Member(node, queue)
-        return member
+        return self._members.add(node, queue)
 
     def detach(self, member: Member) -> None:
         """Remove a member. Its leases run until they end: nobody knows whether it still acts."""
-        self.unwant(member, tuple(member.topics))
-        if self._members.get(member.node) is member:
-            del self._members[member.node]
+        self._members.remove(member)
 
     def want(self, member: Member, topics: Iterable[str]) -> None:
         """Have a member receive the messages of topics from now on."""
         for topic in topics:
-            member.topics.add(topic)
-            self._interest.setdefault(topic, {})[member] = None
+            self._members.join(member, topic)
             log = self._logs.get(topic)
             member.queue.put(topic, Wanted(topic, None if log is None else log.newest), len(topic))
 
-    def unwant(self, member: Member, topics: Iterable[str]) -> None:
+    def unwant(self, member: Member, topics: Collection[str]) -> None:
         """Have a member receive the messages of topics no longer."""
-        for topic in topics:
-            member.topics.discard(topic)
-            wanting = self._interest.get(topic, {})
-            wanting.pop(member, None)
-            if not wanting:
-                self._interest.pop(topic, None)
+        self._members.leave(member, topics)
 
     def publish(self, member: Member, topic: str, payload: bytes, keep: History | None) -> None:
         """Queue a message for each member that wants its topic; for its publisher only if it is kept."""
-        wanting = self._interest.get(topic, ())
         position = None if keep is None else self._log(topic).append(member.node, payload, keep, self._clock())
-        if not wanting:
-            return
-        message = Message(topic, payload, member.node, position)
-        size = len(topic) + len(payload)
-        for other in wanting:
-            if other is not member or keep is not None:
-                other.queue.put(topic, message, size)
+        if self._members.wanting(topic):
+            self._members.send(Message(topic, payload, member.node, position), member if keep is None else None)
 
     def report_gap(self, topic: str | None) -> None:
         """Report to the members that want a topic that messages of it are missing; None stands for all topics."""
-        for member in self._members.values() if topic is None else self._interest.get(topic, ()):
-            member.queue.gap(topic)
+        self._members.report_gap(topic)
+
+    def sent(self) -> None:
+        """Return: what was published is in the queues of the members at once."""
 
     # History
 
@@ -182,7 +160,7 @@ class Hub:
         now = self._clock()
         for topic, log in tuple(self._logs.items()):
             log.expire(now)
-            if not log.entries and topic not in self._interest:
+            if not log.entries and not self._members.wanting(topic):
                 del self._logs[topic]
         for key, held in tuple(self._held.items()):
             if held.until <= now:

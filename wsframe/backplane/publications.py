@@ -9,7 +9,7 @@ from itertools import islice
 import trio
 
 from wsframe.backplane.engine import Publication
-from wsframe.backplane.envelope import KEPT, MARK, PLAIN, body, body_of
+from wsframe.backplane.envelope import EVERY_TOPIC, KEPT, MARK, PLAIN, body, body_of
 from wsframe.backplane.interface import History
 from wsframe.backplane.numbering import MOST_TOPICS, Numbers
 from wsframe.backplane.queue import LIMIT, OVERHEAD
@@ -27,7 +27,8 @@ class Publications:
     """A node's messages on their way, which outlive a connection.
 
     A message that has been refused, or that went out with a connection that broke, may be a hole at the others.
-    A mark with its number goes before the next message of the topic, and if none follows, it goes alone.
+    A mark with its number goes before the next message of the topic, and if none follows, it goes alone. A single mark
+    stands for all topics where too many of them are in doubt.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -36,26 +37,30 @@ class Publications:
         self._bytes = 0
         self._numbers = Numbers()
         self._in_doubt: dict[str, None] = {}
+        self._all_in_doubt = False
         self._taken: Sequence[Publication] = ()
         self._emptied = trio.Event()
         self.doorbell: Doorbell = Doorbell()
 
-    def put(self, node: str, topic: str, payload: bytes, keep: History | None) -> bool:
-        """Queue a message; return False if there is no room."""
+    def put(self, node: str, topic: str, payload: bytes, keep: History | None, sender: str = "") -> bool:
+        """Queue a message, of the node or of a sender that it stands for; return False if there is no room."""
         number = self._numbers.next(topic)
         size = len(topic) + len(payload) + OVERHEAD
         if len(self._waiting) >= MOST or (self._bytes and self._bytes + size > self._limit):
             self._doubt(topic)
             return False
-        if topic in self._in_doubt:
+        if self._all_in_doubt:
+            self._mark_everything(node)
+        elif topic in self._in_doubt:
             del self._in_doubt[topic]
             self._add(mark_of(topic, node, number - 1))
-        self._add(Publication(topic, PLAIN if keep is None else KEPT, body(number, node, payload), keep))
+        self._add(Publication(topic, PLAIN if keep is None else KEPT, body(number, node, payload, sender), keep))
         return True
 
-    def refuse(self, topic: str) -> None:
-        """Count a message that cannot be published: the engine is out of reach."""
-        self._numbers.next(topic)
+    def refuse(self, topic: str | None) -> None:
+        """Count a message that cannot be published, such as while the engine is out of reach; None: of any topic."""
+        if topic is not None:
+            self._numbers.next(topic)
         self._doubt(topic)
 
     def take(self) -> Sequence[Publication]:
@@ -92,17 +97,26 @@ class Publications:
 
     def mark(self, node: str) -> None:
         """Mark the topics of messages that had to be refused, once there is room."""
-        if self._in_doubt and not self._waiting:
+        if (self._in_doubt or self._all_in_doubt) and not self._waiting:
             self._mark_all(node)
 
     def _mark_all(self, node: str) -> None:
         """Mark topics in doubt while there is room; the others follow later."""
+        if self._all_in_doubt:
+            self._mark_everything(node)
         for topic in tuple(islice(self._in_doubt, max(0, MOST - len(self._waiting)))):
             del self._in_doubt[topic]
             self._add(mark_of(topic, node, self._numbers.last(topic)))
 
-    def _doubt(self, topic: str) -> None:
-        if len(self._in_doubt) < MOST_TOPICS:
+    def _mark_everything(self, node: str) -> None:
+        self._all_in_doubt = False
+        self._add(mark_of(EVERY_TOPIC, node, self._numbers.next(EVERY_TOPIC)))
+
+    def _doubt(self, topic: str | None) -> None:
+        if topic is None or len(self._in_doubt) >= MOST_TOPICS:
+            self._all_in_doubt = True
+            self._in_doubt.clear()
+        elif not self._all_in_doubt:
             self._in_doubt[topic] = None
 
     def _add(self, one: Publication, *, first: bool = False) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from wsframe.backplane.interface import Position, Told
 from wsframe.doorbell import Doorbell
 
-__all__ = ["LIMIT", "Gap", "Message", "Queue", "Report", "Wanted", "tell"]
+__all__ = ["LIMIT", "Gap", "Message", "Queue", "Reach", "Report", "Wanted", "tell"]
 
 LIMIT = 8 << 20
 """Bytes of messages that wait for one member."""
@@ -49,7 +49,13 @@ class Gap(NamedTuple):
     topic: str | None
 
 
-Report = Message | Wanted | Gap
+class Reach(NamedTuple):
+    """The engine behind the hub can be reached, or not."""
+
+    up: bool
+
+
+Report = Message | Wanted | Gap | Reach
 
 
 class Queue:
@@ -64,12 +70,13 @@ class Queue:
         self._reports: list[Report] = []
         self._holes: set[str] = set()
         self._all = False
+        self._reach: bool | None = None
         self.doorbell: Doorbell = Doorbell()
         self.bytes: int = 0
         self.dropped: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self._reports or self._holes or self._all)
+        return bool(self._reports or self._holes or self._all or self._reach is not None)
 
     def put(self, topic: str, report: Report, size: int) -> None:
         """Add a report on a topic, or drop it if there is no room."""
@@ -86,11 +93,20 @@ class Queue:
 
     def gap(self, topic: str | None) -> None:
         """Report a gap after the reports that wait now; None stands for all topics."""
-        if topic is None:
-            self._all = True
-            self._holes.clear()
-        elif not self._all:
-            self._drop(topic)
+        if not self._all and topic not in self._holes:
+            if self.bytes + OVERHEAD <= self._limit:
+                self._reports.append(Gap(topic))
+                self.bytes += OVERHEAD
+            elif topic is None:
+                self._all = True
+                self._holes.clear()
+            else:
+                self._drop(topic)
+        self.doorbell.ring()
+
+    def reach(self, up: bool) -> None:
+        """Report after everything else whether the engine can be reached; only the last of such reports counts."""
+        self._reach = up
         self.doorbell.ring()
 
     def _drop(self, topic: str) -> None:
@@ -108,7 +124,9 @@ class Queue:
             reports.append(Gap(None))
         else:
             reports += map(Gap, sorted(self._holes))
-        self._reports, self._all, self.bytes = [], False, 0
+        if self._reach is not None:
+            reports.append(Reach(self._reach))
+        self._reports, self._all, self._reach, self.bytes = [], False, None, 0
         self._holes.clear()
         return reports
 
@@ -119,5 +137,7 @@ def tell(told: Told, report: Report) -> None:
         told.message(report.topic, report.payload, report.sender, report.position)
     elif isinstance(report, Wanted):
         told.wanted(*report)
+    elif isinstance(report, Reach):
+        told.reach(report.up)
     else:
         told.gap(report.topic)

@@ -10,6 +10,9 @@ The stream is opened again whenever it breaks. Messages are lost in the meantime
 
 A message that is refused because too much waits to be written is a hole at the others as well: a frame
 that names its topic follows the frames that wait.
+
+A relay can link its machine to an engine. While that is away, messages with history are refused, and others reach the
+workers of this machine.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from wsframe.backplane.frames import (
     LONGEST,
     LOST,
     MESSAGE,
+    REACH,
     UNWANT,
     WANT,
     WANTED,
@@ -84,6 +88,7 @@ class RelayBackplane:
         self._clock = clock
         self._random = random or Random()
         self._outgoing: Outgoing | None = None
+        self._engine_away = False
         self._wants: dict[str, None] = {}
         self._unwritten: dict[str | None, None] = {}
         """Topics of messages that the relay has not got, for all that is known; None stands for all topics."""
@@ -98,14 +103,15 @@ class RelayBackplane:
         """Keep a stream to the relay until cancelled."""
         pause, before = FIRST_PAUSE, False
 
-        def greeted() -> None:
+        def greeted(*, reached: bool) -> None:
             nonlocal pause, before
             if before or self._wants:  # messages of a topic can have passed before anybody knew that it is wanted
                 told.gap(None)
             if not before:
                 task_status.started()
             pause, before = FIRST_PAUSE, True
-            told.reach(True)
+            if reached:
+                told.reach(True)
 
         while True:
             await self._connect(node, told, greeted)
@@ -113,7 +119,7 @@ class RelayBackplane:
             await trio.sleep(pause * self._random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _connect(self, node: str, told: Told, greeted: Callable[[], object]) -> None:
+    async def _connect(self, node: str, told: Told, greeted: Callable[..., object]) -> None:
         """Open a stream and use it until it ends."""
         try:
             stream = await self._open()
@@ -127,7 +133,7 @@ class RelayBackplane:
         except* (trio.BrokenResourceError, trio.ClosedResourceError, MalformedFrame) as group:
             logger.warning("the stream to the relay is lost: %s", group.exceptions[0], kind="relay")
 
-    async def _converse(self, stream: trio.abc.Stream, node: str, told: Told, greeted: Callable[[], object]) -> None:
+    async def _converse(self, stream: trio.abc.Stream, node: str, told: Told, greeted: Callable[..., object]) -> None:
         """Write and read until the stream ends."""
         outgoing = Outgoing(self._limit)
         wants, lost = self._wants.copy(), self._unwritten.copy()
@@ -138,8 +144,9 @@ class RelayBackplane:
         def take(read: Frame) -> None:
             if read.kind == HELLO:
                 self._outgoing = outgoing
+                self._engine_away = bool(read.flag)
                 self._catch_up(wants, lost)
-                greeted()
+                greeted(reached=not read.flag)
             else:
                 self._take(read, told)
 
@@ -167,6 +174,9 @@ class RelayBackplane:
             told.wanted(read.topic, position_of(read))
         elif read.kind == GAP:
             told.gap(read.topic if read.flag else None)
+        elif read.kind == REACH:
+            self._engine_away = bool(read.flag)
+            told.reach(not read.flag)
         elif read.kind == ANSWER:
             answer = read.json()
             asked = self._asked.get(answer["id"])
@@ -178,12 +188,16 @@ class RelayBackplane:
     # Topics
 
     def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
-        """Queue a message; False while the relay cannot be reached, and where there is no room."""
+        """Queue a message; False where there is no room, and while the relay cannot be reached.
+
+        For one with history also False while the relay's engine, if it has one, cannot be reached.
+        """
         outgoing = self._outgoing
         self._note_unwritten(topic)
         if outgoing is None:
             return False
-        if len(payload) + len(topic) <= LONGEST // 2 and outgoing.put(publish_frame(topic, payload, keep)):
+        fits = len(payload) + len(topic) <= LONGEST // 2 and not (self._engine_away and keep is not None)
+        if fits and outgoing.put(publish_frame(topic, payload, keep)):
             self._refused.discard(topic)
             return True
         if topic not in self._refused:
@@ -233,6 +247,10 @@ class RelayBackplane:
             return await asked.wait(PATIENCE)
         finally:
             del self._asked[number]
+
+    async def sent(self) -> None:
+        """Wait until the relay, and its engine if it has one, has all messages that were queued."""
+        await self._ask("sent")
 
     async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
         """Return all messages kept after a position, or None."""

@@ -99,12 +99,20 @@ class SupervisedBackplane:
 
     # Topics
 
-    def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
-        """Queue a message; False while the engine cannot be reached, and where there is no room."""
+    def publish(self, topic: str, payload: bytes, *, keep: History | None = None, sender: str = "") -> bool:
+        """Queue a message; False while the engine cannot be reached, and where there is no room.
+
+        ``sender`` is the node for which this one publishes, as a relay does; ``""`` for itself.
+        """
         if self._generation is None or not self._generation.is_up:
             self._publications.refuse(topic)
             return False
-        return self._publications.put(self._node, topic, payload, keep)
+        return self._publications.put(self._node, topic, payload, keep, sender)
+
+    def doubt(self, topic: str | None) -> None:
+        """Have the other nodes learn that messages of a topic are missing; None stands for all topics."""
+        self._publications.refuse(topic)
+        self._publications.doorbell.ring()
 
     async def sent(self) -> None:
         """Wait until the engine has all messages that were queued."""
@@ -151,10 +159,10 @@ class SupervisedBackplane:
         """Return the position of the newest kept message and all kept messages, or None."""
         return await self._ask(lambda link: link.kept(topic))
 
-    async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
-        """Acquire keys that nobody holds."""
+    async def acquire(self, keys: Sequence[str], seconds: float, *, holder: str = "") -> list[Lease | str]:
+        """Acquire keys that nobody holds, for this node or for the one that is named."""
         until = boottime() + seconds - MARGIN
-        answer = await self._ask(lambda link: link.acquire(self._node, keys, seconds))
+        answer = await self._ask(lambda link: link.acquire(holder or self._node, keys, seconds))
         if answer is None:
             return [""] * len(keys)
         return [got if isinstance(got, str) else Lease(key, got, until) for key, got in zip(keys, answer, strict=True)]

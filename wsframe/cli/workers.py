@@ -10,6 +10,7 @@ from functools import partial
 
 import trio
 
+from wsframe.backplane.at_url import engine_url
 from wsframe.cli.admin import admin_socket
 from wsframe.cli.errors import Mistake
 from wsframe.cli.listening import addresses_of, bound_sockets
@@ -68,6 +69,7 @@ def supervise_target(
         timeouts=filled(made_timeouts(args), DEFAULT_TIMEOUTS),
         metrics=metrics,
         obey=None if orders is None else partial(obey, orders),
+        backplane=engine_url(args.backplane),
     )
     try:
         with nullcontext() if args.admin is None else admin_socket(args.admin) as admin:

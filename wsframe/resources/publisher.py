@@ -12,6 +12,7 @@ import trio
 
 from wsframe.backplane.at_url import backplane_at
 from wsframe.backplane.interface import Backplane, History, Position
+from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
@@ -131,7 +132,7 @@ async def open_backplane(backplane: str | Backplane, *, patience: float = 2.0) -
 
 async def sent(backplane: Backplane) -> None:
     """Wait until a backplane has sent all: others than engines answer a request after the messages before it."""
-    if isinstance(backplane, SupervisedBackplane):
+    if isinstance(backplane, SupervisedBackplane | RelayBackplane):
         await backplane.sent()
     else:
         await backplane.newest("wsframe: sent")

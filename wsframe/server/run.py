@@ -14,6 +14,7 @@ from typing import Literal, Unpack
 
 import trio
 
+from wsframe.backplane.at_url import engine_url
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.doorbell import check_trio
 from wsframe.http.hostnames import host_names
@@ -152,7 +153,7 @@ async def serve(
     context = made.ssl_context
     choose = tls.context_for if tls is not None else None if context is None else (lambda received: context)
     worker, _ = working_as.get(), working_as.set(None)
-    if worker is not None and made.backplane is None:
+    if worker is not None and (made.backplane is None or engine_url(made.backplane)):
         made = replace(made, backplane=RelayBackplane(worker.relay))
     with listening_sockets(made) as sockets, metrics_port(made, worker) as port:
         if made.http_handler is None and not any(map(len, served_with(registry))):
@@ -297,6 +298,7 @@ def run_workers(workers: int | str, options: ServeOptions) -> None:
         bind=partial(listening_sockets, options),
         timeouts=filled(options.timeouts, DEFAULT_TIMEOUTS),
         metrics=metrics,
+        backplane=engine_url(options.backplane),
     )
     try:
         status = supervise(service)

@@ -64,6 +64,8 @@ class Service:
     """With no field at INHERIT."""
     metrics: TcpAddress | None = None
     obey: Obey | None = None
+    backplane: str = ""
+    """The URL of the engine that its relay links the workers to; ``""`` for none."""
     admin: socket.socket | None = None
     """A listening socket for inquiries about the whole service."""
 
@@ -187,7 +189,7 @@ def supervise(service: Service) -> int:
             drain=timeouts.drain,
         )
         started = trio.Event()
-        supervisor = Supervisor(plan, made, started.set, relay=RelayKeeper(made, plan.patience))
+        supervisor = Supervisor(plan, made, started.set, relay=RelayKeeper(made, plan.patience, service.backplane))
         trio.run(attend, supervisor, service, started, made)
     if supervisor.failure:
         raise ServiceFailed(supervisor.failure)

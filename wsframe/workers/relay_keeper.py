@@ -1,7 +1,8 @@
 """Keeps the relay running: a process beside the workers that passes messages between them.
 
 It is started, looked at and replaced like a worker, but it has no part in the start and the end of the service: workers
-connect again by themselves, and report a gap.
+connect again by themselves, and report a gap. Only the engine that it links the workers to can end the service, by
+refusing the first connection for good.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from math import inf
 
 import trio
@@ -24,6 +26,10 @@ logger: Log = log_for(__name__)
 
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """The folder in which the package is: the program can have found it by a path of its own."""
+LONGEST_REASON = 1_000
+ENGINE = "WSFRAME_RELAY_ENGINE"
+REFUSED = 3
+"""The variable and the exit status of ``backplane.relay_process``, which this room does not import."""
 COMMAND = ["-P", "-m", "wsframe.backplane.relay_process"]
 
 
@@ -33,10 +39,12 @@ class RelayKeeper:
     Args:
         equipment: Has its listening socket and the board.
         patience: Seconds for which its event loop can stand still.
+        engine: The URL of the engine that it links the workers to; ``""`` for none.
     """
 
-    def __init__(self, equipment: Equipment, patience: float = inf) -> None:
+    def __init__(self, equipment: Equipment, patience: float = inf, engine: str = "") -> None:
         self._equipment = equipment
+        self._engine = engine
         self._patience = patience
         self._process: trio.Process | None = None
         self._watch = Watch(patience)
@@ -48,14 +56,22 @@ class RelayKeeper:
         """Its process now; 0 for none."""
         return 0 if self._process is None else self._process.pid
 
-    async def run(self) -> None:
-        """Keep a relay running until cancelled; then it has ended, too."""
+    async def run(self, refused: Callable[[str], object] = lambda reason: None) -> None:
+        """Keep a relay running until cancelled; then it has ended, too.
+
+        Args:
+            refused: Called with the reason if the engine refuses the first relay for good; none runs then.
+        """
         backoff = Backoff()
         while True:
             try:
                 ours, theirs = socket.socketpair()
                 with ours, theirs:
                     await self._run_one(theirs)
+                    words = ours.recv(LONGEST_REASON) if self._status == REFUSED else b""
+                if words:
+                    refused(words.decode())
+                    return
                 reason = f"ended with status {self._status}"
             except CANNOT_START as error:
                 reason = f"cannot start: {reason_of(error)}"
@@ -88,7 +104,7 @@ class RelayKeeper:
         return await trio.lowlevel.open_process(
             [sys.executable, *COMMAND, *arguments],
             stdin=subprocess.DEVNULL,
-            env=self._equipment.environment() | {"PYTHONPATH": path},
+            env=self._equipment.environment() | {"PYTHONPATH": path, ENGINE: self._engine},
             pass_fds=fds,
             process_group=0,
         )

@@ -108,7 +108,7 @@ class Supervisor:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._look)
                 if self._relay is not None:
-                    nursery.start_soon(self._relay.run)
+                    nursery.start_soon(self._relay.run, partial(self.drain, 1001, 0))
                 async with trio.open_nursery() as keepers:
                     self._tasks = keepers
                     for slot in range(self._equipment.count):
@@ -118,10 +118,12 @@ class Supervisor:
             for child in self._children:  # none, unless this was cancelled
                 child.process.kill()
 
-    def drain(self, code: int = 1001, lame_duck: float | None = None) -> None:
-        """End the service in order; a second order changes nothing."""
+    def drain(self, code: int = 1001, lame_duck: float | None = None, failure: str = "") -> None:
+        """End the service in order, perhaps because it cannot work; a second order changes nothing."""
         if self._leaving.is_set():
             return
+        if failure:
+            self.failure, self.status = failure, 2
         self._leaving.set()
         for child in self._children:
             self._send_away(child, code, lame_duck)
@@ -242,8 +244,7 @@ class Supervisor:
         if self._leaving.is_set():
             return 0.0
         if not self._serving and not ready:
-            self.failure, self.status = f"{name} {how}", 2
-            self.drain(lame_duck=0)
+            self.drain(lame_duck=0, failure=f"{name} {how}")
             return 0.0
         pause = self._backoffs[slot].pause(steady=steady)
         logger.error("%s %s; another one starts %s", name, how, f"in {pause:.1f} s" if pause else "now")

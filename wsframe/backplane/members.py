@@ -1,0 +1,80 @@
+"""The nodes of a hub, and the topics that each wants."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from wsframe.backplane.queue import Message, Queue
+
+__all__ = ["Member", "Members"]
+
+
+class Member:
+    """One node of a hub."""
+
+    def __init__(self, node: str, queue: Queue) -> None:
+        self.node = node
+        self.queue = queue
+        self.topics: set[str] = set()
+
+
+class Members:
+    """All nodes of a hub. Reports go into the queue of each, in one order for all."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, Member] = {}
+        self._interest: dict[str, dict[Member, None]] = {}
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._members.values())
+
+    def named(self, node: str) -> Member | None:
+        """Return the member of a name."""
+        return self._members.get(node)
+
+    def add(self, node: str, queue: Queue) -> Member:
+        """Add a member, of whose name there is none."""
+        member = self._members[node] = Member(node, queue)
+        return member
+
+    def remove(self, member: Member) -> list[str]:
+        """Remove a member; return the topics that nobody wants any more."""
+        deserted = self.leave(member, tuple(member.topics))
+        if self._members.get(member.node) is member:
+            del self._members[member.node]
+        return deserted
+
+    def wanting(self, topic: str) -> Collection[Member]:
+        """Return the members that want a topic."""
+        return self._interest.get(topic, ())
+
+    def join(self, member: Member, topic: str) -> bool:
+        """Have a member want a topic; return whether nobody has wanted it before."""
+        member.topics.add(topic)
+        wanting = self._interest.setdefault(topic, {})
+        is_new = not wanting
+        wanting[member] = None
+        return is_new
+
+    def leave(self, member: Member, topics: Collection[str]) -> list[str]:
+        """Have a member want topics no longer; return those that nobody wants any more."""
+        deserted = []
+        for topic in topics:
+            member.topics.discard(topic)
+            wanting = self._interest.get(topic)
+            if wanting is not None and wanting.pop(member, member) is None and not wanting:
+                del self._interest[topic]
+                deserted.append(topic)
+        return deserted
+
+    def send(self, message: Message, publisher: Member | None = None) -> None:
+        """Queue a message for each member that wants its topic, but not for its publisher."""
+        size = len(message.topic) + len(message.payload)
+        for member in self._interest.get(message.topic, ()):
+            if member is not publisher:
+                member.queue.put(message.topic, message, size)
+
+    def report_gap(self, topic: str | None) -> None:
+        """Report to the members that want a topic that messages of it are missing; None stands for all topics."""
+        for member in self._members.values() if topic is None else self._interest.get(topic, ()):
+            member.queue.gap(topic)
