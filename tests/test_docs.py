@@ -1,4 +1,4 @@
-"""The documents: each Python block runs, each command of wsframe parses, each step of the tutorial works.
+"""The documents: each Python block runs, each command of wsframe parses, each name and number is right.
 
 The Python blocks of a page are one program, run in order. There ``wsframe.run`` only checks
 its arguments. Then the resources that the page registered are served, so that each ``running()``
@@ -12,34 +12,28 @@ import re
 import shlex
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 import pytest
 import trio
 import trustme
 from trio.testing import MockClock
-from websockets.sync.client import ClientConnection, connect
 
 import wsframe
 import wsframe.testing
 from tests.documents import ROOT, CodeBlock, code_blocks
-from tests.examples.running import program_running
 from wsframe.cli import make_parser
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.resources.registry import global_registry
 from wsframe.server.options import made_options
 from wsframe.testing.fixtures import client_factory, server_factory
 
-PATIENCE = 60
 PAGES = sorted([*ROOT.glob("docs/**/*.rst"), *ROOT.glob("*.rst")])
 REFERENCE = [path.read_text() for path in (ROOT / "docs/reference.rst", *ROOT.glob("docs/reference/*.rst"))]
-STEPS = sorted(path.stem for path in ROOT.glob("docs/steps/*.py"))
 
 
 @pytest.fixture
@@ -167,7 +161,8 @@ def test_the_tests_that_documents_name_exist() -> None:
     text = "".join(page.read_text() for page in PAGES)
     names = set(re.findall(r"``((?:tests/)?(?:\w+/)*test_\w+\.py)``", text))
     assert len(names) > 30
-    written = {"test_app.py"}  # the one of ``wsframe new``
+    # That of ``wsframe new``, and those of the tutorial.
+    written = {"test_app.py", *(path.name for path in ROOT.glob("docs/steps/test_*.py"))}
     for name in names - written:
         assert (ROOT / name).is_file() if "/" in name else list(ROOT.glob(f"tests/**/{name}")), name
 
@@ -235,75 +230,3 @@ def test_each_invariant_that_contributors_read_has_its_test() -> None:
     tests = "".join(path.read_text() for path in ROOT.glob("tests/test_invariants*.py"))
     assert promised == [str(number) for number in range(1, 11)]
     assert set(promised) == set(re.findall(r"def test_invariant_(\d+)_", tests))
-
-
-class Visitors:
-    """Two clients of a step of the tutorial."""
-
-    def __init__(self, address: str, stack: ExitStack) -> None:
-        self.address = address
-        url = f"ws{address.removeprefix('http')}/chat"
-        self.ann, self.bob = (stack.enter_context(connect(url, open_timeout=PATIENCE, proxy=None)) for _ in range(2))
-
-    def expect(self, client: ClientConnection, *lines: str) -> None:
-        assert [client.recv(PATIENCE) for _ in lines] == list(lines)
-
-
-def check_hello(visitors: Visitors) -> None:
-    visitors.ann.send("hello")
-    visitors.expect(visitors.ann, "welcome", "you said: hello")
-    visitors.expect(visitors.bob, "welcome")
-
-
-def check_room(visitors: Visitors) -> None:
-    visitors.ann.send("hello")
-    visitors.expect(visitors.ann, "hello")
-    visitors.expect(visitors.bob, "hello")
-
-
-def check_names(visitors: Visitors) -> None:
-    visitors.expect(visitors.ann, "user-1 joined", "user-2 joined")
-    visitors.bob.send("/nick user-1")
-    visitors.bob.send("/nick bob")
-    visitors.bob.send("hello")
-    visitors.expect(visitors.bob, "user-2 joined", "you cannot be called 'user-1'", "user-2 is now bob", "bob: hello")
-    visitors.bob.close()
-    visitors.expect(visitors.ann, "user-2 is now bob", "bob: hello", "bob left")
-
-
-def check_page(visitors: Visitors) -> None:
-    with build_opener(ProxyHandler({})).open(f"{visitors.address}/", timeout=PATIENCE) as answer:
-        assert b"<ol id=" in answer.read()
-    check_room(visitors)
-
-
-def check_ticker(visitors: Visitors) -> None:
-    while visitors.ann.recv(PATIENCE) != "2 here":
-        pass
-
-
-CHECKS: dict[str, Callable[[Visitors], None]] = {
-    "hello": check_hello,
-    "names": check_names,
-    "page": check_page,
-    "room": check_room,
-    "ticker": check_ticker,
-}
-
-
-def test_each_step_has_a_check() -> None:
-    assert sorted(CHECKS) == STEPS
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_step_of_the_tutorial_works(step: str) -> None:
-    command = ["-m", "wsframe", "serve", str(ROOT / f"docs/steps/{step}.py"), "--port", "0", "--log-level", "error"]
-    with program_running(sys.executable, *command) as address, ExitStack() as stack:
-        CHECKS[step](Visitors(address, stack))
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_step_of_the_tutorial_serves_itself_when_run(step: str, scratch: Path) -> None:
-    path = ROOT / f"docs/steps/{step}.py"
-    exec(compile(path.read_text(), str(path), "exec"), {"__name__": "__main__"})
-    assert wsframe.find_global_resource("/chat") is not None

@@ -1,4 +1,4 @@
-"""Step 5: something that happens by itself."""
+"""A task of the resource: it counts by itself."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,25 +6,24 @@ from contextlib import asynccontextmanager
 import trio
 
 import wsframe
-from wsframe import Client, Resource, register_global_resource
+from wsframe import Resource, register_global_resource
 
 
-class Room(Resource):
+class Ticker(Resource):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        self.start_soon(self.count_heads)
+        self.start_soon(self.count)
         yield
 
-    async def count_heads(self) -> None:
+    async def count(self) -> None:
+        number = 0
         while True:
-            self.broadcast_text(f"{len(self.clients)} here")
+            self.broadcast_text(f"{number}, {len(self.clients)} here")
+            number += 1
             await trio.sleep(1)
 
-    async def received_text(self, client: Client, message: str) -> None:
-        self.broadcast_text(message)
 
-
-register_global_resource("/chat", Room())
+register_global_resource("/ticker", Ticker())
 
 if __name__ == "__main__":
     wsframe.run(port=8000)
