@@ -11,6 +11,7 @@ import trio
 import wsframe
 from tests.engine import engine_of
 from tests.recorder import Recorder
+from wsframe.backplane.memory import MemoryBackplane, MemoryHub
 from wsframe.hooks.hand_over import Given, Giving, dismiss
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.take_over import Taken, Taking
@@ -73,16 +74,17 @@ def life_of(resource: wsframe.Resource) -> Listener:
 
 @asynccontextmanager
 async def two_servers(
-    old: wsframe.Resource, new: wsframe.Resource, **options: Any
+    old: wsframe.Resource, new: wsframe.Resource, hub: MemoryHub | None = None, **options: Any
 ) -> AsyncIterator[tuple[wsframe.Server, wsframe.Server]]:
-    """Serve an old and a new object at ``/``, each in a server of its own."""
+    """Serve an old and a new object at ``/``, each in a server of its own; with a hub they share topics."""
+    planes = [None if hub is None else MemoryBackplane(hub) for _ in range(2)]
     with trio.fail_after(BOUND):
         registries = wsframe.Registry(), wsframe.Registry()
         for registry, resource in zip(registries, (old, new), strict=True):
             registry.register("/", resource)
         async with (
-            wsframe.open_server(registries[0], port=0, **options) as first,
-            wsframe.open_server(registries[1], port=0, **options) as second,
+            wsframe.open_server(registries[0], port=0, backplane=planes[0], **options) as first,
+            wsframe.open_server(registries[1], port=0, backplane=planes[1], **options) as second,
         ):
             yield first, second
 
@@ -97,7 +99,7 @@ async def take(
     life = life_of(resource)
     life.join()
     clients = [Taken(one.sock, one.frozen, cast(Any, NO_PLACE)) for one in given.clients]
-    taking = Taking(life, engine_of(server).reactor, given.state, clients, say_mine)
+    taking = Taking(life, engine_of(server).reactor, given.state, clients, say_mine, given.positions)
     await taking.done.wait()
     return taking
 

@@ -11,8 +11,7 @@ import wsframe
 from tests.engine import engine_of
 from tests.handing import Goer, GoerByClient, give, hand_over, life_of, take, two_servers
 from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close, connected, frame, text, until
-from wsframe import Member
-from wsframe.backplane import History
+from wsframe.hooks.hand_over import dismiss
 
 KINDS = [Goer, GoerByClient]
 
@@ -282,46 +281,17 @@ async def test_workers_7_a_stalled_client_keeps_its_megabyte_and_holds_up_nobody
         assert await stalled.receive_text() == "behind it"
 
 
-async def test_a_topic_with_history_is_resynchronized() -> None:
-    class Kept(Goer):
-        history = History()
-
-    old, new = Kept(), Kept()
-    lost: list[str] = []
-
-    async def note(topic: str) -> None:
-        lost.append(topic)
-
-    new.resync = note  # type: ignore[method-assign]
-    async with two_servers(old, new) as servers, connected(servers[0]) as peer:
-        await peer.send(text("one"))
-        await peer.receive_text()
-        (client,) = old.clients
-        assert old.subscribe(client, "news")
-        assert await hand_over(servers, old, new)
-        await until(lambda: lost == ["news"])
-
-
-async def test_id_topics_and_counts_go_along_and_a_possible_hole_is_told() -> None:
+async def test_clients_that_nobody_has_taken_end_with_a_server_that_is_cut_off() -> None:
     old, new = Goer(), Goer()
-    missed: list[str] = []
-
-    async def note(topic: str) -> None:
-        missed.append(topic)
-
-    new.missed = note  # type: ignore[method-assign]
     async with two_servers(old, new) as servers, connected(servers[0]) as peer:
         await peer.send(text("one"))
         await peer.receive_text()
-        (before,) = old.clients
-        assert old.subscribe(before, "news", member=Member("ann", {"since": 7}))
-        counts = before.statistics()
-        assert await hand_over(servers, old, new)
-        (after,) = new.clients
-        assert (after.id, after.data, after.path) == (before.id, f"data of {before.id}", "/")
-        assert after.statistics()[0] == counts.messages_received
-        assert after.statistics().messages_sent == counts.messages_sent
-        await until(lambda: missed == ["news"])
-        assert await servers[1].presence("news") == [Member("ann", {"since": 7})]
-        servers[1].publish_text("news", "still subscribed")
-        assert await peer.receive_text() == "still subscribed"
+        life, reactor = life_of(old), engine_of(servers[0]).reactor
+        given = await give(servers[0], old)
+        assert given is not None
+        servers[0].close()
+        await servers[0].closed()
+        dismiss(given.clients, life, reactor)
+        assert given.clients[0].sock.fileno() == -1
+        with pytest.raises((AssertionError, trio.BrokenResourceError)):
+            await peer.receive_close()

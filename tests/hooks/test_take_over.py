@@ -17,7 +17,7 @@ from tests.engine import engine_of
 from tests.handing import Goer, GoerByClient, give, hand_over, life_of, take, two_servers
 from tests.wire import close, connected, text, until
 from wsframe.connection.freeze import thaw
-from wsframe.hooks.hand_over import Given, dismiss
+from wsframe.hooks.hand_over import dismiss
 from wsframe.hooks.take_over import Taken, Taking
 from wsframe.workers.socket_exchange import Gone
 
@@ -46,7 +46,7 @@ async def test_workers_2_a_taker_that_cannot_say_mine_has_not_touched_a_socket(k
         life = life_of(old)
         given = await give(servers[0], old)
         assert given is not None
-        copies = Given(given.state, [one._replace(sock=one.sock.dup()) for one in given.clients])  # type: ignore[union-attr]
+        copies = given._replace(clients=[one._replace(sock=one.sock.dup()) for one in given.clients])  # type: ignore[union-attr]
         assert not (await take(servers[1], new, copies, say_mine)).taken
         assert sent == [True]
         assert engine_of(servers[1]).reactor.links == {}
@@ -105,7 +105,7 @@ async def test_workers_7_a_take_over_that_fails_closes_the_clients_and_the_life_
         life = life_of(old)
         given = await give(servers[0], old)
         assert given is not None
-        copies = Given(given.state, [one._replace(sock=one.sock.dup()) for one in given.clients])  # type: ignore[union-attr]
+        copies = given._replace(clients=[one._replace(sock=one.sock.dup()) for one in given.clients])  # type: ignore[union-attr]
         assert not (await take(servers[1], new, copies)).taken
         dismiss(given.clients, life, engine_of(servers[0]).reactor)
         assert await peer.receive_close() == (1012, "service restart")

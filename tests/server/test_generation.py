@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import wsframe
-from tests.handing import BOUND, Goer
+from tests.handing import BOUND, Goer, life_of
 from tests.server.test_predecessor import Stayer, echoes
 from tests.wire import close, connected, until
 from wsframe.server.engine import LocalEngine
@@ -20,7 +20,7 @@ from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.workers.board import Board
 from wsframe.workers.door import make_door
 from wsframe.workers.link import Wire, make_wire
-from wsframe.workers.partitions import PARTITIONS
+from wsframe.workers.partitions import partitions_of
 from wsframe.workers.worker import Worker
 
 if not hasattr(socket, "SOCK_SEQPACKET"):
@@ -45,7 +45,7 @@ class Side:
     async def leave(self, *, tell: Side | None = None) -> None:
         """Have it leave; tell the next one what is over, as a supervisor does."""
         self.supervisor.say("leave")
-        while len(self.over) < PARTITIONS:
+        while len(self.over) < len(partitions_of(0, self.engine.roster.placement.count)):
             message = await self.supervisor.hear()
             assert message is not None
             assert message.name == "over"
@@ -56,10 +56,13 @@ class Side:
 
 @asynccontextmanager
 async def two(
-    old: dict[str, wsframe.Resource], new: dict[str, wsframe.Resource], **options: Unpack[ServeKeywords]
+    old: dict[str, wsframe.Resource],
+    new: dict[str, wsframe.Resource],
+    count: int = 1,
+    **options: Unpack[ServeKeywords],
 ) -> AsyncIterator[tuple[Side, Side]]:
     with ExitStack() as stack:
-        board = Board.make(1)
+        board = Board.make(count)
         stack.callback(board.close)
         door = make_door()
         lineage = make_wire()
@@ -81,8 +84,8 @@ async def two(
                     listening.setblocking(False)
                     stack.callback(listening.close)
                     worker = Worker(
-                        slot=0, count=1, generation=generation, sockets=(listening,), doors=(door[0],), door=receiving,
-                        board=board, link=theirs, folder="", follows=bool(generation),
+                        slot=0, count=count, generation=generation, sockets=(listening,), doors=(door[0],) * count,
+                        door=receiving, board=board, link=theirs, folder="", follows=bool(generation),
                         giving=None if generation else lineage[0], taking=lineage[1] if generation else None,
                     )  # fmt: skip
                     engine = LocalEngine(
@@ -146,6 +149,72 @@ async def test_what_has_no_life_is_over_at_once() -> None:
         await first.leave(tell=second)
         placement = second.engine.roster.placement
         await until(lambda: placement.whole)
+
+
+class Everywhere(Goer):
+    scope = "shared"
+
+
+async def test_workers_7_clients_of_a_shared_resource_go_to_the_object_that_lives_in_the_successor() -> None:
+    old, new = Everywhere(), Everywhere()
+    async with (
+        two({"/": old}, {"/": new}) as (first, second),
+        connected(first.server) as peer,
+        connected(second.server) as other,
+    ):
+        await echoes(peer, "1")
+        await echoes(other, "1")
+        await first.leave(tell=second)
+        await new.journal.until("restored")
+        await echoes(peer, "2")
+        await echoes(other, "2")
+        assert len(new.clients) == 2
+        assert new.broadcast_text("to all").queued == 2
+        assert await peer.receive_text() == await other.receive_text() == "to all"
+    assert [note for note in old.notes if not note.startswith("text")] == [
+        "begins",
+        "connected",
+        "hands over 1",
+        "ends",
+    ]
+    assert new.notes.count("connected") == 1
+    assert new.notes.index("takes over, clients: 1") < new.notes.index("restored") < new.notes.index("text 2")
+
+
+async def test_workers_7_broadcasts_of_other_workers_reach_clients_of_a_shared_resource_that_were_handed_over() -> None:
+    old, new = Everywhere(), Everywhere()
+    async with two({"/": old}, {"/": new}, count=2) as (first, second), connected(first.server) as peer:
+        await echoes(peer, "1")
+        (before,) = old.clients
+        topic = life_of(new).topic
+        assert topic in life_of(old).topics.of(before)
+        await first.leave(tell=second)
+        await new.journal.until("restored")
+        await echoes(peer, "2")
+        (after,) = new.clients
+        assert life_of(new).topics.of(after) == {topic}
+
+
+async def test_clients_of_a_shared_resource_whose_hand_over_fails_are_closed_and_others_stay(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Refusing(Everywhere):
+        async def take_over(self, state: bytes) -> None:
+            raise LookupError("another version")
+
+    old, new = Everywhere(), Refusing()
+    async with (
+        two({"/": old}, {"/": new}) as (first, second),
+        connected(first.server) as peer,
+        connected(second.server) as other,
+    ):
+        await echoes(peer, "1")
+        await echoes(other, "1")
+        await first.leave(tell=second)
+        assert await peer.receive_close() == (1012, "service restart")
+        await peer.send(close(1012))
+        await echoes(other, "2")
+    assert "take_over of Refusing failed" in caplog.text
 
 
 async def test_shared_resources_live_in_both_and_their_clients_leave_one_by_one() -> None:

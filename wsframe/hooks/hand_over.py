@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
+from wsframe.backplane.interface import Position
 from wsframe.connection.freeze import CannotFreeze, FrozenConnection, freeze, thaw
 from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Mailbox
@@ -75,6 +76,8 @@ class Given(NamedTuple):
 
     state: bytes
     clients: list[PackedClient]
+    positions: dict[str, Position]
+    """For topics with history: the position up to which the clients have all messages."""
 
 
 def why_not(link: Link) -> str:
@@ -158,6 +161,7 @@ class Giving:
         self._listener = listener
         self._reactor = reactor
         self._gate: Gate | None = None
+        self._positions: dict[str, Position] = {}
 
     async def pack(self, deadline: float) -> Given | None:
         """Take the life out of this process; None if that did not succeed by the deadline, or ``hand_over`` failed.
@@ -274,6 +278,9 @@ class Giving:
         except CannotFreeze:
             self._return(done)
             return None
+        here = listener.topics.interest.topics
+        delivered = {topic: here[topic].delivered for one in done for topic in one.frozen.topics}
+        self._positions = {topic: position for topic, position in delivered.items() if position is not None}
         return done
 
     async def _ask(self, gate: Gate, clients: list[PackedClient]) -> Given | None:
@@ -301,7 +308,7 @@ class Giving:
         for one in clients:
             self._forget(one.client)
         self._listener.retire()
-        return Given(state[0], clients)
+        return Given(state[0], clients, self._positions)
 
     def _forget(self, client: AnyClient) -> None:
         """Let a client go without its ``disconnected``."""
@@ -333,6 +340,10 @@ def dismiss(clients: Iterable[PackedClient], listener: Listener, reactor: Reacto
     """Close clients 1012 whose life is over here, and which no other process has taken."""
     for one in clients:
         frozen = replace(one.frozen, messages=())
-        link = thaw(frozen, one.sock, Departed(listener, frozen, one.client), NO_PLACE, reactor)
+        try:
+            link = thaw(frozen, one.sock, Departed(listener, frozen, one.client), NO_PLACE, reactor)
+        except (OSError, ValueError):  # the server has been cut off, and its poller is closed
+            one.sock.close()
+            continue
         send_away(link)
         link.leaving.left()

@@ -32,6 +32,8 @@ class Passage:
         self._posts = posts
         self.no_more_tasks: trio.Event = trio.Event()
         """Set when the tasks of the resource and of its clients are to end."""
+        self.leaves: bool = False
+        """Whether the life leaves this process, so that none follows it here."""
         self.tasks_ended: trio.Event = trio.Event()
         """Set once they have."""
 

@@ -218,7 +218,7 @@ class Roster:
             self.received_before += listener.received_before
             if listener.failure is not None and self.registries.has(listener.resource):
                 self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
-        here = self.placement.is_here(listener.partition)
+        here = self.placement.is_here(listener.partition) and not listener.passage.leaves
         if listener.failure is None and not self._retired and here and self.registries.has(listener.resource):
             resource = listener.resource  # it was registered again while it ended
             try:

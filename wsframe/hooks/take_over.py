@@ -8,17 +8,20 @@ The listener task does it before any other work, in an errand:
    that they are ours. Until it is told, nothing is read or sent: messages of ``restore_client`` wait. If it cannot be
    told, because it has given up or died, the clients are let go untouched, and the life goes on without them.
 
-A topic that any of the clients is subscribed to can have had messages in the meantime: ``missed`` is called for it.
+A topic that any of the clients is subscribed to can have had messages in the meantime. Those with history are asked for
+between the second and the third step, and the clients get them before anything else; for other topics, and where they
+are not kept any more, ``missed`` or ``resync`` is called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
+from wsframe.backplane.interface import Position
 from wsframe.backplane.presence import Member
 from wsframe.connection.freeze import FrozenConnection, let_go, thaw
 from wsframe.connection.lifeline import Reservation
@@ -32,6 +35,8 @@ from wsframe.log import Log, log_for
 from wsframe.net.sockets import Endpoint
 from wsframe.protocol.closing import Phase
 from wsframe.resources.client import Client
+from wsframe.resources.publication import OWN, Publication
+from wsframe.resources.recovery import Resumption
 from wsframe.user_code import called, contain, failed
 
 if TYPE_CHECKING:
@@ -40,6 +45,10 @@ if TYPE_CHECKING:
 __all__ = ["Taken", "Taking"]
 
 logger: Log = log_for(__name__)
+
+
+RESUME_SECONDS = 2.0
+"""Seconds for the engine to answer; the giver waits no longer than 10 for everything."""
 
 
 class Taken(NamedTuple):
@@ -59,6 +68,7 @@ class Taking:
         state: The answer of ``hand_over``.
         clients: Its clients; their sockets and places belong to the life from now on.
         say_mine: Tells the giver that they are ours; returns False if it can no longer be told.
+        positions: For topics with history: the position up to which the clients have all messages.
     """
 
     def __init__(
@@ -68,8 +78,16 @@ class Taking:
         state: bytes,
         clients: Sequence[Taken],
         say_mine: Callable[[], bool],
+        positions: Mapping[str, Position] = {},
     ) -> None:
         self._listener = listener
+        topics = listener.topics
+        self._resumptions = {
+            topic: Resumption(topics.interest, topics.histories, topic, position)
+            for topic, position in positions.items()
+        }
+        self._missed: dict[str, list[Publication]] = {}
+        """By topic: the messages that the clients have not had; none for topics of which that is unknown."""
         self._reactor = reactor
         self._state = state
         self._clients = list(clients)
@@ -83,16 +101,28 @@ class Taking:
     async def _take(self) -> None:
         try:
             await self._listener.passage.ask("take_over", HOOK_SECONDS, self._state)
+            await self._resume()
             self._restore_all()
         except BaseException as error:
             if failed(error):
                 name = type(self._listener.resource).__name__
                 logger.error("take_over of %s failed; its clients are closed 1012", name, exc_info=error)
         finally:
+            for one in self._resumptions.values():
+                one.end()
             self._drop()
+
+    async def _resume(self) -> None:
+        """Ask for the messages that the clients have missed, for a moment."""
+        with trio.move_on_after(RESUME_SECONDS):
+            async with trio.open_nursery() as nursery:
+                for one in self._resumptions.values():
+                    nursery.start_soon(one.begin)
 
     def _restore_all(self) -> None:
         links: list[Link] = []
+        missed = {topic: one.publications() for topic, one in self._resumptions.items()}
+        self._missed = {topic: some for topic, some in missed.items() if some is not None}
         try:
             unfit = self._thaw_all(links)
         except BaseException:
@@ -112,7 +142,7 @@ class Taking:
         for link in unfit:
             link.close(*RESTART, mute=True)
         if self.taken:
-            self._tell_missed()
+            self._tell_missed(links)
 
     def _thaw_all(self, links: list[Link]) -> list[Link]:
         """Thaw all clients and add their links to a list; return the links of those that cannot be restored."""
@@ -122,14 +152,24 @@ class Taking:
             link = self._thaw(one)
             self._clients.pop()
             links.append(link)
-            client: Any = link.client
-            members = {topic: Member(key, info) for topic, key, info in one.frozen.members}
-            for topic in one.frozen.topics:
-                keeps = self._listener.resource.history is not None
-                self._listener.topics.subscribe(client, topic, keeps=keeps, member=members.get(topic))
+            self._subscribe(link, one.frozen)
             if not self._restore(link, one.frozen.data):
                 unfit.append(link)
         return unfit
+
+    def _subscribe(self, link: Link, frozen: FrozenConnection) -> None:
+        """Subscribe a client to its topics, and send it what it has missed."""
+        client: Any = link.client
+        topics, keeps = self._listener.topics, self._listener.resource.history is not None
+        members = {topic: Member(key, info) for topic, key, info in frozen.members}
+        if self._listener.topic:
+            topics.enter(client, self._listener.topic)
+        for topic in frozen.topics:
+            if topic.startswith(OWN):  # of the old object's broadcasts
+                continue
+            topics.subscribe(client, topic, keeps=keeps, member=members.get(topic))
+            for publication in self._missed.get(topic, ()):
+                topics.interest.topics[topic].send(publication, [client])
 
     def _thaw(self, one: Taken) -> Link:
         """Thaw the last client; if that fails, it is where it was, or let go if it has got a link."""
@@ -170,9 +210,10 @@ class Taking:
         link.leaving.left()
         self._listener.leave()
 
-    def _tell_missed(self) -> None:
-        topics = {topic for client in self._listener.clients for topic in self._listener.topics.of(client)}
-        for topic in sorted(topics):
+    def _tell_missed(self, links: Iterable[Link]) -> None:
+        clients: list[Any] = [link.client for link in links]
+        topics = {topic for client in clients for topic in self._listener.topics.of(client)}
+        for topic in sorted(topics.difference(self._missed)):
             hook = self._listener.topics.interest.topics[topic].hook_for_holes
             self._listener.notify(hook, (topic,), lambda: None)
 

@@ -37,8 +37,10 @@ class HandingOver(Generic[DataT]):
         """Take the state that :meth:`hand_over` of the old object returned.
 
         It is called in the listener task, after ``running()`` has been entered and before any other hook; the
-        clients come after it. The code can be newer than that of the old object: the state needs a version. It has
-        5 s; if it raises or takes longer, the clients are closed 1012, and the resource goes on without them.
+        clients come after it. An object of scope ``"shared"`` lives in the new process before the old one ends: it has
+        clients of its own by then, and its hooks have run. The code can be newer than that of the old object: the state
+        needs a version. It has 5 s; if it raises or takes longer, the clients are closed 1012, and the resource goes on
+        without them.
         """
 
     def client_state(self, client: Client[DataT]) -> Any:

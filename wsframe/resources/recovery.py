@@ -22,7 +22,7 @@ from wsframe.resources.interest import Interest
 from wsframe.resources.publication import Publication, opened
 from wsframe.resources.topic import Receiver, Topic
 
-__all__ = ["LOOK", "MOST_FILLED", "Histories", "Recovery"]
+__all__ = ["LOOK", "MOST_FILLED", "Histories", "Recovery", "Resumption"]
 
 FILLERS = 8
 """Topics that are filled at a time."""
@@ -40,6 +40,10 @@ LOOK = 5.0
 """Seconds between two looks at the topics; one that is silent is compared with the engine at every other look."""
 
 
+BEHIND = 0.01
+"""Seconds between two looks whether messages have come that another process had already."""
+
+
 class Recovery(NamedTuple):
     """The place from which a client gets a topic's messages, and those it has missed before."""
 
@@ -54,6 +58,11 @@ class Record(Receiver):
 
     def __init__(self) -> None:
         self.publications: list[Publication] = []
+        self.whole = True
+        """Whether none has been lost."""
+
+    def resync(self, topic: str, position: Position) -> None:
+        self.whole = False
 
     def publication(self, topic: str, publication: Publication) -> None:
         if publication.position is not None:
@@ -299,6 +308,54 @@ class Histories:
                     await trio.sleep(RETRY)
             else:
                 await topic.changed()
+
+
+class Resumption:
+    """The messages of a topic after a position, for clients that are subscribed in one step later on.
+
+    Args:
+        interest: The topics of the server.
+        histories: Their history.
+        name: The topic.
+        since: The position.
+    """
+
+    def __init__(self, interest: Interest, histories: Histories, name: str, since: Position) -> None:
+        self._interest = interest
+        self._histories = histories
+        self._name = name
+        self._since = since
+        self._record = Record()
+        self._recovery = Recovery(None, None)
+        self._topic: Topic | None = None
+
+    async def begin(self) -> None:
+        """Ask for the messages up to now; those that come later are noted until :meth:`end`."""
+        topic = self._topic = self._interest.use(self._name)
+        topic.receivers[self._record] = None
+        await self._histories.resume(self._name)
+        while is_behind(topic.tail.position, self._since):  # noqa: ASYNC110
+            await trio.sleep(BEHIND)
+        self._recovery = await self._histories.resume(self._name, self._since)
+
+    def publications(self) -> list[Publication] | None:
+        """Return all messages after the position until now; None if some of them are lost, or nobody knows."""
+        here, missed = self._recovery
+        if here is None or missed is None or not self._record.whole:
+            return None
+        return [*missed, *(one for one in self._record.publications if one.position and one.position > here)]
+
+    def end(self) -> None:
+        """Note no more messages."""
+        if self._topic is not None:
+            del self._topic.receivers[self._record]
+            self._interest.desert(self._topic)
+            self._topic = None
+
+
+def is_behind(here: Position | None, since: Position) -> bool:
+    """Return whether messages up to a position, which another process has had, are still on their way here."""
+    return here is not None and here.epoch == since.epoch and here.offset < since.offset
 
 
 def can_be(position: Position) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -103,13 +103,22 @@ class Topic:
     def _deliver(self, publication: Publication) -> None:
         """Broadcast a message to the subscribers, and give it to the receivers."""
         if self.subscribers:
-            try:
-                send = broadcast_text if publication.opcode == TEXT else broadcast_binary
-                send(self.subscribers, publication.data, key=publication.key, compress=publication.compress)
-            except Exception as error:  # a client of version 0, which has no binary messages
-                logger.error("a message of %s cannot be sent here", repr(self.name), exc_info=error)
+            self.send(publication, self.subscribers)
         if self.receivers:
             self.give(publication)
+
+    def send(self, publication: Publication, clients: Collection[AnyClient]) -> None:
+        """Send a message to clients."""
+        try:
+            send = broadcast_text if publication.opcode == TEXT else broadcast_binary
+            send(clients, publication.data, key=publication.key, compress=publication.compress)
+        except Exception as error:  # a client of version 0, which has no binary messages
+            logger.error("a message of %s cannot be sent here", repr(self.name), exc_info=error)
+
+    @property
+    def delivered(self) -> Position | None:
+        """The position up to which the subscribers have all kept messages, or know that they have not; else None."""
+        return None if self.tail.state is State.TELLING else self.tail.position
 
     def lives(self) -> list[Any]:
         """Return the lives of the resources with subscribers."""

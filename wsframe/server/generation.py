@@ -2,7 +2,8 @@
 
 The old worker, once it has been told to leave: it accepts nobody any more, newcomers on their way get in, and then
 its partitions are left in jittered order, each in one step (``predecessor``). Those without a life are over at once.
-The clients of resources that live in every worker leave one by one. Then it ends like any server that drains.
+The clients of resources that live in every worker are handed over as well, to the object of the new worker, or leave
+one by one. Then it ends like any server that drains.
 
 The new worker has started no life of its slot. It is ready and accepts; newcomers of a partition wait until that has
 been begun, by an offer of the old worker (``successor``) or by the supervisor.
@@ -10,7 +11,7 @@ been begun, by an offer of the old worker (``successor``) or by the supervisor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 import trio
@@ -21,6 +22,7 @@ from wsframe.hooks.hand_over import RESTART
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.hooks.paired_lives import address_of, join_at
+from wsframe.resources.handing_over import hands_over
 from wsframe.server.capacity import Places
 from wsframe.server.departure import depart, planned
 from wsframe.server.posting import Posting
@@ -94,7 +96,7 @@ class Generation:
             say_over([partition])
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._leave_shared, shared, seconds)
+            nursery.start_soon(self._leave_shared, shared, seconds, lineage)
             for at, batch in plan:
                 await trio.sleep_until(begun + at)
                 for partition in dict.fromkeys(batch):
@@ -106,8 +108,17 @@ class Generation:
         self._roster.placement.leave(partition)
         self._posting.end(partition)
 
-    async def _leave_shared(self, lives: Iterable[Listener], seconds: float) -> None:
-        """Close the clients of resources that live in every worker, each at a time of its own."""
+    async def _leave_shared(self, lives: Sequence[Listener], seconds: float, lineage: Exchange | None) -> None:
+        """Leave resources that live in every worker: the new one has lives of them already."""
+        moving = [life for life in lives if lineage is not None and hands_over(life.resource)]
+        async with trio.open_nursery() as nursery:
+            if moving:
+                address = partial(address_of, self._roster)
+                nursery.start_soon(leave_lives, moving, self._reactor, address, lineage, EVERYWHERE)
+            await self._send_away([life for life in lives if life not in moving], seconds)
+
+    async def _send_away(self, lives: Iterable[Listener], seconds: float) -> None:
+        """Close the clients of lives, each at a time of its own."""
         links = self._reactor.links
         clients = [client._link.fd for life in lives for client in life.clients]
         here = [link for fd in clients if (link := links.get(fd)) is not None]

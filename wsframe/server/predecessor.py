@@ -103,6 +103,7 @@ async def leave_lives(
     deadline = trio.current_time() + WITHIN
 
     async def end(life: Listener) -> None:
+        life.passage.leaves = True
         address = address_of(life) if lineage is not None and hands_over(life.resource) and life.open else None
         if address is not None and len(json.dumps(address)) > LONGEST_ADDRESS:
             logger.error("%r is not offered: its path is too long; its clients are closed 1012", life)
@@ -186,7 +187,7 @@ class Offer:
         clients = 0
         for number, one in enumerate(self._lives):
             request = first_request(one.given)
-            state = packed({"state": one.given.state, "request": request})
+            state = packed({"state": one.given.state, "request": request, "positions": one.given.positions})
             await send_with_state(exchange, ["life", number, one.address], state)
         for number, one in enumerate(self._lives):
             for client in one.given.clients:

@@ -18,6 +18,7 @@ from functools import partial
 
 import trio
 
+from wsframe.backplane.interface import Position
 from wsframe.connection.freeze import FrozenConnection, thaw_request
 from wsframe.connection.frozen_document import from_document, request_of
 from wsframe.connection.reactor import Reactor
@@ -52,6 +53,9 @@ class OfferedLife:
         self.state: bytes = document["state"]
         request = document["request"]
         self.request: Request | None = None if request is None else thaw_request(request_of(request))
+        self.positions: dict[str, Position] = {
+            topic: Position(*position) for topic, position in document["positions"].items()
+        }
         self.clients: list[tuple[socket.socket, FrozenConnection]] = []
 
 
@@ -145,7 +149,7 @@ class Successor:
             ]
             life.clients.clear()
             say_mine = partial(told, exchange, ["mine", number])
-            taking = Taking(listener, self._reactor, life.state, clients, say_mine)
+            taking = Taking(listener, self._reactor, life.state, clients, say_mine, life.positions)
             await taking.done.wait()
             if taking.taken:
                 return
