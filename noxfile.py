@@ -4,6 +4,8 @@ from pathlib import Path
 
 import nox
 
+SPELLED = ("docs", "wsframe", "examples", "README.rst", "CONTRIBUTING.rst", "CHANGELOG.rst", "newsfragments")
+
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "types", "layers", "tests", "docs"]
 
@@ -39,9 +41,18 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation, with every warning an error."""
+    """Build the documentation, with every warning an error; check its links and its spelling."""
     session.install("-e", ".[docs]")
+    session.run("codespell", *SPELLED)
     session.run("sphinx-build", "-n", "-W", "--keep-going", "docs", "docs/_build/html")
+    session.run("python", "-m", "tests.html_links", "docs/_build/html")
+
+
+@nox.session
+def links(session: nox.Session) -> None:
+    """Check the links of the documentation to other hosts, which needs the network."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-q", "-b", "linkcheck", "docs", "docs/_build/linkcheck")
 
 
 @nox.session
