@@ -20,6 +20,7 @@
 * ``supervised``: a backplane on an engine, one generation after another.
 * ``uplink``: a relay that links the workers of its machine to an engine.
 * ``redis``: the backplane on Redis and Valkey.
+* ``engine_url``: the URL of an engine, taken apart so that no password can be shown.
 * ``redis_address``: where such a server is, from a URL.
 * ``redis_wire``: the few functions that a client library has to offer.
 * ``redis_glide``, ``redis_coredis``: these functions by valkey-glide and by coredis.

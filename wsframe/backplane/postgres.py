@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 import trio
 
 from wsframe.backplane.engine import BackplaneRefused, Link, Take
+from wsframe.backplane.engine_url import ENCODED, one_line, split_url
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.supervised import SupervisedBackplane
 
@@ -55,16 +56,18 @@ class PostgresEngine:
     def __init__(self, url: str) -> None:
         if find_spec("psycopg") is None:
             raise ModuleNotFoundError(MISSING)
-        self._settings, self._service = settings_of(url)
+        self._settings, self._service, self._secrets = settings_of(url)
         place = self._settings.get("host", "localhost")
+        place = f"[{place}]" if ":" in place and "," not in place else place
         port = self._settings.get("port")
         self.name: str = f"postgresql://{place}{':' + port if port else ''}/{self._settings.get('dbname', '')}"
 
     def redacted(self, error: BaseException) -> str:
-        """Describe an error in one line, without the password."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        password = self._settings.get("password")
-        return text.replace(password, "***") if password else text
+        """Describe an error in one line, without passwords."""
+        text = str(error)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return one_line(text) or type(error).__name__
 
     @asynccontextmanager
     async def connect(self, take: Take) -> AsyncIterator[Link]:
@@ -93,8 +96,8 @@ class PostgresEngine:
             raw.finish()
 
 
-def settings_of(url: str) -> tuple[dict[str, str], str]:
-    """Read a URL: the settings of libpq, and the service.
+def settings_of(url: str) -> tuple[dict[str, str], str, list[str]]:
+    """Read a URL: the settings of libpq, the service, and the values that must not be shown.
 
     Raises:
         ValueError: If libpq cannot read it; the text never contains the URL.
@@ -102,7 +105,7 @@ def settings_of(url: str) -> tuple[dict[str, str], str]:
     from psycopg import OperationalError, pq
 
     try:
-        parts = urlsplit(url)
+        parts = split_url(url)
         if parts.scheme not in ("postgresql", "postgres"):
             raise ValueError
         if "," not in parts.netloc:  # libpq knows lists of hosts, and would say of a wrong port only later
@@ -112,5 +115,7 @@ def settings_of(url: str) -> tuple[dict[str, str], str]:
         plain = f"postgresql://{parts.netloc}{parts.path}?{urlencode(query, quote_via=quote)}"
         options = pq.Conninfo.parse(plain.encode())
     except (ValueError, OperationalError):
-        raise ValueError(f"the URL of a PostgreSQL backplane cannot be read: expected {FORMS}") from None
-    return {one.keyword.decode(): one.val.decode() for one in options if one.val is not None}, service
+        raise ValueError(f"the URL of a PostgreSQL backplane cannot be read: expected {FORMS}; {ENCODED}") from None
+    settings = {one.keyword.decode(): one.val.decode() for one in options if one.val is not None}
+    secrets = [value for one in options if one.dispchar == b"*" and (value := settings.get(one.keyword.decode()))]
+    return settings, service, secrets

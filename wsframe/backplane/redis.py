@@ -10,6 +10,7 @@ from typing import Literal
 import trio
 
 from wsframe.backplane.engine import BackplaneRefused, Link, Take
+from wsframe.backplane.engine_url import one_line
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.redis_address import RedisAddress, redis_address
 from wsframe.backplane.redis_link import linked
@@ -79,8 +80,8 @@ class RedisEngine:
 
     def redacted(self, error: BaseException) -> str:
         """Describe an error in one line, without the password."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        return text.replace(self._address.password, "***") if self._address.password else text
+        text, password = str(error), self._address.password
+        return one_line(text.replace(password, "***") if password else text) or type(error).__name__
 
     @asynccontextmanager
     async def connect(self, take: Take) -> AsyncIterator[Link]:

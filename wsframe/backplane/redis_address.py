@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
+
+from wsframe.backplane.engine_url import ENCODED, split_url
 
 __all__ = ["FORMS", "RedisAddress", "redis_address"]
 
@@ -49,10 +51,10 @@ def redis_address(url: str) -> RedisAddress:
         ValueError: If it is not one of a Redis or Valkey server; the text never contains the URL.
     """
     try:
-        parts = urlsplit(url)
+        parts = split_url(url)
         port = parts.port
     except ValueError:
-        raise ValueError(f"the URL of a Redis backplane cannot be read: expected {FORMS}") from None
+        raise ValueError(f"the URL of a Redis backplane cannot be read: expected {FORMS}; {ENCODED}") from None
     scheme = parts.scheme.replace("valkey", "redis")
     if scheme not in ("redis", "rediss", "redis+unix"):
         raise ValueError(f"{parts.scheme!r} is not the scheme of a Redis backplane: expected {FORMS}")
