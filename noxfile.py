@@ -109,6 +109,7 @@ def engines(session: nox.Session) -> None:
     """Break real Redis and PostgreSQL servers and write the record: all, or those named after ``--``."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.engine_faults", *session.posargs)
+    session.run("pytest", "-q", "tests/backplane/test_cancelling.py", env={"WSFRAME_CANCEL_STRIDE": "1"})
 
 
 @nox.session

@@ -50,6 +50,7 @@ SLOW = {
     "centrifuge/test_sdk_python.py",
     "cli/test_scopes.py",
     "cli/test_workers.py",
+    "backplane/test_cancelling.py",
     "backplane/test_faults.py",
     "backplane/test_libpq.py",
     "backplane/test_postgres.py",

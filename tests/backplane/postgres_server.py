@@ -84,9 +84,7 @@ class PostgresServer:
     def kill(self) -> None:
         """Kill it with all its processes, as a crash of the machine does."""
         if self._process is not None:
-            for pid in self._pids():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
 
@@ -99,13 +97,16 @@ class PostgresServer:
 
     def freeze(self) -> None:
         """Stop its processes."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let its processes go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
         for pid in self._pids():
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _pids(self) -> list[int]:
         assert self._process is not None

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 
 from tests.backplane.postgres_server import PostgresServer, postgres_server
 from tests.requirements import require_package
@@ -46,6 +47,16 @@ async def test_a_command_that_nobody_waits_for_any_more_leaves_the_connection_us
         with trio.move_on_after(0.01):
             await ours.execute("SELECT pg_sleep(0.1)")
         assert await ours.execute("SELECT $1::int + 1", 1) == [(b"2",)]
+
+
+async def test_a_command_that_is_given_up_before_its_turn_never_runs(server: PostgresServer) -> None:
+    """It would take a lease of which nobody knows."""
+    async with connection(server, []) as ours, trio.open_nursery() as nursery:
+        nursery.start_soon(ours.execute, "SELECT pg_sleep(0.1)")
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.move_on_after(0.01):
+            await ours.execute("CREATE TABLE given_up ()")
+        assert await ours.execute("SELECT to_regclass('given_up')") == [(b"",)]
 
 
 async def test_commands_run_in_order_beside_notifications(server: PostgresServer) -> None:

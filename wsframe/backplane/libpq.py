@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import trio
 from psycopg import pq
@@ -30,7 +31,8 @@ class CommandFailed(Exception):
     """The server refused a command."""
 
 
-class Command(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Command:
     """A command that waits, or runs."""
 
     text: bytes
@@ -58,13 +60,20 @@ class Connection:
     async def execute(self, text: str, *values: Value) -> list[Row]:
         """Run a command after those that wait; return its rows as text.
 
+        A command that is given up before its turn never runs: nobody would know of a lease that it gets.
+
         Raises:
             CommandFailed: If the server refuses it.
         """
         command = Command(text.encode(), values, [], trio.Event(), [])
         self._waiting.append(command)
         self._doorbell.ring()
-        await command.done.wait()
+        try:
+            await command.done.wait()
+        except trio.Cancelled:
+            if command in self._waiting:
+                self._waiting.remove(command)
+            raise
         if command.failures:
             raise CommandFailed(command.failures[0].partition("\n")[0])
         return command.rows
