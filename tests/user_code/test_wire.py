@@ -8,8 +8,8 @@ from trio.testing import MockClock
 
 from tests.user_code.breaking import Echo, around, check_well
 from wsframe import Client, Reject, Resource
+from wsframe.limits import Overflow
 from wsframe.protocol.close import State, close_frame
-from wsframe.resources.check_attributes import Ordering
 from wsframe.testing import ClientClosed, open_kit
 
 
@@ -39,10 +39,10 @@ async def test_nothing_but_frames_follows_a_101(autojump_clock: MockClock, error
         broken = False
 
         @property
-        def ordering(self) -> Ordering:  # type: ignore[override]
+        def overflow(self) -> Overflow:  # type: ignore[override]
             if self.broken:  # asked for behind the 101
                 raise error
-            return "resource"
+            return "disconnect"
 
     room = Turning()
     async with open_kit(around(room), "/x") as kit:

@@ -89,6 +89,22 @@ class ListenerBell(Doorbell):
         if lead is not None and lead.bell is self:
             lead.take()
 
+    def park(self, task: trio.lowlevel.Task) -> None:
+        """Have the next ring wake a task that waits elsewhere; it calls :meth:`woken` then."""
+        self._parked = task
+
+    def unpark(self, task: trio.lowlevel.Task) -> bool:
+        """Wake a task no more that was parked; return False if it has been woken."""
+        if self._parked is not task:
+            return False
+        self._parked = None
+        return True
+
+    def woken(self) -> None:
+        """Take the lead if it was given to the task."""
+        if self.lead is not None and self.lead.bell is self:
+            self.lead.take()
+
     def quit(self) -> None:
         """Have the task lead no more."""
         lead, self.lead = self.lead, None

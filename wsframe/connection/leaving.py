@@ -109,7 +109,7 @@ class Leaving:
         self._link.inbox.muted = True
 
     def progress(self) -> bool:
-        before, self._first = self._first, self._link.inbox.mailbox.next_entry()
+        before, self._first = self._first, self._link.inbox.mailbox.next_entry(self._link.inbox)
         return self._first is not before
 
     def peer_shut(self) -> None:

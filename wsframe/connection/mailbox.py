@@ -1,10 +1,10 @@
-"""Queues of messages that wait for hooks: one mailbox per listener task, one inbox per client.
+"""Queues of messages that wait for hooks: one mailbox per resource, one inbox per client.
 
 How it works
 ------------
 
 The reactor decodes messages and puts them in; a listener task takes them out and calls hooks.
-Between the two stands one :class:`Mailbox` per listener task. It is a queue of pairs: the
+Between the two stands one :class:`Mailbox` per life of a resource. It is a queue of pairs: the
 :class:`Inbox` of a client, and the entry. An entry of type ``str`` or ``bytes`` is a message;
 ``hooks/caller`` has the table of the others: the client's beginning, its end, a pong, a failed
 task, a move. Posts and calls belong to no client, so their inbox is None.
@@ -25,27 +25,32 @@ has run there. In the meantime its entries wait in the two lists of a :class:`Mo
 for those that the old side's task takes out of its queue, ``later`` for those that still arrive.
 Handing over appends both to the new mailbox, so the order is kept.
 
+With ``ordering = "client"`` a client whose hook waits has a :class:`Backlog` in the mailbox, to which the task on
+watch moves the entries that it takes out for that client (``hooks/crew``).
+
 Invariants
 ----------
 
-1. ``Inbox.waiting`` counts the messages and pongs of a client in the mailbox and in the lists of
-   its move. :meth:`Inbox.put` alone adds, :func:`take` and :meth:`Inbox.discard` subtract.
+1. ``Inbox.waiting`` counts the messages and pongs of a client in the mailbox, in its backlog and in the
+   lists of its move. :meth:`Inbox.put` alone adds, :func:`take` and :meth:`Inbox.discard` subtract.
 2. ``Inbox.byte_count`` falls to 0 when ``waiting`` does, and only then. ``Budget.held`` rises and falls
    with it, so that an inbox that is dropped must be emptied first.
-3. ``Inbox.mailbox`` is the mailbox of the task that calls the client's hooks, also during a move.
+3. ``Inbox.mailbox`` is the mailbox from which the client's hooks are called, also during a move.
    ``Inbox.entries`` are ``mailbox.entries``, or ``move.later`` during a move; the C code appends
    there without asking why.
 4. The beginning of a client comes before its messages, its end comes after them, and neither is ever
    dropped: each client with a ``client_connected`` gets its ``disconnected``.
 5. A mailbox that has entries has been rung, so only a put into an empty one rings: the doorbell's time is that of
    the first entry.
-6. One task takes from a mailbox, and everything else is sync, so nothing needs a lock.
+6. One task at a time takes from a mailbox, and everything else is sync, so nothing needs a lock.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wsframe.connection.lead import ListenerBell
@@ -56,21 +61,41 @@ from wsframe.speedups import accelerated
 if TYPE_CHECKING:
     from wsframe.limits import Limits
 
-__all__ = ["Inbox", "Mailbox", "Move", "take"]
+__all__ = ["Backlog", "Inbox", "Mailbox", "Move", "take"]
 
 OwnerT = TypeVar("OwnerT")
 HostT = TypeVar("HostT")
 
 
+class Backlog(Generic[OwnerT]):
+    """The entries of a client that came while a hook of it waits, in a mailbox whose other clients go on."""
+
+    __slots__ = ("entries", "since")
+
+    def __init__(self) -> None:
+        self.entries: deque[tuple[Inbox[OwnerT] | None, object]] = deque()
+        self.since: float = 0.0
+        """When the first of the entries came here."""
+
+    def append(self, inbox: Inbox[OwnerT] | None, entry: object) -> None:
+        """Add an entry."""
+        if not self.entries:
+            self.since = perf_counter()
+        self.entries.append((inbox, entry))
+
+
+NO_BACKLOGS: Mapping[Any, Backlog[Any]] = MappingProxyType({})
+
+
 class Mailbox(Generic[OwnerT]):
-    """The queue of one listener task.
+    """The queue of the entries of one life of a resource.
 
     Args:
         wants_pongs: Whether pongs are queued for a hook.
         budget: The server's.
     """
 
-    __slots__ = ("budget", "closed", "doorbell", "entries", "posts", "wants_pongs")
+    __slots__ = ("backlogs", "budget", "doorbell", "entries", "posts", "wants_pongs")
 
     def __init__(self, *, wants_pongs: bool = True, budget: Budget | None = None) -> None:
         self.budget: Budget = budget or Budget()
@@ -79,8 +104,8 @@ class Mailbox(Generic[OwnerT]):
         self.wants_pongs: bool = wants_pongs
         self.posts: int = 0
         """How many of the entries are posts."""
-        self.closed: bool = False
-        """Whether a client has ended that was served here: with it ends a mailbox of its own."""
+        self.backlogs: Mapping[Inbox[OwnerT] | None, Backlog[OwnerT]] = NO_BACKLOGS
+        """By client; those of posts and calls are under None. With one order for all clients there is none."""
 
     def put(self, inbox: Inbox[OwnerT] | None, entry: object) -> None:
         """Queue an entry for the task that serves this mailbox."""
@@ -100,9 +125,10 @@ class Mailbox(Generic[OwnerT]):
         self.posts -= 1
         self.budget.held -= MESSAGE_COST + byte_count
 
-    def next_entry(self) -> object:
-        """Return the entry that the listener takes next: if it is another one than before, the listener goes on."""
-        return self.entries[0] if self.entries else None
+    def next_entry(self, inbox: Inbox[OwnerT]) -> object:
+        """Return the entry that a client's hooks get to next: if it is another one than before, they make progress."""
+        entries = self.backlogs[inbox].entries if inbox in self.backlogs else self.entries
+        return entries[0] if entries else None
 
 
 class Move(Generic[HostT]):
@@ -211,6 +237,8 @@ class Inbox(Generic[OwnerT]):
     def discard(self) -> None:
         """Drop the messages that wait; the beginning and the end of the client stay."""
         queues = [self.mailbox.entries, *(() if self.move is None else (self.move.earlier, self.move.later))]
+        if self in self.mailbox.backlogs:
+            queues.append(self.mailbox.backlogs[self].entries)
         for entries in queues:
             kept = [
                 (owner, entry)

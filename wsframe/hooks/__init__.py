@@ -4,6 +4,8 @@ Read in this order:
 
 * ``listener``: one life of a resource, from ``running()`` to its last client.
 * ``caller``: calls the hooks for the entries of a mailbox, one at a time.
+* ``crew``: the tasks that do so where each client has an order of its own. ``goodbye``: the last
+  hooks of a life that is cut off.
 * ``contexts``: runs them in the context of their client.
 * ``listeners``: all lives of one server; they start, end, fail and start again.
 * ``accounts``: the numbers of each path. ``stopwatch``: times of hooks, and of messages that wait for them.

@@ -20,7 +20,7 @@ become useless because its client has gone: :class:`Bounds` cancels it.
 
 ``disconnected`` is owed to each client that had ``client_connected``, once. If tasks of the client
 still run, its end or its move goes back into the mailbox when the last of them is over: hooks of
-other clients do not wait for that. If the listener task itself is cancelled, ``say_goodbye`` calls
+other clients do not wait for that. If the listener task itself is cancelled, ``hooks/goodbye`` calls
 ``disconnected`` for all that remain, under a deadline.
 
 Invariants
@@ -46,13 +46,13 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from wsframe.connection.account import Account
-from wsframe.connection.handover import CONNECTED, Connected
+from wsframe.connection.handover import Connected
 from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.exceptions import HookTimeout
 from wsframe.hooks.contexts import own_context, run_within
-from wsframe.hooks.move_client import Destination, call_off, give_up, hand_over
+from wsframe.hooks.move_client import Destination, give_up, hand_over
 from wsframe.hooks.posts import Call, Errand, Notice, Post
-from wsframe.hooks.tasks import Bounds, TaskFailed, log_task
+from wsframe.hooks.tasks import Bounds, TaskFailed
 from wsframe.hooks.tracing import Tracing
 from wsframe.http.responses import Reject
 from wsframe.limits import Timeouts
@@ -110,7 +110,7 @@ class HookCaller:
     ) -> None:
         self._resource = resource
         self._topics = topics
-        self._leave = leave
+        self.leave: Callable[[], None] = leave
         self.clients: dict[AnyClient, None] = {}
         self.context: Context = copy_context()
         """That of ``running()``, with the variables set there: hooks run in copies of it."""
@@ -129,6 +129,8 @@ class HookCaller:
             self._wrappers.append(Bounds(timeouts.hook, until_end=resource.cancel_on_disconnect).around)
         if tracing is not None:
             self._wrappers.append(partial(tracing.around, type(resource)))
+        self.seconds: float = 0.0
+        """Those in which hooks ran or waited."""
         self.goodbye_seconds: float = timeouts.close
         """The most that the last hooks take when the server is cut off."""
 
@@ -178,6 +180,26 @@ class HookCaller:
                 context = await own_context(client, base)
         return BATCH, last
 
+    async def deliver(self, mailbox: ClientMailbox, nesting: Nesting, inbox: ClientInbox | None, entry: object) -> None:
+        """Call the hook for one entry, as a batch does, in the task that ``nesting`` is of."""
+        kind = type(entry)
+        if inbox is None or (kind is not str and kind is not bytes):
+            await self._take_event(mailbox, inbox, entry)
+            return
+        client = take(inbox, entry)
+        if client is None:
+            return
+        hook = "received_text" if kind is str else "received_binary"
+        try:
+            steps = self._hook(hook)(client, entry)
+            await (steps if client._context is None else run_within(client._context, steps))
+            if nesting.task.context != self.context:
+                await own_context(client, self.context)
+            nesting.check()
+        except BaseException as error:
+            await self._hook_failed(await nesting.mend(error), hook, client)
+            await own_context(client, self.context)
+
     async def _take_event(self, mailbox: ClientMailbox, inbox: ClientInbox | None, event: object) -> None:
         """Handle an entry that is not a message. An error of our own costs the client the connection, nobody else."""
         try:
@@ -224,10 +246,10 @@ class HookCaller:
             # Its tasks were cancelled when it ended. Hooks of others do not wait for slow ones.
             client._work.after = partial(mailbox.put, inbox, event)
             return
-        await self._disconnected(client)
-        mailbox.closed = True
+        await self.end(client)
 
-    async def _disconnected(self, client: AnyClient) -> None:
+    async def end(self, client: AnyClient) -> None:
+        """Call ``disconnected`` for a client that had ``client_connected``, and take it out."""
         try:
             if client in self.clients:
                 self.received_before += client._link.inbox.received
@@ -236,7 +258,7 @@ class HookCaller:
                 await self._run_hook("disconnected", client)
         finally:
             client._link.leaving.left()
-            self._leave()
+            self.leave()
 
     async def _moved(self, mailbox: ClientMailbox, inbox: ClientInbox, move: Move[Destination]) -> None:
         """Say goodbye to a client that goes to another resource, and hand it over."""
@@ -258,8 +280,7 @@ class HookCaller:
             contain(error)
             logger.error("%r cannot be moved", client, exc_info=error)
         finally:
-            self._leave()
-            mailbox.closed = True
+            self.leave()
 
     # Entries of the resource's own code
 
@@ -346,31 +367,6 @@ class HookCaller:
             logger.error("hook_failed of %s failed", type(self._resource).__name__, exc_info=second)
             if client is not None:
                 client._drop(1011)
-
-    async def say_goodbye(self, mailbox: ClientMailbox) -> None:
-        """Call ``disconnected`` for each client that remains, although this task is being cancelled."""
-        deadline = trio.current_time() + self.goodbye_seconds
-        served = [client for client in self.clients if client._link.inbox.mailbox is mailbox]
-        for client in served:
-            client._link.abort("server stopped", mute=True)
-            with trio.CancelScope(shield=True, deadline=deadline):
-                try:
-                    await self._disconnected(client)
-                except BaseException as error:  # the others still need theirs
-                    contain(error)
-                    client._link.crashed(error)
-            call_off(client._link.inbox)
-        # New clients whose client_connected never ran have a right to nothing but their place.
-        for inbox, event in tuple(mailbox.entries):  # an end can be added
-            if inbox is not None and event is CONNECTED:
-                inbox.client._link.abort("server stopped", mute=True)
-                inbox.client._link.leaving.left()
-                self._leave()
-            elif inbox is not None and isinstance(event, TaskFailed):
-                log_task(inbox.client, event.error)
-            if inbox is not None and inbox.byte_count:
-                inbox.paused = False
-                inbox.took_last()
 
 
 # All types of entries but messages. The entry and its inbox are as the method of the type says.

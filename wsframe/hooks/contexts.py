@@ -20,14 +20,14 @@ from wsframe.user_code import contain
 if TYPE_CHECKING:
     from wsframe.resources.client import Client
 
-__all__ = ["own_context", "run_within", "take_context"]
+__all__ = ["going_on", "own_context", "run_within", "take_context"]
 
 
 @coroutine
 def going_on(
-    context: Context, steps: Coroutine[object, object, object], trap: object
+    steps: Coroutine[object, object, object], trap: object, run: Callable[[Callable[[], object]], object]
 ) -> Generator[object, object, object]:
-    """Run the rest of a coroutine that has begun to wait."""
+    """Run the rest of a coroutine that has begun to wait; ``run`` calls each of its steps."""
     while True:
         step: Callable[[], object]
         try:
@@ -37,7 +37,7 @@ def going_on(
         else:
             step = partial(steps.send, value)
         try:
-            trap = context.run(step)
+            trap = run(step)
         except StopIteration as done:
             return done.value
 
@@ -74,4 +74,4 @@ async def run_within(context: Context, steps: Awaitable[object]) -> object:
         trap = context.run(running.send, None)
     except StopIteration as done:
         return done.value
-    return await going_on(context, running, trap)
+    return await going_on(running, trap, context.run)

@@ -12,8 +12,8 @@ The order, for a resource that defines ``hand_over``:
 5. ``hand_over`` is called in the listener task: its state is of exactly these clients.
 6. The life ends. No ``disconnected`` runs.
 
-Gates bring this about. A gate is an entry in the mailbox of each task that calls hooks of this life. A task that
-reaches it has worked off all before it, and waits there until the gate opens.
+Gates bring this about. A gate is an errand: where the hooks get to it, all before it is worked off, and no hook begins
+until the gate opens.
 
 Nothing is awaited for a single client but the second of step 1, and everything together has a deadline. Past it,
 or if ``hand_over`` fails, the life goes on as before, and its clients leave as in any other drain.
@@ -30,7 +30,6 @@ import trio
 from wsframe.backplane.interface import Position
 from wsframe.connection.freeze import CannotFreeze, FrozenConnection, freeze, thaw
 from wsframe.connection.link import Link
-from wsframe.connection.mailbox import Mailbox
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.posts import Errand
@@ -101,51 +100,37 @@ def why_not(link: Link) -> str:
 
 
 class Gate:
-    """A place in several mailboxes at which their tasks wait for each other.
+    """A place in the mailbox at which no hook runs, and none begins until it opens.
 
     Args:
-        listener: The life that the mailboxes are of.
-        mailboxes: Those of single clients, beside the life's own.
+        listener: The life that the mailbox is of.
     """
 
-    def __init__(self, listener: Listener, mailboxes: Iterable[Mailbox[AnyClient]]) -> None:
-        errand = Errand(self._stand, self._arrive)
-        self._missing = 1
-        self._all_here, self._open = trio.Event(), trio.Event()
-        for mailbox in mailboxes:
-            self._missing += 1
-            listener.passage.put_errand(errand, mailbox)
-        listener.passage.put_errand(Errand(self._stand_and_work, self._arrive))
+    def __init__(self, listener: Listener) -> None:
+        self._reached, self._open = trio.Event(), trio.Event()
         self._work: Callable[[], Awaitable[None]] | None = None
         self._worked = trio.Event()
-
-    def _arrive(self) -> None:
-        self._missing -= 1
-        if not self._missing:
-            self._all_here.set()
+        listener.passage.put_errand(Errand(self._stand, self._reached.set))
 
     async def _stand(self) -> None:
-        self._arrive()
+        self._reached.set()
         await self._open.wait()
-
-    async def _stand_and_work(self) -> None:
-        await self._stand()
         if self._work is not None:
             await self._work()
             self._worked.set()
 
     async def work(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Let all go on, and wait until the listener task has done some work first."""
+        """Let the hooks go on, and wait until some work has been done first."""
         self._work = work
         self._open.set()
         await self._worked.wait()
 
     async def reached(self) -> None:
-        """Wait until every task stands here."""
-        await self._all_here.wait()
+        """Wait until the hooks have got here."""
+        await self._reached.wait()
 
     def open(self) -> None:
-        """Let all go on."""
+        """Let the hooks go on."""
         self._open.set()
 
 
@@ -200,10 +185,8 @@ class Giving:
         return None
 
     async def _at_a_gate(self) -> Gate:
-        """Return a gate at which all tasks of the life stand."""
-        clients = self._listener.clients
-        single = {client._link.inbox.mailbox for client in clients if self._listener.passage.has_own_mailbox(client)}
-        gate = self._gate = Gate(self._listener, single)
+        """Return a gate that the hooks of the life have reached."""
+        gate = self._gate = Gate(self._listener)
         await gate.reached()
         return gate
 
@@ -315,10 +298,7 @@ class Giving:
         listener = self._listener
         del listener.clients[client]
         listener.topics.leave(client)
-        client._link.inbox.mailbox.closed = True
         client._link.leaving.left()
-        if listener.passage.has_own_mailbox(client):
-            client._link.inbox.mailbox.doorbell.ring()
         listener.leave()
 
     def _return(self, clients: list[PackedClient]) -> None:

@@ -42,13 +42,9 @@ class Passage:
         self.no_more_tasks.set()
         self._posts.leaving = True
 
-    def has_own_mailbox(self, client: AnyClient) -> bool:
-        """Return whether the hooks of a client are called by a task of its own."""
-        return client._link.inbox.mailbox is not self._mailbox
-
-    def put_errand(self, errand: Errand, mailbox: Mailbox[AnyClient] | None = None) -> None:
-        """Have work done in the task of a mailbox, without one in the listener task."""
-        (mailbox or self._mailbox).put(None, errand)
+    def put_errand(self, errand: Errand) -> None:
+        """Have work done in the task that calls hooks, while no hook waits."""
+        self._mailbox.put(None, errand)
 
     async def ask(self, hook: str, seconds: float, *args: object) -> object:
         """Call a hook without a client in an errand, and return its answer; see :meth:`HookCaller.ask`."""

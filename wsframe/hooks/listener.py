@@ -24,11 +24,13 @@ from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.contexts import take_context
+from wsframe.hooks.crew import Crew
+from wsframe.hooks.goodbye import say_goodbye
 from wsframe.hooks.hand_over_steps import Passage
 from wsframe.hooks.members import Members
 from wsframe.hooks.move_client import Departures
 from wsframe.hooks.posts import Posts
-from wsframe.hooks.stopwatch import Stopwatch
+from wsframe.hooks.stopwatch import Stopwatch, Turn
 from wsframe.hooks.tasks import TaskFunction, Tasks
 from wsframe.hooks.tracing import Tracing
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
     AnyClient = Client[Any]
 
-__all__ = ["Listener", "Surroundings", "Turn"]
+__all__ = ["Listener", "Surroundings"]
 
 logger: Log = log_for(__name__)
 
@@ -79,19 +81,6 @@ class Surroundings:
     lead: Lead | None = None
     topics: Topics = field(default_factory=Topics)
     tracing: Tracing | None = None
-
-
-class Turn:
-    """The batch of hooks that a task calls now, for the watchdog, which looks from another thread."""
-
-    __slots__ = ("since", "task", "told")
-
-    def __init__(self, task: trio.lowlevel.Task) -> None:
-        self.task: trio.lowlevel.Task = task
-        self.since: float = 0.0
-        """When the batch began; 0 between two batches. A batch that takes long is one long hook."""
-        self.told: float = 0.0
-        """The beginning of the last one that was reported."""
 
 
 class Listener:
@@ -131,15 +120,11 @@ class Listener:
         self._hooks = HookCaller(resource, self.timeouts, around.topics, self.leave, around.tracing)
         self.clients: dict[AnyClient, None] = self._hooks.clients
         self._around = around
-        self.hook_seconds: float = 0.0
-        """Seconds in which hooks ran or waited, measured per batch and not per message."""
         self._retired = False
         wants_pongs = type(resource).received_pong is not Resource.received_pong
         self._mailbox: Mailbox[AnyClient] = Mailbox(wants_pongs=wants_pongs, budget=around.flusher.budget)
         self._hooks_done = trio.Event()
         self._leaving = trio.CancelScope()
-        self._nursery: trio.Nursery | None = None
-        self._unserved: list[Mailbox[AnyClient]] = []
         self.turns: set[Turn] = set()
         """One for each task that calls hooks."""
         self._offer()
@@ -183,6 +168,11 @@ class Listener:
         return self._hooks.received_before
 
     @property
+    def hook_seconds(self) -> float:
+        """Seconds in which hooks ran or waited, measured per batch and not per message."""
+        return self._hooks.seconds
+
+    @property
     def usable(self) -> bool:
         """Whether new clients can still join."""
         return self.failure is None and not self.over and not self.dismissed
@@ -203,12 +193,8 @@ class Listener:
         """Live until :meth:`retire` was called and the last client has gone."""
         try:
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
                 nursery.start_soon(self._keep, name=f"keeper of {type(self.resource).__name__}")
-                for mailbox in self._unserved:
-                    nursery.start_soon(self._serve_one, mailbox)
-                self._unserved.clear()
-                await flushing(self._listen(self._mailbox, None), self._around.flusher)
+                await flushing(self._listen(), self._around.flusher)
         finally:
             object.__setattr__(self.resource, "_listener", None)
             self.topics.interest.unhear(self.topic)
@@ -317,9 +303,7 @@ class Listener:
     def mailbox_for_client(self) -> Mailbox[AnyClient]:
         """Return the mailbox for the messages of a new client."""
         self._mailbox.wants_pongs = type(self.resource).received_pong is not Resource.received_pong  # it can be new
-        if self.resource.ordering == "resource":
-            return self._mailbox
-        return Mailbox(wants_pongs=self._mailbox.wants_pongs)
+        return self._mailbox
 
     def welcome(self, inbox: Inbox[AnyClient], *, known: bool = False) -> None:
         """Begin to call the hooks for a client, which has no entry in its mailbox yet.
@@ -327,59 +311,61 @@ class Listener:
         One that is known comes from another process, and has had its ``client_connected`` there.
         """
         self.members.empty_since = inf
-        if inbox.mailbox is not self._mailbox:
-            # Only now: a task started with the mailbox would stay if making the client failed.
-            if self._nursery is None:
-                self._unserved.append(inbox.mailbox)
-            else:
-                self._nursery.start_soon(self._serve_one, inbox.mailbox)
         if known:
             self.clients[inbox.client] = None
         else:
             inbox.mailbox.put(inbox, CONNECTED)
 
-    async def _serve_one(self, mailbox: Mailbox[AnyClient]) -> None:
-        await flushing(self._listen(mailbox, mailbox), self._around.flusher)
-
     # Hooks
 
-    async def _listen(self, mailbox: Mailbox[AnyClient], own: Mailbox[AnyClient] | None) -> None:
-        """Call the hooks for the entries of a mailbox; ``own`` is a mailbox of one client, and ends with it."""
-        if own is None:
-            self._posts.task = trio.lowlevel.current_task()
-        bell = mailbox.doorbell
-        turn = Turn(trio.lowlevel.current_task())
-        self.turns.add(turn)
+    async def _listen(self) -> None:
+        """Call the hooks for the entries of the mailbox until the life may end."""
+        bell = self._mailbox.doorbell
+        together = self.resource.ordering == "client"
         try:
             await self.ready.wait()
-            await take_context(self._hooks.context)
-            nesting, stopwatch = Nesting(), Stopwatch(self.account, mailbox)
             bell.lead = self._around.lead
+            if together:
+                flusher, over = self._around.flusher, self._hooks_done
+                await Crew(self._hooks, self._mailbox, self._posts, flusher, self.turns, self._may_end, over).run()
+            else:
+                await self._call_in_order()
+        except BaseException:
+            bell.quit()
+            await say_goodbye(self._hooks, self._mailbox, together=together)
+            raise
+        finally:
+            bell.quit()
+            if self.ready.is_set():
+                self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
+            self._hooks_done.set()
+            self.passage.no_more_tasks.set()
+
+    async def _call_in_order(self) -> None:
+        """Call one hook after the other, in this task."""
+        mailbox, hooks = self._mailbox, self._hooks
+        bell = mailbox.doorbell
+        turn = Turn(trio.lowlevel.current_task())
+        self._posts.task = turn.task
+        self.turns.add(turn)
+        try:
+            await take_context(hooks.context)
+            nesting, stopwatch = Nesting(), Stopwatch(self.account, mailbox)
             while True:
+                bell.rung = False  # entries and flags are looked at now
                 if not mailbox.entries:
-                    if self._retired and self._may_end() if own is None else own.closed:
+                    if self._may_end():
                         break
                     await bell.wait()
                 else:
                     rung_at = bell.rung_at
                     began = turn.since = perf_counter()
-                    count, last = await self._hooks.batch(mailbox, nesting, began)
+                    count, last = await hooks.batch(mailbox, nesting, began)
                     turn.since = 0.0
                     ended = perf_counter()
-                    self.hook_seconds += ended - began
+                    hooks.seconds += ended - began
                     stopwatch.note(rung_at, began, last, ended, count)
                     if mailbox.entries:
                         await trio.lowlevel.checkpoint()
-        except BaseException:
-            turn.since = 0.0
-            bell.quit()
-            await self._hooks.say_goodbye(mailbox)
-            raise
         finally:
-            bell.quit()
             self.turns.discard(turn)
-            if own is None:
-                if self.ready.is_set():
-                    self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
-                self._hooks_done.set()
-                self.passage.no_more_tasks.set()

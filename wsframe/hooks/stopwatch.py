@@ -1,19 +1,34 @@
-"""Times of hooks and of the messages that wait for them, measured at the edges of a batch."""
+"""Times of hooks and of the messages that wait for them, measured at the edges of a batch; the batch of each task."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import trio
+
 from wsframe.connection.account import BOUNDS, Account
 from wsframe.connection.mailbox import Mailbox
 
-__all__ = ["Stopwatch"]
+__all__ = ["Stopwatch", "Turn"]
 
 QUICK = BOUNDS[0]
 
 
+class Turn:
+    """The batch of hooks that a task calls now, for the watchdog, which looks from another thread."""
+
+    __slots__ = ("since", "task", "told")
+
+    def __init__(self, task: trio.lowlevel.Task) -> None:
+        self.task: trio.lowlevel.Task = task
+        self.since: float = 0.0
+        """When the batch began; 0 between two batches. A batch that takes long is one long hook."""
+        self.told: float = 0.0
+        """The beginning of the last one that was reported."""
+
+
 class Stopwatch:
-    """Measures the batches of one listener task.
+    """Measures the batches from one mailbox.
 
     It costs a call for each batch, and nothing for a message: the batch reads the clock before each message anyway,
     because it ends after 2 ms. So a hook that takes longer than that is the last one of its batch, and its time is
@@ -25,7 +40,7 @@ class Stopwatch:
 
     Args:
         account: Takes the times.
-        mailbox: The mailbox of the task.
+        mailbox: The mailbox.
     """
 
     __slots__ = ("_ahead", "_hook_counts", "_hooks", "_mailbox", "_marked_at", "_wait_counts", "_waits")

@@ -200,9 +200,6 @@ class Taking:
         self._listener.clients.pop(client, None)
         self._listener.topics.leave(client)
         link.inbox.discard()
-        if self._listener.passage.has_own_mailbox(client):
-            link.inbox.mailbox.closed = True
-            link.inbox.mailbox.doorbell.ring()
         if link.closing.phase is Phase.OPEN:
             link.leaving.hand_over().close()
         else:

@@ -13,7 +13,8 @@ from types import FrameType
 
 import trio
 
-from wsframe.hooks.listener import Listener, Turn
+from wsframe.hooks.listener import Listener
+from wsframe.hooks.stopwatch import Turn
 from wsframe.log import Log, log_for
 
 __all__ = ["SlowHooks", "waiting_frames"]

@@ -1,0 +1,62 @@
+"""The end of clients that are still there when a life is cut off: each has its ``disconnected``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from wsframe.connection.handover import CONNECTED
+from wsframe.connection.mailbox import Mailbox
+from wsframe.hooks.caller import HookCaller
+from wsframe.hooks.move_client import call_off
+from wsframe.hooks.tasks import TaskFailed, log_task
+from wsframe.resources.client import Client
+from wsframe.user_code import contain
+
+if TYPE_CHECKING:
+    AnyClient = Client[Any]
+
+__all__ = ["say_goodbye"]
+
+
+async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, together: bool) -> None:
+    """Call ``disconnected`` for each client that remains, although the task is being cancelled.
+
+    Args:
+        hooks: Calls it.
+        mailbox: That of the clients.
+        together: Whether the hooks of several clients can overlap.
+    """
+    deadline = trio.current_time() + hooks.goodbye_seconds
+    served = [client for client in hooks.clients if client._link.inbox.mailbox is mailbox]
+    if together:
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                for client in served:
+                    nursery.start_soon(part_from, hooks, client, deadline)
+    else:
+        for client in served:
+            await part_from(hooks, client, deadline)
+    # New clients whose client_connected never ran have a right to nothing but their place.
+    for inbox, event in tuple(mailbox.entries):  # an end can be added
+        if inbox is not None and event is CONNECTED:
+            inbox.client._link.abort("server stopped", mute=True)
+            inbox.client._link.leaving.left()
+            hooks.leave()
+        elif inbox is not None and isinstance(event, TaskFailed):
+            log_task(inbox.client, event.error)
+        if inbox is not None and inbox.byte_count:
+            inbox.paused = False
+            inbox.took_last()
+
+
+async def part_from(hooks: HookCaller, client: AnyClient, deadline: float) -> None:
+    client._link.abort("server stopped", mute=True)
+    with trio.CancelScope(shield=True, deadline=deadline):
+        try:
+            await hooks.end(client)
+        except BaseException as error:  # the others still need theirs
+            contain(error)
+            client._link.crashed(error)
+    call_off(client._link.inbox)
