@@ -12,8 +12,10 @@ import wsframe
 from tests.engine import engine_of
 from tests.hostile.peer import BINARY, PING, PONG, TEXT, Frame, Peer, frame
 from tests.hostile.place import Place, Recorder, Served, until
-from wsframe import Limits, Timeouts
+from tests.wire import connected, serving
+from wsframe import Deflate, Limits, Timeouts
 from wsframe.connection.link import Link
+from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.frames import control_frame
 from wsframe.testing import open_kit
 
@@ -312,3 +314,28 @@ async def test_pongs_of_one_read_are_one_piece_of_the_outbox(plain: Place) -> No
         link.take(bytearray(b"".join(frame(PING, payload) for payload in payloads)))
         assert list(link.outbox.items) == [b"".join(control_frame(PONG, payload) for payload in payloads)]
         peer.reset()
+
+
+async def test_a_ping_to_a_silent_client_gives_its_compressor_back() -> None:
+    class Told(wsframe.Resource):
+        deflate = Deflate.dedicated()
+
+    def holds(client: wsframe.Client) -> bool:
+        assert isinstance(client._encoder, Deflater)
+        return client._encoder._compressor is not None
+
+    resource = Told()
+    offer = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+    async with (
+        serving(resource, timeouts=Timeouts(ping_interval=0.05)) as server,
+        connected(server, "/", offer) as peer,
+    ):
+        await until(lambda: resource.clients)
+        (client,) = resource.clients
+        client.send_text("text " * 100)
+        assert holds(client)
+        while (received := await peer.receive()) is not None and received.opcode != PING:
+            pass
+        await until(lambda: not holds(client))
+        client.send_text("more " * 100)
+        assert holds(client)

@@ -39,6 +39,20 @@ def test_a_message_that_does_not_shrink_goes_as_it_is_unless_it_must_be_kept_in_
     assert Deflater(Terms(15, 15, True, True, NAME), DEDICATED).compress(noise) is not None
 
 
+def test_after_a_rest_a_message_stands_alone_and_later_ones_refer_to_it() -> None:
+    deflater, inflater = Deflater(Terms(15, 15, True, True, NAME), DEDICATED), zlib.decompressobj(-15)
+    message = os.urandom(500)
+    sizes = []
+    for rests in (False, False, True, False):
+        if rests:
+            deflater.rest()
+        packed = deflater.compress(message)
+        assert packed is not None
+        assert inflater.decompress(packed + TAIL) == message
+        sizes.append(len(packed) > 400)
+    assert sizes == [True, False, True, False]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"window_bits": "15"}, {"mem_level": None}, {"level": 6.0}, {"threshold": "1"}, {"mode": "no"}, {"mode": []}],

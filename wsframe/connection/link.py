@@ -266,6 +266,8 @@ class Link:
             if due is Due.PING:
                 deadlines.sent_ping(urandom(PING_BYTES), self.clock())
                 self.outbox.put_urgent(control_frame(PING, deadlines.ping_payload))
+                if self.client._encoder is not None:  # the peer is silent, and most likely idle
+                    self.client._encoder.rest()
             elif due is Due.PING_TIMEOUT:
                 self.abort("ping timeout", mute=False)
             elif due is Due.RESUME:

@@ -39,3 +39,6 @@ class HixieEncoder:
     def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame]:
         """Make the frame of a text message for all of them."""
         return [text_frame(payload)]
+
+    def rest(self) -> None:
+        """Do nothing: no memory is held."""

@@ -105,9 +105,11 @@ class Deflate:
         A client that was sent something compressed costs 2 to (``window_bits`` + 2) bytes, 2 to
         (``mem_level`` + 9) and 6 KiB; one that has sent something, 2 to ``window_bits`` more. With
         the defaults 47 KiB were measured for a browser, 308 with ``window_bits=15, mem_level=8``
-        and 16 with ``window_bits=10, mem_level=3``. A client that cannot be held to the window
-        (it does not offer ``client_max_window_bits``) is asked to keep no context, and costs 40; if
-        it keeps one all the same, 32 more.
+        and 16 with ``window_bits=10, mem_level=3``. The compressor, which is most of that, goes with
+        each ping to a silent client: its next message refers to no earlier one, and with the defaults
+        7 KiB are left. A client that cannot be held to the window (it does not offer
+        ``client_max_window_bits``) is asked to keep no context, and costs 40; if it keeps one all the
+        same, 32 more.
         """
         return cls(mode="dedicated", window_bits=window_bits, mem_level=mem_level, level=level, threshold=threshold)
 
@@ -378,6 +380,10 @@ class Deflater:
             return None
         self._count(payload, packed)
         return packed
+
+    def rest(self) -> None:
+        """Give back the compressor: the next message refers to nothing, and later ones to it."""
+        self._compressor = None
 
     def _count(self, payload: bytes, packed: bytes) -> None:
         self.volume.plain += len(payload)

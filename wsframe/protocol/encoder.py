@@ -43,3 +43,6 @@ class Encoder(Protocol):
 
     def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame] | None:
         """Make the frames of a broadcast for all clients of the group; None for plain frames."""
+
+    def rest(self) -> None:
+        """Give back the memory that only a client in conversation needs."""
