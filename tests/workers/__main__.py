@@ -152,7 +152,9 @@ async def balance(running: Service, port: int) -> str:
 async def kill_one(running: Service, port: int) -> str:
     """Kill a worker while the others have numbered messages to deliver."""
     peers = await opened(port, "/numbers", SUBSCRIBERS)
-    first = int((running.folder / "publisher").read_text())
+    publisher = running.folder / "publisher"
+    await until(lambda: publisher.exists() and publisher.read_text() != "")
+    first = int(publisher.read_text())
     victim = max({pid for _, pid, _ in peers} - {first})
     heard: list[list[str]] = [[] for _ in peers]
 
