@@ -63,7 +63,7 @@ async def test_a_server_that_was_killed_and_restarted(engine: Engine) -> None:
             await made.account.until(lambda: made.account.gaps)
             await made.flows()
     check(made)
-    assert made.account.holes == 1
+    assert made.account.holes >= 1
 
 
 async def test_connections_that_the_server_killed(engine: Engine) -> None:

@@ -243,6 +243,22 @@ def test_an_interrupt_while_it_starts_ends_the_thread() -> None:
             one.join(PATIENCE)
 
 
+def test_an_interrupt_before_it_waits_ends_the_thread(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def start_interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "wsframe server":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        serving(registry, port=0).__enter__()
+    for one in threading.enumerate():
+        if one.name == "wsframe server":
+            one.join(PATIENCE)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_child_that_is_forked_leaves_the_body_without_ending_the_server(registry: Registry) -> None:

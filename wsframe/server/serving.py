@@ -65,8 +65,8 @@ class ServerThread:
         Raises:
             BaseException: The one that kept it from that.
         """
-        self._thread.start()
         try:
+            self._thread.start()  # waits for the thread, which can have come far before this one goes on
             server = self._started.get()
         except KeyboardInterrupt:
             self._unwanted = True
