@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsframe.backplane.presence import HEARTBEAT, LINGER, SILENCE, Member, Roll
+from wsframe.backplane.presence import HEARTBEAT, HOLD, LINGER, SILENCE, Member, Roll
 
 
 class Net:
@@ -25,7 +25,7 @@ class Net:
         for name in names:
             self.add(name)
 
-    def add(self, name: str) -> Roll:
+    def add(self, name: str, hold: float = 0.0) -> Roll:
         events = self.events[name] = []
 
         def send(message: dict[str, Any]) -> None:
@@ -37,7 +37,7 @@ class Net:
 
         self.rolls[name] = roll = Roll(
             name, send, lambda member: events.append(f"+{member.key}"), lambda member: events.append(f"-{member.key}"),
-            self.now,
+            self.now, hold,
         )  # fmt: skip
         roll.ask_all()
         return roll
@@ -92,6 +92,58 @@ def test_a_member_that_comes_back_anywhere_has_never_left() -> None:
     net.enter("b", "ann")
     net.sleep(60)
     assert net.events == {name: ["+ann"] for name in "abc"}
+
+
+def test_a_member_that_lingers_elsewhere_has_not_joined_on_a_node_that_begins() -> None:
+    net = Net("a", "b")
+    net.enter("a", "ann")
+    net.leave("a", "ann")
+    net.add("c", HOLD)
+    net.enter("c", "ann")
+    net.enter("c", "bob")
+    assert net.keys("c") == ["ann", "bob"]
+    assert net.events["c"] == []
+    net.sleep(HOLD)
+    assert net.events == {"a": ["+ann", "+bob"], "b": ["+ann", "+bob"], "c": ["+bob"]}
+    net.sleep(60)
+    net.leave("c", "ann")
+    net.sleep(LINGER)
+    assert net.events["c"] == ["+bob", "-ann"]
+
+
+def test_a_member_that_lingers_elsewhere_leaves_a_node_that_begins_as_well() -> None:
+    net = Net("a")
+    net.enter("a", "ann")
+    net.leave("a", "ann")
+    net.sleep(LINGER / 2)
+    net.add("b", HOLD)
+    net.sleep(1)
+    assert net.keys("b") == ["ann"]
+    net.sleep(LINGER)
+    assert net.events["b"] == ["-ann"]
+
+
+def test_a_member_whose_join_was_not_told_does_not_leave() -> None:
+    net = Net("a")
+    net.add("b", HOLD)
+    net.enter("b", "ann")
+    net.leave("b", "ann", at_once=True)
+    net.enter("a", "bob")
+    net.leave("a", "bob", at_once=True)
+    net.sleep(60)
+    assert net.events == {"a": ["+ann", "-ann", "+bob", "-bob"], "b": []}
+
+
+def test_a_list_after_the_beginning_brings_nobody_back_who_has_left() -> None:
+    net = Net("a", "b")
+    net.enter("a", "ann")
+    net.cut.add("b")
+    net.leave("a", "ann")
+    net.sleep(1)
+    net.cut.discard("b")
+    net.sleep(SILENCE + LINGER)
+    assert net.events == {"a": ["+ann", "-ann"], "b": ["+ann", "-ann"]}
+    assert net.keys("b") == []
 
 
 def test_a_member_that_leaves_for_good_does_not_linger() -> None:
@@ -234,7 +286,7 @@ def test_all_lists_become_equal_and_right_whatever_was_lost(steps: list[tuple[st
         elif what == "kill":
             del net.rolls[node]
             net.cut.discard(node)
-            net.add(node)
+            net.add(node, HOLD * (number % 2))
             here[node].clear()
     net.cut.clear()
     net.sleep(SILENCE + LINGER + 2 * HEARTBEAT)

@@ -14,7 +14,7 @@ import wsframe
 from tests.resources.lossy import Lossy
 from wsframe import Member
 from wsframe.backplane import MemoryBackplane, MemoryHub
-from wsframe.backplane.presence import HEARTBEAT, LINGER, SILENCE
+from wsframe.backplane.presence import HEARTBEAT, HOLD, LINGER, SILENCE
 from wsframe.resources.topic import Receiver
 from wsframe.resources.topics import Topics
 from wsframe.testing import Kit, open_kit
@@ -180,7 +180,7 @@ async def test_a_malformed_message_about_members_is_dropped(
             nested = b"[" * 100_000
             for text in (
                 b"{", b"[]", b'{"t": "j"}', b'{"t": "w", "v": 1, "m": []}', nested, b'{"t": "w", "v": 1e999, "m": {}}',
-                b"\xff", b"7", b'{"t": []}',
+                b"\xff", b"7", b'{"t": []}', b'{"t": "w", "v": 1, "m": {}, "l": 7}',
             ):  # fmt: skip
                 other.forward("wsframe: presence of room", 1, text, None, None)
                 await wait_all_tasks_blocked()
@@ -202,7 +202,7 @@ async def test_receivers_learn_who_joins_and_leaves(autojump_clock: MockClock) -
         topics, far = topics_of(one), topics_of(two)
         topics.listen("t", Recorder())
         topics.presences.follow("t")
-        await wait_all_tasks_blocked()
+        await trio.sleep(HOLD)
         far.presences.enter("t", Member("ann"))
         far.presences.enter("t", Member("ann"))
         far.presences.leave("t", "ann")
@@ -213,3 +213,54 @@ async def test_receivers_learn_who_joins_and_leaves(autojump_clock: MockClock) -
         far.presences.leave("t", "ann")
         await trio.sleep(LINGER + 2)
         assert events == ["+bob", "-bob", "+ann", "-ann"]
+
+
+async def test_servers_that_are_replaced_one_by_one_announce_nobody(autojump_clock: MockClock) -> None:
+    hub, rooms, names = MemoryHub(), [Noting() for _ in range(5)], ["ann", "bob", "cleo"]
+    ends = [trio.Event() for _ in rooms]
+
+    async def serve(number: int, task_status: trio.TaskStatus[Kit]) -> None:
+        async with open_kit(rooms[number], backplane=MemoryBackplane(hub)) as kit:
+            task_status.started(kit)
+            await ends[number].wait()
+
+    async with trio.open_nursery() as nursery:
+        await entering(await nursery.start(serve, 0), ["watcher"])
+        clients = await entering(await nursery.start(serve, 1), names)
+        await trio.sleep(30)
+        for room in rooms:
+            room.noted.clear()
+        for number in range(2, len(rooms)):
+            kit = await nursery.start(serve, number)
+            for client in clients:
+                client.close()
+            await wait_all_tasks_blocked()
+            ends[number - 1].set()
+            clients = await entering(kit, names)
+            await trio.sleep(30)
+        assert [room.noted for room in rooms] == [[]] * len(rooms)
+        for client in clients:
+            client.close()
+        await trio.sleep(LINGER + 2)
+        assert sorted(rooms[0].noted) == ["left ann", "left bob", "left cleo"]
+        for end in ends:
+            end.set()
+
+
+class Noting(Room):
+    """Notes all that it is told."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def broadcast_text(self, message: Any, *args: Any, **options: Any) -> Any:
+        self.noted.append(str(message).replace(" room", "").removesuffix(" False"))
+        return super().broadcast_text(message, *args, **options)
+
+
+async def entering(kit: Kit, names: list[str]) -> list[Any]:
+    clients = [await kit.connect() for _ in names]
+    for name, client in zip(names, clients, strict=True):
+        client.send_text(f"+{name}")
+    await wait_all_tasks_blocked()
+    return clients

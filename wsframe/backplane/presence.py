@@ -8,6 +8,10 @@ was lost.
 A member is a key, which several connections and nodes can have at once. It has joined when the first of them has it.
 It has left 10 s after the last one has lost it, and not if the key comes back anywhere before: those who reconnect
 have never left. A node that says goodbye leaves its members to that rule at once; a node that is silent for 30 s too.
+
+A node that begins asks for all lists, and does not tell of joins for 2 s: those who come to it can have been members
+before, perhaps on a node that has ended, and then they have not joined. The others' lists have those who linger, too,
+and a node that hears of such a member, and has it already, says so.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from hashlib import blake2b
 from math import inf
 from typing import Any, NamedTuple
 
-__all__ = ["HEARTBEAT", "LINGER", "SILENCE", "Member", "Roll"]
+__all__ = ["HEARTBEAT", "HOLD", "LINGER", "SILENCE", "Member", "Roll"]
 
 HEARTBEAT = 10.0
 """Seconds between two heartbeats."""
@@ -26,6 +30,8 @@ LINGER = 10.0
 """Seconds for which a member can come back before it has left."""
 SILENCE = 30.0
 """Seconds after which a node that says nothing is gone."""
+HOLD = 2.0
+"""Seconds after its beginning in which a node tells of no joins."""
 ASK_AGAIN = 2.0
 """Seconds before a node's list is asked for again."""
 WHOLE_AGAIN = 1.0
@@ -62,6 +68,7 @@ class Roll:
         send: Sends an object to the other nodes that follow the topic.
         joined, left: Called for each member that has joined or left, on any node.
         now: The time; no method asks a clock.
+        hold: Seconds from now in which joins are not told: others can know of the members.
     """
 
     def __init__(
@@ -71,12 +78,18 @@ class Roll:
         joined: Callable[[Member], object],
         left: Callable[[Member], object],
         now: float,
+        hold: float = 0.0,
     ) -> None:
         self._node = node
         self._send = send
         self._joined = joined
         self._left = left
         self._began = now
+        self._hold_until = now + hold
+        self._held: dict[str, Member] = {}
+        """The members whose joins are not told yet."""
+        self._known: dict[str, None] = {}
+        """The members who came to a node that begins, and were here before."""
         self._own: dict[str, Member] = {}
         self._counts: dict[str, int] = {}
         """How many connections here have each key."""
@@ -117,8 +130,9 @@ class Roll:
             self._digest ^= digest_of(member)
             if self._beat_at == inf:
                 self._beat_at = now + HEARTBEAT
-            self._send({"t": "j", "v": self._version, "k": key, "i": member.info})
-            self._came(member)
+            begins = {"b": True} if now < self._hold_until else {}
+            self._send({"t": "j", "v": self._version, "k": key, "i": member.info, **begins})
+            self._came(member, now)
             self._plan()
 
     def leave(self, key: str, now: float, *, at_once: bool = False) -> None:
@@ -135,8 +149,9 @@ class Roll:
 
     def goodbye(self) -> None:
         """Tell the others that this node goes."""
-        if self._own:
-            self._send({"t": "b"})
+        self._tell_known()
+        if self._own or self._lingering:
+            self._send({"t": "b", "l": {key: member.info for key, member in self._leaving()}})
 
     # Others
 
@@ -152,10 +167,14 @@ class Roll:
         """
         kind = message["t"]
         if kind == "?":
-            if self._own and message["n"] in (None, self._node):
+            if (self._own or self._lingering) and message["n"] in (None, self._node):
                 self._whole_at = max(now, self._whole_sent + WHOLE_AGAIN)
                 self._plan()
                 self.tick(now)
+            return
+        if kind == "k":
+            for key in message["k"]:
+                self._held.pop(key, None)
             return
         peer = self._peers.get(sender)
         is_new = peer is None
@@ -169,6 +188,7 @@ class Roll:
                 self._ask(sender, peer, now)
         elif kind == "b":
             self._forget(sender, now)
+            self._take_lingering(message.get("l", {}), now)
         elif message["v"] == peer.version + 1:
             self._take_change(peer, message, now)
         elif message["v"] > peer.version:
@@ -183,10 +203,12 @@ class Roll:
         peer.version += 1
         if message["t"] == "j":
             member = Member(key, message["i"])
+            if message.get("b") and key in self._present:
+                self._known[key] = None
             if key not in peer.members:
                 peer.members[key] = member
                 peer.digest ^= digest_of(member)
-                self._came(member)
+                self._came(member, now)
         elif (gone := peer.members.pop(key, None)) is not None:
             peer.digest ^= digest_of(gone)
             self._went(gone, now, bool(message.get("o")))
@@ -201,10 +223,19 @@ class Roll:
         for member in listed.values():
             peer.digest ^= digest_of(member)
             if member.key not in before:
-                self._came(member, quietly=quietly)
+                self._came(member, now, quietly=quietly)
         for member in before.values():
             if member.key not in listed:
                 self._went(member, now)
+        self._take_lingering(message.get("l", {}), now)
+
+    def _take_lingering(self, lingering: dict[str, Any], now: float) -> None:
+        """Take the members that linger on another node, if we have begun just now: they were there before."""
+        for key, info in lingering.items() if now < self._hold_until else ():
+            self._held.pop(str(key), None)
+            if key not in self._present:
+                self._present[str(key)] = Member(str(key), info)
+                self._lingering[str(key)] = now + LINGER
 
     def _ask(self, sender: str, peer: Peer, now: float) -> None:
         """Ask a node for its list, but not again at once."""
@@ -219,12 +250,17 @@ class Roll:
 
     # All members
 
-    def _came(self, member: Member, *, quietly: bool = False) -> None:
+    def _came(self, member: Member, now: float, *, quietly: bool = False) -> None:
         key = member.key
         self._holders[key] = self._holders.get(key, 0) + 1
+        if quietly:
+            self._held.pop(key, None)
         if self._holders[key] == 1 and self._lingering.pop(key, None) is None:
             self._present[key] = member
-            if not quietly:
+            if now < self._hold_until:
+                if not quietly:
+                    self._held[key] = member
+            elif not quietly:
                 self._joined(member)
 
     def _went(self, member: Member, now: float, at_once: bool = False) -> None:
@@ -233,9 +269,15 @@ class Roll:
         if not self._holders[key]:
             del self._holders[key]
             if at_once:
-                self._left(self._present.pop(key))
+                self._goes(key)
             else:
                 self._lingering[key] = now + LINGER
+
+    def _goes(self, key: str) -> None:
+        """Tell that a member has left, if its join was told."""
+        member = self._present.pop(key)
+        if self._held.pop(key, None) is None:
+            self._left(member)
 
     # Time
 
@@ -249,19 +291,40 @@ class Roll:
                 self._send({"t": "h", "v": self._version, "d": self._digest})
         if now >= self._whole_at:
             self._whole_at, self._whole_sent = inf, now
-            self._send({"t": "w", "v": self._version, "m": {one.key: one.info for one in self._own.values()}})
+            self._send(self._whole())
+        self._tell_known()
+        if self._held and now >= self._hold_until:
+            held, self._held = self._held, {}
+            for member in held.values():
+                self._joined(member)
         for node in [node for node, peer in self._peers.items() if peer.heard + SILENCE <= now]:
             self._forget(node, now)
         for key in [key for key, until in self._lingering.items() if until <= now]:
             del self._lingering[key]
-            self._left(self._present.pop(key))
+            self._goes(key)
         self._plan()
+
+    def _whole(self) -> dict[str, Any]:
+        """Return our whole list, and those who linger."""
+        own = {one.key: one.info for one in self._own.values()}
+        return {"t": "w", "v": self._version, "m": own, "l": {key: self._present[key].info for key in self._lingering}}
+
+    def _leaving(self) -> list[tuple[str, Member]]:
+        """Return the members who linger, or will when this node has ended."""
+        return [(key, self._present[key]) for key in (*self._own, *self._lingering)]
+
+    def _tell_known(self) -> None:
+        """Tell nodes that begin of members who have not joined there."""
+        if self._known:
+            self._send({"t": "k", "k": [*self._known]})
+            self._known.clear()
 
     def _plan(self) -> None:
         """Note when the next thing is due."""
         lingering = next(iter(self._lingering.values()), inf)  # the oldest: all linger for as long
         silent = min((peer.heard for peer in self._peers.values()), default=inf) + SILENCE
-        self.due = min(self._beat_at, self._whole_at, lingering, silent)
+        held = -inf if self._known else self._hold_until if self._held else inf
+        self.due = min(self._beat_at, self._whole_at, lingering, silent, held)
 
 
 def digest_of(member: Member) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from wsframe.backplane.presence import LINGER, Member, Roll
+from wsframe.backplane.presence import HOLD, LINGER, Member, Roll
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 from wsframe.protocol.frames import BINARY
@@ -49,7 +49,8 @@ class Sheet(Receiver):
         """When the lists of the others are here."""
         self.used_at: float = trio.current_time()
         joined, left = partial(told, "joined", topic), partial(told, "left", topic)
-        self.roll: Roll = Roll(interest.node, self._send, joined, left, trio.current_time())
+        hold = 0.0 if interest.others is None else HOLD
+        self.roll: Roll = Roll(interest.node, self._send, joined, left, trio.current_time(), hold)
 
     def _send(self, message: dict[str, Any]) -> None:
         others = self._interest.others
