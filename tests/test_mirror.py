@@ -16,6 +16,11 @@ ELSEWHERE = {
     # Types and values alone.
     "centrifuge/hooks": "centrifuge/test_handling.py",
     "backplane/engine": "backplane/test_supervised.py",
+    "hooks/holdings": "server/test_tenure.py",
+    "hooks/parting": "server/test_tenure.py",
+    "hooks/tenancy": "server/test_tenure.py",
+    "resources/ownership": "server/test_tenure.py",
+    "server/owning": "server/test_tenure.py",
     "backplane/postgres_link": "backplane/test_postgres.py",
     "backplane/postgres_schema": "backplane/test_postgres.py",
     "backplane/redis_scripts": "backplane/test_redis_link.py",

@@ -80,6 +80,7 @@ from wsframe.resources.functions import MessageFunction as MessageFunction
 from wsframe.resources.functions import RequestVerifier as RequestVerifier
 from wsframe.resources.functions import define_resource as define_resource
 from wsframe.resources.json_resource import JSONResource as JSONResource
+from wsframe.resources.ownership import Ownership as Ownership
 from wsframe.resources.publication import Publication as Publication
 from wsframe.resources.publisher import Publisher as Publisher
 from wsframe.resources.publisher import open_backplane as open_backplane
@@ -167,6 +168,7 @@ __all__ = [
     "Opening",
     "OpeningTimeout",
     "OriginValidator",
+    "Ownership",
     "ProxiedTLS",
     "ProxyFailed",
     "ProxyHeader",

@@ -21,6 +21,7 @@ __all__ = [
     "contain",
     "failed",
     "harmless",
+    "holds_cancelled",
     "nested",
     "only_leaf",
     "post_mortem",
@@ -201,3 +202,10 @@ async def nested(fn: Callable[..., Awaitable[ResultT]], *args: object) -> Result
             raise
         raise mended from None
     return result
+
+
+def holds_cancelled(error: BaseException) -> bool:
+    """Return whether an error is a cancellation, or a group with one: it must reach the scope it is for."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(trio.Cancelled) is not None
+    return isinstance(error, trio.Cancelled)

@@ -20,6 +20,7 @@ from wsframe.testing import open_kit
 
 
 class Kept(CentrifugeResource):
+    scope = "shared"
     history = History(messages=5)
     options = CentrifugeOptions(max_history=4, ping=None)
 

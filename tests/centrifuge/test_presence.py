@@ -16,6 +16,7 @@ from wsframe.testing import open_kit
 
 
 class Present(CentrifugeResource):
+    scope = "shared"
     options = CentrifugeOptions(ping=None)
     subscription = Subscribed(presence=True, join_leave=True)
 

@@ -28,6 +28,8 @@ RATE = 10
 class Feed(Resource):
     """Takes the position of a client, and sends it all messages after that: ``ok``, or ``at`` and another position."""
 
+    scope = "shared"
+
     async def received_text(self, client: Client, message: str) -> None:
         since = Position(*map(int, message.split())) if message else None
         recovery = await self.server.resume(client, "feed", since)

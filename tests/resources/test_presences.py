@@ -23,6 +23,8 @@ from wsframe.testing import Kit, open_kit
 class Room(wsframe.Resource):
     """``+NAME`` enters, ``-`` leaves, ``?`` lists; the rest is told."""
 
+    scope = "shared"
+
     async def received_text(self, client: wsframe.Client, message: str) -> None:
         if message == "?":
             client.send_text(" ".join(sorted(member.key for member in await self.server.presence("room"))))

@@ -23,6 +23,8 @@ from wsframe.testing import Kit, open_kit
 class Feed(wsframe.Resource):
     """``+TOPIC`` subscribes, ``-TOPIC`` unsubscribes, ``TOPIC MESSAGE`` publishes, ``?TOPIC EPOCH OFFSET`` resumes."""
 
+    scope = "shared"
+
     history: ClassVar[History | None] = History(messages=5)
 
     def __init__(self) -> None:

@@ -24,6 +24,8 @@ from wsframe.testing import Kit, open_kit
 class Room(wsframe.Resource):
     """``+TOPIC`` subscribes the client, ``-TOPIC`` unsubscribes it; anything else is ``TOPIC MESSAGE``."""
 
+    scope = "shared"
+
     def __init__(self) -> None:
         self.holes: list[str] = []
         self.hold: trio.Event | None = None

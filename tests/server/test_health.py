@@ -53,9 +53,12 @@ async def test_a_full_server_is_alive_but_not_ready(plain: Place) -> None:
 
 
 async def test_a_server_is_ready_once_its_backplane_has_been_reached(autojump_clock: MockClock) -> None:
+    class Everywhere(Recorder):
+        scope = "shared"
+
     engine = FakeEngine()
     engine.failure = OSError("not there")
-    async with open_kit(Recorder(), backplane=SupervisedBackplane(engine)) as kit:
+    async with open_kit(Everywhere(), backplane=SupervisedBackplane(engine)) as kit:
         await trio.sleep(5)
         assert kit.server.unready() == "backplane not reached yet"
         engine.failure = None

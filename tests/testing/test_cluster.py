@@ -22,6 +22,8 @@ SEEDS = range(int(os.environ.get("WSFRAME_SIMULATION_SEEDS", "50")))
 class Feed(Resource):
     """Subscribes its clients to a topic, and tells them where messages are missing."""
 
+    scope = "shared"
+
     async def client_connected(self, client: Client) -> None:
         self.subscribe(client, "feed")
 
@@ -81,6 +83,8 @@ async def test_each_hole_is_told_before_the_next_message(seed: int, autojump_clo
 
 class Register(Resource):
     """Counts the hooks of its clients."""
+
+    scope = "shared"
 
     def __init__(self, number: int, calls: list[tuple[int, str, int]]) -> None:
         self.number = number

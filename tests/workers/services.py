@@ -25,6 +25,12 @@ BOUND = 120.0
 """Seconds that nothing in these tests takes."""
 
 
+class Between(MemoryBackplane):
+    """Links the workers of one machine, as their relay does: their slots say who has a partition, and no lease."""
+
+    beyond = False
+
+
 class Service:
     """The workers of one service, by slot; each has a registry of its own, as each process does."""
 
@@ -88,7 +94,7 @@ class Service:
         for one in bound:
             one.sock.setblocking(False)
             self._closing.callback(one.sock.close)
-        options.setdefault("backplane", MemoryBackplane(self.hub))
+        options.setdefault("backplane", Between(self.hub))
         made = ServeOptions(**options)
         engine = LocalEngine(bound, self.registries[slot], made, None, worker=self.worker(slot))
         self.engines[slot] = engine

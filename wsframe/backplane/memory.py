@@ -114,6 +114,11 @@ class MemoryBackplane:
         await trio.lowlevel.checkpoint()
         return self._shared.open().kept(topic)
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The clock of leases."""
+        return self._shared.clock
+
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
         """Acquire keys that nobody holds."""
         until = self._shared.clock() + seconds - MARGIN

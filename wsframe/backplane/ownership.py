@@ -2,8 +2,10 @@
 
 A node acts for a key only while it holds its lease by its own clock, half a second less than the engine counts
 (``MARGIN``). The clock also runs while the machine sleeps, and is read before a request is sent: a node that was
-stopped or cut off finds its lease over before another can have it. All leases of a node are renewed in one request,
-three times in the length of a lease, so that two of them can fail.
+stopped or cut off finds its lease over before another can have it. It looks each time the event loop has waited,
+before anything that has come in the meantime is taken up (``Sentry``): no task that waited goes on first.
+
+All leases of a node are renewed in one request, three times in the length of a lease, so that two of them can fail.
 
 A node's writes elsewhere carry the token, and a store that refuses smaller ones is safe from a node that was
 stopped in the middle of a step.
@@ -12,6 +14,7 @@ stopped in the middle of a step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Protocol
 
 import trio
@@ -37,13 +40,28 @@ class Leases(Protocol):
     async def release(self, leases: Sequence[Lease]) -> None: ...
 
 
+class Sentry(trio.abc.Instrument):
+    """Has overdue leases ended as soon as the event loop has waited, before any task goes on.
+
+    Args:
+        look: Ends them. It does not raise.
+    """
+
+    def __init__(self, look: Callable[[], object]) -> None:
+        self._look = look
+
+    def after_io_wait(self, timeout: float) -> None:
+        """Look."""
+        self._look()
+
+
 class Ownership:
     """The leases of one node.
 
     Args:
         leases: Grants them: a backplane.
-        lost: Called in trio's thread with a key whose lease is over and was not given back. Nothing may be done
-            for it any more.
+        lost: Called in trio's thread, mostly outside of any task, with a key whose lease is over and was not given
+            back. Nothing may be done for it any more. It does not raise.
         seconds: The length of a lease.
         clock: The clock of ``Lease.until``.
 
@@ -66,6 +84,8 @@ class Ownership:
         self._seconds = seconds
         self._clock = clock
         self._held: dict[str, Lease] = {}
+        self._earliest = inf
+        """No lease ends before."""
 
     @property
     def keys(self) -> list[str]:
@@ -81,6 +101,11 @@ class Ownership:
         """Return the lease of a key that is held now; its token belongs to everything that is written elsewhere."""
         return self._held[key] if self.holds(key) else None
 
+    def left(self, lease: Lease) -> float:
+        """Return the seconds for which a lease can still be acted by, renewed as it has been; none once it is over."""
+        held = self._held.get(lease.key)
+        return -inf if held is None or held.token != lease.token else held.until - self._clock()
+
     async def acquire(self, keys: Iterable[str]) -> dict[str, str]:
         """Acquire keys in one request; return the nodes that have those which were not granted (``""``: unknown)."""
         self._end_overdue()
@@ -93,6 +118,7 @@ class Ownership:
                 others[key] = got
             elif self._clock() < got.until:
                 self._held[key] = got
+                self._earliest = min(self._earliest, got.until)
             else:
                 others[key] = ""  # the answer came too late to act on it
         return others
@@ -105,11 +131,16 @@ class Ownership:
 
     async def run(self) -> None:
         """Renew all leases and report those that are lost, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch)
-            while True:
-                await trio.sleep(self._seconds / RENEWALS)
-                await self._renew()
+        sentry = Sentry(self._look)
+        trio.lowlevel.add_instrument(sentry)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch)
+                while True:
+                    await trio.sleep(self._seconds / RENEWALS)
+                    await self._renew()
+        finally:
+            trio.lowlevel.remove_instrument(sentry)
 
     async def _renew(self) -> None:
         """Renew the leases held. One that could not be renewed is held to its end: the engine may be back before."""
@@ -125,9 +156,11 @@ class Ownership:
         """Report each lease at its end."""
         while True:
             self._end_overdue()
-            now = self._clock()
-            earliest = min((lease.until for lease in self._held.values()), default=now + MARGIN)
-            await trio.sleep(min(max(earliest - now, 0.0), MARGIN))
+            await trio.sleep(min(max(self._earliest - self._clock(), 0.0), MARGIN))
+
+    def _look(self) -> None:
+        if self._clock() >= self._earliest:
+            self._end_overdue()
 
     def _end_overdue(self) -> None:
         now = self._clock()
@@ -135,3 +168,4 @@ class Ownership:
             if lease.until <= now:
                 del self._held[key]
                 self._lost(key)
+        self._earliest = min((lease.until for lease in self._held.values()), default=inf)

@@ -72,6 +72,7 @@ class RelayBackplane:
         connect: Opens a stream to the relay instead, or raises OSError; None opens ``path``.
         clock: Returns the seconds by which leases end; the default also runs while the machine sleeps.
         random: Decides about the pauses between attempts to connect.
+        beyond: Whether it leads to servers beyond the workers of one service, whose slots say who has a resource.
     """
 
     def __init__(
@@ -82,10 +83,12 @@ class RelayBackplane:
         connect: Callable[[], Awaitable[trio.abc.Stream]] | None = None,
         clock: Callable[[], float] = boottime,
         random: Random | None = None,
+        beyond: bool = True,
     ) -> None:
+        self.beyond: bool = beyond
         self._open = connect or partial(trio.open_unix_socket, path)
         self._limit = limit
-        self._clock = clock
+        self.clock: Callable[[], float] = clock
         self._random = random or Random()
         self._outgoing: Outgoing | None = None
         self._engine_away = False
@@ -272,7 +275,7 @@ class RelayBackplane:
 
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
         """Acquire keys that nobody holds."""
-        until = self._clock() + seconds - MARGIN
+        until = self.clock() + seconds - MARGIN
         answer = await self._ask("acquire", list(keys), seconds)
         if answer is None:
             return [""] * len(keys)
@@ -282,7 +285,7 @@ class RelayBackplane:
 
     async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         """Renew leases."""
-        until = self._clock() + seconds - MARGIN
+        until = self.clock() + seconds - MARGIN
         answer = await self._ask("renew", [[lease.key, lease.token] for lease in leases], seconds)
         held = [False] * len(leases) if answer is None else answer[0]
         return [lease._replace(until=until) if still else None for lease, still in zip(leases, held, strict=True)]

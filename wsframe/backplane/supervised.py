@@ -36,6 +36,9 @@ class SupervisedBackplane:
         limit: Bytes that wait to be published before ``publish`` returns False.
     """
 
+    clock: Callable[[], float] = staticmethod(boottime)
+    """That of leases."""
+
     def __init__(self, engine: Engine, *, limit: int = LIMIT) -> None:
         self._engine = engine
         self._wants: dict[str, None] = {}

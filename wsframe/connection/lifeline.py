@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wsframe.doorbell import Signal
     from wsframe.protocol.close import State
     from wsframe.protocol.closing import Phase
+    from wsframe.protocol.events import Ended
     from wsframe.protocol.size_limits import Check
 
 __all__ = ["ClientStatistics", "Lifeline", "Reservation", "statistics_of"]
@@ -52,6 +53,7 @@ class End(Protocol):
 
     @property
     def phase(self) -> Phase: ...
+    def note(self, ended: Ended) -> None: ...
     def handled(self) -> None: ...
 
 

@@ -9,6 +9,8 @@ Read in this order:
 * ``contexts``: runs them in the context of their client.
 * ``listeners``: all lives of one server; they start, end, fail and start again.
 * ``accounts``: the numbers of each path. ``stopwatch``: times of hooks, and of messages that wait for them.
+* ``tenancy``: a life that acts by a lease. ``holdings``: the partitions that are leased, with their lives; ``parting``:
+  how connections end whose hooks are cut off.
 * ``tracing``: spans of connections and hooks.
 * ``tasks``: tasks of a resource and of a client, and limits to a hook's time.
 * ``move_client``: how a client gets from one resource to another.

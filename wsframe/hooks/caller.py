@@ -51,6 +51,7 @@ from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.exceptions import HookTimeout
 from wsframe.hooks.contexts import own_context, run_within
 from wsframe.hooks.move_client import Destination, give_up, hand_over
+from wsframe.hooks.parting import abort_stopped
 from wsframe.hooks.posts import Call, Errand, Notice, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed
 from wsframe.hooks.tracing import Tracing
@@ -123,6 +124,7 @@ class HookCaller:
         self.topic: str = ""
         """The topic that each client gets from its ``client_connected`` on; empty for none."""
         self._own_context: Context | None = None
+        self._look: Wrapper | None = None
         self._wrappers: list[Wrapper] = []
         """The wrappers of each hook, the innermost first."""
         if timeouts.hook is not None or resource.cancel_on_disconnect:
@@ -133,6 +135,13 @@ class HookCaller:
         """Those in which hooks ran or waited."""
         self.goodbye_seconds: float = timeouts.close
         """The most that the last hooks take when the server is cut off."""
+        self.part: Callable[[AnyClient], object] = abort_stopped
+        """Ends the connection of a client that remains then."""
+
+    def look_first(self, wrapper: Wrapper) -> None:
+        """Have each hook and call made by a wrapper, around all others."""
+        self._wrappers.append(wrapper)
+        self._look = wrapper
 
     async def batch(self, mailbox: ClientMailbox, nesting: Nesting, began: float) -> tuple[int, float]:
         """Call hooks for at most 256 messages or 2 ms from ``began``, in the task that ``nesting`` is of.
@@ -304,7 +313,8 @@ class HookCaller:
         if call.abandoned:
             return
         try:
-            call.outcome = await self._within(None, nested(call.run)), None
+            run = call.run if self._look is None else self._look("call", call.run)
+            call.outcome = await self._within(None, nested(run)), None
         except BaseException as error:
             if contain(error):
                 call.outcome = None, error

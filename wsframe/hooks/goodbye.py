@@ -41,7 +41,7 @@ async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, togethe
     # New clients whose client_connected never ran have a right to nothing but their place.
     for inbox, event in tuple(mailbox.entries):  # an end can be added
         if inbox is not None and event is CONNECTED:
-            inbox.client._link.abort("server stopped", mute=True)
+            hooks.part(inbox.client)
             inbox.client._link.leaving.left()
             hooks.leave()
         elif inbox is not None and isinstance(event, TaskFailed):
@@ -52,7 +52,7 @@ async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, togethe
 
 
 async def part_from(hooks: HookCaller, client: AnyClient, deadline: float) -> None:
-    client._link.abort("server stopped", mute=True)
+    hooks.part(client)
     with trio.CancelScope(shield=True, deadline=deadline):
         try:
             await hooks.end(client)

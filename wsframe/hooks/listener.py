@@ -32,6 +32,7 @@ from wsframe.hooks.move_client import Departures
 from wsframe.hooks.posts import Posts
 from wsframe.hooks.stopwatch import Stopwatch, Turn
 from wsframe.hooks.tasks import TaskFunction, Tasks
+from wsframe.hooks.tenancy import Tenancy
 from wsframe.hooks.tracing import Tracing
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
 from wsframe.log import Log, log_for
@@ -40,6 +41,7 @@ from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.size_limits import Check
 from wsframe.resources.check_message import check_of
 from wsframe.resources.client import Client
+from wsframe.resources.ownership import Ownership
 from wsframe.resources.resource import Resource
 from wsframe.resources.topics import Topics
 from wsframe.user_code import Nesting, contain, failed
@@ -152,6 +154,7 @@ class Listener:
         self.call: Callable[[Callable[..., object], tuple[object, ...]], Coroutine[Any, Any, object]] = self._posts.call
         self.notify: Callable[[str, tuple[object, ...], Callable[[], None]], None] = self._posts.notify
         self.passage: Passage = Passage(self._mailbox, self._hooks, self._posts)
+        self.tenancy: Tenancy = Tenancy(self._hooks, self.tasks, self.passage)
 
     @property
     def account(self) -> Account:
@@ -161,6 +164,11 @@ class Listener:
     @account.setter
     def account(self, account: Account) -> None:
         self._hooks.account = account
+
+    @property
+    def ownership(self) -> Ownership:
+        """The right by which it acts."""
+        return self.tenancy.ownership
 
     @property
     def received_before(self) -> int:
@@ -175,7 +183,7 @@ class Listener:
     @property
     def usable(self) -> bool:
         """Whether new clients can still join."""
-        return self.failure is None and not self.over and not self.dismissed
+        return self.failure is None and not self.over and not self.dismissed and not self.tenancy.over
 
     @property
     def open(self) -> bool:
@@ -193,6 +201,7 @@ class Listener:
         """Live until :meth:`retire` was called and the last client has gone."""
         try:
             async with trio.open_nursery() as nursery:
+                self.tenancy.enter(nursery.cancel_scope)
                 nursery.start_soon(self._keep, name=f"keeper of {type(self.resource).__name__}")
                 await flushing(self._listen(), self._around.flusher)
         finally:

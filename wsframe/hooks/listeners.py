@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from wsframe.hooks.accounts import Accounts
+from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listener import Listener
 from wsframe.http.paths import asked, written
 from wsframe.http.request import Request
@@ -103,6 +104,7 @@ class Roster:
         make_listener: Makes a listener for a resource.
         nursery: The nursery of the listeners.
         placement: The partitions whose lives are in this process; all of them by default.
+        holdings: The lives that depend on leases; none by default.
     """
 
     def __init__(
@@ -111,9 +113,11 @@ class Roster:
         make_listener: Callable[[Resource[Any]], Listener],
         nursery: trio.Nursery,
         placement: Placement | None = None,
+        holdings: Holdings | None = None,
     ) -> None:
         self.registries: Registries = Registries(registries)
         self.placement: Placement = placement or Placement.alone()
+        self._holdings = holdings or Holdings()
         self.whereabouts: Whereabouts = Whereabouts(self.registries, self.placement)
         self._absences = Absences(self.whereabouts)
         self._make_listener = make_listener
@@ -139,10 +143,10 @@ class Roster:
         Raises:
             ValueError: If the registered resources cannot be spread over workers.
         """
-        if self.placement.spread:
+        if self.placement.divided:
             self.whereabouts.check()
         self.update()  # first: if it raises, the registries must not call it any more
-        self.registries.watch(self.update, frozen=self.placement.spread)
+        self.registries.watch(self.update, frozen=self.placement.divided)
 
     def update(self) -> None:
         """Start resources that are newly registered, and retire those that no longer are."""
@@ -189,6 +193,7 @@ class Roster:
         self._absences.end(resource)
         listener = self._living[id(resource)] = self._make_listener(resource)
         listener.partition = residence.partition
+        self._holdings.enter(listener)
         if residence.scope == "shared" and self.placement.spread:
             listener.topic = topic_of(residence.key)
         listener.account = self.accounts.of(factory or resource)
@@ -214,6 +219,7 @@ class Roster:
         finally:
             del self._living[key]
             self.made.forget(listener)
+            self._holdings.leave(listener)
             listener.ended.set()
             self.received_before += listener.received_before
             if listener.failure is not None and self.registries.has(listener.resource):
@@ -311,7 +317,7 @@ class Roster:
         return listener
 
     def _check_named(self, path: str) -> None:
-        residence = self.whereabouts.named(path) if self.placement.spread else None
+        residence = self.whereabouts.named(path) if self.placement.divided else None
         if residence is not None:
             self.whereabouts.check_here(residence)
 

@@ -80,6 +80,12 @@ class Tasks:
             close_unawaited(task)
         self._nursery = self._early = None
 
+    def cancel(self) -> None:
+        """Cancel all tasks, and start no more."""
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+        self.close()
+
     def start_soon(self, fn: TaskFunction, args: tuple[object, ...]) -> None:
         """Start a task of the resource.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wsframe.connection.lifeline import Reservation
     from wsframe.resources.resource import Resource
 
-__all__ = ["TracedPlace", "Tracing"]
+__all__ = ["TracedPlace", "Tracing", "made_tracing"]
 
 INTERNAL_ERROR = 1011
 
@@ -182,3 +182,8 @@ def attributes_of(request: Request, route: str) -> dict[str, str | int]:
     if agent:
         found["user_agent.original"] = agent
     return found
+
+
+def made_tracing(wanted: Any) -> Tracing | None:
+    """Make the tracing of the option: spans of the process's provider, of the one given, or none."""
+    return None if wanted is False else Tracing(None if wanted is True else wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from random import uniform
 from re import compile as pattern
 from typing import Any, Literal, TypeAlias
 
@@ -10,7 +11,7 @@ from wsframe.exceptions import rebuilt
 from wsframe.http.request import Request
 from wsframe.log import LONGEST_QUOTE, LONGEST_REASON, escaped, quoted
 
-__all__ = ["RETRY_AFTER", "HeaderFields", "HttpHandler", "Reject", "Response"]
+__all__ = ["RETRY_AFTER", "HeaderFields", "HttpHandler", "Reject", "Response", "retry_later"]
 
 RETRY_AFTER = ("Retry-After", "5")
 """The header field of every 503."""
@@ -225,3 +226,8 @@ def check_field(name: object, value: object) -> None:
         raise TypeError(f"header field {name!r}: {value!r}: name and value are str")
     if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
         raise ValueError(f"header field {quoted(name)}: {quoted(value)} must not be sent")
+
+
+def retry_later(reason: str) -> Reject:
+    """Make a refusal after which clients do not come back all at the same time."""
+    return Reject(503, [("Retry-After", str(round(uniform(1, 5))))], reason)

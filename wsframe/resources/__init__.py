@@ -13,7 +13,7 @@ Read in this order:
   ``presences``: their members.
   ``everywhere``: broadcasts to the clients of all workers.
   ``topic_hooks``: the part of a resource that has to do with them.
-* ``life``: one life of a resource, as the resource sees it.
+* ``life``: one life of a resource, as the resource sees it; ``ownership``: the right by which it acts.
 * ``server``: the handle on the running server, without the machine behind it.
 * ``registry``, ``routing_table``, ``path_table``, ``factories``: which resource answers a path; ``http_routes``:
   which handler of plain HTTP. ``watchers``: the servers that follow a registry. ``registries``: all registries of

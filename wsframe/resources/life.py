@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from wsframe.resources.client import Client
+from wsframe.resources.ownership import Ownership
 from wsframe.resources.server import Server
 from wsframe.resources.topics import Topics
 
@@ -26,6 +27,8 @@ class Life(Protocol[DataT]):
     topic: str
     """The topic of its broadcasts, if clients of other workers get them too."""
 
+    @property
+    def ownership(self) -> Ownership: ...
     def post(self, message: object) -> bool: ...
     def post_from_thread(self, message: object) -> None: ...
     def notify(self, hook: str, args: tuple[object, ...], over: Callable[[], None]) -> None: ...

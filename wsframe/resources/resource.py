@@ -45,6 +45,7 @@ from wsframe.resources.clients import Clients
 from wsframe.resources.everywhere import broadcast_everywhere
 from wsframe.resources.handing_over import HandingOver
 from wsframe.resources.hints import add_hint
+from wsframe.resources.ownership import Ownership
 from wsframe.resources.topic_hooks import TopicHooks
 from wsframe.workers.partitions import Scope
 
@@ -66,7 +67,7 @@ HOOKS = (
     "received_custom", "disconnected", "hook_failed", "missed", "resync", "snapshot", "joined", "left",
     "hand_over", "take_over",
 )  # fmt: skip
-FIXED = ("clients", "server")
+FIXED = ("clients", "ownership", "server")
 JSON = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -249,6 +250,15 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
             RuntimeError: While the resource is not being served.
         """
         return self._life().server
+
+    @property
+    def ownership(self) -> Ownership:
+        """The right of this process to act for the resource: its token, how long it lasts, and whether it is lost.
+
+        Raises:
+            RuntimeError: While the resource is not being served.
+        """
+        return self._life().ownership
 
     def broadcast_text(self, message: str | BytesLike, **options: Unpack[BroadcastOptions]) -> Broadcast:
         """Queue a text message for all of :attr:`clients`; see :func:`wsframe.broadcast_text`.

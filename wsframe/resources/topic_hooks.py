@@ -21,6 +21,8 @@ __all__ = ["TopicHooks"]
 
 logger: Log = log_for(__name__)
 
+NOBODY = Broadcast(0, 0)
+
 
 class TopicHooks(Generic[DataT]):
     """The methods and hooks of topics; :class:`Resource` has them.
@@ -42,7 +44,7 @@ class TopicHooks(Generic[DataT]):
         :meth:`joined` and :meth:`left` tell of changes.
         """
         life = self._life()
-        if client not in life.clients:
+        if client not in life.clients or life.ownership.lost:
             return False
         life.topics.subscribe(client, topic, keeps=self.history is not None, member=member)
         return True
@@ -58,12 +60,14 @@ class TopicHooks(Generic[DataT]):
         ``history`` for a topic with another one than :attr:`history`. With history there is no ``exclude``.
         """
         options.setdefault("history", self.history)
-        return self._life().topics.publish_text(topic, message, **options)
+        life = self._life()
+        return NOBODY if life.ownership.lost else life.topics.publish_text(topic, message, **options)
 
     def publish_binary(self, topic: str, message: BytesLike, **options: Unpack[PublishOptions]) -> Broadcast:
         """Queue a binary message for a topic's subscribers; see :meth:`publish_text`."""
         options.setdefault("history", self.history)
-        return self._life().topics.publish_binary(topic, message, **options)
+        life = self._life()
+        return NOBODY if life.ownership.lost else life.topics.publish_binary(topic, message, **options)
 
     async def missed(self, topic: str) -> None:
         """Make up for messages of a topic that other servers published and this one did not get.

@@ -77,6 +77,8 @@ class Topics:
         self._topics = self.interest.topics
         self.reached: bool = backplane is None
         """Whether the backplane, if there is one, has ever been reached."""
+        self.up: bool = False
+        """Whether it can be reached now."""
         self._topics_of: dict[AnyClient, set[str]] = {}
         self.histories: Histories = Histories(self.interest)
         self.presences: Presences = Presences(self.interest)
@@ -235,7 +237,7 @@ class Topics:
 
     def reach(self, up: bool) -> None:
         """Learn whether other servers can be reached."""
-        self.reached = self.reached or up
+        self.up, self.reached = up, self.reached or up
         if self.interest.others is not None:
             logger.info("other servers can be reached" if up else "other servers cannot be reached")
 

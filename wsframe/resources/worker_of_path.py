@@ -122,6 +122,8 @@ class Whereabouts:
         slot, here = self._placement.slot_of(residence.partition), self._placement.slot
         subject = " at ".join(filter(None, (name, residence.path))) or "the resource that a dispatcher has chosen"
         reach = f": server.post({residence.path!r}, message) reaches it there" if residence.path else ""
+        if slot == here:
+            return LivesElsewhere(f"{subject} lives on one server at a time, and now not on this one{reach}")
         return LivesElsewhere(f"{subject} lives in worker {slot}, and this is worker {here}{reach}")
 
     async def until_begun(self, target: Resource[Any] | Factory, request: Request) -> None:

@@ -17,6 +17,8 @@ Read in this order:
 * ``handlers``: serving one path with functions in one call.
 * ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
 * ``posting``: posts to the resource of a path, in whichever worker it lives.
+* ``owning``: whether a server shares resources with others by leases; ``tenure``: the partitions that it owns,
+  ``giving`` gives them away, and ``neighbors`` are the other servers.
 * ``generation``: a worker's part in a rolling restart. ``predecessor``, ``successor``: one leaves its partitions, and
   another one takes them over.
 * ``drain``: the order to drain and its times; ``departure``: the order in which clients leave.

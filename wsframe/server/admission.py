@@ -57,7 +57,7 @@ from wsframe.hooks.tracing import TracedPlace, Tracing
 from wsframe.http import handshake
 from wsframe.http.origins import is_pure
 from wsframe.http.request import Headers, Request
-from wsframe.http.responses import RETRY_AFTER, Reject, refusing
+from wsframe.http.responses import Reject, refusing, retry_later
 from wsframe.log import Log, log_for, quoted
 from wsframe.net.proxy_protocol import MalformedProxyHeader
 from wsframe.net.transport import FAREWELL
@@ -253,8 +253,9 @@ class Admission:
         except Gone:
             note_gone(newcomer)
         except LivesElsewhere as error:
-            logger.error("%s: %s", newcomer.name, error)
-            await self.answering.refuse(newcomer, Reject(503, [RETRY_AFTER], "resource not here"))
+            if self._roster.placement.leased is None:
+                logger.error("%s: %s", newcomer.name, error)
+            await self.answering.refuse(newcomer, retry_later("resource not here"))
         except MalformedProxyHeader as error:
             self.answering.refused += 1
             fields = {"peer": newcomer.name, "reason": str(error)}

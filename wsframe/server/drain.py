@@ -21,7 +21,7 @@ import trio
 
 from wsframe.limits import Timeouts
 
-__all__ = ["Drain"]
+__all__ = ["Drain", "cancel_when"]
 
 # Shares of ``timeouts.drain``: for newcomers on their way in, and until the last client is told.
 FINISHING = 0.25
@@ -103,3 +103,9 @@ class Drain:
     def stay(self) -> float:
         """Seconds for which a client stays that got its 101 during the drain."""
         return min(STAY * self._timeouts.drain, LONGEST_STAY)
+
+
+async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    """Cancel a scope once an event is set."""
+    await event.wait()
+    scope.cancel()

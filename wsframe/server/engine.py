@@ -43,9 +43,10 @@ from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import check_trio
+from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
-from wsframe.hooks.tracing import Tracing
+from wsframe.hooks.tracing import made_tracing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for, tell_left_out
 from wsframe.net.sockets import notify_closing
@@ -63,13 +64,14 @@ from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_
 from wsframe.server.capacity import Places
 from wsframe.server.census import service_statistics
 from wsframe.server.departure import depart
-from wsframe.server.drain import Drain
+from wsframe.server.drain import Drain, cancel_when
 from wsframe.server.entrance import Entrance
 from wsframe.server.figures import figures, total
 from wsframe.server.generation import Generation
 from wsframe.server.listen import Bound
 from wsframe.server.metrics_port import MetricsPort
 from wsframe.server.options import ServeOptions
+from wsframe.server.owning import Owning, made_owning
 from wsframe.server.posting import Posting
 from wsframe.server.readiness import reason_of_server
 from wsframe.server.slow_hooks import SlowHooks
@@ -78,7 +80,7 @@ from wsframe.server.supervised_worker import Duty, made_duty, placement_of
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import watch_files
 from wsframe.server.watchdog import Watchdog, named
-from wsframe.user_code import only_leaf
+from wsframe.user_code import holds_cancelled, only_leaf
 from wsframe.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ if TYPE_CHECKING:
 
     AnyClient = Client[Any]
 
-__all__ = ["LocalEngine", "holds_cancelled"]
+__all__ = ["LocalEngine"]
 
 logger: Log = log_for(__name__)
 
@@ -98,6 +100,8 @@ class LocalEngine:
     roster: Roster
     admission: Admission
     posting: Posting
+    owning: Owning | None = None
+    """The partitions that it owns by leases; None if it shares none with servers of other machines."""
 
     def __init__(
         self,
@@ -289,12 +293,7 @@ class LocalEngine:
             if self.duty is not None:
                 workings.start_soon(self.duty.run)
             async with trio.open_nursery() as lives:
-                self.roster = Roster(
-                    self._registries, partial(Listener, around=self._around), lives, placement_of(self.duty)
-                )
-                self.roster.watch()
-                self.posting = Posting(self.roster, self.topics, None if self.duty is None else self.duty.worker)
-                self.posting.open()
+                self._open_roster(lives, workings)
                 if self.duty is not None:
                     generation = Generation(self.duty.worker, self.roster, self.reactor, self.places, self.posting)
                     workings.start_soon(self.duty.belong, generation)
@@ -317,8 +316,24 @@ class LocalEngine:
                         await self._accept_until_draining(task_status)
                 finally:
                     self.roster.retire_all()
+            if self.owning is not None:
+                await self.owning.giving.return_all()
             await self.reactor.until_empty()
             workings.cancel_scope.cancel()
+
+    def _open_roster(self, lives: trio.Nursery, workings: trio.Nursery) -> None:
+        """Start the lives that belong here, now or once this server owns their partitions."""
+        worker, holdings = None if self.duty is None else self.duty.worker, Holdings()
+        make = partial(Listener, around=self._around)
+        self.roster = Roster(self._registries, make, lives, placement_of(self.duty), holdings)
+        self.posting = Posting(self.roster, self.topics, worker)
+        self.owning = made_owning(
+            self.roster, holdings, self.topics, self.posting, self.reactor, self._options.cluster, worker
+        )
+        self.roster.watch()
+        self.posting.open()
+        if self.owning is not None:
+            workings.start_soon(self.owning.run, self._drain)
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
         async with trio.open_nursery() as newcomers:
@@ -346,6 +361,8 @@ class LocalEngine:
         if self.duty is not None and self.duty.succeeded:
             await self.duty.leave_partitions(self.admission)
             return
+        if self.owning is not None:
+            await self.owning.giving.leave_all(self._drain.leaving)
         links = self.reactor.links
         here = tuple(links.values())
         self.admission.drain(self._drain.finishing)
@@ -366,11 +383,6 @@ class LocalEngine:
         self.reactor.close_all(links, self._drain.code, "server stopping")
 
 
-async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
-
-
 def close_sockets(bound: Iterable[Bound]) -> None:
     """Stop listening."""
     for one in bound:
@@ -381,15 +393,3 @@ def close_sockets(bound: Iterable[Bound]) -> None:
 async def hear_other_servers(topics: Topics, flusher: Flusher) -> None:
     """Take the messages of other servers, and flush those for our clients."""
     await flushing(topics.run(), flusher)
-
-
-def made_tracing(wanted: Any) -> Tracing | None:
-    """Make the tracing of the option: spans of the process's provider, of the one given, or none."""
-    return None if wanted is False else Tracing(None if wanted is True else wanted)
-
-
-def holds_cancelled(error: BaseException) -> bool:
-    """Return whether an error is a cancellation, or a group with one: it must reach the scope it is for."""
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(trio.Cancelled) is not None
-    return isinstance(error, trio.Cancelled)

@@ -44,7 +44,7 @@ class Posting:
 
     def open(self) -> None:
         """Take the posts of other workers for all partitions that live here."""
-        if self._roster.placement.spread:
+        if self._roster.placement.divided:
             for partition in (EVERYWHERE, *range(PARTITIONS)):
                 if self._roster.placement.is_here(partition):
                     self.begin(partition)
@@ -61,9 +61,9 @@ class Posting:
         """Post to the resource of a path; see :meth:`Server.post`."""
         payload = envelope(path, message)
         placement = self._roster.placement
-        residence = self._roster.whereabouts.named(path) if placement.spread else None
+        residence = self._roster.whereabouts.named(path) if placement.divided else None
         partition = None if residence is None else residence.partition
-        if placement.spread and partition is None:
+        if placement.divided and partition is None:
             return False
         queued = True
         if partition is None or placement.is_here(partition):

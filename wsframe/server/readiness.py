@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from wsframe.hooks.listeners import Roster
 from wsframe.resources.topics import Topics
 from wsframe.server.capacity import Places
+from wsframe.server.owning import Owning
 from wsframe.workers.board import Row, SlotState
 from wsframe.workers.worker import Worker
 
@@ -20,8 +21,9 @@ STOPPING: Final = "server stopping"
 STARTING: Final = "server starting"
 FULL: Final = "server full"
 UNREACHED: Final = "backplane not reached yet"
+STRANDED: Final = "backplane out of reach"
 PAUSING: Final = "resource not running"
-REASONS: Final = ("", STOPPING, STARTING, FULL, UNREACHED, PAUSING)
+REASONS: Final = ("", STOPPING, STARTING, FULL, UNREACHED, STRANDED, PAUSING)
 """A worker writes the number of one of them on the board."""
 
 
@@ -29,6 +31,7 @@ class Running(Protocol):
     """A server, as far as this goes."""
 
     roster: Roster
+    owning: Owning | None
 
     @property
     def draining(self) -> bool: ...
@@ -50,6 +53,8 @@ def reason_of_server(server: Running) -> str:
         return FULL
     if not server.topics.reached:
         return UNREACHED
+    if server.owning is not None and server.owning.tenure.stranded:
+        return STRANDED
     return PAUSING if server.roster.any_pausing() else ""
 
 

@@ -26,7 +26,7 @@ from wsframe.resources.server import Server
 from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
 from wsframe.server.bind import bound, fault_of, listen_at, made_owner, name_of, naming
 from wsframe.server.check_options import check_log, check_registry, check_started, refuse_while_imported
-from wsframe.server.engine import LocalEngine, holds_cancelled
+from wsframe.server.engine import LocalEngine
 from wsframe.server.json_stderr import json_stderr
 from wsframe.server.listen import Bound, default_hosts
 from wsframe.server.metrics_port import metrics_port
@@ -46,7 +46,7 @@ from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import LogFormat, LogLevel, shown_on_stderr
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import hearing_sighup, reload_at_sighup
-from wsframe.user_code import only_leaf
+from wsframe.user_code import holds_cancelled, only_leaf
 from wsframe.workers.worker import Worker, this_worker
 
 __all__ = ["open_server", "run", "serve"]
@@ -154,7 +154,7 @@ async def serve(
     choose = tls.context_for if tls is not None else None if context is None else (lambda received: context)
     worker, _ = working_as.get(), working_as.set(None)
     if worker is not None and (made.backplane is None or engine_url(made.backplane)):
-        made = replace(made, backplane=RelayBackplane(worker.relay))
+        made = replace(made, backplane=RelayBackplane(worker.relay, beyond=made.backplane is not None))
     with listening_sockets(made) as sockets, metrics_port(made, worker) as port:
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")

@@ -14,14 +14,13 @@ from trio.testing import wait_all_tasks_blocked
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server
-from wsframe.server.engine import holds_cancelled
 from wsframe.server.options import ServeKeywords
 from wsframe.server.run import open_server
 from wsframe.testing.client import NO_CLOSE_FRAME, ClientClosed, Closed, MemoryClient
 from wsframe.testing.handshake import Answer, Exchange, HeaderFields, replaced, upgrade_fields
 from wsframe.testing.memory_sockets import BUFFER, MemoryNetwork, MemorySocket
 from wsframe.testing.raw_client import Line
-from wsframe.user_code import only_leaf
+from wsframe.user_code import holds_cancelled, only_leaf
 
 __all__ = ["ClientOptions", "Kit", "OpenOptions", "Target", "open_client", "open_kit", "registry_for"]
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self, final
+from typing import Protocol, Self, final
 
 import trio
 
 from wsframe.workers.partitions import EVERYWHERE, partitions_of, slot_of
 
 __all__ = ["Placement"]
+
+
+class Leased(Protocol):
+    """The partitions that this process has by leases."""
+
+    def holds(self, partition: int) -> bool:
+        """Return whether it acts for a partition now."""
+
+    async def settle(self, partition: int) -> None:
+        """Wait until it does, or raise because another process has it."""
 
 
 @final
@@ -35,6 +45,8 @@ class Placement:
         self._left: set[int] = set()
         """Those that have been left to the one after."""
         self._begun = trio.Event()
+        self.leased: Leased | None = None
+        """Says which partitions are here where processes of other machines can have them; set before any life."""
 
     def __repr__(self) -> str:
         return f"<Placement slot {self.slot} of {self.count}>"
@@ -49,18 +61,29 @@ class Placement:
         """Whether there are other processes."""
         return self.count > 1
 
+    @property
+    def divided(self) -> bool:
+        """Whether some partitions live in other processes, of this machine or of another one."""
+        return self.count > 1 or self.leased is not None
+
     def slot_of(self, partition: int) -> int:
         """Return the slot in which a partition lives; this one for a resource that lives everywhere."""
         return self.slot if partition == EVERYWHERE else slot_of(partition, self.count)
 
     def is_here(self, partition: int) -> bool:
         """Return whether a partition lives in this process."""
-        return self.slot_of(partition) == self.slot and partition not in self._away
+        if self.slot_of(partition) != self.slot or partition in self._away:
+            return False
+        return self.leased is None or partition == EVERYWHERE or self.leased.holds(partition)
+
+    def is_away(self, partition: int) -> bool:
+        """Return whether another generation of this worker has a partition."""
+        return partition in self._away
 
     @property
     def whole(self) -> bool:
         """Whether every partition lives in this process."""
-        return self.count == 1 and not self._away
+        return self.count == 1 and not self._away and self.leased is None
 
     # Two generations of one slot
 
@@ -83,6 +106,13 @@ class Placement:
         return partition in self._left
 
     async def until_begun(self, partition: int) -> None:
-        """Wait while the previous generation has a partition of this slot."""
+        """Wait while the previous generation has a partition of this slot, or nobody has its lease.
+
+        Raises:
+            LivesElsewhere: If a process of another machine has it.
+            Reject: 503 if nobody can have it for now.
+        """
         while partition in self._away and partition not in self._left:
             await self._begun.wait()
+        if self.leased is not None and partition != EVERYWHERE and self.slot_of(partition) == self.slot:
+            await self.leased.settle(partition)

@@ -1,0 +1,76 @@
+"""Whether a server shares resources with others, by leases of its backplane."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from wsframe.backplane.interface import Backplane
+from wsframe.connection.reactor import Reactor
+from wsframe.hooks.holdings import Holdings
+from wsframe.hooks.listeners import Roster
+from wsframe.resources.registries import Registries
+from wsframe.resources.topics import Topics
+from wsframe.server.cluster import Cluster
+from wsframe.server.drain import Drain
+from wsframe.server.giving import Giving
+from wsframe.server.posting import Posting
+from wsframe.server.tenure import Tenure
+from wsframe.workers.worker import Worker
+
+__all__ = ["Owning", "has_owners", "made_owning"]
+
+LAME_DUCK = 0.75
+"""Share of the lame duck time in which partitions are given away."""
+NAMES: Final = ("acquire", "renew", "release")
+
+
+class Owning:
+    """The partitions that a server owns, and gives away.
+
+    Args:
+        tenure: The partitions.
+        giving: Gives them away.
+    """
+
+    def __init__(self, tenure: Tenure, giving: Giving) -> None:
+        self.tenure = tenure
+        self.giving = giving
+
+    async def run(self, drain: Drain) -> None:
+        """Own partitions until cancelled; once the server is to stop, give them to others while it still accepts."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.tenure.run)
+            nursery.start_soon(self.giving.run)
+            await drain.asked.wait()
+            if drain.left > 0:
+                await self.giving.leave_all(LAME_DUCK * drain.left)
+
+
+def has_owners(registries: Registries) -> bool:
+    """Return whether something is registered that lives in one process at a time."""
+    for registry in registries:
+        if registry.table.dispatchers or any(one.scope != "shared" for _, one in registry.table.registrations()):
+            return True
+    return False
+
+
+def grants_leases(plane: Backplane | None, worker: Worker | None) -> bool:
+    """Return whether a backplane decides who owns a partition; among the workers of a machine their slots do."""
+    if plane is None or (worker is not None and not getattr(plane, "beyond", True)):
+        return False
+    return all(callable(getattr(plane, name, None)) for name in NAMES)
+
+
+def made_owning(
+    roster: Roster, holdings: Holdings, topics: Topics, posting: Posting, reactor: Reactor, cluster: Cluster,
+    worker: Worker | None,
+) -> Owning | None:  # fmt: skip
+    """Make the part of a server that owns partitions, before any life begins; None if it shares no resource."""
+    plane = topics.interest.others
+    if plane is None or not grants_leases(plane, worker) or not has_owners(roster.registries):
+        return None
+    tenure = Tenure(plane, topics, roster.placement, holdings, posting, roster.update, cluster.lease_seconds)
+    roster.placement.leased = tenure
+    return Owning(tenure, Giving(tenure, reactor))

@@ -1,0 +1,369 @@
+"""The partitions that this server owns, from the acquiring of their leases to the loss or the giving back.
+
+A server acquires the partitions of its slot that no other has: at once those that a newcomer asks for, or that another
+one has given to it, and the rest after a moment, in which the server that is to have it comes first. Nothing here
+decides who owns a partition: the engine grants one lease of each (``backplane/ownership``), and a lease that is over
+ends its lives before anything that has waited goes on.
+
+A newcomer of a partition that nobody has waits until somebody has it; one of a partition that another server has is
+refused 503, or passed on. Where the engine cannot be reached, it is refused 503 as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from random import uniform
+from typing import Any, Final
+
+import trio
+
+from wsframe.backplane.boottime import boottime
+from wsframe.backplane.interface import Lease
+from wsframe.backplane.ownership import Leases, Ownership
+from wsframe.doorbell import Doorbell
+from wsframe.exceptions import LivesElsewhere
+from wsframe.hooks.holdings import Holdings
+from wsframe.http.responses import retry_later
+from wsframe.log import Log, log_for
+from wsframe.resources import ownership as seen
+from wsframe.resources.publication import OWN
+from wsframe.resources.topics import Topics
+from wsframe.server.neighbors import Neighbors, Report, preferred
+from wsframe.server.posting import Posting
+from wsframe.user_code import contain
+from wsframe.workers.partitions import PARTITIONS, partitions_of
+from wsframe.workers.placement import Placement
+
+__all__ = ["Tenure", "clock_of"]
+
+logger: Log = log_for(__name__)
+
+TOPIC: Final = f"{OWN}owners"
+KEYS: Final = [f"partition {partition} of {PARTITIONS}" for partition in range(PARTITIONS)]
+PARTITION_OF: Final = {key: partition for partition, key in enumerate(KEYS)}
+LOOK = 0.5
+"""Seconds between two looks for partitions that nobody has, and between two requests for one that was refused."""
+OFTEN = 0.05
+"""Seconds between two requests at least, however many newcomers ask."""
+LISTEN = 0.5
+"""Seconds in which a server that starts listens to the others before it acquires the partitions nobody asked for."""
+SECOND = 0.25
+"""Seconds for which a server leaves a free partition to the one that is to have it."""
+JITTER = 0.1
+REPORT = 1.0
+MOST_WAITING = 100
+"""Newcomers that wait for an owner of their partition."""
+PATIENCE = 2.5
+
+
+def clock_of(plane: object) -> Callable[[], float]:
+    """Return the clock by which the leases of a backplane end."""
+    clock: Callable[[], float] = getattr(plane, "clock", boottime)
+    return clock
+
+
+class Tenure:
+    """The partitions of one server; it implements :class:`~wsframe.server.holders.Holders`.
+
+    Args:
+        leases: Grants them.
+        topics: Lead to the other servers.
+        placement: The slot of this process, and the partitions that another generation of it has.
+        holdings: The lives.
+        posting: Takes the posts of other servers.
+        update: Starts the lives of partitions that have begun.
+        seconds: The length of a lease.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        topics: Topics,
+        placement: Placement,
+        holdings: Holdings,
+        posting: Posting,
+        update: Callable[[], object],
+        seconds: float,
+    ) -> None:
+        self._topics = topics
+        self._placement = placement
+        self.holdings: Holdings = holdings
+        self._posting = posting
+        self._update = update
+        self._seconds = seconds
+        self._leases = Ownership(leases, self._lost, seconds=seconds, clock=clock_of(leases))
+        self.neighbors: Neighbors = Neighbors(trio.current_time)
+        self._here: dict[int, Lease] = {}
+        self._closed: set[int] = set()
+        """Partitions that are being left: their newcomers wait for the next owner."""
+        self._known: dict[int, str] = {}
+        """The servers that the engine has named, each until the next request for its partition."""
+        self._try_at: dict[int, float] = {}
+        self._asked: set[int] = set()
+        self._waiting = 0
+        self._losses = 0
+        self._bell, self._telling = Doorbell(), Doorbell()
+        self._answered = trio.Event()
+        self.leaving: bool = False
+        """Whether this server acquires no more."""
+        self.asked_to_share: Callable[[], object] = lambda: None
+        """Called when another server asks all to give partitions away."""
+
+    def __repr__(self) -> str:
+        return f"<Tenure [partitions: {len(self._here)}]>"
+
+    @property
+    def node(self) -> str:
+        """The name of this server."""
+        return self._topics.interest.node
+
+    @property
+    def here(self) -> Collection[int]:
+        """The partitions that this server owns."""
+        return self._here.keys()
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the engine can be reached."""
+        return self._topics.up
+
+    @property
+    def stranded(self) -> bool:
+        """Whether this server owns nothing, because the engine cannot be reached."""
+        return not self._here and not self.reachable
+
+    # Holders
+
+    def holds(self, partition: int) -> bool:
+        """Return whether this server acts for a partition now, and takes newcomers for it."""
+        return partition in self._here and partition not in self._closed and self._leases.holds(KEYS[partition])
+
+    def holder_of(self, partition: int) -> str:
+        """Return the server that has a partition, as last heard; ``""`` if that is not known."""
+        if self.holds(partition):
+            return self.node
+        name = self.neighbors.holder(partition) or self._known.get(partition, "")
+        return "" if name == self.node else name
+
+    async def look_again(self, partition: int) -> str:
+        """Ask the engine for the server that has a partition, and acquire it if nobody has it."""
+        meant_for = self.neighbors.meant_for(partition)
+        if self.holds(partition) or not self._acquires(partition) or meant_for not in ("", self.node):
+            await trio.lowlevel.checkpoint()
+            return self.holder_of(partition)
+        self._asked.add(partition)
+        self._bell.ring()
+        with trio.move_on_after(PATIENCE):
+            while partition in self._asked:
+                await self._answered.wait()
+        return self.node if self.holds(partition) else self._known.get(partition, "")
+
+    def _acquires(self, partition: int) -> bool:
+        return self.reachable and not self.leaving and partition not in self._closed
+
+    async def settle(self, partition: int) -> None:
+        """Wait until this server has a partition.
+
+        Raises:
+            LivesElsewhere: If another one has it.
+            Reject: 503 if the engine cannot be reached, or nobody has it for long.
+        """
+        if self.holds(partition):
+            return
+        if self._waiting >= MOST_WAITING:
+            raise retry_later("too many wait for an owner")
+        self._waiting += 1
+        try:
+            with trio.move_on_after(self._seconds + 1):
+                while not self.holds(partition):
+                    if not self.reachable and partition not in self._closed:
+                        raise retry_later("backplane out of reach")
+                    holder = self.neighbors.holder(partition) or await self.look_again(partition)
+                    if self.neighbors.hears(holder):  # else it has died: its lease has an end
+                        raise LivesElsewhere(f"the resource lives on {holder}")
+                    if not self.holds(partition):
+                        await trio.sleep(LOOK / 5)
+                return
+        finally:
+            self._waiting -= 1
+        raise retry_later("no owner yet")
+
+    # Acquiring
+
+    async def run(self) -> None:
+        """Acquire, renew and report, until cancelled."""
+        self._topics.interest.hear(TOPIC, self._hear)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._leases.run)
+                nursery.start_soon(self._report)
+                nursery.start_soon(self._acquire_free)
+        finally:
+            self._topics.interest.unhear(TOPIC)
+
+    def want(self, partitions: Collection[int]) -> None:
+        """Acquire partitions as soon as possible: the generation before has left them to this one."""
+        self._asked.update(partitions)
+        self._bell.ring()
+
+    async def _acquire_free(self) -> None:
+        await self._until_reached()
+        listen_until = trio.current_time() + LISTEN
+        while True:
+            now = trio.current_time()
+            with trio.move_on_at(min((at for at in self._try_at.values() if at > now), default=now + LOOK)):
+                await self._bell.wait()
+            if self._losses:
+                logger.warning(
+                    "the leases of %d partitions are lost: their resources have ended here", self._losses, kind="lost"
+                )
+                self._losses = 0
+            if self.leaving or not self.reachable:
+                continue
+            wanted = self._asked | (set() if trio.current_time() < listen_until else set(self._due()))
+            wanted.difference_update(self._here)
+            if wanted:
+                try:
+                    await self._acquire(wanted)
+                except NotImplementedError:
+                    logger.warning("this backplane grants no leases: each server has resources of its own")
+                    self._placement.leased = None
+                    self._update()
+                    await trio.sleep_forever()
+                await trio.sleep(OFTEN)
+            self._asked.difference_update(self._here)
+
+    def _due(self) -> list[int]:
+        """Return the free partitions that it is time to acquire."""
+        now, held = trio.current_time(), self.neighbors.holders()
+        due: list[int] = []
+        for partition in partitions_of(self._placement.slot, self._placement.count):
+            if partition in self._here or self._placement.is_away(partition):
+                continue
+            meant_for = self.neighbors.meant_for(partition)
+            if meant_for == self.node:
+                due.append(partition)
+            elif meant_for or partition in held:
+                self._try_at.pop(partition, None)
+            elif self._try_at.setdefault(partition, now + self._patience(partition)) <= now:
+                due.append(partition)
+        return due
+
+    def _patience(self, partition: int) -> float:
+        nodes = [self.node, *(one.node for one in self.neighbors.takers(partition))]
+        return (0 if preferred(partition, nodes) == self.node else SECOND) + uniform(0, JITTER)
+
+    async def _acquire(self, partitions: Collection[int]) -> None:
+        """Acquire partitions in one request, and begin those that are granted."""
+        others = await self._leases.acquire([KEYS[one] for one in partitions])
+        fresh: dict[int, Lease] = {}
+        for one in partitions:
+            self._asked.discard(one)
+            lease = self._leases.lease(KEYS[one])
+            if lease is not None:
+                fresh[one] = lease
+                self._known.pop(one, None)
+            else:
+                self._known[one] = others.get(KEYS[one], "")
+                self._try_at[one] = trio.current_time() + LOOK
+        if self.leaving:
+            await self._leases.release([KEYS[one] for one in fresh])
+        else:
+            self._begin(fresh)
+        self._answered.set()
+        self._answered = trio.Event()
+
+    def _begin(self, fresh: Mapping[int, Lease]) -> None:
+        for partition, lease in fresh.items():
+            self._here[partition] = lease
+            self._try_at.pop(partition, None)
+            self.holdings.begin(partition, seen.Ownership(lease.token, partial(self._leases.left, lease)))
+            self._posting.begin(partition)
+        if fresh:
+            self._telling.ring()
+            try:
+                self._update()
+            except BaseException as error:
+                contain(error)
+                logger.error("resources of acquired partitions cannot be started", exc_info=error)
+
+    # The end
+
+    def _lost(self, key: str) -> None:
+        """End the lives of a partition at once; called where no task runs."""
+        self._end(PARTITION_OF[key])
+        self._losses += 1
+        self._bell.ring()
+
+    def _end(self, partition: int) -> None:
+        self._here.pop(partition, None)
+        self._closed.discard(partition)
+        self.holdings.lose(partition)
+        self._posting.end(partition)
+        self._telling.ring()
+
+    def close(self, partition: int) -> None:
+        """Let no newcomer join a partition any more, which is about to be released."""
+        self._closed.add(partition)
+
+    async def release(self, partitions: Collection[int], given: Mapping[int, str] | None = None) -> None:
+        """Give partitions back, whose lives have ended.
+
+        Args:
+            partitions: The partitions.
+            given: The servers that are to have them.
+        """
+        mine = [one for one in partitions if one in self._here]
+        for one in mine:
+            self._end(one)
+            self._known[one] = ""
+            self._try_at[one] = trio.current_time() + PATIENCE
+        if mine:
+            self.neighbors.give(given or {})
+            await self._leases.release([KEYS[one] for one in mine])
+            self.tell(given=given or {})
+
+    # Reports
+
+    async def _until_reached(self) -> None:
+        while not self.reachable:  # noqa: ASYNC110
+            await trio.sleep(OFTEN)
+
+    def tell(self, **fields: Any) -> None:
+        """Report to the other servers now."""
+        report = Report(
+            node=self.node,
+            slot=self._placement.slot,
+            count=self._placement.count,
+            held=frozenset(self._here),
+            leaving=self.leaving,
+            **fields,
+        )
+        self._topics.interest.tell(TOPIC, report.encoded())
+
+    async def _report(self) -> None:
+        await self._until_reached()
+        self.tell(asks=True)
+        while True:
+            with trio.move_on_after(uniform(0.8, 1.2) * REPORT):
+                await self._telling.wait()
+            self.tell()
+            await trio.sleep(OFTEN)
+
+    def _hear(self, payload: bytes) -> None:
+        """Take note of the report of another server."""
+        try:
+            report = Report.read(payload)
+        except ValueError as error:
+            logger.error("a report of another server is dropped: %s", error, kind="malformed")
+            return
+        if report.node == self.node:
+            return
+        self.neighbors.hear(report)
+        if report.asks:
+            self._telling.ring()
+        if report.given:
+            self._bell.ring()
+        if report.rebalance:
+            self.asked_to_share()
