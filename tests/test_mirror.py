@@ -20,6 +20,7 @@ ELSEWHERE = {
     "hooks/parting": "server/test_tenure.py",
     "hooks/tenancy": "server/test_tenure.py",
     "resources/ownership": "server/test_tenure.py",
+    "server/reports": "server/test_tenure.py",
     "server/owning": "server/test_tenure.py",
     "backplane/postgres_link": "backplane/test_postgres.py",
     "backplane/postgres_schema": "backplane/test_postgres.py",

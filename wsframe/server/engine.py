@@ -293,7 +293,7 @@ class LocalEngine:
             if self.duty is not None:
                 workings.start_soon(self.duty.run)
             async with trio.open_nursery() as lives:
-                self._open_roster(lives, workings)
+                open_roster(self, lives, workings)
                 if self.duty is not None:
                     generation = Generation(self.duty.worker, self.roster, self.reactor, self.places, self.posting)
                     workings.start_soon(self.duty.belong, generation)
@@ -320,20 +320,6 @@ class LocalEngine:
                 await self.owning.giving.return_all()
             await self.reactor.until_empty()
             workings.cancel_scope.cancel()
-
-    def _open_roster(self, lives: trio.Nursery, workings: trio.Nursery) -> None:
-        """Start the lives that belong here, now or once this server owns their partitions."""
-        worker, holdings = None if self.duty is None else self.duty.worker, Holdings()
-        make = partial(Listener, around=self._around)
-        self.roster = Roster(self._registries, make, lives, placement_of(self.duty), holdings)
-        self.posting = Posting(self.roster, self.topics, worker)
-        self.owning = made_owning(
-            self.roster, holdings, self.topics, self.posting, self.reactor, self._options.cluster, worker
-        )
-        self.roster.watch()
-        self.posting.open()
-        if self.owning is not None:
-            workings.start_soon(self.owning.run, self._drain)
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
         async with trio.open_nursery() as newcomers:
@@ -381,6 +367,21 @@ class LocalEngine:
 
     def _send_away(self, links: Iterable[Link]) -> None:
         self.reactor.close_all(links, self._drain.code, "server stopping")
+
+
+def open_roster(engine: LocalEngine, lives: trio.Nursery, workings: trio.Nursery) -> None:
+    """Start the lives that belong here, now or once this server owns their partitions."""
+    worker, holdings = None if engine.duty is None else engine.duty.worker, Holdings()
+    make = partial(Listener, around=engine._around)
+    engine.roster = Roster(engine._registries, make, lives, placement_of(engine.duty), holdings)
+    engine.posting = Posting(engine.roster, engine.topics, worker)
+    engine.owning = made_owning(
+        engine.roster, holdings, engine.topics, engine.posting, engine.reactor, engine._options.cluster, worker
+    )
+    engine.roster.watch()
+    engine.posting.open()
+    if engine.owning is not None:
+        workings.start_soon(engine.owning.run, engine._drain)
 
 
 def close_sockets(bound: Iterable[Bound]) -> None:

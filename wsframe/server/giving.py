@@ -42,12 +42,12 @@ class Giving:
         self._tenure = tenure
         self._reactor = reactor
         self._rebalance_until = 0.0
-        tenure.asked_to_share = self._share_clients
+        tenure.reports.asked_to_share = self._share_clients
 
     def rebalance(self) -> None:
         """Have all servers of the service give away partitions, those with clients too, until all have as many."""
         self._share_clients()
-        self._tenure.tell(rebalance=True)
+        self._tenure.reports.tell(rebalance=True)
 
     def _share_clients(self) -> None:
         self._rebalance_until = trio.current_time() + ASKED_FOR
@@ -89,7 +89,7 @@ class Giving:
         """Give every partition that another server would take to one, in jittered order over so many seconds."""
         tenure = self._tenure
         tenure.leaving = True
-        tenure.tell()
+        tenure.reports.tell()
         going = {one: preferred(one, names) for one in tenure.here if (names := self.takers(one))}
         busy = [one for one in going if tenure.holdings.lives(one)]
         empty = {one: to for one, to in going.items() if one not in busy}

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from random import uniform
-from typing import Any, Final
+from typing import Final
 
 import trio
 
@@ -27,10 +27,10 @@ from wsframe.hooks.holdings import Holdings
 from wsframe.http.responses import retry_later
 from wsframe.log import Log, log_for
 from wsframe.resources import ownership as seen
-from wsframe.resources.publication import OWN
 from wsframe.resources.topics import Topics
 from wsframe.server.neighbors import Neighbors, Report, preferred
 from wsframe.server.posting import Posting
+from wsframe.server.reports import Reports
 from wsframe.user_code import contain
 from wsframe.workers.partitions import PARTITIONS, partitions_of
 from wsframe.workers.placement import Placement
@@ -39,7 +39,6 @@ __all__ = ["Tenure", "clock_of"]
 
 logger: Log = log_for(__name__)
 
-TOPIC: Final = f"{OWN}owners"
 KEYS: Final = [f"partition {partition} of {PARTITIONS}" for partition in range(PARTITIONS)]
 PARTITION_OF: Final = {key: partition for partition, key in enumerate(KEYS)}
 LOOK = 0.5
@@ -51,7 +50,6 @@ LISTEN = 0.5
 SECOND = 0.25
 """Seconds for which a server leaves a free partition to the one that is to have it."""
 JITTER = 0.1
-REPORT = 1.0
 MOST_WAITING = 100
 """Newcomers that wait for an owner of their partition."""
 PATIENCE = 2.5
@@ -103,12 +101,12 @@ class Tenure:
         self._asked: set[int] = set()
         self._waiting = 0
         self._losses = 0
-        self._bell, self._telling = Doorbell(), Doorbell()
+        self._bell = Doorbell()
         self._answered = trio.Event()
         self.leaving: bool = False
         """Whether this server acquires no more."""
-        self.asked_to_share: Callable[[], object] = lambda: None
-        """Called when another server asks all to give partitions away."""
+        self.reports: Reports = Reports(topics, self.neighbors, self._report)
+        self.reports.given = self._bell.ring
 
     def __repr__(self) -> str:
         return f"<Tenure [partitions: {len(self._here)}]>"
@@ -193,14 +191,10 @@ class Tenure:
 
     async def run(self) -> None:
         """Acquire, renew and report, until cancelled."""
-        self._topics.interest.hear(TOPIC, self._hear)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._leases.run)
-                nursery.start_soon(self._report)
-                nursery.start_soon(self._acquire_free)
-        finally:
-            self._topics.interest.unhear(TOPIC)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._leases.run)
+            nursery.start_soon(self.reports.run)
+            nursery.start_soon(self._acquire_free)
 
     def want(self, partitions: Collection[int]) -> None:
         """Acquire partitions as soon as possible: the generation before has left them to this one."""
@@ -208,7 +202,7 @@ class Tenure:
         self._bell.ring()
 
     async def _acquire_free(self) -> None:
-        await self._until_reached()
+        await self.reports.until_reached()
         listen_until = trio.current_time() + LISTEN
         while True:
             now = trio.current_time()
@@ -246,7 +240,9 @@ class Tenure:
                 due.append(partition)
             elif meant_for or partition in held:
                 self._try_at.pop(partition, None)
-            elif self._try_at.setdefault(partition, now + self._patience(partition)) <= now:
+            elif partition not in self._try_at:
+                self._try_at[partition] = now + self._patience(partition)
+            elif self._try_at[partition] <= now:
                 due.append(partition)
         return due
 
@@ -281,7 +277,7 @@ class Tenure:
             self.holdings.begin(partition, seen.Ownership(lease.token, partial(self._leases.left, lease)))
             self._posting.begin(partition)
         if fresh:
-            self._telling.ring()
+            self.reports.due.ring()
             try:
                 self._update()
             except BaseException as error:
@@ -301,7 +297,7 @@ class Tenure:
         self._closed.discard(partition)
         self.holdings.lose(partition)
         self._posting.end(partition)
-        self._telling.ring()
+        self.reports.due.ring()
 
     def close(self, partition: int) -> None:
         """Let no newcomer join a partition any more, which is about to be released."""
@@ -322,48 +318,10 @@ class Tenure:
         if mine:
             self.neighbors.give(given or {})
             await self._leases.release([KEYS[one] for one in mine])
-            self.tell(given=given or {})
+            self.reports.tell(given=given or {})
 
-    # Reports
-
-    async def _until_reached(self) -> None:
-        while not self.reachable:  # noqa: ASYNC110
-            await trio.sleep(OFTEN)
-
-    def tell(self, **fields: Any) -> None:
-        """Report to the other servers now."""
-        report = Report(
-            node=self.node,
-            slot=self._placement.slot,
-            count=self._placement.count,
-            held=frozenset(self._here),
-            leaving=self.leaving,
-            **fields,
+    def _report(self) -> Report:
+        place = self._placement
+        return Report(
+            node=self.node, slot=place.slot, count=place.count, held=frozenset(self._here), leaving=self.leaving
         )
-        self._topics.interest.tell(TOPIC, report.encoded())
-
-    async def _report(self) -> None:
-        await self._until_reached()
-        self.tell(asks=True)
-        while True:
-            with trio.move_on_after(uniform(0.8, 1.2) * REPORT):
-                await self._telling.wait()
-            self.tell()
-            await trio.sleep(OFTEN)
-
-    def _hear(self, payload: bytes) -> None:
-        """Take note of the report of another server."""
-        try:
-            report = Report.read(payload)
-        except ValueError as error:
-            logger.error("a report of another server is dropped: %s", error, kind="malformed")
-            return
-        if report.node == self.node:
-            return
-        self.neighbors.hear(report)
-        if report.asks:
-            self._telling.ring()
-        if report.given:
-            self._bell.ring()
-        if report.rebalance:
-            self.asked_to_share()
