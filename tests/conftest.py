@@ -51,6 +51,7 @@ SLOW = {
     "cli/test_scopes.py",
     "cli/test_workers.py",
     "backplane/test_cancelling.py",
+    "cli/test_workers_tls.py",
     "backplane/test_faults.py",
     "backplane/test_libpq.py",
     "backplane/test_postgres.py",

@@ -52,8 +52,9 @@ def unlimited(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 def test_what_workers_cannot_have_is_refused_with_the_way_out(unlimited: list[tuple[int, int]]) -> None:
     check_service(Capacity(), tls=False, debug=False)
-    with pytest.raises(ValueError, match="nginx, HAProxy or hitch"):
-        check_service(Capacity(), tls=True, debug=False)
+    check_service(Capacity(max_clients=1000), tls=True, debug=False)
+    with pytest.raises(ValueError, match="max_clients = 2000 needs 4256 in one worker"):
+        check_service(Capacity(max_clients=2000), tls=True, debug=False)
     with pytest.raises(ValueError, match="debug needs the terminal"):
         check_service(Capacity(), tls=False, debug=True)
     check_service(Capacity(max_head=65536), tls=False, debug=False)

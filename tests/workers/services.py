@@ -53,6 +53,7 @@ class Service:
             register(registry, slot)
         self.engines: dict[int, LocalEngine] = {}
         self._own: dict[int, socket.socket] = {}
+        self._scheme = "ws"
 
     @property
     def address(self) -> tuple[str, int]:
@@ -62,7 +63,7 @@ class Service:
     def url(self, slot: int, path: str) -> str:
         """Return the URL of a path at the worker of a slot, which then accepts."""
         host, port = self._own[slot].getsockname()
-        return f"ws://{host}:{port}{path}"
+        return f"{self._scheme}://{host}:{port}{path}"
 
     def worker(self, slot: int) -> Worker:
         """Make the worker of a slot, as its process would have inherited it."""
@@ -90,7 +91,10 @@ class Service:
         own = self._own[slot] = socket.create_server(("127.0.0.1", 0), backlog=1024)
         proxied = options.get("proxy_protocol") is not None
         shared = self.listening.dup()
-        bound = [Bound(sock=one, proxy_protocol=proxied, number=n) for n, one in enumerate((shared, own))]
+        context = options.get("ssl_context")
+        tls = None if context is None else (lambda received: context)
+        self._scheme = "ws" if tls is None else "wss"
+        bound = [Bound(sock=one, tls=tls, proxy_protocol=proxied, number=n) for n, one in enumerate((shared, own))]
         for one in bound:
             one.sock.setblocking(False)
             self._closing.callback(one.sock.close)

@@ -89,6 +89,8 @@ def why_not(link: Link) -> str:
         return "it is closing"
     if link.transport.secure or not link.transport.by_descriptor:
         return "it is not a plain socket"
+    if link.client.request.peer_certificate_der is not None:
+        return "its certificate stays here"
     if not isinstance(link.connection, Decoder) or link.client.request.version != 13:
         return "it speaks an old version"
     inflate = link.connection.inflate

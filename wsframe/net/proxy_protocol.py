@@ -91,12 +91,22 @@ class ProxyHeader:
 
 
 class ProxyHeaderReader:
-    """Collects the PROXY header at the beginning of a connection."""
+    """Collects the PROXY header at the beginning of a connection.
 
-    def __init__(self) -> None:
+    Args:
+        most: Bytes that a header of version 2 can have.
+    """
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._most = most
         self._received = b""
         self.trailing: bytes = b""
         """The bytes after the header: the client's."""
+
+    @property
+    def header(self) -> bytes:
+        """The bytes of the header, once it is whole."""
+        return self._received[: len(self._received) - len(self.trailing)]
 
     def receive(self, data: bytes) -> ProxyHeader | None:
         """Take bytes; return the header once it is whole.
@@ -124,8 +134,8 @@ class ProxyHeaderReader:
         if len(received) < FIXED:
             return None
         length = FIXED + int.from_bytes(received[FIXED - 2 : FIXED], "big")
-        if length > MOST_BYTES:
-            raise MalformedProxyHeader(f"{length} bytes, of {MOST_BYTES} at most")
+        if length > self._most:
+            raise MalformedProxyHeader(f"{length} bytes, of {self._most} at most")
         if len(received) < length:
             check_start(received)
             return None
@@ -253,6 +263,7 @@ def encode_proxy_v2(
     *,
     tlvs: Iterable[tuple[int, bytes]] = (),
     with_checksum: bool = False,
+    most: int = MOST_BYTES,
 ) -> bytes:
     """Make a header of version 2.
 
@@ -262,9 +273,10 @@ def encode_proxy_v2(
         server: Address and port that it connected to; by default the unspecified address and port 0.
         tlvs: Further values: types and bytes.
         with_checksum: Whether to add a CRC32c.
+        most: Bytes that the header can have.
 
     Raises:
-        ValueError: For an address that is none, a port outside 0 to 65535, or a header above :data:`MOST_BYTES`.
+        ValueError: For an address that is none, a port outside 0 to 65535, or a header that is too large.
     """
     if client is None:
         return SIGNATURE + bytes((LOCAL, 0, 0, 0))
@@ -273,8 +285,8 @@ def encode_proxy_v2(
     if any(len(value) > 0xFFFF for _, value in values):
         raise ValueError("a further value (TLV) has at most 65535 bytes")
     block += b"".join(struct.pack("!BH", kind, len(value)) + value for kind, value in values)
-    if FIXED + len(block) > MOST_BYTES:
-        raise ValueError(f"a PROXY header has at most {MOST_BYTES} bytes, not {FIXED + len(block)}")
+    if FIXED + len(block) > most:
+        raise ValueError(f"a PROXY header has at most {most} bytes, not {FIXED + len(block)}")
     header = SIGNATURE + struct.pack("!BBH", PROXY, family, len(block)) + block
     if with_checksum:
         place = FIXED + SIZES[family] + 3

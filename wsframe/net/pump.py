@@ -137,7 +137,7 @@ class Pump:
     @property
     def held(self) -> int:
         """Bytes that it has read and that the other side has yet to take."""
-        return len(self._from_client.rest) + len(self._from_owner.rest)
+        return len(self._from_client.rest) + len(self._from_owner.rest) + self._client.waiting
 
     @property
     def blocked(self) -> bool:

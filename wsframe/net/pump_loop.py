@@ -6,7 +6,7 @@ connection on which it happened, and no other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 
 import trio
@@ -40,6 +40,7 @@ class PumpLoop:
         self._watched: dict[Pump, tuple[int, int]] = {}
         """All pumps, with the events that their sockets are watched for."""
         self._fds: dict[Pump, tuple[int, int]] = {}
+        self._ended: dict[Pump, Callable[[], object]] = {}
         self._timed: set[Pump] = set()
         self._timer = Doorbell()
         self._fewer = Doorbell()
@@ -67,10 +68,17 @@ class PumpLoop:
         """Bytes that pumps have read, in both directions."""
         return self.moved_before + sum(pump.moved for pump in self._watched)
 
-    def adopt(self, pump: Pump) -> None:
-        """Carry a connection from now on."""
+    def adopt(self, pump: Pump, ended: Callable[[], object] | None = None) -> None:
+        """Carry a connection from now on.
+
+        Args:
+            pump: The pump, which no loop has yet.
+            ended: Called when it is over.
+        """
         assert self._poller is not None, "the loop runs"
         self.carried += 1
+        if ended is not None:
+            self._ended[pump] = ended
         self._fds[pump] = pump.client_fd, pump.owner_fd
         self._watched[pump] = UNWATCHED, UNWATCHED
         self._turn(pump, 0, 0)
@@ -172,6 +180,9 @@ class PumpLoop:
         self._timed.discard(pump)
         self.moved_before += pump.moved
         self._fewer.ring()
+        ended = self._ended.pop(pump, None)
+        if ended is not None:
+            ended()
 
     async def _keep_time(self) -> None:
         """Have pumps look at the time when they are due."""

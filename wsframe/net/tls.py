@@ -149,6 +149,11 @@ class TLSCodec:
         """Whether ciphertext waits for the kernel."""
         return bool(self._unsent) or self._outgoing.pending > 0
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of ciphertext that wait for the kernel."""
+        return len(self._unsent) + self._outgoing.pending
+
     def drop_unsent(self) -> None:
         """Forget ciphertext that can no longer be sent."""
         self._unsent = b""

@@ -98,6 +98,11 @@ class Transport:
         """Whether ciphertext waits for the kernel."""
         return bool(self._codecs) and any(codec.unsent for codec in self._codecs)
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of ciphertext that wait for the kernel."""
+        return sum(codec.waiting for codec in self._codecs)
+
     def pump(self) -> bool:
         """Hand ciphertext to the kernel; return whether all of it went.
 

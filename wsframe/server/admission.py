@@ -40,9 +40,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import inf
-from time import time
 from typing import Any
 
 import trio
@@ -68,6 +67,7 @@ from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.server.answering import Answering
 from wsframe.server.capacity import Places
+from wsframe.server.carried import Carried
 from wsframe.server.decide import LET_IN, check_origin, decide, internal_error, lets_all_in, stopping
 from wsframe.server.destination import Signpost
 from wsframe.server.greeting import greet, receive_nonce
@@ -88,8 +88,6 @@ logger: Log = log_for(__name__)
 PATIENCE = 1.0
 # Seconds that it has when the drain begins, those included that have passed.
 HEAD_PATIENCE = 0.25
-
-PLAIN_ON_TLS = Reject(400, body="this port speaks https")
 
 
 class Admission:
@@ -126,12 +124,13 @@ class Admission:
         )
         self.admitted: int = 0
         self.answering: Answering = Answering(self._capacity.max_pending_handshakes, self._decided)
+        self.carried: Carried = Carried(options)
         self.passage: Passage | None = None
         """The way to other workers; None without them."""
         if worker is not None and roster.placement.spread:
             most = self._capacity.max_head
             signpost = Signpost(roster.whereabouts, self._pages, roster.placement, most, self._proxies)
-            self.passage = Passage(worker, signpost, self._decided)
+            self.passage = Passage(worker, signpost, self._decided, self.carried)
 
     def has_room(self) -> bool:
         """Return whether the server can take on another newcomer."""
@@ -261,12 +260,7 @@ class Admission:
             fields = {"peer": newcomer.name, "reason": str(error)}
             logger.info("%(peer)s: no PROXY header of a proxy: %(reason)s", fields, extra=fields)
         except ssl.SSLError as error:
-            if newcomer.transport.heard:  # else it was a probe
-                logger.info("%s: TLS handshake failed (%s)", newcomer.name, error.reason)
-            with suppress(OSError):
-                if error.reason == "HTTP_REQUEST":
-                    newcomer.sock.send(handshake.refusal(PLAIN_ON_TLS, now=time()))
-                await newcomer.say_goodbye()
+            await self.answering.end_failed_tls(newcomer, error)
         except OSError as error:
             if newcomer.transport.heard:
                 logger.info("%s: lost during the handshake (%s)", newcomer.name, error.strerror)
@@ -281,9 +275,8 @@ class Admission:
         if self.passage is not None and not newcomer.passed and await self.passage.passes(newcomer):
             return
         if newcomer.head is None:
-            if not await newcomer.receive_proxy_header(self._proxies):
+            if not await newcomer.unwrap(self._proxies):
                 return
-            await newcomer.handshake_tls()
             newcomer.expect_head(self._capacity.max_head, self._proxies)
         while (request := newcomer.request) is None:
             data = await newcomer.transport.receive_some()

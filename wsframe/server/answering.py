@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import time
@@ -21,6 +22,7 @@ logger: Log = log_for(__name__)
 
 # The kernel can hold this many bytes of an answer when no task waits for the peer to take it.
 SMALL = 16 * 1024
+PLAIN_ON_TLS = Reject(400, body="this port speaks https")
 
 
 class Answering:
@@ -59,6 +61,15 @@ class Answering:
             kind=reject.status,
         )
         await self._answer(newcomer, answer, None)
+
+    async def end_failed_tls(self, newcomer: Newcomer, error: ssl.SSLError) -> None:
+        """End a newcomer whose TLS handshake has failed; one that speaks plain HTTP has an answer."""
+        if newcomer.transport.heard:  # else it was a probe
+            logger.info("%s: TLS handshake failed (%s)", newcomer.name, error.reason)
+        with suppress(OSError):
+            if error.reason == "HTTP_REQUEST":
+                newcomer.sock.send(handshake.refusal(PLAIN_ON_TLS, now=time()))
+            await newcomer.say_goodbye()
 
     async def answer_page(self, newcomer: Newcomer, head: bytes, content: Response | None, share: Share) -> None:
         """Answer with a page.

@@ -46,7 +46,7 @@ class Signpost:
         self._pages = pages
         self.placement = placement
         self._max_head = max_head
-        self._proxies = proxies
+        self.proxies: TrustedProxies = proxies
         self.most: int = MOST_BYTES + max_head + 1
         """Bytes that it takes to decide at most."""
 
@@ -64,7 +64,7 @@ class Signpost:
         if place.tls is not None:
             return EVERYWHERE
         if place.proxy_protocol:
-            if not self._proxies.trusts(host):
+            if not self.proxies.trusts(host):
                 return EVERYWHERE
             reader = ProxyHeaderReader()
             try:
@@ -73,6 +73,17 @@ class Signpost:
             except MalformedProxyHeader:
                 return EVERYWHERE
             received = reader.trailing
+        return self.partition_of_head(received)
+
+    def partition_of_head(self, received: bytes) -> int | None:
+        """Return the partition that a request asks for; EVERYWHERE for one that is answered where it is.
+
+        Args:
+            received: The bytes of its head so far, and those behind it.
+
+        Returns:
+            None if more bytes have to come.
+        """
         end = END.search(received)
         if end is None:
             return EVERYWHERE if len(received) > self._max_head else None

@@ -77,6 +77,11 @@ class Drain:
         """Seconds until the drain begins, once the order has been given."""
         return max(0.0, self._lame.deadline - trio.current_time())
 
+    @property
+    def remaining(self) -> float:
+        """Seconds until everything is cut off, once the order has been given."""
+        return max(0.0, self._shield.deadline - trio.current_time())
+
     async def due(self) -> None:
         """Wait until the drain begins."""
         await self.asked.wait()

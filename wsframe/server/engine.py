@@ -49,7 +49,6 @@ from wsframe.hooks.listeners import Roster
 from wsframe.hooks.tracing import made_tracing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for, tell_left_out
-from wsframe.net.sockets import notify_closing
 from wsframe.program import Program, program
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.presences import Presences
@@ -68,7 +67,7 @@ from wsframe.server.drain import Drain, cancel_when
 from wsframe.server.entrance import Entrance
 from wsframe.server.figures import figures, total
 from wsframe.server.generation import Generation
-from wsframe.server.listen import Bound
+from wsframe.server.listen import Bound, close_sockets
 from wsframe.server.metrics_port import MetricsPort
 from wsframe.server.options import ServeOptions
 from wsframe.server.owning import Owning, made_owning
@@ -302,8 +301,7 @@ class LocalEngine:
                         self.roster, self.reactor, self.places, self._options, self._registries, self._around.tracing,
                         None if self.duty is None else self.duty.worker,
                     )  # fmt: skip
-                    if self._metrics_port is not None:
-                        self._metrics_port.open(self.reactor, workings)
+                    await open_sides(self, workings)
                     async with trio.open_nursery() as starting:
                         starting.start_soon(cancel_when, self._drain.asked, starting.cancel_scope)
                         await self.roster.all_ready()
@@ -319,6 +317,7 @@ class LocalEngine:
             if self.owning is not None:
                 await self.owning.giving.return_all()
             await self.reactor.until_empty()
+            await self.admission.carried.finish(self._drain.remaining / 2, self._drain.code, "server stopping")
             workings.cancel_scope.cancel()
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
@@ -384,11 +383,11 @@ def open_roster(engine: LocalEngine, lives: trio.Nursery, workings: trio.Nursery
         workings.start_soon(engine.owning.run, engine._drain)
 
 
-def close_sockets(bound: Iterable[Bound]) -> None:
-    """Stop listening."""
-    for one in bound:
-        notify_closing(one.sock)
-        one.sock.close()
+async def open_sides(engine: LocalEngine, workings: trio.Nursery) -> None:
+    """Start the tasks beside admission."""
+    await workings.start(engine.admission.carried.loop.run)
+    if engine._metrics_port is not None:
+        engine._metrics_port.open(engine.reactor, workings)
 
 
 async def hear_other_servers(topics: Topics, flusher: Flusher) -> None:

@@ -90,6 +90,9 @@ FAMILIES: dict[str, Family] = {
     "wsframe_newcomers_taken_total": Family("counter", "Newcomers that other workers passed to this one."),
     "wsframe_newcomers_lost_total": Family("counter", "Newcomers of other workers that got no descriptor here."),
     "wsframe_newcomers_parked": Family("gauge", "Newcomers that wait for room in the door of another worker."),
+    "wsframe_carried_connections": Family("gauge", "Connections that this process carries to others, where they live."),
+    "wsframe_carried_total": Family("counter", "Connections that this process has carried to others."),
+    "wsframe_carried_held_bytes": Family("gauge", "Bytes of these connections that one side has yet to take."),
 }
 """All names, in the order of the page."""
 
@@ -144,6 +147,9 @@ def figures(server: Running) -> Metrics:
         found["wsframe_newcomers_taken_total"][()] = crossed.taken
         found["wsframe_newcomers_lost_total"][()] = crossed.lost
         found["wsframe_newcomers_parked"][()] = len(admission.passage.parked())
+    found["wsframe_carried_connections"][()] = len(admission.carried.loop)
+    found["wsframe_carried_total"][()] = admission.carried.loop.carried
+    found["wsframe_carried_held_bytes"][()] = admission.carried.loop.held
     links = by_account(server.reactor.links.values())
     for path, account in server.roster.accounts.by_path.items():
         for name, labels, number in of_path(account, links.get(id(account), [])):

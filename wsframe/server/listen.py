@@ -6,7 +6,7 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -17,13 +17,13 @@ from wsframe.doorbell import Doorbell
 from wsframe.http.hostnames import canonical_host
 from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.log import Log, log_for
-from wsframe.net.sockets import wait_readable
+from wsframe.net.sockets import notify_closing, wait_readable
 from wsframe.workers.balance import Balance
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Acceptor", "Address", "Bound", "Waiting", "address_of", "default_hosts", "peer_address"]
+__all__ = ["Acceptor", "Address", "Bound", "Waiting", "address_of", "close_sockets", "default_hosts", "peer_address"]
 
 logger: Log = log_for(__name__)
 
@@ -90,6 +90,13 @@ class Bound:
     def address(self) -> str:
         """Its name as clients write it."""
         return address_of(self.sock, secure=self.tls is not None)
+
+
+def close_sockets(bound: Iterable[Bound]) -> None:
+    """Stop listening."""
+    for one in bound:
+        notify_closing(one.sock)
+        one.sock.close()
 
 
 class Waiting(Protocol):

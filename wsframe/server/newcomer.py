@@ -13,6 +13,7 @@ from wsframe.http.handshake import HeadReader, check_head, check_upgrade
 from wsframe.http.request import Request, peer_name
 from wsframe.http.responses import FileResponse, Response
 from wsframe.log import Log, log_for
+from wsframe.net.client_facts import MOST_FACTS, ClientFacts, facts_of
 from wsframe.net.proxy_protocol import MalformedProxyHeader, ProxyHeader, ProxyHeaderReader
 from wsframe.net.socket_options import unsent_in_kernel
 from wsframe.net.sockets import Endpoint, has_ended
@@ -47,6 +48,19 @@ class Newcomer:
     scope: trio.CancelScope
     """Cancels the task that admits it, at its deadline at the latest; there is one from :meth:`limit` on."""
 
+    # Of those that came by another process
+
+    proxy_header: bytes = b""
+    """The bytes of its PROXY header."""
+    unwrapped: bool = False
+    """Whether all that comes before its request has been received: PROXY header, TLS, facts."""
+    forwarded: bool = False
+    """Whether another process keeps its socket: facts about it come before its bytes."""
+    told: ClientFacts | None = None
+    """These facts."""
+    passing: socket.socket | None = None
+    """The socket that goes through a door in place of its own."""
+
     def __init__(self, sock: Endpoint, host: str, port: int, place: Bound) -> None:
         self.sock = sock
         self.host: str = host
@@ -58,7 +72,7 @@ class Newcomer:
         self.anonymous: bool = False
         """Whether it came through a proxy that does not know its address."""
         self.early: bytes = b""
-        """The bytes that came with the PROXY header."""
+        """The bytes that came with the PROXY header, or of its head, before there is a reader for that."""
         self.since: float = trio.current_time()
         self.partition: int | None = None
         """The partition that it asks for, with several workers and once its request is known."""
@@ -96,6 +110,62 @@ class Newcomer:
         """Limit the time from its arrival until it has to be in."""
         self.scope = trio.CancelScope(deadline=self.since + seconds)
 
+    @property
+    def facts(self) -> ClientFacts:
+        """The facts about it, for another process."""
+        tls = self.transport.tls or self.told
+        return ClientFacts(
+            host=self.host,
+            port=self.port,
+            secure=self.secure,
+            anonymous=self.anonymous,
+            proxy_header=self.proxy_header,
+            peer_certificate=None if tls is None else tls.peer_certificate,
+            peer_certificate_der=None if tls is None else tls.peer_certificate_der,
+        )
+
+    async def unwrap(self, proxies: TrustedProxies) -> bool:
+        """Receive all that comes before its request.
+
+        Returns:
+            Whether to go on: False at the end of a peer that has not sent all of it.
+
+        Raises:
+            MalformedProxyHeader: For a wrong PROXY header.
+            OSError: If the TLS handshake fails, or the connection breaks.
+        """
+        if not self.unwrapped:
+            if self.forwarded:
+                if not await self._receive_facts():
+                    return False
+            else:
+                if not await self.receive_proxy_header(proxies):
+                    return False
+                await self.handshake_tls()
+            self.unwrapped = True
+        return True
+
+    async def _receive_facts(self) -> bool:
+        reader, header = ProxyHeaderReader(MOST_FACTS), None
+        while header is None:
+            data = await self.transport.receive_some()
+            if not data:
+                return False
+            header = reader.receive(data)
+        self.take_facts(facts_of(header), reader.trailing)
+        return True
+
+    def take_facts(self, facts: ClientFacts, early: bytes) -> None:
+        """Take facts about it, and the bytes behind them.
+
+        Raises:
+            MalformedProxyHeader: If the PROXY header in them is wrong.
+        """
+        self.told, self.early = facts, early
+        self.proxy_header, self.proxy = facts.proxy_header, facts.proxy
+        self.secure, self.anonymous = facts.secure, facts.anonymous
+        self.be_called(facts.host, facts.port)
+
     async def receive_proxy_header(self, proxies: TrustedProxies) -> bool:
         """Take the PROXY header of a listening socket that expects one, and the client's address from it.
 
@@ -117,7 +187,7 @@ class Newcomer:
             if not proxies.trusts(self.host):
                 raise MalformedProxyHeader("it is not one of trusted_proxies")
             header = reader.receive(data)
-        self.proxy, self.early = header, reader.trailing
+        self.proxy, self.proxy_header, self.early = header, reader.header, reader.trailing
         self.transport.heard = bool(reader.trailing)
         self.secure = self.secure or header.tls is not None
         self.anonymous = header.client is None and not header.local
@@ -191,7 +261,7 @@ class Newcomer:
         self.head_received = True
         self.wants_body = request.method != "HEAD"
         request.proxy = self.proxy
-        tls = self.transport.tls
+        tls = self.transport.tls or self.told
         if tls is not None:
             request.peer_certificate, request.peer_certificate_der = tls.peer_certificate, tls.peer_certificate_der
         self.be_called(request.host, request.port)

@@ -2,7 +2,7 @@
 
 The worker that accepts a newcomer peeks at its head: the bytes stay in the socket. If the resource lives in another
 worker, its descriptor goes through the door of that one, which admits it from the first byte on as if it had
-accepted it. From then on nothing is in between.
+accepted it. From then on nothing is in between, except for newcomers with TLS (``forwarding``).
 
 Nothing here waits for another worker. Where a door has no room, its worker is frozen, starting, or has as many
 newcomers as it takes: a newcomer is parked, at most a hundred for each door, until its handshake is due. It does not
@@ -26,7 +26,9 @@ from wsframe.http.responses import RETRY_AFTER, Reject
 from wsframe.log import Log, log_for
 from wsframe.net.sockets import has_ended, notify_closing, wait_readable
 from wsframe.net.transport import FAREWELL
+from wsframe.server.carried import Carried
 from wsframe.server.destination import Signpost
+from wsframe.server.forwarding import Forwarding
 from wsframe.server.listen import Bound, Waiting, peer_address
 from wsframe.server.newcomer import Gone, Newcomer
 from wsframe.workers.door import LostDescriptor, Passed, give, has_headroom, take
@@ -67,13 +69,17 @@ class Passage:
         worker: This worker, with the doors of all.
         signpost: Names the partition of a newcomer.
         decided: Called with a newcomer that is not under way any more.
+        carried: The connections that this worker carries for others.
     """
 
-    def __init__(self, worker: Worker, signpost: Signpost, decided: Callable[[Newcomer], object]) -> None:
+    def __init__(
+        self, worker: Worker, signpost: Signpost, decided: Callable[[Newcomer], object], carried: Carried
+    ) -> None:
         self._doors = worker.doors
         self._signpost = signpost
         self._placement = signpost.placement
         self._decided = decided
+        self._forwarding = Forwarding(carried, signpost)
         self._parked: list[dict[Newcomer, trio.Event]] = [{} for _ in worker.doors]
         """By slot, in order of arrival; each has its turn when those before it have gone."""
         self.counts: Counts = Counts()
@@ -85,6 +91,8 @@ class Passage:
     def is_here_at_once(self, newcomer: Newcomer) -> bool:
         """Return whether a newcomer belongs here; pass it on if not, if its head and room in the door are here."""
         assert isinstance(newcomer.sock, socket.socket)
+        if newcomer.place.tls is not None:
+            return False
         try:
             received = newcomer.sock.recv(FIRST_LOOK, socket.MSG_PEEK)
         except OSError:  # nothing is here, or the connection is broken
@@ -109,7 +117,11 @@ class Passage:
         Raises:
             Reject: 503 if there is no room for it until its handshake is due.
             Gone: If its peer goes in the meantime.
+            MalformedProxyHeader: For a wrong PROXY header before TLS.
+            OSError: If its TLS handshake fails.
         """
+        if newcomer.place.tls is not None:
+            return await self._forwards(newcomer)
         if newcomer.partition is None:
             newcomer.partition = await self._find_partition(newcomer)
         if self._is_here(newcomer):
@@ -118,6 +130,18 @@ class Passage:
         notify_closing(newcomer.sock)  # no poller may watch a number that is another connection's soon
         if not self._pass(newcomer):
             await self._park(newcomer)
+        return True
+
+    async def _forwards(self, newcomer: Newcomer) -> bool:
+        """Do the same for a newcomer with TLS: if it is passed on, this worker carries it."""
+        if not await self._forwarding.receive_head(newcomer):
+            return True
+        if self._is_here(newcomer):
+            return False
+        newcomer.head_received = True
+        with self._forwarding.pair(newcomer):
+            if not self._pass(newcomer):
+                await self._park(newcomer)
         return True
 
     async def _find_partition(self, newcomer: Newcomer) -> int:
@@ -157,11 +181,11 @@ class Passage:
         return not self._parked[slot] and self._give(newcomer, slot)
 
     def _give(self, newcomer: Newcomer, slot: int) -> bool:
-        sock, partition = newcomer.sock, newcomer.partition
+        sock, partition = newcomer.passing or newcomer.sock, newcomer.partition
         assert isinstance(sock, socket.socket)
         assert partition is not None
         accepted = time.monotonic() - (trio.current_time() - newcomer.since)
-        passed = Passed(accepted, newcomer.place.number, self._placement.slot, partition)
+        passed = Passed(accepted, newcomer.place.number, self._placement.slot, partition, newcomer.passing is not None)
         if not give(self._doors[slot], sock, passed):
             return False
         newcomer.handed_over = True
@@ -291,13 +315,14 @@ class Taker:
             return False
         sock, passed = found
         try:
-            host, port = peer_address(sock.getpeername())
+            host, port = ("", 0) if passed.forwarded else peer_address(sock.getpeername())
         except OSError:  # it has gone
             sock.close()
             return True
         newcomer = Newcomer(sock, host, port, self._places[passed.place])
         newcomer.partition = passed.partition
         newcomer.passed = True
+        newcomer.forwarded = passed.forwarded
         newcomer.since -= max(0.0, time.monotonic() - passed.accepted)
         self._counts.taken += 1
         self._welcome(newcomer)

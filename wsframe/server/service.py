@@ -96,16 +96,11 @@ def check_service(capacity: Capacity, *, tls: bool, debug: bool) -> None:
     needed = hasattr(socket, "AF_UNIX") and hasattr(socket, "SOCK_SEQPACKET") and hasattr(socket, "MSG_CMSG_CLOEXEC")
     if os.name == "nt" or sys.platform == "darwin" or not needed:
         raise ValueError(f"workers need sockets that {sys.platform} does not have: serve in one process there")
-    if tls:
-        raise ValueError(
-            "workers do not speak TLS: put nginx, HAProxy or hitch in front of them, and let it say who its clients "
-            "are by proxy_protocol (version 2) or headers; or serve in one process"
-        )
     if debug:
         raise ValueError("debug needs the terminal, which several workers cannot share: serve in one process")
     if capacity.max_head > LARGEST_HEAD:
         raise ValueError(f"with workers, Capacity.max_head is at most {LARGEST_HEAD}, not {capacity.max_head}")
-    check_descriptors(capacity.max_clients)
+    check_descriptors(capacity.max_clients, 2 if tls else 1)
 
 
 def check_times(timeouts: Timeouts) -> None:
@@ -119,17 +114,23 @@ def check_times(timeouts: Timeouts) -> None:
             raise ValueError(f"with workers, Timeouts.{name} is a finite number of seconds, not {seconds}")
 
 
-def check_descriptors(max_clients: int | None) -> None:
-    """Raise the limit of descriptors, which the workers inherit, to the hard one, and check that it is enough."""
+def check_descriptors(max_clients: int | None, each: int = 1) -> None:
+    """Raise the limit of descriptors, which the workers inherit, to the hard one, and check that it is enough.
+
+    Args:
+        max_clients: Clients at most.
+        each: Descriptors that one client can take of a worker: with TLS its own socket, and the end of a pair.
+    """
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if max_clients is not None and hard != resource.RLIM_INFINITY and hard < max_clients + SPARE:
+    needed = 0 if max_clients is None else each * max_clients + SPARE
+    if hard != resource.RLIM_INFINITY and hard < needed:
         raise ValueError(
             f"a process can have {hard} descriptors, and Capacity.max_clients = {max_clients} needs "
-            f"{max_clients + SPARE} in one worker: raise the limit (ulimit -n, LimitNOFILE=) or lower max_clients"
+            f"{needed} in one worker: raise the limit (ulimit -n, LimitNOFILE=) or lower max_clients"
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from wsframe.hooks.hand_over import RESTART
 from wsframe.log import Log, log_for
 from wsframe.resources.server import Server
 from wsframe.server.census import answer_census
@@ -53,8 +54,9 @@ def made_duty(worker: Worker | None, drain: Drain, engine: Engine) -> Duty | Non
     """Make the duty of a server that is one of several workers; None for one that is not."""
 
     def count_load() -> int:
-        newcomers = len(engine.admission.pending) if hasattr(engine, "admission") else 0
-        return engine.places.reserved + newcomers
+        admission = getattr(engine, "admission", None)
+        others = 0 if admission is None else len(admission.pending) + len(admission.carried.loop)
+        return engine.places.reserved + others
 
     if worker is None:
         return None
@@ -125,9 +127,11 @@ class Duty:
     async def leave_partitions(self, admission: Admission) -> None:
         """Leave all partitions to the next generation, once the newcomers on their way are in."""
         assert self.generation is not None
-        admission.drain(self._drain.finishing)
-        await admission.until_decided()
-        await self.generation.leave(self._drain.leaving - self._drain.finishing, self.say_over)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(admission.carried.depart, self._drain.leaving, *RESTART)
+            admission.drain(self._drain.finishing)
+            await admission.until_decided()
+            await self.generation.leave(self._drain.leaving - self._drain.finishing, self.say_over)
 
     async def run(self) -> None:
         """Beat, say and obey until cancelled."""

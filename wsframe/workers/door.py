@@ -2,7 +2,7 @@
 
 A door is a pair of unix sockets for one slot. The supervisor makes it and keeps both ends, every worker has the
 sending end, and the worker of the slot has the receiving end. So newcomers that wait in a door outlive the worker:
-its successor takes them. Each message is one newcomer: its descriptor, and 16 bytes about it. The newcomer's own
+its successor takes them. Each message is one newcomer: its descriptor, and 17 bytes about it. The newcomer's own
 bytes stay in its socket, unread.
 
 Nothing here waits. Where a door has no room, or too many descriptors of this user are on their way, ``give``
@@ -24,9 +24,9 @@ __all__ = ["HEADROOM", "LostDescriptor", "Passed", "give", "has_headroom", "make
 HEADROOM = 64
 """Descriptors that a worker keeps free: one that arrives at its limit is lost, and its connection with it."""
 
-# Time of accept, listening socket, giver's slot, partition, format.
-FORM = struct.Struct("<dHHhH")
-FORMAT = 1
+# Time of accept, listening socket, giver's slot, partition, whether it is forwarded, format.
+FORM = struct.Struct("<dHHh?H")
+FORMAT = 2
 NO_ROOM = {
     errno.EAGAIN,
     errno.ENOBUFS,
@@ -57,6 +57,8 @@ class Passed(NamedTuple):
     """The slot of the worker that accepted it."""
     partition: int
     """The partition of its path."""
+    forwarded: bool = False
+    """Whether the descriptor is the end of a pair of sockets: the giver keeps the newcomer's, and decrypts."""
 
 
 def make_door() -> tuple[socket.socket, socket.socket]:
