@@ -12,6 +12,7 @@ import wsframe
 from tests.recorder import Recorder
 from wsframe import Registry, Reject, Request
 from wsframe.connection.flusher import Flusher
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
@@ -73,7 +74,7 @@ async def opened(registry: Registry) -> AsyncIterator[wsframe.Server]:
 class Rig:
     """A roster with listeners but no server."""
 
-    def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
+    def __init__(self, registry: Registry, nursery: ProtectedNursery) -> None:
         around = Surroundings(server=NO_SERVER, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
         self.roster = Roster([registry], partial(Listener, around=around), nursery)
         self.roster.watch()

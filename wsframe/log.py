@@ -235,9 +235,13 @@ class Log(LoggerAdapter[Logger]):
         self, level: int, msg: object, args: tuple[object, ...], error: ExcInfo | None, stacklevel: int, **extra: Any
     ) -> None:
         file, line, function, _ = self.logger.findCaller(False, stacklevel)
-        record = self.logger.makeRecord(self.logger.name, level, file, line, msg, args, error, function, **extra)
-        cut_record(record)
-        self.logger.handle(record)
+
+        def emit() -> None:
+            record = self.logger.makeRecord(self.logger.name, level, file, line, msg, args, error, function, **extra)
+            cut_record(record)
+            self.logger.handle(record)
+
+        calling(emit)
 
     def _emit_count(self, level: int, text: str, left_out: int) -> None:
         try:
@@ -261,6 +265,11 @@ class Log(LoggerAdapter[Logger]):
         self._told = True
         with suppress(Exception):  # no stderr, or one that is closed
             print(f"wsframe: logging failed with {type(error).__name__}; lines are lost", file=sys.stderr)
+
+
+def calling(emit: Callable[[], None]) -> None:
+    """Call handlers; ``user_code`` replaces this, for the log itself knows nothing of trio."""
+    emit()
 
 
 def exception_of(exc_info: object) -> ExcInfo | None:

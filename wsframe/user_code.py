@@ -12,11 +12,13 @@ from typing import Any, TextIO, TypeVar
 
 import trio
 
+from wsframe import log
 from wsframe.program import is_a, leaves, members, program
 
 __all__ = [
     "LEFT_OPEN",
     "Nesting",
+    "being_cancelled",
     "called",
     "contain",
     "failed",
@@ -153,6 +155,8 @@ class Nesting:
                 left = rest
             else:
                 left = RuntimeError(LEFT_OPEN) if cancelled else left
+        while len(task.child_nurseries) > self._nurseries:  # a scope outside of the nursery was left before it
+            of_tasks = await closed(task.child_nurseries[-1]) or of_tasks
         if of_tasks is not None and left.__cause__ is None:
             left.__cause__ = of_tasks
         return left
@@ -209,3 +213,14 @@ def holds_cancelled(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(trio.Cancelled) is not None
     return isinstance(error, trio.Cancelled)
+
+
+def call_handlers(emit: Callable[[], None]) -> None:
+    """Call handlers of the log in any thread, and leave the stack of a task that logs as it was."""
+    if trio.lowlevel.in_trio_task():
+        called(emit)
+    else:
+        emit()
+
+
+log.calling = call_handlers

@@ -11,6 +11,7 @@ from tests.recorder import Recorder
 from tests.rooms import NO_SERVER
 from tests.wire import close, connected, serving, status, text
 from wsframe.connection.flusher import Flusher
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
@@ -167,7 +168,7 @@ class Broken(wsframe.Resource):
 class Rig:
     """A roster with listeners but no server."""
 
-    def __init__(self, registry: Registry, nursery: trio.Nursery) -> None:
+    def __init__(self, registry: Registry, nursery: ProtectedNursery) -> None:
         self.refusals: list[tuple[int, bool]] = []
         around = Surroundings(server=NO_SERVER, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
         self.roster = Roster([registry], partial(Listener, around=around), nursery)
@@ -187,7 +188,7 @@ class Rig:
 async def test_pause_after_failures_doubles_from_one_second_to_thirty(autojump_clock: MockClock) -> None:
     registry, broken = Registry(), Broken()
     registry.register("/", broken)
-    async with trio.open_nursery() as nursery:
+    async with ProtectedNursery() as nursery:
         rig = Rig(registry, nursery)
         for _ in range(2000):
             assert not await rig.ask(broken)
@@ -201,7 +202,7 @@ async def test_pause_after_failures_doubles_from_one_second_to_thirty(autojump_c
 async def test_failed_resource_is_not_tried_without_a_newcomer(autojump_clock: MockClock) -> None:
     registry, broken = Registry(), Broken()
     registry.register("/", broken)
-    async with trio.open_nursery() as nursery:
+    async with ProtectedNursery() as nursery:
         rig = Rig(registry, nursery)
         await trio.sleep(1000)
         registry.register("/other", wsframe.Resource())
@@ -213,7 +214,7 @@ async def test_failed_resource_is_not_tried_without_a_newcomer(autojump_clock: M
 async def test_failure_is_forgotten_when_the_resource_is_registered_anew(autojump_clock: MockClock) -> None:
     registry, broken = Registry(), Broken()
     registry.register("/", broken)
-    async with trio.open_nursery() as nursery:
+    async with ProtectedNursery() as nursery:
         rig = Rig(registry, nursery)
         await wait_all_tasks_blocked()
         registry.unregister("/")
@@ -227,7 +228,7 @@ async def test_all_ready_raises_what_running_raised() -> None:
     registry = Registry()
     registry.register("/sound", wsframe.Resource())
     registry.register("/", Broken())
-    async with trio.open_nursery() as nursery:
+    async with ProtectedNursery() as nursery:
         rig = Rig(registry, nursery)
         with pytest.raises(OSError, match="no database"):
             await rig.roster.all_ready()
@@ -237,7 +238,7 @@ async def test_all_ready_raises_what_running_raised() -> None:
 async def test_newcomer_after_the_end_is_answered_503() -> None:
     registry, resource = Registry(), wsframe.Resource()
     registry.register("/", resource)
-    async with trio.open_nursery() as nursery:
+    async with ProtectedNursery() as nursery:
         rig = Rig(registry, nursery)
         assert await rig.ask(resource)
         rig.roster.retire_all()

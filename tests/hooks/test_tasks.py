@@ -12,6 +12,7 @@ import wsframe
 from tests.recorder import Recorder
 from tests.wire import close, connected, serving, text
 from wsframe import Timeouts
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.tasks import MAX_TASKS
 from wsframe.resources.resource import Ordering
@@ -300,7 +301,7 @@ async def test_error_nobody_can_be_asked_about_is_logged(message: str, caplog: p
 
 async def test_none_is_started_in_the_moment_in_which_the_resource_ends(room: Busy) -> None:
     """Its nursery is closed before whoever stands in it has had its turn."""
-    async with trio.open_nursery() as closed:
+    async with ProtectedNursery() as closed:
         pass
     async with serving(room) as server, connected(server) as peer:
         await room.journal.until("connected")

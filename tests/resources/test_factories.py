@@ -15,6 +15,7 @@ from tests.recorder import Recorder
 from tests.rooms import BOUND, Rig, Room, Rooms, opened, resources_gone
 from tests.wire import Peer, connected, head, serving, status, stream_to, text
 from wsframe import Registry, Reject, Request, Resource
+from wsframe.connection.protected_nursery import ProtectedNursery
 
 
 async def test_resource_is_made_for_the_first_client_and_ends_with_the_last(registry: Registry, rooms: Rooms) -> None:
@@ -230,7 +231,7 @@ async def test_lives_of_one_place_may_be_cut_off_in_any_order(rooms: Rooms, ling
             await wait_all_tasks_blocked()
             rooms.made[0].leaving.set()
 
-    async with trio.open_nursery() as nursery:
+    async with ProtectedNursery() as nursery:
         rig = Rig(registry, nursery)
         former = await rig.get_in("/a")
         rooms.made[0].leaving = trio.Event()
@@ -239,7 +240,7 @@ async def test_lives_of_one_place_may_be_cut_off_in_any_order(rooms: Rooms, ling
         nursery.start_soon(rig.come, "/a")
         await wait_all_tasks_blocked()
         assert [listener.ready.is_set() for listener in rig.roster.listeners()] == [True, False]
-        nursery.cancel_scope.cancel()
+        nursery.cancel()
         nursery.start_soon(let_go)
     assert rig.roster.listeners() == ()
 
@@ -249,7 +250,7 @@ async def test_lingering_resource_stays_for_so_long_after_its_last_client(
 ) -> None:
     registry = Registry()
     registry.register_factory("/{room}", rooms.make, linger=10)
-    async with trio.open_nursery() as nursery:
+    async with ProtectedNursery() as nursery:
         rig = Rig(registry, nursery)
         listener = await rig.get_in("/a")
         await trio.sleep(100)

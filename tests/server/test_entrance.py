@@ -8,6 +8,7 @@ from typing import cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.doorbell import Doorbell
 from wsframe.net.sockets import notify_closing
 from wsframe.server.admission import Admission
@@ -52,7 +53,7 @@ async def test_newcomers_are_admitted_while_there_is_room() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         peers = [socket.create_connection(listening.getsockname()) for _ in range(3)]
-        async with trio.open_nursery() as newcomers, trio.open_nursery() as accepting:
+        async with ProtectedNursery() as newcomers, ProtectedNursery() as accepting:
             place = Bound(sock=listening, hosts={"a.example"})
             Entrance(cast(Admission, two), newcomers, 10).open([place], accepting)
             while not two.asked or len(two.hosts) < 2:  # noqa: ASYNC110
@@ -63,6 +64,6 @@ async def test_newcomers_are_admitted_while_there_is_room() -> None:
                 await trio.sleep(0.001)
             await wait_all_tasks_blocked()
             assert two.pending == {}
-            accepting.cancel_scope.cancel()
+            accepting.cancel()
         for peer in peers:
             peer.close()

@@ -230,3 +230,24 @@ async def test_a_running_that_leaves_a_nursery_open_costs_its_resource(autojump_
         registry.unregister("/x")
         await trio.testing.wait_all_tasks_blocked()
         await check_well(kit)
+
+
+@leaving
+async def test_messages_behind_a_hook_that_leaves_a_nursery_open_are_all_served_in_order(
+    autojump_clock: MockClock, leave: Leave
+) -> None:
+    """The listener is as good as one that was started again: it has its mailbox, and each client its messages."""
+    room = Leaving("received_text", leave)
+    async with open_kit(around(room), "/x") as kit:
+        others = [await kit.connect("/x") for _ in range(3)]
+        for turn in range(3):
+            broken = await kit.connect("/x?broken")
+            for number in range(5):
+                for client in (*others, broken):
+                    client.send_text(f"{turn} {number}")
+            assert (await broken.closed()).code == 1011
+            for client in others:
+                assert [await client.receive_text() for _ in range(5)] == [f"{turn} {number}" for number in range(5)]
+        await close_kept()
+        assert len(room.errors) == 3
+        await check_well(kit, "/x")

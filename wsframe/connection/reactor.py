@@ -47,6 +47,7 @@ from wsframe.connection.loop import Loop
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.connection.spinning import spinning
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
@@ -137,20 +138,24 @@ class Reactor:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the sockets until cancelled."""
         keep_freed_memory()
-        async with trio.open_nursery() as nursery:
-            poller = self.loop.poller = self.lead.poller = make_poller(self._poller_choice, nursery)
+        async with ProtectedNursery() as nursery:
+            poller = self.loop.poller = self.lead.poller = make_poller(self._poller_choice, nursery.nursery)
             self.lead.spins = spinning(poller)
             self._context = copy_context()
             try:
-                nursery.start_soon(self._attend)
-                nursery.start_soon(self._watch_deadlines)
+                nursery.start_soon(self._attend, again=True)
+                nursery.start_soon(self._watch_deadlines, again=True)
+                nursery.start_soon(self._turn, again=True)
                 task_status.started()
-                await flushing(self._turn_for_ever(), self.flusher)
+                await trio.sleep_forever()
             finally:
                 self.abort_all("server stopped")
                 self.newcomers.clear()
                 self.lead.bell = self.lead.at_poller = None  # nobody wakes a closed poller, or leads at it
                 poller.close()
+
+    async def _turn(self) -> None:
+        await flushing(self._turn_for_ever(), self.flusher)
 
     async def _turn_for_ever(self) -> None:
         poller, lead = self.loop.poller, self.lead

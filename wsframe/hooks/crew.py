@@ -32,6 +32,7 @@ import trio
 
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.mailbox import Backlog, Inbox, Mailbox
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.doorbell import Doorbell
 from wsframe.hooks.caller import BATCH, BATCH_SECONDS, HookCaller
 from wsframe.hooks.contexts import going_on, take_context
@@ -97,13 +98,13 @@ class Crew:
         self._spares: list[trio.lowlevel.Task] = []
         self._one_less = Doorbell()
         """Rings when a backlog is worked off."""
-        self._nursery: trio.Nursery
+        self._nursery: ProtectedNursery
 
     async def run(self) -> None:
         """Call hooks until the life may end."""
         self._mailbox.backlogs = self._backlogs
         try:
-            async with trio.open_nursery() as self._nursery:
+            async with ProtectedNursery() as self._nursery:
                 await self._serve()
         finally:
             for backlog in self._backlogs.values():
@@ -133,7 +134,7 @@ class Crew:
             if not entries:
                 if not self._backlogs and self._may_end():
                     self._over.set()  # before anybody else can run
-                    self._nursery.cancel_scope.cancel()
+                    self._nursery.cancel()
                     return False
                 await bell.wait()
                 continue

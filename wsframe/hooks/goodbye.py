@@ -8,6 +8,7 @@ import trio
 
 from wsframe.connection.handover import CONNECTED
 from wsframe.connection.mailbox import Mailbox
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.move_client import call_off
 from wsframe.hooks.tasks import TaskFailed, log_task
@@ -32,7 +33,7 @@ async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, togethe
     served = [client for client in hooks.clients if client._link.inbox.mailbox is mailbox]
     if together:
         with trio.CancelScope(shield=True):
-            async with trio.open_nursery() as nursery:
+            async with ProtectedNursery() as nursery:
                 for client in served:
                     nursery.start_soon(part_from, hooks, client, deadline)
     else:

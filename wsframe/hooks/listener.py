@@ -22,6 +22,7 @@ from wsframe.connection.handover import CONNECTED, Arrival
 from wsframe.connection.lead import Lead
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.contexts import take_context
 from wsframe.hooks.crew import Crew
@@ -200,8 +201,8 @@ class Listener:
     async def run(self) -> None:
         """Live until :meth:`retire` was called and the last client has gone."""
         try:
-            async with trio.open_nursery() as nursery:
-                self.tenancy.enter(nursery.cancel_scope)
+            async with ProtectedNursery() as nursery:
+                self.tenancy.enter(nursery.scope)
                 nursery.start_soon(self._keep, name=f"keeper of {type(self.resource).__name__}")
                 await flushing(self._listen(), self._around.flusher)
         finally:
@@ -268,14 +269,14 @@ class Listener:
     async def _inside_running(self) -> None:
         async with self.resource.running():
             try:
-                async with trio.open_nursery() as nursery:
+                async with ProtectedNursery() as nursery:
                     # From here on running() is left after the hooks, in order, even if the server is cancelled.
                     self._leaving.shield = True
                     self._hooks.context = copy_context()
                     self.tasks.open(nursery)
                     self.ready.set()
                     await self.passage.no_more_tasks.wait()
-                    nursery.cancel_scope.cancel()
+                    nursery.cancel()
             finally:
                 self.tasks.close()
             if self.passage.no_more_tasks.is_set():  # else a task raised a Cancelled, which the nursery swallowed

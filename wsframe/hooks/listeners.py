@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.accounts import Accounts
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listener import Listener
@@ -111,7 +112,7 @@ class Roster:
         self,
         registries: Iterable[Registry],
         make_listener: Callable[[Resource[Any]], Listener],
-        nursery: trio.Nursery,
+        nursery: ProtectedNursery,
         placement: Placement | None = None,
         holdings: Holdings | None = None,
     ) -> None:
@@ -206,10 +207,10 @@ class Roster:
         key, born = id(listener.resource), trio.current_time()
         try:
             if linger:
-                async with trio.open_nursery() as nursery:
+                async with ProtectedNursery() as nursery:
                     nursery.start_soon(retire_when_empty, listener, linger)
                     await listener.run()
-                    nursery.cancel_scope.cancel()
+                    nursery.cancel()
             else:
                 await listener.run()
         except BaseException as error:  # our own bug, which costs this resource its hooks, and no other

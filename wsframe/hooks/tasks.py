@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import trio
 
 from wsframe.connection.flusher import Flusher, flushing
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
 from wsframe.log import Log, log_for
@@ -64,10 +65,10 @@ class Tasks:
         self._name = name
         self._clients = clients
         self._flusher = flusher
-        self._nursery: trio.Nursery | None = None
+        self._nursery: ProtectedNursery | None = None
         self._early: list[Awaitable[object]] | None = []
 
-    def open(self, nursery: trio.Nursery) -> None:
+    def open(self, nursery: ProtectedNursery) -> None:
         """Start the tasks asked for so far, and start later ones immediately."""
         self._nursery = nursery
         for task in self._early or ():
@@ -83,7 +84,7 @@ class Tasks:
     def cancel(self) -> None:
         """Cancel all tasks, and start no more."""
         if self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
+            self._nursery.cancel()
         self.close()
 
     def start_soon(self, fn: TaskFunction, args: tuple[object, ...]) -> None:
@@ -124,7 +125,7 @@ class Tasks:
     async def _run(self, task: Awaitable[object]) -> None:
         async def steps() -> None:
             try:
-                await task
+                await nested(lambda: task)
             except BaseException as error:
                 if not contain(error):
                     return

@@ -37,10 +37,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, TypedDict
 
-import trio
-
 from wsframe.backplane.interface import Backplane, History, Position
 from wsframe.backplane.presence import Member
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.log import Log, log_for
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
@@ -211,7 +210,7 @@ class Topics:
 
     async def run(self) -> None:
         """Keep the link to the other servers until cancelled."""
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             nursery.start_soon(self.histories.run)
             nursery.start_soon(self.presences.run)
             engine = await self.interest.needed()

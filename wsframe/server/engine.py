@@ -8,9 +8,8 @@ the reactor, that of the resources' lives, and while it accepts that of the newc
   before every ``running()`` has been entered.
 * Then the entrance accepts, and ``started`` gets the handle.
 * The drain goes the other way: stop accepting, close the listening sockets, let the
-  newcomers under way finish, send every client its close frame, retire the lives, and end
-  the reactor when it has no connection left. ``drain`` has its times, ``departure`` the order
-  in which clients leave.
+  newcomers under way finish, send every client its close frame, retire the lives, and end the
+  reactor with its last connection. ``drain`` has its times, ``departure`` the order of leaving.
 
 Why a shield. Cancelling ``serve`` must not cut hooks off in mid-await, because a cancelled
 task cannot await anything any more, not even to say goodbye. So a cancellation reaches only
@@ -41,6 +40,7 @@ from wsframe.backplane.at_url import made_backplane
 from wsframe.backplane.interface import History
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.link import Link
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import check_trio
 from wsframe.hooks.holdings import Holdings
@@ -267,7 +267,7 @@ class LocalEngine:
                 self._drain.end()
 
         try:
-            async with trio.open_nursery() as nursery:
+            async with ProtectedNursery() as nursery:
                 nursery.start_soon(work, name="wsframe server")
                 try:
                     await self._drain.due()
@@ -284,14 +284,14 @@ class LocalEngine:
             task_status.started(self.server)  # it was closed while it started, which is not an error
 
     async def _work(self, task_status: trio.TaskStatus[Server]) -> None:
-        async with trio.open_nursery() as workings:
+        async with ProtectedNursery() as workings:
             await workings.start(self.reactor.run)
             if self._tls is not None:
                 workings.start_soon(watch_files, self._tls)
             workings.start_soon(hear_other_servers, self.topics, self.reactor.flusher)
             if self.duty is not None:
                 workings.start_soon(self.duty.run)
-            async with trio.open_nursery() as lives:
+            async with ProtectedNursery() as lives:
                 open_roster(self, lives, workings)
                 if self.duty is not None:
                     generation = Generation(self.duty.worker, self.roster, self.reactor, self.places, self.posting)
@@ -302,12 +302,12 @@ class LocalEngine:
                         None if self.duty is None else self.duty.worker,
                     )  # fmt: skip
                     await open_sides(self, workings)
-                    async with trio.open_nursery() as starting:
-                        starting.start_soon(cancel_when, self._drain.asked, starting.cancel_scope)
+                    async with ProtectedNursery() as starting:
+                        starting.start_soon(cancel_when, self._drain.asked, starting.scope)
                         await self.roster.all_ready()
                         if self.duty is not None:
                             await self.duty.until_welcome()
-                        starting.cancel_scope.cancel()
+                        starting.cancel()
                     if self.draining:
                         self.roster.hurry(starting_only=True)
                     else:
@@ -318,13 +318,13 @@ class LocalEngine:
                 await self.owning.giving.return_all()
             await self.reactor.until_empty()
             await self.admission.carried.finish(self._drain.remaining / 2, self._drain.code, "server stopping")
-            workings.cancel_scope.cancel()
+            workings.cancel()
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
-        async with trio.open_nursery() as newcomers:
+        async with ProtectedNursery() as newcomers:
             tuning = self._around.limits.unsent_in_kernel, self._timeouts.write_stall
             entrance = Entrance(self.admission, newcomers, self._timeouts.handshake, tuning)
-            async with trio.open_nursery() as accepting:
+            async with ProtectedNursery() as accepting:
                 entrance.open(self._bound, accepting, None if self.duty is None else self.duty.balance)
                 if self.duty is not None:
                     entrance.open_door(self.duty.worker.door, self._bound)
@@ -334,7 +334,7 @@ class LocalEngine:
                 task_status.started(self.server)
                 self.started = True
                 await self._drain.begun.wait()
-                accepting.cancel_scope.cancel()
+                accepting.cancel()
             close_sockets(self._bound)
             if self.duty is not None and self.duty.succeeded:
                 entrance.leave_door()
@@ -368,7 +368,7 @@ class LocalEngine:
         self.reactor.close_all(links, self._drain.code, "server stopping")
 
 
-def open_roster(engine: LocalEngine, lives: trio.Nursery, workings: trio.Nursery) -> None:
+def open_roster(engine: LocalEngine, lives: ProtectedNursery, workings: ProtectedNursery) -> None:
     """Start the lives that belong here, now or once this server owns their partitions."""
     worker, holdings = None if engine.duty is None else engine.duty.worker, Holdings()
     make = partial(Listener, around=engine._around)
@@ -383,7 +383,7 @@ def open_roster(engine: LocalEngine, lives: trio.Nursery, workings: trio.Nursery
         workings.start_soon(engine.owning.run, engine._drain)
 
 
-async def open_sides(engine: LocalEngine, workings: trio.Nursery) -> None:
+async def open_sides(engine: LocalEngine, workings: ProtectedNursery) -> None:
     """Start the tasks beside admission."""
     await workings.start(engine.admission.carried.loop.run)
     if engine._metrics_port is not None:

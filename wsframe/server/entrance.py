@@ -12,6 +12,7 @@ from functools import partial
 
 import trio
 
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.http.responses import RETRY_AFTER, Reject
 from wsframe.net.socket_options import tune_accepted
 from wsframe.net.transport import FAREWELL
@@ -37,7 +38,7 @@ class Entrance:
     def __init__(
         self,
         admission: Admission,
-        newcomers: trio.Nursery,
+        newcomers: ProtectedNursery,
         within: float,
         tuning: tuple[int, float] | None = None,
     ) -> None:
@@ -48,7 +49,7 @@ class Entrance:
         self.taker: Taker | None = None
         """Takes the newcomers that other workers pass; None without them."""
 
-    def open(self, places: Sequence[Bound], accepting: trio.Nursery, balance: Balance | None = None) -> None:
+    def open(self, places: Sequence[Bound], accepting: ProtectedNursery, balance: Balance | None = None) -> None:
         """Accept from all sockets until ``accepting`` is cancelled.
 
         Args:
@@ -60,7 +61,7 @@ class Entrance:
             tuned = None if self._tuning is None else tune_accepted(place.sock, *self._tuning)
             acceptor = Acceptor(place.sock, self._admission, partial(self._welcome, place, tuned), balance)
             self._admission.rooms.append(acceptor.room)
-            accepting.start_soon(acceptor.run)
+            accepting.start_soon(acceptor.run, again=True)
 
     def open_door(self, door: socket.socket, places: Sequence[Bound]) -> None:
         """Take the newcomers that other workers pass, until :meth:`leave_door`."""

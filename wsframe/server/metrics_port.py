@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import trio
-
+from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
@@ -60,7 +59,7 @@ class MetricsPort:
         self._places = places
         self.address: str = f"http{places[0].address.removeprefix('ws')}/metrics"
 
-    def open(self, reactor: Reactor, nursery: trio.Nursery) -> None:
+    def open(self, reactor: Reactor, nursery: ProtectedNursery) -> None:
         """Answer until the nursery is cancelled, in the context of the server."""
         options = ServeOptions(http_handler=answer, capacity=Capacity(max_pending_handshakes=MOST_AT_ONCE))
         roster = Roster((), no_listener, nursery)

@@ -1,0 +1,137 @@
+"""A nursery that user code cannot cancel is otherwise like one of trio."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from wsframe.connection.protected_nursery import FORBIDDEN, ProtectedNursery
+
+
+def show() -> trio.CancelScope:
+    nursery = trio.lowlevel.current_task().parent_nursery
+    assert nursery is not None
+    return nursery.cancel_scope
+
+
+async def fail() -> None:
+    raise ValueError
+
+
+async def test_it_waits_for_its_tasks_and_for_those_they_start(autojump_clock: MockClock) -> None:
+    notes = []
+
+    async def second() -> None:
+        await trio.sleep(1)
+        notes.append("second")
+
+    async def first() -> None:
+        await trio.sleep(1)
+        nursery.start_soon(second)
+        notes.append("first")
+
+    async with ProtectedNursery() as nursery:
+        nursery.start_soon(first)
+        nursery.nursery.start_soon(trio.sleep_forever)
+    assert notes == ["first", "second"]
+
+
+async def test_its_owner_cancels_its_tasks_and_its_block() -> None:
+    async with ProtectedNursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        nursery.cancel()
+        await trio.sleep_forever()
+
+
+async def test_a_cancellation_around_it_passes(autojump_clock: MockClock) -> None:
+    ended = []
+
+    async def task() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(True)
+
+    with trio.move_on_after(1) as scope:
+        async with ProtectedNursery() as nursery:
+            nursery.start_soon(task)
+    assert scope.cancelled_caught
+    assert ended == [True]
+
+
+@pytest.mark.parametrize("where", ["task", "block", "start"])
+async def test_an_error_ends_the_other_tasks_and_passes(where: str) -> None:
+    async def start(*, task_status: trio.TaskStatus[int]) -> None:
+        task_status.started(1)
+        raise ValueError
+
+    async def run() -> None:
+        async with ProtectedNursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            if where == "task":
+                nursery.start_soon(fail)
+            elif where == "block":
+                await fail()
+            else:
+                assert await nursery.start(start) == 1
+            await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as info:
+        await run()
+    assert info.group_contains(ValueError)
+
+
+async def test_its_scope_is_shown_and_refuses_every_change() -> None:
+    async def task() -> None:
+        scope = show()
+        assert (scope.cancel_called, scope.shield, scope.deadline) == (False, False, float("inf"))
+        with pytest.raises(RuntimeError, match=FORBIDDEN):
+            scope.cancel()
+        with pytest.raises(RuntimeError, match=FORBIDDEN):
+            scope.deadline = 0
+        with pytest.raises(RuntimeError, match=FORBIDDEN):
+            scope.shield = True
+
+    async with ProtectedNursery() as nursery:
+        nursery.start_soon(task)
+
+
+async def test_a_task_of_others_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async with ProtectedNursery() as nursery:
+        nursery.nursery.start_soon(fail)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(trio.lowlevel.checkpoint)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+async def test_a_task_that_is_needed_begins_again(autojump_clock: MockClock) -> None:
+    times = []
+
+    async def task() -> None:
+        times.append(trio.current_time())
+        if len(times) == 1:
+            raise ValueError
+        if len(times) == 2:
+            trio.CancelScope().__enter__().cancel()
+            await trio.sleep(1)
+        nursery.cancel()
+        await trio.sleep_forever()
+
+    async with ProtectedNursery() as nursery:
+        nursery.start_soon(task, again=True)
+    assert len(times) == 3
+
+
+async def test_ctrl_c_ends_it() -> None:
+    async def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    async def run() -> None:
+        async with ProtectedNursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(interrupt, again=True)
+
+    with pytest.raises(BaseExceptionGroup) as info:
+        await run()
+    assert info.group_contains(KeyboardInterrupt)

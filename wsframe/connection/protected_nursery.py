@@ -1,0 +1,158 @@
+"""Nurseries that user code cannot cancel, although it can reach those of the tasks that call it.
+
+Hooks, validators, handlers of the log and methods such as ``__del__`` run in tasks of wsframe. There
+``trio.lowlevel.current_task().parent_nursery`` is a nursery of wsframe, whose cancellation would end all tasks in
+it: all clients of a resource, or the server. So the scope that such a nursery shows raises RuntimeError at the line
+that would change it. The error costs the client or request for which the code runs, like any other.
+
+User code can also start a task there. If that fails it ends alone, and it is cancelled when all others have ended.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Never, final
+
+import trio
+
+from wsframe.log import Log, log_for
+from wsframe.program import is_a, leaves
+from wsframe.user_code import Nesting, being_cancelled, contain
+
+__all__ = ["FORBIDDEN", "ProtectedNursery"]
+
+logger: Log = log_for(__name__)
+
+FORBIDDEN = "this cancel scope belongs to wsframe: cancel a scope or nursery of your own"
+
+PAUSE = 0.01
+"""Seconds before a task begins again, so that one which always fails leaves time to the others."""
+
+
+@final
+class ShownScope:
+    """The scope of a nursery, for user code to read; trio itself cancels it after an error in one of our tasks."""
+
+    def __init__(self, nursery: ProtectedNursery, scope: trio.CancelScope) -> None:
+        object.__setattr__(self, "_nursery", nursery)
+        object.__setattr__(self, "_scope", scope)
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Refuse, but not to trio: before 0.31 a nursery calls this after an error.
+
+        Raises:
+            RuntimeError: Always, to user code.
+        """
+        if sys._getframe(1).f_code.co_name != "_add_exc":
+            raise RuntimeError(FORBIDDEN)
+        self._cancel()
+
+    def _cancel(self, reason: object = None) -> None:
+        """Cancel after an error in one of our tasks: trio 0.31 and later call this."""
+        nursery = self._nursery
+        if nursery.failed or is_a(nursery.nursery._pending_excs[-1], KeyboardInterrupt):
+            nursery.cancel()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scope, name)
+
+    def __setattr__(self, name: str, value: object) -> Never:
+        raise RuntimeError(FORBIDDEN)
+
+
+@final
+class ProtectedNursery:
+    """A nursery whose tasks run user code."""
+
+    __slots__ = ("_leaving", "_manager", "_ours", "failed", "nursery", "scope")
+
+    nursery: trio.Nursery
+    scope: trio.CancelScope
+    """Its real scope, for its owner."""
+
+    def __init__(self) -> None:
+        self._manager = trio.open_nursery()
+        self._leaving = False
+        self._ours = 0
+        self.failed: bool = False
+        """Whether the block, or a task that wsframe started, has raised."""
+
+    async def __aenter__(self) -> ProtectedNursery:
+        self.nursery = await self._manager.__aenter__()
+        self.scope = self.nursery.cancel_scope
+        self.nursery.cancel_scope = ShownScope(self, self.scope)  # type: ignore[assignment]
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool | None:
+        self._leaving = True
+        self.failed = self.failed or error is not None
+        self._end_others()
+        try:
+            return await self._manager.__aexit__(kind, error, None if error is None else error.__traceback__)
+        except BaseException as left:
+            if self.failed or not contain(left):
+                raise
+            logger.error("a task that user code started in a nursery of wsframe failed", exc_info=left)
+            return None
+
+    def cancel(self) -> None:
+        """Cancel the block and all tasks."""
+        self.scope.cancel()
+
+    def start_soon(
+        self, fn: Callable[..., Awaitable[object]], *args: object, name: object = None, again: bool = False
+    ) -> None:
+        """Start a task.
+
+        Args:
+            fn: An async function.
+            args: Its arguments.
+            name: The task's name, for debuggers; that of the function by default.
+            again: Whether the task begins again after an error, because the server needs it.
+        """
+        self.nursery.start_soon(partial(self._run, again=again), fn, args, name=name or fn)
+        self._ours += 1
+
+    async def start(self, fn: Callable[..., Awaitable[object]]) -> Any:
+        """Start a task and wait until it reports that it has started; return the value it reports."""
+        self._ours += 1
+        return await self.nursery.start(self._run_reporting, fn, name=fn)
+
+    async def _run_reporting(self, fn: Callable[..., Awaitable[object]], *, task_status: trio.TaskStatus[Any]) -> None:
+        await self._run(partial(fn, task_status=task_status), ())
+
+    async def _run(self, fn: Callable[..., Awaitable[object]], args: tuple[object, ...], again: bool = False) -> None:
+        nesting = Nesting()
+        try:
+            while True:
+                try:
+                    await fn(*args)
+                    nesting.close_scopes()
+                    break
+                except BaseException as error:
+                    mended = await nesting.mend(error)
+                    if not again and mended is error:
+                        raise
+                    if not again:
+                        raise mended from None
+                    contain(mended)
+                    logger.error("%s begins again after an internal error", name_of(fn), exc_info=mended)
+                    await trio.sleep(PAUSE)
+        except BaseException as error:
+            cancelled = being_cancelled() and all(is_a(one, trio.Cancelled) for one in leaves(error))
+            self.failed = self.failed or not cancelled
+            raise
+        finally:
+            self._ours -= 1
+            self._end_others()
+
+    def _end_others(self) -> None:
+        """End the tasks that user code has started here, once the block and all our tasks have ended."""
+        if self._leaving and not self._ours and self.nursery.child_tasks:
+            self.scope.cancel()
+
+
+def name_of(fn: object) -> str:
+    return getattr(fn, "__qualname__", type(fn).__qualname__)
