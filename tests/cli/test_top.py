@@ -74,6 +74,28 @@ def test_the_first_view_has_no_rates() -> None:
     assert plain(sections(BEFORE, None)) == FIRST.rstrip("\n")
 
 
+NODE = {
+    "service": "one:1", "address": "ws://one", "processes": 1, "clients": 2, "pending_handshakes": 0,
+    "messages_received": 10, "messages_sent": 40, "bytes_waiting": 512,
+}  # fmt: skip
+NODES = """\
+Servers of the service
+  server    address   processes  clients  handshakes  messages in/s  messages out/s  waiting
+  one:1     ws://one          1        2           0              5               0    512 B
+  new       ws://one          1        2           0              -               -    512 B
+  two\N{REPLACEMENT CHARACTER}[31m  ws://one          2        2           0              0               0    512 B
+"""
+
+
+def test_servers_that_share_a_backplane_have_a_row_each_and_this_one_is_the_first() -> None:
+    two = NODE | {"service": "two\x1b[31m", "processes": 2}
+    before = BEFORE | {"nodes": [NODE, two]}
+    now = NOW | {"nodes": [NODE | {"messages_received": 20}, two, NODE | {"service": "new"}]}
+    shown = plain(sections(now, before))
+    assert NODES in shown
+    assert "Servers" not in plain(sections(NOW | {"nodes": [NODE]}, before))
+
+
 def test_rates_are_those_since_the_view_before_and_nothing_a_stranger_sent_reaches_the_terminal() -> None:
     assert plain(sections(NOW, BEFORE)) == SECOND.rstrip("\n")
 

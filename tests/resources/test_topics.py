@@ -16,7 +16,7 @@ from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.backplane.sequence import MOST_HELD, State
 from wsframe.protocol.frames import TEXT
 from wsframe.resources.interest import LINGER
-from wsframe.resources.publication import envelope
+from wsframe.resources.publication import OWN, envelope
 from wsframe.resources.topics import Topics
 from wsframe.testing import Kit, open_kit
 
@@ -228,20 +228,24 @@ async def test_a_topic_is_let_go_some_time_after_its_last_subscriber(autojump_cl
     hub = MemoryHub()
     async with two_servers(hub) as (one, _):
         a = await subscribed(one, "t")
-        wanted = hub.open()._members._interest
-        assert list(wanted) == ["t"]
+        interest = hub.open()._members._interest
+
+        def wanted() -> list[str]:
+            return [topic for topic in interest if not topic.startswith(OWN)]
+
+        assert wanted() == ["t"]
         a.send_text("-t")
         assert await a.receive() == "-t"
         await trio.sleep(LINGER / 2)
-        assert list(wanted) == ["t"]
+        assert wanted() == ["t"]
         a.send_text("+t")
         assert await a.receive() == "+t"
         await trio.sleep(2 * LINGER)
-        assert list(wanted) == ["t"]
+        assert wanted() == ["t"]
         a.send_text("-t")
         assert await a.receive() == "-t"
         await trio.sleep(1.5 * LINGER)
-        assert list(wanted) == []
+        assert wanted() == []
 
 
 async def test_a_gap_is_told_before_the_next_message_of_its_topic() -> None:

@@ -15,6 +15,7 @@ from wsframe.cli.errors import Mistake
 from wsframe.resources.server import Server
 from wsframe.server.bind import bind_unix, unlink_own
 from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, unknown
+from wsframe.server.nodes import nodes_of
 from wsframe.server.snapshot import snapshot
 
 __all__ = ["admin_socket", "answer_admins"]
@@ -43,6 +44,6 @@ async def answer_admins(sock: socket.socket, server: Server) -> None:
     """Answer every connection, until cancelled."""
 
     async def answer(request: bytes) -> dict[str, Any]:
-        return snapshot(server) if request == REQUEST else unknown(request)
+        return {**snapshot(server), "nodes": await nodes_of(server)} if request == REQUEST else unknown(request)
 
     await answer_inquiries(sock, answer)

@@ -142,7 +142,32 @@ class Section(NamedTuple):
 def sections(now: Snapshot, before: Snapshot | None) -> list[Section]:
     """Arrange a snapshot in tables, with the rates since ``before``."""
     workers = [worker_section(now, before)] if "workers" in now else []
-    return [server_section(now, before), *workers, resource_section(now, before), client_section(now)]
+    nodes = [node_section(now, before)] if len(now.get("nodes", ())) > 1 else []
+    return [server_section(now, before), *nodes, *workers, resource_section(now, before), client_section(now)]
+
+
+def node_section(now: Snapshot, before: Snapshot | None) -> Section:
+    """Arrange the servers that share a backplane, this one first, then by their names."""
+    former = {} if before is None else {one["service"]: one for one in before.get("nodes", ())}
+    header = (
+        "server", "address", "processes", "clients", "handshakes", "messages in/s", "messages out/s", "waiting",
+    )  # fmt: skip
+    first, *others = now["nodes"]
+    rows = [
+        node_row(one, former.get(one["service"]), now, before)
+        for one in (first, *sorted(others, key=lambda one: str(one["service"])))
+    ]
+    return Section("Servers of the service", header, rows, (2, 3, 4, 5, 6, 7))
+
+
+def node_row(one: Snapshot, former: Snapshot | None, now: Snapshot, before: Snapshot | None) -> tuple[str, ...]:
+    rates = (
+        whole(rate_of(now, before, one[key], None if former is None else former[key]))
+        for key in ("messages_received", "messages_sent")
+    )
+    names = shortened(printable(one["service"])), shortened(printable(one["address"]))
+    counts = (str(one[key]) for key in ("processes", "clients", "pending_handshakes"))
+    return (*names, *counts, *rates, bytes_shown(one["bytes_waiting"]))
 
 
 def worker_section(now: Snapshot, before: Snapshot | None) -> Section:

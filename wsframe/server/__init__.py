@@ -39,7 +39,7 @@ Read in this order:
 * ``capacity``: how many clients there may be. ``readiness``: whether newcomers are welcome. ``statistics``, ``health``:
   reports about a server.
 * ``snapshot``: these reports as JSON, and those of several servers together; ``inquiry``: another process asks for
-  one; ``census`` asks all workers of a service.
+  one; ``census`` asks all workers of a service, and ``nodes`` its servers on all machines.
 * ``figures``: all numbers of a server by name. ``metrics`` answers with them, in the words of ``prometheus``;
   ``metrics_port`` does so at a port of its own.
 

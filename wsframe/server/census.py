@@ -19,6 +19,7 @@ from wsframe.log import Log, log_for
 from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics, WorkerStatistics
 from wsframe.server.bind import bind_unix, unlink_own
 from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, inquire, unknown
+from wsframe.server.nodes import REQUEST_NODES, nodes_of
 from wsframe.server.snapshot import SLOWEST, snapshot, statistics_of, together, written
 from wsframe.workers.board import Board, Row
 from wsframe.workers.worker import Worker, inquiries_at
@@ -42,6 +43,8 @@ async def answer_census(worker: Worker, server: Server) -> None:
         return
 
     async def answer(request: bytes) -> dict[str, Any]:
+        if request == REQUEST_NODES:
+            return {"nodes": await nodes_of(server)}
         return snapshot(server) if request == REQUEST else unknown(request)
 
     try:
@@ -123,8 +126,18 @@ async def service_statistics(worker: Worker | None, own: ServerStatistics) -> Se
     return census(worker.board, await ask_workers(worker.folder, worker.board))
 
 
+async def ask_for_nodes(folder: str, board: Board) -> list[Any]:
+    """Ask the workers, one after another, for the servers on all machines, until one answers."""
+    for slot, row in board.processes():
+        with trio.move_on_after(PATIENCE):
+            answer = await inquire(inquiries_at(folder, slot, row.generation), REQUEST_NODES)
+            if answer is not None and isinstance(answer.get("nodes"), list):
+                return list(answer["nodes"])
+    return []
+
+
 async def service_snapshot(folder: str, board: Board) -> dict[str, Any]:
-    """Return the state of a whole service, ready for JSON: as that of one server, and each worker's."""
+    """Return the state of a whole service, ready for JSON: as that of one server, each worker's, and all machines'."""
     answers = await ask_workers(folder, board)
     found = census(board, answers)
     given = [answer for _, _, answer in answers if answer is not None]
@@ -138,4 +151,5 @@ async def service_snapshot(folder: str, board: Board) -> dict[str, Any]:
             {**one._asdict(), "statistics": None if one.statistics is None else written(one.statistics)}
             for one in found.workers
         ],
+        "nodes": await ask_for_nodes(folder, board),
     }

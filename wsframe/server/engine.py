@@ -69,6 +69,7 @@ from wsframe.server.figures import figures, total
 from wsframe.server.generation import Generation
 from wsframe.server.listen import Bound, close_sockets
 from wsframe.server.metrics_port import MetricsPort
+from wsframe.server.nodes import Nodes
 from wsframe.server.options import ServeOptions
 from wsframe.server.owning import Owning, made_owning
 from wsframe.server.posting import Posting
@@ -99,6 +100,7 @@ class LocalEngine:
     roster: Roster
     admission: Admission
     posting: Posting
+    nodes: Nodes
     owning: Owning | None = None
     """The partitions that it owns by leases; None if it shares none with servers of other machines."""
 
@@ -379,6 +381,7 @@ def open_roster(engine: LocalEngine, lives: ProtectedNursery, workings: Protecte
     )
     engine.roster.watch()
     engine.posting.open()
+    engine.nodes = Nodes(engine.topics, engine.server, worker)
     if engine.owning is not None:
         workings.start_soon(engine.owning.run, engine._drain)
 

@@ -30,7 +30,16 @@ LONGEST_REASON = 1_000
 ENGINE = "WSFRAME_RELAY_ENGINE"
 REFUSED = 3
 """The variable and the exit status of ``backplane.relay_process``, which this room does not import."""
-COMMAND = ["-P", "-m", "wsframe.backplane.relay_process"]
+PROGRAM = f"""
+import sys, types
+package = types.ModuleType("wsframe")
+package.__path__ = [{os.path.join(PACKAGES, "wsframe")!r}]
+sys.modules["wsframe"] = package
+from wsframe.backplane.relay_process import main
+main()
+"""
+"""The package itself imports the whole server, in 0.5 s of CPU time. A relay that follows a killed one does without."""
+COMMAND = ["-P", "-c", PROGRAM]
 
 
 class RelayKeeper:
