@@ -1,11 +1,13 @@
 """Configuration of the documentation."""
 
+from dataclasses import fields
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
 import wsframe
+from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 
 project = "wsframe"
 author = "the wsframe authors"
@@ -16,6 +18,8 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"wsframe {version}"
+html_static_path = ["_static"]
+html_css_files = ["wsframe.css"]
 default_role = "any"
 
 autodoc_member_order = "bysource"
@@ -54,6 +58,18 @@ def tidy(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: li
         lines[:0] = ["..", ""]  # an empty comment
 
 
+def show_defaults(
+    app: Sphinx, what: str, name: str, obj: object, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Show the defaults of limits and timeouts in the place of -1, by which a resource leaves them to the server."""
+    defaults = {"wsframe.Limits": DEFAULT_LIMITS, "wsframe.Timeouts": DEFAULT_TIMEOUTS}.get(name)
+    if defaults is None:
+        return signature, returns
+    shown = ", ".join(f"{field.name}: {field.type} = {getattr(defaults, field.name)}" for field in fields(defaults))
+    return f"(*, {shown})", returns
+
+
 def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", tidy, priority=400)
+    app.connect("autodoc-process-signature", show_defaults)
     app.connect("missing-reference", find_public_name)

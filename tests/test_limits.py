@@ -138,3 +138,10 @@ def test_options_cannot_be_changed(options: Limits | Timeouts | Capacity) -> Non
 )
 def test_the_kernel_holds_an_eighth_of_the_outbox(limits: Limits, octets: int) -> None:
     assert filled(limits, DEFAULT_LIMITS).unsent_in_kernel == octets
+
+
+def test_a_repr_has_the_fields_that_are_set() -> None:
+    assert repr(Limits()) == "Limits()"
+    assert repr(Limits(max_message=4096, max_frame=None)) == "Limits(max_message=4096, max_frame=None)"
+    assert repr(Timeouts(hook=2.5)) == "Timeouts(hook=2.5)"
+    assert str(-1) not in repr(DEFAULT_LIMITS)

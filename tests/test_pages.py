@@ -91,3 +91,8 @@ def test_pages_name_the_thing() -> None:
 def test_files_that_a_document_links_to_exist(page: Path) -> None:
     targets = re.findall(r"^\.\. _[^:]+: (?!https?:)(\S+)", page.read_text(), re.MULTILINE)
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_docstrings_leave_other_libraries_to_the_appendix() -> None:
+    sources = "".join(path.read_text() for path in ROOT.glob("wsframe/**/*.py"))
+    assert re.findall(r"Source: (?:clws|Hunchensocket|Portal|easy-websocket).*", sources) == []

@@ -49,10 +49,7 @@ class HookTimeout(WsframeError):
 
 
 class BinaryRefused(WsframeError):
-    """Raised by ``send_binary`` and ``broadcast_binary``, before anything is sent, for a client of version 0.
-
-    Source: clws, which signals an error there too.
-    """
+    """Raised by ``send_binary`` and ``broadcast_binary``, before anything is sent, for a client of version 0."""
 
 
 class ResourceEnded(WsframeError):

@@ -36,6 +36,12 @@ def filled(options: OptionsT, defaults: OptionsT) -> OptionsT:
     return replace(options, **missing)
 
 
+def shown(options: Limits | Timeouts) -> str:
+    """Return the ``repr`` of options: the fields that have been set."""
+    values = ((field.name, getattr(options, field.name)) for field in fields(options))
+    return f"{type(options).__name__}({', '.join(f'{name}={value!r}' for name, value in values if value != INHERIT)})"
+
+
 def check_number(name: str, value: object, kind: str, least: float) -> None:
     """Check a number that a user set.
 
@@ -66,7 +72,7 @@ def refuse_below(options: object, least: float, *, inherit: bool = True) -> None
             check_number(f"{type(options).__name__}.{field.name}", value, str(field.type), least)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Limits:
     """How much one client can make the server hold. A value equal to a limit passes.
 
@@ -116,6 +122,8 @@ class Limits:
     max_byte_rate: float | None = INHERIT
     """Bytes a second that are taken from one client; default None: any. As for messages."""
 
+    __repr__ = shown
+
     def __post_init__(self) -> None:
         refuse_below(self, 1)
         if self.max_frame is not None and self.max_frame != INHERIT != self.max_message < self.max_frame:
@@ -129,7 +137,7 @@ class Limits:
         return min(max(self.max_outbox // 8, 128 * 1024), 1024 * 1024)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Timeouts:
     """How long one client can take, in seconds.
 
@@ -185,6 +193,8 @@ class Timeouts:
     the server's counts, and only with ``workers``. Danger: with less than your longest computation, healthy workers
     are killed with all their clients."""
 
+    __repr__ = shown
+
     def __post_init__(self) -> None:
         refuse_below(self, 0)
 
@@ -201,7 +211,7 @@ class Capacity:
     max_clients: int | None = 1000
     """Clients connected at once, of all workers together; default 1000, under the usual limit of 1024 descriptors.
     The server answers 503 to a newcomer beyond it. A client counts until its ``disconnected`` has run.
-    None sets no limit, as clws does with NIL. Danger: only the descriptors of the process and the
+    None sets no limit. Danger: only the descriptors of the process and the
     memory that idle clients take bound their number then."""
 
     max_clients_per_address: int | None = None

@@ -74,8 +74,7 @@ class Headers(Mapping[str, str]):
 class Request:
     """The HTTP request of one newcomer; read-only.
 
-    Source: RFC 6455 section 4.2.1; clws ``client-resource-name``,
-    ``client-query-string``, ``client-connection-headers``.
+    Source: RFC 6455 section 4.2.1.
     """
 
     __slots__ = (

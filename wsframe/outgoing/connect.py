@@ -64,8 +64,6 @@ class connect:  # noqa: N801
         HandshakeRejected: When it is entered: the server answers another status than 101.
         HandshakeFailed: When it is entered: the answer of the server is not a handshake.
         ProxyFailed: When it is entered: a proxy does not open the tunnel.
-
-    Source: clws test client, ``with-client``.
     """
 
     def __init__(

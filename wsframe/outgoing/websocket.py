@@ -43,8 +43,6 @@ class WebSocket:
     Tasks of the connection answer pings and ping the server, also while no task
     receives. That stops when ``limits.max_queued_messages`` or ``max_queued_bytes``
     wait to be received: then nothing is read, and TCP makes the server wait.
-
-    Source: clws ``client``, ``write-to-client-text`` and the like, from the other side.
     """
 
     __slots__ = ("_calls", "_link", "_receiving", "request_headers", "response_headers", "subprotocol", "url")

@@ -33,9 +33,6 @@ class Accept:
         ValueError: For a header field with control characters or characters beyond Latin-1, and for
             fields that wsframe sends itself: those of the handshake, ``Sec-WebSocket-*`` and those
             of a body.
-
-    Source: the values of clws ``resource-accept-connection``. There a client of another
-    mailbox gets its ``disconnected`` from the resource that accepted it; here from the other.
     """
 
     __slots__ = ("data", "deliver_to", "headers", "subprotocol")

@@ -63,8 +63,6 @@ def broadcast_text(
             ``exclude``.
         ValueError: For a lone surrogate, a frame size below 1, or a frame size with a key.
         RuntimeError: From another thread, where it shows: with the first message of a turn.
-
-    Source: clws ``write-to-clients-text``.
     """
     check_several(clients)
     payload = encode(message) if isinstance(message, str) else bytes_of(message, TEXT_TYPES)
@@ -86,8 +84,6 @@ def broadcast_binary(
 
     Raises:
         BinaryRefused: If one of them speaks version 0, which has text only; then no client gets the message.
-
-    Source: clws ``write-to-clients-binary``.
     """
     check_several(clients)
     payload = bytes_of(message, BINARY_TYPES)

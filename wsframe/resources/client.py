@@ -46,8 +46,6 @@ class Client(Generic[DataT]):
     Sending never blocks and never fails because of the peer: a message is queued, and
     the return value says whether it was. Every method that is not a coroutine is for trio's
     own thread; from another thread use :meth:`Resource.post_from_thread`.
-
-    Source: clws ``client``, ``write-to-client-text`` and their kin.
     """
 
     __slots__ = (
@@ -293,7 +291,7 @@ class Client(Generic[DataT]):
     def reject(self, code: int = 1008, reason: str = "") -> bool:
         """Refuse the client: drop its queued messages in both directions, then :meth:`close` it.
 
-        Meant for ``client_connected``. It raises as :meth:`close` does. Source: clws ``:reject``.
+        Meant for ``client_connected``. It raises as :meth:`close` does.
         """
         check_thread()
         check_close_code(code)

@@ -222,8 +222,6 @@ def define_resource(
     Raises:
         TypeError: For a function that cannot be called.
         ValueError: For a text that is not a path.
-
-    Source: Portal ``define-resource``, easy-websocket ``start``.
     """
     check_names(functions)
     resource = FunctionResource(**functions)

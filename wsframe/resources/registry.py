@@ -56,8 +56,6 @@ class Registry:
         alone: Whether a server with this registry leaves the global one out. The resources of
             the global registry run in one server at a time: of several in a process all but
             one need registries that are alone.
-
-    Source: clws ``*resources*``.
     """
 
     def __init__(self, *, alone: bool = False) -> None:
@@ -161,8 +159,6 @@ class Registry:
 
         Raises:
             TypeError: For a dispatcher that is not a plain function, or a validator that cannot be called.
-
-        Source: Hunchensocket ``*websocket-dispatch-table*``.
         """
         check_dispatcher(dispatcher)
         check_origins(origins)
@@ -316,10 +312,7 @@ def served_with(registry: Registry | None) -> list[Registry]:
 def register_global_resource(
     path: str, resource: Resource, origins: OriginValidator = same_origin, *, ignore_case: bool = False
 ) -> None:
-    """Register a resource in the global registry; see :meth:`Registry.register`.
-
-    Source: clws ``register-global-resource``.
-    """
+    """Register a resource in the global registry; see :meth:`Registry.register`."""
     global_registry.register(path, resource, origins, ignore_case=ignore_case)
 
 
@@ -368,10 +361,10 @@ def unregister_global_dispatcher(dispatcher: Dispatcher) -> bool:
 
 
 def find_global_resource(path: str) -> Resource | None:
-    """Return the globally registered resource for ``path``. Source: clws ``find-global-resource``."""
+    """Return the globally registered resource for ``path``."""
     return global_registry.find(path)
 
 
 def unregister_global_resource(path: str, *, close_clients: bool = False) -> bool:
-    """Forget a global path; see :meth:`Registry.unregister`. Source: clws ``unregister-global-resource``."""
+    """Forget a global path; see :meth:`Registry.unregister`."""
     return global_registry.unregister(path, close_clients=close_clients)

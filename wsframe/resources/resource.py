@@ -78,7 +78,7 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
     The pairs: :meth:`client_connected` begins a client's time and :meth:`disconnected` ends it, once each;
     :meth:`post` queues a message for :meth:`received_custom`, while :meth:`call` runs a function in
     the same task and returns its result.
-    ``Resource[User]`` types ``client.data``. Source: clws ``ws-resource``.
+    ``Resource[User]`` types ``client.data``.
     """
 
     subprotocols: ClassVar[Collection[str]] = ()
@@ -100,7 +100,7 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
     on_hook_failed: ClassVar[OnHookFailed] = "drop_client"
     """The reaction of the default :meth:`hook_failed`, besides logging. ``"drop_client"`` closes the client.
     ``"drop_message"`` goes on with its next message, though not after a failed ``client_connected``,
-    which the later hooks rely on. Source: clws's restarts ``drop-client`` and ``drop-message``."""
+    which the later hooks rely on."""
     error_close_code: ClassVar[int] = 1011
     """The close code for a client whose hook failed."""
     scope: ClassVar[Scope] = "one"
@@ -135,7 +135,6 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
         not change the resource. Rules that count clients belong in ``client_connected`` with
         ``client.reject``, or in ``max_clients``. Return or raise ``Reject`` to refuse. True lets in as
         None does, False refuses with 403; any other result and any other exception refuse with 500.
-        Source: clws ``resource-accept-connection``.
         """
         return None
 
@@ -158,7 +157,6 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
         must not block or compute for long. It can overlap hooks: decide and change nothing. Messages
         sent before still reach the hooks. If it raises, or returns a code that cannot be sent, the
         client is closed with ``error_close_code``.
-        Source: Hunchensocket ``check-message``.
         """
         return None
 
@@ -166,28 +164,21 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
         """Greet a client: its first hook, to which :meth:`disconnected` is the last.
 
         Sending works; ``client.reject`` refuses the client, and so does ``raise Reject``.
-        Source: clws ``resource-client-connected``.
         """
 
     async def received_text(self, client: Client[DataT], message: str) -> None:
-        """Take a whole text message. The default closes 1003. Source: clws ``resource-received-text``."""
+        """Take a whole text message. The default closes 1003."""
         client.close(1003, "text is not supported here")
 
     async def received_binary(self, client: Client[DataT], message: bytes) -> None:
-        """Take a whole binary message. The default closes 1003. Source: clws ``resource-received-binary``."""
+        """Take a whole binary message. The default closes 1003."""
         client.close(1003, "binary is not supported here")
 
     async def received_pong(self, client: Client[DataT], payload: bytes) -> None:
-        """Take a pong that answers ``client.ping``, or no ping at all; not those of keepalive pings.
-
-        Source: clws ``resource-received-pong``.
-        """
+        """Take a pong that answers ``client.ping``, or no ping at all; not those of keepalive pings."""
 
     async def received_custom(self, message: object) -> None:
-        """Take a message from :meth:`post`. The default logs an error, because nothing expected it.
-
-        Source: clws ``resource-received-custom-message``.
-        """
+        """Take a message from :meth:`post`. The default logs an error, because nothing expected it."""
         name = type(self).__name__
         logger.error("%s has no received_custom for a %s", name, type(message).__name__, kind=name)
 
@@ -197,7 +188,6 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
         ``client.close_code``, ``close_reason`` and ``closed_cleanly`` say why. The client is
         no longer among :attr:`clients`. If it goes to another resource (:meth:`Client.move_to`),
         ``client.resource`` is that one, and sending to it works.
-        Source: clws ``resource-client-disconnected``.
         """
 
     async def hook_failed(self, error: BaseException, *, hook: str, client: Client[DataT] | None) -> None:
@@ -322,7 +312,6 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
         """Have ``received_custom`` called with ``message`` in the listener task; return whether it was queued.
 
         False when the resource is not being served or 10 000 posts wait.
-        Source: clws ``send-custom-message-to-resource``.
 
         Raises:
             RuntimeError: From another thread; there it is :meth:`post_from_thread`.
@@ -355,6 +344,6 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
                 while the resource is not being served.
             ResourceEnded: If the resource stops first.
 
-        An exception in ``fn`` is raised here. Source: clws ``call-on-resource-thread``.
+        An exception in ``fn`` is raised here.
         """
         return await self._life().call(fn, args)

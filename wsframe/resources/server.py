@@ -302,10 +302,7 @@ class Server:
         return self._engine.slowest_clients(count)
 
     def list_clients(self) -> list[AnyClient]:
-        """Return a snapshot of the clients of all resources, including those that no path leads to any more.
-
-        Source: clws ``server-list-clients``.
-        """
+        """Return a snapshot of the clients of all resources, including those that no path leads to any more."""
         return self._engine.list_clients()
 
     def find(self, path: str) -> Resource[Any] | None:

@@ -40,8 +40,6 @@ async def serve_handlers(
         ignore_case: Whether ``/WS`` is ``/ws``; by default it is, as in easy-websocket.
         options, task_status: As for :func:`serve`, and so are the other keywords: ``http_handler`` answers
             requests that do not ask for a WebSocket.
-
-    Source: easy-websocket ``start``.
     """
     registry, of_server = registered(keywords)
     await serve(registry, options=options, task_status=task_status, **of_server)

@@ -143,7 +143,6 @@ async def serve(
 
     An error that ``running()`` of a resource registered at the start raises is raised here, and a SystemExit
     of any user code, once the server has drained.
-    Source: clws ``run-server``.
     """
     check_trio()
     refuse_while_imported("serve() or open_server()")

@@ -121,7 +121,7 @@ def serving(
         RuntimeError: Where trio runs, which the wait would keep from running; there it is :func:`open_server`.
 
     An error that ends the server, such as a SystemExit of a hook, is raised when the body is left, unless the
-    body has raised one. Source: clws ``run-server`` in a thread; easy-websocket ``start``.
+    body has raised one.
     """
     refuse_while_imported("serving()")
     if in_trio():
