@@ -99,7 +99,15 @@ def simulate(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     seeds = session.posargs[0] if session.posargs else "500"
     session.run(
-        *("pytest", "-q", "-n", "auto", "tests/testing/test_cluster.py", "tests/integration/test_history.py"),
+        *(
+            "pytest",
+            "-q",
+            "-n",
+            "auto",
+            "tests/testing/test_cluster.py",
+            "tests/testing/test_cluster_owners.py",
+            "tests/integration/test_history.py",
+        ),
         env={"WSFRAME_SIMULATION_SEEDS": seeds},
     )
 

@@ -28,6 +28,7 @@ SLOW = {
     # Files of the same kind.
     "cli/test_listening.py",
     "testing/test_cluster.py",
+    "testing/test_cluster_owners.py",
     "test_cells.py",
     "test_docs.py",
     "test_readme.py",

@@ -31,6 +31,8 @@ logging.getLogger("wsframe.backplane").setLevel("WARNING")
 
 
 class Room(wsframe.Resource):
+    scope = "shared"
+
     async def client_connected(self, client):
         self.subscribe(client, "room")
 

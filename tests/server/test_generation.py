@@ -14,6 +14,7 @@ import wsframe
 from tests.handing import BOUND, Goer, life_of
 from tests.server.test_predecessor import Stayer, echoes
 from tests.wire import close, connected, until
+from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.server.engine import LocalEngine
 from wsframe.server.listen import Bound
 from wsframe.server.options import ServeKeywords, ServeOptions
@@ -59,6 +60,7 @@ async def two(
     old: dict[str, wsframe.Resource],
     new: dict[str, wsframe.Resource],
     count: int = 1,
+    hub: MemoryHub | None = None,
     **options: Unpack[ServeKeywords],
 ) -> AsyncIterator[tuple[Side, Side]]:
     with ExitStack() as stack:
@@ -88,6 +90,8 @@ async def two(
                         door=receiving, board=board, link=theirs, folder="", follows=bool(generation),
                         giving=None if generation else lineage[0], taking=lineage[1] if generation else None,
                     )  # fmt: skip
+                    if hub is not None:
+                        options["backplane"] = MemoryBackplane(hub)
                     engine = LocalEngine(
                         [Bound(sock=listening)], registry, ServeOptions(**options), None, worker=worker
                     )
@@ -149,6 +153,39 @@ async def test_what_has_no_life_is_over_at_once() -> None:
         await first.leave(tell=second)
         placement = second.engine.roster.placement
         await until(lambda: placement.whole)
+
+
+async def test_leases_go_to_the_next_generation_with_the_partitions() -> None:
+    old, new = Stayer(), Stayer()
+    async with (
+        two({"/": old}, {"/": new}, hub=MemoryHub()) as (first, second),
+        trio.open_nursery() as nursery,
+        connected(first.server) as peer,
+    ):
+        await echoes(peer, "1")
+        before = old.ownership.token
+        await come_and_wait(second, nursery, "2")
+        nursery.start_soon(lambda: first.leave(tell=second))
+        assert await peer.receive_close() == (1012, "service restart")
+        await peer.send(close(1012))
+        assert await peer.receive() is None
+        await until(lambda: "text 2" in new.notes)
+        assert new.ownership.token > before
+        assert not new.ownership.lost
+
+
+async def test_an_offer_of_leased_lives_is_taken_once_their_lease_is_here() -> None:
+    old, new = Goer(), Goer()
+    async with (
+        two({"/": old}, {"/": new}, hub=MemoryHub()) as (first, _),
+        connected(first.server) as peer,
+    ):
+        await echoes(peer, "1")
+        before = old.ownership.token
+        await first.leave()
+        await echoes(peer, "2")
+        assert new.ownership.token > before
+    assert new.notes[:3] == ["begins", "takes over, clients: 0", "restored"]
 
 
 class Everywhere(Goer):

@@ -51,7 +51,11 @@ class Generations(NamedTuple):
     async def succeed(self, change: Callable[[Any], None] = lambda successor: None) -> None:
         """Have the new server take what it is offered, until cancelled."""
         engine = engine_of(self.new)
-        successor = Successor(engine.reactor, engine.places, self.begun.append, partial(join_at, engine.roster))
+
+        async def begin(partition: int) -> None:
+            self.begun.append(partition)
+
+        successor = Successor(engine.reactor, engine.places, begin, partial(join_at, engine.roster))
         change(successor)
         await successor.run(self.taking)
 

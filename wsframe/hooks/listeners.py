@@ -186,7 +186,7 @@ class Roster:
             RuntimeError: If it could not be found where its scope says.
         """
         self.whereabouts.check_here(residence, type(resource).__name__)
-        if self.placement.spread and residence is UNREGISTERED and resource.scope != "one":
+        if self.placement.divided and residence is UNREGISTERED and resource.scope != "one":
             raise RuntimeError(
                 f"{type(resource).__name__} of scope {resource.scope!r} comes from a dispatcher, which only worker 0 "
                 "asks: register a factory, or give it the scope 'one'"

@@ -296,7 +296,9 @@ class LocalEngine:
             async with ProtectedNursery() as lives:
                 open_roster(self, lives, workings)
                 if self.duty is not None:
-                    generation = Generation(self.duty.worker, self.roster, self.reactor, self.places, self.posting)
+                    tenure = None if self.owning is None else self.owning.tenure
+                    worker, roster, reactor = self.duty.worker, self.roster, self.reactor
+                    generation = Generation(worker, roster, reactor, self.places, self.posting, tenure)
                     workings.start_soon(self.duty.belong, generation)
                 try:
                     self.admission = Admission(

@@ -18,18 +18,21 @@ import trio
 
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
+from wsframe.exceptions import LivesElsewhere
 from wsframe.hooks.hand_over import RESTART
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.hooks.paired_lives import address_of, join_at
+from wsframe.http.responses import Reject
 from wsframe.resources.handing_over import hands_over
 from wsframe.server.capacity import Places
 from wsframe.server.departure import depart, planned
 from wsframe.server.posting import Posting
 from wsframe.server.predecessor import leave_lives
 from wsframe.server.successor import Successor
+from wsframe.server.tenure import Tenure
 from wsframe.workers.partitions import EVERYWHERE, partitions_of
-from wsframe.workers.socket_exchange import Exchange
+from wsframe.workers.socket_exchange import Exchange, Gone
 from wsframe.workers.worker import Worker
 
 __all__ = ["Generation"]
@@ -44,28 +47,59 @@ class Generation:
         reactor: Its clients.
         places: Their places.
         posting: Takes posts of other workers.
+        tenure: The leases of its partitions; None where no other machine can have them.
     """
 
-    def __init__(self, worker: Worker, roster: Roster, reactor: Reactor, places: Places, posting: Posting) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        roster: Roster,
+        reactor: Reactor,
+        places: Places,
+        posting: Posting,
+        tenure: Tenure | None = None,
+    ) -> None:
         self._worker = worker
         self._roster = roster
         self._reactor = reactor
         self._places = places
         self._posting = posting
+        self._tenure = tenure
 
     def begin(self, partitions: Iterable[int]) -> None:
         """Begin partitions that no other process has any more."""
         fresh = self._roster.placement.begin(partitions)
+        if self._tenure is not None:
+            self._tenure.want(fresh)  # they begin with their leases
+            return
         for partition in fresh:
             self._posting.begin(partition)
         if fresh:
             self._roster.update()
 
+    async def _begin_offered(self, partition: int) -> None:
+        """Begin a partition whose lives are offered.
+
+        Raises:
+            Gone: If another machine has it by now.
+        """
+        self.begin([partition])
+        if self._tenure is not None:
+            try:
+                await self._tenure.settle(partition)
+            except (LivesElsewhere, Reject) as error:
+                raise Gone(str(error)) from None
+
+    async def _release(self, partitions: Collection[int]) -> None:
+        """Give back the leases of partitions without lives, for the next generation."""
+        if self._tenure is not None:
+            await self._tenure.release(partitions, claimed=True)
+
     async def follow(self) -> None:
         """Take the offers of the generation before, if there is one."""
         if self._worker.taking is not None:
             join = partial(join_at, self._roster)
-            successor = Successor(self._reactor, self._places, lambda one: self.begin([one]), join)
+            successor = Successor(self._reactor, self._places, self._begin_offered, join)
             await successor.run(Exchange(self._worker.taking))
 
     async def leave(self, seconds: float, say_over: Callable[[Collection[int]], object]) -> None:
@@ -75,6 +109,8 @@ class Generation:
             seconds: The time until the last one is left.
             say_over: Tells the supervisor that partitions are over.
         """
+        if self._tenure is not None:
+            self._tenure.leaving = True
         by_partition: dict[int, list[Listener]] = {}
         for life in self._roster.listeners():
             by_partition.setdefault(life.partition, []).append(life)
@@ -82,6 +118,7 @@ class Generation:
         empty = [one for one in partitions_of(self._worker.slot, self._worker.count) if one not in by_partition]
         for one in empty:
             self._end(one)
+        await self._release(empty)
         say_over(empty)
         lineage = None if self._worker.giving is None else Exchange(self._worker.giving)
         groups = [[one] * sum(len(life.clients) for life in lives) for one, lives in by_partition.items()]
@@ -92,7 +129,8 @@ class Generation:
         async def leave_one(partition: int) -> None:
             self._end(partition)
             address = partial(address_of, self._roster)
-            await leave_lives(by_partition[partition], self._reactor, address, lineage, partition)
+            left = partial(self._release, [partition])
+            await leave_lives(by_partition[partition], self._reactor, address, lineage, partition, left)
             say_over([partition])
 
         async with trio.open_nursery() as nursery:

@@ -61,6 +61,9 @@ class Giving:
 
     async def _share_one(self) -> None:
         tenure = self._tenure
+        poor = poorest([one for one in tenure.neighbors.all() if not one.leaving])
+        if poor is None or len(tenure.here) - len(poor.held) < UNEVEN:
+            return
         for partition in self._shareable():
             taker = poorest(tenure.neighbors.takers(partition))
             if taker is not None and len(tenure.here) - len(taker.held) >= UNEVEN:

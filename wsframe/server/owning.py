@@ -73,4 +73,5 @@ def made_owning(
         return None
     tenure = Tenure(plane, topics, roster.placement, holdings, posting, roster.update, cluster.lease_seconds)
     roster.placement.leased = tenure
+    posting.service = ""  # that of all machines, which the backplane separates from others
     return Owning(tenure, Giving(tenure, reactor))

@@ -34,7 +34,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
@@ -86,6 +86,7 @@ async def leave_lives(
     address_of: Callable[[Listener], Address | None],
     lineage: Exchange | None,
     partition: int,
+    left: Callable[[], Awaitable[object]] | None = None,
 ) -> None:
     """End all lives of one partition, and offer those that can go on to the successor.
 
@@ -95,6 +96,7 @@ async def leave_lives(
         address_of: Returns the address of a life; None for one that nobody can find.
         lineage: Leads to the successor; None if there is none.
         partition: Its number.
+        left: Called between the end of the last life and the offer.
     """
     with trio.move_on_after(ARRIVING_WITHIN):
         while any(life.members.count > len(life.clients) for life in lives):  # noqa: ASYNC110
@@ -119,6 +121,8 @@ async def leave_lives(
         async with trio.open_nursery() as nursery:
             for life in lives:
                 nursery.start_soon(end, life)
+        if left is not None:
+            await left()
         if lineage is not None and done:
             await Offer(done, reactor).make(lineage, partition)
     finally:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
@@ -65,11 +65,11 @@ class Successor:
     Args:
         reactor: Gets the clients.
         places: Get theirs.
-        begin: Has the lives of a partition begin here.
+        begin: Has the lives of a partition begin here, or raises Gone.
         join: Returns the life at an address, started if need be, with one member more.
     """
 
-    def __init__(self, reactor: Reactor, places: Places, begin: Callable[[int], object], join: Join) -> None:
+    def __init__(self, reactor: Reactor, places: Places, begin: Callable[[int], Awaitable[object]], join: Join) -> None:
         self._reactor = reactor
         self._places = places
         self._begin = begin
@@ -92,7 +92,7 @@ class Successor:
         lives: list[OfferedLife] = []
         try:
             await self._receive(exchange, lives)
-            self._begin(partition)
+            await self._begin(partition)
             async with trio.open_nursery() as nursery:
                 for number, life in enumerate(lives):
                     nursery.start_soon(self._take_life, exchange, number, life)

@@ -53,6 +53,8 @@ JITTER = 0.1
 MOST_WAITING = 100
 """Newcomers that wait for an owner of their partition."""
 PATIENCE = 2.5
+CLAIMED = 2.0
+"""Seconds for which others leave a partition to the next generation of a worker."""
 
 
 def clock_of(plane: object) -> Callable[[], float]:
@@ -92,6 +94,7 @@ class Tenure:
         self._seconds = seconds
         self._leases = Ownership(leases, self._lost, seconds=seconds, clock=clock_of(leases))
         self.neighbors: Neighbors = Neighbors(trio.current_time)
+        self._slot: Final = frozenset(partitions_of(placement.slot, placement.count))
         self._here: dict[int, Lease] = {}
         self._closed: set[int] = set()
         """Partitions that are being left: their newcomers wait for the next owner."""
@@ -99,6 +102,9 @@ class Tenure:
         """The servers that the engine has named, each until the next request for its partition."""
         self._try_at: dict[int, float] = {}
         self._asked: set[int] = set()
+        self._inherited: set[int] = set()
+        """Partitions that the generation before has left, and that are to be acquired."""
+        self._claims: dict[int, float] = {}
         self._waiting = 0
         self._losses = 0
         self._bell = Doorbell()
@@ -141,8 +147,12 @@ class Tenure:
         """Return the server that has a partition, as last heard; ``""`` if that is not known."""
         if self.holds(partition):
             return self.node
-        name = self.neighbors.holder(partition) or self._known.get(partition, "")
+        name = self._claimed(partition) or self._known.get(partition, "")
         return "" if name == self.node else name
+
+    def _claimed(self, partition: int) -> str:
+        """Return the server that says it has a partition, unless that is the generation before, which has left it."""
+        return "" if partition in self._inherited else self.neighbors.holder(partition)
 
     async def look_again(self, partition: int) -> str:
         """Ask the engine for the server that has a partition, and acquire it if nobody has it."""
@@ -177,7 +187,7 @@ class Tenure:
                 while not self.holds(partition):
                     if not self.reachable and partition not in self._closed:
                         raise retry_later("backplane out of reach")
-                    holder = self.neighbors.holder(partition) or await self.look_again(partition)
+                    holder = self._claimed(partition) or await self.look_again(partition)
                     if self.neighbors.hears(holder):  # else it has died: its lease has an end
                         raise LivesElsewhere(f"the resource lives on {holder}")
                     if not self.holds(partition):
@@ -198,6 +208,7 @@ class Tenure:
 
     def want(self, partitions: Collection[int]) -> None:
         """Acquire partitions as soon as possible: the generation before has left them to this one."""
+        self._inherited.update(partitions)
         self._asked.update(partitions)
         self._bell.ring()
 
@@ -232,8 +243,8 @@ class Tenure:
         """Return the free partitions that it is time to acquire."""
         now, held = trio.current_time(), self.neighbors.holders()
         due: list[int] = []
-        for partition in partitions_of(self._placement.slot, self._placement.count):
-            if partition in self._here or self._placement.is_away(partition):
+        for partition in self._slot.difference(self._here):
+            if self._placement.is_away(partition):
                 continue
             meant_for = self.neighbors.meant_for(partition)
             if meant_for == self.node:
@@ -256,6 +267,7 @@ class Tenure:
         fresh: dict[int, Lease] = {}
         for one in partitions:
             self._asked.discard(one)
+            self._inherited.discard(one)
             lease = self._leases.lease(KEYS[one])
             if lease is not None:
                 fresh[one] = lease
@@ -303,14 +315,19 @@ class Tenure:
         """Let no newcomer join a partition any more, which is about to be released."""
         self._closed.add(partition)
 
-    async def release(self, partitions: Collection[int], given: Mapping[int, str] | None = None) -> None:
+    async def release(
+        self, partitions: Collection[int], given: Mapping[int, str] | None = None, *, claimed: bool = False
+    ) -> None:
         """Give partitions back, whose lives have ended.
 
         Args:
             partitions: The partitions.
             given: The servers that are to have them.
+            claimed: Whether others are to leave them to the next generation of this worker for a moment.
         """
         mine = [one for one in partitions if one in self._here]
+        if claimed:
+            self._claims.update(dict.fromkeys(mine, trio.current_time() + CLAIMED))
         for one in mine:
             self._end(one)
             self._known[one] = ""
@@ -318,10 +335,10 @@ class Tenure:
         if mine:
             self.neighbors.give(given or {})
             await self._leases.release([KEYS[one] for one in mine])
-            self.reports.tell(given=given or {})
+            if not claimed:
+                self.reports.tell(given=given or {})
 
     def _report(self) -> Report:
-        place = self._placement
-        return Report(
-            node=self.node, slot=place.slot, count=place.count, held=frozenset(self._here), leaving=self.leaving
-        )
+        place, now = self._placement, trio.current_time()
+        held = {*self._here, *(one for one, until in self._claims.items() if until > now)}
+        return Report(node=self.node, slot=place.slot, count=place.count, held=frozenset(held), leaving=self.leaving)
