@@ -78,12 +78,10 @@ def foreign(session: nox.Session) -> None:
 
 @nox.session
 def workers(session: nox.Session) -> None:
-    """Kill, stop and count the workers of a service, and run the examples with workers: 5 minutes."""
+    """Kill, stop, crowd and count the workers of a service, and run all examples with workers: 10 minutes."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.workers", *session.posargs)
-    session.run(
-        "pytest", "tests/examples/test_programs.py", "-k", "example_served", env={"WSFRAME_EXAMPLE_WORKERS": "4"}
-    )
+    session.run("pytest", "tests/examples", env={"WSFRAME_EXAMPLE_WORKERS": "4"})
 
 
 @nox.session

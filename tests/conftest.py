@@ -38,6 +38,7 @@ SLOW = {
     "cli/test_connect.py",
     "cli/test_new.py",
     "cli/test_reload.py",
+    "cli/test_reload_workers.py",
     "cli/test_restart.py",
     "cli/test_serve.py",
     "cli/test_serve_backplane.py",

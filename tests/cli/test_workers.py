@@ -22,7 +22,7 @@ from wsframe.cli.workers import check_workers
 SERVE = ("-m", "wsframe", "serve", "who.py", "--port", "0", "--workers", "2")
 
 
-def test_a_killed_worker_has_a_successor_and_a_signal_leaves_nothing(tmp_path: Path) -> None:
+def test_workers_14_a_killed_worker_has_a_successor_and_a_signal_leaves_nothing(tmp_path: Path) -> None:
     with service(tmp_path, *SERVE) as running:
         address = running.until("Serving at").split()[2]
         first = running.workers()
@@ -80,7 +80,7 @@ def test_the_whole_service_is_seen_at_one_socket(tmp_path: Path, capsys: pytest.
             manager.recv(1000)
 
 
-def test_workers_whose_supervisor_is_killed_drain_and_leave_nothing(tmp_path: Path) -> None:
+def test_workers_14_workers_whose_supervisor_is_killed_drain_and_leave_nothing(tmp_path: Path) -> None:
     with service(tmp_path, *SERVE, "--drain-timeout", "1") as running, ExitStack() as stack:
         address = running.until("Serving at").split()[2]
         workers = running.workers()

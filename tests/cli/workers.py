@@ -63,7 +63,7 @@ class Service:
         self.folder = folder
         self.printed: list[str] = []
         """All lines so far, of both streams."""
-        self._lines: Queue[str] = Queue()
+        self._lines: Queue[str | None] = Queue()
         self._thread = threading.Thread(target=self._pump)
         self._thread.start()
 
@@ -72,12 +72,14 @@ class Service:
         for line in self.process.stdout:
             self.printed.append(line.rstrip())
             self._lines.put(line.rstrip())
+        self._lines.put(None)
 
     def until(self, words: str) -> str:
         """Return the next line with these words."""
-        while words not in (line := self._lines.get(timeout=PATIENCE)):
-            pass
-        return line
+        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+            if words in line:
+                return line
+        raise EOFError("\n".join(self.printed))
 
     def workers(self) -> set[int]:
         """Return the processes of the workers."""

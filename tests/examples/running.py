@@ -13,20 +13,22 @@ __all__ = ["EXAMPLES", "example_running", "example_served", "program_running"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 60
+WORKERS = os.environ.get("WSFRAME_EXAMPLE_WORKERS", "")
+"""With so many workers each example is to behave as with one process; ``nox -s workers`` sets it."""
 
 
 @contextmanager
 def example_running(name: str, *arguments: str) -> Iterator[str]:
     """Run ``examples/name`` and give the address that its first line of output tells."""
-    with program_running(sys.executable, str(EXAMPLES / name), *arguments) as address:
+    command = ["-m", "tests.examples.as_workers", WORKERS] if WORKERS else []
+    with program_running(sys.executable, *command, str(EXAMPLES / name), *arguments) as address:
         yield address
 
 
 @contextmanager
 def example_served(name: str, *arguments: str) -> Iterator[str]:
     """Serve ``examples/name`` with the command line of wsframe; give its address."""
-    workers = os.environ.get("WSFRAME_EXAMPLE_WORKERS")  # of ``nox -s workers``
-    more = ["--workers", workers] if workers else []
+    more = ["--workers", WORKERS] if WORKERS else []
     command = ["-m", "wsframe", "serve", str(EXAMPLES / name), "--log-level", "error", *more, *arguments]
     with program_running(sys.executable, *command) as address:
         yield address

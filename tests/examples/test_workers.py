@@ -10,7 +10,7 @@ from tests.examples.test_programs import open_at
 PATIENCE = 60
 
 
-def test_rooms_that_clients_move_between_are_one_program_with_workers() -> None:
+def test_15_rooms_that_clients_move_between_are_one_program_with_workers() -> None:
     with example_served("rooms.py", "--port", "0", "--workers", "2") as address, ExitStack() as stack:
         bob = stack.enter_context(open_at(address, "/rooms/kitchen"))
         assert bob.recv(PATIENCE) == "kitchen: somebody came, 1 here"

@@ -1,4 +1,7 @@
-"""Kill, stop and count the workers of a service: ``python -m tests.workers``; writes the results into the docs."""
+"""Kill, stop and count the workers of a service: ``python -m tests.workers``; writes the results into the docs.
+
+With words it runs only the scenarios whose names contain one of them, and writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,13 @@ from pathlib import Path
 
 import trio
 
+from tests.chaos.with_workers import run_round
 from tests.cli.workers import Service, children_of, lives, service
+from wsframe.workers.partitions import partition_of
 
 RECORD = Path(__file__).parents[2] / "docs/explanation/workers.rst"
 PATIENCE = 120.0
-WORKERS, CLIENTS, NEWCOMERS, MESSAGES, SUBSCRIBERS = 4, 2000, 200, 10_000, 100
+WORKERS, CLIENTS, NEWCOMERS, MESSAGES, SUBSCRIBERS, CROWD = 4, 2000, 200, 10_000, 100, 2000
 
 PROGRAM = """
 import os
@@ -56,7 +61,26 @@ class Numbers(wsframe.Resource):
                 await trio.sleep(0.005)
 
 
+class Slow(wsframe.Resource):
+    scope = "path"
+
+    async def accept_client(self, request):
+        await trio.sleep(5)
+
+
+class Ending(wsframe.Resource):
+    scope = "path"
+
+    @asynccontextmanager
+    async def running(self):
+        yield
+        with trio.CancelScope(shield=True):
+            await trio.sleep(5)
+
+
 wsframe.register_global_resource("/who", Who(), wsframe.any_origin)
+wsframe.register_global_resource("/slow", Slow(), wsframe.any_origin)
+wsframe.register_global_resource("/ending", Ending(), wsframe.any_origin)
 wsframe.register_global_resource("/numbers", Listeners(), wsframe.any_origin)
 wsframe.register_global_resource("/publisher", Numbers(), wsframe.any_origin)
 """.replace("MESSAGES", str(MESSAGES))
@@ -185,6 +209,84 @@ async def kill_one(running: Service, port: int) -> str:
     )
 
 
+async def kill_idle(running: Service, port: int) -> str:
+    """Kill a worker while nobody asks for anything."""
+    await until(lambda: len(running.workers()) == WORKERS + 1)
+    before = sum("is ready" in line for line in running.printed)
+    peers = await opened(port, "/who", 20)
+    victim = max(pid for _, pid, _ in peers)
+    await closed(peers)
+    await trio.sleep(11)  # its end is not one in a row
+    os.kill(victim, signal.SIGKILL)
+    seconds = await until(lambda: sum("is ready" in line for line in running.printed) > before)
+    return f"its successor is ready after {seconds:.1f} s"
+
+
+ANSWERED = {"asked", "101", "408", "503"}
+"""The answers that a newcomer of a crowd can get; none stays without one."""
+
+
+async def crowd(port: int, path: str, counts: Counter[str], *, others: int = 200) -> float:
+    """Have newcomers crowd a path; return the time in which 99 of 100 of others get in."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(CROWD):
+            nursery.start_soon(ask, port, path, counts)
+        await until(lambda: counts["asked"] == CROWD)
+        found = [await opened(port, "/who", 1) for _ in range(others)]
+        for one in found:
+            await closed(one)
+        await until(lambda: counts.total() == 2 * CROWD)
+    return sorted(seconds for ((_, _, seconds),) in found)[others * 99 // 100 - 1]
+
+
+async def ask(port: int, path: str, counts: Counter[str]) -> None:
+    """Ask for a WebSocket, and count the answer."""
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    async with stream:
+        await stream.send_all(REQUEST.format(path).encode())
+        counts["asked"] += 1
+        try:
+            counts[(await stream.receive_some(4096)).decode()[9:12] or "nothing"] += 1
+        except trio.BrokenResourceError:
+            counts["nothing"] += 1
+
+
+def answers(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} get {name}" for name, count in sorted(counts.items()) if name != "asked")
+
+
+async def crowd_slow(running: Service, port: int) -> str:
+    """Crowd a path that decides slowly."""
+    counts: Counter[str] = Counter()
+    seconds = await crowd(port, "/slow", counts)
+    assert set(counts) <= ANSWERED, counts
+    return f"99 of 100 newcomers of another path are in after {seconds * 1000:.0f} ms; of the crowd {answers(counts)}"
+
+
+async def crowd_ending(running: Service, port: int) -> str:
+    """Crowd a path that ends slowly in a restart."""
+    home, counts = 1 + int(ending_slot()), Counter[str]()
+    before = sum("is ready" in line for line in running.printed)
+    running.process.send_signal(signal.SIGHUP)
+    await until(lambda: sum("is ready" in line for line in running.printed) >= before + home)
+    seconds = await crowd(port, "/ending", counts)
+    await until(lambda: any("have been restarted" in line for line in running.printed))
+    assert set(counts) <= ANSWERED, counts
+    return f"99 of 100 newcomers of another path are in after {seconds * 1000:.0f} ms; of the crowd {answers(counts)}"
+
+
+def ending_slot() -> int:
+    return partition_of("/ending", "path") % WORKERS
+
+
+def chaos(seeds: int = 3, clients: int = 300) -> str:
+    """Have random clients, half of them hostile, while workers die at random."""
+    outcomes = [run_round(seed, clients) for seed in range(1, seeds + 1)]
+    assert not any(one.faults for one in outcomes), [one.faults for one in outcomes]
+    killed, lost = sum(one.killed for one in outcomes), sum(one.excused for one in outcomes)
+    return f"{killed} workers are killed, {lost} clients lose their connection with them, and nobody else notices"
+
+
 async def stop_one(running: Service, port: int) -> str:
     """Stop a worker: newcomers go to the others, and the supervisor kills it."""
     peers = await opened(port, "/who", 20)
@@ -222,7 +324,10 @@ async def kill_supervisor(running: Service, port: int) -> str:
 
 SCENARIOS = {
     f"{CLIENTS} newcomers of a shared path": balance,
-    "SIGKILL to one worker": kill_one,
+    "SIGKILL to one worker that delivers messages": kill_one,
+    "SIGKILL to one worker that has nothing to do": kill_idle,
+    f"{CROWD} newcomers of a path whose ``accept_client`` takes 5 s": crowd_slow,
+    f"{CROWD} newcomers of a path whose ``running()`` takes 5 s to leave, in a restart": crowd_ending,
     "SIGSTOP to one worker": stop_one,
     "SIGSTOP to the supervisor for 60 s": stop_supervisor,
     "SIGKILL to the supervisor": kill_supervisor,
@@ -243,29 +348,35 @@ figures are of one run{machine}; the run fails where a rule does not hold.
 """
 
 
-async def run(running: Service, port: int) -> list[tuple[str, str]]:
-    """Run all scenarios."""
+async def run(running: Service, port: int, words: list[str]) -> list[tuple[str, str]]:
+    """Run scenarios."""
     results = []
-    for name, scenario in SCENARIOS.items():
+    chosen = [(name, one) for name, one in SCENARIOS.items() if not words or any(word in name for word in words)]
+    for name, scenario in chosen:
         results.append((name, await scenario(running, port)))
         print(": ".join(results[-1]), flush=True)
     return results
 
 
-def main() -> None:
-    """Run all scenarios and write the record."""
+def main(words: list[str]) -> None:
+    """Run all scenarios and write the record, or some of them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "numbers_program.py").write_text(PROGRAM)
         command = ("-m", "wsframe", "serve", "numbers_program.py", "--port", "0", "--workers", str(WORKERS))
         options = ("--worker-timeout", "5", "--max-clients", "5000", "--max-pending-handshakes", "1000")
-        with service(folder, *command, *options) as running:
+        # Of a program that is installed Python has kept the bytecode.
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
+        with service(folder, *command, *options, **compiled) as running:
             port = int(running.until("Serving at").split()[2].rpartition(":")[2])
-            results = trio.run(run, running, port)
+            results = trio.run(run, running, port, words)
+    if words:
+        return
+    results.append(("900 random clients, and SIGKILL to random workers", chaos()))
     machine = f" on {os.cpu_count()} processors with Python {sys.version.split()[0]}"
     rows = "".join(f"   * - {name}\n     - {result}\n" for name, result in results)
     RECORD.write_text(HEAD.format(workers=WORKERS, machine=machine) + rows)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -48,7 +48,7 @@ def test_a_second_supervisor_is_refused_with_the_process_of_the_first(folder: st
     assert not os.path.exists(folder)
 
 
-def test_a_supervisor_waits_for_the_workers_of_a_killed_one_and_removes_their_sockets(folder: str) -> None:
+def test_14_a_supervisor_waits_for_the_workers_of_a_killed_one_and_removes_their_sockets(folder: str) -> None:
     lock = killed(folder)
     order: list[str] = []
     begun: list[Runtime] = []
@@ -102,7 +102,7 @@ def test_a_supervisor_that_ends_while_it_waits_leaves_the_lock_of_those_workers(
     assert not os.path.exists(folder)
 
 
-def test_the_last_worker_of_a_killed_supervisor_removes_the_directory(folder: str) -> None:
+def test_14_the_last_worker_of_a_killed_supervisor_removes_the_directory(folder: str) -> None:
     lock = killed(folder)
     other = os.dup(lock)
     remove_if_last(folder, lock)
