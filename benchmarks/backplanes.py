@@ -1,13 +1,15 @@
 """``python -m benchmarks.backplanes [NAME ...]``: what a message costs from one process to another by each backplane.
 
 One process publishes and one receives, each with its own CPU time. Latency: one message each 2 ms. Throughput: as
-many as the backplane takes. The servers are started here, at unix sockets, and run on the same CPUs.
+many as the backplane takes. The servers are started here, at unix sockets, and run on the same CPUs. ``relay+glide`` is
+from a worker of one machine to a worker of another one: each has a relay, and these have the engine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import socket
 import subprocess
@@ -17,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
@@ -29,16 +31,34 @@ from wsframe.backplane.postgres import PostgresBackplane
 from wsframe.backplane.redis import RedisBackplane
 from wsframe.backplane.relay import RelayBackplane
 
-NAMES = {"relay": "relay", "glide": "Redis, valkey-glide", "coredis": "Redis, coredis", "postgresql": "PostgreSQL"}
+NAMES = {
+    "relay": "relay",
+    "glide": "Redis, valkey-glide",
+    "coredis": "Redis, coredis",
+    "postgresql": "PostgreSQL",
+    "relay+glide": "relays, Redis by glide",
+    "relay+postgresql": "relays, PostgreSQL",
+}
 TOPIC = "benchmark"
 SINGLE, EVERY = 2_000, 0.002
 MANY, SIZE = 50_000, 100
 END = b"end"
 
 
+class Place(NamedTuple):
+    """A backplane's server."""
+
+    near: str
+    """The address for the one who publishes."""
+    far: str
+    """That for the one who receives."""
+    between: list[int]
+    """The processes between them."""
+
+
 def made(name: str, address: str) -> Backplane:
     """Make a backplane."""
-    if name == "relay":
+    if name.startswith("relay"):
         return RelayBackplane(address)
     if name == "postgresql":
         return PostgresBackplane(address)
@@ -46,21 +66,38 @@ def made(name: str, address: str) -> Backplane:
 
 
 @contextmanager
-def server(name: str) -> Iterator[str]:
-    """Run the server of a backplane; yield its address."""
+def server(name: str) -> Iterator[Place]:
+    """Run the server of a backplane."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        if name == "postgresql":
-            yield stack.enter_context(postgres_server()).url
-        elif name == "relay":
-            path = folder / "relay"
+        engine, processes = "", list[int]()
+        if name.endswith("postgresql"):
+            postgres = stack.enter_context(postgres_server())
+            engine, processes = postgres.url, [postgres.pid]
+        elif name != "relay":
+            redis = stack.enter_context(redis_server(folder))
+            engine, processes = redis.url, [redis.pid]
+        if not name.startswith("relay"):
+            yield Place(engine, engine, processes)
+            return
+        paths = [folder / f"relay {number}" for number in range(2 if engine else 1)]
+        for path in paths:
             listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             listener.bind(str(path))
             listener.listen()
-            stack.enter_context(relay_process(listener))
-            yield str(path)
-        else:
-            yield stack.enter_context(redis_server(folder)).url
+            processes.append(stack.enter_context(relay_process(listener, engine)).pid)
+        yield Place(str(paths[0]), str(paths[-1]), processes)
+
+
+def cpu_of(pids: list[int]) -> float:
+    """Return the CPU time of processes and of their children, which PostgreSQL has one of for each connection."""
+    ticks = 0
+    for pid in pids:
+        children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        for one in (pid, *children):
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def cpu() -> float:
@@ -139,14 +176,14 @@ async def say_end(plane: Backplane) -> None:
         await trio.sleep(0.5)
 
 
-async def measure(name: str, address: str) -> dict[str, Any]:
+async def measure(name: str, place: Place) -> dict[str, Any]:
     """Publish to a receiving process."""
-    command = [sys.executable, "-m", "benchmarks.backplanes", "--receive", name, address]
+    command = [sys.executable, "-m", "benchmarks.backplanes", "--receive", name, place.far]
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     lines = Lines(process.stdout)
     try:
-        plane = made(name, address)
+        plane = made(name, place.near)
         async with trio.open_nursery() as nursery:
             await nursery.start(plane.run, "publisher", Receiver())
             await lines.next()
@@ -155,7 +192,7 @@ async def measure(name: str, address: str) -> dict[str, Any]:
                 await trio.sleep(EVERY)
             single = await ended(plane, lines)
             await lines.next()
-            began = cpu()
+            began, between = cpu(), cpu_of(place.between)
             for number in range(MANY):
                 await queue(plane, bytes(SIZE))
                 if not number % 100:
@@ -168,6 +205,7 @@ async def measure(name: str, address: str) -> dict[str, Any]:
             "rate": many["rate"],
             "received": many["cpu"],
             "published": (cpu() - began) * 1e6 / MANY,
+            "between": (cpu_of(place.between) - between) * 1e6 / MANY,
             "lost": MANY - many["count"],
         }
     finally:
@@ -210,13 +248,13 @@ def main() -> None:
     if parsed.receive:
         trio.run(receive, *parsed.names)
         return
-    print("Backplane            p50 us  p99 us   messages/s  us of CPU to receive, to publish  lost")
+    print("Backplane              p50 us  p99 us   messages/s  us of CPU to receive, to publish, between  lost")
     for name in parsed.names or NAMES:
-        with server(name) as address:
-            found = trio.run(measure, name, address)
+        with server(name) as place:
+            found = trio.run(measure, name, place)
         print(
-            f"{NAMES[name]:20} {found['p50']:6.0f} {found['p99']:7.0f} {found['rate']:12.0f} "
-            f"{found['received']:22.1f} {found['published']:11.1f} {found['lost']:5}",
+            f"{NAMES[name]:22} {found['p50']:6.0f} {found['p99']:7.0f} {found['rate']:12.0f} "
+            f"{found['received']:22.1f} {found['published']:11.1f} {found['between']:9.1f} {found['lost']:5}",
             flush=True,
         )
 

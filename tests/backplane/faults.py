@@ -108,10 +108,12 @@ class Stream:
 
 
 @asynccontextmanager
-async def stream(make: Callable[[], Backplane], topics: int = 0) -> AsyncIterator[Stream]:
-    """Run a publisher and a node; the node also wants so many other topics."""
+async def stream(
+    make: Callable[[], Backplane], topics: int = 0, make_node: Callable[[], Backplane] | None = None
+) -> AsyncIterator[Stream]:
+    """Run a publisher and a node, which perhaps has another backplane; it also wants so many other topics."""
     async with trio.open_nursery() as nursery:
-        made = Stream(make(), make(), Account(), Account())
+        made = Stream(make(), (make_node or make)(), Account(), Account())
         made.node.want([TOPIC, *(f"room:{number}" for number in range(topics))])
         await nursery.start(made.publisher.run, "publisher", made.other)
         await nursery.start(made.node.run, "node", made.account)

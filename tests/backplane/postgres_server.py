@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,8 +23,10 @@ STARTED_WITHIN = 60.0
 class PostgresServer:
     """A PostgreSQL server at a unix socket; run as root it becomes another user, for it refuses to run as root."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prefix: Sequence[str] = (), listen: str = "") -> None:
         self.folder = folder
+        self._prefix = prefix
+        self._listen = listen
         self.data = folder / "data"
         self._user = "postgres" if os.getuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,15 +43,20 @@ class PostgresServer:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         rules = self.data / "pg_hba.conf"
-        rules.write_text("local all locked scram-sha-256\n" + rules.read_text())
+        more = f"host all all {self._listen}/24 trust\n" if self._listen else ""
+        rules.write_text(f"local all locked scram-sha-256\n{more}" + rules.read_text())
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        settings = {"listen_addresses": "", "unix_socket_directories": str(self.folder), "fsync": "off"}
+        settings = {"listen_addresses": self._listen, "unix_socket_directories": str(self.folder), "fsync": "off"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        command, user = [postgres_program("postgres"), "-D", str(self.data), *options], self._user
+        if self._prefix:  # it needs root, and the server another user
+            command = [*self._prefix, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
+            user = None
         self._process = subprocess.Popen(
-            [postgres_program("postgres"), "-D", str(self.data), *options],
-            user=self._user, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            command,
+            user=user, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + STARTED_WITHIN
@@ -80,6 +87,17 @@ class PostgresServer:
         if self.ask("SELECT to_regclass('wsframe_births')") != [(None,)]:
             self.ask("TRUNCATE wsframe_topics, wsframe_messages, wsframe_large, wsframe_leases")
             self.ask("UPDATE wsframe_births SET at = '-infinity'")
+
+    @property
+    def pid(self) -> int:
+        """Its main process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def empty(self) -> None:
+        """Have it start without data."""
+        shutil.rmtree(self.data)
+        self.make()
 
     def kill(self) -> None:
         """Kill it with all its processes, as a crash of the machine does."""
@@ -122,10 +140,13 @@ def postgres_program(name: str) -> str:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Run a server until the block ends. Its folder is not below pytest's, which other users cannot enter."""
+def postgres_server(prefix: Sequence[str] = (), listen: str = "") -> Iterator[PostgresServer]:
+    """Run a server until the block ends; ``prefix`` begins its command.
+
+    Its folder is not below pytest's, which other users cannot enter.
+    """
     with TemporaryDirectory(prefix="wsframe-postgres-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder))
+        server = PostgresServer(Path(folder), prefix, listen)
         server.make()
         try:
             server.start()

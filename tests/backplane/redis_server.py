@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,17 +21,28 @@ STARTED_WITHIN = 30.0
 class RedisServer:
     """A Redis server at a unix socket, which can be killed, frozen, and started again, empty."""
 
-    def __init__(self, folder: Path, *options: str, password: str = "") -> None:
+    def __init__(self, folder: Path, *options: str, password: str = "", prefix: Sequence[str] = ()) -> None:
         self.program = require("redis-server", "valkey-server")
         self.path = folder / "redis.socket"
         self.url = f"redis+unix://{self.path}"
         self._options = (*options, *(["--requirepass", password] if password else []))
         self._password = password
+        self._prefix = prefix
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [self.program, "--port", "0", "--unixsocket", str(self.path), "--save", "", *self._options]
+        command = [
+            *self._prefix,
+            self.program,
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self.path),
+            "--save",
+            "",
+            *self._options,
+        ]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + STARTED_WITHIN
         while True:
@@ -58,6 +69,15 @@ class RedisServer:
         info = self.ask("INFO", "server").decode()
         run = next(line.partition(":")[2] for line in info.splitlines() if line.startswith("run_id:"))
         self.ask("HSET", "wsframe:leases:born", "run", run, "at", "0")
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def empty(self) -> None:
+        """Have it start without data: it keeps none anyway."""
 
     def kill(self) -> None:
         """Kill it."""
@@ -97,9 +117,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def redis_server(folder: Path, *options: str, password: str = "") -> Iterator[RedisServer]:
-    """Run a server until the block ends."""
-    server = RedisServer(folder, *options, password=password)
+def redis_server(folder: Path, *options: str, password: str = "", prefix: Sequence[str] = ()) -> Iterator[RedisServer]:
+    """Run a server until the block ends; ``prefix`` begins its command."""
+    server = RedisServer(folder, *options, password=password, prefix=prefix)
     try:
         server.start()
         yield server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import trio
 
 from wsframe.backplane.queue import LIMIT
-from wsframe.backplane.relay_process import serve_relay
+from wsframe.backplane.relay_process import ENGINE, serve_relay
 from wsframe.backplane.supervised import SupervisedBackplane
 
 
@@ -40,10 +41,13 @@ async def relay(
 
 
 @contextmanager
-def relay_process(listener: socket.socket) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a relay in a process of its own, which ends with the block."""
+def relay_process(
+    listener: socket.socket, engine: str = "", stderr: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a relay in a process of its own, which ends with the block; ``engine`` is the URL of its engine."""
     command = [sys.executable, "-m", "wsframe.backplane.relay_process", str(listener.fileno())]
-    with subprocess.Popen(command, pass_fds=[listener.fileno()]) as process:
+    environment = {**os.environ, ENGINE: engine}
+    with subprocess.Popen(command, pass_fds=[listener.fileno()], env=environment, stderr=stderr) as process:
         try:
             yield process
         finally:

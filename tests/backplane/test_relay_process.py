@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,28 @@ async def test_answers_that_a_worker_does_not_read_are_bounded(tmp_path: Path) -
             assert 0 < len(whole) < asked
             assert results[asked] == list(newest or ())
             nursery.cancel_scope.cancel()
+
+
+async def test_a_relay_whose_stderr_nobody_reads_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "relay"
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(65536))
+    os.set_blocking(writing, True)
+    try:
+        with listening(path) as listener, relay_process(listener, stderr=writing), trio.fail_after(PATIENCE):
+            for _ in range(3):
+                async with await trio.open_unix_socket(str(path)) as rude:
+                    await rude.send_all(bytes(100))
+                    while await rude.receive_some():  # until it has been closed, with a line
+                        pass
+            async with trio.open_nursery() as nursery:
+                node = Node("honest", RelayBackplane(str(path)))
+                await nursery.start(node.backplane.run, "honest", node.told)
+                await node.want("t")
+                nursery.cancel_scope.cancel()
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -144,24 +144,34 @@ def test_a_wrong_password_with_workers_is_one_line_and_status_2(folder: Path) ->
     assert "-one" not in done.stdout + done.stderr
 
 
-def test_workers_have_one_link_to_the_engine_and_a_relay_that_was_killed_is_replaced(folder: Path) -> None:
-    with redis_server(folder) as redis, TemporaryDirectory(prefix="runtime-") as short:
-        url = f"redis+unix://{folder}/redis.socket"
-        options = ["room_target", "--port", "0", "--backplane", url]
+def test_workers_have_one_link_to_an_engine_that_can_be_late_and_a_relay_that_was_killed_is_replaced(
+    folder: Path,
+) -> None:
+    log = folder / "log"
+    with TemporaryDirectory(prefix="runtime-") as short, log.open("wb") as stderr:
+        options = ["room_target", "--port", "0", "--backplane", f"redis+unix://:secret@{folder}/redis.socket"]
         environment = {**os.environ, "XDG_RUNTIME_DIR": short}
         with (
-            serving(folder, *options, "--workers", "2", env=environment) as workers,
+            serving(
+                folder, *options, "--workers", "2", "--metrics-port", "0", env=environment, stderr=stderr
+            ) as workers,
             serving(folder, *options) as other,
-            workers.open("/room") as one,
-            other.open("/room") as two,
         ):
-            heard_by(one, two)
-            connected = [line for line in redis.ask("CLIENT", "LIST").decode().splitlines() if "id=" in line]
-            assert len(connected) == 3  # the one that asks, the relay, the other server
-            for pid in children_of(workers.process.pid):
-                if b"relay_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
-            heard_by(one, two)
-            heard_by(two, one)
-            workers.end(signal.SIGTERM)
-            other.end(signal.SIGTERM)
+            assert status(workers, "/readyz") == (503, "backplane not reached yet")
+            with redis_server(folder, password="secret") as redis:
+                until_ready(workers)
+                with workers.open("/room") as one, other.open("/room") as two:
+                    heard_by(one, two)
+                    listed = redis.ask("CLIENT", "LIST").decode().splitlines()
+                    assert len([line for line in listed if "id=" in line]) == 3  # it asks, the relay, the other server
+                    for pid in children_of(workers.process.pid):
+                        if b"relay_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                            os.kill(pid, signal.SIGKILL)
+                    heard_by(one, two)
+                    heard_by(two, one)
+                workers.end(signal.SIGTERM)
+                other.end(signal.SIGTERM)
+    lines = [line for line in log.read_text().splitlines() if "cannot be reached" in line]
+    assert len(lines) == 1
+    assert f"relay: the backplane at redis+unix://{folder}/redis.socket cannot be reached" in lines[0]
+    assert "secret" not in log.read_text()

@@ -9,7 +9,7 @@ import sys
 import trio
 
 from tests.backplane.faults import TOPIC, Account
-from tests.engine_faults.__main__ import made
+from tests.engine_faults.trying import made
 
 
 async def main(url: str, engine: str) -> None:

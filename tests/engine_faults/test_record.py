@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
-from tests.engine_faults.__main__ import ENGINES, FAULTS
+from tests.engine_faults.__main__ import FAULTS
+from tests.engine_faults.cut_off import NETWORK_FAULTS
 from tests.engine_faults.record import PAGE, RECORD, table
+from tests.engine_faults.relayed import RELAY_FAULTS
+from tests.engine_faults.trying import ENGINES
 
 
 def test_the_table_is_that_of_the_record() -> None:
@@ -16,4 +19,6 @@ def test_the_record_has_all_faults_of_all_engines() -> None:
     record = json.loads(RECORD.read_text())
     assert sorted(record) == sorted(ENGINES)
     for run in record.values():
-        assert [one["failures"] for one in run["outcomes"]] == [[]] * (len(FAULTS) + 2)
+        assert [one["failures"] for one in run["outcomes"]] == [[]] * (
+            len(FAULTS) + 2 + len(RELAY_FAULTS) + len(NETWORK_FAULTS)
+        )

@@ -20,6 +20,8 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from logging.handlers import QueueHandler, QueueListener
+from queue import SimpleQueue
 from secrets import token_hex
 from typing import Any, Final, Protocol
 
@@ -72,6 +74,8 @@ RETRY = 1.0
 """Seconds until an engine that has refused us later is tried again."""
 MOST_ASKED = 1_000
 """Requests of a worker that wait for the engine; it gets no answer to others, as from an engine that is away."""
+MOST_LINES = 1_000
+"""Log lines that wait to be written; others are left out."""
 LONG = ("since", "kept")
 """Requests whose answers can be long."""
 
@@ -304,11 +308,17 @@ async def beat(memory: int, offset: int) -> None:
             words.release()
 
 
-async def supervised(listener: trio.SocketListener, life: int, memory: int, offset: int, *, forgetful: bool) -> None:
-    """Serve as a supervisor's relay, with the engine that the environment names."""
-    url, reason = os.environ.pop(ENGINE, ""), ""
-    engine = backplane_at(url) if url else None
-    assert engine is None or isinstance(engine, SupervisedBackplane)
+async def supervised(
+    listener: trio.SocketListener,
+    life: int,
+    memory: int,
+    offset: int,
+    *,
+    forgetful: bool,
+    engine: SupervisedBackplane | None,
+) -> None:
+    """Serve as a supervisor's relay."""
+    reason = ""
     with socket.socket(fileno=life) as end:
         try:
             async with trio.open_nursery() as nursery:
@@ -323,24 +333,50 @@ async def supervised(listener: trio.SocketListener, life: int, memory: int, offs
         sys.exit(REFUSED)
 
 
+def log_in_thread() -> None:
+    """Write log lines to stderr in a thread: a pipe that nobody reads must not hold up the messages of a machine."""
+    lines: SimpleQueue[Any] = SimpleQueue()
+    output = logging.StreamHandler()
+    output.setFormatter(logging.Formatter("%(asctime)s %(levelname)s relay: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[BoundedHandler(lines)])
+    QueueListener(lines, output).start()
+
+
+class BoundedHandler(QueueHandler):
+    """Queues lines for another thread."""
+
+    def __init__(self, lines: SimpleQueue[Any]) -> None:
+        super().__init__(lines)
+        self._lines = lines
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Queue a line, if there is room."""
+        if self._lines.qsize() < MOST_LINES:
+            self._lines.put(record)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a relay.
 
     The arguments are descriptors that this process has inherited: a listening socket, and from a supervisor also its
-    link, the memory of its board, the place of the relay's beats there, and whether there was a relay before.
+    link, the memory of its board, the place of the relay's beats there, and whether there was a relay before. The URL
+    of the engine, if there is one, is in the environment.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s relay: %(message)s")
+    log_in_thread()
     number, *others = map(int, sys.argv[1:] if arguments is None else arguments)
     listening = socket.socket(fileno=number)
     listening.setblocking(False)
+    url = os.environ.pop(ENGINE, "")
+    engine = backplane_at(url) if url else None
+    assert engine is None or isinstance(engine, SupervisedBackplane)
 
     async def serve() -> None:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         if others:
             life, memory, offset, again = others
-            await supervised(listener, life, memory, offset, forgetful=bool(again))
+            await supervised(listener, life, memory, offset, forgetful=bool(again), engine=engine)
         else:
-            await serve_relay(listener)
+            await serve_relay(listener, engine=engine)
 
     trio.run(serve)
 
