@@ -23,6 +23,7 @@ class Life:
         self.resource = Room()
         self.resource.max_clients = max_clients  # type: ignore[misc]  # of this object alone
         self.members = 1
+        self.place = id(self.resource)
 
     def leave(self) -> None:
         self.members -= 1

@@ -44,8 +44,9 @@ class LeavingLink(EndingLink, Protocol):
     transport: Transport
     readiness: Readiness
     inbox: Inbox[Any]
-    pings: Pings
 
+    @property
+    def pings(self) -> Pings: ...
     @property
     def closing(self) -> Ending: ...
     def note_undecoded(self) -> None: ...

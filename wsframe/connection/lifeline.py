@@ -73,10 +73,11 @@ class Lifeline(Protocol):
     fd: int
     inbox: Inbox[Any]
     outbox: Outbox
-    pings: Pings
     connection: AnyDecoder
     bytes_received: int
 
+    @property
+    def pings(self) -> Pings: ...
     @property
     def closing(self) -> End: ...
     @property

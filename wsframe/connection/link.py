@@ -50,6 +50,7 @@ class Link:
 
     __slots__ = (
         "_buckets",
+        "_pings",
         "_undecoded",
         "account",
         "bytes_received",
@@ -63,7 +64,6 @@ class Link:
         "loop",
         "opened_at",
         "outbox",
-        "pings",
         "raw_fd",
         "readiness",
         "sender",
@@ -74,6 +74,7 @@ class Link:
         host, dialect = arrival.host, arrival.dialect
         self.loop: Loop[Link] = loop
         self.clock: Callable[[], float] = loop.clock
+        now = loop.clock()
         self.account: Account = host.account
         """That of the path whose resource the client is with."""
         self.transport: Transport = arrival.transport
@@ -85,14 +86,14 @@ class Link:
         self.raw_fd: int = descriptor if dialect.has_pings else -1
         """The descriptor, if C can read it: plain sockets of RFC 6455; -1 once it is closed."""
         self.bytes_received: int = 0
-        self.opened_at: float = loop.clock()
+        self.opened_at: float = now
         self._undecoded = 0
-        self.connection: AnyDecoder = dialect.decoder(host.limits, host.timeouts, loop.clock(), arrival.terms)
+        self.connection: AnyDecoder = dialect.decoder(host.limits, host.timeouts, now, arrival.terms)
         self.sender: Sender = Sender(self, self.readiness)
         send = self.sender.send_encrypted if transport.secure else transport.send
         limit, overflow = host.limits.max_outbox, host.overflow
         self.outbox: Outbox = dialect.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
-        self.pings: Pings = Pings(self.outbox, loop.clock)
+        self._pings: Pings | None = None
         if not dialect.has_pings:
             keep_alive(transport.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
         encoder = dialect.encoder(host.deflate, arrival.terms)
@@ -105,7 +106,7 @@ class Link:
         self.closing: Ending = Ending(self, self.leaving)
         self.ask(host.check_for(self.client))
         rates = (host.limits.max_message_rate, host.limits.max_byte_rate)
-        self._buckets = None if rates == (None, None) else Buckets(rates, loop.clock())
+        self._buckets = None if rates == (None, None) else Buckets(rates, now)
 
     def __repr__(self) -> str:
         return f"<Link {self.name} {self.state.value}>"
@@ -114,6 +115,12 @@ class Link:
     def name(self) -> str:
         """The peer and the path, for log lines."""
         return f"{peer_name(self.client.request.host, self.client.request.port)} {shortened(self.client.request.path)}"
+
+    @property
+    def pings(self) -> Pings:
+        """The pings whose pongs callers wait for; few clients ever need them."""
+        self._pings = self._pings or Pings(self.outbox, self.clock)
+        return self._pings
 
     @property
     def held(self) -> int:
@@ -220,7 +227,7 @@ class Link:
         if self.connection.deadlines.take_pong(payload, self.clock()):
             self.schedule()  # the next ping is due before this one's timeout would have been
             return False
-        if self.pings.take_pong(payload) or not self.inbox.wants_pongs:
+        if (self._pings is not None and self._pings.take_pong(payload)) or not self.inbox.wants_pongs:
             return False
         self.connection.byte_count += len(payload)
         self.inbox.received -= 1  # it takes room like a message, but does not count as one

@@ -8,8 +8,9 @@ factor of two, whatever the size of a message.
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 
-__all__ = ["FRAME_COST", "KEY_COST", "MESSAGE_COST", "Budget"]
+__all__ = ["FRAME_COST", "KEY_COST", "MESSAGE_COST", "Budget", "shares_of"]
 
 FRAME_COST = 64
 """For a frame that waits to be sent: bytes of length 2 take 48, their place in a list 8 to 9."""
@@ -40,3 +41,9 @@ class Budget:
     def exceeded(self) -> bool:
         """Whether a client has to make room."""
         return self.held > self.limit
+
+
+@lru_cache(maxsize=64)
+def shares_of(limit: int) -> tuple[int, int]:
+    """Return how many bytes and frames certainly have room; clients with the same limit share the numbers."""
+    return limit // 2, limit // 2 // FRAME_COST - 1

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from wsframe.connection.conflation import Keyed, Latest
 from wsframe.connection.flusher import Flusher
-from wsframe.connection.memory_budget import FRAME_COST
+from wsframe.connection.memory_budget import FRAME_COST, shares_of
 from wsframe.connection.waiting import FRAMES_AT_ONCE, Waiting
 from wsframe.doorbell import Signal
 from wsframe.limits import Overflow
@@ -87,8 +87,7 @@ class Outbox(Waiting):
         super().__init__()
         self._send = send
         self._limit = limit
-        self._small = limit // 2
-        self._few = self._small // FRAME_COST - 1
+        self._small, self._few = shares_of(limit)
         """So many frames and so many bytes certainly have room, the cost of one more frame included."""
         self.overflow = overflow
         self._flusher = flusher

@@ -272,8 +272,9 @@ class Reactor:
         fd = arrival.transport.sock.fileno()
         loop.poller.watch(fd, READ)  # first: the kernel may refuse
         try:
-            link = loop.links[fd] = Link(arrival, loop)
-            loop.watch_deadlines(fd, link.connection)
+            link = Link(arrival, loop)
+            loop.links[link.fd] = link
+            loop.watch_deadlines(link.fd, link.connection)
         except BaseException:  # a link that stayed would be waited for when the server ends
             loop.links.pop(fd, None)
             loop.pool.remove(fd)

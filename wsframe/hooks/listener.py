@@ -104,6 +104,8 @@ class Listener:
                 "if it is a global one, this server needs a Registry(alone=True)"
             )
         self.resource = resource
+        self.place: int = id(resource)
+        """The number under which its clients are counted; one object for all of them."""
         self.server: Server = around.server
         self.topics: Topics = around.topics
         self.timeouts: Timeouts = filled(resource.timeouts, around.timeouts)

@@ -70,7 +70,7 @@ class Seat:
             Reject: 503 when it is full.
         """
         self._listener = listener
-        if not self.reservation.take(id(listener.resource), listener.resource.max_clients):
+        if not self.reservation.take(listener.place, listener.resource.max_clients):
             raise Reject(503, [RETRY_AFTER], "resource full")
         self.reservation.settle()
 
@@ -86,7 +86,7 @@ class Seat:
             Reject: 503 or 429 when one of them is full.
         """
         self._listener = listener
-        self._reservation = places.reserve(address, id(listener.resource), listener.resource.max_clients)
+        self._reservation = places.reserve(address, listener.place, listener.resource.max_clients)
 
     def move(self, listener: Listener) -> None:
         """Move to the life of another resource, which has counted the newcomer in already.
@@ -94,7 +94,7 @@ class Seat:
         Raises:
             Reject: 503 when that resource is full.
         """
-        if not self.reservation.take(id(listener.resource), listener.resource.max_clients):
+        if not self.reservation.take(listener.place, listener.resource.max_clients):
             listener.leave()
             raise Reject(503, [RETRY_AFTER], "resource full")
         self.reservation.settle()
