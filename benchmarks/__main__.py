@@ -6,6 +6,7 @@ import argparse
 import os
 import platform
 import resource
+import shlex
 import sys
 import tempfile
 import time
@@ -37,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--scenarios",
         metavar="NAMES",
         default="usual",
-        help=f"usual (the default), all, a series ({names}), or single ones",
+        help=f"usual (the default), recorded, all, a series ({names}), or single ones",
     )
     add("--rounds", type=int, default=3, help="number of rounds; default 3")
     add("--seconds", type=float, default=2.0, help="seconds to measure in each run; default 2")
@@ -100,9 +101,10 @@ def make_certificate(folder: Path) -> Path | None:
     return path
 
 
-def describe_machine(options: argparse.Namespace, cpus: CPUs) -> dict[str, str]:
+def describe_machine(options: argparse.Namespace, cpus: CPUs, arguments: Sequence[str]) -> dict[str, str]:
     """Describe the machine and the settings."""
     return {
+        "command": shlex.join(["python", "-m", "benchmarks", *arguments]),
         "machine": f"{platform.platform()}, {os.cpu_count()} CPUs",
         "started": time.strftime("%Y-%m-%d %H:%M %z"),
         "rounds": f"{options.rounds} of {options.seconds:g} s after {options.warm_up:g} s",
@@ -197,7 +199,7 @@ def main(arguments: Sequence[str]) -> int:
             count(options, plan)
         else:
             versions = {who.name: who.version for who in servers}
-            measure(options, plan, Results(describe_machine(options, cpus), versions, missing))
+            measure(options, plan, Results(describe_machine(options, cpus, arguments), versions, missing))
     return 0
 
 

@@ -35,6 +35,8 @@ class Plan:
 
     def possible(self, who: Contestant, scenario: Scenario) -> bool:
         """Return whether a server can run a scenario here."""
+        if scenario.programs and who.program not in scenario.programs:
+            return False
         secure = not scenario.tls or (who.tls and self.certificate is not None and self.generator.tls)
         return secure and (not scenario.deflate or (who.deflate and self.generator.deflate))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["SCENARIOS", "SERIES", "USUAL", "Scenario", "Series", "choose"]
+__all__ = ["RECORDED", "SCENARIOS", "SERIES", "USUAL", "Scenario", "Series", "choose"]
 
 KIB = 1024
 
@@ -30,16 +30,29 @@ class Scenario:
     """Frames of each message that a client sends."""
     deflate: bool = False
     """Whether messages are compressed, both ways; no side keeps its context."""
+    pings: bool = False
+    """Whether pings are sent and pongs come back, in the place of messages."""
+    path: str = ""
+    """The path to connect to; empty for the one of the mode."""
+    programs: tuple[str, ...] = ()
+    """The servers that have this path; empty for all."""
 
     def arguments(self) -> list[str]:
         """Return the arguments for the load generator."""
-        named = {"mode": self.mode, "connections": self.connections, "window": self.window, "size": self.size}
+        named: dict[str, str | int] = {
+            "mode": self.mode,
+            "connections": self.connections,
+            "window": self.window,
+            "size": self.size,
+        }
         if self.active:
             named["active"] = self.active
         if self.fragments > 1:
             named["fragments"] = self.fragments
+        if self.path:
+            named["path"] = self.path
         words = [word for name, value in named.items() for word in (f"--{name}", str(value))]
-        flags = {"--text": self.text, "--tls": self.tls, "--deflate": self.deflate}
+        flags = {"--text": self.text, "--tls": self.tls, "--deflate": self.deflate, "--ping": self.pings}
         return [*words, *(flag for flag, wanted in flags.items() if wanted)]
 
 
@@ -90,9 +103,34 @@ POINTS = (
         text=True,
         deflate=True,
     ),
+    Scenario(name="pings", about="100 clients, pings of 64 B", connections=100, pings=True),
+    Scenario(name="bursts", about="100 clients, 300 B, 3 in flight", connections=100, window=3, size=300, text=True),
+    Scenario(name="few-talk", about="10 of 1 000 clients send", connections=1000, active=10, text=True),
+    Scenario(
+        name="waiting",
+        about="echo; the hook waits once",
+        connections=100,
+        text=True,
+        path="/waiting",
+        programs=("serve_wsframe", "serve_aiohttp", "serve_websockets"),
+    ),
+    Scenario(
+        name="by-client",
+        about="echo, an order for each client",
+        connections=100,
+        text=True,
+        path="/by-client",
+        programs=("serve_wsframe",),
+    ),
     Scenario(name="echo-tls", about="echo over TLS", connections=100, text=True, tls=True),
     broadcast_to(1000, "broadcast"),
     replace(broadcast_to(100, "broadcast-tls"), about="100 receivers over TLS, 4 in flight", tls=True),
+    replace(
+        broadcast_to(300, "broadcast-deflate"),
+        about="300 receivers, 1 KiB, compressed, 4 in flight",
+        size=KIB,
+        deflate=True,
+    ),
     Scenario(name="connect", about="10 at a time: connect, echo, close", mode="connect", connections=10),
     Scenario(name="connect-tls", about="connect over TLS", mode="connect", connections=10, tls=True),
     Scenario(name="idle", about="1 000 clients that do nothing", mode="idle", connections=1000),
@@ -106,6 +144,13 @@ SIZED = tuple(
     Scenario(name=f"size-{size}", about=f"10 clients, {octets(size)}", connections=10, size=size) for size in SIZES
 )
 FANNED = tuple(broadcast_to(count, f"fan-out-{count}") for count in FAN_OUTS)
+RECORDED = (
+    *(f"echo{few}" for few in ("", "-1", "-3", "-10", "-16", "-large", "-tls")),
+    *("fragments-2", "fragments-64", "deflate", "deflate-large", "size-65536", "size-262144"),
+    *("pings", "bursts", "few-talk", "waiting", "by-client"),
+    *("broadcast", "broadcast-deflate", "connect", "connect-tls", "idle"),
+)
+"""The loads of the recorded results."""
 SERIES = (
     Series(
         name="clients",
@@ -130,12 +175,12 @@ SCENARIOS = {scenario.name: scenario for scenario in (*POINTS, *MANY, *SIZED, *F
 
 
 def choose(names: Iterable[str]) -> list[Scenario]:
-    """Return the scenarios of these names, where ``usual``, ``all`` and the name of a series stand for several.
+    """Return the scenarios of these names, where ``usual``, ``recorded``, ``all`` and a series stand for several.
 
     Raises:
         KeyError: For an unknown name.
     """
     several = {series.name: [name for _, name in series.points] for series in SERIES}
-    several |= {"usual": list(USUAL), "all": list(SCENARIOS)}
+    several |= {"usual": list(USUAL), "recorded": list(RECORDED), "all": list(SCENARIOS)}
     chosen = dict.fromkeys(one for name in names for one in several.get(name, [name]))
     return [SCENARIOS[name] for name in chosen]

@@ -99,7 +99,7 @@ static void put_frame(struct connection *c, unsigned first, const uint8_t *paylo
 void put_message(struct connection *c, uint32_t sender, uint32_t number) {
     uint8_t stamp[STAMP_SIZE];
     write_stamp(stamp, sender, number);
-    unsigned opcode = options.text ? OPCODE_TEXT : OPCODE_BINARY;
+    unsigned opcode = options.ping ? OPCODE_PING : options.text ? OPCODE_TEXT : OPCODE_BINARY;
     if (options.deflate) {
         const uint8_t *packed;
         size_t length = pack(stamp, &packed);
@@ -178,6 +178,14 @@ void check_payload(struct connection *c, const uint8_t *data, size_t length) {
     in->offset += length;
 }
 
+static void check_pong(struct connection *c) {
+    struct incoming *in = &c->in;
+    if (in->control_length != options.size ||
+        memcmp(in->control + stamp_size(), pattern + stamp_size(), options.size - stamp_size()) != 0)
+        die("connection %u: a pong that answers no ping", c->index);
+    mode_received(c, in->control);
+}
+
 static void end_of_frame(struct connection *c) {
     struct incoming *in = &c->in;
     in->in_payload = false;
@@ -185,6 +193,8 @@ static void end_of_frame(struct connection *c) {
         put_frame(c, FINAL | OPCODE_PONG, in->control, in->control_length);
     else if (in->opcode == OPCODE_CLOSE)
         c->closed_by_peer = true;
+    else if (in->opcode == OPCODE_PONG && options.ping)
+        check_pong(c);
     else if (!(in->opcode & 8) && in->final) {
         if (in->packed)
             unpack(c, NULL, 0);

@@ -30,7 +30,7 @@ struct options {
     const char *host, *path;
     int port, connections, active, window, fragments, server;
     size_t size;
-    bool text, tls, deflate, gate;
+    bool text, tls, deflate, ping, gate;
     double warm_up, seconds;
 };
 

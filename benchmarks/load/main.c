@@ -30,6 +30,7 @@ static const char usage[] =
     "  --text            text messages, not binary ones\n"
     "  --fragments N     frames of a message, 1\n"
     "  --deflate         compressed messages, where it was built in\n"
+    "  --ping            echo: pings and pongs, not messages\n"
     "  --tls             where it was built in\n"
     "  --warm-up SECONDS --seconds SECONDS      not measured, 0.5, and measured, 2\n"
     "  --server PID      report CPU time of this process as well\n"
@@ -82,6 +83,7 @@ static void take_options(int count, char **words) {
         bool *flag = strcmp(words[i], "--text") == 0      ? &options.text
                      : strcmp(words[i], "--tls") == 0     ? &options.tls
                      : strcmp(words[i], "--deflate") == 0 ? &options.deflate
+                     : strcmp(words[i], "--ping") == 0    ? &options.ping
                      : strcmp(words[i], "--gate") == 0    ? &options.gate
                                                           : NULL;
         if (flag != NULL)
@@ -98,6 +100,8 @@ static void take_options(int count, char **words) {
         die("a message has at least one frame");
     if (options.deflate && (options.fragments > 1 || !options.text || options.size < STAMP_SIZE))
         die("a compressed message is one frame of text, of at least %d octets", STAMP_SIZE);
+    if (options.ping && (options.mode != MODE_ECHO || options.deflate || options.fragments > 1 || options.size > CONTROL_SIZE))
+        die("a ping is one frame of at most %d octets, and comes back in echo mode", CONTROL_SIZE);
     if (options.active == 0)
         options.active = options.connections;
     if (options.path == NULL)

@@ -32,6 +32,14 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
+async def waiting(request: web.Request) -> web.WebSocketResponse:
+    socket = await accept(request)
+    async for message in socket:
+        await asyncio.sleep(0)
+        await send(socket, message)
+    return socket
+
+
 async def broadcast(request: web.Request) -> web.WebSocketResponse:
     socket = await accept(request)
     everybody.add(socket)
@@ -47,7 +55,7 @@ async def broadcast(request: web.Request) -> web.WebSocketResponse:
 async def main(terms: Terms) -> None:
     application = web.Application()
     application[COMPRESSES] = terms.deflate
-    application.add_routes([web.get("/echo", echo), web.get("/broadcast", broadcast)])
+    application.add_routes([web.get("/echo", echo), web.get("/broadcast", broadcast), web.get("/waiting", waiting)])
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, HOST, terms.port, ssl_context=terms.ssl_context(), backlog=BACKLOG).start()

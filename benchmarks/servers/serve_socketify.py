@@ -9,10 +9,6 @@ from benchmarks.servers.terms import HOST, MAX_MESSAGE, read_terms
 OPTIONS = {"max_payload_length": MAX_MESSAGE, "max_backpressure": 4 * MAX_MESSAGE, "idle_timeout": 0, "compression": 0}
 
 
-def echo(socket: WebSocket, message: str | bytes, opcode: OpCode) -> None:
-    socket.send(message, opcode)
-
-
 def subscribe(socket: WebSocket) -> None:
     socket.subscribe("everybody")
 
@@ -24,12 +20,15 @@ def main() -> None:
         options = AppOptions(key_file_name=terms.certificate, cert_file_name=terms.certificate)
     app = App(options)
 
+    def echo(socket: WebSocket, message: str | bytes, opcode: OpCode) -> None:
+        socket.send(message, opcode, terms.deflate)
+
     def broadcast(socket: WebSocket, message: str | bytes, opcode: OpCode) -> None:
-        app.publish("everybody", message, opcode)
+        app.publish("everybody", message, opcode, terms.deflate)
 
     compression = {"compression": CompressOptions.SHARED_COMPRESSOR} if terms.deflate else {}
     app.ws("/echo", {**OPTIONS, **compression, "message": echo})
-    app.ws("/broadcast", {**OPTIONS, "open": subscribe, "message": broadcast})
+    app.ws("/broadcast", {**OPTIONS, **compression, "open": subscribe, "message": broadcast})
     app.listen(AppListenOptions(port=terms.port, host=HOST), lambda listening: None)
     app.run()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 from benchmarks.servers.terms import BACKLOG, HOST, MAX_MESSAGE, Terms, read_terms
@@ -11,8 +13,10 @@ everybody: set[ServerConnection] = set()
 
 async def handle(connection: ServerConnection) -> None:
     assert connection.request is not None
-    if connection.request.path == "/echo":
+    if connection.request.path in ("/echo", "/waiting"):
         async for message in connection:
+            if connection.request.path == "/waiting":
+                await asyncio.sleep(0)
             await connection.send(message)
         return
     everybody.add(connection)

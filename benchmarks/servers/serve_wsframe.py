@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import trio
+
 import wsframe
 from benchmarks.servers.terms import BACKLOG, HOST, MAX_CLIENTS, MAX_MESSAGE, read_terms
 
@@ -14,6 +16,16 @@ class Echo(wsframe.Resource):
 
     async def received_binary(self, client: wsframe.Client, message: bytes) -> None:
         client.send_binary(message)
+
+
+class ByClient(Echo):
+    ordering = "client"
+
+
+class Waiting(wsframe.Resource):
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        await trio.lowlevel.checkpoint()
+        client.send_text(message)
 
 
 class Everybody(wsframe.Resource):
@@ -29,6 +41,8 @@ def main() -> None:
     registry = wsframe.Registry()
     registry.register("/echo", Echo())
     registry.register("/broadcast", Everybody())
+    registry.register("/by-client", ByClient())
+    registry.register("/waiting", Waiting())
     options = wsframe.ServeOptions(
         host=HOST,
         port=terms.port,

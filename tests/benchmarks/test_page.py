@@ -9,10 +9,12 @@ from benchmarks.scenarios import SERIES, USUAL, choose
 from tests.documents import ROOT, code_blocks
 
 PAGE = ROOT / "docs/explanation/performance.rst"
+PROFILE = ROOT / "docs/explanation/performance/profile.rst"
 
 
 def test_the_commands_parse_and_their_scenarios_exist() -> None:
-    lines = [line for block in code_blocks(PAGE, "shell") for line in block.code.splitlines()]
+    blocks = [*code_blocks(PAGE, "shell"), *code_blocks(PROFILE, "shell")]
+    lines = [line for block in blocks for line in block.code.splitlines()]
     commands = [shlex.split(line)[3:] for line in lines if line.startswith("python -m benchmarks ")]
     assert len(commands) > 4
     for words in commands:
@@ -20,10 +22,10 @@ def test_the_commands_parse_and_their_scenarios_exist() -> None:
 
 
 def test_the_programs_exist() -> None:
-    programs = re.findall(r"^    python (benchmarks/\w+\.py)", PAGE.read_text(), re.MULTILINE)
-    modules = re.findall(r"^    python -m benchmarks\.(\w+)", PAGE.read_text(), re.MULTILINE)
+    programs = re.findall(r"^    python (benchmarks/\w+\.py)", PROFILE.read_text(), re.MULTILINE)
+    modules = re.findall(r"^    python -m benchmarks\.(\w+)", PROFILE.read_text(), re.MULTILINE)
     programs += [f"benchmarks/{name}.py" for name in modules]
-    assert len(programs) == 5
+    assert len(programs) == 7
     assert [name for name in programs if not (ROOT / name).is_file()] == []
 
 

@@ -9,7 +9,7 @@ from docutils.nodes import table, title
 
 from benchmarks.page import write_page
 from benchmarks.results import Figures, Results, Run
-from benchmarks.scenarios import SCENARIOS, SERIES, USUAL, choose
+from benchmarks.scenarios import RECORDED, SCENARIOS, SERIES, USUAL, choose
 from benchmarks.tables import number, rows_of, write_tables
 from tests.requirements import require_package
 
@@ -147,6 +147,7 @@ def test_figures_have_three_digits() -> None:
 
 def test_scenarios_are_chosen_by_name_by_series_and_all() -> None:
     assert [each.name for each in choose(["usual"])] == list(USUAL)
+    assert [each.name for each in choose(["recorded"])] == list(RECORDED)
     chosen = choose(["echo", "fan-out", "echo"])
     assert [each.name for each in chosen] == ["echo", "fan-out-10", "fan-out-100", "fan-out-1000"]
     assert choose(["all"]) == list(SCENARIOS.values())

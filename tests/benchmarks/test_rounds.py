@@ -44,6 +44,9 @@ def test_each_mode_is_measured(generator: Generator, tmp_path: Path) -> None:
         Scenario(name="tiny-tls", about="", connections=2, tls=True),
         Scenario(name="tiny-fragments", about="", connections=1, fragments=3),
         Scenario(name="tiny-deflate", about="", connections=1, size=1024, text=True, deflate=True),
+        Scenario(name="tiny-pings", about="", connections=2, size=125, pings=True),
+        Scenario(name="tiny-waiting", about="", connections=2, text=True, path="/waiting"),
+        Scenario(name="tiny-theirs", about="", connections=2, text=True, programs=("serve_other",)),
     ]
     plan = plan_of(generator, tmp_path, *scenarios)
     runs = list(run_rounds(plan))
