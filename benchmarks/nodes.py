@@ -27,8 +27,8 @@ from tests.backplane.postgres_server import postgres_server
 from tests.backplane.redis_server import redis_server
 
 ENGINES = ("glide", "coredis", "postgresql")
-CLIENTS = 50
-"""Receivers at each node."""
+FEW, MANY = 4, 50
+"""Receivers at each node, for latency and for throughput: reading from many of them takes its time."""
 SIZE = 62
 FRAME = SIZE + 2
 EVERY, UNDER_WAY = 0.005, 64
@@ -108,14 +108,15 @@ def frame() -> bytes:
 class Load:
     """The clients of all nodes: the first of the first node sends."""
 
-    def __init__(self, addresses: list[str]) -> None:
-        self._nodes = [[opened(address) for _ in range(CLIENTS)] for address in addresses]
+    def __init__(self, addresses: list[str], clients: int) -> None:
+        self._clients = clients
+        self._nodes = [[opened(address) for _ in range(clients)] for address in addresses]
         self._sender = self._nodes[0][0]
         self._poller = select.epoll()
         self._sockets: dict[int, tuple[int, socket.socket]] = {}
         self._rest: dict[int, bytes] = {}
-        for number, clients in enumerate(self._nodes):
-            for sock in clients:
+        for number, of_node in enumerate(self._nodes):
+            for sock in of_node:
                 self._sockets[sock.fileno()] = number, sock
                 self._rest[sock.fileno()] = b""
                 self._poller.register(sock, select.EPOLLIN)
@@ -174,7 +175,7 @@ class Load:
         self.received = [0] * len(self._nodes)
         sent, began = 0, time.monotonic()
         while time.monotonic() < began + SECONDS:
-            while sent - min(self.received) // CLIENTS < UNDER_WAY:
+            while sent - min(self.received) // self._clients < UNDER_WAY:
                 self.send()
                 sent += 1
             self.read(0.1)
@@ -219,10 +220,14 @@ def measure(name: str, count: int) -> Measured:
         ]
         for node in nodes:
             stack.callback(node.kill)
-        load = Load([node.stdout.readline().strip() for node in nodes if node.stdout is not None])
-        stack.callback(load.close)
+        addresses = [node.stdout.readline().strip() for node in nodes if node.stdout is not None]
+        load = Load(addresses, FEW)
         load.until_linked()
         p50, p99 = load.one_by_one()
+        load.close()
+        load = Load(addresses, MANY)
+        stack.callback(load.close)
+        load.until_linked()
         groups = [[nodes[0].pid], [node.pid for node in nodes[1:]], with_children(engine)]
         before = [cpu_of(group) for group in groups]
         sent, took = load.many()
@@ -239,7 +244,7 @@ def main() -> None:
     parser.add_argument("nodes", nargs="*", type=int, default=[], metavar="NODES", help="default: 1 2 4")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="repeatable; default: all")
     parsed = parser.parse_args()
-    print(f"{CLIENTS} clients at each node          to other nodes         CPU us for each message")
+    print(f"{MANY} clients at each node          to other nodes         CPU us for each message")
     print("Engine      nodes  messages/s  deliveries/s  p50 us  p99 us  publisher  receiver  engine")
     for name in parsed.engine or ENGINES:
         for count in parsed.nodes or (1, 2, 4):

@@ -125,7 +125,7 @@ def test_all_blocks_are_in_a_language_that_is_known_here() -> None:
     for page in PAGES:
         text = page.read_text()
         assert len(re.findall(r"code-block::", text)) == len(
-            list(code_blocks(page, "python", "shell", "nginx", "text", "javascript", "lisp"))
+            list(code_blocks(page, "python", "shell", "nginx", "text", "javascript", "lisp", "sql"))
         ), page.name
 
 
