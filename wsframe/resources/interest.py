@@ -37,12 +37,13 @@ class Interest:
 
     Args:
         backplane: The link to the other servers; None if there are none.
+        node: The name of this server among them; None makes one.
     """
 
     holes: trio.MemoryReceiveChannel[Topic]
 
-    def __init__(self, backplane: Backplane | None) -> None:
-        self.node: str = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
+    def __init__(self, backplane: Backplane | None, node: str | None = None) -> None:
+        self.node: str = node or f"{socket.gethostname()}/{os.getpid()}/{token_hex(4)}"
         """The name of this server among those of the service."""
         self.others: Backplane | None = backplane
         self.topics: dict[str, Topic] = {}

@@ -69,10 +69,11 @@ class Topics:
 
     Args:
         backplane: The link to the other servers of the service; None if there are none.
+        node: The name of this server among them; None makes one.
     """
 
-    def __init__(self, backplane: Backplane | None = None) -> None:
-        self.interest: Interest = Interest(backplane)
+    def __init__(self, backplane: Backplane | None = None, node: str | None = None) -> None:
+        self.interest: Interest = Interest(backplane, node)
         self._topics = self.interest.topics
         self.reached: bool = backplane is None
         """Whether the backplane, if there is one, has ever been reached."""

@@ -30,6 +30,8 @@ Read in this order:
 * ``entrance``: newcomers are let in at once, or get a task each.
 * ``passing``: newcomers go to the worker of their resource; ``destination`` says which one that is.
   ``forwarding``: those with TLS, which this worker decrypts; ``carried``: their connections from then on.
+* ``splice``: newcomers go to the machine of their resource, at its ``peer_port``; ``peers`` are the names and keys of
+  servers, and ``peering`` joins these parts.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.
   ``plain_http`` finds the page for a request without a WebSocket.

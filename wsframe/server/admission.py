@@ -77,6 +77,7 @@ from wsframe.server.options import ServeOptions
 from wsframe.server.passing import Passage
 from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
+from wsframe.server.splice import Splices
 from wsframe.user_code import contain
 from wsframe.workers.worker import Worker
 
@@ -92,6 +93,9 @@ HEAD_PATIENCE = 0.25
 
 class Admission:
     """Admits newcomers to one server."""
+
+    splices: Splices | None = None
+    """The way to servers of other machines; None without them."""
 
     def __init__(
         self,
@@ -127,10 +131,11 @@ class Admission:
         self.carried: Carried = Carried(options)
         self.passage: Passage | None = None
         """The way to other workers; None without them."""
+        self.signpost: Signpost = Signpost(
+            roster.whereabouts, self._pages, roster.placement, self._capacity.max_head, self._proxies
+        )
         if worker is not None and roster.placement.spread:
-            most = self._capacity.max_head
-            signpost = Signpost(roster.whereabouts, self._pages, roster.placement, most, self._proxies)
-            self.passage = Passage(worker, signpost, self._decided, self.carried)
+            self.passage = Passage(worker, self.signpost, self._decided, self.carried)
 
     def has_room(self) -> bool:
         """Return whether the server can take on another newcomer."""
@@ -273,6 +278,8 @@ class Admission:
         if newcomer.error is not None:
             raise newcomer.error
         if self.passage is not None and not newcomer.passed and await self.passage.passes(newcomer):
+            return
+        if self.splices is not None and await self.splices.takes(newcomer):
             return
         if newcomer.head is None:
             if not await newcomer.unwrap(self._proxies):

@@ -1,11 +1,12 @@
 """The connections that this process carries to processes where they live: their pumps, their number, their end.
 
-They are those whose TLS this worker decrypts for another one (``forwarding``).
+They are those whose TLS this worker decrypts for another one (``forwarding``), and those of other machines
+(``splice``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 
 import trio
@@ -37,6 +38,7 @@ class Carried:
         capacity = options.capacity
         self._most = None if capacity.max_clients is None else capacity.max_clients + capacity.max_pending_handshakes
         self._boundaries: dict[Pump, FrameBoundary] = {}
+        self._beyond: set[Pump] = set()
         self.loop: PumpLoop = PumpLoop(options.poller)
 
     @property
@@ -44,13 +46,23 @@ class Carried:
         """Whether there is no room for another one."""
         return self._most is not None and len(self.loop) >= self._most
 
-    def carry(self, newcomer: Newcomer, owner: Endpoint, early: bytes) -> Pump:
+    def carry(
+        self,
+        newcomer: Newcomer,
+        owner: Endpoint,
+        early: bytes,
+        ended: Callable[[Pump], object] | None = None,
+        *,
+        beyond: bool = False,
+    ) -> Pump:
         """Carry a newcomer from now on.
 
         Args:
             newcomer: The newcomer; its transport belongs to the pump.
             owner: The socket to the process where it lives.
             early: The bytes that come before those in the newcomer's socket.
+            ended: Called when it is over.
+            beyond: Whether its owner is on another machine, and does not drain with this server.
         """
         transport, timeouts = newcomer.transport, self._timeouts
         transport.tune(self._limits.unsent_in_kernel, timeouts.write_stall)
@@ -61,8 +73,17 @@ class Carried:
             transport, owner, early, write_stall=timeouts.write_stall, clock=trio.current_time, seen=boundary.follow
         )
         self._boundaries[pump] = boundary
+        if beyond:
+            self._beyond.add(pump)
         newcomer.handed_over = True
-        self.loop.adopt(pump, partial(self._boundaries.pop, pump))
+
+        def over() -> None:
+            del self._boundaries[pump]
+            self._beyond.discard(pump)
+            if ended is not None:
+                ended(pump)
+
+        self.loop.adopt(pump, over)
         return pump
 
     def send_away(self, pumps: Collection[Pump], code: int, reason: str) -> None:
@@ -82,10 +103,17 @@ class Carried:
             else:
                 self.loop.abort(pump, reason)
 
-    async def depart(self, seconds: float, code: int, reason: str) -> None:
-        """End all connections, many of them in batches over some seconds, each with its close frame."""
+    async def depart(self, seconds: float, code: int, reason: str, *, all_of_them: bool = False) -> None:
+        """End connections, many of them in batches over some seconds, each with its close frame.
+
+        Args:
+            seconds: The time until the last one has it.
+            code, reason: Of the close frames.
+            all_of_them: Whether those of workers of this service end too, which do not drain with this one.
+        """
         leave = partial(self.send_away, code=code, reason=reason)
-        await depart([[pump] for pump in self.loop.pumps()], seconds, leave, self._boundaries.__contains__)
+        going = self.loop.pumps() if all_of_them else tuple(self._beyond)
+        await depart([[pump] for pump in going], seconds, leave, self._boundaries.__contains__)
 
     async def finish(self, patience: float, code: int, reason: str) -> None:
         """Wait until all connections have ended, and end those that last longer.

@@ -16,6 +16,7 @@ from wsframe.net.proxy_protocol import MOST_BYTES, MalformedProxyHeader, ProxyHe
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.worker_of_path import Whereabouts
 from wsframe.server.listen import Bound
+from wsframe.server.newcomer import Newcomer
 from wsframe.server.plain_http import PlainHttp
 from wsframe.workers.partitions import EVERYWHERE, ONE
 from wsframe.workers.placement import Placement
@@ -91,6 +92,16 @@ class Signpost:
         if plain is not None and UPGRADE.search(received, 0, end.end()):
             return self._of_resource(plain[1].partition(b"?")[0].decode("ascii"))
         return self._of_unusual(received)
+
+    def check(self, newcomer: Newcomer) -> None:
+        """Check the request of a newcomer that goes to another machine, as far as only this server can.
+
+        Raises:
+            Reject: If it is refused.
+        """
+        newcomer.expect_head(self._max_head, self.proxies)
+        if newcomer.request is not None:
+            self._pages.check_host(newcomer, newcomer.request)
 
     def _of_unusual(self, received: bytes) -> int:
         """Return the partition for a head that needs to be parsed: of a page, or in an unusual form."""

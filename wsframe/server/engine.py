@@ -38,7 +38,6 @@ import trio
 
 from wsframe.backplane.at_url import made_backplane
 from wsframe.backplane.interface import History
-from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.link import Link
 from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.connection.reactor import Reactor
@@ -72,7 +71,9 @@ from wsframe.server.metrics_port import MetricsPort
 from wsframe.server.nodes import Nodes
 from wsframe.server.options import ServeOptions
 from wsframe.server.owning import Owning, made_owning
-from wsframe.server.posting import Posting
+from wsframe.server.peer_port import PeerSocket
+from wsframe.server.peering import Peering, open_peering
+from wsframe.server.posting import Posting, hear_other_servers
 from wsframe.server.readiness import reason_of_server
 from wsframe.server.slow_hooks import SlowHooks
 from wsframe.server.statistics import resource_statistics, slowest
@@ -103,6 +104,7 @@ class LocalEngine:
     nodes: Nodes
     owning: Owning | None = None
     """The partitions that it owns by leases; None if it shares none with servers of other machines."""
+    peering: Peering | None = None
 
     def __init__(
         self,
@@ -112,12 +114,12 @@ class LocalEngine:
         tls: ServerTLS | None,
         metrics_port: MetricsPort | None = None,
         worker: Worker | None = None,
+        peers: PeerSocket | None = None,
     ) -> None:
         self.server: Server = Server(self)
         self.home: Home = Home()
-        self._bound = bound
-        self._options = options
-        self._tls, self._metrics_port = tls, metrics_port
+        self._bound, self._options = bound, options
+        self._tls, self._metrics_port, self._peers = tls, metrics_port, peers
         self._registries = served_with(registry)
         self._timeouts = filled(options.timeouts, DEFAULT_TIMEOUTS)
         self.started: bool = False
@@ -128,7 +130,7 @@ class LocalEngine:
         self._pool: ConnectionPool[int] = ConnectionPool()
         self.places: Places = Places(options.capacity, worker)
         self.reactor: Reactor = Reactor(self._pool, options.poller, options.capacity.max_queued_bytes)
-        self.topics: Topics = Topics(made_backplane(options.backplane))
+        self.topics: Topics = Topics(made_backplane(options.backplane), None if peers is None else peers.name)
         self._around = Surroundings(
             server=self.server,
             topics=self.topics,
@@ -305,7 +307,9 @@ class LocalEngine:
                         self.roster, self.reactor, self.places, self._options, self._registries, self._around.tracing,
                         None if self.duty is None else self.duty.worker,
                     )  # fmt: skip
-                    await open_sides(self, workings)
+                    self.peering = await open_peering(
+                        self._peers, self.owning, self.topics, self._options, self.admission, workings
+                    )
                     async with ProtectedNursery() as starting:
                         starting.start_soon(cancel_when, self._drain.asked, starting.scope)
                         await self.roster.all_ready()
@@ -332,6 +336,8 @@ class LocalEngine:
                 entrance.open(self._bound, accepting, None if self.duty is None else self.duty.balance)
                 if self.duty is not None:
                     entrance.open_door(self.duty.worker.door, self._bound)
+                if self.peering is not None:
+                    accepting.start_soon(self.peering.take, entrance.start)
                 logger.info("serving at %s", ", ".join(self.addresses))
                 if self.roster.placement.spread and self.roster.placement.slot == 0:
                     logger.info("%s", self.roster.whereabouts.summary())
@@ -340,6 +346,8 @@ class LocalEngine:
                 await self._drain.begun.wait()
                 accepting.cancel()
             close_sockets(self._bound)
+            stop = partial(self.admission.carried.depart, self._drain.leaving, self._drain.code, "server stopping")
+            newcomers.start_soon(stop)
             if self.duty is not None and self.duty.succeeded:
                 entrance.leave_door()
             await self._part_with_clients()
@@ -386,15 +394,5 @@ def open_roster(engine: LocalEngine, lives: ProtectedNursery, workings: Protecte
     engine.nodes = Nodes(engine.topics, engine.server, worker)
     if engine.owning is not None:
         workings.start_soon(engine.owning.run, engine._drain)
-
-
-async def open_sides(engine: LocalEngine, workings: ProtectedNursery) -> None:
-    """Start the tasks beside admission."""
-    await workings.start(engine.admission.carried.loop.run)
     if engine._metrics_port is not None:
         engine._metrics_port.open(engine.reactor, workings)
-
-
-async def hear_other_servers(topics: Topics, flusher: Flusher) -> None:
-    """Take the messages of other servers, and flush those for our clients."""
-    await flushing(topics.run(), flusher)

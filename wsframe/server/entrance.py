@@ -84,17 +84,21 @@ class Entrance:
             newcomer.transport.tuned = tuned
         passage = self._admission.passage
         if passage is None or passage.is_here_at_once(newcomer):
-            if self._admission.admit_at_once(newcomer):
+            if self._admits_at_once(newcomer):
                 return
         elif newcomer.handed_over:
             return
-        self._start(newcomer)
+        self.start(newcomer)
 
     def _let_in(self, newcomer: Newcomer) -> None:
-        if not self._admission.admit_at_once(newcomer):
-            self._start(newcomer)
+        if not self._admits_at_once(newcomer):
+            self.start(newcomer)
 
-    def _start(self, newcomer: Newcomer) -> None:
+    def _admits_at_once(self, newcomer: Newcomer) -> bool:
+        splices = self._admission.splices
+        return (splices is None or splices.is_here_at_once(newcomer)) and self._admission.admit_at_once(newcomer)
+
+    def start(self, newcomer: Newcomer) -> None:
         """Admit a newcomer in a task of its own."""
         newcomer.limit(self._within)
         if newcomer.passed and newcomer.scope.deadline <= trio.current_time():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wsframe.resources.recovery import Histories
     from wsframe.server.admission import Admission
     from wsframe.server.capacity import Places
+    from wsframe.server.peering import Peering
     from wsframe.server.watchdog import Watchdog
 
 __all__ = ["FAMILIES", "Family", "figures", "summed", "total"]
@@ -91,6 +92,8 @@ FAMILIES: dict[str, Family] = {
     "wsframe_newcomers_lost_total": Family("counter", "Newcomers of other workers that got no descriptor here."),
     "wsframe_newcomers_parked": Family("gauge", "Newcomers that wait for room in the door of another worker."),
     "wsframe_carried_connections": Family("gauge", "Connections that this process carries to others, where they live."),
+    "wsframe_spliced_total": Family("counter", "Newcomers carried to the other server that has their resource."),
+    "wsframe_spliced_taken_total": Family("counter", "Newcomers that other servers have carried here."),
     "wsframe_carried_total": Family("counter", "Connections that this process has carried to others."),
     "wsframe_carried_held_bytes": Family("gauge", "Bytes of these connections that one side has yet to take."),
 }
@@ -110,6 +113,8 @@ class Running(Protocol):
     def places(self) -> Places: ...
     @property
     def watchdog(self) -> Watchdog: ...
+    @property
+    def peering(self) -> Peering | None: ...
     @property
     def histories(self) -> Histories: ...
     def unready(self) -> str: ...
@@ -141,20 +146,29 @@ def figures(server: Running) -> Metrics:
     histories = server.histories
     found["wsframe_history_recoveries_total"].update({("whole",): histories.recovered, ("refused",): histories.refused})
     found["wsframe_history_holes_total"].update({("filled",): histories.filled, ("resync",): histories.lost})
-    if admission.passage is not None:
-        crossed = admission.passage.counts
-        found["wsframe_newcomers_passed_total"][()] = crossed.passed
-        found["wsframe_newcomers_taken_total"][()] = crossed.taken
-        found["wsframe_newcomers_lost_total"][()] = crossed.lost
-        found["wsframe_newcomers_parked"][()] = len(admission.passage.parked())
-    found["wsframe_carried_connections"][()] = len(admission.carried.loop)
-    found["wsframe_carried_total"][()] = admission.carried.loop.carried
-    found["wsframe_carried_held_bytes"][()] = admission.carried.loop.held
+    for name, count in of_other_processes(server):
+        found[name][()] = count
     links = by_account(server.reactor.links.values())
     for path, account in server.roster.accounts.by_path.items():
         for name, labels, number in of_path(account, links.get(id(account), [])):
             found[name][(*labels, path)] = number
     return found
+
+
+def of_other_processes(server: Running) -> Iterator[tuple[str, int]]:
+    """Yield the numbers of newcomers and connections that live in other processes, or come from them."""
+    passage, loop = server.admission.passage, server.admission.carried.loop
+    if passage is not None:
+        yield "wsframe_newcomers_passed_total", passage.counts.passed
+        yield "wsframe_newcomers_taken_total", passage.counts.taken
+        yield "wsframe_newcomers_lost_total", passage.counts.lost
+        yield "wsframe_newcomers_parked", len(passage.parked())
+    if server.peering is not None:
+        yield "wsframe_spliced_total", server.peering.splices.spliced
+        yield "wsframe_spliced_taken_total", server.peering.port.taken
+    yield "wsframe_carried_connections", len(loop)
+    yield "wsframe_carried_total", loop.carried
+    yield "wsframe_carried_held_bytes", loop.held
 
 
 def by_account(links: Iterable[Link]) -> Mapping[int, list[Link]]:

@@ -18,7 +18,28 @@ from wsframe.server.carried import Carried
 from wsframe.server.destination import Signpost
 from wsframe.server.newcomer import Newcomer, note_gone
 
-__all__ = ["Forwarding"]
+__all__ = ["Forwarding", "receive_head"]
+
+
+async def receive_head(newcomer: Newcomer, signpost: Signpost) -> bool:
+    """Receive the head of a newcomer and all that comes before it; return False if it goes before that.
+
+    Raises:
+        MalformedProxyHeader: For a wrong PROXY header.
+        OSError: If the TLS handshake fails, or the connection breaks.
+    """
+    if not await newcomer.unwrap(signpost.proxies):
+        return False
+    received = newcomer.early
+    while (partition := signpost.partition_of_head(received)) is None:
+        data = await newcomer.transport.receive_some()
+        if not data:
+            if received:
+                note_gone(newcomer)
+            return False
+        received += data
+    newcomer.early, newcomer.partition = received, partition
+    return True
 
 
 class Forwarding:
@@ -32,27 +53,6 @@ class Forwarding:
     def __init__(self, carried: Carried, signpost: Signpost) -> None:
         self._carried = carried
         self._signpost = signpost
-
-    async def receive_head(self, newcomer: Newcomer) -> bool:
-        """Do the TLS handshake of a newcomer, and receive its head; return False if it goes before that.
-
-        Raises:
-            MalformedProxyHeader: For a wrong PROXY header.
-            OSError: If the handshake fails, or the connection breaks.
-        """
-        if not await newcomer.unwrap(self._signpost.proxies):
-            return False
-        received = b""
-        while newcomer.partition is None:
-            data = await newcomer.transport.receive_some()
-            if not data:
-                if received:
-                    note_gone(newcomer)
-                return False
-            received += data
-            newcomer.partition = self._signpost.partition_of_head(received)
-        newcomer.early = received
-        return True
 
     @contextmanager
     def pair(self, newcomer: Newcomer) -> Iterator[None]:

@@ -56,6 +56,8 @@ class Newcomer:
     """Whether all that comes before its request has been received: PROXY header, TLS, facts."""
     forwarded: bool = False
     """Whether another process keeps its socket: facts about it come before its bytes."""
+    spliced: bool = False
+    """Whether another machine has accepted it."""
     told: ClientFacts | None = None
     """These facts."""
     passing: socket.socket | None = None

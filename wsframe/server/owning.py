@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import trio
@@ -10,7 +11,7 @@ from wsframe.backplane.interface import Backplane
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listeners import Roster
-from wsframe.resources.registries import Registries
+from wsframe.resources.registry import Registry
 from wsframe.resources.topics import Topics
 from wsframe.server.cluster import Cluster
 from wsframe.server.drain import Drain
@@ -48,7 +49,7 @@ class Owning:
                 await self.giving.leave_all(LAME_DUCK * drain.left)
 
 
-def has_owners(registries: Registries) -> bool:
+def has_owners(registries: Iterable[Registry]) -> bool:
     """Return whether something is registered that lives in one process at a time."""
     for registry in registries:
         if registry.table.dispatchers or any(one.scope != "shared" for _, one in registry.table.registrations()):

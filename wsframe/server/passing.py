@@ -28,7 +28,7 @@ from wsframe.net.sockets import has_ended, notify_closing, wait_readable
 from wsframe.net.transport import FAREWELL
 from wsframe.server.carried import Carried
 from wsframe.server.destination import Signpost
-from wsframe.server.forwarding import Forwarding
+from wsframe.server.forwarding import Forwarding, receive_head
 from wsframe.server.listen import Bound, Waiting, peer_address
 from wsframe.server.newcomer import Gone, Newcomer
 from wsframe.workers.door import LostDescriptor, Passed, give, has_headroom, take
@@ -134,7 +134,7 @@ class Passage:
 
     async def _forwards(self, newcomer: Newcomer) -> bool:
         """Do the same for a newcomer with TLS: if it is passed on, this worker carries it."""
-        if not await self._forwarding.receive_head(newcomer):
+        if not await receive_head(newcomer, self._signpost):
             return True
         if self._is_here(newcomer):
             return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from hashlib import blake2b
 
+from wsframe.connection.flusher import Flusher, flushing
 from wsframe.hooks.listeners import Roster
 from wsframe.log import Log, log_for, quoted
 from wsframe.resources.publication import OWN
@@ -18,7 +19,7 @@ from wsframe.resources.topics import Topics
 from wsframe.workers.partitions import EVERYWHERE, PARTITIONS
 from wsframe.workers.worker import Worker
 
-__all__ = ["LONGEST_POST", "Posting"]
+__all__ = ["LONGEST_POST", "Posting", "hear_other_servers"]
 
 logger: Log = log_for(__name__)
 
@@ -131,3 +132,8 @@ def opened(payload: bytes) -> tuple[str, str | bytes]:
         raise ValueError("it is cut off, or of an unknown kind")
     path, data = payload[5:end].decode("utf-8", "surrogatepass"), payload[end:]
     return path, data.decode() if kind == TEXT else data
+
+
+async def hear_other_servers(topics: Topics, flusher: Flusher) -> None:
+    """Take the messages of other servers, and flush those for our clients."""
+    await flushing(topics.run(), flusher)

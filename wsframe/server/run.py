@@ -14,7 +14,7 @@ from typing import Literal, Unpack
 
 import trio
 
-from wsframe.backplane.at_url import engine_url
+from wsframe.backplane.at_url import engine_url, made_backplane
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.doorbell import check_trio
 from wsframe.http.hostnames import host_names
@@ -32,6 +32,7 @@ from wsframe.server.listen import Bound, default_hosts
 from wsframe.server.metrics_port import metrics_port
 from wsframe.server.notify import notifying
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
+from wsframe.server.peering import bound_peer_socket
 from wsframe.server.service import (
     Service,
     ServiceFailed,
@@ -154,11 +155,15 @@ async def serve(
     worker, _ = working_as.get(), working_as.set(None)
     if worker is not None and (made.backplane is None or engine_url(made.backplane)):
         made = replace(made, backplane=RelayBackplane(worker.relay, beyond=made.backplane is not None))
-    with listening_sockets(made) as sockets, metrics_port(made, worker) as port:
+    plane = made_backplane(made.backplane)
+    made = replace(made, backplane=plane)
+    plain = choose is None and made.proxy_protocol is None
+    peer_port = partial(bound_peer_socket, made.cluster, plane, served_with(registry), worker, plain)
+    with listening_sockets(made) as sockets, metrics_port(made, worker) as port, peer_port(sockets) as peers:
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
         places = [with_settings(number, sock, made, choose) for number, sock in enumerate(sockets)]
-        engine = LocalEngine(places, registry, made, tls, port, worker)
+        engine = LocalEngine(places, registry, made, tls, port, worker, peers)
         tell, _ = server_made.get(), server_made.set(forget_made)
         tell(engine)
         await engine.serve(task_status)

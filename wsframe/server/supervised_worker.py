@@ -128,7 +128,7 @@ class Duty:
         """Leave all partitions to the next generation, once the newcomers on their way are in."""
         assert self.generation is not None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(admission.carried.depart, self._drain.leaving, *RESTART)
+            nursery.start_soon(partial(admission.carried.depart, self._drain.leaving, *RESTART, all_of_them=True))
             admission.drain(self._drain.finishing)
             await admission.until_decided()
             await self.generation.leave(self._drain.leaving - self._drain.finishing, self.say_over)

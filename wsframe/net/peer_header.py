@@ -1,0 +1,157 @@
+"""The header with which a server passes a connection on to the server that has its resource.
+
+It is the one of :mod:`wsframe.net.client_facts` with two more values (2.2.7 of the PROXY protocol reserves their
+types). The first names the server that it is for, the partition, the time, and a number that is used once. The second
+one is the last: an HMAC of all bytes before it, by a key that the two servers share. So a header cannot be made without
+the key, changed, sent to another server, kept for later, or sent twice. Without I/O.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from wsframe.net.client_facts import MOST_FACTS, ClientFacts, encode_facts, facts_of
+from wsframe.net.proxy_protocol import MalformedProxyHeader, ProxyHeader, ProxyHeaderReader
+
+__all__ = ["MOST_NONCES", "VALID_FOR", "Opened", "PeerGate", "PeerHeaderReader", "RefusedPeer", "key_of", "sealed"]
+
+VALID_FOR: Final = 10.0
+"""Seconds by which the clocks of two servers can differ, and a header be under way."""
+REMEMBERED: Final = 2 * VALID_FOR + 1
+"""Seconds for which a number is remembered: for as long as its header can be valid."""
+MOST_NONCES: Final = 100_000
+"""Numbers remembered at most; beyond them headers are refused, for no replay must pass."""
+
+# The types of our values.
+STAMP, SEAL = 0xE3, 0xE4
+SEAL_SIZE, NONCE_SIZE = 32, 16
+FORM = struct.Struct("!dH16s")
+"""Time, partition, and the number used once; the name of the server follows."""
+
+
+class RefusedPeer(Exception):
+    """A header is not one of a server of this service, or not for now; the text says why, in one line."""
+
+
+class Opened(NamedTuple):
+    """The contents of a header that has passed."""
+
+    facts: ClientFacts
+    partition: int
+    early: bytes
+    """The bytes behind the header."""
+
+
+def key_of(secret: str) -> bytes:
+    """Return the key that a secret stands for."""
+    return hashlib.blake2b(secret.encode(), person=b"wsframe peer", digest_size=32).digest()
+
+
+def sealed(facts: ClientFacts, partition: int, target: str, key: bytes, now: float, nonce: bytes) -> bytes:
+    """Make a header.
+
+    Args:
+        facts: The client.
+        partition: The partition of its path.
+        target: The name of the server that the header is for.
+        key: The key of that server.
+        now: The time, in seconds since 1970.
+        nonce: 16 random bytes.
+
+    Raises:
+        ValueError: If the facts are too large for a header.
+    """
+    stamp = FORM.pack(now, partition, nonce) + target.encode()
+    blank = encode_facts(facts, [(STAMP, stamp), (SEAL, bytes(SEAL_SIZE))])
+    body = blank[:-SEAL_SIZE]
+    return body + hmac.digest(key, body, "sha256")
+
+
+class PeerHeaderReader:
+    """Collects a header at the beginning of a connection."""
+
+    def __init__(self) -> None:
+        self._reader = ProxyHeaderReader(MOST_FACTS)
+        self._header: ProxyHeader | None = None
+
+    def receive(self, data: bytes) -> bool:
+        """Take bytes; return whether the header is whole.
+
+        Raises:
+            RefusedPeer: As soon as the bytes cannot become one.
+        """
+        try:
+            self._header = self._reader.receive(data)
+        except MalformedProxyHeader as error:
+            raise RefusedPeer(str(error)) from None
+        return self._header is not None
+
+    @property
+    def found(self) -> tuple[bytes, ProxyHeader, bytes]:
+        """The bytes of the header, the header, and the bytes behind it, once it is whole."""
+        assert self._header is not None
+        return self._reader.header, self._header, self._reader.trailing
+
+
+class PeerGate:
+    """Lets connections of other servers in.
+
+    Args:
+        node: The name of this server.
+        key: Its key.
+        clock: The time, in seconds since 1970.
+    """
+
+    def __init__(self, node: str, key: bytes, clock: Callable[[], float]) -> None:
+        self._node = node
+        self._key = key
+        self._clock = clock
+        self._seen: OrderedDict[bytes, float] = OrderedDict()
+        """The numbers of the headers that have passed, with the time until which each is remembered."""
+
+    def open(self, reader: PeerHeaderReader) -> Opened:
+        """Return the contents of a whole header; it passes once.
+
+        Raises:
+            RefusedPeer: If it is not one of a server of this service, is for another server or another time, or has
+                passed before.
+        """
+        received, header, early = reader.found
+        body, seal = received[:-SEAL_SIZE], received[-SEAL_SIZE:]
+        if not header.tlvs or header.tlvs[-1] != (SEAL, seal):
+            raise RefusedPeer("it has no seal")
+        if not hmac.compare_digest(hmac.digest(self._key, body, "sha256"), seal):
+            raise RefusedPeer("its seal is wrong: do all servers have the same secret?")
+        stamp = header.value(STAMP) or b""
+        if len(stamp) < FORM.size:
+            raise RefusedPeer("it has no stamp")
+        at, partition, nonce = FORM.unpack_from(stamp)
+        if stamp[FORM.size :] != self._node.encode():
+            raise RefusedPeer("it is for another server")
+        now = self._clock()
+        if not abs(now - at) <= VALID_FOR:
+            raise RefusedPeer(f"its time differs from ours by {abs(now - at):.0f} s, of {VALID_FOR:.0f} at most")
+        self._remember(nonce, now)
+        try:
+            return Opened(facts_of(header), partition, early)
+        except MalformedProxyHeader as error:
+            raise RefusedPeer(str(error)) from None
+
+    def _remember(self, nonce: bytes, now: float) -> None:
+        """Note a number.
+
+        Raises:
+            RefusedPeer: If it has been used already, or too many are to be remembered.
+        """
+        while self._seen and next(iter(self._seen.values())) <= now:
+            self._seen.popitem(last=False)
+        if nonce in self._seen:
+            raise RefusedPeer("it has been sent before")
+        if len(self._seen) >= MOST_NONCES:
+            raise RefusedPeer("too many connections of other servers within seconds")
+        self._seen[nonce] = now + REMEMBERED

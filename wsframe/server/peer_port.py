@@ -1,0 +1,176 @@
+"""The peer port: it takes the newcomers whose resource lives here from the servers that have accepted them.
+
+The first bytes of a connection are a sealed header (``net/peer_header``). The answer to it is one byte, before any byte
+of the client: whether this server has the partition. A newcomer that came this way is never passed on again.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import trio
+
+from wsframe.log import Log, log_for
+from wsframe.net.peer_header import Opened, PeerGate, PeerHeaderReader, RefusedPeer
+from wsframe.server.addresses import TcpAddress
+from wsframe.server.bind import bind_tcp, naming
+from wsframe.server.cluster import Cluster, checked
+from wsframe.server.listen import Acceptor, Address, Bound
+from wsframe.server.newcomer import Newcomer
+from wsframe.server.peers import peer_name
+from wsframe.workers.worker import Worker
+
+__all__ = ["BUFFER", "MINE", "NOT_MINE", "PeerPort", "PeerSocket", "peer_socket"]
+
+logger: Log = log_for(__name__)
+
+MINE, NOT_MINE = b"\x01", b"\x00"
+BUFFER: Final = 65536
+"""Bytes of each buffer in the kernel, on both sides: what a client has not taken waits in its owner's outbox."""
+BACKLOG: Final = 1024
+MOST_UNPROVED: Final = 200
+"""Connections whose header has not come."""
+WITHIN: Final = 5.0
+"""Seconds for the header."""
+GENERATIONS: Final = 2
+"""Generations of a worker that can listen at the same time, in a rolling restart."""
+
+
+class PeerSocket:
+    """A bound peer port.
+
+    Args:
+        sock: The listening socket.
+        name: The name of the server, which says where others reach it.
+    """
+
+    def __init__(self, sock: socket.socket, name: str) -> None:
+        self.sock = sock
+        self.name = name
+        self.serves: int = 0
+        """The port at which the server serves without TLS; 0 for none."""
+
+
+def bind_first(host: str | None, ports: Sequence[int]) -> Sequence[socket.socket]:
+    """Bind the first of some ports that is free.
+
+    Raises:
+        OSError: If none is.
+    """
+    *before, last = ports
+    for port in before:
+        with suppress(OSError):
+            return bind_tcp(host, port, BACKLOG)
+    try:
+        return bind_tcp(host, last, BACKLOG)
+    except OSError as error:
+        raise naming(error, f"the peer port {TcpAddress(host, last)}") from None
+
+
+@contextmanager
+def peer_socket(cluster: Cluster, worker: Worker | None) -> Iterator[PeerSocket]:
+    """Bind the peer port of a server, and close it at the end.
+
+    A port that is given is that of worker 0; the others have those that follow, and again as many are for the next
+    generation of a rolling restart.
+
+    Raises:
+        OSError: If the address cannot be bound.
+    """
+    wanted = checked("peer_bind", cluster.peer_bind)
+    slot, count = (0, 1) if worker is None else (worker.slot, worker.count)
+    steps = range(slot, slot + GENERATIONS * count, count) if wanted.port and worker is not None else [slot]
+    first, *others = bind_first(wanted.host, [wanted.port and wanted.port + step for step in steps])
+    for other in others:
+        other.close()
+    with first:
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            first.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+        host, bound = first.getsockname()[:2]
+        if cluster.peer_advertise is not None:
+            told = checked("peer_advertise", cluster.peer_advertise)
+            host, bound = told.host, told.port + (bound - wanted.port if wanted.port else 0)
+        yield PeerSocket(first, peer_name((host, bound), slot))
+
+
+class PeerPort:
+    """Takes newcomers from other servers.
+
+    Args:
+        sock: The listening socket.
+        gate: Lets their connections in.
+        has: Says whether a partition lives here.
+        welcome: Takes a newcomer, or refuses it by returning False.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        gate: PeerGate,
+        has: Callable[[int], bool],
+        welcome: Callable[[Newcomer], bool],
+    ) -> None:
+        self._place = Bound(sock=sock)
+        self._gate = gate
+        self._has = has
+        self._welcome = welcome
+        self._unproved = 0
+        self.taken: int = 0
+        """Newcomers that other servers have passed on."""
+
+    def has_room(self) -> bool:
+        """Return whether another connection can be accepted."""
+        return self._unproved < MOST_UNPROVED
+
+    def make_room(self) -> None:
+        """Wait: each has a few seconds at most."""
+
+    async def run(self) -> None:
+        """Take until cancelled."""
+        async with trio.open_nursery() as nursery:
+
+            def accepted(sock: socket.socket, address: Address, early: bool) -> None:
+                self._unproved += 1
+                nursery.start_soon(self._receive, Newcomer(sock, *address, self._place))
+
+            acceptor = Acceptor(self._place.sock, self, accepted)
+            await acceptor.run()
+
+    async def _receive(self, newcomer: Newcomer) -> None:
+        """Receive the header of a connection, and answer it."""
+        try:
+            with trio.move_on_after(WITHIN), suppress(OSError, trio.ClosedResourceError):
+                await self._decide(newcomer)
+        except RefusedPeer as error:
+            fields = {"peer": newcomer.name, "reason": str(error)}
+            logger.warning("%(peer)s: refused at the peer port: %(reason)s", fields, extra=fields, kind="refused peer")
+        finally:
+            self._unproved -= 1
+            if not newcomer.spliced:
+                newcomer.transport.close(reset=True)
+
+    async def _decide(self, newcomer: Newcomer) -> None:
+        reader = PeerHeaderReader()
+        whole = False
+        while not whole:
+            data = await newcomer.transport.receive_some()
+            if not data:
+                return
+            whole = reader.receive(data)
+        opened = self._gate.open(reader)
+        if not self._has(opened.partition) or not self._takes(newcomer, opened):
+            newcomer.transport.send(NOT_MINE)
+            await newcomer.transport.await_end(BUFFER)
+
+    def _takes(self, newcomer: Newcomer, opened: Opened) -> bool:
+        """Take a newcomer; return False if there is no room for it."""
+        newcomer.take_facts(opened.facts, opened.early)
+        newcomer.partition = opened.partition
+        newcomer.unwrapped = newcomer.passed = True
+        newcomer.transport.send(MINE)
+        newcomer.spliced = self._welcome(newcomer)
+        self.taken += newcomer.spliced
+        return newcomer.spliced

@@ -1,0 +1,125 @@
+"""The part of a server that carries newcomers to the servers that have their resource, and takes those of others."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import trio
+
+from wsframe.backplane.interface import Backplane
+from wsframe.connection.protected_nursery import ProtectedNursery
+from wsframe.net.peer_header import PeerGate
+from wsframe.resources.registry import Registry
+from wsframe.resources.topics import Topics
+from wsframe.server.admission import Admission
+from wsframe.server.cluster import Cluster
+from wsframe.server.holders import Holders
+from wsframe.server.newcomer import Newcomer
+from wsframe.server.options import ServeOptions
+from wsframe.server.owning import Owning, grants_leases, has_owners
+from wsframe.server.peer_port import PeerPort, PeerSocket, peer_socket
+from wsframe.server.peers import Keys, Messages
+from wsframe.server.splice import Splices
+from wsframe.workers.worker import Worker
+
+__all__ = ["Peering", "bound_peer_socket", "open_peering"]
+
+
+@contextmanager
+def bound_peer_socket(
+    cluster: Cluster,
+    plane: Backplane | None,
+    registries: Iterable[Registry],
+    worker: Worker | None,
+    plain: bool,
+    sockets: Sequence[object],
+) -> Iterator[PeerSocket | None]:
+    """Bind the peer port of a server that shares resources with others, and close it at the end.
+
+    Args:
+        cluster: Says where.
+        plane: The backplane.
+        registries: The resources.
+        worker: This process, if it is one of several workers.
+        plain: Whether the server serves without TLS and PROXY headers.
+        sockets: Its listening sockets.
+
+    Yields:
+        None for a server that shares none, and for one in memory.
+
+    Raises:
+        OSError: If the address cannot be bound.
+    """
+    shares = grants_leases(plane, worker) and has_owners(registries)
+    if not shares or not all(isinstance(one, socket.socket) for one in sockets):
+        yield None
+        return
+    with peer_socket(cluster, worker) as made:
+        names = [one.getsockname() for one in sockets if isinstance(one, socket.socket)]
+        made.serves = next((name[1] for name in names if plain and isinstance(name, tuple)), 0)
+        yield made
+
+
+async def open_peering(
+    port: PeerSocket | None, owning: Owning | None, topics: Topics, options: ServeOptions, admission: Admission,
+    workings: ProtectedNursery,
+) -> Peering | None:  # fmt: skip
+    """Begin to carry connections; return those from and to other servers, None for a server that shares nothing."""
+    await workings.start(admission.carried.loop.run)
+    if port is None or owning is None:
+        return None
+    peering = Peering(port, owning.tenure, topics.interest, options.cluster, admission)
+    workings.start_soon(peering.run)
+    return peering
+
+
+class Peering:
+    """The connections from and to other servers.
+
+    Args:
+        port: The bound peer port.
+        holders: Names the server that has a partition.
+        messages: Lead to the other servers.
+        cluster: The settings.
+        admission: Admits those that are taken, and has this carry the others.
+    """
+
+    def __init__(
+        self,
+        port: PeerSocket,
+        holders: Holders,
+        messages: Messages,
+        cluster: Cluster,
+        admission: Admission,
+    ) -> None:
+        node = port.name
+        self._keys = Keys(node, messages, cluster.peer_secret, port.serves)
+        self._admission = admission
+        self.splices: Splices = Splices(node, holders, self._keys, admission.signpost, admission.carried)
+        self._welcome: Callable[[Newcomer], object] = lambda newcomer: None
+        gate = PeerGate(node, self._keys.own, time.time)
+        self.port: PeerPort = PeerPort(
+            port.sock, gate, lambda partition: holders.holder_of(partition) == node, self._takes
+        )
+        admission.splices = self.splices
+
+    async def run(self) -> None:
+        """Keep keys and connections, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keys.run)
+            nursery.start_soon(self.splices.watch)
+
+    async def take(self, welcome: Callable[[Newcomer], object]) -> None:
+        """Take newcomers of other servers, until cancelled."""
+        self._welcome = welcome
+        await self.port.run()
+
+    def _takes(self, newcomer: Newcomer) -> bool:
+        if not self._admission.has_room():
+            return False
+        newcomer.spliced = True
+        self._welcome(newcomer)
+        return True

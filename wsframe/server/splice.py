@@ -1,0 +1,289 @@
+"""Splices: newcomers whose resource lives on another machine, which this server carries there.
+
+A proxy in front can make them rare. If it says that it can, by a header field of a request that comes from a trusted
+proxy, the answer names the owner, and the proxy asks there (nginx: ``X-Accel-Redirect``). Splices are what is left: the
+server that has accepted the newcomer dials the peer port of the owner (``peer_port``), which answers whether it has the
+partition before it gets a byte of the client. If not, this server asks the engine once for the owner of now; a second
+refusal is a 503. From then on a pump carries the connection.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import Counter
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import trio
+
+from wsframe.http.responses import Reject, retry_later
+from wsframe.log import Log, log_for
+from wsframe.net.client_facts import ClientFacts
+from wsframe.net.peer_header import sealed
+from wsframe.net.pump import Pump
+from wsframe.net.socket_options import keep_alive, tune
+from wsframe.net.transport import Transport, transport_of
+from wsframe.server.carried import Carried
+from wsframe.server.destination import Signpost
+from wsframe.server.forwarding import receive_head
+from wsframe.server.holders import Holders
+from wsframe.server.newcomer import Newcomer
+from wsframe.server.peer_port import BUFFER, MINE
+from wsframe.server.peers import Keys, peer_address
+from wsframe.workers.partitions import EVERYWHERE
+
+__all__ = ["MOST_SPLICED", "Splices"]
+
+logger: Log = log_for(__name__)
+
+MOST_SPLICED: Final = 20_000
+"""Connections to one server: there are 28 232 local ports for them."""
+WITHIN: Final = 3.0
+"""Seconds for dialing an owner and its answer."""
+PEER_SILENCE: Final = 5.0
+"""Seconds after which the kernel looks whether the other server is there, and for its answer."""
+LOOK: Final = 1.0
+"""Seconds between two looks whether the owners of the connections have changed."""
+SHARE: Final = 0.2
+"""Share of newcomers that is spliced, above which the log says so."""
+ENOUGH: Final = 50
+"""Newcomers that have to have come before it does."""
+COUNTED_FOR: Final = 60.0
+ASKS: Final = "x-wsframe-proxy"
+"""The header field by which a proxy says that it asks the owner itself, and how."""
+NGINX: Final = "nginx"
+OWNER: Final = "X-Wsframe-Owner"
+MOVED: Final = 1012, "resource moved"
+
+
+class Splices:
+    """The way of newcomers from this server to those of other machines.
+
+    Args:
+        node: The name of this server.
+        holders: Names the server that has a partition.
+        keys: The keys of peer ports.
+        signpost: Names the partition of a newcomer.
+        carried: The connections that this server carries.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        holders: Holders,
+        keys: Keys,
+        signpost: Signpost,
+        carried: Carried,
+    ) -> None:
+        self._node = node
+        self._holders = holders
+        self._keys = keys
+        self._signpost = signpost
+        self._carried = carried
+        self._to: Counter[str] = Counter()
+        """Connections by server."""
+        self._where: dict[Pump, tuple[int, str]] = {}
+        """The partition and the server of each."""
+        self._full: set[str] = set()
+        """Servers to which there are as many as can be."""
+        self._here = self._away = 0
+        """Newcomers of the last minute that belonged here, and that did not."""
+        self.sent_back: int = 0
+        """Newcomers whose proxy was told to ask their owner."""
+        self.spliced: int = 0
+        """Newcomers carried to other machines so far."""
+
+    def __len__(self) -> int:
+        """The number of connections."""
+        return len(self._where)
+
+    def is_here_at_once(self, newcomer: Newcomer) -> bool:
+        """Return whether a newcomer belongs here, as far as the bytes show that are here; they stay in its socket."""
+        if newcomer.spliced:
+            return True
+        partition = newcomer.partition
+        if partition is None and isinstance(newcomer.sock, socket.socket):
+            with suppress(OSError):
+                received = newcomer.sock.recv(self._signpost.most, socket.MSG_PEEK)
+                partition = self._signpost.partition_of(newcomer.place, newcomer.host, received)
+        if partition is None or not self._is_here(partition):
+            return False
+        self._here += 1
+        return True
+
+    def _is_here(self, partition: int) -> bool:
+        return partition == EVERYWHERE or self._holders.holder_of(partition) == self._node
+
+    async def takes(self, newcomer: Newcomer) -> bool:
+        """Carry a newcomer to its owner; return False if it belongs here, or nobody knows where.
+
+        Raises:
+            Reject: 503 if its owner does not take it; that of a request which is wrong.
+            MalformedProxyHeader: For a wrong PROXY header.
+            OSError: If its TLS handshake fails, or its connection breaks.
+        """
+        if newcomer.spliced or newcomer.head is not None:
+            return False
+        if not await receive_head(newcomer, self._signpost):
+            return True
+        partition, early, facts = newcomer.partition, newcomer.early, newcomer.facts
+        assert partition is not None
+        node = await self._find(partition)
+        if not node:
+            self._here += 1
+            return False
+        self._signpost.check(newcomer)
+        self._send_back(newcomer, facts.host, node)
+        self._away += 1
+        transport = await self._dial(node, partition, facts)
+        if transport is None:  # the table is old
+            node = await self._find(partition, again=True)
+            if self._is_here(partition):
+                return False
+            transport = await self._dial(node, partition, facts) if node else None
+        if transport is None:
+            raise retry_later("its owner does not take it")
+        self._carry(newcomer, transport, early, partition, node)
+        return True
+
+    def _send_back(self, newcomer: Newcomer, host: str, node: str) -> None:
+        """Have the proxy of a newcomer ask its owner, if it can.
+
+        Args:
+            newcomer: The newcomer, with its request.
+            host: The address of its peer.
+            node: Its owner.
+
+        Raises:
+            Reject: The answer for the proxy.
+        """
+        request, address = newcomer.request, self._keys.address_for(node)
+        if (
+            request is not None
+            and address
+            and request.headers.get(ASKS) == NGINX
+            and self._signpost.proxies.trusts(host)
+        ):
+            self.sent_back += 1
+            raise Reject(503, [("X-Accel-Redirect", "@wsframe_owner"), (OWNER, address)], "another server has it")
+
+    async def _find(self, partition: int, *, again: bool = False) -> str:
+        """Return the server that has a partition, and a peer port; ``""`` if that is this one, or is not known."""
+        if partition == EVERYWHERE:
+            return ""
+        node = "" if again else self._holders.holder_of(partition)
+        if not node:
+            node = await self._holders.look_again(partition)
+        return "" if node == self._node or peer_address(node) is None else node
+
+    async def _dial(self, node: str, partition: int, facts: ClientFacts) -> Transport | None:
+        """Connect to an owner; return None if it does not have the partition, or cannot be reached.
+
+        Raises:
+            Reject: 503 if it has as many connections of this server as there can be.
+        """
+        key = self._keys.key_for(node)
+        if key is None:
+            return None
+        if self._to[node] >= MOST_SPLICED or self._carried.full:
+            self._complain(node)
+            raise retry_later("too many connections to its owner")
+        try:
+            header = sealed(facts, partition, node, key, time.time(), os.urandom(16))
+        except ValueError:
+            raise Reject(431, body="client certificate too large") from None
+        self._to[node] += 1
+        transport = None
+        try:
+            with trio.move_on_after(WITHIN), suppress(OSError, trio.ClosedResourceError):
+                transport = await connected(*(peer_address(node) or ("", 0)))
+                await transport.send_all(header)
+                if await transport.receive_some(1) == MINE:
+                    found, transport = transport, None
+                    self._to[node] += 1
+                    return found
+        finally:
+            self._to[node] -= 1
+            if transport is not None:
+                transport.close()
+        return None
+
+    def _complain(self, node: str) -> None:
+        """Log once that no more connections to a server are possible, until there are fewer again."""
+        if node not in self._full:
+            self._full.add(node)
+            logger.error(
+                "%d connections are carried to %s, and no more can be: have the proxy in front ask the owner itself",
+                self._to[node], node,
+            )  # fmt: skip
+
+    def _carry(self, newcomer: Newcomer, transport: Transport, early: bytes, partition: int, node: str) -> None:
+        self.spliced += 1
+        pump = self._carried.carry(newcomer, transport.release(), early, partial(self._ended, node), beyond=True)
+        if not pump.over:
+            self._where[pump] = partition, node
+
+    def _ended(self, node: str, pump: Pump) -> None:
+        self._where.pop(pump, None)
+        self._to[node] -= 1
+        if self._to[node] < MOST_SPLICED // 2:
+            self._full.discard(node)
+        if not self._to[node]:
+            del self._to[node]
+
+    async def watch(self) -> None:
+        """End the connections whose resource has moved, and warn of a balancer that sends many to the wrong server."""
+        counted = trio.current_time()
+        while True:
+            await trio.sleep(LOOK)
+            self._end_moved()
+            if trio.current_time() >= counted + COUNTED_FOR:
+                counted = trio.current_time()
+                self._judge()
+
+    def _end_moved(self) -> None:
+        """End the connections to servers that have lost the partition: one that was cut off cannot say so itself."""
+        owners = {partition: self._holders.holder_of(partition) for partition, _ in self._where.values()}
+        moved = [pump for pump, (partition, node) in self._where.items() if owners[partition] not in ("", node)]
+        self._carried.send_away(moved, *MOVED)
+
+    def _judge(self) -> None:
+        here, away = self._here, self._away
+        self._here = self._away = 0
+        if here + away >= ENOUGH and away > SHARE * (here + away):
+            logger.warning(
+                "%d of %d newcomers of the last minute live on other servers, and are carried there: nginx in front "
+                "can ask their owner itself (X-Wsframe-Proxy: nginx; see 'Several machines' in the documentation)",
+                away, here + away,
+            )  # fmt: skip
+
+
+async def connected(host: str, port: int) -> Transport:
+    """Connect to a peer port.
+
+    Raises:
+        OSError: If none of its addresses can be reached.
+    """
+    failure = OSError("it has no address")
+    for family, kind, protocol, _, address in await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = trio.socket.socket(family, kind, protocol)
+        try:
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+            await sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            transport = transport_of(sock)
+            assert transport.sock is not None
+            tune(transport.sock, BUFFER, 2 * PEER_SILENCE)
+            keep_alive(transport.sock, PEER_SILENCE, PEER_SILENCE)
+            return transport
+    raise failure
