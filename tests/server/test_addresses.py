@@ -2,6 +2,7 @@
 
 import pytest
 
+from wsframe.net.sockets import ORDINARY, Manner
 from wsframe.server.addresses import (
     InheritedAddress,
     PassedAddress,
@@ -26,6 +27,13 @@ READ: dict[str, ServerAddress] = {
     "fd:3": InheritedAddress(3),
     "fd:web": PassedAddress("web"),
     "systemd": PassedAddress(""),
+    "proxy:127.0.0.1:8000": TcpAddress("127.0.0.1", 8000, Manner(proxy_protocol=True)),
+    "plain:[::1]:80": TcpAddress("::1", 80, Manner(plain=True)),
+    "plain:proxy:unix:@chat": UnixAddress("@chat", Manner(proxy_protocol=True, plain=True)),
+    "proxy:systemd": PassedAddress("", Manner(proxy_protocol=True)),
+    "proxy:fd:3": InheritedAddress(3, Manner(proxy_protocol=True)),
+    "proxy:8000": TcpAddress("proxy", 8000),
+    "plain:8000": TcpAddress("plain", 8000),
 }
 
 WRONG = {
@@ -53,6 +61,11 @@ WRONG = {
     "unix:a\0b": "unix is the path",
     "fd:": "needs a number or a name",
     "fd:a\nb": "needs a number or a name",
+    "proxy:": "needs a port",
+    "proxy:proxy:127.0.0.1:1": "has proxy: twice",
+    "proxy:localhost": "needs a port",
+    "Proxy:127.0.0.1:1": "an IPv6 address stands in brackets",
+    "proxy:plain:proxy:systemd": "has proxy: twice",
 }
 
 
@@ -65,7 +78,7 @@ def test_an_address_is_read_as_written(text: str, address: ServerAddress) -> Non
 def test_an_address_names_itself_so_that_it_can_be_read_again(address: ServerAddress) -> None:
     text = f"unix:{address}" if isinstance(address, UnixAddress) else str(address)
     if "%25" not in text:
-        assert parse_address(text) == address
+        assert parse_address(text) == address._replace(manner=ORDINARY)
 
 
 @pytest.mark.parametrize(("text", "words"), WRONG.items())

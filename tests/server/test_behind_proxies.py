@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 import trio
+import trustme
 from trio.testing import MockClock
 
 import wsframe
+from tests.certificates import write_certificate
 from tests.hostile.peer import Peer, upgrade
 from tests.hostile.place import Place, Recorder, until
 from wsframe import Capacity, Client, Request, Response, Timeouts, same_origin
 from wsframe.net.proxy_protocol import ProxyHeader, encode_proxy_v2
+from wsframe.server.addresses import parse_address
+from wsframe.server.bind import bound
 from wsframe.testing import Refused, open_kit
 
 Lines = Callable[[], list[str]]
@@ -380,3 +384,52 @@ async def test_refusals_of_host_and_origin_say_what_to_set_behind_a_proxy(info: 
         with pytest.raises(Refused, match=r"400: .*; see hosts=, and behind a proxy trusted_proxies="):
             await kit.connect(headers={"Host": "chat.example"})
     assert [line.endswith("behind a proxy trusted_proxies=") for line in info()] == [True, True]
+
+
+async def test_one_address_takes_proxy_headers_and_the_others_do_not() -> None:
+    resource = Recorder()
+    registry = wsframe.Registry(alone=True)
+    registry.register("/", resource)
+    async with wsframe.open_server(
+        registry, bind=["127.0.0.1:0", "proxy:127.0.0.1:0"], trusted_proxies=TRUSTED
+    ) as server:
+        direct, proxied = (int(address.rpartition(":")[2]) for address in server.addresses)
+        for port, header, host in ((direct, b"", "127.0.0.1"), (proxied, V1, "192.0.2.1")):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(header + upgrade())
+                assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 101")
+                await resource.until(lambda: bool(resource.arrived))
+                assert resource.arrived.pop().host == host
+        async with await trio.open_tcp_stream("127.0.0.1", direct) as stream:
+            await stream.send_all(V1 + upgrade())
+            assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 400")
+        async with await trio.open_tcp_stream("127.0.0.1", proxied) as stream:
+            await stream.send_all(upgrade())
+            assert await stream.receive_some(4096) == b""
+
+
+async def test_a_plain_address_has_no_tls_beside_those_that_have(tmp_path: Path) -> None:
+    resource = Recorder()
+    registry = wsframe.Registry(alone=True)
+    registry.register("/", resource)
+    certificate = write_certificate(trustme.CA(), tmp_path, "one", "localhost")
+    async with wsframe.open_server(
+        registry, bind=["127.0.0.1:0", "plain:127.0.0.1:0"], certificates=certificate
+    ) as server:
+        secure, plain = server.addresses
+        assert (secure.partition(":")[0], plain.partition(":")[0]) == ("wss", "ws")
+        async with await trio.open_tcp_stream("127.0.0.1", int(plain.rpartition(":")[2])) as stream:
+            await stream.send_all(upgrade())
+            assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 101")
+
+
+@pytest.mark.parametrize("bind", ["proxy:127.0.0.1:0", ["127.0.0.1:0", "plain:proxy:unix:/run/x"]])
+def test_an_address_with_proxy_headers_needs_proxies_to_trust(bind: str | list[str]) -> None:
+    with pytest.raises(ValueError, match="proxy_protocol needs trusted_proxies"):
+        wsframe.ServeOptions(bind=bind)
+
+
+def test_an_address_is_taken_once_whatever_its_manner(tmp_path: Path) -> None:
+    addresses = [parse_address(f"unix:{tmp_path}/x"), parse_address(f"proxy:unix:{tmp_path}/x")]
+    with pytest.raises(OSError, match="given twice"), bound(addresses, 1):
+        raise AssertionError

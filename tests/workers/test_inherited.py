@@ -13,15 +13,17 @@ from wsframe.workers.inherited import equipment
 from wsframe.workers.runtime import runtime_of
 from wsframe.workers.worker import VARIABLE
 
+TRAITS = ("chat.example", True, False)
+
 
 def test_each_worker_inherits_all_sending_ends_and_the_receiving_end_of_its_own_door(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         runtime_of(str(tmp_path / "run")) as runtime,
-        equipment(3, runtime, [listening], ["chat.example"]) as made,
+        equipment(3, runtime, [listening], [TRAITS]) as made,
     ):
         told = [json.loads(made.variable(slot, 7, 99, 98, -1)[VARIABLE]) for slot in range(3)]
-        assert all(one["sockets"] == [listening.fileno()] and one["named"] == ["chat.example"] for one in told)
+        assert all(one["sockets"] == [listening.fileno()] and one["traits"] == [list(TRAITS)] for one in told)
         assert [one["slot"] for one in told] == [0, 1, 2]
         assert len({tuple(one["doors"]) for one in told}) == 1
         assert len({one["door"] for one in told} | set(told[0]["doors"])) == 6

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from wsframe.net.sockets import NamedSocket
+from wsframe.net.sockets import NamedSocket, traits_of
 from wsframe.workers import worker as module
 from wsframe.workers.board import Board
 from wsframe.workers.link import make_wire
@@ -59,8 +59,8 @@ def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> 
     environment = {
         "OTHER": "1",
         VARIABLE: worker_variable(
-            slot=1, count=2, generation=3, sockets=fds[:1], named=["chat.example"], metrics=[], doors=fds[2:4],
-            door=fds[4], board=memory, link=fds[1], folder="/run/x", lock=lock, supervisor=7,
+            slot=1, count=2, generation=3, sockets=fds[:1], traits=[("chat.example", False, True)], metrics=[],
+            doors=fds[2:4], door=fds[4], board=memory, link=fds[1], folder="/run/x", lock=lock, supervisor=7,
             follows=True, giving=lineage[0], taking=lineage[1],
         ),
     }  # fmt: skip
@@ -79,7 +79,7 @@ def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> 
     assert (made.slot, made.count, made.generation, made.relay) == (1, 2, 3, "/run/x/relay")
     (place,) = made.sockets
     assert isinstance(place, NamedSocket)
-    assert (place.named, place.getsockname()) == ("chat.example", listening.getsockname())
+    assert (traits_of(place), place.getsockname()) == (("chat.example", False, True), listening.getsockname())
     made.doors[1].send(b"x")
     assert made.door.recv(10) == b"x"
     made.row.clients = 4

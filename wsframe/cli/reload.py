@@ -29,7 +29,7 @@ from wsframe.cli.options import made_timeouts
 from wsframe.cli.streams import complain
 from wsframe.cli.target import split_target
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
-from wsframe.server.bind import name_of
+from wsframe.net.sockets import Traits, traits_of
 
 __all__ = ["Supervisor", "obey_supervisor", "reload_target"]
 
@@ -61,7 +61,7 @@ def reload_target(args: argparse.Namespace, sockets: Sequence[socket.socket]) ->
     fds = [sock.fileno() for sock in sockets]
     timeouts = filled(made_timeouts(args), DEFAULT_TIMEOUTS)
     supervisor = Supervisor(
-        partial(command, args, fds, [name_of(sock) for sock in sockets]),
+        partial(command, args, fds, [traits_of(sock) for sock in sockets]),
         fds,
         partial(awatch, *folders, watch_filter=PythonFilter(extra_extensions=PAGES), recursive=True),
         timeouts.lame_duck + timeouts.drain + GRACE,
@@ -85,10 +85,10 @@ def folder_of(target: str) -> Path:
     return Path.cwd()
 
 
-def command(args: argparse.Namespace, fds: list[int], named: list[str | None], orders: int) -> list[str]:
+def command(args: argparse.Namespace, fds: list[int], traits: list[Traits], orders: int) -> list[str]:
     """Return the command of a server that listens where the supervisor does."""
     told = {name: value for name, value in vars(args).items() if name not in ("command", "parser")}
-    told |= {"fd": fds, "named": named, "orders": orders, "reload": False, "bind": None}
+    told |= {"fd": fds, "traits": traits, "orders": orders, "reload": False, "bind": None}
     # Without -B, Python can use old bytecode for a file that changes twice within a second.
     return [sys.executable, "-B", "-m", "wsframe.cli.supervised", json.dumps(told)]
 

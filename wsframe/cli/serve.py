@@ -205,6 +205,8 @@ def check_proxies(args: argparse.Namespace) -> None:
         raise Mistake(f"--trusted-proxy: {error}") from None
     if args.proxy_protocol and not args.trusted_proxy:
         raise Mistake("--proxy-protocol needs --trusted-proxy ADDRESS")
+    if any(one.manner.proxy_protocol for one in args.bind or ()) and not args.trusted_proxy:
+        raise Mistake("--bind proxy:ADDRESS needs --trusted-proxy ADDRESS")
 
 
 def serve_target(

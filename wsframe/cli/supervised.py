@@ -19,11 +19,9 @@ def serve_supervised(args: Namespace) -> int:
     """Serve the target of the supervisor's arguments on its sockets."""
     if VARIABLE in os.environ:  # it has other sockets, from a supervisor of its own
         return serve_workers(args)
-    sockets: list[socket.socket] = []
-    for fd, name in zip(args.fd, args.named, strict=True):
-        sock = NamedSocket(fileno=fd)
-        sock.named = name
-        sockets.append(sock)
+    sockets: list[socket.socket] = [
+        NamedSocket(fileno=fd).with_traits(traits) for fd, traits in zip(args.fd, args.traits, strict=True)
+    ]
     main_pid.set(os.getppid())
     if args.workers is not None:
         return serve_workers(args, sockets, args.orders)

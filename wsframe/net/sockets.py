@@ -9,20 +9,48 @@ from __future__ import annotations
 import select
 import socket
 import sys
-from typing import Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import trio
 
 __all__ = [
-    "Endpoint", "NamedSocket", "Substitute", "has_ended", "has_unread", "notify_closing", "wait_readable",
-    "wait_writable",
+    "ORDINARY", "Endpoint", "Manner", "NamedSocket", "Substitute", "Traits", "has_ended", "has_unread",
+    "notify_closing", "traits_of", "wait_readable", "wait_writable",
 ]  # fmt: skip
 
 
+class Manner(NamedTuple):
+    """How a listening socket differs from the others of its server."""
+
+    proxy_protocol: bool = False
+    """Whether each connection begins with a header of the PROXY protocol."""
+    plain: bool = False
+    """Whether it has no TLS, though the server has."""
+
+
+ORDINARY = Manner()
+
+Traits: TypeAlias = tuple[str | None, bool, bool]
+"""The host that a socket was bound by and its manner, as they go to another process in JSON."""
+
+
 class NamedSocket(socket.socket):
-    """A socket that knows the host that it was bound by, which it answers to."""
+    """A socket that knows the host that it was bound by, which it answers to, and its manner."""
 
     named: str | None = None
+    manner: Manner = ORDINARY
+
+    def with_traits(self, traits: Sequence[Any]) -> Self:
+        """Take over what another process knows of the socket."""
+        self.named, *manner = traits
+        self.manner = Manner(*manner)
+        return self
+
+
+def traits_of(sock: socket.socket) -> Traits:
+    """Return the host and the manner of a socket, those of one that was not bound here included."""
+    return (sock.named, *sock.manner) if isinstance(sock, NamedSocket) else (None, *ORDINARY)
 
 
 class Substitute(Protocol):

@@ -6,6 +6,7 @@ import ipaddress
 from typing import NamedTuple, TypeAlias
 
 from wsframe.log import quoted
+from wsframe.net.sockets import ORDINARY, Manner
 
 __all__ = [
     "InheritedAddress",
@@ -20,11 +21,16 @@ __all__ = [
 FORMS = "HOST:PORT, *:PORT, [V6%ZONE]:PORT, unix:PATH, unix:@NAME, fd:N, fd:NAME or systemd"
 
 
+MANNERS = {"proxy": "proxy_protocol", "plain": "plain"}
+"""The words in front of an address, with the manner that each stands for."""
+
+
 class TcpAddress(NamedTuple):
     """A host and a port; without a host every address of the machine."""
 
     host: str | None
     port: int
+    manner: Manner = ORDINARY
 
     def __str__(self) -> str:
         host = "*" if self.host is None else f"[{self.host}]" if ":" in self.host else self.host
@@ -35,6 +41,7 @@ class UnixAddress(NamedTuple):
     """A unix socket: a path, or an abstract name that begins with ``@`` (Linux)."""
 
     path: str
+    manner: Manner = ORDINARY
 
     def __str__(self) -> str:
         return self.path
@@ -44,6 +51,7 @@ class InheritedAddress(NamedTuple):
     """A socket that the process has inherited under a number."""
 
     fd: int
+    manner: Manner = ORDINARY
 
     def __str__(self) -> str:
         return f"fd:{self.fd}"
@@ -53,6 +61,7 @@ class PassedAddress(NamedTuple):
     """The sockets that systemd passes: those of one name, or with ``""`` all that no other address names."""
 
     name: str
+    manner: Manner = ORDINARY
 
     def __str__(self) -> str:
         return f"fd:{self.name}" if self.name else "systemd"
@@ -62,12 +71,17 @@ ServerAddress: TypeAlias = TcpAddress | UnixAddress | InheritedAddress | PassedA
 
 
 def parse_address(text: str) -> ServerAddress:
-    """Read one address.
+    """Read one address, with ``proxy:`` in front where connections begin with a PROXY header, ``plain:`` without TLS.
 
     Raises:
         ValueError: For a text of another form; the error says how to write it.
     """
     scheme, _, rest = text.partition(":")
+    if scheme in MANNERS and (":" in rest or rest == "systemd"):  # else it is a host of this name, with its port
+        address = parse_address(rest)
+        if getattr(address.manner, MANNERS[scheme]):
+            raise ValueError(f"{quoted(text)} has {scheme}: twice")
+        return address._replace(manner=address.manner._replace(**{MANNERS[scheme]: True}))
     if text == "systemd":
         return PassedAddress("")
     if scheme == "unix":

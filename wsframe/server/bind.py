@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
-from wsframe.net.sockets import NamedSocket
+from wsframe.net.sockets import ORDINARY, NamedSocket
 from wsframe.server.activation import passed_descriptors
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 
@@ -106,7 +106,8 @@ def bound(
         OSError: If one cannot be bound; its text names the address.
     """
     for number, address in enumerate(addresses):
-        if address in addresses[:number] and not (isinstance(address, TcpAddress) and address.port == 0):
+        bare = [one._replace(manner=ORDINARY) for one in addresses[: number + 1]]
+        if bare[-1] in bare[:-1] and not (isinstance(address, TcpAddress) and address.port == 0):
             raise OSError(errno.EADDRINUSE, f"cannot listen at {address}: it is given twice")
     inherited = {one.fd for one in addresses if isinstance(one, InheritedAddress)}
     names = {one.name for one in addresses if isinstance(one, PassedAddress)}
@@ -116,10 +117,12 @@ def bound(
         for address in addresses:
             try:
                 if isinstance(address, UnixAddress):
-                    sockets.append(stack.enter_context(bound_unix(address.path, backlog, owner)))
-                    continue
-                for sock in opened(address, backlog, passed, names):
+                    found: Sequence[NamedSocket] = [stack.enter_context(bound_unix(address.path, backlog, owner))]
+                else:
+                    found = opened(address, backlog, passed, names)
+                for sock in found:
                     stack.callback(sock.close)
+                    sock.manner = address.manner
                     sockets.append(sock)
             except OSError as error:
                 raise naming(error, str(address)) from None
@@ -132,7 +135,7 @@ def naming(error: OSError, place: str) -> OSError:
     return OSError(reason) if error.errno is None else type(error)(error.errno, reason)
 
 
-def opened(address: ServerAddress, backlog: int, passed: Mapping[int, str], names: set[str]) -> Sequence[socket.socket]:
+def opened(address: ServerAddress, backlog: int, passed: Mapping[int, str], names: set[str]) -> Sequence[NamedSocket]:
     """Return the sockets of an address that is not one of a unix socket."""
     if isinstance(address, TcpAddress):
         return bind_tcp(address.host, address.port, backlog)
@@ -151,14 +154,14 @@ def opened(address: ServerAddress, backlog: int, passed: Mapping[int, str], name
     return [inherited_socket(fd, backlog) for fd in found]
 
 
-def inherited_socket(fd: int, backlog: int) -> socket.socket:
+def inherited_socket(fd: int, backlog: int) -> NamedSocket:
     """Take over a socket that this process has inherited, and listen; its close leaves others of it listening.
 
     Raises:
         OSError: If the number is not that of a bound stream socket.
     """
     check_inherited(fd)
-    sock = socket.socket(fileno=fd)
+    sock = NamedSocket(fileno=fd)
     listen_at(sock, backlog)
     sock.set_inheritable(False)
     return sock
@@ -251,7 +254,7 @@ def numbered(host: str | None) -> str | None:
 
 
 @contextmanager
-def bound_unix(path: str, backlog: int, owner: UnixOwner) -> Iterator[socket.socket]:
+def bound_unix(path: str, backlog: int, owner: UnixOwner) -> Iterator[NamedSocket]:
     """Bind a unix socket; at the end close and unlink it."""
     sock = bind_unix(path, backlog, owner)
     path = path if path.startswith("@") else os.path.abspath(path)  # the program may go to another folder
@@ -263,7 +266,7 @@ def bound_unix(path: str, backlog: int, owner: UnixOwner) -> Iterator[socket.soc
         unlink_own(path, bound_as)
 
 
-def bind_unix(path: str, backlog: int, owner: UnixOwner = AS_MADE) -> socket.socket:
+def bind_unix(path: str, backlog: int, owner: UnixOwner = AS_MADE) -> NamedSocket:
     """Bind a unix socket; it replaces one that a server left at ``path`` when it ended.
 
     Args:

@@ -20,7 +20,7 @@ from wsframe.net.certificate import Certificate
 from wsframe.net.poller import PollerChoice
 from wsframe.protocol.deflate import Deflate
 from wsframe.server import check_options as check
-from wsframe.server.addresses import check_unix_path
+from wsframe.server.addresses import check_unix_path, parse_address
 from wsframe.server.cluster import Cluster
 from wsframe.server.tls import ClientCertificates
 
@@ -80,8 +80,9 @@ class ServeOptions:
     bind: str | Sequence[str] | None = option(None, str, Sequence, type(None), wanted=check.BIND, then=check.check_bind)
     """One or more addresses to serve, beside ``unix`` and ``sockets``: ``"HOST:PORT"``, ``"*:PORT"``,
     ``"[V6%ZONE]:PORT"``, ``"unix:PATH"``, ``"unix:@NAME"``, ``"fd:N"`` for an inherited socket, ``"systemd"`` for
-    all sockets that systemd passes to this process, ``"fd:NAME"`` for those of a name. ``host`` and ``port`` are
-    served beside them only where one of the two is not the default."""
+    all sockets that systemd passes to this process, ``"fd:NAME"`` for those of a name. ``proxy:`` in front of one
+    has its connections begin with a PROXY header, as ``proxy_protocol`` does for all; ``plain:`` serves it without
+    TLS. ``host`` and ``port`` are served beside them only where one of the two is not the default."""
 
     unix_mode: int | None = option(
         None, int, type(None), wanted="permissions as an int, such as 0o660, or None", then=check.check_unix_mode
@@ -201,7 +202,9 @@ class ServeOptions:
             check.check_type(one.name, value, one.metadata["types"], one.metadata["wanted"])
             if value is not None and one.metadata["then"] is not None:
                 one.metadata["then"](value)
-        if self.proxy_protocol is not None and not self.trusted_proxies:
+        given = [self.bind] if isinstance(self.bind, str) else self.bind or ()
+        proxied = any(parse_address(text).manner.proxy_protocol for text in given)
+        if (proxied or self.proxy_protocol is not None) and not self.trusted_proxies:
             raise ValueError("proxy_protocol needs trusted_proxies, the addresses of the proxies that send its header")
 
 

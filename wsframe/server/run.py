@@ -21,6 +21,7 @@ from wsframe.http.hostnames import host_names
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for
 from wsframe.net.certificate import Certificate
+from wsframe.net.sockets import Manner, traits_of
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
 from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
@@ -192,7 +193,9 @@ def with_settings(
 ) -> Bound:
     """Put the settings of one listening socket together."""
     hosts = default_hosts(sock, name_of(sock) or options.host) if options.hosts is None else host_names(options.hosts)
-    return Bound(sock=sock, hosts=hosts, tls=tls, proxy_protocol=options.proxy_protocol is not None, number=number)
+    manner = Manner(*traits_of(sock)[1:])
+    proxied = manner.proxy_protocol or options.proxy_protocol is not None
+    return Bound(sock=sock, hosts=hosts, tls=None if manner.plain else tls, proxy_protocol=proxied, number=number)
 
 
 @asynccontextmanager

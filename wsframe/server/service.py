@@ -16,8 +16,9 @@ from typing import Any, Final
 import trio
 
 from wsframe.limits import Capacity, Timeouts
+from wsframe.net.sockets import traits_of
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
-from wsframe.server.bind import bound, name_of
+from wsframe.server.bind import bound
 from wsframe.server.census import service_snapshot
 from wsframe.server.describe import describe
 from wsframe.server.inquiry import REQUEST, answer_inquiries, unknown
@@ -179,8 +180,8 @@ def supervise(service: Service) -> int:
         runtime = stack.enter_context(runtime_of(runtime_folder(service.names), longest_wait(service.timeouts)))
         sockets = stack.enter_context(service.bind())
         metrics = [] if service.metrics is None else stack.enter_context(bound([service.metrics], 16))
-        named = [name_of(sock) for sock in sockets]
-        made = stack.enter_context(equipment(service.count, runtime, sockets, named, metrics))
+        traits = [traits_of(sock) for sock in sockets]
+        made = stack.enter_context(equipment(service.count, runtime, sockets, traits, metrics))
         timeouts = service.timeouts
         plan = Plan(
             command=command_again(),

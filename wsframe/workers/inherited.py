@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from wsframe.net.sockets import Traits
 from wsframe.workers.board import Board
 from wsframe.workers.door import make_door
 from wsframe.workers.runtime import Runtime
@@ -25,7 +26,7 @@ class Equipment:
         count: The number of slots.
         runtime: The runtime directory.
         sockets: The listening sockets.
-        named: The hosts that they were bound by.
+        traits: The hosts that they were bound by, and their manners.
         metrics: The listening sockets for metrics.
         relay: The listening socket of the relay.
     """
@@ -36,7 +37,7 @@ class Equipment:
         count: int,
         runtime: Runtime,
         sockets: Sequence[socket.socket],
-        named: Sequence[str | None],
+        traits: Sequence[Traits],
         metrics: Sequence[socket.socket],
         relay: socket.socket,
     ) -> None:
@@ -45,7 +46,7 @@ class Equipment:
         self.board: Board = Board.make(count)
         self.relay = relay
         self._sockets = sockets
-        self._named = named
+        self._traits = traits
         self._metrics = metrics
         self._doors = [make_door() for _ in range(count)]
 
@@ -69,7 +70,7 @@ class Equipment:
             count=self.count,
             generation=generation,
             sockets=[sock.fileno() for sock in self._sockets],
-            named=self._named,
+            traits=self._traits,
             metrics=[sock.fileno() for sock in self._metrics],
             doors=[sending.fileno() for sending, _ in self._doors],
             door=self._doors[slot][1].fileno(),
@@ -103,7 +104,7 @@ def equipment(
     count: int,
     runtime: Runtime,
     sockets: Sequence[socket.socket],
-    named: Sequence[str | None],
+    traits: Sequence[Traits],
     metrics: Sequence[socket.socket] = (),
 ) -> Iterator[Equipment]:
     """Make the equipment of a service; close it at the end."""
@@ -111,6 +112,6 @@ def equipment(
         relay = stack.enter_context(socket.socket(socket.AF_UNIX))
         relay.bind(runtime.path("relay"))
         relay.listen(2 * count + 16)
-        made = Equipment(count=count, runtime=runtime, sockets=sockets, named=named, metrics=metrics, relay=relay)
+        made = Equipment(count=count, runtime=runtime, sockets=sockets, traits=traits, metrics=metrics, relay=relay)
         stack.callback(made.close)
         yield made

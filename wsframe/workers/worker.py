@@ -9,7 +9,7 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wsframe.net.sockets import NamedSocket
+from wsframe.net.sockets import NamedSocket, Traits
 from wsframe.workers.board import Board, Row
 from wsframe.workers.orders import FORMAT, encoded
 
@@ -80,7 +80,7 @@ def worker_variable(
     count: int,
     generation: int,
     sockets: Sequence[int],
-    named: Sequence[str | None],
+    traits: Sequence[Traits],
     metrics: Sequence[int],
     doors: Sequence[int],
     door: int,
@@ -148,7 +148,7 @@ def worker_of(told: dict[str, Any]) -> Worker:
         slot=told["slot"],
         count=told["count"],
         generation=told["generation"],
-        sockets=tuple(map(inherited, told["sockets"], told["named"])),
+        sockets=tuple(map(inherited, told["sockets"], told["traits"])),
         metrics=tuple(map(inherited, told["metrics"])),
         doors=tuple(map(inherited, told["doors"])),
         door=inherited(told["door"]),
@@ -163,8 +163,7 @@ def worker_of(told: dict[str, Any]) -> Worker:
     )
 
 
-def inherited(fd: int, name: str | None = None) -> socket.socket:
-    sock = NamedSocket(fileno=fd)
-    sock.named = name
+def inherited(fd: int, traits: Sequence[Any] = (None,)) -> socket.socket:
+    sock = NamedSocket(fileno=fd).with_traits(traits)
     sock.setblocking(False)
     return sock
