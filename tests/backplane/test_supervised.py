@@ -71,6 +71,26 @@ async def test_an_engine_out_of_reach_is_told_once_and_tried_until_it_is_there(
         nursery.cancel_scope.cancel()
 
 
+async def test_an_engine_that_is_silent_is_told_in_words(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a") as (a,):
+        engine.frozen = True
+        assert await a.backplane.newest("t") is None
+        await a.told.until(lambda: a.told.reached[-1] is False)
+        engine.failure = trio.TooSlowError()
+        engine.frozen = False
+        await trio.sleep(5)
+    engine.failure = trio.TooSlowError()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(SupervisedBackplane(engine).run, "b", Recording())
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+    assert "the backplane at fake://engine cannot be reached: it does not answer in time; trying again" in caplog.text
+    assert "TooSlowError" not in caplog.text
+
+
 async def test_an_engine_that_refuses_at_first_ends_the_backplane(autojump_clock: MockClock) -> None:
     engine = FakeEngine()
     engine.failure = BackplaneRefused("a wrong password")

@@ -25,6 +25,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 PATIENCE = 2.0
 """Seconds in which the engine answers a request."""
 
+NO_ANSWER = "it does not answer in time"
+
 AnswerT = TypeVar("AnswerT")
 
 
@@ -97,8 +99,11 @@ class SupervisedBackplane:
 
     def _tell(self, error: BaseException) -> None:
         if not self._away:
-            reason = self._engine.redacted(error)
+            reason = self._reason(error)
             logger.warning("the backplane at %s cannot be reached: %s; trying again", self._engine.name, reason)
+
+    def _reason(self, error: BaseException) -> str:
+        return NO_ANSWER if isinstance(error, trio.TooSlowError) else self._engine.redacted(error)
 
     # Topics
 
@@ -146,8 +151,8 @@ class SupervisedBackplane:
             with trio.fail_after(PATIENCE):
                 return await request(link)
         except Exception as error:  # of the client library, as it likes
-            reason = self._engine.redacted(error)
-            logger.warning("the backplane at %s does not answer: %s", self._engine.name, reason, kind="answer")
+            reason = self._reason(error)
+            logger.warning("a request to the backplane at %s fails: %s", self._engine.name, reason, kind="answer")
             return None
 
     async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
