@@ -28,6 +28,9 @@ class FakeEngine:
         """Raised by each attempt to connect."""
         self.frozen = False
         """Requests wait for ever, and nothing is delivered."""
+        self.stalled = trio.Event()
+        """Publications of more than a probe wait for it."""
+        self.stalled.set()
         self.deaf = False
         """Links that are open receive nothing, and do not know."""
         self.losing: set[bytes] = set()
@@ -99,6 +102,8 @@ class FakeLink:
 
     async def publish(self, batch: Sequence[Publication]) -> None:
         await self._request()
+        if len(batch) > 1:
+            await self.engine.stalled.wait()
         if self.engine.refusing is not None:
             raise self.engine.refusing
         for one in batch:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from wsframe.backplane.frames import (
     ASK,
+    CROWDED,
+    FLAG,
     GAP,
     LENGTH,
     LONGEST,
@@ -38,7 +40,7 @@ FRAMES = [
     report_frame(Wanted("t", None)),
     report_frame(Gap(None)),
     report_frame(Reach(True)),
-    report_frame(Reach(False)),
+    report_frame(Reach(False, True)),
 ]
 
 
@@ -63,7 +65,7 @@ def test_a_published_message_has_the_bounds_of_its_history() -> None:
 
 def test_reports_are_read_as_they_were() -> None:
     message, wanted, gap, up, away = read(b"".join(FRAMES[3:]))
-    assert (up.flag, away.flag) == (0, 1)
+    assert (up.flag, away.flag) == (0, FLAG | CROWDED)
     assert (message.topic, message.sender, position_of(message)) == ("t", b"node", Position(2**63, 7))
     assert (wanted.topic, position_of(wanted)) == ("t", None)
     assert not gap.flag

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import trio
+import trio.testing
+
 from wsframe.backplane.envelope import EVERY_TOPIC, KEPT, MARK, PLAIN, body_of
 from wsframe.backplane.interface import History
 from wsframe.backplane.numbering import MOST_TOPICS
@@ -139,3 +142,25 @@ def test_marks_of_connections_that_are_never_used_are_bounded() -> None:
         publications.done()
         publications.mark("n")
     assert marked == {str(number): 5 for number in range(MOST // 3)}
+
+
+async def test_all_that_wait_for_the_end_of_a_batch_go_on() -> None:
+    publications = Publications()
+    publications.put("n", "t", b"", None)
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(publications.sent)
+                await trio.testing.wait_all_tasks_blocked()
+            publications.take()
+            publications.done()
+        await publications.sent()
+
+
+def test_half_of_the_room_is_a_crowd() -> None:
+    publications, crowded = Publications(limit=10_000), list[bool]()
+    for size in (4_000, 1_000):
+        publications.put("n", "t", bytes(size), None)
+        crowded.append(publications.is_crowded)
+    publications.take()
+    assert [*crowded, publications.is_crowded] == [False, True, False]

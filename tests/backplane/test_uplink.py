@@ -152,6 +152,29 @@ async def test_a_message_with_history_is_refused_while_the_engine_is_away(tmp_pa
         assert a.backplane.publish("t", b"x")
 
 
+async def test_a_message_with_history_is_refused_while_the_engine_does_not_keep_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be lost in the relay, and its publisher would not know."""
+    engine = FakeEngine()
+    async with machine(tmp_path / "r", engine, "a", "b") as (a, b):
+        await up(a, b)
+        await b.want("t")
+        engine.stalled = trio.Event()
+        queued = 0
+        while a.backplane.publish("kept", b"x", keep=History()):
+            queued += 1
+            await trio.lowlevel.checkpoint()
+        assert queued > 5_000
+        assert a.backplane.publish("t", b"without history")
+        await b.told.until(lambda: b.told.messages)
+        engine.stalled.set()
+        while not a.backplane.publish("kept", b"x", keep=History()):  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        assert a.told.reached == [True]
+    assert "is lost" not in caplog.text
+
+
 async def test_what_a_worker_could_not_publish_is_a_gap_on_other_machines_too(tmp_path: Path) -> None:
     engine = FakeEngine()
     async with machine(tmp_path / "r", engine, "a") as (a,), direct(engine, "far") as (far,):

@@ -18,8 +18,8 @@ from wsframe.backplane.interface import History, Kept, Position
 from wsframe.backplane.queue import Message, Reach, Report, Wanted
 
 __all__ = [
-    "ANSWER", "ASK", "FORMAT", "GAP", "HELLO", "LONGEST", "LOST", "MESSAGE", "PUBLISH", "REACH", "UNWANT", "WANT",
-    "WANTED",
+    "ANSWER", "ASK", "CROWDED", "FLAG", "FORMAT", "GAP", "HELLO", "LONGEST", "LOST", "MESSAGE", "PUBLISH", "REACH",
+    "UNWANT", "WANT", "WANTED",
     "Frame", "FrameReader", "MalformedFrame", "frame", "history_of", "json_frame", "kept_from", "kept_to",
     "position_of", "publish_frame", "report_frame", "topic_frames",
 ]  # fmt: skip
@@ -40,6 +40,8 @@ HELLO, WANT, UNWANT, PUBLISH, ASK, MESSAGE, WANTED, GAP, ANSWER, LOST, REACH = r
 FLAG = 1
 """PUBLISH: to be kept. MESSAGE, WANTED: with a position. GAP: of one topic. REACH, HELLO of a relay: the engine is
 away."""
+CROWDED = 2
+"""REACH: the engine takes messages more slowly than they come."""
 
 
 class MalformedFrame(Exception):
@@ -163,7 +165,7 @@ def report_frame(report: Report) -> bytes:
     if isinstance(report, Wanted):
         return frame(WANTED, topic=report.topic, flag=report.position is not None, at=report.position)
     if isinstance(report, Reach):
-        return frame(REACH, flag=not report.up)
+        return frame(REACH, flag=FLAG * (not report.up) | CROWDED * report.crowded)
     return frame(GAP, topic=report.topic or "", flag=report.topic is not None)
 
 

@@ -42,6 +42,11 @@ class Publications:
         self._emptied = trio.Event()
         self.doorbell: Doorbell = Doorbell()
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether half of the room is taken."""
+        return 2 * len(self._waiting) >= MOST or 2 * self._bytes >= self._limit
+
     def put(self, node: str, topic: str, payload: bytes, keep: History | None, sender: str = "") -> bool:
         """Queue a message, of the node or of a sender that it stands for; return False if there is no room."""
         number = self._numbers.next(topic)
@@ -84,7 +89,8 @@ class Publications:
     async def sent(self) -> None:
         """Wait until the engine has all."""
         while self._waiting or self._taken:
-            self._emptied = trio.Event()
+            if self._emptied.is_set():
+                self._emptied = trio.Event()
             await self._emptied.wait()
 
     def renew(self, node: str) -> None:

@@ -53,6 +53,8 @@ class Reach(NamedTuple):
     """The engine behind the hub can be reached, or not."""
 
     up: bool
+    crowded: bool = False
+    """Whether it takes messages more slowly than they come."""
 
 
 Report = Message | Wanted | Gap | Reach
@@ -70,7 +72,7 @@ class Queue:
         self._reports: list[Report] = []
         self._holes: set[str] = set()
         self._all = False
-        self._reach: bool | None = None
+        self._reach: Reach | None = None
         self.doorbell: Doorbell = Doorbell()
         self.bytes: int = 0
         self.dropped: int = 0
@@ -104,9 +106,9 @@ class Queue:
                 self._drop(topic)
         self.doorbell.ring()
 
-    def reach(self, up: bool) -> None:
+    def reach(self, up: bool, *, crowded: bool = False) -> None:
         """Report after everything else whether the engine can be reached; only the last of such reports counts."""
-        self._reach = up
+        self._reach = Reach(up, crowded)
         self.doorbell.ring()
 
     def _drop(self, topic: str) -> None:
@@ -125,7 +127,7 @@ class Queue:
         else:
             reports += map(Gap, sorted(self._holes))
         if self._reach is not None:
-            reports.append(Reach(self._reach))
+            reports.append(self._reach)
         self._reports, self._all, self._reach, self.bytes = [], False, None, 0
         self._holes.clear()
         return reports

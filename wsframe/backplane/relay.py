@@ -11,8 +11,8 @@ The stream is opened again whenever it breaks. Messages are lost in the meantime
 A message that is refused because too much waits to be written is a hole at the others as well: a frame
 that names its topic follows the frames that wait.
 
-A relay can link its machine to an engine. While that is away, messages with history are refused, and others reach the
-workers of this machine.
+A relay can link its machine to an engine. While that is away or crowded, messages with history are refused, and others
+reach the workers of this machine.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from wsframe.backplane.boottime import boottime
 from wsframe.backplane.frames import (
     ANSWER,
     ASK,
+    FLAG,
     FORMAT,
     GAP,
     HELLO,
@@ -92,6 +93,8 @@ class RelayBackplane:
         self._random = random or Random()
         self._outgoing: Outgoing | None = None
         self._engine_away = False
+        self._keeps_nothing = False
+        """Whether the engine is away, or crowded: messages with history are refused."""
         self._wants: dict[str, None] = {}
         self._unwritten: dict[str | None, None] = {}
         """Topics of messages that the relay has not got, for all that is known; None stands for all topics."""
@@ -147,7 +150,7 @@ class RelayBackplane:
         def take(read: Frame) -> None:
             if read.kind == HELLO:
                 self._outgoing = outgoing
-                self._engine_away = bool(read.flag)
+                self._engine_away = self._keeps_nothing = bool(read.flag)
                 self._catch_up(wants, lost)
                 greeted(reached=not read.flag)
             else:
@@ -178,8 +181,10 @@ class RelayBackplane:
         elif read.kind == GAP:
             told.gap(read.topic if read.flag else None)
         elif read.kind == REACH:
-            self._engine_away = bool(read.flag)
-            told.reach(not read.flag)
+            before, self._engine_away = self._engine_away, bool(read.flag & FLAG)
+            self._keeps_nothing = bool(read.flag)
+            if before != self._engine_away:
+                told.reach(not self._engine_away)
         elif read.kind == ANSWER:
             answer = read.json()
             asked = self._asked.get(answer["id"])
@@ -193,13 +198,13 @@ class RelayBackplane:
     def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
         """Queue a message; False where there is no room, and while the relay cannot be reached.
 
-        For one with history also False while the relay's engine, if it has one, cannot be reached.
+        For one with history also False while the relay's engine, if it has one, cannot be reached or does not keep up.
         """
         outgoing = self._outgoing
         self._note_unwritten(topic)
         if outgoing is None:
             return False
-        fits = len(payload) + len(topic) <= LONGEST // 2 and not (self._engine_away and keep is not None)
+        fits = len(payload) + len(topic) <= LONGEST // 2 and not (self._keeps_nothing and keep is not None)
         if fits and outgoing.put(publish_frame(topic, payload, keep)):
             self._refused.discard(topic)
             return True

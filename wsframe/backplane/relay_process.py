@@ -265,6 +265,7 @@ async def serve_relay(
         nursery.start_soon(sweep, hub)
         if engine is not None and uplink is not None:
             nursery.start_soon(keep_linked, engine, uplink, forgetful)
+            nursery.start_soon(uplink.watch_room)
         if life is None:
             return
         await trio.lowlevel.wait_readable(life)

@@ -122,6 +122,11 @@ class SupervisedBackplane:
         self._publications.refuse(topic)
         self._publications.doorbell.ring()
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether half of the room for messages is taken."""
+        return self._publications.is_crowded
+
     async def sent(self) -> None:
         """Wait until the engine has all messages that were queued."""
         await self._publications.sent()

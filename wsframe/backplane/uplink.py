@@ -16,6 +16,7 @@ from wsframe.backplane.interface import History, Kept, Lease, Position
 from wsframe.backplane.members import Member, Members
 from wsframe.backplane.queue import Message, Queue, Wanted
 from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 
 __all__ = ["Uplink"]
@@ -36,6 +37,8 @@ class Uplink:
         self._wanted: dict[str, Position | None] = {}
         """The topics of which every message comes from the engine, and the position of the last one kept."""
         self._reached = False
+        self._crowded = False
+        self._crowding = Doorbell()
         self.up: bool = False
         """Whether the engine can be reached."""
 
@@ -46,11 +49,14 @@ class Uplink:
         former = self._members.named(node)
         if former is not None:
             self.detach(former)
+        if self._crowded:
+            queue.reach(self.up, crowded=True)
         return self._members.add(node, queue)
 
     def detach(self, member: Member) -> None:
         """Remove a member. Its leases run until they end: nobody knows whether it still acts."""
-        self._desert(self._members.remove(member))
+        self.unwant(member, tuple(member.topics))
+        self._members.remove(member)
 
     def want(self, member: Member, topics: Collection[str]) -> None:
         """Have a member receive the messages of topics: of this machine from now on, of others once it is told so."""
@@ -64,12 +70,10 @@ class Uplink:
 
     def unwant(self, member: Member, topics: Collection[str]) -> None:
         """Have a member receive the messages of topics no longer."""
-        self._desert(self._members.leave(member, topics))
-
-    def _desert(self, topics: Collection[str]) -> None:
-        for topic in topics:
+        deserted = self._members.leave(member, topics)
+        for topic in deserted:
             self._wanted.pop(topic, None)
-        self._engine.unwant(topics)
+        self._engine.unwant(deserted)
 
     def publish(self, member: Member, topic: str, payload: bytes, keep: History | None) -> None:
         """Send a message to this machine's members and to the engine; one that is kept comes back from there."""
@@ -78,6 +82,21 @@ class Uplink:
         queued = self._engine.publish(topic, payload, keep=keep, sender=member.node)
         if not queued and keep is not None:
             logger.warning("a message of %s is lost: the backplane cannot take it", repr(topic), kind="lost")
+        if not self._crowded and self._engine.is_crowded:
+            self._crowding.ring()
+            self._tell_room(crowded=True)
+
+    async def watch_room(self) -> None:
+        """Tell the members when there is room again, for ever: in the meantime they refuse messages with history."""
+        while True:
+            await self._crowding.wait()
+            await self._engine.sent()
+            self._tell_room(crowded=False)
+
+    def _tell_room(self, *, crowded: bool) -> None:
+        self._crowded = crowded
+        for member in self._members:
+            member.queue.reach(self.up, crowded=crowded)
 
     def report_gap(self, topic: str | None) -> None:
         """Report that messages of a member are missing, on this machine and on others; None stands for all topics."""
@@ -97,19 +116,14 @@ class Uplink:
     async def newest(self, topic: str) -> Position | None:
         """Return the position of the newest kept message, or None."""
         newest = await self._engine.newest(topic)
-        self._note(topic, newest)
+        note(self._wanted, topic, newest)
         return newest
 
     async def kept(self, topic: str) -> tuple[Position, list[Kept]] | None:
         """Return the position of the newest kept message and all kept ones, or None."""
         answer = await self._engine.kept(topic)
-        self._note(topic, None if answer is None else answer[0])
+        note(self._wanted, topic, None if answer is None else answer[0])
         return answer
-
-    def _note(self, topic: str, newest: Position | None) -> None:
-        """Note the position of a topic that had none."""
-        if topic in self._wanted and self._wanted[topic] is None:
-            self._wanted[topic] = newest
 
     async def acquire(self, node: str, keys: Sequence[str], seconds: float) -> list[int | str]:
         """Acquire keys for a member: return the token of each, or the node that has it."""
@@ -153,7 +167,13 @@ class Uplink:
             self._reached = True
             self._members.report_gap(None)  # of those that were here before it was reached
         for member in self._members:
-            member.queue.reach(up)
+            member.queue.reach(up, crowded=self._crowded)
+
+
+def note(wanted: dict[str, Position | None], topic: str, newest: Position | None) -> None:
+    """Note the position of a topic that had none."""
+    if topic in wanted and wanted[topic] is None:
+        wanted[topic] = newest
 
 
 def leases_of(keys: Sequence[tuple[str, int]]) -> list[Lease]:
