@@ -8,8 +8,9 @@ import sys
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import Unpack
 
 import pytest
 import trio
@@ -347,54 +348,47 @@ async def test_4_a_full_door_keeps_nobody_from_the_other_workers(stack: ExitStac
     service.close()
 
 
+@asynccontextmanager
+async def parked(
+    stack: ExitStack, **options: Unpack[wsframe.ServeKeywords]
+) -> AsyncIterator[tuple[LocalEngine, list[Peer]]]:
+    """Have five newcomers wait for the full door of a worker that does not run; give the worker that they came to."""
+    service = Service(2, register)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            await service.start(1, nursery, **options)
+            with stack:
+                await fill(service, 0, stack)
+                yield service.engines[1], [come(service, 1, head("/lobby"), stack) for _ in range(5)]
+            service.engines[1].drain()
+    service.close()
+
+
 async def test_3_a_newcomer_whose_worker_never_takes_is_answered_503_when_its_handshake_is_due(
     stack: ExitStack,
 ) -> None:
-    service = Service(2, register)
-    with trio.fail_after(60):
-        async with trio.open_nursery() as nursery:
-            await service.start(1, nursery, timeouts=Timeouts(handshake=0.3))
-            with stack:
-                await fill(service, 0, stack)
-                peers = [come(service, 1, head("/lobby"), stack) for _ in range(5)]
-                assert [await peer.status() for peer in peers] == ["503"] * 5
-            service.engines[1].drain()
-    service.close()
+    async with parked(stack, timeouts=Timeouts(handshake=0.3)) as (_, peers):
+        assert [await peer.status() for peer in peers] == ["503"] * 5
 
 
 async def test_12_a_parked_newcomer_that_goes_gives_its_place_to_the_next(stack: ExitStack) -> None:
-    service = Service(2, register)
-    with trio.fail_after(60):
-        async with trio.open_nursery() as nursery:
-            await service.start(1, nursery)
-            with stack:
-                await fill(service, 0, stack)
-                peers = [come(service, 1, head("/lobby"), stack) for _ in range(5)]
-                passage = service.engines[1].admission.passage
-                assert passage is not None
-                await until(lambda: len(passage.parked()) == 5)
-                for left, peer in enumerate(reversed(peers)):
-                    peer.sock.close()
-                    if left == 4:
-                        await until(lambda: not passage.parked())
-            service.engines[1].drain()
-    service.close()
+    async with parked(stack) as (engine, peers):
+        passage = engine.admission.passage
+        assert passage is not None
+        await until(lambda: len(passage.parked()) == 5)
+        for left, peer in enumerate(reversed(peers)):
+            peer.sock.close()
+            if left == 4:
+                await until(lambda: not passage.parked())
 
 
 async def test_3_a_drain_answers_those_who_are_parked(stack: ExitStack) -> None:
-    service = Service(2, register)
-    with trio.fail_after(60):
-        async with trio.open_nursery() as nursery:
-            await service.start(1, nursery, timeouts=Timeouts(drain=0.4))
-            with stack:
-                await fill(service, 0, stack)
-                peers = [come(service, 1, head("/lobby"), stack) for _ in range(5)]
-                passage = service.engines[1].admission.passage
-                assert passage is not None
-                await until(lambda: len(passage.parked()) == 5)
-                service.engines[1].drain()
-                assert [await peer.status() for peer in peers] == ["503"] * 5
-    service.close()
+    async with parked(stack, timeouts=Timeouts(drain=0.4)) as (engine, peers):
+        passage = engine.admission.passage
+        assert passage is not None
+        await until(lambda: len(passage.parked()) == 5)
+        engine.drain()
+        assert [await peer.status() for peer in peers] == ["503"] * 5
 
 
 async def test_3_one_that_waited_too_long_in_a_door_is_answered_503_if_it_cannot_be_let_in_at_once(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable
@@ -57,6 +58,37 @@ async def test_a_killed_relay_has_a_successor_and_the_workers_a_gap(
         assert not lives(second)
         assert made.board.relay_beats == 0
     assert "the relay ended with status -9; another one starts now" in caplog.text
+
+
+async def test_a_relay_whose_socket_has_been_removed_has_a_successor_at_a_new_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as by a program that removes old files."""
+    with equipped(tmp_path, 1) as made, trio.fail_after(PATIENCE):
+        keeper = RelayKeeper(made)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run)
+            await eventually(lambda: made.board.relay_beats)
+            keeper.look()
+            shutil.rmtree(made.runtime.folder)
+            keeper.look()
+            keeper.look()
+            node = Node("one", RelayBackplane(made.runtime.path("relay")))
+            await nursery.start(node.backplane.run, "one", node.told)
+            nursery.cancel_scope.cancel()
+    assert caplog.text.count("has been removed, and is made again for the relay") == 1
+
+
+async def test_a_socket_that_cannot_be_made_again_costs_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with equipped(tmp_path, 1) as made:
+        os.unlink(made.runtime.path("relay"))
+        made.runtime.folder = str(tmp_path / "missing" / "run")
+        keeper = RelayKeeper(made)
+        keeper.look()
+        keeper.look()
+    assert caplog.text.count("cannot be made again: [Errno 2]") == 1
 
 
 async def test_a_relay_that_stands_still_is_killed_after_its_patience(

@@ -14,8 +14,17 @@ from tests.workers.stand_ins import StandIn
 from tests.workers.test_supervisor import Service, supervised
 from wsframe.workers.orders import Message
 from wsframe.workers.partitions import PARTITIONS
+from wsframe.workers.renewal import Renewal
 
 EVEN, ODD = list(range(0, PARTITIONS, 2)), list(range(1, PARTITIONS, 2))
+
+
+async def restarting(service: Service, count: int) -> tuple[list[StandIn], Renewal]:
+    """Begin a restart; return the old workers."""
+    old = await service.workers.all_ready(count)
+    renewal = service.supervisor.restart()
+    assert renewal is not None
+    return old, renewal
 
 
 async def renewed(service: Service, old: StandIn, number: int, partitions: list[int]) -> StandIn:
@@ -43,10 +52,7 @@ async def test_workers_6_slot_after_slot_begins_what_its_old_worker_has_left(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 2) as service:
-        old = await service.workers.all_ready(2)
-        renewal = service.supervisor.restart()
-        assert renewal is not None
-        assert service.supervisor.restart() is renewal
+        old, renewal = await restarting(service, 2)
         new = [await renewed(service, old[0], 2, EVEN), await renewed(service, old[1], 3, ODD)]
         await renewal.done.wait()
         assert not renewal.failure
@@ -61,9 +67,7 @@ async def test_a_new_worker_that_cannot_start_stops_the_restart(
     tmp_path: Path, autojump_clock: MockClock, how: str
 ) -> None:
     async with supervised(tmp_path, 2, patience=float("inf")) as service:
-        old = await service.workers.all_ready(2)
-        renewal = service.supervisor.restart()
-        assert renewal is not None
+        old, renewal = await restarting(service, 2)
         new = await service.workers.at(2)
         if how == "ends":
             new.say("failed", reason="no module named x")
@@ -96,9 +100,7 @@ async def test_workers_6_an_old_worker_that_dies_has_left_everything(tmp_path: P
 
 async def test_an_old_worker_that_does_not_leave_is_killed(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervised(tmp_path, 1, patience=float("inf")) as service:
-        (old,) = await service.workers.all_ready(1)
-        renewal = service.supervisor.restart()
-        assert renewal is not None
+        (old,), renewal = await restarting(service, 1)
         new = await service.workers.at(1)
         new.say("ready")
         await renewal.done.wait()
@@ -110,9 +112,7 @@ async def test_a_new_worker_that_dies_while_the_old_one_leaves_has_a_successor(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 1) as service:
-        (old,) = await service.workers.all_ready(1)
-        renewal = service.supervisor.restart()
-        assert renewal is not None
+        (old,), renewal = await restarting(service, 1)
         first = await service.workers.at(1)
         first.say("ready")
         assert await old.hears() == Message("leave", {})
@@ -132,9 +132,7 @@ async def test_a_new_worker_that_dies_later_is_replaced_like_any_other(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 1) as service:
-        (old,) = await service.workers.all_ready(1)
-        renewal = service.supervisor.restart()
-        assert renewal is not None
+        (old,), renewal = await restarting(service, 1)
         new = await service.workers.at(1)
         new.say("ready")
         old.process.end()
@@ -160,9 +158,7 @@ async def test_a_service_that_starts_or_ends_is_not_restarted(tmp_path: Path, au
 
 async def test_the_end_of_the_service_ends_a_restart(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervised(tmp_path, 1) as service:
-        (old,) = await service.workers.all_ready(1)
-        renewal = service.supervisor.restart()
-        assert renewal is not None
+        (old,), renewal = await restarting(service, 1)
         new = await service.workers.at(1)
         await end(service, old, new)
         await renewal.done.wait()
@@ -173,9 +169,7 @@ async def test_a_worker_that_dies_before_its_turn_is_replaced_once_and_the_resta
     tmp_path: Path, autojump_clock: MockClock, dying: list[int]
 ) -> None:
     async with supervised(tmp_path, 3, patience=float("inf")) as service:
-        old = await service.workers.all_ready(3)
-        renewal = service.supervisor.restart()
-        assert renewal is not None
+        old, renewal = await restarting(service, 3)
         first = await service.workers.at(3)
         for slot in dying:
             old[slot].process.end(-9)
@@ -219,17 +213,75 @@ async def test_a_service_in_which_a_worker_is_down_or_starts_is_not_restarted(
         await end(service, *service.workers.started)
 
 
-async def test_a_restart_under_way_is_returned_while_a_worker_is_down(
+async def test_a_restart_that_is_asked_for_during_another_one_follows_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """New code can have come after workers of the first one had started."""
+    async with supervised(tmp_path, 1) as service:
+        (old,), renewal = await restarting(service, 1)
+        await service.workers.at(1)
+        following = service.supervisor.restart()
+        assert following not in (None, renewal)
+        assert service.supervisor.restart() is following
+        new = await renewed(service, old, 1, [*range(PARTITIONS)])
+        await renewal.done.wait()
+        assert following is not None
+        assert not following.done.is_set()
+        newest = await renewed(service, new, 2, [*range(PARTITIONS)])
+        await following.done.wait()
+        assert (renewal.failure, following.failure, following.table.done) == ("", "", True)
+        assert len(service.workers.started) == 3
+        await end(service, newest)
+
+
+async def test_a_restart_that_follows_one_that_has_failed_is_tried_all_the_same(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 1) as service:
+        (old,) = await service.workers.all_ready(1)
+        renewal = service.supervisor.restart()
+        broken = await service.workers.at(1)
+        following = service.supervisor.restart()
+        assert renewal is not None
+        assert following is not None
+        broken.process.end(2)
+        await renewal.done.wait()
+        assert renewal.failure
+        new = await renewed(service, old, 2, [*range(PARTITIONS)])
+        await following.done.wait()
+        assert not following.failure
+        await end(service, new)
+
+
+async def test_a_restart_that_follows_is_refused_when_a_worker_is_down_by_then(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 2, patience=float("inf")) as service:
         _, other = await service.workers.all_ready(2)
-        renewal = service.supervisor.restart()
-        await service.workers.at(2)
+        service.supervisor.restart()
+        broken = await service.workers.at(2)
         other.process.end(-9)
         await service.workers.at(3)
-        assert service.supervisor.restart() is renewal
+        following = service.supervisor.restart()
+        assert following is not None
+        broken.process.end(2)
+        await following.done.wait()
+        assert following.failure == "a worker is down, or starts"
         await end(service, *service.workers.started)
+
+
+async def test_the_end_of_the_service_ends_a_restart_that_was_to_follow(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 1) as service:
+        (old,) = await service.workers.all_ready(1)
+        service.supervisor.restart()
+        new = await service.workers.at(1)
+        following = service.supervisor.restart()
+        assert following is not None
+        await end(service, old, new)
+        await following.done.wait()
+        assert not following.table.done
 
 
 @pytest.mark.parametrize("starts", [True, False])

@@ -10,13 +10,16 @@ from contextlib import ExitStack, contextmanager
 from wsframe.net.sockets import Traits
 from wsframe.workers.board import Board
 from wsframe.workers.door import make_door
-from wsframe.workers.runtime import Runtime
+from wsframe.workers.runtime import Runtime, make_private
 from wsframe.workers.worker import VARIABLE, worker_variable
 
 __all__ = ["Equipment", "equipment"]
 
 NOT_FOR_WORKERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 """Variables by which a service manager speaks to the supervisor alone."""
+
+RELAY = "relay"
+"""The name of the relay's socket in the runtime directory."""
 
 
 class Equipment:
@@ -49,6 +52,21 @@ class Equipment:
         self._traits = traits
         self._metrics = metrics
         self._doors = [make_door() for _ in range(count)]
+
+    def mend(self) -> bool:
+        """Bind the relay's socket again if its path has been removed; return whether it had been.
+
+        Raises:
+            OSError: If that is impossible.
+        """
+        path = self.runtime.path(RELAY)
+        if os.path.exists(path):
+            return False
+        make_private(self.runtime.folder)
+        listening = listening_at(path, self.count)
+        self.relay.close()
+        self.relay = listening
+        return True
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a process that is not known to the service manager."""
@@ -97,6 +115,19 @@ class Equipment:
             for end in pair:
                 end.close()
         self.board.close()
+        self.relay.close()
+
+
+def listening_at(path: str, count: int) -> socket.socket:
+    """Listen at a path for the connections of so many workers to the relay."""
+    relay = socket.socket(socket.AF_UNIX)
+    try:
+        relay.bind(path)
+        relay.listen(2 * count + 16)
+    except BaseException:
+        relay.close()
+        raise
+    return relay
 
 
 @contextmanager
@@ -109,9 +140,7 @@ def equipment(
 ) -> Iterator[Equipment]:
     """Make the equipment of a service; close it at the end."""
     with ExitStack() as stack:
-        relay = stack.enter_context(socket.socket(socket.AF_UNIX))
-        relay.bind(runtime.path("relay"))
-        relay.listen(2 * count + 16)
+        relay = listening_at(runtime.path(RELAY), count)
         made = Equipment(count=count, runtime=runtime, sockets=sockets, traits=traits, metrics=metrics, relay=relay)
         stack.callback(made.close)
         yield made

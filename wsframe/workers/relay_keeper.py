@@ -59,6 +59,8 @@ class RelayKeeper:
         self._watch = Watch(patience)
         self._again = False
         self._status = 0
+        self._complained = False
+        """Whether the log says that its socket cannot be made again."""
 
     @property
     def pid(self) -> int:
@@ -105,6 +107,20 @@ class RelayKeeper:
                 await process.wait()
             self._equipment.board.clear_relay()
 
+    def _mend(self) -> None:
+        """Have another relay start at a new socket if somebody has removed the path of this one."""
+        folder = self._equipment.runtime.folder
+        try:
+            if self._equipment.mend():
+                self._complained = False
+                logger.error("%s has been removed, and is made again for the relay", folder)
+                if self._process is not None:
+                    self._process.kill()
+        except OSError as error:
+            if not self._complained:
+                logger.error("%s has been removed, and cannot be made again: %s", folder, error)
+            self._complained = True
+
     async def _start(self, life: socket.socket) -> trio.Process:
         board = self._equipment.board
         fds = [self._equipment.relay.fileno(), life.fileno(), board.fd]
@@ -119,7 +135,8 @@ class RelayKeeper:
         )
 
     def look(self) -> None:
-        """Look at its beats."""
+        """Look at its socket and its beats."""
+        self._mend()
         process, beats = self._process, self._equipment.board.relay_beats
         if process is None:
             return

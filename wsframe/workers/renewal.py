@@ -26,21 +26,24 @@ class Renewal:
     """One rolling restart.
 
     Args:
+        count: The number of slots.
         current: The worker of each slot, which the supervisor keeps up to date.
         drain: Seconds in which an old worker leaves its partitions.
         start: Starts a new worker in a slot, beside the old one given, and accompanies it until it has been reaped.
     """
 
     def __init__(
-        self, current: dict[int, Child], drain: float, start: Callable[[int, Child | None], Awaitable[Child]]
+        self,
+        count: int,
+        current: dict[int, Child],
+        drain: float,
+        start: Callable[[int, Child | None], Awaitable[Child]],
     ) -> None:
         self._current = current
         self._start = start
         self._drain = drain
-        self.table: RollingRestart = RollingRestart(
-            [partitions_of(slot, len(current)) for slot in range(len(current))], drain
-        )
-        self.old: dict[int, Child] = dict(current)
+        self.table: RollingRestart = RollingRestart([partitions_of(slot, count) for slot in range(count)], drain)
+        self.old: dict[int, Child] = {}
         """The workers that are to leave."""
         self.new: dict[int, Child] = {}
         """Those that follow them."""
@@ -51,8 +54,15 @@ class Renewal:
         """Why it has stopped; empty otherwise."""
         return self.table.failure
 
+    def refuse(self, reason: str) -> None:
+        """End it before it has begun."""
+        logger.warning("a restart is refused: %s", reason)
+        self.table.failure = reason
+        self.done.set()
+
     async def run(self) -> None:
         """Restart all slots, or stop at the first that cannot."""
+        self.old = dict(self._current)
         logger.info("restarting %d workers, one after another", len(self.old))
         try:
             while not self.table.done and not self.failure:

@@ -26,7 +26,7 @@ from typing import Final
 
 from wsframe.log import Log, log_for
 
-__all__ = ["Runtime", "remove_if_last", "runtime_folder", "runtime_of"]
+__all__ = ["Runtime", "make_private", "remove_if_last", "runtime_folder", "runtime_of"]
 
 logger: Log = log_for(__name__)
 

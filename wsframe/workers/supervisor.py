@@ -37,6 +37,7 @@ logger: Log = log_for(__name__)
 
 GRACE = 5.0
 """Seconds beyond its drain after which a worker is killed."""
+NOT_READY = "a worker is down, or starts"
 HURRIED = 2.0
 """Seconds after an order to hurry."""
 
@@ -88,6 +89,8 @@ class Supervisor:
         self._births: dict[int, trio.Event] = {}
         """Set when the start of such a worker, which is under way, is over."""
         self._renewal: Renewal | None = None
+        self._next_renewal: Renewal | None = None
+        """The one that follows it, which has been asked for in the meantime."""
         self._tasks: trio.Nursery
         self._backoffs = [Backoff() for _ in range(equipment.count)]
         self._serving = False
@@ -129,28 +132,50 @@ class Supervisor:
             self._send_away(child, code, lame_duck)
 
     def restart(self) -> Renewal | None:
-        """Begin a rolling restart, or return the one under way; None while the service or a worker starts, or ends."""
+        """Begin a rolling restart, or have another one follow the one under way: its code can be older than the order.
+
+        Returns:
+            The restart; None while the service or a worker starts, or ends.
+        """
         if not self._serving or self._leaving.is_set():
             logger.warning("a restart is refused: the service %s", "ends" if self._leaving.is_set() else "starts")
             return None
-        if self._renewal is not None and not self._renewal.done.is_set():
-            return self._renewal
-        if not self._all_ready():
-            logger.warning("a restart is refused: a worker is down, or starts")
+        under_way = self._renewal is not None and not self._renewal.done.is_set()
+        if under_way and self._next_renewal is not None:
+            return self._next_renewal
+        if not under_way and not self._all_ready():
+            logger.warning("a restart is refused: %s", NOT_READY)
             return None
-        self._renewal = Renewal(self._current, self._plan.drain, self._start_heir)
-        self._tasks.start_soon(self._renew, self._renewal)
-        return self._renewal
+        renewal = Renewal(self._equipment.count, self._current, self._plan.drain, self._start_heir)
+        if under_way:
+            logger.info("another restart follows the one under way")
+            self._next_renewal = renewal
+        else:
+            self._renewal = renewal
+            self._tasks.start_soon(self._renew, renewal)
+        return renewal
 
     def _all_ready(self) -> bool:
         """Return whether each slot has a worker that has been ready."""
         return len(self._current) == self._equipment.count and all(one.ready for one in self._current.values())
 
     async def _renew(self, renewal: Renewal) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(cancel_when, self._leaving, nursery.cancel_scope)
-            await renewal.run()
-            nursery.cancel_scope.cancel()
+        """Run a restart, and those that follow it."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(cancel_when, self._leaving, nursery.cancel_scope)
+                await renewal.run()
+                while (following := self._next_renewal) is not None:
+                    self._next_renewal = None
+                    if not self._all_ready():
+                        following.refuse(NOT_READY)
+                    else:
+                        self._renewal = following
+                        await following.run()
+                nursery.cancel_scope.cancel()
+        finally:
+            if self._next_renewal is not None:
+                self._next_renewal.done.set()
 
     async def _start_heir(self, slot: int, old: Child | None) -> Child:
         """Start a worker beside the one that it follows."""
