@@ -54,10 +54,17 @@ def test_a_worker_that_is_not_ready_takes_nobody_out(board: Board, worker: Worke
 
 @pytest.mark.parametrize("reason", [STARTING, STOPPING, UNREACHED])
 def test_a_reason_of_one_worker_takes_nobody_out_and_one_of_all_does(board: Board, worker: Worker, reason: str) -> None:
-    for slot in range(3):
-        assert reason_of_service(worker, "") == ""
+    for slot in (0, 2):
+        assert reason_of_service(worker, reason if reason != STOPPING else "") == ""
         note_reason(board.row(slot, 0), reason)
-    assert reason_of_service(worker, "") == reason
+    assert reason_of_service(worker, "") == ""
+    assert reason_of_service(worker, reason) == reason
+
+
+def test_a_worker_that_has_just_become_ready_does_not_wait_for_its_next_beat(board: Board, worker: Worker) -> None:
+    for slot in range(3):
+        note_reason(board.row(slot, 0), STARTING)
+    assert reason_of_service(worker, "") == ""
 
 
 def test_a_resource_that_has_failed_counts_in_whichever_worker_it_lives(board: Board, worker: Worker) -> None:
@@ -82,7 +89,7 @@ def test_a_worker_that_leaves_in_a_restart_says_what_its_successor_says(board: B
 def test_a_service_without_any_worker_that_is_ready_is_not(board: Board, worker: Worker, state: SlotState) -> None:
     for slot in range(3):
         board.set_state(slot, state)
-    assert reason_of_service(worker, "") == STARTING
+    assert reason_of_service(worker, STARTING) == STARTING
     assert len(others_not_ready(worker)) == 3
 
 

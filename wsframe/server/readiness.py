@@ -80,8 +80,11 @@ def reason_of_service(worker: Worker | None, own: str) -> str:
     followed = newest.ready and newest.generation > worker.generation  # it leaves, and the service goes on
     if own in (STOPPING, FULL) and not followed:
         return own
-    rows = [board.newest(slot) for slot in range(board.count) if board.state(slot) is SlotState.READY]
+    others = [slot for slot in range(board.count) if board.state(slot) is SlotState.READY]
+    rows = [board.newest(slot) for slot in others if followed or slot != worker.slot]
     reasons = [REASONS[row.unready] for row in rows if row.ready]
+    if not followed:
+        reasons.append(own)  # the board has that of the last beat
     if PAUSING in reasons:
         return PAUSING
     return "" if "" in reasons else (reasons or [STARTING])[0]
