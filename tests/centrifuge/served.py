@@ -19,10 +19,20 @@ from wsframe.centrifuge import (
 
 
 class Tokens:
-    """Tokens of words: ``USER``, ``USER expires SECONDS``, ``USER gone``, ``USER CHANNEL``."""
+    """Tokens of words: ``USER``, ``USER expires SECONDS``, ``USER gone``, ``USER CHANNEL``. Those that begin
+    with ``later`` are of ann, and fail at first."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def at_first(self, token: str) -> str:
+        if token.startswith("later ") and token not in self.seen:
+            self.seen.add(token)
+            raise CentrifugeError(100)
+        return token.removeprefix("later ")
 
     async def connection(self, token: str) -> Connected:
-        user, _, rest = token.partition(" ")
+        user, _, rest = self.at_first(token).partition(" ")
         if rest == "gone":
             raise CentrifugeError(109)
         if user == "nobody":
@@ -32,7 +42,7 @@ class Tokens:
     async def subscription(self, token: str, user: str, channel: str) -> Subscribed:
         if not channel.startswith("token:"):
             return Subscribed()
-        words = token.split()
+        words = self.at_first(token).split()
         if words[:2] != [user, channel]:
             raise CentrifugeError(103)
         if words[2:] == ["gone"]:
