@@ -119,6 +119,13 @@ def engines(session: nox.Session) -> None:
 
 
 @nox.session
+def recovery(session: nox.Session) -> None:
+    """Cut 1 000 clients over two servers and a Redis that fail, and restart members; write the record: 6 minutes."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.recovery", *session.posargs)
+
+
+@nox.session
 def restarts(session: nox.Session) -> None:
     """Restart workers under load, and kill them at each step: ``-- CLIENTS RESTARTS``; write the record."""
     session.install("-e", ".[test]")

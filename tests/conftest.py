@@ -24,7 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 SLOW = {
     # Rooms of tests that start other programs, or try many inputs.
     "autobahn", "benchmarks", "beside", "browser", "chaos", "deploy", "examples", "foreign", "fuzz", "hostile",
-    "integration", "soak",
+    "integration", "recovery", "soak",
     # Files of the same kind.
     "cli/test_listening.py",
     "testing/test_cluster.py",
