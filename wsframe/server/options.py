@@ -179,8 +179,9 @@ class ServeOptions:
     backplane: Backplane | str | None = option(None, then=check.check_backplane, shown=False)
     """The link to other servers of the service: topics then reach the subscribers of all of them. Default None: they
     reach this server's. A backplane, the path of a relay's socket, or a URL as for
-    :class:`~wsframe.backplane.RedisBackplane` or :class:`~wsframe.backplane.PostgresBackplane`. The URL can have a
-    password, so it is not part of the ``repr``."""
+    :class:`~wsframe.backplane.RedisBackplane` or :class:`~wsframe.backplane.PostgresBackplane`. With several workers
+    the relay between them has the one connection to the engine of a URL; a backplane connects in each worker. The URL
+    can have a password, so it is not part of the ``repr``."""
     cluster: Cluster = option(Cluster(), Cluster, wanted="a wsframe.Cluster, such as Cluster(lease_seconds=10)")
     """Leases and the port for other servers, where a ``backplane`` links several: resources of scope ``"one"`` and
     ``"path"`` then live in one of them at a time. Default :class:`Cluster`'s, for servers on one machine."""
