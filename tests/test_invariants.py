@@ -215,7 +215,7 @@ async def test_invariant_3_bug_of_ours_costs_one_link(
         await room.journal.until("connected", 2)
         sound = Decoder.receive
 
-        trigger = frame(PING, b"trigger")
+        trigger = frame(PONG, b"trigger")  # of a ping alone it does not hear
 
         def receive(self: Decoder, data: bytearray, room: int) -> list[object]:
             if len(data) == len(trigger):

@@ -251,7 +251,7 @@ def test_an_idle_connection_keeps_no_engine() -> None:
     """10 000 idle clients do without its 1.7 KiB each: control frames and fragments leave nothing behind."""
 
     def parts(connection: Decoder) -> dict[str, object]:
-        names = [name for name in Decoder.__slots__ if name not in ("deadlines", "octets", "special")]
+        names = [name for name in Decoder.__slots__ if name not in ("byte_count", "deadlines", "special")]
         return {name: getattr(connection, name) for name in names}
 
     connection = peer.connect()
@@ -259,3 +259,38 @@ def test_an_idle_connection_keeps_no_engine() -> None:
     stream = peer.frame(peer.PING, b"x") + peer.frame(peer.TEXT, fin=False) + peer.frame(peer.CONTINUATION, b"x")
     assert len(peer.feed(connection, stream)) == 2
     assert parts(connection) == fresh
+
+
+PINGS = [peer.frame(peer.PING, payload) for payload in (b"", b"p", bytes(125))]
+OTHERS = [
+    b"", PINGS[1][:-1], PINGS[1] * 2, PINGS[0] + peer.frame(peer.TEXT, b"t"), peer.frame(peer.PONG, b"p"),
+    peer.frame(peer.CLOSE), peer.frame(peer.TEXT, b"t"), b"\x89\x01p", b"\x09" + PINGS[1][1:], b"\xc9" + PINGS[1][1:],
+    b"\x89\xfe\x00\x01" + bytes(5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", PINGS)
+def test_a_ping_alone_is_taken_as_the_long_way_takes_it(stream: bytes) -> None:
+    payload = peer.connect().lone_ping(bytearray(stream))
+    assert payload is not None
+    assert peer.connect().receive(bytearray(stream), 10) == [PingReceived(payload)]
+
+
+@pytest.mark.parametrize("stream", OTHERS)
+def test_anything_but_a_ping_alone_goes_the_long_way(stream: bytes) -> None:
+    connection = peer.connect()
+    assert connection.lone_ping(bytearray(stream)) is None if stream else True
+    assert (connection.undecoded, connection.between_messages) == (0, True)
+
+
+@pytest.mark.parametrize("before", [peer.frame(peer.TEXT, b"t", fin=False), peer.frame(peer.BINARY, b"b" * 9)[:7]])
+def test_a_ping_behind_a_part_of_something_goes_the_long_way(before: bytes) -> None:
+    connection = peer.connect()
+    assert peer.receive(connection, before) == []
+    assert connection.lone_ping(bytearray(PINGS[1])) is None
+
+
+def test_a_ping_behind_a_close_frame_is_not_answered() -> None:
+    connection = peer.connect()
+    connection.close()
+    assert connection.lone_ping(bytearray(PINGS[1])) is None

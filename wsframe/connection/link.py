@@ -26,7 +26,7 @@ from wsframe.protocol.close import State, close_frame
 from wsframe.protocol.closing import Phase
 from wsframe.protocol.deadlines import PING_BYTES, Due
 from wsframe.protocol.events import sort_out
-from wsframe.protocol.frames import PING, PONG, control_frame
+from wsframe.protocol.frames import FIN, PING, PONG, control_frame
 from wsframe.protocol.rate_limit import Buckets
 from wsframe.user_code import contain
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 logger: Log = log_for(__name__)
+
+WHOLE_PING = FIN | PING
 
 
 class Link:
@@ -181,6 +183,10 @@ class Link:
         """Decode bytes as far as the client's share of the mailbox allows."""
         connection, inbox, loop = self.connection, self.inbox, self.loop
         received = len(data)  # before the connection cuts off the bytes that it has decoded
+        if data and data[0] == WHOLE_PING and inbox.waiting < inbox.max_messages and self.sender.answered(data):
+            if self._buckets is not None:
+                self._throttle(self._buckets.take((1, received), self.clock()))
+            return
         events = connection.receive(data, inbox.max_messages - inbox.waiting)
         taken = len(events)
         ended = None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from wsframe.log import Log, log_for
+from wsframe.protocol.frames import PONG, control_frame
 
 if TYPE_CHECKING:
     from wsframe.connection.dialect import AnyDecoder
@@ -74,6 +75,13 @@ class Sender:
         """Queue the pongs of one read, as one piece: each urgent frame walks past those before it."""
         outbox = self._link.outbox
         outbox.put_urgent(pongs[-1] if outbox.blocked else b"".join(pongs))
+
+    def answered(self, data: bytearray) -> bool:
+        """Answer a ping if that is all that was received; the long way takes twice as long."""
+        payload = self._link.connection.lone_ping(data)
+        if payload is not None:
+            self._link.outbox.put_urgent(control_frame(PONG, payload))
+        return payload is not None
 
     def writable(self) -> None:
         """Go on: the kernel takes bytes again."""

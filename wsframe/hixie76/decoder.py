@@ -85,6 +85,9 @@ class HixieDecoder:
         """Bytes to come of the frame that is held: 0, because it does not say its length."""
         return 0
 
+    def lone_ping(self, data: bytearray) -> None:
+        """Return None: this version has no pings."""
+
     def ask(self, check: Check) -> None:
         """Pass each message to ``check`` before it is decoded, not earlier: no frame says its length."""
         self._check = check

@@ -27,7 +27,7 @@ from wsframe.protocol.close_seeker import CloseSeeker
 from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.deflate_lane import COMPRESSED_WORK, read_compressed
-from wsframe.protocol.events import Ended, Event
+from wsframe.protocol.events import Ended, Event, PingReceived
 from wsframe.protocol.fast_lane import check_text, read_control, read_messages, weigh
 from wsframe.protocol.fragment_lane import BEGINNINGS, FragmentLane
 from wsframe.protocol.frames import LONGEST_HEADER
@@ -154,6 +154,15 @@ class Decoder:
             self._held = data
         self.undecoded = 0 if self._held is None and self._engine is None else self._weigh()
         return events
+
+    def lone_ping(self, data: bytearray) -> bytes | None:
+        """Return the payload of a ping that is all that was received, as keepalive and storms send them; else None.
+
+        Nothing changes by it: the data of None is for :meth:`receive`.
+        """
+        plain = self._held is None and self._engine is None and self._check is None
+        found = read_control(data, 0, self._masked) if plain and self.state is State.OPEN else None
+        return found[0].payload if found and found[1] == len(data) and isinstance(found[0], PingReceived) else None
 
     @property
     def missing(self) -> int:
