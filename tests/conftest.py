@@ -53,6 +53,7 @@ SLOW = {
     "cli/test_scopes.py",
     "cli/test_workers.py",
     "backplane/test_cancelling.py",
+    "cli/test_two_nodes.py",
     "cli/test_workers_tls.py",
     "backplane/test_faults.py",
     "backplane/test_libpq.py",

@@ -31,9 +31,9 @@ class Cluster:
     peer_advertise: str | None = None
     """``HOST:PORT`` under which others reach ``peer_bind``. Default None: the address that was bound."""
     peer_secret: str | None = field(default=None, repr=False)
-    """A secret, the same in all servers, that proves a passed connection to come from one of them. Default None: made
-    once and kept in the engine, with a ``peer_bind`` on loopback alone. Whoever knows it can name any address as a
-    client's."""
+    """A secret, the same in all servers, that proves a passed connection to come from one of them. Default None: each
+    server makes a key and tells the others through the backplane, with a ``peer_bind`` on loopback alone. Whoever
+    knows it can name any address as a client's."""
 
     def __post_init__(self) -> None:
         if isinstance(self.lease_seconds, bool) or not isinstance(self.lease_seconds, int | float):

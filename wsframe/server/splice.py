@@ -256,7 +256,7 @@ class Splices:
         if here + away >= ENOUGH and away > SHARE * (here + away):
             logger.warning(
                 "%d of %d newcomers of the last minute live on other servers, and are carried there: nginx in front "
-                "can ask their owner itself (X-Wsframe-Proxy: nginx; see 'Several machines' in the documentation)",
+                "can ask their owner itself (X-Wsframe-Proxy: nginx; see 'Between machines' in the documentation)",
                 away, here + away,
             )  # fmt: skip
 
