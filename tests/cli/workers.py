@@ -56,11 +56,12 @@ if __name__ == "__main__":
 
 
 class Service:
-    """A running service; its runtime directory is in the folder given."""
+    """A running service, whose runtime directory is in a folder, and which has been started in another one."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], folder: Path, started_in: Path) -> None:
         self.process = process
         self.folder = folder
+        self.started_in = started_in
         self.printed: list[str] = []
         """All lines so far, of both streams."""
         self._lines: Queue[str | None] = Queue()
@@ -161,7 +162,7 @@ def service(folder: Path, *command: str, **environment: str) -> Iterator[Service
             start_new_session=True,
         ) as process,
     ):
-        running = Service(process, Path(short))
+        running = Service(process, Path(short), folder)
         try:
             yield running
         finally:

@@ -176,7 +176,7 @@ async def balance(running: Service, port: int) -> str:
 async def kill_one(running: Service, port: int) -> str:
     """Kill a worker while the others have numbered messages to deliver."""
     peers = await opened(port, "/numbers", SUBSCRIBERS)
-    publisher = running.folder / "publisher"
+    publisher = running.started_in / "publisher"
     await until(lambda: publisher.exists() and publisher.read_text() != "")
     first = int(publisher.read_text())
     victim = max({pid for _, pid, _ in peers} - {first})
@@ -193,7 +193,7 @@ async def kill_one(running: Service, port: int) -> str:
         async with trio.open_nursery() as nursery:
             for at, (peer, _, _) in enumerate(peers):
                 nursery.start_soon(listen, at, peer)
-            (running.folder / "go").touch()
+            (running.started_in / "go").touch()
             await until(lambda: min(map(len, heard)) > MESSAGES // 10)
             os.kill(victim, signal.SIGKILL)
             seconds = await until(
@@ -336,8 +336,16 @@ SCENARIOS = {
 HEAD = """Workers, killed and stopped
 ===========================
 
-``nox -s workers`` runs a service of {workers} workers with ``--worker-timeout 5`` and does these things to it. The
-figures are of one run{machine}; the run fails where a rule does not hold.
+.. Written by nox -s workers, as is all of this page.
+
+.. container:: drawing
+
+    .. image:: workers.svg
+        :alt: A supervisor, three workers with resources of each scope, doors between them, and a relay below.
+
+:doc:`/howto/workers` explains how to use them. ``nox -s workers`` runs a service of {workers} workers with
+``--worker-timeout 5`` and does these things to it. The figures are of one run{machine}; the run fails where a rule does
+not hold.
 
 .. list-table::
    :header-rows: 1
