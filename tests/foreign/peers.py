@@ -176,7 +176,7 @@ PEERS = (
         version=pypi("tornado"),
         usual=True,
         says=NO_FRAGMENTS,
-        differs={"context": KEEPS_CONTEXT},
+        differs={"context read": KEEPS_CONTEXT},
     ),
     Peer(name="ws", program="ws.js", version=npm("ws"), usual=True),
     Peer(name="websocket", program="websocket.js", version=npm("websocket"), usual=True, compresses=()),

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 import wsframe
 from tests.client_frames import frame
 from tests.client_side import Sending, offered, read_messages
+from tests.hostile.peer import upgrade
 from tests.wire import BINARY, FIN, RSV1, TEXT, connected, decode, serving, until
 from wsframe.protocol import deflate as module
 from wsframe.protocol.deflate import Deflate, Deflater, new_compressor
+from wsframe.testing import open_kit
 
 OFFER = "permessage-deflate; client_max_window_bits"
 TEXTS = ["news " * 100, "more news " * 90, "news again " * 80]
@@ -234,3 +237,28 @@ async def test_what_a_server_agrees_on(
         takeover = answer is not None and "server_no_context_takeover" not in answer
         messages = read_messages(received, bits=10 if resource in (Own, Dropping) else 15, takeover=takeover)
         assert messages == [message.encode() for message in TEXTS for _ in range(2)]
+
+
+@pytest.mark.parametrize(("agent", "code"), [("Tornado/6.6.1", None), ("other/1", 1007)])
+async def test_a_client_of_tornado_can_keep_its_context_though_it_was_told_not_to(
+    autojump_clock: MockClock, agent: str, code: int | None
+) -> None:
+    """It drops parameters without a value; any other client that does so breaks RFC 7692, section 7.1.1.2."""
+
+    class Echo(wsframe.Resource):
+        async def received_text(self, client: wsframe.Client, message: str) -> None:
+            client.send_text(message, compress=False)
+
+    compressor = zlib.compressobj(wbits=-15)
+    frames = [
+        frame(FIN | RSV1 | TEXT, (compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4])
+        for text in (b"news " * 20, b"news " * 20, b"more news " * 10)
+    ]
+    async with open_kit(Echo(), deflate=Deflate.shared()) as kit:
+        line = kit.dial()
+        line.send_bytes(upgrade(changes={"user-agent": agent, "sec-websocket-extensions": OFFER}) + b"".join(frames))
+        received = b""
+        while received.count(b"more news") < 10 and b"invalid compressed data" not in received:
+            received += await line.receive_bytes()
+        assert b"client_no_context_takeover" in received
+        assert (b"\x03\xef" in received) == (code == 1007)

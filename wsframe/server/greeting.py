@@ -18,6 +18,10 @@ from wsframe.server.seat import Seat
 
 __all__ = ["greet", "receive_nonce"]
 
+DEAF = "Tornado/"
+"""The client of Tornado drops parameters without a value from our answer, and so keeps its context after
+``client_no_context_takeover``, against RFC 7692, section 7.1.1.2."""
+
 logger: Log = log_for(__name__)
 
 
@@ -39,6 +43,8 @@ def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> t
         offers = headers.getall("sec-websocket-extensions")
         # A message that refers to one that was dropped would be read wrongly.
         terms = negotiate(offers, listener.deflate, takeover=resource.overflow == "disconnect")
+        if terms is not None and not terms.client_takeover and (headers.get("user-agent") or "").startswith(DEAF):
+            terms = terms._replace(told=True)
     try:
         subprotocol = handshake.choose_subprotocol(accept.subprotocol, request.subprotocols, resource.subprotocols)
         if subprotocol is None and request.subprotocols:
