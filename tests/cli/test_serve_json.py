@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from tests.cli.program import PATIENCE
+from tests.requirements import require_package
 
 TARGET = """
 import logging
@@ -163,7 +164,7 @@ def test_a_port_in_use_is_one_object(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="--reload is not for Windows")
 def test_the_supervisor_of_a_reload_writes_objects_too(tmp_path: Path) -> None:
-    pytest.importorskip("watchfiles")
+    require_package("watchfiles")
     with serving(tmp_path, "--reload") as (process, _):
         assert process.stderr is not None
         stderr, lines, changed = process.stderr, list[str](), threading.Event()
