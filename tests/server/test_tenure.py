@@ -194,3 +194,34 @@ async def test_100_000_paths_take_at_most_200_lease_commands_a_second(autojump_c
         requests = [one for plane in servers.planes.values() for one in plane.requests]
         assert sum(keys for _, keys in requests) <= 200 * 20  # whatever the number of paths: a lease is of a partition
         assert len(requests) <= 3 * 20
+
+
+async def test_invariant_8_running_is_not_entered_by_a_life_whose_lease_is_over(autojump_clock: MockClock) -> None:
+    async with owners("a") as servers:
+        await servers.kits["a"].connect("/one", patience=1000)
+        tenure, roster = servers.tenure("a"), servers.kits["a"].server._engine.roster  # type: ignore[attr-defined]
+        partition = servers.partition("a", "/room/5")
+        await tenure.settle(partition)
+        request = wsframe.Request("/room/5", [])
+        factory, request.path_params = roster.registries.lookup("/room/5")
+        listener = roster.join(factory, request)
+        tenure._leases._held.clear()  # as if the process had been stopped here for longer than the lease
+        await listener.ended.wait()
+        assert servers.diary.count("a", "begin") == 1  # that of /one
+
+
+async def test_invariant_8_a_task_does_not_begin_without_the_lease(autojump_clock: MockClock) -> None:
+    begun: list[str] = []
+
+    async with owners("a") as servers:
+        await servers.kits["a"].connect("/one", patience=1000)
+        room = servers.kits["a"].server.find("/one")
+        assert room is not None
+
+        async def begin() -> None:
+            begun.append("task")
+
+        room.start_soon(begin)
+        servers.tenure("a")._leases._held.clear()
+        await trio.sleep(1)
+        assert begun == []

@@ -254,6 +254,7 @@ class Listener:
                     self._hooks.topic = self.topic
                     with trio.move_on_after(PATIENCE):
                         await self.topics.interest.hear(self.topic).wait()
+                await self.tenancy.look()
                 await flushing(self._inside_running(), self._around.flusher)
                 if not self._hooks_done.is_set():
                     raise RuntimeError("running() ended before its resource: did it swallow an exception of a task?")

@@ -67,6 +67,8 @@ class Tasks:
         self._flusher = flusher
         self._nursery: ProtectedNursery | None = None
         self._early: list[Awaitable[object]] | None = []
+        self.look: Callable[[], Awaitable[object]] | None = None
+        """Looks at the lease of the life before a task begins; it can raise Cancelled."""
 
     def open(self, nursery: ProtectedNursery) -> None:
         """Start the tasks asked for so far, and start later ones immediately."""
@@ -124,6 +126,12 @@ class Tasks:
 
     async def _run(self, task: Awaitable[object]) -> None:
         async def steps() -> None:
+            if self.look is not None:
+                try:
+                    await self.look()
+                except BaseException:
+                    close_unawaited(task)
+                    raise
             try:
                 await nested(lambda: task)
             except BaseException as error:

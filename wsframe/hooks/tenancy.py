@@ -41,12 +41,19 @@ class Tenancy:
         """Act by a lease from now on, before the life begins."""
         self.ownership = ownership
         self._hooks.look_first(self._around)
+        self._tasks.look = self.look
 
     def enter(self, scope: trio.CancelScope) -> None:
         """Take note of the scope of the listener tasks, which does not reach into ``running()`` once entered."""
         self._scope = scope
         if self.over:
             scope.cancel()
+
+    async def look(self) -> None:
+        """Look at the lease; without it the life ends, and the task that looks is cancelled here."""
+        if self.ownership.lost:
+            self.end()
+            await trio.lowlevel.checkpoint()
 
     def end(self) -> None:
         """End the life at once, because the lease is lost: cancel hooks and tasks, close the clients 1012.
@@ -69,9 +76,7 @@ class Tenancy:
             return hook
 
         async def looked(*args: Any, **named: object) -> Any:
-            if self.ownership.lost:
-                self.end()
-                await trio.lowlevel.checkpoint()
+            await self.look()
             return await hook(*args, **named)
 
         return looked
