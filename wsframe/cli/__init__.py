@@ -4,8 +4,8 @@ A mistake of the user prints one line on stderr and ends with exit code 2; a lat
 one line and ends with exit code 1.
 
 * ``program`` makes the parser and runs a command; ``arguments``, ``options`` and ``errors`` are shared.
-* One module for each command: ``new`` (with its files in ``project/``), ``serve``, ``restart``, ``routes``,
-  ``asyncapi``, ``top``, ``connect``, ``bench``, ``completion``.
+* One module for each command: ``new`` (with its files in ``project/``), ``serve``, ``restart``, ``rebalance``,
+  ``routes``, ``asyncapi``, ``top``, ``connect``, ``bench``, ``completion``.
 * ``serve`` uses ``target`` (the program to serve), ``listening`` (addresses, TLS), ``reload`` with ``supervised``
   (restarts), ``workers`` (several processes), ``sharing`` (several machines), ``admin`` (the socket that ``top``
   queries).

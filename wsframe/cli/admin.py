@@ -1,6 +1,6 @@
 """The admin socket: a unix socket at which a running server reports its statistics.
 
-Nothing here changes the server. Only the user that runs the server can open the socket.
+Nothing here changes the server but a request to rebalance. Only the user that runs the server can open the socket.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from wsframe.resources.server import Server
 from wsframe.server.bind import bind_unix, unlink_own
 from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, unknown
 from wsframe.server.nodes import nodes_of
+from wsframe.server.owning import REQUEST_REBALANCE, rebalanced
 from wsframe.server.snapshot import snapshot
 
 __all__ = ["admin_socket", "answer_admins"]
@@ -44,6 +45,8 @@ async def answer_admins(sock: socket.socket, server: Server) -> None:
     """Answer every connection, until cancelled."""
 
     async def answer(request: bytes) -> dict[str, Any]:
+        if request == REQUEST_REBALANCE:
+            return rebalanced(server)
         return {**snapshot(server), "nodes": await nodes_of(server)} if request == REQUEST else unknown(request)
 
     await answer_inquiries(sock, answer)

@@ -10,14 +10,14 @@ from itertools import pairwise
 from typing import NoReturn
 
 import wsframe
-from wsframe.cli import asyncapi, bench, completion, connect, new, restart, routes, serve, top
+from wsframe.cli import asyncapi, bench, completion, connect, new, rebalance, restart, routes, serve, top
 from wsframe.cli.errors import Mistake, OutputGone, only
 from wsframe.cli.streams import complain, discard_output, fill_gaps
 from wsframe.server.json_stderr import json_stderr
 
 __all__ = ["main", "make_parser"]
 
-COMMANDS = (new, serve, restart, routes, asyncapi, top, connect, bench, completion)
+COMMANDS = (new, serve, restart, rebalance, routes, asyncapi, top, connect, bench, completion)
 
 
 class Parser(argparse.ArgumentParser):

@@ -20,11 +20,12 @@ from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics
 from wsframe.server.bind import bind_unix, unlink_own
 from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, inquire, unknown
 from wsframe.server.nodes import REQUEST_NODES, nodes_of
+from wsframe.server.owning import REQUEST_REBALANCE, rebalanced
 from wsframe.server.snapshot import SLOWEST, snapshot, statistics_of, together, written
 from wsframe.workers.board import Board, Row
 from wsframe.workers.worker import Worker, inquiries_at
 
-__all__ = ["answer_census", "ask_workers", "census", "service_snapshot", "service_statistics"]
+__all__ = ["answer_census", "ask_first", "ask_workers", "census", "service_snapshot", "service_statistics"]
 
 logger: Log = log_for(__name__)
 
@@ -45,6 +46,8 @@ async def answer_census(worker: Worker, server: Server) -> None:
     async def answer(request: bytes) -> dict[str, Any]:
         if request == REQUEST_NODES:
             return {"nodes": await nodes_of(server)}
+        if request == REQUEST_REBALANCE:
+            return rebalanced(server)
         return snapshot(server) if request == REQUEST else unknown(request)
 
     try:
@@ -64,6 +67,16 @@ def bound(path: str) -> Iterator[socket.socket]:
         finally:
             with suppress(OSError):
                 unlink_own(path, bound_as)
+
+
+async def ask_first(folder: str, board: Board, request: bytes) -> dict[str, Any]:
+    """Ask the first worker that answers."""
+    for slot, row in board.processes():
+        with trio.move_on_after(PATIENCE):
+            answer = await inquire(inquiries_at(folder, slot, row.generation), request)
+            if answer is not None:
+                return answer
+    return {"error": "no worker answers"}
 
 
 async def ask_workers(folder: str, board: Board) -> list[tuple[int, Row, Snapshot | None]]:

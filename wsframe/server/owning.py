@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -12,6 +12,7 @@ from wsframe.connection.reactor import Reactor
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listeners import Roster
 from wsframe.resources.registry import Registry
+from wsframe.resources.server import Server
 from wsframe.resources.topics import Topics
 from wsframe.server.cluster import Cluster
 from wsframe.server.drain import Drain
@@ -20,10 +21,11 @@ from wsframe.server.posting import Posting
 from wsframe.server.tenure import Tenure
 from wsframe.workers.worker import Worker
 
-__all__ = ["Owning", "has_owners", "made_owning"]
+__all__ = ["REQUEST_REBALANCE", "Owning", "has_owners", "made_owning", "rebalanced"]
 
 LAME_DUCK = 0.75
 """Share of the lame duck time in which partitions are given away."""
+REQUEST_REBALANCE: Final = b"rebalance"
 NAMES: Final = ("acquire", "renew", "release")
 
 
@@ -47,6 +49,15 @@ class Owning:
             await drain.asked.wait()
             if drain.left > 0:
                 await self.giving.leave_all(LAME_DUCK * drain.left)
+
+
+def rebalanced(server: Server) -> dict[str, Any]:
+    """Have all servers of a service give partitions away; return the answer to an inquiry."""
+    owning: Owning | None = getattr(server._engine, "owning", None)
+    if owning is None:
+        return {"error": "this server shares no resources with others"}
+    owning.giving.rebalance()
+    return {}
 
 
 def has_owners(registries: Iterable[Registry]) -> bool:

@@ -19,10 +19,11 @@ from wsframe.limits import Capacity, Timeouts
 from wsframe.net.sockets import traits_of
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 from wsframe.server.bind import bound
-from wsframe.server.census import service_snapshot
+from wsframe.server.census import ask_first, service_snapshot
 from wsframe.server.describe import describe
 from wsframe.server.inquiry import REQUEST, answer_inquiries, unknown
 from wsframe.server.notify import notifying
+from wsframe.server.owning import REQUEST_REBALANCE
 from wsframe.server.supervised_worker import tell_failure
 from wsframe.user_code import only_leaf
 from wsframe.workers.inherited import Equipment, equipment
@@ -220,6 +221,8 @@ async def answer(made: Equipment, supervisor: Supervisor, request: bytes) -> dic
             return {"error": "the service starts or ends, or a worker is down"}
         await renewal.done.wait()
         return {"error": renewal.failure or ("" if renewal.table.done else "the service ends")}
+    if request == REQUEST_REBALANCE:
+        return await ask_first(made.runtime.folder, made.board, request)
     return await service_snapshot(made.runtime.folder, made.board) if request == REQUEST else unknown(request)
 
 
