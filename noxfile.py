@@ -126,6 +126,13 @@ def recovery(session: nox.Session) -> None:
 
 
 @nox.session
+def owners(session: nox.Session) -> None:
+    """Stop and kill servers that share 50 paths, and their engine: ``-- ROUNDS SEED``; write the record."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.owners", *session.posargs)
+
+
+@nox.session
 def restarts(session: nox.Session) -> None:
     """Restart workers under load, and kill them at each step: ``-- CLIENTS RESTARTS``; write the record."""
     session.install("-e", ".[test]")

@@ -225,3 +225,16 @@ async def test_invariant_8_a_task_does_not_begin_without_the_lease(autojump_cloc
         servers.tenure("a")._leases._held.clear()
         await trio.sleep(1)
         assert begun == []
+
+
+async def test_a_resource_that_one_server_is_to_have_is_registered_before_the_start(autojump_clock: MockClock) -> None:
+    class Shared(Resource):
+        scope = "shared"
+
+    registry = Registry(alone=True)
+    registry.register("/", Shared(), wsframe.any_origin)
+    async with open_kit(registry, backplane=MemoryBackplane(MemoryHub())) as kit:
+        registry.register("/more", Shared(), wsframe.any_origin)
+        await kit.connect("/more")
+        with pytest.raises(RuntimeError, match="would live on every server of the backplane: register it before"):
+            registry.register("/late", Resource(), wsframe.any_origin)

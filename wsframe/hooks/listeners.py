@@ -191,6 +191,11 @@ class Roster:
                 f"{type(resource).__name__} of scope {resource.scope!r} comes from a dispatcher, which only worker 0 "
                 "asks: register a factory, or give it the scope 'one'"
             )
+        if self.placement.shared_only and residence.scope != "shared":
+            raise RuntimeError(
+                f"{type(resource).__name__} of scope {residence.scope!r} would live on every server of the backplane: "
+                "register it before the server starts, which then shares it, or give it the scope 'shared'"
+            )
         self._absences.end(resource)
         listener = self._living[id(resource)] = self._make_listener(resource)
         listener.partition = residence.partition

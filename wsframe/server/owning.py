@@ -81,7 +81,10 @@ def made_owning(
 ) -> Owning | None:  # fmt: skip
     """Make the part of a server that owns partitions, before any life begins; None if it shares no resource."""
     plane = topics.interest.others
-    if plane is None or not grants_leases(plane, worker) or not has_owners(roster.registries):
+    if plane is None or not grants_leases(plane, worker):
+        return None
+    if not has_owners(roster.registries):
+        roster.placement.shared_only = True
         return None
     tenure = Tenure(plane, topics, roster.placement, holdings, posting, roster.update, cluster.lease_seconds)
     roster.placement.leased = tenure

@@ -48,6 +48,9 @@ class Placement:
         self.leased: Leased | None = None
         """Says which partitions are here where processes of other machines can have them; set before any life."""
 
+        self.shared_only: bool = False
+        """Whether there are other servers, and no leases: then only resources of scope ``"shared"`` live here."""
+
     def __repr__(self) -> str:
         return f"<Placement slot {self.slot} of {self.count}>"
 
