@@ -24,6 +24,7 @@ from wsframe.net.pump import AT_ONCE
 from wsframe.net.socket_options import LINGER_NONE
 from wsframe.server import splice
 from wsframe.server.engine import LocalEngine
+from wsframe.server.newcomer import Newcomer
 from wsframe.server.peer_port import MINE, NOT_MINE
 from wsframe.server.peering import Peering
 
@@ -361,6 +362,39 @@ async def test_invariant_12_a_server_carries_so_many_to_another_one(
             async with service.raw("b") as stream:
                 assert b" 503 " in await read(stream, b"never")
         assert [one.levelname for one in caplog.records if "no more can be" in one.getMessage()] == ["ERROR"]
+
+
+async def test_invariant_12_an_owner_that_does_not_answer_keeps_nobody_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(splice, "MOST_DIALING", 3)
+    async with nodes() as service:
+        answer = trio.Event()
+
+        async def silent(newcomer: Newcomer) -> None:
+            try:
+                await answer.wait()
+            finally:
+                newcomer.transport.close()
+
+        monkeypatch.setattr(service.peering("a").port, "_receive", silent)
+        pending = service.engine("b").admission.pending
+        async with trio.open_nursery() as nursery:
+
+            async def wait() -> None:
+                async with service.raw("b") as stream:
+                    await read(stream, b"never")
+
+            for _ in range(3):
+                nursery.start_soon(wait)
+            dialing = service.peering("b").splices._dialing
+            while sum(dialing.values()) < 3:  # noqa: ASYNC110
+                await trio.sleep(0.002)
+            assert not pending
+            async with service.raw("b") as stream:
+                assert b"too many wait for its owner" in await read(stream, b"never")
+            nursery.cancel_scope.cancel()
+        answer.set()
 
 
 async def end_of(websocket: wsframe.WebSocket) -> int | None:

@@ -98,7 +98,7 @@ class Peering:
         node = port.name
         self._keys = Keys(node, messages, cluster.peer_secret, port.serves)
         self._admission = admission
-        self.splices: Splices = Splices(node, holders, self._keys, admission.signpost, admission.carried)
+        self.splices: Splices = Splices(node, holders, self._keys, admission.signpost, admission.carried, self._decided)
         self._welcome: Callable[[Newcomer], object] = lambda newcomer: None
         gate = PeerGate(node, self._keys.own, time.time)
         self.port: PeerPort = PeerPort(
@@ -116,6 +116,9 @@ class Peering:
         """Take newcomers of other servers, until cancelled."""
         self._welcome = welcome
         await self.port.run()
+
+    def _decided(self, newcomer: Newcomer) -> None:
+        self._admission.pending.pop(newcomer, None)
 
     def _takes(self, newcomer: Newcomer) -> bool:
         if not self._admission.has_room():

@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -41,6 +42,8 @@ logger: Log = log_for(__name__)
 
 MOST_SPLICED: Final = 20_000
 """Connections to one server: there are 28 232 local ports for them."""
+MOST_DIALING: Final = 100
+"""Newcomers that wait for the answer of one server, which can be cut off; they do not count as under way."""
 WITHIN: Final = 3.0
 """Seconds for dialing an owner and its answer."""
 PEER_SILENCE: Final = 5.0
@@ -68,6 +71,7 @@ class Splices:
         keys: The keys of peer ports.
         signpost: Names the partition of a newcomer.
         carried: The connections that this server carries.
+        decided: Called with a newcomer that is not under way any more.
     """
 
     def __init__(
@@ -77,12 +81,16 @@ class Splices:
         keys: Keys,
         signpost: Signpost,
         carried: Carried,
+        decided: Callable[[Newcomer], object],
     ) -> None:
         self._node = node
         self._holders = holders
         self._keys = keys
         self._signpost = signpost
         self._carried = carried
+        self._decided = decided
+        self._dialing: Counter[str] = Counter()
+        """Newcomers that wait, by server."""
         self._to: Counter[str] = Counter()
         """Connections by server."""
         self._where: dict[Pump, tuple[int, str]] = {}
@@ -138,6 +146,7 @@ class Splices:
         self._signpost.check(newcomer)
         self._send_back(newcomer, facts.host, node)
         self._away += 1
+        self._decided(newcomer)  # one server that does not answer keeps nobody from the others
         transport = await self._dial(node, partition, facts)
         if transport is None:  # the table is old
             node = await self._find(partition, again=True)
@@ -191,11 +200,14 @@ class Splices:
         if self._to[node] >= MOST_SPLICED or self._carried.full:
             self._complain(node)
             raise retry_later("too many connections to its owner")
+        if self._dialing[node] >= MOST_DIALING:
+            raise retry_later("too many wait for its owner")
         try:
             header = sealed(facts, partition, node, key, time.time(), os.urandom(16))
         except ValueError:
             raise Reject(431, body="client certificate too large") from None
         self._to[node] += 1
+        self._dialing[node] += 1
         transport = None
         try:
             with trio.move_on_after(WITHIN), suppress(OSError, trio.ClosedResourceError):
@@ -207,6 +219,9 @@ class Splices:
                     return found
         finally:
             self._to[node] -= 1
+            self._dialing[node] -= 1
+            if not self._dialing[node]:
+                del self._dialing[node]
             if transport is not None:
                 transport.close()
         return None
