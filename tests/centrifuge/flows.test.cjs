@@ -264,6 +264,14 @@ test("parts of the protocol that are not served are refused or left out, and the
   filtered.subscribe();
   await until(() => of(filtered, "unsubscribed").length);
   assert.equal(of(filtered, "unsubscribed")[0].code, 107);
+  for (const make of ["newMapSubscription", "newSharedPollSubscription"]) {
+    const other = made[make](make, { getSignature: async () => ({}) });
+    const ends = [];
+    other.on("unsubscribed", ({ code }) => ends.push(code));
+    other.subscribe();
+    await until(() => ends.length, make);
+    assert.deepEqual(ends, [108]);
+  }
   const delta = await subscribed(made, "kept:delta", { delta: "fossil", recoverable: true });
   for (const text of ["one two three", "one two three four"]) await made.rpc("publish", { channel: "kept:delta", data: text });
   await until(() => data(delta).length === 2);
