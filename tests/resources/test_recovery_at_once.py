@@ -79,12 +79,22 @@ async def test_clients_that_come_back_at_once_share_one_question(autojump_clock:
 async def test_a_later_position_has_its_part_of_the_answer_for_an_earlier_one(autojump_clock: MockClock) -> None:
     async with served(10) as one:
         async with trio.open_nursery() as nursery:
-            for number in (4, 6, 9, 10, 3):
+            for number in (6, 7, 9, 10, 5, 4, 3, 2):
                 nursery.start_soon(one.resume, number, number)
                 await wait_all_tasks_blocked()
-        assert one.plane.asked == ["since", "since"]  # 3 is before 4
-        for number in (3, 4, 6, 9, 10):
+        assert one.plane.asked == ["since", "since"]  # for 6, and for 2 and all between
+        for number in (6, 7, 9, 10, 5, 4, 3, 2):
             assert one.texts(number) == [str(text) for text in range(number + 1, 11)]
+
+
+async def test_clients_at_many_positions_ask_a_few_times(autojump_clock: MockClock) -> None:
+    async with served(20) as one:
+        async with trio.open_nursery() as nursery:
+            for number in range(1_000):
+                nursery.start_soon(one.resume, number, 19 - number % 19)
+        assert one.plane.asked.count("since") <= 3
+        for number in range(1_000):
+            assert one.texts(number) == [str(text) for text in range(20 - number % 19, 21)]
 
 
 async def test_messages_that_come_while_the_engine_is_asked_are_in_each_answer(autojump_clock: MockClock) -> None:

@@ -5,7 +5,7 @@ messages after the last one, and the topic goes on; where the engine cannot give
 ``resync`` are called first. As long as the engine cannot be reached the topic waits.
 
 Clients that come back do so at once, all of a server that was killed, and have missed about the same. Those who come
-while the engine is asked for one of them, and have missed no more, share its answer.
+while the engine is asked for one of them, and have missed no more, share its answer; the next is for all others.
 """
 
 from __future__ import annotations
@@ -72,30 +72,45 @@ class Record(Receiver):
 class Inquiry:
     """A question to the engine for all messages of a topic after a position, and the messages that come since."""
 
-    def __init__(self, since: Position, limit: int) -> None:
+    def __init__(self, since: Position, limit: int, *, exact: bool) -> None:
         self.since = since
         self.limit = limit
+        self.can_grow: bool = not exact
+        """Whether it can still be made one for an earlier position: it has not been sent."""
         self.record = Record()
-        self.users = 0
-        """Clients that have an answer from it or wait for one; the record goes on for as long."""
-        self.asked: trio.Event | None = None
-        """Set when the one who asks has ended, with an answer or not."""
+        self.users = 0  # clients that have an answer from it or wait for one; the record goes on for as long
+        self.asked: trio.Event | None = None  # set when the one who asks has ended, with an answer or not
         self.answered: bool = False
         self.missed: list[Publication] | None = None
 
     def covers(self, since: Position, limit: int) -> bool:
         """Return whether its answer can be that for another position: it has all messages from there on, or none."""
-        return (
-            not self.answered
-            and (self.since.epoch, self.limit) == (since.epoch, limit)
-            and self.since.offset <= since.offset
-        )
+        if self.answered or (self.since.epoch, self.limit) != (since.epoch, limit):
+            return False
+        if self.can_grow and since.offset < self.since.offset:
+            self.since = since
+        return self.since.offset <= since.offset
 
     def decides(self, since: Position) -> bool:
         """Return whether its answer is that for a position."""
         if since == self.since:
             return True
         return self.missed is not None and since.offset <= self.since.offset + len(self.missed)
+
+
+class Inquiries:
+    """The questions about one topic, of which one is with the engine at a time: answers can be long."""
+
+    def __init__(self) -> None:
+        self.list: list[Inquiry] = []
+        self.turn = trio.Lock()
+
+    def chosen(self, since: Position, limit: int, *, shared: bool) -> Inquiry:
+        """Return one for a position; ``shared``: it can be one for an earlier position."""
+        for one in self.list:
+            if (shared or one.since == since) and one.covers(since, limit):
+                return one
+        return Inquiry(since, limit, exact=not shared)
 
 
 class Histories:
@@ -116,7 +131,7 @@ class Histories:
         """Clients that got all that they had missed."""
         self.refused: int = 0
         """Clients that had missed messages which are not all kept, or too many."""
-        self._inquiries: dict[str, list[Inquiry]] = {}
+        self._inquiries: dict[str, Inquiries] = {}
         """The questions of clients, by topic."""
 
     def need(self) -> None:
@@ -249,14 +264,17 @@ class Histories:
         """Return the answer of the engine for a position, which others can have asked for."""
         tries = 0
         while True:
-            inquiry = stack.enter_context(self._use(topic, self._chosen(topic, since, limit, shared=tries < SHARED)))
+            inquiry = stack.enter_context(self._use(topic, since, limit, shared=tries < SHARED))
+            turn = self._inquiries[topic.name].turn
             while not inquiry.answered:
                 if inquiry.asked is not None:
                     await inquiry.asked.wait()
                     continue
                 asked = inquiry.asked = trio.Event()
                 try:
-                    inquiry.missed, _ = await self._missing(topic.name, inquiry.since, limit)
+                    async with turn:
+                        inquiry.can_grow = False
+                        inquiry.missed, _ = await self._missing(topic.name, inquiry.since, limit)
                     inquiry.answered = True
                 finally:  # the client can have left: another one asks then
                     inquiry.asked = None
@@ -265,30 +283,24 @@ class Histories:
                 return inquiry
             tries += 1
 
-    def _chosen(self, topic: Topic, since: Position, limit: int, *, shared: bool) -> Inquiry:
-        """Return an inquiry for a position, which others can use; ``shared``: it can be one for an earlier position."""
-        for one in self._inquiries.get(topic.name, ()):
-            if one.covers(since, limit) and (shared or one.since == since):
-                return one
-        return Inquiry(since, limit)
-
     @contextmanager
-    def _use(self, topic: Topic, inquiry: Inquiry) -> Iterator[Inquiry]:
-        """Have an inquiry record messages until nobody uses it any more."""
+    def _use(self, topic: Topic, since: Position, limit: int, *, shared: bool) -> Iterator[Inquiry]:
+        """Choose an inquiry and have it record messages until nobody uses it any more."""
+        inquiries = self._inquiries.setdefault(topic.name, Inquiries())
+        inquiry = inquiries.chosen(since, limit, shared=shared)
         inquiry.users += 1
         if inquiry.users == 1:
             topic.receivers[inquiry.record] = None
-            self._inquiries.setdefault(topic.name, []).append(inquiry)
+            inquiries.list.append(inquiry)
         try:
             yield inquiry
         finally:
             inquiry.users -= 1
             if not inquiry.users:
                 del topic.receivers[inquiry.record]
-                inquiries = self._inquiries[topic.name]
-                inquiries.remove(inquiry)
-                if not inquiries:
-                    del self._inquiries[topic.name]
+                inquiries.list.remove(inquiry)
+            if not inquiries.list:
+                self._inquiries.pop(topic.name, None)
 
     async def _reach(self, topic: Topic, since: Position) -> None:
         """Have a topic be where the engine is, if a client was further on another server."""
