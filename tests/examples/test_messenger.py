@@ -64,6 +64,18 @@ def test_two_people_talk_and_see_who_is_there_and_types(visitors: Visitors) -> N
     assert len(lines(ann)) == len(lines(bob)) == 3
 
 
+def test_it_fits_a_phone_in_the_dark(visitors: Visitors) -> None:
+    phone = {"width": 390, "height": 700, "deviceScaleFactor": 1, "mobile": True}
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    ann = visitors.enter("127.0.0.1", "ann")
+    visitors.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    visitors.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    ann.type("#text", "a-word-without-a-space-that-is-wider-than-a-phone" * 3)
+    ann.wait(lambda: lines(ann))
+    assert ann.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert ann.run("return getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+
+
 def test_history_outlives_the_room_and_other_rooms_have_their_own(visitors: Visitors) -> None:
     ann = visitors.enter("127.0.0.1", "ann")
     ann.type("#text", "for later")

@@ -20,7 +20,7 @@ from tests.chaos.with_workers import run_round
 from tests.cli.workers import Service, children_of, lives, service
 from wsframe.workers.partitions import partition_of
 
-RECORD = Path(__file__).parents[2] / "docs/explanation/workers.rst"
+RECORD = Path(__file__).parents[2] / "docs/explanation/workers-record.inc"
 PATIENCE = 120.0
 WORKERS, CLIENTS, NEWCOMERS, MESSAGES, SUBSCRIBERS, CROWD = 4, 2000, 200, 10_000, 100, 2000
 
@@ -333,17 +333,9 @@ SCENARIOS = {
     "SIGKILL to the supervisor": kill_supervisor,
 }
 
-HEAD = """Workers, killed and stopped
-===========================
+HEAD = """.. Written by nox -s workers.
 
-.. Written by nox -s workers, as is all of this page.
-
-.. container:: drawing
-
-    .. image:: workers.svg
-        :alt: A supervisor, three workers with resources of each scope, doors between them, and a relay below.
-
-:doc:`/howto/workers` explains how to use them. ``nox -s workers`` runs a service of {workers} workers with
+``nox -s workers`` runs a service of {workers} workers with
 ``--worker-timeout 5`` and does these things to it. The figures are of one run{machine}; the run fails where a rule does
 not hold.
 
