@@ -76,21 +76,22 @@ def test_the_first_view_has_no_rates() -> None:
 
 NODE = {
     "service": "one:1", "address": "ws://one", "processes": 1, "clients": 2, "pending_handshakes": 0,
-    "messages_received": 10, "messages_sent": 40, "bytes_waiting": 512,
+    "messages_received": 10, "messages_sent": 40, "bytes_waiting": 512, "carried_here": 1, "carried_away": 0,
 }  # fmt: skip
 NODES = """\
 Servers of the service
-  server    address   processes  clients  handshakes  messages in/s  messages out/s  waiting
-  one:1     ws://one          1        2           0              5               0    512 B
-  new       ws://one          1        2           0              -               -    512 B
-  two\N{REPLACEMENT CHARACTER}[31m  ws://one          2        2           0              0               0    512 B
+  server  address   processes  clients  handshakes  messages in/s  messages out/s  waiting  from others  to others
+  one:1   ws://one          1        2           0              5               0    512 B          50%         0%
+  new     ws://one          1        0           0              -               -    512 B            -          -
+  t\ufffd[31m  ws://one          2        2           0              0               0    512 B           0%        60%
 """
 
 
 def test_servers_that_share_a_backplane_have_a_row_each_and_this_one_is_the_first() -> None:
-    two = NODE | {"service": "two\x1b[31m", "processes": 2}
+    two = NODE | {"service": "t\x1b[31m", "processes": 2, "carried_here": 0, "carried_away": 3}
+    new = NODE | {"service": "new", "clients": 0, "carried_here": 0}
     before = BEFORE | {"nodes": [NODE, two]}
-    now = NOW | {"nodes": [NODE | {"messages_received": 20}, two, NODE | {"service": "new"}]}
+    now = NOW | {"nodes": [NODE | {"messages_received": 20}, two, new]}
     shown = plain(sections(now, before))
     assert NODES in shown
     assert "Servers" not in plain(sections(NOW | {"nodes": [NODE]}, before))

@@ -170,6 +170,20 @@ async def test_a_newcomer_gets_to_its_resource_from_any_server() -> None:
         assert service.peering("a").splices.spliced == service.peering("b").port.taken == 0
 
 
+async def test_a_server_tells_of_the_clients_that_are_carried_to_it_and_away_from_it() -> None:
+    async with nodes() as service:
+
+        def carried() -> list[tuple[int, int]]:
+            summaries = [service.engine(name).nodes.summary() for name in ("a", "b")]
+            return [(one["carried_here"], one["carried_away"]) for one in summaries]
+
+        async with connect(service.url("a", "/one")), connect(service.url("b", "/one")) as websocket:
+            await websocket.receive()
+            assert carried() == [(1, 0), (0, 1)]
+        while carried() != [(0, 0), (0, 0)]:  # noqa: ASYNC110
+            await trio.sleep(0.002)
+
+
 async def test_tls_ends_where_the_client_has_come() -> None:
     async with nodes(SERVER) as service, connect(service.url("b"), ssl_context=CLIENT) as websocket:
         assert str(await websocket.receive()).endswith(" True")

@@ -151,13 +151,14 @@ def node_section(now: Snapshot, before: Snapshot | None) -> Section:
     former = {} if before is None else {one["service"]: one for one in before.get("nodes", ())}
     header = (
         "server", "address", "processes", "clients", "handshakes", "messages in/s", "messages out/s", "waiting",
+        "from others", "to others",
     )  # fmt: skip
     first, *others = now["nodes"]
     rows = [
         node_row(one, former.get(one["service"]), now, before)
         for one in (first, *sorted(others, key=lambda one: str(one["service"])))
     ]
-    return Section("Servers of the service", header, rows, (2, 3, 4, 5, 6, 7))
+    return Section("Servers of the service", header, rows, tuple(range(2, 10)))
 
 
 def node_row(one: Snapshot, former: Snapshot | None, now: Snapshot, before: Snapshot | None) -> tuple[str, ...]:
@@ -167,7 +168,17 @@ def node_row(one: Snapshot, former: Snapshot | None, now: Snapshot, before: Snap
     )
     names = shortened(printable(one["service"])), shortened(printable(one["address"]))
     counts = (str(one[key]) for key in ("processes", "clients", "pending_handshakes"))
-    return (*names, *counts, *rates, bytes_shown(one["bytes_waiting"]))
+    return (*names, *counts, *rates, bytes_shown(one["bytes_waiting"]), *carried_shares(one))
+
+
+def carried_shares(one: Snapshot) -> tuple[str, str]:
+    """Return the share of a server's clients that others carry here, and of those that came here the carried away."""
+    here, away = one["carried_here"], one["carried_away"]
+    return share(here, one["clients"]), share(away, one["clients"] - here + away)
+
+
+def share(part: int, whole: int) -> str:
+    return f"{min(1.0, part / whole):.0%}" if whole > 0 else "-"  # they are not counted in one moment
 
 
 def worker_section(now: Snapshot, before: Snapshot | None) -> Section:

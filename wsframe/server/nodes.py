@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -21,6 +21,9 @@ from wsframe.resources.publication import OWN
 from wsframe.resources.server import Server
 from wsframe.resources.topics import Topics
 from wsframe.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from wsframe.server.peering import Peering
 
 __all__ = ["PATIENCE", "REQUEST_NODES", "Nodes", "merged", "nodes_of"]
 
@@ -41,7 +44,9 @@ MOST = 2_000
 """Servers that are remembered."""
 LONGEST = 1_000
 """Bytes of a summary."""
-NUMBERS = ("clients", "pending_handshakes", "messages_received", "messages_sent", "bytes_waiting")
+COUNTS = ("clients", "pending_handshakes", "messages_received", "messages_sent", "bytes_waiting")
+NUMBERS = (*COUNTS, "carried_here", "carried_away")
+"""The last two are the clients that other servers carry here, and the connections that are carried to others."""
 WORDS = ("node", "service", "host", "address")
 
 
@@ -81,12 +86,15 @@ class Nodes:
     def summary(self) -> dict[str, Any]:
         """Return the summary of this server."""
         found, worker = self._server.statistics(), self._worker
+        peering: Peering | None = getattr(self._server._engine, "peering", None)
         return {
             "node": self._topics.interest.node,
             "service": f"{socket.gethostname()}:{os.getpid() if worker is None else worker.supervisor}",
             "host": socket.gethostname(),
             "address": self._server.addresses[0] if self._server.addresses else "",
-            **{name: getattr(found, name) for name in NUMBERS},
+            **{name: getattr(found, name) for name in COUNTS},
+            "carried_here": 0 if peering is None else len(peering.port),
+            "carried_away": 0 if peering is None else len(peering.splices),
         }
 
     def _take(self, payload: bytes) -> None:

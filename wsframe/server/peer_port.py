@@ -10,11 +10,13 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
+from weakref import WeakSet
 
 import trio
 
 from wsframe.log import Log, log_for
 from wsframe.net.peer_header import Opened, PeerGate, PeerHeaderReader, RefusedPeer
+from wsframe.net.sockets import Endpoint
 from wsframe.server.addresses import TcpAddress
 from wsframe.server.bind import bind_tcp, naming
 from wsframe.server.cluster import Cluster, checked
@@ -120,6 +122,12 @@ class PeerPort:
         self._unproved = 0
         self.taken: int = 0
         """Newcomers that other servers have passed on."""
+        self._open: WeakSet[Endpoint] = WeakSet()
+        """Their sockets; a client keeps its own."""
+
+    def __len__(self) -> int:
+        """The number of connections that other servers carry here now."""
+        return sum(sock.fileno() != -1 for sock in self._open)
 
     def has_room(self) -> bool:
         """Return whether another connection can be accepted."""
@@ -172,5 +180,7 @@ class PeerPort:
         newcomer.unwrapped = newcomer.passed = True
         newcomer.transport.send(MINE)
         newcomer.spliced = self._welcome(newcomer)
-        self.taken += newcomer.spliced
+        if newcomer.spliced:
+            self.taken += 1
+            self._open.add(newcomer.sock)
         return newcomer.spliced
