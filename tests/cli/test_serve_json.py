@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -187,3 +188,24 @@ def test_the_supervisor_of_a_reload_writes_objects_too(tmp_path: Path) -> None:
     told = [line for line in objects("".join(lines)) if "restarting" in line["message"]]
     assert (told[0]["message"], told[0]["level"]) == ("json_target.py changed; restarting", "INFO")
     assert told[0]["logger"] == "wsframe.cli"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers are for Linux")
+def test_the_relay_of_workers_writes_objects_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with TemporaryDirectory(prefix="wf") as runtime:  # a short path: it has unix sockets
+        monkeypatch.setenv("RUNTIME_DIRECTORY", runtime)
+        with serving(tmp_path, "--workers", "1") as (process, _):
+            with socket.socket(socket.AF_UNIX) as rude:
+                rude.settimeout(PATIENCE)
+                rude.connect(f"{runtime}/wsframe/relay")
+                rude.sendall(bytes(100))
+                while rude.recv(100):  # until it has been closed, with a line
+                    pass
+            assert process.stderr is not None
+            first: list[str] = []
+            while not first or "a worker's stream is closed" not in first[-1]:
+                first.append(process.stderr.readline())
+                assert first[-1]
+            process.send_signal(signal.SIGTERM)
+            lines = objects("".join(first)) + ended(process)
+    assert [line["logger"] for line in lines if line.get("relay")] == ["wsframe.backplane"]

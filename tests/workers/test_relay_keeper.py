@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -58,6 +59,31 @@ async def test_a_killed_relay_has_a_successor_and_the_workers_a_gap(
         assert not lives(second)
         assert made.board.relay_beats == 0
     assert "the relay ended with status -9; another one starts now" in caplog.text
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_lines_of_the_relay_are_objects_where_those_of_the_service_are(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    with equipped(tmp_path, 1) as made, trio.fail_after(PATIENCE):
+        keeper = RelayKeeper(made, json=as_json)
+        told = ""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run)
+            async with await trio.open_unix_socket(made.runtime.path("relay")) as rude:
+                await rude.send_all(bytes(100))
+                while await rude.receive_some():  # until it has been closed, with a line
+                    pass
+            while not told.endswith("\n"):
+                await trio.sleep(0.02)
+                told += capfd.readouterr().err
+            nursery.cancel_scope.cancel()
+    if as_json:
+        (line,) = map(json.loads, told.splitlines())
+        assert (line["level"], line["logger"], line["relay"]) == ("ERROR", "wsframe.backplane", True)
+        assert line["message"].startswith("a worker's stream is closed: MalformedFrame(")
+    else:
+        assert "ERROR relay: a worker's stream is closed: MalformedFrame(" in told
 
 
 async def test_a_relay_whose_socket_has_been_removed_has_a_successor_at_a_new_one(

@@ -343,6 +343,12 @@ def log_in_thread() -> None:
     QueueListener(lines, output).start()
 
 
+def of_the_relay(record: logging.LogRecord) -> bool:
+    """Give a record the field that tells the relay's lines from those of workers."""
+    record.relay = True
+    return True
+
+
 class BoundedHandler(QueueHandler):
     """Queues lines for another thread."""
 
@@ -356,14 +362,18 @@ class BoundedHandler(QueueHandler):
             self._lines.put(record)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, output: logging.Handler | None = None) -> None:
     """Run a relay.
 
     The arguments are descriptors that this process has inherited: a listening socket, and from a supervisor also its
     link, the memory of its board, the place of the relay's beats there, and whether there was a relay before. The URL
-    of the engine, if there is one, is in the environment.
+    of the engine, if there is one, is in the environment. ``output`` writes the log where its lines are not text.
     """
-    log_in_thread()
+    if output is None:
+        log_in_thread()
+    else:
+        output.addFilter(of_the_relay)
+        logging.basicConfig(level=logging.WARNING, handlers=[output])
     number, *others = map(int, sys.argv[1:] if arguments is None else arguments)
     listening = socket.socket(fileno=number)
     listening.setblocking(False)

@@ -24,7 +24,7 @@ from wsframe.server.stderr_log import StderrLog
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-__all__ = ["JSONStderr", "json_stderr", "report"]
+__all__ = ["JSONStderr", "json_stderr", "report", "writes_json"]
 
 Error = BaseException | None
 
@@ -152,6 +152,11 @@ def json_stderr() -> JSONStderr | None:
         installed.append(output)
         output.install()
     return installed[0] if installed else None
+
+
+def writes_json() -> bool:
+    """Return whether each line on stderr is a JSON object."""
+    return bool(installed)
 
 
 def report(logger: str, level: int, message: str) -> bool:

@@ -22,6 +22,7 @@ from wsframe.server.bind import bound
 from wsframe.server.census import ask_first, service_snapshot
 from wsframe.server.describe import describe
 from wsframe.server.inquiry import REQUEST, answer_inquiries, unknown
+from wsframe.server.json_stderr import writes_json
 from wsframe.server.notify import notifying
 from wsframe.server.owning import REQUEST_REBALANCE
 from wsframe.server.supervised_worker import tell_failure
@@ -192,7 +193,8 @@ def supervise(service: Service) -> int:
             drain=timeouts.drain,
         )
         started = trio.Event()
-        supervisor = Supervisor(plan, made, started.set, relay=RelayKeeper(made, plan.patience, service.backplane))
+        relay = RelayKeeper(made, plan.patience, service.backplane, json=writes_json())
+        supervisor = Supervisor(plan, made, started.set, relay=relay)
         trio.run(attend, supervisor, service, started, made)
     if supervisor.failure:
         raise ServiceFailed(supervisor.failure)

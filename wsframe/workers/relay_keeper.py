@@ -35,8 +35,14 @@ import sys, types
 package = types.ModuleType("wsframe")
 package.__path__ = [{os.path.join(PACKAGES, "wsframe")!r}]
 sys.modules["wsframe"] = package
+log = sys.argv.pop()
+output = None
+if log == "json":
+    from wsframe.server.json_stderr import json_stderr
+    writer = json_stderr()
+    output = writer and writer.handler
 from wsframe.backplane.relay_process import main
-main()
+main(output=output)
 """
 """The package itself imports the whole server, in 0.5 s of CPU time. A relay that follows a killed one does without."""
 COMMAND = ["-P", "-c", PROGRAM]
@@ -49,11 +55,13 @@ class RelayKeeper:
         equipment: Has its listening socket and the board.
         patience: Seconds for which its event loop can stand still.
         engine: The URL of the engine that it links the workers to; ``""`` for none.
+        json: Whether each line that it writes to stderr is a JSON object.
     """
 
-    def __init__(self, equipment: Equipment, patience: float = inf, engine: str = "") -> None:
+    def __init__(self, equipment: Equipment, patience: float = inf, engine: str = "", *, json: bool = False) -> None:
         self._equipment = equipment
         self._engine = engine
+        self._log = "json" if json else "text"
         self._patience = patience
         self._process: trio.Process | None = None
         self._watch = Watch(patience)
@@ -127,7 +135,7 @@ class RelayKeeper:
         arguments = map(str, (*fds, board.relay_offset, int(self._again)))
         path = os.pathsep.join(filter(None, [PACKAGES, os.environ.get("PYTHONPATH")]))
         return await trio.lowlevel.open_process(
-            [sys.executable, *COMMAND, *arguments],
+            [sys.executable, *COMMAND, *arguments, self._log],
             stdin=subprocess.DEVNULL,
             env=self._equipment.environment() | {"PYTHONPATH": path, ENGINE: self._engine},
             pass_fds=fds,
