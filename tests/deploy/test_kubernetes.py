@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
-from tests.deploy.files import Options, container, kubernetes, options_of
+import jsonschema
+import pytest
+import yaml
+
+from tests.deploy.files import DEPLOY, Options, container, kubernetes, options_of
+from tests.deploy.kubernetes_fields import SCHEMAS
+from wsframe.server.metrics_port import PAGES
 
 
 def pod() -> dict[str, Any]:
@@ -20,6 +27,47 @@ def chat() -> dict[str, Any]:
 
 def options() -> Options:
     return options_of(chat()["args"])
+
+
+def objects() -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
+
+
+def test_each_object_has_the_fields_of_its_kind() -> None:
+    for found in objects():
+        jsonschema.validate(found, SCHEMAS[found["kind"]], jsonschema.Draft202012Validator)
+    assert len({(found["kind"], found["metadata"]["name"]) for found in objects()}) == len(objects()) == len(SCHEMAS)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("apiVersion",), "apps/v1beta1"),
+        (("metadata", "name"), "Chat"),
+        (("spec", "replica"), 1),
+        (("spec", "template", "spec", "terminationGracePeriod"), 30),
+        (("spec", "template", "spec", "terminationGracePeriodSeconds"), "30s"),
+        (("spec", "template", "spec", "containers", 0, "readinessProbe", "httpGet", "port"), "no_name"),
+        (("spec", "template", "spec", "containers", 0, "ports", 0, "containerPort"), 0),
+        (("spec", "template", "spec", "containers", 0, "args", 0), 5),
+        (("spec", "template", "spec", "containers", 0, "resources", "limits", "memory"), "1GB"),
+    ],
+)
+def test_a_mistake_in_a_field_is_found(place: tuple[str | int, ...], value: object) -> None:
+    found = at = deepcopy(kubernetes()["Deployment"])
+    for step in place[:-1]:
+        at = at[step]
+    at[place[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(found, SCHEMAS["Deployment"], jsonschema.Draft202012Validator)
+
+
+def test_each_probe_asks_a_page_that_the_port_has() -> None:
+    ports = {port["name"] for port in chat()["ports"]}
+    asked = [chat()[f"{probe}Probe"]["httpGet"] for probe in ("startup", "readiness", "liveness")]
+    assert {one["path"] for one in asked} <= PAGES.keys()
+    assert {one["port"] for one in asked} == {"metrics"}
+    assert "metrics" in ports
 
 
 def test_labels_and_ports_lead_from_the_service_to_the_container() -> None:
