@@ -12,10 +12,10 @@ import wsframe
 from tests.recorder import Recorder
 from wsframe import Registry, Reject, Request
 from wsframe.connection.flusher import Flusher
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
+from wsframe.protected_nursery import ProtectedNursery
 
 BOUND = 120.0
 NO_SERVER = cast("wsframe.Server", None)

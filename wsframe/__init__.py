@@ -11,7 +11,7 @@ The rooms of the package, from the top floor down; each room imports only from f
 * ``http``: requests, answers and the handshake, without I/O. ``browser``: the client for web pages.
 * ``backplane``, ``workers``: links between the processes of a service; several processes as one.
 * ``protocol``, ``net``: bytes to messages and back, without I/O; sockets, TLS, pollers.
-* ``exceptions``, ``limits``, ``log``, ``doorbell``, ``speedups``, ``user_code``,
+* ``exceptions``, ``limits``, ``log``, ``doorbell``, ``speedups``, ``user_code``, ``protected_nursery``,
   ``program``: the modules below all rooms.
 
 Each room's docstring gives the reading order and says which things do not belong in the room.

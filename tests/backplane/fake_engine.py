@@ -11,6 +11,7 @@ from wsframe.backplane.engine import Link, Publication, Take
 from wsframe.backplane.interface import Kept, Position
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.testing.backplanes import Node
 
 __all__ = ["FakeEngine", "FakeLink", "nodes"]
@@ -52,12 +53,12 @@ class FakeEngine:
         if self.failure is not None:
             raise self.failure
         link = FakeLink(self, take)
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             nursery.start_soon(link.until_killed)
             self.links.append(link)
             try:
                 yield link
-                nursery.cancel_scope.cancel()
+                nursery.cancel()
             finally:
                 self.links.remove(link)
 

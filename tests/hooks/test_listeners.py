@@ -11,10 +11,10 @@ from tests.recorder import Recorder
 from tests.rooms import NO_SERVER
 from tests.wire import close, connected, serving, status, text
 from wsframe.connection.flusher import Flusher
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.registry import Registry, global_registry
 
 

@@ -12,9 +12,9 @@ import wsframe
 from tests.recorder import Recorder
 from tests.wire import close, connected, serving, text
 from wsframe import Timeouts
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.tasks import MAX_TASKS
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.resource import Ordering
 
 ORDERINGS: list[Ordering] = ["resource", "client"]

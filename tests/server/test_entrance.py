@@ -8,9 +8,9 @@ from typing import cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.doorbell import Doorbell
 from wsframe.net.sockets import notify_closing
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.admission import Admission
 from wsframe.server.entrance import Entrance
 from wsframe.server.listen import Bound

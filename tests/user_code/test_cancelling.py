@@ -15,7 +15,7 @@ from trio.testing import MockClock
 import wsframe
 from tests.user_code.breaking import Echo, around, check_well, refused
 from wsframe import Client, Request, Resource, Response, define_resource, same_origin
-from wsframe.connection.protected_nursery import FORBIDDEN
+from wsframe.protected_nursery import FORBIDDEN
 from wsframe.resources.check_attributes import Ordering
 from wsframe.testing import Kit, open_kit
 

@@ -19,6 +19,7 @@ from wsframe.backplane.numbering import LastSeen
 from wsframe.backplane.publications import Publications
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 
 __all__ = ["Generation", "NoEcho"]
 
@@ -92,7 +93,7 @@ class Generation:
         self.link = link
         self._publications.renew(self._node)
         try:
-            async with trio.open_nursery() as nursery:
+            async with ProtectedNursery() as nursery:
                 nursery.start_soon(self._probe_again_and_again)
                 nursery.start_soon(self._write, link)
                 nursery.start_soon(self._follow_wants, link)

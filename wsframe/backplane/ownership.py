@@ -21,6 +21,7 @@ import trio
 
 from wsframe.backplane.boottime import boottime
 from wsframe.backplane.interface import MARGIN, Lease
+from wsframe.protected_nursery import ProtectedNursery
 
 __all__ = ["LEASE", "SHORTEST", "Leases", "Ownership"]
 
@@ -134,8 +135,8 @@ class Ownership:
         sentry = Sentry(self._look)
         trio.lowlevel.add_instrument(sentry)
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch)
+            async with ProtectedNursery() as nursery:
+                nursery.start_soon(self._watch, again=True)
                 while True:
                     await trio.sleep(self._seconds / RENEWALS)
                     await self._renew()

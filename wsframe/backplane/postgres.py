@@ -13,6 +13,7 @@ from wsframe.backplane.engine import BackplaneRefused, Link, Take
 from wsframe.backplane.engine_url import ENCODED, one_line, split_url
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.protected_nursery import ProtectedNursery
 
 __all__ = ["PostgresBackplane"]
 
@@ -84,14 +85,14 @@ class PostgresEngine:
         link = PostgresLink(self._service, take)
         link.connection = Connection(raw, link.notified)
         try:
-            async with trio.open_nursery() as nursery:
+            async with ProtectedNursery() as nursery:
                 nursery.start_soon(link.connection.send)
                 nursery.start_soon(link.connection.read)
                 nursery.start_soon(link.read_large)
                 with trio.fail_after(CONNECTED_WITHIN):
                     await link.prepare()
                 yield link
-                nursery.cancel_scope.cancel()
+                nursery.cancel()
         finally:
             raw.finish()
 

@@ -30,6 +30,7 @@ from coredis.connection import (
 from wsframe.backplane.redis_address import RedisAddress
 from wsframe.backplane.redis_wire import CONNECTED_WITHIN, Command, Push
 from wsframe.doorbell import Signal
+from wsframe.protected_nursery import ProtectedNursery
 
 __all__ = ["open_coredis"]
 
@@ -112,13 +113,13 @@ async def open_coredis(address: RedisAddress, push: Push) -> AsyncIterator[Cored
     """Connect; the messages go to ``push`` until the block ends."""
     connection = connection_to(address)
     try:
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             with trio.fail_after(CONNECTED_WITHIN):
                 await nursery.start(connection.run)
             wire = CoredisWire(connection, push)
             nursery.start_soon(wire.read)
             yield wire
-            nursery.cancel_scope.cancel()
+            nursery.cancel()
     finally:
         for one in vars(connection).values():  # one that never was open leaves its streams behind
             if isinstance(one, MemoryObjectSendStream | MemoryObjectReceiveStream):

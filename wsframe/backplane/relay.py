@@ -53,6 +53,7 @@ from wsframe.backplane.queue import LIMIT, MOST_HOLES
 from wsframe.backplane.stream import Outgoing, read_frames
 from wsframe.doorbell import Signal
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 
 __all__ = ["RelayBackplane"]
 
@@ -157,10 +158,10 @@ class RelayBackplane:
                 self._take(read, told)
 
         try:
-            async with trio.open_nursery() as nursery:
+            async with ProtectedNursery() as nursery:
                 nursery.start_soon(outgoing.write, stream, self._all_written)
                 await read_frames(stream, take)
-                nursery.cancel_scope.cancel()
+                nursery.cancel()
         finally:
             self._outgoing = None
             for asked in self._asked.values():

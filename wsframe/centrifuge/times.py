@@ -10,6 +10,7 @@ from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.hooks import Hooks
 from wsframe.centrifuge.replies import PING
 from wsframe.centrifuge.session import Due, Phase, Session, Sessions
+from wsframe.protected_nursery import ProtectedNursery
 
 __all__ = ["TICK", "Times"]
 
@@ -39,7 +40,7 @@ class Times:
 
     async def run(self) -> None:
         """Look at the deadlines until no client is left."""
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             try:
                 while len(self._sessions):
                     await trio.sleep(TICK)
@@ -49,7 +50,7 @@ class Times:
                 # Before the nursery waits for hooks: a client that comes in the meantime needs another task.
                 self._running = False
 
-    def _act(self, due: Due, nursery: trio.Nursery) -> None:
+    def _act(self, due: Due, nursery: ProtectedNursery) -> None:
         session = self._sessions.of(due.client)
         if session is None:
             return

@@ -47,12 +47,12 @@ from wsframe.connection.loop import Loop
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.connection.memory_budget import Budget
 from wsframe.connection.outbox import Outbox
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.connection.spinning import spinning
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.poller import END, GONE, READ, PollerChoice, make_poller
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.frames import LargeFrame

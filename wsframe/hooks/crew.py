@@ -32,12 +32,12 @@ import trio
 
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.mailbox import Backlog, Inbox, Mailbox
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.doorbell import Doorbell
 from wsframe.hooks.caller import BATCH, BATCH_SECONDS, HookCaller
 from wsframe.hooks.contexts import going_on, take_context
 from wsframe.hooks.posts import Errand, Posts
 from wsframe.hooks.stopwatch import Stopwatch, Turn
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.client import Client
 from wsframe.user_code import Nesting
 

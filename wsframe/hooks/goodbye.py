@@ -8,10 +8,10 @@ import trio
 
 from wsframe.connection.handover import CONNECTED
 from wsframe.connection.mailbox import Mailbox
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.move_client import call_off
 from wsframe.hooks.tasks import TaskFailed, log_task
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.client import Client
 from wsframe.user_code import contain
 

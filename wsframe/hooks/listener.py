@@ -22,7 +22,6 @@ from wsframe.connection.handover import CONNECTED, Arrival
 from wsframe.connection.lead import Lead
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.contexts import take_context
 from wsframe.hooks.crew import Crew
@@ -37,6 +36,7 @@ from wsframe.hooks.tenancy import Tenancy
 from wsframe.hooks.tracing import Tracing
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.size_limits import Check

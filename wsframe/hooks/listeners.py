@@ -7,7 +7,6 @@ from typing import Any
 
 import trio
 
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.hooks.accounts import Accounts
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listener import Listener
@@ -15,6 +14,7 @@ from wsframe.http.paths import asked, written
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
 from wsframe.log import Log, log_for, quoted
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.everywhere import topic_of
 from wsframe.resources.factories import Factory, ask, written_name
 from wsframe.resources.registries import Registries

@@ -33,6 +33,7 @@ from wsframe.hooks.posts import Errand
 from wsframe.hooks.thawed_hosts import Restored
 from wsframe.log import Log, log_for
 from wsframe.net.sockets import Endpoint
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.closing import Phase
 from wsframe.resources.client import Client
 from wsframe.resources.publication import OWN, Publication
@@ -115,7 +116,7 @@ class Taking:
     async def _resume(self) -> None:
         """Ask for the messages that the clients have missed, for a moment."""
         with trio.move_on_after(RESUME_SECONDS):
-            async with trio.open_nursery() as nursery:
+            async with ProtectedNursery() as nursery:
                 for one in self._resumptions.values():
                     nursery.start_soon(one.begin)
 

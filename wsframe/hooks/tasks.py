@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import trio
 
 from wsframe.connection.flusher import Flusher, flushing
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.check_hooks import check_async, close_unawaited
 from wsframe.resources.client_tasks import Work
 from wsframe.user_code import contain, harmless, nested

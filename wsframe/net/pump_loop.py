@@ -15,6 +15,7 @@ from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 from wsframe.net.poller import Poller, PollerChoice, make_poller
 from wsframe.net.pump import AT_ONCE, UNWATCHED, Pump
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.user_code import contain
 
 __all__ = ["PumpLoop"]
@@ -102,19 +103,23 @@ class PumpLoop:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry until cancelled; then every connection is reset."""
-        async with trio.open_nursery() as nursery:
-            self._poller = make_poller(self._choice, nursery)
+        async with ProtectedNursery() as nursery:
+            self._poller = make_poller(self._choice, nursery.nursery)
             try:
-                nursery.start_soon(self._keep_time)
+                nursery.start_soon(self._keep_time, again=True)
+                nursery.start_soon(self._carry, again=True)
                 task_status.started()
-                while True:
-                    await self._poller.wait()
-                    await self._take_turns()
+                await trio.sleep_forever()
             finally:
                 for pump in self.pumps():
                     self.abort(pump, "server stopped")
                 self._poller.close()
                 self._poller = None
+
+    async def _carry(self) -> None:
+        while (poller := self._poller) is not None:
+            await poller.wait()
+            await self._take_turns()
 
     async def _take_turns(self) -> None:
         assert self._poller is not None

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from secrets import token_hex
 
 import trio
@@ -14,6 +15,7 @@ from wsframe.backplane.at_url import backplane_at
 from wsframe.backplane.interface import Backplane, History, Position
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.publication import Key, check, envelope
@@ -115,15 +117,15 @@ async def open_backplane(backplane: str | Backplane, *, patience: float = 2.0) -
     node = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
     failure: Exception | None = None
     try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(plane.run, node, publisher)
+        async with ProtectedNursery() as nursery:
+            await nursery.start(partial(plane.run, node, publisher))
             try:
                 yield publisher
             except Exception as error:
                 failure = error
             with trio.move_on_after(patience):
                 await sent(plane)
-            nursery.cancel_scope.cancel()
+            nursery.cancel()
     except BaseExceptionGroup as group:
         raise only_leaf(group) from None
     if failure is not None:

@@ -18,6 +18,7 @@ import trio
 
 from wsframe.backplane.interface import Kept, Position
 from wsframe.doorbell import Doorbell
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.interest import Interest
 from wsframe.resources.publication import Publication, opened
 from wsframe.resources.topic import Receiver, Topic
@@ -38,7 +39,6 @@ PATIENCE = 5.0
 """Seconds for which a client that comes back waits for the engine."""
 LOOK = 5.0
 """Seconds between two looks at the topics; one that is silent is compared with the engine at every other look."""
-
 
 BEHIND = 0.01
 """Seconds between two looks whether messages have come that another process had already."""
@@ -140,9 +140,9 @@ class Histories:
 
     async def run(self) -> None:
         """Fill holes and look for losses until cancelled."""
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             for _ in range(FILLERS):
-                nursery.start_soon(self._fill_topics)
+                nursery.start_soon(self._fill_topics, again=True)
             await self._needed.wait()
             while True:
                 await trio.sleep(LOOK)

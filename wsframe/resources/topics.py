@@ -39,8 +39,8 @@ from typing import Any, TypedDict
 
 from wsframe.backplane.interface import Backplane, History, Position
 from wsframe.backplane.presence import Member
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text

@@ -16,6 +16,7 @@ from typing import Any
 import trio
 
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics, WorkerStatistics
 from wsframe.server.bind import bind_unix, unlink_own
 from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, inquire, unknown
@@ -89,7 +90,7 @@ async def ask_workers(folder: str, board: Board) -> list[tuple[int, Row, Snapsho
             answer = await inquire(inquiries_at(folder, slot, row.generation))
         found.append((slot, row, None if readable(answer) is None else answer))
 
-    async with trio.open_nursery() as nursery:
+    async with ProtectedNursery() as nursery:
         for slot, row in board.processes():
             nursery.start_soon(ask, slot, row)
     return sorted(found, key=lambda one: (one[0], one[1].generation))

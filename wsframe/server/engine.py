@@ -39,7 +39,6 @@ import trio
 from wsframe.backplane.at_url import made_backplane
 from wsframe.backplane.interface import History
 from wsframe.connection.link import Link
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import check_trio
 from wsframe.hooks.holdings import Holdings
@@ -49,6 +48,7 @@ from wsframe.hooks.tracing import made_tracing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for, tell_left_out
 from wsframe.program import Program, program
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.presences import Presences
 from wsframe.resources.publication import Key

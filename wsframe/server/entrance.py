@@ -12,10 +12,10 @@ from functools import partial
 
 import trio
 
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.http.responses import RETRY_AFTER, Reject
 from wsframe.net.socket_options import tune_accepted
 from wsframe.net.transport import FAREWELL
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.admission import Admission
 from wsframe.server.listen import Acceptor, Address, Bound
 from wsframe.server.newcomer import Newcomer

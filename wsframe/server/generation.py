@@ -24,6 +24,7 @@ from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.hooks.paired_lives import address_of, join_at
 from wsframe.http.responses import Reject
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.handing_over import hands_over
 from wsframe.server.capacity import Places
 from wsframe.server.departure import depart, planned
@@ -133,7 +134,7 @@ class Generation:
             await leave_lives(by_partition[partition], self._reactor, address, lineage, partition, left)
             say_over([partition])
 
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             nursery.start_soon(self._leave_shared, shared, seconds, lineage)
             for at, batch in plan:
                 await trio.sleep_until(begun + at)
@@ -149,7 +150,7 @@ class Generation:
     async def _leave_shared(self, lives: Sequence[Listener], seconds: float, lineage: Exchange | None) -> None:
         """Leave resources that live in every worker: the new one has lives of them already."""
         moving = [life for life in lives if lineage is not None and hands_over(life.resource)]
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             if moving:
                 address = partial(address_of, self._roster)
                 nursery.start_soon(leave_lives, moving, self._reactor, address, lineage, EVERYWHERE)

@@ -13,6 +13,7 @@ import trio
 
 from wsframe.connection.reactor import Reactor
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.departure import planned
 from wsframe.server.neighbors import poorest, preferred
 from wsframe.server.predecessor import leave_lives
@@ -99,7 +100,7 @@ class Giving:
         await tenure.release(list(empty), empty)
         begun = trio.current_time()
         groups = [[one] * max(1, sum(life.members.count for life in tenure.holdings.lives(one))) for one in busy]
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             for at, batch in planned(groups, seconds):
                 await trio.sleep_until(begun + at)
                 for partition in dict.fromkeys(batch):

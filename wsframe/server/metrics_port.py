@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
@@ -17,6 +16,7 @@ from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
 from wsframe.limits import Capacity
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.resource import Resource
 from wsframe.server.addresses import TcpAddress
 from wsframe.server.admission import Admission

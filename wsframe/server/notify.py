@@ -17,6 +17,7 @@ from time import monotonic_ns
 import trio
 
 from wsframe.log import Log, log_for, quoted
+from wsframe.protected_nursery import ProtectedNursery
 
 __all__ = ["Notifier", "main_pid", "notifying", "watchdog_interval"]
 
@@ -129,11 +130,11 @@ async def notifying(stopping: Callable[[], Awaitable[object]], status: str) -> A
 
     try:
         await notifier.ready(f"STATUS={status}")
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             nursery.start_soon(tell_stopping)
             if interval is not None:
                 nursery.start_soon(notifier.keep_watchdog, interval)
             yield notifier
-            nursery.cancel_scope.cancel()
+            nursery.cancel()
     finally:
         notifier.close()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-import trio
-
 from wsframe.backplane.interface import Backplane
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listeners import Roster
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.resources.topics import Topics
@@ -43,9 +42,9 @@ class Owning:
 
     async def run(self, drain: Drain) -> None:
         """Own partitions until cancelled; once the server is to stop, give them to others while it still accepts."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.tenure.run)
-            nursery.start_soon(self.giving.run)
+        async with ProtectedNursery() as nursery:
+            nursery.start_soon(self.tenure.run, again=True)
+            nursery.start_soon(self.giving.run, again=True)
             await drain.asked.wait()
             if drain.left > 0:
                 await self.giving.leave_all(LAME_DUCK * drain.left)

@@ -17,6 +17,7 @@ import trio
 from wsframe.log import Log, log_for
 from wsframe.net.peer_header import Opened, PeerGate, PeerHeaderReader, RefusedPeer
 from wsframe.net.sockets import Endpoint
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.addresses import TcpAddress
 from wsframe.server.bind import bind_tcp, naming
 from wsframe.server.cluster import Cluster, checked
@@ -138,7 +139,7 @@ class PeerPort:
 
     async def run(self) -> None:
         """Take until cancelled."""
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
 
             def accepted(sock: socket.socket, address: Address, early: bool) -> None:
                 self._unproved += 1

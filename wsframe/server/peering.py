@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-import trio
-
 from wsframe.backplane.interface import Backplane
-from wsframe.connection.protected_nursery import ProtectedNursery
 from wsframe.net.peer_header import PeerGate
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.registry import Registry
 from wsframe.resources.topics import Topics
 from wsframe.server.admission import Admission
@@ -108,9 +106,9 @@ class Peering:
 
     async def run(self) -> None:
         """Keep keys and connections, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keys.run)
-            nursery.start_soon(self.splices.watch)
+        async with ProtectedNursery() as nursery:
+            nursery.start_soon(self._keys.run, again=True)
+            nursery.start_soon(self.splices.watch, again=True)
 
     async def take(self, welcome: Callable[[Newcomer], object]) -> None:
         """Take newcomers of other servers, until cancelled."""

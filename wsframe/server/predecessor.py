@@ -47,6 +47,7 @@ from wsframe.connection.reactor import Reactor
 from wsframe.hooks.hand_over import RESTART, Given, Giving, PackedClient, dismiss, send_away
 from wsframe.hooks.listener import Listener
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.handing_over import hands_over
 from wsframe.workers.socket_exchange import Exchange, Gone, Received, make_exchange
 from wsframe.workers.state_file import packed, written_file
@@ -118,7 +119,7 @@ async def leave_lives(
         await life.ended.wait()
 
     try:
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             for life in lives:
                 nursery.start_soon(end, life)
         if left is not None:

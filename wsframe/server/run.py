@@ -22,6 +22,7 @@ from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for
 from wsframe.net.certificate import Certificate
 from wsframe.net.sockets import Manner, traits_of
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
 from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
@@ -213,7 +214,7 @@ async def open_server(
     check_trio()
     failure: BaseException | None = None
     try:
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             server: Server = await nursery.start(partial(serve, registry, options=options, **keywords))
             try:
                 yield server
@@ -359,7 +360,7 @@ async def serve_until_signal(
                     await engine.closed()
                     return
                 status = f"serving at {', '.join(server.addresses)}"
-                async with notifying(engine.asked_to_drain, status) as notifier, trio.open_nursery() as nursery:
+                async with notifying(engine.asked_to_drain, status) as notifier, ProtectedNursery() as nursery:
                     nursery.start_soon(reload_at_sighup, signals, engine.reload_certificates, notifier)
                     await engine.closed()
-                    nursery.cancel_scope.cancel()
+                    nursery.cancel()

@@ -16,8 +16,6 @@ import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-import trio
-
 from wsframe.backplane.interface import Position
 from wsframe.connection.freeze import FrozenConnection, thaw_request
 from wsframe.connection.frozen_document import from_document, request_of
@@ -27,6 +25,7 @@ from wsframe.hooks.take_over import Taken, Taking
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.capacity import Places
 from wsframe.user_code import contain
 from wsframe.workers.socket_exchange import Exchange, Gone, LostMessage, Received
@@ -77,7 +76,7 @@ class Successor:
 
     async def run(self, lineage: Exchange) -> None:
         """Take offers until there are no more."""
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             while True:
                 try:
                     exchange, partition = conversation(await lineage.receive())
@@ -93,7 +92,7 @@ class Successor:
         try:
             await self._receive(exchange, lives)
             await self._begin(partition)
-            async with trio.open_nursery() as nursery:
+            async with ProtectedNursery() as nursery:
                 for number, life in enumerate(lives):
                     nursery.start_soon(self._take_life, exchange, number, life)
         except (Gone, ValueError, TypeError, KeyError, OSError) as error:

@@ -12,6 +12,7 @@ import trio
 
 from wsframe.hooks.hand_over import RESTART
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.server import Server
 from wsframe.server.census import answer_census
 from wsframe.server.drain import Drain
@@ -127,7 +128,7 @@ class Duty:
     async def leave_partitions(self, admission: Admission) -> None:
         """Leave all partitions to the next generation, once the newcomers on their way are in."""
         assert self.generation is not None
-        async with trio.open_nursery() as nursery:
+        async with ProtectedNursery() as nursery:
             nursery.start_soon(partial(admission.carried.depart, self._drain.leaving, *RESTART, all_of_them=True))
             admission.drain(self._drain.finishing)
             await admission.until_decided()
@@ -136,7 +137,7 @@ class Duty:
     async def run(self) -> None:
         """Beat, say and obey until cancelled."""
         with self._guard():
-            async with trio.open_nursery() as nursery:
+            async with ProtectedNursery() as nursery:
                 nursery.start_soon(self._beat)
                 nursery.start_soon(self._wire.send_waiting)
                 nursery.start_soon(self._tell_end)

@@ -26,6 +26,7 @@ from wsframe.exceptions import LivesElsewhere
 from wsframe.hooks.holdings import Holdings
 from wsframe.http.responses import retry_later
 from wsframe.log import Log, log_for
+from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources import ownership as seen
 from wsframe.resources.topics import Topics
 from wsframe.server.neighbors import Neighbors, Report, preferred
@@ -201,10 +202,10 @@ class Tenure:
 
     async def run(self) -> None:
         """Acquire, renew and report, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._leases.run)
-            nursery.start_soon(self.reports.run)
-            nursery.start_soon(self._acquire_free)
+        async with ProtectedNursery() as nursery:
+            nursery.start_soon(self._leases.run, again=True)
+            nursery.start_soon(self.reports.run, again=True)
+            nursery.start_soon(self._acquire_free, again=True)
 
     def want(self, partitions: Collection[int]) -> None:
         """Acquire partitions as soon as possible: the generation before has left them to this one."""

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from wsframe.connection.protected_nursery import FORBIDDEN, ProtectedNursery
+from wsframe.protected_nursery import FORBIDDEN, ProtectedNursery
 
 
 def show() -> trio.CancelScope:
