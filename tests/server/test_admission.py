@@ -69,7 +69,7 @@ REFUSALS = {
 async def test_each_refusal_has_its_status_its_reason_and_one_log_line(
     place: Place, info: Lines, monkeypatch: pytest.MonkeyPatch, request_octets: bytes, status: int, reason: str
 ) -> None:
-    for module in ("admission", "answering"):
+    for module in ("answering", "decide"):
         monkeypatch.setattr(f"wsframe.server.{module}.time", lambda: 784111777.5)
     secrets = "".join(f"\r\n{name}: {value}" for name, value in SECRETS.items()).encode()
     octets = request_octets.replace(b"HTTP/1.1\r\n", b"HTTP/1.1" + secrets + b"\r\n", 1)

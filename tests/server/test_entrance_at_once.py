@@ -111,7 +111,7 @@ async def test_a_variable_of_one_newcomer_is_not_set_for_the_next(autojump_clock
 async def test_a_refusal_is_the_same_at_once_and_in_pieces(
     autojump_clock: MockClock, info: Lines, monkeypatch: pytest.MonkeyPatch, octets: bytes
 ) -> None:
-    for module in ("admission", "answering"):
+    for module in ("answering", "decide"):
         monkeypatch.setattr(f"wsframe.server.{module}.time", lambda: 784111777.5)
     async with open_kit(Recorder()) as kit:
         at_once = await answers(kit, octets)
