@@ -76,7 +76,7 @@ async def compare(seconds: float, rounds: int) -> None:
     server = await trio.lowlevel.open_process([sys.executable, __file__, "serve"], stdout=-1)
     assert server.stdout is not None
     url = bytes(await server.stdout.receive_some()).decode().strip()
-    print("      octets  in flight   ours/s  theirs/s  ratio   ours us  theirs us  ratio")
+    print("      bytes  in flight   ours/s  theirs/s  ratio   ours us  theirs us  ratio")
     try:
         for size in SIZES:
             for in_flight in IN_FLIGHT:

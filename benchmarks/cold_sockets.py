@@ -22,7 +22,7 @@ SENDS = 16_000
 
 
 def read_rounds(port: int, sockets: int, go: int, done: int) -> None:
-    """Connect, and read once from each socket for each octet that ``go`` has; in a process of its own."""
+    """Connect, and read once from each socket for each byte that ``go`` has; in a process of its own."""
     with ExitStack() as stack:
         peers = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(sockets)]
         os.write(done, b".")

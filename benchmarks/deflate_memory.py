@@ -72,8 +72,8 @@ def client(options: Deflate | None, offer: str, obeys: bool, text: bytes) -> lis
     for sent in (text, SHORT, SHORT):
         if compressor is None or (obeys and not terms.client_takeover):
             compressor = zlib.compressobj(wbits=-max(terms.client_bits, 9))
-        octets = compressor.compress(sent) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
-        received = connection.receive(bytearray(masked(octets)), 1)
+        data = compressor.compress(sent) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        received = connection.receive(bytearray(masked(data)), 1)
         while connection.stopped:
             received += connection.receive(bytearray(), 1)
         if received != [sent.decode()]:

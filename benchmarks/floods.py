@@ -32,14 +32,14 @@ def packed(payload: bytes) -> bytes:
     return compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
 
 
-def repeated(octets: bytes) -> bytes:
-    return octets * max(1, (1 << 18) // len(octets))
+def repeated(data: bytes) -> bytes:
+    return data * max(1, (1 << 18) // len(data))
 
 
 class Flood(NamedTuple):
     """What each connection sends, again and again."""
 
-    octets: bytes
+    data: bytes
     path: str = "/sink"
     compressed: bool = False
     reads: bool = False
@@ -134,7 +134,7 @@ def attack(port: int, name: str, connections: int) -> None:
         with suppress(OSError, AssertionError):
             sock = connected(port, flood.path, more, None if flood.reads else 4096)
             sock.setblocking(False)
-            rest[sock] = memoryview(flood.octets)
+            rest[sock] = memoryview(flood.data)
 
     for _ in range(connections):
         come()
@@ -145,7 +145,7 @@ def attack(port: int, name: str, connections: int) -> None:
         for sock in {*readable, *writable}:
             try:
                 if sock in writable:
-                    rest[sock] = rest[sock][sock.send(rest[sock]) :] or memoryview(flood.octets)
+                    rest[sock] = rest[sock][sock.send(rest[sock]) :] or memoryview(flood.data)
                 if sock in readable and not sock.recv(1 << 16):
                     raise ConnectionResetError
             except BlockingIOError:

@@ -67,7 +67,7 @@ class Series:
     """The numbers, with the names of their scenarios."""
 
 
-def octets(size: int) -> str:
+def in_bytes(size: int) -> str:
     """Write a size for people."""
     for unit, factor in (("MiB", KIB * KIB), ("KiB", KIB)):
         if size >= factor:
@@ -141,7 +141,7 @@ MANY = tuple(
     for count in CLIENTS
 )
 SIZED = tuple(
-    Scenario(name=f"size-{size}", about=f"10 clients, {octets(size)}", connections=10, size=size) for size in SIZES
+    Scenario(name=f"size-{size}", about=f"10 clients, {in_bytes(size)}", connections=10, size=size) for size in SIZES
 )
 FANNED = tuple(broadcast_to(count, f"fan-out-{count}") for count in FAN_OUTS)
 RECORDED = (
@@ -161,7 +161,7 @@ SERIES = (
     Series(
         name="sizes",
         title="echo to 10 clients",
-        axis="octets of a message",
+        axis="bytes of a message",
         points=tuple((each.size, each.name) for each in SIZED),
     ),
     Series(

@@ -8,17 +8,17 @@ MASK = b"\x12\x34\x56\x78"
 
 MASK_BIT = 0x80
 SHORT = {2: 126, 8: 127}
-"""Stands in the place of a length that takes so many octets of its own."""
+"""Stands in the place of a length that takes so many bytes of its own."""
 
 
 def header(first: int, length: int, *, mask: bytes | None = MASK, form: int | None = None) -> bytes:
     """Make the header of a frame; it can declare what never comes.
 
     Args:
-        first: The whole first octet: FIN, reserved bits, opcode.
+        first: The whole first byte: FIN, reserved bits, opcode.
         length: The length to declare.
         mask: The masking key; None leaves the frame unmasked.
-        form: Octets of the extended length (0, 2 or 8); None takes the fewest.
+        form: Bytes of the extended length (0, 2 or 8); None takes the fewest.
     """
     if form is None:
         form = 0 if length < 126 else 2 if length < 65536 else 8

@@ -17,7 +17,7 @@ from wsframe.protocol.deflate import Deflate, Deflater, Terms
 
 
 class Line:
-    """The wire below an outbox: a kernel of ``space`` octets, None for any number."""
+    """The wire below an outbox: a kernel of ``space`` bytes, None for any number."""
 
     def __init__(self, space: int | None = None) -> None:
         self.space = space
@@ -72,9 +72,9 @@ class Sending:
     def held(self) -> int:
         return self.flusher.budget.held
 
-    def take(self, octets: int | None = None) -> None:
+    def take(self, size: int | None = None) -> None:
         """Have the kernel take so much, or everything."""
-        self.line.space = octets
+        self.line.space = size
         self.outbox.flush()
 
     def messages(self, *, bits: int = 15, takeover: bool = False) -> list[bytes]:

@@ -38,7 +38,7 @@ class FakeLink:
 
 
 class FakeKernel:
-    """A ``send`` that takes as many octets as its script says, and all of them after the script's end.
+    """A ``send`` that takes as many bytes as its script says, and all of them after the script's end.
 
     0 in the script is a full buffer, an exception is raised.
     """

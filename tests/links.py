@@ -187,11 +187,11 @@ class Peer:
         """Whether the link is being read."""
         return bool(self.link.readiness.interest & READ) and self.link.transport.sock is not None
 
-    def send(self, octets: bytes) -> None:
-        """Send octets, in as many turns of the link as that takes; what is full is emptied. An end drops the rest."""
-        while octets:
+    def send(self, data: bytes) -> None:
+        """Send bytes, in as many turns of the link as that takes; what is full is emptied. An end drops the rest."""
+        while data:
             try:
-                octets = octets[self.sock.send(octets) :]
+                data = data[self.sock.send(data) :]
             except BlockingIOError:
                 self.take_all()
                 if not self.reads:
@@ -219,9 +219,9 @@ class Peer:
     def read(self, most: int = 1 << 40) -> None:
         """Read what the link has sent, or some of it."""
         with suppress(OSError):
-            while most and (octets := self.sock.recv(min(most, 65536))):
-                self.sent += octets
-                most -= len(octets)
+            while most and (data := self.sock.recv(min(most, 65536))):
+                self.sent += data
+                most -= len(data)
 
     def reset(self) -> None:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -257,7 +257,7 @@ class Links:
 
     Args:
         language: What the hot work is done in; enter :func:`running_in` for it, too.
-        buffer: Octets of one read: less than in earnest, and everything is large.
+        buffer: Bytes of one read: less than in earnest, and everything is large.
         budget: What all links together may hold.
     """
 

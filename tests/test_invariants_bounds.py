@@ -1,4 +1,4 @@
-"""The invariants, over real sockets: what a client can cost, in octets and in time (4, 5, 6, 7, 9)."""
+"""The invariants, over real sockets: what a client can cost, in bytes and in time (4, 5, 6, 7, 9)."""
 
 import logging
 import select
@@ -52,7 +52,7 @@ async def test_invariant_4_sending_to_a_peer_that_is_gone_is_no_error(poller: Po
 
 
 @pytest.mark.parametrize(
-    ("limits", "octets"),
+    ("limits", "data"),
     [
         (Limits(max_message=10), frame(BINARY, bytes(11))),
         (Limits(max_message=1000), frame(BINARY, bytes(100_000))[:10]),
@@ -63,12 +63,12 @@ async def test_invariant_4_sending_to_a_peer_that_is_gone_is_no_error(poller: Po
     ],
 )
 async def test_invariant_5_message_beyond_the_limits_closes_1009(
-    poller: PollerName, limits: Limits, octets: bytes
+    poller: PollerName, limits: Limits, data: bytes
 ) -> None:
     """Decided from the header: the payload need not have come."""
     room = Recorder()
     async with serving(room, poller=poller, limits=limits) as server, connected(server) as peer:
-        await peer.send(octets)
+        await peer.send(data)
         assert await peer.receive_close() == (1009, "message too big")
         await room.journal.until("disconnected 1009")
     assert room.notes == ["connected", "disconnected 1009"]
@@ -338,11 +338,11 @@ BAD_REQUESTS = {
 async def test_invariant_9_bad_request_gets_a_status_a_reason_and_one_log_line(
     request_: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    octets, expected = BAD_REQUESTS[request_]
+    data, expected = BAD_REQUESTS[request_]
     room = Echo()
     async with serving(room) as server:
         with caplog.at_level(logging.INFO, "wsframe"):
-            answer = await ask(server, octets)
+            answer = await ask(server, data)
         lines = [record for record in caplog.records if "refused" in record.getMessage()]
         assert [(record.levelno, f"with {expected}" in record.getMessage()) for record in lines] == [
             (logging.INFO, True)
@@ -363,7 +363,7 @@ BAD_FRAMES = {
     "message inside a message": (frame(TEXT, b"x", fin=False) + text("x"), 1002),
     "fragmented ping": (frame(PING, fin=False), 1002),
     "long ping": (frame(PING, bytes(126)), 1002),
-    "close of one octet": (frame(8, b"\x03"), 1002),
+    "close of one byte": (frame(8, b"\x03"), 1002),
     "close with a forbidden code": (close(1006), 1002),
     "close with a bad reason": (frame(8, b"\x03\xe8\xff"), 1007),
     "bad utf-8": (frame(TEXT, b"\xed\xa0\x80"), 1007),
@@ -375,7 +375,7 @@ BAD_FRAMES = {
 async def test_invariant_9_bad_frame_gets_a_close_code_and_one_log_line(
     bad: str, poller: PollerName, caplog: pytest.LogCaptureFixture
 ) -> None:
-    octets, code = BAD_FRAMES[bad]
+    data, code = BAD_FRAMES[bad]
     room = Echo()
     async with (
         serving(room, poller=poller, limits=Limits(max_message=1000)) as server,
@@ -383,7 +383,7 @@ async def test_invariant_9_bad_frame_gets_a_close_code_and_one_log_line(
         connected(server) as bystander,
     ):
         with caplog.at_level(logging.INFO, "wsframe"):
-            await peer.send(octets, text("never heard"))
+            await peer.send(data, text("never heard"))
             assert (await peer.receive_close())[0] == code
             await room.journal.until(f"disconnected {code}")
             peer.reset()

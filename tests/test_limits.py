@@ -127,7 +127,7 @@ def test_options_cannot_be_changed(options: Limits | Timeouts | Capacity) -> Non
 
 
 @pytest.mark.parametrize(
-    ("limits", "octets"),
+    ("limits", "size"),
     [
         (Limits(), 128 * 1024),
         (Limits(max_outbox=1), 128 * 1024),
@@ -136,8 +136,8 @@ def test_options_cannot_be_changed(options: Limits | Timeouts | Capacity) -> Non
         (Limits(max_outbox=2**30, unsent_low_water=4096), 4096),
     ],
 )
-def test_the_kernel_holds_an_eighth_of_the_outbox(limits: Limits, octets: int) -> None:
-    assert filled(limits, DEFAULT_LIMITS).unsent_in_kernel == octets
+def test_the_kernel_holds_an_eighth_of_the_outbox(limits: Limits, size: int) -> None:
+    assert filled(limits, DEFAULT_LIMITS).unsent_in_kernel == size
 
 
 def test_a_repr_has_the_fields_that_are_set() -> None:

@@ -1,4 +1,4 @@
-"""A WebSocket client made by hand: octets over a raw TCP stream, for what no real client would do."""
+"""A WebSocket client made by hand: bytes over a raw TCP stream, for what no real client would do."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def head(path: str, fields: Mapping[str, str] = {}) -> bytes:
 
 
 def decode(data: bytes) -> list[Frame]:
-    """Decode whole server frames; fails unless the octets end at a frame boundary."""
+    """Decode whole server frames; fails unless the bytes end at a frame boundary."""
     frames: list[Frame] = []
     while data:
         found = split_frame(data)
-        assert found is not None, f"octets end inside a frame: {data[:20]!r}"
+        assert found is not None, f"bytes end inside a frame: {data[:20]!r}"
         one, data = found
         frames.append(one)
     return frames
@@ -200,7 +200,7 @@ def port_of(server: wsframe.Server) -> int:
 
 @asynccontextmanager
 async def stream_to(server: wsframe.Server, *, window: int | None = None) -> AsyncIterator[trio.SocketStream]:
-    """Connect by TCP, with a receive buffer of ``window`` octets for a peer that is to be slow."""
+    """Connect by TCP, with a receive buffer of ``window`` bytes for a peer that is to be slow."""
     sock = trio.socket.socket()
     if window is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
@@ -226,7 +226,7 @@ async def connected(
 
 
 async def ask(server: wsframe.Server, request: bytes) -> bytes:
-    """Send octets and return all the server answers until it ends the connection."""
+    """Send bytes and return all the server answers until it ends the connection."""
     async with stream_to(server) as stream:
         await stream.send_all(request)
         answer = b""

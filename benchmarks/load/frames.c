@@ -1,7 +1,7 @@
 /* Frames of RFC 6455 section 5: those of a client are masked, those of a server are checked.
  *
  * Each message starts with a stamp, its number and its sender, as far as it has room for them;
- * the rest is the same in all. So an answer is known to be the right one, octet by octet, with
+ * the rest is the same in all. So an answer is known to be the right one, byte by byte, with
  * nothing kept.
  */
 #include "load.h"
@@ -35,7 +35,7 @@ void prepare_messages(void) {
     if (pattern == NULL)
         die("no memory");
     for (size_t i = 0; i < options.size; i++)
-        pattern[i] = options.text ? (uint8_t)('a' + i % 26) : (uint8_t)random_octets();
+        pattern[i] = options.text ? (uint8_t)('a' + i % 26) : (uint8_t)random_bits();
     if (options.deflate) {
         put_words(pattern, options.size);
         prepare_packed(pattern);
@@ -67,8 +67,8 @@ static uint8_t *reserve(struct buffer *out, size_t length) {
     return out->data + out->end - length;
 }
 
-void put_octets(struct connection *c, const void *octets, size_t length) {
-    memcpy(reserve(&c->out, length), octets, length);
+void put_bytes(struct connection *c, const void *source, size_t length) {
+    memcpy(reserve(&c->out, length), source, length);
 }
 
 static void put_frame(struct connection *c, unsigned first, const uint8_t *payload, size_t length) {
@@ -79,7 +79,7 @@ static void put_frame(struct connection *c, unsigned first, const uint8_t *paylo
     for (unsigned i = extended; i-- > 0;)
         *to++ = (uint8_t)(length >> 8 * i);
     uint8_t key[8];
-    uint32_t drawn = (uint32_t)random_octets();
+    uint32_t drawn = (uint32_t)random_bits();
     memcpy(key, &drawn, 4);
     memcpy(key + 4, &drawn, 4);
     memcpy(to, key, 4);
@@ -127,7 +127,7 @@ static void check_head(struct connection *c) {
     if (in->head[1] & 0x80)
         die("connection %u: a masked frame from a server", c->index);
     if (in->opcode & 8 ? in->opcode > OPCODE_PONG || !in->final || in->left > CONTROL_SIZE : in->opcode > OPCODE_BINARY)
-        die("connection %u: a wrong frame: opcode %u, %llu octets", c->index, in->opcode, (unsigned long long)in->left);
+        die("connection %u: a wrong frame: opcode %u, %llu bytes", c->index, in->opcode, (unsigned long long)in->left);
     if (in->opcode & 8)
         return;
     if ((in->opcode == OPCODE_CONTINUATION) != (in->message_opcode != 0))
@@ -143,7 +143,7 @@ static void check_head(struct connection *c) {
     }
 }
 
-/* Take the octets of a frame's head one by one, for there are few; return how many were taken. */
+/* Take the bytes of a frame's head one by one, for there are few; return how many were taken. */
 static size_t receive_head(struct connection *c, const uint8_t *data, size_t length) {
     struct incoming *in = &c->in;
     for (size_t taken = 0; taken < length;) {
@@ -170,7 +170,7 @@ static size_t receive_head(struct connection *c, const uint8_t *data, size_t len
 void check_payload(struct connection *c, const uint8_t *data, size_t length) {
     struct incoming *in = &c->in;
     if (in->offset + length > options.size)
-        die("connection %u: a message of more than %zu octets", c->index, options.size);
+        die("connection %u: a message of more than %zu bytes", c->index, options.size);
     for (; length > 0 && in->offset < stamp_size(); length--)
         in->stamp[in->offset++] = *data++;
     if (memcmp(data, pattern + in->offset, length) != 0)
@@ -199,7 +199,7 @@ static void end_of_frame(struct connection *c) {
         if (in->packed)
             unpack(c, NULL, 0);
         if (in->offset != options.size)
-            die("connection %u: a message of less than %zu octets", c->index, options.size);
+            die("connection %u: a message of less than %zu bytes", c->index, options.size);
         if (in->message_opcode != (options.text ? OPCODE_TEXT : OPCODE_BINARY))
             die("connection %u: text has become binary, or the reverse", c->index);
         in->message_opcode = 0;

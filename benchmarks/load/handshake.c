@@ -47,13 +47,13 @@ static void sha1(const char *text, uint8_t digest[20]) {
         digest[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
 }
 
-static void base64(const uint8_t *octets, size_t length, char *text) {
+static void base64(const uint8_t *source, size_t length, char *text) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < length; i += 3) {
         size_t have = length - i < 3 ? length - i : 3;
-        uint32_t group = (uint32_t)octets[i] << 16;
-        group |= have > 1 ? (uint32_t)octets[i + 1] << 8 : 0;
-        group |= have > 2 ? octets[i + 2] : 0;
+        uint32_t group = (uint32_t)source[i] << 16;
+        group |= have > 1 ? (uint32_t)source[i + 1] << 8 : 0;
+        group |= have > 2 ? source[i + 2] : 0;
         for (size_t digit = 0; digit < 4; digit++)
             *text++ = digit <= have ? digits[group >> (18 - 6 * digit) & 63] : '=';
     }
@@ -61,7 +61,7 @@ static void base64(const uint8_t *octets, size_t length, char *text) {
 }
 
 void put_request(struct connection *c) {
-    uint64_t nonce[2] = {random_octets(), random_octets()};
+    uint64_t nonce[2] = {random_bits(), random_bits()};
     char key[25], joined[25 + sizeof GUID], request[512];
     uint8_t digest[20];
     base64((const uint8_t *)nonce, sizeof nonce, key);
@@ -72,7 +72,7 @@ void put_request(struct connection *c) {
                           "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                           "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
                           options.path, options.host, options.port, key, options.deflate ? OFFER : "");
-    put_octets(c, request, (size_t)length);
+    put_bytes(c, request, (size_t)length);
     c->head = malloc(HEAD_SIZE);
     c->head_length = 0;
 }
@@ -125,7 +125,7 @@ size_t receive_answer(struct connection *c, const uint8_t *data, size_t length) 
     char *end = strstr(c->head, "\r\n\r\n");
     if (end == NULL) {
         if (c->head_length == HEAD_SIZE - 1)
-            die("connection %u: an answer of more than %d octets", c->index, HEAD_SIZE);
+            die("connection %u: an answer of more than %d bytes", c->index, HEAD_SIZE);
         return length;
     }
     size_t used = (size_t)(end + 4 - c->head) - before;

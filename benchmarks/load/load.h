@@ -45,7 +45,7 @@ struct incoming {
     unsigned head_length;
     bool in_payload, final, packed; /* packed: the message is compressed */
     unsigned opcode, message_opcode; /* message_opcode is 0 between messages */
-    uint64_t left;                   /* octets of the frame's payload */
+    uint64_t left;                   /* bytes of the frame's payload */
     uint64_t offset;                 /* in the message */
     uint8_t stamp[STAMP_SIZE];
     uint8_t control[CONTROL_SIZE];
@@ -87,7 +87,7 @@ void turn(uint64_t until);
 void prepare_messages(void);
 void put_message(struct connection *c, uint32_t sender, uint32_t number);
 void put_close(struct connection *c);
-void put_octets(struct connection *c, const void *octets, size_t length);
+void put_bytes(struct connection *c, const void *source, size_t length);
 void receive_frames(struct connection *c, const uint8_t *data, size_t length);
 void check_payload(struct connection *c, const uint8_t *data, size_t length);
 void write_stamp(uint8_t *stamp, uint32_t sender, uint32_t number);
@@ -129,7 +129,7 @@ uint64_t nanoseconds(void);
 void record_latency(uint64_t duration);
 double latency_microseconds(double part);
 struct cpu_time cpu_time_of(int process);
-uint64_t random_octets(void);
+uint64_t random_bits(void);
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 #endif

@@ -26,7 +26,7 @@ static const char usage[] =
     "  --connections N   how many, 1; of connect: how many at once\n"
     "  --active N        echo: only so many of them send, the others are idle\n"
     "  --window N        messages in flight of each connection, or broadcasts in flight, 1\n"
-    "  --size OCTETS     of a message, 64\n"
+    "  --size BYTES      of a message, 64\n"
     "  --text            text messages, not binary ones\n"
     "  --fragments N     frames of a message, 1\n"
     "  --deflate         compressed messages, where it was built in\n"
@@ -99,9 +99,9 @@ static void take_options(int count, char **words) {
     if (options.fragments < 1)
         die("a message has at least one frame");
     if (options.deflate && (options.fragments > 1 || !options.text || options.size < STAMP_SIZE))
-        die("a compressed message is one frame of text, of at least %d octets", STAMP_SIZE);
+        die("a compressed message is one frame of text, of at least %d bytes", STAMP_SIZE);
     if (options.ping && (options.mode != MODE_ECHO || options.deflate || options.fragments > 1 || options.size > CONTROL_SIZE))
-        die("a ping is one frame of at most %d octets, and comes back in echo mode", CONTROL_SIZE);
+        die("a ping is one frame of at most %d bytes, and comes back in echo mode", CONTROL_SIZE);
     if (options.active == 0)
         options.active = options.connections;
     if (options.path == NULL)

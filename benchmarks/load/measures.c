@@ -90,7 +90,7 @@ struct cpu_time cpu_time_of(int process) {
 }
 
 /* Section 5.3 wants masking keys that a page's script cannot foresee; here no proxy is deceived. */
-uint64_t random_octets(void) {
+uint64_t random_bits(void) {
     static uint64_t state;
     while (state == 0)
         if (getrandom(&state, sizeof state, 0) != sizeof state)

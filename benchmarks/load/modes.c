@@ -22,7 +22,7 @@ void prepare_mode(void) {
     if (options.active < 1 || options.active > options.connections)
         die("active is 1 to the number of connections");
     if (options.mode == MODE_BROADCAST && options.size < 8)
-        die("a broadcast has at least 8 octets, for its number");
+        die("a broadcast has at least 8 bytes, for its number");
     if (options.mode == MODE_IDLE || options.mode == MODE_CONNECT)
         options.window = 1;
 }

@@ -10,7 +10,7 @@ __all__ = ["relay_to_tls"]
 
 
 async def pass_on(source: trio.abc.ReceiveStream, sink: trio.abc.SendStream) -> None:
-    """Pass on octets until the source ends, then end the sink."""
+    """Pass on bytes until the source ends, then end the sink."""
     try:
         while data := await source.receive_some(65536):
             await sink.send_all(data)

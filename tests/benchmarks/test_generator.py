@@ -98,8 +98,8 @@ async def test_messages_are_compressed_both_ways(generator: Generator, words: st
     ("answers", "options", "complaint"),
     [
         (["same"], {}, "no compression was agreed on"),
-        (["0" * 16], {"threshold": 0}, "a message of less than 64 octets"),
-        (["long" * 20], {"threshold": 0}, "a message of more than 64 octets"),
+        (["0" * 16], {"threshold": 0}, "a message of less than 64 bytes"),
+        (["long" * 20], {"threshold": 0}, "a message of more than 64 bytes"),
         (["same"], {"threshold": 1000}, "an answer that is not compressed"),
     ],
 )
@@ -124,8 +124,8 @@ async def test_idle_clients_have_one_message_each(generator: Generator) -> None:
     [
         (["X" * 64], "message 0 is missing, late or another's"),
         (["0" * 16 + "X" * 48], "a message has come back changed"),
-        (["short"], "a message of less than 64 octets"),
-        (["long" * 20], "a message of more than 64 octets"),
+        (["short"], "a message of less than 64 bytes"),
+        (["long" * 20], "a message of more than 64 bytes"),
         (["same", "same"], "is missing, late or another's"),
     ],
 )
@@ -159,8 +159,8 @@ async def test_a_refusal_ends_the_run(generator: Generator) -> None:
         (("\r\n\r\n", "\r\n\r\n\x81\x80...."), "a masked frame from a server"),
         (("\r\n\r\n", "\r\n\r\n\x80\x00"), "a message in the middle of another"),
         (("\r\n\r\n", "\r\n\r\n\xc1\x00"), "a reserved bit is set"),
-        (("\r\n\r\n", "\r\n\r\n\x89\x7e\x00\x7e"), "a wrong frame: opcode 9, 126 octets"),
-        (("\r\n\r\n", "\r\n\r\n\x83\x00"), "a wrong frame: opcode 3, 0 octets"),
+        (("\r\n\r\n", "\r\n\r\n\x89\x7e\x00\x7e"), "a wrong frame: opcode 9, 126 bytes"),
+        (("\r\n\r\n", "\r\n\r\n\x83\x00"), "a wrong frame: opcode 3, 0 bytes"),
     ],
 )
 async def test_what_the_protocol_forbids_ends_the_run(
@@ -196,12 +196,12 @@ async def test_what_the_protocol_forbids_ends_the_run(
         ("--mode dance", "there is no mode dance"),
         ("--speed 1", "there is no option --speed"),
         ("--seconds", "--seconds needs a value"),
-        ("--mode broadcast --size 4", "a broadcast has at least 8 octets"),
+        ("--mode broadcast --size 4", "a broadcast has at least 8 bytes"),
         ("--active 2", "active is 1 to the number of connections"),
         ("--window 0", "the window is 1 to"),
         ("--fragments 0", "a message has at least one frame"),
         ("--deflate", "a compressed message is one frame of text"),
-        ("--deflate --text --size 15", "a compressed message is one frame of text, of at least 16 octets"),
+        ("--deflate --text --size 15", "a compressed message is one frame of text, of at least 16 bytes"),
         ("--host nowhere", "not an IPv4 address: nowhere"),
         ("--connections 100000000", "need more descriptors"),
     ],

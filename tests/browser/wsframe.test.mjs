@@ -112,7 +112,7 @@ test("an address is made one of WebSocket, relative to the page", () => {
   assert.equal(FakeSocket.all.length, 0);
 });
 
-test("lengths of text, octets and blobs", () => {
+test("lengths of text, bytes and blobs", () => {
   assert.deepEqual(["abc", new Uint8Array(4), new ArrayBuffer(5), new Blob(["123456"])].map(lengthOf), [3, 4, 5, 6]);
 });
 

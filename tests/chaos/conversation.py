@@ -90,21 +90,21 @@ class Conversation:
 
     async def send(self, *messages: str | bytes, close: int | None = None, fragments: int = 1) -> None:
         """Send messages in one piece, and with ``close`` a close frame behind them."""
-        octets = b""
+        data = b""
         for message in messages:
             size = max(1, -(-len(message) // fragments))
             parts = [message[at : at + size] for at in range(0, len(message), size)] or [message]
             for at, part in enumerate(parts):
                 last = at == len(parts) - 1
-                octets += self._engine.send(
+                data += self._engine.send(
                     TextMessage(data=part, message_finished=last)
                     if isinstance(part, str)
                     else BytesMessage(data=part, message_finished=last)
                 )
         self.sent += len(messages)
         if close is not None:
-            octets += self._engine.send(CloseConnection(code=close, reason="done"))
-        await self.peer.send(octets)
+            data += self._engine.send(CloseConnection(code=close, reason="done"))
+        await self.peer.send(data)
 
     async def ping(self, payload: bytes) -> None:
         await self.peer.send(self._engine.send(Ping(payload)))
@@ -165,7 +165,7 @@ class Conversation:
             raise Fault("something follows the close frame")
         self.peer.half_close()
         if eof and (rest := await self.peer.receive()):
-            raise Fault(f"octets follow the close frame: {rest!r:.80}")
+            raise Fault(f"bytes follow the close frame: {rest!r:.80}")
 
     async def echo(self, *messages: str | bytes, close: int | None = None, fragments: int = 1) -> None:
         """Send messages, read meanwhile, and check that all come back in order."""
@@ -184,12 +184,12 @@ def as_bytes(part: str | bytes) -> bytes:
     return part.encode() if isinstance(part, str) else part
 
 
-def some_messages(random: Random, count: int, octets: int) -> list[str | bytes]:
-    """Make up to ``count`` messages of at most ``octets`` in all."""
+def some_messages(random: Random, count: int, byte_count: int) -> list[str | bytes]:
+    """Make up to ``count`` messages of at most ``byte_count`` in all."""
     messages: list[str | bytes] = []
     for _ in range(count):
-        size = min(random.choice((0, 1, 5, 20, 125, 126, 127, 300, 1500, 6000)), octets)
-        octets -= size
+        size = min(random.choice((0, 1, 5, 20, 125, 126, 127, 300, 1500, 6000)), byte_count)
+        byte_count -= size
         if random.random() < 0.5:
             messages.append(random.randbytes(size))
         else:

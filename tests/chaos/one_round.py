@@ -54,7 +54,7 @@ class Outcome:
     late: float = 0.0
     """Seconds by which the event loop was late at worst: with much of it, faults may be the machine's."""
     grown: int = 0
-    """Octets by which the resident memory grew."""
+    """Bytes by which the resident memory grew."""
 
 
 class ErrorLog(logging.Handler):
@@ -205,7 +205,7 @@ def descriptors() -> int | None:
 
 
 def resident() -> int:
-    """Return the process's resident octets, 0 where the system does not tell."""
+    """Return the process's resident bytes, 0 where the system does not tell."""
     if not os.path.exists("/proc/self/statm"):
         return 0
     with open("/proc/self/statm", "rb") as statm:

@@ -12,7 +12,7 @@ from tests.client_frames import MASK, frame
 
 __all__ = ["MASK", "Address", "Peer", "frame"]
 
-# Of a handshake at the least, in one piece: octet by octet it would take longer than a server waits.
+# Of a handshake at the least, in one piece: byte by byte it would take longer than a server waits.
 HANDSHAKE_PIECE = 32
 
 RECEIVE_AT_ONCE = 64 * 1024
@@ -35,7 +35,7 @@ class Peer:
         self._outgoing = ssl.MemoryBIO()
         self._sending = trio.Lock()
         self.piece = 0
-        """Octets to send at once; 0 for as many as there are."""
+        """Bytes to send at once; 0 for as many as there are."""
         self.pause = 0.0
         """Seconds to wait before each piece."""
         self.shut = False
@@ -47,7 +47,7 @@ class Peer:
 
         Args:
             address: The server's.
-            piece: Octets to send at once.
+            piece: Bytes to send at once.
             small: Whether to receive little at a time, as a peer with a narrow window.
             tls: Whether to do the TLS handshake where there is one to do.
         """

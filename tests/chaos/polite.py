@@ -15,11 +15,11 @@ __all__ = ["POLITE"]
 IN_FLIGHT = 96 * 1024
 
 
-async def converse(visit: Visit, talk: Conversation, bursts: int, *, octets: int = IN_FLIGHT) -> None:
+async def converse(visit: Visit, talk: Conversation, bursts: int, *, size: int = IN_FLIGHT) -> None:
     """Send bursts of messages and check the echoes; the last burst has the close frame behind it."""
     random = visit.random
     for last in [False] * (bursts - 1) + [True]:
-        messages = some_messages(random, random.choice((1, 3, 20, 100)), octets)
+        messages = some_messages(random, random.choice((1, 3, 20, 100)), size)
         visit.promise(*messages)
         fragments = random.choice((1, 1, 1, 4))
         if last:
@@ -39,11 +39,11 @@ async def echo_deflated(visit: Visit) -> None:
         await converse(visit, talk, visit.random.randint(1, 4))
 
 
-async def octet_by_octet(visit: Visit) -> None:
-    """Send every octet in a segment of its own, the handshakes' too."""
+async def byte_by_byte(visit: Visit) -> None:
+    """Send every byte in a segment of its own, the handshakes' too."""
     visit.random.shuffle(paths := ["/echo", "/deflated", "/each", "/bounded"])
     async with visit.conversation(paths[0], deflate=True, piece=1) as talk:
-        await converse(visit, talk, 1, octets=400)
+        await converse(visit, talk, 1, size=400)
 
 
 async def with_waiting_hooks(visit: Visit) -> None:
@@ -60,7 +60,7 @@ async def with_waiting_hooks(visit: Visit) -> None:
 async def moved_about(visit: Visit) -> None:
     """Notice nothing of being moved from room to room."""
     async with visit.conversation(visit.random.choice(ROOMS)) as talk:
-        await converse(visit, talk, visit.random.randint(1, 3), octets=20_000)
+        await converse(visit, talk, visit.random.randint(1, 3), size=20_000)
 
 
 async def early(visit: Visit) -> None:
@@ -239,6 +239,6 @@ async def be_aborted(visit: Visit) -> None:
 
 
 POLITE: dict[Program, int] = {
-    echo: 5, echo_deflated: 5, octet_by_octet: 2, with_waiting_hooks: 4, moved_about: 4, early: 2, half_close: 3,
+    echo: 5, echo_deflated: 5, byte_by_byte: 2, with_waiting_hooks: 4, moved_about: 4, early: 2, half_close: 3,
     slow_reader: 1, roomful: 4, pings: 3, gate: 2, raising: 3, refused: 2, be_closed: 2, be_aborted: 1,
 }  # fmt: skip

@@ -48,17 +48,17 @@ async def rest_of(peer: Peer, data: bytes = b"") -> tuple[int, int | None]:
         if not data:
             return messages, code
         if code is not None:
-            raise Fault(f"octets behind a close frame: {data[:80]!r}")
+            raise Fault(f"bytes behind a close frame: {data[:80]!r}")
         engine.receive_data(data)
 
 
-async def violate(visit: Visit, octets: bytes, code: int, *, piece: int = 0) -> None:
+async def violate(visit: Visit, raw: bytes, code: int, *, piece: int = 0) -> None:
     """Send good messages and then something wrong: the echoes come first, then this code."""
     good = [f"good {at}" for at in range(visit.random.choice((0, 1, 7, 60)))]
     visit.promise(*good)
     visit.closes_with = code
     async with visit.peer(piece=piece) as peer:
-        sent = b"".join(frame(0x81, text.encode()) for text in good) + octets
+        sent = b"".join(frame(0x81, text.encode()) for text in good) + raw
         together = visit.random.random() < 0.3
         path = visit.random.choice(("/echo", "/waits", "/each", *ROOMS))
         data = await upgrade(visit, peer, path, sent if together else b"")
@@ -66,7 +66,7 @@ async def violate(visit: Visit, octets: bytes, code: int, *, piece: int = 0) -> 
             await peer.send(sent)
         got = await rest_of(peer, data)
         if got != (len(good), code):
-            raise Fault(f"{octets[:20]!r}: echoes and code should be {(len(good), code)}, are {got}")
+            raise Fault(f"{raw[:20]!r}: echoes and code should be {(len(good), code)}, are {got}")
 
 
 async def lie(visit: Visit) -> None:
@@ -79,8 +79,8 @@ async def lie(visit: Visit) -> None:
         frame(0x89, b"x" * 126): 1002,
         frame(0x88, b"\x03"): 1002,
     }
-    octets = visit.random.choice(list(lies))
-    await violate(visit, octets, lies[octets], piece=visit.random.choice((0, 1)))
+    raw = visit.random.choice(list(lies))
+    await violate(visit, raw, lies[raw], piece=visit.random.choice((0, 1)))
 
 
 async def break_rules(visit: Visit) -> None:
@@ -101,12 +101,12 @@ async def break_rules(visit: Visit) -> None:
 
 async def bad_text(visit: Visit) -> None:
     bad = visit.random.choice((b"\xff", b"ok \xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"cut off \xe2\x82"))
-    octets = frame(0x81, bad)
+    raw = frame(0x81, bad)
     if visit.random.random() < 0.4:
-        octets = frame(0x01, bad[:1]) + frame(0x80, bad[1:])
+        raw = frame(0x01, bad[:1]) + frame(0x80, bad[1:])
     if visit.random.random() < 0.2:
-        octets = frame(0x88, b"\x03\xe8" + bad)
-    await violate(visit, octets, 1007)
+        raw = frame(0x88, b"\x03\xe8" + bad)
+    await violate(visit, raw, 1007)
 
 
 async def oversize(visit: Visit) -> None:
@@ -152,12 +152,12 @@ async def vanish(visit: Visit) -> None:
 async def flood(visit: Visit) -> None:
     """Send very many very small messages, with nobody reading the echoes."""
     visit.lives = None
-    octets = visit.random.choice((frame(0x81), frame(0x82, b"!"), frame(0x01) + frame(0x80)))
+    raw = visit.random.choice((frame(0x81), frame(0x82, b"!"), frame(0x01) + frame(0x80)))
     async with visit.peer() as peer:
         await upgrade(visit, peer, visit.random.choice(("/echo", "/each", "/deflated", "/raises")))
         for _ in range(visit.random.choice((5, 20))):
             visit.acts += 300
-            await peer.send(octets * 300)
+            await peer.send(raw * 300)
         if visit.random.random() < 0.5:
             peer.reset()
         else:
@@ -223,19 +223,19 @@ async def never_finish(visit: Visit) -> None:
             await visit.hold()
         else:
             visit.retire()
-            for octet in request_head("/echo", visit.name)[7:40] * 20:
+            for byte in request_head("/echo", visit.name)[7:40] * 20:
                 await trio.sleep(0.4)
-                await peer.send(bytes((octet,)))  # until the server has had enough
+                await peer.send(bytes((byte,)))  # until the server has had enough
 
 
 async def garbage(visit: Visit) -> None:
     """Send anything, before the request or after it."""
     visit.lives = 0
-    octets = visit.random.randbytes(visit.random.choice((1, 30, 20_000)))
+    raw = visit.random.randbytes(visit.random.choice((1, 30, 20_000)))
     async with visit.peer(tls=visit.random.random() < 0.5) as peer:
         if visit.random.random() < 0.5:
-            octets = visit.random.choice((b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n", b"\r\n\r\nPOST ", b"GET /" + octets))
-        await peer.send(octets)
+            raw = visit.random.choice((b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n", b"\r\n\r\nPOST ", b"GET /" + raw))
+        await peer.send(raw)
         peer.half_close()
         await rest_until_lost(peer)
 

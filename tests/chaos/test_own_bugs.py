@@ -66,11 +66,11 @@ async def test_a_bug_costs_its_link_alone(poller: Literal["auto", "task"], early
             assert echo.gone == 2
 
 
-async def until_lost(peer: Peer, octets: bytes) -> None:
-    """Read until the connection is lost; send ``octets`` after the 101."""
+async def until_lost(peer: Peer, raw: bytes) -> None:
+    """Read until the connection is lost; send ``raw`` after the 101."""
     answer = await peer.receive()
     assert answer.startswith(b"HTTP/1.1 101 ")
-    await peer.send(octets)
+    await peer.send(raw)
     while data := await peer.receive():
         assert not data.startswith(b"HTTP/"), "an HTTP answer behind the 101"
     raise Fault("ended")

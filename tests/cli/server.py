@@ -53,7 +53,7 @@ class Rude(Resource):
 
     async def client_connected(self, client: Client) -> None:
         client.send_text("\x1b[31m text")
-        client.send_binary(b"\x1b]0;octets\x07\xff")
+        client.send_binary(b"\x1b]0;bytes\x07\xff")
         client.close()
 
 

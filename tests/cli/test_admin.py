@@ -30,8 +30,8 @@ async def administered(path: Path, room: Recorder) -> AsyncIterator[wsframe.Serv
             nursery.cancel_scope.cancel()
 
 
-async def ask(stream: trio.SocketStream, octets: bytes, lines: int = 1) -> list[dict[str, Any]]:
-    await stream.send_all(octets)
+async def ask(stream: trio.SocketStream, data: bytes, lines: int = 1) -> list[dict[str, Any]]:
+    await stream.send_all(data)
     answer = b""
     while answer.count(b"\n") < lines:
         more = await stream.receive_some()

@@ -66,8 +66,8 @@ def test_a_terminal_has_a_bar_that_goes_away(address: str) -> None:
         watchdog.start()
         shown = b""
         with suppress(OSError):  # how a terminal ends
-            while octets := os.read(controller, 4096):
-                shown += octets
+            while data := os.read(controller, 4096):
+                shown += data
         assert process.stdout is not None
         assert b"messages in " in process.stdout.read()
         assert process.wait(PATIENCE) == 0

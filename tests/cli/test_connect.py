@@ -340,7 +340,7 @@ def test_a_pipe_to_a_terminal_passes_nothing_on_that_it_would_obey(address: str)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=terminal) as process:
         try:
             process.wait(PATIENCE)
-            assert os.read(controller, 4096).decode() == "\ufffd[31m text\r\n\ufffd]0;octets\ufffd\ufffd\r\n"
+            assert os.read(controller, 4096).decode() == "\ufffd[31m text\r\n\ufffd]0;bytes\ufffd\ufffd\r\n"
         finally:
             process.kill()
             os.close(terminal)

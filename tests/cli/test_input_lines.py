@@ -83,8 +83,8 @@ def test_json_that_says_nothing(line: str) -> None:
 
 async def lines_in(*writes: bytes) -> list[str]:
     reading, writing = os.pipe()
-    for octets in writes:
-        os.write(writing, octets)
+    for data in writes:
+        os.write(writing, data)
     os.close(writing)
     try:
         return [line async for line in lines_of(reading)]

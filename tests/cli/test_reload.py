@@ -265,9 +265,9 @@ async def told(capfd: pytest.CaptureFixture[str], *parts: str) -> None:
         await trio.sleep(0.01)
 
 
-async def order(octets: bytes, running: list[wsframe.Server]) -> trio.CancelScope:
+async def order(data: bytes, running: list[wsframe.Server]) -> trio.CancelScope:
     reading, writing = os.pipe()
-    os.write(writing, octets)
+    os.write(writing, data)
     os.close(writing)
     scope = trio.CancelScope()
     await obey_supervisor(reading, running, scope)
@@ -279,12 +279,12 @@ async def test_a_server_that_has_not_started_is_cancelled() -> None:
     assert (await order(b"", [])).cancel_called
 
 
-@pytest.mark.parametrize(("octets", "code"), [(b"r", 1012), (b"e", 1001), (b"", 1001)])
-async def test_orders_name_the_close_code(octets: bytes, code: int) -> None:
+@pytest.mark.parametrize(("data", "code"), [(b"r", 1012), (b"e", 1001), (b"", 1001)])
+async def test_orders_name_the_close_code(data: bytes, code: int) -> None:
     room = Recorder()
     async with serving(room) as server, connected(server) as peer:
         await room.journal.until("connected")
-        assert not (await order(octets, [server])).cancel_called
+        assert not (await order(data, [server])).cancel_called
         assert (await peer.receive_close())[0] == code
 
 

@@ -25,7 +25,7 @@ COUNT = 600
 
 @contextmanager
 def traced() -> Iterator[Callable[[], int]]:
-    """Give what tells how many octets have been allocated since, and not freed."""
+    """Give what tells how many bytes have been allocated since, and not freed."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

@@ -59,10 +59,10 @@ class Step:
     """One step of a peer: bytes that it sends, messages that the hooks then take, and whether it is frozen."""
 
     def __init__(self, step: tuple[bytes, int, bool]) -> None:
-        self.octets, self.takes, self.freezes = step
+        self.data, self.takes, self.freezes = step
 
     def __repr__(self) -> str:
-        return f"Step({(self.octets, self.takes, self.freezes)!r})"
+        return f"Step({(self.data, self.takes, self.freezes)!r})"
 
 
 @st.composite
@@ -75,7 +75,7 @@ def play(links: Links, plan: list[Step], *, frozen: bool) -> tuple[object, ...]:
     peer = links.open(LIMITS)
     peer.take()
     for step in plan:
-        peer.send(step.octets)
+        peer.send(step.data)
         for _ in range(step.takes):
             entry = next((entry for _, entry in peer.place.mailbox.entries), None)
             peer.take(1)

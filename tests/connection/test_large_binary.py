@@ -23,11 +23,11 @@ async def test_the_first_read_may_end_at_the_header(behind: int) -> None:
     """A client may well send the header by itself."""
     registry = wsframe.Registry()
     registry.register("/", Measure(), wsframe.any_origin)
-    octets = wire.frame(wire.BINARY, b"x" * 100_000)
+    data = wire.frame(wire.BINARY, b"x" * 100_000)
     async with wsframe.open_server(registry, port=0) as server, wire.connected(server) as peer:
         for _ in range(2):
-            await peer.send(octets[: HEADER + behind])
+            await peer.send(data[: HEADER + behind])
             await trio.sleep(0.05)
-            await peer.send(octets[HEADER + behind :])
+            await peer.send(data[HEADER + behind :])
             with trio.fail_after(wire.BOUND):
                 assert await peer.receive_text() == "100000 True"

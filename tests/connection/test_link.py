@@ -19,7 +19,7 @@ from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.frames import control_frame
 from wsframe.testing import open_kit
 
-# Octets of one receive buffer; what one read brought beyond the share is kept undecoded.
+# Bytes of one receive buffer; what one read brought beyond the share is kept undecoded.
 RECEIVE_BUFFER = 65536
 
 

@@ -19,8 +19,8 @@ def never() -> None:
     raise AssertionError("resumed")
 
 
-def make_inbox(mailbox: Mailbox[Any], *, messages: int = 3, octets: int = 10_000) -> Inbox[Any]:
-    return Inbox(CLIENT, mailbox, Limits(max_queued_messages=messages, max_queued_bytes=octets), never, Budget())
+def make_inbox(mailbox: Mailbox[Any], *, messages: int = 3, size: int = 10_000) -> Inbox[Any]:
+    return Inbox(CLIENT, mailbox, Limits(max_queued_messages=messages, max_queued_bytes=size), never, Budget())
 
 
 def test_mailbox_keeps_entries_in_order() -> None:
@@ -75,7 +75,7 @@ def test_inbox_is_full_at_its_limit_of_messages() -> None:
 
 
 def test_inbox_is_full_at_its_limit_of_bytes() -> None:
-    inbox = make_inbox(Mailbox(), octets=100 + 2 * MESSAGE_COST)
+    inbox = make_inbox(Mailbox(), size=100 + 2 * MESSAGE_COST)
     inbox.put(["a"], 99)
     assert not inbox.full
     inbox.put(["b"], 1)

@@ -228,7 +228,7 @@ async def test_drained_signal_tells_that_all_is_sent() -> None:
     rig.flusher.flush()
     signal = rig.outbox.drained = Signal()
     rig.outbox.flush()
-    assert rig.outbox.drained is signal, "two octets still wait"
+    assert rig.outbox.drained is signal, "two bytes still wait"
     rig.outbox.flush()
     assert signal.value is True
     assert rig.outbox.drained is None

@@ -15,9 +15,9 @@ def text(message: str) -> bytes:
     return bytes(data_frame(TEXT, message.encode()))
 
 
-def room(octets: int, frames: int) -> int:
-    """Return the limit that so many frames with so many octets in all just reach."""
-    return octets + frames * FRAME_COST
+def room(size: int, frames: int) -> int:
+    """Return the limit that so many frames with so many bytes in all just reach."""
+    return size + frames * FRAME_COST
 
 
 def full(rig: Rig, *messages: str) -> Rig:

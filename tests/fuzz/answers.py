@@ -72,7 +72,7 @@ def upgrade(data: bytes) -> None:
 
 
 def read_answer(plan: Plan, stream: bytes, most: int, random: Random) -> Upgraded | Exception:
-    """Return what came of an answer; all octets that the answer left are behind it."""
+    """Return what came of an answer; all bytes that the answer left are behind it."""
     with patch("wsframe.http.client_handshake.urandom", bytes):  # the same key each time
         asked = plan.upgrade()
     stream = accepted(asked.request, stream)
@@ -85,7 +85,7 @@ def read_answer(plan: Plan, stream: bytes, most: int, random: Random) -> Upgrade
             if upgraded is not None:
                 keep(stream.startswith(upgraded.trailing, fed - len(upgraded.trailing)), "not what came last")
                 head = fed - len(upgraded.trailing)
-                keep(head <= MAX_HEAD, f"a head of {head} octets")
+                keep(head <= MAX_HEAD, f"a head of {head} bytes")
                 return upgraded._replace(trailing=stream[head:])
         asked.receive(b"")
     except (HandshakeFailed, ConnectionResetError) as error:

@@ -147,8 +147,8 @@ MADE: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
 def write() -> None:
     for target, made in MADE.items():
         (FOLDER / target).mkdir(parents=True, exist_ok=True)
-        for name, octets in made():
-            (FOLDER / target / name).write_bytes(octets)
+        for name, data in made():
+            (FOLDER / target / name).write_bytes(data)
 
 
 if __name__ == "__main__":

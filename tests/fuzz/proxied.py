@@ -50,7 +50,7 @@ def read_header(stream: bytes, most: int, random: Random) -> ProxyHeader | bool 
             if header is not None:
                 keep(stream.startswith(reader.trailing, fed - len(reader.trailing)), "trailing is not what came last")
                 return header
-            keep(fed <= MOST_BYTES + len(piece), f"{fed} octets, and still no refusal")
+            keep(fed <= MOST_BYTES + len(piece), f"{fed} bytes, and still no refusal")
     except MalformedProxyHeader as error:
         keep(str(error).isprintable() and len(str(error)) < 300, f"a line of {len(str(error))} characters")
         return False

@@ -29,7 +29,7 @@ from wsframe.protocol.frames import MAX_CONTROL_PAYLOAD
 __all__ = ["GOOD", "PLAN", "rude"]
 
 PLAN = 6
-"""Octets at the beginning of an input that say what the program and the kernel do."""
+"""Bytes at the beginning of an input that say what the program and the kernel do."""
 GOOD = b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: @ACCEPT@\r\n"
 READ = 500
 LIMITS = filled(Limits(max_message=1000, max_queued_messages=5, max_queued_bytes=2000, max_outbox=500), DEFAULT_LIMITS)
@@ -162,10 +162,10 @@ class World:
             inside, waiting = link.connection, sum(map(len, link.messages))
             keep(len(inside._held or b"") <= LIMITS.max_message + LONGEST_HEADER + READ, "too much undecoded")
             keep(len(link.messages) <= LIMITS.max_queued_messages, f"{len(link.messages)} messages wait")
-            keep(waiting <= LIMITS.max_queued_bytes + READ + LIMITS.max_message, f"{waiting} octets wait")
+            keep(waiting <= LIMITS.max_queued_bytes + READ + LIMITS.max_message, f"{waiting} bytes wait")
             # The first message may be of any size, pongs to one read are beyond the limit, and so are our pings.
             most = LIMITS.max_outbox + 1000 + READ // 2 * 6 + 4 * (MAX_CONTROL_PAYLOAD + 6)
-            keep(link.outbox.byte_count <= most, f"{link.outbox.byte_count} octets wait to be sent")
+            keep(link.outbox.byte_count <= most, f"{link.outbox.byte_count} bytes wait to be sent")
             if link.done:
                 break
             await trio.sleep(0.1)

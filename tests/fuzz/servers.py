@@ -16,8 +16,8 @@ DEDICATED = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bi
 
 def packed(text: bytes, flush: int = zlib.Z_SYNC_FLUSH) -> bytes:
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
-    octets = compressor.compress(text) + compressor.flush(flush)
-    return octets[:-4] if flush == zlib.Z_SYNC_FLUSH else octets
+    data = compressor.compress(text) + compressor.flush(flush)
+    return data[:-4] if flush == zlib.Z_SYNC_FLUSH else data
 
 
 def server_frame(first: int, payload: bytes = b"", *, length: int | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any octets and raises only if wsframe broke a promise."""
+"""What is fuzzed: each target takes any bytes and raises only if wsframe broke a promise."""
 
 from collections.abc import Callable
 from random import Random
@@ -33,7 +33,7 @@ __all__ = [
 ]  # fmt: skip
 
 PLANS = 4
-"""Octets at the beginning of an input to ``connection`` or ``hixie`` that say how the rest is fed."""
+"""Bytes at the beginning of an input to ``connection`` or ``hixie`` that say how the rest is fed."""
 MAX_HEAD = 1024
 LONGEST_HEADER = 14
 TAKEOVER = Terms(15, 15, True, True, "permessage-deflate")
@@ -46,24 +46,24 @@ SIZES = (
 
 
 def connection(data: bytes) -> None:
-    """Feed octets to a connection: in any pieces, with any room, with a close at any time."""
+    """Feed bytes to a connection: in any pieces, with any room, with a close at any time."""
     terms = (None, TAKEOVER, NO_TAKEOVER)[(data[0] if data else 0) // 3 % 3]
     feed_both_ways(data, lambda limits: Feeding(limits, terms))
 
 
 def received(data: bytes) -> None:
-    """Feed octets to a connection of which we are the client, in the same ways."""
+    """Feed bytes to a connection of which we are the client, in the same ways."""
     terms = (None, TAKEOVER, NO_TAKEOVER)[(data[0] if data else 0) // 3 % 3]
     feed_both_ways(data, lambda limits: Feeding(limits, terms, masked=False))
 
 
 def hixie(data: bytes) -> None:
-    """Feed octets to a connection of version 0, in the same ways."""
+    """Feed bytes to a connection of version 0, in the same ways."""
     feed_both_ways(data, HixieFeeding)
 
 
 def feed_both_ways(data: bytes, start: Callable[[Limits], "Feeding"]) -> None:
-    """Feed octets in one piece, and as the plan says."""
+    """Feed bytes in one piece, and as the plan says."""
     plan, stream = data[:PLANS].ljust(PLANS, b"\0"), data[PLANS:]
     limits = SIZES[plan[0] % 3]
     whole = start(limits)
@@ -118,7 +118,7 @@ class Feeding:
             keep(not self.ended, "something after the end")
             if isinstance(event, str | bytes):
                 size = self.size_of(event)
-                keep(size <= self.limits.max_message, f"a message of {size} octets")
+                keep(size <= self.limits.max_message, f"a message of {size} bytes")
                 keep(not self.closed, "a message after our close")
                 sizes += weight_of([event])
             elif isinstance(event, PingReceived | PongReceived):
@@ -126,11 +126,11 @@ class Feeding:
             elif event.clean and event.code != 1005:
                 keep(1000 <= event.code <= 4999, f"close code {event.code}")
             self.events.append(event)
-        self.check_octets(sizes)
+        self.check_bytes(sizes)
         keep(self.ended is (connection.state is State.CLOSED), "state and events differ about the end")
 
-    def check_octets(self, sizes: int) -> None:
-        keep(self.connection.byte_count == sizes, f"{sizes} octets of messages counted as {self.connection.byte_count}")
+    def check_bytes(self, sizes: int) -> None:
+        keep(self.connection.byte_count == sizes, f"{sizes} bytes of messages counted as {self.connection.byte_count}")
 
     def size_of(self, message: str | bytes) -> int:
         return len(message.encode() if isinstance(message, str) else message)
@@ -165,16 +165,16 @@ class Feeding:
             keep(len(lane._prefix) <= LONGEST_HEADER + 125, "too much of a header")
             keep(len(lane._close or b"") <= LONGEST_HEADER + 125, "too much of a close frame")
             waiting = len(lane._engine._proto._frame_decoder.buffer)
-            keep(waiting <= LONGEST_HEADER + 125 + 4, f"{waiting} octets in the engine")
+            keep(waiting <= LONGEST_HEADER + 125 + 4, f"{waiting} bytes in the engine")
         if inside.state is State.CLOSED:
             keep(inside._held is None and lane is None and inside._seeker is None, "something held after the end")
         if inside.inflate is not None:
             keep(len(inside.inflate.window) <= 1 << 15, "a window too wide")
 
     def compare(self, whole: "Feeding") -> None:
-        """Check that the same octets in one piece brought the same."""
+        """Check that the same bytes in one piece brought the same."""
         mine, theirs = self.events, whole.events
-        if self.compressed:  # a bad octet and a bad size in one frame: which is seen first is open
+        if self.compressed:  # a bad byte and a bad size in one frame: which is seen first is open
             mine, theirs = mine[:-1], theirs[:-1]
         keep(mine == theirs, f"in pieces {mine!r:.300}, in one {theirs!r:.300}")
 
@@ -187,7 +187,7 @@ class HixieFeeding(Feeding):
         self.connection = HixieDecoder(limits, DEFAULT_TIMEOUTS, 0.0)
 
     def size_of(self, message: str | bytes) -> int:
-        """Count U+FFFD as one octet, which it stands for at least one of."""
+        """Count U+FFFD as one byte, which it stands for at least one of."""
         keep(isinstance(message, str), "a binary message")
         text = message if isinstance(message, str) else ""
         if "\ufffd" not in text:
@@ -198,7 +198,7 @@ class HixieFeeding(Feeding):
         inside = self.connection
         assert isinstance(inside, HixieDecoder)
         held = len(inside._held or b"")
-        keep(held == inside.undecoded, f"{held} octets held are counted as {inside.undecoded}")
+        keep(held == inside.undecoded, f"{held} bytes held are counted as {inside.undecoded}")
         keep(held <= self.limits.max_message + LONGEST_HEADER + piece, "too much undecoded")
         keep(0 <= inside._owed <= self.limits.max_message, "a frame too long is discarded")
         if inside.state is State.CLOSED:
@@ -206,7 +206,7 @@ class HixieFeeding(Feeding):
 
 
 def head(data: bytes) -> None:
-    """Feed octets to the handshake, in any pieces, and go the whole way to the 101 or the refusal."""
+    """Feed bytes to the handshake, in any pieces, and go the whole way to the 101 or the refusal."""
     seed, stream = data[:2], data[2:]
     whole = answer(stream, len(stream) or 1, Random(0))
     pieces = answer(stream, seed[0] % 50 + 1 if seed else 1, Random(seed))
@@ -226,7 +226,7 @@ def answer(stream: bytes, most: int, random: Random) -> bytes | None:
             if request is not None:
                 keep(stream.startswith(reader.trailing, fed - len(reader.trailing)), "trailing is not what came last")
                 return judge(request, reader.http_version)
-            keep(fed <= MAX_HEAD + len(piece), f"{fed} octets, and still no refusal")
+            keep(fed <= MAX_HEAD + len(piece), f"{fed} bytes, and still no refusal")
     except Reject as reject:
         keep(400 <= reject.status < 600, f"refused with {reject.status}")
         refusal = handshake.refusal(reject, now=0)
@@ -259,12 +259,12 @@ def judge(request: Request, http_version: bytes) -> bytes:
     return made
 
 
-def read_answer(octets: bytes) -> int:
+def read_answer(raw: bytes) -> int:
     """Read an answer as a client would; return its status."""
     client = h11.Connection(h11.CLIENT)
     upgrade = [("Host", "a"), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
     client.send(h11.Request(method="GET", target="/", headers=upgrade))
-    client.receive_data(octets)
+    client.receive_data(raw)
     event = client.next_event()
     keep(isinstance(event, h11.Response | h11.InformationalResponse), f"a client reads {event!r}")
     assert isinstance(event, h11.Response | h11.InformationalResponse)

@@ -46,7 +46,7 @@ OLD_FRAMES = st.one_of(
 OLD_STREAMS = st.builds(lambda plan, parts: plan + b"".join(parts), PLAN, st.lists(OLD_FRAMES, max_size=12))
 
 FIELDS = st.sampled_from(
-    [line for _, octets in heads() for line in octets[2:].split(b"\r\n") if line]
+    [line for _, raw in heads() for line in raw[2:].split(b"\r\n") if line]
 ) | st.binary(max_size=30)  # fmt: skip
 HEADS = st.builds(
     lambda seed, lines, end: seed + b"\r\n".join(lines) + end,
@@ -54,17 +54,17 @@ HEADS = st.builds(
     st.lists(FIELDS, max_size=12),
     st.sampled_from((b"\r\n\r\n", b"\n\n", b"")),
 )
-WORDS = [word for _, octets in offered() for word in octets.replace(b";", b" ; ").replace(b"=", b" = ").split()]
+WORDS = [word for _, raw in offered() for word in raw.replace(b";", b" ; ").replace(b"=", b" = ").split()]
 OFFERS = st.lists(st.sampled_from([*WORDS, b"\n"]) | st.binary(max_size=3), max_size=20).map(b" ".join)
 
 
 def changed(target: str) -> st.SearchStrategy[bytes]:
-    """Take an input of the corpus and change a few octets of it."""
+    """Take an input of the corpus and change a few bytes of it."""
 
-    def change(octets: bytes, changes: list[tuple[int, int]]) -> bytes:
-        made = bytearray(octets)
-        for at, octet in changes:
-            made[at % len(made)] = octet
+    def change(raw: bytes, changes: list[tuple[int, int]]) -> bytes:
+        made = bytearray(raw)
+        for at, byte in changes:
+            made[at % len(made)] = byte
         return bytes(made)
 
     inputs = st.sampled_from(list(corpus.read(target).values()))
@@ -79,7 +79,7 @@ def test_the_corpus(target: str, name: str) -> None:
 @pytest.mark.parametrize("target", targets.TARGETS)
 def test_the_corpus_is_the_one_that_is_written(target: str) -> None:
     kept = corpus.read(target)
-    differing = [name for name, octets in corpus.MADE[target]() if kept.get(name) != octets]
+    differing = [name for name, raw in corpus.MADE[target]() if kept.get(name) != raw]
     assert differing == []  # by name: pytest takes minutes to show the bytes
 
 

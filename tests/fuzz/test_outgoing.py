@@ -21,8 +21,8 @@ def plans(size: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=size, max_size=size)
 
 
-ANSWERS = [octets[2:] for _, octets in servers.answers()]
-LINES = st.sampled_from([line for octets in ANSWERS for line in octets.split(b"\r\n") if line])
+ANSWERS = [raw[2:] for _, raw in servers.answers()]
+LINES = st.sampled_from([line for raw in ANSWERS for line in raw.split(b"\r\n") if line])
 HEADS = st.builds(
     lambda lines, end: b"\r\n".join(lines) + end,
     st.lists(LINES | st.binary(max_size=30), max_size=10),
@@ -31,8 +31,8 @@ HEADS = st.builds(
 STREAMS = st.tuples(st.sampled_from(ANSWERS) | HEADS | st.just(b""), FRAMES).map(b"".join)
 WORDS = [
     word
-    for _, octets in servers.agreements()
-    for word in octets.replace(b";", b" ; ").replace(b"=", b" = ").split()
+    for _, raw in servers.agreements()
+    for word in raw.replace(b";", b" ; ").replace(b"=", b" = ").split()
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What is done in C and in Python: the same octets through links of either must bring and count the same."""
+"""What is done in C and in Python: the same bytes through links of either must bring and count the same."""
 
 import socket
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from wsframe.resources.client import Client
 __all__ = ["PLANS", "links", "sending"]
 
 PLANS = 6
-"""Octets at the beginning of an input that say how the rest is used."""
+"""Bytes at the beginning of an input that say how the rest is used."""
 
 MOST_TURNS = 400
 MOST_STEPS = 100
@@ -84,7 +84,7 @@ async def live(language: Language, plan: bytes, stream: bytes) -> list[object]:
         story += [look(peer), peer.sent]
         rig.close()
         peer.take_all()
-        keep(rig.reactor.budget.held == 0, f"{rig.reactor.budget.held} octets held when everything is over")
+        keep(rig.reactor.budget.held == 0, f"{rig.reactor.budget.held} bytes held when everything is over")
     return story
 
 
@@ -93,16 +93,16 @@ def look(peer: Peer) -> Snapshot:
     now, connection = peer.snapshot(), peer.connection
     messages = [entry for entry in now.entries if isinstance(entry, str | bytes)]
     waiting = [entry for _, entry in peer.place.mailbox.entries if isinstance(entry, str | bytes | PongReceived)]
-    octets, taken = cost_of(now.entries), cost_of(peer.taken)
+    put, taken = cost_of(now.entries), cost_of(peer.taken)
     keep(now.waiting == len(waiting), f"{len(waiting)} messages wait, {now.waiting} are counted")
     keep(now.received == len(messages), f"{len(messages)} messages came, {now.received} are counted")
     # What was taken is counted until the last of it is: that is how the share is kept.
-    keep(octets - taken <= now.byte_count <= octets, f"{octets - taken} octets wait, {now.byte_count} are counted")
-    keep(now.waiting > 0 or now.byte_count == 0, "octets are counted, but no message waits")
-    keep(now.budget == now.byte_count + now.counted, f"{now.budget} octets are counted for all")
-    keep(now.counted == now.undecoded, f"{now.undecoded} octets not decoded, {now.counted} counted")
+    keep(put - taken <= now.byte_count <= put, f"{put - taken} bytes wait, {now.byte_count} are counted")
+    keep(now.waiting > 0 or now.byte_count == 0, "bytes are counted, but no message waits")
+    keep(now.budget == now.byte_count + now.counted, f"{now.budget} bytes are counted for all")
+    keep(now.counted == now.undecoded, f"{now.undecoded} bytes not decoded, {now.counted} counted")
     if connection.state is State.OPEN and (connection._engine is None or not connection._engine.weight):
-        keep(now.undecoded == len(now.held), f"{len(now.held)} octets held, {now.undecoded} counted")
+        keep(now.undecoded == len(now.held), f"{len(now.held)} bytes held, {now.undecoded} counted")
     return now
 
 
@@ -135,14 +135,14 @@ ENDS: tuple[Callable[[Peer], None], ...] = (lambda peer: None, shut, hang_up, cl
 
 
 def sending(data: bytes) -> None:
-    """Send runs of frames to a peer that takes as much as it likes: the octets must be those sent, in their order."""
+    """Send runs of frames to a peer that takes as much as it likes: the bytes must be those sent, in their order."""
     plan, script = data[:PLANS].ljust(PLANS, b"\0"), data[PLANS:]
     for language in languages():
         trio.run(write, language, plan, script[:MOST_STEPS])
 
 
 async def write(language: Language, plan: bytes, script: bytes) -> None:
-    """Send what a script says: its octets are sizes, pings, flushes, or what the peer takes."""
+    """Send what a script says: its bytes are sizes, pings, flushes, or what the peer takes."""
     random = Random(bytes(plan))
     expected: list[tuple[int, bytes]] = []
     pings = 0
@@ -152,8 +152,8 @@ async def write(language: Language, plan: bytes, script: bytes) -> None:
         for peer in peers:
             assert peer.link.transport.sock is not None
             peer.link.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
-        for octet in script:
-            kind, size = octet & 3, (octet >> 2) ** (3 if octet & 1 else 1) % 90_000
+        for byte in script:
+            kind, size = byte & 3, (byte >> 2) ** (3 if byte & 1 else 1) % 90_000
             if kind < 2:
                 payload = random.randbytes(size)
                 expected.append((BINARY, payload))
@@ -161,14 +161,14 @@ async def write(language: Language, plan: bytes, script: bytes) -> None:
                     peer.link.outbox.put(data_frame(BINARY, payload))
             elif kind == 2:
                 rig.reactor.flusher.flush()
-            elif octet & 4:
+            elif byte & 4:
                 for peer in peers:
                     peer.read(random.randrange(1, 100_000))
                     writable(peer)
             elif plan[1] & 1:
                 pings += 1
                 for peer in peers:
-                    peer.link.outbox.put_urgent(control_frame(PING, bytes((octet,))))
+                    peer.link.outbox.put_urgent(control_frame(PING, bytes((byte,))))
         for peer in peers:
             peer.link.outbox.put(data_frame(TEXT, b"last"))
         finish(rig, peers)
@@ -178,12 +178,12 @@ async def write(language: Language, plan: bytes, script: bytes) -> None:
             keep(came == [*expected, (TEXT, b"last")], f"{len(came)} frames came, {len(expected) + 1} were sent")
             keep(len(frames) - len(came) == pings, "another number of pings")
             outbox = peer.link.outbox
-            keep(outbox.bytes_sent == len(peer.sent), f"{outbox.bytes_sent} octets are counted as sent")
+            keep(outbox.bytes_sent == len(peer.sent), f"{outbox.bytes_sent} bytes are counted as sent")
             keep(
                 (outbox.byte_count, outbox._offset, outbox.blocked, outbox.items) == (0, 0, False, []),
                 "something waits",
             )
-        keep(rig.reactor.budget.held == 0, f"{rig.reactor.budget.held} octets are counted as held")
+        keep(rig.reactor.budget.held == 0, f"{rig.reactor.budget.held} bytes are counted as held")
         rig.close()
 
 
@@ -199,6 +199,6 @@ def finish(rig: Links, peers: list[Peer]) -> None:
 
 
 def writable(peer: Peer) -> None:
-    """Do what the reactor does when the kernel takes octets again."""
+    """Do what the reactor does when the kernel takes bytes again."""
     if peer.link.outbox.blocked:
         peer.link.sender.writable()

@@ -1,4 +1,4 @@
-"""The peer's side of version 0: octets as an old browser sends them, and what the draft makes of them."""
+"""The peer's side of version 0: bytes as an old browser sends them, and what the draft makes of them."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ def connect(limits: Limits | None = None) -> HixieDecoder:
 
 
 def receive(connection: HixieDecoder, data: bytes, room: int = 1000) -> list[Event]:
-    """Pass octets as the reactor does, in a bytearray of their own."""
+    """Pass bytes as the reactor does, in a bytearray of their own."""
     return connection.receive(bytearray(data), room)
 
 
 def reference(stream: bytes, limit: int) -> list[Event]:
-    """What the draft makes of a stream, octet by octet, with a limit of octets to a frame."""
+    """What the draft makes of a stream, byte by byte, with a limit of bytes to a frame."""
     events: list[Event] = []
     kind, payload, length, digits, skip = -1, b"", 0, 0, 0
-    for octet in stream:
+    for byte in stream:
         if skip:
             skip -= 1
         elif kind < 0:
-            kind, payload, length, digits = octet, b"", 0, 0
+            kind, payload, length, digits = byte, b"", 0, 0
         elif kind < 0x80:
-            if octet == 0xFF:
+            if byte == 0xFF:
                 events += [payload.decode("utf-8", "replace")] if kind == 0 else []
                 kind = -1
             else:
-                payload += bytes([octet])
+                payload += bytes([byte])
                 if len(payload) > limit:
                     return [*events, Ended(1009, "message too big", clean=False, answer=1009, owed=True)]
         else:
-            length, digits = length * 128 + octet % 128, digits + 1
+            length, digits = length * 128 + byte % 128, digits + 1
             if length > limit:
                 return [*events, Ended(1009, "message too big", clean=False, answer=1009, owed=True)]
-            if octet < 0x80:
+            if byte < 0x80:
                 if kind == 0xFF and not length:
                     return [*events, Ended(1005, "", clean=True, owed=True)]
                 kind, skip = -1, length
@@ -76,7 +76,7 @@ FRAMES = st.one_of(
     PAYLOADS.map(lambda payload: b"\x00" + payload + b"\xff"),
     PAYLOADS.map(lambda payload: b"\x00" + payload + b"\xff"),
     st.builds(discarded, PAYLOADS, TYPES),
-    st.builds(lambda first, octets: bytes([first]) + octets + b"\xff", st.integers(1, 0x7F), PAYLOADS),
+    st.builds(lambda first, raw: bytes([first]) + raw + b"\xff", st.integers(1, 0x7F), PAYLOADS),
     st.builds(announce, st.sampled_from([0, 0, 1, 25, 26, 2**31, 2**80]), TYPES, st.integers(0, 12)),
     st.sampled_from([CLOSING, b"\x00bad \xc3(\xed\xa0\x80\xff", b"\x00half"]),
     st.binary(max_size=20),

@@ -1,4 +1,4 @@
-"""Frames of version 0: one octet before the text, one behind it."""
+"""Frames of version 0: one byte before the text, one behind it."""
 
 from wsframe.hixie76.encoder import HixieEncoder, text_frame
 from wsframe.protocol.frames import TEXT

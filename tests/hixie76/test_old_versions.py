@@ -35,9 +35,9 @@ class NoLink:
         return wsframe.State.OPEN
 
 
-def room(octets: int) -> int:
-    """Return the limit for two frames of so many octets together."""
-    return octets + 2 * FRAME_COST
+def room(byte_count: int) -> int:
+    """Return the limit for two frames of so many bytes together."""
+    return byte_count + 2 * FRAME_COST
 
 
 class Old(Sending):
@@ -223,13 +223,13 @@ async def test_whatever_is_dropped_or_replaced_only_whole_frames_leave_in_order(
         sent.append(text)
     if closed:
         old.outbox.put_close(b"")
-    octets = old.sent()
-    events = reference(octets, 1000)
+    stream = old.sent()
+    events = reference(stream, 1000)
     texts = [event for event in events if isinstance(event, str)]
-    assert octets.endswith(CLOSING) is closed is any(isinstance(event, Ended) for event in events)
+    assert stream.endswith(CLOSING) is closed is any(isinstance(event, Ended) for event in events)
     assert set(texts) <= set(sent)
     assert len(texts) == len(set(texts))
-    assert b"".join(b"\x00" + text.encode() + b"\xff" for text in texts) + CLOSING * closed == octets
+    assert b"".join(b"\x00" + text.encode() + b"\xff" for text in texts) + CLOSING * closed == stream
     assert (old.outbox.byte_count, old.held) == (0, 0)
     if not any(what == "key" for what, _ in steps):
         assert texts == sorted(texts)

@@ -46,12 +46,12 @@ class Lenient(Failing):
 
 
 @pytest.mark.parametrize(
-    ("hook", "octets"),
+    ("hook", "data"),
     [("received_text", text("lost")), ("received_binary", frame(BINARY, b"lost")), ("received_pong", frame(PONG))],
 )
-async def test_drop_message_goes_on_with_the_next(hook: str, octets: bytes, caplog: pytest.LogCaptureFixture) -> None:
+async def test_drop_message_goes_on_with_the_next(hook: str, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
     room = Lenient(hook)
-    async with serving(room) as server, connected(server, trailing=octets + text("next")) as peer:
+    async with serving(room) as server, connected(server, trailing=data + text("next")) as peer:
         assert await peer.receive_text() == "next"
         await peer.finish()
         await room.journal.until("disconnected 1000")

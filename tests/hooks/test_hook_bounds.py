@@ -66,7 +66,7 @@ class Slow(Recorder):
 
 @pytest.mark.parametrize("ordering", ORDERINGS)
 @pytest.mark.parametrize(
-    ("hook", "octets"),
+    ("hook", "data"),
     [
         ("client_connected", b""),
         ("received_text", text("hang")),
@@ -75,7 +75,7 @@ class Slow(Recorder):
     ],
 )
 async def test_hook_that_takes_too_long_has_failed_and_the_others_go_on(
-    hook: str, octets: bytes, ordering: Ordering, patient_clock: MockClock
+    hook: str, data: bytes, ordering: Ordering, patient_clock: MockClock
 ) -> None:
     class Ordered(Slow):
         pass
@@ -84,7 +84,7 @@ async def test_hook_that_takes_too_long_has_failed_and_the_others_go_on(
     room = Ordered(hook)
     async with serving(room) as server:
         since = trio.current_time()
-        async with connected(server, trailing=octets) as peer:
+        async with connected(server, trailing=data) as peer:
             assert await peer.receive_close() == (1011, "internal error")
             assert trio.current_time() - since >= 3
             await peer.send(close(1011))

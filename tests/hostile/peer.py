@@ -44,12 +44,12 @@ def frame(
         payload: Its payload; text is encoded.
         fin: Whether it ends a message.
         mask: The masking key; empty leaves the frame unmasked.
-        first: More bits for the first octet: the reserved ones.
+        first: More bits for the first byte: the reserved ones.
         length: The length declared, if it is not that of the payload.
     """
-    octets = payload.encode() if isinstance(payload, str) else payload
+    wire_bytes = payload.encode() if isinstance(payload, str) else payload
     return client_frames.frame(
-        opcode | first | 0x80 * fin, octets, mask=mask or None, length=None if length < 0 else length
+        opcode | first | 0x80 * fin, wire_bytes, mask=mask or None, length=None if length < 0 else length
     )
 
 
@@ -105,7 +105,7 @@ class Peer:
     # Sending
 
     async def send(self, *pieces: bytes) -> None:
-        """Send octets as they are, all in one piece."""
+        """Send bytes as they are, all in one piece."""
         await self.stream.send_all(b"".join(pieces))
 
     async def text(self, *messages: str) -> None:

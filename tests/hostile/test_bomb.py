@@ -25,16 +25,16 @@ READ = 64 * 1024
 def bomb(size: int = 64 * MIB) -> bytes:
     """Compress zeros, a thousand to one."""
     compressor = zlib.compressobj(9, wbits=-15)
-    octets = b"".join(compressor.compress(bytes(MIB)) for _ in range(size // MIB))
-    return octets + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    raw = b"".join(compressor.compress(bytes(MIB)) for _ in range(size // MIB))
+    return raw + compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
 
 
 BOMB = bomb()
 
 
-def burst(receiver: Decoder, octets: bytes) -> tuple[list[object], int]:
-    """Feed octets in reads; return what came of it, and the peak of what was allocated meanwhile."""
-    data = [bytearray(octets[at : at + READ]) for at in range(0, len(octets), READ)]
+def burst(receiver: Decoder, raw: bytes) -> tuple[list[object], int]:
+    """Feed bytes in reads; return what came of it, and the peak of what was allocated meanwhile."""
+    data = [bytearray(raw[at : at + READ]) for at in range(0, len(raw), READ)]
     tracemalloc.start()
     try:
         events: list[object] = []
@@ -68,11 +68,11 @@ def test_it_is_refused_before_it_has_cost_more_than_the_limit(
     inflate = InflateExtension(Terms(15, 15, takeover, takeover, ""), limit)
     step = len(BOMB) // fragments + 1
     parts = [BOMB[at : at + step] for at in range(0, len(BOMB), step)]
-    octets = b"".join(
+    raw = b"".join(
         frame((CONTINUATION if at else RSV1 | first) | FIN * (at == len(parts) - 1), part)
         for at, part in enumerate(parts)
     )
-    events, peak = burst(Decoder(limits, DEFAULT_TIMEOUTS, 0.0, inflate), octets)
+    events, peak = burst(Decoder(limits, DEFAULT_TIMEOUTS, 0.0, inflate), raw)
     [ended] = events
     assert isinstance(ended, Ended)
     assert ended.code == 1009
@@ -90,12 +90,12 @@ def test_the_process_does_not_grow() -> None:
         from tests.hostile.test_bomb import *
         def peak():
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        octets = bytearray(frame(FIN | RSV1 | BINARY, BOMB))
+        bytes = bytearray(frame(FIN | RSV1 | BINARY, BOMB))
         before = peak()
         for _ in range(20):
             inflate = InflateExtension(Terms(15, 15, True, True, ""), MIB)
             receiver = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate)
-            [ended] = receiver.receive(octets[:], 10)
+            [ended] = receiver.receive(bytes[:], 10)
             assert ended.code == 1009
         print(peak() - before)
         """

@@ -176,7 +176,7 @@ async def test_fragments_without_end_are_held_to_the_message_limit() -> None:
 
 
 async def test_slow_heads_make_room_for_an_honest_newcomer(autojump_clock: MockClock) -> None:
-    """All places are taken and as many wait before the door, each sending an octet now and then."""
+    """All places are taken and as many wait before the door, each sending a byte now and then."""
     async with open_kit(Echo(), capacity=Capacity(max_pending_handshakes=10)) as kit:
         already = await kit.connect()
         hostile = [kit.dial() for _ in range(20)]
@@ -199,7 +199,7 @@ async def test_slow_heads_make_room_for_an_honest_newcomer(autojump_clock: MockC
 
 
 async def dribble(line: Line) -> None:
-    """Send an octet now and then until the server has had enough."""
+    """Send a byte now and then until the server has had enough."""
     while line.end is None:
         line.send_bytes(b"x")
         await trio.sleep(0.05)

@@ -42,7 +42,7 @@ VIOLATIONS = {
     "long length for a short frame": (b"\x81\xfe\x00\x05" + bytes(9), 1002),
     "very long length for a short frame": (b"\x81\xff" + (500).to_bytes(8, "big") + bytes(504), 1002),
     "length above 63 bits": (b"\x82\xff\xff" + bytes(11), 1002),
-    "close with one octet": (frame(CLOSE, b"\x03"), 1002),
+    "close with one byte": (frame(CLOSE, b"\x03"), 1002),
     "close 1005": (frame(CLOSE, close_payload(1005)), 1002),
     "close 999": (frame(CLOSE, close_payload(999)), 1002),
     "close 5000": (frame(CLOSE, close_payload(5000)), 1002),
@@ -50,20 +50,20 @@ VIOLATIONS = {
 }
 
 
-@pytest.mark.parametrize(("octets", "code"), VIOLATIONS.values(), ids=VIOLATIONS)
-@pytest.mark.parametrize("whole", [True, False], ids=["at once", "octet by octet"])
+@pytest.mark.parametrize(("data", "code"), VIOLATIONS.values(), ids=VIOLATIONS)
+@pytest.mark.parametrize("whole", [True, False], ids=["at once", "byte by byte"])
 async def test_violation_is_closed_with_its_code_behind_the_good_replies(
-    plain: Place, info: Lines, octets: bytes, code: int, whole: bool
+    plain: Place, info: Lines, data: bytes, code: int, whole: bool
 ) -> None:
     resource = Recorder()
     async with plain.serve(resource, limits=LIMITS) as served:
         bystander, peer = await served.open(), await served.open()
         good = frame(TEXT, "one") + frame(TEXT, "tw", fin=False) + frame(PONG) + frame(CONTINUATION, "o")
         if whole:
-            await peer.send(good, octets, frame(TEXT, "never"))
+            await peer.send(good, data, frame(TEXT, "never"))
         else:
             await peer.send(good)
-            rest = octets + frame(TEXT, "never")
+            rest = data + frame(TEXT, "never")
             step = 1 + len(rest) // 500
             with suppress(trio.BrokenResourceError):
                 for at in range(0, len(rest), step):
@@ -85,17 +85,17 @@ async def test_violation_is_closed_with_its_code_behind_the_good_replies(
 
 @pytest.mark.parametrize("name", ["unmasked frame", "bad UTF-8", "frame too big", "interleaved message"])
 async def test_violation_over_tls_too(secure: Place, name: str) -> None:
-    octets, code = VIOLATIONS[name]
+    data, code = VIOLATIONS[name]
     async with secure.serve(Recorder(), limits=LIMITS) as served:
         peer = await served.open()
-        await peer.send(frame(TEXT, "one"), octets)
+        await peer.send(frame(TEXT, "one"), data)
         assert await peer.closing() == (["one"], code)
         peer.half_close()
         assert await peer.end() == "fin"
 
 
 async def test_what_is_within_the_limits_passes(plain: Place) -> None:
-    """Limits are octets, and a value equal to a limit passes; control frames do not count."""
+    """Limits are bytes, and a value equal to a limit passes; control frames do not count."""
     async with plain.serve(Recorder(), limits=LIMITS) as served:
         peer = await served.open()
         await peer.send(frame(TEXT, "\u00e9" * 250))

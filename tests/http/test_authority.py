@@ -95,7 +95,7 @@ def test_hixie_76_is_told_the_location_it_asked_for() -> None:
 
 @given(st.text("/?:#@[]a.1%", max_size=12), st.sampled_from(["ws://", "http://a", "//", "", "/"]))
 def test_both_ways_of_reading_agree(rest: str, start: str) -> None:
-    """Of the same octets, whole and in pieces."""
+    """Of the same bytes, whole and in pieces."""
 
     def outcome(size: int | None) -> object:
         try:

@@ -44,13 +44,13 @@ def answer(asked: Upgrade, *more: str, **fields: str | None) -> bytes:
 
 
 def feed(asked: Upgrade, *pieces: bytes) -> None:
-    """Pass octets on; a piece that is empty is EOF."""
+    """Pass bytes on; a piece that is empty is EOF."""
     for piece in pieces:
         asked.receive(piece)
 
 
-def upgraded(asked: Upgrade, octets: bytes) -> Upgraded:
-    result = asked.receive(octets)
+def upgraded(asked: Upgrade, raw: bytes) -> Upgraded:
+    result = asked.receive(raw)
     assert result is not None
     return result
 
@@ -110,8 +110,8 @@ def test_what_h11_would_not_send_is_a_value_error() -> None:
 def test_a_101_upgrades() -> None:
     asked = upgrade(subprotocols=("chat",), deflate=Deflate.shared())
     extension = "permessage-deflate; server_no_context_takeover"
-    octets = answer(asked, "Sec-WebSocket-Protocol: chat", f"Sec-WebSocket-Extensions: {extension}", "X-Seen: 1")
-    result = upgraded(asked, octets + b"\x81\x02hi")
+    raw = answer(asked, "Sec-WebSocket-Protocol: chat", f"Sec-WebSocket-Extensions: {extension}", "X-Seen: 1")
+    result = upgraded(asked, raw + b"\x81\x02hi")
     assert result.subprotocol == "chat"
     assert result.terms is not None
     assert result.terms.answer == extension
@@ -133,12 +133,12 @@ def test_interim_answers_are_skipped() -> None:
 @given(st.data())
 def test_an_answer_may_come_in_any_pieces(data: st.DataObject) -> None:
     asked = upgrade()
-    octets = answer(asked) + b"\x81\x00"
-    end = len(octets) - 2
+    raw = answer(asked) + b"\x81\x00"
+    end = len(raw) - 2
     at, result = 0, None
     while result is None:
         step = data.draw(st.integers(1, 40))
-        result = asked.receive(octets[at : at + step])
+        result = asked.receive(raw[at : at + step])
         at += step
     assert at >= end
     assert b"\x81\x00".startswith(result.trailing)
@@ -186,9 +186,9 @@ def test_two_subprotocols_fail() -> None:
 @pytest.mark.parametrize("size", [1, 100, 100_000])
 def test_a_head_over_the_limit_fails(size: int) -> None:
     asked = upgrade(max_head=1000)
-    octets = answer(asked, *[f"X-{number}: {'x' * 90}" for number in range(1000)])
+    raw = answer(asked, *[f"X-{number}: {'x' * 90}" for number in range(1000)])
     with pytest.raises(HandshakeFailed, match=r"too large|not HTTP"):
-        feed(asked, *[octets[at : at + size] for at in range(0, len(octets), size)])
+        feed(asked, *[raw[at : at + size] for at in range(0, len(raw), size)])
 
 
 def test_interim_answers_without_end_fail() -> None:
@@ -197,25 +197,25 @@ def test_interim_answers_without_end_fail() -> None:
         feed(asked, *[b"HTTP/1.1 103 Early Hints\r\n\r\n"] * 1000)
 
 
-@pytest.mark.parametrize("octets", [b"\x81\x02hi", b"220 mail.example ESMTP\r\n", b"HTTP/2 101\r\n\r\n", b"\r\n" * 9])
-def test_what_is_not_http_fails(octets: bytes) -> None:
+@pytest.mark.parametrize("raw", [b"\x81\x02hi", b"220 mail.example ESMTP\r\n", b"HTTP/2 101\r\n\r\n", b"\r\n" * 9])
+def test_what_is_not_http_fails(raw: bytes) -> None:
     asked = upgrade()
     with pytest.raises((HandshakeFailed, ConnectionResetError)):
-        feed(asked, octets, b"")
+        feed(asked, raw, b"")
 
 
 @given(st.binary(max_size=60))
-def test_garbage_raises_nothing_else(octets: bytes) -> None:
+def test_garbage_raises_nothing_else(raw: bytes) -> None:
     asked = upgrade()
     with pytest.raises((HandshakeFailed, ConnectionResetError)):
-        feed(asked, b"HTTP/1.1 " + octets, b"")
+        feed(asked, b"HTTP/1.1 " + raw, b"")
 
 
-@pytest.mark.parametrize("octets", [b"", b"HTTP/1.1 101 Swi"])
-def test_the_end_before_the_answer_is_an_os_error(octets: bytes) -> None:
+@pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 101 Swi"])
+def test_the_end_before_the_answer_is_an_os_error(raw: bytes) -> None:
     asked = upgrade()
     with pytest.raises(ConnectionResetError, match="before it answered"):
-        feed(asked, *filter(None, [octets]), b"")
+        feed(asked, *filter(None, [raw]), b"")
 
 
 def test_http_1_0_has_no_101() -> None:
@@ -257,8 +257,8 @@ BODIES = [
 @pytest.mark.parametrize("rest", BODIES)
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_the_body_of_a_rejection_is_kept(rest: bytes, size: int) -> None:
-    octets = b"HTTP/1.1 403 Forbidden\r\n" + rest
-    pieces = [octets[at : at + size] for at in range(0, len(octets), size)]
+    raw = b"HTTP/1.1 403 Forbidden\r\n" + rest
+    pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
     assert rejected(upgrade(), *pieces, b"").body == b"no!\n"
 
 
@@ -304,7 +304,7 @@ def test_giving_up_tells_a_rejection_whose_body_never_ends() -> None:
 @pytest.mark.parametrize("most", [1, 700, 10_000])
 def test_the_head_of_a_refusal_is_bounded_however_it_comes(head: bytes, most: int) -> None:
     asked = upgrade(max_head=1000)
-    octets = head + b"the body"
+    raw = head + b"the body"
     with pytest.raises(HandshakeFailed, match=r"too large|too long") as caught:
-        feed(asked, *[octets[at : at + most] for at in range(0, len(octets), most)])
+        feed(asked, *[raw[at : at + most] for at in range(0, len(raw), most)])
     assert type(caught.value) is HandshakeFailed

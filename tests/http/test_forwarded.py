@@ -17,8 +17,8 @@ PEER = ("127.0.0.1", 5000)
 
 
 def seen(*fields: tuple[str, str], peer: tuple[str, int] = PEER) -> Seen:
-    octets = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields]
-    return seen_by_proxies(octets, *peer, PROXIES)
+    data = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields]
+    return seen_by_proxies(data, *peer, PROXIES)
 
 
 FOR = "X-Forwarded-For"

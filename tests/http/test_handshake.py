@@ -45,8 +45,8 @@ def test_a_head_may_come_in_pieces(size: int) -> None:
 def test_a_head_that_is_not_whole_is_waited_for() -> None:
     reader = HeadReader(16384)
     assert not reader.begun
-    for octet in head_of()[:-1]:
-        assert reader.receive(bytes((octet,))) is None
+    for byte in head_of()[:-1]:
+        assert reader.receive(bytes((byte,))) is None
         assert reader.begun
     assert reader.receive(b"\n") is not None
 

@@ -1,4 +1,4 @@
-"""Our handshake judges as wsproto's own does, but where we say so; and no octets make it raise anything else."""
+"""Our handshake judges as wsproto's own does, but where we say so; and no bytes make it raise anything else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEXT = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=8
 class Head:
     """A request, and in what it differs on purpose from wsproto's judgement."""
 
-    octets: bytes
+    data: bytes
     stricter: bool
     """Whether it has what only we refuse: HTTP/1.0, a body whose length is not 0, a key that is none, a field that
     must be one twice, ``*`` for a path."""
@@ -45,7 +45,7 @@ def heads(draw: st.DrawFn) -> Head:
     )
     upgrades = draw(st.sampled_from([["websocket"]] * 3 + [["WebSocket"], [], ["h2c"], ["h2c, websocket"]]))
     versions = draw(st.sampled_from([["13"]] * 4 + [[], ["8"], ["13", "13"], ["8", "13"]]))
-    good_key = st.binary(min_size=16, max_size=16).map(lambda octets: b64encode(octets).decode())
+    good_key = st.binary(min_size=16, max_size=16).map(lambda data: b64encode(data).decode())
     keys = draw(
         st.one_of(
             good_key.map(lambda key: [key]),
@@ -61,7 +61,7 @@ def heads(draw: st.DrawFn) -> Head:
     lines = [f"{name}: {value}" for name, values in fields.items() for value in values]
     none: dict[str, str | None] = dict.fromkeys(fields)
     order = draw(st.permutations([*lines, *body, *offers]))
-    octets = head_of(none, line=f"{method} {target} HTTP/{version}", more=order)
+    data = head_of(none, line=f"{method} {target} HTTP/{version}", more=order)
     key_is_one = len(keys) == 1 and len(keys[0]) == 24 and keys[0].isprintable() and " " not in keys[0]
     absolute, strange_host = target.startswith("ws:"), not "".join(hosts).isascii()
     stricter = (
@@ -73,7 +73,7 @@ def heads(draw: st.DrawFn) -> Head:
     )
     stricter = stricter or target == "*" or (strange_host and not absolute)
     laxer = upgrades == ["h2c, websocket"] or len(connections) > 1 or (strange_host and absolute)
-    return Head(octets, stricter, laxer)
+    return Head(data, stricter, laxer)
 
 
 def token_of(answer: bytes) -> bytes:
@@ -82,11 +82,11 @@ def token_of(answer: bytes) -> bytes:
     return line.partition(b":")[2].strip()
 
 
-def theirs(octets: bytes) -> bytes | None:
+def theirs(data: bytes) -> bytes | None:
     """Return wsproto's accept token; None if it refuses."""
     handshake = H11Handshake(SERVER)
     try:
-        handshake.receive_data(octets)
+        handshake.receive_data(data)
         (request,) = handshake.events()
     except (RemoteProtocolError, UnicodeError):
         return None
@@ -94,10 +94,10 @@ def theirs(octets: bytes) -> bytes | None:
     return token_of(handshake.send(AcceptConnection()))
 
 
-def ours(octets: bytes) -> bytes | None:
+def ours(data: bytes) -> bytes | None:
     """Return our accept token; None if we refuse."""
     try:
-        request = judge(octets)
+        request = judge(data)
     except Reject:
         return None
     return token_of(switching_protocols(request.headers, None, []))
@@ -106,7 +106,7 @@ def ours(octets: bytes) -> bytes | None:
 @settings(max_examples=600)
 @given(heads())
 def test_the_handshake_is_wsprotos_but_for_what_is_listed(head: Head) -> None:
-    own, engine = ours(head.octets), theirs(head.octets)
+    own, engine = ours(head.data), theirs(head.data)
     if own is None:
         assert engine is None or head.stricter
     else:

@@ -14,15 +14,15 @@ HEAD = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 # What str.strip() takes off beside SP and HTAB, as far as Latin-1 has it.
-SPACES = [octet for octet in range(256) if chr(octet).isspace() and octet not in b" \t\r\n"]
+SPACES = [byte for byte in range(256) if chr(byte).isspace() and byte not in b" \t\r\n"]
 
 
-def asked(octets: bytes, size: int = 100_000) -> tuple[int, str]:
+def asked(data: bytes, size: int = 100_000) -> tuple[int, str]:
     """Return the status that a head gets, 101 if it is let through, and why."""
     reader, request = HeadReader(16384), None
     try:
-        for at in range(0, len(octets), size):
-            request = request or reader.receive(octets[at : at + size])
+        for at in range(0, len(data), size):
+            request = request or reader.receive(data[at : at + size])
         assert request is not None
         check_head(request.headers)
         check_upgrade(reader.http_version, request, request.headers)
@@ -35,11 +35,11 @@ def with_field(field: bytes) -> bytes:
     return HEAD.replace(b"\r\n\r\n", b"\r\n" + field + b"\r\n\r\n")
 
 
-@pytest.mark.parametrize("octet", SPACES)
+@pytest.mark.parametrize("byte", SPACES)
 @pytest.mark.parametrize("value", [b"Upgrade: websocket", b"Connection: Upgrade", b"25jZQ==", b"Version: 13"])
-def test_only_sp_and_htab_are_space_around_a_word(value: bytes, octet: int) -> None:
+def test_only_sp_and_htab_are_space_around_a_word(value: bytes, byte: int) -> None:
     """A proxy whose rule forbids ``Upgrade: websocket`` does not see it in ``websocket\\xa0``."""
-    for word in (value + bytes([octet]), value + b" " + bytes([octet]), value.replace(b": ", b": " + bytes([octet]))):
+    for word in (value + bytes([byte]), value + b" " + bytes([byte]), value.replace(b": ", b": " + bytes([byte]))):
         if word != value:
             status, _ = asked(HEAD.replace(value, word))
             assert 400 <= status < 500, word
@@ -53,9 +53,9 @@ def test_sp_and_htab_are_space(value: bytes, space: bytes) -> None:
         assert asked(HEAD.replace(value, written)) == (101, "")
 
 
-@pytest.mark.parametrize("octet", SPACES)
-def test_a_subprotocol_is_no_other_for_a_space_of_another_alphabet(octet: int) -> None:
-    headers = Headers([("sec-websocket-protocol", f"chat{chr(octet)}, {chr(octet)}chat")])
+@pytest.mark.parametrize("byte", SPACES)
+def test_a_subprotocol_is_no_other_for_a_space_of_another_alphabet(byte: int) -> None:
+    headers = Headers([("sec-websocket-protocol", f"chat{chr(byte)}, {chr(byte)}chat")])
     assert "chat" not in headers.tokens("sec-websocket-protocol")
     assert choose_subprotocol(None, headers.tokens("sec-websocket-protocol"), ["chat"]) is None
 
@@ -63,18 +63,18 @@ def test_a_subprotocol_is_no_other_for_a_space_of_another_alphabet(octet: int) -
 @pytest.mark.parametrize("size", [1, 100_000])
 @pytest.mark.parametrize("version", ["0.9", "1.2", "1.9", "2.0", "3.0", "9.9"])
 def test_another_version_of_http_is_refused(version: str, size: int) -> None:
-    octets = HEAD.replace(b"HTTP/1.1", f"HTTP/{version}".encode())
-    assert asked(octets, size) == (505, "HTTP/1.1 is spoken here")
+    data = HEAD.replace(b"HTTP/1.1", f"HTTP/{version}".encode())
+    assert asked(data, size) == (505, "HTTP/1.1 is spoken here")
 
 
 def test_the_preface_of_http_2_is_refused() -> None:
     assert asked(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")[0] == 505
 
 
-@pytest.mark.parametrize("octet", [octet for octet in [*range(32), 127] if octet not in b"\t\r\n"])
+@pytest.mark.parametrize("byte", [byte for byte in [*range(32), 127] if byte not in b"\t\r\n"])
 @pytest.mark.parametrize("field", [b"X: a?b", b"X: ?", b"Origin: http://localhost?", b"Cookie: a=b?", b"X: a\r\n ?b"])
-def test_control_characters_in_a_field_are_refused(field: bytes, octet: int) -> None:
-    assert asked(with_field(field.replace(b"?", bytes([octet]))))[0] == 400
+def test_control_characters_in_a_field_are_refused(field: bytes, byte: int) -> None:
+    assert asked(with_field(field.replace(b"?", bytes([byte]))))[0] == 400
 
 
 @pytest.mark.parametrize(

@@ -27,14 +27,14 @@ def test_response_is_200_text() -> None:
 
 @pytest.mark.parametrize("body", ["grüß", "grüß".encode(), bytearray("grüß".encode()), memoryview("grüß".encode())])
 def test_a_body_is_text_in_utf_8_or_bytes(body: str | bytes) -> None:
-    octets = Response(body).body
-    assert type(octets) is bytes
-    assert octets.decode() == "grüß"
+    data = Response(body).body
+    assert type(data) is bytes
+    assert data.decode() == "grüß"
 
 
 @pytest.mark.parametrize("body", [404, None, ["x"]])
 def test_a_body_of_another_type_is_a_type_error(body: object) -> None:
-    """A status in the place of the body must not become so many zero octets with status 200."""
+    """A status in the place of the body must not become so many zero bytes with status 200."""
     with pytest.raises(TypeError):
         Response(body)  # type: ignore[arg-type]
 
@@ -119,14 +119,14 @@ class Text(str):
         raise ZeroDivisionError
 
 
-class Octets(bytes):
+class Bytes(bytes):
     def __len__(self) -> int:
         return 1
 
 
 def test_a_subclass_does_not_decide_what_is_sent() -> None:
     assert Response(Text("whole")).body == b"whole"
-    assert Response(Octets(b"whole")).body == b"whole"
+    assert Response(Bytes(b"whole")).body == b"whole"
     reject = Reject(body=Text("whole"), headers=[(Text("X-A"), Text("value"))])
     assert type(reject.body) is str
     assert [(type(name), type(value)) for name, value in reject.headers] == [(str, str)]

@@ -118,12 +118,12 @@ async def test_clients_of_different_terms_hear_the_same_broadcast(served: Served
 
 async def test_the_ws_package_of_node(play: Play) -> None:
     steps = [{"send": "text", "data": message} for message in TEXTS[:40]]
-    octets = base64.b64encode(bytes(range(256)) * 300).decode()
-    steps += [{"send": "binary", "base64": octets}, {"send": "text", "data": "close"}]
+    raw = base64.b64encode(bytes(range(256)) * 300).decode()
+    steps += [{"send": "binary", "base64": raw}, {"send": "text", "data": "close"}]
     opened, *events = await play(*steps, perMessageDeflate={"threshold": 0})
     assert "permessage-deflate" in opened["extensions"]
     assert events == [
         *({"event": "text", "data": message} for message in TEXTS[:40]),
-        {"event": "binary", "base64": octets},
+        {"event": "binary", "base64": raw},
         {"event": "close", "code": 4001, "reason": "as you wish"},
     ]

@@ -39,11 +39,11 @@ def play(node: str, served: Served) -> Play:
 
 @pytest.mark.parametrize("compress", [True, False], ids=["offers-deflate", "offers-nothing"])
 async def test_messages_pings_and_closing(play: Play, compress: bool) -> None:
-    octets = base64.b64encode(bytes(range(256)) * 300).decode()
+    data = base64.b64encode(bytes(range(256)) * 300).decode()
     opened, *events = await play(
         {"send": "text", "data": "hello 🐎"},
         {"send": "text", "data": ""},
-        {"send": "binary", "base64": octets},
+        {"send": "binary", "base64": data},
         {"send": "fragments", "data": ["frag", "", "men", "ted"]},
         {"send": "ping", "data": "are you there?"},
         {"send": "close", "code": 4000, "reason": "enough"},
@@ -53,7 +53,7 @@ async def test_messages_pings_and_closing(play: Play, compress: bool) -> None:
     assert events == [
         {"event": "text", "data": "hello 🐎"},
         {"event": "text", "data": ""},
-        {"event": "binary", "base64": octets},
+        {"event": "binary", "base64": data},
         {"event": "text", "data": "fragmented"},
         {"event": "pong", "data": "are you there?"},
         {"event": "close", "code": 4000, "reason": "enough"},

@@ -87,7 +87,7 @@ def test_no_bytes_raise(body: bytes) -> None:
 
 
 @given(st.integers(0, 600), st.integers(0, 255))
-def test_a_changed_byte_raises_nothing(at: int, octet: int) -> None:
+def test_a_changed_byte_raises_nothing(at: int, byte: int) -> None:
     hello = bytearray(hello_for("a.example"))
-    hello[at % len(hello)] = octet
+    hello[at % len(hello)] = byte
     asked_name(bytes(hello))

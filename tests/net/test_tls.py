@@ -30,12 +30,12 @@ async def test_plain_http_on_a_tls_port_is_told_so(secure: Place, info: Lines) -
 
 
 @pytest.mark.parametrize(
-    "octets", [b"\x00" * 100, b"\x16\x03\x01\x00\x05hello", b"SSH-2.0-x\r\n" * 5], ids=["zeros", "bad hello", "ssh"]
+    "raw", [b"\x00" * 100, b"\x16\x03\x01\x00\x05hello", b"SSH-2.0-x\r\n" * 5], ids=["zeros", "bad hello", "ssh"]
 )
-async def test_tls_garbage_ends_the_connection_with_one_log_line(secure: Place, info: Lines, octets: bytes) -> None:
+async def test_tls_garbage_ends_the_connection_with_one_log_line(secure: Place, info: Lines, raw: bytes) -> None:
     async with secure.serve(Recorder()) as served:
         peer = await served.connect(plain=True)
-        await peer.send(octets)
+        await peer.send(raw)
         assert await peer.end() == "fin"
         assert len(info()) == 1
         assert info()[0].startswith(f"{peer.name}: TLS handshake failed (")
@@ -211,7 +211,7 @@ def pair(certificates: Certificates) -> Iterator[Pair]:
 
 
 def test_send_takes_what_the_caller_likes_after_it_was_blocked(pair: Pair) -> None:
-    """OpenSSL's own sockets insist on the same octets: a ping that overtakes would corrupt the stream."""
+    """OpenSSL's own sockets insist on the same bytes: a ping that overtakes would corrupt the stream."""
     taken = bytearray()
     number = 0
     received = b""
@@ -289,10 +289,10 @@ def test_records_of_a_byte_are_read_in_small_pieces_and_large_ones_in_large_ones
     for size, times in ((1, 3000), (16_000, 12)):
         for _ in range(times):
             pair.client.write(bytes(size))
-        octets, counts[:] = pair.outgoing.read(), [0]
+        raw, counts[:] = pair.outgoing.read(), [0]
         while sum(counts) < size * times:
             with suppress(BlockingIOError):
-                octets = octets[pair.theirs.send(octets) :]
+                raw = raw[pair.theirs.send(raw) :]
             with suppress(BlockingIOError):
                 counts.append(pair.codec.recv_into(buffer))
         assert max(counts) < 400 or size > 1

@@ -66,9 +66,9 @@ def test_bytes_that_are_no_certificate_raise_a_value_error_alone(body: bytes) ->
 
 
 @given(st.integers(0, 2000), st.integers(0, 255))
-def test_a_changed_byte_raises_a_value_error_at_most(at: int, octet: int) -> None:
+def test_a_changed_byte_raises_a_value_error_at_most(at: int, byte: int) -> None:
     der = bytearray(ssl.PEM_cert_to_DER_cert(PEM))
-    der[at % len(der)] = octet
+    der[at % len(der)] = byte
     with suppress(ValueError):
         facts_of(ssl.DER_cert_to_PEM_cert(bytes(der)))
 

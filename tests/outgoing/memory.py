@@ -55,8 +55,8 @@ class Server(Transport):
     """What a link takes for a socket, seen from the server.
 
     Args:
-        window: Octets the kernel takes; None for all.
-        bite: Octets it takes in one call at most.
+        window: Bytes the kernel takes; None for all.
+        bite: Bytes it takes in one call at most.
     """
 
     def __init__(self, window: int | None = None, bite: int = 2**60) -> None:
@@ -75,7 +75,7 @@ class Server(Transport):
     # What a test does
 
     def feed(self, *frames: bytes) -> None:
-        """Let octets arrive."""
+        """Let bytes arrive."""
         self._incoming += b"".join(frames)
         self._changed.unpark_all()
 
@@ -84,9 +84,9 @@ class Server(Transport):
         self._eof = True
         self._changed.unpark_all()
 
-    def take(self, octets: int) -> None:
+    def take(self, size: int) -> None:
         """Let the kernel take so many more."""
-        self.window += octets
+        self.window += size
         self._changed.unpark_all()
 
     def break_down(self) -> None:
@@ -96,7 +96,7 @@ class Server(Transport):
 
     @property
     def unread(self) -> int:
-        """Octets that have arrived and were not read."""
+        """Bytes that have arrived and were not read."""
         return len(self._incoming)
 
     def events(self) -> list[Event]:
@@ -104,7 +104,7 @@ class Server(Transport):
         return list(Engine(SERVER, [], bytes(self.taken)).events())
 
     def received(self) -> list[object]:
-        """Return messages, ``("ping", octets)``, ``("pong", octets)`` and ``("close", code)`` as sent."""
+        """Return messages, ``("ping", bytes)``, ``("pong", bytes)`` and ``("close", code)`` as sent."""
         found: list[object] = []
         parts: list[str | bytes] = []
         for event in self.events():
@@ -130,10 +130,10 @@ class Server(Transport):
             raise ConnectionResetError
         if not self._incoming and not self._eof:
             raise BlockingIOError
-        octets = self._incoming[: most or len(view)]
+        data = self._incoming[: most or len(view)]
         del self._incoming[: most or len(view)]
-        view[: len(octets)] = octets
-        return len(octets)
+        view[: len(data)] = data
+        return len(data)
 
     def receive_now(self, most: int = RECEIVE_BUFFER) -> bytes:
         data = bytearray(most)

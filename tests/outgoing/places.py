@@ -79,10 +79,10 @@ async def head_of(stream: trio.abc.ReceiveStream) -> bytes:
     """Read the head of a request."""
     head = b""
     while b"\r\n\r\n" not in head:
-        octets = await stream.receive_some()
-        if not octets:
+        data = await stream.receive_some()
+        if not data:
             raise trio.BrokenResourceError
-        head += bytes(octets)
+        head += bytes(data)
     return head
 
 
@@ -108,7 +108,7 @@ def accepting(head: bytes) -> str:
 
 
 def upgrading(*more: str, tail: bytes = b"") -> Script:
-    """Make an answer that upgrades, with more lines, and octets behind it."""
+    """Make an answer that upgrades, with more lines, and bytes behind it."""
 
     def script(head: bytes) -> bytes:
         lines = [
@@ -124,13 +124,13 @@ def upgrading(*more: str, tail: bytes = b"") -> Script:
 
 async def pass_on(source: trio.abc.ReceiveStream, sink: trio.SocketStream) -> None:
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-        async for octets in source:
-            await sink.send_all(octets)
+        async for data in source:
+            await sink.send_all(data)
         await sink.send_eof()
 
 
 async def relay(one: trio.SocketStream, host: str, port: int) -> None:
-    """Pass octets both ways until both sides have ended."""
+    """Pass bytes both ways until both sides have ended."""
     async with await trio.open_tcp_stream(host, port) as other, trio.open_nursery() as nursery:
         nursery.start_soon(pass_on, one, other)
         nursery.start_soon(pass_on, other, one)
@@ -168,13 +168,13 @@ class SocksProxy:
 
     async def __call__(self, stream: trio.SocketStream) -> None:
         async def read(count: int) -> bytes:
-            octets = b""
-            while len(octets) < count:
-                more = await stream.receive_some(count - len(octets))
+            data = b""
+            while len(data) < count:
+                more = await stream.receive_some(count - len(data))
                 if not more:
                     raise trio.BrokenResourceError
-                octets += bytes(more)
-            return octets
+                data += bytes(more)
+            return data
 
         _, count = await read(2)
         methods = await read(count)

@@ -109,10 +109,10 @@ async def test_a_receive_that_is_cancelled_takes_no_message() -> None:
 
 async def test_a_receive_cancelled_in_mid_frame_loses_nothing() -> None:
     async with connected() as it:
-        for octet in text("a message"):
+        for byte in text("a message"):
             with trio.move_on_after(0):
                 await it.ws.receive()
-            it.server.feed(bytes((octet,)))
+            it.server.feed(bytes((byte,)))
             await settled()
         assert await it.ws.receive() == "a message"
 

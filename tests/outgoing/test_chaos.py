@@ -49,8 +49,8 @@ class Chaos:
 
     async def send(self, name: int) -> None:
         for number in range(MESSAGES):
-            octets = f"{name}/{number} ".encode() * self.random.choice((1, 1, 10, 1000, 10_000))
-            message = octets if self.random.random() < 0.5 else octets.decode()
+            data = f"{name}/{number} ".encode() * self.random.choice((1, 1, 10, 1000, 10_000))
+            message = data if self.random.random() < 0.5 else data.decode()
             frame_size = self.random.choice((None, None, 500))
             with self.scope():
                 if isinstance(message, str):

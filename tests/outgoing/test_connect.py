@@ -231,9 +231,9 @@ async def test_a_tls_record_in_two_parts_is_waited_for(authority: trustme.CA, se
         secure = trio.SSLStream(trio.StapledStream(ours.send_stream, stream), server_context, server_side=True)
 
         async def drip() -> None:
-            while octets := await theirs.receive_some():
-                for at in range(0, len(octets), 7):
-                    await stream.send_all(octets[at : at + 7])
+            while data := await theirs.receive_some():
+                for at in range(0, len(data), 7):
+                    await stream.send_all(data[at : at + 7])
                     await trio.sleep(0.001)
 
         async with trio.open_nursery() as nursery:

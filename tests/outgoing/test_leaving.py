@@ -26,18 +26,18 @@ class Mute:
 
     async def __call__(self, stream: trio.SocketStream) -> None:
         await stream.send_all(upgrading()(await head_of(stream)))
-        octets = b""
+        data = b""
         try:
             async for piece in stream:
-                octets += piece
+                data += piece
         finally:
-            self._put.send_nowait(octets)
+            self._put.send_nowait(data)
 
     async def close_code(self) -> int:
         """Return the code of the only frame that came before the end."""
-        octets = await self._get.receive()
-        assert octets[:2] == b"\x88\x82"
-        return int.from_bytes(bytes(octet ^ key for octet, key in zip(octets[6:], octets[2:6], strict=False)), "big")
+        data = await self._get.receive()
+        assert data[:2] == b"\x88\x82"
+        return int.from_bytes(bytes(byte ^ key for byte, key in zip(data[6:], data[2:6], strict=False)), "big")
 
 
 @asynccontextmanager

@@ -170,13 +170,13 @@ async def test_tls_within_tls(tls: Contexts, monkeypatch: pytest.MonkeyPatch) ->
             async with await trio.open_tcp_stream("127.0.0.1", target) as other, trio.open_nursery() as relays:
 
                 async def back() -> None:
-                    async for octets in other:
-                        await secure.send_all(octets)
+                    async for raw in other:
+                        await secure.send_all(raw)
                     await stream.aclose()
 
                 relays.start_soon(back)
-                async for octets in secure:
-                    await other.send_all(octets)
+                async for raw in secure:
+                    await other.send_all(raw)
 
         async with (
             listening(proxy) as port,

@@ -22,8 +22,8 @@ class Ends:
     def __init__(self) -> None:
         self._put, self._get = trio.open_memory_channel[bytes](9)
 
-    def note(self, octets: bytes | bytearray) -> None:
-        self._put.send_nowait(bytes(octets))
+    def note(self, data: bytes | bytearray) -> None:
+        self._put.send_nowait(bytes(data))
 
     async def seen(self, count: int = 1) -> list[bytes]:
         with trio.fail_after(BOUND):

@@ -1,1 +1,1 @@
-"""Tests of the sans-IO protocol: octets and a fake clock, no sockets."""
+"""Tests of the sans-IO protocol: bytes and a fake clock, no sockets."""

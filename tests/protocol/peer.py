@@ -1,4 +1,4 @@
-"""The peer's side: octets as a client sends them, made without the package's own encoder."""
+"""The peer's side: bytes as a client sends them, made without the package's own encoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MASK = bytes.fromhex("a1b2c3d4")
 def announce(
     opcode: int, length: int, *, fin: bool = True, reserved: int = 0, mask: bytes | None = MASK, form: int = 0
 ) -> bytes:
-    """Make a frame header; ``form`` is the number of octets of the extended length if not the shortest."""
+    """Make a frame header; ``form`` is the number of bytes of the extended length if not the shortest."""
     return client_frames.header((fin << 7) | (reserved << 4) | opcode, length, mask=mask, form=form or None)
 
 
@@ -46,12 +46,12 @@ def connect(limits: Limits | None = None) -> Decoder:
 
 
 def receive(connection: Decoder, data: bytes, room: int = 1000) -> list[Event]:
-    """Pass octets as the reactor does, in a bytearray of their own."""
+    """Pass bytes as the reactor does, in a bytearray of their own."""
     return connection.receive(bytearray(data), room)
 
 
 def feed(connection: Decoder, data: bytes, size: int = 1) -> list[Event]:
-    """Pass octets in pieces of ``size``; return all that came of it."""
+    """Pass bytes in pieces of ``size``; return all that came of it."""
     return [event for at in range(0, len(data), size) for event in receive(connection, data[at : at + size])]
 
 

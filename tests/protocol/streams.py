@@ -12,12 +12,12 @@ SIZES = st.sampled_from([0, 1, 2, 5, 9, 10, 11, 24, 25, 26, 125, 126, 127, 200, 
 MASKS = st.binary(min_size=4, max_size=4)
 
 texts = st.text(max_size=12).map(str.encode) | SIZES.map(lambda size: b"t" * size)
-octets = st.binary(max_size=12) | SIZES.map(lambda size: b"\x81\x88" * (size // 2) + b"b" * (size % 2))
+binaries = st.binary(max_size=12) | SIZES.map(lambda size: b"\x81\x88" * (size // 2) + b"b" * (size % 2))
 bad_utf8 = st.sampled_from([b"\xff", b"ok\xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc3", b"a\xe2\x82"])
 
 whole = st.one_of(
     st.builds(peer.frame, st.just(peer.TEXT), texts, mask=MASKS),
-    st.builds(peer.frame, st.just(peer.BINARY), octets, mask=MASKS),
+    st.builds(peer.frame, st.just(peer.BINARY), binaries, mask=MASKS),
 )
 controls = st.builds(peer.frame, st.sampled_from([peer.PING, peer.PONG]), st.binary(max_size=125), mask=MASKS)
 closes = st.one_of(
@@ -48,7 +48,7 @@ announced = st.builds(
 def fragmented(draw: st.DrawFn) -> bytes:
     """Make a message in fragments, split anywhere, with control frames between."""
     opcode = draw(st.sampled_from([peer.TEXT, peer.BINARY]))
-    payload = draw(texts | bad_utf8 if opcode == peer.TEXT else octets)
+    payload = draw(texts | bad_utf8 if opcode == peer.TEXT else binaries)
     cuts = sorted(draw(st.lists(st.integers(0, len(payload)), max_size=4)))
     parts = [payload[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(payload)], strict=True)]
     stream = b""
@@ -65,7 +65,7 @@ pieces = st.one_of(frames, frames, frames, frames, closes, bad_texts, shaped, an
 
 @st.composite
 def streams(draw: st.DrawFn) -> bytes:
-    """Make a stream of good and bad frames, perhaps with an octet changed and the tail cut off."""
+    """Make a stream of good and bad frames, perhaps with a byte changed and the tail cut off."""
     stream = bytearray(b"".join(draw(st.lists(pieces, max_size=8))))
     if stream and draw(st.integers(0, 3)) == 0:
         stream[draw(st.integers(0, len(stream) - 1))] = draw(st.integers(0, 255))
@@ -76,10 +76,10 @@ def streams(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def chunked(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> list[bytes]:
-    """Cut a stream: whole, octet by octet, or anywhere."""
+    """Cut a stream: whole, byte by byte, or anywhere."""
     stream = draw(whole)
-    shape = draw(st.sampled_from(["whole", "octets", "anywhere", "anywhere"]))
-    if shape == "octets":
+    shape = draw(st.sampled_from(["whole", "each byte", "anywhere", "anywhere"]))
+    if shape == "each byte":
         return [stream[at : at + 1] for at in range(len(stream))]
     count = 0 if shape == "whole" else 5
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=count)))

@@ -50,7 +50,7 @@ def test_a_large_binary_frame_waits_outside_the_engine(monkeypatch: pytest.Monke
     "message", ["", "ascii", "grüß", "€", "x" * 1000 + "€", "x" * 1000 + "\U0001f600", b"", b"1234"]
 )
 def test_messages_are_counted_as_what_they_take_in_memory(message: str | bytes) -> None:
-    """One emoji makes a text take four octets for each character."""
+    """One emoji makes a text take four bytes for each character."""
     opcode, payload = (peer.TEXT, message.encode()) if isinstance(message, str) else (peer.BINARY, message)
     connection = peer.connect()
     peer.receive(connection, peer.frame(opcode, payload))
@@ -143,12 +143,12 @@ def test_a_close_without_a_code_is_answered_without_one() -> None:
         pytest.param(
             peer.frame(peer.BINARY, b"x" * 9, form=2),
             broken("a length that is not written the shortest way, or above 2**63 - 1"),
-            id="two octets of length too many",
+            id="two bytes of length too many",
         ),
         pytest.param(
             peer.frame(peer.BINARY, b"x" * 300, form=8),
             broken("a length that is not written the shortest way, or above 2**63 - 1"),
-            id="six octets of length too many",
+            id="six bytes of length too many",
         ),
         pytest.param(
             peer.frame(peer.TEXT, b"x", fin=False) + peer.frame(peer.TEXT, b"y"),
@@ -180,7 +180,7 @@ def test_an_invalid_opcode_fails_after_two_bytes(opcode: int) -> None:
     ("good", "bad"), [(b"ok", b"\xff"), (b"ok\xc3", b"\x28"), (b"\xed\xa0", b"\x80"), (b"\xf4", b"\x90")]
 )
 def test_invalid_utf_8_fails_with_the_byte_that_makes_it_so(good: bytes, bad: bytes, size: int, fin: bool) -> None:
-    """The frame announces much more, which never comes. CPython waits for the third octet of a surrogate."""
+    """The frame announces much more, which never comes. CPython waits for the third byte of a surrogate."""
     connection = peer.connect()
     header = peer.announce(peer.TEXT, 5000, mask=bytes(4), fin=fin)
     assert peer.feed(connection, header + good, size) == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.protocol import peer
 from tests.protocol.engine import reference
-from tests.protocol.streams import bad_utf8, chunked, octets, texts
+from tests.protocol.streams import bad_utf8, binaries, chunked, texts
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended
@@ -24,12 +24,12 @@ def built(opcode: int, payload: st.SearchStrategy[bytes], **more: st.SearchStrat
 
 
 fragments = st.tuples(
-    built(peer.TEXT, texts, fin=st.just(False)), built(peer.PING, octets.filter(lambda it: len(it) < 126)),
+    built(peer.TEXT, texts, fin=st.just(False)), built(peer.PING, binaries.filter(lambda it: len(it) < 126)),
     built(peer.CONTINUATION, texts),
 ).map(b"".join)  # fmt: skip
 pieces = st.one_of(
     built(peer.TEXT, texts),
-    built(peer.BINARY, octets),
+    built(peer.BINARY, binaries),
     fragments,
     built(peer.PONG, st.binary(max_size=125)),
     built(peer.CLOSE, st.sampled_from([b"", b"\x03\xe8bye", b"\x03", b"\x03\xed", b"\x03\xe8\xff"])),

@@ -12,7 +12,7 @@ from wsframe.protocol.events import Ended, Event
 
 ANSWERED = Ended(4001, "späte", clean=True)
 ANSWER = peer.close(4001, "späte".encode())
-# The payloads hold octets that look like close frames: reading them as frames would be seen.
+# The payloads hold bytes that look like close frames: reading them as frames would be seen.
 BAIT = b"\x88\x82abcd\x88\x00\x88"
 STREAM = b"".join(
     [
@@ -36,7 +36,7 @@ def closing() -> Decoder:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 1000])
 def test_the_peers_close_is_found_wherever_ours_falls_and_however_the_rest_is_cut(size: int) -> None:
-    """Our close comes after every octet of the stream in turn: after a half-received frame, header or close."""
+    """Our close comes after every byte of the stream in turn: after a half-received frame, header or close."""
     for at in range(len(STREAM) + 1):
         connection = peer.connect()
         before = peer.receive(connection, STREAM[:at])
@@ -46,7 +46,7 @@ def test_the_peers_close_is_found_wherever_ours_falls_and_however_the_rest_is_cu
             assert after == []
         else:
             assert not any(isinstance(event, Ended) for event in before)
-            assert after == [ANSWERED], f"our close after {at} octets"
+            assert after == [ANSWERED], f"our close after {at} bytes"
         assert connection.state is State.CLOSED
 
 
@@ -60,7 +60,7 @@ def test_the_peers_close_is_found_among_the_bytes_kept_for_want_of_room(room: in
 
 
 def test_the_bytes_kept_are_joined_with_what_comes() -> None:
-    """The peer's close begins among the octets kept, at every cut, and ends in what comes."""
+    """The peer's close begins among the bytes kept, at every cut, and ends in what comes."""
     messages = peer.frame(peer.TEXT, b"1") + peer.frame(peer.TEXT, b"2")
     for cut in range(1, len(ANSWER)):
         connection = peer.connect()
@@ -123,7 +123,7 @@ def test_a_malformed_close_frame_ends_the_connection_without_a_handshake(frame: 
 
 @pytest.mark.parametrize("tail", [b"", b"\x82", b"\x88\x85abc"], ids=["nothing", "half a header", "half a close"])
 def test_at_most_the_message_limit_is_discarded(tail: bytes) -> None:
-    """A peer that goes on sending is given up, whatever its last octets look like."""
+    """A peer that goes on sending is given up, whatever its last bytes look like."""
     payload = 1000 - 8 - len(tail)
     connection = peer.connect(Limits(max_message=1000))
     connection.close()

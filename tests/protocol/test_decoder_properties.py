@@ -34,7 +34,7 @@ def comparable(events: list[Event]) -> list[Event]:
     ]
 
 
-def octets_of(events: list[Event]) -> int:
+def bytes_of(events: list[Event]) -> int:
     return sum(len(event.encode() if isinstance(event, str) else event) for event in events if is_message(event))
 
 
@@ -83,7 +83,7 @@ def repeated(values: list[int]) -> Iterator[int]:
 def test_the_fast_lane_with_wsproto_is_wsproto_alone(
     chunks: list[bytes], rooms: list[int], eager: list[bool], limits: Limits
 ) -> None:
-    """For any octets in any pieces with any room: the same messages, events, end and code."""
+    """For any bytes in any pieces with any room: the same messages, events, end and code."""
     ours = run(chunks, repeated(rooms), map(bool, repeated([*map(int, eager), 1])), limits)
     assert comparable(ours) == reference(b"".join(chunks), limits)
 
@@ -200,7 +200,7 @@ def test_a_check_that_takes_every_frame_changes_nothing(chunks: list[bytes], lim
     assert taken == everything(plain, chunks)
     most = filled(limits, DEFAULT_LIMITS).max_message
     assert all(length <= total <= most for _, length, total in asked), "what is beyond a limit is not asked about"
-    assert octets_of(taken) <= sum(length for _, length, _ in asked)
+    assert bytes_of(taken) <= sum(length for _, length, _ in asked)
     assert {"text" if isinstance(event, str) else "binary" for event in taken if is_message(event)} <= {
         kind for kind, _, _ in asked
     }

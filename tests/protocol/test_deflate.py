@@ -27,9 +27,9 @@ def test_options_are_checked(wrong: dict[str, int]) -> None:
 def test_empty_messages_can_be_compressed_over_and_over() -> None:
     deflater, inflater = Deflater(Terms(15, 15, True, True, NAME), DEDICATED), zlib.decompressobj(-15)
     for message in (b"", b"", b"text" * 99, b"", b""):
-        octets = deflater.compress(message)
-        assert octets
-        assert inflater.decompress(octets + TAIL) == message
+        data = deflater.compress(message)
+        assert data
+        assert inflater.decompress(data + TAIL) == message
 
 
 def test_a_message_that_does_not_shrink_goes_as_it_is_unless_it_must_be_kept_in_view() -> None:

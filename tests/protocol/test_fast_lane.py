@@ -37,7 +37,7 @@ def test_a_message_that_is_not_whole_says_how_long_it_will_be(read: Callable[...
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "raw",
     [
         frame(TEXT, b"part", fin=False),
         frame(CONTINUATION, b"part"),
@@ -51,9 +51,9 @@ def test_a_message_that_is_not_whole_says_how_long_it_will_be(read: Callable[...
         frame(TEXT, b"x" * 200, form=8),
     ],
 )
-def test_other_frames_stay_where_they_are(octets: bytes, read: Callable[..., Any]) -> None:
+def test_other_frames_stay_where_they_are(raw: bytes, read: Callable[..., Any]) -> None:
     messages: list[Event] = []
-    assert read(bytearray(frame(TEXT, b"before") + octets), 0, 9, 100, True, messages)[0] == len(frame(TEXT, b"before"))
+    assert read(bytearray(frame(TEXT, b"before") + raw), 0, 9, 100, True, messages)[0] == len(frame(TEXT, b"before"))
     assert messages == ["before"]
 
 
@@ -70,7 +70,7 @@ def test_text_beyond_ascii_weighs_what_its_object_takes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "event"),
+    ("raw", "event"),
     [
         (frame(PING, b"a"), PingReceived(b"a")),
         (frame(PONG, b"b"), PongReceived(b"b")),
@@ -81,12 +81,12 @@ def test_text_beyond_ascii_weighs_what_its_object_takes() -> None:
         (close(1000, b"\xff"), Ended(1007, "invalid UTF-8 in a close frame", clean=False, answer=1007, owed=True)),
     ],
 )
-def test_control_frames_become_events(octets: bytes, event: Event) -> None:
-    assert read_control(bytearray(octets), 0, True) == (event, len(octets))
+def test_control_frames_become_events(raw: bytes, event: Event) -> None:
+    assert read_control(bytearray(raw), 0, True) == (event, len(raw))
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "raw",
     [
         frame(PING, b"a")[:-1],
         frame(PING, b"a", fin=False),
@@ -96,8 +96,8 @@ def test_control_frames_become_events(octets: bytes, event: Event) -> None:
         frame(TEXT, b"a"),
     ],
 )
-def test_control_frames_that_break_a_rule_or_are_not_whole_are_left(octets: bytes) -> None:
-    assert read_control(bytearray(octets), 0, True) is None
+def test_control_frames_that_break_a_rule_or_are_not_whole_are_left(raw: bytes) -> None:
+    assert read_control(bytearray(raw), 0, True) is None
 
 
 def test_text_is_checked_as_far_as_it_has_come() -> None:

@@ -36,9 +36,9 @@ def test_the_opcodes_are_those_of_rfc_6455() -> None:
     assert (CLOSE, PING, PONG) == (peer.CLOSE, peer.PING, peer.PONG) == (8, 9, 10)
 
 
-def read(octets: bytes) -> list[object]:
+def read(data: bytes) -> list[object]:
     """Return the events an independent client sees."""
-    return list(Engine(CLIENT, [], octets).events())
+    return list(Engine(CLIENT, [], data).events())
 
 
 def message_of(frames: bytes) -> bytes | str:
@@ -116,7 +116,7 @@ def test_the_extent_of_a_frame_is_known_from_the_last_byte_of_its_header_on(leng
 
 @given(st.binary(max_size=3 * WIDE), st.binary(min_size=4, max_size=4))
 def test_unmasking_is_the_xor_of_rfc_6455_section_5_3(payload: bytes, mask: bytes) -> None:
-    expected = bytes(octet ^ mask[at % 4] for at, octet in enumerate(payload))
+    expected = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
     assert unmask(payload, mask) == expected
     assert unmask(bytearray(payload), bytearray(mask)) == expected
 

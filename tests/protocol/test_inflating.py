@@ -40,8 +40,8 @@ def connection(*, takeover: bool = True, bits: int = 15, **limits: int) -> Decod
 def packed(message: bytes, compressor: zlib._Compress | None = None) -> bytes:
     """Compress a message as a client does."""
     compressor = compressor or zlib.compressobj(wbits=-15)
-    octets = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    return octets[:-4]
+    raw = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return raw[:-4]
 
 
 def final(message: bytes) -> bytes:
@@ -101,9 +101,9 @@ def test_the_wire_is_bounded_too() -> None:
 
 
 def test_the_limit_holds_across_fragments_with_control_frames_between() -> None:
-    octets = packed(b"x" * 10_001)
-    half = len(octets) // 2
-    frames = (frame(RSV1 | BINARY, octets[:half]), frame(FIN | PING, b"?"), frame(FIN | CONTINUATION, octets[half:]))
+    raw = packed(b"x" * 10_001)
+    half = len(raw) // 2
+    frames = (frame(RSV1 | BINARY, raw[:half]), frame(FIN | PING, b"?"), frame(FIN | CONTINUATION, raw[half:]))
     assert fed(connection(max_message=10_001), *frames) == [PingReceived(b"?"), b"x" * 10_001]
     assert code(fed(connection(max_message=10_000), *frames)) == 1009
 
@@ -122,9 +122,9 @@ def test_with_takeover_the_window_survives_a_final_block() -> None:
     receiver, message = connection(), os.urandom(500)
     assert fed(receiver, frame(FIN | RSV1 | BINARY, final(message))) == [message]
     compressor = zlib.compressobj(wbits=-15, zdict=message)
-    octets = packed(message, compressor)
-    assert len(octets) < 50
-    assert fed(receiver, frame(FIN | RSV1 | BINARY, octets)) == [message]
+    raw = packed(message, compressor)
+    assert len(raw) < 50
+    assert fed(receiver, frame(FIN | RSV1 | BINARY, raw)) == [message]
 
 
 def test_empty_messages() -> None:
@@ -179,9 +179,9 @@ def test_a_compressed_message_of_no_bytes_is_an_empty_message(takeover: bool, pa
     receiver, compressor = connection(takeover=takeover), zlib.compressobj(wbits=-15)
     nothing = [frame(RSV1 | TEXT)] + [frame(CONTINUATION)] * (parts - 2) + [frame(FIN | CONTINUATION)]
     for text in ("hello", "hello", "again"):
-        octets = packed(text.encode(), compressor if takeover else None)
+        raw = packed(text.encode(), compressor if takeover else None)
         empty = [frame(FIN | RSV1 | TEXT)] if parts == 1 else nothing
-        assert fed(receiver, frame(FIN | RSV1 | TEXT, octets), *empty) == [text, ""]
+        assert fed(receiver, frame(FIN | RSV1 | TEXT, raw), *empty) == [text, ""]
 
 
 @pytest.mark.parametrize("takeover", [True, False])
@@ -190,9 +190,9 @@ def test_the_end_of_a_message_is_found_however_its_sender_writes_it(takeover: bo
     receiver, compressor = connection(takeover=takeover), zlib.compressobj(wbits=-15)
     for message in (b"one " * 9, b"two " * 9, b"one " * 9):
         compressor = compressor if takeover else zlib.compressobj(wbits=-15)
-        octets = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
-        assert fed(receiver, frame(FIN | RSV1 | BINARY, octets)) == [message]
-        assert fed(receiver, frame(FIN | RSV1 | BINARY, octets[:-4])) == [message] if not takeover else True
+        raw = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        assert fed(receiver, frame(FIN | RSV1 | BINARY, raw)) == [message]
+        assert fed(receiver, frame(FIN | RSV1 | BINARY, raw[:-4])) == [message] if not takeover else True
     assert fed(receiver, frame(FIN | RSV1 | BINARY, final(b"end")[:-1])) == [b"end"]
     assert fed(receiver, frame(FIN | RSV1 | BINARY, packed(b"next"))) == [b"next"]
 
@@ -200,8 +200,8 @@ def test_the_end_of_a_message_is_found_however_its_sender_writes_it(takeover: bo
 @pytest.mark.parametrize("takeover", [True, False])
 @pytest.mark.parametrize("left_out", [1, 2, 10])
 def test_a_message_that_breaks_off_inside_a_block_is_refused(takeover: bool, left_out: int) -> None:
-    octets = packed(b"the quick brown fox " * 3)
-    ended = fed(connection(takeover=takeover), frame(FIN | RSV1 | BINARY, octets[:-left_out]))
+    raw = packed(b"the quick brown fox " * 3)
+    ended = fed(connection(takeover=takeover), frame(FIN | RSV1 | BINARY, raw[:-left_out]))
     assert ended == [Ended(1007, "invalid compressed data", clean=False, answer=1007, owed=True)]
 
 
@@ -218,18 +218,18 @@ def test_a_frame_of_nothing_but_ends_of_streams_is_refused(stream: bytes, takeov
 
 def test_a_stream_for_each_kibibyte_is_taken() -> None:
     noise = [os.urandom(1024) for _ in range(200)]
-    octets = b"".join(final(part)[:-1] for part in noise)
-    assert fed(connection(), frame(FIN | RSV1 | BINARY, octets)) == [b"".join(noise)]
+    raw = b"".join(final(part)[:-1] for part in noise)
+    assert fed(connection(), frame(FIN | RSV1 | BINARY, raw)) == [b"".join(noise)]
     parts = [final(part)[:-1] for part in noise]
     frames = [frame(CONTINUATION if at else RSV1 | BINARY, part) for at, part in enumerate(parts)]
     assert fed(connection(), *frames, frame(FIN | CONTINUATION)) == [b"".join(noise)]
 
 
-def turns(receiver: Decoder, octets: bytes, extension: InflateExtension) -> list[int]:
+def turns(receiver: Decoder, raw: bytes, extension: InflateExtension) -> list[int]:
     """Receive all at once, and return what inflating cost in each turn."""
     costs, spent = [], [0]
     extension._inflate = spy(extension, spent)  # type: ignore[method-assign, assignment]
-    receiver.receive(bytearray(octets), 1000)
+    receiver.receive(bytearray(raw), 1000)
     costs.append(spent.pop())
     while receiver.stopped:
         spent.append(0)
@@ -252,17 +252,17 @@ def spy(extension: InflateExtension, spent: list[int]) -> Callable[[bytes], byte
 
 @pytest.mark.parametrize("max_message", [1 << 20, 1 << 26])
 @pytest.mark.parametrize(
-    "octets",
+    "raw",
     [os.urandom(60_000), packed(b"\0" * (1 << 25)), (b"\x00" + TAIL) * 12_000, final(b"x" * 2000)[:-1] * 10],
     ids=["what does not shrink", "a bomb", "empty blocks", "streams"],
 )
-def test_a_turn_inflates_so_much_and_no_more(octets: bytes, max_message: int) -> None:
+def test_a_turn_inflates_so_much_and_no_more(raw: bytes, max_message: int) -> None:
     """However large a message may be: a turn is over when it has taken about a millisecond."""
-    if len(octets) == 60_000:
-        octets = packed(octets)
+    if len(raw) == 60_000:
+        raw = packed(raw)
     inflate = InflateExtension(agreed(), max_message)
     receiver = Decoder(filled(Limits(max_message=max_message), DEFAULT_LIMITS), DEFAULT_TIMEOUTS, 0.0, inflate)
-    costs = turns(receiver, frame(FIN | RSV1 | BINARY, octets), inflate)
+    costs = turns(receiver, frame(FIN | RSV1 | BINARY, raw), inflate)
     assert max(costs) < 3 * COST_OF_TURN
     assert len(costs) >= sum(costs) // COST_OF_TURN // 3
 
@@ -286,12 +286,12 @@ def test_any_mixture_in_any_pieces_comes_out_as_it_went_in(
         for at, part in enumerate(parts):
             first = CONTINUATION if at else (RSV1 * compress | BINARY)
             frames.append(frame(first | FIN * (at == len(parts) - 1), part))
-    octets = b"".join(frames)
+    raw = b"".join(frames)
     receiver, events = connection(takeover=takeover, bits=bits), []
-    while octets:
+    while raw:
         size, room = data.draw(st.integers(1, 200)), data.draw(st.integers(1, 3))
-        events += receiver.receive(bytearray(octets[:size]), room)
-        octets = octets[size:]
+        events += receiver.receive(bytearray(raw[:size]), room)
+        raw = raw[size:]
         while receiver.stopped:
             events += receiver.receive(bytearray(), room)
     assert events == [message for message, _, _ in messages]
@@ -302,15 +302,15 @@ def test_it_agrees_with_wsproto_itself(messages: list[bytes], takeover: bool) ->
     theirs = PerMessageDeflate(client_no_context_takeover=not takeover)
     theirs._enabled = True
     engine, compressor = Engine(SERVER, [theirs]), zlib.compressobj(wbits=-15)
-    octets = b""
+    raw = b""
     for message in messages:
-        octets += frame(FIN | RSV1 | BINARY, packed(message, compressor if takeover else None))
-    engine.receive_data(octets)
+        raw += frame(FIN | RSV1 | BINARY, packed(message, compressor if takeover else None))
+    engine.receive_data(raw)
     seen: list[bytes] = []
     for event in engine.events():
         assert isinstance(event, BytesMessage)
         seen.append(bytes(event.data))
-    assert seen == fed(connection(takeover=takeover), octets) == messages
+    assert seen == fed(connection(takeover=takeover), raw) == messages
 
 
 TOLD = Terms(15, 15, False, False, NAME, told=True)
@@ -325,10 +325,8 @@ def test_a_context_kept_against_our_word_is_read() -> None:
     inflate, compressor = InflateExtension(TOLD, 1 << 20), zlib.compressobj(wbits=-15)
     receiver = Decoder(DEFAULT_LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate)
     for number in range(1000):
-        octets = packed(said(number), compressor)
-        assert fed(receiver, frame(RSV1 | TEXT, octets[:5]), frame(FIN | CONTINUATION, octets[5:])) == [
-            said(number).decode()
-        ]
+        raw = packed(said(number), compressor)
+        assert fed(receiver, frame(RSV1 | TEXT, raw[:5]), frame(FIN | CONTINUATION, raw[5:])) == [said(number).decode()]
     assert len(inflate.window) == 1 << 15
 
 

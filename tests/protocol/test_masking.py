@@ -28,9 +28,9 @@ def numbered() -> Masker:
     return Masker(lambda size: next(batches)[:size])
 
 
-def received(octets: bytes) -> bytes:
+def received(data: bytes) -> bytes:
     """Return what a server makes of the frames of one binary message."""
-    events = list(Engine(SERVER, [], octets).events())
+    events = list(Engine(SERVER, [], data).events())
     assert all(isinstance(event, BytesMessage) for event in events)
     assert [event.message_finished for event in events if isinstance(event, BytesMessage)][-1]
     return b"".join(event.data for event in events if isinstance(event, BytesMessage))

@@ -98,7 +98,7 @@ class Counting(wsframe.Resource):
     ],
 )
 async def test_a_flooding_client_is_slowed_down_and_not_disconnected(autojump_clock: MockClock, limits: Limits) -> None:
-    """Ten octets a message: 100 take a second and a half for all but the burst."""
+    """Ten bytes a message: 100 take a second and a half for all but the burst."""
     resource = Counting()
     async with open_kit(resource, limits=limits) as kit:
         flooder, other = await kit.connect(), await kit.connect()
@@ -133,7 +133,7 @@ async def test_what_is_cut_off_in_mid_frame_counts_whole(autojump_clock: MockClo
     resource = Counting()
     async with open_client(resource, limits=Limits(max_byte_rate=2_000)) as flooder:
         start = trio.current_time()
-        message = frame(FIN | BINARY, b"x" * 992)  # 1000 octets
+        message = frame(FIN | BINARY, b"x" * 992)  # 1000 bytes
         flooder.send_bytes(message * 4 + message[:20])
         await wait_all_tasks_blocked()
         flooder.send_bytes(message[20:] + text("last"))

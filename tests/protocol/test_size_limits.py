@@ -1,4 +1,4 @@
-"""The limits of frame, message and fragments: exact, in octets, from the header, and nothing is allocated for them."""
+"""The limits of frame, message and fragments: exact, in bytes, from the header, and nothing is allocated for them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def fragments(sizes: list[int], opcode: int = peer.BINARY) -> bytes:
 def test_the_message_limit_counts_all_fragments_with_the_last(
     opcode: int, message: Callable[[int], str | bytes], size: int
 ) -> None:
-    """In any pieces: wsproto looks at a header again for each octet that its masking key still lacks."""
+    """In any pieces: wsproto looks at a header again for each byte that its masking key still lacks."""
     limits = Limits(max_message=100)
     assert peer.feed(peer.connect(limits), fragments([40, 40, 20], opcode), size) == [message(100)]
     assert peer.feed(peer.connect(limits), fragments([40, 40, 21], opcode), size) == [TOO_BIG]
@@ -98,7 +98,7 @@ def test_each_message_is_counted_anew(size: int) -> None:
 
 
 def test_sizes_are_bytes_not_characters() -> None:
-    """Four characters of three octets are twelve."""
+    """Four characters of three bytes are twelve."""
     text = "€" * 4
     assert peer.receive(peer.connect(Limits(max_message=12)), peer.frame(peer.TEXT, text.encode())) == [text]
     assert peer.settle(peer.frame(peer.TEXT, text.encode()), Limits(max_message=11)) == TOO_BIG
@@ -107,7 +107,7 @@ def test_sizes_are_bytes_not_characters() -> None:
 
 @pytest.mark.parametrize("size", [1, 1000])
 def test_a_control_frame_is_not_refused_by_a_frame_limit(size: int) -> None:
-    """A control frame has its own bound of 125 octets."""
+    """A control frame has its own bound of 125 bytes."""
     limits = Limits(max_message=10, max_frame=10, max_fragments=1)
     stream = peer.frame(peer.PING, b"p" * 125) + peer.close(1000, b"r" * 123)
     expected: list[Event] = [PingReceived(b"p" * 125), Ended(1000, "r" * 123, clean=True, answer=1000, owed=True)]
@@ -127,7 +127,7 @@ def test_the_extension_that_measures_is_our_own_affair() -> None:
 
 
 def held_after(pieces: list[bytes], limits: Limits) -> int:
-    """Return the octets of memory a connection holds after receiving these pieces."""
+    """Return the bytes of memory a connection holds after receiving these pieces."""
     connection = peer.connect(limits)
     peer.receive(connection, b"")
     arrays = [bytearray(piece) for piece in pieces]
@@ -146,7 +146,7 @@ def held_after(pieces: list[bytes], limits: Limits) -> int:
 @pytest.mark.parametrize("fin", [True, False])
 @pytest.mark.parametrize("opcode", [peer.TEXT, peer.BINARY])
 def test_a_header_that_announces_16_mib_allocates_nothing(opcode: int, fin: bool) -> None:
-    """Ten octets must not buy sixteen million."""
+    """Ten bytes must not buy sixteen million."""
     header = peer.announce(opcode, 16 * 1024 * 1024, fin=fin)
     assert held_after([header], Limits(max_message=2**30)) < 16 * 1024
 
@@ -161,7 +161,7 @@ def test_what_is_held_of_a_large_frame_is_what_has_come(opcode: int, length: int
 
 
 def test_what_is_kept_for_want_of_room_is_at_most_what_was_passed_in() -> None:
-    """43 690 empty messages fit into one read; as events they would be a hundred times their octets."""
+    """43 690 empty messages fit into one read; as events they would be a hundred times their bytes."""
     connection = peer.connect()
     data = bytearray(peer.frame(peer.TEXT) * 10_000)
     size = len(data)

@@ -64,13 +64,13 @@ async def test_it_is_asked_once_for_each_data_frame() -> None:
 async def test_it_is_asked_once_in_whatever_pieces_a_frame_comes() -> None:
     """The engine looks at a header again for each read that its masking key still lacks."""
     room = Checking()
-    octets, chance = b"".join(FRAMES), random.Random(1)
+    data, chance = b"".join(FRAMES), random.Random(1)
     async with serving(room) as server, connected(server) as peer:
         peer.stream.setsockopt(6, 1, 1)  # TCP_NODELAY
         at = 0
-        while at < len(octets):
-            step = chance.choice((1, 2, 3, 5, 9)) if len(octets) - at < 1000 or at < 60 else 30_000
-            await peer.send(octets[at : at + step])
+        while at < len(data):
+            step = chance.choice((1, 2, 3, 5, 9)) if len(data) - at < 1000 or at < 60 else 30_000
+            await peer.send(data[at : at + step])
             await trio.testing.wait_all_tasks_blocked()
             at += step
         await room.journal.until(f"binary {bytes(326)!r}")
@@ -154,12 +154,12 @@ async def test_it_may_reset_the_client(caplog: pytest.LogCaptureFixture) -> None
 async def test_limits_hold_before_it_and_what_is_no_message_is_no_question() -> None:
     room = Checking()
     async with serving(room, limits=wsframe.Limits(max_message=10)) as server:
-        for octets, code in (
+        for data, code in (
             (frame(TEXT, bytes(11)), 1009),
             (frame(CONTINUATION, b"of nothing"), 1002),
             (frame(3, b"reserved"), 1002),
         ):
-            async with connected(server, trailing=octets) as peer:
+            async with connected(server, trailing=data) as peer:
                 assert (await peer.receive_close())[0] == code
     assert room.asked == []
 
@@ -218,9 +218,9 @@ async def test_who_moves_in_mid_message_is_asked_about_its_other_frames(begun: b
 
 
 def test_peers_close_frame_is_found_behind_what_it_closed_for() -> None:
-    octets = text("end") + text("later" * 20) + frame(BINARY, bytes(300)) + frame(PING, b"p") + close(4000)
+    data = text("end") + text("later" * 20) + frame(BINARY, bytes(300)) + frame(PING, b"p") + close(4000)
     limits, timeouts = filled(wsframe.Limits(), DEFAULT_LIMITS), filled(wsframe.Timeouts(), DEFAULT_TIMEOUTS)
-    for cut in range(len(octets)):
+    for cut in range(len(data)):
         connection = Decoder(limits, timeouts, 0.0)
         events: list[Event] = []
 
@@ -228,7 +228,7 @@ def test_peers_close_frame_is_found_behind_what_it_closed_for() -> None:
             events += connection.close()
 
         connection.ask(close_it)
-        for piece in (octets[:cut], octets[cut:]):
+        for piece in (data[:cut], data[cut:]):
             events += connection.receive(bytearray(piece), 100)
         (ended,) = events
         assert isinstance(ended, Ended)

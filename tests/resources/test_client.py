@@ -111,12 +111,12 @@ WRONG_TYPES: list[object] = [None, 1, 1.5, ["text"], object()]
 
 @pytest.mark.parametrize("message", WRONG_TYPES)
 async def test_messages_of_other_types_are_type_errors(rig: Rig, client: wsframe.Client, message: object) -> None:
-    octets = "bytes, bytearray or memoryview"
+    accepted = "bytes, bytearray or memoryview"
     wanted = {
-        client.send: f"a message must be str, {octets}",
-        client.send_text: f"a text message must be str, or UTF-8 as {octets}",
-        client.send_binary: f"a binary message must be {octets}",
-        client.ping: f"the payload of a ping must be {octets}",
+        client.send: f"a message must be str, {accepted}",
+        client.send_text: f"a text message must be str, or UTF-8 as {accepted}",
+        client.send_binary: f"a binary message must be {accepted}",
+        client.ping: f"the payload of a ping must be {accepted}",
     }
     for send, words in wanted.items():
         with pytest.raises(TypeError, match=f"^{words}, not {type(message).__name__}$"):

@@ -79,7 +79,7 @@ Facts = tuple[int, str, bool]
 
 
 @pytest.mark.parametrize(
-    ("octets", "facts"),
+    ("data", "facts"),
     [
         (close(1000, "bye"), (1000, "bye", True)),
         (close(4999, "grüß"), (4999, "grüß", True)),
@@ -90,12 +90,12 @@ Facts = tuple[int, str, bool]
         (close(1014, "later"), (1014, "later", True)),
     ],
 )
-async def test_close_facts_tell_what_the_peer_sent(octets: bytes, facts: Facts) -> None:
+async def test_close_facts_tell_what_the_peer_sent(data: bytes, facts: Facts) -> None:
     room = Recorder()
     async with serving(room) as server, connected(server) as peer:
         await room.journal.until("connected")
         client = room.only
-        await peer.send(octets)
+        await peer.send(data)
         assert await peer.end() == "eof"
         await room.journal.until(f"disconnected {facts[0]}")
         assert (client.close_code, client.close_reason, client.closed_cleanly) == facts

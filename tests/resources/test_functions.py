@@ -62,14 +62,14 @@ async def test_async_functions_never_overlap() -> None:
     assert most == 1
 
 
-@pytest.mark.parametrize(("octets", "reason"), [(text("x"), "text"), (frame(BINARY, b"x"), "binary")])
-async def test_all_are_optional_and_messages_without_a_function_close_1003(octets: bytes, reason: str) -> None:
+@pytest.mark.parametrize(("data", "reason"), [(text("x"), "text"), (frame(BINARY, b"x"), "binary")])
+async def test_all_are_optional_and_messages_without_a_function_close_1003(data: bytes, reason: str) -> None:
     registry = Registry()
     define_resource("/", registry=registry)
     async with serving(registry) as server:
         async with connected(server) as peer:
             await peer.finish()
-        async with connected(server, trailing=octets) as peer:
+        async with connected(server, trailing=data) as peer:
             assert await peer.receive_close() == (1003, f"{reason} is not supported here")
 
 

@@ -162,12 +162,12 @@ PROVOKED = [
 ]
 
 
-@pytest.mark.parametrize(("hook", "octets"), PROVOKED)
+@pytest.mark.parametrize(("hook", "data"), PROVOKED)
 async def test_hook_that_raises_closes_1011_behind_the_replies(
-    hook: str, octets: bytes, caplog: pytest.LogCaptureFixture
+    hook: str, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     room = Failing(hook)
-    async with serving(room) as server, connected(server, trailing=octets) as peer:
+    async with serving(room) as server, connected(server, trailing=data) as peer:
         assert await peer.receive_text() == "welcome"
         if hook in ("received_text", "received_binary"):
             reply = await peer.receive()

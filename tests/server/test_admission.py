@@ -19,7 +19,7 @@ Lines = Callable[[], list[str]]
 
 
 async def refused(served: Served, *pieces: bytes) -> tuple[Peer, Answer]:
-    """Send octets; return what they are answered."""
+    """Send bytes; return what they are answered."""
     peer = await served.connect()
     await peer.send(*pieces)
     answer = await peer.answer()
@@ -65,16 +65,16 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("request_octets", "status", "reason"), REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.parametrize(("request_bytes", "status", "reason"), REFUSALS.values(), ids=REFUSALS)
 async def test_each_refusal_has_its_status_its_reason_and_one_log_line(
-    place: Place, info: Lines, monkeypatch: pytest.MonkeyPatch, request_octets: bytes, status: int, reason: str
+    place: Place, info: Lines, monkeypatch: pytest.MonkeyPatch, request_bytes: bytes, status: int, reason: str
 ) -> None:
     for module in ("answering", "decide"):
         monkeypatch.setattr(f"wsframe.server.{module}.time", lambda: 784111777.5)
     secrets = "".join(f"\r\n{name}: {value}" for name, value in SECRETS.items()).encode()
-    octets = request_octets.replace(b"HTTP/1.1\r\n", b"HTTP/1.1" + secrets + b"\r\n", 1)
+    data = request_bytes.replace(b"HTTP/1.1\r\n", b"HTTP/1.1" + secrets + b"\r\n", 1)
     async with place.serve(Recorder()) as served:
-        peer, answer = await refused(served, octets)
+        peer, answer = await refused(served, data)
         assert answer.status == status
         assert reason in answer.text
         assert re.fullmatch(r"[^\r\n]+\n", answer.text), "one line"

@@ -161,9 +161,9 @@ async def test_a_proxy_header_comes_in_any_pieces(plain: Place) -> None:
         for header in (V1, V2):
             peer = await served.connect()
             peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            octets = header + upgrade()
-            for place in range(len(octets)):
-                await peer.send(octets[place : place + 1])
+            wire_bytes = header + upgrade()
+            for place in range(len(wire_bytes)):
+                await peer.send(wire_bytes[place : place + 1])
                 await trio.lowlevel.checkpoint()
             assert (await peer.head()).status == 101
         await resource.until(lambda: len(resource.arrived) == 2)
@@ -366,10 +366,10 @@ async def test_a_handshake_whose_upgrade_a_proxy_dropped_is_told_so(info: Lines,
     async def page(request: Request) -> Response:
         raise AssertionError("a handshake was taken for a page")
 
-    octets = upgrade(start=start).replace(b"upgrade: websocket\r\n", b"").replace(b": Upgrade", b": close")
+    wire_bytes = upgrade(start=start).replace(b"upgrade: websocket\r\n", b"").replace(b": Upgrade", b": close")
     async with open_kit(Recorder(), http_handler=page if handled else None) as kit:
         line = kit.dial()
-        line.send_bytes(octets)
+        line.send_bytes(wire_bytes)
         assert (await line.receive_bytes()).startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
     (told,) = info()
     assert "refused with 426: a WebSocket handshake came without Upgrade: websocket: the proxy in front must" in told

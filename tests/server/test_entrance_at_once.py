@@ -41,13 +41,13 @@ async def answers(kit: Kit, *pieces: bytes) -> bytes:
     return found
 
 
-async def spawned_for(kit: Kit, octets: bytes) -> int:
+async def spawned_for(kit: Kit, data: bytes) -> int:
     """Return how many tasks a request takes that is here when it is accepted."""
     tasks = Tasks()
     trio.lowlevel.add_instrument(tasks)
     try:
         line = kit.dial()
-        line.send_bytes(octets)
+        line.send_bytes(data)
         await wait_all_tasks_blocked()
     finally:
         trio.lowlevel.remove_instrument(tasks)
@@ -107,15 +107,15 @@ async def test_a_variable_of_one_newcomer_is_not_set_for_the_next(autojump_clock
     assert seen == [0, 0]
 
 
-@pytest.mark.parametrize("octets", [octets for octets, _, _ in REFUSALS.values()], ids=REFUSALS)
+@pytest.mark.parametrize("data", [data for data, _, _ in REFUSALS.values()], ids=REFUSALS)
 async def test_a_refusal_is_the_same_at_once_and_in_pieces(
-    autojump_clock: MockClock, info: Lines, monkeypatch: pytest.MonkeyPatch, octets: bytes
+    autojump_clock: MockClock, info: Lines, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
     for module in ("answering", "decide"):
         monkeypatch.setattr(f"wsframe.server.{module}.time", lambda: 784111777.5)
     async with open_kit(Recorder()) as kit:
-        at_once = await answers(kit, octets)
-        in_pieces = await answers(kit, octets[:1], octets[1:])
+        at_once = await answers(kit, data)
+        in_pieces = await answers(kit, data[:1], data[1:])
         assert at_once.startswith(b"HTTP/1.1 4")
         assert at_once == in_pieces
         one, other = info()

@@ -74,9 +74,9 @@ def probe(method: str, path: str, version: str, *hosts: str) -> bytes:
     return "\r\n".join([f"{method} {path} HTTP/{version}", *(f"Host: {host}" for host in hosts), "", ""]).encode()
 
 
-async def asked(kit: Kit, octets: bytes) -> bytes:
+async def asked(kit: Kit, data: bytes) -> bytes:
     line = kit.dial()
-    line.send_bytes(octets)
+    line.send_bytes(data)
     answer = b""
     while more := await line.receive_bytes():
         answer += more
@@ -126,7 +126,7 @@ async def test_nothing_else_is_answered_whatever_its_host_is() -> None:
     registry = Registry()
     registry.register("/", Recorder())
     async with open_kit(registry, http_handler=handler) as kit:
-        for octets in (
+        for data in (
             probe("GET", "/", "1.1", "evil.example"),
             probe("GET", "/", "1.0"),
             probe("GET", "/", "1.1"),
@@ -135,7 +135,7 @@ async def test_nothing_else_is_answered_whatever_its_host_is() -> None:
             upgrade("/healthz", host="evil.example"),
             upgrade("/", host=None),
         ):
-            assert (await asked(kit, octets)).startswith(b"HTTP/1.1 400 "), octets
+            assert (await asked(kit, data)).startswith(b"HTTP/1.1 400 "), data
         assert b" 200 " in await asked(kit, probe("OPTIONS", "/readyz", "1.0"))
 
 

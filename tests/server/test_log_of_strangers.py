@@ -73,15 +73,15 @@ def strange_registry() -> wsframe.Registry:
     return registry
 
 
-@pytest.mark.parametrize("octets", STRANGE.values(), ids=STRANGE)
+@pytest.mark.parametrize("data", STRANGE.values(), ids=STRANGE)
 async def test_peer_input_is_cut_in_lines_and_answers(
-    plain: Place, octets: bytes, caplog: pytest.LogCaptureFixture
+    plain: Place, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="wsframe")
     async with plain.serve_registry(strange_registry()) as served:
-        answer = await asked(served, octets)
+        answer = await asked(served, data)
         assert answer.status >= 400
-        if b"/echoing" not in octets:  # its answer is its own
+        if b"/echoing" not in data:  # its answer is its own
             assert letters(answer.text) <= 200 + len("answers to that, and such words as are ours")
         await until(lambda: caplog.records)
     shown = logging.Formatter("%(message)s")

@@ -64,14 +64,14 @@ def test_the_certificate_is_the_one_for_the_name_that_the_client_asks_for(
     assert Handshake(three.context_for, client, asked).names[0] == shown
 
 
-@pytest.mark.parametrize("octets", [b"\xff.example", b"\0.example", b"*.example", b".........", b"*.b.examp"])
+@pytest.mark.parametrize("raw", [b"\xff.example", b"\0.example", b"*.example", b".........", b"*.b.examp"])
 def test_a_name_that_is_no_name_gets_the_first_certificate_and_harms_nobody(
-    authority: trustme.CA, three: ServerTLS, octets: bytes
+    authority: trustme.CA, three: ServerTLS, raw: bytes
 ) -> None:
     """Another name in the ClientHello breaks the handshake later on, for the client has not seen it."""
     client = trusting(authority)
     with pytest.raises(ssl.SSLError):
-        Handshake(three.context_for, client, "w.example", change=lambda data: data.replace(b"w.example", octets))
+        Handshake(three.context_for, client, "w.example", change=lambda data: data.replace(b"w.example", raw))
     assert Handshake(three.context_for, client, "x.b.example").names[0] == "*.b.example"
 
 

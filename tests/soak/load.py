@@ -147,11 +147,11 @@ class Load:
         with suppress(OSError):
             await peer.send(request_head(random.choice(("/echo", "/deflated", "/room")), "rude", deflate=True))
             await peer.receive()
-            octets = random.choice(
+            data = random.choice(
                 (frame(0x82, bytes(60_000)) * 40, random.randbytes(500), frame(0x81, b"", mask=None), frame(0x89) * 500)
             )
             with trio.move_on_after(1):
-                await peer.send(octets)
+                await peer.send(data)
             await trio.sleep(random.random() * 2)
             peer.reset()
 

@@ -30,7 +30,7 @@ FROM_C: dict[str, Any] = dict(speedups.FROM_C)
 ROUNDS = 60
 # Far below one of each per round; measured: 0 to 6 blocks and 0 to 3 KiB.
 FEW_BLOCKS = ROUNDS // 2
-FEW_OCTETS = 16 * 1024
+FEW_BYTES = 16 * 1024
 
 LARGE = frame(BINARY, b"x" * 100_000)
 LARGE_TEXT = text("größer " * 15_000)
@@ -94,25 +94,25 @@ def refused(name: str, *args: object) -> None:
 def messages(links: Links) -> None:
     peer = links.open(Limits(max_queued_messages=VAST, max_queued_bytes=VAST))
     peer.take()
-    for octets in (text("ascii") * 20, text("größer"), frame(BINARY, b""), frame(PING), text("a")[:3], text("a")[3:]):
-        peer.send(octets)
+    for data in (text("ascii") * 20, text("größer"), frame(BINARY, b""), frame(PING), text("a")[:3], text("a")[3:]):
+        peer.send(data)
     peer.take_all()
 
 
 def large(links: Links) -> None:
     peer = links.open()
-    for octets in (LARGE, LARGE_TEXT):
-        for at in range(0, len(octets), 30_000):
-            peer.send(octets[at : at + 30_000])
+    for data in (LARGE, LARGE_TEXT):
+        for at in range(0, len(data), 30_000):
+            peer.send(data[at : at + 30_000])
         peer.take_all()
 
 
 def begun(links: Links) -> None:
     """Ends in the middle of messages: in order, by a reset, by us."""
-    for octets in (b"", LARGE[:14], LARGE[:90_000], LARGE_TEXT[:90_000], LARGE[:5]):
+    for data in (b"", LARGE[:14], LARGE[:90_000], LARGE_TEXT[:90_000], LARGE[:5]):
         for end in (shut, reset, close, abort):
             peer = links.open()
-            peer.send(octets)
+            peer.send(data)
             end(peer)
             links.settle()
             peer.take_all()
@@ -138,9 +138,9 @@ def abort(peer: Peer) -> None:
 
 
 def violations(links: Links) -> None:
-    for octets in (BAD_TEXT, frame(3), frame(CLOSE, b"x"), LARGE[:1] + b"\0"):
+    for data in (BAD_TEXT, frame(3), frame(CLOSE, b"x"), LARGE[:1] + b"\0"):
         peer = links.open()
-        peer.send(octets)
+        peer.send(data)
         peer.take_all()
 
 
@@ -180,12 +180,12 @@ class Bell:
 
 
 def faults(links: Links) -> None:
-    for octets in (text("a"), LARGE):
+    for data in (text("a"), LARGE):
         for bell in (Bell(RuntimeError), Bell(KeyboardInterrupt)):
             peer = links.open()
             peer.take()
-            peer.send(octets[:20] if octets is LARGE else b"")
-            peer.sock.send(octets[20:] if octets is LARGE else octets)
+            peer.send(data[:20] if data is LARGE else b"")
+            peer.sock.send(data[20:] if data is LARGE else data)
             with (
                 patch.object(peer.place.mailbox, "doorbell", bell),
                 patch.object(type(peer.link.closing), "note"),
@@ -230,12 +230,12 @@ def check(repeat: Callable[[], None]) -> None:
     """Check that nothing has grown by as much as one thing in every other round."""
     for _ in range(10):
         repeat()
-    blocks, octets, before = counts()
+    blocks, size, before = counts()
     for _ in range(ROUNDS):
         repeat()
-    blocks_now, octets_now, now = counts()
+    blocks_now, size_now, now = counts()
     assert blocks_now - blocks < FEW_BLOCKS
-    assert octets_now - octets < FEW_OCTETS
+    assert size_now - size < FEW_BYTES
     check_references(before, now)
 
 

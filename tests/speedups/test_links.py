@@ -59,13 +59,11 @@ async def test_whole_messages_are_taken_and_counted(links: Links) -> None:
     assert ann.connection.deadlines.heard_at == CLOCK + 1
 
 
-@pytest.mark.parametrize(
-    "octets", [frame(PING), frame(CLOSE), frame(TEXT, b"half", fin=False), b"\x81", b"\0\0\0\0\0\0"]
-)
-async def test_anything_else_is_left_to_python_with_its_bytes(links: Links, octets: bytes) -> None:
+@pytest.mark.parametrize("data", [frame(PING), frame(CLOSE), frame(TEXT, b"half", fin=False), b"\x81", b"\0\0\0\0\0\0"])
+async def test_anything_else_is_left_to_python_with_its_bytes(links: Links, data: bytes) -> None:
     peer = links.open()
-    peer.sock.send(text("first") + octets)
-    assert receive(links, peer) == [(peer.link, READ, text("first") + octets)]
+    peer.sock.send(text("first") + data)
+    assert receive(links, peer) == [(peer.link, READ, text("first") + data)]
     assert messages(peer) == []
     assert peer.inbox.received == 0
 
@@ -134,9 +132,9 @@ async def test_a_reset_ends_the_link_in_the_middle_and_the_next_is_served(links:
 @pytest.mark.parametrize("piece", [1, 7, 8, 9, 10, 63, 64, 65, 200])
 async def test_a_large_message_comes_whole_in_any_pieces(links: Links, message: bytes, piece: int) -> None:
     peer = links.open()
-    octets = message * 2
-    for at in range(0, len(octets), piece):
-        peer.send(octets[at : at + piece])
+    data = message * 2
+    for at in range(0, len(data), piece):
+        peer.send(data[at : at + piece])
         assert links.reactor.budget.held == peer.inbox.byte_count + peer.connection.undecoded
     assert len(set(messages(peer))) == 1
     assert (len(messages(peer)), peer.inbox.byte_count, peer.connection.undecoded) == (2, 1000 + 2 * MESSAGE_COST, 0)
@@ -184,14 +182,14 @@ async def test_a_payload_that_is_whole_already_is_not_lost(links: Links) -> None
     assert messages(peer) == [b"x" * 500, "next"]
 
 
-@pytest.mark.parametrize("octets", [text("a") * 3, LARGE, LARGE_TEXT])
-async def test_limits_beyond_all_sizes_are_limits(links: Links, octets: bytes) -> None:
+@pytest.mark.parametrize("data", [text("a") * 3, LARGE, LARGE_TEXT])
+async def test_limits_beyond_all_sizes_are_limits(links: Links, data: bytes) -> None:
     vast = 2**70
     peer = links.open(Limits(max_message=vast, max_queued_messages=vast, max_queued_bytes=vast))
     links.reactor.budget.limit = vast
-    peer.send(octets[:20])
-    peer.send(octets[20:])
-    assert len(messages(peer)) == (3 if octets.startswith(text("a")) else 1)
+    peer.send(data[:20])
+    peer.send(data[20:])
+    assert len(messages(peer)) == (3 if data.startswith(text("a")) else 1)
 
 
 @pytest.mark.parametrize("length", [LONGEST_FRAME, LONGEST_FRAME + 1, 2**63 - 1])
@@ -217,14 +215,14 @@ class Bell:
         raise self.error
 
 
-@pytest.mark.parametrize(("octets", "begun"), [(text("first"), 0), (LARGE, 100)])
+@pytest.mark.parametrize(("data", "begun"), [(text("first"), 0), (LARGE, 100)])
 async def test_a_fault_in_the_middle_costs_one_link_and_is_logged(
-    links: Links, octets: bytes, begun: int, caplog: pytest.LogCaptureFixture
+    links: Links, data: bytes, begun: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer, other = links.open(), links.open()
     peer.take()
-    peer.send(octets[:begun])
-    peer.sock.send(octets[begun:])
+    peer.send(data[:begun])
+    peer.sock.send(data[begun:])
     other.sock.send(text("other"))
     with (
         patch.object(peer.place.mailbox, "doorbell", Bell(RuntimeError("a fault"))),
@@ -240,13 +238,13 @@ async def test_a_fault_in_the_middle_costs_one_link_and_is_logged(
     assert record.exc_info[2] is not None
 
 
-@pytest.mark.parametrize(("octets", "begun"), [(text("first"), 0), (LARGE, 100)])
-async def test_what_is_no_fault_of_a_link_passes(links: Links, octets: bytes, begun: int) -> None:
+@pytest.mark.parametrize(("data", "begun"), [(text("first"), 0), (LARGE, 100)])
+async def test_what_is_no_fault_of_a_link_passes(links: Links, data: bytes, begun: int) -> None:
     """Ctrl-C, for one: trio raises it wherever the program happens to be."""
     peer = links.open()
     peer.take()
-    peer.send(octets[:begun])
-    peer.sock.send(octets[begun:])
+    peer.send(data[:begun])
+    peer.sock.send(data[begun:])
     with patch.object(peer.place.mailbox, "doorbell", Bell(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
         receive(links, peer)
 

@@ -59,9 +59,9 @@ def all_sent(peer: Peer) -> list[int]:
 async def test_what_is_taken_whole_is_counted(links: Links, size: int) -> None:
     peer = links.open()
     (outbox,) = put(peer, size=size)
-    octets = outbox.byte_count
+    waiting = outbox.byte_count
     assert FROM_C["send_whole"]([outbox]) == []
-    assert (outbox.items, outbox.byte_count, outbox.bytes_sent) == ([], 0, octets)
+    assert (outbox.items, outbox.byte_count, outbox.bytes_sent) == ([], 0, waiting)
     assert all_sent(peer) == [size]
 
 

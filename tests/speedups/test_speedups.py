@@ -32,7 +32,7 @@ def both(name: str, *args: Any) -> tuple[Any, Any]:
 
 @st.composite
 def frames(draw: st.DrawFn) -> bytes:
-    """One frame, mostly a good one: any header, with some octets of payload behind."""
+    """One frame, mostly a good one: any header, with some bytes of payload behind."""
     length = draw(LENGTHS)
     masked = draw(st.sampled_from([0x80, 0x80, 0x80, 0]))
     form = draw(st.sampled_from(["shortest", "shortest", "shortest", "16", "64"]))
@@ -45,8 +45,8 @@ def frames(draw: st.DrawFn) -> bytes:
     else:
         head = bytes((first, masked | 127)) + length.to_bytes(8, "big")
     there = min(length, draw(st.sampled_from([length, length, length, 70_000, length // 2])), 70_000)
-    kind = draw(st.sampled_from(["ascii", "text", "octets"]))
-    piece = {"ascii": b"ascii", "text": "aä€😀".encode(), "octets": draw(st.binary(min_size=1, max_size=9))}[kind]
+    kind = draw(st.sampled_from(["ascii", "text", "bytes"]))
+    piece = {"ascii": b"ascii", "text": "aä€😀".encode(), "bytes": draw(st.binary(min_size=1, max_size=9))}[kind]
     payload = (piece * (there // len(piece) + 1))[:there]
     mask = draw(st.binary(min_size=4, max_size=4)) if masked else b""
     return head + mask + (bytes(IN_PYTHON["unmask"](payload, mask)) if masked else payload)

@@ -1,4 +1,4 @@
-"""A client's frames and messages, octet by octet."""
+"""A client's frames and messages, byte by byte."""
 
 import zlib
 
@@ -31,12 +31,12 @@ def test_frame_may_break_any_rule() -> None:
 
 
 @given(st.text(max_size=300), st.binary(max_size=300), st.integers(1, 50), st.integers(1, 50))
-def test_messages_come_out_whatever_the_frames_and_pieces(text: str, octets: bytes, size: int, piece: int) -> None:
-    wire = b"".join(data_frames(TEXT, text.encode(), size)) + whole(BINARY, octets)
+def test_messages_come_out_whatever_the_frames_and_pieces(text: str, raw: bytes, size: int, piece: int) -> None:
+    wire = b"".join(data_frames(TEXT, text.encode(), size)) + whole(BINARY, raw)
     reader = Reader(None)
     found = [entry for at in range(0, len(wire), piece) for entry in reader.receive(wire[at : at + piece])]
-    assert [message for _, message in found if message is not None] == [text, octets]
-    assert b"".join(frame.payload for frame, _ in found) == text.encode() + octets
+    assert [message for _, message in found if message is not None] == [text, raw]
+    assert b"".join(frame.payload for frame, _ in found) == text.encode() + raw
 
 
 def test_control_frame_within_a_message_comes_in_its_place() -> None:
@@ -46,7 +46,7 @@ def test_control_frame_within_a_message_comes_in_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "complaint"),
+    ("raw", "complaint"),
     [
         (b"\x83\x00", "opcode 3"),
         (masked(TEXT, b"x"), "masked"),
@@ -55,9 +55,9 @@ def test_control_frame_within_a_message_comes_in_its_place() -> None:
         (b"\x01\x00\x81\x00", "mixed"),
     ],
 )
-def test_what_no_server_may_send_is_an_assertion(octets: bytes, complaint: str) -> None:
+def test_what_no_server_may_send_is_an_assertion(raw: bytes, complaint: str) -> None:
     with pytest.raises(AssertionError, match=complaint):
-        Reader(None).receive(octets)
+        Reader(None).receive(raw)
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -68,19 +68,19 @@ def test_compression_is_undone_by_any_other(keep: bool, bits: int) -> None:
     ours, theirs = Compression(answer), zlib.decompressobj(-max(bits, 9))
     sizes = []
     for _ in range(3):
-        octets = ours.deflate(b"wsframe, wsframe!")
-        sizes.append(len(octets))
+        raw = ours.deflate(b"wsframe, wsframe!")
+        sizes.append(len(raw))
         theirs = theirs if keep else zlib.decompressobj(-max(bits, 9))
-        assert theirs.decompress(octets + b"\0\0\xff\xff") == b"wsframe, wsframe!"
-        assert ours.inflate(octets) == b"wsframe, wsframe!"
+        assert theirs.decompress(raw + b"\0\0\xff\xff") == b"wsframe, wsframe!"
+        assert ours.inflate(raw) == b"wsframe, wsframe!"
     assert (sizes[2] < sizes[0]) == keep
 
 
 def test_compressed_message_may_have_frames_and_others_not() -> None:
     agreed = Compression("permessage-deflate")
-    octets = agreed.deflate(b"hello")
+    raw = agreed.deflate(b"hello")
     reader = Reader(agreed)
-    wire = header(0x41, 2) + octets[:2] + header(0x80, len(octets) - 2) + octets[2:] + whole(TEXT, b"plain")
+    wire = header(0x41, 2) + raw[:2] + header(0x80, len(raw) - 2) + raw[2:] + whole(TEXT, b"plain")
     assert [message for _, message in reader.receive(wire)] == [None, "hello", "plain"]
     with pytest.raises(AssertionError, match="reserved bits"):
         reader.receive(b"\xc9\x00")

@@ -33,7 +33,7 @@ def test_fields_may_come_several_times() -> None:
 
 def test_101_may_come_in_pieces() -> None:
     client = exchange()
-    assert [client.receive(bytes((octet,))) for octet in ACCEPTED[:-1]] == [None] * (len(ACCEPTED) - 1)
+    assert [client.receive(bytes((byte,))) for byte in ACCEPTED[:-1]] == [None] * (len(ACCEPTED) - 1)
     answer = client.receive(ACCEPTED[-1:])
     assert answer is not None
     check_101(answer)

@@ -218,15 +218,15 @@ async def test_waiting_ends_with_what_is_waited_for(rig: Rig, nursery: trio.Nurs
         order.append(name)
 
     rig.fill()
-    nursery.start_soon(wait, "octets", wait_readable, rig.ours)
+    nursery.start_soon(wait, "bytes", wait_readable, rig.ours)
     nursery.start_soon(wait, "room", wait_writable, rig.ours)
     await trio.testing.wait_all_tasks_blocked()
     assert order == []
     rig.theirs.send(b"x")
     with trio.fail_after(120):
-        while order != ["octets"]:  # noqa: ASYNC110
+        while order != ["bytes"]:  # noqa: ASYNC110
             await trio.sleep(0.001)
-        while order != ["octets", "room"]:
+        while order != ["bytes", "room"]:
             with suppress(BlockingIOError):
                 rig.theirs.recv(1 << 20)
             await trio.lowlevel.checkpoint()

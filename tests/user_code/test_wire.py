@@ -54,8 +54,8 @@ async def test_nothing_but_frames_follows_a_101(autojump_clock: MockClock, error
         )
         received = b""
         try:
-            while octets := await line.receive_bytes():
-                received += octets
+            while data := await line.receive_bytes():
+                received += data
         except (OSError, ClientClosed):
             pass
         assert received.startswith(b"HTTP/1.1 101 ")
