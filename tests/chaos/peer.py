@@ -1,4 +1,8 @@
-"""One client's socket, plain or TLS, with the rudenesses a socket allows."""
+"""One client's socket, plain or TLS, with the rudenesses a socket allows.
+
+It stays apart from ``tests.wire``, whose peer decodes frames: here wsproto does that, and the TLS records are at hand,
+so that they can leave in pieces.
+"""
 
 import socket
 import ssl
@@ -8,9 +12,7 @@ from typing import NamedTuple, Self
 
 import trio
 
-from tests.client_frames import MASK, frame
-
-__all__ = ["MASK", "Address", "Peer", "frame"]
+__all__ = ["Address", "Peer"]
 
 # Of a handshake at the least, in one piece: byte by byte it would take longer than a server waits.
 HANDSHAKE_PIECE = 32

@@ -6,8 +6,8 @@ import trio
 
 from tests.chaos.conversation import Conversation, Fault, Refused, some_messages
 from tests.chaos.moving_rooms import ROOMS
-from tests.chaos.peer import frame
 from tests.chaos.visit import Program, Visit
+from tests.client_frames import frame
 
 __all__ = ["POLITE"]
 

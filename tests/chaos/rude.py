@@ -10,8 +10,9 @@ from wsproto.events import CloseConnection, Message
 
 from tests.chaos.conversation import Fault, request_head
 from tests.chaos.moving_rooms import ROOMS
-from tests.chaos.peer import Peer, frame
+from tests.chaos.peer import Peer
 from tests.chaos.visit import Program, Visit
+from tests.client_frames import frame
 
 __all__ = ["RUDE"]
 

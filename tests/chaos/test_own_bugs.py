@@ -8,7 +8,8 @@ import trio
 
 import wsframe
 from tests.chaos.conversation import Conversation, Fault, request_head
-from tests.chaos.peer import Address, Peer, frame
+from tests.chaos.peer import Address, Peer
+from tests.client_frames import frame
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Event
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.chaos.conversation import request_head
-from tests.chaos.peer import frame
+from tests.client_frames import frame
 from tests.fuzz import fronts, servers
 from tests.fuzz.servers import packed
 

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator
 
-from tests.chaos.peer import frame
+from tests.client_frames import frame
 
 __all__ = ["agreements", "answers", "packed", "received", "rude", "server_frame", "tunnels"]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.chaos.peer import frame
+from tests.client_frames import frame
 from tests.fuzz import corpus, targets, twins
 from tests.fuzz.corpus import heads, offered
 

@@ -1,4 +1,8 @@
-"""A WebSocket client made by hand: it sends what it is told to, right or wrong."""
+"""A WebSocket client made by hand, which sends right and wrong bytes, and reads HTTP answers.
+
+It stays apart from ``tests.wire``, whose peer has one plain TCP stream and a 101 behind it: this one also has TLS and
+unix sockets, and refusals with their fields and bodies. Frames and their decoder are the same.
+"""
 
 from __future__ import annotations
 

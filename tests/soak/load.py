@@ -14,7 +14,8 @@ from random import Random
 import trio
 
 from tests.chaos.conversation import Conversation, request_head
-from tests.chaos.peer import Address, Peer, frame
+from tests.chaos.peer import Address, Peer
+from tests.client_frames import frame
 from tests.soak.growth import Sample, percentile
 from tests.soak.server import READY
 
