@@ -2,15 +2,18 @@
 
 import base64
 import hashlib
+import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
+from PIL import Image
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.examples.pages import keep_picture
 from tests.examples.running import EXAMPLES, example_running
 from tests.requirements import NODE, require_node
 
@@ -38,6 +41,9 @@ class PricesPage:
     def text_of(self, element: str) -> str:
         return self.browser.find_element(By.ID, element).text
 
+    def picture(self) -> Image.Image:
+        return Image.open(io.BytesIO(self.browser.get_screenshot_as_png())).convert("RGB")
+
     def until(self, holds: Callable[[], bool]) -> None:
         WebDriverWait(self.browser, PATIENCE, poll_frequency=0.05).until(lambda _: holds())
 
@@ -51,8 +57,11 @@ class PricesPage:
 
 @pytest.fixture
 def blank_at_the_end(browser: Chrome) -> Iterator[Chrome]:
+    size = browser.get_window_size()
+    browser.set_window_size(720, 560)
     yield browser
     browser.get("about:blank")
+    browser.set_window_size(size["width"], size["height"])
 
 
 def test_a_page_that_was_cut_off_misses_nothing(blank_at_the_end: Chrome) -> None:
@@ -65,6 +74,7 @@ def test_a_page_that_was_cut_off_misses_nothing(blank_at_the_end: Chrome) -> Non
             page.until_more_come()
         numbers = page.numbers
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        keep_picture("price-feed", page.picture())
 
 
 def test_a_page_is_told_of_a_feed_that_began_anew(blank_at_the_end: Chrome) -> None:
