@@ -44,7 +44,7 @@ TOO_LATE = ("ping timeout", "write stall", "close timeout")
 class Rude(Server):
     """A server of which little can be read at a time."""
 
-    def tune(self, unsent_low_water: int, write_stall: float) -> None:
+    def tune(self, unsent_low_water: int, write_stall: float | None) -> None:
         pass
 
     async def start_tls(self, context: ssl.SSLContext, hostname: str | None = None, early: bytes = b"") -> None:

@@ -34,7 +34,7 @@ class Ready(Server):
         self.feed(*frames)
         self.end()
 
-    def tune(self, unsent_low_water: int, write_stall: float) -> None:
+    def tune(self, unsent_low_water: int, write_stall: float | None) -> None:
         pass
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 
 import pytest
 import trio
 
+from tests.server.test_splice import dial, header, nodes, read
 from tests.workers.services import Service
 from wsframe import Cluster
-from wsframe.net.peer_header import PeerGate
-from wsframe.server import peer_port
-from wsframe.server.peer_port import BUFFER, PeerPort, peer_socket
+from wsframe.net.client_facts import ClientFacts
+from wsframe.net.peer_header import PeerGate, sealed
+from wsframe.server import peer_port, splice
+from wsframe.server.peer_port import BUFFER, MINE, NOT_MINE, PeerPort, peer_socket
 from wsframe.server.peers import peer_address
 
 SECRET = "16 letters or more"
@@ -61,14 +65,75 @@ def test_each_worker_and_its_successor_has_a_port_of_its_own() -> None:
     service.close()
 
 
-def test_connections_without_a_header_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_beyond_the_bound_the_oldest_silent_connection_makes_room(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(peer_port, "MOST_UNPROVED", 2)
-    port = PeerPort(socket.socket(), PeerGate("a", bytes(32), lambda: 0.0), lambda _: True, lambda _: True)
-    assert port.has_room()
-    port._unproved = 2
-    assert not port.has_room()
-    port.make_room()
-    port._place.sock.close()
+    monkeypatch.setattr(peer_port, "WITHIN", 1000.0)
+    async with nodes() as service:
+        address = service.peering("a").port._place.sock.getsockname()
+        silent = [await trio.open_tcp_stream(*address) for _ in range(5)]
+        for one in silent[:3]:
+            with pytest.raises(trio.BrokenResourceError):
+                await one.receive_some(1)
+        assert await dial(service, header(service)) == MINE
+        for one in silent:
+            await one.aclose()
+        assert {one.levelname for one in caplog.records if "send no header" in one.getMessage()} == {"WARNING"}
+
+
+def test_a_silent_connection_ends_before_a_dialler_gives_up() -> None:
+    assert peer_port.WITHIN < splice.WITHIN
+
+
+async def test_a_header_that_cannot_be_used_costs_its_connection_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async with nodes() as service:
+        for junk in (b"junk", b"PROXY NOTHING 1\r\n", b"\r\n\r\n\0\r\nQUIT\n\x31\0\0\0"):
+            node, key = service.engine("a").topics.interest.node, service.peering("a")._keys.own
+            facts = ClientFacts(host="192.0.2.1", port=1, proxy_header=junk)
+            sent = sealed(facts, service.partition(), node, key, time.time(), os.urandom(16))
+            assert await dial(service, sent) == b"reset"
+        assert caplog.text.count("refused at the peer port") == 3
+        assert await dial(service, header(service)) == MINE
+        assert not service.engine("a").draining
+
+
+async def test_an_unforeseen_error_costs_its_connection_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with nodes() as service:
+        with monkeypatch.context() as patch:
+            patch.setattr(service.peering("a").port, "_has", {}.__getitem__)
+            assert await dial(service, header(service)) == b"reset"
+        assert "internal error at the peer port" in caplog.text
+        assert await dial(service, header(service, nonce=b"m" * 16)) == MINE
+        assert not service.engine("a").draining
+
+
+async def test_an_owner_without_room_says_so_before_any_other_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with nodes() as service:
+        admission, made = service.engine("a").admission, []
+        monkeypatch.setattr(admission, "has_room", lambda: False)
+        monkeypatch.setattr(admission, "make_room", lambda: made.append(True))
+        assert await dial(service, header(service)) == NOT_MINE
+        assert made
+        async with service.raw("b") as stream:
+            answer = await read(stream, b"never")
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert service.peering("b").splices.spliced == service.peering("a").port.taken == 0
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
+async def test_no_side_of_a_splice_is_cut_because_the_other_side_waits() -> None:
+    async with nodes() as service, service.raw("b") as stream:
+        await read(stream, b"False")
+        (link,) = service.engine("a").reactor.links.values()
+        (pump,) = service.engine("b").admission.carried.loop.pumps()
+        for sock in (link.transport.sock, pump._owner):
+            assert isinstance(sock, socket.socket)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 async def test_silence_is_ended() -> None:

@@ -227,11 +227,13 @@ async def dial(service: Nodes, *data: bytes) -> bytes:
             return b"reset"
 
 
-def header(service: Nodes, partition: int | None = None, key: bytes | None = None, late: float = 0) -> bytes:
+def header(
+    service: Nodes, partition: int | None = None, key: bytes | None = None, late: float = 0, nonce: bytes = b"n" * 16
+) -> bytes:
     node = service.engine("a").topics.interest.node
     key = key or service.peering("a")._keys.own
     wanted = service.partition() if partition is None else partition
-    return sealed(ClientFacts(host="192.0.2.1", port=1), wanted, node, key, time.time() - late, b"n" * 16)
+    return sealed(ClientFacts(host="192.0.2.1", port=1), wanted, node, key, time.time() - late, nonce)
 
 
 async def test_a_replayed_or_forged_header_is_refused_before_any_byte(caplog: pytest.LogCaptureFixture) -> None:

@@ -138,7 +138,9 @@ class PeerGate:
             raise RefusedPeer(f"its time differs from ours by {abs(now - at):.0f} s, of {VALID_FOR:.0f} at most")
         self._remember(nonce, now)
         try:
-            return Opened(facts_of(header), partition, early)
+            facts = facts_of(header)
+            _ = facts.proxy  # the header of a proxy in them can be wrong too
+            return Opened(facts, partition, early)
         except MalformedProxyHeader as error:
             raise RefusedPeer(str(error)) from None
 

@@ -39,14 +39,24 @@ LONGEST_KEEPALIVE = 32767
 LINGER_NONE = struct.pack("ii", 1, 0)
 
 
-def tune(sock: Endpoint, unsent_low_water: int, write_stall: float) -> None:
-    """Set the options of a client's socket; unix sockets and other platforms go without."""
+def tune(sock: Endpoint, unsent_low_water: int, write_stall: float | None) -> None:
+    """Set the options of a client's socket; unix sockets and other platforms go without.
+
+    Args:
+        sock: The socket.
+        unsent_low_water: Bytes not sent yet below which the kernel asks for more.
+        write_stall: Seconds after which the kernel ends a connection whose peer takes nothing; None for never.
+    """
     with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if TCP_NOTSENT_LOWAT is not None:
             sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, min(unsent_low_water, LARGEST))
         if TCP_USER_TIMEOUT is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, max(1, int(min(write_stall * 1000, LARGEST))))
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, milliseconds(write_stall))
+
+
+def milliseconds(write_stall: float | None) -> int:
+    return 0 if write_stall is None else max(1, int(min(write_stall * 1000, LARGEST)))
 
 
 def tune_accepted(listening: object, unsent_low_water: int, write_stall: float) -> tuple[int, float] | None:

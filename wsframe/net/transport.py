@@ -88,8 +88,8 @@ class Transport:
         """Whether the descriptor carries the connection's bytes as they are: a real socket without TLS."""
         return not self._codecs and isinstance(self.sock, socket.socket)
 
-    def tune(self, unsent_low_water: int, write_stall: float) -> None:
-        """Set the options of a socket that frames go through."""
+    def tune(self, unsent_low_water: int, write_stall: float | None) -> None:
+        """Set the options of a socket that frames go through; ``write_stall`` None has its peer wait for others."""
         if self.sock is not None and self.tuned != (unsent_low_water, write_stall):
             tune(self.sock, unsent_low_water, write_stall)
 

@@ -144,8 +144,7 @@ class Admission:
     def make_room(self) -> None:
         """Refuse the newcomers that take too long over their requests.
 
-        Honest ones are in within milliseconds. All slow ones are refused at the same time,
-        because many more of their kind can wait after them.
+        Honest ones are in within milliseconds. All slow ones are refused at once, because many more can follow.
         """
         late = trio.current_time() - PATIENCE
         for newcomer in self.pending:
@@ -335,7 +334,8 @@ class Admission:
     def _adopt(self, newcomer: Newcomer, arrival: Arrival, seat: Seat) -> None:
         """Hand a newcomer that has its 101 over to the reactor."""
         arrival.request._keep_parsed(False)
-        newcomer.transport.tune(seat.listener.limits.unsent_in_kernel, seat.listener.timeouts.write_stall)
+        stall = None if newcomer.spliced else seat.listener.timeouts.write_stall  # where it was accepted, it is watched
+        newcomer.transport.tune(seat.listener.limits.unsent_in_kernel, stall)
         self._reactor.adopt(arrival, newcomer.trailing)
         seat.keep()
         newcomer.handed_over = True

@@ -337,7 +337,7 @@ class LocalEngine:
                 if self.duty is not None:
                     entrance.open_door(self.duty.worker.door, self._bound)
                 if self.peering is not None:
-                    accepting.start_soon(self.peering.take, entrance.start)
+                    accepting.start_soon(self.peering.take, entrance.start, again=True)
                 logger.info("serving at %s", ", ".join(self.addresses))
                 if self.roster.placement.spread and self.roster.placement.slot == 0:
                     logger.info("%s", self.roster.whereabouts.summary())

@@ -14,8 +14,10 @@ from weakref import WeakSet
 
 import trio
 
+from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 from wsframe.net.peer_header import Opened, PeerGate, PeerHeaderReader, RefusedPeer
+from wsframe.net.socket_options import keep_alive
 from wsframe.net.sockets import Endpoint
 from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.addresses import TcpAddress
@@ -24,9 +26,10 @@ from wsframe.server.cluster import Cluster, checked
 from wsframe.server.listen import Acceptor, Address, Bound
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.peers import peer_name
+from wsframe.user_code import contain
 from wsframe.workers.worker import Worker
 
-__all__ = ["BUFFER", "MINE", "NOT_MINE", "PeerPort", "PeerSocket", "peer_socket"]
+__all__ = ["BUFFER", "MINE", "NOT_MINE", "SILENCE", "PeerPort", "PeerSocket", "peer_socket"]
 
 logger: Log = log_for(__name__)
 
@@ -36,8 +39,13 @@ BUFFER: Final = 65536
 BACKLOG: Final = 1024
 MOST_UNPROVED: Final = 200
 """Connections whose header has not come."""
-WITHIN: Final = 5.0
-"""Seconds for the header."""
+WITHIN: Final = 2.0
+"""Seconds for the header and the answer: fewer than a server waits that has dialed."""
+SILENCE: Final = 5.0
+"""Seconds of silence after which the kernel looks whether the other server is there, and for its answer.
+
+Neither side has TCP_USER_TIMEOUT: each of them waits for as long as a client or a hook beyond the other one does.
+"""
 GENERATIONS: Final = 2
 """Generations of a worker that can listen at the same time, in a rolling restart."""
 
@@ -120,7 +128,9 @@ class PeerPort:
         self._gate = gate
         self._has = has
         self._welcome = welcome
-        self._unproved = 0
+        self._unproved: dict[Newcomer, trio.CancelScope] = {}
+        """Connections whose header has not come, in order of arrival."""
+        self._room = Doorbell()
         self.taken: int = 0
         """Newcomers that other servers have passed on."""
         self._open: WeakSet[Endpoint] = WeakSet()
@@ -132,32 +142,51 @@ class PeerPort:
 
     def has_room(self) -> bool:
         """Return whether another connection can be accepted."""
-        return self._unproved < MOST_UNPROVED
+        return len(self._unproved) < MOST_UNPROVED
 
     def make_room(self) -> None:
-        """Wait: each has a few seconds at most."""
+        """Reset the connection that has sent no header for the longest time: a server sends it at once."""
+        oldest = next(iter(self._unproved))
+        logger.warning(
+            "%d connections to the peer port send no header, the oldest are reset: who can reach it?",
+            len(self._unproved), kind="unproved",
+        )  # fmt: skip
+        self._unproved[oldest].cancel()
+        self._is_proved(oldest)
+
+    def _is_proved(self, newcomer: Newcomer) -> None:
+        """Count a connection no longer: its header has come, or it has ended."""
+        if self._unproved.pop(newcomer, None) is not None:
+            self._room.ring()
 
     async def run(self) -> None:
         """Take until cancelled."""
         async with ProtectedNursery() as nursery:
 
             def accepted(sock: socket.socket, address: Address, early: bool) -> None:
-                self._unproved += 1
-                nursery.start_soon(self._receive, Newcomer(sock, *address, self._place))
+                newcomer = Newcomer(sock, *address, self._place)
+                self._unproved[newcomer] = trio.CancelScope()
+                nursery.start_soon(self._receive, newcomer)
 
             acceptor = Acceptor(self._place.sock, self, accepted)
+            self._room = acceptor.room
             await acceptor.run()
 
     async def _receive(self, newcomer: Newcomer) -> None:
-        """Receive the header of a connection, and answer it."""
+        """Receive the header of a connection, and answer it; an error costs this connection alone."""
+        scope = self._unproved.get(newcomer) or trio.CancelScope()
+        scope.deadline = trio.current_time() + WITHIN
         try:
-            with trio.move_on_after(WITHIN), suppress(OSError, trio.ClosedResourceError):
+            with scope, suppress(OSError, trio.ClosedResourceError):
                 await self._decide(newcomer)
         except RefusedPeer as error:
             fields = {"peer": newcomer.name, "reason": str(error)}
             logger.warning("%(peer)s: refused at the peer port: %(reason)s", fields, extra=fields, kind="refused peer")
+        except BaseException as error:
+            contain(error)
+            logger.error("%s: internal error at the peer port", newcomer.name, exc_info=error, kind="peer port")
         finally:
-            self._unproved -= 1
+            self._is_proved(newcomer)
             if not newcomer.spliced:
                 newcomer.transport.close(reset=True)
 
@@ -170,18 +199,20 @@ class PeerPort:
                 return
             whole = reader.receive(data)
         opened = self._gate.open(reader)
+        self._is_proved(newcomer)
         if not self._has(opened.partition) or not self._takes(newcomer, opened):
             newcomer.transport.send(NOT_MINE)
             await newcomer.transport.await_end(BUFFER)
 
     def _takes(self, newcomer: Newcomer, opened: Opened) -> bool:
-        """Take a newcomer; return False if there is no room for it."""
+        """Take a newcomer, and say so as the last step; return False if there is no room for it."""
         newcomer.take_facts(opened.facts, opened.early)
         newcomer.partition = opened.partition
         newcomer.unwrapped = newcomer.passed = True
-        newcomer.transport.send(MINE)
         newcomer.spliced = self._welcome(newcomer)
         if newcomer.spliced:
             self.taken += 1
             self._open.add(newcomer.sock)
+            keep_alive(newcomer.sock, SILENCE, SILENCE)
+            newcomer.transport.send(MINE)
         return newcomer.spliced

@@ -120,6 +120,7 @@ class Peering:
 
     def _takes(self, newcomer: Newcomer) -> bool:
         if not self._admission.has_room():
+            self._admission.make_room()
             return False
         newcomer.spliced = True
         self._welcome(newcomer)

@@ -32,7 +32,7 @@ from wsframe.server.destination import Signpost
 from wsframe.server.forwarding import receive_head
 from wsframe.server.holders import Holders
 from wsframe.server.newcomer import Newcomer
-from wsframe.server.peer_port import BUFFER, MINE
+from wsframe.server.peer_port import BUFFER, MINE, SILENCE
 from wsframe.server.peers import Keys, peer_address
 from wsframe.workers.partitions import EVERYWHERE
 
@@ -46,8 +46,6 @@ MOST_DIALING: Final = 100
 """Newcomers that wait for the answer of one server, which can be cut off; they do not count as under way."""
 WITHIN: Final = 3.0
 """Seconds for dialing an owner and its answer."""
-PEER_SILENCE: Final = 5.0
-"""Seconds after which the kernel looks whether the other server is there, and for its answer."""
 LOOK: Final = 1.0
 """Seconds between two looks whether the owners of the connections have changed."""
 SHARE: Final = 0.2
@@ -298,7 +296,7 @@ async def connected(host: str, port: int) -> Transport:
         else:
             transport = transport_of(sock)
             assert transport.sock is not None
-            tune(transport.sock, BUFFER, 2 * PEER_SILENCE)
-            keep_alive(transport.sock, PEER_SILENCE, PEER_SILENCE)
+            tune(transport.sock, BUFFER, None)
+            keep_alive(transport.sock, SILENCE, SILENCE)
             return transport
     raise failure
