@@ -16,11 +16,14 @@ from wsframe.server.entrance import Entrance
 from wsframe.server.listen import Bound
 from wsframe.server.newcomer import Newcomer
 
+PATIENCE = 30
+
 
 class Two:
     """An admission that takes on two newcomers, until they may go."""
 
     passage = None
+    splices = None
 
     def __init__(self) -> None:
         self.pending: dict[Newcomer, None] = {}
@@ -50,7 +53,7 @@ class Two:
 
 async def test_newcomers_are_admitted_while_there_is_room() -> None:
     two = Two()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", 0)) as listening, trio.fail_after(PATIENCE):
         listening.setblocking(False)
         peers = [socket.create_connection(listening.getsockname()) for _ in range(3)]
         async with ProtectedNursery() as newcomers, ProtectedNursery() as accepting:
