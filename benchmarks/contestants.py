@@ -127,20 +127,22 @@ def find_installed(contestants: Iterable[Contestant], peers: str) -> tuple[list[
     Returns:
         The contestants that can run, each with interpreter and version; for the others, the reason.
     """
-    wanted = [who if who.is_wsframe else replace(who, python=peers) for who in contestants]
+    wanted = [contestant if contestant.is_wsframe else replace(contestant, python=peers) for contestant in contestants]
     probed = {
-        python: probe(python, (name for who in wanted if who.python == python for name in who.needs))
-        for python in {who.python for who in wanted}
+        python: probe(
+            python, (name for contestant in wanted if contestant.python == python for name in contestant.needs)
+        )
+        for python in {contestant.python for contestant in wanted}
     }
     found, missing = [], {}
-    for who in wanted:
-        interpreter, versions, compiled = probed[who.python]
-        absent = [name for name in who.needs if name not in versions]
+    for contestant in wanted:
+        interpreter, versions, compiled = probed[contestant.python]
+        absent = [name for name in contestant.needs if name not in versions]
         if absent:
-            missing[who.name] = f"{' and '.join(absent)} cannot be imported by {who.python}"
-        elif who.name == PURE and not compiled:
-            missing[who.name] = "nothing of wsframe is compiled, so it is the same as wsframe"
+            missing[contestant.name] = f"{' and '.join(absent)} cannot be imported by {contestant.python}"
+        elif contestant.name == PURE and not compiled:
+            missing[contestant.name] = "nothing of wsframe is compiled, so it is the same as wsframe"
         else:
-            kind = " with its compiled part" if who.is_wsframe and compiled and who.name != PURE else ""
-            found.append(replace(who, version=f"{versions[who.needs[0]]}{kind}, {interpreter}"))
+            kind = " with its compiled part" if contestant.is_wsframe and compiled and contestant.name != PURE else ""
+            found.append(replace(contestant, version=f"{versions[contestant.needs[0]]}{kind}, {interpreter}"))
     return found, missing

@@ -86,28 +86,33 @@ COUNTERS: dict[str, Callable[[Serving], AbstractContextManager[Counter[str]]]] =
 """The counters, by name."""
 
 
-def count_calls(plan: Plan, what: str) -> Iterator[Calls]:
+def count_calls(plan: Plan, counter: str) -> Iterator[Calls]:
     """Count for each server in each scenario, once."""
     for scenario in plan.scenarios:
-        for who in plan.servers:
-            if plan.possible(who, scenario) and scenario.mode != "idle":
-                yield count(plan, who, scenario, what)
+        for contestant in plan.servers:
+            if plan.possible(contestant, scenario) and scenario.mode != "idle":
+                yield count(plan, contestant, scenario, counter)
 
 
-def count(plan: Plan, who: Contestant, scenario: Scenario, what: str) -> Calls:
+def count(plan: Plan, contestant: Contestant, scenario: Scenario, counter: str) -> Calls:
     # Without a warm-up, all messages are counted, and the calls for opening are not.
     plan = replace(plan, warm_up=0.0)
-    log: Path = plan.log_of(who)
+    log: Path = plan.log_of(contestant)
     certificate = plan.certificate_for(scenario)
     with serving(
-        who, log=log, cpus=plan.cpus, certificate=certificate, deflate=scenario.deflate, counting=what == "python"
+        contestant,
+        log=log,
+        cpus=plan.cpus,
+        certificate=certificate,
+        deflate=scenario.deflate,
+        counting=counter == "python",
     ) as server:
         load = plan.generator.load(scenario, server.port, seconds=plan.seconds, warm_up=0, server=server.pid)
         with load as running:
             running.wait_until_open()
-            with COUNTERS[what](server) as counted:
+            with COUNTERS[counter](server) as counted:
                 messages = running.run()["total"]
-    return Calls(server=who.name, scenario=scenario.name, messages=messages, calls=counted)
+    return Calls(server=contestant.name, scenario=scenario.name, messages=messages, calls=counted)
 
 
 def describe(calls: Calls) -> str:

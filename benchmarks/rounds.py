@@ -33,45 +33,45 @@ class Plan:
     seconds: float = 2.0
     warm_up: float = 0.5
 
-    def possible(self, who: Contestant, scenario: Scenario) -> bool:
+    def possible(self, contestant: Contestant, scenario: Scenario) -> bool:
         """Return whether a server can run a scenario here."""
-        if scenario.programs and who.program not in scenario.programs:
+        if scenario.programs and contestant.program not in scenario.programs:
             return False
-        secure = not scenario.tls or (who.tls and self.certificate is not None and self.generator.tls)
-        return secure and (not scenario.deflate or (who.deflate and self.generator.deflate))
+        secure = not scenario.tls or (contestant.tls and self.certificate is not None and self.generator.tls)
+        return secure and (not scenario.deflate or (contestant.deflate and self.generator.deflate))
 
     def certificate_for(self, scenario: Scenario) -> Path | None:
         """Return the certificate, if the scenario uses TLS."""
         return self.certificate if scenario.tls else None
 
-    def log_of(self, who: Contestant) -> Path:
+    def log_of(self, contestant: Contestant) -> Path:
         """Return the file for a server's standard error."""
-        return self.logs / f"{who.name}.log"
+        return self.logs / f"{contestant.name}.log"
 
 
 def run_rounds(plan: Plan) -> Iterator[Run]:
     """Measure every server in every scenario, in rounds; each round begins with another server."""
     for number in range(plan.rounds):
         for scenario in plan.scenarios:
-            able = [who for who in plan.servers if plan.possible(who, scenario)]
+            able = [contestant for contestant in plan.servers if plan.possible(contestant, scenario)]
             first = number * len(able) // plan.rounds
-            for who in able[first:] + able[:first]:
-                yield measure(plan, who, scenario, number)
+            for contestant in able[first:] + able[:first]:
+                yield measure(plan, contestant, scenario, number)
 
 
-def measure(plan: Plan, who: Contestant, scenario: Scenario, number: int) -> Run:
+def measure(plan: Plan, contestant: Contestant, scenario: Scenario, number: int) -> Run:
     """Measure one server in one scenario once."""
     try:
-        figures = measure_figures(plan, who, scenario)
+        figures = measure_figures(plan, contestant, scenario)
     except (LoadFailed, ServingFailed) as failure:
-        return Run(server=who.name, scenario=scenario.name, round=number, failure=str(failure))
-    return Run(server=who.name, scenario=scenario.name, round=number, figures=figures)
+        return Run(server=contestant.name, scenario=scenario.name, round=number, failure=str(failure))
+    return Run(server=contestant.name, scenario=scenario.name, round=number, figures=figures)
 
 
-def measure_figures(plan: Plan, who: Contestant, scenario: Scenario) -> Figures:
+def measure_figures(plan: Plan, contestant: Contestant, scenario: Scenario) -> Figures:
     certificate = plan.certificate_for(scenario)
-    log = plan.log_of(who)
-    with serving(who, log=log, cpus=plan.cpus, certificate=certificate, deflate=scenario.deflate) as server:
+    log = plan.log_of(contestant)
+    with serving(contestant, log=log, cpus=plan.cpus, certificate=certificate, deflate=scenario.deflate) as server:
         empty = memory_kib(server.pid)
         load = plan.generator.load(scenario, server.port, seconds=plan.seconds, warm_up=plan.warm_up, server=server.pid)
         with load as running:

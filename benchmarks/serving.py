@@ -90,7 +90,7 @@ def wait_for(port: int, process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def serving(
-    who: Contestant,
+    contestant: Contestant,
     *,
     log: Path,
     cpus: CPUs,
@@ -101,7 +101,7 @@ def serving(
     """Run a server while the body runs.
 
     Args:
-        who: The server.
+        contestant: The server.
         log: Receives its standard error.
         cpus: The CPUs to use.
         certificate: The certificate for TLS, or None.
@@ -112,7 +112,7 @@ def serving(
         ServingFailed: If it does not start.
     """
     port = free_port()
-    command = [*who.command(port, certificate, deflate=deflate), *(["--count-calls"] if counting else [])]
+    command = [*contestant.command(port, certificate, deflate=deflate), *(["--count-calls"] if counting else [])]
     with log.open("a") as errors:
         process = subprocess.Popen(
             command,
@@ -120,7 +120,7 @@ def serving(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={**os.environ, **who.environment},
+            env={**os.environ, **contestant.environment},
         )
     try:
         pin(process.pid, cpus.server)

@@ -67,7 +67,7 @@ def test_every_installed_server_keeps_to_the_terms(generator: Generator, tmp_pat
     deflate = Scenario(name="tiny-deflate", about="", connections=1, size=1024, text=True, deflate=True)
     plan = plan_of(generator, tmp_path, ECHO, broadcast, fragments, deflate, servers=servers)
     runs = list(run_rounds(plan))
-    assert len(runs) == sum(plan.possible(who, scenario) for who in servers for scenario in plan.scenarios)
+    assert len(runs) == sum(plan.possible(server, scenario) for server in servers for scenario in plan.scenarios)
     assert [run for run in runs if run.failure] == []
 
 
@@ -76,7 +76,7 @@ def test_rounds_are_interleaved_and_begin_with_another_server_each(
 ) -> None:
     servers = [replace(WSFRAME, name=name) for name in "ab"]
     plan = replace(plan_of(generator, tmp_path, ECHO, replace(ECHO, name="other"), servers=servers), rounds=2)
-    monkeypatch.setattr("benchmarks.rounds.measure_figures", lambda plan, who, scenario: None)
+    monkeypatch.setattr("benchmarks.rounds.measure_figures", lambda plan, contestant, scenario: None)
     order = [f"{run.round}{run.scenario[0]}{run.server}" for run in run_rounds(plan)]
     assert order == ["0ta", "0tb", "0oa", "0ob", "1tb", "1ta", "1ob", "1oa"]
 
