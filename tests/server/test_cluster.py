@@ -23,7 +23,17 @@ def test_loopback_needs_no_secret(address: str) -> None:
 def test_an_address_that_others_reach_needs_a_secret(address: str) -> None:
     with pytest.raises(ValueError, match="can be reached by other machines: give all servers one peer_secret"):
         Cluster(peer_bind=address)
-    assert Cluster(peer_bind=address, peer_secret="between us").peer_bind == address
+    made = Cluster(peer_bind=address, peer_secret="between us", peer_advertise="10.0.0.7:9000")
+    assert made.peer_bind == address
+
+
+@pytest.mark.parametrize("host", ["*", "0.0.0.0", "0", "0.0", "[::]", "[::0]", "[0:0:0:0:0:0:0:0]", "[::ffff:0.0.0.0]"])
+def test_all_addresses_are_not_one_that_others_can_reach(host: str) -> None:
+    with pytest.raises(ValueError, match="names no host at which others reach this server: set peer_advertise"):
+        Cluster(peer_bind=f"{host}:9000", peer_secret="between us")
+    with pytest.raises(ValueError, match="peer_advertise names one host and its port"):
+        Cluster(peer_advertise=f"{host}:9000")
+    Cluster(peer_bind=f"{host}:9000", peer_secret="between us", peer_advertise="db:9000")
 
 
 def test_the_secret_is_never_shown() -> None:

@@ -22,7 +22,7 @@ from wsframe.net.client_facts import ClientFacts
 from wsframe.net.peer_header import sealed
 from wsframe.net.pump import AT_ONCE
 from wsframe.net.socket_options import LINGER_NONE
-from wsframe.server import splice
+from wsframe.server import peer_port, splice
 from wsframe.server.engine import LocalEngine
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.peer_port import MINE, NOT_MINE
@@ -450,6 +450,100 @@ async def test_a_server_that_drains_ends_its_splices_in_order() -> None:
                 await websocket.receive()
                 service.servers["b"].close()
                 assert await end_of(websocket) == 1001
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_newcomer_whose_owner_answers_during_the_drain_is_refused(
+    monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    monkeypatch.setattr(splice, "WITHIN", BOUND)
+    monkeypatch.setattr(peer_port, "WITHIN", BOUND)
+    async with nodes() as service:
+        port, answer = service.peering("a").port, trio.Event()
+        decide = port._decide
+
+        async def slow(newcomer: Newcomer) -> None:
+            await answer.wait()
+            await decide(newcomer)
+
+        monkeypatch.setattr(port, "_decide", slow)
+        engine = service.engine("b")
+        async with service.raw("b") as stream:
+            while not service.peering("b").splices._dialing:  # noqa: ASYNC110
+                await trio.sleep(0.002)
+            engine.drain(lame_duck=0)
+            while not engine.admission.carried.departing:  # noqa: ASYNC110
+                await trio.sleep(0.002)
+            if answers:
+                answer.set()
+            assert (await read(stream, b"never")).startswith(b"HTTP/1.1 503 ")
+        answer.set()
+
+
+async def test_a_server_that_drains_has_no_peer_port() -> None:
+    async with nodes() as service, service.raw("a") as stays:
+        await read(stays, b"False")
+        address = service.peering("a").port._place.sock.getsockname()
+        service.engine("a").drain(lame_duck=0)
+        with suppress(OSError):
+            while True:
+                await (await trio.open_tcp_stream(*address)).aclose()
+                await trio.sleep(0.01)
+        assert service.engine("a").clients == 1
+
+
+async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with nodes() as service:
+        owning, node = service.engine("b").owning, service.engine("a").topics.interest.node
+        assert owning is not None
+        known = trio.Event()
+
+        async def look_again(partition: int) -> str:
+            await known.wait()
+            return node
+
+        monkeypatch.setattr(owning.tenure, "holder_of", lambda partition: node if known.is_set() else "")
+        monkeypatch.setattr(owning.tenure, "look_again", look_again)
+        monkeypatch.setattr(splice, "WITHIN", BOUND)
+        admission = service.engine("b").admission
+        async with service.raw("b") as stream:
+            while not (waiting := admission._elsewhere()):  # noqa: ASYNC110
+                await trio.sleep(0.002)
+            assert not admission.pending
+            monkeypatch.setattr(splice, "MOST_WAITING", 1)
+            async with service.raw("b") as second:  # beyond the bound it is among the pending, and still has its time
+                while not admission.pending:  # noqa: ASYNC110
+                    await trio.sleep(0.002)
+                for one in (*waiting, *admission.pending):
+                    one.since -= 100
+                while not all(one.head_received for one in admission.pending):  # noqa: ASYNC110
+                    await trio.sleep(0.002)
+                admission.make_room()
+                known.set()
+                for one_stream in (stream, second):
+                    assert b"a 127.0.0.1" in await read(one_stream, b"False")
+
+
+@pytest.mark.parametrize("share", [splice.PATIENCE, 0.001])
+async def test_an_engine_that_does_not_answer_costs_a_503(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    monkeypatch.setattr(splice, "PATIENCE", share)
+    async with nodes() as service:
+        owning = service.engine("b").owning
+        assert owning is not None
+
+        async def look_again(partition: int) -> str:
+            await trio.sleep_forever()
+            raise AssertionError
+
+        monkeypatch.setattr(owning.tenure, "holder_of", lambda partition: "")
+        monkeypatch.setattr(owning.tenure, "look_again", look_again)
+        monkeypatch.setattr(splice, "WITHIN", 0.05 if share > 0.1 else BOUND)
+        before = service.engine("b").admission.answering.refused
+        async with service.raw("b") as stream:
+            answer = await read(stream, b"never")
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: " in answer
+        assert service.engine("b").admission.answering.refused == before + 1
 
 
 async def test_a_balancer_that_sends_many_to_the_wrong_server_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -351,13 +351,13 @@ class Admission:
             Reject: If it is refused.
         """
         seat.reserve(self._places, newcomer.host)
-        with self._waits(newcomer):
+        with self.waits(newcomer):
             listener = await self._roster.join_when_ready(resource, request)
         seat.enter(listener)
         return listener
 
     @contextmanager
-    def _waits(self, newcomer: Newcomer) -> Iterator[None]:
+    def waits(self, newcomer: Newcomer) -> Iterator[None]:
         """Have a newcomer that has a place not count as pending while it waits for a life of its resource.
 
         The life before it can take long to end, here or in the process before this one, or it can take long to begin:
@@ -391,7 +391,7 @@ class Admission:
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:
             try:
-                with nullcontext() if self._roster.is_open(target, request) else self._waits(newcomer):
+                with nullcontext() if self._roster.is_open(target, request) else self.waits(newcomer):
                     listener = await self._roster.join_when_ready(target, request)
                 seat.move(listener)
             except LivesElsewhere as error:

@@ -40,6 +40,8 @@ class Carried:
         self._boundaries: dict[Pump, FrameBoundary] = {}
         self._beyond: set[Pump] = set()
         self.loop: PumpLoop = PumpLoop(options.poller)
+        self.departing: bool = False
+        """Whether those to other machines end, and no more can begin."""
 
     @property
     def full(self) -> bool:
@@ -111,6 +113,7 @@ class Carried:
             code, reason: Of the close frames.
             all_of_them: Whether those of workers of this service end too, which do not drain with this one.
         """
+        self.departing = True
         leave = partial(self.send_away, code=code, reason=reason)
         going = self.loop.pumps() if all_of_them else tuple(self._beyond)
         await depart([[pump] for pump in going], seconds, leave, self._boundaries.__contains__)

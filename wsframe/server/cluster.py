@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wsframe.backplane.ownership import LEASE, SHORTEST
 from wsframe.server.addresses import TcpAddress, parse_address
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "is_loopback", "is_unspecified"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,7 @@ class Cluster:
     Raises:
         TypeError: For a value of another type.
         ValueError: For a lease that is too short, an address that is not ``HOST:PORT``, or a ``peer_bind`` that other
-            machines reach without a ``peer_secret``.
+            machines reach without a ``peer_secret``, or that is on all addresses without a ``peer_advertise``.
     """
 
     lease_seconds: float = LEASE
@@ -29,7 +31,8 @@ class Cluster:
     """``HOST:PORT`` at which this server takes the connections that others pass on. Default a free port of loopback,
     for several servers on one machine. Bind an address in a private network alone: messages pass it in the clear."""
     peer_advertise: str | None = None
-    """``HOST:PORT`` under which others reach ``peer_bind``. Default None: the address that was bound."""
+    """``HOST:PORT`` under which others reach ``peer_bind``. Default None: the address that was bound, which
+    has to be one: with ``*``, ``0.0.0.0`` or ``[::]`` say which."""
     peer_secret: str | None = field(default=None, repr=False)
     """A secret, the same in all servers, that proves a passed connection to come from one of them. Default None: each
     server makes a key and tells the others through the backplane, with a ``peer_bind`` on loopback alone. Whoever
@@ -43,7 +46,7 @@ class Cluster:
         bound = checked("peer_bind", self.peer_bind)
         if self.peer_advertise is not None:
             advertised = checked("peer_advertise", self.peer_advertise)
-            if advertised.host is None or advertised.port == 0:
+            if is_unspecified(advertised.host) or advertised.port == 0:
                 raise ValueError(f"peer_advertise names one host and its port, not {self.peer_advertise!r}")
         if self.peer_secret is not None and not isinstance(self.peer_secret, str):
             raise TypeError(f"peer_secret is a str or None, not {type(self.peer_secret).__name__}")
@@ -52,6 +55,11 @@ class Cluster:
         if self.peer_secret is None and not is_loopback(bound.host):
             raise ValueError(
                 f"peer_bind={self.peer_bind!r} can be reached by other machines: give all servers one peer_secret"
+            )
+        if self.peer_advertise is None and is_unspecified(bound.host):
+            raise ValueError(
+                f"peer_bind={self.peer_bind!r} names no host at which others reach this server: set peer_advertise to "
+                "one, such as '10.0.0.7:9000'"
             )
 
 
@@ -71,6 +79,20 @@ def checked(name: str, address: object) -> TcpAddress:
     if not isinstance(read, TcpAddress):
         raise ValueError(f"{name} is HOST:PORT, such as 10.0.0.7:9000, not {address!r}")
     return read
+
+
+def is_unspecified(host: str | None) -> bool:
+    """Return whether a host stands for all addresses of a machine, also as inet_aton(3) reads it, such as 0."""
+    if host is None:
+        return True
+    with suppress(OSError):
+        return socket.inet_aton(host) == bytes(4)
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_unspecified
 
 
 def is_loopback(host: str | None) -> bool:

@@ -346,6 +346,8 @@ class LocalEngine:
                 await self._drain.begun.wait()
                 accepting.cancel()
             close_sockets(self._bound)
+            if self.peering is not None:
+                self.peering.port.close()
             stop = partial(self.admission.carried.depart, self._drain.leaving, self._drain.code, "server stopping")
             newcomers.start_soon(stop)
             if self.duty is not None and self.duty.succeeded:

@@ -23,7 +23,7 @@ from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.addresses import TcpAddress
 from wsframe.server.bind import bind_tcp, naming
 from wsframe.server.cluster import Cluster, checked
-from wsframe.server.listen import Acceptor, Address, Bound
+from wsframe.server.listen import Acceptor, Address, Bound, close_sockets
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.peers import peer_name
 from wsframe.user_code import contain
@@ -139,6 +139,10 @@ class PeerPort:
     def __len__(self) -> int:
         """The number of connections that other servers carry here now."""
         return sum(sock.fileno() != -1 for sock in self._open)
+
+    def close(self) -> None:
+        """Listen no longer: others learn at once that this server takes nobody."""
+        close_sockets([self._place])
 
     def has_room(self) -> bool:
         """Return whether another connection can be accepted."""

@@ -13,13 +13,14 @@ from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.registry import Registry
 from wsframe.resources.topics import Topics
 from wsframe.server.admission import Admission
-from wsframe.server.cluster import Cluster
+from wsframe.server.cluster import Cluster, is_loopback, is_unspecified
 from wsframe.server.holders import Holders
+from wsframe.server.listen import Bound
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.options import ServeOptions
 from wsframe.server.owning import Owning, grants_leases, has_owners
 from wsframe.server.peer_port import PeerPort, PeerSocket, peer_socket
-from wsframe.server.peers import Keys, Messages
+from wsframe.server.peers import Keys, Messages, peer_address
 from wsframe.server.splice import Splices
 from wsframe.workers.worker import Worker
 
@@ -32,8 +33,7 @@ def bound_peer_socket(
     plane: Backplane | None,
     registries: Iterable[Registry],
     worker: Worker | None,
-    plain: bool,
-    sockets: Sequence[object],
+    places: Sequence[Bound],
 ) -> Iterator[PeerSocket | None]:
     """Bind the peer port of a server that shares resources with others, and close it at the end.
 
@@ -42,8 +42,7 @@ def bound_peer_socket(
         plane: The backplane.
         registries: The resources.
         worker: This process, if it is one of several workers.
-        plain: Whether the server serves without TLS and PROXY headers.
-        sockets: Its listening sockets.
+        places: The listening sockets of the server, with their settings.
 
     Yields:
         None for a server that shares none, and for one in memory.
@@ -52,13 +51,27 @@ def bound_peer_socket(
         OSError: If the address cannot be bound.
     """
     shares = grants_leases(plane, worker) and has_owners(registries)
-    if not shares or not all(isinstance(one, socket.socket) for one in sockets):
+    if not shares or not all(isinstance(one.sock, socket.socket) for one in places):
         yield None
         return
     with peer_socket(cluster, worker) as made:
-        names = [one.getsockname() for one in sockets if isinstance(one, socket.socket)]
-        made.serves = next((name[1] for name in names if plain and isinstance(name, tuple)), 0)
+        host, _ = peer_address(made.name) or ("", 0)
+        made.serves = next((port for one in places if (port := plain_port(one, host))), 0)
         yield made
+
+
+def plain_port(place: Bound, host: str) -> int:
+    """Return the port of a listening socket at which a proxy can ask without TLS and PROXY header; 0 for none.
+
+    Args:
+        place: The listening socket.
+        host: The host at which others reach this server.
+    """
+    name = place.sock.getsockname()
+    if place.tls is not None or place.proxy_protocol or not isinstance(name, tuple):
+        return 0
+    reached = is_unspecified(name[0]) or is_loopback(name[0]) == is_loopback(host)
+    return int(name[1]) if reached else 0
 
 
 async def open_peering(
@@ -96,7 +109,9 @@ class Peering:
         node = port.name
         self._keys = Keys(node, messages, cluster.peer_secret, port.serves)
         self._admission = admission
-        self.splices: Splices = Splices(node, holders, self._keys, admission.signpost, admission.carried, self._decided)
+        self.splices: Splices = Splices(
+            node, holders, self._keys, admission.signpost, admission.carried, admission.waits
+        )
         self._welcome: Callable[[Newcomer], object] = lambda newcomer: None
         gate = PeerGate(node, self._keys.own, time.time)
         self.port: PeerPort = PeerPort(
@@ -114,9 +129,6 @@ class Peering:
         """Take newcomers of other servers, until cancelled."""
         self._welcome = welcome
         await self.port.run()
-
-    def _decided(self, newcomer: Newcomer) -> None:
-        self._admission.pending.pop(newcomer, None)
 
     def _takes(self, newcomer: Newcomer) -> bool:
         if not self._admission.has_room():

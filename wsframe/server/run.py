@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -159,12 +159,14 @@ async def serve(
         made = replace(made, backplane=RelayBackplane(worker.relay, beyond=made.backplane is not None))
     plane = made_backplane(made.backplane)
     made = replace(made, backplane=plane)
-    plain = choose is None and made.proxy_protocol is None
-    peer_port = partial(bound_peer_socket, made.cluster, plane, served_with(registry), worker, plain)
-    with listening_sockets(made) as sockets, metrics_port(made, worker) as port, peer_port(sockets) as peers:
+    peer_port = partial(bound_peer_socket, made.cluster, plane, served_with(registry), worker)
+    with ExitStack() as stack:
+        sockets = stack.enter_context(listening_sockets(made))
+        port = stack.enter_context(metrics_port(made, worker))
+        places = [with_settings(number, sock, made, choose) for number, sock in enumerate(sockets)]
+        peers = stack.enter_context(peer_port(places))
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        places = [with_settings(number, sock, made, choose) for number, sock in enumerate(sockets)]
         engine = LocalEngine(places, registry, made, tls, port, worker, peers)
         tell, _ = server_made.get(), server_made.set(forget_made)
         tell(engine)

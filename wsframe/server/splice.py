@@ -13,8 +13,8 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -43,9 +43,13 @@ logger: Log = log_for(__name__)
 MOST_SPLICED: Final = 20_000
 """Connections to one server: there are 28 232 local ports for them."""
 MOST_DIALING: Final = 100
-"""Newcomers that wait for the answer of one server, which can be cut off; they do not count as under way."""
+"""Newcomers that wait for the answer of one server, which can be cut off."""
+MOST_WAITING: Final = 1000
+"""Newcomers that wait for the engine or an owner without counting as pending."""
 WITHIN: Final = 3.0
-"""Seconds for dialing an owner and its answer."""
+"""Seconds for dialing an owner and its answer, and for the engine to say which server that is."""
+PATIENCE: Final = 0.9
+"""Share of the time for the handshake, after which it is too late for the answer of an owner."""
 LOOK: Final = 1.0
 """Seconds between two looks whether the owners of the connections have changed."""
 SHARE: Final = 0.2
@@ -69,7 +73,7 @@ class Splices:
         keys: The keys of peer ports.
         signpost: Names the partition of a newcomer.
         carried: The connections that this server carries.
-        decided: Called with a newcomer that is not under way any more.
+        waits: Has a newcomer not count as pending while it waits.
     """
 
     def __init__(
@@ -79,14 +83,16 @@ class Splices:
         keys: Keys,
         signpost: Signpost,
         carried: Carried,
-        decided: Callable[[Newcomer], object],
+        waits: Callable[[Newcomer], AbstractContextManager[None]],
     ) -> None:
         self._node = node
         self._holders = holders
         self._keys = keys
         self._signpost = signpost
         self._carried = carried
-        self._decided = decided
+        self._waits = waits
+        self._waiting = 0
+        """Newcomers that wait, and do not count as pending."""
         self._dialing: Counter[str] = Counter()
         """Newcomers that wait, by server."""
         self._to: Counter[str] = Counter()
@@ -135,8 +141,33 @@ class Splices:
             return False
         if not await receive_head(newcomer, self._signpost):
             return True
-        partition, early, facts = newcomer.partition, newcomer.early, newcomer.facts
+        partition = newcomer.partition
         assert partition is not None
+        if self._is_here(partition):
+            self._here += 1
+            return False
+        newcomer.head_received = True  # from now on it waits for us
+        left = newcomer.scope.deadline - trio.current_time()
+        with self._aside(newcomer), trio.move_on_after(PATIENCE * left):
+            return await self._carries(newcomer, partition)
+        raise retry_later("its owner does not answer")
+
+    @contextmanager
+    def _aside(self, newcomer: Newcomer) -> Iterator[None]:
+        """Have a newcomer not count as pending while it waits for others, unless too many do already."""
+        if self._waiting >= MOST_WAITING:
+            yield
+            return
+        self._waiting += 1
+        try:
+            with self._waits(newcomer):
+                yield
+        finally:
+            self._waiting -= 1
+
+    async def _carries(self, newcomer: Newcomer, partition: int) -> bool:
+        """Carry a newcomer whose request is whole; return False if it belongs here, or nobody knows where."""
+        early, facts = newcomer.early, newcomer.facts
         node = await self._find(partition)
         if not node:
             self._here += 1
@@ -144,7 +175,6 @@ class Splices:
         self._signpost.check(newcomer)
         self._send_back(newcomer, facts.host, node)
         self._away += 1
-        self._decided(newcomer)  # one server that does not answer keeps nobody from the others
         transport = await self._dial(node, partition, facts)
         if transport is None:  # the table is old
             node = await self._find(partition, again=True)
@@ -183,7 +213,10 @@ class Splices:
             return ""
         node = "" if again else self._holders.holder_of(partition)
         if not node:
-            node = await self._holders.look_again(partition)
+            with trio.move_on_after(WITHIN) as looking:
+                node = await self._holders.look_again(partition)
+            if looking.cancelled_caught:
+                raise retry_later("its owner is not known")
         return "" if node == self._node or peer_address(node) is None else node
 
     async def _dial(self, node: str, partition: int, facts: ClientFacts) -> Transport | None:
@@ -234,6 +267,10 @@ class Splices:
             )  # fmt: skip
 
     def _carry(self, newcomer: Newcomer, transport: Transport, early: bytes, partition: int, node: str) -> None:
+        if self._carried.departing:
+            transport.close(reset=True)
+            self._count_down(node)
+            raise retry_later("server stopping")
         self.spliced += 1
         pump = self._carried.carry(newcomer, transport.release(), early, partial(self._ended, node), beyond=True)
         if not pump.over:
@@ -241,6 +278,9 @@ class Splices:
 
     def _ended(self, node: str, pump: Pump) -> None:
         self._where.pop(pump, None)
+        self._count_down(node)
+
+    def _count_down(self, node: str) -> None:
         self._to[node] -= 1
         if self._to[node] < MOST_SPLICED // 2:
             self._full.discard(node)
