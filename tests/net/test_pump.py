@@ -8,14 +8,18 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import cast
 
 import pytest
+import trio
 
-from wsframe.net.poller import END, GONE
+from tests.certificates import make_contexts
+from wsframe.net.poller import END, GONE, WRITE
 from wsframe.net.pump import AT_ONCE, UNWATCHED, Pump
 from wsframe.net.socket_options import close_for_good, tune
 from wsframe.net.transport import FAREWELL, Transport
 
+SERVER, CLIENT = make_contexts()
 STALL = 30.0
 DEADLINE = 20.0
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -38,9 +42,8 @@ class Rig:
         tune(accepted, 16384, STALL)
         self.now = 0.0
         self.seen = bytearray()
-        self.pump = Pump(
-            Transport(accepted), ours, early, write_stall=STALL, clock=lambda: self.now, seen=self.seen.extend
-        )
+        self.transport = Transport(accepted)
+        self.pump = Pump(self.transport, ours, early, write_stall=STALL, clock=lambda: self.now, seen=self.seen.extend)
         self._buffer = memoryview(bytearray(AT_ONCE))
         self._closed = False
         self.turn()
@@ -243,6 +246,46 @@ async def test_a_slow_client_that_takes_some_is_not(rig: Rig) -> None:
     assert not rig.pump.over
 
 
+class Ciphertext:
+    """A client's transport with TLS: its kernel takes a part of the ciphertext at a time, and no more plaintext."""
+
+    def __init__(self) -> None:
+        self.sock: socket.socket | None = None
+        self.waiting = 100_000
+        self.unsent = True
+        self.takes = 0
+
+    def send(self, data: memoryview) -> int:
+        raise BlockingIOError
+
+    def pump(self) -> bool:
+        self.waiting -= self.takes
+        return False
+
+    def in_kernel(self) -> int:
+        return 10_000
+
+    def close(self, *, reset: bool) -> None: ...
+
+
+@pytest.mark.parametrize("takes", [1, 0])
+async def test_ciphertext_that_the_kernel_takes_is_progress(takes: int) -> None:
+    client, now = Ciphertext(), 0.0
+    ours, theirs = socket.socketpair()
+    with theirs:
+        pump = Pump(cast(Transport, client), ours, write_stall=STALL, clock=lambda: now)
+        buffer = memoryview(bytearray(AT_ONCE))
+        pump.turn(buffer)
+        client.takes = takes
+        for _ in range(4):
+            now += STALL * 0.7
+            pump.turn(buffer, WRITE)
+            pump.check()
+        assert pump.reason == ("" if takes else "write stall")
+        pump.abort("the test is over")
+        pump.close()
+
+
 async def test_an_owner_that_takes_nothing_is_waited_for(rig: Rig) -> None:
     rig.fill(rig.client)
     rig.wait(10 * STALL)
@@ -432,6 +475,25 @@ async def test_leaving_gives_the_client_last_bytes_and_the_owner_the_end(rig: Ri
     rig.client.close()
     rig.wait(FAREWELL + 1)
     assert rig.pump.over
+
+
+async def test_leaving_reads_nothing_of_a_tls_client_that_was_lost() -> None:
+    rig = Rig()
+    theirs = Transport(rig.client)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.transport.start_tls, SERVER)
+        nursery.start_soon(theirs.start_tls, CLIENT, "127.0.0.1")
+    for _ in range(100):
+        with suppress(BlockingIOError):
+            theirs.send(b"x" * 65536)
+        rig.poll()
+    theirs.close(reset=True)
+    rig.rest()
+    assert rig.pump.held
+    rig.pump.leave(b"close")
+    rig.wait(FAREWELL + 1)
+    assert rig.pump.over
+    rig.close()
 
 
 async def test_a_client_that_goes_on_after_the_end_has_a_second(rig: Rig) -> None:

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from wsframe.net.poller import PollerChoice
 from wsframe.net.pump import AT_ONCE, Pump
 from wsframe.net.pump_loop import PumpLoop
 from wsframe.net.transport import FAREWELL, Transport
@@ -49,8 +50,8 @@ async def receive(sock: socket.socket, count: int) -> bytes:
 
 
 @asynccontextmanager
-async def opened(count: int) -> AsyncIterator[tuple[PumpLoop, list[Pair]]]:
-    loop = PumpLoop()
+async def opened(count: int, poller: PollerChoice = "auto") -> AsyncIterator[tuple[PumpLoop, list[Pair]]]:
+    loop = PumpLoop(poller)
     with ExitStack() as stack:
         async with trio.open_nursery() as nursery:
             await nursery.start(loop.run)
@@ -97,6 +98,53 @@ async def test_a_bug_of_ours_costs_one_connection(caplog: pytest.LogCaptureFixtu
                 await trio.sleep(0.001)
         await other.echo(b"still here")
     assert "a pump failed" in caplog.text
+
+
+@pytest.mark.parametrize("step", ["leave", "check"])
+async def test_a_bug_in_any_step_costs_one_connection(
+    step: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(2) as (loop, (broken, other)):
+
+        def fail(self: Pump, *_: bytes) -> None:
+            raise RuntimeError("a bug")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Pump, step, fail)
+            if step == "leave":
+                loop.leave(broken.pump, b"bye")
+            else:
+                broken.pump.due = trio.current_time()
+                loop._note(broken.pump)
+            with trio.fail_after(60):
+                while len(loop) == 2:  # noqa: ASYNC110
+                    await trio.sleep(0.001)
+        await other.echo(b"still here")
+    assert "a pump failed" in caplog.text
+
+
+async def test_each_poller_carries_in_both_directions() -> None:
+    async with opened(2, "task") as (_, pairs):
+        await trio.sleep(0.01)  # until all of its tasks wait
+        for pair in pairs:
+            await pair.echo(b"by tasks")
+
+
+async def test_a_look_that_comes_to_be_due_earlier_is_kept(patient_clock: MockClock) -> None:
+    async with opened(1) as (loop, (pair,)):
+        pump, looks = pair.pump, list[float]()
+        start = trio.current_time()
+        for due in (100.0, 1.0):
+            pump.due = start + due
+            loop._note(pump)
+            await trio.sleep(0.1)
+        with trio.move_on_after(50):
+            while pump.due < start + 100:
+                await trio.sleep(0.5)
+                looks.append(pump.due)
+        assert trio.current_time() < start + 10
+        assert looks
+        pair.client.close()
 
 
 async def test_the_end_of_the_loop_resets_what_is_left() -> None:

@@ -185,6 +185,8 @@ class TaskPoller:
 
     def watch(self, fd: int, mask: int) -> None:
         self._masks[fd] = mask
+        if mask & READ:
+            mask &= ~END  # its reader finds the end, and trio takes one waiting task for each direction
         for flag in (READ, WRITE, END):
             scope = self._waiting.get((fd, flag))
             if mask & flag and scope is None:

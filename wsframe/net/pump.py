@@ -211,7 +211,9 @@ class Pump:
         self._from_client.rest = b""
         with suppress(OSError):
             self._owner.shutdown(socket.SHUT_RDWR)
-        self.turn(memoryview(bytearray(0)))
+        if not self._lost:
+            self._give_client(flow.rest)
+        self._settle()  # and nothing is read: a client that has gone shows when it is written to
 
     def abort(self, reason: str) -> None:
         """Reset the connection, and end the owner's."""
@@ -306,7 +308,7 @@ class Pump:
 
     def _give_client(self, data: bytes | memoryview) -> None:
         flow = self._from_owner
-        waited = self.blocked
+        waited, ciphertext = self.blocked, self._client.waiting
         try:
             sent = self._client.send(data) if len(data) else 0
             if self._client.unsent:
@@ -319,7 +321,7 @@ class Pump:
         flow.rest = bytes(data[sent:])
         if not self.blocked:
             self.stall_at = inf
-        elif sent or not waited:
+        elif sent or not waited or self._client.waiting < ciphertext:
             self._set_stall()
 
     # The end, and times

@@ -7,6 +7,7 @@ connection on which it happened, and no other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import inf
 
 import trio
@@ -44,6 +45,8 @@ class PumpLoop:
         self._ended: dict[Pump, Callable[[], object]] = {}
         self._timed: set[Pump] = set()
         self._timer = Doorbell()
+        self._wakes_at = inf
+        """When the next look at the time is due."""
         self._fewer = Doorbell()
         self._buffer = memoryview(bytearray(AT_ONCE))
         self.carried: int = 0
@@ -87,8 +90,7 @@ class PumpLoop:
     def leave(self, pump: Pump, last: bytes) -> None:
         """End a connection in order, from here."""
         if pump in self._watched:
-            pump.leave(last)
-            self._note(pump)
+            self._contained(pump, partial(pump.leave, last))
 
     def abort(self, pump: Pump, reason: str) -> None:
         """Reset a connection."""
@@ -133,8 +135,12 @@ class PumpLoop:
                 await trio.lowlevel.checkpoint()
 
     def _turn(self, pump: Pump, of_client: int, of_owner: int) -> None:
+        self._contained(pump, partial(pump.turn, self._buffer, of_client, of_owner))
+
+    def _contained(self, pump: Pump, step: Callable[[], object]) -> None:
+        """Have a pump take a step; an error of our own costs its connection."""
         try:
-            pump.turn(self._buffer, of_client, of_owner)
+            step()
         except BaseException as error:
             contain(error)
             logger.error("a pump failed", exc_info=error)
@@ -154,8 +160,8 @@ class PumpLoop:
                 if old != new:
                     self._watch(pump, fd, new)
         if pump.due < inf:
-            if pump not in self._timed:
-                self._timed.add(pump)
+            self._timed.add(pump)
+            if pump.due < self._wakes_at:
                 self._timer.ring()
         else:
             self._timed.discard(pump)
@@ -192,9 +198,7 @@ class PumpLoop:
     async def _keep_time(self) -> None:
         """Have pumps look at the time when they are due."""
         while True:
-            while not self._timed:
-                await self._timer.wait()
-            due = min(pump.due for pump in self._timed)
+            self._wakes_at = due = min((pump.due for pump in self._timed), default=inf)
             with trio.move_on_at(due):
                 await self._timer.wait()
             if trio.current_time() < due:
@@ -202,5 +206,4 @@ class PumpLoop:
             await self._take_turns()  # after a hook that blocked, first of all what has come in the meantime
             now = trio.current_time()
             for pump in [one for one in self._timed if one.due <= now]:
-                pump.check()
-                self._note(pump)
+                self._contained(pump, pump.check)
