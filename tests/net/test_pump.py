@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from tests.certificates import make_contexts
-from wsframe.net.poller import END, GONE, WRITE
+from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.pump import AT_ONCE, UNWATCHED, Pump
 from wsframe.net.socket_options import close_for_good, tune
 from wsframe.net.transport import FAREWELL, Transport
@@ -374,6 +374,37 @@ async def test_an_end_is_noted_while_the_client_takes_nothing(rig: Rig) -> None:
     assert not rig.pump.over
     rig.received(rig.client, sent)
     assert rig.end_of(rig.client) == "end"
+
+
+@pytest.mark.parametrize("how", [socket.SHUT_WR, socket.SHUT_RDWR])
+async def test_an_answer_that_its_owner_ends_at_once_arrives(rig: Rig, how: int) -> None:
+    rig.owner.send(b"HTTP/1.1 503")
+    rig.owner.shutdown(how)
+    rig.owner.close()
+    assert rig.received(rig.client, 12) == b"HTTP/1.1 503"
+    assert rig.end_of(rig.client) == "end"
+
+
+async def test_an_owner_that_has_shut_and_takes_nothing_is_gone_where_no_poller_says_so(rig: Rig) -> None:
+    rig.owner.shutdown(socket.SHUT_WR)
+    rig.rest()
+    rig.owner.close()
+    rig.client.send(b"nobody reads this")
+    assert select.select([rig.pump.client_fd], [], [], DEADLINE)[0]
+    rig.turn(of_client=READ)
+    assert rig.pump.wanted[1] == UNWATCHED
+    rig.client.send(b"nor this")
+    rig.wait(FAREWELL + 1)
+    assert rig.pump.over
+    assert rig.pump.reason == ""
+
+
+async def test_an_owner_that_has_shut_long_ago_does_not_keep_its_client(rig: Rig) -> None:
+    rig.owner.shutdown(socket.SHUT_WR)
+    rig.rest()
+    rig.wait(3 * STALL)
+    assert rig.pump.over
+    assert rig.pump.reason == ""
 
 
 # Rule 5: resets of the owner

@@ -16,6 +16,7 @@ class Stand:
         self.answered, self.reset, self.for_page, self.wants_body, self.name = answered, False, False, True, "peer"
         self.transport = self
         self.sent = b""
+        self.shut = False
 
     async def send_all(self, data: bytes) -> None:
         self.sent += data
@@ -23,6 +24,10 @@ class Stand:
     def send(self, data: bytes) -> int:
         self.sent += data
         return len(data)
+
+    def shut_sending(self) -> None:
+        assert self.sent
+        self.shut = True
 
     async def say_goodbye(self) -> None: ...
 
@@ -55,3 +60,4 @@ async def test_an_answer_that_cannot_be_written_is_a_500() -> None:
 async def test_12_beyond_the_most_that_are_under_way_nobody_waits_for_a_peer() -> None:
     answering, stand = Answering(0, lambda _: None), Stand()
     assert (await refused(answering, stand)).startswith(b"HTTP/1.1 404")
+    assert stand.shut

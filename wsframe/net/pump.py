@@ -12,7 +12,8 @@ six rules:
    it, and would find every client well.
 4. A shut sending side is passed on as one, in both directions, after all bytes before it.
 5. An owner that closes without having shut its sending side first has reset the connection, and so does the pump; a
-   pair of unix sockets has no other sign for it. After the client's own end it is an end in order.
+   pair of unix sockets has no other sign for it. After the client's own end it is an end in order, and so it is
+   where its last bytes are still in the pair: they might be an answer.
 6. A lost client is the end of the pair: the owner gets the bytes that came before, as long as it takes them, and
    then the end.
 
@@ -29,7 +30,7 @@ from math import inf
 
 from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.socket_options import close_for_good
-from wsframe.net.sockets import Endpoint, notify_closing
+from wsframe.net.sockets import Endpoint, has_unread, notify_closing
 from wsframe.net.transport import FAREWELL, Transport
 
 __all__ = ["AT_ONCE", "SMALL_BUFFER", "UNWATCHED", "Pump"]
@@ -196,7 +197,11 @@ class Pump:
             if now >= self._lost_at + FAREWELL:
                 self._end(reset=True, reason="lost, and its worker takes nothing")
         elif now >= self.stall_at and not self._progresses():
-            self._end(reset=True, reason="write stall")
+            if self._from_owner.shut and not self._owner_gone and (self._client.in_kernel() or 0) <= 1:
+                self._owner_gone = True  # it has shut long ago; not every poller says that it has closed since
+                self._from_client.rest = b""
+            else:
+                self._end(reset=True, reason="write stall")
         self._settle()
 
     def leave(self, last: bytes) -> None:
@@ -261,7 +266,8 @@ class Pump:
             sent = self._owner.send(data)
         except BlockingIOError:
             sent = 0
-        except OSError:  # the poller will say how it has ended
+        except OSError:  # the poller will say how it has ended; some say nothing more after an end
+            self._owner_gone = self._owner_gone or self._owner_shut
             return b""
         return bytes(data[sent:])
 
@@ -279,6 +285,8 @@ class Pump:
         self._owner_gone = True
         broken = error_of(self._owner)
         self._from_client.rest = b""
+        if not broken and not self.blocked and not self._from_owner.ended and has_unread(self._owner):
+            return  # its last bytes and its end in one: it might have shut first
         if not self._owner_shut and (broken or not self._from_client.shut):
             self._end(reset=True, reason="reset by its worker")
 
@@ -365,7 +373,7 @@ class Pump:
             return self._lost_at + FAREWELL
         if self._from_owner.shut and (self._from_client.shut or self._owner_gone):
             return min(self._clock() + LOOK_AGAIN, self.stall_at)
-        return self.stall_at if self.blocked else inf
+        return self.stall_at if self.blocked or self._from_owner.shut else inf
 
     def _set_stall(self) -> None:
         self._in_kernel = self._client.in_kernel() or 0

@@ -94,6 +94,7 @@ class Answering:
         if self._busy():
             with suppress(OSError):
                 newcomer.transport.send(head if content is None else head + content.body)
+                newcomer.transport.shut_sending()  # a close without it is a reset where another worker carries it
             return
         with suppress(OSError), self._counted():
             await newcomer.transport.send_all(head)
