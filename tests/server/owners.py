@@ -118,6 +118,8 @@ class Room(Resource):
         if message == "wait":
             await trio.sleep(8)
             self.note("waited")
+        if message == "hang":
+            await trio.sleep_forever()
         client.send_text(message)
 
     async def disconnected(self, client: Client) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.owners import Owners, owners
+from wsframe.server.giving import Giving
 from wsframe.testing import ClientClosed
+
+
+def giving_of(servers: Owners, name: str) -> Giving:
+    giving = servers.kits[name].server._engine.owning.giving  # type: ignore[attr-defined]
+    assert isinstance(giving, Giving)
+    return giving
 
 
 def path_of(servers: Owners, name: str) -> str:
@@ -92,3 +99,80 @@ async def test_a_server_without_others_keeps_its_partitions_until_it_ends(autoju
         await trio.sleep(4)
         client.send_text("hello")
         assert await client.receive() == "hello"
+
+
+async def test_a_hook_that_hangs_keeps_no_partition_from_its_taker(autojump_clock: MockClock) -> None:
+    async with owners("a", "b") as servers:
+        await trio.sleep(3)
+        path = path_of(servers, "a")
+        partition = servers.partition("a", path)
+        client = await servers.kits["a"].connect(path, patience=1000)
+        client.send_text("hang")
+        await trio.sleep(0.1)
+        with trio.fail_after(60):
+            await giving_of(servers, "a").give(partition, servers.tenure("b").node)
+        assert "end" in servers.diary.acts("a")
+        again = await servers.kits["b"].connect(path, patience=1000)
+        again.send_text("hello")
+        assert await again.receive() == "hello"
+
+
+async def test_a_give_releases_only_the_tenure_that_it_began_with(autojump_clock: MockClock) -> None:
+    async with owners("a") as servers:
+        await trio.sleep(3)
+        path = path_of(servers, "a")
+        tenure, partition = servers.tenure("a"), servers.partition("a", path)
+        client = await servers.kits["a"].connect(path, patience=1000)
+        client.send_text("wait")
+        await trio.sleep(0.1)
+        first = tenure.here.get(partition)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(giving_of(servers, "a").give, partition, "")
+            await trio.sleep(0.1)
+            await tenure.release([partition])
+            tenure.want([partition])
+            while tenure.here.get(partition) in (first, None):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            second = tenure.here.get(partition)
+        assert tenure.here.get(partition) == second
+        assert tenure.holds(partition)
+
+
+async def test_a_give_that_comes_after_the_loss_does_nothing(autojump_clock: MockClock) -> None:
+    async with owners("a") as servers:
+        await trio.sleep(3)
+        tenure = servers.tenure("a")
+        await tenure.release([7])
+        await giving_of(servers, "a").give(7, "")
+        tenure.close(7)
+        tenure.want([7])
+        await trio.sleep(1)
+        assert tenure.holds(7)
+
+
+async def test_a_life_in_a_partition_that_is_being_left_takes_no_newcomer(autojump_clock: MockClock) -> None:
+    async with owners("a", "b") as servers:
+        await trio.sleep(3)
+        path = path_of(servers, "a")
+        partition = servers.partition("a", path)
+        await servers.kits["a"].connect(path, patience=1000)
+        (life,) = servers.tenure("a").holdings.lives(partition)
+        assert life.open
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(giving_of(servers, "a").give, partition, servers.tenure("b").node)
+            await wait_all_tasks_blocked()
+            assert not life.usable
+
+
+async def test_rebalancing_ends_when_all_have_as_many(autojump_clock: MockClock) -> None:
+    async with owners("a", "b") as servers:
+        await trio.sleep(3)
+        path = path_of(servers, "a")
+        await servers.kits["a"].connect(path, patience=1000)
+        giving = giving_of(servers, "a")
+        counts = [len(servers.tenure(name).here) for name in servers.kits]
+        await trio.sleep(abs(counts[0] - counts[1]))
+        giving.rebalance()
+        assert servers.partition("a", path) in giving._shareable()
+        await trio.sleep(3)
+        assert servers.partition("a", path) not in giving._shareable()

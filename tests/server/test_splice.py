@@ -568,3 +568,16 @@ async def test_servers_that_share_nothing_have_no_peer_port() -> None:
             assert isinstance(engine, LocalEngine)
             assert engine.peering is None
             assert engine.admission.splices is None
+
+
+async def test_a_partition_of_the_generation_before_is_waited_for_and_not_dialed() -> None:
+    async with nodes() as service:
+        splices = service.peering("b").splices
+        placement = splices._signpost.placement
+        partition = next(one for one in range(256) if splices._holders.holder_of(one) != splices._node)
+        assert not splices._is_here(partition)
+        placement._away.add(partition)
+        assert splices._is_here(partition)
+        assert await splices._find(partition, again=True) == ""
+        placement.leave(partition)  # to the generation after, which has a port
+        assert not splices._is_here(partition)

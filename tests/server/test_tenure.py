@@ -238,3 +238,26 @@ async def test_a_resource_that_one_server_is_to_have_is_registered_before_the_st
         await kit.connect("/more")
         with pytest.raises(RuntimeError, match="would live on every server of the backplane: register it before"):
             registry.register("/late", Resource(), wsframe.any_origin)
+
+
+async def test_newcomers_who_wait_for_one_partition_keep_none_from_another(autojump_clock: MockClock) -> None:
+    async with owners("a") as servers:
+        await trio.sleep(3)
+        tenure = servers.tenure("a")
+        tenure.close(3)
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(tenure.settle, 3)
+            tenure.close(4)
+            waits = trio.CancelScope()
+
+            async def settle() -> None:
+                with waits:
+                    await tenure.settle(4)
+
+            nursery.start_soon(settle)
+            await trio.sleep(0.5)
+            with pytest.raises(wsframe.Reject):
+                await tenure.settle(3)
+            tenure._closed.clear()
+        assert not waits.cancelled_caught

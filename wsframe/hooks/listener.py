@@ -186,7 +186,7 @@ class Listener:
     @property
     def usable(self) -> bool:
         """Whether new clients can still join."""
-        return self.failure is None and not self.over and not self.dismissed and not self.tenancy.over
+        return self.failure is None and not (self.over or self.dismissed or self.tenancy.over or self.passage.leaves)
 
     @property
     def open(self) -> bool:

@@ -6,12 +6,13 @@ A partition leaves in one step, as in a rolling restart: newcomers wait for the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import trio
 
 from wsframe.connection.reactor import Reactor
+from wsframe.hooks.listener import Listener
 from wsframe.log import Log, log_for
 from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.departure import planned
@@ -27,8 +28,13 @@ EVERY: Final = 1.0
 """Seconds between two partitions that go for symmetry."""
 UNEVEN: Final = 2
 """Partitions that a server has more than another before it gives one."""
-ASKED_FOR: Final = 60.0
-"""Seconds for which a server that was asked to rebalance gives away partitions with clients."""
+ASKED_FOR: Final = 900.0
+"""Seconds for which a server that was asked to rebalance gives away partitions with clients, at most: until it has as
+many as others."""
+LEAVE_WITHIN: Final = 10.0
+"""Seconds in which the lives of a partition end, beyond the time that their clients have for closing."""
+END_WITHIN: Final = 2.0
+"""Seconds in which lives end that did not in time, and that were cancelled."""
 
 
 class Giving:
@@ -63,7 +69,10 @@ class Giving:
     async def _share_one(self) -> None:
         tenure = self._tenure
         poor = poorest([one for one in tenure.neighbors.all() if not one.leaving])
-        if poor is None or len(tenure.here) - len(poor.held) < UNEVEN:
+        if poor is None:
+            return
+        if len(tenure.here) - len(poor.held) < UNEVEN:
+            self._rebalance_until = 0.0
             return
         for partition in self._shareable():
             taker = poorest(tenure.neighbors.takers(partition))
@@ -79,11 +88,28 @@ class Giving:
         return sorted((one for one in lives if clients[one] <= most), key=lambda one: (clients[one], len(lives[one])))
 
     async def give(self, partition: int, to: str) -> None:
-        """End the lives of a partition, and give it to another server."""
+        """End the lives of a partition, and give it to another server; lives that do not end in time are cancelled."""
         tenure = self._tenure
+        lease = tenure.here.get(partition)
+        if lease is None:
+            return
         tenure.close(partition)
-        await leave_lives(tuple(tenure.holdings.lives(partition)), self._reactor, nowhere, None, partition)
-        await tenure.release([partition], {partition: to} if to else {})
+        lives = tuple(tenure.holdings.lives(partition))
+        with trio.move_on_after(LEAVE_WITHIN + max((life.timeouts.close for life in lives), default=0.0)):
+            await leave_lives(lives, self._reactor, nowhere, None, partition)
+        if tenure.here.get(partition) is lease:
+            await self._cancel([life for life in lives if not life.ended.is_set()])
+        if tenure.here.get(partition) is lease:  # else it is lost, and can be here again
+            await tenure.release([partition], {partition: to} if to else {})
+
+    async def _cancel(self, lives: Collection[Listener]) -> None:
+        """End lives as the loss of their lease would."""
+        for life in lives:
+            logger.warning("%r does not end in time: its hooks are cancelled", life, kind="slow")
+            life.tenancy.end()
+        with trio.move_on_after(END_WITHIN):
+            for life in lives:
+                await life.ended.wait()
 
     def takers(self, partition: int) -> list[str]:
         """Return the servers that would take a partition."""

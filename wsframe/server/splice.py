@@ -127,7 +127,12 @@ class Splices:
         return True
 
     def _is_here(self, partition: int) -> bool:
-        return partition == EVERYWHERE or self._holders.holder_of(partition) == self._node
+        return self._is_begun_here(partition) or self._holders.holder_of(partition) == self._node
+
+    def _is_begun_here(self, partition: int) -> bool:
+        """Return whether newcomers wait here, also for the generation before, which has the partition and no port."""
+        place = self._signpost.placement
+        return partition == EVERYWHERE or (place.is_away(partition) and not place.has_left(partition))
 
     async def takes(self, newcomer: Newcomer) -> bool:
         """Carry a newcomer to its owner; return False if it belongs here, or nobody knows where.
@@ -209,7 +214,7 @@ class Splices:
 
     async def _find(self, partition: int, *, again: bool = False) -> str:
         """Return the server that has a partition, and a peer port; ``""`` if that is this one, or is not known."""
-        if partition == EVERYWHERE:
+        if self._is_begun_here(partition):
             return ""
         node = "" if again else self._holders.holder_of(partition)
         if not node:

@@ -11,6 +11,7 @@ refused 503, or passed on. Where the engine cannot be reached, it is refused 503
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from random import uniform
@@ -52,7 +53,7 @@ SECOND = 0.25
 """Seconds for which a server leaves a free partition to the one that is to have it."""
 JITTER = 0.1
 MOST_WAITING = 100
-"""Newcomers that wait for an owner of their partition."""
+"""Newcomers that wait for an owner of one partition."""
 PATIENCE = 2.5
 CLAIMED = 2.0
 """Seconds for which others leave a partition to the next generation of a worker."""
@@ -106,7 +107,8 @@ class Tenure:
         self._inherited: set[int] = set()
         """Partitions that the generation before has left, and that are to be acquired."""
         self._claims: dict[int, float] = {}
-        self._waiting = 0
+        self._waiting: Counter[int] = Counter()
+        """Newcomers that wait, by partition."""
         self._losses = 0
         self._bell = Doorbell()
         self._answered = trio.Event()
@@ -124,9 +126,9 @@ class Tenure:
         return self._topics.interest.node
 
     @property
-    def here(self) -> Collection[int]:
-        """The partitions that this server owns."""
-        return self._here.keys()
+    def here(self) -> Mapping[int, Lease]:
+        """The partitions that this server owns, each with the lease by which it began."""
+        return self._here
 
     @property
     def reachable(self) -> bool:
@@ -180,9 +182,9 @@ class Tenure:
         """
         if self.holds(partition):
             return
-        if self._waiting >= MOST_WAITING:
+        if self._waiting[partition] >= MOST_WAITING:
             raise retry_later("too many wait for an owner")
-        self._waiting += 1
+        self._waiting[partition] += 1
         try:
             with trio.move_on_after(self._seconds + 1):
                 while not self.holds(partition):
@@ -195,7 +197,7 @@ class Tenure:
                         await trio.sleep(LOOK / 5)
                 return
         finally:
-            self._waiting -= 1
+            self._waiting[partition] -= 1
         raise retry_later("no owner yet")
 
     # Acquiring
@@ -313,8 +315,11 @@ class Tenure:
         self.reports.due.ring()
 
     def close(self, partition: int) -> None:
-        """Let no newcomer join a partition any more, which is about to be released."""
-        self._closed.add(partition)
+        """Let no newcomer join a partition any more, if it is here, and is about to be released."""
+        if partition in self._here:
+            self._closed.add(partition)
+            for life in self.holdings.lives(partition):
+                life.passage.leaves = True
 
     async def release(
         self, partitions: Collection[int], given: Mapping[int, str] | None = None, *, claimed: bool = False
