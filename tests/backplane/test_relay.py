@@ -6,14 +6,17 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from tests.backplane.relays import listening, relay, relay_process
-from wsframe.backplane.frames import HELLO, LONGEST, frame, json_frame
+from wsframe.backplane.frames import ANSWER, ASK, HELLO, LONGEST, Frame, frame, json_frame
 from wsframe.backplane.interface import Backplane, History, Lease, Position
 from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.stream import read_frames
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, Node, PublishConformance, Recording
 
 pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
@@ -248,3 +251,28 @@ async def test_a_stream_that_is_closed_for_a_fault_is_a_gap_at_the_others(tmp_pa
     async with relay(path), nodes(path, "a") as (a,), await trio.open_unix_socket(str(path)) as stream:
         await stream.send_all(json_frame(HELLO, {"node": "odd", "lost": []}) + frame(99))
         await a.told.until(lambda: a.told.gaps == [None])
+
+
+async def test_a_lease_that_is_granted_too_late_is_given_back(autojump_clock: MockClock) -> None:
+    ours, theirs = memory_stream_pair()
+    plane, told, asked = RelayBackplane("unused"), Recording(), list[dict[str, Any]]()
+
+    async def opened() -> trio.abc.Stream:
+        return ours
+
+    plane._open = opened
+
+    def take(read: Frame) -> None:
+        if read.kind == ASK:
+            asked.append(read.json())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_frames, theirs, take)
+        await theirs.send_all(frame(HELLO))
+        await nursery.start(plane.run, "a", told)
+        assert await plane.acquire(["one", "two", "three"], 5.0) == ["", "", ""]
+        await theirs.send_all(json_frame(ANSWER, {"id": asked[0]["id"], "result": [7, "b", 8]}))
+        await wait_all_tasks_blocked()
+        assert [one["method"] for one in asked] == ["acquire", "release"]
+        assert asked[1]["arguments"] == [[["one", 7], ["three", 8]]]
+        nursery.cancel_scope.cancel()

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 import wsframe
 from tests.engine import engine_of
@@ -295,3 +296,45 @@ async def test_clients_that_nobody_has_taken_end_with_a_server_that_is_cut_off()
         assert given.clients[0].sock.fileno() == -1
         with pytest.raises((AssertionError, trio.BrokenResourceError)):
             await peer.receive_close()
+
+
+class Caller(GoerByClient):
+    """Calls a function of its own in the hook of each text, once it is let to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = trio.Event()
+
+    async def received_text(self, client: wsframe.Client, message: str) -> None:
+        await self.let.wait()
+        await self.call(self.journal.add, "called")
+        await super().received_text(client, message)
+
+
+async def test_a_hook_that_waits_for_a_call_does_not_hold_up_the_hand_over() -> None:
+    old, new = Caller(), Caller()
+    async with two_servers(old, new) as servers, connected(servers[0]) as peer:
+        await peer.send(text("one"))
+        await until(lambda: bool(life_of(old)._mailbox.backlogs))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hand_over, servers, old, new)
+            await wait_all_tasks_blocked(0.01)
+            old.let.set()
+        assert "called" in old.notes
+        assert "hands over 1" in old.notes
+
+
+async def test_a_hook_that_waits_for_ever_keeps_no_other_from_its_turn_during_a_hand_over() -> None:
+    old, new = Caller(), Caller()
+    async with two_servers(old, new) as servers, connected(servers[0]) as peer:
+        await peer.send(text("one"))
+        await until(lambda: bool(life_of(old)._mailbox.backlogs))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(give, servers[0], old, 1000)
+            await wait_all_tasks_blocked(0.01)
+            assert old.post("in the meantime")
+            await until(lambda: "custom in the meantime" in old.notes)
+            nursery.cancel_scope.cancel()
+        assert old.post("afterwards")
+        await until(lambda: "custom afterwards" in old.notes)
+        old.let.set()

@@ -261,3 +261,27 @@ async def test_newcomers_who_wait_for_one_partition_keep_none_from_another(autoj
                 await tenure.settle(3)
             tenure._closed.clear()
         assert not waits.cancelled_caught
+
+
+async def test_a_newcomer_whose_lease_is_lost_while_the_resource_decides_is_refused(autojump_clock: MockClock) -> None:
+    entered, decide = trio.Event(), trio.Event()
+
+    class Slow(Resource):
+        async def accept_client(self, request: wsframe.Request) -> wsframe.Accept:
+            entered.set()
+            await decide.wait()
+            return wsframe.Accept()
+
+    async def come() -> None:
+        with pytest.raises(Refused) as caught:
+            await kit.connect(patience=1000)
+        assert caught.value.status == 503
+
+    plane = Cuttable(MemoryHub())
+    limits = wsframe.Timeouts(handshake=100)
+    async with open_kit(Slow(), backplane=plane, timeouts=limits) as kit, trio.open_nursery() as nursery:
+        nursery.start_soon(come)
+        await entered.wait()
+        plane.cut()
+        await trio.sleep(LEASE + 1)
+        decide.set()

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -63,6 +63,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds before the stream is opened again."""
 PATIENCE = 2.0
 """Seconds in which the relay answers a request."""
+MOST_GIVEN_UP = 100
+"""Requests for leases whose late answers are acted on."""
+
+
+def granted_of(keys: Sequence[str], result: list[int | str] | None) -> list[list[object]]:
+    """Return the keys that an answer grants, each with its token."""
+    return [[key, token] for key, token in zip(keys, result or [], strict=False) if not isinstance(token, str)]
 
 
 class RelayBackplane:
@@ -102,6 +109,8 @@ class RelayBackplane:
         self._refused: set[str] = set()
         """Topics of which the last message was refused, and whose hole has been queued."""
         self._asked: dict[int, Signal] = {}
+        self._given_up: dict[int, list[str]] = {}
+        """The keys of requests for leases whose answer came too late, or not yet: nobody knows that they are held."""
         self._ids = count()
 
     async def run(
@@ -164,6 +173,7 @@ class RelayBackplane:
                 nursery.cancel()
         finally:
             self._outgoing = None
+            self._given_up.clear()
             for asked in self._asked.values():
                 asked.fire(None)
 
@@ -191,6 +201,8 @@ class RelayBackplane:
             asked = self._asked.get(answer["id"])
             if asked is not None:
                 asked.fire((answer["result"],))
+            elif granted := granted_of(self._given_up.pop(answer["id"], []), answer["result"]):
+                self._put(json_frame(ASK, {"id": next(self._ids), "method": "release", "arguments": [granted]}))
         else:
             raise MalformedFrame(f"a frame of kind {read.kind}, which a relay does not send")
 
@@ -249,13 +261,16 @@ class RelayBackplane:
         await trio.lowlevel.checkpoint()
         if self._outgoing is None:
             return None
-        number = next(self._ids)
+        number, answer = next(self._ids), None
         asked = self._asked[number] = Signal()
         try:
             self._outgoing.force(json_frame(ASK, {"id": number, "method": method, "arguments": arguments}))
-            return await asked.wait(PATIENCE)
+            answer = await asked.wait(PATIENCE)
+            return answer
         finally:
             del self._asked[number]
+            if method == "acquire" and answer is None and len(self._given_up) < MOST_GIVEN_UP:
+                self._given_up[number] = list(cast("Sequence[str]", arguments[0]))
 
     async def sent(self) -> None:
         """Wait until the relay, and its engine if it has one, has all messages that were queued."""

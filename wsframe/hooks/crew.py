@@ -32,7 +32,6 @@ import trio
 
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.mailbox import Backlog, Inbox, Mailbox
-from wsframe.doorbell import Doorbell
 from wsframe.hooks.caller import BATCH, BATCH_SECONDS, HookCaller
 from wsframe.hooks.contexts import going_on, take_context
 from wsframe.hooks.posts import Errand, Posts
@@ -96,8 +95,8 @@ class Crew:
         self._stopwatch = Stopwatch(hooks.account, mailbox)
         self._backlogs: dict[ClientInbox | None, Backlog[AnyClient]] = {}
         self._spares: list[trio.lowlevel.Task] = []
-        self._one_less = Doorbell()
-        """Rings when a backlog is worked off."""
+        self._aside: list[Errand] = []
+        """Errands that were reached while a hook waited, and whose turn comes when none does."""
         self._nursery: ProtectedNursery
 
     async def run(self) -> None:
@@ -109,6 +108,7 @@ class Crew:
         finally:
             for backlog in self._backlogs.values():
                 self._mailbox.entries.extendleft(reversed(backlog.entries))
+            self._put_back()
             self._backlogs.clear()
 
     # The watch
@@ -184,15 +184,18 @@ class Crew:
         while entries and count < BATCH and (now := perf_counter()) < until:
             last = now
             inbox, entry = entries.popleft()
-            if backlogs and inbox in backlogs:
-                backlogs[inbox].append(inbox, entry)
-                continue
+            if backlogs:
+                if type(entry) is Errand:  # the hook that waits can need what stands behind
+                    self._aside.append(entry)
+                    continue
+                if inbox in backlogs:
+                    backlogs[inbox].append(inbox, entry)
+                    continue
             if inbox is not None:
                 steps = hooks.deliver(self._mailbox, nesting, inbox, entry)
             elif type(entry) is not Errand:
                 steps = self._deliver_own(nesting, entry)
             else:
-                await self._until_alone()
                 await hooks.deliver(self._mailbox, nesting, None, entry)
                 continue
             try:
@@ -230,8 +233,9 @@ class Crew:
             now = self._count(began)
         turn.since = 0.0
         del self._backlogs[inbox]
-        self._one_less.ring()
-        if self._may_end():
+        if not self._backlogs:
+            self._put_back()
+        if self._mailbox.entries or self._may_end():
             self._bell.ring()
 
     def _count(self, began: float) -> float:
@@ -249,10 +253,10 @@ class Crew:
         finally:
             self._posts.task = None
 
-    async def _until_alone(self) -> None:
-        """Wait until no hook waits."""
-        while self._backlogs:
-            await self._one_less.wait()
+    def _put_back(self) -> None:
+        """Have the errands that were put aside come next."""
+        self._mailbox.entries.extendleft((None, errand) for errand in reversed(self._aside))
+        self._aside.clear()
 
 
 def called(step: Callable[[], object]) -> object:

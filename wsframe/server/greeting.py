@@ -9,7 +9,7 @@ from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.http import handshake
 from wsframe.http.deflate_terms import negotiate
 from wsframe.http.request import Request
-from wsframe.http.responses import header_list
+from wsframe.http.responses import header_list, retry_later
 from wsframe.log import Log, log_for
 from wsframe.resources.accept import Accept
 from wsframe.server.decide import internal_error, note_disagreement
@@ -35,8 +35,10 @@ def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> t
         seat: Its place.
 
     Raises:
-        Reject: 500 if the decision cannot be sent.
+        Reject: 500 if the decision cannot be sent, 503 if the lease of the resource was lost while it decided.
     """
+    if seat.listener.tenancy.over:
+        raise retry_later("resource not running")
     listener, headers, terms = seat.listener, request.headers, None
     resource = listener.resource
     if listener.deflate is not None and newcomer.version == 13:  # RFC 7692 extends RFC 6455 alone
