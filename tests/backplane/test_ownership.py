@@ -198,3 +198,14 @@ def test_leases_that_are_too_short_are_refused() -> None:
     for seconds in (0.0, 1.9, float("nan")):
         with pytest.raises(ValueError, match="at least 2 s"):
             Ownership(None, print, seconds=seconds)  # type: ignore[arg-type]
+
+
+async def test_a_lease_whose_renewal_is_answered_too_late_is_given_back(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (ownership, lost):
+        await ownership.acquire(["k"])
+        engine.delay = LEASE - LEASE / 3 - MARGIN / 2  # the engine still has it then, and the node does not
+        await until(lambda: lost)
+        engine.delay = 0.0
+        await trio.sleep(MARGIN)
+        assert isinstance(engine.hub.acquire("b", ["k"], LEASE)[0], int)

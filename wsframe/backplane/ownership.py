@@ -85,6 +85,8 @@ class Ownership:
         self._seconds = seconds
         self._clock = clock
         self._held: dict[str, Lease] = {}
+        self._over: list[Lease] = []
+        """Leases that are lost here, and that a renewal which was answered too late can have prolonged."""
         self._earliest = inf
         """No lease ends before."""
 
@@ -140,6 +142,7 @@ class Ownership:
                 while True:
                     await trio.sleep(self._seconds / RENEWALS)
                     await self._renew()
+                    await self._give_back()
         finally:
             trio.lowlevel.remove_instrument(sentry)
 
@@ -152,6 +155,12 @@ class Ownership:
             held = self._held.get(lease.key)
             if renewed is not None and held is not None and held.token == lease.token:
                 self._held[lease.key] = renewed
+
+    async def _give_back(self) -> None:
+        """Give back the leases that are lost here: the engine can still have them for this node."""
+        over, self._over = self._over, []
+        if over:
+            await self._leases.release(over)
 
     async def _watch(self) -> None:
         """Report each lease at its end."""
@@ -168,5 +177,6 @@ class Ownership:
         for key, lease in tuple(self._held.items()):
             if lease.until <= now:
                 del self._held[key]
+                self._over.append(lease)
                 self._lost(key)
         self._earliest = min((lease.until for lease in self._held.values()), default=inf)
