@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.server.neighbors import SILENT, Neighbors, Report, poorest, preferred
+from wsframe.server.neighbors import MOST, SILENT, Neighbors, Report, poorest, preferred
 
 
 class Clock:
@@ -22,7 +22,7 @@ class Clock:
 
 @given(
     st.frozensets(st.integers(0, 255)), st.booleans(), st.booleans(), st.booleans(),
-    st.dictionaries(st.integers(0, 255), st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)),
+    st.dictionaries(st.integers(0, 255), st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1)),
 )  # fmt: skip
 def test_a_report_is_read_as_it_was_written(
     held: frozenset[int], leaving: bool, asks: bool, rebalance: bool, given: dict[int, str]
@@ -37,7 +37,9 @@ FIELDS = json.loads(Report(node="a").encoded())
 @pytest.mark.parametrize(
     "changed",
     [
-        {"node": 5}, {"node": ""}, {"node": "x" * 301}, {"held": "g"}, {"held": 5}, {"held": "-1"}, {"held": "1" * 65},
+        {"node": 5}, {"node": ""}, {"node": "x" * 301},
+        {"node": "a\ud800"}, {"node": "\x00"}, {"node": "\u00e9"}, {"given": [[1, "\udfff"]]},
+        {"held": "g"}, {"held": 5}, {"held": "-1"}, {"held": "1" * 65},
         {"slot": 1}, {"slot": -1}, {"slot": "0"}, {"count": 0}, {"count": 257}, {"count": None}, {"leaving": 1},
         {"given": [[256, "a"]]}, {"given": [[True, "a"]]}, {"given": [["0", "a"]]}, {"given": [[0, ""]]}, {"given": 5},
         {"given": [[0]]}, {"asks": "yes"},
@@ -116,3 +118,16 @@ def test_the_poorest_server_has_the_fewest_partitions() -> None:
     reports = [Report(node="a", held=frozenset({1, 2})), Report(node="b", held=frozenset({3}))]
     assert poorest(reports) is reports[1]
     assert poorest([]) is None
+
+
+def test_only_so_many_servers_are_remembered_and_those_known_before_stay() -> None:
+    neighbors = Neighbors(clock := Clock())
+    for number in range(MOST + 5):
+        neighbors.hear(Report(node=f"n{number}", given={7: f"n{number}"}))
+    assert len(neighbors.all()) == MOST
+    assert neighbors.meant_for(7) == f"n{MOST - 1}"
+    neighbors.hear(Report(node="n0", held=frozenset({3})))
+    assert neighbors.holder(3) == "n0"
+    clock.now += 5 * SILENT
+    neighbors.hear(Report(node="new"))
+    assert [one.node for one in neighbors.all()] == ["new"]

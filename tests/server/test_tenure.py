@@ -285,3 +285,25 @@ async def test_a_newcomer_whose_lease_is_lost_while_the_resource_decides_is_refu
         plane.cut()
         await trio.sleep(LEASE + 1)
         decide.set()
+
+
+async def test_an_error_while_partitions_are_acquired_costs_a_look_and_not_the_server(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with owners("a") as servers:
+        tenure, broken = servers.tenure("a"), True
+        due = tenure._due
+
+        def fragile() -> list[int]:
+            if broken:
+                raise RuntimeError("a fault")
+            return due()
+
+        monkeypatch.setattr(tenure, "_due", fragile)
+        await trio.sleep(3)
+        assert "partitions cannot be acquired" in caplog.text
+        assert not tenure.here
+        broken = False
+        await trio.sleep(2)
+        assert len(tenure.here) == 256
+        caplog.clear()

@@ -20,6 +20,8 @@ SILENT = 2.5
 GIVEN = 2.0
 """Seconds for which a partition that was given to a server is left to it."""
 LONGEST_NAME = 300
+MOST = 2_000
+"""Servers that are remembered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,8 @@ class Report:
         names = (node, *given.values())
         if not all(isinstance(one, str) and 0 < len(one) <= LONGEST_NAME for one in names):
             raise ValueError("a name is a str of 1 to 300 characters")
+        if not all(one.isascii() and one.isprintable() for one in names):
+            raise ValueError("a name is of printable ASCII characters")
         if not all(type(flag) is bool for flag in flags.values()):
             raise ValueError("a flag is true or false")
         if not all(type(one) is int and 0 <= one < PARTITIONS for one in given) or not 0 <= bits < 1 << PARTITIONS:
@@ -89,13 +93,14 @@ class Neighbors:
         self._given: dict[int, tuple[float, str]] = {}
 
     def hear(self, report: Report) -> None:
-        """Take note of a report."""
+        """Take note of a report, unless it is one of more servers than can be remembered."""
         now = self._clock()
-        self._reports[report.node] = now, report
-        self.give(report.given)
         for node, (at, _) in tuple(self._reports.items()):
             if at < now - 4 * SILENT:
                 del self._reports[node]
+        if report.node in self._reports or len(self._reports) < MOST:
+            self._reports[report.node] = now, report
+            self.give(report.given)
 
     def give(self, given: Mapping[int, str]) -> None:
         """Leave partitions to servers for a moment."""

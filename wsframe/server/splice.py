@@ -246,7 +246,7 @@ class Splices:
         self._dialing[node] += 1
         transport = None
         try:
-            with trio.move_on_after(WITHIN), suppress(OSError, trio.ClosedResourceError):
+            with trio.move_on_after(WITHIN), suppress(OSError, ValueError, trio.ClosedResourceError):
                 transport = await connected(*(peer_address(node) or ("", 0)))
                 await transport.send_all(header)
                 if await transport.receive_some(1) == MINE:

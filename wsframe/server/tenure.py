@@ -229,18 +229,25 @@ class Tenure:
                 self._losses = 0
             if self.leaving or not self.reachable:
                 continue
-            wanted = self._asked | (set() if trio.current_time() < listen_until else set(self._due()))
-            wanted.difference_update(self._here)
-            if wanted:
-                try:
-                    await self._acquire(wanted)
-                except NotImplementedError:
-                    logger.warning("this backplane grants no leases: each server has resources of its own")
-                    self._placement.leased = None
-                    self._update()
-                    await trio.sleep_forever()
-                await trio.sleep(OFTEN)
+            try:
+                await self._acquire_wanted(listening=trio.current_time() < listen_until)
+            except NotImplementedError:
+                logger.warning("this backplane grants no leases: each server has resources of its own")
+                self._placement.leased = None
+                self._update()
+                await trio.sleep_forever()
+            except Exception as error:  # one bad moment costs a look, not the server
+                logger.error("partitions cannot be acquired", exc_info=error, kind="acquire")
+                await trio.sleep(LOOK)
             self._asked.difference_update(self._here)
+
+    async def _acquire_wanted(self, *, listening: bool) -> None:
+        """Acquire the partitions that newcomers ask for, and the free ones unless it still listens to the others."""
+        wanted = self._asked | (set() if listening else set(self._due()))
+        wanted.difference_update(self._here)
+        if wanted:
+            await self._acquire(wanted)
+            await trio.sleep(OFTEN)
 
     def _due(self) -> list[int]:
         """Return the free partitions that it is time to acquire."""
@@ -255,14 +262,12 @@ class Tenure:
             elif meant_for or partition in held:
                 self._try_at.pop(partition, None)
             elif partition not in self._try_at:
-                self._try_at[partition] = now + self._patience(partition)
+                nodes = [self.node, *(one.node for one in self.neighbors.takers(partition))]
+                first = preferred(partition, nodes) == self.node
+                self._try_at[partition] = now + (0 if first else SECOND) + uniform(0, JITTER)
             elif self._try_at[partition] <= now:
                 due.append(partition)
         return due
-
-    def _patience(self, partition: int) -> float:
-        nodes = [self.node, *(one.node for one in self.neighbors.takers(partition))]
-        return (0 if preferred(partition, nodes) == self.node else SECOND) + uniform(0, JITTER)
 
     async def _acquire(self, partitions: Collection[int]) -> None:
         """Acquire partitions in one request, and begin those that are granted."""
