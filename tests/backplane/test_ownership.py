@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from wsframe.backplane.hub import Hub
 from wsframe.backplane.interface import MARGIN, Lease
-from wsframe.backplane.ownership import LEASE, Ownership
+from wsframe.backplane.ownership import LEASE, RENEWALS, Ownership
 
 
 class Engine:
@@ -77,13 +77,13 @@ async def until(condition: Callable[[], object]) -> None:
         await trio.sleep(0.01)
 
 
-async def test_one_request_renews_all_leases_three_times_in_their_length(autojump_clock: MockClock) -> None:
+async def test_one_request_renews_all_leases_four_times_in_their_length(autojump_clock: MockClock) -> None:
     engine = Engine()
     async with owner(engine, "a") as (a, lost):
         assert await a.acquire(str(number) for number in range(256)) == {}
         engine.requests = 0
         await trio.sleep(60)
-        assert engine.requests <= 60 / LEASE * 3
+        assert engine.requests <= 60 / LEASE * 4
         assert len(a.keys) == 256
         assert lost == []
 
@@ -204,8 +204,51 @@ async def test_a_lease_whose_renewal_is_answered_too_late_is_given_back(autojump
     engine = Engine()
     async with owner(engine, "a") as (ownership, lost):
         await ownership.acquire(["k"])
-        engine.delay = LEASE - LEASE / 3 - MARGIN / 2  # the engine still has it then, and the node does not
+        engine.delay = LEASE - (LEASE - MARGIN) / RENEWALS - MARGIN / 2  # the engine still has it then, not the node
         await until(lambda: lost)
         engine.delay = 0.0
         await trio.sleep(MARGIN)
         assert isinstance(engine.hub.acquire("b", ["k"], LEASE)[0], int)
+
+
+@pytest.mark.parametrize("seconds", [2.0, 3.0, 5.0])
+@pytest.mark.parametrize("patience", [0.001, 2.0])
+async def test_two_of_three_renewals_can_fail_however_late_they_do(
+    autojump_clock: MockClock, seconds: float, patience: float
+) -> None:
+    engine, lost, asked = Engine(), list[str](), 0
+    side = engine.of("a")
+    renew = side.renew
+
+    async def failing(leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
+        nonlocal asked
+        asked += 1
+        if asked % 3:
+            await trio.sleep(patience)
+            return [None] * len(leases)
+        return await renew(leases, seconds)
+
+    side.renew = failing  # type: ignore[method-assign]
+    ownership = Ownership(side, lost.append, seconds=seconds, clock=trio.current_time)
+    async with trio.open_nursery() as nursery:
+        await ownership.acquire(["k"])
+        nursery.start_soon(ownership.run)
+        await trio.sleep(60)
+        assert lost == []
+        assert ownership.holds("k")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_late_answer_of_an_older_renewal_shortens_no_lease(autojump_clock: MockClock) -> None:
+    engine, every = Engine(), (LEASE - MARGIN) / RENEWALS
+    async with owner(engine, "a") as (a, _):
+        await a.acquire(["k"])
+        engine.delay = 1.5 * every
+        await trio.sleep(1.2 * every)  # the first renewal waits for its answer, until after that of the second
+        engine.delay = 0.0
+        await trio.sleep(every)
+        second = a.lease("k")
+        await trio.sleep(0.5 * every)
+        assert second is not None
+        assert second.until > trio.current_time() + LEASE - MARGIN - every
+        assert a.lease("k") == second

@@ -5,7 +5,8 @@ A node acts for a key only while it holds its lease by its own clock, half a sec
 stopped or cut off finds its lease over before another can have it. It looks each time the event loop has waited,
 before anything that has come in the meantime is taken up (``Sentry``): no task that waited goes on first.
 
-All leases of a node are renewed in one request, three times in the length of a lease, so that two of them can fail.
+All leases of a node are renewed in one request, three times before their end, so that two of them can fail: each
+begins at its time, whether the one before was answered or not.
 
 A node's writes elsewhere carry the token, and a store that refuses smaller ones is safe from a node that was
 stopped in the middle of a step.
@@ -29,8 +30,8 @@ LEASE = 5.0
 """Seconds of a lease."""
 SHORTEST = 2.0
 """Seconds of the shortest lease that leaves time for three requests and the margin."""
-RENEWALS = 3
-"""Renewals in the length of a lease."""
+RENEWALS = 3.3
+"""Renewals that begin before the end of a lease: the third leaves time for its answer."""
 
 
 class Leases(Protocol):
@@ -140,21 +141,27 @@ class Ownership:
             async with ProtectedNursery() as nursery:
                 nursery.start_soon(self._watch, again=True)
                 while True:
-                    await trio.sleep(self._seconds / RENEWALS)
-                    await self._renew()
-                    await self._give_back()
+                    await trio.sleep((self._seconds - MARGIN) / RENEWALS)
+                    nursery.start_soon(self._turn)
         finally:
             trio.lowlevel.remove_instrument(sentry)
+
+    async def _turn(self) -> None:
+        await self._renew()
+        await self._give_back()
 
     async def _renew(self) -> None:
         """Renew the leases held. One that could not be renewed is held to its end: the engine may be back before."""
         asked = [lease for key, lease in self._held.items() if self.holds(key)]
         if not asked:
             return
-        for lease, renewed in zip(asked, await self._leases.renew(asked, self._seconds), strict=True):
-            held = self._held.get(lease.key)
-            if renewed is not None and held is not None and held.token == lease.token:
-                self._held[lease.key] = renewed
+        answers: Sequence[Lease | None] = ()
+        with trio.move_on_after(self._seconds - MARGIN):  # a later answer is of no use
+            answers = await self._leases.renew(asked, self._seconds)
+        for renewed in answers:
+            held = None if renewed is None else self._held.get(renewed.key)
+            if renewed and held and held.token == renewed.token and held.until < renewed.until:
+                self._held[renewed.key] = renewed
 
     async def _give_back(self) -> None:
         """Give back the leases that are lost here: the engine can still have them for this node."""
