@@ -52,7 +52,8 @@ class ShownScope:
     def _cancel(self, reason: object = None) -> None:
         """Cancel after an error in one of our tasks: trio 0.31 and later call this."""
         nursery = self._nursery
-        if nursery.failed or is_a(nursery.nursery._pending_excs[-1], KeyboardInterrupt):
+        errors = nursery.nursery._pending_excs
+        if nursery.failed or not errors or is_a(errors[-1], KeyboardInterrupt):
             nursery.cancel()
 
     def __getattr__(self, name: str) -> Any:

@@ -218,6 +218,18 @@ async def test_workers_7_clients_of_a_shared_resource_go_to_the_object_that_live
     assert new.notes.index("takes over, clients: 1") < new.notes.index("restored") < new.notes.index("text 2")
 
 
+async def test_a_shared_resource_is_handed_over_beside_leased_ones() -> None:
+    old, new = Everywhere(), Everywhere()
+    async with (
+        two({"/": old, "/one": Stayer()}, {"/": new, "/one": Stayer()}, hub=MemoryHub()) as (first, second),
+        connected(first.server) as peer,
+    ):
+        await echoes(peer, "1")
+        await first.leave(tell=second)
+        await new.journal.until("restored")
+        await echoes(peer, "2")
+
+
 async def test_workers_7_broadcasts_of_other_workers_reach_clients_of_a_shared_resource_that_were_handed_over() -> None:
     old, new = Everywhere(), Everywhere()
     async with two({"/": old}, {"/": new}, count=2) as (first, second), connected(first.server) as peer:

@@ -84,6 +84,8 @@ class Generation:
         Raises:
             Gone: If another machine has it by now.
         """
+        if partition == EVERYWHERE:  # has an object in each worker, and no lease
+            return
         self.begin([partition])
         if self._tenure is not None:
             try:

@@ -106,8 +106,8 @@ async def leave_lives(
     deadline = trio.current_time() + WITHIN
 
     async def end(life: Listener) -> None:
-        life.passage.leaves = True
         address = address_of(life) if lineage is not None and hands_over(life.resource) and life.open else None
+        life.passage.leaves = True  # from here on it is not open any more
         if address is not None and len(json.dumps(address)) > LONGEST_ADDRESS:
             logger.error("%r is not offered: its path is too long; its clients are closed 1012", life)
             address = None
