@@ -50,7 +50,7 @@ async def test_rebalancing_moves_partitions_with_clients_last(autojump_clock: Mo
         assert partition not in giving._shareable()
         servers.kits["b"].server._engine.owning.giving.rebalance()  # type: ignore[attr-defined]
         await trio.sleep(0.1)  # all servers hear of it
-        assert list(giving._shareable())[-1] == partition
+        assert partition not in list(giving._shareable())[:-1]  # it is the last one, or is given already
         await giving.give(partition, servers.tenure("b").node)
         with pytest.raises(ClientClosed) as caught:
             await client.receive()
