@@ -21,6 +21,8 @@ from wsframe.resources.topic import Topic
 class Subscriber(Goer):
     """Subscribes its clients to the topic ``news``, and notes the holes that it is told of."""
 
+    scope = "shared"
+
     def __init__(self) -> None:
         super().__init__()
         self.holes: list[str] = []
