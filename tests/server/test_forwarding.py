@@ -371,6 +371,6 @@ async def test_a_worker_that_leaves_tells_the_clients_it_carries_1012() -> None:
         with suppress(ConnectionClosed):
             async with connect(service.url(0, facts_in(1)), ssl_context=CLIENT) as websocket:
                 await websocket.receive()
-                await service.engines[0].admission.carried.depart(0, 1012, "service restart")
+                await service.engines[0].admission.carried.depart(0, 1012, "service restart", all_of_them=True)
                 assert await code_of_the_end(websocket) == 1012
         await until_carried(service, 0, 0)
