@@ -327,7 +327,7 @@ class Pump:
             self._lose_client()
             return
         flow.rest = bytes(data[sent:])
-        if not self.blocked:
+        if not self.blocked and not flow.shut:  # after its end the client has time for the rest, and no more
             self.stall_at = inf
         elif sent or not waited or self._client.waiting < ciphertext:
             self._set_stall()
@@ -365,8 +365,8 @@ class Pump:
     def _is_taken(self) -> bool:
         """Return whether the client has taken everything, and has ended or had time for it."""
         left = (self._client.in_kernel() or 0) > 1  # 1 may be our FIN
-        ended = self._from_client.ended or self._clock() >= self.stall_at - self._write_stall + FAREWELL
-        return ended and not left
+        gone = self._from_client.ended or self._client_gone
+        return not left and (gone or self._clock() >= self.stall_at - self._write_stall + FAREWELL)
 
     def _next_look(self) -> float:
         if self._waits_for_owner:
