@@ -29,7 +29,7 @@ from tests.cells import Failed, Source
 from wsframe import Accept, Capacity, Client, Deflate, Limits, Registry, Reject, Request, Resource, Response, Timeouts
 from wsframe.resources.resource import HOOKS
 from wsframe.testing import Kit, MemoryClient, Refused, open_kit
-from wsframe.user_code import only_leaf
+from wsframe.user_code.errors import only_leaf
 
 __all__ = ["GIVEN", "perform"]
 

@@ -15,7 +15,7 @@ from wsframe.connection.flusher import Flusher
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.protected_nursery import ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 BOUND = 120.0
 NO_SERVER = cast("wsframe.Server", None)

@@ -11,8 +11,8 @@ The rooms of the package, from the top floor down; each room imports only from f
 * ``http``: requests, answers and the handshake, without I/O. ``browser``: the client for web pages.
 * ``backplane``, ``workers``: links between the processes of a service; several processes as one.
 * ``protocol``, ``net``: bytes to messages and back, without I/O; sockets, TLS, pollers.
-* ``exceptions``, ``limits``, ``log``, ``doorbell``, ``speedups``, ``user_code``, ``protected_nursery``,
-  ``program``: the modules below all rooms.
+* ``user_code``, ``speedups``: errors of user code, and the scopes that it leaves open; the C extension.
+* ``exceptions``, ``limits``, ``log``, ``doorbell``: the modules on the same floor, below all others.
 
 Each room's docstring gives the reading order and says which things do not belong in the room.
 """

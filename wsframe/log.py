@@ -17,7 +17,7 @@ from traceback import format_exception
 from types import TracebackType
 from typing import Any
 
-from wsframe.program import program
+from wsframe.user_code.program import program
 
 __all__ = [
     "EACH", "LONGEST_QUOTE", "LONGEST_REASON", "Log", "escaped", "log_for", "quoted", "shortened",
@@ -234,7 +234,8 @@ class Log(LoggerAdapter[Logger]):
     def _emit(
         self, level: int, msg: object, args: tuple[object, ...], error: ExcInfo | None, stacklevel: int, **extra: Any
     ) -> None:
-        file, line, function, _ = self.logger.findCaller(False, stacklevel)
+        # Not the logger's own method: structlog has classes of loggers that count the frames in another way.
+        file, line, function, _ = Logger.findCaller(self.logger, False, stacklevel)
 
         def emit() -> None:
             record = self.logger.makeRecord(self.logger.name, level, file, line, msg, args, error, function, **extra)

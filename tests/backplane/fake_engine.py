@@ -11,8 +11,8 @@ from wsframe.backplane.engine import Link, Publication, Take
 from wsframe.backplane.interface import Kept, Position
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.supervised import SupervisedBackplane
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.testing.backplanes import Node
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["FakeEngine", "FakeLink", "nodes"]
 

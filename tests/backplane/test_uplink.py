@@ -13,6 +13,7 @@ import trio
 from tests.backplane.fake_engine import FakeEngine
 from tests.backplane.fake_engine import nodes as direct
 from tests.backplane.relays import relay
+from wsframe.backplane import generation
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane, History, Lease, Position
 from wsframe.backplane.relay import RelayBackplane
@@ -153,9 +154,11 @@ async def test_a_message_with_history_is_refused_while_the_engine_is_away(tmp_pa
 
 
 async def test_a_message_with_history_is_refused_while_the_engine_does_not_keep_up(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would be lost in the relay, and its publisher would not know."""
+    monkeypatch.setattr(generation, "LOOKS", 1000)  # the engine is slow, and not away, however slow the machine is
+    monkeypatch.setattr(generation, "PUBLISHED_WITHIN", 100)
     engine = FakeEngine()
     async with machine(tmp_path / "r", engine, "a", "b") as (a, b):
         await up(a, b)

@@ -23,7 +23,7 @@ from wsframe.server.splice import Splices
 
 BOUND = 240.0
 ROOMS = 20
-CONFIG = (ROOT / "docs/examples/proxies/nginx-machines.conf").read_text()
+CONFIG = (ROOT / "docs/examples/nginx-machines.conf").read_text()
 
 
 class Room(Resource):

@@ -10,7 +10,7 @@ import wsframe
 from tests.recorder import Recorder
 from tests.wire import close, connected, serving, text
 from wsframe.resources.resource import Ordering
-from wsframe.user_code import post_mortem
+from wsframe.user_code.errors import post_mortem
 
 
 class Terminal:

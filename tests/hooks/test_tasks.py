@@ -14,8 +14,8 @@ from tests.wire import close, connected, serving, text
 from wsframe import Timeouts
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.tasks import MAX_TASKS
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.resource import Ordering
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 ORDERINGS: list[Ordering] = ["resource", "client"]
 

@@ -31,7 +31,7 @@ class Head:
     must be one twice, ``*`` for a path."""
     laxer: bool
     """Whether it has what only we admit: a list in Upgrade (RFC 9110 section 7.8), Connection in several fields, any
-    Host beside an absolute target (RFC 9112 section 3.2.2)."""
+    Host beside an absolute target (RFC 9112 section 3.2.2), none at all, which admission refuses."""
 
 
 @st.composite
@@ -72,7 +72,7 @@ def heads(draw: st.DrawFn) -> Head:
         or not key_is_one
     )
     stricter = stricter or target == "*" or (strange_host and not absolute)
-    laxer = upgrades == ["h2c, websocket"] or len(connections) > 1 or (strange_host and absolute)
+    laxer = upgrades == ["h2c, websocket"] or len(connections) > 1 or (strange_host and absolute) or not hosts
     return Head(data, stricter, laxer)
 
 

@@ -12,7 +12,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.net.x509 import facts_of
+from wsframe.net.x509 import EXPLICIT_3, facts_of, names_in
 
 AUTHORITY = trustme.CA()
 
@@ -63,6 +63,11 @@ def test_a_text_without_a_certificate_is_refused(text: str) -> None:
 def test_bytes_that_are_no_certificate_raise_a_value_error_alone(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         facts_of(ssl.DER_cert_to_PEM_cert(body))
+
+
+def test_extensions_without_content_are_a_value_error() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        list(names_in([(EXPLICIT_3, b"")]))
 
 
 @given(st.integers(0, 2000), st.integers(0, 255))

@@ -15,7 +15,7 @@ from tests.recorder import Recorder
 from tests.rooms import BOUND, Rig, Room, Rooms, opened, resources_gone
 from tests.wire import Peer, connected, head, serving, status, stream_to, text
 from wsframe import Registry, Reject, Request, Resource
-from wsframe.protected_nursery import ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 
 async def test_resource_is_made_for_the_first_client_and_ends_with_the_last(registry: Registry, rooms: Rooms) -> None:

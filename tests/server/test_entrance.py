@@ -10,11 +10,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from wsframe.doorbell import Doorbell
 from wsframe.net.sockets import notify_closing
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.admission import Admission
 from wsframe.server.entrance import Entrance
 from wsframe.server.listen import Bound
 from wsframe.server.newcomer import Newcomer
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 PATIENCE = 30
 

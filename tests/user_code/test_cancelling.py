@@ -15,9 +15,9 @@ from trio.testing import MockClock
 import wsframe
 from tests.user_code.breaking import Echo, around, check_well, refused
 from wsframe import Client, Request, Resource, Response, define_resource, same_origin
-from wsframe.protected_nursery import FORBIDDEN
 from wsframe.resources.check_attributes import Ordering
 from wsframe.testing import Kit, open_kit
+from wsframe.user_code.protected_nursery import FORBIDDEN
 
 
 def parent() -> trio.Nursery:

@@ -25,9 +25,9 @@ from wsframe import Client, Registry, Resource
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.centrifuge import CentrifugeResource
 from wsframe.net.peer_header import PeerGate
-from wsframe.protected_nursery import FORBIDDEN
 from wsframe.server.peer_port import PeerPort
 from wsframe.testing import open_kit
+from wsframe.user_code.protected_nursery import FORBIDDEN
 
 PACKAGE = Path(wsframe.__file__).parent
 
@@ -40,7 +40,7 @@ BARE = {
     "outgoing/connect.py": "the nursery of a user's task",
     "outgoing/link.py": "the nursery of a user's task",
     "outgoing/reconnect.py": "the nursery of a user's task",
-    "protected_nursery.py": "it protects this one",
+    "user_code/protected_nursery.py": "it protects this one",
 }
 
 

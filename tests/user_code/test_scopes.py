@@ -19,7 +19,7 @@ from tests.user_code.breaking import (
 from wsframe import Client, Request, Response, define_resource, same_origin
 from wsframe.resources.check_attributes import Ordering
 from wsframe.testing import open_kit
-from wsframe.user_code import LEFT_OPEN
+from wsframe.user_code.errors import LEFT_OPEN
 
 
 async def ticks() -> AsyncGenerator[int, None]:

@@ -19,7 +19,7 @@ from wsframe.backplane.numbering import LastSeen
 from wsframe.backplane.publications import Publications
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["Generation", "NoEcho"]
 

@@ -22,7 +22,7 @@ import trio
 
 from wsframe.backplane.boottime import boottime
 from wsframe.backplane.interface import MARGIN, Lease
-from wsframe.protected_nursery import ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["LEASE", "SHORTEST", "Leases", "Ownership"]
 

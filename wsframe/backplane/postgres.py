@@ -13,7 +13,7 @@ from wsframe.backplane.engine import BackplaneRefused, Link, Take
 from wsframe.backplane.engine_url import ENCODED, one_line, split_url
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.supervised import SupervisedBackplane
-from wsframe.protected_nursery import ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["PostgresBackplane"]
 

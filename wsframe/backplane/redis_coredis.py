@@ -30,7 +30,7 @@ from coredis.connection import (
 from wsframe.backplane.redis_address import RedisAddress
 from wsframe.backplane.redis_wire import CONNECTED_WITHIN, Command, Push
 from wsframe.doorbell import Signal
-from wsframe.protected_nursery import ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["open_coredis"]
 

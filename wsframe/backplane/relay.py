@@ -53,7 +53,7 @@ from wsframe.backplane.queue import LIMIT, MOST_HOLES
 from wsframe.backplane.stream import Outgoing, read_frames
 from wsframe.doorbell import Signal
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["RelayBackplane"]
 

@@ -10,7 +10,7 @@ from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.hooks import Hooks
 from wsframe.centrifuge.replies import PING
 from wsframe.centrifuge.session import Due, Phase, Session, Sessions
-from wsframe.protected_nursery import ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["TICK", "Times"]
 

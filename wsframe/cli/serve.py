@@ -39,7 +39,7 @@ from wsframe.server.run import serve_until_signal
 from wsframe.server.service import as_worker
 from wsframe.server.stderr_log import FORMATS, LEVELS, LogFormat, StderrLog
 from wsframe.server.supervised_worker import tell_failure
-from wsframe.user_code import only_leaf
+from wsframe.user_code.errors import only_leaf
 from wsframe.workers.worker import Worker, this_worker
 
 if TYPE_CHECKING:

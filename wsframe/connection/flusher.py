@@ -42,7 +42,7 @@ from wsframe.connection.memory_budget import Budget
 from wsframe.doorbell import FROM_THREAD, Doorbell, in_trio
 from wsframe.log import Log, log_for
 from wsframe.speedups import shortcut
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
 
 __all__ = ["Flushable", "Flusher", "flushing"]
 

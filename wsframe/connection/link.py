@@ -28,7 +28,7 @@ from wsframe.protocol.deadlines import PING_BYTES, Due
 from wsframe.protocol.events import sort_out
 from wsframe.protocol.frames import FIN, PING, PONG, control_frame
 from wsframe.protocol.rate_limit import Buckets
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ The rules that hold between them:
 5. A hook hears of its client before the client's messages: ``adopt`` welcomes the client before it decodes
    the bytes that followed the request.
 6. An error of our own costs the link on which it happened (``Link.crashed``), and no other. Only
-   cancellation and KeyboardInterrupt, which :func:`~wsframe.user_code.contain` raises again, end the task.
+   cancellation and KeyboardInterrupt, which :func:`~wsframe.user_code.errors.contain` raises again, end the task.
 7. No user code runs here, except ``check_message``, and nothing here waits for a hook or for a peer. A listener
    reads in the reactor's place only while no hook of it runs (``lead``).
 8. When the reactor ends, for whatever reason, every link is aborted and the poller is closed.
@@ -52,13 +52,13 @@ from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.poller import END, GONE, READ, PollerChoice, make_poller
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.deadlines import Deadlines
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.frames import LargeFrame
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.speedups import check_attributes, shortcut
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["Reactor"]
 

@@ -58,12 +58,12 @@ from wsframe.hooks.tracing import Tracing
 from wsframe.http.responses import Reject
 from wsframe.limits import Timeouts
 from wsframe.log import Log, log_for
-from wsframe.program import is_a
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
 from wsframe.resources.topics import Topics
-from wsframe.user_code import LEFT_OPEN, Nesting, contain, failed, nested
+from wsframe.user_code.errors import LEFT_OPEN, Nesting, contain, failed, nested
+from wsframe.user_code.program import is_a
 
 if TYPE_CHECKING:
     from collections import deque

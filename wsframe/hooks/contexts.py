@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client

@@ -36,9 +36,9 @@ from wsframe.hooks.caller import BATCH, BATCH_SECONDS, HookCaller
 from wsframe.hooks.contexts import going_on, take_context
 from wsframe.hooks.posts import Errand, Posts
 from wsframe.hooks.stopwatch import Stopwatch, Turn
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.client import Client
-from wsframe.user_code import Nesting
+from wsframe.user_code.errors import Nesting
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]

@@ -11,9 +11,9 @@ from wsframe.connection.mailbox import Mailbox
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.move_client import call_off
 from wsframe.hooks.tasks import TaskFailed, log_task
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.client import Client
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]

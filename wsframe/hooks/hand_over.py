@@ -41,7 +41,7 @@ from wsframe.protocol.closing import Phase
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended
 from wsframe.resources.client import Client
-from wsframe.user_code import called, failed
+from wsframe.user_code.errors import called, failed
 from wsframe.workers.state_file import packed
 
 if TYPE_CHECKING:

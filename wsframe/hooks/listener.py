@@ -36,7 +36,6 @@ from wsframe.hooks.tenancy import Tenancy
 from wsframe.hooks.tracing import Tracing
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.size_limits import Check
@@ -45,7 +44,8 @@ from wsframe.resources.client import Client
 from wsframe.resources.ownership import Ownership
 from wsframe.resources.resource import Resource
 from wsframe.resources.topics import Topics
-from wsframe.user_code import Nesting, contain, failed
+from wsframe.user_code.errors import Nesting, contain, failed
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 if TYPE_CHECKING:
     from wsframe.resources.server import Server

@@ -33,12 +33,12 @@ from wsframe.hooks.posts import Errand
 from wsframe.hooks.thawed_hosts import Restored
 from wsframe.log import Log, log_for
 from wsframe.net.sockets import Endpoint
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.closing import Phase
 from wsframe.resources.client import Client
 from wsframe.resources.publication import OWN, Publication
 from wsframe.resources.recovery import Resumption
-from wsframe.user_code import called, contain, failed
+from wsframe.user_code.errors import called, contain, failed
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]

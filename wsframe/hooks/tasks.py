@@ -14,10 +14,10 @@ from wsframe.connection.flusher import Flusher, flushing
 from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.check_hooks import check_async, close_unawaited
 from wsframe.resources.client_tasks import Work
-from wsframe.user_code import contain, harmless, nested
+from wsframe.user_code.errors import contain, harmless, nested
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client

@@ -16,8 +16,8 @@ from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 from wsframe.net.poller import Poller, PollerChoice, make_poller
 from wsframe.net.pump import AT_ONCE, UNWATCHED, Pump
-from wsframe.protected_nursery import ProtectedNursery
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["PumpLoop"]
 

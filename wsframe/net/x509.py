@@ -42,13 +42,13 @@ def facts_of(pem: str) -> CertificateFacts:
     der = ssl.PEM_cert_to_DER_cert(pem[begin : end + len(END)] + "\n")
     try:
         ((_, certificate),) = elements(der)
-        _, signed = next(elements(certificate))
+        signed = first(certificate)
         fields = list(elements(signed))
         # version, if it is there; serial number, algorithm, issuer, validity
         not_before, not_after = elements(fields[4 if fields[0][0] == 0xA0 else 3][1])
         names = tuple(names_in(fields))
         return CertificateFacts(names, time_of(*not_before), time_of(*not_after))
-    except (IndexError, StopIteration) as error:
+    except IndexError as error:
         raise ValueError("the certificate is malformed") from error
 
 
@@ -68,17 +68,22 @@ def elements(der: bytes) -> Iterator[tuple[int, bytes]]:
         at += length
 
 
+def first(der: bytes) -> bytes:
+    """Return the content of the first element."""
+    for _, content in elements(der):
+        return content
+    raise ValueError("an element is empty where another one has to be in it")
+
+
 def names_in(fields: list[tuple[int, bytes]]) -> Iterator[str]:
     """Yield the DNS names and IP addresses of the extension subjectAltName."""
     for tag, content in fields:
         if tag != EXPLICIT_3:
             continue
-        _, extensions = next(elements(content))
-        for _, extension in elements(extensions):
+        for _, extension in elements(first(content)):
             parts = list(elements(extension))
             if parts[0][1] == SUBJECT_ALT_NAME:
-                _, names = next(elements(parts[-1][1]))
-                for kind, name in elements(names):
+                for kind, name in elements(first(parts[-1][1])):
                     if kind == DNS_NAME:
                         yield name.decode("ascii", "replace").lower()
                     elif kind == IP_ADDRESS:

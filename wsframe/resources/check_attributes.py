@@ -16,7 +16,7 @@ from wsframe.log import Log, log_for
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.deflate import Deflate
 from wsframe.resources.check_hooks import outside
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
 from wsframe.workers.partitions import Scope
 
 __all__ = ["OnHookFailed", "Ordering", "check_choice", "check_settings", "error_code_of", "warn_of_alike"]

@@ -10,7 +10,7 @@ from wsframe.protocol.size_limits import Check, Kind
 from wsframe.resources.check_attributes import error_code_of
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
-from wsframe.user_code import called, failed
+from wsframe.user_code.errors import called, failed
 
 __all__ = ["check_of"]
 

@@ -13,7 +13,7 @@ from wsframe.log import Log, log_for
 from wsframe.resources.check_attributes import check_choice, check_settings
 from wsframe.resources.check_hooks import check_own_hooks, check_plain, check_takes, close_unawaited
 from wsframe.resources.resource import Resource
-from wsframe.user_code import called, failed
+from wsframe.user_code.errors import called, failed
 from wsframe.workers.partitions import Scope
 
 __all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "check_resource", "written_name"]

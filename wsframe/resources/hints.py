@@ -5,7 +5,7 @@ from __future__ import annotations
 from re import Pattern
 from re import compile as pattern
 
-from wsframe.program import is_a
+from wsframe.user_code.program import is_a
 
 __all__ = ["add_hint"]
 

@@ -15,11 +15,11 @@ from wsframe.backplane.at_url import backplane_at
 from wsframe.backplane.interface import Backplane, History, Position
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.supervised import SupervisedBackplane
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.publication import Key, check, envelope
-from wsframe.user_code import only_leaf
+from wsframe.user_code.errors import only_leaf
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["Publisher", "open_backplane"]
 

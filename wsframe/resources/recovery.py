@@ -18,10 +18,10 @@ import trio
 
 from wsframe.backplane.interface import Kept, Position
 from wsframe.doorbell import Doorbell
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.interest import Interest
 from wsframe.resources.publication import Publication, opened
 from wsframe.resources.topic import Receiver, Topic
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["LOOK", "MOST_FILLED", "Histories", "Recovery", "Resumption"]
 

@@ -40,7 +40,6 @@ from typing import Any, TypedDict
 from wsframe.backplane.interface import Backplane, History, Position
 from wsframe.backplane.presence import Member
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
@@ -49,6 +48,7 @@ from wsframe.resources.presences import Presences, check_member
 from wsframe.resources.publication import Key, Publication, check, check_topic, envelope
 from wsframe.resources.recovery import Histories
 from wsframe.resources.topic import AnyClient, Receiver, Topic
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["Key", "PublishOptions", "Topics"]
 

@@ -78,7 +78,7 @@ from wsframe.server.passing import Passage
 from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
 from wsframe.server.splice import Splices
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
 from wsframe.workers.worker import Worker
 
 __all__ = ["Admission"]

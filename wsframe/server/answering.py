@@ -14,7 +14,7 @@ from wsframe.server.answers import Answers
 from wsframe.server.decide import internal_error, stopping
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.plain_http import Share
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
 
 __all__ = ["Answering"]
 

@@ -16,13 +16,13 @@ from typing import Any
 import trio
 
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics, WorkerStatistics
 from wsframe.server.bind import bind_unix, unlink_own
 from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, inquire, unknown
 from wsframe.server.nodes import REQUEST_NODES, nodes_of
 from wsframe.server.owning import REQUEST_REBALANCE, rebalanced
 from wsframe.server.snapshot import SLOWEST, snapshot, statistics_of, together, written
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.board import Board, Row
 from wsframe.workers.worker import Worker, inquiries_at
 

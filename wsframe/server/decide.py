@@ -11,11 +11,11 @@ from wsframe.http.origins import OriginValidator
 from wsframe.http.request import Headers, Request, peer_name
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
 from wsframe.log import Log, log_for, quoted
-from wsframe.program import is_a
 from wsframe.resources.accept import Accept
 from wsframe.resources.check_hooks import close_unawaited
 from wsframe.resources.resource import Resource
-from wsframe.user_code import called, failed, nested, only_leaf
+from wsframe.user_code.errors import called, failed, nested, only_leaf
+from wsframe.user_code.program import is_a
 
 __all__ = [
     "LET_IN",

@@ -47,8 +47,6 @@ from wsframe.hooks.listeners import Roster
 from wsframe.hooks.tracing import made_tracing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for, tell_left_out
-from wsframe.program import Program, program
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.presences import Presences
 from wsframe.resources.publication import Key
@@ -81,7 +79,9 @@ from wsframe.server.supervised_worker import Duty, made_duty, placement_of
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import watch_files
 from wsframe.server.watchdog import Watchdog, named
-from wsframe.user_code import holds_cancelled, only_leaf
+from wsframe.user_code.errors import holds_cancelled, only_leaf
+from wsframe.user_code.program import Program, program
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ import trio
 from wsframe.http.responses import RETRY_AFTER, Reject
 from wsframe.net.socket_options import tune_accepted
 from wsframe.net.transport import FAREWELL
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.admission import Admission
 from wsframe.server.listen import Acceptor, Address, Bound
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.passing import Counts, Taker
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.balance import Balance
 
 __all__ = ["Entrance"]

@@ -24,7 +24,6 @@ from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.hooks.paired_lives import address_of, join_at
 from wsframe.http.responses import Reject
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.handing_over import hands_over
 from wsframe.server.capacity import Places
 from wsframe.server.departure import depart, planned
@@ -32,6 +31,7 @@ from wsframe.server.posting import Posting
 from wsframe.server.predecessor import leave_lives
 from wsframe.server.successor import Successor
 from wsframe.server.tenure import Tenure
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.partitions import EVERYWHERE, partitions_of
 from wsframe.workers.socket_exchange import Exchange, Gone
 from wsframe.workers.worker import Worker

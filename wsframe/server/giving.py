@@ -14,11 +14,11 @@ import trio
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.departure import planned
 from wsframe.server.neighbors import poorest, preferred
 from wsframe.server.predecessor import leave_lives
 from wsframe.server.tenure import Tenure
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["Giving"]
 

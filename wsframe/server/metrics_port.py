@@ -16,7 +16,6 @@ from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
 from wsframe.limits import Capacity
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.resource import Resource
 from wsframe.server.addresses import TcpAddress
 from wsframe.server.admission import Admission
@@ -27,6 +26,7 @@ from wsframe.server.health import healthz, readyz
 from wsframe.server.listen import Bound, default_hosts
 from wsframe.server.metrics import metrics
 from wsframe.server.options import ServeOptions
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
 __all__ = ["MetricsPort", "metrics_port"]

@@ -17,7 +17,7 @@ from time import monotonic_ns
 import trio
 
 from wsframe.log import Log, log_for, quoted
-from wsframe.protected_nursery import ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["Notifier", "main_pid", "notifying", "watchdog_interval"]
 

@@ -9,7 +9,6 @@ from wsframe.backplane.interface import Backplane
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listeners import Roster
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.resources.topics import Topics
@@ -18,6 +17,7 @@ from wsframe.server.drain import Drain
 from wsframe.server.giving import Giving
 from wsframe.server.posting import Posting
 from wsframe.server.tenure import Tenure
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
 __all__ = ["REQUEST_REBALANCE", "Owning", "has_owners", "made_owning", "rebalanced"]

@@ -19,14 +19,14 @@ from wsframe.log import Log, log_for
 from wsframe.net.peer_header import Opened, PeerGate, PeerHeaderReader, RefusedPeer
 from wsframe.net.socket_options import keep_alive
 from wsframe.net.sockets import Endpoint
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.addresses import TcpAddress
 from wsframe.server.bind import bind_tcp, naming
 from wsframe.server.cluster import Cluster, checked
 from wsframe.server.listen import Acceptor, Address, Bound, close_sockets
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.peers import peer_name
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
 __all__ = ["BUFFER", "MINE", "NOT_MINE", "SILENCE", "PeerPort", "PeerSocket", "peer_socket"]

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 from wsframe.backplane.interface import Backplane
 from wsframe.net.peer_header import PeerGate
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.registry import Registry
 from wsframe.resources.topics import Topics
 from wsframe.server.admission import Admission
@@ -22,6 +21,7 @@ from wsframe.server.owning import Owning, grants_leases, has_owners
 from wsframe.server.peer_port import PeerPort, PeerSocket, peer_socket
 from wsframe.server.peers import Keys, Messages, peer_address
 from wsframe.server.splice import Splices
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
 __all__ = ["Peering", "bound_peer_socket", "open_peering"]

@@ -47,8 +47,8 @@ from wsframe.connection.reactor import Reactor
 from wsframe.hooks.hand_over import RESTART, Given, Giving, PackedClient, dismiss, send_away
 from wsframe.hooks.listener import Listener
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.handing_over import hands_over
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.socket_exchange import Exchange, Gone, Received, make_exchange
 from wsframe.workers.state_file import packed, written_file
 

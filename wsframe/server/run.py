@@ -22,7 +22,6 @@ from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for
 from wsframe.net.certificate import Certificate
 from wsframe.net.sockets import Manner, traits_of
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
 from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
@@ -49,7 +48,8 @@ from wsframe.server.signals import Attention
 from wsframe.server.stderr_log import LogFormat, LogLevel, shown_on_stderr
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import hearing_sighup, reload_at_sighup
-from wsframe.user_code import holds_cancelled, only_leaf
+from wsframe.user_code.errors import holds_cancelled, only_leaf
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker, this_worker
 
 __all__ = ["open_server", "run", "serve"]

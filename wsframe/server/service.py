@@ -26,7 +26,7 @@ from wsframe.server.json_stderr import writes_json
 from wsframe.server.notify import notifying
 from wsframe.server.owning import REQUEST_REBALANCE
 from wsframe.server.supervised_worker import tell_failure
-from wsframe.user_code import only_leaf
+from wsframe.user_code.errors import only_leaf
 from wsframe.workers.inherited import Equipment, equipment
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.runtime import remove_if_last, runtime_folder, runtime_of

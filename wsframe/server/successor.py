@@ -25,9 +25,9 @@ from wsframe.hooks.take_over import Taken, Taking
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.server.capacity import Places
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.socket_exchange import Exchange, Gone, LostMessage, Received
 from wsframe.workers.state_file import opened, read_file
 

@@ -12,13 +12,13 @@ import trio
 
 from wsframe.hooks.hand_over import RESTART
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources.server import Server
 from wsframe.server.census import answer_census
 from wsframe.server.drain import Drain
 from wsframe.server.generation import Generation
 from wsframe.server.orphan import OrphanGuard, end_worker
 from wsframe.server.readiness import note_reason
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.balance import Balance
 from wsframe.workers.link import Wire
 from wsframe.workers.orders import Message, encoded

@@ -27,13 +27,13 @@ from wsframe.exceptions import LivesElsewhere
 from wsframe.hooks.holdings import Holdings
 from wsframe.http.responses import retry_later
 from wsframe.log import Log, log_for
-from wsframe.protected_nursery import ProtectedNursery
 from wsframe.resources import ownership as seen
 from wsframe.resources.topics import Topics
 from wsframe.server.neighbors import Neighbors, Report, preferred
 from wsframe.server.posting import Posting
 from wsframe.server.reports import Reports
-from wsframe.user_code import contain
+from wsframe.user_code.errors import contain
+from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.partitions import PARTITIONS, partitions_of
 from wsframe.workers.placement import Placement
 

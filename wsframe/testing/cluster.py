@@ -24,7 +24,7 @@ from wsframe.server.options import ServeKeywords
 from wsframe.testing.client import MemoryClient
 from wsframe.testing.kit import ClientOptions, Kit, open_kit
 from wsframe.testing.simulated_network import Link
-from wsframe.user_code import only_leaf
+from wsframe.user_code.errors import only_leaf
 
 __all__ = ["Cluster", "Fault", "Node", "open_cluster"]
 

@@ -18,7 +18,7 @@ from wsframe.server.options import ServeKeywords
 from wsframe.server.run import open_server
 from wsframe.testing.client import MemoryClient
 from wsframe.testing.kit import ClientOptions, Kit, OpenOptions, Target, open_kit, registry_for
-from wsframe.user_code import only_leaf
+from wsframe.user_code.errors import only_leaf
 
 __all__ = ["ClientFactory", "ServerFactory", "client_factory", "server_factory"]
 

@@ -20,7 +20,7 @@ from wsframe.testing.client import NO_CLOSE_FRAME, ClientClosed, Closed, MemoryC
 from wsframe.testing.handshake import Answer, Exchange, HeaderFields, replaced, upgrade_fields
 from wsframe.testing.memory_sockets import BUFFER, MemoryNetwork, MemorySocket
 from wsframe.testing.raw_client import Line
-from wsframe.user_code import holds_cancelled, only_leaf
+from wsframe.user_code.errors import holds_cancelled, only_leaf
 
 __all__ = ["ClientOptions", "Kit", "OpenOptions", "Target", "open_client", "open_kit", "registry_for"]
 

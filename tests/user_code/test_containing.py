@@ -1,11 +1,11 @@
-"""Which errors of user code cost only their client, and which must pass; ``user_code/`` tests where it runs."""
+"""Which errors of user code cost only their client, and which must pass; the other files test where it runs."""
 
 from __future__ import annotations
 
 import pytest
 import trio
 
-from wsframe.user_code import LEFT_OPEN, contain, harmless, nested, only_leaf
+from wsframe.user_code.errors import LEFT_OPEN, contain, harmless, nested, only_leaf
 
 
 async def test_an_error_costs_only_its_client() -> None:

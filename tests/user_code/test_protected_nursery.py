@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from wsframe.protected_nursery import FORBIDDEN, ProtectedNursery
+from wsframe.user_code.protected_nursery import FORBIDDEN, ProtectedNursery
 
 
 def show() -> trio.CancelScope:

@@ -18,8 +18,8 @@ from typing import Any, Never, final
 import trio
 
 from wsframe.log import Log, log_for
-from wsframe.program import is_a, leaves
-from wsframe.user_code import Nesting, being_cancelled, contain
+from wsframe.user_code.errors import Nesting, being_cancelled, contain
+from wsframe.user_code.program import is_a, leaves
 
 __all__ = ["FORBIDDEN", "ProtectedNursery"]
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from wsframe.program import Program, leaves
+from wsframe.user_code.program import Program, leaves
 
 
 def made(done: list[str]) -> Program:

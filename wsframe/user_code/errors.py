@@ -13,7 +13,7 @@ from typing import Any, TextIO, TypeVar
 import trio
 
 from wsframe import log
-from wsframe.program import is_a, leaves, members, program
+from wsframe.user_code.program import is_a, leaves, members, program
 
 __all__ = [
     "LEFT_OPEN",
