@@ -16,6 +16,7 @@ from tests.requirements import require_package
 require_package("psycopg")
 
 from wsframe.backplane.libpq import CommandFailed, Connection, NotConnected, connected, looked_up, written  # noqa: E402
+from wsframe.backplane.postgres_link import PostgresLink  # noqa: E402
 
 PATIENCE = 60.0
 
@@ -89,6 +90,19 @@ async def test_a_command_that_fails_costs_no_other(server: PostgresServer) -> No
         with pytest.raises(CommandFailed, match="syntax error"):
             await ours.execute("SELEC 1")
         assert await ours.execute("SELECT NULL, 1") == [(b"", b"1")]
+
+
+async def test_a_commit_is_on_disk_whatever_the_setting_of_the_database_is(server: PostgresServer) -> None:
+    server.ask("ALTER ROLE CURRENT_USER SET synchronous_commit = off")
+    try:
+        async with connection(server, []) as ours:
+            link = PostgresLink("service", lambda topic, envelope: None)
+            link.connection = ours
+            assert await ours.execute("SHOW synchronous_commit") == [(b"off",)]
+            await link.prepare()
+            assert await ours.execute("SHOW synchronous_commit") == [(b"on",)]
+    finally:
+        server.ask("ALTER ROLE CURRENT_USER RESET synchronous_commit")
 
 
 async def test_a_server_process_that_was_killed_ends_the_connection(server: PostgresServer) -> None:

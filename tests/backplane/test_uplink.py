@@ -268,6 +268,13 @@ async def test_requests_that_the_engine_does_not_answer_are_bounded(
         assert found == [None] * 10
 
 
+async def test_a_lease_is_asked_for_however_many_requests_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsframe.backplane.relay_process.MOST_ASKED", 0)
+    async with machine(tmp_path / "r", FakeEngine(), "a") as (a,):
+        await up(a)
+        assert isinstance((await a.backplane.acquire(["key"], 5.0))[0], Lease)
+
+
 async def test_an_engine_that_refuses_the_first_relay_ends_it(tmp_path: Path) -> None:
     engine = FakeEngine()
     engine.failure = BackplaneRefused("a wrong password")

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 
 from tests.workers.stand_ins import StandIn
 from tests.workers.test_supervisor import Service, supervised
+from wsframe.workers.child import Child
 from wsframe.workers.orders import Message
 from wsframe.workers.partitions import PARTITIONS
 from wsframe.workers.renewal import Renewal
@@ -154,6 +155,16 @@ async def test_a_service_that_starts_or_ends_is_not_restarted(tmp_path: Path, au
         service.supervisor.drain()
         assert service.supervisor.restart() is None
         first.process.end()
+
+
+async def test_a_restart_is_refused_if_a_worker_has_ended_since_it_was_ordered(autojump_clock: MockClock) -> None:
+    async def start(slot: int, old: Child | None) -> Child:
+        raise AssertionError
+
+    renewal = Renewal(2, {}, 1, start)
+    await renewal.run()
+    assert renewal.done.is_set()
+    assert renewal.failure == "a worker is down, or starts"
 
 
 async def test_the_end_of_the_service_ends_a_restart(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -81,6 +81,8 @@ class PostgresLink:
         Raises:
             BackplaneRefused: If the server does not allow it.
         """
+        # A lease that a crash of the server takes back could have two owners, whatever the database's setting is.
+        await self.connection.execute("SET synchronous_commit TO on")
         ((there,),) = await self.connection.execute(TABLES)
         if there == b"0":
             try:

@@ -76,6 +76,8 @@ MOST_ASKED = 1_000
 """Requests of a worker that wait for the engine; it gets no answer to others, as from an engine that is away."""
 MOST_LINES = 1_000
 """Log lines that wait to be written; others are left out."""
+LEASES = ("acquire", "renew", "release")
+"""Requests that others never keep from their answer: few, and each in time or in vain."""
 LONG = ("since", "kept")
 """Requests whose answers can be long."""
 
@@ -180,7 +182,7 @@ class Worker:
         number, method = ask["id"], ask["method"]
         if method in LONG and not self._answers.has_room(1):  # a history would be read in vain
             self._tell(number, method, None)
-        elif self._asked < MOST_ASKED:
+        elif self._asked < MOST_ASKED or method in LEASES:
             result = asked_of(self._hub, member, method, ask["arguments"])
             if isinstance(result, Awaitable):
                 self._asked += 1

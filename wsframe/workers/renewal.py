@@ -12,12 +12,13 @@ from wsframe.workers.partitions import partitions_of
 from wsframe.workers.rolling import Do, RollingRestart, Step
 from wsframe.workers.slots import CANNOT_START, reason_of
 
-__all__ = ["Renewal"]
+__all__ = ["NOT_READY", "Renewal"]
 
 logger: Log = log_for(__name__)
 
 STEP = 0.1
 """Seconds between two looks at the deadlines."""
+NOT_READY = "a worker is down, or starts"
 PAUSE = 0.5
 """Seconds until another new worker starts, after the end of one that had begun to take over."""
 
@@ -39,6 +40,7 @@ class Renewal:
         drain: float,
         start: Callable[[int, Child | None], Awaitable[Child]],
     ) -> None:
+        self._count = count
         self._current = current
         self._start = start
         self._drain = drain
@@ -63,6 +65,9 @@ class Renewal:
     async def run(self) -> None:
         """Restart all slots, or stop at the first that cannot."""
         self.old = dict(self._current)
+        if len(self.old) < self._count:  # one has ended since the order was given
+            self.refuse(NOT_READY)
+            return
         logger.info("restarting %d workers, one after another", len(self.old))
         try:
             while not self.table.done and not self.failure:

@@ -22,7 +22,7 @@ from typing import Any
 __all__ = ["FORMAT", "BadParcel", "opened", "packed", "read_file", "written_file"]
 
 MAGIC = b"wsfh"
-FORMAT = 2
+FORMAT = 3
 """The number of the format; a process of another one refuses the parcel."""
 HEAD = struct.Struct("<4sHQ")
 

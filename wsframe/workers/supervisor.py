@@ -27,7 +27,7 @@ from wsframe.workers.child import Child, status_of
 from wsframe.workers.inherited import Equipment
 from wsframe.workers.orders import Message
 from wsframe.workers.relay_keeper import RelayKeeper
-from wsframe.workers.renewal import Renewal
+from wsframe.workers.renewal import NOT_READY, Renewal
 from wsframe.workers.slots import CANNOT_START, LOOK, Act, Backoff, Looks, reason_of
 from wsframe.workers.worker import inquiries_at
 
@@ -37,7 +37,6 @@ logger: Log = log_for(__name__)
 
 GRACE = 5.0
 """Seconds beyond its drain after which a worker is killed."""
-NOT_READY = "a worker is down, or starts"
 HURRIED = 2.0
 """Seconds after an order to hurry."""
 
