@@ -157,7 +157,7 @@ class Listener:
         self.call: Callable[[Callable[..., object], tuple[object, ...]], Coroutine[Any, Any, object]] = self._posts.call
         self.notify: Callable[[str, tuple[object, ...], Callable[[], None]], None] = self._posts.notify
         self.passage: Passage = Passage(self._mailbox, self._hooks, self._posts)
-        self.tenancy: Tenancy = Tenancy(self._hooks, self.tasks, self.passage)
+        self.tenancy: Tenancy = Tenancy(self._hooks, self.tasks, self.passage, self._leaving)
 
     @property
     def account(self) -> Account:
@@ -271,20 +271,21 @@ class Listener:
 
     async def _inside_running(self) -> None:
         async with self.resource.running():
-            try:
-                async with ProtectedNursery() as nursery:
-                    # From here on running() is left after the hooks, in order, even if the server is cancelled.
-                    self._leaving.shield = True
-                    self._hooks.context = copy_context()
-                    self.tasks.open(nursery)
-                    self.ready.set()
-                    await self.passage.no_more_tasks.wait()
-                    nursery.cancel()
-            finally:
-                self.tasks.close()
-            if self.passage.no_more_tasks.is_set():  # else a task raised a Cancelled, which the nursery swallowed
-                self.passage.tasks_ended.set()
-                await self._hooks_done.wait()
+            with self.tenancy.inside:
+                try:
+                    async with ProtectedNursery() as nursery:
+                        # From here on running() is left after the hooks, in order, even if the server is cancelled.
+                        self._leaving.shield = True
+                        self._hooks.context = copy_context()
+                        self.tasks.open(nursery)
+                        self.ready.set()
+                        await self.passage.no_more_tasks.wait()
+                        nursery.cancel()
+                finally:
+                    self.tasks.close()
+                if self.passage.no_more_tasks.is_set():  # else a task raised a Cancelled, which the nursery swallowed
+                    self.passage.tasks_ended.set()
+                    await self._hooks_done.wait()
 
     def _fail(self, error: BaseException) -> None:
         """End this life immediately, because ``running()`` or a task of the resource raised."""

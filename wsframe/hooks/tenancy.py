@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
 
@@ -11,9 +11,13 @@ from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.hand_over_steps import Passage
 from wsframe.hooks.parting import LOST, close_lost
 from wsframe.hooks.tasks import Tasks
+from wsframe.http.request import Request
+from wsframe.http.responses import retry_later
 from wsframe.resources.ownership import Ownership
 
 __all__ = ["Tenancy"]
+
+AcceptClient: TypeAlias = Callable[[Request], Awaitable[Any]]
 
 
 class Tenancy:
@@ -23,15 +27,22 @@ class Tenancy:
         hooks: Calls its hooks.
         tasks: Its tasks.
         passage: Ends them.
+        running: The scope around ``running()``, with all tasks that it starts in nurseries of its own.
     """
 
-    __slots__ = ("_hooks", "_passage", "_scope", "_tasks", "over", "ownership")
+    __slots__ = ("_hooks", "_passage", "_running", "_scope", "_scopes", "_tasks", "inside", "over", "ownership")
 
-    def __init__(self, hooks: HookCaller, tasks: Tasks, passage: Passage) -> None:
+    def __init__(self, hooks: HookCaller, tasks: Tasks, passage: Passage, running: trio.CancelScope) -> None:
         self._hooks = hooks
         self._tasks = tasks
         self._passage = passage
+        self._running = running
+        self.inside: trio.CancelScope = trio.CancelScope()
+        """The scope of the wait inside ``running()``, which is left after the hooks of the clients, without a lease as
+        well."""
         self._scope: trio.CancelScope | None = None
+        self._scopes: set[trio.CancelScope] | None = None
+        """Those around ``accept_client``; None without a lease."""
         self.ownership: Ownership = Ownership()
         """As the resource sees it."""
         self.over: bool = False
@@ -40,6 +51,7 @@ class Tenancy:
     def depend(self, ownership: Ownership) -> None:
         """Act by a lease from now on, before the life begins."""
         self.ownership = ownership
+        self._scopes = set()
         self._hooks.look_first(self._around)
         self._tasks.look = self.look
 
@@ -67,8 +79,30 @@ class Tenancy:
         self._hooks.part = close_lost
         self._passage.stop_tasks()
         self._tasks.cancel()
+        self.inside.shield = True
+        self._running.cancel()
+        for scope in self._scopes or ():
+            scope.cancel()
         if self._scope is not None:
             self._scope.cancel()
+
+    def within(self, accept_client: AcceptClient) -> AcceptClient:
+        """Return ``accept_client``, which the loss of the lease cancels; the newcomer is then refused 503."""
+        scopes = self._scopes
+        if scopes is None:
+            return accept_client
+
+        async def bounded(request: Request) -> Any:
+            with trio.CancelScope() as scope:
+                scopes.add(scope)
+                try:
+                    await self.look()
+                    return await accept_client(request)
+                finally:
+                    scopes.discard(scope)
+            raise retry_later("resource not running")
+
+        return bounded
 
     def _around(self, name: str, hook: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """Return a hook that is called only with the lease; without it the task is cancelled."""

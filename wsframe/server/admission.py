@@ -387,7 +387,7 @@ class Admission:
         accept_client: Callable[[Request], Awaitable[Any]] = listener.resource.accept_client
         if self._tracing is not None:
             accept_client = self._tracing.around(type(listener.resource), "accept_client", accept_client)
-        accept = await decide(accept_client, request)
+        accept = await decide(listener.tenancy.within(accept_client), request)
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:
             try:
