@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsframe.backplane.presence import HEARTBEAT, HOLD, LINGER, SILENCE, Member, Roll
+from wsframe.resources.presences import TICK
 
 
 class Net:
@@ -173,16 +174,56 @@ def test_a_deploy_of_all_nodes_announces_nothing() -> None:
     assert len(watcher.members) == 10
 
 
-def test_a_killed_nodes_members_leave_in_30_to_40_seconds() -> None:
-    for alive in range(10):
-        net = Net("a", "b")
-        net.enter("a", "ann")
-        net.sleep(HEARTBEAT + alive)
-        del net.rolls["a"]
-        net.sleep(30 - 1)
-        assert net.events["b"] == ["+ann"]
-        net.sleep(11)
-        assert net.events["b"] == ["+ann", "-ann"]
+def seconds_to_leave(alive: float, phase: float, late: float) -> float:
+    """Kill a node this long after its member entered; return the seconds until the member has left.
+
+    Both nodes look at the clock each TICK, at other moments by ``phase``, and are ``late`` each time.
+    """
+    net = Net("a", "b")
+    net.enter("a", "ann")
+    every = TICK + late
+    looks = sorted(
+        [(phase + number * every, "a") for number in range(1, int((alive - phase) / every) + 1)]
+        + [(number * every, "b") for number in range(1, int((alive + 60) / every))]
+    )
+    for now, name in looks:
+        net.now = now
+        net.rolls[name].tick(now)
+        if "-ann" in net.events["b"]:
+            return now - alive
+    raise AssertionError("the member is still there")
+
+
+@pytest.mark.parametrize("late", [0.0, 0.5, 1.5])
+def test_a_killed_nodes_members_leave_in_30_to_39_seconds(late: float) -> None:
+    times = [seconds_to_leave(alive / 4, phase, late) for alive in range(100) for phase in (0.0, 0.1, 0.4)]
+    assert 30 <= min(times) <= max(times) <= 39
+
+
+def test_a_node_that_was_stopped_hears_the_others_before_it_believes_them_gone() -> None:
+    net = Net("a", "b")
+    net.enter("a", "ann")
+    net.sleep(HEARTBEAT)
+    stopped = net.rolls.pop("b")
+    net.sleep(SILENCE + 3 * LINGER)
+    net.rolls["b"] = stopped
+    stopped.tick(net.now)
+    net.sleep(HEARTBEAT)
+    assert net.events["b"] == ["+ann"]
+    assert net.keys("b") == ["ann"]
+
+
+def test_those_who_linger_for_a_shorter_time_leave_first() -> None:
+    net = Net("a", "b", "c")
+    net.enter("a", "ann")
+    net.enter("b", "bob")
+    net.cut.add("a")
+    net.sleep(SILENCE + LINGER / 2 - 1)
+    net.leave("b", "bob")
+    net.sleep(LINGER / 2 + 1)
+    assert net.events["c"][-1] == "-ann"
+    net.sleep(LINGER / 2)
+    assert net.events["c"][-1] == "-bob"
 
 
 def test_lists_are_equal_after_a_cut() -> None:

@@ -97,7 +97,9 @@ async def test_the_members_of_a_server_that_is_cut_off_leave_and_come_back(autoj
         a, b = await entered(first, "ann"), await entered(second, "bob")
         assert await a.receive() == "joined room bob False"
         one.losing = two.losing = True
+        cut_at = trio.current_time()
         assert [await a.receive(), await b.receive()] == ["left bob", "left ann"]
+        assert 30 <= trio.current_time() - cut_at <= 39
         await trio.sleep(SILENCE)
         one.losing = two.losing = False
         assert [await a.receive(), await b.receive()] == ["joined room bob False", "joined room ann False"]

@@ -12,7 +12,7 @@ import wsframe
 from tests.engine import engine_of
 from tests.resources.lossy import Lossy
 from wsframe.backplane import History, MemoryBackplane, MemoryHub, Position
-from wsframe.resources.recovery import Histories, Recovery
+from wsframe.resources.recovery import Histories, Inquiries, Inquiry, Recovery
 from wsframe.resources.topic import Receiver
 from wsframe.testing import Kit, open_kit
 
@@ -190,3 +190,13 @@ async def test_clients_that_come_while_a_topic_is_filled_all_wait_for_it(autojum
             for number in range(5):
                 nursery.start_soon(one.resume, number, 9)
         assert all(one.texts(number) == ["10", "11", "12", "13"] for number in range(5))
+
+
+def test_a_question_that_a_client_asks_for_its_own_position_does_not_grow() -> None:
+    inquiries = Inquiries()
+    asked = Inquiry(Position(1, 10), 100, exact=False)
+    inquiries.list.append(asked)
+    assert inquiries.chosen(Position(1, 10), 100, shared=False) is asked
+    earlier = inquiries.chosen(Position(1, 5), 100, shared=True)
+    assert earlier is not asked
+    assert (asked.since, earlier.since) == (Position(1, 10), Position(1, 5))

@@ -1,13 +1,15 @@
 """The members of one topic over all nodes, as one node knows them; without input or output.
 
 Each node is the only writer of its own members. It tells the others each that joins or leaves, with a version that
-grows by one; every 10 s a heartbeat with the version and a digest of its list; and the whole list when a node asks
+grows by one; every 5 s a heartbeat with the version and a digest of its list; and the whole list when a node asks
 for it, because a version is missing or the digest differs. So every list is right again within one heartbeat, whatever
 was lost.
 
 A member is a key, which several connections and nodes can have at once. It has joined when the first of them has it.
 It has left 10 s after the last one has lost it, and not if the key comes back anywhere before: those who reconnect
-have never left. A node that says goodbye leaves its members to that rule at once; a node that is silent for 30 s too.
+have never left. A node that says goodbye leaves its members to that rule at once; a node that is silent for 27 s too.
+A node that is killed was last heard up to one heartbeat before that, and both nodes look at their clocks each half
+second. So its members have left 37 - 5.5 to 37 + 0.5 s after its death: 30 to 40 s, if each node is 1.5 s late.
 
 A node that begins asks for all lists, and does not tell of joins for 2 s: those who come to it can have been members
 before, perhaps on a node that has ended, and then they have not joined. The others' lists have those who linger, too,
@@ -24,12 +26,12 @@ from typing import Any, NamedTuple
 
 __all__ = ["HEARTBEAT", "HOLD", "LINGER", "SILENCE", "Member", "Roll"]
 
-HEARTBEAT = 10.0
+HEARTBEAT = 5.0
 """Seconds between two heartbeats."""
 LINGER = 10.0
 """Seconds for which a member can come back before it has left."""
-SILENCE = 30.0
-"""Seconds after which a node that says nothing is gone."""
+SILENCE = 27.0
+"""Seconds after which a node that says nothing is gone: with LINGER 37 s, less a heartbeat for which it was silent."""
 HOLD = 2.0
 """Seconds after its beginning in which a node tells of no joins."""
 ASK_AGAIN = 2.0
@@ -102,6 +104,8 @@ class Roll:
         """How many nodes have each key."""
         self._lingering: dict[str, float] = {}
         """The keys that no node has any more, and when they have left."""
+        self._leaves_at = inf
+        """When the first of them has left, or an earlier moment."""
         self._beat_at = inf
         self._whole_at = inf
         self._whole_sent = -inf
@@ -144,7 +148,7 @@ class Roll:
             self._version += 1
             self._digest ^= digest_of(member)
             self._send({"t": "l", "v": self._version, "k": key, "o": at_once})
-            self._went(member, now, at_once)
+            self._went(member, None if at_once else now)
             self._plan()
 
     def goodbye(self) -> None:
@@ -211,7 +215,7 @@ class Roll:
                 self._came(member, now)
         elif (gone := peer.members.pop(key, None)) is not None:
             peer.digest ^= digest_of(gone)
-            self._went(gone, now, bool(message.get("o")))
+            self._went(gone, None if message.get("o") else now)
 
     def _take_whole(self, peer: Peer, message: dict[str, Any], now: float, *, quietly: bool) -> None:
         """Take a whole list. The first lists of all say who was there before we looked: nobody has joined."""
@@ -235,7 +239,7 @@ class Roll:
             self._held.pop(str(key), None)
             if key not in self._present:
                 self._present[str(key)] = Member(str(key), info)
-                self._lingering[str(key)] = now + LINGER
+                self._linger(str(key), now)
 
     def _ask(self, sender: str, peer: Peer, now: float) -> None:
         """Ask a node for its list, but not again at once."""
@@ -243,10 +247,10 @@ class Roll:
             peer.asked = now
             self._send({"t": "?", "n": sender})
 
-    def _forget(self, node: str, now: float) -> None:
-        """Leave a node's members to linger."""
+    def _forget(self, node: str, since: float) -> None:
+        """Leave a node's members to linger since a moment."""
         for member in self._peers.pop(node).members.values():
-            self._went(member, now)
+            self._went(member, since)
 
     # All members
 
@@ -263,15 +267,20 @@ class Roll:
             elif not quietly:
                 self._joined(member)
 
-    def _went(self, member: Member, now: float, at_once: bool = False) -> None:
+    def _went(self, member: Member, since: float | None) -> None:
+        """Note that a node has a member no longer, which lingers since a moment; None: it does not linger."""
         key = member.key
         self._holders[key] -= 1
         if not self._holders[key]:
             del self._holders[key]
-            if at_once:
+            if since is None:
                 self._goes(key)
             else:
-                self._lingering[key] = now + LINGER
+                self._linger(key, since)
+
+    def _linger(self, key: str, since: float) -> None:
+        self._lingering[key] = until = since + LINGER
+        self._leaves_at = min(self._leaves_at, until)
 
     def _goes(self, key: str) -> None:
         """Tell that a member has left, if its join was told."""
@@ -297,11 +306,15 @@ class Roll:
             held, self._held = self._held, {}
             for member in held.values():
                 self._joined(member)
-        for node in [node for node, peer in self._peers.items() if peer.heard + SILENCE <= now]:
-            self._forget(node, now)
-        for key in [key for key, until in self._lingering.items() if until <= now]:
-            del self._lingering[key]
-            self._goes(key)
+        for node, peer in tuple(self._peers.items()):
+            if peer.heard + SILENCE <= now:
+                # Half of the time is left at least: if we were stopped, the others' messages are still on their way.
+                self._forget(node, max(peer.heard + SILENCE, now - LINGER / 2))
+        if now >= self._leaves_at:
+            for key in [key for key, until in self._lingering.items() if until <= now]:
+                del self._lingering[key]
+                self._goes(key)
+            self._leaves_at = min(self._lingering.values(), default=inf)
         self._plan()
 
     def _whole(self) -> dict[str, Any]:
@@ -321,10 +334,9 @@ class Roll:
 
     def _plan(self) -> None:
         """Note when the next thing is due."""
-        lingering = next(iter(self._lingering.values()), inf)  # the oldest: all linger for as long
         silent = min((peer.heard for peer in self._peers.values()), default=inf) + SILENCE
         held = -inf if self._known else self._hold_until if self._held else inf
-        self.due = min(self._beat_at, self._whole_at, lingering, silent, held)
+        self.due = min(self._beat_at, self._whole_at, self._leaves_at, silent, held)
 
 
 def digest_of(member: Member) -> int:

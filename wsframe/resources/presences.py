@@ -27,7 +27,7 @@ __all__ = ["Presences", "check_member"]
 
 logger: Log = log_for(__name__)
 
-TICK = 1.0
+TICK = 0.5
 """Seconds between two looks at the clock."""
 SETTLE = 1.0
 """Seconds in which the other servers answer with their lists."""

@@ -39,7 +39,6 @@ PATIENCE = 5.0
 """Seconds for which a client that comes back waits for the engine."""
 LOOK = 5.0
 """Seconds between two looks at the topics; one that is silent is compared with the engine at every other look."""
-
 BEHIND = 0.01
 """Seconds between two looks whether messages have come that another process had already."""
 
@@ -106,9 +105,10 @@ class Inquiries:
         self.turn = trio.Lock()
 
     def chosen(self, since: Position, limit: int, *, shared: bool) -> Inquiry:
-        """Return one for a position; ``shared``: it can be one for an earlier position."""
+        """Return one for a position; ``shared``: it can be, and become, one for an earlier position."""
         for one in self.list:
             if (shared or one.since == since) and one.covers(since, limit):
+                one.can_grow &= shared
                 return one
         return Inquiry(since, limit, exact=not shared)
 
