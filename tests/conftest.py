@@ -62,6 +62,7 @@ SLOW = {
     "backplane/test_redis_coredis.py",
     "backplane/test_redis_glide.py",
     "backplane/test_redis_link.py",
+    "backplane/test_refusing_engines.py",
     "backplane/test_relay.py",
     "backplane/test_relay_process.py",
     "backplane/test_uplink_engines.py",

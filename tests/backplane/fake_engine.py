@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 
 import trio
 
@@ -38,6 +39,12 @@ class FakeEngine:
         """Payloads that are lost on their way."""
         self.refusing: Exception | None = None
         """Raised by each publication."""
+        self.denying: Exception | None = None
+        """Raised by each request for leases."""
+        self.delay = 0.0
+        """Seconds until a request for leases is answered."""
+        self.leases: dict[str, int] = {}
+        self.tokens = count(1)
         self.subscribed_at_once: list[int] = []
         self.positions: dict[str, Position] = {}
         self.newest_waits = trio.Event()
@@ -127,16 +134,28 @@ class FakeLink:
         await self._request()
         raise RuntimeError("the fake engine keeps nothing")
 
-    async def acquire(self, node: str, keys: Sequence[str], seconds: float) -> list[int | str]:
+    async def _lease_request(self) -> None:
         await self._request()
-        return [1] * len(keys)
+        await trio.sleep(self.engine.delay)
+        if self.engine.denying is not None:
+            raise self.engine.denying
+
+    async def acquire(self, node: str, keys: Sequence[str], seconds: float) -> list[int | str]:
+        await self._lease_request()
+        leases = self.engine.leases
+        free = [key for key in keys if key not in leases]
+        leases.update((key, next(self.engine.tokens)) for key in free)
+        return [leases[key] if key in free else "another" for key in keys]
 
     async def renew(self, keys: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
-        await self._request()
+        await self._lease_request()
         return [True] * len(keys)
 
     async def release(self, keys: Sequence[tuple[str, int]]) -> None:
-        await self._request()
+        await self._lease_request()
+        for key, token in keys:
+            if self.engine.leases.get(key) == token:
+                del self.engine.leases[key]
 
 
 @asynccontextmanager

@@ -100,7 +100,7 @@ async def test_an_owner_out_of_reach_stops_before_another_begins(autojump_clock:
         engine.away = False
         while not b.holds("k"):
             await b.acquire(["k"])
-        assert trio.current_time() >= stopped + MARGIN - 0.02
+        assert trio.current_time() > stopped  # it gave the lease back, or the engine saw its end
         second = b.lease("k")
         assert first is not None
         assert second is not None
@@ -192,6 +192,53 @@ async def test_two_nodes_never_act_at_once_whatever_fails(autojump_clock: MockCl
                 assert lease.token >= tokens[-1]
                 tokens.append(lease.token)
         assert len(set(tokens)) > 2
+
+
+async def test_a_renewal_that_fails_is_repeated_soon(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, lost):
+        await a.acquire(["k"])
+        engine.away = True
+        await trio.sleep((LEASE - MARGIN) / RENEWALS + 0.1)
+        before = engine.requests
+        engine.away = False
+        await trio.sleep(0.4)
+        lease = a.lease("k")
+        assert engine.requests == before + 1
+        assert lease is not None
+        assert lease.until > trio.current_time() + LEASE - MARGIN - 0.5
+        assert lost == []
+
+
+async def test_a_lease_of_which_the_answer_came_too_late_is_given_back(autojump_clock: MockClock) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, _), owner(engine, "b") as (b, _):
+        engine.delay = LEASE - MARGIN + 0.1
+        assert await a.acquire(["k"]) == {"k": ""}
+        engine.delay = 0.0
+        await b.acquire(["other"])
+        engine.hub.renew([("k", engine.hub._held["k"].token)], 1000)  # as if it ended much later
+        await trio.sleep(2)
+        assert await b.acquire(["k"]) == {}
+
+
+async def test_an_engine_that_answers_nothing_is_noticed_and_one_that_names_an_owner_is_not(
+    autojump_clock: MockClock,
+) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, _), owner(engine, "b") as (b, _):
+        await a.acquire(["k"])
+        for _ in range(20):
+            await trio.sleep(0.5)
+            await b.acquire(["k"])
+            assert (a.fruitless, b.fruitless) == (0, 0)
+        engine.away = True
+        for _ in range(20):
+            await trio.sleep(0.5)
+            await b.acquire(["k"])
+        assert b.fruitless > 9
+        await trio.sleep(3)  # it wants none any more
+        assert b.fruitless == 0
 
 
 def test_leases_that_are_too_short_are_refused() -> None:

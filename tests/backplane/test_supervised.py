@@ -121,5 +121,75 @@ async def test_requests_to_an_engine_that_does_not_answer_end(autojump_clock: Mo
         await a.backplane.release([lease])
 
 
+@pytest.mark.parametrize("method", ["acquire", "renew", "newest"])
+async def test_an_engine_that_refuses_a_request_is_connected_again(
+    method: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a") as (a,):
+        engine.denying = RuntimeError("READONLY You can't write against a read only replica.")
+        if method == "acquire":
+            assert await a.backplane.acquire(["k"], 5.0) == [""]
+        elif method == "renew":
+            assert await a.backplane.renew([Lease("k", 1, 0.0)], 5.0) == [None]
+        else:
+            assert await a.backplane.since("t", Position(1, 1), 1) is None
+        await a.told.until(lambda: a.told.reached == [True, False, True])
+        assert engine.attempts == 2
+        assert len([line for line in caplog.records if line.levelname == "WARNING"]) == 1
+
+
+async def test_an_engine_that_goes_on_refusing_is_connected_again_more_and_more_seldom(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a", "b") as (a, b):
+        await b.want("t")
+        engine.denying = RuntimeError("MISCONF it cannot write to disk")
+        for _ in range(1200):
+            assert await a.backplane.renew([Lease("k", 1, 0.0)], 5.0) == [None]
+            await trio.sleep(0.5)
+        assert 5 < engine.attempts < 25
+        a.backplane.publish("t", b"messages pass all the same")
+        await b.told.until(lambda: b.told.payloads("t"))
+        assert any("MISCONF" in line.getMessage() for line in caplog.records)
+        engine.denying, before = None, engine.attempts
+        assert await a.backplane.renew([Lease("k", 1, 0.0)], 5.0) != [None]
+        assert engine.attempts == before
+
+
+@pytest.mark.parametrize("give_up", ["too late", "cancelled"])
+async def test_a_lease_that_is_granted_when_nobody_waits_for_it_is_given_back(
+    give_up: str, autojump_clock: MockClock
+) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a", "b") as (a, b):
+        engine.delay = 3.0
+        if give_up == "cancelled":
+            with trio.move_on_after(1):
+                await a.backplane.acquire(["k", "l"], 5.0)
+        else:
+            assert await a.backplane.acquire(["k", "l"], 5.0) == ["", ""]
+        await trio.sleep(2.5)
+        assert sorted(engine.leases) == ["k", "l"]
+        engine.delay = 0.0
+        await trio.sleep(3)
+        assert engine.leases == {}
+        (got,) = await b.backplane.acquire(["k"], 5.0)
+        assert isinstance(got, Lease)
+
+
+async def test_a_request_for_leases_ends_with_its_connection(autojump_clock: MockClock) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a") as (a,):
+        engine.delay = 1.5
+        begun = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(a.backplane.acquire, ["k"], 5.0)
+            await trio.sleep(0.1)
+            engine.kill()
+        assert trio.current_time() < begun + 1
+
+
 def test_its_repr_names_the_engine() -> None:
     assert repr(SupervisedBackplane(FakeEngine())) == "<SupervisedBackplane fake://engine>"

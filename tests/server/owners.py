@@ -22,6 +22,8 @@ class Cuttable(MemoryBackplane):
         super().__init__(hub)
         self.told: Any = None
         self.away = False
+        self.denying = False
+        """The engine refuses requests for leases, and carries messages."""
         self.requests: list[tuple[str, int]] = []
         """The requests for leases so far, each with the number of its keys."""
 
@@ -43,17 +45,17 @@ class Cuttable(MemoryBackplane):
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
         self.requests.append(("acquire", len(keys)))
         await trio.sleep(0.001)
-        return [""] * len(keys) if self.away else await super().acquire(keys, seconds)
+        return [""] * len(keys) if self.away or self.denying else await super().acquire(keys, seconds)
 
     async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:
         self.requests.append(("renew", len(leases)))
         await trio.sleep(0.001)
-        return [None] * len(leases) if self.away else await super().renew(leases, seconds)
+        return [None] * len(leases) if self.away or self.denying else await super().renew(leases, seconds)
 
     async def release(self, leases: Sequence[Lease]) -> None:
         self.requests.append(("release", len(leases)))
         await trio.sleep(0.001)
-        if not self.away:
+        if not (self.away or self.denying):
             await super().release(leases)
 
 

@@ -111,6 +111,26 @@ async def test_a_server_that_cannot_reach_the_engine_refuses_at_once_and_is_not_
         assert servers.diary.count("a", "begin") == 2
 
 
+async def test_a_server_that_is_granted_no_lease_by_an_engine_within_reach_is_not_ready(
+    autojump_clock: MockClock,
+) -> None:
+    async with owners("a", "b") as servers:
+        kit = servers.kits["a"]
+        await kit.connect("/one", patience=1000)
+        for plane in servers.planes.values():
+            plane.denying = True
+        await trio.sleep(2 * LEASE + 2)
+        assert [one.server.unready() for one in servers.kits.values()] == ["backplane grants no leases"] * 2
+        begun = trio.current_time()
+        error = await refused(servers, "a")
+        assert (error.status, error.body.strip()) == (503, "backplane grants no leases")
+        assert trio.current_time() == begun
+        for plane in servers.planes.values():
+            plane.denying = False
+        await trio.sleep(3)
+        assert [one.server.unready() for one in servers.kits.values()] == ["", ""]
+
+
 async def test_a_newcomer_waits_while_nobody_has_its_partition(autojump_clock: MockClock) -> None:
     async with owners("a", "b") as servers:
         await servers.kits["a"].connect("/one", patience=1000)

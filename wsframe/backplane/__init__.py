@@ -17,6 +17,7 @@
 * ``numbering``: the numbers by which nodes see holes.
 * ``publications``: the messages that wait to be published on an engine, bounded.
 * ``generation``: one connection, from its first probe to the first one that does not come back.
+* ``acquisition``: a request for leases, whose answer is never lost.
 * ``supervised``: a backplane on an engine, one generation after another.
 * ``uplink``: a relay that links the workers of its machine to an engine.
 * ``redis``: the backplane on Redis and Valkey.

@@ -7,17 +7,18 @@ if it does not, this generation ends, and the next one begins with a new connect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count, islice
 
 import trio
 
+from wsframe.backplane.acquisition import Acquisition
 from wsframe.backplane.engine import Link, Publication
 from wsframe.backplane.envelope import EVERY_TOPIC, PLAIN, Envelope, opened
 from wsframe.backplane.interface import Position, Told
 from wsframe.backplane.numbering import LastSeen
 from wsframe.backplane.publications import Publications
-from wsframe.doorbell import Doorbell
+from wsframe.doorbell import Doorbell, Signal
 from wsframe.log import Log, log_for
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
@@ -81,6 +82,8 @@ class Generation:
         self._awaited = b""
         self._echo = trio.Event()
         self._heard_once = trio.Event()
+        self._ending = Signal()
+        self._acquisitions: ProtectedNursery | None = None
 
     async def run(self, link: Link) -> None:
         """Use a link until it fails.
@@ -97,8 +100,33 @@ class Generation:
                 nursery.start_soon(self._probe_again_and_again)
                 nursery.start_soon(self._write, link)
                 nursery.start_soon(self._follow_wants, link)
+                nursery.start_soon(self._until_ended)
+                self._acquisitions = nursery
         finally:
-            self.link = None
+            self.link = self._acquisitions = None
+
+    # Requests
+
+    def end(self, error: Exception) -> None:
+        """End this connection, because the engine refuses a request."""
+        self._ending.fire(error)
+
+    async def _until_ended(self) -> None:
+        error = await self._ending.wait()
+        assert isinstance(error, Exception)
+        raise error
+
+    async def acquire(self, node: str, keys: Sequence[str], seconds: float) -> list[int | str]:
+        """Have keys granted to a node; those of an answer that comes after the caller has given up are given back.
+
+        Raises:
+            Exception: Whatever the link raises.
+        """
+        acquisition = Acquisition(node, keys, seconds)
+        assert self.link is not None
+        assert self._acquisitions is not None
+        self._acquisitions.start_soon(acquisition.run, self.link)
+        return await acquisition.answer()
 
     # Probes and messages out
 

@@ -6,7 +6,7 @@ stopped or cut off finds its lease over before another can have it. It looks eac
 before anything that has come in the meantime is taken up (``Sentry``): no task that waited goes on first.
 
 All leases of a node are renewed in one request, three times before their end, so that two of them can fail: each
-begins at its time, whether the one before was answered or not.
+begins at its time, whether the one before was answered or not. One that fails is repeated after 0.3 seconds.
 
 A node's writes elsewhere carry the token, and a store that refuses smaller ones is safe from a node that was
 stopped in the middle of a step.
@@ -22,6 +22,7 @@ import trio
 
 from wsframe.backplane.boottime import boottime
 from wsframe.backplane.interface import MARGIN, Lease
+from wsframe.doorbell import Doorbell
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["LEASE", "SHORTEST", "Leases", "Ownership"]
@@ -32,6 +33,10 @@ SHORTEST = 2.0
 """Seconds of the shortest lease that leaves time for three requests and the margin."""
 RENEWALS = 3.3
 """Renewals that begin before the end of a lease: the third leaves time for its answer."""
+AGAIN = 0.3
+"""Seconds after a renewal that failed until the next one."""
+FRESH = 2.0
+"""Seconds for which an answer that grants nothing counts: who wants a lease asks again before."""
 
 
 class Leases(Protocol):
@@ -90,11 +95,22 @@ class Ownership:
         """Leases that are lost here, and that a renewal which was answered too late can have prolonged."""
         self._earliest = inf
         """No lease ends before."""
+        self._failed = Doorbell()
+        """Rung when a renewal has failed."""
+        self._fruitless: tuple[float, float] | None = None
+        """Since when no request was granted or named an owner, and when the last one was not."""
 
     @property
     def keys(self) -> list[str]:
         """The keys that are held now."""
         return [key for key in self._held if self.holds(key)]
+
+    @property
+    def fruitless(self) -> float:
+        """The seconds for which the engine has answered no request for leases, as far as anybody can tell."""
+        if self._fruitless is None or self._clock() > self._fruitless[1] + FRESH:
+            return 0.0
+        return self._clock() - self._fruitless[0]
 
     def holds(self, key: str) -> bool:
         """Return whether the node can act for a key now: ask before each step, however short the last one was."""
@@ -117,7 +133,9 @@ class Ownership:
         others: dict[str, str] = {}
         if not wanted:
             return others
-        for key, got in zip(wanted, await self._leases.acquire(wanted, self._seconds), strict=True):
+        answers = await self._leases.acquire(wanted, self._seconds)
+        self._note(fruitful=any(answers))
+        for key, got in zip(wanted, answers, strict=True):
             if isinstance(got, str):
                 others[key] = got
             elif self._clock() < got.until:
@@ -125,7 +143,12 @@ class Ownership:
                 self._earliest = min(self._earliest, got.until)
             else:
                 others[key] = ""  # the answer came too late to act on it
+                self._over.append(got)
         return others
+
+    def _note(self, *, fruitful: bool) -> None:
+        now = self._clock()
+        self._fruitless = None if fruitful else (now if self._fruitless is None else self._fruitless[0], now)
 
     async def release(self, keys: Iterable[str]) -> None:
         """Give keys back: the node has ended to act for them."""
@@ -141,7 +164,9 @@ class Ownership:
             async with ProtectedNursery() as nursery:
                 nursery.start_soon(self._watch, again=True)
                 while True:
-                    await trio.sleep((self._seconds - MARGIN) / RENEWALS)
+                    with trio.move_on_after((self._seconds - MARGIN) / RENEWALS):
+                        await self._failed.wait()
+                        await trio.sleep(AGAIN)
                     nursery.start_soon(self._turn)
         finally:
             trio.lowlevel.remove_instrument(sentry)
@@ -158,6 +183,9 @@ class Ownership:
         answers: Sequence[Lease | None] = ()
         with trio.move_on_after(self._seconds - MARGIN):  # a later answer is of no use
             answers = await self._leases.renew(asked, self._seconds)
+        self._note(fruitful=any(answers))
+        if not answers or None in answers:
+            self._failed.ring()
         for renewed in answers:
             held = None if renewed is None else self._held.get(renewed.key)
             if renewed and held and held.token == renewed.token and held.until < renewed.until:

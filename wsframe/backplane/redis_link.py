@@ -26,6 +26,10 @@ class Reconnected(Exception):
     """The client library has made another connection by itself."""
 
 
+class Replica(Exception):
+    """The server copies another one, for now."""
+
+
 class RedisLink:
     """One connection to a server.
 
@@ -119,8 +123,11 @@ class RedisLink:
 
     async def renew(self, keys: Sequence[tuple[str, int]], seconds: float) -> list[bool]:
         """Renew keys held with tokens; return whether each is still held."""
-        tokens = [str(token) for _, token in keys]
-        answer = await self._call(RENEW, [self._key("lease", key) for key, _ in keys], [milliseconds(seconds), *tokens])
+        answer = await self._call(
+            RENEW,
+            [self._key("leases", "born"), *(self._key("lease", key) for key, _ in keys)],
+            [self._run_id, milliseconds(seconds), *(str(token) for _, token in keys)],
+        )
         return [bool(one) for one in answer]
 
     async def release(self, keys: Sequence[tuple[str, int]]) -> None:
@@ -178,12 +185,17 @@ async def linked(wire: Wire, service: str) -> RedisLink:
 
     Raises:
         BackplaneRefused: If it cannot be used.
+        Replica: If it can be used only once it is none.
     """
     loads: list[Command] = [("SCRIPT", "LOAD", source) for source in SCRIPTS]
-    identity, server, memory, *_ = await wire.commands([IDENTITY, ("INFO", "server"), ("INFO", "memory"), *loads])
-    facts = dict(line.split(":", 1) for line in (text(server) + text(memory)).splitlines() if ":" in line)
+    asked: list[Command] = [("INFO", part) for part in ("server", "memory", "replication")]
+    identity, *answers = await wire.commands([IDENTITY, *asked, *loads])
+    lines = "".join(text(one) for one in answers[: len(asked)]).splitlines()
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
     if facts.get("redis_mode") == "cluster":
         raise BackplaneRefused("the backplane is a Redis Cluster: use one server, or one with replicas")
+    if facts.get("role") == "slave":
+        raise Replica("it is a replica, which grants no leases and keeps no messages")
     if facts.get("maxmemory", "0") != "0" and facts.get("maxmemory_policy", "noeviction") != "noeviction":
         logger.warning(
             "the backplane's server drops keys where memory is short, leases too (maxmemory-policy %s): set noeviction",

@@ -120,18 +120,23 @@ return answer
 """Grants leases. Keys: birth of the data, last token, leases. Arguments: run_id, node, milliseconds."""
 
 RENEW = """\
+if redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then
+    local time = redis.call('TIME')
+    redis.call('HSET', KEYS[1], 'run', ARGV[1], 'at', string.format('%.0f', time[1] * 1000000 + time[2]))
+end
 local answer = {}
-for number, key in ipairs(KEYS) do
-    local held = redis.call('GET', key)
+for number = 2, #KEYS do
+    local held = redis.call('GET', KEYS[number])
     local token = ARGV[number + 1] .. ':'
-    answer[number] = 0
+    answer[number - 1] = 0
     if held and string.sub(held, 1, #token) == token then
-        answer[number] = redis.call('PEXPIRE', key, ARGV[1])
+        answer[number - 1] = redis.call('PEXPIRE', KEYS[number], ARGV[2])
     end
 end
 return answer
 """
-"""Renews leases. Keys: leases. Arguments: milliseconds, tokens."""
+"""Renews leases. Keys: birth of the data, which begins with the first request for leases of any kind, and leases.
+Arguments: run_id, milliseconds, tokens."""
 
 RELEASE = """\
 for number, key in ipairs(KEYS) do

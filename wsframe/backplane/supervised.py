@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from math import inf
 from typing import TypeVar
 
 import trio
@@ -24,6 +25,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds before another connection is made."""
 PATIENCE = 2.0
 """Seconds in which the engine answers a request."""
+
+FIRST_TRUST, LONGEST_TRUST = 1.0, 60.0
+"""Seconds in which a connection stays although the engine refuses a request: the one before was ended for that."""
+SETTLED_AFTER = 0.05
+"""Seconds after a failed request in which a connection that is lost has been given up."""
 
 NO_ANSWER = "it does not answer in time"
 
@@ -48,6 +54,8 @@ class SupervisedBackplane:
         self._generation: Generation | None = None
         self._node = ""
         self._away = False
+        self._trusted_until = -inf
+        self._trust = FIRST_TRUST
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._engine.name}>"
@@ -148,17 +156,36 @@ class SupervisedBackplane:
 
     async def _ask(self, request: Callable[[Link], Awaitable[AnswerT]]) -> AnswerT | None:
         """Ask the engine; return None if it cannot be reached in time."""
-        link = None if self._generation is None else self._generation.link
-        if link is None:
+        generation = self._generation
+        link = None if generation is None else generation.link
+        if generation is None or link is None:
             await trio.lowlevel.checkpoint()
             return None
         try:
             with trio.fail_after(PATIENCE):
                 return await request(link)
         except Exception as error:  # of the client library, as it likes
+            if not isinstance(error, trio.TooSlowError):  # the probe decides about an engine that is slow
+                await trio.sleep(SETTLED_AFTER)
+                if self._generation is not generation or self._distrust(generation, error):
+                    return None
             reason = self._reason(error)
             logger.warning("a request to the backplane at %s fails: %s", self._engine.name, reason, kind="answer")
             return None
+
+    def _distrust(self, generation: Generation, error: Exception) -> bool:
+        """End a connection on which a request is refused: the next one can find another server, or load the scripts.
+
+        An engine that refuses on that one too, such as one that cannot write, still carries messages: its connections
+        end more and more seldom. Return whether this one ends.
+        """
+        now = trio.current_time()
+        if now < self._trusted_until:
+            return False
+        self._trust = min(2 * self._trust, LONGEST_TRUST) if now < self._trusted_until + LONGEST_TRUST else FIRST_TRUST
+        self._trusted_until = now + self._trust
+        generation.end(error)
+        return True
 
     async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
         """Return all messages kept after a position, or None."""
@@ -175,7 +202,10 @@ class SupervisedBackplane:
     async def acquire(self, keys: Sequence[str], seconds: float, *, holder: str = "") -> list[Lease | str]:
         """Acquire keys that nobody holds, for this node or for the one that is named."""
         until = boottime() + seconds - MARGIN
-        answer = await self._ask(lambda link: link.acquire(holder or self._node, keys, seconds))
+        generation = self._generation
+        answer = None
+        if generation is not None:
+            answer = await self._ask(lambda _: generation.acquire(holder or self._node, keys, seconds))
         if answer is None:
             return [""] * len(keys)
         return [got if isinstance(got, str) else Lease(key, got, until) for key, got in zip(keys, answer, strict=True)]

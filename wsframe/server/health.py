@@ -42,7 +42,8 @@ async def readyz(request: Request) -> Response:
     """Answer 200 while newcomers are welcome, else 503 with the reason; an ``http_handler``.
 
     It answers the requests that :func:`healthz` answers. It answers 503 until the backplane, if there is one, has
-    been reached once, while ``capacity.max_clients`` is reached, in the pause after a resource failed, and from the
+    been reached once, while it cannot be reached or grants no leases and all that this server had by leases has ended,
+    while ``capacity.max_clients`` is reached, in the pause after a resource failed, and from the
     order to stop on. Before every ``running()`` has been entered only the port of metrics answers, with 503, and after
     ``timeouts.lame_duck`` the socket is closed already.
 

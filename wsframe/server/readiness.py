@@ -22,8 +22,9 @@ STARTING: Final = "server starting"
 FULL: Final = "server full"
 UNREACHED: Final = "backplane not reached yet"
 STRANDED: Final = "backplane out of reach"
+DENIED: Final = "backplane grants no leases"
 PAUSING: Final = "resource not running"
-REASONS: Final = ("", STOPPING, STARTING, FULL, UNREACHED, STRANDED, PAUSING)
+REASONS: Final = ("", STOPPING, STARTING, FULL, UNREACHED, STRANDED, PAUSING, DENIED)
 """A worker writes the number of one of them on the board."""
 
 
@@ -55,6 +56,8 @@ def reason_of_server(server: Running) -> str:
         return UNREACHED
     if server.owning is not None and server.owning.tenure.stranded:
         return STRANDED
+    if server.owning is not None and server.owning.tenure.denied:
+        return DENIED
     return PAUSING if server.roster.any_pausing() else ""
 
 

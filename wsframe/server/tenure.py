@@ -140,6 +140,11 @@ class Tenure:
         """Whether this server owns nothing, because the engine cannot be reached."""
         return not self._here and not self.reachable
 
+    @property
+    def denied(self) -> bool:
+        """Whether this server owns nothing, because the engine grants no leases, for longer than after its start."""
+        return not self._here and self._leases.fruitless > self._seconds + 1
+
     # Holders
 
     def holds(self, partition: int) -> bool:
@@ -190,6 +195,8 @@ class Tenure:
                 while not self.holds(partition):
                     if not self.reachable and partition not in self._closed:
                         raise retry_later("backplane out of reach")
+                    if self.denied:
+                        raise retry_later("backplane grants no leases")
                     holder = self._claimed(partition) or await self.look_again(partition)
                     if self.neighbors.hears(holder):  # else it has died: its lease has an end
                         raise LivesElsewhere(f"the resource lives on {holder}")

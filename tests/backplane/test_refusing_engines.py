@@ -1,0 +1,132 @@
+"""Engines that carry messages and refuse leases: each refusal is seen, told once, and over as soon as they grant."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.backplane.postgres_server import postgres_server
+from tests.backplane.redis_server import RedisServer, free_port, redis_server
+from tests.requirements import require_package
+from wsframe.backplane.interface import Lease
+from wsframe.backplane.postgres import PostgresBackplane
+from wsframe.backplane.redis import RedisBackplane, Transport
+from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.testing.backplanes import Node
+
+PATIENCE = 60.0
+SECONDS = 600.0
+
+
+@asynccontextmanager
+async def node(plane: SupervisedBackplane) -> AsyncIterator[Node]:
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            running = Node("a", plane)
+            await nursery.start(running.backplane.run, "a", running.told)
+            yield running
+            nursery.cancel_scope.cancel()
+
+
+async def granted(a: Node, key: str) -> Lease:
+    while True:
+        (got,) = await a.backplane.acquire([key], SECONDS)
+        if isinstance(got, Lease):
+            return got
+        await trio.sleep(0.05)
+
+
+@pytest.fixture(params=["glide", "coredis"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    require_package(request.param)
+    found: Transport = request.param
+    return found
+
+
+async def reconnected(a: Node, caplog: pytest.LogCaptureFixture, word: str) -> None:
+    await a.told.until(lambda: a.told.reached[-2:] == [False, True])
+    assert a.told.gaps == [None]
+    lines = [line.getMessage() for line in caplog.records if line.levelname == "WARNING"]
+    assert len([line for line in lines if word in line]) == 1, lines
+
+
+async def test_scripts_that_were_flushed_are_loaded_again(
+    transport: Transport, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server(tmp_path) as server:
+        server.grant_leases_at_once()
+        async with node(RedisBackplane(server.url, transport=transport)) as a:
+            lease = await granted(a, "k")
+            assert server.ask("SCRIPT", "FLUSH") == b"+OK\r\n"
+            assert await a.backplane.renew([lease], SECONDS) == [None]
+            await reconnected(a, caplog, "script")
+            assert await a.backplane.renew([lease], SECONDS) != [None]
+
+
+async def test_a_server_that_becomes_a_replica_is_left_until_it_is_none(
+    transport: Transport, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server(tmp_path) as server:
+        server.grant_leases_at_once()
+        async with node(RedisBackplane(server.url, transport=transport)) as a:
+            lease = await granted(a, "k")
+            assert server.ask("REPLICAOF", "127.0.0.1", str(free_port())) == b"+OK\r\n"
+            assert await a.backplane.renew([lease], SECONDS) == [None]
+            await a.told.until(lambda: a.told.reached[-1] is False)
+            await trio.sleep(0.5)
+            assert a.told.reached[-1] is False
+            server.ask("REPLICAOF", "NO", "ONE")
+            await reconnected(a, caplog, "cannot be reached")
+            assert await a.backplane.renew([lease], SECONDS) != [None]
+
+
+def forbid_writes(server: RedisServer) -> None:
+    """Have it refuse writes, as one does that cannot save to its disk."""
+    server.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    server.ask("CONFIG", "SET", "maxmemory", "1")
+
+
+async def test_a_server_that_refuses_writes_still_carries_messages_and_its_leases_are_back_when_it_writes(
+    transport: Transport, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server(tmp_path) as server:
+        server.grant_leases_at_once()
+        async with node(RedisBackplane(server.url, transport=transport)) as a:
+            await granted(a, "k")
+            forbid_writes(server)
+            assert await a.backplane.acquire(["l"], SECONDS) == [""]
+            await reconnected(a, caplog, "maxmemory")
+            assert await a.backplane.acquire(["l"], SECONDS) == [""]
+            assert a.told.reached[-1]
+            server.ask("CONFIG", "SET", "maxmemory", "0")
+            await granted(a, "l")
+
+
+async def test_a_right_that_is_taken_from_the_role_is_told_and_its_return_is_noticed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    require_package("psycopg")
+    with postgres_server() as server:
+        server.ask("CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app")
+        async with node(PostgresBackplane(server.url.replace("postgres@", "app@"))) as a:
+            await a.backplane.acquire(["k"], SECONDS)
+            server.grant_leases_at_once()
+            lease = await granted(a, "k")
+            server.ask("REVOKE ALL ON wsframe_leases FROM app")
+            assert await a.backplane.renew([lease], SECONDS) == [None]
+            await reconnected(a, caplog, "permission denied")
+            assert await a.backplane.acquire(["l"], SECONDS) == [""]
+            server.ask("GRANT ALL ON wsframe_leases TO app")
+            assert await a.backplane.renew([lease], SECONDS) != [None]
+            server.ask("ALTER ROLE app SET default_transaction_read_only = on")
+            server.kill_connections()
+            await a.told.until(lambda: a.told.reached[-4:] == [False, True] * 2)
+            assert await a.backplane.renew([lease], SECONDS) == [None]
+            server.ask("ALTER ROLE app RESET default_transaction_read_only")
+            server.kill_connections()
+            await a.told.until(lambda: a.told.reached[-6:] == [False, True] * 3)
+            await granted(a, "l")
