@@ -46,6 +46,7 @@ CALLED_IN = {
     "receive_ready": ("connection.reactor",),
     "send_whole": ("connection.flusher",),
     "take": ("hooks.caller",),
+    "take_received": ("connection.link",),
     "unmask": ("protocol.fast_lane",),
 }
 

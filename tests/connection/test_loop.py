@@ -5,9 +5,12 @@ from __future__ import annotations
 from math import inf
 from typing import cast
 
+import pytest
 import trio.testing
 
-from wsframe.connection.loop import Loop
+from tests.links import Language, Links, languages, running_in
+from tests.wire import BINARY, TEXT, frame
+from wsframe.connection.loop import RECEIVE_BUFFER, Loop
 from wsframe.limits import DEFAULT_TIMEOUTS
 from wsframe.net.poller import Poller
 from wsframe.protocol.deadlines import Deadlines
@@ -58,3 +61,15 @@ async def test_a_link_that_is_forgotten_leaves_nothing_behind() -> None:
     assert loop.pool.next_deadline() == inf
     with trio.fail_after(60):
         await loop.emptied.wait()
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+async def test_a_message_of_64_kib_comes_with_its_header_in_one_read(language: Language, opcode: int) -> None:
+    with running_in(language):
+        links = Links(language, buffer=RECEIVE_BUFFER)
+        peer = links.open()
+        assert peer.sock.send(frame(opcode, b"x" * 65536)) > 65536
+        links.turn()
+        assert (peer.inbox.received, peer.connection.undecoded) == (1, 0)
+        links.close()

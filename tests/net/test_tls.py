@@ -13,7 +13,7 @@ import wsframe
 from tests.hostile.peer import BINARY, TEXT, frame, upgrade
 from tests.hostile.place import Certificates, Place, Recorder, until
 from wsframe import Limits, Request
-from wsframe.net.tls import TLSCodec
+from wsframe.net.tls import READ_AT_ONCE, TLSCodec
 
 Lines = Callable[[], list[str]]
 
@@ -252,6 +252,29 @@ def test_half_a_record_blocks_and_is_no_end(pair: Pair) -> None:
         pair.codec.recv_into(buffer)
     pair.theirs.send(record[10:])
     assert bytes(buffer[: pair.codec.recv_into(buffer)]) == b"hello"
+
+
+@pytest.mark.parametrize("sizes", [[1], [1, 1], [16_384, 16_384, 1], [7000, 1, 0, 9000], [1] * 50])
+@pytest.mark.parametrize("cut", [None, 1, 4, 5, 6, 20])
+def test_one_read_decrypts_all_whole_records_and_the_next_one_the_rest(
+    pair: Pair, sizes: list[int], cut: int | None
+) -> None:
+    """Nothing announces a record that stays in OpenSSL."""
+    buffer = memoryview(bytearray(65536))
+    pair.codec._at_once = READ_AT_ONCE
+    for sock in (pair.ours, pair.theirs):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+    for size in sizes:
+        pair.client.write(b"x" * size)
+    whole = pair.outgoing.read()
+    pair.client.write(b"more")
+    more = pair.outgoing.read()
+    begun = more[:cut] if cut else b""
+    pair.theirs.send(whole + begun)
+    assert pair.codec.recv_into(buffer) == sum(sizes)
+    assert pair.codec._object.pending() == pair.codec._incoming.pending == 0
+    pair.theirs.send(more[len(begun) :])
+    assert bytes(buffer[: pair.codec.recv_into(buffer)]) == b"more"
 
 
 def test_data_in_front_of_the_end_is_read_first(pair: Pair) -> None:

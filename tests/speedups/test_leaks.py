@@ -99,6 +99,15 @@ def messages(links: Links) -> None:
     peer.take_all()
 
 
+def read_by_python(links: Links) -> None:
+    """Messages, one of them refused, that come as over TLS."""
+    peer = links.open()
+    peer.link.raw_fd = -1
+    for data in (text("text") * 3, frame(BINARY, b"bytes" * 30), text("first") + frame(PING)):
+        peer.send(data)
+        peer.take()
+
+
 def large(links: Links) -> None:
     peer = links.open()
     for data in (LARGE, LARGE_TEXT):
@@ -266,7 +275,9 @@ def test_nothing_is_kept_by_a_module_that_is_gone() -> None:
     check_references(before, counts()[2])
 
 
-@pytest.mark.parametrize("live", [messages, large, begun, violations, full_shares, muted, rated, faults, sending])
+@pytest.mark.parametrize(
+    "live", [messages, read_by_python, large, begun, violations, full_shares, muted, rated, faults, sending]
+)
 def test_nothing_is_left_of_a_link(live: Callable[[Links], None]) -> None:
     async def main() -> None:
         def repeat() -> None:

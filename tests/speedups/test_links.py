@@ -82,6 +82,56 @@ async def test_a_link_without_a_descriptor_of_its_own_is_left_to_python(links: L
     assert receive(links, peer) == [(peer.link, READ, None)]
 
 
+def take_received(peer: Peer, data: bytes) -> bool:
+    """Hand bytes that Python has read to C, as those of TLS are; behind them stands the rest of an earlier read."""
+    taken: bool = FROM_C["take_received"](peer.link, bytearray(data + text("earlier")), len(data))
+    return taken
+
+
+async def test_bytes_that_python_has_read_are_taken_if_they_are_whole_messages(links: Links) -> None:
+    peer = links.open()
+    assert take_received(peer, text("one") + text("zwölf") + frame(BINARY, b"two"))
+    assert messages(peer) == ["one", "zwölf", b"two"]
+    assert (peer.inbox.received, links.reactor.budget.held) == (3, cost_of(["one", "zwölf", b"two"]))
+
+
+@pytest.mark.parametrize(
+    "data", [frame(PING), frame(CLOSE), frame(TEXT, b"half", fin=False), b"\x81", text("x")[:5], b"\0" * 6, LARGE[:40]]
+)
+async def test_other_bytes_that_python_has_read_change_nothing(links: Links, data: bytes) -> None:
+    peer = links.open()
+    before = peer.snapshot()
+    assert not take_received(peer, text("first") + data)
+    assert peer.snapshot() == before
+
+
+@pytest.mark.parametrize("limits", [Limits(max_queued_messages=2), Limits(max_message_rate=1e9)])
+async def test_bytes_that_python_has_read_are_taken_within_the_limits(links: Links, limits: Limits) -> None:
+    peer = links.open(limits)
+    assert not take_received(peer, text("x") * 3)
+    assert messages(peer) == []
+
+
+async def test_bytes_behind_a_part_of_a_message_are_left_to_python(links: Links) -> None:
+    for begun in (text("x")[:3], frame(TEXT, b"half", fin=False)):
+        peer = links.open()
+        peer.send(begun)
+        assert not take_received(peer, text("whole"))
+        assert messages(peer) == []
+
+
+@pytest.mark.parametrize("size", [-1, 5])
+async def test_no_more_bytes_are_taken_than_there_are(links: Links, size: int) -> None:
+    with pytest.raises(TypeError, match="take_received"):
+        FROM_C["take_received"](links.open().link, bytearray(4), size)
+
+
+async def test_a_check_sees_the_frames_that_python_has_read(links: Links) -> None:
+    peer = links.open()
+    peer.link.ask(lambda *args: None)
+    assert (peer.link.raw_fd, peer.link.by_c) == (-1, False)
+
+
 async def test_descriptors_that_are_no_longer_known_are_passed_over(links: Links) -> None:
     peer = links.open()
     peer.link.abort("gone", mute=False)

@@ -8,6 +8,7 @@ act immediately and need no queue of requests.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import urandom
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,10 @@ from wsframe.protocol.deadlines import PING_BYTES, Due
 from wsframe.protocol.events import sort_out
 from wsframe.protocol.frames import FIN, PING, PONG, control_frame
 from wsframe.protocol.rate_limit import Buckets
+from wsframe.speedups import shortcut
 from wsframe.user_code.errors import contain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from wsframe.connection.account import Account
     from wsframe.connection.dialect import AnyDecoder
     from wsframe.connection.handover import Arrival, LinkClient
@@ -47,6 +47,17 @@ logger: Log = log_for(__name__)
 WHOLE_PING = FIN | PING
 
 
+def nothing_taken(link: Link, buffer: bytearray, count: int) -> bool:
+    """Return whether the first ``count`` bytes of a buffer are done with: never, for Python to take them.
+
+    In its place C takes them if they are whole messages, for which there is room.
+    """
+    return False
+
+
+take_received: Callable[[Link, bytearray, int], bool] = shortcut("take_received", nothing_taken)
+
+
 class Link:
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
 
@@ -55,6 +66,7 @@ class Link:
         "_pings",
         "_undecoded",
         "account",
+        "by_c",
         "bytes_received",
         "client",
         "clock",
@@ -87,6 +99,8 @@ class Link:
         descriptor = self.fd if transport.by_descriptor else -1
         self.raw_fd: int = descriptor if dialect.has_pings else -1
         """The descriptor, if C can read it: plain sockets of RFC 6455; -1 once it is closed."""
+        self.by_c: bool = dialect.has_pings
+        """Whether C can take the messages of bytes that Python has read: not those that a check is to see."""
         self.bytes_received: int = 0
         self.opened_at: float = now
         self._undecoded = 0
@@ -144,7 +158,7 @@ class Link:
         """Ask a check about frames from now on, if there is one; a later check takes its place."""
         if check is not None:
             self.connection.ask(check)
-            self.raw_fd = -1  # else whole messages would be received without Python
+            self.raw_fd, self.by_c = -1, False  # else whole messages would be received without Python
 
     def turn(self, flags: int) -> None:
         """Read and write as the socket is ready."""
@@ -177,7 +191,8 @@ class Link:
             return
         self.connection.deadlines.heard_at = loop.now
         self.bytes_received += count
-        self.take(loop.buffer[:count])
+        if not (self.by_c and take_received(self, loop.buffer, count)):
+            self.take(loop.buffer[:count])
 
     def take(self, data: bytearray) -> None:
         """Decode bytes as far as the client's share of the mailbox allows."""

@@ -16,6 +16,7 @@ from wsframe.connection.account import Tally
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.memory_budget import Budget
 from wsframe.doorbell import Doorbell
+from wsframe.protocol.frames import LONGEST_HEADER
 
 if TYPE_CHECKING:
     from wsframe.net.poller import Poller
@@ -25,8 +26,9 @@ __all__ = ["RECEIVE_BUFFER", "Loop"]
 
 LinkT = TypeVar("LinkT")
 
-# The most one read takes. One client can hold this many bytes undecoded beyond the budget of all.
-RECEIVE_BUFFER = 64 * 1024
+# The most one read takes: a message of 64 KiB with its header, the size at which many clients cut their data. One
+# client can hold this many bytes undecoded beyond the budget of all.
+RECEIVE_BUFFER = 64 * 1024 + LONGEST_HEADER
 
 
 class Loop(Generic[LinkT]):

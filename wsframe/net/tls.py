@@ -116,6 +116,9 @@ class TLSCodec:
                     break
                 count += int(got)
                 records += 1
+                # To read on until OpenSSL refuses would cost as much as the record: its error is an exception.
+                if not self._incoming.pending and not self._object.pending():
+                    break
         except ssl.SSLWantReadError:
             return count or None
         except ssl.SSLZeroReturnError:
@@ -133,6 +136,10 @@ class TLSCodec:
         Raises:
             BlockingIOError: While earlier ciphertext waits for the kernel.
         """
+        if 0 < len(data) <= MAX_UNSENT and not self._unsent and not self._outgoing.pending:
+            taken = int(self._object.write(data))
+            self.pump()
+            return taken
         view = memoryview(data)
         taken = 0
         while taken < len(view):
@@ -161,14 +168,14 @@ class TLSCodec:
 
     def pump(self) -> bool:
         """Hand ciphertext to the kernel; return whether all of it went."""
-        while self._unsent or self._outgoing.pending:
-            if not self._unsent:
-                self._unsent = self._outgoing.read(MAX_UNSENT)
+        outgoing = self._outgoing
+        while self._unsent or outgoing.pending:
+            data = self._unsent = self._unsent or outgoing.read(MAX_UNSENT)
             try:
-                sent = self._sock.send(self._unsent)
+                sent = self._sock.send(data)
             except BlockingIOError:
                 return False
-            self._unsent = self._unsent[sent:]
+            self._unsent = data[sent:] if sent < len(data) else b""
         return True
 
     def close_notify(self) -> None:

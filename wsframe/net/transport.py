@@ -67,18 +67,16 @@ class Transport:
     def recv_into(self) -> Callable[..., int]:
         """Reads without waiting; 0 is the end. Raises BlockingIOError if nothing has come, another OSError if the
         connection is broken."""
-        return self._top.recv_into
+        return (self._codecs[-1] if self._codecs else self._bare).recv_into
 
     @property
     def send(self) -> Callable[[bytes | memoryview], int]:
         """Takes bytes without waiting and returns how many; raises as ``recv_into`` does."""
-        return self._top.send
+        return (self._codecs[-1] if self._codecs else self._bare).send
 
     @property
-    def _top(self) -> Endpoint | TLSCodec:
-        """The innermost TLS or, without, the socket."""
-        if self._codecs:
-            return self._codecs[-1]
+    def _bare(self) -> Endpoint:
+        """The socket."""
         if self.sock is None:
             raise OSError(errno.EBADF, "the connection is closed")
         return self.sock
@@ -96,7 +94,10 @@ class Transport:
     @property
     def unsent(self) -> bool:
         """Whether ciphertext waits for the kernel."""
-        return bool(self._codecs) and any(codec.unsent for codec in self._codecs)
+        for codec in self._codecs:  # noqa: SIM110 (asked after each message, and a generator takes as long as sending)
+            if codec.unsent:
+                return True
+        return False
 
     @property
     def waiting(self) -> int:

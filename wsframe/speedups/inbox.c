@@ -1,4 +1,5 @@
-/* Putting messages into a client's share of its mailbox: the work of Inbox, in C, for a share that is not used up. */
+/* Putting messages into a client's share of its mailbox: the work of Inbox, in C, for a share that is not used up; and
+   the messages of bytes that somebody else has received. */
 
 #include "speedups.h"
 
@@ -72,6 +73,71 @@ wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t
     Py_XDECREF(append);
     Py_XDECREF(entries);
     return failed ? -1 : 0;
+}
+
+/* Put the messages into the inbox of which bytes consist; return as wsframe_take_whole() does. */
+static int
+put_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char *data, Py_ssize_t size)
+{
+    struct share share = {NULL, NULL, 0, 0, 0, 0};
+    Py_ssize_t at = 0, byte_count = 0, wanted, limit;
+    PyObject *messages = NULL;
+    int taken = find_number(m, connection, LANE_LIMIT, &limit) < 0 ? -1 : wsframe_find_share(m, link, &share);
+
+    if (taken > 0 && (messages = PyList_New(0)) == NULL)
+        taken = -1;
+    if (taken > 0 && wsframe_read_lane(data, size, &at, share.room, (uint64_t)limit, 1, messages, &byte_count, &wanted) < 0)
+        taken = -1;
+    if (taken > 0)
+        taken = at < size ? 0 : wsframe_fits(m, &share, PyList_GET_SIZE(messages), byte_count);
+    if (taken < 0) {
+        PyErr_Clear();
+        taken = 0;
+    }
+    else if (taken > 0 && wsframe_put(m, &share, messages, byte_count) < 0)
+        taken = -1;
+    Py_XDECREF(messages);
+    wsframe_release_share(&share);
+    return taken;
+}
+
+/* Take bytes that are nothing but whole messages, for which there is room, of a link on which nothing special is going
+   on; 0 to leave them to Python, which fails at them with a traceback if something is wrong here; -1 with an exception
+   set when some may be in the mailbox. */
+int
+wsframe_take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char *data, Py_ssize_t size)
+{
+    PyObject *open = wsframe_find(&m->open, "wsframe.protocol.close", "State", "OPEN");
+    int plain = open != NULL && is(m, connection, HELD, Py_None) == 1 && is(m, connection, ENGINE, Py_None) == 1 &&
+                is(m, connection, STATE, open) == 1 && is(m, link, BUCKETS, Py_None) == 1;
+
+    Py_XDECREF(open);
+    PyErr_Clear();
+    return plain ? put_whole(m, link, connection, data, size) : 0;
+}
+
+PyObject *
+wsframe_take_received(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Module *m = PyModule_GetState(module);
+    PyObject *connection;
+    Py_ssize_t size = nargs == 3 ? PyLong_AsSsize_t(args[2]) : -1;
+    int collects, taken;
+
+    if (PyErr_Occurred())
+        return NULL;
+    if (nargs != 3 || !PyByteArray_CheckExact(args[1]) || size < 0 || size > PyByteArray_GET_SIZE(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "take_received() takes a link, a bytearray and how many bytes of it there are");
+        return NULL;
+    }
+    if ((connection = get(m, args[0], CONNECTION)) == NULL)
+        return NULL;
+    collects = PyGC_Disable(); /* as in wsframe_receive_ready() */
+    taken = wsframe_take_whole(m, args[0], connection, (unsigned char *)PyByteArray_AS_STRING(args[1]), size);
+    if (collects)
+        PyGC_Enable();
+    Py_DECREF(connection);
+    return taken < 0 ? NULL : PyBool_FromLong(taken);
 }
 
 /* As Inbox.took_last(), of a client that is being read; -1 with an exception set. */

@@ -78,6 +78,7 @@ static PyMethodDef METHODS[] = {
     FUNCTION(read_messages),
     FUNCTION(skip_frames),
     FUNCTION(take),
+    FUNCTION(take_received),
     FUNCTION(gather_fragments),
     FUNCTION(put_frame),
 #ifndef _WIN32

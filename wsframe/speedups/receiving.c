@@ -22,33 +22,6 @@ fail(Module *m, PyObject *link)
     return done == NULL ? -1 : 0;
 }
 
-/* Take bytes that are nothing but whole messages, for which there is room; 0 to leave them to Python, which fails
-   at them with a traceback if something is wrong here; -1 with an exception set when some may be in the mailbox. */
-static int
-take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char *data, Py_ssize_t size)
-{
-    struct share share = {NULL, NULL, 0, 0, 0, 0};
-    Py_ssize_t at = 0, byte_count = 0, wanted, limit;
-    PyObject *messages = NULL;
-    int taken = find_number(m, connection, LANE_LIMIT, &limit) < 0 ? -1 : wsframe_find_share(m, link, &share);
-
-    if (taken > 0 && (messages = PyList_New(0)) == NULL)
-        taken = -1;
-    if (taken > 0 && wsframe_read_lane(data, size, &at, share.room, (uint64_t)limit, 1, messages, &byte_count, &wanted) < 0)
-        taken = -1;
-    if (taken > 0)
-        taken = at < size ? 0 : wsframe_fits(m, &share, PyList_GET_SIZE(messages), byte_count);
-    if (taken < 0) {
-        PyErr_Clear();
-        taken = 0;
-    }
-    else if (taken > 0 && wsframe_put(m, &share, messages, byte_count) < 0)
-        taken = -1;
-    Py_XDECREF(messages);
-    wsframe_release_share(&share);
-    return taken;
-}
-
 /* One link that is ready to be read. */
 struct ready {
     Module *m;
@@ -219,7 +192,7 @@ receive_more(const struct ready *r, PyObject *held, Py_ssize_t wanted, PyObject 
 
 /* Read bytes that may be many messages, and take them if nothing but whole messages came. */
 static int
-receive_messages(const struct ready *r, PyObject *held, PyObject **rest)
+receive_messages(const struct ready *r, PyObject **rest)
 {
     Module *m = r->m;
     char *data = PyByteArray_AS_STRING(r->buffer);
@@ -228,11 +201,7 @@ receive_messages(const struct ready *r, PyObject *held, PyObject **rest)
 
     if (!note_received(r, count, &done))
         return done;
-    done = held == Py_None && is(m, r->connection, ENGINE, Py_None) == 1 &&
-           is(m, r->connection, STATE, m->open) == 1 && is(m, r->link, BUCKETS, Py_None) == 1;
-    PyErr_Clear(); /* as for take_whole() */
-    if (done)
-        done = take_whole(m, r->link, r->connection, (unsigned char *)data, count);
+    done = wsframe_take_whole(m, r->link, r->connection, (unsigned char *)data, count);
     if (!done && (*rest = PyByteArray_FromStringAndSize(data, count)) == NULL)
         return -1;
     return done;
@@ -265,7 +234,7 @@ receive_link(const struct ready *r, PyObject **rest)
     if (done < 0 || large < 0 || PyErr_Occurred())
         done = -1;
     else if (!large)
-        done = receive_messages(r, held, rest);
+        done = receive_messages(r, rest);
     else if (rated)
         done = 0;
     else if (PyByteArray_AS_STRING(held)[0] & 1)

@@ -184,11 +184,12 @@ void wsframe_release_share(struct share *share);
 int wsframe_find_share(Module *m, PyObject *link, struct share *share);
 int wsframe_fits(Module *m, const struct share *share, Py_ssize_t count, Py_ssize_t byte_count);
 int wsframe_put(Module *m, const struct share *share, PyObject *messages, Py_ssize_t byte_count);
+int wsframe_take_whole(Module *m, PyObject *link, PyObject *connection, const unsigned char *data, Py_ssize_t size);
 
 /* The functions that Python calls. */
 typedef PyObject *function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 function wsframe_unmask, wsframe_data_frame, wsframe_read_messages, wsframe_skip_frames, wsframe_take, wsframe_put_frame,
-    wsframe_gather_fragments;
+    wsframe_gather_fragments, wsframe_take_received;
 #ifndef _WIN32 /* where sockets are no descriptors */
 function wsframe_receive_ready, wsframe_send_whole;
 #endif
