@@ -24,6 +24,10 @@ def test_options_are_checked(wrong: dict[str, int]) -> None:
         Deflate.shared(**wrong)
 
 
+def test_messages_by_themselves_are_compressed_in_little_time_and_those_of_a_client_small() -> None:
+    assert (Deflate().level, Deflate.shared().level, Deflate.dedicated().level) == (3, 3, 6)
+
+
 def test_empty_messages_can_be_compressed_over_and_over() -> None:
     deflater, inflater = Deflater(Terms(15, 15, True, True, NAME), DEDICATED), zlib.decompressobj(-15)
     for message in (b"", b"", b"text" * 99, b"", b""):
