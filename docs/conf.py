@@ -17,7 +17,7 @@ version = release = wsframe.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
-html_title = f"wsframe {version}"
+html_title = f"wsframe {version.partition('+')[0]}"  # without the commit, for which the column is too narrow
 html_static_path = ["_static"]
 html_css_files = ["wsframe.css"]
 default_role = "any"

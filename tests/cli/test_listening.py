@@ -127,7 +127,8 @@ MISTAKES = {
     "--bind 8000": "argument --bind: '8000' needs a port from 0 to 65535 at its end; an address is HOST:PORT, *:PORT, "
     "[V6%ZONE]:PORT, unix:PATH, unix:@NAME, fd:N, fd:NAME or systemd; see wsframe serve --help",
     "--bind 127.0.0.1:0 --bind unix:sibling.py": "cannot listen at sibling.py: Address already in use",
-    "--bind systemd": "cannot listen at systemd: systemd passes no socket to this process (LISTEN_FDS, LISTEN_FDNAMES)",
+    "--bind systemd": "cannot listen at systemd: systemd passes no socket to this process "
+    "(LISTEN_FDS, LISTEN_FDNAMES): start the .socket unit, or run systemd-socket-activate",
     "--bind fd:999": "cannot listen at fd:999: this descriptor is not an inherited socket (Bad file descriptor)",
     "--unix x --unix-mode 888": "argument --unix-mode: '888' is not permissions in octal, such as 660; "
     "see wsframe serve --help",

@@ -203,7 +203,10 @@ def test_a_taken_port_is_a_mistake(in_folder: Path, capsys: pytest.CaptureFixtur
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert cli.main(["serve", "hello_target", "--port", str(port)]) == 2
-    assert capsys.readouterr().err == f"wsframe: cannot listen at 127.0.0.1:{port}: Address already in use\n"
+    assert capsys.readouterr().err == (
+        f"wsframe: cannot listen at 127.0.0.1:{port}: Address already in use; "
+        "end the program there, or take another port\n"
+    )
 
 
 FAILING = """

@@ -58,7 +58,7 @@ class PricesPage:
 @pytest.fixture
 def blank_at_the_end(browser: Chrome) -> Iterator[Chrome]:
     size = browser.get_window_size()
-    browser.set_window_size(720, 560)
+    browser.set_window_size(720, 640)  # all of it, without a scrollbar
     yield browser
     browser.get("about:blank")
     browser.set_window_size(size["width"], size["height"])
@@ -77,13 +77,13 @@ def test_a_page_that_was_cut_off_misses_nothing(blank_at_the_end: Chrome) -> Non
         keep_picture("price-feed", page.picture())
 
 
-def test_a_page_is_told_of_a_feed_that_began_anew(blank_at_the_end: Chrome) -> None:
+def test_a_page_is_told_of_a_feed_that_began_again(blank_at_the_end: Chrome) -> None:
     with running() as address:
         page = PricesPage(blank_at_the_end, address)
         page.until_more_come()
     page.until(lambda: page.text_of("status") == "connecting")
     with running(address.rpartition(":")[2]):
-        page.until_noted("begun anew")
+        page.until_noted("begun again")
         page.until_more_come()
         numbers = page.numbers
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))

@@ -18,11 +18,20 @@ from tests.cli.workers import Service, service
 from tests.restarts.lives import overlaps
 from tests.restarts.load import Tally, connect_for_ever, echo_for_ever, interrupt, stall
 
-RECORD = Path(__file__).parents[2] / "docs/explanation/restarts.rst"
+RECORD = Path(__file__).parents[2] / "docs/explanation/restarts-record.inc"
 TARGET = Path(__file__).with_name("program.py")
 NO_FAULTS = """\
-No faults: nobody was refused, reset, answered 503 or closed at once; no echo was lost, repeated or out of order; and
-  no two lives of one path overlapped."""
+No faults: no client was refused, reset, answered 503 or closed at once. No echo was lost, came twice or came out of
+  order. No two objects of one path lived at the same time."""
+WORDS = {
+    "connects": "connections",
+    "answered": "answers",
+    "interrupted: closed 1012": "interrupted clients closed with 1012",
+    "stalled: whole": "stalled clients with every byte",
+    "echoing: closed 1012": "clients closed with 1012",
+    "echoing: closed without a close frame": "connections ended without a close frame",
+    "echoing: broken": "connections reset",
+}
 STEPS = {
     "hand_over": "the old process, in ``hand_over``",
     "leaving": "the old process, leaving ``running()``",
@@ -118,7 +127,7 @@ def main(arguments: list[str]) -> int:
     with served(2) as (running, port, lives):
         tally = Tally()
         trio.run(echoing, running, port, clients, times // 2, tally)
-        pause = f"longest time for two echoes {tally.longest_pause:.2f} s"
+        pause = f"the longest wait for two echoes was {tally.longest_pause:.2f} s"
         rows.append((f"{times // 2} restarts under {clients} clients that stay", f"{told(tally.counts)}; {pause}"))
         faults += tally.faults + overlaps(lives.read_text())
         if tally.counts["stalled: whole"] != 10:
@@ -139,15 +148,14 @@ def main(arguments: list[str]) -> int:
 
 
 def told(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    named = ((f"{count:,}".replace(",", " "), WORDS.get(name, name)) for name, count in sorted(counts.items()))
+    return ", ".join(f"{count} {words}" for count, words in named)
 
 
 def write(rows: list[tuple[str, str]], faults: list[str]) -> None:
     lines = [
-        "Restarts under load", "===================", "",
-        ".. Written by nox -s restarts, as is all of this page.", "",
-        f"Rolling restarts of real processes on {os.cpu_count()} processors, with the clients on the same ones, on "
-        f"{datetime.now(UTC):%Y-%m-%d}.", "",
+        ".. Written by nox -s restarts.", "",
+        f"Processes and clients shared {os.cpu_count()} processors, on {datetime.now(UTC):%Y-%m-%d}:", "",
         ".. list-table::", "   :header-rows: 1", "   :widths: 40 60", "", "   * - Round", "     - Seen by clients",
     ]  # fmt: skip
     for name, value in rows:

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 MOST_BACKLOG = 2**31 - 1  # of listen(2)
+TAKEN = "; end the program there, or take another port"
 
 
 class ListeningSocket(NamedSocket):
@@ -125,13 +126,14 @@ def bound(
                     sock.manner = address.manner
                     sockets.append(sock)
             except OSError as error:
-                raise naming(error, str(address)) from None
+                taken = error.errno == errno.EADDRINUSE and isinstance(address, TcpAddress)
+                raise naming(error, str(address), TAKEN if taken else "") from None
         yield sockets
 
 
-def naming(error: OSError, place: str) -> OSError:
-    """Return an error of the same class, PermissionError or socket.gaierror, that names the place."""
-    reason = f"cannot listen at {place}: {error.strerror or error}"
+def naming(error: OSError, place: str, remedy: str = "") -> OSError:
+    """Return an error of the same class, PermissionError or socket.gaierror, that names the place and a way out."""
+    reason = f"cannot listen at {place}: {error.strerror or error}{remedy}"
     return OSError(reason) if error.errno is None else type(error)(error.errno, reason)
 
 
@@ -145,7 +147,8 @@ def opened(address: ServerAddress, backlog: int, passed: Mapping[int, str], name
     found = [fd for fd, name in passed.items() if (name == address.name if address.name else name not in names)]
     if not found:
         words = f"none of that name, only {', '.join(sorted(set(passed.values())))}" if passed else "no socket"
-        raise OSError(errno.ENOENT, f"systemd passes {words} to this process (LISTEN_FDS, LISTEN_FDNAMES)")
+        remedy = "change FileDescriptorName=" if passed else "start the .socket unit, or run systemd-socket-activate"
+        raise OSError(errno.ENOENT, f"systemd passes {words} to this process (LISTEN_FDS, LISTEN_FDNAMES): {remedy}")
     for fd in found:  # before any is taken over
         try:
             check_inherited(fd)
