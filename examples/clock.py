@@ -19,7 +19,11 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>Clock</title>
 <link rel="icon" href="data:,">
-<output id="time" style="font: 4rem/90vh system-ui; display: block; text-align: center"></output>
+<style>
+  :root { color-scheme: light dark }
+  #time { font: min(4rem, 14vw)/90vh system-ui, sans-serif; display: block; text-align: center }
+</style>
+<output id="time"></output>
 <script>
   new WebSocket("clock").onmessage = event => { document.querySelector("#time").value = event.data; };
 </script>

@@ -18,8 +18,14 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>Rooms</title>
 <link rel="icon" href="data:,">
-<body style="font: 1rem/1.5 system-ui; max-width: 40rem; margin: 1rem auto">
-<form><input autofocus style="font: inherit; width: 100%"></form>
+<style>
+  :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
+  body { max-width: 40rem; margin: 1rem auto; padding: 0 1rem }
+  input { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem .8rem; border-radius: .5rem }
+  pre { font: inherit; white-space: pre-wrap; overflow-wrap: anywhere }
+</style>
+<h1>Rooms</h1>
+<form><input autofocus placeholder="The name of a room, a line to say, or /leave"></form>
 <pre></pre>
 <script>
   const room = location.hash.slice(1), [form, input, lines] =
