@@ -223,7 +223,7 @@ class Capacity:
     """Newcomers between accept and 101; default 200. While that many are under way the server
     accepts no more and the kernel's backlog holds the rest; those whose request is not whole
     after a second are then answered 408 to make room. Newcomers that wait until their resource can be joined, because
-    ``running()`` takes long, do not count here, but as clients."""
+    ``running()`` takes long, or for another worker, do not count here, but as clients."""
 
     max_head: int = 16384
     """Bytes of the request head; default 16 KiB, as in h11. The server answers 431 to more."""

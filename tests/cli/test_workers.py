@@ -9,12 +9,13 @@ import socket
 from argparse import Namespace
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.cli.workers import PATIENCE, eventually, lives, open_client, service
+from tests.cli.workers import PATIENCE, children_of, eventually, lives, open_client, service
 from wsframe.cli import main, make_parser
 from wsframe.cli.errors import Mistake
 from wsframe.cli.workers import check_workers
@@ -97,6 +98,28 @@ def test_workers_14_workers_whose_supervisor_is_killed_drain_and_leave_nothing(t
             assert client.close_code == 1001
         eventually(lambda: not any(map(lives, workers)))
         assert running.runtime() == []
+
+
+def test_workers_14_a_process_that_a_hook_forks_holds_up_no_service_that_follows(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free, TemporaryDirectory(prefix="runtime-") as runtime:
+        command = ("-m", "wsframe", "serve", "who.py", "--workers", "2", "--port", str(free.getsockname()[1]))
+        free.close()
+        with service(tmp_path, *command, XDG_RUNTIME_DIR=runtime) as running:
+            address = running.until("Serving at").split()[2]
+            workers = running.workers()
+            with open_client(address) as client:
+                pid = int(client.recv(PATIENCE))
+                client.send("fork")
+                assert client.recv(PATIENCE) == "fork"
+                (child,) = children_of(pid)
+                running.process.kill()
+            try:
+                eventually(lambda: not any(map(lives, workers)))
+                with service(tmp_path, *command, XDG_RUNTIME_DIR=runtime) as following:
+                    following.until("Serving at")
+                    assert lives(child)
+            finally:
+                os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("word", "status", "code"), [("exit", 3, 1001), ("close", 0, 4001)])

@@ -40,6 +40,8 @@ class Who(wsframe.Resource):
             sys.exit(3)
         if message == "close":
             self.server.close(4001)
+        if message == "fork" and not os.fork():
+            time.sleep(600)
         if message == "block":
             print("blocking\\n", end="", flush=True)
             time.sleep(600)

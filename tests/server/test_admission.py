@@ -322,9 +322,9 @@ async def test_the_question_for_room_cancels_nobody(autojump_clock: MockClock) -
         admission = engine_of(kit.server).admission
         kit.dial()
         await wait_all_tasks_blocked()
-        (newcomer,) = admission.pending
+        (newcomer,) = admission.pending.under_way
         newcomer.since -= 60
-        assert not admission.has_room()
+        assert not admission.pending.has_room()
         assert not newcomer.scope.cancel_called
-        admission.make_room()
+        admission.pending.make_room()
         assert newcomer.scope.cancel_called

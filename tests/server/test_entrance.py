@@ -8,15 +8,24 @@ from typing import cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from wsframe.doorbell import Doorbell
 from wsframe.net.sockets import notify_closing
 from wsframe.server.admission import Admission
 from wsframe.server.entrance import Entrance
 from wsframe.server.listen import Bound
 from wsframe.server.newcomer import Newcomer
+from wsframe.server.pending import Pending
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
 PATIENCE = 30
+
+
+class Asked(Pending):
+    """Counts the questions for room."""
+
+    asked = 0
+
+    def make_room(self) -> None:
+        self.asked += 1
 
 
 class Two:
@@ -26,17 +35,9 @@ class Two:
     splices = None
 
     def __init__(self) -> None:
-        self.pending: dict[Newcomer, None] = {}
-        self.rooms: list[Doorbell] = []
+        self.pending = Asked(2)
         self.hosts: list[object] = []
-        self.asked = 0
         self.gate = trio.Event()
-
-    def has_room(self) -> bool:
-        return len(self.pending) < 2
-
-    def make_room(self) -> None:
-        self.asked += 1
 
     def admit_at_once(self, newcomer: Newcomer) -> bool:
         return False
@@ -44,9 +45,7 @@ class Two:
     async def admit(self, newcomer: Newcomer) -> None:
         self.hosts.append(newcomer.place.hosts)
         await self.gate.wait()
-        del self.pending[newcomer]
-        for room in self.rooms:
-            room.ring()
+        self.pending.decided(newcomer)
         notify_closing(newcomer.sock)
         newcomer.sock.close()
 
@@ -59,14 +58,14 @@ async def test_newcomers_are_admitted_while_there_is_room() -> None:
         async with ProtectedNursery() as newcomers, ProtectedNursery() as accepting:
             place = Bound(sock=listening, hosts={"a.example"})
             Entrance(cast(Admission, two), newcomers, 10).open([place], accepting)
-            while not two.asked or len(two.hosts) < 2:  # noqa: ASYNC110
+            while not two.pending.asked or len(two.hosts) < 2:  # noqa: ASYNC110
                 await trio.sleep(0.001)
             assert two.hosts == [{"a.example"}] * 2
             two.gate.set()
             while len(two.hosts) < 3:  # noqa: ASYNC110
                 await trio.sleep(0.001)
             await wait_all_tasks_blocked()
-            assert two.pending == {}
+            assert two.pending.all() == []
             accepting.cancel()
         for peer in peers:
             peer.close()

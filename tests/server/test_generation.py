@@ -15,6 +15,8 @@ from tests.handing import BOUND, Goer, life_of
 from tests.server.test_predecessor import Stayer, echoes
 from tests.wire import close, connected, until
 from wsframe.backplane import MemoryBackplane, MemoryHub
+from wsframe.exceptions import LivesElsewhere
+from wsframe.http.responses import Reject
 from wsframe.server.engine import LocalEngine
 from wsframe.server.listen import Bound
 from wsframe.server.options import ServeKeywords, ServeOptions
@@ -282,3 +284,63 @@ async def test_shared_resources_live_in_both_and_their_clients_leave_one_by_one(
         assert await peer.receive_close() == (1012, "service restart")
         await peer.send(close(1012))
         await echoes(other, "2")
+
+
+class Held(Stayer):
+    """Does not end before it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = trio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        yield
+        with trio.CancelScope(shield=True), trio.move_on_after(BOUND):
+            await self.let_go.wait()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_workers_1_a_shared_resource_begins_no_more_in_a_worker_that_leaves(count: int) -> None:
+    """Neither by a registration, nor by a client that moves there, nor by a factory."""
+    gone, late, held = Everywhere(), Everywhere(), Held()
+    async with (
+        two({"/": gone, "/held": held}, {"/": Everywhere(), "/held": Stayer()}, count) as (first, second),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(lambda: first.leave(tell=second))
+        try:
+            roster = first.engine.roster
+            await until(lambda: [life.resource for life in roster.listeners()] == [held])
+            targets: list[wsframe.Resource | str] = [gone, late]
+            if count == 1:  # with others registries are frozen
+                (registry,) = roster.registries
+                registry.register("/late", late)
+                registry.register_factory("/made/{name}", lambda _: Everywhere(), scope="shared")
+                targets.append("/made/one")
+            for target in targets:
+                with pytest.raises(LivesElsewhere, match=r"left this process|lives in worker 0"):
+                    roster.join(target, wsframe.Request("/made/one", []))
+            roster.update()
+            assert [life.resource for life in roster.listeners()] == [held]
+        finally:
+            held.let_go.set()
+
+
+async def test_nobody_moves_to_a_shared_resource_whose_clients_leave() -> None:
+    class Shared(Stayer):
+        scope = "shared"
+
+    held = Held()
+    async with (
+        two({"/": Shared(), "/held": held}, {"/": Shared(), "/held": Stayer()}) as (first, second),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(lambda: first.leave(tell=second))
+        try:
+            (shared,) = (one for one in first.engine.roster.listeners() if one.resource.scope == "shared")
+            await until(lambda: not shared.open)
+            with pytest.raises(Reject):
+                first.engine.roster.join(shared.resource, wsframe.Request("/", []))
+        finally:
+            held.let_go.set()

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from math import inf
 from typing import Unpack
 
 import pytest
@@ -20,9 +21,11 @@ from tests.workers.services import Service, opened
 from wsframe import Capacity, Registry, Request, Resource, Timeouts, any_origin
 from wsframe.net.proxy_protocol import encode_proxy_v2
 from wsframe.server.engine import LocalEngine
-from wsframe.server.passing import MOST_PARKED
+from wsframe.server.passing import most_parked
 from wsframe.workers.door import Passed, give, take
 from wsframe.workers.partitions import partition_of
+
+FEW = Capacity(max_pending_handshakes=10, max_clients=600)
 
 
 class Greeting(Resource):
@@ -157,7 +160,7 @@ async def test_1_every_worker_takes_newcomers_to_where_their_resource_lives(at_o
                     assert await peer.worker() == home, (slot, path)
         passages = [engine.admission.passage for engine in service.engines.values()]
         assert sum(passage.counts.passed for passage in passages if passage is not None) == 8
-        await until(lambda: not any(engine.admission.pending for engine in service.engines.values()))
+        await until(lambda: not any(engine.admission.pending.under_way for engine in service.engines.values()))
 
 
 async def test_newcomers_of_other_workers_count_in_the_metrics(
@@ -192,7 +195,7 @@ async def test_2_a_passed_socket_is_in_no_poller_of_the_worker_that_accepted_it(
     async with opened(2, register) as service:
         with stack:
             peers = [come(service, 1, head("/lobby")[:20], stack) for _ in range(10)]
-            await until(lambda: len(service.engines[1].admission.pending) == 10)
+            await until(lambda: len(service.engines[1].admission.pending.under_way) == 10)
             await trio.sleep(0.02)  # they wait for their heads by now
             for peer in peers:
                 peer.send(head("/lobby")[20:])
@@ -317,17 +320,18 @@ def empty(service: Service, slot: int) -> int:
 
 
 async def test_4_a_full_door_keeps_nobody_from_the_other_workers(stack: ExitStack) -> None:
-    service = Service(3, register)
+    service, most = Service(3, register), int(most_parked(FEW, 3))
+    assert most == 150
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             for slot in (1, 2):
-                await service.start(slot, nursery, capacity=Capacity(max_pending_handshakes=10))
+                await service.start(slot, nursery, capacity=FEW)
             with stack:
                 await fill(service, 0, stack)
-                late = [come(service, 1, head("/lobby"), stack) for _ in range(MOST_PARKED + 20)]
+                late = [come(service, 1, head("/lobby"), stack) for _ in range(most + 20)]
                 passage = service.engines[1].admission.passage
                 assert passage is not None
-                await until(lambda: len(passage.parked()) == MOST_PARKED)
+                await until(lambda: len(passage.parked()) == most)
                 for _ in range(50):
                     assert await come(service, 1, head(room_of(2, 3)), stack).worker() == 2
                     assert await come(service, 1, head("/feed"), stack).worker() == 1
@@ -338,11 +342,47 @@ async def test_4_a_full_door_keeps_nobody_from_the_other_workers(stack: ExitStac
 
                 for peer in late:
                     nursery.start_soon(note, peer)
-                await until(lambda: answers["503"] == 20)  # beyond the hundred that are parked
-                assert len(passage.parked()) == MOST_PARKED
+                await until(lambda: answers["503"] == 20)  # beyond those that are parked
+                assert len(passage.parked()) == most
                 empty(service, 0)  # the worker takes again
                 await service.start(0, nursery)
-                await until(lambda: answers == {"101": MOST_PARKED, "503": 20})
+                await until(lambda: answers == {"101": most, "503": 20})
+            for engine in service.engines.values():
+                engine.drain()
+    service.close()
+
+
+def test_those_who_are_parked_in_all_workers_take_half_of_the_places_or_as_many_as_can_be_pending() -> None:
+    assert most_parked(Capacity(max_clients=10_000), 4) == 10_000 // 6
+    assert most_parked(Capacity(max_clients=10_000), 2) == 5_000
+    assert most_parked(Capacity(max_clients=100, max_pending_handshakes=300), 4) == 300
+    assert most_parked(Capacity(max_clients=None), 4) == inf
+
+
+async def test_12_those_who_are_parked_take_places_of_the_service(stack: ExitStack) -> None:
+    """Not of their address, which can stand in a head that is not read before its owner does."""
+    capacity = Capacity(max_clients=3, max_clients_per_address=1)
+    async with parked(stack, capacity=capacity, timeouts=Timeouts(handshake=0.3)) as (engine, peers):
+        await until(lambda: engine.places.reserved == 3)
+        assert [await peer.status() for peer in peers] == ["503"] * 5
+        await until(lambda: not engine.places.reserved)
+
+
+async def test_12_one_burst_at_a_path_that_ends_slowly_waits_whole(stack: ExitStack) -> None:
+    """More come than a door holds, or can be pending."""
+    service = Service(2, register)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            await service.start(1, nursery, capacity=FEW)
+            with stack:
+                await fill(service, 0, stack)
+                late = [come(service, 1, head("/lobby"), stack) for _ in range(290)]
+                passage = service.engines[1].admission.passage
+                assert passage is not None
+                await until(lambda: len(passage.parked()) == 290)
+                empty(service, 0)
+                await service.start(0, nursery, capacity=FEW)
+                assert Counter([await peer.worker() for peer in late]) == {0: 290}
             for engine in service.engines.values():
                 engine.drain()
     service.close()
@@ -412,7 +452,7 @@ async def test_4_a_slow_decision_of_one_path_keeps_nobody_from_other_workers(sta
     async with opened(2, register, capacity=capacity) as service:
         with stack:
             slow = [come(service, 1, head("/slow"), stack) for _ in range(200)]
-            await until(lambda: not service.engines[0].admission.has_room())
+            await until(lambda: not service.engines[0].admission.pending.has_room())
             for _ in range(20):
                 assert await come(service, 1, head(room_of(1, 2)), stack).worker() == 1
                 assert await come(service, 1, head("/feed"), stack).worker() == 1

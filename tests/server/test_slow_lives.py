@@ -38,6 +38,23 @@ class Gated(Resource):
         client.send_text(message)
 
 
+class Deciding(Gated):
+    """Notes how many newcomers it decides about at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decide = trio.Event()
+        self.deciding = self.most = 0
+
+    async def accept_client(self, request: Request) -> None:
+        self.deciding += 1
+        self.most = max(self.most, self.deciding)
+        try:
+            await self.decide.wait()
+        finally:
+            self.deciding -= 1
+
+
 class Desk(Resource):
     """Delivers all newcomers to another resource."""
 
@@ -81,6 +98,52 @@ async def test_newcomers_of_a_resource_that_begins_slowly_keep_no_others_out(pla
         await others_get_in(served)
         slow.begin.set()
         assert [(await peer.head()).status for peer in peers] == [101] * MANY
+        slow.end.set()
+
+
+@pytest.mark.parametrize("way", ["factory", "dispatcher", "delivered"])
+async def test_newcomers_that_have_waited_for_a_resource_are_pending_again_when_there_is_room(
+    plain: Place, way: str
+) -> None:
+    """All of them are decided about, in the order in which they came, and never more at once than can be pending."""
+    slow, registry = Deciding(), Registry()
+    registry.register("/echo", Echo(), wsframe.any_origin)
+    if way == "factory":
+        registry.register_factory("/slow", lambda _: slow, wsframe.any_origin, linger=60)
+    elif way == "dispatcher":
+        registry.register_dispatcher(lambda request: slow if request.path == "/slow" else None, wsframe.any_origin)
+    else:
+        registry.register("/slow", Desk(slow), wsframe.any_origin)
+    async with plain.serve_registry(registry, capacity=FEW) as served:
+        peers = await crowd(served, "/slow")
+        await until(lambda: served.server.statistics().reserved == MANY)
+        slow.begin.set()
+        await trio.sleep(0.05)
+        most = served.server.statistics().pending_handshakes
+        assert most <= 3
+        slow.decide.set()
+        assert [(await peer.head()).status for peer in peers] == [101] * MANY
+        assert slow.most <= 3
+        await others_get_in(served)
+        slow.end.set()
+
+
+async def test_one_that_goes_while_it_waits_to_be_pending_again_leaves_its_turn(plain: Place) -> None:
+    slow, registry = Deciding(), Registry()
+    registry.register_factory("/slow", lambda _: slow, wsframe.any_origin, linger=60)
+    async with plain.serve_registry(registry, capacity=FEW) as served:
+        peers = await crowd(served, "/slow", 12)
+        await until(lambda: served.server.statistics().reserved == 12)
+        slow.begin.set()
+        await until(lambda: slow.deciding == 3)
+        peers[0].reset()  # decided about
+        peers[6].reset()
+        await until(lambda: served.server.statistics().reserved == 10)
+        assert served.server.statistics().pending_handshakes == 3
+        slow.decide.set()
+        left = [peer for number, peer in enumerate(peers) if number not in (0, 6)]
+        assert [(await peer.head()).status for peer in left] == [101] * 10
+        await until(lambda: not served.server.statistics().pending_handshakes)
         slow.end.set()
 
 

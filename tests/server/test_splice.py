@@ -394,7 +394,7 @@ async def test_invariant_12_an_owner_that_does_not_answer_keeps_nobody_from_the_
                 newcomer.transport.close()
 
         monkeypatch.setattr(service.peering("a").port, "_receive", silent)
-        pending = service.engine("b").admission.pending
+        pending = service.engine("b").admission.pending.under_way
         async with trio.open_nursery() as nursery:
 
             async def wait() -> None:
@@ -507,18 +507,18 @@ async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch:
         monkeypatch.setattr(splice, "WITHIN", BOUND)
         admission = service.engine("b").admission
         async with service.raw("b") as stream:
-            while not (waiting := admission._elsewhere()):  # noqa: ASYNC110
+            while not (waiting := [*admission.pending.away]):  # noqa: ASYNC110
                 await trio.sleep(0.002)
-            assert not admission.pending
+            assert not admission.pending.under_way
             monkeypatch.setattr(splice, "MOST_WAITING", 1)
             async with service.raw("b") as second:  # beyond the bound it is among the pending, and still has its time
-                while not admission.pending:  # noqa: ASYNC110
+                while not admission.pending.under_way:  # noqa: ASYNC110
                     await trio.sleep(0.002)
-                for one in (*waiting, *admission.pending):
+                for one in (*waiting, *admission.pending.under_way):
                     one.since -= 100
-                while not all(one.head_received for one in admission.pending):  # noqa: ASYNC110
+                while not all(one.head_received for one in admission.pending.under_way):  # noqa: ASYNC110
                     await trio.sleep(0.002)
-                admission.make_room()
+                admission.pending.make_room()
                 known.set()
                 for one_stream in (stream, second):
                     assert b"a 127.0.0.1" in await read(one_stream, b"False")

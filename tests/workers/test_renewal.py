@@ -82,6 +82,29 @@ async def test_a_new_worker_that_cannot_start_stops_the_restart(
         await end(service, *old)
 
 
+async def test_a_restart_that_follows_a_failed_one_waits_for_the_end_of_its_new_worker(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """They would share a row of the board, and an address."""
+    async with supervised(tmp_path, 1, patience=float("inf")) as service:
+        (old,), renewal = await restarting(service, 1)
+        slow = await service.workers.at(1)
+        slow.process.kill = lambda: slow.process.signals.append("KILL")  # type: ignore[method-assign]
+        await renewal.done.wait()
+        assert (renewal.failure != "", slow.process.signals) == (True, ["KILL"])
+        again = service.supervisor.restart()
+        assert again is not None
+        await trio.sleep(5)
+        assert service.workers.births == 2, "the old worker and the one that is being killed"
+        slow.row.beats = 7
+        slow.process.end(-9)
+        new = await renewed(service, old, 2, list(range(PARTITIONS)))
+        new.row.beats = 8
+        await again.done.wait()
+        assert (again.failure, new.row.beats) == ("", 8)
+        await end(service, new)
+
+
 async def test_workers_6_an_old_worker_that_dies_has_left_everything(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervised(tmp_path, 1) as service:
         (old,) = await service.workers.all_ready(1)

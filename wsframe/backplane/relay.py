@@ -53,6 +53,7 @@ from wsframe.backplane.queue import LIMIT, MOST_HOLES
 from wsframe.backplane.stream import Outgoing, read_frames
 from wsframe.doorbell import Signal
 from wsframe.log import Log, log_for
+from wsframe.net.forked import keep_from_children
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["RelayBackplane"]
@@ -142,6 +143,8 @@ class RelayBackplane:
         except OSError as error:
             logger.warning("the relay cannot be reached: %s", error, kind="relay")
             return
+        if isinstance(stream, trio.SocketStream):
+            keep_from_children(stream.socket)  # or the relay would take a worker that has died for connected
         try:
             async with stream:
                 await self._converse(stream, node, told, greeted)

@@ -167,7 +167,12 @@ class Roster:
             residence = self.whereabouts.of_resource(resource)
             if not self.whereabouts.is_here(residence):
                 self._absences.note(resource, residence)
-            elif key not in self._living and key not in self._failures and not self._retired:
+            elif (
+                not self._retired
+                and key not in self._living
+                and key not in self._failures
+                and self.whereabouts.can_begin(residence)
+            ):
                 self._start(resource, residence)
 
     def _dismiss(self, target: Resource[Any] | Factory, registered: Collection[int]) -> None:
@@ -185,7 +190,7 @@ class Roster:
             LivesElsewhere: If its partition is not one of this process.
             RuntimeError: If it could not be found where its scope says.
         """
-        self.whereabouts.check_here(residence, type(resource).__name__)
+        self.whereabouts.check_can_begin(residence, type(resource).__name__)
         if self.placement.divided and residence is UNREGISTERED and resource.scope != "one":
             raise RuntimeError(
                 f"{type(resource).__name__} of scope {resource.scope!r} comes from a dispatcher, which only worker 0 "
@@ -230,7 +235,7 @@ class Roster:
             self.received_before += listener.received_before
             if listener.failure is not None and self.registries.has(listener.resource):
                 self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
-        here = self.placement.is_here(listener.partition) and not listener.passage.leaves
+        here = self.placement.can_begin(listener.partition) and not listener.passage.leaves
         if listener.failure is None and not self._retired and here and self.registries.has(listener.resource):
             resource = listener.resource  # it was registered again while it ended
             try:
@@ -353,7 +358,7 @@ class Roster:
         if self._retired or (former is None and len(self.made.of(factory)) >= factory.max_resources):
             raise Reject(503, [RETRY_AFTER], "too many resources")
         residence = self.whereabouts.of_made(factory, asked(request.path), request.path_params)
-        self.whereabouts.check_here(residence)  # before the factory is asked
+        self.whereabouts.check_can_begin(residence)  # before the factory is asked
         resource = ask(factory.make, request)
         if resource is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")

@@ -10,7 +10,7 @@
 * ``pump``: carries one connection between its client and the process where it lives; ``pump_loop``, all of them.
 * ``trusted_proxies``, ``proxy_protocol``: the proxies whose word counts, and the header that they put before TLS;
   ``client_facts``, one of our own between the processes of a service, and ``peer_header`` between machines.
-* ``malloc``: why freed memory is kept.
+* ``malloc``: why freed memory is kept. ``forked``: sockets that processes forked by the program must not keep.
 
 Nothing in here knows WebSocket or HTTP.
 """

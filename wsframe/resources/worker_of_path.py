@@ -117,11 +117,22 @@ class Whereabouts:
         if not self.is_here(residence):
             raise self.elsewhere(residence, name)
 
+    def can_begin(self, residence: Residence) -> bool:
+        """Return whether a life of an object can begin in this process."""
+        return self.is_here(residence) and not self._placement.has_left(residence.partition)
+
+    def check_can_begin(self, residence: Residence, name: str = "") -> None:
+        """Check that a life of an object can begin in this process; arguments and error as for :meth:`check_here`."""
+        if not self.can_begin(residence):
+            raise self.elsewhere(residence, name)
+
     def elsewhere(self, residence: Residence, name: str = "") -> LivesElsewhere:
         """Make the error for an object that lives in another worker."""
         slot, here = self._placement.slot_of(residence.partition), self._placement.slot
         subject = " at ".join(filter(None, (name, residence.path))) or "the resource that a dispatcher has chosen"
         reach = f": server.post({residence.path!r}, message) reaches it there" if residence.path else ""
+        if self._placement.has_left(residence.partition):
+            return LivesElsewhere(f"{subject} has left this process, which is being replaced{reach}")
         if slot == here:
             return LivesElsewhere(f"{subject} lives on one server at a time, and now not on this one{reach}")
         return LivesElsewhere(f"{subject} lives in worker {slot}, and this is worker {here}{reach}")

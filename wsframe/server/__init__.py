@@ -32,6 +32,7 @@ Read in this order:
   ``forwarding``: those with TLS, which this worker decrypts; ``carried``: their connections from then on.
 * ``splice``: newcomers go to the machine of their resource, at its ``peer_port``; ``peers`` are the names and keys of
   servers, and ``peering`` joins these parts.
+* ``pending``: how many newcomers are under way at a time, and who waits.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.
   ``plain_http`` finds the page for a request without a WebSocket.

@@ -30,10 +30,10 @@ Time. ``newcomer.scope`` has the deadline ``timeouts.handshake``, and its cancel
 reasons: the deadline or a lack of room (408), the earlier deadline in a drain (503), the peer's
 end (no answer), and a peer that does not take its answer (a reset).
 
-Bounds. ``pending`` holds the newcomers without an answer, in order of arrival, at most
-``capacity.max_pending_handshakes``: beyond them the server does not accept. An answer under way
-leaves ``pending`` and counts in ``answering``, with the same bound: beyond it the kernel gets
-as much of an answer as it takes, and the socket is closed.
+Bounds. ``pending`` holds the newcomers without an answer, at most ``capacity.max_pending_handshakes``: beyond them the
+server does not accept. Those that wait for something else leave it in the meantime, with a place. An answer under way
+leaves it too, and counts in ``answering``, with the same bound: beyond it the kernel gets as much of an answer as it
+takes, and the socket is closed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ import trio
 
 from wsframe.connection.handover import Arrival
 from wsframe.connection.reactor import Reactor
-from wsframe.doorbell import Doorbell
 from wsframe.exceptions import LivesElsewhere
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
@@ -74,7 +73,8 @@ from wsframe.server.greeting import greet, receive_nonce
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import Gone, Newcomer, note_gone
 from wsframe.server.options import ServeOptions
-from wsframe.server.passing import Passage
+from wsframe.server.passing import Passage, most_parked
+from wsframe.server.pending import Pending
 from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
 from wsframe.server.splice import Splices
@@ -85,8 +85,6 @@ __all__ = ["Admission"]
 
 logger: Log = log_for(__name__)
 
-# Seconds that a newcomer has for its request while others wait for its place.
-PATIENCE = 1.0
 # Seconds that it has when the drain begins, those included that have passed.
 HEAD_PATIENCE = 0.25
 
@@ -116,18 +114,13 @@ class Admission:
         self._versions = frozenset(options.versions)
         self._answer_by = inf
         """The time by which newcomers have their answer; infinite until the drain."""
-        self._fewer = Doorbell()
-        self.rooms: list[Doorbell] = []
-        """Rung when there is room for newcomers again, for those who accept."""
-        self.pending: dict[Newcomer, None] = {}
-        self._waiting: dict[Newcomer, None] = {}
-        """Those that wait for a life of their resource: they have a place, and are not among the pending."""
-        self._lookout = Lookout(reactor, self.pending, self._capacity.max_pending_handshakes)
+        self.pending: Pending = Pending(self._capacity.max_pending_handshakes)
+        self._lookout = Lookout(reactor, self.pending.decided, self._capacity.max_pending_handshakes)
         self._pages = PlainHttp(
             registries, options.http_handler, self._capacity.max_body, reactor.budget, self._lookout
         )
         self.admitted: int = 0
-        self.answering: Answering = Answering(self._capacity.max_pending_handshakes, self._decided)
+        self.answering: Answering = Answering(self._capacity.max_pending_handshakes, self.pending.decided)
         self.carried: Carried = Carried(options)
         self.passage: Passage | None = None
         """The way to other workers; None without them."""
@@ -135,41 +128,22 @@ class Admission:
             roster.whereabouts, self._pages, roster.placement, self._capacity.max_head, self._proxies
         )
         if worker is not None and roster.placement.spread:
-            self.passage = Passage(worker, self.signpost, self._decided, self.carried)
-
-    def has_room(self) -> bool:
-        """Return whether the server can take on another newcomer."""
-        return len(self.pending) < self._capacity.max_pending_handshakes
-
-    def make_room(self) -> None:
-        """Refuse the newcomers that take too long over their requests.
-
-        Honest ones are in within milliseconds. All slow ones are refused at once, because many more can follow.
-        """
-        late = trio.current_time() - PATIENCE
-        for newcomer in self.pending:
-            if newcomer.since >= late:  # they stand in order of arrival
-                break
-            if not newcomer.head_received:
-                newcomer.scope.cancel()
+            most = most_parked(self._capacity, worker.count)
+            self.passage = Passage(worker, self.signpost, places, self.pending, self.carried, most)
 
     def drain(self, seconds: float) -> None:
         """Let the newcomers on the way in finish within so many seconds; requests have to be whole soon."""
         now = trio.current_time()
         self._answer_by = now + seconds
-        for newcomer in (*self.pending, *self._elsewhere()):
+        for newcomer in self.pending.all():
             whole_by = min(newcomer.since + HEAD_PATIENCE, self._answer_by)
             newcomer.scope.deadline = self._answer_by if newcomer.head_received else whole_by
 
     async def until_decided(self) -> None:
         """Wait until all newcomers are in or refused, in a drain."""
         with trio.move_on_at(self._answer_by):
-            while self.pending or self._elsewhere():
-                await self._fewer.wait()
-
-    def _elsewhere(self) -> list[Newcomer]:
-        """Return the newcomers on their way in that do not count as pending."""
-        return [*self._waiting, *(() if self.passage is None else self.passage.parked())]
+            while self.pending.all():
+                await self.pending.fewer()
 
     def admit_at_once(self, newcomer: Newcomer) -> bool:
         """Let a newcomer in for which nothing has to wait and no user code runs; return whether that is done.
@@ -223,17 +197,11 @@ class Admission:
         try:
             yield
         finally:
-            self._decided(newcomer)
+            self.pending.decided(newcomer)
             if newcomer.transport.heard and not newcomer.answered and not newcomer.handed_over:
                 self.answering.answers.left()
             if not newcomer.handed_over:
                 newcomer.transport.close(reset=newcomer.reset)
-
-    def _decided(self, newcomer: Newcomer) -> None:
-        self.pending.pop(newcomer, None)
-        self._fewer.ring()
-        for room in self.rooms:
-            room.ring()
 
     async def _cut_off(self, newcomer: Newcomer) -> None:
         """End a newcomer whose scope was cancelled: by its peer's end, its deadline or the drain."""
@@ -351,25 +319,10 @@ class Admission:
             Reject: If it is refused.
         """
         seat.reserve(self._places, newcomer.host)
-        with self.waits(newcomer):
+        async with self.pending.aside(newcomer):
             listener = await self._roster.join_when_ready(resource, request)
-        seat.enter(listener)
+            seat.enter(listener)
         return listener
-
-    @contextmanager
-    def waits(self, newcomer: Newcomer) -> Iterator[None]:
-        """Have a newcomer that has a place not count as pending while it waits for a life of its resource.
-
-        The life before it can take long to end, here or in the process before this one, or it can take long to begin:
-        neither keeps newcomers of other resources out.
-        """
-        self._waiting[newcomer] = None
-        self._decided(newcomer)
-        try:
-            yield
-        finally:
-            del self._waiting[newcomer]
-            self.pending[newcomer] = None
 
     async def _decide(
         self, newcomer: Newcomer, request: Request, resource: Resource[Any] | Factory, seat: Seat
@@ -391,9 +344,10 @@ class Admission:
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:
             try:
-                with nullcontext() if self._roster.is_open(target, request) else self.waits(newcomer):
+                aside = nullcontext() if self._roster.is_open(target, request) else self.pending.aside(newcomer)
+                async with aside:
                     listener = await self._roster.join_when_ready(target, request)
-                seat.move(listener)
+                    seat.move(listener)
             except LivesElsewhere as error:
                 logger.error("%s: not delivered to %s", newcomer.name, error)
                 raise internal_error() from None

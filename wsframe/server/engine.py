@@ -206,7 +206,7 @@ class LocalEngine:
         return ServerStatistics(
             clients=len(self._pool),
             reserved=self.places.reserved,
-            pending_handshakes=len(self.admission.pending),
+            pending_handshakes=len(self.admission.pending.under_way),
             admitted=self.admission.admitted,
             refused=self.admission.answering.refused,
             resources=len(self.roster),

@@ -59,16 +59,16 @@ class Entrance:
         """
         for place in places:
             tuned = None if self._tuning is None else tune_accepted(place.sock, *self._tuning)
-            acceptor = Acceptor(place.sock, self._admission, partial(self._welcome, place, tuned), balance)
-            self._admission.rooms.append(acceptor.room)
+            acceptor = Acceptor(place.sock, self._admission.pending, partial(self._welcome, place, tuned), balance)
+            self._admission.pending.rooms.append(acceptor.room)
             accepting.start_soon(acceptor.run, again=True)
 
     def open_door(self, door: socket.socket, places: Sequence[Bound]) -> None:
         """Take the newcomers that other workers pass, until :meth:`leave_door`."""
         passage = self._admission.passage
         counts = Counts() if passage is None else passage.counts
-        self.taker = Taker(door, places, self._admission, self._let_in, counts)
-        self._admission.rooms.append(self.taker.room)
+        self.taker = Taker(door, places, self._admission.pending, self._let_in, counts)
+        self._admission.pending.rooms.append(self.taker.room)
         self._newcomers.start_soon(self.taker.run)
 
     def leave_door(self) -> None:
@@ -104,5 +104,5 @@ class Entrance:
         if newcomer.passed and newcomer.scope.deadline <= trio.current_time():
             newcomer.error = Reject(503, [RETRY_AFTER], "this worker took no newcomers")
             newcomer.scope.deadline = trio.current_time() + FAREWELL
-        self._admission.pending[newcomer] = None
+        self._admission.pending.under_way[newcomer] = None
         self._newcomers.start_soon(self._admission.admit, newcomer)

@@ -125,7 +125,7 @@ def figures(server: Running) -> Metrics:
     budget, admission = server.reactor.budget, server.admission
     found: dict[str, dict[tuple[str, ...], float | Distribution]] = {name: {} for name in FAMILIES}
     found["wsframe_places"][()] = server.places.reserved
-    found["wsframe_pending_handshakes"][()] = len(admission.pending)
+    found["wsframe_pending_handshakes"][()] = len(admission.pending.under_way)
     found["wsframe_resources"][()] = len(server.roster)
     found["wsframe_ready"][()] = int(not server.unready())
     found["wsframe_held_bytes"][()] = budget.held

@@ -118,6 +118,7 @@ class Generation:
         for life in self._roster.listeners():
             by_partition.setdefault(life.partition, []).append(life)
         shared = by_partition.pop(EVERYWHERE, [])
+        self._roster.placement.leave(EVERYWHERE)
         empty = [one for one in partitions_of(self._worker.slot, self._worker.count) if one not in by_partition]
         for one in empty:
             self._end(one)
@@ -152,11 +153,14 @@ class Generation:
     async def _leave_shared(self, lives: Sequence[Listener], seconds: float, lineage: Exchange | None) -> None:
         """Leave resources that live in every worker: the new one has lives of them already."""
         moving = [life for life in lives if lineage is not None and hands_over(life.resource)]
+        staying = [life for life in lives if life not in moving]
+        for life in staying:
+            life.passage.leaves = True  # nobody moves there any more, and would stay
         async with ProtectedNursery() as nursery:
             if moving:
                 address = partial(address_of, self._roster)
                 nursery.start_soon(leave_lives, moving, self._reactor, address, lineage, EVERYWHERE)
-            await self._send_away([life for life in lives if life not in moving], seconds)
+            await self._send_away(staying, seconds)
 
     async def _send_away(self, lives: Iterable[Listener], seconds: float) -> None:
         """Close the clients of lives, each at a time of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterator, MutableMapping
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import coroutine
@@ -46,13 +46,13 @@ class Lookout:
 
     Args:
         reactor: Its poller reports the end.
-        pending: The newcomers that count as under way.
+        decided: Called with a newcomer that does not count as under way any more.
         most: The number of peers that have shut their side and can wait for an answer without counting there.
     """
 
-    def __init__(self, reactor: Reactor, pending: MutableMapping[Newcomer, None], most: int) -> None:
+    def __init__(self, reactor: Reactor, decided: Callable[[Newcomer], object], most: int) -> None:
         self._reactor = reactor
-        self._pending = pending
+        self._decided = decided
         self._most = most
         self._half_closed: set[Newcomer] = set()
 
@@ -84,6 +84,6 @@ class Lookout:
         if half_closed and not flags & GONE and len(self._half_closed) < self._most:
             # Most of them have gone, which does not show; their places are for peers that may still be there.
             self._half_closed.add(newcomer)
-            self._pending.pop(newcomer, None)
+            self._decided(newcomer)
         else:
             newcomer.leave()

@@ -5,9 +5,9 @@ worker, its descriptor goes through the door of that one, which admits it from t
 accepted it. From then on nothing is in between, except for newcomers with TLS (``forwarding``).
 
 Nothing here waits for another worker. Where a door has no room, its worker is frozen, starting, or has as many
-newcomers as it takes: a newcomer is parked, at most a hundred for each door, until its handshake is due. It does not
-count among those under way, so that one worker that is late keeps nobody from the others. A newcomer is passed once:
-it never comes from a door and goes through another.
+newcomers as it takes: a newcomer is parked until its handshake is due. It does not count among those under way, so that
+one worker that is late keeps nobody from the others, but takes a place of the service; those for one door can take a
+part of all places. A newcomer is passed once: it never comes from a door and goes through another.
 """
 
 from __future__ import annotations
@@ -17,30 +17,34 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import trio
 
 from wsframe.doorbell import Doorbell
 from wsframe.http.responses import RETRY_AFTER, Reject
+from wsframe.limits import Capacity
 from wsframe.log import Log, log_for
 from wsframe.net.sockets import has_ended, notify_closing, wait_readable
 from wsframe.net.transport import FAREWELL
+from wsframe.server.capacity import Places
 from wsframe.server.carried import Carried
 from wsframe.server.destination import Signpost
 from wsframe.server.forwarding import Forwarding, receive_head
 from wsframe.server.listen import Bound, Waiting, peer_address
 from wsframe.server.newcomer import Gone, Newcomer
+from wsframe.server.pending import Pending
 from wsframe.workers.door import LostDescriptor, Passed, give, has_headroom, take
 from wsframe.workers.partitions import EVERYWHERE
 from wsframe.workers.worker import Worker
 
-__all__ = ["MOST_PARKED", "Counts", "Passage", "Taker"]
+__all__ = ["Counts", "Passage", "Taker", "most_parked"]
 
 logger: Log = log_for(__name__)
 
-MOST_PARKED: Final = 100
-"""Newcomers that wait for room in one door, in one worker."""
+PARKED: Final = "parked"
+"""The place of newcomers that wait for room in a door."""
 FIRST_LOOK: Final = 4096
 """Bytes of the first look at a newcomer: few heads have more."""
 LOOK_AGAIN: Final = 0.01
@@ -68,17 +72,21 @@ class Passage:
     Args:
         worker: This worker, with the doors of all.
         signpost: Names the partition of a newcomer.
-        decided: Called with a newcomer that is not under way any more.
+        places: Those of the service, which parked newcomers take.
+        pending: The newcomers under way.
         carried: The connections that this worker carries for others.
+        most: Newcomers that can be parked for each door.
     """
 
     def __init__(
-        self, worker: Worker, signpost: Signpost, decided: Callable[[Newcomer], object], carried: Carried
+        self, worker: Worker, signpost: Signpost, places: Places, pending: Pending, carried: Carried, most: float
     ) -> None:
         self._doors = worker.doors
         self._signpost = signpost
         self._placement = signpost.placement
-        self._decided = decided
+        self._places = places
+        self._pending = pending
+        self._most = most
         self._forwarding = Forwarding(carried, signpost)
         self._parked: list[dict[Newcomer, trio.Event]] = [{} for _ in worker.doors]
         """By slot, in order of arrival; each has its turn when those before it have gone."""
@@ -198,11 +206,12 @@ class Passage:
         assert newcomer.partition is not None
         slot = self._placement.slot_of(newcomer.partition)
         waiting = self._parked[slot]
-        if len(waiting) >= MOST_PARKED:
+        if len(waiting) >= self._most or not has_headroom(newcomer.sock.fileno()):
             raise Reject(503, [RETRY_AFTER], "too many wait for another worker")
+        place = self._places.reserve("", PARKED, None)  # its own address can stand in a head that is not read here
         due, newcomer.scope.deadline = newcomer.scope.deadline, newcomer.scope.deadline + FAREWELL
         turn = waiting[newcomer] = trio.Event()
-        self._decided(newcomer)
+        self._pending.leave(newcomer)
         try:
             with trio.move_on_at(due):
                 if len(waiting) > 1:
@@ -214,9 +223,20 @@ class Passage:
                 return
         finally:
             del waiting[newcomer]
+            self._pending.away.pop(newcomer)
+            place.release()
             if waiting:
                 next(iter(waiting.values())).set()
         raise Reject(503, [RETRY_AFTER], "another worker takes no newcomers")
+
+
+def most_parked(capacity: Capacity, workers: int) -> float:
+    """Return how many newcomers one worker parks for each door: those of all others together take half of the places.
+
+    A burst at one path waits while its life ends and begins; beyond that the places are for other paths.
+    """
+    half = inf if capacity.max_clients is None else capacity.max_clients // (2 * max(1, workers - 1))
+    return max(capacity.max_pending_handshakes, half)
 
 
 class LowWater:

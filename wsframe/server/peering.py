@@ -110,7 +110,7 @@ class Peering:
         self._keys = Keys(node, messages, cluster.peer_secret, port.serves)
         self._admission = admission
         self.splices: Splices = Splices(
-            node, holders, self._keys, admission.signpost, admission.carried, admission.waits
+            node, holders, self._keys, admission.signpost, admission.carried, admission.pending.aside
         )
         self._welcome: Callable[[Newcomer], object] = lambda newcomer: None
         gate = PeerGate(node, self._keys.own, time.time)
@@ -131,8 +131,8 @@ class Peering:
         await self.port.run()
 
     def _takes(self, newcomer: Newcomer) -> bool:
-        if not self._admission.has_room():
-            self._admission.make_room()
+        if not self._admission.pending.has_room():
+            self._admission.pending.make_room()
             return False
         newcomer.spliced = True
         self._welcome(newcomer)

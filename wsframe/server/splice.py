@@ -13,8 +13,8 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -83,7 +83,7 @@ class Splices:
         keys: Keys,
         signpost: Signpost,
         carried: Carried,
-        waits: Callable[[Newcomer], AbstractContextManager[None]],
+        waits: Callable[[Newcomer], AbstractAsyncContextManager[None]],
     ) -> None:
         self._node = node
         self._holders = holders
@@ -153,19 +153,20 @@ class Splices:
             return False
         newcomer.head_received = True  # from now on it waits for us
         left = newcomer.scope.deadline - trio.current_time()
-        with self._aside(newcomer), trio.move_on_after(PATIENCE * left):
-            return await self._carries(newcomer, partition)
+        async with self._aside(newcomer):
+            with trio.move_on_after(PATIENCE * left):
+                return await self._carries(newcomer, partition)
         raise retry_later("its owner does not answer")
 
-    @contextmanager
-    def _aside(self, newcomer: Newcomer) -> Iterator[None]:
+    @asynccontextmanager
+    async def _aside(self, newcomer: Newcomer) -> AsyncIterator[None]:
         """Have a newcomer not count as pending while it waits for others, unless too many do already."""
         if self._waiting >= MOST_WAITING:
             yield
             return
         self._waiting += 1
         try:
-            with self._waits(newcomer):
+            async with self._waits(newcomer):
                 yield
         finally:
             self._waiting -= 1

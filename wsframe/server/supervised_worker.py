@@ -56,7 +56,7 @@ def made_duty(worker: Worker | None, drain: Drain, engine: Engine) -> Duty | Non
 
     def count_load() -> int:
         admission = getattr(engine, "admission", None)
-        others = 0 if admission is None else len(admission.pending) + len(admission.carried.loop)
+        others = 0 if admission is None else len(admission.pending.under_way) + len(admission.carried.loop)
         return engine.places.reserved + others
 
     if worker is None:

@@ -9,6 +9,7 @@ from typing import Self
 
 import trio
 
+from wsframe.net.forked import keep_from_children
 from wsframe.workers.board import SlotState
 from wsframe.workers.inherited import Equipment
 from wsframe.workers.link import Wire, make_wire
@@ -79,8 +80,10 @@ class Child:
         if predecessor is not None and predecessor.lineage is not None:
             taking = predecessor.lineage.fileno()
         ours, theirs = make_wire()
+        keep_from_children(ours)
         try:
             giving, kept = make_wire()
+            keep_from_children(kept)
         except OSError:
             ours.close()
             theirs.close()

@@ -79,6 +79,10 @@ class Placement:
             return False
         return self.leased is None or partition == EVERYWHERE or self.leased.holds(partition)
 
+    def can_begin(self, partition: int) -> bool:
+        """Return whether a life of a partition can begin in this process."""
+        return self.is_here(partition) and partition not in self._left
+
     def is_away(self, partition: int) -> bool:
         """Return whether another generation of this worker has a partition."""
         return partition in self._away
@@ -100,8 +104,12 @@ class Placement:
         return fresh
 
     def leave(self, partition: int) -> None:
-        """Note that a partition is left to the next generation."""
-        self._away.add(partition)
+        """Note that a partition is left to the next generation.
+
+        What lives everywhere goes on here until its clients have left, but none of it begins any more.
+        """
+        if partition != EVERYWHERE:
+            self._away.add(partition)
         self._left.add(partition)
 
     def has_left(self, partition: int) -> bool:

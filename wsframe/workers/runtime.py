@@ -25,6 +25,7 @@ from struct import Struct
 from typing import Final
 
 from wsframe.log import Log, log_for
+from wsframe.net.forked import keep_from_children, let_children_keep
 
 __all__ = ["Runtime", "make_private", "remove_if_last", "runtime_folder", "runtime_of"]
 
@@ -90,6 +91,7 @@ def runtime_of(folder: str, seconds: float = inf) -> Iterator[Runtime]:
     mine = locked_supervisor(folder)
     try:
         lock = os.open(os.path.join(folder, WORKERS), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        keep_from_children(lock)
         try:
             # Ended here, it leaves the lock: the next supervisor has to wait for it, too.
             wait_for_workers(lock, folder, seconds)
@@ -99,9 +101,9 @@ def runtime_of(folder: str, seconds: float = inf) -> Iterator[Runtime]:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
-            os.close(lock)
+            close_lock(lock)
     finally:
-        os.close(mine)
+        close_lock(mine)
 
 
 def locked_supervisor(folder: str) -> int:
@@ -121,6 +123,7 @@ def locked_supervisor(folder: str) -> int:
                 continue
             raise OSError(errno.EADDRINUSE, f"a service runs at these addresses already: its supervisor is {other}")
         if is_at(mine, os.path.join(folder, SUPERVISOR)):
+            keep_from_children(mine)
             os.ftruncate(mine, 0)
             os.write(mine, f"{os.getpid()}\n".encode())
             return mine
@@ -186,7 +189,7 @@ def remove_if_last(folder: str, lock: int) -> None:
         folder: The runtime directory.
         lock: The descriptor of the lock.
     """
-    os.close(lock)
+    close_lock(lock)
     mine: list[int] = []
     try:
         for name in (WORKERS, SUPERVISOR):  # in this order one of two that end at the same time has both
@@ -210,6 +213,12 @@ def locked(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def close_lock(fd: int) -> None:
+    """Let go of a lock, unless another process has inherited it."""
+    let_children_keep(fd)
+    os.close(fd)
 
 
 def is_at(fd: int, path: str) -> bool:

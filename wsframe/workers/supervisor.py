@@ -179,6 +179,10 @@ class Supervisor:
     async def _start_heir(self, slot: int, old: Child | None) -> Child:
         """Start a worker beside the one that it follows."""
         assert old is not None
+        if (
+            former := self._heirs.get(slot)
+        ) is not None:  # of a restart that has failed: it has the row of the next one
+            await former.gone.wait()
         birth = self._births[slot] = trio.Event()
         try:
             heir = self._heirs[slot] = await self._start(slot, old.generation + 1, old)

@@ -9,6 +9,7 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from wsframe.net.forked import keep_from_children
 from wsframe.net.sockets import NamedSocket, Traits
 from wsframe.workers.board import Board, Row
 from wsframe.workers.orders import FORMAT, encoded
@@ -113,7 +114,10 @@ def this_worker(environment: MutableMapping[str, str] = os.environ) -> Worker | 
     if written is not None:
         told = json.loads(written)
         check_format(told)
-        made.append(worker_of(told))
+        worker = worker_of(told)
+        ends = (worker.door, worker.link, worker.giving, worker.taking, worker.lock)
+        keep_from_children(*worker.sockets, *worker.metrics, *worker.doors, *(one for one in ends if one is not None))
+        made.append(worker)
     return made[0] if made else None
 
 
