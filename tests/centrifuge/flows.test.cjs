@@ -7,6 +7,7 @@ const { Centrifuge } = require("centrifuge");
 const WebSocket = require("ws");
 
 const clients = [];
+const DECIDING = process.env.WSFRAME_URL.replace("/websocket", "/deciding");
 
 async function until(holds, what) {
   for (const end = Date.now() + 100_000; !holds(); ) {
@@ -16,7 +17,7 @@ async function until(holds, what) {
 }
 
 // A client whose sockets can be broken, and kept from being made.
-function client(options = {}) {
+function client(options = {}, address = process.env.WSFRAME_URL) {
   const net = { sockets: [], down: false };
   class Socket extends WebSocket {
     constructor(url, ...rest) {
@@ -24,7 +25,7 @@ function client(options = {}) {
       net.sockets.push(this);
     }
   }
-  const made = new Centrifuge(process.env.WSFRAME_URL, { websocket: Socket, minReconnectDelay: 20, maxReconnectDelay: 100, ...options });
+  const made = new Centrifuge(address, { websocket: Socket, minReconnectDelay: 20, maxReconnectDelay: 100, ...options });
   made.net = net;
   made.cut = () => net.sockets.at(-1).terminate();
   made.seen = [];
@@ -276,5 +277,45 @@ test("parts of the protocol that are not served are refused or left out, and the
   for (const text of ["one two three", "one two three four"]) await made.rpc("publish", { channel: "kept:delta", data: text });
   await until(() => data(delta).length === 2);
   assert.deepEqual(data(delta), ["one two three", "one two three four"]);
+  assert.equal(of(made, "connecting").length, 1);
+});
+
+test("a subscription that the server ends while it begins ends as the server says", async () => {
+  const made = await connected();
+  const again = subscription(made, "ends:2500");
+  again.subscribe();
+  await until(() => of(again, "subscribed").length === 2);
+  assert.deepEqual(of(again, "subscribing").map(({ code }) => code).at(-1), 2500);
+  const gone = subscription(made, "ends:2000");
+  gone.subscribe();
+  await until(() => of(gone, "unsubscribed").length);
+  assert.deepEqual([of(gone, "unsubscribed")[0].code, of(gone, "error")], [2000, []]);
+});
+
+test("a server without a verifier of tokens decides about a new one when it connects and later", async () => {
+  const tokens = ["ann 1", "ann 2", "ann 100"];
+  const made = client({ getToken: async () => tokens.shift() }, DECIDING);
+  made.connect();
+  await until(() => !tokens.length);
+  assert.deepEqual((await made.rpc("echo", 1)).data, { you: 1 });
+  assert.equal(of(made, "connecting").length, 1);
+  const late = client({ token: "ann gone", getToken: async () => "ann 100" }, DECIDING);
+  late.connect();
+  await late.ready(100_000);
+});
+
+test("a client without a token whose time is up connects again by itself", async () => {
+  const made = client({}, DECIDING);
+  made.connect();
+  await until(() => of(made, "connected").length === 3);
+  assert.deepEqual(of(made, "connecting").slice(1, 3).map(({ code }) => code), [3005, 3005]);
+});
+
+test("a batch of as many calls as fit into a message of Centrifugo is answered", async () => {
+  const made = await connected();
+  made.startBatching();
+  const calls = Array.from({ length: 2_000 }, () => made.rpc("who"));
+  made.stopBatching();
+  assert.equal((await Promise.all(calls)).length, 2_000);
   assert.equal(of(made, "connecting").length, 1);
 });

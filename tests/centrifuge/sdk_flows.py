@@ -65,11 +65,12 @@ class Supply:
 
 
 made: list[Client] = []
+DECIDING = sys.argv[1].replace("/websocket", "/deciding")
 
 
-def client(**options: Any) -> tuple[Client, Seen]:
+def client(address: str = sys.argv[1], **options: Any) -> tuple[Client, Seen]:
     seen = Seen()
-    one = Client(sys.argv[1], events=seen, proxy=None, min_reconnect_delay=0.02, max_reconnect_delay=0.1, **options)
+    one = Client(address, events=seen, proxy=None, min_reconnect_delay=0.02, max_reconnect_delay=0.1, **options)
     made.append(one)
     return one, seen
 
@@ -248,12 +249,49 @@ async def pings_keep_a_connection() -> None:
     assert len(seen.of("connecting")) == 1
 
 
+async def a_subscription_that_the_server_ends_while_it_begins_ends_as_it_says() -> None:
+    one, _ = await connected()
+    again = one.new_subscription("ends:2500", events=(seen := Seen()))
+    await again.subscribe()
+    await seen.until("subscribed", lambda all: len(all) == 2)
+    assert seen.of("subscribing")[-1].code == 2500
+    gone = one.new_subscription("ends:2000", events=(seen := Seen()))
+    await gone.subscribe()
+    (end,) = await seen.until("unsubscribed")
+    assert (end.code, seen.of("error")) == (2000, [])
+
+
+async def a_server_without_a_verifier_decides_about_new_tokens() -> None:
+    supply = Supply("ann 2", "ann 100")
+    one, seen = client(DECIDING, token="ann 1", get_token=supply.get)
+    await one.connect()
+    await asyncio.wait_for(supply.over.wait(), PATIENCE)
+    assert (await one.rpc("echo", 1)).data == {"you": 1}
+    assert len(seen.of("connecting")) == 1
+
+
+async def a_client_whose_time_is_up_connects_again() -> None:
+    one, seen = client(DECIDING)
+    await one.connect()
+    await seen.until("connected", lambda all: len(all) == 2)
+    assert seen.of("connecting")[1].code == 3005
+
+
+async def many_calls_at_once_are_all_answered() -> None:
+    one, _ = await connected()
+    answers = await asyncio.gather(*(one.rpc("echo", number) for number in range(1_000)))
+    assert [answer.data for answer in answers] == [{"you": number} for number in range(1_000)]
+
+
 FLOWS = [
     a_token_is_refreshed, an_expired_token_is_replaced, an_invalid_token_ends_the_client,
     publications_reach_subscribers, refusals_are_errors, members_come_and_go, the_server_subscribes,
     codes_tell_whether_to_come_back, unsubscribes_tell_whether_to_subscribe_again, a_subscription_is_refreshed,
     a_subscription_goes_on_where_it_was, one_that_was_away_for_too_long_is_told_so, a_history_is_listed,
     protobuf_is_refused_for_good, pings_keep_a_connection,
+    a_subscription_that_the_server_ends_while_it_begins_ends_as_it_says,
+    a_server_without_a_verifier_decides_about_new_tokens, a_client_whose_time_is_up_connects_again,
+    many_calls_at_once_are_all_answered,
 ]  # fmt: skip
 
 

@@ -57,6 +57,9 @@ class Served(CentrifugeResource):
     history = History(messages=10)
     options = CentrifugeOptions(ping=1, pong=20, expired_grace=3)
 
+    def __init__(self) -> None:
+        self.ends: set[tuple[str, str]] = set()
+
     async def connecting(self, client: Client, token: str, data: object) -> Connected | None:
         if data == "refuse":
             raise CentrifugeError(1234, "not you")
@@ -73,6 +76,9 @@ class Served(CentrifugeResource):
     async def subscribing(self, client: Client, channel: str, data: object) -> Subscribed | None:
         if channel.startswith("secret:"):
             raise CentrifugeError(103)
+        if channel.startswith("ends:") and (client.id, channel) not in self.ends:
+            self.ends.add((client.id, channel))
+            await self.remove_subscription(client, channel, int(channel.removeprefix("ends:")))
         if channel.startswith("open:"):
             return Subscribed(presence=True, join_leave=True, info={"in": channel}, data=data)
         return None
@@ -112,6 +118,18 @@ class Served(CentrifugeResource):
         return await super().rpc(client, method, data)
 
 
+class Deciding(Served):
+    """Has no verifier: ``connecting`` sees to the tokens, and whoever has none has a second."""
+
+    tokens = None
+
+    async def connecting(self, client: Client, token: str, data: object) -> Connected:
+        user, _, seconds = token.partition(" ")
+        if seconds == "gone":
+            raise CentrifugeError(109)
+        return Connected(user=user, expires=float(seconds or 1))
+
+
 async def page(request: Request) -> Response:
     text = '<!doctype html><meta charset="utf-8"><title>SDK</title><link rel="icon" href="data:,">'
     return Response(f'{text}<script src="centrifuge.js"></script>', content_type="text/html; charset=utf-8")
@@ -131,4 +149,5 @@ if __name__ == "__main__":
     if arguments.sdk:
         registry.route("/centrifuge.js", wsframe.static_file(arguments.sdk))
     registry.register("/connection/websocket", Served(), wsframe.any_origin)
+    registry.register("/connection/deciding", Deciding(), wsframe.any_origin)
     wsframe.run(registry, port=arguments.port, started=announce)

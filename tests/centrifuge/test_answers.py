@@ -23,7 +23,7 @@ from wsframe.centrifuge.answers import filled_in
         ({"max_channel_length": 241}, ValueError),
         ({"max_commands": None}, TypeError),
         ({"max_commands": 128}, ValueError),
-        ({"max_channels": 512}, ValueError),
+        ({"max_channels": 4_096}, ValueError),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], error: type[Exception]) -> None:

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsframe.centrifuge.commands import METHODS, PONG, BadMessage, Command, decode
+from wsframe.centrifuge import commands
+from wsframe.centrifuge.commands import METHODS, PONG, BadMessage, Command
+
+
+def decode(message: str, most: int) -> list[Command]:
+    return list(commands.decode(message, most))
 
 
 def test_a_message_has_one_command_a_line() -> None:
@@ -103,10 +108,18 @@ def test_anything_else_is_a_bad_message(message: str) -> None:
 def test_commands_of_a_message_are_bounded() -> None:
     ping = '{"id":1,"ping":{}}\n'
     assert len(decode(ping * 3, 3)) == 3
-    with pytest.raises(BadMessage, match="not 1 to 3"):
-        decode(ping * 4, 3)
+    for count in (4, 5, 100_000):
+        with pytest.raises(BadMessage, match="more than 3 commands"):
+            decode(ping * count, 3)
+    assert len(decode("\n" * 100_000 + ping, 3)) == 1
+
+
+def test_a_bad_command_costs_those_behind_it_alone() -> None:
+    found = commands.decode('{"id":1,"ping":{}}\n{"id":2\n{"id":3,"ping":{}}', 3)
+    assert next(found).id == 1
     with pytest.raises(BadMessage):
-        decode(ping * 100_000, 3)
+        next(found)
+    assert list(found) == []
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(

@@ -238,17 +238,23 @@ async def test_subscriptions_end_with_the_connection() -> None:
         assert not await resource.add_subscription(client, "c")
 
 
-async def test_a_subscription_that_the_server_ends_while_the_hook_decides_is_refused() -> None:
+@pytest.mark.parametrize("code", [2000, 2500])
+async def test_a_subscription_that_the_server_ends_while_the_hook_decides_ends_after_its_reply(code: int) -> None:
     class Slow(Noting):
-        async def subscribing(self, client: Client, channel: str, data: object) -> None:
-            await self.remove_subscription(client, channel)
+        async def subscribing(self, client: Client, channel: str, data: object) -> Subscribed:
+            assert await self.remove_subscription(client, channel, code, "not now")
+            self.publish(channel, 1)
+            return Subscribed(presence=True, join_leave=True)
 
     resource = Slow()
     async with speaking(resource) as kit:
         speaker = await connected(kit)
-        assert (await speaker.ask("subscribe", channel="c"))["code"] == 103
+        assert await speaker.ask("subscribe", channel="c") == {}
+        assert await speaker.push() == {"channel": "c", "unsubscribe": {"code": code, "reason": "not now"}}
         resource.publish("c", 1)
         assert await speaker.ask("ping") == {}
+        assert resource._service is not None
+        assert resource._service.sessions.channel("c") is None
     assert resource.ended == []
 
 

@@ -204,6 +204,81 @@ async def test_a_refresh_names_the_user_of_the_token_not_that_of_the_hook(
             assert "client" in await speaker.ask("refresh", token=new)
 
 
+class Deciding(CentrifugeResource):
+    """Has no verifier: ``connecting`` sees to the tokens, which are seconds."""
+
+    options = CentrifugeOptions(ping=None)
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def connecting(self, client: Client, token: str, data: object) -> Connected | None:
+        self.asked.append(token)
+        if token == "0":
+            raise CentrifugeError(109)
+        return None if token == "for ever" else Connected(user=token[:1], expires=float(token or 10), data=data)
+
+    async def subscribing(self, client: Client, channel: str, data: object) -> Subscribed:
+        return Subscribed(expires=10)
+
+
+async def test_without_a_verifier_the_hook_decides_about_a_new_token(autojump_clock: MockClock) -> None:
+    resource = Deciding()
+    async with speaking(resource) as kit:
+        speaker = Speaker(await kit.connect())
+        answer = await speaker.ask("connect", token="10")
+        assert (answer["expires"], answer["ttl"]) == (True, 10)
+        await trio.sleep(30)
+        answer = await speaker.ask("refresh", token="1000")
+        assert (answer["expires"], answer["ttl"]) == (True, 1000)
+        await trio.sleep(900)
+        assert "expires" not in await speaker.ask("refresh", token="for ever")
+        await trio.sleep(10_000)
+        assert await speaker.ask("ping") == {}
+        assert (await speaker.ask("refresh", token="1000"))["code"] == 108  # it was not told to
+    assert resource.asked == ["10", "1000", "for ever"]
+
+
+@pytest.mark.parametrize(
+    ("token", "end"),
+    [("0", (3005, "connection expired")), ("20", (3500, "invalid token")), ("", (3501, "bad request"))],
+)
+async def test_without_a_verifier_a_new_token_that_is_wrong_closes(
+    token: str, end: tuple[int, str], autojump_clock: MockClock
+) -> None:
+    async with speaking(Deciding()) as kit:
+        speaker = await connected(kit, token="10")
+        speaker.send({"refresh": {"token": token}})
+        assert await speaker.end() == end
+
+
+async def test_a_client_without_a_token_is_not_told_to_refresh_one(autojump_clock: MockClock) -> None:
+    async with speaking(Deciding()) as kit:
+        speaker = Speaker(await kit.connect())
+        answer = await speaker.ask("connect")
+        assert "expires" not in answer
+        assert "ttl" not in answer
+        began = trio.current_time()
+        assert await speaker.end() == (3005, "connection expired")
+        assert 9 <= trio.current_time() - began <= 12
+
+
+@pytest.mark.parametrize("verified", [False, True])
+async def test_a_subscription_without_a_token_ends_in_time_so_that_the_sdk_asks_again(
+    verified: bool, autojump_clock: MockClock
+) -> None:
+    class Both(Deciding):
+        tokens = Tokens() if verified else None
+
+    async with speaking(Both()) as kit:
+        speaker = await connected(kit, token="1000")
+        for _ in range(2):
+            assert await speaker.ask("subscribe", channel="c") == {}
+            began = trio.current_time()
+            assert (await speaker.push())["unsubscribe"]["code"] == 2501
+            assert 9 <= trio.current_time() - began <= 12
+
+
 async def test_a_connect_with_an_expired_token_is_told_so(autojump_clock: MockClock) -> None:
     async with speaking(Expiring()) as kit:
         assert (await Speaker(await kit.connect()).ask("connect", token="0"))["code"] == 109

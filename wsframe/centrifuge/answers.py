@@ -32,8 +32,9 @@ class Subscribed:
     info: object = None
     """JSON that others see of this client in this channel, as ``chan_info``. Default None: nothing."""
     expires: float | None = None
-    """Seconds until the client must send a new token for this subscription. Default None: it does not expire.
-    A client that does not is unsubscribed after ``expired_grace`` more, and its SDK subscribes again."""
+    """Seconds until the subscription ends, and the SDK subscribes again. Default None: it does not expire. A client
+    that has subscribed with a token, of which the resource's ``tokens`` knows, is told to send a new one before, and
+    has ``expired_grace`` more for it."""
     history: bool = True
     """Whether the client may list the channel's history, if the resource keeps one. Default True: it has read
     access to the channel. Danger: messages of the time before the client subscribed are among them."""
@@ -69,8 +70,9 @@ class Connected:
     user: str | None = None
     """The user's id, which others see. Default None: that of the token, or ``""`` for an anonymous one."""
     expires: float | None = None
-    """Seconds until the client must send a new token. Default None: the connection does not expire. A client that
-    does not is closed 3005 after ``expired_grace`` more, and its SDK connects again."""
+    """Seconds until the client is closed 3005, and its SDK connects again. Default None: the connection does not
+    expire. A client that has connected with a token is told to send a new one before, and has ``expired_grace`` more
+    for it. ``tokens`` verifies that one; without ``tokens`` the hook ``connecting`` is called again for it."""
     info: object = None
     """JSON that others see of this client, as ``conn_info``. Default None: nothing."""
     data: object = None
@@ -137,9 +139,10 @@ class CentrifugeOptions:
     """Channels of one client; default 128. More are refused with error 106."""
     max_channel_length: int = 200
     """Bytes of the longest name of a channel; default 200, and at most 240. Longer names are refused with error 107."""
-    max_commands: int = 512
-    """Commands of one message; default 512, and more than ``max_channels``: an SDK that connects subscribes to all
-    its channels in one message. More close 3501, which is for good."""
+    max_commands: int = 4_096
+    """Commands of one message; default 4096, more than fit into the 64 KiB that Centrifugo takes, and more than
+    ``max_channels``: an SDK that connects subscribes to all its channels in one message, and a page can send many
+    calls in a batch. More close 3501, which is for good, after as many were answered."""
     max_history: int = 300
     """Messages of one reply, to ``history`` and to a subscription that recovers; default 300. A client that has missed
     more is told so, as if they were not kept any more. So is one whose ``connect`` has recovered 1 MiB for other

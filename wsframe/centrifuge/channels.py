@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -13,7 +12,7 @@ from wsframe.centrifuge.answers import Subscribed
 from wsframe.centrifuge.errors import UNSUBSCRIBES, CentrifugeDisconnect, CentrifugeError
 from wsframe.centrifuge.feed import Feed
 from wsframe.centrifuge.hooks import Hooks
-from wsframe.centrifuge.replies import Publication, as_text, members, push
+from wsframe.centrifuge.replies import Publication, as_text, expiry, members, push
 from wsframe.centrifuge.session import Channel, Due, Session, Sessions
 from wsframe.centrifuge.subscription import Event, State, Subscription
 from wsframe.exceptions import ResourceEnded
@@ -85,7 +84,7 @@ class Channels:
         subscription.options = options
         subscription.info = self._hooks.json_of(options.info)
         if not subscription.step(Event.ALLOWED):
-            raise CentrifugeError(103)  # the server has ended it while the hook decided
+            raise CentrifugeError(103)  # its client has left while the hook decided
 
     def of_server(
         self, session: Session, wanted: Mapping[str, Subscribed] | Collection[str]
@@ -142,10 +141,11 @@ class Channels:
         if channel is not None and subscription.state is State.FILLING:
             self._feed.listen(channel)
             channel.waiting[subscription] = None
+        token = request is not None and not subscription.by_server and request["token"]
+        subscription.refreshes = bool(token) and options.expires is not None and self._hooks.tokens is not None
         return members(
             {
-                "expires": options.expires is not None,
-                "ttl": None if options.expires is None else max(1, ceil(options.expires)),
+                **expiry(options.expires if subscription.refreshes else None),
                 "data": self._hooks.json_of(options.data),
                 "was_recovering": request is not None and request["recover"],
                 **({} if beginning is None else beginning.json()),
@@ -155,6 +155,10 @@ class Channels:
     def go_live(self, session: Session, subscription: Subscription) -> None:
         """Have a client get the channel's publications, right after it was sent its reply."""
         channel = self._sessions.channel(subscription.channel)
+        if channel is not None and subscription.ending is not None:
+            self.end(session, subscription)
+            session.client.send_text(end_text(subscription, *subscription.ending))
+            return
         if channel is None or not subscription.step(Event.REPLIED):
             return
         channel.waiting.pop(subscription, None)
@@ -173,7 +177,8 @@ class Channels:
         if expires is None:
             self._sessions.deadlines.clear(due)
         else:
-            self._sessions.deadlines.set(due, trio.current_time() + expires + self._hooks.options.expired_grace)
+            grace = self._hooks.options.expired_grace if subscription.refreshes else 0.0
+            self._sessions.deadlines.set(due, trio.current_time() + expires + grace)
 
     # End
 
@@ -191,11 +196,16 @@ class Channels:
         return live
 
     def end_by_server(self, session: Session, subscription: Subscription, code: int, reason: str = "") -> bool:
-        """End a subscription and tell its client; return whether it was live."""
+        """End a subscription and tell its client; return whether it was live.
+
+        A client that has asked for one that is not live yet gets its reply first: it would take an error for its own.
+        """
+        if not subscription.live and not subscription.by_server:
+            subscription.ending = code, reason
+            return False
         live = self.end(session, subscription)
         if live:
-            content = members({"code": code, "reason": as_text(reason or UNSUBSCRIBES.get(code, "unsubscribed"))})
-            session.client.send_text(push("unsubscribe", content, subscription.channel))
+            session.client.send_text(end_text(subscription, code, reason))
         return live
 
     def lose(self, channel: Channel) -> None:
@@ -245,3 +255,9 @@ class Channels:
         if not self.subscribed(session, channel).options.presence:
             raise CentrifugeError(108)
         return await self._presence.of(channel)
+
+
+def end_text(subscription: Subscription, code: int, reason: str) -> str:
+    """Make the push that tells a client that its subscription has ended."""
+    content = members({"code": code, "reason": as_text(reason or UNSUBSCRIBES.get(code, "unsubscribed"))})
+    return push("unsubscribe", content, subscription.channel)

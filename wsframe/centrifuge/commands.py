@@ -8,7 +8,7 @@ both sides, and null stands for a member that is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -119,20 +119,25 @@ def not_json(constant: str) -> Never:
 DECODER = json.JSONDecoder(parse_constant=not_json)
 
 
-def decode(message: str, most: int) -> list[Command]:
-    """Decode one message into its commands.
+def decode(message: str, most: int) -> Iterator[Command]:
+    """Decode one message into its commands, each when it is asked for: those before a bad one count, as in Centrifugo.
 
     Args:
         message: Commands, one a line.
         most: Commands of one message at most.
 
     Raises:
-        BadMessage: For anything that is not in the protocol.
+        BadMessage: For anything that is not in the protocol, when it is its turn.
     """
-    lines = [line for line in message.split("\n", most + 1) if line.strip()]
-    if not 0 < len(lines) <= most:
-        raise BadMessage(f"{len(lines)} commands in a message, not 1 to {most}")
-    return [command_of(line) for line in lines]
+    number = 0
+    for line in message.split("\n", most + 1):  # the rest of a longer one is no command
+        if line and not line.isspace():
+            number += 1
+            if number > most:
+                raise BadMessage(f"more than {most} commands in a message")
+            yield command_of(line)
+    if not number:
+        raise BadMessage("no command in a message")
 
 
 def command_of(line: str) -> Command:

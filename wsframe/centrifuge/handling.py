@@ -13,7 +13,7 @@ from wsframe.centrifuge.channels import Channels
 from wsframe.centrifuge.commands import PONG, BadMessage, Command, decode
 from wsframe.centrifuge.errors import CentrifugeDisconnect, CentrifugeError
 from wsframe.centrifuge.hooks import Hooks
-from wsframe.centrifuge.replies import Publication, as_json, as_text, error, members, reply
+from wsframe.centrifuge.replies import Publication, as_json, as_text, error, expiry, members, reply
 from wsframe.centrifuge.session import Due, Phase, Session, Sessions
 from wsframe.centrifuge.subscription import State, Subscription
 from wsframe.log import Log, log_for
@@ -29,6 +29,8 @@ logger: Log = log_for(__name__)
 
 PART = 64 << 10
 """Characters of replies after which they go out, and the client must have taken them before it gets more."""
+TURN = 64
+"""Commands of one message after which other clients have their turn."""
 MOST_RECOVERED = 1 << 20
 """Characters in the reply to ``connect`` after which no further subscription of the server recovers."""
 
@@ -84,9 +86,11 @@ class Handler:
         replies = Replies(client)
         session.busy = True
         try:
-            for command in decode(message, self._resource.options.max_commands):
+            for number, command in enumerate(decode(message, self._resource.options.max_commands), 1):
                 if session.over:
                     return
+                if not number % TURN:
+                    await trio.lowlevel.checkpoint()
                 await self._one(session, command, replies)
                 if session.refused or not await replies.taken():
                     return
@@ -139,6 +143,7 @@ class Handler:
         session.user = answer.user or ""
         session.subject = session.user if verified.user is None else verified.user
         session.info = resource.json_of(answer.info)
+        session.refreshes = answer.expires is not None and request["token"] != ""
         subscriptions = self._channels.of_server(session, answer.subscriptions)
         try:
             results = await self._fill_all(session, subscriptions, request["subs"])
@@ -177,7 +182,7 @@ class Handler:
             "version": '"wsframe"',
             "data": self._resource.json_of(answer.data),
             "subs": subs if results else None,
-            **expiry(answer.expires),
+            **expiry(answer.expires if session.refreshes else None),
             "ping": None if options.ping is None else ceil(options.ping),
             "pong": options.ping is not None,
         }
@@ -201,16 +206,17 @@ class Handler:
         if expires is None:
             self._sessions.deadlines.clear(due)
         else:
-            self._sessions.deadlines.set(due, trio.current_time() + expires + self._resource.options.expired_grace)
+            grace = self._resource.options.expired_grace if session.refreshes else 0.0
+            self._sessions.deadlines.set(due, trio.current_time() + expires + grace)
 
     async def _refresh(self, session: Session, command: Command, replies: Replies) -> None:
         token = command.request["token"]
-        if self._resource.tokens is None:
+        if self._resource.tokens is None and not session.refreshes:
             raise CentrifugeError(108)
         if not token:
             raise CentrifugeDisconnect(3501)
         try:
-            answer = await self._resource.tokens.connection(token)
+            answer = await verified_again(self._resource, session, token)
         except CentrifugeError as refusal:
             if refusal.code == 109:  # an SDK comes back for this code, with a new token
                 raise CentrifugeDisconnect(3005) from None
@@ -219,6 +225,7 @@ class Handler:
             raise CentrifugeDisconnect(3500)
         if answer.info is not None:
             session.info = self._resource.json_of(answer.info)
+        session.refreshes = answer.expires is not None
         self._set_expiry(session, answer.expires)
         result = members({"client": as_text(session.client.id), "version": '"wsframe"', **expiry(answer.expires)})
         replies.add(reply(command.id, "refresh", result))
@@ -253,7 +260,7 @@ class Handler:
             self._channels.allow(subscription, filled_in(answer, verified))
             result = await self._channels.fill(session, subscription, request)
             if subscription.state is State.ENDED:
-                raise CentrifugeError(103)  # the server has ended it in the meantime
+                raise CentrifugeError(103)  # its client has left
         except BaseException:
             self._channels.end(session, subscription)
             raise
@@ -335,9 +342,12 @@ HANDLERS: dict[str, Callable[[Handler, Session, Command, Replies], Awaitable[Non
 }
 
 
-def expiry(expires: float | None) -> dict[str, str | int | bool | None]:
-    """Return the members that tell a client when it must refresh. SDKs take 0 s for 1 s at least."""
-    return {"expires": expires is not None, "ttl": None if expires is None else max(1, ceil(expires))}
+async def verified_again(resource: Hooks, session: Session, token: str) -> Connected:
+    """Return the answer for a new token of a client that has connected."""
+    if resource.tokens is not None:
+        return await resource.tokens.connection(token)
+    answer = await resource.connecting(session.client, token, None)
+    return Connected(user=session.subject) if answer is None else checked("connecting", answer, Connected)
 
 
 def checked(hook: str, answer: object, kind: type[Any]) -> Any:

@@ -10,10 +10,24 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from json import JSONEncoder
+from math import ceil
 
 from wsframe.centrifuge.errors import CentrifugeError
 
-__all__ = ["PING", "Info", "Publication", "array", "as_json", "as_text", "error", "escaped", "members", "push", "reply"]
+__all__ = [
+    "PING",
+    "Info",
+    "Publication",
+    "array",
+    "as_json",
+    "as_text",
+    "error",
+    "escaped",
+    "expiry",
+    "members",
+    "push",
+    "reply",
+]
 
 PING = "{}"
 """The ping of the server; a client answers with the same."""
@@ -48,6 +62,11 @@ def members(given: Mapping[str, str | int | bool | None]) -> str:
     which the protocol takes for granted, are left out."""
     present = ((name, value) for name, value in given.items() if value not in (None, False, 0))
     return "{" + ",".join(f'"{name}":{"true" if value is True else value}' for name, value in present) + "}"
+
+
+def expiry(expires: float | None) -> dict[str, str | int | bool | None]:
+    """Return the members that tell a client when it must refresh. SDKs take 0 s for 1 s at least."""
+    return {"expires": expires is not None, "ttl": None if expires is None else max(1, ceil(expires))}
 
 
 def array(items: Iterable[str]) -> str:

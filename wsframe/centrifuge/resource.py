@@ -81,7 +81,8 @@ class CentrifugeResource(Resource[DataT]):
     subscription: ClassVar[Subscribed] = Subscribed()
     """The options of a subscription where the hook returns None."""
     tokens: ClassVar[Tokens | None] = None
-    """The verifier of connection and subscription tokens; None: ``connecting`` sees to them, and nothing expires."""
+    """The verifier of connection and subscription tokens; None: ``connecting`` sees to those of connections, and those
+    of subscriptions are ignored."""
 
     _wsframe_hooks = (*HOOKS, *OURS)
     _service: Service | None = None
@@ -111,6 +112,9 @@ class CentrifugeResource(Resource[DataT]):
 
     async def connecting(self, client: Client[DataT], token: str, data: object) -> Connected | None:
         """Decide whether a client may connect; None lets it in, anonymous unless its token names a user.
+
+        Without :attr:`tokens` it is also called for the new token of a client whose connection ``expires``: ``data`` is
+        None then, and of the answer ``expires`` and ``info`` count; another ``user`` closes 3500.
 
         Args:
             client: The client; its WebSocket connection is open.

@@ -41,7 +41,7 @@ class Phase(Enum):
 class Session:
     """The state of one client in the protocol."""
 
-    __slots__ = ("busy", "client", "info", "phase", "pings", "subject", "subscriptions", "user")
+    __slots__ = ("busy", "client", "info", "phase", "pings", "refreshes", "subject", "subscriptions", "user")
 
     def __init__(self, client: AnyClient) -> None:
         self.client: AnyClient = client
@@ -58,6 +58,8 @@ class Session:
         """Pings that it has not answered. They can be several while its hooks are slow, and each has its pong."""
         self.busy: bool = False
         """Whether a message of it is being handled."""
+        self.refreshes: bool = False
+        """Whether it was told to send a new token before it expires."""
 
     @property
     def connected(self) -> bool:

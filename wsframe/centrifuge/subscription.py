@@ -50,7 +50,9 @@ TABLE: dict[tuple[State, Event], State] = {
 class Subscription:
     """The state of one subscription, and its options."""
 
-    __slots__ = ("by_server", "channel", "held", "info", "member", "options", "overflowed", "state")
+    __slots__ = (
+        "by_server", "channel", "ending", "held", "info", "member", "options", "overflowed", "refreshes", "state",
+    )  # fmt: skip
 
     def __init__(self, channel: str, *, by_server: bool = False) -> None:
         self.channel: str = channel
@@ -66,6 +68,10 @@ class Subscription:
         """Publications that wait for the reply, with their offsets, which are 0 without history."""
         self.overflowed: bool = False
         """Whether more came than can wait."""
+        self.ending: tuple[int, str] | None = None
+        """The code and the reason with which the server has ended it before the client had its reply."""
+        self.refreshes: bool = False
+        """Whether the client was told to send a new token before it expires."""
 
     def hold(self, offset: int, push: bytes) -> None:
         """Have a publication wait until the client has its reply."""
