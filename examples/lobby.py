@@ -33,7 +33,6 @@ LONGEST_NAME, LONGEST_TEXT = 20, 1_000
 class Lobby(CentrifugeResource):
     """One room. A user is one member with all of its tabs, on whichever servers."""
 
-    scope = "shared"
     history = History(messages=100, seconds=3_600)
     subscription = Subscribed(presence=True, join_leave=True, members="users")
 

@@ -34,6 +34,7 @@ SYMBOLS = {"ACME": 1250, "BOLT": 310, "CRUX": 9800}
 class Prices(CentrifugeResource):
     """Publishes a price on the channel ``prices`` every 100 ms, and keeps those of 20 s."""
 
+    scope = "one"  # it trades itself, and once for the whole service
     history = History(messages=200, seconds=20)
 
     @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import ClassVar
 
 import wsframe
 from wsframe import Client, Registry, Request, Response
@@ -16,6 +17,7 @@ from wsframe.centrifuge import (
     Published,
     Subscribed,
 )
+from wsframe.centrifuge import Tokens as Verifier
 
 
 class Tokens:
@@ -53,7 +55,7 @@ class Tokens:
 class Served(CentrifugeResource):
     """Channels say by their prefix what they offer."""
 
-    tokens = Tokens()
+    tokens: ClassVar[Verifier | None] = Tokens()
     history = History(messages=10)
     options = CentrifugeOptions(ping=1, pong=20, expired_grace=3)
 

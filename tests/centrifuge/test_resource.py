@@ -10,6 +10,7 @@ import trio
 import wsframe
 from tests.centrifuge.speaking import Speaker, connected, speaking
 from wsframe import Client
+from wsframe.backplane import History, MemoryBackplane, MemoryHub
 from wsframe.centrifuge import CentrifugeResource, Connected, Subscribed
 from wsframe.testing import open_kit
 
@@ -256,6 +257,28 @@ async def test_a_subscription_that_the_server_ends_while_the_hook_decides_ends_a
         assert resource._service is not None
         assert resource._service.sessions.channel("c") is None
     assert resource.ended == []
+
+
+async def test_each_server_of_a_service_serves_every_channel_by_default(autojump_clock: trio.testing.MockClock) -> None:
+    class Kept(CentrifugeResource):
+        history = History(messages=10)
+
+    hub = MemoryHub()
+    one, other = Kept(), Kept()
+    async with (
+        open_kit(one, backplane=MemoryBackplane(hub)) as first,
+        open_kit(other, backplane=MemoryBackplane(hub)) as second,
+    ):
+        here, there = await connected(first), await connected(second)
+        places = [await speaker.ask("subscribe", channel="c") for speaker in (here, there)]
+        assert places[0]["epoch"] == places[1]["epoch"]
+        one.publish("c", 1)
+        other.publish("c", 2)
+        numbers = [[(await speaker.push())["pub"]["offset"] for _ in range(2)] for speaker in (here, there)]
+        assert numbers == [[1, 2], [1, 2]]
+        again = await connected(second)
+        answer = await again.ask("subscribe", channel="c", recover=True, **{**places[0], "offset": 1})
+        assert [each["offset"] for each in answer["publications"]] == [2]
 
 
 async def test_a_second_life_begins_without_the_clients_of_the_first() -> None:

@@ -17,6 +17,7 @@ from wsframe.resources.check_attributes import Ordering
 from wsframe.resources.check_hooks import check_hook, is_async
 from wsframe.resources.client import Client
 from wsframe.resources.resource import HOOKS, Resource
+from wsframe.workers.partitions import Scope
 
 if TYPE_CHECKING:
     from wsframe.resources.client import DataT
@@ -75,6 +76,10 @@ class CentrifugeResource(Resource[DataT]):
 
     subprotocols: ClassVar[Collection[str]] = ("centrifuge-json", PROTOBUF)
     ordering: ClassVar[Ordering] = "client"
+    scope: ClassVar[Scope] = "shared"
+    """Where it lives if several workers or servers serve. Default ``"shared"``, unlike other resources: an object in
+    each, and each serves every channel, as the nodes of Centrifugo do. So attributes are those of one worker, and
+    a task in ``running()`` runs in each of them: publish from a resource of scope ``"one"``, or set that here."""
     error_close_code: ClassVar[int] = 3004
     options: ClassVar[CentrifugeOptions] = CentrifugeOptions()
     """Limits and times of the protocol."""
