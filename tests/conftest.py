@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from trio.testing import MockClock
 
 from tests.requirements import require_c
@@ -14,7 +14,9 @@ from wsframe import Registry
 from wsframe.log import tell_left_out
 
 # The same examples in every run, whatever the speed of the machine: a red run can be repeated.
-settings.register_profile("wsframe", derandomize=True, deadline=None, database=None)
+settings.register_profile(
+    "wsframe", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
 settings.load_profile("wsframe")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program they start.

@@ -7,9 +7,6 @@ from typing import NamedTuple
 
 __all__ = ["Ledger", "Place"]
 
-LATE = 20
-"""Publications on their way, by which a history can be shorter than the account has it."""
-
 
 class Place(NamedTuple):
     """The position of a client, as the protocol has it."""
@@ -22,11 +19,13 @@ class Ledger:
     """What all clients have seen.
 
     Args:
-        kept: The publications that the servers keep.
+        kept: The publications of a channel that the servers keep.
+        late: Those on their way, by which a history can be shorter than the account has it.
     """
 
-    def __init__(self, kept: int) -> None:
+    def __init__(self, kept: int, late: int) -> None:
         self.kept = kept
+        self.late = late
         self.truth: dict[Place, str] = {}
         """The data at each position, which is the same for all."""
         self.counts: Counter[str] = Counter()
@@ -49,6 +48,6 @@ class Ledger:
         """Take the news that a client has missed publications which are not kept."""
         self.counts["refused"] += 1
         missed = newest.offset - before.offset
-        if before.epoch == newest.epoch and missed <= self.kept - LATE:
+        if before.epoch == newest.epoch and missed <= self.kept - self.late:
             self.fail(f"{missed} publications are said to be lost, and {self.kept} are kept")
         self.counts["refused, another epoch" if before.epoch != newest.epoch else "refused, too many"] += 1

@@ -43,6 +43,8 @@ class Plan:
     channels: int
     kept: int
     """Publications of a channel that are kept."""
+    late: int
+    """Publications of a channel on their way, by which its history can be shorter than the account has it."""
     flow: int
     """Publications between two faults."""
     frozen: float
@@ -66,7 +68,7 @@ class Storm:
     def __init__(self, plan: Plan, redis: RedisServer) -> None:
         self.plan = plan
         self.redis = redis
-        self.ledger = Ledger(plan.kept)
+        self.ledger = Ledger(plan.kept, plan.late)
         self.channels = [feed(number) for number in range(plan.channels)]
         self.crowd = Crowd(self.ledger, plan.clients, self.channels, Random(1))
         self.nodes = [Node(name, redis.url, plan.rate / 2, plan.kept, plan.channels) for name in ("one", "two")]
@@ -174,7 +176,7 @@ class Storm:
     async def start_sdks(self) -> None:
         """Start the SDK's clients in a process of their own."""
         environment = {**os.environ, "NODE_PATH": str(NODE / "node_modules")}
-        numbers = map(str, (self.plan.sdks, self.plan.kept, self.plan.channels))
+        numbers = map(str, (self.plan.sdks, self.plan.kept - self.plan.late, self.plan.channels))
         command = [require_node(), str(SDK_READERS), *numbers]
         self.sdks = await trio.lowlevel.open_process(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -10,7 +10,8 @@ from tests.recovery.storm import Plan, storm
 from tests.requirements import require, require_node, require_package
 
 PLAN = Plan(
-    clients=20, sdks=4, rate=100, channels=2, kept=60, flow=40, frozen=2.0, away=5, cut_every=0.1, patience=120,
+    clients=20, sdks=4, rate=100, channels=2, kept=60, late=20, flow=40, frozen=2.0, away=5, cut_every=0.1,
+    patience=120,
 )  # fmt: skip
 
 
