@@ -8,10 +8,11 @@ to the rules. All else stays where it is, for the slow lane.
 from __future__ import annotations
 
 from codecs import utf_8_decode
+from struct import Struct
 
 from wsframe.protocol.close import CloseCode, may_be_sent
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
-from wsframe.protocol.frames import CLOSE, FIN, MAX_CONTROL_PAYLOAD, PING, PONG, WIDE, frame_extent, unmask
+from wsframe.protocol.frames import CLOSE, FIN, MAX_CONTROL_PAYLOAD, PING, PONG, frame_extent, unmask
 from wsframe.speedups import accelerated
 
 __all__ = ["check_text", "read_control", "read_messages", "weigh"]
@@ -20,6 +21,14 @@ WHOLE_TEXT = 0x81
 WHOLE_BINARY = 0x82
 EMPTY = "".__sizeof__()
 WHOLE_CONTROL = (FIN | CLOSE, FIN | PING, FIN | PONG)
+
+# A key of four bytes times the first of these numbers is the key repeated over so many bytes, or up to three more; the
+# second cuts those off.
+SHORT = 126
+REPEATED = [int.from_bytes(b"\1\0\0\0" * ((length + 3) // 4), "little") for length in range(SHORT)]
+FULL = [(1 << 8 * length) - 1 for length in range(SHORT)]
+mask_at = Struct("<I").unpack_from
+from_bytes = int.from_bytes
 
 
 def weigh(message: str | bytes) -> int:
@@ -65,14 +74,13 @@ def read_messages(
         if stop > size:
             return at, byte_count, stop - at
         payload: bytes | bytearray = data[start:stop]
-        if masked:
-            mask = data[start - 4 : start]
-            if length < WIDE:
-                # unmask() in line: it is called for nearly every message, and its call is a fifth of its cost.
-                key = (mask * (length // 4 + 1))[:length]
-                payload = (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
-            else:
-                payload = unmask(payload, mask)
+        if masked and length < SHORT:
+            # unmask() in line, with the key as a number: nearly every message comes here.
+            (key,) = mask_at(data, start - 4)
+            number = from_bytes(payload, "little") ^ key * REPEATED[length]
+            payload = (number & FULL[length]).to_bytes(length, "little")
+        elif masked:
+            payload = unmask(payload, data[start - 4 : start])
         if first == WHOLE_TEXT:
             try:
                 text = payload.decode()
