@@ -1,4 +1,4 @@
-"""``python -m benchmarks.backplanes [NAME ...]``: what a message costs from one process to another by each backplane.
+"""``python -m benchmarks.backplanes [NAME ...]``: the cost of a message from one process to another by each backplane.
 
 One process publishes and one receives, each with its own CPU time. Latency: one message each 2 ms. Throughput: as
 many as the backplane takes. The servers are started here, at unix sockets, and run on the same CPUs. ``relay+glide`` is

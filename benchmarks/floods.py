@@ -1,4 +1,4 @@
-"""Measure what floods cost an honest client: ``python -m benchmarks.floods [SECONDS] [CONNECTIONS] [WORDS]``.
+"""Measure the cost of floods to an honest client: ``python -m benchmarks.floods [SECONDS] [CONNECTIONS] [WORDS]``.
 
 Ten connections send as fast as they can, one kind of flood after the other, and an honest client echoes a
 message every 5 ms. Printed are its delays, and the share of a CPU that the server had: on a machine that is
@@ -37,7 +37,7 @@ def repeated(data: bytes) -> bytes:
 
 
 class Flood(NamedTuple):
-    """What each connection sends, again and again."""
+    """The bytes that each connection sends, again and again."""
 
     data: bytes
     path: str = "/sink"

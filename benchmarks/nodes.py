@@ -1,9 +1,9 @@
-"""``python -m benchmarks.nodes [NODES ...]``: what messages between servers cost.
+"""``python -m benchmarks.nodes [NODES ...]``: the cost of messages between servers.
 
 Each node is a server process with some clients that are subscribed to one topic. A client of the first node sends a
 message, its server publishes it, and the clients of all nodes get it. Latency: one message each 5 ms, from sending to
 the arrival at clients of the other nodes. Throughput: with 64 messages under way. All runs on this machine: the
-engine, the nodes and the clients share its CPUs, so the CPU time is what to plan from.
+engine, the nodes and the clients share its CPUs, so plan from the CPU time.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Load:
         self.drain()
 
     def one_by_one(self) -> tuple[float, float]:
-        """Send one message at a time; return the median and the 99th percentile of what they take."""
+        """Send one message at a time; return the median and the 99th percentile of their times."""
         self.latencies.clear()
         next_at = end = time.monotonic()
         end += SECONDS

@@ -1,4 +1,4 @@
-"""Measure what passing a newcomer to another worker costs: CPU time of all workers for each connect.
+"""Measure the cost of passing a newcomer to another worker: CPU time of all workers for each connect.
 
 ``python benchmarks/passing.py [WORKERS] [ROUNDS] [SECONDS]`` serves with that many workers. In each round clients
 connect to a path of scope ``"shared"``, whose newcomers stay where they are accepted, and then to paths of scope

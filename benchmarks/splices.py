@@ -1,4 +1,4 @@
-"""Measure what a pump costs: of a connection that another machine has, and of TLS that another worker decrypts.
+"""Measure the cost of a pump: of a connection that another machine has, and of TLS that another worker decrypts.
 
 ``python benchmarks/splices.py [ROUNDS] [MESSAGES] [CLIENTS]`` starts a Redis server and two servers of one service on
 it, and a service of two workers with TLS. Clients echo messages of 64 bytes, each waiting for its answer: at the

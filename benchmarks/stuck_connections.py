@@ -58,7 +58,7 @@ class Kind(NamedTuple):
     handshake: bool = True
     """Whether the peer does its part of the TLS handshake."""
     deflate: str = ""
-    """The mode of compression; what the peer sends is echoed then."""
+    """The mode of compression; messages of the peer are echoed then."""
 
 
 FIELDS = "".join(f"X-{number}: {'x' * 1000}\r\n" for number in range(15))

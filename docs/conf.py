@@ -51,7 +51,7 @@ def find_public_name(app: Sphinx, env: Any, node: nodes.Element, contnode: nodes
 
 
 def tidy(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
-    """Keep napoleon from taking what stands before a colon, in the first line about an attribute, for a type."""
+    """Keep napoleon from taking the words before a colon, in the first line about an attribute, for a type."""
     if lines and lines[0].startswith("Alias for field number"):
         lines.clear()
     elif what in ("attribute", "property"):

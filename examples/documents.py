@@ -71,7 +71,7 @@ class Document(Resource[set[int]]):
 
     async def client_connected(self, client: Client[set[int]]) -> None:
         client.data = set()
-        client.send_binary(create_sync_message(self.doc))  # "this is what I have": the client answers with the rest
+        client.send_binary(create_sync_message(self.doc))  # the state here: the client answers with the rest
         if self.awareness.states:
             client.send_binary(self.awareness_of([*self.awareness.states]))
         self.broadcast_binary(ASK_FOR_AWARENESS, exclude=client)

@@ -1,8 +1,8 @@
-"""What Python in the cells of tables runs in: live objects, by the names that the tables explain.
+"""Live objects for the Python in the cells of tables, by the names that the tables explain.
 
 An expression must not merely be there. One that is False has failed, one that names a function
-without calling it says nothing, and what is made is put to use: hooks get their events, answers
-answer a newcomer, options are those of a server, and newcomers come to what was registered.
+without calling it says nothing, and objects that it makes are put to use: hooks get their events, answers
+answer a newcomer, options are those of a server, and newcomers come to registered resources.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ OPTIONS = {Limits: "limits", Timeouts: "timeouts", Capacity: "capacity", Deflate
 PATHS = ("/new", "/chat", "/rooms/pantry", "/dispatched", "/anything")
 PROGRAMS = ("run", "run_handlers")
 STARTS = {*PROGRAMS, "serve", "serve_handlers", "open_server", "open_kit", "open_client"}
-"""What serves by itself, so that nothing else does."""
+"""Calls that serve by themselves, so that nothing else does."""
 
 
 class Deliberate(Exception):
-    """Raised in a hook to see what becomes of it."""
+    """Raised in a hook to see its effect."""
 
 
 class Room(Resource):
-    """What ``resource`` and ``other`` are."""
+    """The class of ``resource`` and ``other``."""
 
     subprotocols = ("chat",)
 
@@ -175,7 +175,7 @@ class Errors(logging.Handler):
 
 @contextmanager
 def no_complaints() -> Iterator[None]:
-    """Fail for errors that are logged, as those of hooks are, and for what is never awaited."""
+    """Fail for errors that are logged, as those of hooks are, and for coroutines that are never awaited."""
     errors = Errors()
     logger = logging.getLogger("wsframe")
     level = logger.level
@@ -198,8 +198,8 @@ def perform(text: str) -> None:
     """Run the Python of a cell, with new objects.
 
     Raises:
-        Failed: If it is not Python, does nothing, or does not what it should.
-        Exception: What it raises.
+        Failed: If it is not Python, does nothing, or not the right thing.
+        Exception: Any that it raises.
     """
     source = Source(text)
     names = names_to_import()
@@ -249,7 +249,7 @@ async def connect(kit: Kit, path: str, origin: str | None = ORIGIN) -> MemoryCli
 
 
 async def join(kit: Kit, resource: Resource) -> dict[str, Any]:
-    """Connect clients and return the names of what there is then."""
+    """Connect clients and return the objects by their names."""
     for path in ("/rooms/kitchen?token=sesame&x=1", "/rooms/kitchen", "/chat"):
         await connect(kit, path)
     client = next(iter(resource.clients))
@@ -260,7 +260,7 @@ async def join(kit: Kit, resource: Resource) -> dict[str, Any]:
 
 
 class Trial:
-    """Puts to use what was made."""
+    """Puts the made objects to use."""
 
     def __init__(self, kit: Kit, registry: Registry) -> None:
         self.kit = kit

@@ -1,4 +1,4 @@
-"""The cells of tables that say what to write here instead of something elsewhere, and their Python."""
+"""The cells of tables that translate code of other libraries, and their Python."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CSV_TABLE = re.compile(r"^\.\. csv-table::\n(?P<options>(?:    :.*\n)+)\n(?P<row
 
 
 class Cell(NamedTuple):
-    """What is written here, in the markup of the documents."""
+    """The code for wsframe, in the markup of the documents."""
 
     id: str
     text: str
@@ -48,7 +48,7 @@ class Cell(NamedTuple):
 
     @property
     def roles(self) -> list[tuple[str, str]]:
-        """Its other marked words: the role, empty for the default one, and what is marked."""
+        """Its other marked words: the role, empty for the default one, and the marked text."""
         return re.findall(r"(?::(\w+):)?`([^`]+)`", re.sub(r"``.+?``", "", self.text))
 
 
@@ -85,7 +85,7 @@ def page_cells(page: Path) -> Iterator[Cell]:
 
 
 class Failed(AssertionError):
-    """Python in a cell did not do what a cell promises."""
+    """Python in a cell did not keep the promise of the cell."""
 
 
 class Source:

@@ -13,7 +13,7 @@ from wsframe import Certificate
 __all__ = ["Contexts", "Handshake", "make_contexts", "trusting", "write_certificate"]
 
 Contexts: TypeAlias = tuple[ssl.SSLContext, ssl.SSLContext]
-"""What a server shows, and what a client trusts."""
+"""The certificate of a server, and the root that a client trusts."""
 
 
 def make_contexts(*names: str) -> Contexts:

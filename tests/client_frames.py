@@ -12,7 +12,7 @@ SHORT = {2: 126, 8: 127}
 
 
 def header(first: int, length: int, *, mask: bytes | None = MASK, form: int | None = None) -> bytes:
-    """Make the header of a frame; it can declare what never comes.
+    """Make the header of a frame; it can declare bytes that never come.
 
     Args:
         first: The whole first byte: FIN, reserved bits, opcode.

@@ -1,4 +1,4 @@
-"""A client whose kernel takes what the test lets it take, and a decoder of what it took."""
+"""A client whose kernel takes as much as the test lets it take, and a decoder of those bytes."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Sending:
 
 
 def offered(options: Deflate, offer: str = "permessage-deflate; client_max_window_bits") -> Mapping[str, Any]:
-    """Return what a :class:`Sending` needs to compress."""
+    """Return the terms with which a :class:`Sending` compresses."""
     return {"terms": negotiate([offer], options), "options": options}
 
 

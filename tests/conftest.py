@@ -130,13 +130,13 @@ def patient_clock() -> MockClock:
 
 @pytest.fixture(scope="session")
 def in_c() -> None:
-    """Skip what needs the C extension, where that is not in use."""
+    """Skip tests of the C extension, where that is not in use."""
     require_c()
 
 
 @pytest.fixture
 def rooms() -> Rooms:
-    """Give a factory that notes what it made."""
+    """Give a factory that notes the objects it made."""
     return Rooms()
 
 

@@ -1,4 +1,4 @@
-"""Outboxes without sockets: a kernel that takes what a script says, a link that notes what it is told."""
+"""Outboxes without sockets: a kernel that takes as much as a script says, a link that notes its calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALL = 1 << 40
 
 
 class FakeLink:
-    """What an outbox tells its link; like a real one, it gives the outbox up where it is broken."""
+    """The link of an outbox, which notes its calls; like a real one, it gives a broken outbox up."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -60,7 +60,7 @@ class FakeKernel:
 
     @property
     def frames(self) -> list[Frame]:
-        """What was sent, frame by frame."""
+        """The bytes sent, frame by frame."""
         return decode(self.taken)
 
     @property
@@ -84,7 +84,7 @@ class Rig:
         self.outbox = self.link.outbox = Outbox(self.kernel.send, self.link, limit, overflow, self.flusher)
 
     def block(self) -> None:
-        """Fill the kernel's buffer before anything of what waits has begun to leave."""
+        """Fill the kernel's buffer before any waiting frame has begun to leave."""
         self.kernel.script = [0, *self.kernel.script]
         self.outbox.flush()
         assert self.outbox.blocked

@@ -52,7 +52,7 @@ CALLED_IN = {
 
 
 def languages() -> list[Language]:
-    """Return what the hot work can be done in here."""
+    """Return the languages in which the hot work can be done here."""
     return ["c", "python"] if speedups.FROM_C else ["python"]
 
 
@@ -72,7 +72,7 @@ def running_in(language: Language) -> Iterator[None]:
 
 
 class Poller:
-    """Notes what is watched; asks the kernel when a test wants it to."""
+    """Notes the watched sockets; asks the kernel when a test wants it to."""
 
     asks_kernel = True
 
@@ -86,7 +86,7 @@ class Poller:
         self.masks.pop(fd, None)
 
     def poll(self) -> list[tuple[int, int]]:
-        """Return what can be read, with READ and no other flag."""
+        """Return the links that can be read, with READ and no other flag."""
         poll = select.poll()
         for fd, mask in self.masks.items():
             if mask & READ:
@@ -139,12 +139,12 @@ class Snapshot(NamedTuple):
     """All that is known of a link and counted for it."""
 
     entries: list[object]
-    """What has come, whether it was taken or not."""
+    """The entries that have come, whether they were taken or not."""
     waiting: int
     byte_count: int
     received: int
     bytes_received: int
-    """0 once it has ended: what was read behind the end hinges on the size of the reads, which C chooses otherwise."""
+    """0 once it has ended: the bytes read after the end hinge on the size of the reads, which C chooses otherwise."""
     state: str
     interest: int
     ended: object
@@ -158,7 +158,7 @@ class Snapshot(NamedTuple):
 
 
 class Peer:
-    """One link, the other end of its socket, and what its hooks would have taken."""
+    """One link, the other end of its socket, and the messages that its hooks would have taken."""
 
     def __init__(self, links: Links, limits: Limits) -> None:
         self.place = Place(limits)
@@ -172,7 +172,7 @@ class Peer:
         self.link: Link = links.reactor.adopt(arrival, b"")
         self.taken: list[object] = []
         self.sent = b""
-        """What the link has sent."""
+        """The bytes that the link has sent."""
 
     @property
     def inbox(self) -> Inbox[Any]:
@@ -189,7 +189,7 @@ class Peer:
         return bool(self.link.readiness.interest & READ) and self.link.transport.sock is not None
 
     def send(self, data: bytes) -> None:
-        """Send bytes, in as many turns of the link as that takes; what is full is emptied. An end drops the rest."""
+        """Send bytes, in as many turns of the link as that takes; a full share is emptied. An end drops the rest."""
         while data:
             try:
                 data = data[self.sock.send(data) :]
@@ -218,7 +218,7 @@ class Peer:
             self.take()
 
     def read(self, most: int = 1 << 40) -> None:
-        """Read what the link has sent, or some of it."""
+        """Read the bytes that the link has sent, or some of them."""
         with suppress(OSError):
             while most and (data := self.sock.recv(min(most, 65536))):
                 self.sent += data
@@ -229,7 +229,7 @@ class Peer:
         self.sock.close()
 
     def held(self) -> bytes:
-        """Return what is held, wherever it is."""
+        """Return the bytes held, wherever they are."""
         return bytes(self.connection._held or b"") + (self.connection._payload or b"")
 
     def snapshot(self) -> Snapshot:
@@ -247,7 +247,7 @@ class Peer:
 
 
 class Nobody:
-    """Who counts places."""
+    """The object that counts places."""
 
     def release(self) -> None:
         """Nobody counts here."""
@@ -257,9 +257,9 @@ class Links:
     """A reactor that runs by hand. It must be made within a trio run, whose tasks it leaves alone.
 
     Args:
-        language: What the hot work is done in; enter :func:`running_in` for it, too.
+        language: The language of the hot work; enter :func:`running_in` for it, too.
         buffer: Bytes of one read: less than in earnest, and everything is large.
-        budget: What all links together may hold.
+        budget: The bytes that all links together can hold.
     """
 
     def __init__(self, language: Language, *, buffer: int = 65536, budget: int = 1 << 40) -> None:
@@ -278,7 +278,7 @@ class Links:
         return peer
 
     def turn(self) -> bool:
-        """Do what the reactor does in one turn; return whether there was anything to do."""
+        """Do one turn of the reactor; return whether there was anything to do."""
         loop = self.reactor.loop
         ready = self.poller.poll()
         loop.now = CLOCK

@@ -1,4 +1,4 @@
-"""A resource that notes its hooks, and ways to wait for what it notes."""
+"""A resource that notes its hooks, and ways to wait for its notes."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def wait_a_turn() -> None:
 
 
 class Functions:
-    """Functions that note what they are called with; async ones if they are to be."""
+    """Functions that note their arguments; async ones on demand."""
 
     def __init__(self, *, wait: bool = False) -> None:
         self.journal = Journal()

@@ -1,4 +1,4 @@
-"""What some tests need besides wsframe: programs such as Node and Chromium, the C extension, a package.
+"""Needs of some tests besides wsframe: programs such as Node and Chromium, the C extension, a package.
 
 Where it is missing the test is skipped and says so. Where ``WSFRAME_REQUIRE_ALL`` is
 set, as it is in continuous integration, that is a failure instead.

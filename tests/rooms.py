@@ -44,7 +44,7 @@ class Room(Recorder):
 
 
 class Rooms:
-    """A factory that notes what it made."""
+    """A factory that notes the objects it made."""
 
     def __init__(self) -> None:
         self.made: list[Room] = []
@@ -87,9 +87,9 @@ class Rig:
         return await self.roster.join_when_ready(found[0].resource, request)
 
     async def get_in(self, path: str) -> Listener:
-        """Come as one who is let in."""
+        """Come as a client that is let in."""
         listener = await self.come(path)
-        listener.members.empty_since = inf  # which is what welcome() does to it
+        listener.members.empty_since = inf  # as welcome() does
         return listener
 
 

@@ -1,4 +1,4 @@
-"""The two sides of a move: resources that note what happens to their clients."""
+"""The two sides of a move: resources that note the events of their clients."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

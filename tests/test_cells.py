@@ -1,4 +1,4 @@
-"""The tables of what to write here instead: the Python of each row runs, with live objects."""
+"""The tables of translations: the Python of each row runs, with live objects."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.documents import ROOT
 CELLS = [Cell(row.id, row.here) for table in TABLES for row in rows_of(table)]
 CELLS += [cell for page in PAGES for cell in page_cells(page)]
 
-# What the server does by itself, or what there is not: nothing is written for it.
+# Work of the server itself, or missing features: nothing is written for them.
 NOTHING_TO_WRITE = set(
     "C-14 C-34 C-60 C-61 C-62 C-65 C-67 C-68 C-69 C-70 C-80 C-87 P-14 P-16 W-09 W-16 W-17 H-05 H-09".split()  # noqa: SIM905
 )

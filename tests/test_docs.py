@@ -38,7 +38,7 @@ REFERENCE = [path.read_text() for path in (ROOT / "docs/reference.rst", *ROOT.gl
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a folder with the files that pages speak of; undo what they register."""
+    """Give a folder with the files that pages speak of; undo their registrations."""
     certificate = trustme.CA().issue_cert("chat.example")
     certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "fullchain.pem"))
     certificate.private_key_pem.write_to_path(str(tmp_path / "privkey.pem"))
@@ -216,7 +216,7 @@ def test_the_log_lines_of_the_reference_are_logged() -> None:
 
 
 def test_the_reasons_of_the_reference_are_given() -> None:
-    text = (ROOT / "docs/reference.rst").read_text().partition("what happened:\n")[2].partition("Codes that")[0]
+    text = (ROOT / "docs/reference.rst").read_text().partition("tells the cause:\n")[2].partition("Codes that")[0]
     reasons = re.findall(r"^([a-z][a-z ]+?) {2,}[A-Z`]", text, re.MULTILINE)
     assert len(reasons) > 8
     code = "".join(path.read_text() for path in ROOT.glob("wsframe/**/*.py"))

@@ -36,7 +36,7 @@ def words(picture: str) -> str:
 
 def test_the_committed_drawings_are_those_that_the_script_makes() -> None:
     for path, content in loaded().files().items():
-        assert path.read_text() == content, f"run python docs/draw.py: {path.name} is not what it makes"
+        assert path.read_text() == content, f"run python docs/draw.py: {path.name} differs from its drawing"
 
 
 def test_every_room_is_drawn_on_its_floor(drawn: dict[str, str]) -> None:

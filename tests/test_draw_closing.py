@@ -23,7 +23,7 @@ def drawn() -> dict[Path, str]:
 
 def test_the_committed_files_are_what_the_script_makes() -> None:
     for path, content in drawn().items():
-        assert path.read_text() == content, f"run python docs/draw_closing.py: {path.name} is not what it makes"
+        assert path.read_text() == content, f"run python docs/draw_closing.py: {path.name} differs from its drawing"
 
 
 def test_the_drawing_names_every_phase_and_every_event() -> None:

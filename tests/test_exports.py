@@ -1,4 +1,4 @@
-"""What the package offers: complete, in order, importable and described."""
+"""The public names of the package: complete, in order, importable and described."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OTHERS = [name for name in wsframe.__all__ if name not in CALLABLE]
 
 
 def reexports() -> dict[str, str]:
-    """Return what the package imports as itself: name to module."""
+    """Return the names that the package re-exports: name to module."""
     tree = ast.parse((ROOT / "__init__.py").read_text())
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     assert all(alias.asname == alias.name for node in imports for alias in node.names), "X as X marks a re-export"

@@ -9,10 +9,10 @@ import pytest
 from tests.cells import LISP, TABLES, Row, rows_of
 from tests.documents import ROOT
 
-# What is not there, and nothing else in its place.
+# Features that are not there, and have no replacement.
 MISSING = {"C-65"}
 
-# What programs written with these libraries use: the names they export.
+# Names that programs written with these libraries use: those they export.
 EXPORTS = """
     write-to-client-text write-to-client-binary write-to-clients-text write-to-clients-binary
     write-to-client-close write-to-client-ping client-host client-port client-resource-name client-query-string

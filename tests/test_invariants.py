@@ -1,4 +1,4 @@
-"""The invariants, over real sockets: what order, isolation and the end of a client promise (1, 2, 3, 8, 10)."""
+"""The invariants, over real sockets: order, isolation and the end of a client (1, 2, 3, 8, 10)."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The invariants, over real sockets: what a client can cost, in bytes and in time (4, 5, 6, 7, 9)."""
+"""The invariants, over real sockets: the cost of a client, in bytes and in time (4, 5, 6, 7, 9)."""
 
 import logging
 import select

@@ -20,7 +20,7 @@ ORDERINGS: list[Ordering] = ["resource", "client"]
 
 
 class Hall(Resource[int | None]):
-    """Notes what each client does here, under its number; a message ``N TARGET`` moves the client on."""
+    """Notes the events of each client here, under its number; a message ``N TARGET`` moves the client on."""
 
     halls: dict[str, Resource]
 
@@ -80,7 +80,7 @@ def check_visits(notes: list[str], messages: int) -> int:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("share", [256, 2])
 async def test_invariant_2_each_message_has_one_side_and_each_side_one_goodbye(seed: int, share: int) -> None:
-    """Clients that move on in the middle of what they send, among resources of both orderings, some not registered."""
+    """Clients that move on in the middle of their messages, among resources of both orderings, some not registered."""
     random = Random(seed)
     notes: dict[int, list[str]] = {}
     halls = {name: (HallByClient if name in "cd" else Hall)(name, notes) for name in "abcd"}
@@ -180,7 +180,7 @@ async def test_invariant_5_client_between_two_resources_holds_its_share_and_no_m
 
 
 async def test_invariant_5_client_between_two_resources_is_reset_for_the_budget_of_all() -> None:
-    """What waits on either side of the move is given back, and counts nothing twice."""
+    """The messages that wait on either side of the move are given back, and none is counted twice."""
     room = Recorder()
     lobby = Held(room)
 
@@ -189,7 +189,7 @@ async def test_invariant_5_client_between_two_resources_is_reset_for_the_budget_
         mover = next(client for client in lobby.clients if client.port == peer.port)
         await peer.send(frame(TEXT, bytes(10_000)), text("2"))
         await other.send(text("go"))
-        await lobby.journal.until("disconnected None")  # the lobby stands here: what comes has to wait
+        await lobby.journal.until("disconnected None")  # the lobby stands here: all that comes has to wait
         await peer.send(frame(TEXT, b"3" * 10_000))
         await wait_all_tasks_blocked()
         assert mover.move_to(room)

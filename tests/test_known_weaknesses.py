@@ -1,4 +1,4 @@
-"""What went wrong in the libraries that wsframe learned from does not go wrong here.
+"""Faults of the libraries that wsframe learned from do not happen here.
 
 ``docs/reference/feature-rows.rst`` names each of these weaknesses, and the other tests of them.
 """
@@ -195,7 +195,7 @@ async def test_a_hook_that_waits_holds_up_its_resource_alone() -> None:
 
 
 async def test_what_ends_a_connection_reaches_its_peer_before_tcp_ends() -> None:
-    """Behind what was sent before, however much that is; TCP ends in order and not by a reset."""
+    """After all earlier messages, however much that is; TCP ends in order and not by a reset."""
 
     class Talking(Recorder):
         async def client_connected(self, client: Client) -> None:

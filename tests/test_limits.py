@@ -1,4 +1,4 @@
-"""Limits, timeouts and capacity: what is refused, what is inherited."""
+"""Limits, timeouts and capacity: refused values, and inherited ones."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from wsframe.log import Log, log_for
 
 
 class Panic(BaseException):
-    """Stands for what extensions raise that is no Exception."""
+    """Stands for errors of extensions that are not an Exception."""
 
 
 class Failing(logging.Handler):

@@ -79,14 +79,6 @@ def test_no_two_pages_have_one_title() -> None:
     assert [title for title in titles if titles.count(title) > 1] == []
 
 
-def test_pages_name_the_thing() -> None:
-    """They say "the message that you send", not "what you send"."""
-    text = " ".join(page.read_text() for page in PAGES)
-    words = re.findall(r"[A-Za-z']+", text)
-    share = sum(word.lower() == "what" for word in words) / len(words) * 1000
-    assert share <= 2, f"{share:.2f} of 1000 words are what"
-
-
 @pytest.mark.parametrize("page", BESIDE, ids=name)
 def test_files_that_a_document_links_to_exist(page: Path) -> None:
     targets = re.findall(r"^\.\. _[^:]+: (?!https?:)(\S+)", page.read_text(), re.MULTILINE)

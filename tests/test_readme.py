@@ -1,4 +1,4 @@
-"""README.rst: its chat works, its commands are what CI runs, it renders on a package index."""
+"""README.rst: its chat works, CI runs its commands, it renders on a package index."""
 
 import re
 import runpy
@@ -69,7 +69,7 @@ def test_the_commands_stand_where_they_are_looked_for() -> None:
 
 
 def test_it_renders_without_a_warning() -> None:
-    # A package index knows plain docutils only, and refuses what warns.
+    # A package index knows plain docutils only, and refuses text with warnings.
     publish_string(README.read_text(), writer="html5", settings_overrides={"halt_level": 2, "report_level": 2})
 
 

@@ -1,4 +1,4 @@
-"""What the tests need besides wsframe: skipped where it is missing, failed where nothing may be."""
+"""Tests whose needs are missing are skipped, and fail where nothing must be missing."""
 
 from __future__ import annotations
 

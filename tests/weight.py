@@ -1,4 +1,4 @@
-"""What is to be counted of messages: what the interpreter says they take."""
+"""The weight of messages: the memory that the interpreter reports for them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["cost_of", "weight_of"]
 
 
 def weight_of(messages: Iterable[object]) -> int:
-    """Add up what messages take beside what empty ones of their type do; other events take nothing."""
+    """Add up the memory of messages beyond that of empty ones of their type; other events take nothing."""
     return sum(
         getsizeof(message) - getsizeof(type(message)()) for message in messages if isinstance(message, str | bytes)
     )
 
 
 def cost_of(entries: Iterable[object]) -> int:
-    """Add up what is counted of messages and pongs that wait for a hook."""
+    """Add up the counted bytes of messages and pongs that wait for a hook."""
     waiting = [entry for entry in entries if isinstance(entry, str | bytes | PongReceived)]
     payloads = sum(len(entry.payload) for entry in waiting if isinstance(entry, PongReceived))
     return weight_of(waiting) + payloads + MESSAGE_COST * len(waiting)

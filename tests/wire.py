@@ -1,4 +1,4 @@
-"""A WebSocket client made by hand: bytes over a raw TCP stream, for what no real client would do."""
+"""A WebSocket client made by hand: bytes over a raw TCP stream, for actions of no real client."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ async def connected(
     trailing: bytes = b"",
     window: int | None = None,
 ) -> AsyncIterator[Peer]:
-    """Connect a client; what is ``trailing`` travels in the same segment as its handshake."""
+    """Connect a client; ``trailing`` travels in the same segment as its handshake."""
     async with stream_to(server, window=window) as stream:
         peer = Peer(stream)
         await peer.open(head(path, fields) + trailing)

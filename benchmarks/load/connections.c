@@ -132,7 +132,7 @@ static void receive(struct connection *c) {
             return;
         }
         take(c, input, (size_t)length);
-        /* A socket with more to read is reported again; what TLS has decrypted is not. */
+        /* A socket with more to read is reported again; bytes that TLS has decrypted are not. */
         if (c->tls == NULL)
             break;
     }

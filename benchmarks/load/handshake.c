@@ -32,7 +32,7 @@ static void sha1_block(uint32_t state[5], const uint8_t block[64]) {
     state[0] += a, state[1] += b, state[2] += c, state[3] += d, state[4] += e;
 }
 
-/* For what is shorter than two blocks less their trailer, as a key with the GUID is. */
+/* For input shorter than two blocks less their trailer, as a key with the GUID is. */
 static void sha1(const char *text, uint8_t digest[20]) {
     uint32_t state[5] = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0};
     uint8_t padded[128] = {0};
@@ -103,7 +103,7 @@ static void check_answer(struct connection *c) {
     if (!field(c->head, "Connection", value, sizeof value) || strcasestr(value, "upgrade") == NULL)
         die("connection %u: the answer does not upgrade", c->index);
     if (!field(c->head, "Sec-WebSocket-Accept", value, sizeof value) || strcmp(value, c->accept) != 0)
-        die("connection %u: Sec-WebSocket-Accept is not what the key asks for", c->index);
+        die("connection %u: Sec-WebSocket-Accept does not answer the key", c->index);
     bool extended = field(c->head, "Sec-WebSocket-Extensions", value, sizeof value) && value[0] != 0;
     if (options.deflate && (!extended || strstr(value, "permessage-deflate") == NULL))
         die("connection %u: no compression was agreed on", c->index);
@@ -115,7 +115,7 @@ static void check_answer(struct connection *c) {
         die("connection %u: a subprotocol that was not offered: %s", c->index, value);
 }
 
-/* Take what belongs to the answer; return how much that was. The head is freed when it is whole. */
+/* Take the bytes that belong to the answer; return how many. The head is freed when it is whole. */
 size_t receive_answer(struct connection *c, const uint8_t *data, size_t length) {
     size_t before = c->head_length, room = HEAD_SIZE - 1 - before;
     size_t taken = length < room ? length : room;

@@ -1,7 +1,7 @@
-/* What the parts of the load generator share.
+/* Declarations that the parts of the load generator share.
  *
- *   main        what was asked for, the phases of a run, the report
- *   modes       when a message is sent, and what one that came back means
+ *   main        the arguments, the phases of a run, the report
+ *   modes       when a message is sent, and the meaning of one that came back
  *   connections one connection from connect to close, and the loop over all of them
  *   frames      RFC 6455 section 5, as a client
  *   deflate     RFC 7692, as a client
@@ -39,7 +39,7 @@ struct buffer {
     size_t begin, end, capacity;
 };
 
-/* The frame that is being received; it may end anywhere in what is read. */
+/* The frame that is being received; it can end anywhere in the bytes read. */
 struct incoming {
     uint8_t head[10];
     unsigned head_length;

@@ -1,4 +1,4 @@
-/* A load generator for WebSocket servers, in one thread: what was asked for, its phases, its report.
+/* A load generator for WebSocket servers, in one thread: its arguments, its phases, its report.
  *
  *   cc -O2 -o load *.c                              or, for TLS and compression:
  *   cc -O2 -DWITH_TLS -DWITH_DEFLATE -o load *.c -lssl -lcrypto -lz

@@ -1,4 +1,4 @@
-/* When a message is sent, and what one that came back means, in each mode.
+/* When a message is sent, and the meaning of one that came back, in each mode.
  *
  * Echo: each active connection keeps its window full. Broadcast: the first connection does,
  * and a message has come back when all connections have it. Connect: each connection has one
@@ -87,7 +87,7 @@ void mode_closed(struct connection *c) {
         connection_start(c);
 }
 
-/* Some servers put a client on their list only after the 101: what is broadcast before
+/* Some servers put a client on their list only after the 101: broadcasts before
  * that does not reach it. So there are trials, until all have had one, and all later ones. */
 bool everybody_joined(void) {
     static uint64_t sent_at;

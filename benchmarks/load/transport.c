@@ -45,7 +45,7 @@ bool secure(struct connection *c) {
     return done > 0;
 }
 
-/* What an earlier call left in the queue of errors would be taken for this one's. */
+/* Errors that an earlier call left in the queue would be taken for this one's. */
 static ssize_t tls_read(struct connection *c, void *data, size_t length) {
     ERR_clear_error();
     return outcome(c, SSL_read(c->tls, data, (int)length));

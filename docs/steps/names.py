@@ -1,4 +1,4 @@
-"""Step 3: who is who, and who comes and goes."""
+"""Step 3: names, joins and leaves."""
 
 from itertools import count
 

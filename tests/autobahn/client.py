@@ -41,7 +41,7 @@ def free_port() -> int:
 
 
 def write_spec(cases: str, outdir: Path, url: str) -> Path:
-    """Write what the fuzzing server is to do."""
+    """Write the settings of the fuzzing server."""
     patterns = SETS.get(cases, cases).split(",")
     spec = outdir / "fuzzingserver.json"
     spec.write_text(
@@ -59,7 +59,7 @@ def write_spec(cases: str, outdir: Path, url: str) -> Path:
 
 
 async def echo(url: str, deflate: wsframe.Deflate | None) -> None:
-    """Run one case: send back what comes, until it ends."""
+    """Run one case: echo all messages, until it ends."""
     try:
         async with wsframe.connect(url, proxy=None, limits=LIMITS, timeouts=TIMEOUTS, deflate=deflate) as ws:
             async for message in ws:

@@ -33,7 +33,7 @@ GOOD = ("OK", "INFORMATIONAL")
 
 @dataclass(frozen=True)
 class Report:
-    """What a run of the suite found: the cases by behaviour, and by behaviour in closing."""
+    """The results of a run of the suite: the cases by behaviour, and by behaviour in closing."""
 
     behaviour: dict[str, list[str]]
     closing: dict[str, list[str]]
@@ -41,7 +41,7 @@ class Report:
 
     @classmethod
     def read(cls, outdir: Path, planned: int | None = None) -> Self:
-        """Read what the suite wrote to this folder; as a client it logs how many cases were planned."""
+        """Read the results that the suite wrote to this folder; as a client it logs how many cases were planned."""
         if planned is None:
             log = (outdir / "wstest.log").read_text(errors="replace")
             found = re.search(r"will run (\d+) test cases", log)

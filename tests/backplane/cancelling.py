@@ -54,7 +54,7 @@ async def one_run(work: Callable[[], Awaitable[object]], step: int) -> int:
 
 async def cancel_at_each_step(work: Callable[[], Awaitable[object]], first: int = 1, stride: int = 1) -> int:
     """Cancel a piece of work at each step, until it ends by itself; return how often."""
-    await work()  # what is made once for each run of trio, such as the task by which glide reads, is no leftover
+    await work()  # objects made once for each run of trio, such as the task by which glide reads, are not leftovers
     step = first
     while not await one_run(work, step):
         step += stride

@@ -26,7 +26,7 @@ EVERY = 0.005
 
 @dataclass
 class Account:
-    """What a node has received: numbers, holes and reports. It implements ``Told``."""
+    """The account of a node: numbers, holes and reports. It implements ``Told``."""
 
     received: int = 0
     holes: int = 0

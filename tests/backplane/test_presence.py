@@ -1,4 +1,4 @@
-"""Who is here: lists of several nodes that become equal, and members that leave only for good."""
+"""Presence: lists of several nodes that become equal, and members that leave only for good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Redis server is asked, and what it forgets."""
+"""Requests to a Redis server, and a server that forgets."""
 
 from __future__ import annotations
 

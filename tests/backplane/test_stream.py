@@ -1,4 +1,4 @@
-"""One stream of frames, and what waits to be written to it."""
+"""One stream of frames, and the queue of bytes to be written to it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The benchmarks run, and report what they saw. No test here looks at how long anything took."""
+"""The benchmarks run, and report their results. No test here looks at how long anything took."""

@@ -153,7 +153,7 @@ async def test_a_refusal_ends_the_run(generator: Generator) -> None:
     [
         (("Upgrade: websocket", "Upgrade: h2c"), "the answer upgrades to no websocket"),
         (("Connection: upgrade", "Connection: close"), "the answer does not upgrade"),
-        (("Sec-WebSocket-Accept: ", "Sec-WebSocket-Accept: x"), "Sec-WebSocket-Accept is not what the key asks for"),
+        (("Sec-WebSocket-Accept: ", "Sec-WebSocket-Accept: x"), "Sec-WebSocket-Accept does not answer the key"),
         (("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n"), "a subprotocol that was not offered: chat"),
         (("\r\n\r\n", "\r\nSec-WebSocket-Extensions: x\r\n\r\n"), "an extension that was not offered: x"),
         (("\r\n\r\n", "\r\n\r\n\x81\x80...."), "a masked frame from a server"),

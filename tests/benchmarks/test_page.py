@@ -1,4 +1,4 @@
-"""What the documents say of the benchmarks is so."""
+"""The documents' statements about the benchmarks are true."""
 
 import re
 import shlex

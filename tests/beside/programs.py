@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "beside"
 
 
 def load(name: str) -> ModuleType:
-    """Import a program, without what it registers globally."""
+    """Import a program, without its global registrations."""
     spec = spec_from_file_location(name, FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

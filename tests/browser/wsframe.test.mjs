@@ -60,7 +60,7 @@ class FakeSocket {
     this.readyState = 2;
   }
 
-  // What the network does.
+  // Events of the network.
   open() { this.readyState = 1; this.onopen?.(); }
   receive(data) { this.onmessage?.({ data }); }
   lose(code = 1006, reason = "", wasClean = false) { this.readyState = 3; this.onclose?.({ code, reason, wasClean }); }
@@ -116,7 +116,7 @@ test("lengths of text, bytes and blobs", () => {
   assert.deepEqual(["abc", new Uint8Array(4), new ArrayBuffer(5), new Blob(["123456"])].map(lengthOf), [3, 4, 5, 6]);
 });
 
-test("what is sent before there is a connection follows what a listener sends first", () => {
+test("messages from before there is a connection follow those that a listener sends first", () => {
   const connection = connect({ protocols: ["a"] });
   connection.addEventListener("open", () => connection.send("hello"));
   assert.deepEqual([connection.send("1"), connection.send("2"), connection.queued], [true, true, 2]);
@@ -153,7 +153,7 @@ test("it connects again, after longer waits each time, until a connection is ste
   ]);
 });
 
-test("the queue is bounded in messages and in length, and tells what it did not take", () => {
+test("the queue is bounded in messages and in length, and reports messages that it did not take", () => {
   const connection = connect({ maxQueued: 2, maxQueuedLength: 10 });
   const taken = ["12345678", "123", "12", "1"].map(message => connection.send(message));
   assert.deepEqual(taken, [true, false, true, false]);
@@ -186,7 +186,7 @@ test("a connection that breaks while the queue is sent keeps the rest", () => {
 });
 
 for (const code of [1000, 1002, 1003, 1007, 1008, 1009, 1010]) {
-  test(`code ${code} is final, and what waited is dropped`, async () => {
+  test(`code ${code} is final, and waiting messages are dropped`, async () => {
     const connection = connect();
     connection.send("late");
     FakeSocket.last.lose(code, "why", true);

@@ -1,4 +1,4 @@
-"""A resource for the SDKs of the tests, which obeys what they call by RPC."""
+"""A resource for the SDKs of the tests, which obeys their RPC calls."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Tokens:
 
 
 class Served(CentrifugeResource):
-    """Channels say by their prefix what they offer."""
+    """The prefix of a channel says which features it offers."""
 
     tokens: ClassVar[Verifier | None] = Tokens()
     history = History(messages=10)

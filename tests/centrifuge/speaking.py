@@ -16,7 +16,7 @@ __all__ = ["Speaker", "connected", "speaking"]
 
 
 class Speaker:
-    """Sends commands and returns what comes back, one line at a time."""
+    """Sends commands and returns the replies, one line at a time."""
 
     def __init__(self, client: MemoryClient) -> None:
         self.client = client

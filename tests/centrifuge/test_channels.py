@@ -1,4 +1,4 @@
-"""Subscriptions to channels: what happens while one begins."""
+"""Subscriptions to channels, and events while one begins."""
 
 from __future__ import annotations
 

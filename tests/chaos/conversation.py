@@ -20,7 +20,7 @@ LETTERS = "abcdefghij klmnopqrst uvwxyz äöü 漢字 😀"
 
 
 class Fault(Exception):
-    """The server did what it must not."""
+    """The server broke a rule."""
 
 
 class Refused(Exception):

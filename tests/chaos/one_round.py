@@ -1,4 +1,4 @@
-"""One round: servers, clients, and what must hold when all is over."""
+"""One round: servers, clients, and the checks when all is over."""
 
 import gc
 import logging
@@ -31,7 +31,7 @@ ARRIVALS = 80
 BUSY = 25
 """Those that do something at the same time: on a slow machine the others come later."""
 POLITE_SHARE = 0.55
-# What a program and the settling may take on a machine that is slow or busy with other things.
+# Most seconds that a program and the settling can take on a machine that is slow or busy with other things.
 PATIENCE = 300.0
 # Classes of which no object may be left, by module and name.
 KEPT = {"Client", "Connection", "Inbox", "Link", "Newcomer", "Outbox", "TLSCodec"}
@@ -41,13 +41,13 @@ PONGS = 64 * 1024
 
 @dataclass
 class Outcome:
-    """What a round came to."""
+    """The outcome of a round."""
 
     seed: int
     clients: int
     seconds: float = 0.0
     events: int = 0
-    """Hook calls, and what the clients did."""
+    """Hook calls, and the actions of the clients."""
     lives: int = 0
     programs: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Outcome:
 
 
 class ErrorLog(logging.Handler):
-    """Collects what is logged as an error, apart from what hooks raise on purpose."""
+    """Collects log records of errors, apart from those that hooks raise on purpose."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -116,7 +116,7 @@ class World:
             yield
 
     def cast(self, number: int, clients: int) -> tuple[Visit, Program, float]:
-        """Decide on one of so many clients: who it is, what it does, and when. All of it follows from the seed."""
+        """Choose one of that many clients: its kind, its actions and its times. All of it follows from the seed."""
         random = Random(f"{self.seed}/{number}")
         programs = POLITE if random.random() < POLITE_SHARE else RUDE
         (program,) = random.choices(list(programs), list(programs.values()))
@@ -153,7 +153,7 @@ class World:
                 self.faults.append(f"{server}: still there: {left}")
 
     async def watch_limits(self) -> None:
-        """Look now and then at what the servers hold for each client."""
+        """Look now and then at the bytes that the servers hold for each client."""
         outbox = LIMITS.max_outbox + LIMITS.max_message + PONGS
         while True:
             due = trio.current_time() + 0.03
@@ -166,7 +166,7 @@ class World:
                         self.faults.append(f"{client!r} holds too much: {held}")
 
     def judge(self) -> None:
-        """Compare what the hooks were told with what the clients did."""
+        """Compare the calls of the hooks with the actions of the clients."""
         for visit in self.visits:
             life = self.ledger.lives.pop(visit.name, None)
             count = 0 if life is None else life.connected
@@ -193,7 +193,7 @@ def first_of(error: Exception) -> Exception:
 
 
 def leftovers(server: wsframe.Server) -> dict[str, int]:
-    """Return what of a server's statistics is not back to zero."""
+    """Return the server's statistics that are not back to zero."""
     now = server.statistics()
     counts = {"clients": now.clients, "reserved": now.reserved, "pending_handshakes": now.pending_handshakes}
     return {name: count for name, count in counts.items() if count}
@@ -224,7 +224,7 @@ def is_kept(kind: type) -> bool:
 
 
 async def run_round(seed: int, clients: int, contexts: Contexts) -> Outcome:
-    """Run a round; the outcome says what was wrong, if anything was."""
+    """Run a round; the outcome names the faults, if there were any."""
     outcome = Outcome(seed, clients)
     log, logger = ErrorLog(), logging.getLogger("wsframe")
     logger.addHandler(log)
@@ -261,7 +261,7 @@ async def run_round(seed: int, clients: int, contexts: Contexts) -> Outcome:
 
 
 async def play_all(world: World, outcome: Outcome, holding: trio.Nursery) -> None:
-    """Play every client; who holds a socket open does so until all servers have forgotten everybody."""
+    """Play every client; one that holds a socket open does so until all servers have forgotten everybody."""
     for number in range(outcome.clients):
         visit, program, arrival = world.cast(number, outcome.clients)
         outcome.programs[program.__name__] += 1

@@ -21,7 +21,7 @@ RECEIVE_AT_ONCE = 64 * 1024
 
 
 class Address(NamedTuple):
-    """Where a server is, and what a client needs to trust it."""
+    """The address of a server, and the certificate by which a client trusts it."""
 
     port: int
     context: ssl.SSLContext | None
@@ -98,7 +98,7 @@ class Peer:
                     rest = rest[await self._sock.send(rest) :]
 
     async def send_head(self, data: bytes) -> None:
-        """Send a request, which may not take as long as what follows it."""
+        """Send a request, which has less time than the rest."""
         piece, self.piece = self.piece, self.piece and max(self.piece, HANDSHAKE_PIECE)
         await self.send(data)
         self.piece = piece
@@ -111,7 +111,7 @@ class Peer:
         await self._send_raw(data)
 
     async def receive(self, at_most: int = RECEIVE_AT_ONCE) -> bytes:
-        """Return what comes next; nothing at the end."""
+        """Return the next bytes; nothing at the end."""
         if self._tls is None:
             return await self._sock.recv(at_most)
         while True:

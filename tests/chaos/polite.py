@@ -11,7 +11,7 @@ from tests.client_frames import frame
 
 __all__ = ["POLITE"]
 
-# Below what an outbox and an inbox hold in all, so that a client that reads is never too slow.
+# Below the bytes that an outbox and an inbox hold in all, so that a client that reads is never too slow.
 IN_FLIGHT = 96 * 1024
 
 
@@ -89,7 +89,7 @@ async def half_close(visit: Visit) -> None:
             nursery.start_soon(send)
             await talk.expect(*messages)
         if rest := await talk.peer.receive():
-            raise Fault(f"after the echoes of what came before EOF: {rest!r:.80}")
+            raise Fault(f"after the echoes of the messages before EOF: {rest!r:.80}")
 
 
 async def slow_reader(visit: Visit) -> None:

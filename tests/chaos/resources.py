@@ -1,4 +1,4 @@
-"""What is served: resources that keep a ledger of their hooks."""
+"""Resources that keep a ledger of their hooks."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Deliberate(Exception):
 
 @dataclass
 class Life:
-    """What the hooks of one client were told, in order."""
+    """The calls of one client's hooks, in order."""
 
     connected: int = 0
     disconnected: int = 0
@@ -42,7 +42,7 @@ class Life:
 
 
 class Ledger:
-    """What all hooks of a world did, and the faults found on the way."""
+    """The calls of all hooks of a world, and the faults found on the way."""
 
     def __init__(self) -> None:
         self.lives: dict[str, Life] = {}
@@ -53,7 +53,7 @@ class Ledger:
 
     @contextmanager
     def hook(self, resource: wsframe.Resource, client: wsframe.Client, hook: str) -> Iterator[Life]:
-        """Note a hook that runs, and what it must not find."""
+        """Note a hook that runs, and any state that it must not find."""
         name = name_of(client.request)
         life = self.lives.setdefault(name, Life())
         place = id(resource) if resource.ordering == "resource" else name
@@ -81,7 +81,7 @@ def name_of(request: wsframe.Request) -> str:
 
 
 class Recorded(wsframe.Resource):
-    """A resource that enters its hooks in a ledger; subclasses say what they do besides."""
+    """A resource that enters its hooks in a ledger; subclasses describe their other actions."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -114,14 +114,14 @@ class Recorded(wsframe.Resource):
             await self.leave(client)
 
     async def greet(self, client: wsframe.Client) -> None:
-        """Do what ``client_connected`` is to do."""
+        """Act for ``client_connected``."""
 
     async def take(self, client: wsframe.Client, message: str | bytes) -> None:
-        """Do what a message is to do: here, echo it."""
+        """Act for a message: here, echo it."""
         client.send(message)
 
     async def leave(self, client: wsframe.Client) -> None:
-        """Do what ``disconnected`` is to do."""
+        """Act for ``disconnected``."""
 
 
 class Deflated(Recorded):
@@ -187,7 +187,7 @@ class Works(Recorded):
 
 
 class Room(Recorded):
-    """Broadcasts what is said to all that are there, compressed for whoever can read it."""
+    """Broadcasts each message to all clients, compressed for those that can read it."""
 
     deflate = wsframe.Deflate.shared(threshold=16)
 

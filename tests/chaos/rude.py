@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 
 async def upgrade(visit: Visit, peer: Peer, path: str | None = None, more: bytes = b"") -> bytes:
-    """Shake hands without much care, sending ``more`` behind the request; return what follows the 101."""
+    """Shake hands without much care, sending ``more`` behind the request; return the bytes after the 101."""
     path = path or visit.random.choice(PATHS)
     visit.trail.append(path)
     await peer.send_head(request_head(path, visit.name, deflate=visit.random.random() < 0.3) + more)
@@ -127,7 +127,7 @@ async def stall(visit: Visit) -> None:
 
 
 async def vanish(visit: Visit) -> None:
-    """Reset at a random moment, perhaps in the middle of what is being sent."""
+    """Reset at a random moment, perhaps in the middle of a message."""
     visit.lives = None
     async with visit.peer(tls=visit.random.random() < 0.8) as peer, trio.open_nursery() as nursery:
 
@@ -250,7 +250,7 @@ async def garbage_frames(visit: Visit) -> None:
 
 
 async def odd_request(visit: Visit) -> None:
-    """Ask for what is not to be had: each has its own HTTP error."""
+    """Ask for pages and resources that do not exist: each has its own HTTP error."""
     visit.lives = 0
     change: dict[int, Callable[[bytes], bytes]] = {
         405: lambda head: head.replace(b"GET", b"POST", 1),

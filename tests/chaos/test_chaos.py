@@ -13,7 +13,7 @@ from tests.chaos.one_round import run_round
 SEED = int(os.environ.get("WSFRAME_CHAOS_SEED", "1"))
 CLIENTS = int(os.environ.get("WSFRAME_CHAOS_CLIENTS", "300"))
 ROUNDS = int(os.environ.get("WSFRAME_CHAOS_ROUNDS", "1"))
-# The allocator keeps some of what it had; a leak of a few hundred clients' buffers is far more.
+# The allocator keeps some of its memory; a leak of a few hundred clients' buffers is far more.
 MAY_GROW = 48 * 1024 * 1024
 
 

@@ -1,4 +1,4 @@
-"""What a client's program is given, and what it leaves for the end of the round."""
+"""The input of a client's program, and its account for the end of the round."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ class Visit:
     address: Address
     gates: dict[str, trio.Event]
     released: trio.Event
-    """Set when every server is rid of its clients: who holds a socket open may let go of it."""
+    """Set when every server is rid of its clients: a client that holds a socket open can let go of it."""
     busy: trio.Semaphore
     """How many do something at the same time."""
     promised: list[int] | None = None
@@ -33,7 +33,7 @@ class Visit:
     lives: int | None = 1
     """How often the client is to have been connected; None if that may be once or not at all."""
     acts: int = 0
-    """What the client has done so far, roughly counted in messages."""
+    """The client's progress, roughly counted in messages."""
     trail: list[str] = field(default_factory=list)
     retired: bool = False
     """Whether it does no more than hold its socket open, or has ended."""

@@ -162,7 +162,7 @@ class Round:
             self.outcome.faults.append(f"still there: {left}")
 
     def judge(self) -> None:
-        """Compare the lines of all workers with what the clients did."""
+        """Compare the lines of all workers with the actions of the clients."""
         faults = self.outcome.faults
         homes: defaultdict[str, set[int]] = defaultdict(set)
         ends: defaultdict[str, list[Life]] = defaultdict(list)

@@ -1,6 +1,6 @@
 """The program of a round with workers: the resources of other rounds, spread, whose ledger is a file of lines of JSON.
 
-``CHAOS_LEDGER`` names the file, to which all workers append. Each line has the process, what it tells, and more.
+``CHAOS_LEDGER`` names the file, to which all workers append. Each line has the process, an event, and more.
 """
 
 from __future__ import annotations

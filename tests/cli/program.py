@@ -69,7 +69,7 @@ class Program:
         return client
 
     def end(self, signal_number: int) -> str:
-        """Send a signal; return what else the program printed. It must have ended well."""
+        """Send a signal; return the rest of the program's output. It must have ended well."""
         self.process.send_signal(signal_number)
         rest = self.stdout.read()
         assert self.process.wait(PATIENCE) == 0

@@ -1,4 +1,4 @@
-"""The admin socket: who may open it, what it tells, what it withstands."""
+"""The admin socket: its permissions, its answers, and the attacks that it withstands."""
 
 import json
 import os
@@ -98,7 +98,7 @@ async def test_an_unknown_request_is_told_so_and_one_without_end_is_cut_off(tmp_
 
 
 async def ending(stream: trio.SocketStream) -> bool:
-    """Wait for the other side to end; what it had not read makes the end a reset."""
+    """Wait for the other side to end; bytes that it has not read make the end a reset."""
     try:
         return not await stream.receive_some()
     except trio.BrokenResourceError:

@@ -1,4 +1,4 @@
-"""``wsframe bench``: what it counts, and what it shows."""
+"""``wsframe bench``: its counts, and its output."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""``wsframe completion``: what a shell offers."""
+"""``wsframe completion``: the offers of a shell."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ PATIENCE = 60
 
 
 def offered(shell: str, folder: Path, line: str) -> str:
-    """Return what a shell offers for the last word of a line; what zsh makes of the line, which is without doubt."""
+    """Return the offers of a shell for the last word of a line; for zsh the completed line, if there is one."""
     program = require(shell)
     command = {
         "bash": [program, "--norc", "-c", BASH, "bash", line],

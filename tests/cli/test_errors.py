@@ -1,4 +1,4 @@
-"""What ends a command, in one line."""
+"""Errors that end a command, in one line."""
 
 from wsframe.cli.errors import Failure, Mistake, missing_extra, only
 

@@ -1,4 +1,4 @@
-"""What is typed, piped or given as JSON, and what is said then."""
+"""Lines that are typed, piped or given as JSON, and the output then."""
 
 import os
 from collections.abc import AsyncGenerator

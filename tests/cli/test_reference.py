@@ -1,4 +1,4 @@
-"""The reference of the command line says what there is."""
+"""The reference of the command line names all that there is."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""``wsframe serve --reload``: restarts, and what becomes of clients, faults and signals."""
+"""``wsframe serve --reload``: restarts, and their effect on clients, faults and signals."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ class Reloading:
         self.process = process
         self.target = target
         self.lines: Queue[str] = Queue()
-        """What it prints, on either stream."""
+        """Its output, on either stream."""
         self.threads = [
             threading.Thread(target=self.pump, args=(stream,)) for stream in (process.stdout, process.stderr)
         ]
@@ -192,7 +192,7 @@ def test_the_server_ends_with_a_supervisor_that_is_killed(tmp_path: Path) -> Non
         running.until("goodbye")
 
 
-# In this process: what takes time, or is hard to bring about.
+# In this process: cases that take time, or are hard to bring about.
 
 
 class Watched:

@@ -1,4 +1,4 @@
-"""``wsframe routes``: what a target registers."""
+"""``wsframe routes``: the paths that a target registers."""
 
 import json
 from pathlib import Path

@@ -89,7 +89,7 @@ class Running:
             return int(client.recv(PATIENCE))
 
     def lives(self) -> dict[str, list[tuple[float, int, str]]]:
-        """Return what was noted of each resource."""
+        """Return the notes of each resource."""
         found = defaultdict(list)
         for line in (self.folder / "lives").read_text().splitlines():
             at, pid, word, name = line.split()
@@ -155,7 +155,7 @@ def test_1_and_3_a_frozen_and_killed_worker(running: Running) -> None:
     finally:
         with_process(pids[1], signal.SIGKILL)
     answers = Counter(answer(sock) for sock in waiting)
-    assert set(answers) <= {"101", "503"}, "whoever was accepted is answered"
+    assert set(answers) <= {"101", "503"}, "each accepted newcomer is answered"
     assert running.owner(paths[1]) not in {pids[1], pids[0], pids[2]}
     with_process(pids[0], signal.SIGKILL)
     eventually(lambda: running.owner("/lobby") not in pids.values())

@@ -1,4 +1,4 @@
-"""``wsframe serve``: what it serves, what it says, how it ends."""
+"""``wsframe serve``: its targets, its output, its end."""
 
 import os
 import re

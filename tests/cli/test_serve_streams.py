@@ -56,7 +56,7 @@ def free_port() -> int:
 
 @contextmanager
 def served(folder: Path, streams: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run a server with its streams as a shell sets them up; what is left are pipes that nobody reads."""
+    """Run a server with its streams as a shell sets them up; the rest are pipes that nobody reads."""
     (folder / "echo_target.py").write_text(TARGET)
     port = free_port()
     command = f'exec "{sys.executable}" -m wsframe serve echo_target.py --port {port} {streams}'

@@ -1,4 +1,4 @@
-"""``wsframe top``: what it shows, and how it ends."""
+"""``wsframe top``: its table, and its end."""
 
 import json
 import os

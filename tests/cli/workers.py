@@ -97,7 +97,7 @@ class Service:
         return self.process.wait(PATIENCE)
 
     def close(self) -> None:
-        """Kill what is left."""
+        """Kill the processes that are left."""
         left = self.workers()
         self.process.kill()
         for pid in left:

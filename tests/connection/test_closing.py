@@ -1,4 +1,4 @@
-"""The end of a connection: who closes, in which order, and what if the other does not play along."""
+"""The end of a connection: the side that closes first, the order, and peers that do not play along."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ Lines = Callable[[], list[str]]
 
 
 class Closing(Recorder):
-    """Does to a client what its message says."""
+    """Obeys the messages of a client."""
 
     async def received_text(self, client: wsframe.Client, message: str) -> None:
         if message == "close":

@@ -1,4 +1,4 @@
-"""Messages with a key: whoever reads slowly gets the newest of each key, and everything else."""
+"""Messages with a key: a slow reader gets the newest of each key, and everything else."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Prices(wsframe.Resource):
             self.broadcast_text(f"price {number} " + "x" * 4000, key="price")
             if number % 500 == 0:
                 self.broadcast_text(f"word {number}")
-            await trio.lowlevel.checkpoint()  # sends what the kernel takes
+            await trio.lowlevel.checkpoint()  # sends as much as the kernel takes
         self.done.set()
 
 

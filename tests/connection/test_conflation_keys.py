@@ -1,4 +1,4 @@
-"""Keys of any number and of any kind: what looking one up costs, and what a key's own code can break."""
+"""Keys of any number and of any kind: the cost of looking one up, and the damage that a key's own code can do."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Items(list[Any]):
 
 
 def work(keys: int, do: Callable[[Sending, int], object], *, limit: int = MANY, overflow: Any = "disconnect") -> float:
-    """Return what one of a thousand calls costs in looks, moves, hashes and comparisons, so many keys waiting."""
+    """Return the looks, moves, hashes and comparisons of one of a thousand calls, with that many keys waiting."""
     sending = Sending(space=1, limit=limit, overflow=overflow)
     sending.outbox.items = Items()
     sending.client.send_text("begun")

@@ -1,4 +1,4 @@
-"""What is counted for what waits is what it takes in memory, within twice, whatever the size of a message."""
+"""The bytes counted for waiting entries are within twice of their memory, whatever the size of a message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COUNT = 600
 
 @contextmanager
 def traced() -> Iterator[Callable[[], int]]:
-    """Give what tells how many bytes have been allocated since, and not freed."""
+    """Give a function that returns how many bytes have been allocated since, and not freed."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

@@ -1,4 +1,4 @@
-"""Who flushes when: the flusher of a reactor, and the driver that flushes whenever a task waits."""
+"""Flushing: the flusher of a reactor, and the driver that flushes whenever a task waits."""
 
 import logging
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Who reads: the reactor, or the listener that has the lead."""
+"""Reading by the reactor, or by the listener that has the lead."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -43,7 +43,7 @@ class Rig:
         self.time = 0.0
         self.polls = self.waits = 0
         self.ready: list[Ready] = []
-        """What the next polls return; nothing when it is used up."""
+        """The results of the next polls; nothing when they are used up."""
         self.read: list[Ready | None] = []
         self.on_read: Callable[[], None] = lambda: None
         self.flusher = Flusher()

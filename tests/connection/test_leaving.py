@@ -36,7 +36,7 @@ class Generous(wsframe.Resource):
 async def test_peer_that_shut_its_side_and_reads_nothing_keeps_its_place_then_is_reset(
     autojump_clock: MockClock,
 ) -> None:
-    """Closed at once, what it does not read would be the kernel's, and the place free for the next of its kind."""
+    """Closed at once, it would leave bytes in the kernel, and its place would be free for the next of its kind."""
     resource = Generous()
     async with open_kit(resource) as kit:
         client = await kit.connect(bytes_per_second=0)

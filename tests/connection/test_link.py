@@ -19,7 +19,7 @@ from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.frames import control_frame
 from wsframe.testing import open_kit
 
-# Bytes of one receive buffer; what one read brought beyond the share is kept undecoded.
+# Bytes of one receive buffer; bytes that one read brought beyond the share are kept undecoded.
 RECEIVE_BUFFER = 65536
 
 
@@ -32,7 +32,7 @@ def link_of(served: Served) -> Link:
 @pytest.mark.parametrize("share", [1, 4, 256])
 @pytest.mark.parametrize("more", [1, 2, 3000])
 async def test_messages_beyond_the_share_in_one_segment_are_all_answered(place: Place, share: int, more: int) -> None:
-    """The kernel never announces what is left in user space: a resumed client begins with it."""
+    """The kernel never announces bytes that are left in user space: a resumed client begins with it."""
     async with place.serve(Recorder(), limits=Limits(max_queued_messages=share)) as served:
         peer = await served.open()
         sent = [str(number) for number in range(share + more)]
@@ -143,7 +143,7 @@ async def test_share_is_bounded_whatever_the_number_of_messages_in_a_segment(pla
 
 @pytest.mark.parametrize("how", ["fin", "half", "reset"])
 async def test_end_of_a_paused_client_is_noticed_at_once(place: Place, how: str) -> None:
-    """Its hook is still busy; what was received is delivered, what was not is lost, and the end is behind it."""
+    """Its hook is still busy; received messages are delivered, others are lost, and the end comes after them."""
     async with paused(place) as (served, peer, resource):
         await peer.text("never read")
         if how == "half":
@@ -185,7 +185,7 @@ async def test_client_that_is_ahead_of_its_rate_and_gone_is_worked_off_at_once(p
 
 
 async def test_peer_that_shut_its_side_does_not_wait_for_stuck_hooks_for_ever(autojump_clock: MockClock) -> None:
-    """What it has sent is in user space, more than its share: the rest is delivered, but its socket does not stay."""
+    """It has sent more than its share, which is in user space: the rest is delivered, but its socket does not stay."""
     resource = Recorder()
     async with open_kit(resource, limits=Limits(max_queued_messages=2)) as kit:
         client = await kit.connect()
@@ -241,7 +241,7 @@ async def test_messages_whole_before_a_reset_are_delivered(place: Place, count: 
 
 
 async def test_messages_received_are_delivered_though_a_send_meets_the_reset_first(plain: Place) -> None:
-    """The error of a send says nothing about what the kernel has received before it."""
+    """The error of a send says nothing about the bytes that the kernel has received before it."""
     resource = Recorder()
     async with plain.serve(resource) as served:
         peer = await served.open()
@@ -282,7 +282,7 @@ async def test_half_close_with_replies_pending_gets_the_replies(place: Place) ->
 
 
 async def test_hook_that_waits_delays_its_own_resource_only(place: Place) -> None:
-    """Pings of its clients are answered, and what it sent before it waited has left."""
+    """Pings of its clients are answered, and the messages it sent before it waited have left."""
 
     class Slow(Recorder):
         async def received_text(self, client: wsframe.Client, message: str) -> None:

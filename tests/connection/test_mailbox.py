@@ -1,4 +1,4 @@
-"""What waits for the hooks: the queue, and one client's share of it."""
+"""Entries that wait for the hooks: the queue, and one client's share of it."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""What all clients together may make a server hold."""
+"""The bytes that all clients together can make a server hold."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_budget_is_exceeded_above_its_limit() -> None:
 
 
 class Feed(wsframe.Resource):
-    """Sends a client what it asks for, and everybody what ``all`` asks for."""
+    """Sends as many bytes as a client asks for, to it or, with ``all``, to everybody."""
 
     limits = Limits(max_outbox=4096 * KIB, unsent_low_water=4 * KIB)
 
@@ -73,7 +73,7 @@ async def test_who_lets_most_wait_is_reset_first(
         assert resource.departed == ["large: server out of memory", "middle: server out of memory"]
         assert [record.getMessage().count("max_queued_bytes") for record in caplog.records] == [1, 1]
         assert {one.data for one in resource.clients} == {"small", "other", "healthy"}
-        # Who takes everything is let be, whatever it is, and what it has taken is not held.
+        # A client that takes everything is left alone, and the bytes it has taken are not held.
         await healthy.send(text("healthy 500"))
         for _ in range(500):
             assert len(await healthy.receive_message()) == KIB

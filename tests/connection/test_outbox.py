@@ -1,4 +1,4 @@
-"""What waits to be sent: the order on the wire, partial sends, ends."""
+"""Frames that wait to be sent: the order on the wire, partial sends, ends."""
 
 import errno
 from collections.abc import Callable
@@ -137,7 +137,7 @@ async def test_urgent_frames_keep_their_order() -> None:
 
 
 async def test_only_the_newest_pong_is_kept_while_the_kernel_is_full() -> None:
-    """RFC 6455 section 5.5.3; it bounds what a flood of pings makes the server hold."""
+    """RFC 6455 section 5.5.3; it bounds the memory that a flood of pings takes."""
     rig = Rig()
     rig.outbox.put(text("queued"))
     rig.block()
@@ -307,7 +307,7 @@ STEPS = st.lists(
 
 
 class Story:
-    """Plays steps on an outbox and knows what each policy must make of them."""
+    """Plays steps on an outbox and knows the right outcome of each policy."""
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig

@@ -1,4 +1,4 @@
-"""A client that reads too slowly: the limit of an outbox, and what happens beyond it."""
+"""A client that reads too slowly: the limit of an outbox, and the policies beyond it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The Containerfile: it copies files that are there, builds what it copies, and runs without root."""
+"""The Containerfile: it copies files that are there, builds them, and runs without root."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Each fault is one that a user has: a server killed, frozen for 5 s, connections ended by the server, a node that stands
 still while 150 MB are published, 20 000 topics on a connection that is lost, a relay killed, a cable pulled. A
-publisher numbers its messages, and a node counts them; what the promises say of holes, times and memory is checked.
+publisher numbers its messages, and a node counts them; the promises about holes, times and memory are checked.
 Faults of the network are done in namespaces, which only root can make.
 """
 
@@ -97,7 +97,7 @@ async def flood(place: Place) -> Outcome:
 
 
 async def flooded(place: Place, node: trio.Process) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a node's account before the flood, and once it has received what comes behind it."""
+    """Return a node's account before the flood, and once it has received the messages after it."""
     before = after = await asked(node)
     async with trio.open_nursery() as nursery:
         publisher = place.make()

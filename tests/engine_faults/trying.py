@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one fault has shown."""
+    """The results of one fault."""
 
     engine: str
     fault: str

@@ -57,7 +57,7 @@ async def test_the_service_waits_for_a_page_that_does_not_read(bridge: Any, serv
         client.stall()
         nursery.start_soon(send)
         await wait_all_tasks_blocked()
-        assert sent <= 2 * MIB, "the bridge holds what it cannot pass on"
+        assert sent <= 2 * MIB, "the bridge holds messages that it cannot pass on"
         client.resume()
         received = 0
         while received < 16 * MIB:
@@ -70,7 +70,7 @@ async def test_a_page_waits_for_a_service_that_does_not_read(bridge: Any, servic
         for number in range(256):
             client.send_binary(bytes([number]) * 64 * 1024)
         await wait_all_tasks_blocked()
-        assert client.unsent > 8 * MIB, "the server has taken what it cannot pass on"
+        assert client.unsent > 8 * MIB, "the server has taken messages that it cannot pass on"
         received = bytearray()
         while len(received) < 16 * MIB:
             received += await service.receive_some(MIB)

@@ -30,7 +30,7 @@ class ChatPage:
 
     @property
     def lines(self) -> list[str]:
-        """What the page shows of the conversation."""
+        """The lines of the conversation that the page shows."""
         self.browser.switch_to.window(self.window)
         # One script, so that a line that comes in between cannot make an element stale.
         texts: list[str] = self.browser.execute_script(

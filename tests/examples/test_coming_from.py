@@ -1,4 +1,4 @@
-"""Programs of the pages on coming from elsewhere serve the pages of those who come."""
+"""Programs of the pages on coming from elsewhere serve the pages of programs written with other libraries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.examples.running import program_running
 PATIENCE = 60
 DOCUMENTS = ROOT / "docs/reference/coming-from"
 
-# What the pages of the seeds do: connect to a port of their own choice, and show how it went.
+# The pages of the seeds connect to a port of their own choice, and show the result.
 PAGE = """<!doctype html><title>waiting</title><script>
 const socket = new WebSocket("{url}")
 socket.onopen = () => {{ document.title = "open"; socket.send("hello") }}

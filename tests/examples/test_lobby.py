@@ -1,4 +1,4 @@
-"""The chat room over two servers, in a real browser: who is there, and nothing missed."""
+"""The chat room over two servers, in a real browser: presence, and nothing missed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each example does what it says, run as a program and served by the command line."""
+"""Each example works as described, run as a program and served by the command line."""
 
 import json
 import re

@@ -26,7 +26,7 @@ def test_an_answer_comes_back_to_who_asked() -> None:
         asked = [receive(bob), receive(bob)]  # by two tasks, in any order
         milk, tea = sorted(asked, key=lambda question: str(question["question"]))
         assert (tea["question"], milk["question"]) == ("tea?", "milk?")
-        # Neither the order nor answers to what nobody asked bring them out of step.
+        # Neither the order nor answers to questions that nobody asked bring them out of step.
         tell(bob, type="answer", id=milk["id"], answer="a drop")
         tell(bob, type="answer", id=milk["id"], answer="no, none")
         tell(bob, type="answer", id=1000, answer="maybe")

@@ -1,4 +1,4 @@
-"""The typed chat does what it says, and its description is that of its messages."""
+"""The typed chat works as described, and its document describes its messages."""
 
 import json
 import subprocess

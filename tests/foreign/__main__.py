@@ -24,7 +24,7 @@ Foreign peers
 
 Clients, servers and proxies of other makers, each with wsframe at the other end: echoes of text and binary up to
 1 MiB, compressed too, in fragments; pings both ways; every close code with its reason, both ways; refusals. The steps
-are the tests in ``tests/foreign``. This is what came of them on {day}. What a peer does otherwise stands under
+are the tests in ``tests/foreign``. These are their results on {day}. The differences of a peer stand under
 *Differs*, and is left out or expected so.
 
 .. list-table::
@@ -52,7 +52,7 @@ Proxies, with our client on one side and our server on the other:
 
 
 class Recorder:
-    """A plugin that notes what passed."""
+    """A plugin that notes the tests that passed."""
 
     def __init__(self) -> None:
         self.results: dict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
@@ -86,7 +86,7 @@ def told(steps: dict[str, bool]) -> str:
 
 
 def differences(peer: Peer) -> str:
-    """Say what the peer does otherwise, names with the same reason together."""
+    """Name the differences of the peer, those with the same reason together."""
     names: dict[str, list[str]] = defaultdict(list)
     for name, reason in peer.differs.items():
         names[reason].append(name)

@@ -12,7 +12,7 @@ from tests.foreign.peers import Peer, Proxy
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for what is built."""
+    """A folder for builds."""
     return tmp_path_factory.mktemp("foreign")
 
 

@@ -1,4 +1,4 @@
-"""What wsframe and a foreign peer have to say to each other, whichever of them is the server."""
+"""The conversations of wsframe and a foreign peer, whichever of them is the server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ECHOED: Sequence[Message] = (
     "héllo \N{PILE OF POO} \x00 \u2028 漢字 end",
     *(NOISE[:length] for length in (0, 1, 125, 126, 2**16 - 1, 2**16, 2**20)),
     *("x" * length for length in (125, 126, 2**16 - 1, 2**16, 2**20)),
-    # What is compressed with the earlier ones in view, the empty one between them too.
+    # Messages that are compressed with the earlier ones in view, the empty one between them too.
     *(f"the quick brown fox {number} " * 400 for number in range(3)),
     "",
     "the quick brown fox 2 " * 400,
@@ -75,7 +75,7 @@ async def expect(line: Line, wanted: Message, step: str) -> None:
 
 @dataclass
 class Ending:
-    """What was left of a connection to our server."""
+    """The end of a connection to our server."""
 
     path: str
     extensions: tuple[str, ...]

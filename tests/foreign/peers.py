@@ -1,4 +1,4 @@
-"""The foreign peers: what each needs, how it is started, and what its library does otherwise."""
+"""The foreign peers: the needs of each, its command, and the differences of its library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ENVIRONMENT", "PEERS", "PROGRAMS", "PROXIES", "Peer", "Proxy"]
 
 Role: TypeAlias = Literal["client", "server"]
 Version: TypeAlias = Callable[[], str]
-"""Returns the version of what is installed; skips the test, or fails it, if nothing is."""
+"""Returns the installed version; skips the test, or fails it, if nothing is installed."""
 
 PROGRAMS = Path(__file__).with_name("programs")
 
@@ -44,12 +44,12 @@ class Peer:
     Args:
         name: Its name in tests and in the record.
         program: The file in ``programs``; its ending tells how it is started.
-        version: Tells what is installed of it.
-        roles: What it can be.
+        version: Returns its installed version.
+        roles: The roles that it can have.
         usual: Whether it takes part in the usual tests; the others run in ``nox -s foreign``.
         compresses: Whether it agrees to permessage-deflate, by role.
         says: Its answers to commands that its library cannot carry out as asked.
-        differs: What it does otherwise, by the name of what is expected otherwise then, with the reason.
+        differs: Its differences, by the name of the expectation that does not hold, with the reason.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Peer:
         return self.name
 
     def command(self, place: Path) -> list[str]:
-        """Return what starts it; ``place`` is a folder for what is built."""
+        """Return the command that starts it; ``place`` is a folder for builds."""
         source = PROGRAMS / self.program
         match source.suffix:
             case ".py":
@@ -87,10 +87,10 @@ class Proxy:
 
     Args:
         name: Its name in tests and in the record.
-        version: Tells what is installed of it.
+        version: Returns its installed version.
         config: Its configuration in ``programs``, in which ``SHOWN`` stands for a file that the documents show.
         shown: That file, in ``docs/examples/proxies``.
-        command: What starts it, with ``{config}``, ``{place}`` and ``{port}``.
+        command: The command that starts it, with ``{config}``, ``{place}`` and ``{port}``.
         protocol: Whether it sends a PROXY header.
         tls: Where the TLS of its clients ends, if they use TLS.
         secure: Whether our server knows of that TLS.
@@ -142,7 +142,7 @@ def debian(package: str) -> Version:
 
 
 def printed(*command: str) -> Version:
-    """Tell the version by the first line that a program prints, less what stands behind the version."""
+    """Tell the version by the first line that a program prints, less the words after the version."""
 
     def found() -> str:
         told = subprocess.run([require(command[0]), *command[1:]], capture_output=True, text=True, check=True)
@@ -201,7 +201,7 @@ PEERS = (
         name="gorilla",
         program="gorilla.go",
         version=debian("golang-github-gorilla-websocket-dev"),
-        # It makes frames of what its buffer cannot hold.
+        # It makes frames of a message that its buffer cannot hold.
         says={"fragments": "in three parts" * 3000},
         differs=TO_1013,
     ),

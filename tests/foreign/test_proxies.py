@@ -29,7 +29,7 @@ each_proxy = pytest.mark.parametrize("peer", [pytest.param(proxy, id=proxy.name)
 
 
 class Talker(wsframe.Resource):
-    """Does what this package asks of a program."""
+    """Does all that this package asks of a program."""
 
     limits = LIMITS
     deflate = Deflate.dedicated()
@@ -146,7 +146,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-# What the documents show, and what it is here.
+# Text of the documents, and its replacement here.
 HERE = {
     "chat.example {": "http://:PORT {",
     "chat.example": "localhost",

@@ -25,7 +25,7 @@ def test_it_names_the_steps_that_failed() -> None:
 
 
 def test_the_last_record_is_of_all_peers_and_none_failed() -> None:
-    """Run nox -s foreign after a change of the peers, and commit what it writes."""
+    """Run nox -s foreign after a change of the peers, and commit its record."""
     record = Path(RECORD).read_text()
     for peer in (*PEERS, *PROXIES):
         assert f"   * - {peer.name}\n" in record

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz [SECONDS [TARGET]]``: fuzz with atheris; what crashes is left in the current folder."""
+"""``python -m tests.fuzz [SECONDS [TARGET]]``: fuzz with atheris; inputs that crash are left in the current folder."""
 
 import subprocess
 import sys

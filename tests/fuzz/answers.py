@@ -1,4 +1,4 @@
-"""What servers and proxies answer to us: the 101, refusals, redirects, extensions, CONNECT; and frames after it."""
+"""Answers of servers and proxies to us: the 101, refusals, redirects, extensions, CONNECT; and frames after it."""
 
 from base64 import b64encode
 from hashlib import sha1
@@ -23,7 +23,7 @@ from wsframe.protocol.deflate import Deflate, Deflater, InflateExtension
 __all__ = ["ACCEPT", "accepted", "agreement", "client_plan", "tunnel", "upgrade"]
 
 ACCEPT = b"@ACCEPT@"
-"""Stands in an input for what Sec-WebSocket-Accept must be."""
+"""Stands in an input for the right Sec-WebSocket-Accept."""
 MAX_HEAD = 1024
 MAX_BODY = 100
 OFFERS = (None, Deflate.shared(), Deflate.dedicated(), Deflate.dedicated(window_bits=9))
@@ -65,14 +65,14 @@ def upgrade(data: bytes) -> None:
         keep(whole.terms is None or plan.deflate is not None, "an extension not offered")
     elif isinstance(whole, HandshakeRejected) and isinstance(pieces, HandshakeRejected):
         keep(whole.status == pieces.status, "another status in pieces")
-        # Where a body turns out malformed depends on what of it has come.
+        # The place where a body turns out malformed depends on the part that has come.
         keep(whole.body.startswith(pieces.body) or pieces.body.startswith(whole.body), "another body in pieces")
         keep(len(whole.body) <= MAX_BODY, "too much of a body")
         follow(plan, whole)
 
 
 def read_answer(plan: Plan, stream: bytes, most: int, random: Random) -> Upgraded | Exception:
-    """Return what came of an answer; all bytes that the answer left are behind it."""
+    """Return the outcome of an answer; all bytes that the answer left are behind it."""
     with patch("wsframe.http.client_handshake.urandom", bytes):  # the same key each time
         asked = plan.upgrade()
     stream = accepted(asked.request, stream)
@@ -83,7 +83,7 @@ def read_answer(plan: Plan, stream: bytes, most: int, random: Random) -> Upgrade
             fed += len(piece)
             upgraded = asked.receive(piece)
             if upgraded is not None:
-                keep(stream.startswith(upgraded.trailing, fed - len(upgraded.trailing)), "not what came last")
+                keep(stream.startswith(upgraded.trailing, fed - len(upgraded.trailing)), "not the last bytes")
                 head = fed - len(upgraded.trailing)
                 keep(head <= MAX_HEAD, f"a head of {head} bytes")
                 return upgraded._replace(trailing=stream[head:])
@@ -110,7 +110,7 @@ def follow(plan: Plan, answer: HandshakeRejected) -> None:
 
 
 def agreement(data: bytes) -> None:
-    """Read the server's extensions; what is agreed on was offered, and works."""
+    """Read the server's extensions; the agreed terms were offered, and work."""
     text = data.decode("latin-1")
     for options in OFFERS:
         try:

@@ -1,4 +1,4 @@
-"""The corpus of what proxies add to a request; nothing here imports wsframe, which the fuzzer has to do first."""
+"""The corpus of proxies' headers and fields; nothing here imports wsframe, which the fuzzer has to do first."""
 
 import struct
 from collections.abc import Iterator

@@ -1,10 +1,10 @@
-"""What is raised when a promise is broken."""
+"""The exception for a broken promise."""
 
 __all__ = ["PromiseBroken", "keep"]
 
 
 class PromiseBroken(AssertionError):
-    """wsframe did what it must never do, whatever it is fed."""
+    """wsframe broke a promise that holds for any input."""
 
 
 def keep(promise: bool, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What comes in front of a request, or in its fields, from proxies and from clients that pretend to be some."""
+"""Headers before a request, and fields in it, from proxies and from clients that pretend to be some."""
 
 from ipaddress import ip_address
 from random import Random
@@ -48,7 +48,7 @@ def read_header(stream: bytes, most: int, random: Random) -> ProxyHeader | bool 
             fed += len(piece)
             header = reader.receive(piece)
             if header is not None:
-                keep(stream.startswith(reader.trailing, fed - len(reader.trailing)), "trailing is not what came last")
+                keep(stream.startswith(reader.trailing, fed - len(reader.trailing)), "trailing is not the last bytes")
                 return header
             keep(fed <= MOST_BYTES + len(piece), f"{fed} bytes, and still no refusal")
     except MalformedProxyHeader as error:
@@ -58,7 +58,7 @@ def read_header(stream: bytes, most: int, random: Random) -> ProxyHeader | bool 
 
 
 def forwarded(data: bytes) -> None:
-    """Read fields of a client's, and then what a proxy has added to them: that alone counts."""
+    """Read fields of a client, and then those that a proxy has added: these alone count."""
     sent = [
         (NAMES[line[0] % len(NAMES)], line[1:].strip(b" \t"))
         for line in data.translate(None, b"\0\r").split(b"\n")
@@ -75,7 +75,7 @@ def forwarded(data: bytes) -> None:
 
 
 def seen(fields: list[tuple[bytes, bytes]]) -> Seen | None:
-    """Return what is read of fields; None if they contradict each other."""
+    """Return the values of the fields; None if they contradict each other."""
     try:
         found = seen_by_proxies(fields, *PEER, PROXIES)
     except Reject as reject:

@@ -29,7 +29,7 @@ from wsframe.protocol.frames import MAX_CONTROL_PAYLOAD
 __all__ = ["GOOD", "PLAN", "rude"]
 
 PLAN = 6
-"""Bytes at the beginning of an input that say what the program and the kernel do."""
+"""Bytes at the beginning of an input that choose the actions of the program and the kernel."""
 GOOD = b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: @ACCEPT@\r\n"
 READ = 500
 LIMITS = filled(Limits(max_message=1000, max_queued_messages=5, max_queued_bytes=2000, max_outbox=500), DEFAULT_LIMITS)
@@ -60,7 +60,7 @@ class RudeOverTLS(Rude, Ciphered):
 
 
 class World:
-    """One run: the servers that were connected to, and what went either way."""
+    """One run: the servers that were connected to, and the bytes in either direction."""
 
     def __init__(self, data: bytes) -> None:
         self.plan, self.stream = data[:PLAN].ljust(PLAN, b"\0"), data[PLAN:]
@@ -152,11 +152,11 @@ class World:
             pass
 
     def scope(self) -> trio.CancelScope:
-        """Return what cancels at once, soon, later or never."""
+        """Return a scope that cancels at once, soon, later or never."""
         return trio.move_on_after(self.random.choice((0, 0.001, 1, 30, float("inf"))))
 
     async def watch(self, ws: WebSocket, program: trio.CancelScope) -> None:
-        """Look at what the connection holds until it has ended, or long enough."""
+        """Look at the memory of the connection until it has ended, or long enough."""
         link = ws._link
         for _ in range(300):
             inside, waiting = link.connection, sum(map(len, link.messages))
@@ -172,7 +172,7 @@ class World:
         program.cancel()
 
     def judge(self, ws: WebSocket) -> None:
-        """Compare what either side got with what the other sent."""
+        """Compare the messages that either side got with those that the other sent."""
         server = self.servers[-1]
         engine = Engine(SERVER, [], bytes(server.taken).partition(b"\r\n\r\n")[2])
         got: list[object] = []
@@ -186,7 +186,7 @@ class World:
                     got.append(type(parts[0])().join(parts))  # type: ignore[arg-type]
                     parts = []
             elif isinstance(event, CloseConnection):
-                keep(engine.state is not ConnectionState.OPEN, f"we sent what is no frame: {event!r}")
+                keep(engine.state is not ConnectionState.OPEN, f"we sent bytes that are not a frame: {event!r}")
                 closed = True
         keep(got == self.sent[: len(got)], f"{got!r:.200} was sent, not {self.sent!r:.200}")
         keep(not closed or got == self.sent, "a close frame ahead of messages")
@@ -197,7 +197,7 @@ class World:
             keep(len(self.received) == len(promised), f"{len(self.received)} of {len(promised)} messages")
 
     def promised(self, ws: WebSocket) -> list[object]:
-        """Return the messages that came whole, as one who has room for all reads them."""
+        """Return the messages that came whole, as a reader with room for all gets them."""
         terms = None if ws._link.writer.deflater is None else ws._link.writer.deflater.terms
         inflate = None if terms is None else InflateExtension(terms, LIMITS.max_message)
         oracle = Decoder(LIMITS, DEFAULT_TIMEOUTS, 0.0, inflate, masked=False)
@@ -211,7 +211,7 @@ class World:
 
 
 class Errors(logging.Handler):
-    """Takes what is logged as an error for a broken promise."""
+    """Takes a logged error for a broken promise."""
 
     def emit(self, record: logging.LogRecord) -> None:
         raise PromiseBroken(record.getMessage()) from (record.exc_info[1] if record.exc_info else None)
@@ -246,7 +246,7 @@ async def live(world: World) -> None:
 
 
 def rude(data: bytes) -> None:
-    """Connect to a server that says anything, and use the connection: what may raise, hang, grow or get lost?"""
+    """Connect to a server that says anything, and use the connection: does it raise, hang, grow or lose anything?"""
     logger, errors = logging.getLogger("wsframe"), Errors(logging.ERROR)
     logger.addHandler(errors)
     try:

@@ -1,4 +1,4 @@
-"""The part of the corpus that servers say: what they answer to us, and the frames after it."""
+"""The servers' part of the corpus: their answers to us, and the frames after them."""
 
 import zlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any bytes and raises only if wsframe broke a promise."""
+"""The targets of the fuzzer: each takes any bytes and raises only if wsframe broke a promise."""
 
 from collections.abc import Callable
 from random import Random
@@ -85,7 +85,7 @@ def feed_both_ways(data: bytes, start: Callable[[Limits], "Feeding"]) -> None:
 
 
 class Feeding:
-    """A connection that is fed, what came of it, and what must never."""
+    """A connection that is fed, its events, and events that must never come."""
 
     def __init__(self, limits: Limits, terms: Terms | None, *, masked: bool = True) -> None:
         self.limits = limits
@@ -108,7 +108,7 @@ class Feeding:
             keep(went_on or not self.connection.stopped, "it stops, and does not get on")
 
     def take(self, events: list[Event], room: int) -> None:
-        """Note events, and check what can be checked of each."""
+        """Note events, and check each."""
         connection = self.connection
         keep(len(events) <= room, f"{len(events)} events, with room for {room}")
         plain = all(type(event) in (str, bytes) for event in events)
@@ -154,7 +154,7 @@ class Feeding:
         keep(self.connection.close() == [] == self.connection.eof(), "something after the end")
 
     def check_held(self, piece: int) -> None:
-        """Look inside: what is held between two calls is bounded."""
+        """Look inside: the memory held between two calls is bounded."""
         inside = self.connection
         assert isinstance(inside, Decoder)
         keep(len(inside._held or b"") <= self.limits.max_message + LONGEST_HEADER + piece, "too much undecoded")
@@ -210,7 +210,7 @@ def head(data: bytes) -> None:
     seed, stream = data[:2], data[2:]
     whole = answer(stream, len(stream) or 1, Random(0))
     pieces = answer(stream, seed[0] % 50 + 1 if seed else 1, Random(seed))
-    # Where the limit falls depends on the pieces: what is over it may be refused a piece later.
+    # Where the limit falls depends on the pieces: a message over it can be refused a piece later.
     keep(whole == pieces or b"431" in (whole or b"")[:13] + (pieces or b"")[:13], f"{whole!r} {pieces!r}")
 
 
@@ -224,7 +224,7 @@ def answer(stream: bytes, most: int, random: Random) -> bytes | None:
             fed += len(piece)
             request = reader.receive(piece)
             if request is not None:
-                keep(stream.startswith(reader.trailing, fed - len(reader.trailing)), "trailing is not what came last")
+                keep(stream.startswith(reader.trailing, fed - len(reader.trailing)), "trailing is not the last bytes")
                 return judge(request, reader.http_version)
             keep(fed <= MAX_HEAD + len(piece), f"{fed} bytes, and still no refusal")
     except Reject as reject:
@@ -236,7 +236,7 @@ def answer(stream: bytes, most: int, random: Random) -> bytes | None:
 
 
 def judge(request: Request, http_version: bytes) -> bytes:
-    """Do with a request what admission does, and look at all that a hook may."""
+    """Check a request as admission does, and look at all that a hook can look at."""
     headers = request.headers
     keep(isinstance(repr(request), str) and isinstance(repr(headers), str), "repr")
     keep(headers.fields() is not None and request.query is not None, "fields")
@@ -272,7 +272,7 @@ def read_answer(raw: bytes) -> int:
 
 
 def offers(data: bytes) -> None:
-    """Negotiate compression; what is agreed on must be what a client can read, and must work."""
+    """Negotiate compression; a client must be able to read the agreed terms, and they must work."""
     text = data.decode("latin-1")
     for options in (Deflate.shared(), Deflate.dedicated(window_bits=9), Deflate.dedicated()):
         terms = negotiate(text.split("\n"), options)

@@ -1,4 +1,4 @@
-"""What is done in C and in Python: the same bytes through links of either must bring and count the same."""
+"""The twins in C and in Python: the same bytes through links of either must bring and count the same."""
 
 import socket
 from collections.abc import Callable
@@ -47,10 +47,10 @@ def links(data: bytes) -> None:
 
 
 def alike(mine: object, theirs: object) -> bool:
-    """Compare two snapshots, or what was sent.
+    """Compare two snapshots, or the bytes sent.
 
     Where a read ends inside a header, the rest of the frame goes to the engine, and in C
-    some reads end elsewhere: what is held is compared only where
+    some reads end elsewhere: bytes held are compared only where
     neither is there.
     """
     if isinstance(mine, Snapshot) and isinstance(theirs, Snapshot) and (mine.in_engine or theirs.in_engine):
@@ -59,7 +59,7 @@ def alike(mine: object, theirs: object) -> bool:
 
 
 async def live(language: Language, plan: bytes, stream: bytes) -> list[object]:
-    """Lead a link through its life; return what it was like whenever it had read everything, and what it sent."""
+    """Lead a link through its life; return its state whenever it had read everything, and the bytes it sent."""
     random = Random(bytes(plan))
     story: list[object] = []
     with running_in(language):
@@ -100,7 +100,7 @@ def look(peer: Peer) -> Snapshot:
     put, taken = cost_of(now.entries), cost_of(peer.taken)
     keep(now.waiting == len(waiting), f"{len(waiting)} messages wait, {now.waiting} are counted")
     keep(now.received == len(messages), f"{len(messages)} messages came, {now.received} are counted")
-    # What was taken is counted until the last of it is: that is how the share is kept.
+    # Messages taken are counted until the last of them is taken: that is how the share is kept.
     keep(put - taken <= now.byte_count <= put, f"{put - taken} bytes wait, {now.byte_count} are counted")
     keep(now.waiting > 0 or now.byte_count == 0, "bytes are counted, but no message waits")
     keep(now.budget == now.byte_count + now.counted, f"{now.budget} bytes are counted for all")
@@ -146,7 +146,7 @@ def sending(data: bytes) -> None:
 
 
 async def write(language: Language, plan: bytes, script: bytes) -> None:
-    """Send what a script says: its bytes are sizes, pings, flushes, or what the peer takes."""
+    """Send by a script: its bytes are sizes, pings, flushes, or the bytes that the peer takes."""
     random = Random(bytes(plan))
     expected: list[tuple[int, bytes]] = []
     pings = 0
@@ -203,6 +203,6 @@ def finish(rig: Links, peers: list[Peer]) -> None:
 
 
 def writable(peer: Peer) -> None:
-    """Do what the reactor does when the kernel takes bytes again."""
+    """Act as the reactor when the kernel takes bytes again."""
     if peer.link.outbox.blocked:
         peer.link.sender.writable()

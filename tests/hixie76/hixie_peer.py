@@ -1,4 +1,4 @@
-"""The peer's side of version 0: bytes as an old browser sends them, and what the draft makes of them."""
+"""The peer's side of version 0: bytes as an old browser sends them, and their meaning by the draft."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def receive(connection: HixieDecoder, data: bytes, room: int = 1000) -> list[Eve
 
 
 def reference(stream: bytes, limit: int) -> list[Event]:
-    """What the draft makes of a stream, byte by byte, with a limit of bytes to a frame."""
+    """The draft's reading of a stream, byte by byte, with a limit of bytes to a frame."""
     events: list[Event] = []
     kind, payload, length, digits, skip = -1, b"", 0, 0, 0
     for byte in stream:

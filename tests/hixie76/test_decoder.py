@@ -1,4 +1,4 @@
-"""Version 0: what is read, what is discarded, how it ends, what bounds it."""
+"""Version 0: frames that are read and discarded, ends, and bounds."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ def test_a_message_is_sent_as_one_frame_whatever_is_asked(frame_size: int | None
 
 @given(st.binary())
 def test_no_bytes_given_as_text_break_out_of_their_frame(payload: bytes) -> None:
-    """And what is UTF-8 arrives as it is, what is not as the draft's reader sees it."""
+    """UTF-8 arrives as it is, other bytes as the draft's reader sees them."""
     frame = text_frame(payload)
     assert frame.index(b"\xff") == len(frame) - 1
     assert receive(connect(), frame + text("next")) == [payload.decode("utf-8", "replace"), "next"]

@@ -1,4 +1,4 @@
-"""What a client of version 0 is sent: no sockets."""
+"""Messages to a client of version 0: no sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose numbers are counted together: by what was registered, never by what a client asked for."""
+"""Numbers are counted together by the registered path, never by the path that a client asked for."""
 
 import trio
 import trio.lowlevel
@@ -107,7 +107,7 @@ async def test_messages_before_a_move_stay_with_the_old_path() -> None:
 
 
 async def test_messages_decoded_after_the_peer_has_gone_are_counted() -> None:
-    """The hooks hold up the reading: most of what was read is still to be decoded when the peer drops."""
+    """The hooks hold up the reading: most bytes that were read are still to be decoded when the peer drops."""
     room = Recorder()
     async with serving(room, limits=wsframe.Limits(max_queued_messages=2)) as server:
         async with stream_to(server) as stream:

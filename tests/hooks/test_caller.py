@@ -1,4 +1,4 @@
-"""``on_hook_failed``: what a failed hook costs where ``hook_failed`` is not overridden."""
+"""``on_hook_failed``: the cost of a failed hook where ``hook_failed`` is not overridden."""
 
 import logging
 

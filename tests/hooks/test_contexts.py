@@ -1,4 +1,4 @@
-"""Context variables: what ``running()`` sets all hooks see, what a client's hook sets no other client's."""
+"""Context variables: all hooks see values of ``running()``; those of a client's hook stay with that client."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def test_it_holds_across_waits_tasks_and_failures(autojump_clock: MockCloc
         for client, name in ((ann, "ann"), (bob, "unset")):
             for message, answer in (
                 ("task", f"task running {name}"),
-                ("hi", f"hi running {name}"),  # what a task sets is its own
+                ("hi", f"hi running {name}"),  # a task sets its own values alone
                 ("wait", "wait running waited"),
                 ("hi", "hi running waited"),
                 ("fail", "failed failed"),

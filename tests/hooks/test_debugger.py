@@ -1,4 +1,4 @@
-"""What ``debug=True`` does with a failed hook."""
+"""A failed hook with ``debug=True``."""
 
 import pdb
 import sys

@@ -37,14 +37,14 @@ wsframe.run(port=0, debug=True, started=started)
 
 
 class Session:
-    """What stands on a terminal, and somebody who types."""
+    """The text on a terminal, and a person that types."""
 
     def __init__(self, terminal: int) -> None:
         self.terminal = terminal
         self.shown = ""
 
     def until(self, words: str) -> str:
-        """Return what is shown up to some words, which are waited for."""
+        """Wait for some words; return the text up to them."""
         while words not in self.shown:
             self.shown += os.read(self.terminal, 4096).decode()
         before, _, self.shown = self.shown.partition(words)

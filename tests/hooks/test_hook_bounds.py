@@ -1,4 +1,4 @@
-"""What cuts a hook short: ``timeouts.hook``, and the end of its client where the resource asks for that."""
+"""Bounds that cut a hook short: ``timeouts.hook``, and the end of its client where the resource asks for that."""
 
 import logging
 import traceback

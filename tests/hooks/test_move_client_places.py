@@ -1,4 +1,4 @@
-"""Moves by path, and what ends in the middle of a move."""
+"""Moves by path, and ends in the middle of a move."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The times of hooks and of waiting messages, from what is known at the edges of a batch."""
+"""The times of hooks and of waiting messages, from the times at the edges of a batch."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ ORDERINGS: list[Ordering] = ["resource", "client"]
 
 
 class Busy(Recorder):
-    """Starts a task for each message; the message says what the task does."""
+    """Starts a task for each message; the message names the task."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -300,7 +300,7 @@ async def test_error_nobody_can_be_asked_about_is_logged(message: str, caplog: p
 
 
 async def test_none_is_started_in_the_moment_in_which_the_resource_ends(room: Busy) -> None:
-    """Its nursery is closed before whoever stands in it has had its turn."""
+    """Its nursery is closed before the task that stands in it has had its turn."""
     async with ProtectedNursery() as closed:
         pass
     async with serving(room) as server, connected(server) as peer:

@@ -1,1 +1,1 @@
-"""Clients that break the rules, and what must hold all the same."""
+"""Clients that break the rules, and promises that hold all the same."""

@@ -99,7 +99,7 @@ class Peer:
         self.received = bytearray()
         address = self.socket.getsockname()
         self.name = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix peer"
-        """What the server's log calls this peer."""
+        """This peer's name in the server's log."""
 
     @property
     def socket(self) -> trio.socket.SocketType:

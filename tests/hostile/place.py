@@ -36,7 +36,7 @@ class Certificates:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for what nothing announces, such as a number in the server's statistics."""
+    """Wait for a change that nothing announces, such as a number in the server's statistics."""
     while not condition():  # noqa: ASYNC110
         await trio.sleep(0.001)
 
@@ -58,7 +58,7 @@ class Recorder(wsframe.Resource):
         self._changed = trio.Event()
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until a condition on what was noted holds."""
+        """Wait until a condition on the notes holds."""
         while not condition():
             await self._changed.wait()
 

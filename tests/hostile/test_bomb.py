@@ -33,7 +33,7 @@ BOMB = bomb()
 
 
 def burst(receiver: Decoder, raw: bytes) -> tuple[list[object], int]:
-    """Feed bytes in reads; return what came of it, and the peak of what was allocated meanwhile."""
+    """Feed bytes in reads; return the events, and the peak of memory allocated in the meantime."""
     data = [bytearray(raw[at : at + READ]) for at in range(0, len(raw), READ)]
     tracemalloc.start()
     try:
@@ -77,7 +77,7 @@ def test_it_is_refused_before_it_has_cost_more_than_the_limit(
     assert isinstance(ended, Ended)
     assert ended.code == 1009
     # One piece of the limit's size, and the copies of one read. In fragments, and where a turn is over before the
-    # limit is reached, what came before is kept while the next is inflated, and the builder of a text takes its room.
+    # limit is reached, the earlier part is kept while the next is inflated, and the builder of a text takes its room.
     copies = 1.25 if fragments == 1 and limit < MIB else 2.5
     assert peak < copies * limit + 16 * READ
 

@@ -1,4 +1,4 @@
-"""Clients that send or connect without end: what each can make the server hold, and who else notices."""
+"""Clients that send or connect without end: the memory each can take, and their effect on other clients."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_a_flood_of_pings_from_who_reads_nothing_leaves_one_pong() -> None
             assert outbox.byte_count <= before + 5
         pongs = [one for one in outbox.items if one[0] == FIN | PONG]
         assert len(pongs) <= 1
-        # What had begun goes on, and the pong comes at the next frame boundary.
+        # The frame that had begun goes on, and the pong comes at the next frame boundary.
         one = await hostile.receive()
         assert one is not None
         assert (one.opcode, one.fin, len(one.payload)) == (BINARY, True, 900 * KIB)

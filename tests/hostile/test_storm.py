@@ -112,7 +112,7 @@ BEHAVIOURS: list[Behaviour] = [
 
 
 async def misbehave(served: Served, behaviour: Behaviour, dice: random.Random) -> None:
-    """Behave badly, then leave in one of two ways; what the server does about it is expected."""
+    """Behave badly, then leave in one of two ways; the server's reaction is expected."""
     own = Served(served.server, served._tls)
     with trio.move_on_after(3):
         with suppress(trio.BrokenResourceError, AssertionError, OSError):

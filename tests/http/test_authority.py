@@ -1,4 +1,4 @@
-"""Absolute request targets: what they name counts, and Host does not (RFC 9112 section 3.2.2)."""
+"""Absolute request targets: the host they name counts, and Host does not (RFC 9112 section 3.2.2)."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_no_offer_names_a_window_of_the_server(options: Deflate) -> None:
 
 @given(ours=options, theirs=options)
 def test_our_server_and_our_client_agree(ours: Deflate, theirs: Deflate) -> None:
-    """What either compresses the other's inflater has the window and the context for."""
+    """For messages that either side compresses, the other's inflater has the window and the context."""
     server = negotiate([offer(ours)], theirs)
     assert server is not None
     client = agreed([server.answer], ours)

@@ -235,7 +235,7 @@ def test_a_peer_of_a_unix_socket_is_trusted_by_that_word() -> None:
 
 
 def test_names_with_underscores_are_other_fields() -> None:
-    """Some servers take both for the same, and let what a proxy did not see replace what it wrote."""
+    """Some servers take both for the same, and let a field that a proxy did not see replace the proxy's own."""
     request = head(("X_Forwarded_For", "198.51.100.1"), ("X-Forwarded_For", "198.51.100.1"), (FOR, "192.0.2.1"))
     assert request.host == "192.0.2.1"
 

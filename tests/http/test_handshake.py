@@ -140,7 +140,7 @@ def test_what_is_not_known_of_a_peer_has_its_plain_value() -> None:
 
 
 REFUSED = [
-    # what is no HTTP/1
+    # not HTTP/1
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed request"),
     (b"hello\r\n\r\n", 400, "malformed request"),
     (b"\r\n\r\n", 400, "malformed request"),
@@ -160,14 +160,14 @@ REFUSED = [
     (head_of(more=["Content-Length: 5", "Content-Length: 6"]), 400, "malformed request"),
     (head_of(more=["Content-Length: -1"]), 400, "malformed request"),
     (head_of(more=["Transfer-Encoding: gzip"]), 501, "malformed request"),
-    # what every request must have
+    # fields that every request must have
     (head_of({"Host": "ex\xe4mple.com"}), 400, "the Host header is not ASCII"),
-    # what is no WebSocket
+    # not a WebSocket
     (head_of({"Upgrade": None}), 426, "this is a WebSocket"),
     (head_of({"Upgrade": "h2c"}), 426, "this is a WebSocket"),
     (head_of({"Upgrade": "websocket2"}), 426, "this is a WebSocket"),
     (head_of({"Upgrade": None}, line="POST /chat HTTP/1.1"), 405, "only GET is answered here"),
-    # what is a bad handshake
+    # bad handshakes
     (head_of(line="GET /chat HTTP/1.0"), 400, "a WebSocket handshake needs HTTP/1.1"),
     (head_of(line="GET /chat HTTP/0.9"), 505, "HTTP/1.1 is spoken here"),
     (head_of(line="POST /chat HTTP/1.1"), 405, "a WebSocket handshake is a GET"),

@@ -23,14 +23,14 @@ TEXT = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=8
 
 @dataclass
 class Head:
-    """A request, and in what it differs on purpose from wsproto's judgement."""
+    """A request, and the points in which our judgement differs on purpose from wsproto's."""
 
     data: bytes
     stricter: bool
-    """Whether it has what only we refuse: HTTP/1.0, a body whose length is not 0, a key that is none, a field that
+    """Whether it has a part only we refuse: HTTP/1.0, a body whose length is not 0, a key that is none, a field that
     must be one twice, ``*`` for a path."""
     laxer: bool
-    """Whether it has what only we admit: a list in Upgrade (RFC 9110 section 7.8), Connection in several fields, any
+    """Whether it has a part only we admit: a list in Upgrade (RFC 9110 section 7.8), Connection in several fields, any
     Host beside an absolute target (RFC 9112 section 3.2.2), none at all, which admission refuses."""
 
 

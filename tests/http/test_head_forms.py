@@ -1,4 +1,4 @@
-"""Which forms of a request head are one: space is SP and HTAB alone, and what no client sends is refused."""
+"""Equal forms of a request head: space is SP and HTAB alone, and forms that no client sends are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEAD = (
     b"GET /chat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-# What str.strip() takes off beside SP and HTAB, as far as Latin-1 has it.
+# Characters of Latin-1 that str.strip() takes off beside SP and HTAB.
 SPACES = [byte for byte in range(256) if chr(byte).isspace() and byte not in b" \t\r\n"]
 
 

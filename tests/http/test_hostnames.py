@@ -1,4 +1,4 @@
-"""Names and origins as browsers send them, of whatever was written, or words for what no browser sends."""
+"""Names and origins as browsers send them, and an error for a spelling that no browser sends."""
 
 from __future__ import annotations
 

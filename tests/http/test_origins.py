@@ -1,4 +1,4 @@
-"""Who may open a connection from a browser: origins and Host names."""
+"""Connections from browsers: origins and Host names."""
 
 from __future__ import annotations
 

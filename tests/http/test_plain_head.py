@@ -22,7 +22,7 @@ PIECES = [
 
 
 def by_h11(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], int] | None:
-    """Read a head with h11; None for what it refuses or finds not whole."""
+    """Read a head with h11; None for a head that it refuses or finds not whole."""
     connection = h11.Connection(h11.SERVER)
     try:
         connection.receive_data(data)
@@ -63,6 +63,6 @@ def test_a_head_that_is_not_whole_is_for_h11(at: int) -> None:
 
 
 def test_spaces_without_end_cost_no_more_than_other_bytes() -> None:
-    """What is matched again and again from each of them would take a second here."""
+    """A pattern that is matched again and again from each of them would take a second here."""
     data = b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"X: " + b" \t" * 4000 + b"\r\n") * 2 + b"\x00"
     assert read_plain_head(data) is None

@@ -32,7 +32,7 @@ class Echo(wsframe.Resource):
 
 @dataclass(frozen=True)
 class Tls:
-    """The certificates of one test run: what the server shows, and what a client must trust."""
+    """The certificates of one test run: the server's, and the root that a client must trust."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext
@@ -49,7 +49,7 @@ class Served:
 
     @property
     def client_context(self) -> ssl.SSLContext | None:
-        """What ``ssl=`` of a client is to be."""
+        """The value of ``ssl=`` for a client."""
         return self.tls.client if self.tls else None
 
 

@@ -19,7 +19,7 @@ from wsframe import ConnectionClosed, Deflate, Limits, connect
 
 
 def echo(connection: ServerConnection) -> None:
-    """Send back what comes; some words have a meaning of their own."""
+    """Echo messages; some words have a meaning of their own."""
     for message in connection:
         if message == "close":
             connection.close(4001, "as you wish")

@@ -1,4 +1,4 @@
-"""Certificates and keys in files: an error names the file and what is wrong with it."""
+"""Certificates and keys in files: an error names the file and its fault."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-# Allocate and free what a message takes, a hundred times; each page given back is a fault the next time.
+# Allocate and free the memory of a message, a hundred times; each page given back is a fault the next time.
 PROGRAM = """
 import resource
 from wsframe.net.malloc import keep_freed_memory

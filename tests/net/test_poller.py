@@ -1,4 +1,4 @@
-"""What each poller promises: the same tests for epoll and for trio's tasks."""
+"""The promises of each poller: the same tests for epoll and for trio's tasks."""
 
 import select
 import socket
@@ -225,7 +225,7 @@ async def test_socket_forgotten_between_wait_and_poll_is_not_reported(poller: Po
 
 
 async def test_number_of_a_closed_socket_may_be_used_again(poller: Poller) -> None:
-    """The new socket must not inherit what was known of the old one."""
+    """The new socket must not inherit the state of the old one."""
     with connected() as (ours, theirs), connected() as (later, their_later):
         number = ours.fileno()
         poller.watch(number, READ)

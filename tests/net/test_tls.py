@@ -1,4 +1,4 @@
-"""TLS: what a newcomer may do wrong, and that the codec's stream stays whole."""
+"""TLS: mistakes of newcomers, and that the codec's stream stays whole."""
 
 import socket
 import ssl
@@ -180,7 +180,7 @@ class Pair:
         return done and client_done
 
     def pull(self) -> bool:
-        """Take over what the server has sent."""
+        """Take over the bytes that the server has sent."""
         try:
             data = self.theirs.recv(65536)
         except BlockingIOError:
@@ -189,7 +189,7 @@ class Pair:
         return bool(data)
 
     def read(self) -> bytes:
-        """Decrypt what has arrived at the client."""
+        """Decrypt the bytes that have arrived at the client."""
         found = b""
         with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             while data := self.client.read(65536):

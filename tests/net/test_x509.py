@@ -1,4 +1,4 @@
-"""What a certificate says, read from its bytes."""
+"""The fields of a certificate, read from its bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// A WebSocket client that plays a script and prints what came back, one JSON object a line.
+// A WebSocket client that plays a script and prints the replies, one JSON object a line.
 //
 // node client.js '{"url": "ws://...", "options": {...}, "steps": [...]}'
 //

@@ -52,7 +52,7 @@ def state(ws: WebSocket) -> State:
 
 
 class Server(Transport):
-    """What a link takes for a socket, seen from the server.
+    """The object that a link takes for a socket, seen from the server.
 
     Args:
         window: Bytes the kernel takes; None for all.
@@ -63,7 +63,7 @@ class Server(Transport):
         self.window = 2**60 if window is None else window
         self.bite = bite
         self.taken = bytearray()
-        """What the kernel has taken."""
+        """The bytes that the kernel has taken."""
         self.broken = False
         self.closed_by_reset: bool | None = None
         self.unacknowledged: int | None = None
@@ -72,7 +72,7 @@ class Server(Transport):
         self.heard = False
         self._changed = trio.lowlevel.ParkingLot()
 
-    # What a test does
+    # Actions of a test
 
     def feed(self, *frames: bytes) -> None:
         """Let bytes arrive."""
@@ -100,7 +100,7 @@ class Server(Transport):
         return len(self._incoming)
 
     def events(self) -> list[Event]:
-        """Return what wsproto makes of what was sent; it must all be frames."""
+        """Return wsproto's events of the bytes sent; they must all be frames."""
         return list(Engine(SERVER, [], bytes(self.taken)).events())
 
     def received(self) -> list[object]:
@@ -123,7 +123,7 @@ class Server(Transport):
         """Return the payloads of the pings, or pongs, that were sent."""
         return [found[1] for found in self.received() if isinstance(found, tuple) and found[0] == kind]
 
-    # What the link sees
+    # The link's side
 
     def recv_into(self, view: memoryview, most: int = 0) -> int:
         if self.broken:

@@ -101,7 +101,7 @@ def answering(script: Script, *, seen: list[bytes] | None = None) -> Handler:
 
 
 def accepting(head: bytes) -> str:
-    """Return what Sec-WebSocket-Accept must be for a request."""
+    """Return the right Sec-WebSocket-Accept for a request."""
     found = search(rb"(?i)sec-websocket-key: (\S+)", head)
     assert found is not None
     return b64encode(sha1(found[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
@@ -137,7 +137,7 @@ async def relay(one: trio.SocketStream, host: str, port: int) -> None:
 
 
 class HttpProxy:
-    """Opens tunnels by CONNECT, for whoever shows ``authorization`` if that is given."""
+    """Opens tunnels by CONNECT, if given for clients with this ``authorization`` alone."""
 
     def __init__(self, authorization: str | None = None, *, names: dict[str, str] | None = None) -> None:
         self.authorization = authorization

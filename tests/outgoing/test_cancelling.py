@@ -1,4 +1,4 @@
-"""What cancelling a send or a receive leaves behind, and how either side is made to wait."""
+"""The effects of cancelling a send or a receive, and the waits of either side."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def test_a_send_waits_while_the_outbox_is_full() -> None:
 
 
 async def test_a_send_that_waits_goes_on_also_if_a_ping_was_faster_to_make_room() -> None:
-    """What waits leaves with somebody else's frame before the task of the connection gets to it."""
+    """A waiting message leaves with somebody else's frame before the task of the connection gets to it."""
     server, limits = Server(0), filled(Limits(max_outbox=100), DEFAULT_LIMITS)
     link = Link(server, limits, Decoder(limits, DEFAULT_TIMEOUTS, trio.current_time(), masked=False), "test")
     link.writer.put(peer.TEXT, b"a" * 90, None, None)

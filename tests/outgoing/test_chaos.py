@@ -22,9 +22,9 @@ ROUNDS = int(os.environ.get("WSFRAME_CHAOS_ROUNDS", "4"))
 SEEDS = range(SEED, SEED + ROUNDS)
 KINDS = ("plain", "shared", "dedicated", "tls")
 SENDERS, MESSAGES = 4, 25
-# Small, so that whoever sends has to wait, and what is received has to wait for who receives.
+# Small, so that senders have to wait, and messages have to wait for their receivers.
 LIMITS = Limits(max_message=2**20, max_outbox=30_000, max_queued_messages=10, max_queued_bytes=50_000)
-# What a round may take on a machine that is slow or busy with other things.
+# Most seconds of a round on a machine that is slow or busy with other things.
 PATIENCE = 60
 
 
@@ -34,7 +34,7 @@ def contexts() -> Contexts:
 
 
 class Chaos:
-    """One round: what is done on a connection, all of it drawn from the seed."""
+    """One round: the actions on a connection, all drawn from the seed."""
 
     def __init__(self, seed: int, ws: WebSocket) -> None:
         self.random = Random(seed)
@@ -44,7 +44,7 @@ class Chaos:
         self.latencies: list[float] = []
 
     def scope(self) -> trio.CancelScope:
-        """Return what cancels at once, soon or never."""
+        """Return a scope that cancels at once, soon or never."""
         return trio.move_on_after(self.random.choice((0, 0.0001, 0.001, 0.01, float("inf"), float("inf"))))
 
     async def send(self, name: int) -> None:

@@ -1,4 +1,4 @@
-"""Closing, whoever begins, against a server in memory."""
+"""Closing by either side, against a server in memory."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from wsframe.outgoing.reconnect import connect_forever
 
 BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy"
 UNAUTHORIZED = b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno"
-# Idle for so long, the clock jumps: what is on its way through loopback arrives before.
+# The clock jumps after this long without work: bytes on their way through loopback arrive before.
 IDLE = 0.01
 
 

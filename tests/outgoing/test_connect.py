@@ -348,7 +348,7 @@ async def test_one_description_does_not_connect_twice_at_once() -> None:
                 await again.__aenter__()
 
 
-# What is refused before anything is sent
+# Arguments that are refused before anything is sent
 
 
 @pytest.mark.parametrize(

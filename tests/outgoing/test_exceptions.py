@@ -1,4 +1,4 @@
-"""The exceptions of outgoing connections say who ended them, and how."""
+"""The exceptions of outgoing connections name the side that ended them, and the way."""
 
 from __future__ import annotations
 

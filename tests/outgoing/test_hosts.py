@@ -1,4 +1,4 @@
-"""Hosts: names by IDNA 2008, dots at the end, addresses in any form, zones; and what of them is sent."""
+"""Hosts: names by IDNA 2008, dots at the end, addresses in any form, zones; and the parts of them that are sent."""
 
 from __future__ import annotations
 

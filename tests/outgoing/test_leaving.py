@@ -14,7 +14,7 @@ from tests.outgoing.places import head_of, listening, upgrading
 from tests.wire import BOUND
 from wsframe import State, Timeouts, WebSocket, connect, connect_forever
 
-# Nobody waits so long: what waits for the server fails the test.
+# Nobody waits so long: a wait for the server fails the test.
 ENDLESS = Timeouts(close=1e6, ping_interval=None)
 
 
@@ -132,7 +132,7 @@ async def test_ctrl_c_is_not_raised_in_tasks_of_the_connection(autojump_clock: t
     server = Protected()
     async with connected(server):
         await trio.sleep(1)
-        server.feed(text("read by the one who stands in"))
+        server.feed(text("read by the stand-in"))
         await trio.sleep(1)
         assert server.protected
         assert all(server.protected)

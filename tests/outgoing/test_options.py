@@ -1,4 +1,4 @@
-"""Options are checked when they are made, and mean what they say."""
+"""Options are checked when they are made, and have the effect that their names say."""
 
 from __future__ import annotations
 

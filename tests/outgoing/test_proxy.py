@@ -1,4 +1,4 @@
-"""Which proxy is asked: the argument, or what the environment says."""
+"""The choice of the proxy: the argument, or the environment."""
 
 from __future__ import annotations
 

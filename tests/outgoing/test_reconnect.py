@@ -1,4 +1,4 @@
-"""``connect_forever``: it tries again what may succeed later, after pauses that grow, and tells of it."""
+"""``connect_forever``: it tries again where that can succeed later, after pauses that grow, and reports it."""
 
 from __future__ import annotations
 

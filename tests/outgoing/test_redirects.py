@@ -1,4 +1,4 @@
-"""Redirects: where they lead, and what goes along."""
+"""Redirects: where they lead, and the fields that go along."""
 
 from __future__ import annotations
 

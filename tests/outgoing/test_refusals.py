@@ -17,7 +17,7 @@ def tls() -> Contexts:
 
 
 class Ends:
-    """What a server read after its answer; empty for the end."""
+    """The bytes that a server read after its answer; empty for the end."""
 
     def __init__(self) -> None:
         self._put, self._get = trio.open_memory_channel[bytes](9)

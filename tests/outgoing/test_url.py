@@ -1,4 +1,4 @@
-"""What a URL names, and where a redirect leads."""
+"""The parts of a URL, and where a redirect leads."""
 
 from __future__ import annotations
 

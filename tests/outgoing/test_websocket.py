@@ -145,7 +145,7 @@ async def test_every_call_can_be_cancelled() -> None:
             assert scope.cancelled_caught
 
 
-# What may be sent
+# Messages that can be sent
 
 
 async def test_text_and_bytes_may_be_sent_in_all_their_forms() -> None:

@@ -1,4 +1,4 @@
-"""A server that takes nothing: what waits for it, as ciphertext too, is given up in time and holds up nobody."""
+"""A server that takes nothing: messages for it, as ciphertext too, are given up in time and hold up nobody."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_a_tls_server_that_stops_reading_holds_up_nobody(then: str) -> Non
         secure = trio.SSLStream(stream, theirs, server_side=True)
         await secure.send_all(upgrading()(await head_of(secure)))
         await blocked.wait()
-        if then == "reset":  # what is unread makes closing a reset
+        if then == "reset":  # unread bytes make closing a reset
             stream.socket.close()
             return
         await trio.sleep_forever()

@@ -1,4 +1,4 @@
-"""Files as HTTP answers: what is served, what is not, and with which header fields."""
+"""Files as HTTP answers: served and refused ones, and their header fields."""
 
 import errno
 import os
@@ -109,7 +109,7 @@ async def test_links_are_followed_within_the_folder_and_not_out_of_it(folder: Pa
     (folder / "dangling").symlink_to("gone")
     handler = static_folder(folder)
     assert (await get(handler, "/inside.html")).body == b"docs"
-    assert (await get(handler, "/configured.html")).body == b"s3cret", "whoever made the link wants it"
+    assert (await get(handler, "/configured.html")).body == b"s3cret", "the author of the link wants it"
     for target in ("/outside.txt", "/absolute.txt", "/up/secret.txt", "/up", "/neighbour/secret.txt"):
         assert (await get(handler, target)).status == 404, target
     for target in ("/self", "/dangling", "/self/x"):

@@ -1,4 +1,4 @@
-"""What wsproto makes of a stream by itself, as our events."""
+"""The events of a stream in wsproto by itself, as our events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["reference"]
 def reference(stream: bytes, limits: Limits, *, masked: bool = True) -> list[Event]:
     """Read a whole stream, up to its first close or failure, from a peer that masks or from a server.
 
-    The code 1014 was registered after wsproto's list was made: it refuses what is taken here.
+    The code 1014 was registered after wsproto's list was made: it refuses a code that is taken here.
     """
     engine = Engine(SERVER if masked else CLIENT, [SizeLimits(filled(limits, DEFAULT_LIMITS))], stream)
     events: list[Event] = []

@@ -1,4 +1,4 @@
-"""Strategies for what a peer may send: good frames, broken ones, garbage, in any pieces."""
+"""Strategies for streams of a peer: good frames, broken ones, garbage, in any pieces."""
 
 from __future__ import annotations
 

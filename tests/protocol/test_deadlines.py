@@ -159,7 +159,7 @@ def test_a_peer_whose_window_moves_is_not_stalled(left: int | None, stalled: boo
 
 
 def test_the_last_word_comes_first() -> None:
-    """What ends the connection without more ado is named before what might ask for more."""
+    """A deadline that ends the connection is named before one that only asks for more."""
     it = deadlines()
     it.linger_by = it.close_by = it.blocked_at = 100
     assert it.due(200) == [Due.LINGER, Due.CLOSE, Due.WRITE_STALL]

@@ -60,7 +60,7 @@ def test_the_peers_close_is_found_among_the_bytes_kept_for_want_of_room(room: in
 
 
 def test_the_bytes_kept_are_joined_with_what_comes() -> None:
-    """The peer's close begins among the bytes kept, at every cut, and ends in what comes."""
+    """The peer's close begins among the bytes kept, at every cut, and ends in the next ones."""
     messages = peer.frame(peer.TEXT, b"1") + peer.frame(peer.TEXT, b"2")
     for cut in range(1, len(ANSWER)):
         connection = peer.connect()

@@ -27,7 +27,7 @@ LIMITS = [
 
 
 def comparable(events: list[Event]) -> list[Event]:
-    """Leave out what wsproto has no word for: our phrase for a failure, and what we owe."""
+    """Leave out the fields that wsproto does not have: our phrase for a failure, and the close frame that we owe."""
     return [
         Ended(event.code, event.reason if event.clean else "", event.clean) if isinstance(event, Ended) else event
         for event in events
@@ -43,7 +43,7 @@ def is_message(event: Event) -> bool:
 
 
 def receive(connection: Decoder, data: bytes, room: int) -> list[Event]:
-    """Receive once, and check what every call promises."""
+    """Receive once, and check the promises of every call."""
     events = connection.receive(bytearray(data), room)
     assert len(events) <= room
     assert connection.special is any(not is_message(event) for event in events)
@@ -199,7 +199,7 @@ def test_a_check_that_takes_every_frame_changes_nothing(chunks: list[bytes], lim
     taken = everything(checked, chunks)
     assert taken == everything(plain, chunks)
     most = filled(limits, DEFAULT_LIMITS).max_message
-    assert all(length <= total <= most for _, length, total in asked), "what is beyond a limit is not asked about"
+    assert all(length <= total <= most for _, length, total in asked), "a frame beyond a limit is not asked about"
     assert bytes_of(taken) <= sum(length for _, length, _ in asked)
     assert {"text" if isinstance(event, str) else "binary" for event in taken if is_message(event)} <= {
         kind for kind, _, _ in asked

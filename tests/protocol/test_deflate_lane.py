@@ -1,4 +1,4 @@
-"""Whole compressed messages without wsproto are what they are through it."""
+"""Whole compressed messages are the same without wsproto and through it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def sizes() -> Iterator[int]:
 
 @pytest.mark.parametrize("size", [*sizes(), 2**9 - 262, 2**10 - 261])
 def test_a_compressor_for_one_message_reaches_all_of_it(size: int) -> None:
-    """Its window is as large as the message, so what it sends is as short as with the largest window."""
+    """Its window is as large as the message, so its messages are as short as with the largest window."""
     options = Deflate.shared(threshold=0)
     half = bytes(at * 7919 % 251 for at in range(size // 2))
     message = half + half

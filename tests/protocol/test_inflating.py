@@ -1,4 +1,4 @@
-"""What is inflated of what a peer sends, and what that may cost."""
+"""Inflating the messages of a peer, and its cost."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def final(message: bytes) -> bytes:
 
 
 def fed(receiver: Decoder, *frames: bytes) -> list[object]:
-    """Return what bytes that arrive together bring, in as many turns as it takes."""
+    """Return the events of bytes that arrive together, in as many turns as it takes."""
     events: list[object] = list(receiver.receive(bytearray(b"".join(frames)), 1000))
     while receiver.stopped:
         events += receiver.receive(bytearray(), 1000)
@@ -226,7 +226,7 @@ def test_a_stream_for_each_kibibyte_is_taken() -> None:
 
 
 def turns(receiver: Decoder, raw: bytes, extension: InflateExtension) -> list[int]:
-    """Receive all at once, and return what inflating cost in each turn."""
+    """Receive all at once, and return the cost of inflating in each turn."""
     costs, spent = [], [0]
     extension._inflate = spy(extension, spent)  # type: ignore[method-assign, assignment]
     receiver.receive(bytearray(raw), 1000)
@@ -254,7 +254,7 @@ def spy(extension: InflateExtension, spent: list[int]) -> Callable[[bytes], byte
 @pytest.mark.parametrize(
     "raw",
     [os.urandom(60_000), packed(b"\0" * (1 << 25)), (b"\x00" + TAIL) * 12_000, final(b"x" * 2000)[:-1] * 10],
-    ids=["what does not shrink", "a bomb", "empty blocks", "streams"],
+    ids=["bytes that do not shrink", "a bomb", "empty blocks", "streams"],
 )
 def test_a_turn_inflates_so_much_and_no_more(raw: bytes, max_message: int) -> None:
     """However large a message may be: a turn is over when it has taken about a millisecond."""

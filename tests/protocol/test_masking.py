@@ -29,7 +29,7 @@ def numbered() -> Masker:
 
 
 def received(data: bytes) -> bytes:
-    """Return what a server makes of the frames of one binary message."""
+    """Return the message that a server decodes from the frames of one binary message."""
     events = list(Engine(SERVER, [], data).events())
     assert all(isinstance(event, BytesMessage) for event in events)
     assert [event.message_finished for event in events if isinstance(event, BytesMessage)][-1]

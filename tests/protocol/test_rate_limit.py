@@ -51,7 +51,7 @@ def test_whoever_waits_as_told_keeps_to_the_rate(rate: int, takes: list[tuple[in
     bucket, now, taken, pause = Bucket(rate, 0.0), 0.0, 0, 0.0
     for tokens, idle in takes:
         now += pause + idle
-        # What was taken before has been paid for but for one second's worth.
+        # The earlier bytes have been paid for, but for one second's worth.
         assert taken <= rate * (now + 1) * (1 + 1e-9) + 1e-6
         pause = bucket.take(tokens, now)
         taken += tokens
@@ -71,7 +71,7 @@ def test_a_deadline_resumes_reading() -> None:
 
 
 class Counting(wsframe.Resource):
-    """Notes what comes, and answers ``last``."""
+    """Notes messages, and answers ``last``."""
 
     def __init__(self) -> None:
         self.received: list[str] = []

@@ -154,7 +154,7 @@ def test_a_header_that_announces_16_mib_allocates_nothing(opcode: int, fin: bool
 @pytest.mark.parametrize("opcode", [peer.TEXT, peer.BINARY])
 @pytest.mark.parametrize("length", [2**20, 2**29])
 def test_what_is_held_of_a_large_frame_is_what_has_come(opcode: int, length: int) -> None:
-    """A quarter of a MiB has come: about that much may be held, with what a growing buffer keeps spare."""
+    """A quarter of a MiB has come: about that much can be held, with the spare room of a growing buffer."""
     piece = b"x" * 16 * 1024
     pieces = [peer.announce(opcode, length, mask=bytes(4)), *[piece] * 16]
     assert held_after(pieces, Limits(max_message=2**30)) < 2.5 * 16 * len(piece)

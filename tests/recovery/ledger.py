@@ -1,4 +1,4 @@
-"""The account of all clients: each publication has one place, and whoever is told of a loss has one."""
+"""The account of all clients: each publication has one place, and each client that is told of a loss has one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Place(NamedTuple):
 
 
 class Ledger:
-    """What all clients have seen.
+    """The account of all clients.
 
     Args:
         kept: The publications of a channel that the servers keep.

@@ -140,7 +140,7 @@ class Storm:
         def all_told() -> bool:
             return all(reader.refusals > times for reader, times in zip(away, before, strict=True))
 
-        await self.until(all_told, "those who were away for longer than the history are told so")
+        await self.until(all_told, "clients that were away for longer than the history are told so")
 
     async def empty_redis(self) -> None:
         """Have Redis lose its memory: all are told so, and nobody goes on in the wrong place."""

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: what it says of which resource, and that it is one."""
+"""The AsyncAPI document: its text for each resource, and that it is valid."""
 
 import functools
 import json

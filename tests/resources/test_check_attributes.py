@@ -1,4 +1,4 @@
-"""What a resource may set, and that the rest is told before there is a client."""
+"""Attributes that a resource can set, and errors for the rest before there is a client."""
 
 from __future__ import annotations
 

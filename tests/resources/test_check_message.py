@@ -19,7 +19,7 @@ from wsframe.testing import open_kit
 
 
 class Checking(Recorder):
-    """Notes what it is asked, and answers what it is told."""
+    """Notes its arguments, and returns the answer that it was given."""
 
     def __init__(self) -> None:
         super().__init__()

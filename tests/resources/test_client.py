@@ -1,4 +1,4 @@
-"""What can be sent to a client, and what is refused: no sockets."""
+"""Messages that can be sent to a client, and refused ones: no sockets."""
 
 from collections.abc import Callable
 from typing import cast
@@ -16,7 +16,7 @@ Sent = tuple[wsframe.Client, FakeKernel]
 
 
 class NoLink:
-    """A link of which these tests use nothing; what they did use would fail."""
+    """A link of which these tests use nothing; any use would fail."""
 
     @property
     def state(self) -> wsframe.State:

@@ -1,4 +1,4 @@
-"""How a client ends, and what it tells of it: over real sockets."""
+"""The end of a client, and its attributes then: over real sockets."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tests.recorder import Echo, Recorder
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, Peer, close, connected, frame, serving, text
 from wsframe import Limits, State, Timeouts
 
-# What the kernel holds for a peer that reads nothing is far below this.
+# The kernel holds far less than this for a peer that reads nothing.
 MUCH = 16 * 1024 * 1024
 
 
@@ -181,7 +181,7 @@ async def test_drained_is_true_at_once_while_the_kernel_takes_everything() -> No
 
 
 class Waiting:
-    """Waits in a task for a client and notes what came of it."""
+    """Waits in a task for a client and notes the outcome."""
 
     def __init__(self) -> None:
         self.outcome: object = "waiting"

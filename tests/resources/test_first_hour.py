@@ -18,7 +18,7 @@ from wsframe.testing import Refused, open_client, open_kit
 
 
 class Trying(Resource):
-    """Does with each message what a test wants tried, and keeps the error."""
+    """Does the test's action with each message, and keeps the error."""
 
     def __init__(self, attempt: Callable[[Trying, Client], object]) -> None:
         self.attempt = attempt

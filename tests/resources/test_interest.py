@@ -14,7 +14,7 @@ from wsframe.resources.topic import Receiver
 
 
 class Wants:
-    """A backplane that notes what is wanted."""
+    """A backplane that notes the topics that are wanted."""
 
     def __init__(self) -> None:
         self.wanted: set[str] = set()

@@ -1,4 +1,4 @@
-"""Typed messages: what is decoded, what is refused and how, what is sent."""
+"""Typed messages: decoding, refusals, and sending."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Unknown:
 
 
 class Room(JSONResource[str]):
-    """Notes what it is told; ``echo`` is answered."""
+    """Notes its messages; answers ``echo``."""
 
     def __init__(self) -> None:
         self.messages: list[object] = []
@@ -91,7 +91,7 @@ async def test_each_message_comes_as_an_object_of_its_type() -> None:
 
 
 def taking(declared: object) -> type[JSONResource]:
-    """Make a resource that takes a type, and echoes what it got in a list of one."""
+    """Make a resource that takes a type, and echoes each message in a list of one."""
 
     async def received_json(self: JSONResource, client: Client, message: Any) -> None:
         client.send_json([message, type(message).__name__])
@@ -187,7 +187,7 @@ def test_no_text_makes_an_error_whose_reason_cannot_be_sent(message: str) -> Non
 
 
 class Patient(Room):
-    """Tells the client what was wrong, and keeps it."""
+    """Tells the client the error, and keeps it."""
 
     async def invalid_message(self, client: Client[str], error: Exception) -> None:
         client.send_json({"fits": not isinstance(error, msgspec.ValidationError), "error": str(error)})

@@ -1,4 +1,4 @@
-"""Paths in any case and any spelling: what is registered, found, and answered."""
+"""Paths in any case and any spelling: registering, finding, and answering."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_bytes_beyond_ascii_are_answered_as_if_they_were_quoted(registry: 
     registry.register("/café", Resource())
     request = Request("/café".encode().decode("latin-1"), [])
     assert registry.table.answer(request) is not None
-    assert request.path == "/cafÃ©", "hooks see what was sent"
+    assert request.path == "/cafÃ©", "hooks see the path as it was sent"
 
 
 def test_two_spellings_are_one_path(registry: Registry) -> None:

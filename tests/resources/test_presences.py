@@ -1,4 +1,4 @@
-"""Who is on a topic, over all servers."""
+"""The members of a topic, over all servers."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_a_client_is_a_member_once_and_leaves_with_its_topic(autojump_cloc
     room = Room()
     async with open_kit(room) as kit:
         a = await entered(kit, "ann")
-        a.send_text("+other")  # it stays what it was
+        a.send_text("+other")  # it keeps its info
         await wait_all_tasks_blocked()
         assert [member.key for member in await kit.server.presence("room")] == ["ann"]
         a.send_text("-")

@@ -185,7 +185,7 @@ async def test_clients_that_come_while_a_topic_is_filled_all_wait_for_it(autojum
         one.plane.losing = True
         await one.publish("11", "12")
         one.plane.losing = False
-        await one.publish("13")  # the server asks for what it has missed
+        await one.publish("13")  # the server asks for the messages it has missed
         async with trio.open_nursery() as nursery:
             for number in range(5):
                 nursery.start_soon(one.resume, number, 9)

@@ -1,4 +1,4 @@
-"""The class users subclass: what is checked when it is made, and what an object of it is."""
+"""The class users subclass: the checks when it is made, and its objects."""
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -75,7 +75,7 @@ def test_async_hooks_pass_also_wrapped_and_from_mixins(hook: str) -> None:
 
 
 def test_sync_function_made_async_by_a_decorator_passes() -> None:
-    """What the framework calls is the wrapper, and that is a coroutine function."""
+    """The framework calls the wrapper, and that is a coroutine function."""
     make_class(received_text=made_async(sync_hook))
 
 

@@ -1,4 +1,4 @@
-"""The hooks of a resource: what each is called for, who is among its clients, what a failure costs."""
+"""The hooks of a resource: the events for which wsframe calls them, the clients then, the cost of a failure."""
 
 import logging
 
@@ -176,7 +176,7 @@ async def test_hook_that_raises_closes_1011_behind_the_replies(
         assert await peer.receive_close() == (1011, "internal error")
         await peer.send(close(1011))
         await room.journal.until("disconnected 1011")
-    assert "text late" not in room.notes, "what was queued is dropped"
+    assert "text late" not in room.notes, "queued messages are dropped"
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert hook in record.getMessage()
     assert record.exc_info is not None

@@ -1,4 +1,4 @@
-"""Around the hooks: ``running()``, the resource's own tasks, and what their failures cost."""
+"""Around the hooks: ``running()``, the resource's own tasks, and the cost of their failures."""
 
 import logging
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The handle of a server works over any engine, and checks what it is given."""
+"""The handle of a server works over any engine, and checks its arguments."""
 
 from __future__ import annotations
 

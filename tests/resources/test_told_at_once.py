@@ -249,7 +249,7 @@ async def test_start_soon_takes_async_functions_and_says_so_where_it_is_called(m
             assert await client.receive() == "served"
     assert len(room.errors) == 5
     assert all(search(words, str(error)) for error in room.errors), room.errors
-    assert not room.ran, "what is no async function is not called either"
+    assert not room.ran, "an object that is not an async function is not called either"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Topics: who gets which message, on one server and on several."""
+"""Topics: the receivers of each message, on one server and on several."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_subscribers_get_the_messages_of_their_topics() -> None:
         c.send_text("y 4")
         assert await a.receive() == "4"
         c.send_text("+z")
-        assert await c.receive() == "+z"  # and nothing of what it published
+        assert await c.receive() == "+z"  # and none of its own messages
         await wait_all_tasks_blocked()
 
 

@@ -20,7 +20,7 @@ def clean_global_registry() -> Iterator[None]:
 
 
 async def dismissed(peer: Peer) -> None:
-    """Take the close frame of who is no longer served, and answer it."""
+    """Take the close frame for a client that is no longer served, and answer it."""
     assert await peer.receive_close() == (1001, "no longer served")
     await peer.send(close(1001))
     assert await peer.receive() is None

@@ -64,7 +64,7 @@ def test_5_paths_that_share_an_object_have_one_key() -> None:
     assert place.asked_for("/any/A") == place.asked_for("/any/A")
     same = {place.asked_for(path).key for path in ("/any/A", "/ANY/A", "/aNy/A")}  # type: ignore[union-attr]
     assert len(same) == 1
-    other = place.asked_for("/any/a")  # the case of what {room} matches counts
+    other = place.asked_for("/any/a")  # the case of the part that {room} matches counts
     assert other is not None
     assert other.key not in same
     spellings = {place.asked_for(path).key for path in ("/rooms/%e9", "/rooms/%E9")}  # type: ignore[union-attr]

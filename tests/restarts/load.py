@@ -20,7 +20,7 @@ STALLED = 1024 * 1024
 
 @dataclass
 class Tally:
-    """What the clients have seen."""
+    """The account of the clients."""
 
     counts: Counter[str] = field(default_factory=Counter)
     longest_pause: float = 0.0

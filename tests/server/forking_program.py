@@ -1,6 +1,6 @@
 """A program that forks while a client is connected, for the tests of that: it prints how the client learns of its end.
 
-Its argument is what the server does then. The child lives until standard input ends, which is later than the program
+Its argument is the server's next action. The child lives until standard input ends, which is later than the program
 does.
 """
 

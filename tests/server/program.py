@@ -13,7 +13,7 @@ signals.KERNEL_SECONDS = 60
 
 
 class Talkative(wsframe.Resource):
-    """Tells on stdout what happens; on ``stuck`` its hook does not come back."""
+    """Reports its events on stdout; on ``stuck`` its hook does not come back."""
 
     async def client_connected(self, client: wsframe.Client) -> None:
         print("connected", flush=True)

@@ -19,7 +19,7 @@ Lines = Callable[[], list[str]]
 
 
 async def refused(served: Served, *pieces: bytes) -> tuple[Peer, Answer]:
-    """Send bytes; return what they are answered."""
+    """Send bytes; return the answer."""
     peer = await served.connect()
     await peer.send(*pieces)
     answer = await peer.answer()
@@ -179,7 +179,7 @@ async def test_broken_accept_client_is_500_and_tells_the_peer_nothing(
 
 @pytest.mark.parametrize("headers", [{"Location": "/\r\nSet-Cookie: x"}, {"Location": "/\u20ac"}, {"": "x"}])
 async def test_reject_that_cannot_be_sent_is_500_and_the_server_goes_on(plain: Place, headers: dict[str, str]) -> None:
-    """A redirect to what the peer asked for may hold CR LF: that is no reason to stop serving."""
+    """A redirect to the path that the peer asked for can hold CR LF: the server goes on all the same."""
 
     class Redirector(Recorder):
         async def accept_client(self, request: Request) -> Reject | None:

@@ -1,4 +1,4 @@
-"""What answers of ``http_handler`` hold: once in memory, counted, refused beyond the budget, broken off in the open."""
+"""The memory of answers of ``http_handler``: held once, counted, refused beyond the budget, broken off in the open."""
 
 from __future__ import annotations
 

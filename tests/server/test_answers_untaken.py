@@ -1,4 +1,4 @@
-"""What happens to HTTP answers that their peers do not take."""
+"""HTTP answers that their peers do not take."""
 
 import pytest
 import trio
@@ -20,7 +20,7 @@ async def large(request: wsframe.Request) -> wsframe.Response:
 
 
 async def test_answer_that_is_not_taken_is_reset_at_the_handshakes_deadline(autojump_clock: MockClock) -> None:
-    """Closed in order, what the kernel has taken of it would stay there for as long as the peer likes."""
+    """After an orderly close, the part that the kernel has taken would stay there for as long as the peer likes."""
     async with open_kit(Recorder(), http_handler=large) as kit:
         line = kit.dial()
         line.stall()

@@ -1,4 +1,4 @@
-"""A server behind proxies: whom it believes, and to whom it attributes a client."""
+"""A server behind proxies: the senders that it believes, and the addresses of clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places: who is refused, and that every place comes back."""
+"""Places: refusals, and that every place comes back."""
 
 from __future__ import annotations
 

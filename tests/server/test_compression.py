@@ -1,4 +1,4 @@
-"""What clients are sent compressed: shared and dedicated, mixed in every way."""
+"""Compressed messages to clients: shared and dedicated, mixed in every way."""
 
 from __future__ import annotations
 

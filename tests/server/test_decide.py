@@ -94,7 +94,7 @@ async def test_reject_is_403_by_default() -> None:
 
 @pytest.mark.parametrize("decision", [0, 1, "yes", Accept, Reject, object(), ()])
 async def test_any_other_result_refuses_with_500(decision: object, caplog: pytest.LogCaptureFixture) -> None:
-    """Never fail open: what is neither True nor False is no way to get in."""
+    """Never fail open: a result that is neither True nor False does not let anybody in."""
     room = Asking(decision)
     async with serving(room) as server:
         assert await status(server) == 500

@@ -30,7 +30,7 @@ def test_more_leave_in_batches_spread_over_the_time(count: int) -> None:
     assert all(step * at <= time < step * (at + 1) for at, time in enumerate(times)), "one in each share of the time"
     members = [one for _, batch in batches for one in batch]
     assert sorted(members) == list(range(count))
-    assert members != list(range(count)), "in an order that those who know it cannot use"
+    assert members != list(range(count)), "in an order that clients cannot make use of"
 
 
 def test_times_differ_from_drain_to_drain() -> None:

@@ -1,4 +1,4 @@
-"""Draining: whoever asks for it, everybody is told, every hook has its chance, and it ends in time."""
+"""Draining: it reaches everybody, every hook has its chance, and it ends in time."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""User code that forks: what we close is closed, though a child process has inherited it."""
+"""User code that forks: a socket that we close is closed, though a child process has inherited it."""
 
 from __future__ import annotations
 

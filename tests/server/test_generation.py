@@ -46,7 +46,7 @@ class Side:
         self.supervisor.say("accept", started=False)
 
     async def leave(self, *, tell: Side | None = None) -> None:
-        """Have it leave; tell the next one what is over, as a supervisor does."""
+        """Have it leave; tell the next one which lives are over, as a supervisor does."""
         self.supervisor.say("leave")
         while len(self.over) < len(partitions_of(0, self.engine.roster.placement.count)):
             message = await self.supervisor.hear()

@@ -1,4 +1,4 @@
-"""What a server says of itself to those who supervise it."""
+"""A server's answers to the probes of its supervisors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -160,7 +160,7 @@ class Fragile(Recorder):
 async def test_a_server_is_not_ready_in_the_pause_after_a_resource_failed(
     plain: Place, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After it, it is: who asks before newcomers are sent here would otherwise never see the resource start anew."""
+    """After it, it is: a probe before newcomers are sent here would otherwise never see the resource start again."""
     resource = Fragile()
     async with plain.serve(resource, Recorder(), http_handler=HANDLER) as served:
         resource.failing.set()
@@ -175,7 +175,7 @@ async def test_a_server_is_not_ready_in_the_pause_after_a_resource_failed(
 
 
 async def test_a_server_that_drains_is_not_ready(plain: Place) -> None:
-    """Nobody can ask any more; who has asked already is told by the server itself."""
+    """Nobody can ask any more; the server itself answers requests that have come already."""
     asked = trio.Event()
 
     async def slow(request: Request) -> Response:

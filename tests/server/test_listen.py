@@ -81,7 +81,7 @@ async def test_unix_path_is_served_and_removed_at_the_end(plain: Place, tmp_path
         async with wsframe.open_server(registry, unix=path, poller=plain.poller) as server:
             assert server.addresses == (f"unix:{path}",)
             peer = Peer(await trio.open_unix_socket(path))
-            assert (await peer.upgrade(host="any.example")).status == 101, "what comes here, a proxy has forwarded"
+            assert (await peer.upgrade(host="any.example")).status == 101, "a proxy has forwarded each request"
             await peer.text("hello")
             assert await peer.message() == "hello"
             assert (resource.arrived[0].host, resource.arrived[0].port) == ("", 0)
@@ -132,7 +132,7 @@ def test_a_loopback_socket_answers_loopback_names_and_its_own(
 
 
 async def statuses(server: wsframe.Server, host: str) -> list[bytes]:
-    """Return what each socket of a server answers to a Host name."""
+    """Return the answer of each socket of a server to a Host name."""
     found = []
     for address in server.addresses:
         if address.startswith("unix:"):

@@ -1,4 +1,4 @@
-"""The page of metrics as a route: what a scraper gets, and who gets nothing."""
+"""The page of metrics as a route: the answer to a scraper, and refusals."""
 
 from __future__ import annotations
 

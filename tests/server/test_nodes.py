@@ -85,7 +85,7 @@ async def test_nothing_is_said_while_nobody_asks_and_seldom_if_many_do(autojump_
         for _ in range(50):
             published(two, QUESTION)
         assert len(said) == 1
-        published(one, QUESTION)  # of another one who looks: its answers are for all
+        published(one, QUESTION)  # of another server that looks: its answers are for all
         published(one, said[0])
         await wait_all_tasks_blocked()
         assert len(await engine_of(one).nodes.ask()) == 2

@@ -1,4 +1,4 @@
-"""Plain HTTP on the same port: what is refused, what HEAD gets, and what slow readers may hold."""
+"""Plain HTTP on the same port: refusals, answers to HEAD, and the memory that slow readers can hold."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ async def test_a_handler_sees_only_what_is_no_websocket(plain: Place, folder: Pa
     ],
 )
 async def test_a_request_with_a_body_is_refused(plain: Place, info: Lines, fields: dict[str, str], status: int) -> None:
-    """Nobody would read it; and what follows a request is never taken for another, so nothing can be smuggled."""
+    """Nobody would read it; and bytes after a request are never taken for another one, so nothing can be smuggled."""
     asked: list[Request] = []
 
     async def handler(request: Request) -> Response:
@@ -228,7 +228,7 @@ async def test_a_reader_that_resets_is_not_waited_for(
 async def test_large_answers_beyond_the_bound_are_refused_and_small_ones_sent(
     place: Place, folder: Path, info: Lines
 ) -> None:
-    """Nobody waits for their peers, so what those do not take would stay in the kernel."""
+    """Nobody waits for their peers, so bytes that those do not take would stay in the kernel."""
     capacity = Capacity(max_pending_handshakes=2)
     async with place.serve(Recorder(), http_handler=static_folder(folder), capacity=capacity) as served:
         admission = engine_of(served.server).admission

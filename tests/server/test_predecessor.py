@@ -49,7 +49,7 @@ class Generations(NamedTuple):
         await leave_lives(lives, engine.reactor, partial(address_of, engine.roster), self.giving, 7)
 
     async def succeed(self, change: Callable[[Any], None] = lambda successor: None) -> None:
-        """Have the new server take what it is offered, until cancelled."""
+        """Have the new server take all that it is offered, until cancelled."""
         engine = engine_of(self.new)
 
         async def begin(partition: int) -> None:

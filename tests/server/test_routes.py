@@ -1,4 +1,4 @@
-"""Routes of a registry on the port of its resources: who answers, what a body may be, and what it costs."""
+"""Routes of a registry on the port of its resources: which one answers, its possible bodies, and its cost."""
 
 from __future__ import annotations
 

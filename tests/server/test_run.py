@@ -1,4 +1,4 @@
-"""The ways to serve: what they raise, and how they end."""
+"""The ways to serve: their exceptions, and their ends."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""A service of several workers: what is refused, and how it is named."""
+"""A service of several workers: refused options, and names."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ SERVER, CLIENT = make_contexts()
 
 
 class Room(Resource):
-    """Says where it lives and who has come."""
+    """Says where it lives and which clients have come."""
 
     scope = "path"
 

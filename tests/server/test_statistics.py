@@ -1,4 +1,4 @@
-"""What a running server tells of itself."""
+"""The statistics of a running server."""
 
 import trio
 from trio.testing import wait_all_tasks_blocked

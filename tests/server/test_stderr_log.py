@@ -1,4 +1,4 @@
-"""The log on stderr holds up nobody, whoever reads it or does not."""
+"""The log on stderr holds up nobody, whether it is read or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker takes over a partition whole, or drops what it was offered, wherever either side dies."""
+"""A worker takes over a partition whole, or drops all that it was offered, wherever either side dies."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from wsframe.workers.worker import Worker
 
 
 class Server:
-    """What a worker's supervisor sees of a server."""
+    """The part of a server that a worker's supervisor sees."""
 
     def __init__(self, folder: Path, lame_duck: float = 0) -> None:
         self.drain = Drain(filled(Timeouts(lame_duck=lame_duck), DEFAULT_TIMEOUTS), trio.CancelScope())

@@ -209,7 +209,7 @@ def test_a_certificate_of_another_time_is_served_with_a_warning(
 
 
 class Members(Recorder):
-    """Lets in whoever shows a certificate, or not; notes it."""
+    """Lets in clients with a certificate, or without; notes it."""
 
     def __init__(self) -> None:
         super().__init__()

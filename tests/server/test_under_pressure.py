@@ -1,4 +1,4 @@
-"""What holds when memory is short, when a resource misbehaves, and when things end out of order."""
+"""Promises that hold when memory is short, when a resource misbehaves, and when things end out of order."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

@@ -1,4 +1,4 @@
-"""What keeps the event loop is named, while it does."""
+"""The code that keeps the event loop busy is named while it does so."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 ``python -m tests.soak [SECONDS [FOLDER]]`` writes ``soak.png`` and ``index.html`` and exits 1 on growth.
 
-* ``server``: what is served, in a process of its own.
+* ``server``: the resources, in a process of their own.
 * ``load``: the clients, most of them well-behaved, and the samples taken meanwhile.
-* ``growth``: what counts as growth.
+* ``growth``: the rules by which growth is judged.
 * ``report``: the picture and the page.
 """

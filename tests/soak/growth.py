@@ -1,4 +1,4 @@
-"""What counts as growth: a trend after warm-up, beyond stated bounds."""
+"""Growth: a trend after warm-up, beyond stated bounds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,14 +8,14 @@ __all__ = ["Sample", "growth", "percentile", "verdict"]
 WARM_UP = 0.25
 """The part of the run that is not judged: pools and caches fill."""
 MAY_GROW_KIB = 4096
-"""What the resident memory's trend may rise by, from the end of the warm-up to the end of the run."""
+"""Most by which the resident memory's trend can rise, from the end of the warm-up to the end of the run."""
 MAY_GROW_DESCRIPTORS = 10
 """Likewise, for the descriptors: clients come and go at random."""
 MAY_GROW_TASKS = 5
 
 
 class Sample(NamedTuple):
-    """What was seen at one time."""
+    """The figures of one time."""
 
     at: float
     resident_kib: int
@@ -34,7 +34,7 @@ def percentile(values: Sequence[float], part: float) -> float:
 
 
 def growth(points: Sequence[tuple[float, float]]) -> float:
-    """Return what the straight line nearest to the points (least squares) rises by from first to last."""
+    """Return the rise, from first to last, of the straight line nearest to the points (least squares)."""
     count = len(points)
     if count < 2:
         return 0.0
@@ -46,7 +46,7 @@ def growth(points: Sequence[tuple[float, float]]) -> float:
 
 
 def verdict(samples: Sequence[Sample], before: Sample, after: Sample) -> tuple[list[tuple[str, str]], list[str]]:
-    """Judge a run: lines for the report, and what was wrong.
+    """Judge a run: lines for the report, and the faults.
 
     Args:
         samples: Taken during the load.

@@ -38,7 +38,7 @@ def write_report(folder: Path, samples: Sequence[Sample], lines: list[tuple[str,
 
 
 def draw(path: Path, samples: Sequence[Sample]) -> None:
-    """Draw memory, what there are of things, and latency, over the same time."""
+    """Draw memory, numbers of objects, and latency, over the same time."""
     from matplotlib.figure import Figure
 
     times = [sample.at for sample in samples]
@@ -57,7 +57,7 @@ def draw(path: Path, samples: Sequence[Sample]) -> None:
     latency.set_ylabel("echo, ms")
     latency.set_yscale("log")
     latency.legend(loc="upper right", ncols=2)
-    latency.set_xlabel("seconds; what is shaded is warm-up, and not judged")
+    latency.set_xlabel("seconds; the shaded part is warm-up, and not judged")
     for axes in (memory, things, latency):
         axes.grid(alpha=0.3)
         axes.axvspan(0, WARM_UP * times[-1], color="grey", alpha=0.12)

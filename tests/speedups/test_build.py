@@ -1,4 +1,4 @@
-"""How the C extension is built: without a warning, hardened, and from an sdist that has what it needs."""
+"""How the C extension is built: without a warning, hardened, and from an sdist with all the files it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What C does leaves nothing behind: neither memory nor references, whatever becomes of a link."""
+"""C leaves nothing behind: neither memory nor references, whatever becomes of a link."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LARGE_TEXT = text("größer " * 15_000)
 BAD_TEXT = frame(TEXT, b"x" * 70_000 + b"\xff" + b"x" * 70_000)
 VAST = 10**15
 SHARED = (None, True, False, State.OPEN, LargeFrame, RuntimeError, flush_failed, b"", "", VAST)
-"""What nearly every call takes a reference to; before 3.12 that of None can be counted, too."""
+"""Objects to which nearly every call takes a reference; before 3.12 that of None can be counted, too."""
 
 
 def unmask() -> None:
@@ -71,7 +71,7 @@ def lane() -> None:
 
 
 def module() -> None:
-    """Load the extension anew, and have it find what it keeps."""
+    """Load the extension again, and have it find the objects it keeps."""
     spec = importlib.util.find_spec("wsframe.speedups.native")
     assert spec is not None
     assert spec.loader is not None
@@ -255,7 +255,7 @@ def check_references(before: list[int], now: list[int]) -> None:
 
 @pytest.fixture(autouse=True)
 def traced(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    caplog.set_level("CRITICAL", "wsframe")  # what is logged is kept
+    caplog.set_level("CRITICAL", "wsframe")  # log records are kept
     tracemalloc.start()
     yield
     tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""What C does with links and outboxes when something goes wrong in the middle, and when it leaves them to Python."""
+"""Links and outboxes in C when something goes wrong in the middle, and when C leaves them to Python."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ async def test_a_large_message_of_a_client_that_is_muted_is_dropped(links: Links
 
 
 async def test_a_payload_that_is_whole_already_is_not_lost(links: Links) -> None:
-    """It never is when the reactor reads: what is whole is decoded before that."""
+    """It never is when the reactor reads: whole frames are decoded before that."""
     peer = links.open()
     peer.send(LARGE[:40])
     receive(links, peer)

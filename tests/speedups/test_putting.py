@@ -25,7 +25,7 @@ Policy = Literal["disconnect", "drop_newest", "drop_oldest"]
 
 
 class Wire:
-    """Notes what an outbox reports."""
+    """Notes the reports of an outbox."""
 
     def __init__(self) -> None:
         self.events: list[str] = []

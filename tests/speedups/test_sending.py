@@ -1,4 +1,4 @@
-"""What C does with outboxes when something goes wrong in the middle, and when it leaves them to Python."""
+"""Outboxes in C when something goes wrong in the middle, and when C leaves them to Python."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Partial(MemoryBackplane):
 
 
 class Generous(MemoryBackplane):
-    """Grants what another node has."""
+    """Grants leases that another node has."""
 
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
         return [Lease(key, 1, 0.0) for key in keys]

@@ -1,4 +1,4 @@
-"""What a client in memory does for a test: polite by itself, slow, stalled or rude when told so."""
+"""A client in memory for a test: polite by itself, slow, stalled or rude on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sockets in memory do what the kernel's do: each rule is checked on both."""
+"""Sockets in memory act as the kernel's do: each rule is checked on both."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Rig:
         self.poller = poller
 
     async def flags(self, mask: int = READ | WRITE) -> int:
-        """Ask the poller what our end is ready for."""
+        """Ask the poller for the readiness of our end."""
         self.poller.watch(self.ours.fileno(), mask)
         return dict(self.poller.poll()).get(self.ours.fileno(), 0)
 
     async def until(self, wanted: int, mask: int = READ | WRITE) -> None:
-        """Wait until our end is ready for what is wanted: a kernel may take its time."""
+        """Wait until our end is ready: a kernel may take its time."""
         with trio.fail_after(120):
             while await self.flags(mask) != wanted:  # noqa: ASYNC110
                 await trio.sleep(0.001)

@@ -15,7 +15,7 @@ from wsframe.testing import Kit, MemoryClient, Refused
 
 
 class Panic(BaseException):
-    """Stands for what an extension raises that panicked: it is no Exception."""
+    """Stands for the error of an extension that panicked: it is not an Exception."""
 
 
 class Evil(Exception):

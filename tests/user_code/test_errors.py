@@ -109,7 +109,7 @@ async def test_an_http_handler_that_raises_costs_its_request(
 
 
 def wrong(decision: str) -> object:
-    """Return what no accept_client may return, or raise as its making does."""
+    """Return a value that accept_client must not return, or raise as its making does."""
     if decision == "changed":
         reject = Reject(401)
         reject.body = b"no"  # type: ignore[assignment]
@@ -165,7 +165,7 @@ async def test_a_wrong_answer_is_500_and_one_line(
             assert await refused(kit, "/x" if way == "accept_client" else "/made/one") == 500
         await check_well(kit)
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    shown = decision != "evil" or way == "http_handler"  # the log cannot show what cannot be printed
+    shown = decision != "evil" or way == "http_handler"  # the log cannot show an object that cannot be printed
     assert len(errors) == (1 if shown else 0)
 
 

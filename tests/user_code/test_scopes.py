@@ -75,7 +75,7 @@ KEPT: list[AsyncGenerator[int, None]] = []
 
 
 async def close_kept() -> None:
-    """Close what still stands in a nursery that was closed without it."""
+    """Close a scope that still stands in a nursery that was closed without it."""
     while KEPT:
         with pytest.raises((RuntimeError, AttributeError)):
             await KEPT.pop().aclose()

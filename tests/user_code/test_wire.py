@@ -1,4 +1,4 @@
-"""Nothing that user code sets makes wsframe send what the protocol forbids."""
+"""No value that user code sets makes wsframe send anything that the protocol forbids."""
 
 from __future__ import annotations
 

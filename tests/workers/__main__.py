@@ -343,7 +343,7 @@ not hold.
    :header-rows: 1
    :widths: 30 70
 
-   * - What happens
+   * - Event
      - Result
 """
 

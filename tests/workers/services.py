@@ -26,7 +26,7 @@ BOUND = 120.0
 
 
 class Between(MemoryBackplane):
-    """Links the workers of one machine, as their relay does: their slots say who has a partition, and no lease."""
+    """Links the workers of one machine, as their relay does: a partition belongs to a slot, without a lease."""
 
     beyond = False
 
@@ -117,7 +117,7 @@ async def opened(
 
     Args:
         count: How many.
-        register: Registers what each serves, in its registry; it gets the slot too.
+        register: Registers the resources of each, in its registry; it gets the slot too.
         options: Of each server.
     """
     service = Service(count, register)

@@ -1,4 +1,4 @@
-"""Balance: who accepts at once, who lets others go first, and how many."""
+"""Balance: workers that accept at once, workers that let others go first, and how many they accept."""
 
 from __future__ import annotations
 

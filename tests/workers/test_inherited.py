@@ -1,4 +1,4 @@
-"""What workers inherit."""
+"""The sockets and settings that workers inherit."""
 
 from __future__ import annotations
 

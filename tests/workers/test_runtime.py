@@ -1,4 +1,4 @@
-"""The runtime directory: who has it, who waits, and who removes it."""
+"""The runtime directory: its owner, services that wait for it, and its removal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> str:
 
 
 def killed(folder: str) -> int:
-    """Leave what a killed supervisor leaves; return the lock that its worker has inherited."""
+    """Leave the files of a killed supervisor; return the lock that its worker has inherited."""
     with runtime_of(folder) as mine:
         lock = os.dup(mine.lock)
         kept = Path(folder).rename(f"{folder}-kept")

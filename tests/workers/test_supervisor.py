@@ -1,4 +1,4 @@
-"""The supervisor: who starts when, who is killed, and how a service ends."""
+"""The supervisor: starts and kills of workers, and the end of a service."""
 
 from __future__ import annotations
 

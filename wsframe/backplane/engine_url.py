@@ -1,6 +1,6 @@
 """The URL of an engine, taken apart so that no part of a password can stand where it would be shown.
 
-A password with an unencoded ``/``, ``?``, ``#`` or ``@`` moves the parts of a URL: what follows it becomes a host, a
+A password with an unencoded ``/``, ``?``, ``#`` or ``@`` moves the parts of a URL: the text after it becomes a host, a
 path or an option, and these stand in log lines.
 """
 

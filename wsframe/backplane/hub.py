@@ -133,7 +133,7 @@ class Hub:
         self._members.report_gap(topic)
 
     def sent(self) -> None:
-        """Return: what was published is in the queues of the members at once."""
+        """Return: published messages are in the queues of the members at once."""
 
     # History
 

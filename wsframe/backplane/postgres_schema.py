@@ -67,7 +67,7 @@ DELETE FROM wsframe_messages m USING gone WHERE gone.service = m.service AND gon
 DELETE FROM wsframe_messages m USING wsframe_topics t
 WHERE t.service = m.service AND t.topic = m.topic AND m.at < clock_timestamp() - t.age * interval '1 second'
 """
-"""Topics go first, as those who publish lock a topic before its messages."""
+"""Topics go first, as publishers lock a topic before its messages."""
 LARGE = "SELECT body FROM wsframe_large WHERE id = $1::bigint"
 
 PUBLISH_KEPT = """\

@@ -6,13 +6,13 @@ for it, because a version is missing or the digest differs. So every list is rig
 was lost.
 
 A member is a key, which several connections and nodes can have at once. It has joined when the first of them has it.
-It has left 10 s after the last one has lost it, and not if the key comes back anywhere before: those who reconnect
+It has left 10 s after the last one has lost it, and not if the key comes back anywhere before: members that reconnect
 have never left. A node that says goodbye leaves its members to that rule at once; a node that is silent for 27 s too.
 A node that is killed was last heard up to one heartbeat before that, and both nodes look at their clocks each half
 second. So its members have left 37 - 5.5 to 37 + 0.5 s after its death: 30 to 40 s, if each node is 1.5 s late.
 
-A node that begins asks for all lists, and does not tell of joins for 2 s: those who come to it can have been members
-before, perhaps on a node that has ended, and then they have not joined. The others' lists have those who linger, too,
+A node that begins asks for all lists, and does not tell of joins for 2 s: members that come to it can have been members
+before, perhaps on a node that has ended, and then they have not joined. The others' lists have lingering members, too,
 and a node that hears of such a member, and has it already, says so.
 """
 
@@ -218,7 +218,7 @@ class Roll:
             self._went(gone, None if message.get("o") else now)
 
     def _take_whole(self, peer: Peer, message: dict[str, Any], now: float, *, quietly: bool) -> None:
-        """Take a whole list. The first lists of all say who was there before we looked: nobody has joined."""
+        """Take a whole list. The first lists of all name the members from before we looked: nobody has joined."""
         listed = {str(key): Member(str(key), info) for key, info in message["m"].items()}
         before, peer.members = peer.members, listed
         peer.version = int(message["v"])
@@ -318,7 +318,7 @@ class Roll:
         self._plan()
 
     def _whole(self) -> dict[str, Any]:
-        """Return our whole list, and those who linger."""
+        """Return our whole list, and the lingering members."""
         own = {one.key: one.info for one in self._own.values()}
         return {"t": "w", "v": self._version, "m": own, "l": {key: self._present[key].info for key in self._lingering}}
 

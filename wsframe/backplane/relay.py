@@ -82,7 +82,7 @@ class RelayBackplane:
         connect: Opens a stream to the relay instead, or raises OSError; None opens ``path``.
         clock: Returns the seconds by which leases end; the default also runs while the machine sleeps.
         random: Decides about the pauses between attempts to connect.
-        beyond: Whether it leads to servers beyond the workers of one service, whose slots say who has a resource.
+        beyond: Whether it leads to servers beyond the workers of one service, to whose slots resources belong.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 A tail passes messages on in order. Kept messages have positions, so it sees a hole before the message behind
 it: it then holds the topic, has its owner ask the engine for all that is missing, and goes on. Where the
-engine cannot give all of it, or the topic has no history, the owner tells those who must know of the hole,
+engine cannot give all of it, or the topic has no history, the owner tells of the hole the clients that must know,
 and only after that the messages behind it pass.
 
 * *open*: messages pass.

@@ -1,10 +1,10 @@
 """A relay that links its machine to an engine: the workers of the machine are the members of a hub.
 
-One connection carries the topics of all workers. What one of them publishes goes to the others at once and to the
+One connection carries the topics of all workers. A message of one of them goes to the others at once and to the
 engine; a message with history goes to the engine alone, which gives it its place, and comes back to all. Leases are
 held by the workers, under their own names: a relay that is started again goes on for the same holders.
 
-Nothing waits for the engine but those who ask it. Messages for which it has no room, or which come while it is out of
+Only callers that ask the engine wait for it. Messages for which it has no room, or which come while it is out of
 reach, are a gap at the other machines. While it is out of reach, the workers go on among themselves.
 """
 

@@ -1,10 +1,10 @@
-/** What can be sent. */
+/** Data that can be sent. */
 export type Message = string | ArrayBuffer | ArrayBufferView | Blob;
 
 export interface Options {
   /** Subprotocols to offer. */
   protocols: string | string[];
-  /** What binary messages come as; "arraybuffer" by default. */
+  /** The type of binary messages; "arraybuffer" by default. */
   binaryType: BinaryType;
   /** Milliseconds before the first attempt after a connection was lost; default 500. Each wait is
    * doubled, and multiplied by chance with 0.5 to 1. */
@@ -23,7 +23,7 @@ export interface Options {
   asleep: number | null;
   /** Messages that may wait for a connection; default 100. */
   maxQueued: number;
-  /** What they may hold in all, in characters and octets, and what may wait in the browser's own buffer; default 1 Mi. */
+  /** Most that they hold in all, in characters and bytes, and most in the browser's own buffer; default 1 Mi. */
   maxQueuedLength: number;
   /** Close codes after which there is no reconnecting; default 1000, 1002, 1003, 1007, 1008, 1009 and 1010. */
   finalCodes: number[];
@@ -66,10 +66,10 @@ export interface Events {
 export class Connection extends EventTarget {
   /**
    * @param url Relative to the page, and http or ws alike. A function is asked before each attempt, and may be async.
-   * @throws TypeError for what is no URL.
+   * @throws TypeError for text that is not a URL.
    */
   constructor(url: string | URL | (() => string | URL | Promise<string | URL>), options?: Partial<Options>);
-  /** Whether there is a connection, or what is done about it. "closed" is for good. */
+  /** Whether there is a connection, or the way to one. "closed" is for good. */
   readonly state: "connecting" | "open" | "waiting" | "closed";
   /** How many messages wait for a connection. */
   readonly queued: number;

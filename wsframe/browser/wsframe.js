@@ -24,7 +24,7 @@ const DEFAULTS = {
   asleep: 75_000,
   maxQueued: 100,
   maxQueuedLength: 1024 * 1024,
-  // The server has done with us, or what we send will never do. All others may pass: 1001 and
+  // The server has done with us, or our messages will never be accepted. All others may pass: 1001 and
   // 1012 are a restart, 1006 is a network that broke, 1011 a bug, 1013 a crowd.
   finalCodes: [1000, 1002, 1003, 1007, 1008, 1009, 1010],
 };
@@ -126,7 +126,7 @@ export class Connection extends EventTarget {
     this.#connect();
   }
 
-  /** Whether there is a connection, or what is done about it. */
+  /** Whether there is a connection, or the way to one. */
   get state() {
     return this.#state;
   }
@@ -144,7 +144,7 @@ export class Connection extends EventTarget {
   /**
    * Send a message, or queue it until there is a connection; return whether it was taken.
    *
-   * What is not taken is told by a "dropped" event too. What was sent may be lost with the
+   * A "dropped" event reports data that is not taken, too. Sent data can be lost with the
    * connection: only an answer of the server tells that it has arrived.
    *
    * @param {string | ArrayBuffer | ArrayBufferView | Blob} message
@@ -221,7 +221,7 @@ export class Connection extends EventTarget {
     this.#openedAt = this.#heardAt = this.#awakeAt = Date.now();
     this.#listenForSilence();
     this.#lookAtClock();
-    // A listener may send what must come first, such as who we are; what was queued follows.
+    // A listener can send messages that must come first, such as a login; the queue follows.
     this.dispatchEvent(new ConnectionEvent("open", { again: this.#opened++ > 0 }));
     while (this.#queue.length && this.#state === "open" && this.#socket?.readyState === OPEN) {
       const message = this.#queue.shift();

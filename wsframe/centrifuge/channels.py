@@ -1,4 +1,4 @@
-"""The subscriptions of clients to channels: their beginning, their end, and who is there."""
+"""The subscriptions of clients to channels: their beginning, their end, and their members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The members of channels over all servers: who is there, and whom that is told."""
+"""The members of channels over all servers, and the clients that hear of them."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Flusher:
         self.clock: Callable[[], float] = perf_counter
         self.dirty: list[Flushable] = []
         self.doorbell: Doorbell = Doorbell()
-        """Rings the reactor's attendant, who flushes for tasks that do not do so themselves."""
+        """Rings the reactor's attendant, which flushes for tasks that do not do so themselves."""
         self.in_turn: bool = False
         """Whether the running task flushes before it waits."""
         self.leader: Leader | None = None

@@ -19,7 +19,7 @@ Invariants
    the backlog's first, then those of the mailbox.
 3. Entries that belong to no client (posts, calls, notices) have one backlog together: their hooks never overlap.
 4. An errand is done while no hook waits, and no other begins: the watch stays with it.
-5. If the crew is cancelled, what waits in backlogs is back in the mailbox once all hooks have ended.
+5. If the crew is cancelled, entries in backlogs are back in the mailbox once all hooks have ended.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Crew:
             last = now
             inbox, entry = entries.popleft()
             if backlogs:
-                if type(entry) is Errand:  # the hook that waits can need what stands behind
+                if type(entry) is Errand:  # the hook that waits can need an entry after it
                     self._aside.append(entry)
                     continue
                 if inbox in backlogs:

@@ -1,4 +1,4 @@
-"""The partitions that a process holds by leases, and the lives in each: what a loss ends, it ends in one step."""
+"""The partitions that a process holds by leases, and the lives in each: a loss ends all of them in one step."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class Taking:
         return unfit
 
     def _subscribe(self, link: Link, frozen: FrozenConnection) -> None:
-        """Subscribe a client to its topics, and send it what it has missed."""
+        """Subscribe a client to its topics, and send it the messages it has missed."""
         client: Any = link.client
         topics, keeps = self._listener.topics, self._listener.resource.history is not None
         members = {topic: Member(key, info) for topic, key, info in frozen.members}

@@ -47,7 +47,7 @@ SWITCHING = "\r\n".join(
 )
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 ONLY_13 = (13,)
-# What h11 says, and the line that it misses.
+# Messages of h11, and the lines that it misses.
 NO_HOST = "Missing mandatory Host: header"
 STAND_IN = b"Host:\r\n"
 NO_CONTENT = frozenset({204, 304})

@@ -335,7 +335,7 @@ class Pump:
     # The end, and times
 
     def _settle(self) -> None:
-        """Pass on the ends whose turn it is, close what is over, and set the next look."""
+        """Pass on the ends whose turn it is, close connections that are over, and set the next look."""
         if self.over:
             return
         if self._lost and (not self._from_client.rest or self._owner_gone):

@@ -203,7 +203,7 @@ class PumpLoop:
                 await self._timer.wait()
             if trio.current_time() < due:
                 continue
-            await self._take_turns()  # after a hook that blocked, first of all what has come in the meantime
+            await self._take_turns()  # after a hook that blocked, first of all the bytes that have come in the meantime
             now = trio.current_time()
             for pump in [one for one in self._timed if one.due <= now]:
                 self._contained(pump, pump.check)

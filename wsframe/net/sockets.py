@@ -42,7 +42,7 @@ class NamedSocket(socket.socket):
     manner: Manner = ORDINARY
 
     def with_traits(self, traits: Sequence[Any]) -> Self:
-        """Take over what another process knows of the socket."""
+        """Take over the state of the socket in another process."""
         self.named, *manner = traits
         self.manner = Manner(*manner)
         return self

@@ -170,7 +170,7 @@ class Transport:
             except BlockingIOError:
                 data = None
             if data is None:
-                await self.readable()  # not in the handler: its exception would hold what the read needed
+                await self.readable()  # not in the handler: its exception would hold the memory of the read
             else:
                 self.heard = self.heard or bool(data)
                 codec.feed(data)
@@ -230,7 +230,7 @@ class Transport:
                 await self.readable()
                 assert self.sock is not None
                 with suppress(BlockingIOError):
-                    count = len(self.sock.recv(min(most, MOST_AT_ONCE)))  # below TLS: no matter what it says
+                    count = len(self.sock.recv(min(most, MOST_AT_ONCE)))  # below TLS: whatever it says
                     most = most - count if count else 0
 
     async def end_and_close(self) -> None:

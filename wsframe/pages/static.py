@@ -97,8 +97,8 @@ def static_folder(
 
     The answer for a folder is its index. The answer is 404 for names that begin with a dot, or
     that have a slash, backslash, colon or control character in them when decoded; for the target
-    of a symbolic link that leads outside the folder; and for anything but a regular file. Everybody
-    who can write into the folder is trusted.
+    of a symbolic link that leads outside the folder; and for anything but a regular file. All
+    users that can write into the folder are trusted.
 
     Args:
         path: The folder.

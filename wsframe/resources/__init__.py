@@ -8,7 +8,7 @@ Read in this order:
 * ``client``: one connected peer. ``client_tasks``: its tasks. ``clients``: the clients of a resource.
   ``broadcast``: one message to many clients.
 * ``publisher``: publishing from a program that serves nothing.
-* ``topics``: messages for those who are subscribed, on this server and on others. ``publication``: one message.
+* ``topics``: messages for subscribers, on this server and on others. ``publication``: one message.
   ``topic``: one topic, in order. ``interest``: the topics that this server wants. ``recovery``: their history.
   ``presences``: their members.
   ``everywhere``: broadcasts to the clients of all workers.

@@ -1,4 +1,4 @@
-"""Who is on a topic: the members of all servers, told over an inner topic.
+"""The members of a topic on all servers, told over an inner topic.
 
 Each topic with members, or whose members are asked for, has a :class:`~wsframe.backplane.presence.Roll`. Its
 messages go over a topic of wsframe's own, so presence works over every backplane, and a server without one has its

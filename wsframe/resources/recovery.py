@@ -4,7 +4,7 @@ A topic whose messages are not whole is put into a line. A few tasks take it fro
 messages after the last one, and the topic goes on; where the engine cannot give all of them, the topic's hooks
 ``resync`` are called first. As long as the engine cannot be reached the topic waits.
 
-Clients that come back do so at once, all of a server that was killed, and have missed about the same. Those who come
+Clients that come back do so at once, all of a server that was killed, and have missed about the same. Clients that come
 while the engine is asked for one of them, and have missed no more, share its answer; the next is for all others.
 """
 
@@ -78,7 +78,7 @@ class Inquiry:
         """Whether it can still be made one for an earlier position: it has not been sent."""
         self.record = Record()
         self.users = 0  # clients that have an answer from it or wait for one; the record goes on for as long
-        self.asked: trio.Event | None = None  # set when the one who asks has ended, with an answer or not
+        self.asked: trio.Event | None = None  # set when the task that asks has ended, with an answer or not
         self.answered: bool = False
         self.missed: list[Publication] | None = None
 

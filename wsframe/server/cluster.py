@@ -35,8 +35,8 @@ class Cluster:
     has to be one: with ``*``, ``0.0.0.0`` or ``[::]`` say which."""
     peer_secret: str | None = field(default=None, repr=False)
     """A secret, the same in all servers, that proves a passed connection to come from one of them. Default None: each
-    server makes a key and tells the others through the backplane, with a ``peer_bind`` on loopback alone. Whoever
-    knows it can name any address as a client's."""
+    server makes a key and tells the others through the backplane, with a ``peer_bind`` on loopback alone. A program
+    that knows it can name any address as a client's."""
 
     def __post_init__(self) -> None:
         if isinstance(self.lease_seconds, bool) or not isinstance(self.lease_seconds, int | float):

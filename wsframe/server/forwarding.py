@@ -76,7 +76,7 @@ class Forwarding:
             newcomer.passing.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
             ours.setblocking(False)
             yield
-            given = newcomer.passing.fileno() < 0  # closed by the one who has sent it through the door
+            given = newcomer.passing.fileno() < 0  # closed by the worker that has sent it through the door
         finally:
             if given:
                 self._carried.carry(newcomer, ours, early)

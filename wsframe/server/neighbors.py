@@ -135,7 +135,7 @@ class Neighbors:
 
 
 def preferred(partition: int, nodes: Iterable[str]) -> str:
-    """Return the server that is to have a partition before others, the same one for all who know the same servers."""
+    """Return the first choice for a partition, the same one on all servers that know the same others."""
     return max(nodes, key=lambda node: blake2b(f"{partition} {node}".encode(), digest_size=8).digest(), default="")
 
 

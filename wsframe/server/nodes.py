@@ -1,7 +1,7 @@
 """All servers of a service, on every machine that its backplane links: each tells of itself when somebody looks.
 
-The one who looks publishes a question on a topic of wsframe's own. Every server that hears it publishes a short
-summary on the same topic. While nobody looks, nothing is said. What is heard is bounded in number and in length, and
+The server that looks publishes a question on a topic of wsframe's own. Every server that hears it publishes a short
+summary on the same topic. While nobody looks, nothing is said. The answers are bounded in number and in length, and
 forgotten after a while.
 """
 
@@ -35,7 +35,7 @@ REQUEST_NODES: Final = b"nodes"
 TOPIC = f"{OWN}nodes"
 QUESTION = b"?"
 PATIENCE = 0.5
-"""Seconds in which the others answer the first question; later ones are answered with what has been heard by then."""
+"""Seconds in which the others answer the first question; later questions get the answers that have come by then."""
 FRESH = 5.0
 """Seconds for which a summary counts."""
 SELDOM = 0.1

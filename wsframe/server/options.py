@@ -87,7 +87,7 @@ class ServeOptions:
     unix_mode: int | None = option(
         None, int, type(None), wanted="permissions as an int, such as 0o660, or None", then=check.check_unix_mode
     )
-    """Permissions of the unix sockets; default None, as the umask makes them. Who can write to a socket can open it."""
+    """Permissions of the unix sockets; default None, as the umask makes them. A user with write access can connect."""
 
     unix_owner: str | None = option(
         None, str, type(None), wanted="'USER', 'USER:GROUP' or ':GROUP', or None", then=check.check_unix_owner

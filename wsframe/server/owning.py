@@ -68,7 +68,7 @@ def has_owners(registries: Iterable[Registry]) -> bool:
 
 
 def grants_leases(plane: Backplane | None, worker: Worker | None) -> bool:
-    """Return whether a backplane decides who owns a partition; among the workers of a machine their slots do."""
+    """Return whether a backplane decides which server owns a partition; workers of one machine do it by their slots."""
     if plane is None or (worker is not None and not getattr(plane, "beyond", True)):
         return False
     return all(callable(getattr(plane, name, None)) for name in NAMES)

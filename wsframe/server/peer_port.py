@@ -35,7 +35,7 @@ logger: Log = log_for(__name__)
 
 MINE, NOT_MINE = b"\x01", b"\x00"
 BUFFER: Final = 65536
-"""Bytes of each buffer in the kernel, on both sides: what a client has not taken waits in its owner's outbox."""
+"""Bytes of each buffer in the kernel, on both sides: bytes that a client has not taken wait in its owner's outbox."""
 BACKLOG: Final = 1024
 MOST_UNPROVED: Final = 200
 """Connections whose header has not come."""
@@ -152,7 +152,7 @@ class PeerPort:
         """Reset the connection that has sent no header for the longest time: a server sends it at once."""
         oldest = next(iter(self._unproved))
         logger.warning(
-            "%d connections to the peer port send no header, the oldest are reset: who can reach it?",
+            "%d connections to the peer port send no header, the oldest are reset: is it reachable from outside?",
             len(self._unproved), kind="unproved",
         )  # fmt: skip
         self._unproved[oldest].cancel()

@@ -1,8 +1,8 @@
 """The partitions that this server owns, from the acquiring of their leases to the loss or the giving back.
 
 A server acquires the partitions of its slot that no other has: at once those that a newcomer asks for, or that another
-one has given to it, and the rest after a moment, in which the server that is to have it comes first. Nothing here
-decides who owns a partition: the engine grants one lease of each (``backplane/ownership``), and a lease that is over
+one has given to it, and the rest after a moment, in which the server that is to have it comes first. The engine
+decides about the owner of a partition: it grants one lease of each (``backplane/ownership``), and a lease that is over
 ends its lives before anything that has waited goes on.
 
 A newcomer of a partition that nobody has waits until somebody has it; one of a partition that another server has is

@@ -1,4 +1,4 @@
-/* Putting frames into outboxes, and sending from all that wait: what Outbox.put() and Outbox.flush() do, in C, where
+/* Putting frames into outboxes, and sending from all that wait: Outbox.put() and Outbox.flush() in C, where
    one call takes all and nothing hinges on it. All others are left to Python. */
 
 #include "speedups.h"

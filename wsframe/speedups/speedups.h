@@ -153,8 +153,8 @@ tell(Module *m, PyObject *object, enum name name)
     return done == NULL ? -1 : 0;
 }
 
-/* Take the exception that is set, to hand it to whoever reports it; a new reference. NULL with it still set if
-   it is none of ours, KeyboardInterrupt for one: that goes on to whoever called us. */
+/* Take the exception that is set, to hand it to code that reports it; a new reference. NULL with it still set if
+   it is not one of ours, KeyboardInterrupt for one: that goes on to our caller. */
 PyObject *wsframe_caught(void);
 
 /* The cost of a message beside its bytes while it waits for a hook: as in memory_budget.py. */

@@ -11,7 +11,7 @@
 * ``worker``: this process as the supervisor has made it.
 * ``runtime``: the runtime directory, and the locks that keep services apart.
 * ``inherited``: the descriptors that all workers inherit. ``child``: a worker as the supervisor knows it.
-* ``slots``: the supervisor's tables, without input or output: who is alive, and when a successor starts.
+* ``slots``: the supervisor's tables, without input or output: the live workers, and when a successor starts.
 * ``relay_keeper``: keeps the process running that passes messages between the workers.
 * ``supervisor``: starts the workers and looks after them.
 * ``rolling``: the supervisor's table of a rolling restart, without input or output; ``renewal`` carries it out.

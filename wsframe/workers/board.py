@@ -72,7 +72,7 @@ class Row:
     clients: property = number(4, "Its connections.")
     reserved: property = number(5, "Places taken, by clients and by newcomers.")
     pending: property = number(6, "Newcomers that have no answer yet.")
-    load: property = number(7, "Clients and newcomers, for the balance of those who accept.")
+    load: property = number(7, "Clients and newcomers, for the balance between acceptors.")
     unready: property = number(8, "The number of its reason to take no newcomers; 0 if it takes them.")
 
     def clear(self) -> None:

@@ -33,7 +33,7 @@ func converse(connection *websocket.Conn) string {
 		case kind == websocket.TextMessage && words[0] == "!ping":
 			connection.WriteControl(websocket.PingMessage, []byte("there?"), time.Now().Add(time.Minute))
 		case kind == websocket.TextMessage && words[0] == "!fragments":
-			// What its writer holds goes out as a frame whenever its buffer is full.
+			// The bytes of its writer go out as a frame whenever its buffer is full.
 			connection.EnableWriteCompression(false)
 			writer, _ := connection.NextWriter(websocket.TextMessage)
 			fmt.Fprint(writer, strings.Repeat("in three parts", 3000))
