@@ -155,17 +155,6 @@ def test_resource_that_is_not_served_has_no_clients() -> None:
     assert repr(resource.clients) == "<Clients 0>"
 
 
-async def test_resource_that_is_not_served_refuses_work() -> None:
-    resource = wsframe.Resource()
-    assert resource.post("x") is False
-    with pytest.raises(RuntimeError, match="Resource is not being served"):
-        resource.post_from_thread("x")
-    with pytest.raises(RuntimeError, match="not being served"):
-        resource.start_soon(async_hook)
-    with pytest.raises(RuntimeError, match="not being served"):
-        await resource.call(async_hook)
-
-
 @dataclass
 class Room(wsframe.Resource):
     """A dataclass with ``eq`` is unhashable, and its ``__init__`` calls no other."""

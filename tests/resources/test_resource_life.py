@@ -220,21 +220,6 @@ async def test_task_that_will_not_stop_is_bounded_by_the_drain(patient_clock: Mo
     assert trio.current_time() - start == pytest.approx(2, abs=1)
 
 
-async def test_start_soon_while_the_resource_stops_is_a_runtime_error() -> None:
-    class TooLate(Recorder):
-        @asynccontextmanager
-        async def running(self) -> AsyncIterator[None]:
-            yield
-            with pytest.raises(RuntimeError):
-                self.start_soon(trio.lowlevel.checkpoint)
-            self.journal.add("refused")
-
-    room = TooLate()
-    async with serving(room):
-        pass
-    assert room.notes == ["refused"]
-
-
 async def test_cancelling_serve_while_running_is_entered_ends_it(autojump_clock: MockClock) -> None:
     """A database that does not answer must not make the server immune to cancellation."""
 

@@ -97,6 +97,7 @@ class HookCaller:
         resource: The resource whose hooks are called.
         timeouts: Its timeouts, with no field at ``INHERIT``.
         topics: The server's, which a client leaves before ``disconnected``.
+        account: The numbers of the resource's path.
         leave: Called for each client that has gone.
         tracing: Makes a span of each call; None for no spans.
     """
@@ -106,6 +107,7 @@ class HookCaller:
         resource: Resource[Any],
         timeouts: Timeouts,
         topics: Topics,
+        account: Account,
         leave: Callable[[], None],
         tracing: Tracing | None = None,
     ) -> None:
@@ -117,8 +119,7 @@ class HookCaller:
         """That of ``running()``, with the variables set there: hooks run in copies of it."""
         self.refusal: tuple[int, str] | None = None
         """The close code and reason for clients that still come, once the resource has failed or was dismissed."""
-        self.account: Account = Account()
-        """The numbers of the resource's path."""
+        self.account: Account = account
         self.received_before: int = 0
         """Messages of clients whose ``disconnected`` has begun."""
         self.topic: str = ""

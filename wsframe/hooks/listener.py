@@ -91,13 +91,14 @@ class Listener:
 
     Args:
         resource: The resource; it knows its listener while the life lasts.
+        account: The numbers of its path.
         around: The things its server gives it.
 
     Raises:
         RuntimeError: If the resource is running already, in another server.
     """
 
-    def __init__(self, resource: Resource[Any], around: Surroundings) -> None:
+    def __init__(self, resource: Resource[Any], account: Account, around: Surroundings) -> None:
         if resource._listener is not None:
             raise RuntimeError(
                 f"{type(resource).__name__} {resource!r} is running in another server already; "
@@ -122,7 +123,8 @@ class Listener:
         """Set once the life is over and ``running()`` has been left."""
         self.predecessor: Listener | None = None
         """A life of the same place that ends before this one begins."""
-        self._hooks = HookCaller(resource, self.timeouts, around.topics, self.leave, around.tracing)
+        self.account: Account = account
+        self._hooks = HookCaller(resource, self.timeouts, around.topics, self.account, self.leave, around.tracing)
         self.clients: dict[AnyClient, None] = self._hooks.clients
         self._around = around
         self._retired = False
@@ -158,15 +160,6 @@ class Listener:
         self.notify: Callable[[str, tuple[object, ...], Callable[[], None]], None] = self._posts.notify
         self.passage: Passage = Passage(self._mailbox, self._hooks, self._posts)
         self.tenancy: Tenancy = Tenancy(self._hooks, self.tasks, self.passage, self._leaving)
-
-    @property
-    def account(self) -> Account:
-        """The numbers of its path; the roster sets it before the life begins."""
-        return self._hooks.account
-
-    @account.setter
-    def account(self, account: Account) -> None:
-        self._hooks.account = account
 
     @property
     def ownership(self) -> Ownership:

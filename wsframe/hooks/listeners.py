@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from wsframe.connection.account import Account
 from wsframe.hooks.accounts import Accounts
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listener import Listener
@@ -102,7 +103,7 @@ class Roster:
 
     Args:
         registries: The registries, in the order in which they are asked for a path.
-        make_listener: Makes a listener for a resource.
+        make_listener: Makes a listener for a resource, which counts in the numbers of its path.
         nursery: The nursery of the listeners.
         placement: The partitions whose lives are in this process; all of them by default.
         holdings: The lives that depend on leases; none by default.
@@ -111,7 +112,7 @@ class Roster:
     def __init__(
         self,
         registries: Iterable[Registry],
-        make_listener: Callable[[Resource[Any]], Listener],
+        make_listener: Callable[[Resource[Any], Account], Listener],
         nursery: ProtectedNursery,
         placement: Placement | None = None,
         holdings: Holdings | None = None,
@@ -202,12 +203,12 @@ class Roster:
                 "register it before the server starts, which then shares it, or give it the scope 'shared'"
             )
         self._absences.end(resource)
-        listener = self._living[id(resource)] = self._make_listener(resource)
+        account = self.accounts.of(factory or resource)
+        listener = self._living[id(resource)] = self._make_listener(resource, account)
         listener.partition = residence.partition
         self._holdings.enter(listener)
         if residence.scope == "shared" and self.placement.spread:
             listener.topic = topic_of(residence.key)
-        listener.account = self.accounts.of(factory or resource)
         linger = 0.0 if factory is None else factory.linger
         listener.departures.siblings = self
         self._nursery.start_soon(self._live, listener, linger, name=f"listener of {type(resource).__name__}")

@@ -3,7 +3,8 @@
 Read in this order:
 
 * ``resource``: the class that users subclass; its hooks and their contract.
-* ``handing_over``: its hooks for a new process that goes on with its clients.
+* ``own_tasks``: its tasks, and messages and calls to it. ``handing_over``: its hooks for a new process that goes on
+  with its clients.
 * ``accept``: the answer of ``accept_client`` that lets a client in.
 * ``client``: one connected peer. ``client_tasks``: its tasks. ``clients``: the clients of a resource.
   ``broadcast``: one message to many clients.

@@ -18,10 +18,10 @@ These rules hold for every resource (each is a test):
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from json import JSONEncoder
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, TypeVarTuple, Unpack, overload
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, Unpack
 
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
@@ -58,9 +58,6 @@ else:
 __all__ = ["Ordering", "Resource"]
 
 logger: Log = log_for(__name__)
-
-ResultT = TypeVar("ResultT")
-ArgsT = TypeVarTuple("ArgsT")
 
 HOOKS = (
     "accept_client", "client_connected", "received_text", "received_binary", "received_pong",
@@ -293,57 +290,3 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
             ValueError: For a number that has none, such as NaN.
         """
         return JSON.encode(message)
-
-    def start_soon(self, fn: Callable[[*ArgsT], Awaitable[object]], *args: *ArgsT) -> None:
-        """Start a task that belongs to the resource, such as a ticker.
-
-        It is cancelled before :meth:`running` is left. If it raises, the resource's clients
-        are closed 1011, and the resource starts again for the next new client.
-
-        Raises:
-            RuntimeError: While the resource is not being served, or from another thread.
-            TypeError: For anything but an async function, or one that does not take the arguments.
-        """
-        if self._listener is None:
-            raise RuntimeError(f"{type(self).__name__} is not being served: start its tasks in running()")
-        self._listener.start_soon(fn, args)
-
-    def post(self, message: object) -> bool:
-        """Have ``received_custom`` called with ``message`` in the listener task; return whether it was queued.
-
-        False when the resource is not being served or 10 000 posts wait.
-
-        Raises:
-            RuntimeError: From another thread; there it is :meth:`post_from_thread`.
-        """
-        return self._listener is not None and self._listener.post(message)
-
-    def post_from_thread(self, message: object) -> None:
-        """Do as :meth:`post` does, from any thread; returns at once.
-
-        It does not say whether the message was queued, which is not known yet: a message that
-        :meth:`post` would refuse is logged as an error. A thread that must know runs
-        :meth:`post` through ``trio.from_thread.run_sync``, and waits for it.
-
-        Raises:
-            RuntimeError: While the resource is not being served.
-        """
-        self._life().post_from_thread(message)
-
-    @overload
-    async def call(self, fn: Callable[[*ArgsT], Awaitable[ResultT]], *args: *ArgsT) -> ResultT: ...
-
-    @overload
-    async def call(self, fn: Callable[[*ArgsT], ResultT], *args: *ArgsT) -> ResultT: ...
-
-    async def call(self, fn: Callable[[*ArgsT], object], *args: *ArgsT) -> object:
-        """Run a function, sync or async, in the listener task and return its result.
-
-        Raises:
-            RuntimeError: From the listener task itself, which would wait for itself, or
-                while the resource is not being served.
-            ResourceEnded: If the resource stops first.
-
-        An exception in ``fn`` is raised here.
-        """
-        return await self._life().call(fn, args)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, ClassVar, TypeVar, Unpack
 
 from wsframe.backplane.interface import History
 from wsframe.backplane.presence import Member
 from wsframe.log import Log, log_for, quoted
 from wsframe.protocol.payload import BytesLike
 from wsframe.resources.broadcast import Broadcast
-from wsframe.resources.life import Life
+from wsframe.resources.own_tasks import OwnTasks
 from wsframe.resources.topics import PublishOptions
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ logger: Log = log_for(__name__)
 NOBODY = Broadcast(0, 0)
 
 
-class TopicHooks(Generic[DataT]):
+class TopicHooks(OwnTasks[DataT]):
     """The methods and hooks of topics; :class:`Resource` has them.
 
     A topic has a name, and messages that are published on it reach each client that is subscribed to it, of any
@@ -33,8 +33,6 @@ class TopicHooks(Generic[DataT]):
 
     history: ClassVar[History | None] = None
     """How much of each topic that it publishes on is kept, for clients and servers that miss messages."""
-
-    _listener: Life[DataT] | None = None
 
     def subscribe(self, client: Client[DataT], topic: str, *, member: Member | None = None) -> bool:
         """Have a client get all that is published to a topic from now on; return False if it has left.
@@ -97,8 +95,3 @@ class TopicHooks(Generic[DataT]):
 
     async def left(self, topic: str, member: Member) -> None:
         """Take note that a member has left a topic: its last connection was lost 10 s ago, or unsubscribed."""
-
-    def _life(self) -> Life[DataT]:
-        if self._listener is None:
-            raise RuntimeError(f"{type(self).__name__} is not being served: register it, and await the server's start")
-        return self._listener
