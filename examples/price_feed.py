@@ -12,18 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+from sdk_page import register_page, take_sdk_from
 
 import wsframe
-from wsframe import (
-    Client,
-    Request,
-    Response,
-    Server,
-    register_global_resource,
-    register_global_route,
-    static_file,
-    unregister_global_route,
-)
+from wsframe import Client, Server, register_global_resource
 from wsframe.backplane import History
 from wsframe.centrifuge import CentrifugeResource
 
@@ -59,17 +51,7 @@ class Prices(CentrifugeResource):
 
 
 register_global_resource("/connection/websocket", Prices())
-
-
-@register_global_route("/")
-async def page(request: Request) -> Response:
-    return Response(PAGE.read_text(encoding="utf-8"), content_type="text/html; charset=utf-8")
-
-
-async def page_with_local_sdk(request: Request) -> Response:
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- sdk -->")
-    text = f'{head}<script src="centrifuge.js"></script>{rest.partition("<!-- end of sdk -->")[2]}'
-    return Response(text, content_type="text/html; charset=utf-8")
+register_page(PAGE)
 
 
 def announce(server: Server) -> None:
@@ -82,7 +64,5 @@ if __name__ == "__main__":
     parser.add_argument("--sdk", help="dist/centrifuge.js of the npm package, for a page without a CDN")
     arguments = parser.parse_args()
     if arguments.sdk:
-        unregister_global_route("/")
-        register_global_route("/", page_with_local_sdk)
-        register_global_route("/centrifuge.js", static_file(arguments.sdk))
+        take_sdk_from(PAGE, arguments.sdk)
     wsframe.run(port=arguments.port, started=announce)

@@ -1,5 +1,6 @@
-"""Rooms for people who have logged in."""
+"""The people of the rooms: they log in with a form, and a cookie keeps them."""
 
+import os
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -7,46 +8,17 @@ import trio
 from store import Store
 
 import wsframe
-from wsframe import (
-    Accept,
-    Client,
-    Reject,
-    Request,
-    Resource,
-    Response,
-    register_global_factory,
-    register_global_route,
-)
+from wsframe import Request, Response, register_global_route
 
 HERE = Path(__file__).parent
 
-store = Store("rooms.db")
+store = Store(os.environ.get("ROOMS_DATABASE", "rooms.db"))
 one_at_a_time = trio.CapacityLimiter(1)
 
 
 async def name_of(request: Request) -> str | None:
     token = request.cookies.get("session", "")
     return await trio.to_thread.run_sync(store.name_of, token, limiter=one_at_a_time)
-
-
-class Room(Resource[str]):
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    async def accept_client(self, request: Request) -> Accept | Reject:
-        name = await name_of(request)
-        return Reject(401, body="log in first") if name is None else Accept(data=name)
-
-    async def client_connected(self, client: Client[str]) -> None:
-        self.broadcast_json({"note": f"{client.data} came"})
-
-    async def received_text(self, client: Client[str], message: str) -> None:
-        self.broadcast_json({"from": client.data, "text": message})
-
-
-def make_room(request: Request) -> Room | None:
-    name = request.path_params["room"]
-    return Room(name) if name.isalpha() else None
 
 
 @register_global_route("/")
@@ -69,8 +41,4 @@ async def log_in(request: Request) -> Response:
     return Response(status=303, headers={"Location": "./", "Set-Cookie": cookie})
 
 
-register_global_factory("/rooms/{room}", make_room)
 register_global_route("/wsframe.js", wsframe.browser_client)
-
-if __name__ == "__main__":
-    wsframe.run(port=8000)

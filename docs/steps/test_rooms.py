@@ -20,7 +20,7 @@ async def log_in(kit: Kit, name: str, password: str = "secret") -> MemoryClient:
 
 
 async def test_a_line_is_there_for_people_who_come_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "store", Store(str(tmp_path / "test.db")))
+    monkeypatch.setattr(rooms.login, "store", Store(str(tmp_path / "test.db")))
     async with open_kit(wsframe.Registry()) as kit:
         ann = await log_in(kit, "ann")
         assert json.loads(await ann.receive_text()) == {"history": []}
@@ -33,7 +33,7 @@ async def test_a_line_is_there_for_people_who_come_later(tmp_path: Path, monkeyp
 
 
 async def test_nobody_enters_without_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "store", Store(str(tmp_path / "test.db")))
+    monkeypatch.setattr(rooms.login, "store", Store(str(tmp_path / "test.db")))
     async with open_kit(wsframe.Registry()) as kit:
         await log_in(kit, "ann")
         with pytest.raises(Refused, match="401: log in first"):

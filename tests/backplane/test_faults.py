@@ -2,47 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-import pytest
 import trio
 
+from tests.backplane.conftest import Engine
 from tests.backplane.faults import Stream, stream
-from tests.backplane.postgres_server import PostgresServer, postgres_server
-from tests.backplane.redis_server import RedisServer, redis_server
-from tests.requirements import require_package
-from wsframe.backplane.interface import Backplane
-from wsframe.backplane.postgres import PostgresBackplane
-from wsframe.backplane.redis import RedisBackplane
 
 PATIENCE = 120.0
-
-Server = RedisServer | PostgresServer
-Engine = tuple[Server, Callable[[], Backplane]]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(params=["glide", "coredis", "postgresql"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """Return a server, and how a backplane on it is made."""
-    name = request.param
-    require_package("psycopg" if name == "postgresql" else name)
-    if name == "postgresql":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        return postgres, lambda: PostgresBackplane(postgres.url)
-    redis: RedisServer = request.getfixturevalue("redis")
-    return redis, lambda: RedisBackplane(redis.url, transport=name)
 
 
 def check(made: Stream) -> None:

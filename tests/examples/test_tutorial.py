@@ -31,14 +31,14 @@ PAGES = [ROOT / "docs/index.rst", *ROOT.glob("docs/tutorial/*.rst")]
 
 NAMES = {
     "hello": "chat", "room": "chat", "names": "chat", "page": "chat",
-    "hall": "rooms", "login": "rooms", "history": "rooms",
+    "hall": "rooms", "members": "rooms", "history": "rooms",
     "ticker": "ticker", "greenhouse": "greenhouse",
 }  # fmt: skip
 """The programs, and the names under which the reader saves them."""
 
 BESIDE = {
-    "login": ["store.py", "login.html", "rooms.html"],
-    "history": ["store.py", "login.html", "rooms.html", "test_rooms.py", "pytest.ini"],
+    "members": ["store.py", "login.py", "login.html", "rooms.html"],
+    "history": ["store.py", "login.py", "login.html", "rooms.html", "test_rooms.py", "pytest.ini"],
     "page": ["test_chat.py", "pytest.ini"],
     "greenhouse": ["greenhouse.html", "test_greenhouse.py", "pytest.ini"],
 }
@@ -117,12 +117,12 @@ CHECKS: dict[str, tuple[str, Callable[[Visitors], None]]] = {
     "hall": ("/rooms/kitchen", check_hall),
     "ticker": ("/ticker", check_ticker),
 }
-LOOKED_AT = {"login", "history", "greenhouse"}
+LOOKED_AT = {"members", "history", "greenhouse"}
 """Steps that the tests of their pages check."""
 
 
 def test_each_step_has_a_check_and_a_place_in_the_tutorial() -> None:
-    programs = {path.stem for path in STEPS.glob("*.py")} - {"store"}
+    programs = {path.stem for path in STEPS.glob("*.py")} - {"login", "store"}
     assert {name for name in programs if not name.startswith("test_")} == set(NAMES) == {*CHECKS, *LOOKED_AT}
     text = "".join(page.read_text() for page in PAGES)
     shown = set(re.findall(r"^\.\. literalinclude:: (?:\.\./)?steps/(\S+)", text, re.MULTILINE))
@@ -148,7 +148,8 @@ def test_a_step_serves_itself_when_run(step: str, tmp_path: Path, monkeypatch: p
         exec(compile(program.read_text(), str(program), "exec"), {"__name__": "__main__", "__file__": str(program)})
     finally:
         global_registry.restore(before)
-        sys.modules.pop("store", None)
+        for name in ("login", "store"):
+            sys.modules.pop(name, None)
     assert ports == [8000]
 
 
@@ -229,7 +230,7 @@ class RoomVisitors:
         return page
 
 
-@pytest.mark.parametrize("step", ["login", "history"])
+@pytest.mark.parametrize("step", ["members", "history"])
 def test_the_rooms_look_as_in_their_picture(browser: Chrome, tmp_path: Path, stack: ExitStack, step: str) -> None:
     visitors = RoomVisitors(browser, stack.enter_context(served(step, tmp_path)), stack)
     stack.callback(browser.delete_all_cookies)
