@@ -106,7 +106,7 @@ class Placement:
     def leave(self, partition: int) -> None:
         """Note that a partition is left to the next generation.
 
-        What lives everywhere goes on here until its clients have left, but none of it begins any more.
+        Resources that live everywhere go on here until their clients have left, but none begins any more.
         """
         if partition != EVERYWHERE:
             self._away.add(partition)
