@@ -13,8 +13,8 @@ from websockets.sync.client import connect
 import wsframe
 from tests.documents import ROOT, code_blocks
 from tests.examples.running import program_running
+from tests.patience import PATIENCE
 
-PATIENCE = 60
 README = ROOT / "README.rst"
 
 

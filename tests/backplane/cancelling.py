@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-__all__ = ["CancelAt", "cancel_at_each_step"]
+from tests.patience import PATIENCE
 
-PATIENCE = 60.0
+__all__ = ["CancelAt", "cancel_at_each_step"]
 
 
 class CancelAt(trio.abc.Instrument):

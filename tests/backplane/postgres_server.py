@@ -13,11 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
+from tests.patience import PATIENCE
 from tests.requirements import require
 
 __all__ = ["PostgresServer", "postgres_server"]
-
-STARTED_WITHIN = 60.0
 
 
 class PostgresServer:
@@ -59,7 +58,7 @@ class PostgresServer:
             user=user, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-        deadline = time.monotonic() + STARTED_WITHIN
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 self.ask("SELECT 1")

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import PATIENCE
 from tests.requirements import require
 
 __all__ = ["RedisServer", "redis_server"]
-
-STARTED_WITHIN = 30.0
 
 
 class RedisServer:
@@ -44,7 +43,7 @@ class RedisServer:
             *self._options,
         ]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + STARTED_WITHIN
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 self.ask("PING")
@@ -56,7 +55,7 @@ class RedisServer:
     def ask(self, *words: str) -> bytes:
         """Send a command on a connection of its own, and return the first part of the answer."""
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(STARTED_WITHIN)
+            sock.settimeout(PATIENCE)
             sock.connect(str(self.path))
             if self._password:
                 sock.sendall(encoded("AUTH", self._password))

@@ -6,8 +6,7 @@ import trio
 
 from tests.backplane.conftest import Engine
 from tests.backplane.faults import Stream, stream
-
-PATIENCE = 120.0
+from tests.patience import PATIENCE
 
 
 def check(made: Stream) -> None:

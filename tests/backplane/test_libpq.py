@@ -11,14 +11,13 @@ import trio
 import trio.testing
 
 from tests.backplane.postgres_server import PostgresServer, postgres_server
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 
 require_package("psycopg")
 
 from wsframe.backplane.libpq import CommandFailed, Connection, NotConnected, connected, looked_up, written  # noqa: E402
 from wsframe.backplane.postgres_link import PostgresLink  # noqa: E402
-
-PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")

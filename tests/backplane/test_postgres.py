@@ -9,14 +9,13 @@ import pytest
 import trio
 
 from tests.backplane.postgres_server import PostgresServer, postgres_server
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane, History, Lease
 from wsframe.backplane.postgres import PostgresBackplane
 from wsframe.backplane.postgres_schema import EXPIRE, SCHEMA
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, Node, PublishConformance, Recording
-
-PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")

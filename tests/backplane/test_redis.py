@@ -12,13 +12,12 @@ import trio
 import trustme
 
 from tests.backplane.redis_server import RedisServer, free_port, redis_server
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane
 from wsframe.backplane.redis import RedisBackplane, Transport
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, PublishConformance, Recording
-
-PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from tests.backplane.redis_server import redis_server
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 
 require_package("coredis")
@@ -15,7 +16,6 @@ require_package("coredis")
 from wsframe.backplane.redis_address import redis_address  # noqa: E402
 from wsframe.backplane.redis_coredis import open_coredis  # noqa: E402
 
-PATIENCE = 60.0
 FLOOD = 20_000
 
 

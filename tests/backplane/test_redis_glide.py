@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from tests.backplane.redis_server import redis_server
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 
 require_package("glide")
@@ -16,8 +17,6 @@ from glide import GlideClient  # noqa: E402
 
 from wsframe.backplane.redis_address import redis_address  # noqa: E402
 from wsframe.backplane.redis_glide import _made_in_thread, _ThreadMadeClient, open_glide  # noqa: E402
-
-PATIENCE = 60.0
 
 
 async def test_a_server_that_does_not_answer_holds_up_nobody(tmp_path: Path) -> None:

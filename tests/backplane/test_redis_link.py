@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from tests.backplane.redis_server import RedisServer, redis_server
+from tests.patience import PATIENCE
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import History, Lease, Position
 from wsframe.backplane.redis import RedisBackplane
@@ -18,7 +19,6 @@ from wsframe.backplane.redis_link import Reconnected, linked
 from wsframe.backplane.redis_wire import Command
 from wsframe.testing.backplanes import Node
 
-PATIENCE = 60.0
 FOREVER = 600.0
 """Seconds of a lease that nobody is granted while one may still run."""
 AT_ONCE = 0.001

@@ -11,6 +11,7 @@ import trio
 
 from tests.backplane.postgres_server import postgres_server
 from tests.backplane.redis_server import RedisServer, free_port, redis_server
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 from wsframe.backplane.interface import Lease
 from wsframe.backplane.postgres import PostgresBackplane
@@ -18,7 +19,6 @@ from wsframe.backplane.redis import RedisBackplane, Transport
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.testing.backplanes import Node
 
-PATIENCE = 60.0
 SECONDS = 600.0
 
 

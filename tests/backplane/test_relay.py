@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from tests.backplane.relays import listening, relay, relay_process
+from tests.patience import PATIENCE
 from wsframe.backplane.frames import ANSWER, ASK, HELLO, LONGEST, Frame, frame, json_frame
 from wsframe.backplane.interface import Backplane, History, Lease, Position
 from wsframe.backplane.relay import RelayBackplane
@@ -20,7 +21,6 @@ from wsframe.backplane.stream import read_frames
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, Node, PublishConformance, Recording
 
 pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
-PATIENCE = 60.0
 KEEP = History()
 
 

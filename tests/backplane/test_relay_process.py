@@ -13,6 +13,7 @@ import trio
 import trio.lowlevel
 
 from tests.backplane.relays import listening, relay, relay_process
+from tests.patience import PATIENCE
 from wsframe.backplane.frames import (
     ANSWER,
     ASK,
@@ -33,7 +34,6 @@ from wsframe.backplane.relay_process import serve_relay
 from wsframe.testing.backplanes import Node
 
 pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
-PATIENCE = 60.0
 GREETING = json_frame(HELLO, {"node": "rude", "lost": [], "format": FORMAT})
 ASKED = {"id": 1, "method": "newest", "arguments": ["t"]}
 

@@ -13,6 +13,7 @@ import trio
 from tests.backplane.fake_engine import FakeEngine
 from tests.backplane.fake_engine import nodes as direct
 from tests.backplane.relays import relay
+from tests.patience import PATIENCE
 from wsframe.backplane import generation
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane, History, Lease, Position
@@ -21,7 +22,6 @@ from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.testing.backplanes import Node, PublishConformance, Recording
 
 pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
-PATIENCE = 60.0
 
 
 async def reached(path: Path) -> None:

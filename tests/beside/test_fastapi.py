@@ -20,8 +20,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.patience import PATIENCE
+
 FOLDER = Path(__file__).parents[2] / "docs" / "beside"
-PATIENCE = 60
 
 urlopen = build_opener(ProxyHandler({})).open
 

@@ -11,8 +11,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.examples.running import program_running
+from tests.patience import PATIENCE
 
-PATIENCE = 60
 PROGRAM = Path(__file__).with_name("served.py")
 
 

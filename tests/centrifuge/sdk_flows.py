@@ -19,7 +19,7 @@ from centrifuge import (
     SubscriptionState,
 )
 
-PATIENCE = 30
+from tests.patience import PATIENCE
 
 
 class Seen(ClientEventHandler, SubscriptionEventHandler):  # type: ignore[misc]

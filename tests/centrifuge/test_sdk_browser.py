@@ -11,11 +11,11 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.examples.conftest import browser
 from tests.examples.running import program_running
+from tests.patience import PATIENCE
 from tests.requirements import NODE, require_node
 
 __all__ = ["browser"]
 
-PATIENCE = 60
 HERE = Path(__file__).parent
 SDK = NODE / "node_modules/centrifuge/dist/centrifuge.js"
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-__all__ = ["PATIENCE", "TARGET", "Program", "serving"]
+from tests.patience import PATIENCE
 
-PATIENCE = 60
+__all__ = ["TARGET", "Program", "serving"]
 
-GENEROUS = ("--handshake-timeout", "60", "--close-timeout", "60")
+
+GENEROUS = ("--handshake-timeout", str(PATIENCE), "--close-timeout", str(PATIENCE))
 """So that a machine that is busy makes no difference."""
 
 TARGET = """

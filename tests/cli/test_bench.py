@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.cli.program import PATIENCE
 from tests.cli.server import serving_in_thread
+from tests.patience import PATIENCE
 from wsframe import cli
 from wsframe.cli import bench
 from wsframe.cli.histogram import Histogram

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.requirements import require
 from wsframe import cli
 
@@ -36,8 +37,6 @@ zpty -w shell "$1"$'\t'
 zpty -r shell answer '*>*'
 print -r -- ${${answer##*<}%%>*}
 """
-
-PATIENCE = 60
 
 
 def offered(shell: str, folder: Path, line: str) -> str:

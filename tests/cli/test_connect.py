@@ -21,8 +21,9 @@ import trio.testing
 import trustme
 
 import wsframe
-from tests.cli.program import PATIENCE, serving
+from tests.cli.program import serving
 from tests.cli.server import serving_in_thread
+from tests.patience import PATIENCE
 from wsframe import cli
 from wsframe.cli.chat import Display, Ping, Sayings, Text
 from wsframe.cli.connect import Plain, close_at_signal, converse

@@ -20,7 +20,8 @@ from websockets.sync.client import connect, unix_connect
 
 import wsframe
 from tests.certificates import trusting, write_certificate
-from tests.cli.program import PATIENCE, serving
+from tests.cli.program import serving
+from tests.patience import PATIENCE
 from tests.requirements import require
 from wsframe import cli
 from wsframe.cli import serve

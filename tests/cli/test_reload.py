@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 import wsframe
-from tests.cli.program import PATIENCE
+from tests.patience import PATIENCE
 from tests.recorder import Recorder
 from tests.wire import connected, serving
 from wsframe import cli

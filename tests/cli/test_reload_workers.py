@@ -9,7 +9,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.cli.workers import PATIENCE, children_of, eventually, lives, service
+from tests.cli.workers import children_of, eventually, lives, service
+from tests.patience import PATIENCE
 
 TARGET = """
 import wsframe

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.cli.workers import PATIENCE, Service, eventually, lives, service
+from tests.cli.workers import Service, eventually, lives, service
+from tests.patience import PATIENCE
 from wsframe.cli import main
 
 TARGET = """

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.cli.workers import PATIENCE, Service, eventually, service, with_process
+from tests.cli.workers import Service, eventually, service, with_process
+from tests.patience import PATIENCE
 from wsframe.workers.partitions import partition_of
 
 PROGRAM = """

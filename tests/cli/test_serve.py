@@ -19,7 +19,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import unix_connect
 
 import wsframe
-from tests.cli.program import PATIENCE, serving
+from tests.cli.program import serving
+from tests.patience import PATIENCE
 from wsframe import cli
 from wsframe.cli import serve
 

@@ -17,8 +17,9 @@ import pytest
 from websockets.sync.client import ClientConnection
 
 from tests.backplane.redis_server import redis_server
-from tests.cli.program import PATIENCE, Program, serving
+from tests.cli.program import Program, serving
 from tests.cli.workers import children_of
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 from wsframe import cli
 
@@ -71,7 +72,7 @@ def until_ready(program: Program) -> None:
 
 def heard_by(sender: ClientConnection, receiver: ClientConnection) -> None:
     """Send a word of its own until the other client hears it: a subscription takes a moment to reach other servers."""
-    word, deadline = str(time.monotonic_ns()), time.monotonic() + 4 * PATIENCE
+    word, deadline = str(time.monotonic_ns()), time.monotonic() + PATIENCE
     while True:
         assert time.monotonic() < deadline
         sender.send(word)
@@ -136,7 +137,7 @@ def test_a_wrong_password_with_workers_is_one_line_and_status_2(folder: Path) ->
         command = [sys.executable, "-m", "wsframe", "serve", "room_target", "--port", "0", "--workers", "2"]
         done = subprocess.run(
             command, cwd=folder, env={**os.environ, "XDG_RUNTIME_DIR": short, "WSFRAME_BACKPLANE": url},
-            capture_output=True, text=True, timeout=4 * PATIENCE, check=False,
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.count("refuses us") == 1

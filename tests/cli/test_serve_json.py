@@ -19,7 +19,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
-from tests.cli.program import PATIENCE
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 
 TARGET = """

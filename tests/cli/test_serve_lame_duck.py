@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import PATIENCE, Program, serving
+from tests.cli.program import Program, serving
+from tests.patience import PATIENCE
 
 TARGET = """
 import sys

@@ -7,7 +7,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from tests.cli.program import PATIENCE, serving
+from tests.cli.program import serving
+from tests.patience import PATIENCE
 from wsframe import cli
 
 TARGET = """

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.cli.program import PATIENCE, serving
+from tests.cli.program import serving
+from tests.patience import PATIENCE
 from wsframe import cli
 from wsframe.cli.top import plain, rich_view, sections
 

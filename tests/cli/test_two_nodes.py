@@ -16,8 +16,9 @@ from websockets.sync.client import ClientConnection
 
 from tests.backplane.redis_server import redis_server
 from tests.certificates import trusting, write_certificate
-from tests.cli.program import PATIENCE, Program, serving
+from tests.cli.program import Program, serving
 from tests.cli.workers import without_coverage
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 
 TARGET = """
@@ -45,7 +46,7 @@ wsframe.register_global_factory("/room/{name}", lambda request: Room(), scope="p
 
 def let_in(program: Program, path: str, **options: Any) -> ClientConnection:
     """Come as often as it takes: until its owner is known, a newcomer is asked to come again."""
-    deadline = time.monotonic() + 4 * PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return program.open(path, **options)

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.cli.workers import PATIENCE, children_of, eventually, lives, open_client, service
+from tests.cli.workers import children_of, eventually, lives, open_client, service
+from tests.patience import PATIENCE
 from wsframe.cli import main, make_parser
 from wsframe.cli.errors import Mistake
 from wsframe.cli.workers import check_workers

@@ -14,7 +14,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.certificates import trusting, write_certificate
-from tests.cli.workers import PATIENCE, Service, eventually, service
+from tests.cli.workers import Service, eventually, service
+from tests.patience import PATIENCE
 from tests.requirements import require
 
 TARGET = """

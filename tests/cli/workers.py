@@ -17,10 +17,10 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-__all__ = ["PATIENCE", "TARGET", "Service", "service"]
+from tests.patience import PATIENCE
 
-PATIENCE = 240
-"""Seconds for anything: a service is five processes that import wsframe, on a machine that may be busy."""
+__all__ = ["TARGET", "Service", "service"]
+
 
 TARGET = """
 import os

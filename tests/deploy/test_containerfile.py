@@ -12,8 +12,7 @@ from zipfile import ZipFile
 
 from tests.deploy.files import ROOT, container, free_port, kubernetes, options_of
 from tests.examples.running import program_running
-
-TIMEOUT = 120
+from tests.patience import PATIENCE
 
 INSTRUCTIONS = {
     "FROM", "RUN", "COPY", "WORKDIR", "USER", "ENV", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD",
@@ -67,7 +66,7 @@ def test_the_files_that_it_copies_make_a_wheel(tmp_path: Path) -> None:
                     shutil.copy(ROOT / file, to)
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source],
-        check=True, capture_output=True, timeout=TIMEOUT, env={**os.environ, "CC": "false"},
+        check=True, capture_output=True, timeout=PATIENCE, env={**os.environ, "CC": "false"},
     )  # fmt: skip
     (wheel,) = tmp_path.glob("*.whl")
     with ZipFile(wheel) as packed:
@@ -85,5 +84,5 @@ def test_its_command_serves_and_its_health_check_tells(tmp_path: Path) -> None:
     here = [{"*": "127.0.0.1", "9100": port}.get(word, word) for word in arguments]
     command = [sys.executable, "-m", "wsframe", "serve", str(ROOT / "examples" / here[0]), *here[1:], "--port", "0"]
     with program_running(*command):
-        assert subprocess.run(check, timeout=TIMEOUT, check=False).returncode == 0
-    assert subprocess.run(check, timeout=TIMEOUT, check=False, capture_output=True).returncode != 0
+        assert subprocess.run(check, timeout=PATIENCE, check=False).returncode == 0
+    assert subprocess.run(check, timeout=PATIENCE, check=False, capture_output=True).returncode != 0

@@ -20,10 +20,9 @@ from websockets.typing import Origin
 
 import wsframe
 from tests.deploy.files import DEPLOY, free_port, served_by_unit
+from tests.patience import PATIENCE
 from tests.requirements import require
 from wsframe import Client, Registry, Resource
-
-TIMEOUT = 60
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def test_haproxy_takes_its_file(place: Path) -> None:
     config = place / "haproxy.cfg"
     config.write_text((DEPLOY / "haproxy.cfg").read_text().replace("/etc/ssl/chat/", f"{place}/"))
     command = [require("haproxy"), "-c", "-f", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
 
@@ -87,11 +86,11 @@ def nginx_command(place: Path, port: int) -> list[str]:
 def nginx_running(place: Path) -> Iterator[int]:
     port = free_port()
     command = nginx_command(place, port)
-    done = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    done = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + TIMEOUT
+            deadline = time.monotonic() + PATIENCE
             while not answers(port):
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
@@ -102,7 +101,7 @@ def nginx_running(place: Path) -> Iterator[int]:
 
 def answers(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), TIMEOUT).close()
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
     except ConnectionRefusedError:
         return False
     return True
@@ -125,5 +124,5 @@ def test_nginx_takes_its_file_and_leads_clients_of_the_page_to_a_server(place: P
             f"wss://chat.example:{port}/peers", sock=socket.create_connection(("127.0.0.1", port)), ssl=trust,
             server_hostname="chat.example", origin=origin, proxy=None,
         ) as client:  # fmt: skip
-            assert client.recv(TIMEOUT) == f"127.0.0.1 True chat.example:{port}"
+            assert client.recv(PATIENCE) == f"127.0.0.1 True chat.example:{port}"
             server.close(lame_duck=0)

@@ -11,9 +11,8 @@ from pathlib import Path
 from websockets.sync.client import unix_connect
 
 from tests.deploy.files import DEPLOY, ROOT, free_port, served_by_unit, unit
+from tests.patience import PATIENCE
 from tests.requirements import require
-
-TIMEOUT = 60
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
@@ -23,7 +22,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     done = subprocess.run(
         [command, "verify", *map(str, sorted(tmp_path.iterdir()))],
-        capture_output=True, text=True, timeout=TIMEOUT, check=False,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     ours = [line for line in done.stderr.splitlines() if "chat." in line or str(tmp_path) in line]
     assert (done.returncode, ours) == (0, [])
@@ -55,12 +54,12 @@ def test_the_service_serves_the_socket_that_systemd_passes(tmp_path: Path) -> No
     command = [sys.executable, "-m", "wsframe", "serve", str(ROOT / "examples" / "chat.py"), *arguments]
     with subprocess.Popen([require("systemd-socket-activate"), "-l", str(place), *command]) as process:
         try:
-            deadline = time.monotonic() + TIMEOUT
+            deadline = time.monotonic() + PATIENCE
             while not place.exists():
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-            with unix_connect(str(place), "ws://chat.example/chat", open_timeout=TIMEOUT) as client:
-                assert client.recv(TIMEOUT) == '{"nickname": "user-1"}'
+            with unix_connect(str(place), "ws://chat.example/chat", open_timeout=PATIENCE) as client:
+                assert client.recv(PATIENCE) == '{"nickname": "user-1"}'
         finally:
             process.terminate()
-        assert process.wait(TIMEOUT) == 0
+        assert process.wait(PATIENCE) == 0

@@ -14,10 +14,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.documents import ROOT
+from tests.patience import PATIENCE
 
-__all__ = ["PATIENCE", "Page", "keep_picture", "open_page"]
-
-PATIENCE = 60
+__all__ = ["Page", "keep_picture", "open_page"]
 
 
 class Page:

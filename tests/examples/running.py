@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 __all__ = ["EXAMPLES", "example_running", "example_served", "program_running"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE = 60
 WORKERS = os.environ.get("WSFRAME_EXAMPLE_WORKERS", "")
 """With so many workers each example is to behave as with one process; ``nox -s workers`` sets it."""
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-__all__ = ["PATIENCE", "open_at", "receive", "tell"]
+from tests.patience import PATIENCE
 
-PATIENCE = 60
+__all__ = ["open_at", "receive", "tell"]
 
 
 def open_at(address: str, path: str) -> ClientConnection:

@@ -9,8 +9,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.examples.running import example_running
-
-PATIENCE = 60
+from tests.patience import PATIENCE
 
 
 class ChatPage:

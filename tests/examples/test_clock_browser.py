@@ -7,8 +7,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.examples.running import example_running
-
-PATIENCE = 60
+from tests.patience import PATIENCE
 
 
 def test_the_page_shows_the_time(browser: Chrome) -> None:

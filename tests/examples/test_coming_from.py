@@ -16,8 +16,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.documents import ROOT, code_blocks
 from tests.examples.running import program_running
+from tests.patience import PATIENCE
 
-PATIENCE = 60
 DOCUMENTS = ROOT / "docs/reference/coming-from"
 
 # The pages of the seeds connect to a port of their own choice, and show the result.

@@ -9,9 +9,9 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.cli.program import PATIENCE
 from tests.cli.workers import service
 from tests.examples.running import EXAMPLES
+from tests.patience import PATIENCE
 
 
 def receive(client: ClientConnection) -> Any:

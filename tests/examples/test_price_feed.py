@@ -15,9 +15,9 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.examples.pages import keep_picture
 from tests.examples.running import EXAMPLES, example_running
+from tests.patience import PATIENCE
 from tests.requirements import NODE, require_node
 
-PATIENCE = 60
 SDK = NODE / "node_modules/centrifuge/dist/centrifuge.js"
 
 

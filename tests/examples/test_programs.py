@@ -13,8 +13,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.examples.running import example_running, example_served
+from tests.patience import PATIENCE
 
-PATIENCE = 60
 TIME = r"\d\d:\d\d:\d\d"
 
 urlopen = build_opener(ProxyHandler({})).open  # whatever proxies the environment names

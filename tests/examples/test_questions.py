@@ -12,7 +12,8 @@ from websockets.trio.connection import Connection
 
 import wsframe
 from tests.examples.running import EXAMPLES, example_served
-from tests.examples.speaking import PATIENCE, open_at, receive, tell
+from tests.examples.speaking import open_at, receive, tell
+from tests.patience import PATIENCE
 
 
 def test_an_answer_comes_back_to_who_asked() -> None:

@@ -15,8 +15,7 @@ from websockets.trio.connection import Connection
 
 import wsframe
 from tests.examples.running import EXAMPLES, example_running, example_served
-
-PATIENCE = 60
+from tests.patience import PATIENCE
 
 
 def open_at(address: str, query: str = "") -> ClientConnection:

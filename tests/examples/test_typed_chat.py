@@ -6,7 +6,8 @@ import sys
 from urllib.request import ProxyHandler, build_opener
 
 from tests.examples.running import EXAMPLES, example_running, example_served
-from tests.examples.speaking import PATIENCE, open_at, receive, tell
+from tests.examples.speaking import open_at, receive, tell
+from tests.patience import PATIENCE
 
 
 def test_rooms_hear_what_is_said_in_them() -> None:

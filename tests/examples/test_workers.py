@@ -6,8 +6,7 @@ from contextlib import ExitStack
 
 from tests.examples.running import example_served
 from tests.examples.test_programs import open_at
-
-PATIENCE = 60
+from tests.patience import PATIENCE
 
 
 def test_15_rooms_that_clients_move_between_are_one_program_with_workers() -> None:

@@ -10,9 +10,8 @@ import trio
 import wsframe
 from tests.foreign.conversation import CODES, OURS, THEIRS, Ending, Served
 from tests.foreign.peers import ENVIRONMENT, PEERS, Peer
+from tests.patience import PATIENCE
 from wsframe import Deflate, Reject, Request
-
-PATIENCE = 200
 
 CLIENTS = [pytest.param(peer, id=peer.name) for peer in PEERS if "client" in peer.roles]
 

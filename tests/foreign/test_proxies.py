@@ -20,9 +20,9 @@ import wsframe
 from tests.foreign.conversation import CODES, LIMITS, OURS, OurWebSocket, converse
 from tests.foreign.peers import PROGRAMS, PROXIES, Proxy
 from tests.hostile.peer import Peer
+from tests.patience import PATIENCE
 from wsframe import Client, ConnectionClosed, Deflate, HandshakeRejected, Reject, Request, ServeOptions, connect
 
-PATIENCE = 60
 SHOWN = Path(__file__).parents[2] / "docs/examples/proxies"
 
 each_proxy = pytest.mark.parametrize("peer", [pytest.param(proxy, id=proxy.name) for proxy in PROXIES])

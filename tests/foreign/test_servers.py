@@ -12,9 +12,8 @@ import trio
 
 from tests.foreign.conversation import CODES, LIMITS, OURS, THEIRS, OurWebSocket, converse
 from tests.foreign.peers import ENVIRONMENT, PEERS, Peer
+from tests.patience import PATIENCE
 from wsframe import ConnectionClosed, Deflate, HandshakeFailed, HandshakeRejected, connect
-
-PATIENCE = 200
 
 SERVERS = [pytest.param(peer, id=peer.name) for peer in PEERS if "server" in peer.roles]
 OFFERS = {

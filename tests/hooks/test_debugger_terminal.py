@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from tests.patience import PATIENCE
+
 pytest.importorskip("pty", reason="terminals are of unix")
 
-PATIENCE = 60
 
 PROGRAM = """
 import logging

@@ -14,11 +14,11 @@ from websockets.trio.client import connect
 import wsframe
 from tests.integration.conftest import Poller, Served, Tls
 from tests.integration.test_node_client import Play, node, play
+from tests.patience import PATIENCE
 from wsframe import Deflate
 
 __all__ = ["node", "play"]
 
-PATIENCE = 60
 
 TEXTS = [f"message {number}: " + "the quick brown fox " * (number % 40) for number in range(120)]
 

@@ -9,6 +9,7 @@ import trio
 import wsframe
 from tests.backplane.redis_server import redis_server
 from tests.engine import engine_of
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 from tests.wire import until
 from wsframe.backplane import History, Position
@@ -17,7 +18,6 @@ from wsframe.resources.publication import Publication
 from wsframe.resources.topic import Receiver
 from wsframe.testing import Kit, open_kit
 
-PATIENCE = 60.0
 KEEP = History(messages=1_000)
 
 

@@ -9,9 +9,8 @@ import pytest
 import trio
 
 from tests.integration.conftest import Served
+from tests.patience import PATIENCE
 from tests.requirements import NODE, require_node
-
-PATIENCE = 60
 
 Event: TypeAlias = dict[str, Any]
 Play: TypeAlias = Callable[..., Awaitable[list[Event]]]

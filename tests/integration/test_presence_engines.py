@@ -16,6 +16,7 @@ from tests.backplane.postgres_server import postgres_server
 from tests.backplane.redis_server import redis_server
 from tests.backplane.relays import listening, relay_process
 from tests.engine import engine_of
+from tests.patience import PATIENCE
 from tests.requirements import require_package
 from wsframe import Member
 from wsframe.backplane import Backplane, presence
@@ -25,7 +26,6 @@ from wsframe.backplane.relay import RelayBackplane
 from wsframe.resources.presences import Presences
 from wsframe.testing import Kit, open_kit
 
-PATIENCE = 120.0
 TOPIC = "room"
 ENGINES = ("glide", "coredis", "postgresql", "relay")
 

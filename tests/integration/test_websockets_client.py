@@ -9,8 +9,7 @@ from websockets.trio.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from tests.integration.conftest import Served
-
-PATIENCE = 60
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(params=["deflate", None], ids=["offers-deflate", "offers-nothing"])

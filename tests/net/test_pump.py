@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from tests.certificates import make_contexts
+from tests.patience import PATIENCE
 from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.pump import AT_ONCE, UNWATCHED, Pump
 from wsframe.net.socket_options import close_for_good, tune
@@ -21,7 +22,6 @@ from wsframe.net.transport import FAREWELL, Transport
 
 SERVER, CLIENT = make_contexts()
 STALL = 30.0
-DEADLINE = 20.0
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -75,7 +75,7 @@ class Rig:
     def run(self, until: object) -> None:
         """Turn until something is true."""
         assert callable(until)
-        late = time.monotonic() + DEADLINE
+        late = time.monotonic() + PATIENCE
         while not until():
             assert time.monotonic() < late, "it never comes true"
             if not self.poll():
@@ -84,7 +84,7 @@ class Rig:
     def rest(self) -> None:
         """Turn until nothing happens."""
         quiet = 0
-        late = time.monotonic() + DEADLINE
+        late = time.monotonic() + PATIENCE
         while quiet < 5:
             assert time.monotonic() < late, "it never rests: the poller would spin"
             quiet = 0 if self.poll() else quiet + 1
@@ -390,7 +390,7 @@ async def test_an_owner_that_has_shut_and_takes_nothing_is_gone_where_no_poller_
     rig.rest()
     rig.owner.close()
     rig.client.send(b"nobody reads this")
-    assert select.select([rig.pump.client_fd], [], [], DEADLINE)[0]
+    assert select.select([rig.pump.client_fd], [], [], PATIENCE)[0]
     rig.turn(of_client=READ)
     assert rig.pump.wanted[1] == UNWATCHED
     rig.client.send(b"nor this")

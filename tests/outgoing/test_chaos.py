@@ -15,6 +15,7 @@ import trio
 
 from tests.certificates import Contexts, make_contexts
 from tests.outgoing.places import serving
+from tests.patience import PATIENCE
 from wsframe import ConnectionClosed, Deflate, Limits, State, Timeouts, WebSocket, connect
 
 SEED = int(os.environ.get("WSFRAME_CHAOS_SEED", "1"))
@@ -25,7 +26,6 @@ SENDERS, MESSAGES = 4, 25
 # Small, so that senders have to wait, and messages have to wait for their receivers.
 LIMITS = Limits(max_message=2**20, max_outbox=30_000, max_queued_messages=10, max_queued_bytes=50_000)
 # Most seconds of a round on a machine that is slow or busy with other things.
-PATIENCE = 60
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.backplane.fake_engine import FakeEngine, nodes
 from tests.backplane.relays import relay
+from tests.patience import PATIENCE
 from wsframe import Resource
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import History
@@ -20,8 +21,6 @@ from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.resources.publisher import open_backplane
 from wsframe.testing import open_kit
 from wsframe.testing.backplanes import Recording
-
-PATIENCE = 60.0
 
 
 class Prices(Resource):

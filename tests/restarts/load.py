@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import trio
 
+from tests.patience import PATIENCE
 from tests.wire import BINARY, CLOSE, TEXT, Peer, close, frame, head, text
 
 __all__ = ["Tally", "connect_for_ever", "echo_for_ever", "interrupt", "stall"]
 
-PATIENCE = 60.0
 STALLED = 1024 * 1024
 
 

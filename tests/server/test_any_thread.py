@@ -7,9 +7,8 @@ from threading import Thread, get_ident
 import pytest
 import trio
 
+from tests.patience import PATIENCE
 from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_any_thread
-
-PATIENCE = 20
 
 
 class Thing:

@@ -8,6 +8,7 @@ from typing import cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.patience import PATIENCE
 from wsframe.net.sockets import notify_closing
 from wsframe.server.admission import Admission
 from wsframe.server.entrance import Entrance
@@ -15,8 +16,6 @@ from wsframe.server.listen import Bound
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.pending import Pending
 from wsframe.user_code.protected_nursery import ProtectedNursery
-
-PATIENCE = 30
 
 
 class Asked(Pending):

@@ -12,12 +12,11 @@ from typing import cast
 
 import pytest
 
+from tests.patience import PATIENCE
 from wsframe.server import orphan
 from wsframe.server.orphan import OrphanGuard, end_worker
 from wsframe.workers.link import make_wire
 from wsframe.workers.worker import Worker
-
-PATIENCE = 60
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 import wsframe
+from tests.patience import PATIENCE
 from wsframe import Client, Registry, Resource, ServeOptions, Server, Timeouts, serving
-
-PATIENCE = 20
 
 
 class Echo(Resource):

@@ -17,12 +17,11 @@ import trio
 from websockets.sync.client import connect
 
 import wsframe
+from tests.patience import PATIENCE
 from wsframe.server import signals
 from wsframe.server.signals import Attention
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
-
-PATIENCE = 60
 
 
 class Stubborn:

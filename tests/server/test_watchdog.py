@@ -12,9 +12,8 @@ import trio
 
 import wsframe
 from tests.hostile.place import Place, Recorder
+from tests.patience import PATIENCE
 from wsframe.server.watchdog import keeper, step_of, told
-
-PATIENCE = 60
 
 
 def block_until(condition: Callable[[], object]) -> None:

@@ -16,6 +16,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.patience import PATIENCE
 from tests.workers.stand_ins import Process, equipped
 from wsframe.backplane import relay_process
 from wsframe.backplane.relay import RelayBackplane
@@ -23,8 +24,6 @@ from wsframe.testing.backplanes import Node
 from wsframe.workers import relay_keeper
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.slots import LOOK, STEADY
-
-PATIENCE = 240
 
 
 async def eventually(holds: Callable[[], object]) -> None:
