@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import trio
@@ -38,6 +39,7 @@ class Everybody(wsframe.Resource):
 
 def main() -> None:
     terms = read_terms()
+    logging.basicConfig(level=logging.WARNING)  # no line for each connection, as the other servers write none
     registry = wsframe.Registry()
     registry.register("/echo", Echo())
     registry.register("/broadcast", Everybody())

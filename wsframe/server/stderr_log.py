@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Condition, Thread
+from time import sleep
 from typing import Literal, TextIO, TypeAlias, get_args
 
 from wsframe.log import without_controls
@@ -28,6 +29,8 @@ LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 MOST_WAITING = 1024 * 1024
 # Seconds that the end of the process waits for the rest to be written.
 PATIENCE = 0.5
+# Seconds between two writes: the lines of a busy server share a write, and a switch of threads.
+BETWEEN_WRITES = 0.01
 
 
 class LineFormatter(logging.Formatter):
@@ -102,6 +105,7 @@ class StderrLog(logging.Handler):
                 if not self._lines and not self._left_out:
                     return
             self._write_waiting()
+            sleep(BETWEEN_WRITES)
 
     def _write_waiting(self) -> None:
         with self._changed:
