@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, cast
 
 import trio
@@ -16,6 +17,7 @@ from wsframe.hooks.hand_over import Given, Giving, dismiss
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.take_over import Taken, Taking
 from wsframe.hooks.thawed_hosts import NO_PLACE
+from wsframe.net.sockets import Endpoint
 
 BOUND = 60.0
 
@@ -72,13 +74,28 @@ def life_of(resource: wsframe.Resource) -> Listener:
     return cast(Listener, resource._listener)
 
 
+on_the_way: ContextVar[list[Endpoint]] = ContextVar("on_the_way")
+"""The sockets that a test has handed over."""
+
+
+@contextmanager
+def closed_at_the_end() -> Iterator[None]:
+    """Close what no server has taken, where a test fails: its garbage would make a later test fail too."""
+    on_the_way.set([])
+    try:
+        yield
+    finally:
+        for sock in on_the_way.get():
+            sock.close()
+
+
 @asynccontextmanager
 async def two_servers(
     old: wsframe.Resource, new: wsframe.Resource, hub: MemoryHub | None = None, **options: Any
 ) -> AsyncIterator[tuple[wsframe.Server, wsframe.Server]]:
     """Serve an old and a new object at ``/``, each in a server of its own; with a hub they share topics."""
     planes = [None if hub is None else MemoryBackplane(hub) for _ in range(2)]
-    with trio.fail_after(BOUND):
+    with closed_at_the_end(), trio.fail_after(BOUND):
         registries = wsframe.Registry(), wsframe.Registry()
         for registry, resource in zip(registries, (old, new), strict=True):
             registry.register("/", resource)
@@ -90,7 +107,9 @@ async def two_servers(
 
 
 async def give(server: wsframe.Server, resource: wsframe.Resource, seconds: float = 10) -> Given | None:
-    return await Giving(life_of(resource), engine_of(server).reactor).pack(trio.current_time() + seconds)
+    given = await Giving(life_of(resource), engine_of(server).reactor).pack(trio.current_time() + seconds)
+    on_the_way.get().extend(() if given is None else (one.sock for one in given.clients))
+    return given
 
 
 async def take(

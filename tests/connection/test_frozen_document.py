@@ -35,7 +35,7 @@ STAYS = "-is of this process: a task, a context or a call that waits"
 
 PARTS: dict[type, dict[str, str]] = {
     Link: {
-        "_buckets": "tokens", "_undecoded": "undecoded", "account": ANEW, "client": "id", "clock": ANEW,
+        "_buckets": "tokens", "_undecoded": "undecoded", "account": ANEW, "by_c": ANEW, "client": "id", "clock": ANEW,
         "closing": OPEN, "connection": "terms", "fd": ANEW, "inbox": "messages", "leaving": OPEN, "loop": ANEW,
         "bytes_received": "bytes_received", "opened_at": "seconds", "outbox": "unsent", "_pings": "pings",
         "raw_fd": ANEW, "readiness": "paused", "sender": ANEW, "transport": ANEW,
@@ -59,7 +59,7 @@ PARTS: dict[type, dict[str, str]] = {
     Inbox: {
         "budget": ANEW, "client": ANEW, "entries": "messages", "mailbox": ANEW, "max_messages": "limits",
         "max_bytes": "limits", "move": OPEN, "muted": OPEN, "byte_count": "messages", "paused": "paused",
-        "received": "messages_received", "resume": ANEW, "waiting": "messages",
+        "received": "messages_received", "reader": ANEW, "waiting": "messages",
     },
     Outbox: {
         "_dirty": ANEW, "_few": "limits", "_flusher": ANEW, "_limit": "limits", "_noted": ANEW, "_send": ANEW,

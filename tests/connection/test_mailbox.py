@@ -15,12 +15,16 @@ from wsframe.resources.client import Client
 CLIENT = cast("Client", object())
 
 
-def never() -> None:
-    raise AssertionError("resumed")
+class Never:
+    def resume(self) -> None:
+        raise AssertionError("resumed")
+
+
+NEVER = Never()
 
 
 def make_inbox(mailbox: Mailbox[Any], *, messages: int = 3, size: int = 10_000) -> Inbox[Any]:
-    return Inbox(CLIENT, mailbox, Limits(max_queued_messages=messages, max_queued_bytes=size), never, Budget())
+    return Inbox(CLIENT, mailbox, Limits(max_queued_messages=messages, max_queued_bytes=size), NEVER, Budget())
 
 
 def test_mailbox_keeps_entries_in_order() -> None:

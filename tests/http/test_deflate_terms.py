@@ -300,3 +300,10 @@ class TestNegotiation:
         assert extension.local_max_window_bits <= terms.client_bits
         assert extension.remote_no_context_takeover is not terms.server_takeover
         assert extension.local_no_context_takeover or terms.client_takeover
+
+
+def test_clients_that_agree_on_the_same_share_the_terms() -> None:
+    first, second = negotiate([BROWSERS], SHARED), negotiate([f"{BROWSERS} ", "x"], SHARED)
+    assert first is not None
+    assert first is second
+    assert negotiate([BROWSERS], DEDICATED) not in (None, first)

@@ -238,6 +238,25 @@ async def test_health_is_told_at_once_however_many_have_gone(autojump_clock: Moc
         page.gate.set()
 
 
+async def test_a_request_keeps_its_fields_while_it_waits(autojump_clock: MockClock) -> None:
+    class Slow(wsframe.Resource):
+        subprotocols = ("chat",)
+
+        async def accept_client(self, request: Request) -> Accept:
+            before = request.headers.fields()
+            await trio.sleep(1)
+            return Accept(data=(before, request.headers.fields()))
+
+    room = Slow()
+    async with open_kit(room) as kit:
+        client = await kit.connect("/", headers={"X-One": "1"}, subprotocols=["chat"])
+        assert client.subprotocol == "chat"
+        (one,) = room.clients
+        before, after = one.data
+        assert ("x-one", "1") in before
+        assert before == after == one.request.headers.fields()
+
+
 async def test_leavers_of_a_full_server_make_room(autojump_clock: MockClock) -> None:
     room = Door()
     capacity = Capacity(max_pending_handshakes=200, max_clients=200)

@@ -146,7 +146,12 @@ def test_a_message_is_taken_alike(todo: list[str]) -> None:
     def run(take: Any) -> list[object]:
         resumed: list[int] = []
         budget, mailbox = Budget(), Mailbox[str]()
-        inbox = Inbox("client", mailbox, DEFAULT_LIMITS, lambda: resumed.append(inbox.waiting), budget)
+
+        class Noting:
+            def resume(self) -> None:
+                resumed.append(inbox.waiting)
+
+        inbox = Inbox("client", mailbox, DEFAULT_LIMITS, Noting(), budget)
         results: list[object] = []
         for what in todo:
             if what == "put":

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Awaitable, Callable
+
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.user_code.breaking import KEPT, Panic
+from wsframe.user_code.program import Program, program
 from wsframe.user_code.protected_nursery import FORBIDDEN, ProtectedNursery
 
 
@@ -17,6 +22,18 @@ def show() -> trio.CancelScope:
 
 async def fail() -> None:
     raise ValueError
+
+
+async def panic() -> None:
+    raise Panic
+
+
+async def fail_in_a_group() -> None:
+    raise ExceptionGroup("several", [ValueError(), KeyError()])
+
+
+async def raise_a_kept_cancellation() -> None:
+    raise KEPT
 
 
 async def test_it_waits_for_its_tasks_and_for_those_they_start(autojump_clock: MockClock) -> None:
@@ -97,12 +114,55 @@ async def test_its_scope_is_shown_and_refuses_every_change() -> None:
         nursery.start_soon(task)
 
 
-async def test_a_task_of_others_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("fails", [fail, panic, fail_in_a_group, raise_a_kept_cancellation])
+async def test_a_task_of_others_fails_alone_and_is_logged_at_once(
+    caplog: pytest.LogCaptureFixture, fails: Callable[[], Awaitable[None]]
+) -> None:
     async with ProtectedNursery() as nursery:
-        nursery.nursery.start_soon(fail)
+        nursery.nursery.start_soon(fails)
         await trio.testing.wait_all_tasks_blocked()
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert caplog.records[0].exc_info is not None
         nursery.start_soon(trio.lowlevel.checkpoint)
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert len(caplog.records) == 1
+
+
+async def test_tasks_of_others_that_fail_leave_nothing_behind() -> None:
+    async with ProtectedNursery() as nursery:
+        for _ in range(10):
+            nursery.nursery.start_soon(fail)
+        await trio.testing.wait_all_tasks_blocked()
+        assert nursery.nursery._pending_excs == []
+
+
+async def test_a_task_of_others_that_exits_ends_the_program_at_once() -> None:
+    left: list[str] = []
+    program.set(Program(debug=False, drain=lambda: left.append("drains"), cut_off=lambda: left.append("cut off")))
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    async with ProtectedNursery() as nursery:
+        nursery.nursery.start_soon(leave)
+        await trio.testing.wait_all_tasks_blocked()
+        assert left == ["drains"]
+    error = program.get().error
+    assert isinstance(error, SystemExit)
+    assert error.code == 3
+
+
+async def test_an_exit_outside_of_a_server_passes() -> None:
+    async def leave() -> None:
+        sys.exit(3)
+
+    async def run() -> None:
+        async with ProtectedNursery() as nursery:
+            nursery.nursery.start_soon(leave)
+            await trio.testing.wait_all_tasks_blocked()
+
+    with pytest.raises(BaseExceptionGroup) as info:
+        await run()
+    assert info.group_contains(SystemExit)
 
 
 async def test_a_task_that_is_needed_begins_again(autojump_clock: MockClock) -> None:

@@ -98,6 +98,13 @@ class Leaving(Echo):
         self.leave = leave
         self.departed = 0
         self.errors: list[str] = []
+        self.life: list[str] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self.life.append("begun")
+        yield
+        self.life.append("ended")
 
     async def at(self, where: str, request: Request) -> None:
         if where == self.where and request.query_string is not None:
@@ -233,7 +240,7 @@ async def test_a_running_that_leaves_a_nursery_open_costs_its_resource(autojump_
 
 
 @leaving
-async def test_messages_behind_a_hook_that_leaves_a_nursery_open_are_all_served_in_order(
+async def test_messages_behind_a_hook_that_leaves_a_nursery_open_are_all_served_in_order_and_running_goes_on(
     autojump_clock: MockClock, leave: Leave
 ) -> None:
     """The listener is as good as one that was started again: it has its mailbox, and each client its messages."""
@@ -251,3 +258,5 @@ async def test_messages_behind_a_hook_that_leaves_a_nursery_open_are_all_served_
         await close_kept()
         assert len(room.errors) == 3
         await check_well(kit, "/x")
+        assert room.life == ["begun"]
+    assert room.life == ["begun", "ended"]

@@ -95,7 +95,7 @@ class Leaving:
             if link.connection.deadlines.resume_at is not None:
                 # It sent too fast. Going on slowly spares no other client, and the timer may be forgotten with it.
                 link.connection.deadlines.resume_at = None
-                link.inbox.resume()
+                link.inbox.reader.resume()
             return
         self._delivered = True
         link.connection.eof()

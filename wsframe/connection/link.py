@@ -117,7 +117,7 @@ class Link:
             loop.tally.measure(self.connection, encoder)
         self.client: LinkClient = host.make_client(self, arrival, encoder)
         mailbox = host.mailbox_for_client()
-        self.inbox: Inbox[LinkClient] = Inbox(self.client, mailbox, host.limits, self.resume, loop.budget)
+        self.inbox: Inbox[LinkClient] = Inbox(self.client, mailbox, host.limits, self, loop.budget)
         self.leaving: Leaving = Leaving(self, arrival.reservation)
         self.closing: Ending = Ending(self, self.leaving)
         self.ask(host.check_for(self.client))

@@ -48,10 +48,10 @@ Invariants
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from wsframe.connection.lead import ListenerBell
 from wsframe.connection.memory_budget import MESSAGE_COST, Budget
@@ -148,6 +148,12 @@ class Move(Generic[HostT]):
         """Entries that came after the move began."""
 
 
+class Reader(Protocol):
+    """Reads from a client, unless the client is paused."""
+
+    def resume(self) -> None: ...
+
+
 class Inbox(Generic[OwnerT]):
     """One client's share of a mailbox, and the account of it.
 
@@ -155,7 +161,7 @@ class Inbox(Generic[OwnerT]):
         client: The owner.
         mailbox: The mailbox of the task that calls the client's hooks.
         limits: They say how large the share is.
-        resume: Called when ``paused`` is set and nothing waits any more.
+        reader: Is told to resume when ``paused`` is set and nothing waits any more.
         budget: The server's.
     """
 
@@ -170,8 +176,8 @@ class Inbox(Generic[OwnerT]):
         "move",
         "muted",
         "paused",
+        "reader",
         "received",
-        "resume",
         "waiting",
     )  # fmt: skip
 
@@ -180,7 +186,7 @@ class Inbox(Generic[OwnerT]):
         client: OwnerT,
         mailbox: Mailbox[OwnerT],
         limits: Limits,
-        resume: Callable[[], None],
+        reader: Reader,
         budget: Budget,
     ) -> None:
         self.client: OwnerT = client
@@ -192,7 +198,8 @@ class Inbox(Generic[OwnerT]):
         self.max_messages: int = limits.max_queued_messages
         self.max_bytes: int = limits.max_queued_bytes
         self.budget: Budget = budget
-        self.resume: Callable[[], None] = resume
+        self.reader: Reader = reader
+        """An object, not a function: a method of each link would take 64 bytes a client."""
         self.waiting: int = 0
         """Messages and pongs that wait."""
         self.byte_count: int = 0
@@ -255,7 +262,7 @@ class Inbox(Generic[OwnerT]):
         self.budget.held -= self.byte_count
         self.byte_count = 0
         if self.paused:
-            self.resume()
+            self.reader.resume()
 
     def begin_move(self, move: Move[Any]) -> None:
         """Keep the entries that come from now on in a move, and queue it for the old side."""

@@ -62,6 +62,11 @@ class HeadReader:
         proxies: The proxies whose word about the client counts if the peer is one of them; None for none.
     """
 
+    __slots__ = (
+        *("_h11", "_hostless", "_kept", "_last", "_lines", "_max_head", "_peer", "_proxies", "_received"),
+        *("http_version", "trailing"),
+    )
+
     def __init__(
         self,
         max_head: int,
@@ -75,7 +80,7 @@ class HeadReader:
         self._max_head = max_head
         self._received = self._lines = 0
         self._last = b""
-        self._kept = bytearray()
+        self._kept: bytearray | None = None
         self._hostless = False
         self._peer = (host, port, secure)
         self._proxies = proxies if proxies and proxies.trusts(host) else None
@@ -118,8 +123,8 @@ class HeadReader:
         self._lines += lines
 
     def _receive_by_h11(self, data: bytes) -> Request | None:
-        if self._h11 is None:
-            self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head)
+        if self._h11 is None or self._kept is None:
+            self._h11, self._kept = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head), bytearray()
         self._kept += data
         try:
             self._h11.receive_data(data)
@@ -149,7 +154,7 @@ class HeadReader:
         Raises:
             Reject: For any other error.
         """
-        if str(error) != NO_HOST:
+        if str(error) != NO_HOST or self._kept is None:
             raise Reject(error.error_status_hint, body=malformed(error)) from None
         self._hostless = True
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head + len(STAND_IN))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import trio
@@ -74,20 +74,21 @@ class Substitute(Protocol):
 Endpoint: TypeAlias = socket.socket | Substitute
 
 
-async def wait_readable(sock: Endpoint) -> None:
+# Plain functions: each coroutine between a newcomer's task and trio is memory that its peer holds while it waits.
+
+
+def wait_readable(sock: Endpoint) -> Awaitable[None]:
     """Wait until ``sock`` has bytes, its end, or a connection to accept."""
     if isinstance(sock, socket.socket):
-        await trio.lowlevel.wait_readable(sock)
-    else:
-        await sock.wait_readable()
+        return trio.lowlevel.wait_readable(sock)  # noqa: ASYNC105 (the caller awaits it)
+    return sock.wait_readable()
 
 
-async def wait_writable(sock: Endpoint) -> None:
+def wait_writable(sock: Endpoint) -> Awaitable[None]:
     """Wait until ``sock`` takes bytes."""
     if isinstance(sock, socket.socket):
-        await trio.lowlevel.wait_writable(sock)
-    else:
-        await sock.wait_writable()
+        return trio.lowlevel.wait_writable(sock)  # noqa: ASYNC105 (the caller awaits it)
+    return sock.wait_writable()
 
 
 def notify_closing(sock: Endpoint) -> None:

@@ -10,7 +10,7 @@ import errno
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
@@ -123,7 +123,7 @@ class Transport:
         """Return the bytes that the peer has not acknowledged; None where that is unknown."""
         return None if self.sock is None else unsent_in_kernel(self.sock)
 
-    async def readable(self) -> None:
+    def readable(self) -> Awaitable[None]:
         """Wait until the peer has sent something, or has ended.
 
         Raises:
@@ -131,9 +131,9 @@ class Transport:
         """
         if self.sock is None:
             raise trio.ClosedResourceError
-        await wait_readable(self.sock)
+        return wait_readable(self.sock)
 
-    async def writable(self) -> None:
+    def writable(self) -> Awaitable[None]:
         """Wait until the kernel takes bytes.
 
         Raises:
@@ -141,7 +141,7 @@ class Transport:
         """
         if self.sock is None:
             raise trio.ClosedResourceError
-        await wait_writable(self.sock)
+        return wait_writable(self.sock)
 
     # Before the first frame
 

@@ -39,8 +39,8 @@ takes, and the socket is closed.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import Any
 
@@ -54,7 +54,7 @@ from wsframe.hooks.listeners import Roster
 from wsframe.hooks.tracing import TracedPlace, Tracing
 from wsframe.http import handshake
 from wsframe.http.origins import is_pure
-from wsframe.http.request import Headers, Request
+from wsframe.http.request import Request
 from wsframe.http.responses import Reject, refusing, retry_later
 from wsframe.log import Log, log_for, quoted
 from wsframe.net.proxy_protocol import MalformedProxyHeader
@@ -84,6 +84,8 @@ from wsframe.workers.worker import Worker
 __all__ = ["Admission"]
 
 logger: Log = log_for(__name__)
+
+NO_SPAN = nullcontext()
 
 # Seconds that it has when the drain begins, those included that have passed.
 HEAD_PATIENCE = 0.25
@@ -181,27 +183,24 @@ class Admission:
 
     async def admit(self, newcomer: Newcomer) -> None:
         """Take one newcomer all the way in, or refuse it; never raises for its sake."""
-        with self._under_way(newcomer):
-            try:
-                with newcomer.scope:
-                    await self._until_answered(newcomer)
-                if newcomer.scope.cancelled_caught:
-                    await self._cut_off(newcomer)
-            except BaseException as error:  # a scope that a validator left open shows here
-                contain(error)
-                logger.error("%s: internal error", newcomer.name, exc_info=error)
-
-    @contextmanager
-    def _under_way(self, newcomer: Newcomer) -> Iterator[None]:
-        """Close a newcomer's socket at the end, unless it was handed over to the reactor."""
         try:
-            yield
+            with newcomer.scope:
+                await self._until_answered(newcomer)
+            if newcomer.scope.cancelled_caught:
+                await self._cut_off(newcomer)
+        except BaseException as error:  # a scope that a validator left open shows here
+            contain(error)
+            logger.error("%s: internal error", newcomer.name, exc_info=error)
         finally:
-            self.pending.decided(newcomer)
-            if newcomer.transport.heard and not newcomer.answered and not newcomer.handed_over:
-                self.answering.answers.left()
-            if not newcomer.handed_over:
-                newcomer.transport.close(reset=newcomer.reset)
+            self._leave(newcomer)
+
+    def _leave(self, newcomer: Newcomer) -> None:
+        """Close a newcomer's socket, unless it was handed over to the reactor."""
+        self.pending.decided(newcomer)
+        if newcomer.transport.heard and not newcomer.answered and not newcomer.handed_over:
+            self.answering.answers.left()
+        if not newcomer.handed_over:
+            newcomer.transport.close(reset=newcomer.reset)
 
     async def _cut_off(self, newcomer: Newcomer) -> None:
         """End a newcomer whose scope was cancelled: by its peer's end, its deadline or the drain."""
@@ -274,17 +273,17 @@ class Admission:
         newcomer.check_upgrade(self._versions)
         if newcomer.version == 0 and not await receive_nonce(newcomer, request):
             return
-        await self._join_resource(newcomer, request, request.headers)
+        await self._join_resource(newcomer, request)
 
-    async def _join_resource(self, newcomer: Newcomer, request: Request, headers: Headers) -> None:
+    async def _join_resource(self, newcomer: Newcomer, request: Request) -> None:
         found = self._roster.registries.answer(request)
         if found is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
         registration, params = found
         if params:
             request.path_params = params
-        check_origin(registration.origins, request, headers)
-        span: AbstractContextManager[None] = nullcontext()
+        check_origin(registration.origins, request, request.headers)
+        span: AbstractContextManager[None] = NO_SPAN
         if self._tracing is not None:
             span = self._tracing.admission(request, self._roster.accounts.of(registration.resource).path)
         with span, Seat() as seat:

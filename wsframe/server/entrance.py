@@ -105,4 +105,4 @@ class Entrance:
             newcomer.error = Reject(503, [RETRY_AFTER], "this worker took no newcomers")
             newcomer.scope.deadline = trio.current_time() + FAREWELL
         self._admission.pending.under_way[newcomer] = None
-        self._newcomers.start_soon(self._admission.admit, newcomer)
+        self._newcomers.start_soon(self._admission.admit, newcomer, name="newcomer")

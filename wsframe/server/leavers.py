@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import AbstractContextManager
 from functools import partial
 from types import coroutine
 from typing import TypeVar
@@ -51,14 +51,15 @@ class Lookout:
     """
 
     def __init__(self, reactor: Reactor, decided: Callable[[Newcomer], object], most: int) -> None:
-        self._reactor = reactor
-        self._decided = decided
-        self._most = most
-        self._half_closed: set[Newcomer] = set()
+        self.reactor: Reactor = reactor
+        self.decided: Callable[[Newcomer], object] = decided
+        self.most: int = most
+        self.half_closed: set[Newcomer] = set()
+        """Those that count as such."""
 
-    async def over(
+    def over(
         self, newcomer: Newcomer, steps: Coroutine[object, object, ResultT], *, half_closed: bool = False
-    ) -> ResultT:
+    ) -> Awaitable[ResultT]:
         """Await a decision about a newcomer; cancel the newcomer if its peer goes in the meantime.
 
         A decision that does not wait is not watched: the caller looks whether the peer is there afterwards.
@@ -68,22 +69,40 @@ class Lookout:
             steps: The coroutine that decides.
             half_closed: Whether the peer can shut its side and wait for the answer, as plain HTTP allows.
         """
-        return await within_if_waiting(self._watching(newcomer, half_closed=half_closed), steps)
+        return within_if_waiting(Watch(self, newcomer, with_half=half_closed), steps)
 
-    @contextmanager
-    def _watching(self, newcomer: Newcomer, *, half_closed: bool) -> Iterator[None]:
-        fd = newcomer.sock.fileno()
-        self._reactor.look_out(fd, partial(self._leaves, newcomer, half_closed))
-        try:
-            yield
-        finally:
-            self._reactor.look_away(fd)
-            self._half_closed.discard(newcomer)
 
-    def _leaves(self, newcomer: Newcomer, half_closed: bool, flags: int) -> None:
-        if half_closed and not flags & GONE and len(self._half_closed) < self._most:
+class Watch:
+    """Watches for the end of one peer, within a ``with``. A class, because a generator would take 0.4 KiB more."""
+
+    __slots__ = ("_fd", "_lookout", "_newcomer", "_with_half")
+
+    def __init__(self, lookout: Lookout, newcomer: Newcomer, *, with_half: bool) -> None:
+        self._lookout = lookout
+        self._newcomer = newcomer
+        self._with_half = with_half
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        """Begin."""
+        if self._newcomer.request is not None:
+            self._newcomer.request._keep_parsed(False)  # for as long as it waits
+        self._fd = self._newcomer.sock.fileno()
+        self._lookout.reactor.look_out(self._fd, self)
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self._lookout.reactor.look_away(self._fd)
+        self._lookout.half_closed.discard(self._newcomer)
+        if self._newcomer.request is not None:
+            self._newcomer.request._keep_parsed(True)
+
+    def __call__(self, flags: int) -> None:
+        """Hear from the reactor that the peer has gone, or has shut its side."""
+        lookout = self._lookout
+        if self._with_half and not flags & GONE and len(lookout.half_closed) < lookout.most:
             # Most of them have gone, which does not show; their places are for peers that may still be there.
-            self._half_closed.add(newcomer)
-            self._decided(newcomer)
+            lookout.half_closed.add(self._newcomer)
+            lookout.decided(self._newcomer)
         else:
-            newcomer.leave()
+            self._newcomer.leave()

@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -179,5 +180,6 @@ def peer_address(address: object) -> Address:
     """Return host and port of the address that ``accept`` gave; a unix peer has neither."""
     if isinstance(address, tuple):
         host = str(address[0])
-        return host.removeprefix("::ffff:") if host.startswith("::ffff:") and "." in host else host, int(address[1])
+        host = host.removeprefix("::ffff:") if host.startswith("::ffff:") and "." in host else host
+        return sys.intern(host), int(address[1])  # one for all clients behind a proxy
     return "", 0

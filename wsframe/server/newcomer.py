@@ -45,22 +45,35 @@ class Newcomer:
         place: The listening socket that accepted it, with its settings.
     """
 
+    __slots__ = (
+        *("anonymous", "answered", "early", "error", "for_page", "forwarded", "gone", "handed_over", "head"),
+        *("head_received", "host", "nonce", "partition", "passed", "passing", "place", "port", "proxy"),
+        *("proxy_header", "request", "reset", "scope", "secure", "since", "sock", "spliced", "told", "trailing"),
+        *("transport", "unwrapped", "version", "wants_body"),
+    )
+
     scope: trio.CancelScope
     """Cancels the task that admits it, at its deadline at the latest; there is one from :meth:`limit` on."""
 
+    answered: bool
+    handed_over: bool
+    """Whether the socket belongs to the reactor now."""
+    reset: bool
+    """Whether to reset the socket instead of closing it."""
+
     # Of those that came by another process
 
-    proxy_header: bytes = b""
+    proxy_header: bytes
     """The bytes of its PROXY header."""
-    unwrapped: bool = False
+    unwrapped: bool
     """Whether all that comes before its request has been received: PROXY header, TLS, facts."""
-    forwarded: bool = False
+    forwarded: bool
     """Whether another process keeps its socket: facts about it come before its bytes."""
-    spliced: bool = False
+    spliced: bool
     """Whether another machine has accepted it."""
-    told: ClientFacts | None = None
+    told: ClientFacts | None
     """These facts."""
-    passing: socket.socket | None = None
+    passing: socket.socket | None
     """The socket that goes through a door in place of its own."""
 
     def __init__(self, sock: Endpoint, host: str, port: int, place: Bound) -> None:
@@ -80,11 +93,7 @@ class Newcomer:
         """The partition that it asks for, with several workers and once its request is known."""
         self.passed: bool = False
         """Whether another worker has accepted it."""
-        self.answered: bool = False
-        self.handed_over = False
-        """Whether the socket belongs to the reactor now."""
-        self.reset: bool = False
-        """Whether to reset the socket instead of closing it."""
+        self.answered = self.handed_over = self.reset = False
         self.gone: bool = False
         """Whether the peer has gone while user code decided about it."""
         self.head: HeadReader | None = None
@@ -102,6 +111,8 @@ class Newcomer:
         self.nonce = b""
         """The bytes that hixie-76 sends after the head of the request."""
         self.wants_body: bool = True
+        self.unwrapped = self.forwarded = self.spliced = False
+        self.proxy_header, self.told, self.passing = b"", None, None
 
     @property
     def name(self) -> str:

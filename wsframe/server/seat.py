@@ -19,6 +19,8 @@ WAITING: Final = "waiting"
 class Seat:
     """Membership and place, both given back at the end of a ``with`` unless they are kept."""
 
+    __slots__ = ("_kept", "_listener", "_reservation")
+
     def __init__(self) -> None:
         self._listener: Listener | None = None
         self._reservation: Reservation | None = None

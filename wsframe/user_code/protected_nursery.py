@@ -5,13 +5,15 @@ Hooks, validators, handlers of the log and methods such as ``__del__`` run in ta
 it: all clients of a resource, or the server. So the scope that such a nursery shows raises RuntimeError at the line
 that would change it. The error costs the client or request for which the code runs, like any other.
 
-User code can also start a task there. If that fails it ends alone, and it is cancelled when all others have ended.
+User code can also start a task there. If that fails it ends alone, and is logged at once; it is cancelled when all
+others have ended.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Never, final
 
@@ -19,7 +21,7 @@ import trio
 
 from wsframe.log import Log, log_for
 from wsframe.user_code.errors import Nesting, being_cancelled, contain
-from wsframe.user_code.program import is_a, leaves
+from wsframe.user_code.program import is_a, leaves, program
 
 __all__ = ["FORBIDDEN", "ProtectedNursery"]
 
@@ -53,8 +55,10 @@ class ShownScope:
         """Cancel after an error in one of our tasks: trio 0.31 and later call this."""
         nursery = self._nursery
         errors = nursery.nursery._pending_excs
-        if nursery.failed or not errors or is_a(errors[-1], KeyboardInterrupt):
+        if nursery.failed or not errors or any(is_a(one, KeyboardInterrupt) for one in leaves(errors[-1])):
             nursery.cancel()
+        elif nursery.costs_nothing(errors[-1]):
+            nursery.report(errors.pop())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scope, name)
@@ -95,8 +99,23 @@ class ProtectedNursery:
         except BaseException as left:
             if self.failed or not contain(left):
                 raise
-            logger.error("a task that user code started in a nursery of wsframe failed", exc_info=left)
-            return None
+            return None  # a Cancelled of a task that user code started
+
+    def costs_nothing(self, error: BaseException) -> bool:
+        """Return whether an error of a task that user code has started is over once it is reported."""
+        around = self.nursery.parent_task.context.get(program)
+        if any(is_a(one, SystemExit) for one in leaves(error)) and around is None:
+            return False
+        cancelled = self.nursery._cancel_status.effectively_cancelled
+        return not cancelled or not all(is_a(one, trio.Cancelled) for one in leaves(error))
+
+    def report(self, error: BaseException) -> None:
+        """Log the error of a task that user code has started, or end the program if it is a SystemExit.
+
+        That is done in the next turn: trio calls from where no task runs, and handlers of the log are user code.
+        """
+        context = self.nursery.parent_task.context.copy()
+        trio.lowlevel.current_trio_token().run_sync_soon(context.run, report, error)
 
     def cancel(self) -> None:
         """Cancel the block and all tasks."""
@@ -153,6 +172,12 @@ class ProtectedNursery:
         """End the tasks that user code has started here, once the block and all our tasks have ended."""
         if self._leaving and not self._ours and self.nursery.child_tasks:
             self.scope.cancel()
+
+
+def report(error: BaseException) -> None:
+    with suppress(BaseException):  # a KeyboardInterrupt of a handler of the log: no task would see it here
+        if contain(error):
+            logger.error("a task that user code started in a nursery of wsframe failed", exc_info=error)
 
 
 def name_of(fn: object) -> str:
