@@ -40,6 +40,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def pure(session: nox.Session) -> None:
+    """Run all tests without the C extension: 15 minutes."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs, env={"WSFRAME_SPEEDUPS": "0"})
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation, with every warning an error; check its links and its spelling."""
     session.install("-e", ".[docs]")

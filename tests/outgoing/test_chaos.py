@@ -25,7 +25,6 @@ KINDS = ("plain", "shared", "dedicated", "tls")
 SENDERS, MESSAGES = 4, 25
 # Small, so that senders have to wait, and messages have to wait for their receivers.
 LIMITS = Limits(max_message=2**20, max_outbox=30_000, max_queued_messages=10, max_queued_bytes=50_000)
-# Most seconds of a round on a machine that is slow or busy with other things.
 
 
 @pytest.fixture(scope="module")
