@@ -13,6 +13,7 @@ FLAGS = [
     "--headless",
     "--no-sandbox",  # as root, which continuous integration often is, the sandbox does not start
     "--disable-gpu",
+    "--hide-scrollbars",  # of pictures
     "--disable-dev-shm-usage",  # in containers /dev/shm is often too small
     # Nothing may go out to the network, nor be asked of the user.
     "--disable-quic",

@@ -8,18 +8,40 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 from selenium.webdriver import Chrome
 
 from tests.examples.npm_packages import npm_modules
 from tests.examples.pages import keep_picture, open_page
 from tests.examples.running import example_running
 
-WIDTH, HEIGHT = 320, 200
-PIXELS = b"".join(
-    bytes([x * 255 // WIDTH, y * 255 // HEIGHT, 160 if (x // 20 + y // 20) % 2 else 90, 0])
-    for y in range(HEIGHT)
-    for x in range(WIDTH)
-)
+WIDTH, HEIGHT = 640, 400
+DESK, BAR, PAPER, INK = (38, 84, 124), (52, 58, 70), (16, 20, 28), (159, 227, 174)
+TERMINAL = """\
+$ uname -sr
+Linux 6.1
+$ wsframe connect ws://127.0.0.1:8000/chat
+user-2 joined
+> hello from behind the bridge
+user-2: hello from behind the bridge
+$ _"""
+
+
+def screen() -> bytes:
+    """Draw a desk with a terminal; return its pixels, four bytes each."""
+    image = Image.new("RGB", (WIDTH, HEIGHT), DESK)
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((0, 0, WIDTH, 22), BAR)
+    pen.text((10, 3), "Terminal", "white", ImageFont.load_default(14))
+    pen.rounded_rectangle((70, 60, 570, 340), 8, PAPER)
+    pen.rounded_rectangle((70, 60, 570, 86), 8, BAR, corners=(True, True, False, False))
+    for number, color in enumerate(("#ff5f57", "#febc2e", "#28c840")):
+        pen.ellipse((84 + 20 * number, 67, 96 + 20 * number, 79), color)
+    pen.multiline_text((86, 102), TERMINAL, INK, ImageFont.load_default(16), spacing=9)
+    return image.convert("RGBX").tobytes()
+
+
+PIXELS = screen()
 FORMAT = struct.pack("!BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 0, 8, 16)
 
 
@@ -84,9 +106,9 @@ def test_novnc_shows_the_screen_and_sends_keys(browser: Chrome, vnc: VNCServer) 
         page.wait_for("#name", "A desk behind the bridge")
         pixel = (
             "const pen = document.querySelector('canvas').getContext('2d');"
-            "return [...pen.getImageData(319, 0, 1, 1).data].slice(0, 3)"
+            "return [...pen.getImageData(1, 399, 1, 1).data].slice(0, 3)"
         )
-        page.wait(lambda: page.run(pixel) == [254, 0, 160])
+        page.wait(lambda: page.run(pixel) == [*DESK])
         keep_picture("bridge", page.picture())
         page.run("rfb.sendKey(0x61, 'KeyA')")
         page.wait(lambda: 0x61 in vnc.keys)
