@@ -1,6 +1,8 @@
 """Configuration of the documentation."""
 
-from dataclasses import fields
+import re
+import sys
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from docutils import nodes
@@ -61,12 +63,27 @@ def tidy(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: li
 def show_defaults(
     app: Sphinx, what: str, name: str, obj: object, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Show the defaults of limits and timeouts in the place of -1, by which a resource leaves them to the server."""
+    """Show values: of limits and timeouts that a resource leaves to the server, of constants, and of factories."""
     defaults = {"wsframe.Limits": DEFAULT_LIMITS, "wsframe.Timeouts": DEFAULT_TIMEOUTS}.get(name)
     if defaults is None:
-        return signature, returns
+        return signature and with_values(signature, obj), returns
     shown = ", ".join(f"{field.name}: {field.type} = {getattr(defaults, field.name)}" for field in fields(defaults))
     return f"(*, {shown})", returns
+
+
+def with_values(signature: str, obj: object) -> str:
+    """Return a signature with the value of each constant that is a default, and of the factory of a field."""
+    constants = vars(sys.modules[getattr(obj, "__module__", None) or __name__])
+
+    def value(found: re.Match[str]) -> str:
+        constant = constants.get(found[1])
+        return f"= {constant!r}" if isinstance(constant, int | float | str) else found[0]
+
+    if is_dataclass(obj):
+        for field in fields(obj):
+            if field.default_factory is not MISSING:
+                signature = re.sub(" ?= ?<factory>", f" = {field.default_factory()!r}", signature, count=1)
+    return re.sub(r"= ([A-Z][A-Z_]+)\b", value, signature)
 
 
 def setup(app: Sphinx) -> None:
