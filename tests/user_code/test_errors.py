@@ -132,6 +132,24 @@ def wrong(decision: str) -> object:
     return made[decision]()
 
 
+@pytest.mark.parametrize("raised", [False, True])
+async def test_a_reject_of_client_connected_that_cannot_be_sent_is_an_error_of_the_hook(
+    autojump_clock: MockClock, raised: bool
+) -> None:
+    class Deciding(Echo):
+        async def client_connected(self, client: Client) -> None:
+            if client.request.query_string is None:
+                return None
+            if raised:
+                raise wrong("changed")  # type: ignore[misc]
+            return wrong("changed")  # type: ignore[return-value]
+
+    async with open_kit(around(Deciding()), "/x") as kit:
+        broken = await kit.connect("/x?broken")
+        assert (await broken.closed()).code == 1011
+        await check_well(kit, "/x")
+
+
 @pytest.mark.parametrize("decision", ["changed", "fields", "framing", "body", "status", "evil", "class", "hop"])
 @pytest.mark.parametrize("way", ["accept_client", "http_handler", "factory"])
 async def test_a_wrong_answer_is_500_and_one_line(

@@ -364,8 +364,11 @@ class HookCaller:
 
     async def _hook_failed(self, error: BaseException, hook: str, client: AnyClient | None) -> None:
         if client is not None and hook == "client_connected" and is_a(error, Reject):
-            client.reject(1008, error.body)
-            return
+            try:
+                client.reject(1008, error.body)
+                return
+            except BaseException as wrong:  # its body was changed: then the hook has failed
+                error = wrong
         self.account.failed(hook)
         if not failed(error):
             return
