@@ -22,27 +22,37 @@ def note(record: dict[str, Any]) -> None:
 
 def page(record: dict[str, Any]) -> str:
     """Write the record as a table."""
+    rounds = sum(one["rounds"] for one in record["causes"].values())
     lines = [
         f".. Written by nox -s owners, on {record['date']}.",
         "",
-        f"{sum(record['rounds'].values())} rounds, {record['nodes']} servers, {record['paths']} paths, a lease of "
-        f"{record['lease']:g} s, {record['acts']} acts, {record['owners']} changes of owner, "
-        f"{len(record['overlaps'])} acts of an owner after those of a later one.",
+        f"{rounds} rounds, {record['nodes']} servers, {record['paths']} paths, a lease of {record['lease']:g} s, "
+        f"{record['acts']} acts, {record['echoes']} replies in order, {record['owners']} changes of owner, "
+        f"{len(record['faults'])} acts of an owner after those of a later one. {record['steps']} steps that a stop had "
+        "interrupted went on after the loss of their lease, each to its next wait.",
         "",
         ".. list-table::",
         "    :header-rows: 1",
         "",
         "    * - Fault",
         "      - Rounds",
-        "      - Longest time in which a path did not act, median",
+        "      - Paths taken over",
+        "      - Seconds until then, median",
         "      - At most",
+        "      - Allowed",
     ]
-    for fault, rounds in sorted(record["rounds"].items()):
-        times = record["without_owner"][fault]
+    for cause, one in sorted(record["causes"].items()):
         lines += [
-            f"    * - {fault}",
-            f"      - {rounds}",
-            f"      - {times['median']:.1f} s",
-            f"      - {times['most']:.1f} s",
+            f"    * - {cause}",
+            f"      - {one['rounds']}",
+            f"      - {one['taken']}",
+            f"      - {one['median']:.1f}" if one["taken"] else "      -",
+            f"      - {one['most']:.1f}" if one["taken"] else "      -",
+            f"      - {one['allowed']:g}",
         ]
+    lines += [
+        "",
+        "The time runs from the last act of the old owner to the first of the new one, or from the return of the "
+        "engine if that is later.",
+    ]  # fmt: skip
     return "\n".join(lines) + "\n"

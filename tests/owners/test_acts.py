@@ -4,34 +4,55 @@ from __future__ import annotations
 
 import json
 
-from tests.owners.acts import Act, Watch, read
+from tests.owners.acts import Act, Change, Watch, read
 from tests.owners.record import PAGE, RECORD, page
 
 
-def act(at: float, token: int, path: str = "/a", node: str = "1") -> Act:
-    return Act(at, path, token, node, "task")
+def act(at: float, token: int, path: str = "/a", node: str = "1", *, kind: str = "task", lost: bool = False) -> Act:
+    return Act(at, path, token, node, kind, lost)
 
 
-def test_one_owner_after_the_other_is_no_overlap() -> None:
+def test_one_owner_after_the_other_is_no_fault() -> None:
     watch = Watch()
     watch.follow([act(2.0, 7), act(1.0, 5), act(1.5, 9, "/b"), act(3.0, 7)])
-    assert watch.overlaps == []
-    assert (watch.acts, watch.owners, watch.longest) == (4, 3, 1.0)
+    assert watch.faults == []
+    assert (watch.acts, watch.owners, watch.changes) == (4, 3, [Change("/a", "1", 1.0, 2.0)])
 
 
-def test_an_older_token_after_a_newer_one_is_an_overlap() -> None:
+def test_a_path_that_was_given_away_is_not_one_that_was_taken_over() -> None:
+    watch = Watch()
+    watch.follow([act(1.0, 5, kind="left"), act(2.0, 7)])
+    assert (watch.faults, watch.owners, watch.changes) == ([], 2, [])
+
+
+def test_an_older_token_after_a_newer_one_is_a_fault() -> None:
     watch = Watch()
     watch.follow([act(1.0, 5), act(3.0, 5), act(2.0, 7, node="2")])
-    assert len(watch.overlaps) == 1
+    assert len(watch.faults) == 1
+
+
+def test_a_step_goes_on_after_a_stop_and_a_task_does_not() -> None:
+    watch = Watch()
+    watch.follow([act(1.0, 5), act(2.0, 7, node="2"), act(3.0, 5, lost=True), act(3.0, 5, kind="hook", lost=True)])
+    assert watch.faults == []
+    assert len(watch.steps) == 2
+    watch.follow([act(3.2, 5, lost=True)])
+    assert len(watch.faults) == 1
+
+
+def test_messages_out_of_order_are_a_fault() -> None:
+    watch = Watch()
+    watch.follow([act(1.0, 5, kind="disorder")])
+    assert len(watch.faults) == 1
 
 
 def test_acts_are_read_as_they_were_written() -> None:
-    acts = [act(1.25, 5), act(2.5, 7)]
+    acts = [act(1.25, 5), act(2.5, 7, lost=True)]
     assert list(read(b"".join(one.line() for one in acts))) == acts
 
 
-def test_the_record_shows_no_overlap_and_the_page_is_that_of_the_record() -> None:
+def test_the_record_shows_no_fault_and_the_page_is_that_of_the_record() -> None:
     record = json.loads(RECORD.read_text())
-    assert record["overlaps"] == []
-    assert sum(record["rounds"].values()) > 0
+    assert record["faults"] == []
+    assert sum(one["rounds"] for one in record["causes"].values()) > 0
     assert PAGE.read_text() == page(record)
