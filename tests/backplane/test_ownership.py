@@ -222,6 +222,22 @@ async def test_a_lease_of_which_the_answer_came_too_late_is_given_back(autojump_
         assert await b.acquire(["k"]) == {}
 
 
+async def test_a_lease_that_a_late_renewal_has_prolonged_is_given_back_once_the_engine_is_reached(
+    autojump_clock: MockClock,
+) -> None:
+    engine = Engine()
+    async with owner(engine, "a") as (a, lost), owner(engine, "b") as (b, _):
+        await a.acquire(["k"])
+        token = engine.hub._held["k"].token
+        engine.away = True
+        await until(lambda: lost)
+        await trio.sleep(0.4)  # the first try to give it back has failed
+        engine.hub.renew([("k", token)], LEASE)
+        engine.away = False
+        await trio.sleep(2)
+        assert await b.acquire(["k"]) == {}
+
+
 async def test_an_engine_that_answers_nothing_is_noticed_and_one_that_names_an_owner_is_not(
     autojump_clock: MockClock,
 ) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.owners import Owners, owners
 from wsframe.server.giving import Giving
-from wsframe.testing import ClientClosed
+from wsframe.testing import ClientClosed, Refused
 
 
 def giving_of(servers: Owners, name: str) -> Giving:
@@ -40,26 +42,59 @@ async def test_a_joiner_gets_one_partition_without_clients_a_second(autojump_clo
             assert await client.receive() == "still here"
 
 
-async def test_rebalancing_moves_partitions_with_clients_last(autojump_clock: MockClock) -> None:
-    async with owners("a", "b") as servers:
+async def test_rebalancing_shares_the_partitions_with_clients(autojump_clock: MockClock) -> None:
+    async with owners("a") as servers:
+        await trio.sleep(3)
+        paths = {servers.partition("a", path): path for path in (f"/room/{number}" for number in range(20))}
+        closed: list[int | None] = []
+
+        async def stay(path: str) -> None:
+            client = await servers.kits["a"].connect(path, patience=1000)
+            closed.append((await client.closed()).code)
+            while True:
+                with suppress(Refused):
+                    await (await servers.kits["b"].connect(path, patience=1000)).closed()
+                await trio.sleep(1)
+
+        async with servers.serving("b"), trio.open_nursery() as nursery:
+            for path in paths.values():
+                nursery.start_soon(stay, path)
+            await trio.sleep(300)  # for symmetry b has half of the partitions by now, most of them without clients
+            before = [len(servers.tenure(name).crowds()) for name in servers.kits]
+            assert [len(servers.tenure(name).here) for name in servers.kits] == [128, 128]
+            assert before == [len(paths), 0]
+            giving_of(servers, "b").rebalance()
+            await trio.sleep(2 * len(paths))
+            assert closed == [1012] * (len(paths) // 2)
+            assert [len(servers.tenure(name).crowds()) for name in servers.kits] == [
+                len(paths) - len(paths) // 2,
+                len(paths) // 2,
+            ]
+            nursery.cancel_scope.cancel()
+            counts = [len(servers.tenure(name).here) for name in servers.kits]
+            assert abs(counts[0] - counts[1]) < 2
+            assert not any(giving_of(servers, name)._rebalance_until for name in servers.kits)
+
+
+async def test_a_single_partition_with_clients_goes_last_and_its_clients_come_back(autojump_clock: MockClock) -> None:
+    async with owners("a") as servers:
         await trio.sleep(3)
         path = path_of(servers, "a")
         client = await servers.kits["a"].connect(path, patience=1000)
-        partition = servers.partition("a", path)
-        giving = servers.kits["a"].server._engine.owning.giving  # type: ignore[attr-defined]
+        partition, giving = servers.partition("a", path), giving_of(servers, "a")
         assert partition not in giving._shareable()
-        servers.kits["b"].server._engine.owning.giving.rebalance()  # type: ignore[attr-defined]
-        await trio.sleep(0.1)  # all servers hear of it
-        assert partition not in list(giving._shareable())[:-1]  # it is the last one, or is given already
-        await giving.give(partition, servers.tenure("b").node)
-        with pytest.raises(ClientClosed) as caught:
-            await client.receive()
-        assert caught.value.code == 1012
-        again = await servers.kits["b"].connect(path, patience=1000)
-        again.send_text("hello")
-        assert await again.receive() == "hello"
-        await trio.sleep(61)
-        assert servers.partition("b", path) not in servers.kits["b"].server._engine.owning.giving._shareable()  # type: ignore[attr-defined]
+        async with servers.serving("b"):
+            await trio.sleep(2)
+            giving_of(servers, "b").rebalance()
+            await trio.sleep(0.1)  # all servers hear of it
+            assert list(giving._shareable())[-1] == partition
+            await giving.give(partition, servers.tenure("b").node)
+            with pytest.raises(ClientClosed) as caught:
+                await client.receive()
+            assert caught.value.code == 1012
+            again = await servers.kits["b"].connect(path, patience=1000)
+            again.send_text("hello")
+            assert await again.receive() == "hello"
 
 
 async def test_a_lame_duck_gives_its_partitions_away_while_it_accepts(autojump_clock: MockClock) -> None:

@@ -192,10 +192,15 @@ class Ownership:
                 self._held[renewed.key] = renewed
 
     async def _give_back(self) -> None:
-        """Give back the leases that are lost here: the engine can still have them for this node."""
-        over, self._over = self._over, []
-        if over:
-            await self._leases.release(over)
+        """Give back the leases that are lost here: the engine can still have them for this node.
+
+        It is done again and again for the length of a lease: a renewal that waits in the network comes when that is
+        mended, and the engine can be out of reach until then.
+        """
+        earliest = self._clock() - self._seconds - MARGIN
+        self._over = [lease for lease in self._over if lease.until > earliest]
+        if self._over:
+            await self._leases.release(self._over)
 
     async def _watch(self) -> None:
         """Report each lease at its end."""

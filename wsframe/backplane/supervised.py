@@ -21,7 +21,7 @@ __all__ = ["SupervisedBackplane"]
 
 logger: Log = log_for(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 """Seconds before another connection is made."""
 PATIENCE = 2.0
 """Seconds in which the engine answers a request."""

@@ -6,6 +6,7 @@ A partition leaves in one step, as in a rolling restart: newcomers wait for the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -31,6 +32,8 @@ UNEVEN: Final = 2
 ASKED_FOR: Final = 900.0
 """Seconds for which a server that was asked to rebalance gives away partitions with clients, at most: until it has as
 many as others."""
+FOLLOWED: Final = 10.0
+"""Seconds in which clients follow their partition to another server."""
 LEAVE_WITHIN: Final = 10.0
 """Seconds in which the lives of a partition end, beyond the time that their clients have for closing."""
 END_WITHIN: Final = 2.0
@@ -49,10 +52,12 @@ class Giving:
         self._tenure = tenure
         self._reactor = reactor
         self._rebalance_until = 0.0
+        self._followed: dict[int, tuple[float, str]] = {}
+        """When partitions with clients were given to which server, which does not count these clients yet."""
         tenure.reports.asked_to_share = self._share_clients
 
     def rebalance(self) -> None:
-        """Have all servers of the service give away partitions, those with clients too, until all have as many."""
+        """Have all servers of the service give away partitions, also of those with clients, until all have as many."""
         self._share_clients()
         self._tenure.reports.tell(rebalance=True)
 
@@ -69,10 +74,11 @@ class Giving:
     async def _share_one(self) -> None:
         tenure = self._tenure
         poor = poorest([one for one in tenure.neighbors.all() if not one.leaving])
-        if poor is None:
+        if poor is None or await self._share_crowd():
             return
         if len(tenure.here) - len(poor.held) < UNEVEN:
-            self._rebalance_until = 0.0
+            if not self._followed:  # else clients that are on their way decide whether it goes on
+                self._rebalance_until = 0.0
             return
         for partition in self._shareable():
             taker = poorest(tenure.neighbors.takers(partition))
@@ -80,12 +86,33 @@ class Giving:
                 await self.give(partition, taker.node)
                 return
 
+    async def _share_crowd(self) -> bool:
+        """If asked to, give a partition with clients to a server that has fewer of these; return whether one is given.
+
+        Partitions without clients even out the number of partitions, and leave a server that has started without work.
+        """
+        if trio.current_time() >= self._rebalance_until:
+            self._followed.clear()
+            return False
+        crowds, now = self._tenure.crowds(), trio.current_time()
+        self._followed = {one: (at, to) for one, (at, to) in self._followed.items() if at > now - FOLLOWED}
+        coming = Counter(to for _, to in self._followed.values())
+        for partition in sorted(crowds, key=crowds.__getitem__):
+            takers = self._tenure.neighbors.takers(partition)
+            taker = min(takers, key=lambda one: (one.busy + coming[one.node], one.node), default=None)
+            if taker is not None and len(crowds) - taker.busy - coming[taker.node] >= UNEVEN:
+                self._followed[partition] = now, taker.node
+                await self.give(partition, taker.node)
+                return True
+        return False
+
     def _shareable(self) -> Iterable[int]:
         """Return partitions without clients, those without a life first; if asked to, then those with clients."""
-        lives = {one: self._tenure.holdings.lives(one) for one in self._tenure.here}
-        clients = {one: sum(life.members.count for life in found) for one, found in lives.items()}
-        most = float("inf") if trio.current_time() < self._rebalance_until else 0
-        return sorted((one for one in lives if clients[one] <= most), key=lambda one: (clients[one], len(lives[one])))
+        lives = {one: len(self._tenure.holdings.lives(one)) for one in self._tenure.here}
+        crowds = self._tenure.crowds()
+        asked = trio.current_time() < self._rebalance_until
+        shareable = lives if asked else lives.keys() - crowds.keys()
+        return sorted(shareable, key=lambda one: (crowds.get(one, 0), lives[one]))
 
     async def give(self, partition: int, to: str) -> None:
         """End the lives of a partition, and give it to another server; lives that do not end in time are cancelled."""

@@ -33,6 +33,8 @@ class Report:
     count: int = 1
     held: frozenset[int] = frozenset()
     """The partitions that it has."""
+    busy: int = 0
+    """How many of them have clients."""
     leaving: bool = False
     """Whether it takes no more."""
     asks: bool = False
@@ -46,8 +48,9 @@ class Report:
         """Return it as bytes."""
         bits = sum(1 << partition for partition in self.held)
         document = {
-            "node": self.node, "slot": self.slot, "count": self.count, "held": f"{bits:x}", "leaving": self.leaving,
-            "asks": self.asks, "rebalance": self.rebalance, "given": [[one, to] for one, to in self.given.items()],
+            "node": self.node, "slot": self.slot, "count": self.count, "held": f"{bits:x}", "busy": self.busy,
+            "leaving": self.leaving, "asks": self.asks, "rebalance": self.rebalance,
+            "given": [[one, to] for one, to in self.given.items()],
         }  # fmt: skip
         return json.dumps(document).encode()
 
@@ -62,6 +65,7 @@ class Report:
             document = json.loads(payload)
             node, bits, slot, count = document["node"], int(document["held"], 16), document["slot"], document["count"]
             given = dict(document["given"])
+            busy = document.get("busy", 0)
             flags = {name: document[name] for name in ("leaving", "asks", "rebalance")}
         except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"it lacks a field, or has one of another kind: {error!r}") from None
@@ -76,8 +80,10 @@ class Report:
             raise ValueError(f"a partition is from 0 to {PARTITIONS - 1}")
         if type(slot) is not int or type(count) is not int or not 0 <= slot < count <= PARTITIONS:
             raise ValueError("slot and count are not those of a worker")
+        if type(busy) is not int or not 0 <= busy <= PARTITIONS:
+            raise ValueError(f"busy is from 0 to {PARTITIONS}")
         held = frozenset(one for one in range(PARTITIONS) if bits >> one & 1)
-        return cls(node=node, slot=slot, count=count, held=held, given=given, **flags)
+        return cls(node=node, slot=slot, count=count, held=held, busy=busy, given=given, **flags)
 
 
 class Neighbors:

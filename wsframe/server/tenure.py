@@ -288,8 +288,8 @@ class Tenure:
                 fresh[one] = lease
                 self._known.pop(one, None)
             else:
-                self._known[one] = others.get(KEYS[one], "")
-                self._try_at[one] = trio.current_time() + LOOK
+                self._known[one] = holder = others.get(KEYS[one], "")
+                self._try_at[one] = trio.current_time() + (LOOK if holder else LOOK / 2)
         if self.leaving:
             await self._leases.release([KEYS[one] for one in fresh])
         else:
@@ -359,4 +359,12 @@ class Tenure:
     def _report(self) -> Report:
         place, now = self._placement, trio.current_time()
         held = {*self._here, *(one for one, until in self._claims.items() if until > now)}
-        return Report(node=self.node, slot=place.slot, count=place.count, held=frozenset(held), leaving=self.leaving)
+        return Report(
+            node=self.node, slot=place.slot, count=place.count, held=frozenset(held), busy=len(self.crowds()),
+            leaving=self.leaving,
+        )  # fmt: skip
+
+    def crowds(self) -> dict[int, int]:
+        """Return the partitions here that have clients, with the number of them."""
+        counts = {one: sum(life.members.count for life in self.holdings.lives(one)) for one in self._here}
+        return {one: count for one, count in counts.items() if count}
