@@ -60,13 +60,13 @@ async def test_rebalancing_shares_the_partitions_with_clients(autojump_clock: Mo
             for path in paths.values():
                 nursery.start_soon(stay, path)
             await trio.sleep(300)  # for symmetry b has half of the partitions by now, most of them without clients
-            before = [len(servers.tenure(name).crowds()) for name in servers.kits]
+            before = [len(servers.tenure(name).holdings.crowds()) for name in servers.kits]
             assert [len(servers.tenure(name).here) for name in servers.kits] == [128, 128]
             assert before == [len(paths), 0]
             giving_of(servers, "b").rebalance()
             await trio.sleep(2 * len(paths))
             assert closed == [1012] * (len(paths) // 2)
-            assert [len(servers.tenure(name).crowds()) for name in servers.kits] == [
+            assert [len(servers.tenure(name).holdings.crowds()) for name in servers.kits] == [
                 len(paths) - len(paths) // 2,
                 len(paths) // 2,
             ]

@@ -15,7 +15,7 @@ import wsframe
 from wsframe import Client, Registry, Request, Resource
 from wsframe.testing import ClientClosed, Cluster, Refused, open_cluster
 
-SEEDS = range(int(os.environ.get("WSFRAME_SIMULATION_SEEDS", "25")))
+SEEDS = range(int(os.environ.get("WSFRAME_SIMULATION_SEEDS", "50")))
 """The session ``simulate`` of nox takes more."""
 PATHS = ["/one", *(f"/room/{number}" for number in range(5))]
 LEASE = 2.0
@@ -58,14 +58,17 @@ class Counter(Resource):
         self.write("running()")
         self.start_soon(self.count)
         try:
-            yield
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.count)
+                yield
+                nursery.cancel_scope.cancel()
         finally:
             self.store.lives[key] -= 1
 
     async def count(self) -> None:
         while True:
             self.write("a task")
-            await trio.sleep(self.random.uniform(0.3, 1.5))
+            await trio.sleep(self.random.uniform(0.5, 2))
 
     async def client_connected(self, client: Client) -> None:
         self.write("client_connected")
@@ -127,9 +130,10 @@ async def test_invariant_1_no_two_owners_act_at_overlapping_times(seed: int, aut
             nursery.start_soon(visit, cluster, random, path)
         await cluster.disturb(SECONDS)
         before = dict(store.writes)
-        await trio.sleep(4 * LEASE)
+        with trio.move_on_after(4 * LEASE):
+            while any(store.writes.get(path, 0) == before.get(path, 0) for path in PATHS):  # noqa: ASYNC110
+                await trio.sleep(LEASE / 4)
         assert store.refused == []
-        assert set(store.writes) == set(PATHS)
-        assert all(store.writes[path] > before.get(path, 0) for path in PATHS), "each path is served again"
+        assert all(store.writes.get(path, 0) > before.get(path, 0) for path in PATHS), "each path is served again"
         nursery.cancel_scope.cancel()
     assert not any(store.lives.values()), "each running() has been left"

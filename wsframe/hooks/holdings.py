@@ -36,6 +36,11 @@ class Holdings:
         held = self._held.get(partition)
         return () if held is None else tuple(held.lives)
 
+    def crowds(self) -> dict[int, int]:
+        """Return the partitions that have clients, with the number of them."""
+        counts = {one: sum(life.members.count for life in held.lives) for one, held in self._held.items() if held.lives}
+        return {one: count for one, count in counts.items() if count > 0}
+
     def lose(self, partition: int) -> None:
         """End the lives of a partition, whose lease is lost."""
         held = self._held.pop(partition, None)

@@ -94,7 +94,7 @@ class Giving:
         if trio.current_time() >= self._rebalance_until:
             self._followed.clear()
             return False
-        crowds, now = self._tenure.crowds(), trio.current_time()
+        crowds, now = self._tenure.holdings.crowds(), trio.current_time()
         self._followed = {one: (at, to) for one, (at, to) in self._followed.items() if at > now - FOLLOWED}
         coming = Counter(to for _, to in self._followed.values())
         for partition in sorted(crowds, key=crowds.__getitem__):
@@ -109,7 +109,7 @@ class Giving:
     def _shareable(self) -> Iterable[int]:
         """Return partitions without clients, those without a life first; if asked to, then those with clients."""
         lives = {one: len(self._tenure.holdings.lives(one)) for one in self._tenure.here}
-        crowds = self._tenure.crowds()
+        crowds = self._tenure.holdings.crowds()
         asked = trio.current_time() < self._rebalance_until
         shareable = lives if asked else lives.keys() - crowds.keys()
         return sorted(shareable, key=lambda one: (crowds.get(one, 0), lives[one]))

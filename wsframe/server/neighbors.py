@@ -20,6 +20,7 @@ SILENT = 2.5
 GIVEN = 2.0
 """Seconds for which a partition that was given to a server is left to it."""
 LONGEST_NAME = 300
+NOBODY = 0.0, ""
 MOST = 2_000
 """Servers that are remembered."""
 
@@ -136,7 +137,7 @@ class Neighbors:
 
     def meant_for(self, partition: int) -> str:
         """Return the server to which a partition was given a moment ago; ``""`` if there is none."""
-        at, node = self._given.get(partition, (0.0, ""))
+        at, node = self._given.get(partition, NOBODY)
         return node if node and at >= self._clock() - GIVEN else ""
 
 

@@ -75,7 +75,7 @@ class Reports:
         except ValueError as error:
             logger.error("a report of another server is dropped: %s", error, kind="malformed")
             return
-        if report.node == self._made().node:
+        if report.node == self._topics.interest.node:
             return
         self._neighbors.hear(report)
         if report.asks:

@@ -360,11 +360,6 @@ class Tenure:
         place, now = self._placement, trio.current_time()
         held = {*self._here, *(one for one, until in self._claims.items() if until > now)}
         return Report(
-            node=self.node, slot=place.slot, count=place.count, held=frozenset(held), busy=len(self.crowds()),
+            node=self.node, slot=place.slot, count=place.count, held=frozenset(held), busy=len(self.holdings.crowds()),
             leaving=self.leaving,
         )  # fmt: skip
-
-    def crowds(self) -> dict[int, int]:
-        """Return the partitions here that have clients, with the number of them."""
-        counts = {one: sum(life.members.count for life in self.holdings.lives(one)) for one in self._here}
-        return {one: count for one, count in counts.items() if count}
