@@ -94,6 +94,7 @@ def test_a_send_needs_no_id() -> None:
         '{"id":1,"connect":{"subs":[]}}',
         '{"id":1,"connect":{"subs":{"a":1}}}',
         '{"id":1,"connect":{"subs":{"a":{"epoch":1}}}}',
+        json.dumps({"id": 1, "connect": {"subs": {str(number): {} for number in range(10_001)}}}),
         '{"id":1,"ping":{}}{"id":2,"ping":{}}',
         '{"id":1,"rpc":{"data":' + "[" * 100_000,
         '{"id":1,"rpc":{"data":' + "[" * 100_000 + "]" * 100_000 + "}}",

@@ -17,6 +17,8 @@ __all__ = ["METHODS", "PONG", "BadMessage", "Command", "decode"]
 PONG = "pong"
 """The method of an empty command."""
 SEND = "send"
+MOST_POSITIONS = 10_000
+"""Channels in a ``connect``: of an SDK those to which the server had subscribed the client."""
 MOST = {"id": 2**32 - 1, "offset": 2**63 - 1, "limit": 2**31 - 1, "flag": 2**63 - 1, "type": 2**31 - 1}
 
 
@@ -73,7 +75,9 @@ def position(name: str, value: object) -> Mapping[str, Any]:
 
 
 def positions(name: str, value: object) -> Mapping[str, Mapping[str, Any]]:
-    return {channel: members(object_of(name, one), SUBSCRIBE) for channel, one in object_of(name, value).items()}
+    if len(object_of(name, value)) > MOST_POSITIONS:
+        raise BadMessage(f"{name} has more than {MOST_POSITIONS} channels")
+    return {channel: members(object_of(name, one), RECOVER) for channel, one in object_of(name, value).items()}
 
 
 Check = Callable[[str, object], object]
@@ -81,9 +85,10 @@ Fields = Mapping[str, tuple[Check, object]]
 
 CHANNEL: Fields = {"channel": (text, "")}
 POSITION: Fields = {"offset": (whole, 0), "epoch": (text, "")}
+RECOVER: Fields = {**POSITION, "recover": (flag, False), "flag": (whole, 0)}
 SUBSCRIBE: Fields = {
-    **CHANNEL, **POSITION, "token": (text, ""), "data": (anything, None), "recover": (flag, False),
-    "flag": (whole, 0), "type": (whole, 0), "tf": (anything, None), "delta": (text, ""),
+    **CHANNEL, **RECOVER, "token": (text, ""), "data": (anything, None), "type": (whole, 0),
+    "tf": (anything, None), "delta": (text, ""),
 }  # fmt: skip
 
 METHODS: Mapping[str, Fields] = {
