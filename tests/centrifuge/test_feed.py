@@ -16,6 +16,7 @@ from wsframe.centrifuge import CentrifugeOptions, CentrifugeResource, Connected,
 from wsframe.centrifuge.feed import epoch_text, position_of
 from wsframe.centrifuge.session import topic_of
 from wsframe.resources.publication import LONGEST_TOPIC
+from wsframe.resources.recovery import Histories
 from wsframe.testing import open_kit
 
 
@@ -207,6 +208,20 @@ async def test_a_history_is_listed_as_asked(request_: dict[str, Any], numbers: l
         answer = await speaker.ask("history", channel="c", **request_)
         assert [(one["offset"], one["data"]) for one in answer["publications"]] == [(one, one) for one in numbers]
         assert (answer["epoch"], answer["offset"]) == (epoch, 10)
+
+
+async def test_a_position_is_told_without_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = Kept()
+    async with speaking(resource) as kit:
+        speaker = await connected(kit)
+        _, epoch, _ = await position(speaker)
+        resource.publish("c", 1)
+        await speaker.push()
+        monkeypatch.setattr(Histories, "kept", None)
+        for request in ({}, {"limit": 0}, {"since": {"offset": 0, "epoch": epoch}}):
+            answer = await speaker.ask("history", channel="c", **request)
+            assert answer == {"publications": [], "epoch": epoch, "offset": 1}
+        assert (await speaker.ask("history", channel="c", since={"offset": 0, "epoch": "7"}))["code"] == 112
 
 
 async def test_a_history_of_another_epoch_cannot_be_listed() -> None:

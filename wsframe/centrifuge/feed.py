@@ -127,14 +127,19 @@ class Feed(Receiver):
         Raises:
             CentrifugeError: 100 if the engine cannot be reached, 112 for a position of another epoch.
         """
-        kept = await self._topics.histories.kept(topic_of(channel))
+        histories, topic, limit = self._topics.histories, topic_of(channel), request["limit"]
+        if limit:
+            kept = await histories.kept(topic)
+        else:  # only the position is asked for: the engine need not send all messages
+            newest_alone = await histories.newest(topic)
+            kept = None if newest_alone is None else (newest_alone, [])
         if kept is None:
             raise CentrifugeError(100, "the history cannot be reached")
         newest, publications = kept
         since: Mapping[str, Any] | None = request["since"]
         if since is not None and since["epoch"] and since["epoch"] != epoch_text(newest.epoch):
             raise CentrifugeError(112)
-        limit, most = request["limit"], self._hooks.options.max_history
+        most = self._hooks.options.max_history
         found = chosen(publications, None if since is None else since["offset"], reverse=request["reverse"])
         listed = array(map(publication_text, found[: most if limit < 0 else min(limit, most)]))
         return members({"publications": listed, "epoch": as_text(epoch_text(newest.epoch)), "offset": newest.offset})

@@ -37,7 +37,8 @@ class JWTTokens:
     A token for a connection has the claims ``sub`` (the user's id), ``exp`` (seconds since 1970), ``info``, and
     ``channels`` (a list of channels that the server subscribes the client to); one for a subscription has ``sub``,
     ``channel``, ``exp`` and ``info``. ``expire_at`` in the place of ``exp`` is the end of the connection or
-    subscription, 0 for none; ``exp`` is then the end of the token alone.
+    subscription, 0 for none; ``exp`` is then the end of the token alone. Other claims of Centrifugo (``subs``,
+    ``b64info``, ``meta``, ``override``) are not read.
 
     Args:
         key: The secret (HS256 and its kin), or the public key as PEM or a ``jwt.PyJWK``.
