@@ -16,7 +16,7 @@ MOST_LINES_OF_A_FUNCTION = 40
 """Without its docstring."""
 MOST_METHODS = 20
 """Overloads, setters and whole properties included; only a property of one statement is an attribute."""
-MOST_METHODS_OF_A_RESOURCE = 35
+MOST_METHODS_OF_A_RESOURCE = 36
 """With those that it inherits, and two overloads. It can shrink: a new method takes the place of another."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -28,7 +28,8 @@ class Present(CentrifugeResource):
 
 
 async def test_members_of_a_channel_are_listed_and_announced() -> None:
-    async with speaking(Present()) as kit:
+    resource = Present()
+    async with speaking(resource) as kit:
         a, b = await connected(kit, token="ann"), await connected(kit, token="bob")
         await a.ask("subscribe", channel="c")
         joined = (await a.push())["join"]["info"]
@@ -39,6 +40,9 @@ async def test_members_of_a_channel_are_listed_and_announced() -> None:
         present = (await a.ask("presence", channel="c"))["presence"]
         assert sorted(one["user"] for one in present.values()) == ["ann", "bob"]
         assert present[joined["client"]] == joined
+        assert {one.key: one.info for one in await resource.presence("c")} == present
+        with pytest.raises(ValueError, match="1 to 200 bytes"):
+            await resource.presence("")
         assert await a.ask("presence_stats", channel="c") == {"num_clients": 2, "num_users": 2}
         await b.ask("unsubscribe", channel="c")
         assert (await a.push())["leave"]["info"] == joined

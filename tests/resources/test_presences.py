@@ -27,7 +27,7 @@ class Room(wsframe.Resource):
 
     async def received_text(self, client: wsframe.Client, message: str) -> None:
         if message == "?":
-            client.send_text(" ".join(sorted(member.key for member in await self.server.presence("room"))))
+            client.send_text(" ".join(sorted(member.key for member in await self.presence("room"))))
         elif message == "-":
             self.unsubscribe(client, "room")
         else:

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, final
 
 from wsframe.backplane.interface import History
+from wsframe.backplane.presence import Member
 from wsframe.centrifuge.answers import CentrifugeOptions, Connected, Published, Subscribed, Tokens
 from wsframe.centrifuge.channels import Channels
 from wsframe.centrifuge.errors import DISCONNECTS, CentrifugeError, check_code
 from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.replies import Publication, escaped, members, push
-from wsframe.centrifuge.session import Sessions
+from wsframe.centrifuge.session import Sessions, topic_of
 from wsframe.centrifuge.times import Times
 from wsframe.resources.check_attributes import Ordering
 from wsframe.resources.check_hooks import check_hook, is_async
@@ -207,6 +208,16 @@ class CentrifugeResource(Resource[DataT]):
     def send_message(self, client: Client[DataT], data: object) -> bool:
         """Send JSON to one client, outside of channels, for its event ``message``; return whether it was queued."""
         return client.send_text(push("message", members({"data": self.json_of(data) or "null"})))
+
+    async def presence(self, topic: str) -> list[Member]:
+        """Return the members of a channel on all servers; ``info`` of each is what clients see of it.
+
+        Raises:
+            TypeError, ValueError: For a name that cannot be that of a channel.
+        """
+        service = self._serving()
+        service.channels.check_name(topic)
+        return await service.life.topics.presences.members(topic_of(topic))
 
     def connection_of(self, client: Client[DataT]) -> Connection | None:
         """Return the protocol's state of a client; None before its ``connect`` was accepted and after its end."""

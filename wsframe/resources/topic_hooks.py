@@ -10,6 +10,7 @@ from wsframe.log import Log, log_for, quoted
 from wsframe.protocol.payload import BytesLike
 from wsframe.resources.broadcast import Broadcast
 from wsframe.resources.own_tasks import OwnTasks
+from wsframe.resources.publication import check_topic
 from wsframe.resources.topics import PublishOptions
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class TopicHooks(OwnTasks[DataT]):
         """Have a client get all that is published to a topic from now on; return False if it has left.
 
         It leaves its topics with :meth:`disconnected`. Topics belong to the server, not to the resource.
-        ``member`` makes it a member of the topic: those of all servers are in :meth:`Server.presence`, and
+        ``member`` makes it a member of the topic: :meth:`presence` lists those of all servers, and
         :meth:`joined` and :meth:`left` tell of changes.
         """
         life = self._life()
@@ -66,6 +67,11 @@ class TopicHooks(OwnTasks[DataT]):
         options.setdefault("history", self.history)
         life = self._life()
         return NOBODY if life.ownership.lost else life.topics.publish_binary(topic, message, **options)
+
+    async def presence(self, topic: str) -> list[Member]:
+        """Return the members of a topic on all servers, in the order of their joins: :meth:`Server.presence`."""
+        check_topic(topic)
+        return await self._life().topics.presences.members(topic)
 
     async def missed(self, topic: str) -> None:
         """Make up for messages of a topic that other servers published and this one did not get.
