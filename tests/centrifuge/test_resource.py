@@ -256,7 +256,7 @@ async def test_a_subscription_that_the_server_ends_while_the_hook_decides_ends_a
         assert await speaker.ask("ping") == {}
         assert resource._service is not None
         assert resource._service.sessions.channel("c") is None
-    assert resource.ended == []
+    assert resource.ended == ["c"]
 
 
 async def test_each_server_of_a_service_serves_every_channel_by_default(autojump_clock: trio.testing.MockClock) -> None:

@@ -20,10 +20,10 @@ from tests.recovery.record import note
 from tests.recovery.storm import Plan, storm
 
 PLAN = Plan(
-    clients=1_000, sdks=20, rate=100, channels=10, kept=100, late=20, flow=500, frozen=4, away=50, cut_every=0.02,
+    clients=1_000, sdks=100, rate=100, channels=10, kept=100, late=20, flow=500, frozen=4, away=50, cut_every=0.02,
     patience=200,
 )  # fmt: skip
-PLANS = {"storm": PLAN, "one_channel": replace(PLAN, channels=1, kept=1_000, late=200)}
+PLANS = {"storm": PLAN, "one_channel": replace(PLAN, sdks=20, channels=1, kept=1_000, late=200)}
 """Each client has a tenth of all publications, or all of them."""
 
 

@@ -26,8 +26,6 @@ def feed(number: int) -> str:
 class Feed(CentrifugeResource):
     """Publishes on some channels in turn, and has the users of another one as its members."""
 
-    scope = "shared"
-
     def __init__(self, name: str, rate: float, channels: int = 1) -> None:
         self.name = name
         self.channels = [feed(number) for number in range(channels)]

@@ -267,6 +267,8 @@ class Handler:
         replies.add(reply(command.id, "subscribe", result))
         replies.send()
         self._channels.go_live(session, subscription)
+        if subscription.ending is not None:
+            await resource.unsubscribed(session.client, channel)
 
     async def _sub_refresh(self, session: Session, command: Command, replies: Replies) -> None:
         request, tokens = command.request, self._resource.tokens
