@@ -17,7 +17,7 @@ class Holding:
     __slots__ = ("lives", "ownership")
 
     def __init__(self, ownership: Ownership) -> None:
-        self.ownership = ownership
+        self.ownership: Ownership = ownership
         self.lives: dict[Listener, None] = {}
 
 

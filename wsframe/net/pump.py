@@ -59,11 +59,11 @@ class Flow:
     __slots__ = ("ended", "rest", "shut")
 
     def __init__(self, rest: bytes = b"") -> None:
-        self.rest = rest
+        self.rest: bytes = rest
         """Bytes that its source has given and its sink has yet to take."""
-        self.ended = False
+        self.ended: bool = False
         """Whether its source sends no more."""
-        self.shut = False
+        self.shut: bool = False
         """Whether its sink knows that."""
 
 
@@ -113,7 +113,7 @@ class Pump:
         self._owner_gone = False
         """Whether the owner takes nothing more."""
         self._in_kernel = 0
-        self.stall_at = inf
+        self.stall_at: float = inf
         """When a client that takes nothing is given up."""
         self.due: float = inf
         """When to call :meth:`check`."""

@@ -8,7 +8,9 @@ to the rules. All else stays where it is, for the slow lane.
 from __future__ import annotations
 
 from codecs import utf_8_decode
+from collections.abc import Callable
 from struct import Struct
+from typing import Any
 
 from wsframe.protocol.close import CloseCode, may_be_sent
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
@@ -27,8 +29,8 @@ WHOLE_CONTROL = (FIN | CLOSE, FIN | PING, FIN | PONG)
 SHORT = 126
 REPEATED = [int.from_bytes(b"\1\0\0\0" * ((length + 3) // 4), "little") for length in range(SHORT)]
 FULL = [(1 << 8 * length) - 1 for length in range(SHORT)]
-mask_at = Struct("<I").unpack_from
-from_bytes = int.from_bytes
+mask_at: Callable[..., tuple[Any, ...]] = Struct("<I").unpack_from
+from_bytes: Callable[..., int] = int.from_bytes
 
 
 def weigh(message: str | bytes) -> int:

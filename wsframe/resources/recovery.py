@@ -57,7 +57,7 @@ class Record(Receiver):
 
     def __init__(self) -> None:
         self.publications: list[Publication] = []
-        self.whole = True
+        self.whole: bool = True
         """Whether none has been lost."""
 
     def resync(self, topic: str, position: Position) -> None:
@@ -72,11 +72,11 @@ class Inquiry:
     """A question to the engine for all messages of a topic after a position, and the messages that come since."""
 
     def __init__(self, since: Position, limit: int, *, exact: bool) -> None:
-        self.since = since
+        self.since: Position = since
         self.limit = limit
         self.can_grow: bool = not exact
         """Whether it can still be made one for an earlier position: it has not been sent."""
-        self.record = Record()
+        self.record: Record = Record()
         self.users = 0  # clients that have an answer from it or wait for one; the record goes on for as long
         self.asked: trio.Event | None = None  # set when the task that asks has ended, with an answer or not
         self.answered: bool = False
@@ -102,7 +102,7 @@ class Inquiries:
 
     def __init__(self) -> None:
         self.list: list[Inquiry] = []
-        self.turn = trio.Lock()
+        self.turn: trio.Lock = trio.Lock()
 
     def chosen(self, since: Position, limit: int, *, shared: bool) -> Inquiry:
         """Return one for a position; ``shared``: it can be, and become, one for an earlier position."""

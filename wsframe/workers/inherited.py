@@ -47,7 +47,7 @@ class Equipment:
         self.count = count
         self.runtime = runtime
         self.board: Board = Board.make(count)
-        self.relay = relay
+        self.relay: socket.socket = relay
         self._sockets = sockets
         self._traits = traits
         self._metrics = metrics
