@@ -197,3 +197,22 @@ def test_a_slot_that_was_replaced_in_its_class_is_read_anew() -> None:
     type.__setattr__(Box, "shut", property(lambda self: 1 / 0))
     with pytest.raises(ZeroDivisionError):
         put(box, b"")
+
+
+@pytest.mark.parametrize("start", [0, 255, 256, 257, 2**30 - 2, 2**30 - 1, 2**30, 2**60, -1, -300])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_number_that_others_have_is_never_written_into(start: int, shared: bool) -> None:
+    flusher = Outside(Budget())
+    box = Outbox(Kernel().send, Wire(), 1 << 40, "disconnect", flusher)
+    flusher.dirty.append(box)
+    put = function("put_frame", "c")
+    put(box, b"\x81\x00")  # from here on C knows where the numbers are
+    box.messages_sent = int(str(start))  # an object of its own
+    box.byte_count = int(str(1000))
+    held = [box.messages_sent, box.byte_count] if shared else []
+    for _ in range(3):
+        assert put(box, b"\x81\x00")
+    assert (box.messages_sent, box.byte_count) == (start + 3, 1006)
+    assert held in ([start, 1000], [])
+    assert hash(box.messages_sent) == hash(start + 3)
+    assert {start + 3: "found"}[box.messages_sent] == "found"

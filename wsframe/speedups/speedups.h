@@ -123,12 +123,39 @@ find_limit(Module *m, PyObject *of, enum name name, Py_ssize_t *to)
     return *to == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
+/* The only digit of a positive int that has one, and how to tell such an int. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define DIGIT(value) (((PyLongObject *)(value))->long_value.ob_digit[0])
+#define HAS_ONE_DIGIT(value) (((PyLongObject *)(value))->long_value.lv_tag == 1 << 3)
+#else
+#define DIGIT(value) (((PyLongObject *)(value))->ob_digit[0])
+#define HAS_ONE_DIGIT(value) (Py_SIZE(value) == 1)
+#endif
+#define LARGEST_SHARED 256 /* smaller ints are objects of the interpreter's */
+
+/* Write a number into the int that an attribute has, if nobody else has that int: a new one for each message would cost
+   more than all else that counting does. Return whether it was done. */
+static inline int
+renumber(PyObject **at, Py_ssize_t number)
+{
+    if (at == NULL || *at == NULL || !PyLong_CheckExact(*at) || Py_REFCNT(*at) != 1 || !HAS_ONE_DIGIT(*at) ||
+        number <= LARGEST_SHARED || number > PyLong_MASK)
+        return 0;
+    DIGIT(*at) = (digit)number;
+    return 1;
+}
+
 /* Write an attribute that is an int; -1 with an exception set. */
 static inline int
 set_number(Module *m, PyObject *of, enum name name, Py_ssize_t number)
 {
-    PyObject *value = PyLong_FromSsize_t(number);
-    int failed = value == NULL || put(m, of, name, value) < 0;
+    PyObject *value;
+    int failed;
+
+    if (renumber(kept_at(m, of, name), number))
+        return 0;
+    value = PyLong_FromSsize_t(number);
+    failed = value == NULL || put(m, of, name, value) < 0;
 
     Py_XDECREF(value);
     return failed ? -1 : 0;
@@ -138,8 +165,12 @@ set_number(Module *m, PyObject *of, enum name name, Py_ssize_t number)
 static inline int
 add(Module *m, PyObject *of, enum name name, Py_ssize_t more)
 {
+    PyObject **at = kept_at(m, of, name);
     Py_ssize_t before;
 
+    if (at != NULL && *at != NULL && PyLong_CheckExact(*at) && HAS_ONE_DIGIT(*at) &&
+        renumber(at, (Py_ssize_t)DIGIT(*at) + more))
+        return 0;
     return find_number(m, of, name, &before) < 0 ? -1 : set_number(m, of, name, before + more);
 }
 
