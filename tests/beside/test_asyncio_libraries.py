@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 
 import anyio
@@ -18,7 +20,16 @@ import wsframe
 from tests.beside import programs
 from tests.examples.running import program_running
 from wsframe import Client, Registry, Resource, Timeouts
-from wsframe.testing import ClientClosed, open_client, open_kit
+from wsframe.backplane import (
+    MemoryBackplane,
+    MemoryHub,
+    Position,
+    PostgresBackplane,
+    RedisBackplane,
+    RelayBackplane,
+)  # fmt: skip
+from wsframe.centrifuge import CentrifugeResource
+from wsframe.testing import ClientClosed, open_client, open_cluster, open_kit
 from wsframe.testing.fixtures import client_factory, server_factory
 
 
@@ -125,20 +136,61 @@ def test_anyio_on_asyncio_is_told_where_to_go() -> None:
         anyio.run(main, backend="asyncio")
 
 
-@pytest.mark.parametrize("wait", ["call", "closed", "client_factory", "server_factory"])
+HERE = "127.0.0.1"
+
+
+class Nobody:
+    """Hears nothing of a backplane."""
+
+    def message(self, topic: str, payload: bytes, sender: str, position: Position | None) -> None: ...
+    def wanted(self, topic: str, position: Position | None) -> None: ...
+    def gap(self, topic: str | None) -> None: ...
+    def reach(self, up: bool) -> None: ...
+
+
+async def entered(manager: AbstractAsyncContextManager[object]) -> None:
+    async with manager:
+        pass
+
+
+def registry_of(number: int) -> Registry:
+    return Registry(alone=True)
+
+
+class Channels(CentrifugeResource[None]):
+    """Is asked from outside of trio."""
+
+
+WAITS: dict[str, Callable[[Slow, wsframe.Server], Awaitable[object]]] = {
+    "call": lambda slow, server: slow.call(print),
+    "closed": lambda slow, server: server.closed(),
+    "service_statistics": lambda slow, server: server.service_statistics(),
+    "presence": lambda slow, server: server.presence("topic"),
+    "newest": lambda slow, server: server.newest("topic"),
+    "since": lambda slow, server: server.since("topic", Position("epoch", 0)),
+    "resume": lambda slow, server: server.resume(None, "topic"),  # type: ignore[arg-type]
+    "client_factory": lambda slow, server: entered(client_factory()),
+    "server_factory": lambda slow, server: entered(server_factory()),
+    "open_cluster": lambda slow, server: entered(open_cluster(registry_of)),
+    "open_backplane": lambda slow, server: entered(wsframe.open_backplane(f"redis://{HERE}:1")),
+    "connect_forever": lambda slow, server: entered(wsframe.connect_forever(f"ws://{HERE}:1/")),
+    "memory": lambda slow, server: MemoryBackplane(MemoryHub()).run("node", Nobody()),
+    "relay": lambda slow, server: RelayBackplane("nowhere").run("node", Nobody()),
+    "redis": lambda slow, server: RedisBackplane(f"redis://{HERE}:1").run("node", Nobody()),
+    "postgresql": lambda slow, server: PostgresBackplane(f"postgresql://{HERE}:1/x").run("node", Nobody()),
+    "add_subscription": lambda slow, server: Channels().add_subscription(None, "news"),  # type: ignore[arg-type]
+    "remove_subscription": lambda slow, server: Channels().remove_subscription(None, "news"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
 def test_waiting_under_asyncio_says_where_to_go(wait: str) -> None:
     slow = Slow()
     registry = Registry(alone=True)
     registry.register("/", slow)
 
     async def main(server: wsframe.Server) -> None:
-        if wait == "call":
-            await slow.call(print)
-        elif wait == "closed":
-            await server.closed()
-        else:
-            async with client_factory() if wait == "client_factory" else server_factory():
-                pass
+        await WAITS[wait](slow, server)
 
     told = r"not a task of trio.*wsframe.serving\(\).*start_guest_run"
     with wsframe.serving(registry, port=0) as server, pytest.raises(RuntimeError, match=told):

@@ -60,9 +60,9 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(folder: Path, *arguments: str, target: str = TARGET) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the command; yield it with its address."""
-    (folder / "json_target.py").write_text(TARGET)
+    (folder / "json_target.py").write_text(target)
     line = command("json_target.py", "--port", "0", "--log-format", "json", *arguments)
     with subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         watchdog = threading.Timer(PATIENCE, process.kill)
@@ -167,6 +167,24 @@ def test_the_first_line_on_stdout_is_an_object_too(tmp_path: Path) -> None:
     (address,) = told["addresses"]
     assert told["message"] == f"Serving at {address} (http{address.removeprefix('ws')}/)"
     assert (told["level"], told["logger"]) == ("INFO", "wsframe.cli")
+
+
+@pytest.mark.parametrize("form", [("--log-f", "json"), ("--log-form=json",), ("--log-format", "json")])
+def test_a_mistake_is_an_object_however_the_option_is_written(tmp_path: Path, form: tuple[str, ...]) -> None:
+    line = command("nothing.py", "--colour", *form)
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    (told,) = objects(done.stderr)
+    assert "--colour" in told["message"]
+
+
+def test_logging_that_the_target_configures_keeps_its_levels(tmp_path: Path) -> None:
+    """Django's settings do that."""
+    configured = "logging.config.dictConfig({'version': 1, 'handlers': {'c': {'class': 'logging.StreamHandler'}}, "
+    configured += "'root': {'level': 'INFO', 'handlers': ['c']}, 'disable_existing_loggers': False})"
+    with serving(tmp_path, target=f"import logging.config\n{configured}\n{TARGET}") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        lines = ended(process)
+    assert [line["level"] for line in lines if line["message"].startswith("serving at")] == ["INFO"]
 
 
 def test_a_port_in_use_is_one_object(tmp_path: Path) -> None:

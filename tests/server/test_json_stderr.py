@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,75 @@ def test_each_line_is_an_object_with_its_level_and_logger(tmp_path: Path) -> Non
 def test_the_last_words_of_a_process_are_an_object_too(tmp_path: Path, end: str, status: int, message: str) -> None:
     lines = lines_of(tmp_path, end, status)
     assert [line for line in lines if message in line["message"]][-1:] == lines[-1:]
+
+
+SMALL = """
+import logging
+import logging.config
+import os
+import sys
+import wsframe
+BEFORE
+
+class Chat(wsframe.Resource):
+    pass
+
+
+def started(server):
+    WITHIN
+    server.close()
+
+
+wsframe.register_global_resource("/", Chat())
+wsframe.run(port=0, started=started, log_format="json")
+"""
+CONFIGURED = {"version": 1, "handlers": {"c": {"class": "logging.StreamHandler"}}, "root": {"handlers": ["c"]}}
+
+
+def lines_with(tmp_path: Path, before: str, within: str) -> list[dict[str, Any]]:
+    """Run a program that does something before it serves, and something while it does."""
+    path = tmp_path / "small.py"
+    path.write_text(SMALL.replace("BEFORE", before).replace("WITHIN", within))
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "logging.basicConfig(level='INFO', format='%(asctime)s mine: %(message)s')",
+        f"logging.config.dictConfig({CONFIGURED}); logging.getLogger('mine').setLevel('INFO')",
+        "mine = logging.getLogger('mine'); mine.propagate = False; mine.addHandler(logging.StreamHandler(sys.stderr))",
+    ],
+    ids=["basicConfig", "dictConfig", "a handler of one logger"],
+)
+def test_logging_that_a_program_has_configured_as_text_writes_objects(tmp_path: Path, before: str) -> None:
+    lines = lines_with(tmp_path, before, "logging.getLogger('mine').warning('seen', extra={'number': 5})")
+    assert found(lines, message="seen", level="WARNING", logger="mine")["number"] == 5
+
+
+def test_a_formatter_of_a_class_of_its_own_is_left_alone(tmp_path: Path) -> None:
+    before = (
+        "class Own(logging.Formatter):\n    def format(self, record): return '{\"mine\": true}'\n"
+        "logging.basicConfig(level='INFO')\nlogging.getLogger().handlers[0].setFormatter(Own())"
+    )
+    assert {"mine": True} in lines_with(tmp_path, before, "logging.warning('seen')")
+
+
+def test_a_line_that_never_ends_is_written_when_the_process_does_and_is_bounded(tmp_path: Path) -> None:
+    within = "[sys.stderr.write(f'\\r{number:100}') for number in range(1000)]"
+    lines = [line["message"] for line in lines_with(tmp_path, "", within) if line["logger"] == "stderr"]
+    assert "".join(lines) == "".join(f"\r{number:100}" for number in range(1000))
+    assert max(map(len, lines)) < 8192 + 200
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_writes_its_lines_before_it_ends_and_none_of_its_parents(tmp_path: Path) -> None:
+    within = (
+        "logging.getLogger('mine').warning('before'); sys.stderr.write('begun')\n"
+        "    if not os.fork(): print('printed', file=sys.stderr); logging.getLogger('mine').warning('in the child'); "
+        "os._exit(0)\n    os.wait()\n    print(' and ended', file=sys.stderr)"
+    )
+    lines = [line["message"] for line in lines_with(tmp_path, "", within) if line["logger"] in ("mine", "stderr")]
+    assert sorted(lines) == ["before", "begun and ended", "in the child", "printed"]

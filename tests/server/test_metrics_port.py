@@ -130,6 +130,17 @@ async def test_another_host_name_is_refused_on_loopback() -> None:
         assert (await get(server.metrics_address, host="evil.example")).status == 400
 
 
+@pytest.mark.parametrize("start", ["GET {} HTTP/1.0", "OPTIONS {} HTTP/1.0", "HEAD {} HTTP/1.1\r\nHost: 10.0.0.7"])
+async def test_health_checks_there_need_no_host_either(start: str) -> None:
+    """HAProxy on the same machine sends none."""
+    async with serving(Echo(), metrics_port=0) as server:
+        for path, status in (("/healthz", b"200"), ("/readyz", b"200"), ("/metrics", b"400"), ("/", b"400")):
+            stream = await trio.open_tcp_stream("127.0.0.1", int(server.metrics_address.split(":")[2].split("/")[0]))
+            async with stream:
+                await stream.send_all(f"{start.format(path)}\r\n\r\n".encode())
+                assert (await stream.receive_some(20)).split()[1] == status, path
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [

@@ -10,6 +10,7 @@ import trio
 from wsframe.backplane.hub import Hub, Member
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.queue import LIMIT, Queue, tell
+from wsframe.doorbell import check_trio
 
 __all__ = ["MemoryBackplane", "MemoryHub"]
 
@@ -60,6 +61,7 @@ class MemoryBackplane:
         self, node: str, told: Told, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Take part as a node until cancelled."""
+        check_trio()
         member = self._member or self.attach(node)
         try:
             told.reach(True)

@@ -51,7 +51,7 @@ from wsframe.backplane.frames import (
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.queue import LIMIT, MOST_HOLES
 from wsframe.backplane.stream import Outgoing, read_frames
-from wsframe.doorbell import Signal
+from wsframe.doorbell import Signal, check_trio
 from wsframe.log import Log, log_for
 from wsframe.net.forked import keep_from_children
 from wsframe.user_code.protected_nursery import ProtectedNursery
@@ -118,6 +118,7 @@ class RelayBackplane:
         self, node: str, told: Told, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Keep a stream to the relay until cancelled."""
+        check_trio()
         pause, before = FIRST_PAUSE, False
 
         def greeted(*, reached: bool) -> None:

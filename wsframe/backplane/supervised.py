@@ -15,6 +15,7 @@ from wsframe.backplane.generation import Generation
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.publications import Publications
 from wsframe.backplane.queue import LIMIT
+from wsframe.doorbell import check_trio
 from wsframe.log import EACH, Log, log_for
 
 __all__ = ["SupervisedBackplane"]
@@ -68,6 +69,7 @@ class SupervisedBackplane:
         Raises:
             BackplaneRefused: If the engine refuses the first connection for good, such as for a wrong password.
         """
+        check_trio()
         self._node, self._away = node, False
         before, pause = False, FIRST_PAUSE
 

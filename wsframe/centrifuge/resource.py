@@ -14,6 +14,7 @@ from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.replies import Publication, escaped, members, push
 from wsframe.centrifuge.session import Sessions, topic_of
 from wsframe.centrifuge.times import Times
+from wsframe.doorbell import check_trio
 from wsframe.resources.check_attributes import Ordering
 from wsframe.resources.check_hooks import check_hook, is_async
 from wsframe.resources.client import Client
@@ -178,6 +179,7 @@ class CentrifugeResource(Resource[DataT]):
         Raises:
             ValueError: For a name that is empty or too long.
         """
+        check_trio()
         service = self._serving()
         service.channels.check_name(channel)
         session = service.sessions.of(client)
@@ -195,6 +197,7 @@ class CentrifugeResource(Resource[DataT]):
             code: 2000 to 2499: the SDK does not subscribe again. 2500 to 2999: it does.
             reason: Text for the client's programmer.
         """
+        check_trio()
         check_code("the code of an unsubscribe", code, 2000, 2999)
         service = self._serving()
         session = service.sessions.of(client)

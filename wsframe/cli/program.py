@@ -32,9 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv``, by default that of the process, and return the exit code."""
     fill_gaps()
     given = sys.argv[1:] if argv is None else list(argv)
-    if ("--log-format", "json") in pairwise(given) or "--log-format=json" in given:
+    if any(asks_for_json(*two) for two in pairwise([*given, ""])):
         json_stderr()  # first: a mistake in the other arguments is a line too
     return run_command(make_parser().parse_args(argv))
+
+
+def asks_for_json(argument: str, value: str) -> bool:
+    """Return whether an argument, with the one behind it, is ``--log-format json``, also shortened."""
+    name, equals, given = argument.partition("=")
+    return name.startswith("--log-f") and "--log-format".startswith(name) and (given if equals else value) == "json"
 
 
 def run_command(args: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from wsframe.backplane.at_url import backplane_at
 from wsframe.backplane.interface import Backplane, History, Position
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.doorbell import check_trio
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.publication import Key, check, envelope
@@ -112,6 +113,7 @@ async def open_backplane(backplane: str | Backplane, *, patience: float = 2.0) -
         ModuleNotFoundError: Without the client library.
         BackplaneRefused: If the engine refuses us, such as for a wrong password.
     """
+    check_trio()
     plane = backplane_at(backplane) if isinstance(backplane, str) else backplane
     publisher = Publisher(plane)
     node = f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"

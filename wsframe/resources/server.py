@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, final
 
 from wsframe.backplane.interface import History, Position
 from wsframe.backplane.presence import Member
+from wsframe.doorbell import check_trio
 from wsframe.limits import check_number
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.payload import BytesLike
@@ -253,6 +254,7 @@ class Server:
             topic: A topic whose messages are published with ``history``.
             since: The position of the last message that it got.
         """
+        check_trio()
         check_topic(topic)
         recovery = await self._engine.histories.resume(topic, since)
         client.resource.subscribe(client, topic)
@@ -260,10 +262,12 @@ class Server:
 
     async def newest(self, topic: str) -> Position | None:
         """Return the position of the newest message of a topic with history; None if the engine cannot be reached."""
+        check_trio()
         return await self._engine.histories.newest(topic)
 
     async def since(self, topic: str, position: Position) -> list[Publication] | None:
         """Return all messages of a topic after a position, oldest first; None if some of them are not kept any more."""
+        check_trio()
         return await self._engine.histories.since(topic, position)
 
     async def presence(self, topic: str) -> list[Member]:
@@ -272,6 +276,7 @@ class Server:
         Those are the clients that were subscribed with ``member``; one whose connection is lost stays for 10 s. It
         waits only for a topic that this server has not followed before: the others then have a second to answer.
         """
+        check_trio()
         check_topic(topic)
         return await self._engine.presences.members(topic)
 

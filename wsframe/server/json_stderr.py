@@ -9,11 +9,14 @@ stay as they are.
 
 from __future__ import annotations
 
+import atexit
 import io
 import logging
+import os
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -28,6 +31,9 @@ __all__ = ["JSONStderr", "json_stderr", "report", "writes_json"]
 
 Error = BaseException | None
 
+LONGEST_BEGUN = 8192
+"""Characters of a line that has no end yet: a bar of progress never ends its line, and would be kept for ever."""
+
 
 class LineStream(io.TextIOBase):
     """Stands in the place of ``sys.stderr``: each line printed becomes a record.
@@ -40,8 +46,8 @@ class LineStream(io.TextIOBase):
     def __init__(self, output: JSONStderr, stream: TextIO) -> None:
         self._output = output
         self._stream = stream
-        self._begun = threading.local()
-
+        self._begun: dict[int, str] = {}
+        """The line that each thread has begun."""
         self.buffer: ByteStream = ByteStream(self)
         """Takes bytes."""
 
@@ -64,15 +70,31 @@ class LineStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Take text; each line that is whole goes out."""
-        *lines, rest = (getattr(self._begun, "line", "") + text).split("\n")
-        self._begun.line = rest
+        thread = threading.get_ident()
+        *lines, rest = (self._begun.pop(thread, "") + text).split("\n")
+        if len(rest) > LONGEST_BEGUN:
+            lines.append(rest)
+        elif rest:
+            self._begun[thread] = rest
         for line in lines:
-            if line.strip():
-                self._output.report("stderr", logging.WARNING, line)
+            self._tell(line)
         return len(text)
+
+    def _tell(self, line: str) -> None:
+        if line.strip():
+            self._output.report("stderr", logging.WARNING, line)
 
     def flush(self) -> None:
         """Let the begun line wait: its rest may come, and half an object is none."""
+
+    def end(self) -> None:
+        """Write the lines that were begun and never ended: the process ends."""
+        while self._begun:
+            self._tell(self._begun.popitem()[1])
+
+    def forget_in_child(self) -> None:
+        """Leave the lines that threads of the parent have begun to the parent."""
+        self._begun.clear()
 
 
 class ByteStream(io.RawIOBase):
@@ -100,16 +122,32 @@ class JSONStderr:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lines = LineStream(self, stream)
         self.handler: StderrLog = StderrLog(stream, JSONFormatter())
         """The handler for loggers."""
 
     def install(self) -> None:
         """Take over everything that Python writes to stderr."""
-        sys.stderr = sys.__stderr__ = LineStream(self, self._stream)  # type: ignore[misc, assignment]
+        sys.stderr = sys.__stderr__ = self._lines  # type: ignore[misc, assignment]
+        atexit.register(self._lines.end)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._lines.forget_in_child)
         sys.excepthook = self._uncaught
         threading.excepthook = self._uncaught_in_thread
         sys.unraisablehook = self._unraisable
         warnings.showwarning = self._warn
+
+    def take_handlers(self) -> None:
+        """Have handlers that write text to stderr write objects, such as that of ``logging.basicConfig``.
+
+        Those with a formatter of a class of their own stay: they may write JSON already.
+        """
+        if self.handler.closed:  # logging.config closes all handlers that there are
+            self.handler = StderrLog(self._stream, JSONFormatter())
+        for handler in handlers():
+            streams = isinstance(handler, logging.StreamHandler) and handler.stream in (self._stream, self._lines)
+            if streams and type(handler.formatter) in (logging.Formatter, type(None)):
+                handler.emit = self.handler.emit  # type: ignore[method-assign]
 
     def report(self, logger: str, level: int, message: str, error: Error = None, **extra: object) -> None:
         """Write a line, whatever levels the loggers have."""
@@ -142,15 +180,27 @@ class JSONStderr:
         self.report("py.warnings", logging.WARNING, text, file=filename, line=lineno)
 
 
+def handlers() -> Iterator[logging.Handler]:
+    """Yield the handlers of all loggers."""
+    for logger in (logging.getLogger(), *logging.getLogger().manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            yield from logger.handlers
+
+
 installed: list[JSONStderr] = []
 
 
 def json_stderr() -> JSONStderr | None:
-    """Have each line on stderr be a JSON object from now on; return the writer, or None without stderr."""
+    """Have each line on stderr be a JSON object from now on; return the writer, or None without stderr.
+
+    Called again, it takes over the handlers for stderr that have been added to loggers since.
+    """
     if not installed and sys.stderr is not None:
         output = JSONStderr(sys.stderr)
         installed.append(output)
         output.install()
+    for output in installed:
+        output.take_handlers()
     return installed[0] if installed else None
 
 

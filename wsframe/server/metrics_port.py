@@ -13,6 +13,7 @@ from wsframe.connection.account import Account
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
+from wsframe.http.any_host import answers_any_host, at_any_host
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
 from wsframe.limits import Capacity
@@ -47,6 +48,14 @@ async def answer(request: Request) -> Response:
     if handler is None:
         return Response("not found; there are /metrics, /healthz and /readyz\n", 404)
     return await handler(request)
+
+
+def is_probe(request: Request) -> bool:
+    """Return whether a request is for a health check, which names any Host or none."""
+    return request.path in PAGES and answers_any_host(PAGES[request.path], request)
+
+
+at_any_host(answer, is_probe)
 
 
 class MetricsPort:

@@ -68,6 +68,7 @@ class StderrLog(logging.Handler):
         self.closed: bool = False
         """Whether it takes no more lines."""
         self._thread: Thread | None = None
+        self._pid = os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Have a line written, if there is room."""
@@ -77,13 +78,16 @@ class StderrLog(logging.Handler):
             line = f"{self.format(record)}\n"
         except Exception as error:  # handleError() would write here and now
             line = self._own(f"a line of {record.pathname}:{record.lineno} cannot be logged: {type(error).__name__}")
+        if os.getpid() != self._pid:
+            self._write_in_child(line)
+            return
         with self._changed:
             if self._waiting and self._waiting + len(line) > MOST_WAITING:
                 self._left_out += 1
                 return
             self._lines.append(line)
             self._waiting += len(line)
-            if self._thread is None or not self._thread.is_alive():  # a fork takes no threads along
+            if self._thread is None:
                 self._thread = Thread(target=self._write_all, name="wsframe log", daemon=True)
                 try:
                     self._thread.start()
@@ -91,6 +95,14 @@ class StderrLog(logging.Handler):
                     self.closed = True
                     self._write_waiting()
             self._changed.notify_all()
+
+    def _write_in_child(self, line: str) -> None:
+        """Write a line now, in a process that user code has forked: it can end before a thread has written.
+
+        The lines that wait here are the parent's.
+        """
+        with suppress(OSError, ValueError):
+            self._write(line)
 
     def _own(self, text: str) -> str:
         """Return a line of this handler's own."""
@@ -136,7 +148,7 @@ class StderrLog(logging.Handler):
     def flush(self) -> None:
         """Wait until all is written, at most half a second."""
         with self._changed:
-            if not self.closed:
+            if not self.closed and os.getpid() == self._pid:
                 self._changed.wait_for(lambda: not self._waiting, PATIENCE)
 
     def close(self) -> None:

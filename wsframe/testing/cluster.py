@@ -18,6 +18,7 @@ from wsframe.backplane.hub import Hub
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.relay_process import Worker
+from wsframe.doorbell import check_trio
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.options import ServeKeywords
@@ -286,6 +287,7 @@ async def open_cluster(
     Raises:
         TypeError: For an option that names a network, or a ``backplane``, which the cluster has.
     """
+    check_trio()
     if "backplane" in options:
         raise TypeError("backplane= is given to the servers by the cluster: leave it out")
     random = Random(seed)
