@@ -167,7 +167,7 @@ WAITS: dict[str, Callable[[Slow, wsframe.Server], Awaitable[object]]] = {
     "service_statistics": lambda slow, server: server.service_statistics(),
     "presence": lambda slow, server: server.presence("topic"),
     "newest": lambda slow, server: server.newest("topic"),
-    "since": lambda slow, server: server.since("topic", Position("epoch", 0)),
+    "since": lambda slow, server: server.since("topic", Position(0, 0)),
     "resume": lambda slow, server: server.resume(None, "topic"),  # type: ignore[arg-type]
     "client_factory": lambda slow, server: entered(client_factory()),
     "server_factory": lambda slow, server: entered(server_factory()),
