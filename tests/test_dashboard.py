@@ -16,7 +16,7 @@ ALERTS = (ROOT / "deploy/alerts.yml").read_text("utf-8")
 
 # Of prometheus-client's own, which the page has too, and of the scraper.
 OTHERS = {"process_cpu_seconds_total", "process_resident_memory_bytes", "up"}
-ALWAYS = {"job", "instance"}
+ALWAYS = {"job", "instance", "worker"}
 
 
 def samples() -> dict[str, set[str]]:

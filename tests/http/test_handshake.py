@@ -14,6 +14,7 @@ from wsframe.http.handshake import (
     switching_protocols,
     wants_upgrade,
 )
+from wsframe.http.other_protocols import HTTP_2, OF_PEERS
 from wsframe.http.request import Headers
 from wsframe.http.responses import Reject, Response
 
@@ -141,7 +142,9 @@ def test_what_is_not_known_of_a_peer_has_its_plain_value() -> None:
 
 REFUSED = [
     # not HTTP/1
-    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed request"),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, OF_PEERS[0][1]),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, HTTP_2),
+    (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + head_of(), 400, OF_PEERS[1][1]),
     (b"hello\r\n\r\n", 400, "malformed request"),
     (b"\r\n\r\n", 400, "malformed request"),
     (head_of(line="GET /chat"), 400, "malformed request"),

@@ -156,6 +156,14 @@ async def test_metrics_are_of_all_workers(tmp_path: Path, monkeypatch: pytest.Mo
             assert set(numbers["wsframe_clients"]) == {("/", "0"), ("/", "2")}
 
 
+async def test_each_worker_is_up_or_not(tmp_path: Path) -> None:
+    with equipped(tmp_path, 3) as made:
+        async with counted(made, 0) as worker, counted(made, 1), serving(Recorder()) as server:
+            made.board.set_state(1, SlotState.SILENT)
+            numbers = by_worker(await service_statistics(worker, server.statistics()))
+    assert numbers["wsframe_worker_up"] == {("0",): 1, ("1",): 0, ("2",): 0}
+
+
 async def test_metrics_of_a_worker_that_is_restarted_are_of_both_generations(tmp_path: Path) -> None:
     with equipped(tmp_path, 1) as made:
         async with counted(made, 0) as worker, counted(made, 0, 1):

@@ -9,6 +9,7 @@ import trio.lowlevel
 import wsframe
 from tests.recorder import Echo, Recorder
 from tests.wire import ask, close, connected, frame, head, serving, stream_to, text
+from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.server.figures import FAMILIES, summed, total
 from wsframe.server.snapshot import snapshot
 
@@ -245,3 +246,15 @@ async def test_numbers_can_be_read_in_a_drain() -> None:
         await peer.send(close(1001))
         await peer.end()
     assert read == [0]
+
+
+async def test_a_server_that_shares_resources_tells_its_partitions_and_whether_it_reaches_the_others() -> None:
+    async with serving(Echo()) as alone:
+        assert alone.statistics().metrics["wsframe_backplane_up"] == {}
+        assert alone.statistics().metrics["wsframe_partitions"] == {}
+    registry = wsframe.Registry(alone=True)
+    registry.register("/", Echo())
+    async with wsframe.open_server(registry, port=0, backplane=MemoryBackplane(MemoryHub())) as server:
+        while numbers(server, "partitions") != {(): 256}:  # noqa: ASYNC110
+            await trio.sleep(0.02)
+        assert numbers(server, "backplane_up") == {(): 1}

@@ -229,8 +229,6 @@ def serve_target(
         certificates = [one.absolute() for one in made_certificates(args) or ()] or None
         client_ca = None if args.client_ca is None else os.path.abspath(args.client_ca)
         module, registry = load_target(args.target, debug=args.debug)
-        if args.log_format == "json":
-            json_stderr()  # the target can have configured logging
         try:
             options = ServeOptions(
                 host=host_of(args),
@@ -296,6 +294,8 @@ def run_announced(
     orders: int | None,
     worker: Worker | None,
 ) -> None:
+    if writes_json():
+        json_stderr()  # the target can have configured logging
     serving = False
 
     def started(server: Server) -> None:

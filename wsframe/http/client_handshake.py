@@ -13,6 +13,7 @@ import h11
 from wsframe.exceptions import WsframeError
 from wsframe.http.deflate_terms import agreed, offer
 from wsframe.http.handshake import GUID
+from wsframe.http.other_protocols import cause_at_client
 from wsframe.http.request import Headers
 from wsframe.http.responses import HeaderFields, header_list
 from wsframe.log import escaped, quoted, shortened
@@ -25,6 +26,8 @@ OWN_FIELDS = frozenset({"connection", "upgrade", "content-length", "transfer-enc
 
 
 # A body comes in as many pieces at most: in chunks of one byte each takes the time of many. The status says enough.
+# Bytes of an answer by which another protocol is told.
+LONGEST_BEGUN = 16
 MOST_PIECES = 1024
 
 
@@ -96,6 +99,7 @@ class Upgrade:
         self._key = b64encode(urandom(16))
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=max_head)
         self._received = 0
+        self._begun = b""
         self._refusal: h11.Response | None = None
         self._body = bytearray()
         self._pieces = 0
@@ -121,6 +125,8 @@ class Upgrade:
             ConnectionResetError: If the connection ended before the answer.
         """
         self._received += len(data)
+        if len(self._begun) < LONGEST_BEGUN:
+            self._begun += data[:LONGEST_BEGUN]
         if not data and self._refusal is not None:
             raise self.rejection(self._refusal)
         try:
@@ -138,7 +144,8 @@ class Upgrade:
                 raise self.rejection(self._refusal) from None
             if not data:
                 raise ConnectionResetError("the server ended the connection before it answered") from None
-            raise HandshakeFailed(f"the answer is not HTTP: {escaped(str(error))}") from None
+            cause = cause_at_client(self._begun) or f"the answer is not HTTP: {escaped(str(error))}"
+            raise HandshakeFailed(cause) from None
         if self._refusal is None:
             self._check_size(0)
         return None

@@ -18,6 +18,7 @@ import h11
 
 from wsframe.http.authority import reduce_target, with_host
 from wsframe.http.forwarded import seen_by_proxies
+from wsframe.http.other_protocols import HTTP_2, cause_at_server
 from wsframe.http.plain_head import read_plain_head
 from wsframe.http.request import Headers, Request, version_of
 from wsframe.http.responses import Reject, Response, check_field, header_list
@@ -140,7 +141,7 @@ class HeadReader:
             raise Reject(431, body="request head too large")
         self.http_version = event.http_version
         if event.http_version not in SPOKEN:
-            raise Reject(505, body="HTTP/1.1 is spoken here")
+            raise Reject(505, body=HTTP_2 if event.method == b"PRI" else "HTTP/1.1 is spoken here")
         fields = list(event.headers)
         if self._hostless:
             fields.remove((b"host", b""))
@@ -155,7 +156,8 @@ class HeadReader:
             Reject: For any other error.
         """
         if str(error) != NO_HOST or self._kept is None:
-            raise Reject(error.error_status_hint, body=malformed(error)) from None
+            cause = cause_at_server(bytes(self._kept or b""))
+            raise Reject(error.error_status_hint, body=cause or malformed(error)) from None
         self._hostless = True
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head + len(STAND_IN))
         start, end, rest = self._kept.partition(b"\n")

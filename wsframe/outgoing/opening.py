@@ -129,8 +129,9 @@ class Plan:
         try:
             if self.target.secure:
                 context = self.ssl_context or default_context()
-                with phase("the TLS handshake", self.opening.tls):
+                with phase("the TLS handshake", self.opening.tls), naming_no_tls():
                     await transport.start_tls(context, server_name(self.target.host))
+                check_agreed(None if transport.tls is None else transport.tls.alpn)
             upgraded = await self.shake_hands(transport, upgrade)
         except HandshakeFailed:  # the server has answered, though not with a handshake
             await transport.end_and_close()
@@ -180,6 +181,35 @@ class Plan:
                     return upgraded
         upgrade.give_up()
         raise OpeningTimeout(f"the handshake took longer than {self.opening.handshake:g} s")
+
+
+# OpenSSL's reasons where the answer to a ClientHello is not TLS; the last one since 3.2.
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
+
+
+@contextmanager
+def naming_no_tls() -> Iterator[None]:
+    """Name the cause where a server does not speak TLS."""
+    try:
+        yield
+    except ssl.SSLError as error:
+        if error.reason not in NO_TLS:
+            raise
+        cause = "the server does not speak TLS at this port: is its URL ws:// in place of wss://?"
+        raise ssl.SSLError(error.errno, f"{cause} ({error.reason})") from None
+
+
+def check_agreed(protocol: str | None) -> None:
+    """Check the protocol that was agreed on by ALPN (RFC 7301).
+
+    Raises:
+        HandshakeFailed: If it is another one than HTTP/1.1.
+    """
+    if protocol not in (None, "http/1.1"):
+        raise HandshakeFailed(
+            f"client and server agreed on {protocol!r} by ALPN, and a WebSocket needs HTTP/1.1: "
+            "give an ssl_context with set_alpn_protocols(['http/1.1'])"
+        )
 
 
 @contextmanager

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from wsframe.connection.reactor import Reactor
     from wsframe.hooks.listeners import Roster
     from wsframe.resources.recovery import Histories
+    from wsframe.resources.topics import Topics
     from wsframe.server.admission import Admission
     from wsframe.server.capacity import Places
+    from wsframe.server.owning import Owning
     from wsframe.server.peering import Peering
     from wsframe.server.watchdog import Watchdog
 
@@ -87,6 +89,9 @@ FAMILIES: dict[str, Family] = {
     "wsframe_history_holes_total": Family(
         "counter", "Holes in topics of this server that were filled, and those that were not (resync).", ("outcome",)
     ),
+    "wsframe_worker_up": Family("gauge", "1 for a worker that serves, 0 for one that is down, starts or stands still."),
+    "wsframe_backplane_up": Family("gauge", "1 while the other servers or workers can be reached, else 0."),
+    "wsframe_partitions": Family("gauge", "Partitions of the shared resources that live here, of 256."),
     "wsframe_newcomers_passed_total": Family("counter", "Newcomers passed on to the worker of their resource."),
     "wsframe_newcomers_taken_total": Family("counter", "Newcomers that other workers passed to this one."),
     "wsframe_newcomers_lost_total": Family("counter", "Newcomers of other workers that got no descriptor here."),
@@ -117,6 +122,10 @@ class Running(Protocol):
     def peering(self) -> Peering | None: ...
     @property
     def histories(self) -> Histories: ...
+    @property
+    def topics(self) -> Topics: ...
+    @property
+    def owning(self) -> Owning | None: ...
     def unready(self) -> str: ...
 
 
@@ -156,8 +165,12 @@ def figures(server: Running) -> Metrics:
 
 
 def of_other_processes(server: Running) -> Iterator[tuple[str, int]]:
-    """Yield the numbers of newcomers and connections that live in other processes, or come from them."""
+    """Yield the numbers of the links to other processes, and of the connections that live there or come from there."""
     passage, loop = server.admission.passage, server.admission.carried.loop
+    if server.topics.interest.others is not None:
+        yield "wsframe_backplane_up", int(server.topics.up)
+    if server.owning is not None:
+        yield "wsframe_partitions", len(server.owning.tenure.here)
     if passage is not None:
         yield "wsframe_newcomers_passed_total", passage.counts.passed
         yield "wsframe_newcomers_taken_total", passage.counts.taken

@@ -51,7 +51,11 @@ def by_worker(service: ServiceStatistics) -> Metrics:
         generations = (one.statistics for one in service.workers if one.slot == slot)
         for name, numbers in summed(one.metrics for one in generations if one is not None).items():
             found[name].update({(*labels, str(slot)): number for labels, number in numbers.items()})
-    found["wsframe_ready"] = {labels: min(1.0, number) for labels, number in found["wsframe_ready"].items()}
+    for name in ("wsframe_ready", "wsframe_backplane_up"):  # a slot that is restarted has two processes
+        found[name] = {labels: float(bool(number)) for labels, number in found[name].items()}
+    for worker in service.workers:
+        up = found["wsframe_worker_up"].get((str(worker.slot),), 0.0) or worker.state == "ready"
+        found["wsframe_worker_up"][(str(worker.slot),)] = float(bool(up))
     return found
 
 

@@ -1,0 +1,35 @@
+"""Other protocols in the place of HTTP/1.1, told by how they begin: then a message can name the cause."""
+
+from __future__ import annotations
+
+from re import compile as pattern
+
+__all__ = ["HTTP_2", "OF_PEERS", "cause_at_client", "cause_at_server"]
+
+# RFC 8446 section 5.1: the kind of a record and its version.
+TLS = pattern(rb"[\x14-\x17]\x03[\x00-\x04]")
+# HAProxy's proxy-protocol.txt, sections 2.1 and 2.2.
+PROXY = pattern(rb"PROXY |\r\n\r\n\x00\r\nQUIT\n")
+# RFC 9113 section 3.4: a server begins with a frame of settings, 0x4, on stream 0.
+SETTINGS = pattern(rb"\x00..\x04.\x00\x00\x00\x00", 16)  # re.DOTALL
+
+HTTP_2 = "HTTP/1.1 is spoken here, and the peer speaks HTTP/2: a proxy in front must use HTTP/1.1 to this server"
+
+OF_PEERS = (
+    (TLS, "the peer speaks TLS, and this port does not: serve with certificates, or connect with ws:// or http://"),
+    (PROXY, "the connection begins with a PROXY header, which this port does not expect: see proxy_protocol="),
+)
+OF_SERVERS = (
+    (TLS, "the server speaks TLS at this port: is its URL wss:// in place of ws://?"),
+    (SETTINGS, "the server speaks HTTP/2 at this port, and a WebSocket needs HTTP/1.1"),
+)
+
+
+def cause_at_server(begun: bytes) -> str:
+    """Return why a peer does not send HTTP/1.1, by its first bytes; ``""`` for an unknown reason."""
+    return next((cause for kind, cause in OF_PEERS if kind.match(begun)), "")
+
+
+def cause_at_client(begun: bytes) -> str:
+    """Return why a server does not answer by HTTP/1.1, by its first bytes; ``""`` for an unknown reason."""
+    return next((cause for kind, cause in OF_SERVERS if kind.match(begun)), "")
