@@ -1,8 +1,9 @@
 """Measure the cost of metrics: ``python -m benchmarks.metrics_cost [--before FOLDER] [--rounds N] [--seconds S]``.
 
-It loads servers in turn, round after round: one without a page of metrics, one whose page is scraped each second,
-and with ``--before`` the wsframe of another checkout, such as one without the counters, with its C extension built in
-place. It prints the medians of the processor time of a message, and of the differences to the first in each round.
+It loads servers in turn, round after round: one without a page of metrics, one whose page is scraped each second, a
+copy from which the lines that count are taken out (``uncounted``), and with ``--before`` the wsframe of another
+checkout, with its C extension built in place. It prints the medians of the processor time of a message, and of the
+differences to the first in each round.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmarks.generator import build
 from benchmarks.rounds import Plan, run_rounds
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.serving import CPUs, free_port
+from benchmarks.uncounted import build_copy
 
 __all__ = ["line", "main"]
 
@@ -41,17 +43,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds to measure in each run; default 1")
     options = parser.parse_args()
     port = free_port()
-    with scraping(f"http://127.0.0.1:{port}/metrics"):
-        costs = measure(contestants(port, options.before), options.rounds, options.seconds)
+    with tempfile.TemporaryDirectory() as folder, scraping(f"http://127.0.0.1:{port}/metrics"):
+        uncounted = build_copy(Path(folder) / "uncounted", counters=False)
+        costs = measure(contestants(port, uncounted, options.before), options.rounds, options.seconds)
     for load, server in costs:
         print(line(load, server, costs))
 
 
-def contestants(port: int, before: Path | None) -> list[Contestant]:
+def contestants(port: int, uncounted: Path, before: Path | None) -> list[Contestant]:
     own = next(one for one in CONTESTANTS if one.name == REFERENCE)
     found = [own, replace(own, name="scraped", arguments=("--metrics-port", str(port)))]
-    if before is not None:
-        found.append(replace(own, name="before", environment={"PYTHONPATH": str(before.resolve())}))
+    others = {"uncounted": uncounted} | ({} if before is None else {"before": before})
+    for name, package in others.items():
+        found.append(replace(own, name=name, environment={"PYTHONPATH": str(package.resolve())}))
     return found
 
 

@@ -13,8 +13,9 @@ def test_a_line_compares_each_round_with_itself() -> None:
 
 
 def test_another_checkout_is_measured_only_when_it_is_given() -> None:
-    names = [one.name for one in contestants(9100, None)]
-    assert names == ["wsframe", "scraped"]
-    assert contestants(9100, None)[1].command(8000, None)[-2:] == ["--metrics-port", "9100"]
-    before = contestants(9100, Path("."))[2]
+    names = [one.name for one in contestants(9100, Path("copy"), None)]
+    assert names == ["wsframe", "scraped", "uncounted"]
+    assert contestants(9100, Path("copy"), None)[1].command(8000, None)[-2:] == ["--metrics-port", "9100"]
+    assert contestants(9100, Path("copy"), None)[2].environment == {"PYTHONPATH": str(Path.cwd() / "copy")}
+    before = contestants(9100, Path("copy"), Path("."))[3]
     assert (before.name, before.environment) == ("before", {"PYTHONPATH": str(Path.cwd())})

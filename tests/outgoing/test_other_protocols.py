@@ -36,9 +36,9 @@ async def answering(answer: bytes, context: ssl.SSLContext | None = None) -> Asy
         nursery.cancel_scope.cancel()
 
 
-async def failure_of(url: str, **options: ssl.SSLContext) -> str:
+async def failure_of(url: str, ssl_context: ssl.SSLContext | None = None) -> str:
     with pytest.raises((HandshakeFailed, ssl.SSLError)) as info, trio.fail_after(BOUND):
-        async with wsframe.connect(url, **options):
+        async with wsframe.connect(url, ssl_context=ssl_context):
             pass
     return str(info.value)
 
