@@ -37,7 +37,7 @@ PARTS: dict[type, dict[str, str]] = {
     Link: {
         "_buckets": "tokens", "_undecoded": "undecoded", "account": ANEW, "by_c": ANEW, "client": "id", "clock": ANEW,
         "closing": OPEN, "connection": "terms", "fd": ANEW, "inbox": "messages", "leaving": OPEN, "loop": ANEW,
-        "bytes_received": "bytes_received", "opened_at": "seconds", "outbox": "unsent", "_pings": "pings",
+        "bytes_received": "bytes_received", "opened_at": "seconds", "outbox": "unsent", "pings_made": "pings",
         "raw_fd": ANEW, "readiness": "paused", "sender": ANEW, "transport": ANEW,
     },
     Client: {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.protocol.closing import CLOSING_TABLE, Action, ClosingEvent, Phase, step
+from wsframe.protocol.closing import CLOSING_TABLE, Action, ClosingEvent, Phase
 
 ORDER = [Phase.OPEN, Phase.PEER_ENDED, Phase.WE_CLOSED, Phase.BOTH_CLOSED, Phase.LINGERING, Phase.GONE]
 ENDS = {Action.CLOSE_SOCKET, Action.RESET, Action.LET_GO}
@@ -19,7 +19,7 @@ class Closing:
         self.phase = Phase.OPEN
 
     def on(self, event: ClosingEvent) -> tuple[Action, ...]:
-        self.phase, actions = step(self.phase, event)
+        self.phase, actions = CLOSING_TABLE.get((self.phase, event), (self.phase, ()))
         return actions
 
 

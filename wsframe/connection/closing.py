@@ -39,7 +39,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from wsframe.protocol.close import CloseCode
-from wsframe.protocol.closing import Action, ClosingEvent, Phase, step
+from wsframe.protocol.closing import CLOSING_TABLE, Action, ClosingEvent, Phase
 from wsframe.protocol.deadlines import Patience
 from wsframe.protocol.events import Ended
 
@@ -116,9 +116,11 @@ class Ending:
 
     def on(self, event: ClosingEvent) -> None:
         """Go on to the next phase, with its actions."""
-        self.phase, actions = step(self.phase, event)
-        for action in actions:
-            ACTIONS[action](self)
+        found = CLOSING_TABLE.get((self.phase, event))
+        if found is not None:
+            self.phase, actions = found
+            for action in actions:
+                ACTIONS[action](self)
 
     # Events
 

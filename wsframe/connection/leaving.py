@@ -44,9 +44,8 @@ class LeavingLink(EndingLink, Protocol):
     transport: Transport
     readiness: Readiness
     inbox: Inbox[Any]
+    pings_made: Pings | None
 
-    @property
-    def pings(self) -> Pings: ...
     @property
     def closing(self) -> Ending: ...
     def note_undecoded(self) -> None: ...
@@ -216,7 +215,8 @@ class Leaving:
         link.raw_fd = -1
         link.readiness.give_up()
         link.outbox.give_up()
-        link.pings.give_up()
+        if link.pings_made is not None:
+            link.pings_made.give_up()
         if self._gone is not None:
             self._gone.fire()
         self._release()
@@ -235,8 +235,9 @@ class Leaving:
         """Note that ``disconnected`` has run."""
         link = self._link
         self.left_resource = True
-        link.connection.eof()  # where the hooks were cut off, it may hold bytes that have not been decoded
-        link.note_undecoded()
+        if not self._delivered:  # the hooks were cut off, and it can hold bytes that have not been decoded
+            link.connection.eof()
+            link.note_undecoded()
         link.loop.departed.discard(link)
         self._release()
 

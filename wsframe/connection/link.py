@@ -63,7 +63,6 @@ class Link:
 
     __slots__ = (
         "_buckets",
-        "_pings",
         "_undecoded",
         "account",
         "by_c",
@@ -78,6 +77,7 @@ class Link:
         "loop",
         "opened_at",
         "outbox",
+        "pings_made",
         "raw_fd",
         "readiness",
         "sender",
@@ -109,7 +109,8 @@ class Link:
         send = self.sender.send_encrypted if transport.secure else transport.send
         limit, overflow = host.limits.max_outbox, host.overflow
         self.outbox: Outbox = dialect.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
-        self._pings: Pings | None = None
+        self.pings_made: Pings | None = None
+        """None until somebody asks for one."""
         if not dialect.has_pings:
             keep_alive(transport.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
         encoder = dialect.encoder(host.deflate, arrival.terms)
@@ -135,8 +136,8 @@ class Link:
     @property
     def pings(self) -> Pings:
         """The pings whose pongs callers wait for; few clients ever need them."""
-        self._pings = self._pings or Pings(self.outbox, self.clock)
-        return self._pings
+        self.pings_made = self.pings_made or Pings(self.outbox, self.clock)
+        return self.pings_made
 
     @property
     def held(self) -> int:
@@ -227,7 +228,7 @@ class Link:
                 self.readiness.read_no_more()
                 loop.again.append(self)
                 loop.flusher.doorbell.ring()
-        elif self.closing.ended is not None:
+        elif self.closing.ended is not ended:  # else there is none, or noting it has delivered it
             self.leaving.deliver(more=ended is None)
 
     def go_on(self) -> None:
@@ -248,7 +249,7 @@ class Link:
         if self.connection.deadlines.take_pong(payload, self.clock()):
             self.schedule()  # the next ping is due before this one's timeout would have been
             return False
-        if (self._pings is not None and self._pings.take_pong(payload)) or not self.inbox.wants_pongs:
+        if (self.pings_made is not None and self.pings_made.take_pong(payload)) or not self.inbox.wants_pongs:
             return False
         self.connection.byte_count += len(payload)
         self.inbox.received -= 1  # it takes room like a message, but does not count as one

@@ -341,7 +341,8 @@ class Outbox(Waiting):
             self._note()
             self.wire.unblocked()
         self.wire.emptied()
-        self._tell_drained(True)
+        if self.drained is not None:
+            self._tell_drained(True)
 
     def _tell_drained(self, outcome: bool) -> None:
         signal, self.drained = self.drained, None
@@ -377,10 +378,12 @@ class Outbox(Waiting):
         """Drop everything and take nothing more: the connection is gone."""
         self.shut = True
         self.raw_fd = -1
-        self._clear()
-        self._note()
+        if self.items or self._noted:
+            self._clear()
+            self._note()
         self.blocked = False
-        self._tell_drained(False)
+        if self.drained is not None:
+            self._tell_drained(False)
 
 
 def pings_waiting(items: list[Frame], at: int) -> int:

@@ -213,7 +213,8 @@ class Reactor:
                     await loop.alarm.wait()
                 if loop.clock() > loop.alarm_at + HELD_UP:
                     await trio.sleep(CATCH_UP)
-                self.sweep()
+                if loop.clock() >= loop.alarm_at:
+                    self.sweep()
 
         await flushing(watch(), self.flusher)
 

@@ -117,6 +117,8 @@ class Listener:
         self.ready: trio.Event = trio.Event()
         """Set once ``running()`` has been entered, or has failed."""
         self.members: Members = Members()
+        self.join: Callable[[], None] = self.members.join
+        """Counts a new client that is on its way to this resource."""
         self.dismissed: bool = False
         """Whether clients that still come are closed, because the path was unregistered."""
         self.ended: trio.Event = trio.Event()
@@ -204,10 +206,6 @@ class Listener:
             object.__setattr__(self.resource, "_listener", None)
             self.topics.interest.unhear(self.topic)
             self._posts.refuse_all()
-
-    def join(self) -> None:
-        """Count a new client that is on its way to this resource."""
-        self.members.join()
 
     def leave(self) -> None:
         """Count a member less, which has gone or never came."""

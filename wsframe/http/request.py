@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, final
 from urllib.parse import parse_qs
 
@@ -40,9 +41,10 @@ class Headers(Mapping[str, str]):
             self._values.setdefault(name, []).append(value)
 
     def __getitem__(self, name: str) -> str:
-        if name not in self:
+        values = self._values.get(name.lower())
+        if values is None:
             raise KeyError(name)
-        return self._values[name.lower()][0]
+        return values[0]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._values
@@ -63,7 +65,12 @@ class Headers(Mapping[str, str]):
 
     def tokens(self, name: str) -> list[str]:
         """Return the comma-separated tokens of every field called ``name`` (RFC 9110 section 5.6.1)."""
-        return [token for value in self.getall(name) for part in value.split(",") if (token := part.strip(SPACE))]
+        return [
+            token
+            for value in self._values.get(name.lower(), ())
+            for part in value.split(",")
+            if (token := part.strip(SPACE))
+        ]
 
     def __repr__(self) -> str:
         # The values may be credentials (Cookie, Authorization), and reprs end in logs.
@@ -130,7 +137,7 @@ class Request:
         self.path_params = NO_PARAMS
         self.peer_certificate = None
         self.peer_certificate_der = None
-        self._head = SEPARATOR.join(part for field in fields for part in field)
+        self._head = SEPARATOR.join(chain.from_iterable(fields))
         self._parsed: Headers | None = None
 
     @property

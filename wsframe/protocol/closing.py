@@ -26,7 +26,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-__all__ = ["CLOSING_TABLE", "Action", "ClosingEvent", "Phase", "step"]
+__all__ = ["CLOSING_TABLE", "Action", "ClosingEvent", "Phase"]
 
 
 class Phase(Enum):
@@ -115,8 +115,3 @@ CLOSING_TABLE: dict[tuple[Phase, ClosingEvent], tuple[Phase, tuple[Action, ...]]
     **{(phase, ClosingEvent.ABORT): (Phase.GONE, (Action.RESET,)) for phase in Phase if phase is not Phase.GONE},
 }
 """Phase and event to the next phase and its actions; any other pair changes nothing."""
-
-
-def step(phase: Phase, event: ClosingEvent) -> tuple[Phase, tuple[Action, ...]]:
-    """Return the phase after an event, and the actions to carry out in it, in order."""
-    return CLOSING_TABLE.get((phase, event)) or (phase, ())

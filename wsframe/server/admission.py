@@ -159,7 +159,7 @@ class Admission:
             newcomer.expect_head(self._capacity.max_head, self._proxies)
             data = newcomer.receive_at_once()
             request = newcomer.take_head(data) if data else None  # an end will be there again
-            if request is None or not handshake.wants_upgrade(request.headers):
+            if request is None or not handshake.wants_upgrade(headers := request.headers):
                 return False
             self._pages.check_host(newcomer, request)
             newcomer.check_upgrade(self._versions)
@@ -168,7 +168,7 @@ class Admission:
                 return False
             registration, params, listener = found
             request.path_params = params or request.path_params
-            check_origin(registration.origins, request, request.headers)
+            check_origin(registration.origins, request, headers)
             with Seat() as seat:
                 listener.join()
                 seat.take(listener, self._places, newcomer.host)
@@ -301,8 +301,9 @@ class Admission:
     def _adopt(self, newcomer: Newcomer, arrival: Arrival, seat: Seat) -> None:
         """Hand a newcomer that has its 101 over to the reactor."""
         arrival.request._keep_parsed(False)
-        stall = None if newcomer.spliced else seat.listener.timeouts.write_stall  # where it was accepted, it is watched
-        newcomer.transport.tune(seat.listener.limits.unsent_in_kernel, stall)
+        listener = seat.listener
+        stall = None if newcomer.spliced else listener.timeouts.write_stall  # where it was accepted, it is watched
+        newcomer.transport.tune(listener.limits.unsent_in_kernel, stall)
         self._reactor.adopt(arrival, newcomer.trailing)
         seat.keep()
         newcomer.handed_over = True

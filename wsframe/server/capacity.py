@@ -64,7 +64,8 @@ class Reservation:
 
     def release(self) -> None:
         """Give the place back; a second call does nothing."""
-        self.settle()
+        if self._next is not None:
+            self.settle()
         headcount, self._headcount = self._headcount, None
         if headcount is not None:
             headcount.total -= 1
