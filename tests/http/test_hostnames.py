@@ -156,6 +156,8 @@ def test_an_origin_is_compared_as_browsers_send_it(origin: str, sent: str) -> No
         ("about:blank", "null"),
         ("blob:https://a.com/1-2", "https://a.com"),
         ("chrome-extension://ab cd", "https://example.com"),
+        ("https://a.com:\N{ARABIC-INDIC DIGIT EIGHT}", "https://example.com"),
+        ("https://a.com:\N{SUPERSCRIPT TWO}", "https://example.com"),
     ],
 )
 def test_what_no_browser_sends_is_a_value_error_with_the_right_form(origin: str, right: str) -> None:

@@ -107,6 +107,8 @@ def test_run_tells_what_is_no_registry(registry: Any, words: str) -> None:
 def test_an_option_that_does_not_exist_is_told_with_one_that_does() -> None:
     with pytest.raises(TypeError, match=r"a server has no option 'prot': is it 'port'\?"):
         wsframe.run(Registry(alone=True), prot=8000)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"'max_clients': it is a field of capacity, capacity=Capacity\(max_clients="):
+        wsframe.run(Registry(alone=True), max_clients=8)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"a server has no option 'number'$"):
         wsframe.run(Registry(alone=True), number=4)  # type: ignore[call-arg]
 

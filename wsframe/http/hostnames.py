@@ -13,8 +13,8 @@ __all__ = ["browser_origin", "browser_prefix", "canonical_host", "host_names"]
 
 LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
 NAME = pattern(rf"{LABEL}(?:\.{LABEL})*")
-NUMERIC = pattern(r"(?:.*\.)?(?:\d+|0[xX][0-9a-fA-F]*)")
-AUTHORITY = pattern(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::(\d*))?")
+NUMERIC = pattern(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)")
+AUTHORITY = pattern(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
 HALF_WRITTEN = pattern(r"(?i:(https?)):/*")
 SCHEME = pattern(r"[a-z][a-z0-9+.-]*")
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -192,7 +192,7 @@ def browser_prefix(prefix: str) -> str:
         return f"{browser_origin(prefix[:-1])}:"
     origin = browser_origin(prefix)
     written = prefix.rpartition(":")[2]
-    if written.isdigit() and not origin.endswith(f":{int(written)}"):
+    if written.isascii() and written.isdigit() and not origin.endswith(f":{int(written)}"):
         # Without the port, which no browser sends, the prefix would admit any port.
         raise ValueError(f"browsers leave out the port of the scheme: origin_exact({origin!r}) instead of {prefix!r}")
     return origin

@@ -244,6 +244,15 @@ class ServeKeywords(TypedDict, total=False):
 NAMES = tuple(one.name for one in fields(ServeOptions))
 
 
+def meant(name: str) -> str:
+    """Name the option that somebody may have meant: a field of another option, or one that is written alike."""
+    for option, kind in (("capacity", Capacity), ("limits", Limits), ("timeouts", Timeouts)):
+        if name in kind.__dataclass_fields__:
+            return f": it is a field of {option}, {option}={kind.__name__}({name}=...)"
+    close = get_close_matches(name, NAMES, 1)
+    return f": is it {close[0]!r}?" if close else ""
+
+
 def made_options(options: object, keywords: Mapping[str, Any]) -> ServeOptions:
     """Return the options given, with the keywords in place of its fields.
 
@@ -255,8 +264,7 @@ def made_options(options: object, keywords: Mapping[str, Any]) -> ServeOptions:
         if name == "workers":
             raise TypeError("workers is an option of run() and of 'wsframe serve': this server is one process")
         if name not in NAMES:
-            close = get_close_matches(name, NAMES, 1)
-            raise TypeError(f"a server has no option {name!r}" + (f": is it {close[0]!r}?" if close else ""))
+            raise TypeError(f"a server has no option {name!r}{meant(name)}")
     if options is None:
         return ServeOptions(**keywords)
     if not isinstance(options, ServeOptions):
