@@ -143,7 +143,16 @@ def changed(**values: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "values",
-    [{"unknown": 1}, {"times": "left out"}, {"times": [1]}, {"limits": {"most": 1}}, {"request": None}, {"terms": 5}],
+    [
+        {"unknown": 1},
+        {"times": "left out"},
+        {"times": [1]},
+        {"limits": {"most": 1}},
+        {"limits": '{"most": 1}'},
+        {"timeouts": "{"},
+        {"request": None},
+        {"terms": 5},
+    ],
 )
 def test_another_document_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not a connection of this version of wsframe"):

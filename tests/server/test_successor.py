@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -19,12 +20,19 @@ from wsframe.hooks.hand_over import Giving
 from wsframe.hooks.paired_lives import address_of
 from wsframe.server.predecessor import Offer, Packed
 from wsframe.workers.socket_exchange import Exchange, Gone, Received
+from wsframe.workers.state_file import packed
 
 if not hasattr(socket, "SOCK_SEQPACKET"):
     pytest.skip("this system has no SOCK_SEQPACKET", allow_module_level=True)
 
 # life, two clients, all: the messages of an offer.
 MESSAGES = 4
+
+
+@pytest.fixture(autouse=True)
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each client go in a message of its own, so that sides can die between two of them."""
+    monkeypatch.setattr("wsframe.server.predecessor.MOST_AT_ONCE", 1)
 
 
 class Mortal(Exchange):
@@ -131,6 +139,48 @@ async def test_an_offer_that_comes_without_its_socket_is_lost_and_the_next_one_t
             await echoes(peer, "2")
         nursery.cancel_scope.cancel()
     assert caplog.text.count("an offer of the predecessor is lost") == 1
+
+
+async def test_clients_go_by_several_and_at_most_64_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsframe.server.predecessor.MOST_AT_ONCE", 3)
+    monkeypatch.setattr("wsframe.server.predecessor.MOST_UNDER_WAY", 4)
+    old, new = Goer(), Goer()
+    async with generations({"/": old}, {"/": new}) as both, trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        nursery.start_soon(both.succeed)
+        peers = [await stack.enter_async_context(connected(both.old)) for _ in range(8)]
+        for number, peer in enumerate(peers):
+            await echoes(peer, f"of {number}")
+        await both.leave(old)
+        for number, peer in enumerate(peers):
+            await echoes(peer, f"again of {number}")
+        nursery.cancel_scope.cancel()
+    assert sorted(note for note in new.notes if note.startswith("text")) == [f"text again of {n}" for n in range(8)]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_other_numbers_of_sockets_than_of_states_are_refused(
+    count: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("wsframe.server.predecessor.MOST_AT_ONCE", 2)
+    old, new = Goer(), Goer()
+    async with generations({"/": old}, {"/": new}) as both, trio.open_nursery() as nursery:
+        nursery.start_soon(both.succeed)
+        async with connected(both.old) as a, connected(both.old) as b:
+            for peer in (a, b):
+                await echoes(peer, "1")
+            documents = "wsframe.server.predecessor.packed"
+            whole = packed
+
+            def other(document: Any) -> bytes:
+                return whole((document * 2)[:count] if isinstance(document, list) else document)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(documents, other)
+                await both.leave(old)
+            for peer in (a, b):
+                assert await peer.receive_close() == (1012, "service restart")
+        nursery.cancel_scope.cancel()
+    assert f"2 clients came with 2 sockets and {count} states" in caplog.text
 
 
 async def test_an_offer_in_another_format_is_refused_and_the_next_one_taken(

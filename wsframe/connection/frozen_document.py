@@ -6,8 +6,10 @@ wsframe, is refused.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from functools import lru_cache
 from typing import Any
 
 from wsframe.connection.freeze import FrozenConnection, FrozenRequest
@@ -20,19 +22,47 @@ from wsframe.protocol.events import PongReceived
 __all__ = ["from_document", "request_document", "request_of", "to_document"]
 
 
+NAMES = tuple(field.name for field in fields(FrozenConnection))
+REQUEST_NAMES = tuple(field.name for field in fields(FrozenRequest))
+
+
+# Thousands of clients share a few settings: each is written and read once.
+
+
+@lru_cache
+def text_of(settings: Limits | Timeouts | Deflate) -> str:
+    """Write settings as text."""
+    return json.dumps(asdict(settings))
+
+
+@lru_cache
+def limits_of(text: str) -> Limits:
+    return Limits(**json.loads(text))
+
+
+@lru_cache
+def timeouts_of(text: str) -> Timeouts:
+    return Timeouts(**json.loads(text))
+
+
+@lru_cache
+def deflate_of(text: str) -> Deflate:
+    return Deflate(**json.loads(text))
+
+
 def to_document(frozen: FrozenConnection) -> dict[str, object]:
     """Return the document of a frozen connection, whose ``data`` must be JSON values or bytes."""
-    document = {field.name: getattr(frozen, field.name) for field in fields(frozen)}
+    document: dict[str, object] = {name: getattr(frozen, name) for name in NAMES}
     document["request"] = request_document(frozen.request)
     document["messages"] = [[one.payload] if isinstance(one, PongReceived) else one for one in frozen.messages]
-    for name in ("limits", "timeouts", "deflate"):
-        document[name] = None if document[name] is None else asdict(document[name])
+    document["limits"], document["timeouts"] = text_of(frozen.limits), text_of(frozen.timeouts)
+    document["deflate"] = None if frozen.deflate is None else text_of(frozen.deflate)
     return document
 
 
 def request_document(request: FrozenRequest) -> dict[str, Any]:
     """Return the document of a request."""
-    document = {field.name: getattr(request, field.name) for field in fields(request)}
+    document = {name: getattr(request, name) for name in REQUEST_NAMES}
     if request.proxy is not None:
         document["proxy"] = asdict(request.proxy)
     return document
@@ -48,8 +78,8 @@ def from_document(document: Mapping[str, Any]) -> FrozenConnection:
     try:
         values["request"] = request_of(values["request"])
         values["messages"] = tuple(PongReceived(*one) if isinstance(one, list) else one for one in values["messages"])
-        values["limits"], values["timeouts"] = Limits(**values["limits"]), Timeouts(**values["timeouts"])
-        values["deflate"] = None if values["deflate"] is None else Deflate(**values["deflate"])
+        values["limits"], values["timeouts"] = limits_of(values["limits"]), timeouts_of(values["timeouts"])
+        values["deflate"] = None if values["deflate"] is None else deflate_of(values["deflate"])
         values["terms"] = None if values["terms"] is None else Terms(*values["terms"])
         values["times"] = Times(*values["times"])
         values["pings"] = tuple((payload, age) for payload, age in values["pings"])

@@ -12,14 +12,14 @@ the *lineage*, a pair of sockets that the supervisor has made. Its messages:
 From the giver              Descriptors
 =========================== ==================== ===========================================================
 ``["life", n, address]``    state                The n-th life: the path it is registered at, or was made for
-``["client", n]``           socket, state        One of its clients; at most 64 are under way
+``["clients", n, count]``   sockets, states      Some of its clients; at most 64 are under way
 ``["all", lives, clients]``                      No more will come
 =========================== ==================== ===========================================================
 
 =========================== =================================================================================
 From the taker
 =========================== =================================================================================
-``["got"]``                 A client has arrived
+``["got", count]``          Clients have arrived
 ``["mine", n]``             The clients of the n-th life are the taker's, which touches them only now
 ``["refused", n, why]``     They are not, and never will be
 =========================== =================================================================================
@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Any, NamedTuple
@@ -57,6 +56,8 @@ __all__ = ["MOST_UNDER_WAY", "Offer", "leave_lives"]
 logger: Log = log_for(__name__)
 
 MOST_UNDER_WAY = 64
+MOST_AT_ONCE = 16
+"""Clients of one message: a file and an answer for each of them take most of the time."""
 WITHIN = 10.0
 """Seconds for packing the lives of a partition, and again for the successor's answer."""
 ARRIVING_WITHIN = 2.0
@@ -195,17 +196,20 @@ class Offer:
             state = packed({"state": one.given.state, "request": request, "positions": one.given.positions})
             await send_with_state(exchange, ["life", number, one.address], state)
         for number, one in enumerate(self._lives):
-            for client in one.given.clients:
-                clients += 1
-                await self._send_client(exchange, number, client)
+            given = one.given.clients
+            for at in range(0, len(given), MOST_AT_ONCE):
+                await self._send_clients(exchange, number, given[at : at + MOST_AT_ONCE])
+            clients += len(given)
         await exchange.send(["all", len(self._lives), clients])
 
-    async def _send_client(self, exchange: Exchange, number: int, client: PackedClient) -> None:
-        while self._under_way >= MOST_UNDER_WAY:
+    async def _send_clients(self, exchange: Exchange, number: int, clients: Sequence[PackedClient]) -> None:
+        while self._under_way + len(clients) > MOST_UNDER_WAY:
             self._take(await exchange.receive())
-        assert isinstance(client.sock, socket.socket)
-        self._under_way += 1
-        await send_with_state(exchange, ["client", number], packed(to_document(client.frozen)), client.sock.fileno())
+        self._under_way += len(clients)
+        states = packed([to_document(one.frozen) for one in clients])
+        await send_with_state(
+            exchange, ["clients", number, len(clients)], states, *(one.sock.fileno() for one in clients)
+        )
 
     def _take(self, received: Received) -> None:
         """Act on a message of the taker."""
@@ -213,7 +217,7 @@ class Offer:
             os.close(descriptor)
         name, *values = received.document
         if name == "got":
-            self._under_way -= 1
+            self._under_way -= values[0]
             return
         number = values[0]
         self._unanswered.discard(number)

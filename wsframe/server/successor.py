@@ -122,16 +122,19 @@ class Successor:
             if name == "life":
                 lives.append(OfferedLife(tuple(values[1]), state))
                 continue
-            sock = socket.socket(fileno=received.descriptors.pop())
-            sock.setblocking(False)
+            number, count = values
+            arrived = sockets_of(received)
             try:
-                frozen = from_document(opened(state))
+                frozen = [from_document(one) for one in opened(state)]
+                if not count == len(frozen) == len(arrived):
+                    raise ValueError(f"{count} clients came with {len(arrived)} sockets and {len(frozen)} states")
             except ValueError:
-                sock.close()
+                for sock in arrived:
+                    sock.close()
                 raise
-            lives[values[0]].clients.append((sock, frozen))
-            clients += 1
-            await exchange.send(["got"])
+            lives[number].clients += zip(arrived, frozen, strict=True)
+            clients += count
+            await exchange.send(["got", count])
 
     async def _take_life(self, exchange: Exchange, number: int, life: OfferedLife) -> None:
         why = "take_over failed"
@@ -170,6 +173,15 @@ def conversation(received: Received) -> tuple[Exchange, int]:
             os.close(descriptor)
         raise LostMessage(str(error)) from error
     return Exchange(sock), partition
+
+
+def sockets_of(received: Received) -> list[socket.socket]:
+    """Make sockets of the descriptors of a message."""
+    made = [socket.socket(fileno=descriptor) for descriptor in received.descriptors]
+    received.descriptors.clear()
+    for sock in made:
+        sock.setblocking(False)
+    return made
 
 
 def told(exchange: Exchange, document: object) -> bool:

@@ -22,7 +22,7 @@ __all__ = ["LONGEST", "Exchange", "Gone", "LostMessage", "Received", "make_excha
 
 LONGEST = 16_384
 """Bytes of a message at most; all that is longer goes into files."""
-MOST_DESCRIPTORS = 4
+MOST_DESCRIPTORS = 32
 NO_ROOM: set[int] = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, getattr(errno, "ETOOMANYREFS", errno.EAGAIN)}
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)

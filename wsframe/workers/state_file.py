@@ -3,11 +3,11 @@
 A file has no size at which a message would be refused, and is never sent in part. It is in memory (``memfd``), or else
 an unlinked one. Its bytes::
 
-    magic (4) | format (2, little endian) | length of the JSON (8) | JSON | the byte strings, one after another
+    magic (4) | format (2, little endian) | mark (16) | length of the JSON (8) | JSON | byte strings, one after another
 
-The JSON is ``[document, [length of each byte string]]``. A byte string in the document is ``{"bytes": index}``, and
-an object with keys of its own is ``{"object": {...}}``, so that no text of a client can look like either. Nothing is
-ever pickled: reading a parcel runs no code.
+The JSON is ``[document, bytes of all byte strings]``. A byte string in the document is ``{mark: [start, length]}``. The
+mark is random, and no client learns it, so that no text of a client can look like one. Nothing is ever pickled: reading
+a parcel runs no code.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ import json
 import os
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from secrets import token_hex
 from typing import Any
 
 __all__ = ["FORMAT", "BadParcel", "opened", "packed", "read_file", "written_file"]
 
 MAGIC = b"wsfh"
-FORMAT = 3
+FORMAT = 4
 """The number of the format; a process of another one refuses the parcel."""
-HEAD = struct.Struct("<4sHQ")
+FIRST = struct.Struct("<4sH")
+HEAD = struct.Struct("<4sH16sQ")
+MARK = token_hex(8)
+"""The key of byte strings in parcels of this process."""
 
 
 class BadParcel(ValueError):
@@ -38,24 +42,40 @@ def packed(document: object) -> bytes:
         TypeError: For any other value, or a key that is not a str.
     """
     pieces: list[bytes] = []
+    size = 0
 
-    def plain(value: object) -> object:
-        if value is None or isinstance(value, bool | int | float | str):
-            return value
+    def written(value: object) -> object:
+        """Write a value that JSON does not know."""
+        nonlocal size
         if isinstance(value, bytes | bytearray | memoryview):
-            pieces.append(bytes(value))
-            return {"bytes": len(pieces) - 1}
-        if isinstance(value, list | tuple):
-            return [plain(one) for one in value]
+            piece = bytes(value)
+            pieces.append(piece)
+            size += len(piece)
+            return {MARK: (size - len(piece), len(piece))}
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise TypeError(f"a {type(value).__name__} cannot be passed to another process: return JSON values or bytes")
+
+    check_keys((document,))
+    text = json.dumps(document, separators=(",", ":"), default=written)
+    data = f"[{text},{size}]".encode()
+    return b"".join((HEAD.pack(MAGIC, FORMAT, MARK.encode(), len(data)), data, *pieces))
+
+
+def check_keys(values: Iterable[object]) -> None:
+    """Check that all keys are str: JSON would make them so.
+
+    Raises:
+        TypeError: If not.
+    """
+    for value in values:
         if isinstance(value, Mapping):
             for key in value:
                 if not isinstance(key, str):
                     raise TypeError(f"a key is a str, not {type(key).__name__}: {key!r}")
-            return {"object": {key: plain(one) for key, one in value.items()}}
-        raise TypeError(f"a {type(value).__name__} cannot be passed to another process: return JSON values or bytes")
-
-    written = json.dumps([plain(document), [len(piece) for piece in pieces]], separators=(",", ":")).encode()
-    return b"".join((HEAD.pack(MAGIC, FORMAT, len(written)), written, *pieces))
+            check_keys(value.values())
+        elif isinstance(value, list | tuple):
+            check_keys(value)
 
 
 def opened(data: bytes) -> Any:
@@ -65,31 +85,27 @@ def opened(data: bytes) -> Any:
         BadParcel: If these are not its bytes, or of another format.
     """
     try:
-        magic, form, size = HEAD.unpack_from(data)
+        magic, form = FIRST.unpack_from(data)
         if magic != MAGIC or form != FORMAT:
             raise BadParcel(f"format {form} of {magic!r} is not format {FORMAT} of {MAGIC!r}")
-        at = HEAD.size + size
-        document, lengths = json.loads(data[HEAD.size : at])
-        pieces = []
-        for length in lengths:
-            pieces.append(data[at : at + length])
-            at += length
-        if at != len(data):
-            raise BadParcel(f"a parcel of {at} bytes has {len(data)}")
-        return unpacked(document, pieces)
+        _, _, mark, size = HEAD.unpack_from(data)
+        start, name = HEAD.size + size, mark.decode()
+
+        def read(found: dict[str, Any]) -> object:
+            """Read a byte string."""
+            if name not in found:
+                return found
+            at, length = found[name]
+            return data[start + at : start + at + length]
+
+        document, length = json.loads(data[HEAD.size : start], object_hook=read)
+        if start + length != len(data):
+            raise BadParcel(f"a parcel of {start + length} bytes has {len(data)}")
+        return document
     except BadParcel:
         raise
     except (struct.error, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise BadParcel(f"not a parcel: {error}") from error
-
-
-def unpacked(value: Any, pieces: list[bytes]) -> Any:
-    if isinstance(value, list):
-        return [unpacked(one, pieces) for one in value]
-    if isinstance(value, dict):
-        ((kind, content),) = value.items()
-        return pieces[content] if kind == "bytes" else {key: unpacked(one, pieces) for key, one in content.items()}
-    return value
 
 
 def written_file(data: bytes) -> int:
