@@ -1,5 +1,6 @@
 """PyPI's ``centrifuge-python``, unchanged, under asyncio: the flows are in ``sdk_flows.py``."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ def test_the_sdk_for_python_connects_unchanged() -> None:
     with program_running(sys.executable, str(HERE / "served.py"), "--port", "0") as address:
         url = f"ws{address.removeprefix('http')}/connection/websocket"
         command = [sys.executable, str(HERE / "sdk_flows.py"), url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("\nok ") >= 18, done.stdout
