@@ -10,6 +10,12 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "types", "layers", "tests", "docs"]
 
 
+def run_package(session: nox.Session, name: str, *, extras: str = "test") -> None:
+    """Run a package of the tests as a program, with the arguments after ``--``."""
+    session.install("-e", f".[{extras}]")
+    session.run("python", "-m", f"tests.{name}", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
@@ -65,37 +71,32 @@ def links(session: nox.Session) -> None:
 @nox.session
 def examples(session: nox.Session) -> None:
     """Run the examples in a real browser, with clients of npm; write the record and the pictures into the docs."""
-    session.install("-e", ".[test,examples]")
-    session.run("python", "-m", "tests.examples", *session.posargs)
+    run_package(session, "examples", extras="test,examples")
 
 
 @nox.session
 def autobahn(session: nox.Session) -> None:
     """Run the Autobahn conformance suite: the quick set, or the set named after ``--``, such as ``all``."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.autobahn", *session.posargs)
+    run_package(session, "autobahn")
 
 
 @nox.session
 def foreign(session: nox.Session) -> None:
     """Try the installed clients, servers and proxies of other projects; write the results into the docs."""
-    session.install("-e", ".[test,foreign]")
-    session.run("python", "-m", "tests.foreign", *session.posargs)
+    run_package(session, "foreign", extras="test,foreign")
 
 
 @nox.session
 def workers(session: nox.Session) -> None:
     """Kill, stop, crowd and count the workers of a service, and run all examples with workers: 10 minutes."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.workers", *session.posargs)
+    run_package(session, "workers")
     session.run("pytest", "tests/examples", env={"WSFRAME_EXAMPLE_WORKERS": "4"})
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
     """Attack the server with hostile clients: 10 seeds of 300 clients, or ``-- SEEDS CLIENTS FIRST``."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.chaos", *session.posargs)
+    run_package(session, "chaos")
 
 
 @nox.session
@@ -120,8 +121,7 @@ def simulate(session: nox.Session) -> None:
 @nox.session
 def engines(session: nox.Session) -> None:
     """Break real Redis and PostgreSQL servers and write the record: all, or those named after ``--``."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.engine_faults", *session.posargs)
+    run_package(session, "engine_faults")
     session.run("pytest", "-q", "tests/backplane/test_cancelling.py", env={"WSFRAME_CANCEL_STRIDE": "1"})
 
 
@@ -131,29 +131,25 @@ def recovery(session: nox.Session) -> None:
 
     ``-- storm`` has ten channels, ``-- one_channel`` one for all, ``-- deploy`` and ``-- killed`` have members.
     """
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.recovery", *session.posargs)
+    run_package(session, "recovery")
 
 
 @nox.session
 def owners(session: nox.Session) -> None:
     """Stop and kill servers that share 50 paths, and their engine: ``-- ROUNDS SEED``; write the record."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.owners", *session.posargs)
+    run_package(session, "owners")
 
 
 @nox.session
 def restarts(session: nox.Session) -> None:
     """Restart workers under load, and kill them at each step: ``-- CLIENTS RESTARTS``; write the record."""
-    session.install("-e", ".[test]")
-    session.run("python", "-m", "tests.restarts", *session.posargs)
+    run_package(session, "restarts")
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Fuzz the parsers of untrusted bytes with atheris: for 60 seconds, or the number after ``--``."""
-    session.install("-e", ".[fuzz]")
-    session.run("python", "-m", "tests.fuzz", *session.posargs)
+    run_package(session, "fuzz", extras="fuzz")
 
 
 @nox.session
@@ -181,8 +177,7 @@ def packages(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Load the server for 10 minutes, or ``-- SECONDS FOLDER``; write a report, and fail on growth."""
-    session.install("-e", ".[soak]")
-    session.run("python", "-m", "tests.soak", *session.posargs)
+    run_package(session, "soak", extras="soak")
 
 
 @nox.session

@@ -33,6 +33,7 @@ SLOW = {
     "testing/test_cluster_owners.py",
     "test_cells.py",
     "test_docs.py",
+    "test_english.py",
     "test_readme.py",
     "cli/test_asyncapi.py",
     "cli/test_bench.py",
