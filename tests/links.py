@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import select
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Literal, NamedTuple, cast
 from unittest.mock import patch
 
+from tests.resets import reset
 from wsframe import speedups
 from wsframe.connection.account import Account
 from wsframe.connection.handover import CONNECTED, Arrival
@@ -35,7 +35,6 @@ __all__ = ["CLOCK", "Language", "Links", "Peer", "Snapshot", "languages", "runni
 
 Language = Literal["c", "python"]
 CLOCK = 1000.0
-RESET = struct.pack("ii", 1, 0)
 
 # Where each function is called by its name.
 CALLED_IN = {
@@ -225,8 +224,7 @@ class Peer:
                 most -= len(data)
 
     def reset(self) -> None:
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        self.sock.close()
+        reset(self.sock)
 
     def held(self) -> bytes:
         """Return the bytes held, wherever they are."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, Unpack
@@ -12,6 +11,7 @@ import trio
 
 import wsframe
 from tests import client_frames
+from tests.resets import reset
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FIN, RSV1 = 0x80, 0x40
@@ -190,8 +190,7 @@ class Peer:
 
     def reset(self) -> None:
         """End TCP with a reset, as a host does whose program was killed with data unread."""
-        self.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.stream.socket.close()
+        reset(self.stream.socket)
 
 
 def port_of(server: wsframe.Server) -> int:

@@ -6,11 +6,12 @@ so that they can leave in pieces.
 
 import socket
 import ssl
-import struct
 from contextlib import suppress
 from typing import NamedTuple, Self
 
 import trio
+
+from tests.resets import reset
 
 __all__ = ["Address", "Peer"]
 
@@ -130,8 +131,7 @@ class Peer:
 
     def reset(self) -> None:
         """Vanish with a reset."""
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._sock.close()
+        reset(self._sock)
 
     def close(self) -> None:
         """Close the socket, whatever is unread."""

@@ -16,6 +16,7 @@ import trio
 
 from tests import client_frames
 from tests.client_frames import MASK
+from tests.resets import reset
 from tests.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT, Frame, split_frame
 
 __all__ = ["BINARY", "CLOSE", "CONTINUATION", "PING", "PONG", "TEXT", "Answer", "Frame", "Peer", "frame", "upgrade"]
@@ -132,8 +133,7 @@ class Peer:
     def reset(self) -> None:
         """Send RST."""
         if self.socket.fileno() != -1:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.socket.close()
+            reset(self.socket)
 
     def hang_up(self) -> None:
         """Close without a word."""

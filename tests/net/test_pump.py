@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +14,7 @@ import trio
 
 from tests.certificates import make_contexts
 from tests.patience import PATIENCE
+from tests.resets import reset, reset_on_close
 from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.pump import AT_ONCE, UNWATCHED, Pump
 from wsframe.net.socket_options import close_for_good, tune
@@ -22,7 +22,6 @@ from wsframe.net.transport import FAREWELL, Transport
 
 SERVER, CLIENT = make_contexts()
 STALL = 30.0
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Rig:
@@ -440,8 +439,7 @@ async def test_an_owner_that_closes_over_unread_bytes_is_a_reset(rig: Rig) -> No
 
 async def test_a_reset_of_another_machine_is_one_here(between_machines: Rig) -> None:
     rig = between_machines
-    rig.owner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-    rig.owner.close()
+    reset(rig.owner)
     assert rig.end_of(rig.client) == "reset"
 
 
@@ -460,15 +458,14 @@ async def test_an_end_of_another_machine_is_one_here(between_machines: Rig) -> N
 
 
 async def test_a_reset_of_the_client_is_the_end_of_the_owner(rig: Rig) -> None:
-    rig.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-    rig.client.close()
+    reset(rig.client)
     assert rig.end_of(rig.owner) == "end"
     assert rig.pump.over
 
 
 async def test_bytes_before_a_reset_are_delivered(rig: Rig) -> None:
     sent = rig.fill(rig.client)
-    rig.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    reset_on_close(rig.client)
     held = rig.pump.held
     assert held
     rig.client.close()
@@ -486,8 +483,7 @@ async def test_bytes_before_a_reset_are_delivered(rig: Rig) -> None:
 
 async def test_a_lost_client_is_not_kept_for_an_owner_that_reads_nothing(rig: Rig) -> None:
     rig.fill(rig.client)
-    rig.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-    rig.client.close()
+    reset(rig.client)
     rig.rest()
     rig.wait(STALL + 1)
     assert rig.pump.over

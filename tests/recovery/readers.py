@@ -7,7 +7,6 @@ import json
 import re
 import select
 import socket
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from heapq import heappop, heappush
@@ -17,7 +16,9 @@ from typing import Any
 
 import trio
 
+from tests import client_frames
 from tests.recovery.ledger import Ledger, Place
+from tests.resets import reset_on_close
 
 __all__ = ["Crowd", "Reader"]
 
@@ -27,7 +28,6 @@ REQUEST = (
 )
 PUBLICATION = re.compile(rb'\{"push":\{"channel":"feed-\d+","pub":\{"offset":(\d+),"data":"([^"]*)"\}\}\}')
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
-RESET = struct.pack("ii", 1, 0)
 READ = 1 << 16
 KNOWN = 1_000
 """Byte strings that are remembered, so that each of them is parsed once for all clients."""
@@ -37,9 +37,7 @@ EXPECTED_CLOSES = {1001, 3001, 3012}
 
 def frame(payload: bytes, opcode: int = TEXT) -> bytes:
     """Write a frame of a client; the mask of zeros changes nothing."""
-    size = len(payload)
-    head = bytes((0x80 | opcode, 0x80 | size)) if size < 126 else struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
-    return head + bytes(4) + payload
+    return client_frames.header(0x80 | opcode, len(payload), mask=bytes(4)) + payload
 
 
 def frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
@@ -102,7 +100,7 @@ class Reader:
         """Break the connection without a word."""
         if self.sock is not None:
             with suppress(OSError):
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                reset_on_close(self.sock)
             self.crowd.ledger.counts["cuts"] += self.live
             self.lose()
 
