@@ -7,9 +7,10 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -18,15 +19,20 @@ from trio.testing import MockClock
 from tests.recorder import Recorder
 from tests.wire import connected, serving
 from tests.workers.stand_ins import equipped
+from wsframe.backplane import MemoryBackplane, MemoryHub
+from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server
 from wsframe.server.census import answer_census, service_snapshot, service_statistics
 from wsframe.server.json_log import JSONFormatter
 from wsframe.server.metrics import by_worker
+from wsframe.server.service import answer
 from wsframe.server.snapshot import snapshot
 from wsframe.server.stderr_log import LineFormatter
+from wsframe.testing import open_kit
 from wsframe.workers.board import SlotState
 from wsframe.workers.inherited import Equipment
 from wsframe.workers.link import make_wire
+from wsframe.workers.supervisor import Supervisor
 from wsframe.workers.worker import Worker, inquiries_at
 
 
@@ -38,6 +44,13 @@ def files(made: Equipment) -> list[str]:
 @asynccontextmanager
 async def counted(made: Equipment, slot: int, generation: int = 0) -> AsyncIterator[Worker]:
     """Answer inquiries as the worker of a slot, which has one client."""
+    async with serving(Recorder()) as server, connected(server), answering(made, slot, server, generation) as worker:
+        yield worker
+
+
+@asynccontextmanager
+async def answering(made: Equipment, slot: int, server: Server, generation: int = 0) -> AsyncIterator[Worker]:
+    """Answer inquiries as the worker of a slot."""
     ours, theirs = make_wire()
     worker = Worker(
         slot=slot, count=made.count, generation=generation, sockets=(), doors=(), door=theirs, board=made.board,
@@ -45,13 +58,38 @@ async def counted(made: Equipment, slot: int, generation: int = 0) -> AsyncItera
     )  # fmt: skip
     made.board.set_state(slot, SlotState.READY)
     worker.row.ready, worker.row.pid, worker.row.generation = 1, 1000 + slot, generation
-    async with serving(Recorder()) as server, connected(server), trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:
         nursery.start_soon(answer_census, worker, server)
         await trio.testing.wait_all_tasks_blocked()
         yield worker
         nursery.cancel_scope.cancel()
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize("slots", [(0, 1), (1, 0), (1,)])
+async def test_a_supervisor_has_all_servers_rebalance_by_one_of_its_workers(
+    tmp_path: Path, slots: tuple[int, ...]
+) -> None:
+    hub = MemoryHub()
+    async with AsyncExitStack() as stack:
+        made = stack.enter_context(equipped(tmp_path, 2))
+        kits = [await stack.enter_async_context(open_kit(Resource(), backplane=MemoryBackplane(hub))) for _ in range(3)]
+        for slot, kit in zip(slots, kits, strict=False):
+            await stack.enter_async_context(answering(made, slot, kit.server))
+        asked: set[int] = set()
+        for number, kit in enumerate(kits):
+            giving: Any = kit.server._engine.owning.giving  # type: ignore[attr-defined]
+            giving._share_clients = giving._tenure.reports.asked_to_share = partial(asked.add, number)
+        assert await answer(made, cast("Supervisor", None), b"rebalance") == {}
+        with trio.fail_after(60):
+            while len(asked) < len(kits):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+
+
+async def test_a_supervisor_without_workers_that_answer_says_so(tmp_path: Path) -> None:
+    with equipped(tmp_path, 2) as made:
+        assert await answer(made, cast("Supervisor", None), b"rebalance") == {"error": "no worker answers"}
 
 
 async def test_a_service_has_the_sum_of_its_workers_and_each_of_them(tmp_path: Path) -> None:
