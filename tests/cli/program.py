@@ -1,6 +1,5 @@
 """A target, and ``wsframe serve`` as a process of its own."""
 
-import json
 import subprocess
 import sys
 import threading
@@ -62,8 +61,7 @@ class Program:
         assert process.stdout is not None
         self.stdout = process.stdout
         self.first_line = self.stdout.readline()
-        told = json.loads(self.first_line)["message"] if self.first_line.startswith("{") else self.first_line
-        self.address = told.split()[2]
+        self.address = self.first_line.split()[2]
 
     def open(self, path: str, **options: Any) -> ClientConnection:
         client: ClientConnection = connect(self.address + path, open_timeout=PATIENCE, proxy=None, **options)

@@ -69,8 +69,7 @@ def serving(folder: Path, *arguments: str, target: str = TARGET) -> Iterator[tup
         watchdog.start()
         try:
             assert process.stdout is not None
-            (told,) = objects(process.stdout.readline())
-            yield process, told["addresses"][0]
+            yield process, process.stdout.readline().split()[2]
         finally:
             watchdog.cancel()
             watchdog.join()
@@ -152,21 +151,6 @@ def test_a_mistake_is_one_object(tmp_path: Path, name: str) -> None:
     lines = objects(done.stderr)
     assert message in lines[-1]["message"]
     assert (lines[-1]["level"], lines[-1]["logger"]) == ("ERROR", "wsframe.cli")
-
-
-def test_the_first_line_on_stdout_is_an_object_too(tmp_path: Path) -> None:
-    """Collectors read both streams as one."""
-    (tmp_path / "json_target.py").write_text(TARGET)
-    line = command("json_target.py", "--port", "0", "--log-format", "json")
-    with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        try:
-            assert process.stdout is not None
-            (told,) = objects(process.stdout.readline())
-        finally:
-            process.kill()
-    (address,) = told["addresses"]
-    assert told["message"] == f"Serving at {address} (http{address.removeprefix('ws')}/)"
-    assert (told["level"], told["logger"]) == ("INFO", "wsframe.cli")
 
 
 @pytest.mark.parametrize("form", [("--log-f", "json"), ("--log-form=json",), ("--log-format", "json")])

@@ -33,7 +33,6 @@ from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.describe import describe
-from wsframe.server.json_log import JSONFormatter
 from wsframe.server.json_stderr import json_stderr, writes_json
 from wsframe.server.options import ServeOptions
 from wsframe.server.run import serve_until_signal
@@ -339,15 +338,11 @@ async def serve_attended(
 
 
 def announce(server: Server) -> None:
-    """Print the addresses of the server in one line: an object where the log has them, for readers of both streams."""
+    """Print the addresses of the server in one line, which programs read: the same with any format of the log."""
     places = [
         f"{address} (http{address.removeprefix('ws')}/)" if address.startswith("ws") else address
         for address in server.addresses
     ]
     page = f"; metrics at {server.metrics_address}" if server.metrics_address else ""
-    line = f"Serving at {', '.join(places)}{page}"
-    if writes_json():
-        fields = {"levelname": "INFO", "name": "wsframe.cli", "msg": line, "addresses": server.addresses}
-        line = JSONFormatter().format(logging.makeLogRecord(fields))
-    if not told(line, sys.stdout):
+    if not told(f"Serving at {', '.join(places)}{page}", sys.stdout):
         logger.info("cannot write to stdout; printed output is lost")
