@@ -7,5 +7,6 @@
 * ``results``: medians, and marks for doubtful ones. ``tables``, ``plots``, ``page``: the output.
 
 ``idle_clients.py`` and ``stalled_client.py`` each measure one property of wsframe alone, and so do
-``stuck_connections`` (memory), ``floods`` (delays of others), ``deflate_memory`` and ``waiting_keys``.
+``stuck_connections`` (memory), ``floods`` (delays of others), ``deflate_memory``, ``rooms`` (memory) and
+``waiting_keys``.
 """

@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from wsframe.doorbell import Doorbell, Signal, in_trio
+from wsframe.doorbell import Doorbell, Happening, Signal, in_trio
 
 
 async def test_ring_wakes_the_task_that_waits() -> None:
@@ -31,6 +31,36 @@ async def test_ring_while_nobody_waits_is_kept_for_one_wait(autojump_clock: Mock
     with trio.move_on_after(1) as scope:
         await bell.wait()
     assert scope.cancelled_caught
+
+
+async def test_all_that_wait_for_a_happening_wake_and_nobody_waits_after_it() -> None:
+    happening, woken = Happening(), []
+
+    async def waiter(number: int) -> None:
+        await happening.wait()
+        woken.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(waiter, number)
+        await wait_all_tasks_blocked()
+        assert (woken, happening.is_set()) == ([], False)
+        happening.set()
+        happening.set()
+    assert sorted(woken) == [0, 1, 2]
+    with assert_checkpoints():
+        await happening.wait()
+    assert happening.is_set()
+
+
+async def test_a_wait_for_a_happening_can_be_cancelled(autojump_clock: MockClock) -> None:
+    happening = Happening()
+    with trio.move_on_after(1) as scope:
+        await happening.wait()
+    assert scope.cancelled_caught
+    happening.set()
+    with assert_checkpoints():
+        await happening.wait()
 
 
 async def test_ring_between_wake_up_and_next_wait_is_kept() -> None:

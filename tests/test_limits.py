@@ -145,3 +145,16 @@ def test_a_repr_has_the_fields_that_are_set() -> None:
     assert repr(Limits(max_message=4096, max_frame=None)) == "Limits(max_message=4096, max_frame=None)"
     assert repr(Timeouts(hook=2.5)) == "Timeouts(hook=2.5)"
     assert str(-1) not in repr(DEFAULT_LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "defaults", "field"), [(Limits, DEFAULT_LIMITS, "max_message"), (Timeouts, DEFAULT_TIMEOUTS, "close")]
+)
+def test_options_without_a_field_of_their_own_are_the_defaults_themselves(
+    kind: Options, defaults: Any, field: str
+) -> None:
+    """Each room would hold a copy."""
+    assert filled(kind(), defaults) is defaults
+    changed = filled(kind(**{field: 7}), defaults)
+    assert getattr(changed, field) == 7
+    assert filled(changed, defaults) == changed

@@ -6,7 +6,7 @@ from math import inf
 
 import trio
 
-__all__ = ["Doorbell", "Signal"]
+__all__ = ["Doorbell", "Happening", "Signal"]
 
 FROM_THREAD = (
     "wsframe is for trio's own thread; from another one call Resource.post_from_thread or trio.from_thread.run_sync"
@@ -52,6 +52,36 @@ class Doorbell:
             return trio.lowlevel.Abort.FAILED
         self._parked = None
         return trio.lowlevel.Abort.SUCCEEDED
+
+
+class Happening:
+    """The same as a trio.Event, whose memory it takes only while a task waits: most of those of a room have none."""
+
+    __slots__ = ("_event", "_set")
+
+    def __init__(self) -> None:
+        self._event: trio.Event | None = None
+        self._set = False
+
+    def is_set(self) -> bool:
+        """Return whether it has happened."""
+        return self._set
+
+    def set(self) -> None:
+        """Wake all tasks that wait, and have none wait from now on."""
+        self._set = True
+        event, self._event = self._event, None
+        if event is not None:
+            event.set()
+
+    async def wait(self) -> None:
+        """Wait until it has happened; a checkpoint in any case."""
+        if self._set:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._event is None:
+            self._event = trio.Event()
+        await self._event.wait()
 
 
 class Signal:

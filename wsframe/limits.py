@@ -27,12 +27,14 @@ OptionsT = TypeVar("OptionsT", "Limits", "Timeouts")
 
 
 def filled(options: OptionsT, defaults: OptionsT) -> OptionsT:
-    """Return ``options`` with every field at :data:`INHERIT` taken from ``defaults``."""
+    """Return ``options`` with every field at :data:`INHERIT` taken from ``defaults``; those themselves if all are."""
     missing = {
         field.name: getattr(defaults, field.name)
         for field in fields(options)
         if getattr(options, field.name) == INHERIT
     }
+    if len(missing) == len(fields(options)) and type(options) is type(defaults):
+        return defaults  # a room has none of its own
     return replace(options, **missing)
 
 

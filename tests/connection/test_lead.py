@@ -15,6 +15,7 @@ from tests.test_invariants import POLLERS
 from tests.wire import BOUND, TEXT, Frame, connected, serving, text
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.lead import PASSED_OVER, SPIN_SECONDS, Lead, ListenerBell
+from wsframe.hooks.listener import Listener
 from wsframe.net.poller import Poller, PollerName
 from wsframe.resources.resource import Ordering
 from wsframe.testing import Kit, open_kit
@@ -28,9 +29,8 @@ def lead_of(kit: Kit) -> Lead:
 
 def bell_of(resource: wsframe.Resource) -> ListenerBell:
     listener = resource._listener
-    assert listener is not None
-    bell: ListenerBell = vars(listener)["_mailbox"].doorbell
-    return bell
+    assert isinstance(listener, Listener)
+    return listener._mailbox.doorbell
 
 
 # The right itself

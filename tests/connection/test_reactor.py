@@ -15,6 +15,7 @@ from wsframe.connection.lead import ListenerBell
 from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Inbox
 from wsframe.connection.reactor import Reactor
+from wsframe.hooks.listener import Listener
 from wsframe.net.poller import PollerName
 from wsframe.protocol.pool import ConnectionPool
 from wsframe.resources.resource import Ordering
@@ -183,8 +184,8 @@ async def test_newcomer_that_cannot_be_adopted_leaves_nothing_behind(
         first = await served.open()
         await resource.until(lambda: resource.log == ["+"])
         listener = resource._listener
-        assert listener is not None
-        turns = len(vars(listener)["turns"])
+        assert isinstance(listener, Listener)
+        turns = len(listener.turns)
         with monkeypatch.context() as broken:
 
             def fail(*args: object, **named: object) -> None:
@@ -194,7 +195,7 @@ async def test_newcomer_that_cannot_be_adopted_leaves_nothing_behind(
             peer = await served.open()
             await peer.end()
             await until(lambda: not served.server.statistics().pending_handshakes)
-        assert len(vars(listener)["turns"]) == turns
+        assert len(listener.turns) == turns
         assert served.server.clients == served.server.statistics().reserved == 1
         other = await served.open()
         for one in (first, other):

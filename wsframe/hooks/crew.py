@@ -32,6 +32,7 @@ import trio
 
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.mailbox import Backlog, Inbox, Mailbox
+from wsframe.doorbell import Happening
 from wsframe.hooks.caller import BATCH, BATCH_SECONDS, HookCaller
 from wsframe.hooks.contexts import going_on, take_context
 from wsframe.hooks.posts import Errand, Posts
@@ -82,7 +83,7 @@ class Crew:
         flusher: Flusher,
         turns: set[Turn],
         may_end: Callable[[], bool],
-        over: trio.Event,
+        over: Happening,
     ) -> None:
         self._hooks = hooks
         self._mailbox = mailbox

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import trio
-
 from wsframe.connection.mailbox import Mailbox
+from wsframe.doorbell import Happening
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.posts import Errand, Posts
 from wsframe.resources.client import Client
@@ -26,15 +25,17 @@ class Passage:
         posts: Takes the posts and calls.
     """
 
+    __slots__ = ("_hooks", "_mailbox", "_posts", "leaves", "no_more_tasks", "tasks_ended")
+
     def __init__(self, mailbox: Mailbox[AnyClient], hooks: HookCaller, posts: Posts) -> None:
         self._mailbox = mailbox
         self._hooks = hooks
         self._posts = posts
-        self.no_more_tasks: trio.Event = trio.Event()
+        self.no_more_tasks: Happening = Happening()
         """Set when the tasks of the resource and of its clients are to end."""
         self.leaves: bool = False
         """Whether the life leaves this process, so that none follows it here."""
-        self.tasks_ended: trio.Event = trio.Event()
+        self.tasks_ended: Happening = Happening()
         """Set once they have."""
 
     def stop_tasks(self) -> None:

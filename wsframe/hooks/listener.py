@@ -22,6 +22,7 @@ from wsframe.connection.handover import CONNECTED, Arrival
 from wsframe.connection.lead import Lead
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
+from wsframe.doorbell import Happening
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.contexts import take_context
 from wsframe.hooks.crew import Crew
@@ -98,6 +99,13 @@ class Listener:
         RuntimeError: If the resource is running already, in another server.
     """
 
+    __slots__ = (
+        "_around", "_hooks", "_hooks_done", "_leaving", "_mailbox", "_posts", "_retired", "account", "call", "clients",
+        "deflate", "departures", "dismissed", "ended", "failure", "join", "limits", "members", "move", "notify",
+        "partition", "passage", "place", "post", "post_from_thread", "predecessor", "ready", "resource", "server",
+        "start_for", "start_soon", "tasks", "tenancy", "timeouts", "topic", "topics", "turns",
+    )  # fmt: skip
+
     def __init__(self, resource: Resource[Any], account: Account, around: Surroundings) -> None:
         if resource._listener is not None:
             raise RuntimeError(
@@ -114,17 +122,18 @@ class Listener:
         self.deflate: Deflate | None = around.deflate if resource.deflate == INHERIT else resource.deflate
         self.failure: BaseException | None = None
         """Why ``running()`` or a task of the resource ended before its time."""
-        self.ready: trio.Event = trio.Event()
+        self.ready: Happening = Happening()
         """Set once ``running()`` has been entered, or has failed."""
-        self.members: Members = Members()
-        self.join: Callable[[], None] = self.members.join
-        """Counts a new client that is on its way to this resource."""
         self.dismissed: bool = False
         """Whether clients that still come are closed, because the path was unregistered."""
-        self.ended: trio.Event = trio.Event()
+        self.ended: Happening = Happening()
         """Set once the life is over and ``running()`` has been left."""
         self.predecessor: Listener | None = None
         """A life of the same place that ends before this one begins."""
+        self.partition: int = 0
+        """The partition of its path; the roster sets it."""
+        self.topic: str = ""
+        """The topic of its broadcasts, if clients of other workers get them too; the roster sets it."""
         self.account: Account = account
         self._hooks = HookCaller(resource, self.timeouts, around.topics, self.account, self.leave, around.tracing)
         self.clients: dict[AnyClient, None] = self._hooks.clients
@@ -132,24 +141,22 @@ class Listener:
         self._retired = False
         wants_pongs = type(resource).received_pong is not Resource.received_pong
         self._mailbox: Mailbox[AnyClient] = Mailbox(wants_pongs=wants_pongs, budget=around.flusher.budget)
-        self._hooks_done = trio.Event()
+        self._hooks_done = Happening()
         self._leaving = trio.CancelScope()
-        self.turns: set[Turn] = set()
-        """One for each task that calls hooks."""
         self._offer()
         object.__setattr__(resource, "_listener", self)  # also of a frozen dataclass
 
     def __repr__(self) -> str:
         return f"<Listener of {type(self.resource).__name__} [clients: {len(self.clients)}]>"
 
-    partition: int = 0
-    """The partition of its path; the roster sets it."""
-    topic: str = ""
-    """The topic of its broadcasts, if clients of other workers get them too; the roster sets it."""
-
     def _offer(self) -> None:
         """Make the pieces that act for the resource and its clients, and offer their methods as its own."""
         name = type(self.resource).__name__
+        self.members: Members = Members()
+        self.join: Callable[[], None] = self.members.join
+        """Counts a new client that is on its way to this resource."""
+        self.turns: set[Turn] = set()
+        """One for each task that calls hooks."""
         self.departures: Departures = Departures(self.clients)
         self.move: Callable[[AnyClient, Resource[Any] | str], bool] = self.departures.move
         self.tasks: Tasks = Tasks(name, self.clients, self._around.flusher)

@@ -14,6 +14,8 @@ __all__ = ["Members"]
 class Members:
     """The number of members: new clients after the path check, and clients whose ``disconnected`` has not run."""
 
+    __slots__ = ("count", "emptied", "empty_since")
+
     def __init__(self) -> None:
         self.count: int = 0
         self.emptied: Doorbell = Doorbell()

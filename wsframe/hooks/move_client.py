@@ -54,6 +54,8 @@ class Departures:
         clients: The clients whose ``disconnected`` has not begun.
     """
 
+    __slots__ = ("_clients", "siblings")
+
     def __init__(self, clients: Container[AnyClient]) -> None:
         self._clients = clients
         self.siblings: Siblings | None = None

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 
 from wsframe.connection.mailbox import Mailbox
-from wsframe.doorbell import Signal, check_thread, check_trio
+from wsframe.doorbell import Happening, Signal, check_thread, check_trio
 from wsframe.exceptions import ResourceEnded
 from wsframe.log import Log, log_for
 from wsframe.protocol.fast_lane import weigh
@@ -92,7 +92,9 @@ class Posts:
         over: Set once no more hooks are called.
     """
 
-    def __init__(self, name: str, mailbox: Mailbox[Any], ready: trio.Event, over: trio.Event) -> None:
+    __slots__ = ("_mailbox", "_name", "_over", "_ready", "_token", "closed", "leaving", "task")
+
+    def __init__(self, name: str, mailbox: Mailbox[Any], ready: Happening, over: Happening) -> None:
         self._name = name
         self._mailbox = mailbox
         self._ready = ready

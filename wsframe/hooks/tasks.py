@@ -61,6 +61,8 @@ class Tasks:
         flusher: The one of the server's reactor.
     """
 
+    __slots__ = ("_clients", "_early", "_flusher", "_name", "_nursery", "look")
+
     def __init__(self, name: str, clients: Container[Client[Any]], flusher: Flusher) -> None:
         self._name = name
         self._clients = clients

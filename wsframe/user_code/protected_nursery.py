@@ -37,6 +37,8 @@ PAUSE = 0.01
 class ShownScope:
     """The scope of a nursery, for user code to read; trio itself cancels it after an error in one of our tasks."""
 
+    __slots__ = ("_nursery", "_scope")
+
     def __init__(self, nursery: ProtectedNursery, scope: trio.CancelScope) -> None:
         object.__setattr__(self, "_nursery", nursery)
         object.__setattr__(self, "_scope", scope)
