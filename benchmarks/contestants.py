@@ -78,6 +78,14 @@ CONTESTANTS = (
         tls=True,
         deflate=True,
     ),
+    Contestant(
+        name="wsframe-spinning",  # as by default on two CPUs: the one of its own would turn that off
+        program="serve_wsframe",
+        needs=("wsframe",),
+        environment={"WSFRAME_SPIN": "1"},
+        tls=True,
+        deflate=True,
+    ),
     Contestant(name="websockets", program="serve_websockets", needs=("websockets",), tls=True, deflate=True),
     Contestant(
         name="websockets-trio",
