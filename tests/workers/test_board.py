@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from wsframe.workers.board import BUCKETS, Board, SlotState
+from wsframe.workers.board import BUCKETS, TOKENS, Board, SlotState
+from wsframe.workers.partitions import PARTITIONS
 
 
 @pytest.fixture
@@ -54,3 +55,21 @@ def test_states_and_the_beats_of_the_relay_are_beside_the_rows(board: Board) -> 
     assert all(row.beats == 0 for row in board.rows())
     board.clear_relay()
     assert board.relay_beats == 0
+
+
+def test_each_partition_has_a_token_that_all_processes_read() -> None:
+    board = Board.make(2)
+    try:
+        assert len(board.tokens) == TOKENS == PARTITIONS
+        other = Board(os.dup(board.fd), 2)
+        for row in board.rows():
+            row.buckets[-1] = 7
+        board.tokens[0] = board.tokens[-1] = 2**63
+        assert (other.tokens[0], other.tokens[-1], sum(map(bool, other.tokens))) == (2**63, 2**63, 2)
+        assert other.in_bucket(BUCKETS - 1) == 4 * 7
+        for row in board.rows():
+            row.clear()
+        assert other.tokens[-1] == 2**63, "it outlives the process"
+        other.close()
+    finally:
+        board.close()

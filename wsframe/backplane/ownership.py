@@ -14,7 +14,7 @@ stopped in the middle of a step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Protocol
 
@@ -155,6 +155,10 @@ class Ownership:
         given = [lease for key in keys if (lease := self._held.pop(key, None)) is not None]
         if given:
             await self._leases.release(given)
+
+    async def release_of_dead(self, tokens: Mapping[str, int]) -> None:
+        """Give back leases that other processes had, by their tokens. Each has surely ended: nobody acts by them."""
+        await self._leases.release([Lease(key, token, -inf) for key, token in tokens.items()])
 
     async def run(self) -> None:
         """Renew all leases and report those that are lost, until cancelled."""

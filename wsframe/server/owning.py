@@ -85,7 +85,8 @@ def made_owning(
     if not has_owners(roster.registries):
         roster.placement.shared_only = True
         return None
-    tenure = Tenure(plane, topics, roster.placement, holdings, posting, roster.update, cluster.lease_seconds)
+    tokens = None if worker is None else worker.board.tokens
+    tenure = Tenure(plane, topics, roster.placement, holdings, posting, roster.update, cluster.lease_seconds, tokens)
     roster.placement.leased = tenure
     posting.service = ""  # that of all machines, which the backplane separates from others
     return Owning(tenure, Giving(tenure, reactor))

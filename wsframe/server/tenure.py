@@ -12,10 +12,10 @@ refused 503, or passed on. Where the engine cannot be reached, it is refused 503
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from random import uniform
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -65,6 +65,13 @@ def clock_of(plane: object) -> Callable[[], float]:
     return clock
 
 
+class Tokens(Protocol):
+    """Numbers by partition."""
+
+    def __getitem__(self, partition: int, /) -> int: ...
+    def __setitem__(self, partition: int, token: int, /) -> None: ...
+
+
 class Tenure:
     """The partitions of one server; it implements :class:`~wsframe.server.holders.Holders`.
 
@@ -76,6 +83,7 @@ class Tenure:
         posting: Takes the posts of other servers.
         update: Starts the lives of partitions that have begun.
         seconds: The length of a lease.
+        tokens: By partition, of the leases by which a process of this service acts, in memory that outlives it.
     """
 
     def __init__(
@@ -87,6 +95,7 @@ class Tenure:
         posting: Posting,
         update: Callable[[], object],
         seconds: float,
+        tokens: Tokens | None = None,
     ) -> None:
         self._topics = topics
         self._placement = placement
@@ -94,6 +103,7 @@ class Tenure:
         self._posting = posting
         self._update = update
         self._seconds = seconds
+        self._tokens: Tokens = [0] * PARTITIONS if tokens is None else tokens
         self._leases = Ownership(leases, self._lost, seconds=seconds, clock=clock_of(leases))
         self.neighbors: Neighbors = Neighbors(trio.current_time)
         self._slot: Final = frozenset(partitions_of(placement.slot, placement.count))
@@ -224,6 +234,7 @@ class Tenure:
 
     async def _acquire_free(self) -> None:
         await self.reports.until_reached()
+        self.want(tokens_of_dead(self._tokens, self._slot, self._placement))
         listen_until = trio.current_time() + LISTEN
         while True:
             now = trio.current_time()
@@ -278,6 +289,11 @@ class Tenure:
 
     async def _acquire(self, partitions: Collection[int]) -> None:
         """Acquire partitions in one request, and begin those that are granted."""
+        dead = tokens_of_dead(self._tokens, self._slot.intersection(partitions).difference(self._here), self._placement)
+        if dead:
+            await self._leases.release_of_dead({KEYS[one]: token for one, token in dead.items()})
+            for one in dead:
+                self._tokens[one] = 0
         others = await self._leases.acquire([KEYS[one] for one in partitions])
         fresh: dict[int, Lease] = {}
         for one in partitions:
@@ -300,6 +316,7 @@ class Tenure:
     def _begin(self, fresh: Mapping[int, Lease]) -> None:
         for partition, lease in fresh.items():
             self._here[partition] = lease
+            self._tokens[partition] = lease.token
             self._try_at.pop(partition, None)
             self.holdings.begin(partition, seen.Ownership(lease.token, partial(self._leases.left, lease)))
             self._posting.begin(partition)
@@ -320,7 +337,9 @@ class Tenure:
         self._bell.ring()
 
     def _end(self, partition: int) -> None:
-        self._here.pop(partition, None)
+        lease = self._here.pop(partition, None)
+        if lease is not None and self._tokens[partition] == lease.token:
+            self._tokens[partition] = 0
         self._closed.discard(partition)
         self.holdings.lose(partition)
         self._posting.end(partition)
@@ -363,3 +382,11 @@ class Tenure:
             node=self.node, slot=place.slot, count=place.count, held=frozenset(held), busy=len(self.holdings.crowds()),
             leaving=self.leaving,
         )  # fmt: skip
+
+
+def tokens_of_dead(tokens: Tokens, partitions: Iterable[int], placement: Placement) -> dict[int, int]:
+    """Return the tokens of leases that a process of this slot has left behind, of partitions that are not owned here.
+
+    It has been reaped: a worker starts after that, or has its partitions from the supervisor.
+    """
+    return {one: tokens[one] for one in partitions if tokens[one] and not placement.is_away(one)}

@@ -1,8 +1,9 @@
 """The board: numbers of all processes of a service in shared memory.
 
-Each number has one writer: a worker writes its row, the supervisor the state of each slot and the rows of processes
-that have ended. All read all. So nothing is locked, and a process that dies while it writes leaves the others alone.
-Two generations of a slot can run at the same time, so each slot has two rows, by the parity of the generation.
+Each number has one writer: a worker writes its row and the tokens of its partitions, the supervisor the state of each
+slot and the rows of processes that have ended. All read all. So nothing is locked, and a process that dies while it
+writes leaves the others alone. Two generations of a slot can run at the same time, so each slot has two rows, by the
+parity of the generation.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, Self, final
 
-__all__ = ["BUCKETS", "Board", "Row", "SlotState"]
+__all__ = ["BUCKETS", "TOKENS", "Board", "Row", "SlotState"]
 
 BUCKETS: Final = 4096
 """Counters of addresses in a row; several addresses can share one."""
@@ -23,6 +24,8 @@ WORD = 8
 WORDS = 9
 ROW = WORDS * WORD + BUCKETS * 2
 GENERATIONS = 2
+TOKENS: Final = 256
+"""As many as there are partitions."""
 
 
 class SlotState(IntEnum):
@@ -101,6 +104,9 @@ class Board:
             Row(view[at : at + ROW])
             for at in range(self._first(count), self._first(count) + ROW * GENERATIONS * count, ROW)
         ]
+        self.tokens: memoryview[int] = view[size_of(count) - WORD * TOKENS :].cast("Q")
+        """By partition: the token of the lease by which a process of this service acts; 0 for none. That of a process
+        that has been killed stays: its successor gives the lease back."""
 
     @staticmethod
     def _first(count: int) -> int:
@@ -173,4 +179,4 @@ class Board:
 
 def size_of(count: int) -> int:
     """Return the bytes of a board."""
-    return WORD * (count + 1) + ROW * GENERATIONS * count
+    return WORD * (count + 1) + ROW * GENERATIONS * count + WORD * TOKENS
