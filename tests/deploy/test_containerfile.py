@@ -1,18 +1,20 @@
-"""The Containerfile: it copies files that are there, builds them, and runs without root."""
+"""The Containerfile: it copies files that are there, builds what it copies, and runs without root."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
+import re
+import signal
 import subprocess
-import sys
+import threading
 from pathlib import Path
-from zipfile import ZipFile
+
+from websockets.sync.client import connect
 
 from tests.deploy.files import ROOT, container, free_port, kubernetes, options_of
-from tests.examples.running import program_running
-from tests.patience import PATIENCE
+from tests.deploy.image import Image
+
+TIMEOUT = 120
 
 INSTRUCTIONS = {
     "FROM", "RUN", "COPY", "WORKDIR", "USER", "ENV", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD",
@@ -51,38 +53,41 @@ def test_it_copies_files_of_this_repository_and_no_compiler_into_the_image() -> 
     assert all(name != "RUN" for name, _ in container()[stages[-1] :])
 
 
-def test_the_files_that_it_copies_make_a_wheel(tmp_path: Path) -> None:
-    """Without a compiler here, which takes its time and which other tests have."""
-    source = tmp_path / "src"
-    source.mkdir()
-    for name, arguments in container():
-        *files, target = arguments.split()
-        if name == "COPY" and target.startswith("/src/"):
-            for file in files:
-                to = tmp_path / target.lstrip("/") / (Path(file).name if target.endswith("/") else "")
-                if (ROOT / file).is_dir():
-                    shutil.copytree(ROOT / file, to, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-                else:
-                    shutil.copy(ROOT / file, to)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source],
-        check=True, capture_output=True, timeout=PATIENCE, env={**os.environ, "CC": "false"},
-    )  # fmt: skip
-    (wheel,) = tmp_path.glob("*.whl")
-    with ZipFile(wheel) as packed:
-        assert {"wsframe/cli/serve.py", "wsframe/browser/wsframe.js", "_wsframe_pytest.py"} <= set(packed.namelist())
-
-
-def test_its_command_serves_and_its_health_check_tells(tmp_path: Path) -> None:
-    arguments: list[str] = json.loads(last("CMD"))
-    options = options_of(arguments)
+def test_its_steps_make_an_image_whose_command_serves_and_whose_health_check_tells(tmp_path: Path) -> None:
+    """In a folder in the place of its root; ports are free ones here, and the compiler is left out."""
+    image = Image(tmp_path)
+    image.build()
+    options = options_of(json.loads(image.settings["CMD"]))
     assert (options.args.host, options.args.metrics_port, options.args.metrics_host) == ("*", 9100, "*")
     port = str(free_port())
-    python, *check = health_command()
-    assert python == "/venv/bin/python"
-    check = [sys.executable, *(word.replace("9100", port) for word in check)]
-    here = [{"*": "127.0.0.1", "9100": port}.get(word, word) for word in arguments]
-    command = [sys.executable, "-m", "wsframe", "serve", str(ROOT / "examples" / here[0]), *here[1:], "--port", "0"]
-    with program_running(*command):
-        assert subprocess.run(check, timeout=PATIENCE, check=False).returncode == 0
-    assert subprocess.run(check, timeout=PATIENCE, check=False, capture_output=True).returncode != 0
+    changed = {"*": "127.0.0.1", "9100": port}
+    command = [image.here(word) for word in json.loads(image.settings["ENTRYPOINT"])]
+    command += [changed.get(word, word) for word in json.loads(image.settings["CMD"])] + ["--port", "0"]
+    check = [image.here(word.replace("9100", port)) for word in health_command()]
+
+    def healthy() -> bool:
+        done = subprocess.run(check, timeout=TIMEOUT, check=False, env=image.environment, stderr=subprocess.DEVNULL)
+        return done.returncode == 0
+
+    with subprocess.Popen(
+        command, cwd=image.folder, env=image.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        watchdog = threading.Timer(TIMEOUT, process.kill)
+        watchdog.start()
+        try:
+            assert process.stdout is not None
+            first = process.stdout.readline()  # at once: PYTHONUNBUFFERED
+            assert "Serving at ws://127.0.0.1:" in first
+            assert healthy()
+            address = re.findall(r"ws://[\d.:]+", first)[0]
+            with connect(f"{address}/chat", proxy=None, open_timeout=TIMEOUT) as client:
+                assert client.recv(TIMEOUT) == '{"nickname": "user-1"}'
+        finally:
+            process.send_signal(getattr(signal, image.settings["STOPSIGNAL"]))
+            told = process.communicate(timeout=TIMEOUT)[1]
+            watchdog.cancel()
+        assert process.returncode == 0, told
+    assert not healthy()
+    assert [json.loads(line)["level"] for line in told.splitlines()]
+    package = Path(image.here("/venv")) / "lib"
+    assert list(package.glob("*/site-packages/wsframe/cli/serve.py")), "it serves what the image has"

@@ -17,7 +17,7 @@ HTTP_2 = "HTTP/1.1 is spoken here, and the peer speaks HTTP/2: a proxy in front 
 
 OF_PEERS = (
     (TLS, "the peer speaks TLS, and this port does not: serve with certificates, or connect with ws:// or http://"),
-    (PROXY, "the connection begins with a PROXY header, which this port does not expect: see proxy_protocol="),
+    (PROXY, "a PROXY header stands where the request is expected: see proxy_protocol=, or two proxies send one each"),
 )
 OF_SERVERS = (
     (TLS, "the server speaks TLS at this port: is its URL wss:// in place of ws://?"),
