@@ -8,5 +8,5 @@
 
 ``idle_clients.py`` and ``stalled_client.py`` each measure one property of wsframe alone, and so do
 ``stuck_connections`` (memory), ``floods`` (delays of others), ``deflate_memory``, ``rooms`` (memory) and
-``waiting_keys``.
+``waiting_keys``. ``passing``, ``relay`` and ``workers`` measure services of several processes.
 """
