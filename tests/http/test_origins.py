@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -256,6 +258,16 @@ def test_no_text_raises(origin: str, host: str) -> None:
         ("", ("", None)),
         (":80", ("", 80)),
         ("a:b", ("", None)),
+        ("a:", ("a", None)),
+        ("a:00080", ("a", 80)),
+        ("a:65535", ("a", 65535)),
+        ("a:65536", ("", None)),
+        ("a:99999", ("", None)),
+        ("a:000080", ("a", 80)),
+        ("a:\u0661", ("", None)),
+        ("a\n", ("a", None)),
+        (".", ("", None)),
+        ("A_b.c..:1", ("a_b.c.", 1)),
         ("a/b", ("", None)),
         ("a?b", ("", None)),
         ("a#b", ("", None)),
@@ -265,6 +277,16 @@ def test_no_text_raises(origin: str, host: str) -> None:
 )
 def test_a_host_field_is_a_name_and_a_port(host: str, split: tuple[str, int | None]) -> None:
     assert split_host(host) == split
+
+
+@given(st.text("a0._-", max_size=12), st.sampled_from(["", ":0", ":080", ":65535", ":65536", ":000080", ":", ":x"]))
+def test_a_plain_host_field_is_split_as_urlsplit_does(name: str, port: str) -> None:
+    try:
+        parts = urlsplit(f"//{name}{port}")
+        expected = (parts.hostname or "").removesuffix("."), parts.port
+    except ValueError:
+        expected = "", None
+    assert split_host(name + port) == expected
 
 
 @pytest.mark.parametrize(

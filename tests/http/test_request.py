@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.http.request import Headers, Request, peer_name
+from wsframe.http.request import Headers, Request, has_token, peer_name
 
 COOKIES = [(b"Cookie", b"secret=1"), (b"cookie", b"more=2")]
 FIELDS = [(b"host", b"example.com"), *COOKIES, (b"authorization", b"Basic c2M=")]
@@ -178,3 +178,26 @@ def test_a_cookie_is_utf_8_where_it_can_be() -> None:
 def test_no_cookie_raises(text: str) -> None:
     request = Request("/", [(b"cookie", b"session=known;" + text.encode("latin-1"))])
     assert request.cookies["session"] == "known"
+
+
+@pytest.mark.parametrize(
+    ("values", "has"),
+    [
+        ([], False),
+        (["upgrade"], True),
+        (["UpGrade"], True),
+        (["keep-alive, Upgrade"], True),
+        (["keep-alive", ",upgrade ,"], True),
+        (["upgrades"], False),
+        (["up grade"], False),
+        (["upgrade/1"], False),
+        (["\xa0upgrade"], False),
+    ],
+)
+def test_a_token_is_found_in_each_field_and_case(values: list[str], has: bool) -> None:
+    assert has_token(Headers([("connection", value) for value in values]), "connection", "upgrade") is has
+
+
+def test_get_returns_the_first_value_in_any_case_or_the_default() -> None:
+    headers = Headers([("a", "1"), ("a", "2"), ("b", "")])
+    assert [headers.get("A"), headers.get("b", "x"), headers.get("c"), headers.get("c", 3)] == ["1", "", None, 3]

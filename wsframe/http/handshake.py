@@ -6,8 +6,8 @@ a status and a reason of its own, and wsproto's handshake would parse the reques
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterable
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Collection, Iterable
 from email.utils import formatdate
 from functools import lru_cache
 from hashlib import sha1
@@ -20,7 +20,7 @@ from wsframe.http.authority import reduce_target, with_host
 from wsframe.http.forwarded import seen_by_proxies
 from wsframe.http.other_protocols import HTTP_2, cause_at_server
 from wsframe.http.plain_head import read_plain_head
-from wsframe.http.request import Headers, Request, version_of
+from wsframe.http.request import Headers, Request, has_token, version_of
 from wsframe.http.responses import Reject, Response, check_field, header_list
 from wsframe.log import quoted, shortened
 from wsframe.net.trusted_proxies import TrustedProxies
@@ -184,13 +184,13 @@ def malformed(error: h11.RemoteProtocolError) -> str:
 
 def wants_upgrade(headers: Headers) -> bool:
     """Return whether the request asks for a WebSocket at all; if not, it is plain HTTP."""
-    return "websocket" in map(str.lower, headers.tokens("upgrade"))
+    return has_token(headers, "upgrade", "websocket")
 
 
 def valid_key(headers: Headers) -> bool:
     keys = headers.getall("sec-websocket-key")
     try:
-        return len(keys) == 1 and len(b64decode(keys[0], validate=True)) == 16
+        return len(keys) == 1 and len(a2b_base64(keys[0], strict_mode=True)) == 16
     except ValueError:
         return False
 
@@ -212,21 +212,6 @@ DROPPED = (
     "the proxy in front must speak HTTP/1.1 and pass Upgrade and Connection on"
 )
 
-
-# RFC 6455 section 4.2.1, in the order in which they are answered.
-UPGRADE_CHECKS: tuple[tuple[Callable[[Request, Headers], bool], int, str], ...] = (
-    (lambda request, headers: request.method == "GET", 405, "a WebSocket handshake is a GET"),
-    (
-        lambda request, headers: not has_body(headers),
-        400,
-        "a WebSocket handshake has no body",
-    ),
-    (
-        lambda request, headers: "upgrade" in map(str.lower, headers.tokens("connection")),
-        400,
-        "the Connection header lacks Upgrade: a proxy in front must pass it on",
-    ),
-)
 
 ALLOW_GET = [("Allow", "GET")]
 
@@ -250,7 +235,7 @@ def check_head(headers: Headers) -> None:
         raise Reject(400, body="the Host header is malformed")
     for name in ("origin", "sec-websocket-origin"):
         origins = headers.getall(name)
-        if len(origins) > 1 or "\t" in "".join(origins):
+        if origins and (len(origins) > 1 or "\t" in origins[0]):
             raise Reject(400, body="the Origin header is malformed")
 
 
@@ -272,6 +257,8 @@ def check_bodiless(headers: Headers) -> None:
 def check_upgrade(http_version: bytes, request: Request, headers: Headers, versions: Collection[int] = ONLY_13) -> int:
     """Check that the request is a WebSocket handshake of a version that is let in; return which.
 
+    The order is that of RFC 6455 section 4.2.1.
+
     Raises:
         Reject: With the status and the reason of the first check that fails.
     """
@@ -281,9 +268,12 @@ def check_upgrade(http_version: bytes, request: Request, headers: Headers, versi
         raise upgrade_required("this is a WebSocket", versions)
     if http_version < b"1.1":
         raise Reject(400, body="a WebSocket handshake needs HTTP/1.1")
-    for check, status, body in UPGRADE_CHECKS:
-        if not check(request, headers):
-            raise Reject(status, ALLOW_GET if status == 405 else (), body)
+    if request.method != "GET":
+        raise Reject(405, ALLOW_GET, "a WebSocket handshake is a GET")
+    if has_body(headers):
+        raise Reject(400, body="a WebSocket handshake has no body")
+    if not has_token(headers, "connection", "upgrade"):
+        raise Reject(400, body="the Connection header lacks Upgrade: a proxy in front must pass it on")
     version = version_of(headers)
     if version is None or version not in versions:
         raise upgrade_required("this server speaks WebSocket version {}", versions)
@@ -302,6 +292,8 @@ def choose_subprotocol(chosen: str | None, offered: list[str], supported: Iterab
         if chosen not in offered:
             raise ValueError(f"subprotocol {quoted(chosen)} was not offered; offered were {shortened(repr(offered))}")
         return chosen
+    if not offered:
+        return None
     names = set(supported)
     return next((name for name in offered if name in names), None)
 
@@ -313,7 +305,7 @@ def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterab
         ValueError: For a header name or value that would break out of its line.
     """
     key = headers["sec-websocket-key"].encode("ascii")
-    accept = b64encode(sha1(key + GUID, usedforsecurity=False).digest()).decode("ascii")
+    accept = b2a_base64(sha1(key + GUID, usedforsecurity=False).digest(), newline=False).decode("ascii")
     fields = list(extra)
     if subprotocol is not None:
         fields.insert(0, ("Sec-WebSocket-Protocol", subprotocol))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any, final
+from typing import Any, TypeVar, final, overload
 from urllib.parse import parse_qs
 
 from wsframe.log import quoted, shortened
 from wsframe.net.proxy_protocol import ProxyHeader
 
-__all__ = ["VERSIONS", "Headers", "Request", "version_of"]
+__all__ = ["VERSIONS", "Headers", "Request", "has_token", "version_of"]
+
+DefaultT = TypeVar("DefaultT")
 
 # One pair of bytes that h11 lets into neither a name nor a value separates the
 # stored fields, so that 10 000 idle clients hold one small object each, not lists.
@@ -45,6 +47,15 @@ class Headers(Mapping[str, str]):
         if values is None:
             raise KeyError(name)
         return values[0]
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> str | None: ...
+    @overload
+    def get(self, name: str, default: DefaultT, /) -> str | DefaultT: ...
+    def get(self, name: str, default: DefaultT | None = None, /) -> str | DefaultT | None:
+        """Return the first value of ``name``, or the default without any."""
+        values = self._values.get(name.lower())  # Mapping's would raise and catch a KeyError
+        return default if values is None else values[0]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._values
@@ -184,8 +195,9 @@ class Request:
         In versions 7 and 8 it is called ``Sec-WebSocket-Origin``, but for the last drafts of 8.
         """
         headers = self.headers
-        origin = headers.get("origin")
-        return headers.get("sec-websocket-origin", origin) if version_of(headers) in (7, 8) else origin
+        if "sec-websocket-origin" in headers and version_of(headers) in (7, 8):
+            return headers["sec-websocket-origin"]
+        return headers.get("origin")
 
     @property
     def version(self) -> int | None:
@@ -208,6 +220,14 @@ def utf8(text: str) -> str:
         return text if text.isascii() else text.encode("latin-1").decode()
     except UnicodeDecodeError:
         return text
+
+
+def has_token(headers: Headers, name: str, token: str) -> bool:
+    """Return whether fields have a token, which is in lower case as their name is; theirs can be in any."""
+    values = headers._values.get(name)
+    if values is None:
+        return False
+    return values[0].lower() == token or token in map(str.lower, headers.tokens(name))
 
 
 NAMED_VERSIONS = {"13": 13, "8": 8, "7": 7}

@@ -12,7 +12,7 @@ from wsframe.http.request import Request
 from wsframe.http.responses import header_list, retry_later
 from wsframe.log import Log, log_for
 from wsframe.resources.accept import Accept
-from wsframe.server.decide import internal_error, note_disagreement
+from wsframe.server.decide import LET_IN, internal_error, note_disagreement
 from wsframe.server.newcomer import Newcomer, note_gone
 from wsframe.server.seat import Seat
 
@@ -48,10 +48,11 @@ def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> t
         if terms is not None and not terms.client_takeover and (headers.get("user-agent") or "").startswith(DEAF):
             terms = terms._replace(told=True)
     try:
-        subprotocol = handshake.choose_subprotocol(accept.subprotocol, request.subprotocols, resource.subprotocols)
-        if subprotocol is None and request.subprotocols:
+        offered = request.subprotocols
+        subprotocol = handshake.choose_subprotocol(accept.subprotocol, offered, resource.subprotocols)
+        if subprotocol is None and offered:
             note_disagreement(request, resource)
-        fields = header_list(accept.headers, "Accept")  # again: they may have been changed
+        fields = [] if accept is LET_IN else header_list(accept.headers, "Accept")  # again: they may have been changed
         if terms is not None:
             fields.insert(0, ("Sec-WebSocket-Extensions", terms.answer))
         if newcomer.version:
