@@ -97,7 +97,7 @@ async def test_invariant_2_each_message_has_one_side_and_each_side_one_goodbye(s
                 del lines[:count]
                 await trio.lowlevel.checkpoint()
             await peer.send(close())
-            assert await peer.end() == "eof"
+            assert await peer.end() == "fin"
 
     registered = {"/a": halls["a"], "/c": halls["c"]}
     async with serving(registered, limits=Limits(max_queued_messages=share)) as server:

@@ -1,23 +1,31 @@
-"""A WebSocket client made by hand: bytes over a raw TCP stream, for actions of no real client."""
+"""The raw peer of the tests: a client made by hand, which sends right and wrong bytes, and reads HTTP answers."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import NamedTuple, Unpack
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias, Unpack
 
 import trio
 
 import wsframe
 from tests import client_frames
+from tests.client_frames import MASK
 from tests.resets import reset
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FIN, RSV1 = 0x80, 0x40
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-MASK = b"\x37\xfa\x21\x3d"
+"""The key of RFC 6455, section 1.3."""
+HANDSHAKE = {
+    "Host": "localhost", "Upgrade": "websocket", "Connection": "Upgrade",
+    "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13",
+}  # fmt: skip
+
+Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 # No test may hang; none should come near it.
 BOUND = 120.0
@@ -39,27 +47,69 @@ class Frame(NamedTuple):
         return int.from_bytes(self.payload[:2], "big") if self.payload else None
 
 
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
-    """Encode one masked frame."""
-    return client_frames.frame(0x80 * fin | opcode, payload, mask=MASK)
+def frame(
+    opcode: int,
+    payload: bytes | str = b"",
+    *,
+    fin: bool = True,
+    mask: bytes | None = MASK,
+    first: int = 0,
+    length: int | None = None,
+) -> bytes:
+    """Make a frame as a client does.
+
+    Args:
+        opcode: Any of the sixteen.
+        payload: Its payload; text is encoded.
+        fin: Whether it ends a message.
+        mask: The masking key; None leaves the frame unmasked.
+        first: More bits for the first byte: the reserved ones.
+        length: The length declared, if it is not that of the payload.
+    """
+    wire_bytes = payload.encode() if isinstance(payload, str) else payload
+    return client_frames.frame(opcode | first | 0x80 * fin, wire_bytes, mask=mask, length=length)
 
 
 def text(message: str) -> bytes:
     return frame(TEXT, message.encode())
 
 
+def close_payload(code: int, reason: str = "") -> bytes:
+    return code.to_bytes(2, "big") + reason.encode()
+
+
 def close(code: int | None = 1000, reason: str = "") -> bytes:
-    return frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason.encode())
+    return frame(CLOSE, b"" if code is None else close_payload(code, reason))
+
+
+def upgrade(
+    path: str = "/",
+    *,
+    start: str = "GET {} HTTP/1.1",
+    changes: Mapping[str, str | None] = {},
+    **more_changes: str | None,
+) -> bytes:
+    """Make the request of an opening handshake.
+
+    Args:
+        path: The target.
+        start: The start line.
+        changes: Other values of fields; None leaves a field out, and the key with that of Upgrade.
+        more_changes: The same, with ``_`` for ``-``.
+    """
+    fields: dict[str, tuple[str, str | None]] = {name.lower(): (name, value) for name, value in HANDSHAKE.items()}
+    given = {**changes, **{name.replace("_", "-"): value for name, value in more_changes.items()}}
+    changed = {name.lower(): (name, value) for name, value in given.items()}
+    if changed.get("upgrade", ("", ""))[1] is None:  # a key would show that a proxy has dropped the field
+        del fields["sec-websocket-key"], fields["sec-websocket-version"]
+    fields |= changed
+    lines = [start.format(path), *(f"{name}: {value}" for name, value in fields.values() if value is not None)]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def head(path: str, fields: Mapping[str, str] = {}) -> bytes:
-    """Encode a valid opening handshake; ``fields`` replace or add header fields."""
-    wanted = {
-        "Host": "localhost", "Upgrade": "websocket", "Connection": "Upgrade",
-        "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13",
-    } | dict(fields)  # fmt: skip
-    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in wanted.items()), "", ""]
-    return "\r\n".join(lines).encode()
+    """Make a valid opening handshake; ``fields`` replace or add header fields."""
+    return upgrade(path, changes=fields)
 
 
 def decode(data: bytes) -> list[Frame]:
@@ -89,51 +139,121 @@ def split_frame(data: bytes | bytearray) -> tuple[Frame, bytes] | None:
     return one, bytes(data[start + length :])
 
 
-class Peer:
-    """A connected client."""
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    status: int
+    fields: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+
+class Peer:
+    """One connection to the server, plain or TLS, by TCP or a unix socket."""
+
+    def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.answer = b""
+        self.handshake = b""
         """The head of the server's answer to the handshake."""
-        self._data = b""
+        self.received = bytearray()
+        """The bytes that have come and are in no frame or head yet."""
+        address = self.socket.getsockname()
+        self.name = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix peer"
+        """This peer's name in the server's log."""
+
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        """The socket below."""
+        return self.stream.socket if isinstance(self.stream, trio.SocketStream) else self.stream.transport_stream.socket
 
     @property
     def port(self) -> int:
         """The port the server knows this client by."""
-        name = self.stream.socket.getsockname()
-        assert isinstance(name[1], int)
-        return name[1]
+        return int(self.name.rpartition(":")[2])
+
+    # Sending
+
+    async def send(self, *pieces: bytes) -> None:
+        """Send bytes as they are, all in one piece."""
+        await self.stream.send_all(b"".join(pieces))
+
+    async def text(self, *messages: str) -> None:
+        """Send text messages, all in one piece."""
+        await self.send(*(frame(TEXT, message) for message in messages))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a close frame."""
+        await self.send(close(code, reason))
+
+    async def upgrade(self, path: str = "/", **changes: str | None) -> Answer:
+        """Send an opening handshake and read the head of its answer."""
+        await self.send(upgrade(path, changes={name.replace("_", "-"): value for name, value in changes.items()}))
+        return await self.head()
 
     async def open(self, request: bytes) -> None:
-        """Send a handshake, and whatever follows it, and read the answer."""
-        await self.stream.send_all(request)
-        assert await self.status() == 101, self.answer
+        """Send a handshake, and whatever follows it, and read the 101."""
+        await self.send(request)
+        assert await self.status() == 101, self.handshake
+
+    def half_close(self) -> None:
+        """Send FIN, and go on reading."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """End TCP with a reset, as a host does whose program was killed with data unread."""
+        if self.socket.fileno() != -1:
+            reset(self.socket)
+
+    def hang_up(self) -> None:
+        """Close without a word."""
+        self.socket.close()
+
+    # Receiving
+
+    async def more(self) -> bool:
+        """Read once; return False at EOF."""
+        data = await self.stream.receive_some(65536)
+        self.received += data
+        return bool(data)
+
+    async def head(self) -> Answer:
+        """Read the head of an HTTP answer."""
+        while b"\r\n\r\n" not in self.received:
+            assert await self.more(), f"EOF within the head: {bytes(self.received)!r}"
+        self.handshake, _, rest = bytes(self.received).partition(b"\r\n\r\n")
+        self.received[:] = rest
+        start, *lines = self.handshake.decode("latin-1").split("\r\n")
+        fields = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        return Answer(int(start.split(" ")[1]), fields, b"")
 
     async def status(self) -> int:
-        """Read the head of an answer; return its status."""
-        while b"\r\n\r\n" not in self._data:
-            more = await self.stream.receive_some()
-            assert more, f"the server ended within the head: {self._data!r}"
-            self._data += bytes(more)
-        self.answer, _, self._data = self._data.partition(b"\r\n\r\n")
-        return int(self.answer.split(b" ", 2)[1])
+        """Read the head of an HTTP answer; return its status."""
+        return (await self.head()).status
 
-    async def send(self, *frames: bytes) -> None:
-        await self.stream.send_all(b"".join(frames))
+    async def answer(self) -> Answer:
+        """Read a whole HTTP answer, up to EOF."""
+        head = await self.head()
+        while await self.more():
+            pass
+        return Answer(head.status, head.fields, bytes(self.received))
 
     async def receive(self) -> Frame | None:
-        """Return the next frame; None at the end of the stream."""
-        while True:
-            found = split_frame(self._data)
-            if found is not None:
-                one, self._data = found
-                return one
-            more = await self.stream.receive_some(65536)
-            if not more:
-                assert not self._data, f"the stream ends inside a frame: {self._data[:20]!r}"
+        """Return the next frame; None at EOF. Bytes that are no server's frame fail the test."""
+        while (found := split_frame(self.received)) is None:
+            if not await self.more():
+                assert not self.received, f"EOF within a frame: {bytes(self.received[:20])!r}"
                 return None
-            self._data += bytes(more)
+        one, rest = found
+        agreed = RSV1 if b"permessage-deflate" in self.handshake else 0
+        assert not one.reserved & ~agreed, f"reserved bits: {one.reserved:#x}"
+        assert one.opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG), f"opcode {one.opcode:#x}"
+        self.received[:] = rest
+        return one
 
     async def receive_text(self) -> str:
         """Return the next frame, which must be a whole text message."""
@@ -153,14 +273,36 @@ class Peer:
         """Return code and reason of the next frame, which must be a close frame and the last."""
         one = await self.receive()
         assert one is not None, "the stream ended without a close frame"
-        assert one.opcode == CLOSE, one
-        assert not self._data, f"something follows the close frame: {self._data!r}"
-        code = int.from_bytes(one.payload[:2], "big") if one.payload else None
-        return code, one.payload[2:].decode()
+        assert not self.received, f"something follows the close frame: {bytes(self.received)!r}"
+        return one.code, one.payload[2:].decode()
+
+    async def message(self) -> str:
+        """Read the next text message of one frame, past control frames."""
+        while True:
+            found = await self.receive()
+            assert found is not None, "EOF instead of a message"
+            assert found.opcode != CLOSE, f"closed {found.code} instead of a message"
+            if found.opcode == TEXT:
+                return found.payload.decode()
+
+    async def messages(self, count: int) -> list[str]:
+        """Read so many text messages."""
+        return [await self.message() for _ in range(count)]
+
+    async def closing(self) -> tuple[list[str], int | None]:
+        """Read up to the close frame; return the text messages before it and its code."""
+        before: list[str] = []
+        while True:
+            found = await self.receive()
+            assert found is not None, f"EOF without a close frame, after {before}"
+            if found.opcode == CLOSE:
+                return before, found.code
+            if found.opcode == TEXT:
+                before.append(found.payload.decode())
 
     async def finish(self, code: int = 1000) -> None:
         """Close in order: our close frame, the server's, the end of TCP."""
-        await self.send(close(code))
+        await self.close(code)
         assert (await self.receive_close())[0] == code
         assert await self.receive() is None
 
@@ -180,17 +322,13 @@ class Peer:
         return frames
 
     async def end(self) -> str:
-        """Wait for the end, whatever comes before it: ``"eof"`` or ``"reset"``."""
+        """Read up to the end and tell how it came: ``fin`` or ``reset``."""
         try:
-            while await self.stream.receive_some(65536):
+            while await self.more():
                 pass
         except trio.BrokenResourceError:
             return "reset"
-        return "eof"
-
-    def reset(self) -> None:
-        """End TCP with a reset, as a host does whose program was killed with data unread."""
-        reset(self.stream.socket)
+        return "fin"
 
 
 def port_of(server: wsframe.Server) -> int:

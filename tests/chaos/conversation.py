@@ -10,11 +10,11 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, Tex
 from wsproto.extensions import Extension, PerMessageDeflate
 from wsproto.frame_protocol import CloseReason
 
-from tests.chaos.peer import Peer
+from tests.chaos.rough import Rough
+from tests.wire import KEY
 
 __all__ = ["Conversation", "Fault", "Refused", "request_head"]
 
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 LETTERS = "abcdefghij klmnopqrst uvwxyz äöü 漢字 😀"
 
@@ -49,7 +49,7 @@ def request_head(path: str, name: str, *, deflate: bool = False) -> bytes:
 class Conversation:
     """One well-behaved client. Whatever the server does wrong raises :exc:`Fault` or a wsproto error."""
 
-    def __init__(self, peer: Peer, name: str) -> None:
+    def __init__(self, peer: Rough, name: str) -> None:
         self.peer = peer
         self.name = name
         self.sent = 0

@@ -16,9 +16,9 @@ import trio
 import wsframe
 from tests.certificates import Contexts
 from tests.chaos.moving_rooms import register_rooms
-from tests.chaos.peer import Address
 from tests.chaos.polite import POLITE
 from tests.chaos.resources import LIMITS, TIMEOUTS, Deliberate, Ledger, registry
+from tests.chaos.rough import Address
 from tests.chaos.rude import RUDE
 from tests.chaos.visit import Program, Visit
 

@@ -10,7 +10,7 @@ from wsproto.events import CloseConnection, Message
 
 from tests.chaos.conversation import Fault, request_head
 from tests.chaos.moving_rooms import ROOMS
-from tests.chaos.peer import Peer
+from tests.chaos.rough import Rough
 from tests.chaos.visit import Program, Visit
 from tests.client_frames import frame
 
@@ -20,7 +20,7 @@ PATHS = ("/echo", "/deflated", "/waits", "/each", "/room", "/raises", "/closes",
 MIB = 1024 * 1024
 
 
-async def upgrade(visit: Visit, peer: Peer, path: str | None = None, more: bytes = b"") -> bytes:
+async def upgrade(visit: Visit, peer: Rough, path: str | None = None, more: bytes = b"") -> bytes:
     """Shake hands without much care, sending ``more`` behind the request; return the bytes after the 101."""
     path = path or visit.random.choice(PATHS)
     visit.trail.append(path)
@@ -36,7 +36,7 @@ async def upgrade(visit: Visit, peer: Peer, path: str | None = None, more: bytes
     return data.partition(b"\r\n\r\n")[2]
 
 
-async def rest_of(peer: Peer, data: bytes = b"") -> tuple[int, int | None]:
+async def rest_of(peer: Rough, data: bytes = b"") -> tuple[int, int | None]:
     """Read to the end; return how many messages came, and the code of the close frame."""
     engine = Engine(CLIENT, [], data)
     messages, code = 0, None
@@ -177,7 +177,7 @@ async def ping_flood(visit: Visit) -> None:
             await visit.hold()
 
 
-async def rest_until_lost(peer: Peer) -> None:
+async def rest_until_lost(peer: Rough) -> None:
     with trio.move_on_after(2):
         while await peer.receive():
             pass

@@ -8,7 +8,7 @@ import trio
 
 import wsframe
 from tests.chaos.conversation import Conversation, Fault, request_head
-from tests.chaos.peer import Address, Peer
+from tests.chaos.rough import Address, Rough
 from tests.client_frames import frame
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Event
@@ -51,10 +51,10 @@ async def test_a_bug_costs_its_link_alone(poller: Literal["auto", "task"], early
     with trio.fail_after(120), ExitStack() as sockets:
         async with wsframe.open_server(registry, port=0, poller=poller, timeouts=timeouts) as server:
             address = Address(int(server.addresses[0].rpartition(":")[2]), None)
-            unconcerned = Conversation(await Peer.connect(address), "unconcerned")
+            unconcerned = Conversation(await Rough.connect(address), "unconcerned")
             sockets.callback(unconcerned.peer.close)
             await unconcerned.open("/")
-            peer = await Peer.connect(address)
+            peer = await Rough.connect(address)
             sockets.callback(peer.close)
             await peer.send(request_head("/", "unlucky") + (TRIGGER if early else b""))
             with pytest.raises((OSError, Fault)):
@@ -67,7 +67,7 @@ async def test_a_bug_costs_its_link_alone(poller: Literal["auto", "task"], early
             assert echo.gone == 2
 
 
-async def until_lost(peer: Peer, raw: bytes) -> None:
+async def until_lost(peer: Rough, raw: bytes) -> None:
     """Read until the connection is lost; send ``raw`` after the 101."""
     answer = await peer.receive()
     assert answer.startswith(b"HTTP/1.1 101 ")

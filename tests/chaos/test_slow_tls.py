@@ -6,7 +6,7 @@ from trio.testing import MockClock
 import wsframe
 from tests.certificates import make_contexts
 from tests.chaos.conversation import Conversation
-from tests.chaos.peer import Address, Peer
+from tests.chaos.rough import Address, Rough
 
 TEXT = "it takes its time, but it comes: " * 3
 
@@ -22,7 +22,7 @@ async def test_a_record_that_arrives_slowly_is_a_sign_of_life(patient_clock: Moc
     registry.register("/", Echo(), wsframe.any_origin)
     timeouts = wsframe.Timeouts(ping_interval=3, ping_timeout=6)
     async with wsframe.open_server(registry, port=0, ssl_context=server_context, timeouts=timeouts) as server:
-        peer = await Peer.connect(Address(int(server.addresses[0].rpartition(":")[2]), client_context))
+        peer = await Rough.connect(Address(int(server.addresses[0].rpartition(":")[2]), client_context))
         try:
             talk = Conversation(peer, "slow")
             await talk.open("/")

@@ -9,7 +9,7 @@ from zlib import crc32
 import trio
 
 from tests.chaos.conversation import Conversation
-from tests.chaos.peer import Address, Peer
+from tests.chaos.rough import Address, Rough
 
 __all__ = ["Program", "Visit"]
 
@@ -56,9 +56,9 @@ class Visit:
         await self.released.wait()
 
     @asynccontextmanager
-    async def peer(self, *, piece: int = 0, small: bool = False, tls: bool = True) -> AsyncIterator[Peer]:
+    async def peer(self, *, piece: int = 0, small: bool = False, tls: bool = True) -> AsyncIterator[Rough]:
         """Connect, and close at the end."""
-        peer = await Peer.connect(self.address, piece=piece, small=small, tls=tls)
+        peer = await Rough.connect(self.address, piece=piece, small=small, tls=tls)
         try:
             yield peer
         finally:

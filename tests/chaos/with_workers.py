@@ -23,9 +23,9 @@ from typing import Any
 import trio
 
 from tests.chaos.one_round import ARRIVALS, BUSY, PATIENCE, POLITE_SHARE, first_of
-from tests.chaos.peer import Address
 from tests.chaos.polite import POLITE, gate
 from tests.chaos.resources import Life
+from tests.chaos.rough import Address
 from tests.chaos.rude import RUDE
 from tests.chaos.visit import Program, Visit
 from tests.cli.workers import Service, service

@@ -7,8 +7,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.hostile.peer import CLOSE, PING, TEXT, close_payload, frame
 from tests.hostile.place import Place, Recorder, until
+from tests.wire import CLOSE, PING, TEXT, close_payload, frame
 from wsframe.testing import open_client, open_kit
 
 Lines = Callable[[], list[str]]
@@ -137,7 +137,7 @@ async def test_socket_lingers_until_the_peer_has_ended_too(plain: Place) -> None
         peer = await served.open()
         await peer.close()
         assert await peer.closing() == ([], 1000)
-        assert await peer.frame() is None, "our side is shut"
+        assert await peer.receive() is None, "our side is shut"
         assert served.server.clients == 1
         for _ in range(50):
             await peer.send(bytes(10_000))

@@ -55,7 +55,7 @@ async def test_peer_that_shut_its_side_and_reads_on_gets_everything(plain: Place
         peer = await served.open(receive_buffer=4096)
         peer.socket.shutdown(socket.SHUT_WR)
         await resource.gone.wait()
-        found = await peer.frame()
+        found = await peer.receive()
         assert found is not None
         assert len(found.payload) == MUCH
         assert await peer.end() == "fin"

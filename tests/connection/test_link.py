@@ -10,9 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.engine import engine_of
-from tests.hostile.peer import BINARY, PING, PONG, TEXT, Frame, Peer, frame
 from tests.hostile.place import Place, Recorder, Served, until
-from tests.wire import connected, serving
+from tests.wire import BINARY, PING, PONG, TEXT, Frame, Peer, connected, frame, serving
 from wsframe import Deflate, Limits, Timeouts
 from wsframe.connection.link import Link
 from wsframe.protocol.deflate import Deflater
@@ -56,7 +55,7 @@ async def test_pings_that_use_up_the_room_are_all_answered_with_what_stands_betw
         await peer.send(*[frame(PING, str(number)) for number in range(1000)], frame(TEXT, "end"))
         pongs = 0
         while pongs < 1000:
-            found = await peer.frame()
+            found = await peer.receive()
             assert found is not None
             if found.opcode == PONG:
                 assert found.payload == str(pongs).encode()
@@ -295,7 +294,7 @@ async def test_hook_that_waits_delays_its_own_resource_only(place: Place) -> Non
         await peer.text("wait")
         assert await peer.message() == "before"
         await peer.send(frame(PING, b"there?"), frame(TEXT, "next"))
-        found = await peer.frame()
+        found = await peer.receive()
         assert found == Frame(PONG, b"there?")
         for number in range(10):
             await other.text(str(number))

@@ -7,9 +7,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.hostile.peer import PING, PONG, frame
 from tests.hostile.place import Place, Recorder, until
 from tests.test_invariants import POLLERS
+from tests.wire import PING, PONG, frame
 from wsframe import Timeouts
 from wsframe.connection.lead import ListenerBell
 from wsframe.connection.link import Link
@@ -134,7 +134,7 @@ async def test_users_ping_and_latency(place: Place) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(measure)
             for _ in range(2):
-                found = await peer.frame()
+                found = await peer.receive()
                 assert found is not None
                 await peer.send(frame(PONG, found.payload))
         assert latencies[0] is not None
@@ -143,7 +143,7 @@ async def test_users_ping_and_latency(place: Place) -> None:
         assert resource.log == ["+", "pong mine", "pong unasked"]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(measure)
-            await peer.frame()
+            await peer.receive()
             peer.reset()
         assert latencies[1] is None
 

@@ -19,8 +19,8 @@ import trustme
 import wsframe
 from tests.foreign.conversation import CODES, LIMITS, OURS, OurWebSocket, converse
 from tests.foreign.peers import PROGRAMS, PROXIES, Proxy
-from tests.hostile.peer import Peer
 from tests.patience import PATIENCE
+from tests.wire import Peer
 from wsframe import Client, ConnectionClosed, Deflate, HandshakeRejected, Reject, Request, ServeOptions, connect
 
 SHOWN = Path(__file__).parents[2] / "docs/examples/proxies"

@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator
 
 from tests.client_frames import frame
+from tests.wire import KEY
 
 __all__ = ["agreements", "answers", "packed", "received", "rude", "server_frame", "tunnels"]
 
@@ -51,7 +52,7 @@ def answers() -> Iterator[tuple[str, bytes]]:
     yield "endless-hints", b"\x00\x07" + b"HTTP/1.1 100 Continue\r\n\r\n" * 80
     yield "wrong-case", b"\x00\x03" + GOOD.replace(b"websocket", b"WebSocket").replace(b": Upg", b": keep-alive, upg")
     yield "twice", b"\x00\x03" + GOOD + FIELDS + b"\r\n"
-    yield "wrong-accept", b"\x00\x03" + GOOD.replace(b"@ACCEPT@", b"dGhlIHNhbXBsZSBub25jZQ==") + b"\r\n"
+    yield "wrong-accept", b"\x00\x03" + GOOD.replace(b"@ACCEPT@", KEY.encode()) + b"\r\n"
     yield "http10", b"\x00\x03" + GOOD.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n"
     yield "refused", b"\x00\x05HTTP/1.1 401 No\r\nContent-Length: 5\r\n\r\nwrong"
     yield "never-ends", b"\x00\x05HTTP/1.1 503 Busy\r\nContent-Length: 999999\r\nRetry-After: 3\r\n\r\nbusy"

@@ -227,7 +227,7 @@ async def test_compression_goes_along_unless_it_refers_to_earlier_messages(takeo
     deflate = wsframe.Deflate.dedicated() if takeover else wsframe.Deflate.shared()
     offer = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
     async with two_servers(old, new, deflate=deflate) as servers, connected(servers[0], fields=offer) as peer:
-        assert b"permessage-deflate" in peer.answer
+        assert b"permessage-deflate" in peer.handshake
         await until(lambda: len(old.clients) == 1)
         assert await hand_over(servers, old, new)
         if takeover:

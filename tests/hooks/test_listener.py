@@ -160,7 +160,7 @@ async def test_drain_that_is_over_cuts_hooks_off_and_still_says_goodbye(ordering
         await room.journal.until("text hold")
         server.close()
         await server.closed()
-        assert await peer.end() in ("eof", "reset")
+        assert await peer.end() in ("fin", "reset")
     goodbyes = [note for note in room.notes if note.startswith("disconnected")]
     assert len(goodbyes) == room.notes.count("connected")
 

@@ -16,7 +16,7 @@ import trio
 import trustme
 
 import wsframe
-from tests.hostile.peer import Peer
+from tests.wire import Peer
 
 __all__ = ["BOUND", "Certificates", "Place", "Recorder", "Served", "until"]
 

@@ -230,7 +230,7 @@ async def test_connections_of_one_address() -> None:
                 refused = Peer(stream)
                 await refused.send(head("/"))
                 assert await refused.status() == 429
-                assert b"retry-after: 5" in refused.answer.lower()
+                assert b"retry-after: 5" in refused.handshake.lower()
         await peers[0].finish()
         await until(lambda: server.statistics().reserved == 2)
         await stack.enter_async_context(connected(server))

@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from tests.engine import engine_of
-from tests.hostile.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from tests.hostile.place import Place, Recorder, until
+from tests.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from wsframe import Limits
 from wsframe.testing import open_kit
 
@@ -18,7 +18,7 @@ Lines = Callable[[], list[str]]
 LIMITS = Limits(max_message=1000, max_frame=500, max_fragments=5)
 
 VIOLATIONS = {
-    "unmasked frame": (frame(TEXT, "x", mask=b""), 1002),
+    "unmasked frame": (frame(TEXT, "x", mask=None), 1002),
     "reserved bit 1": (frame(TEXT, "x", first=0x40), 1002),
     "reserved bit 2": (frame(TEXT, "x", first=0x20), 1002),
     "reserved bit 3": (frame(BINARY, "x", first=0x10), 1002),

@@ -7,8 +7,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.hostile.peer import PING, PONG, Peer, frame
 from tests.hostile.place import Place, Recorder, Served
+from tests.wire import PING, PONG, Peer, frame
 from wsframe import Limits, Timeouts
 from wsframe.connection.memory_budget import FRAME_COST
 from wsframe.limits import Overflow
@@ -88,7 +88,7 @@ async def test_other_policies_keep_a_stalled_client_and_its_stream_whole(
         while len(got) < len(sent) - dropped - (
             overflow == "drop_oldest" and client.statistics().messages_dropped - dropped
         ):
-            found = await stalled.frame()
+            found = await stalled.receive()
             assert found is not None
             if found.opcode == PONG:
                 pongs.append(int(found.payload))
@@ -158,7 +158,7 @@ async def test_fragments_leave_room_for_pongs_and_for_nothing_else(place: Place,
         await trio.testing.wait_all_tasks_blocked()
         kinds: list[int] = []
         while kinds[-1:] != [0x1] or len(kinds) < 62:
-            found = await peer.frame()
+            found = await peer.receive()
             assert found is not None
             kinds.append(found.opcode)
         assert sorted(kinds) == [0] * 59 + [1, 1, PONG]

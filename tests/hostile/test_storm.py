@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 import trio
 
-from tests.hostile.peer import BINARY, CLOSE, CONTINUATION, PING, TEXT, Peer, frame, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, Peer, frame, upgrade
 from wsframe import Capacity, Limits, Timeouts
 
 PEERS = 200
@@ -63,7 +63,13 @@ async def ping_flood(served: Served, dice: random.Random) -> None:
 
 async def violate(served: Served, dice: random.Random) -> None:
     peer = await served.open()
-    bad = [frame(TEXT, "x", mask=b""), frame(3), frame(TEXT, b"\xff"), frame(CONTINUATION), frame(BINARY, length=2**40)]
+    bad = [
+        frame(TEXT, "x", mask=None),
+        frame(3),
+        frame(TEXT, b"\xff"),
+        frame(CONTINUATION),
+        frame(BINARY, length=2**40),
+    ]
     await peer.send(frame(TEXT, "good"), dice.choice(bad), dice.randbytes(100))
     await peer.end()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from tests.wire import KEY
 from wsframe.http.handshake import HeadReader, check_head, check_upgrade
 from wsframe.http.request import Request
 
 __all__ = ["GOOD", "KEY", "TOKEN", "head_of", "judge", "read"]
 
 # The example of RFC 6455 section 1.3.
-KEY, TOKEN = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+TOKEN = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 GOOD = {
     "Host": "example.com",

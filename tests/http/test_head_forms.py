@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.wire import upgrade
 from wsframe.http.handshake import HeadReader, check_head, check_upgrade, choose_subprotocol
 from wsframe.http.origins import any_origin, host_allowed, origin_prefix, same_origin
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import Reject
 
-HEAD = (
-    b"GET /chat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
+HEAD = upgrade("/chat")
 # Characters of Latin-1 that str.strip() takes off beside SP and HTAB.
 SPACES = [byte for byte in range(256) if chr(byte).isspace() and byte not in b" \t\r\n"]
 

@@ -7,12 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.wire import upgrade
 from wsframe.http.plain_head import read_plain_head
 
-HANDSHAKE = (
-    b"GET /chat?x=1 HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
+HANDSHAKE = upgrade("/chat?x=1", host="example.com")
 PIECES = [
     b"GET ", b"POST ", b"get ", b"/", b"/chat?x=1", b" HTTP/1.1", b" HTTP/1.0", b" HTTP/2.0", b"\r\n", b"\n", b"\r",
     b"Host: a", b"host:a", b"HOST : a", b"Host:", b"X: y", b"X:\t y \t", b"X:", b": y", b" folded", b"\tfolded",

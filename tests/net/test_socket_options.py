@@ -11,8 +11,7 @@ import trio.lowlevel
 
 import wsframe
 from tests.engine import engine_of
-from tests.hostile.peer import Peer
-from tests.wire import connected
+from tests.wire import Peer, connected
 from wsframe.net import socket_options as socketopts
 from wsframe.net.socket_options import acknowledge, keep_alive, reset_on_close, tune, tune_accepted, unsent_in_kernel
 

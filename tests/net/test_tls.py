@@ -10,8 +10,8 @@ import trio
 from trio.testing import MockClock
 
 import wsframe
-from tests.hostile.peer import BINARY, TEXT, frame, upgrade
 from tests.hostile.place import Certificates, Place, Recorder, until
+from tests.wire import BINARY, TEXT, frame, upgrade
 from wsframe import Limits, Request
 from wsframe.net.tls import READ_AT_ONCE, TLSCodec
 
@@ -129,7 +129,7 @@ async def test_server_says_close_notify_before_it_ends(secure: Place) -> None:
         peer.stream._https_compatible = False  # so that an end without close_notify would be an error
         await peer.close(1000)
         assert await peer.closing() == ([], 1000)
-        assert await peer.frame() is None
+        assert await peer.receive() is None
 
 
 async def test_big_messages_both_ways_arrive_whole(secure: Place) -> None:
@@ -143,7 +143,7 @@ async def test_big_messages_both_ways_arrive_whole(secure: Place) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.send, frame(BINARY, payload) * 4 + frame(TEXT, "end"))
             for _ in range(4):
-                found = await peer.frame()
+                found = await peer.receive()
                 assert found is not None
                 assert found.payload == payload
             assert await peer.message() == "end"

@@ -18,6 +18,7 @@ import wsframe
 from tests.backplane.redis_server import RedisServer
 from tests.owners.acts import Watch, read
 from tests.owners.machines import CENTER, Machines
+from tests.wire import TEXT, frame, upgrade
 
 __all__ = ["NODES", "PATHS", "PORT", "Field", "Server"]
 
@@ -183,11 +184,9 @@ class Field:
             stream = await trio.open_tcp_stream(host, int(port))
             async with stream:
                 stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
-                head = f"GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                head += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
                 texts = [f"{number} flood".encode() for number in range(1, FLOODS + 1)]
-                frames = [bytes([0x81, 0x80 | len(text)]) + bytes(4) + text for text in texts]
-                await stream.send_all(head.encode())
+                frames = [frame(TEXT, text) for text in texts]
+                await stream.send_all(upgrade(path, host=address))
                 await trio.sleep(1)
                 await stream.send_all(b"".join(frames))
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + self.chance.uniform(5, 20)):

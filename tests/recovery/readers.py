@@ -19,13 +19,11 @@ import trio
 from tests import client_frames
 from tests.recovery.ledger import Ledger, Place
 from tests.resets import reset_on_close
+from tests.wire import upgrade
 
 __all__ = ["Crowd", "Reader"]
 
-REQUEST = (
-    b"GET /connection/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
+REQUEST = upgrade("/connection/websocket")
 PUBLICATION = re.compile(rb'\{"push":\{"channel":"feed-\d+","pub":\{"offset":(\d+),"data":"([^"]*)"\}\}\}')
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 READ = 1 << 16

@@ -96,7 +96,7 @@ async def test_close_facts_tell_what_the_peer_sent(data: bytes, facts: Facts) ->
         await room.journal.until("connected")
         client = room.only
         await peer.send(data)
-        assert await peer.end() == "eof"
+        assert await peer.end() == "fin"
         await room.journal.until(f"disconnected {facts[0]}")
         assert (client.close_code, client.close_reason, client.closed_cleanly) == facts
 

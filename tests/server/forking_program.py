@@ -13,7 +13,7 @@ import sys
 import trio
 
 import wsframe
-from tests.hostile.peer import upgrade
+from tests.wire import upgrade
 from wsframe import Client, Request, Response, Timeouts
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n"

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from tests.hostile.peer import Answer
+from tests.wire import Answer
 
 __all__ = ["get"]
 

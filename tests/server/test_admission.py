@@ -9,8 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.engine import engine_of
-from tests.hostile.peer import PING, TEXT, Answer, Peer, frame, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.wire import PING, TEXT, Answer, Peer, frame, upgrade
 from wsframe import Accept, Capacity, Reject, Request, Timeouts
 from wsframe.testing import Refused, open_kit
 
@@ -37,6 +37,7 @@ def check_one_line(lines: list[str], peer: Peer, status: int, reason: str) -> No
 
 REFUSALS = {
     "garbage": (b"\x00\x03\x01\x00garbage\r\n\r\n", 400, "malformed"),
+    "TLS": (b"\x16\x03\x01\x00garbage\r\n\r\n", 400, "the peer speaks TLS"),
     "leading newlines": (b"\r\n\r\n", 400, "malformed"),
     "HTTP/1.0": (upgrade(start="GET {} HTTP/1.0"), 400, "HTTP/1.1"),
     "no Host": (upgrade(host=None), 400, "malformed"),

@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from tests.engine import engine_of
-from tests.hostile.peer import upgrade
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.wire import upgrade
 from wsframe import Capacity, Request, Response, static_folder
 from wsframe.pages.static import PART
 

@@ -6,8 +6,8 @@ from trio.testing import MockClock
 
 import wsframe
 from tests.engine import engine_of
-from tests.hostile.peer import upgrade
 from tests.hostile.place import BOUND, Place, Recorder, until
+from tests.wire import upgrade
 from wsframe import Capacity, Timeouts
 from wsframe.testing import open_kit
 

@@ -14,8 +14,8 @@ from trio.testing import MockClock
 
 import wsframe
 from tests.certificates import write_certificate
-from tests.hostile.peer import Peer, upgrade
 from tests.hostile.place import Place, Recorder, until
+from tests.wire import Peer, upgrade
 from wsframe import Capacity, Client, Request, Response, Timeouts, same_origin
 from wsframe.net.proxy_protocol import ProxyHeader, encode_proxy_v2
 from wsframe.server.addresses import parse_address
@@ -366,7 +366,7 @@ async def test_a_handshake_whose_upgrade_a_proxy_dropped_is_told_so(info: Lines,
     async def page(request: Request) -> Response:
         raise AssertionError("a handshake was taken for a page")
 
-    wire_bytes = upgrade(start=start).replace(b"upgrade: websocket\r\n", b"").replace(b": Upgrade", b": close")
+    wire_bytes = upgrade(start=start).replace(b"Upgrade: websocket\r\n", b"").replace(b": Upgrade", b": close")
     async with open_kit(Recorder(), http_handler=page if handled else None) as kit:
         line = kit.dial()
         line.send_bytes(wire_bytes)

@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.hostile.peer import Peer, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.wire import Peer, upgrade
 from wsframe import Capacity, Request
 from wsframe.server.listen import Acceptor
 from wsframe.testing import open_kit

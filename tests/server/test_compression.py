@@ -14,8 +14,7 @@ from trio.testing import MockClock
 import wsframe
 from tests.client_frames import frame
 from tests.client_side import Sending, offered, read_messages
-from tests.hostile.peer import upgrade
-from tests.wire import BINARY, FIN, RSV1, TEXT, connected, decode, serving, until
+from tests.wire import BINARY, FIN, RSV1, TEXT, connected, decode, serving, until, upgrade
 from wsframe.protocol import deflate as module
 from wsframe.protocol.deflate import Deflate, Deflater, new_compressor
 from wsframe.testing import open_kit
@@ -222,7 +221,9 @@ async def test_what_a_server_agrees_on(
         [client] = serves.clients
         agreed = None if answer is None else f"permessage-deflate{answer}"
         lines = [
-            line for line in peer.answer.decode().split("\r\n") if line.lower().startswith("sec-websocket-extensions")
+            line
+            for line in peer.handshake.decode().split("\r\n")
+            if line.lower().startswith("sec-websocket-extensions")
         ]
         assert lines == ([] if agreed is None else [f"Sec-WebSocket-Extensions: {agreed}"])
         assert client.extensions == (() if agreed is None else (agreed,))

@@ -42,7 +42,7 @@ async def test_none_accepts() -> None:
         assert (room.only.data, room.only.subprotocol) == (None, None)
         assert room.only.request is room.requests[0]
         assert room.only.request.query_string == "a=1"
-        assert b"Sec-WebSocket-Protocol" not in peer.answer
+        assert b"Sec-WebSocket-Protocol" not in peer.handshake
 
 
 async def test_accept_carries_data_headers_and_subprotocol() -> None:
@@ -51,7 +51,7 @@ async def test_accept_carries_data_headers_and_subprotocol() -> None:
     async with serving(room) as server, connected(server, fields=offer) as peer:
         await room.journal.until("connected")
         assert (room.only.data, room.only.subprotocol) == ({"user": 7}, "v1")
-        lines = peer.answer.decode().lower().split("\r\n")
+        lines = peer.handshake.decode().lower().split("\r\n")
         assert [line for line in lines if line.startswith("set-cookie")] == ["set-cookie: a=1", "set-cookie: b=2"]
         assert "sec-websocket-protocol: v1" in lines
 
@@ -77,7 +77,7 @@ async def test_reject_may_be_returned_or_raised(kind: type[Asking]) -> None:
 
 async def test_true_lets_in_and_false_is_403() -> None:
     async with serving(Asking(True)) as server, connected(server) as peer:
-        assert peer.answer.startswith(b"HTTP/1.1 101 ")
+        assert peer.handshake.startswith(b"HTTP/1.1 101 ")
     async with serving(Asking(False)) as server:
         assert await status(server) == 403
 

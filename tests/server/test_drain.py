@@ -11,8 +11,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.hostile.peer import upgrade
 from tests.hostile.place import Recorder
+from tests.wire import upgrade
 from wsframe import Client, Request, Timeouts, readyz
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.server.drain import Drain

@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.hostile.peer import upgrade
 from tests.hostile.place import BOUND, Place, Recorder, Served, until
+from tests.wire import upgrade
 from wsframe import Request, Timeouts
 from wsframe.server import admission
 from wsframe.testing import open_kit

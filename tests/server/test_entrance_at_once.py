@@ -10,9 +10,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.hostile.peer import TEXT, frame, upgrade
 from tests.hostile.place import Recorder
 from tests.server.test_admission import REFUSALS
+from tests.wire import TEXT, frame, upgrade
 from wsframe import Capacity, Reject, Request, any_origin, origin_exact, same_origin
 from wsframe.testing import Kit, open_kit
 

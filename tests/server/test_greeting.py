@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 from trio.testing import MockClock
 
-from tests.hostile.peer import upgrade
 from tests.hostile.place import Recorder
+from tests.wire import upgrade
 from wsframe import Accept, Deflate, Request
 from wsframe.testing import open_kit
 

@@ -9,8 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.backplane.fake_engine import FakeEngine
-from tests.hostile.peer import upgrade
 from tests.hostile.place import BOUND, Place, Recorder, Served
+from tests.wire import upgrade
 from wsframe import Capacity, HttpHandler, Registry, Request, Response, healthz, http_routes, readyz
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.testing import Kit, open_kit

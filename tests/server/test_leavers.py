@@ -10,8 +10,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.hostile.peer import PING, TEXT, Peer, frame, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.wire import PING, TEXT, Peer, frame, upgrade
 from wsframe import Accept, Capacity, Request, Response
 from wsframe.testing import open_kit
 

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 import wsframe
-from tests.hostile.peer import Peer
 from tests.hostile.place import BOUND, Place, Recorder
+from tests.wire import Peer
 from wsframe.server.listen import address_of, default_hosts, peer_address
 
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="no unix sockets here")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 import wsframe
-from tests.hostile.peer import Answer, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.wire import Answer, upgrade
 from wsframe import Accept, Reject, Request
 from wsframe.log import log_for
 

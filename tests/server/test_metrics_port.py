@@ -15,7 +15,7 @@ import wsframe
 from tests.engine import engine_of
 from tests.recorder import Echo, Recorder
 from tests.server.http_get import get
-from tests.wire import close, connected, serving
+from tests.wire import KEY, close, connected, serving
 from wsframe.server.metrics_port import MOST_AT_ONCE
 
 
@@ -30,7 +30,7 @@ async def test_the_port_has_metrics_and_health_checks_and_nothing_else(caplog: p
         assert (await get(place, "/readyz")).text == "ready\n"
         assert (await get(place, "/")).status == 404
         upgrade = await get(place, "/", upgrade="websocket", connection="Upgrade", sec_websocket_version="13",
-                            sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==")  # fmt: skip
+                            sec_websocket_key=KEY)  # fmt: skip
         assert upgrade.status == 404
         assert (await get(server.addresses[0], "/metrics")).status == 426  # not at the other port
 

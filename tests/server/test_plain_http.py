@@ -10,8 +10,8 @@ from trio.testing import MockClock
 
 import wsframe
 from tests.engine import engine_of
-from tests.hostile.peer import Answer, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.wire import Answer, upgrade
 from wsframe import Capacity, Reject, Request, Response, Timeouts, http_routes, static_file, static_folder
 
 Lines = Callable[[], list[str]]

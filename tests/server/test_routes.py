@@ -13,8 +13,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.engine import engine_of
-from tests.hostile.peer import Peer, upgrade
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.wire import Peer, upgrade
 from wsframe import Capacity, Registry, Reject, Request, Resource, Response, Timeouts, any_origin
 from wsframe.testing import open_kit
 
@@ -35,7 +35,7 @@ class Room(Resource):
 
 
 def post(body: bytes, **changes: str | None) -> bytes:
-    changes = {"content_length": str(len(body)), **changes}
+    changes = {"content-length": str(len(body)), **changes}
     return upgrade(start="POST /hook HTTP/1.1", upgrade=None, connection=None, changes=changes) + body
 
 
@@ -177,7 +177,7 @@ async def test_a_handler_that_fails_is_500_and_named_in_the_log(caplog: pytest.L
     assert "GET '/a/b'" in record.getMessage()
 
 
-CHUNKED = {"content_length": None, "transfer_encoding": "chunked"}
+CHUNKED = {"content-length": None, "transfer_encoding": "chunked"}
 
 
 @pytest.mark.parametrize("piece", [1 << 20, 1000])
@@ -307,4 +307,4 @@ async def test_a_drain_ends_a_body_that_is_under_way_with_503(hooks: Registry) -
 async def test_a_websocket_handshake_has_no_body_where_there_are_routes_too(plain: Place, hooks: Registry) -> None:
     hooks.register("/hook", Recorder())
     async with plain.serve_registry(hooks) as served:
-        assert (await ask(served, upgrade("/hook", changes={"content_length": "3"}), b"abc"))[0] == 400
+        assert (await ask(served, upgrade("/hook", changes={"content-length": "3"}), b"abc"))[0] == 400

@@ -12,9 +12,8 @@ import pytest
 import trio
 
 import wsframe
-from tests.hostile.peer import Peer
 from tests.hostile.place import BOUND, Place, Recorder
-from tests.wire import status
+from tests.wire import Peer, status
 from wsframe import Timeouts
 
 

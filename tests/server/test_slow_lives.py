@@ -9,11 +9,10 @@ import pytest
 import trio
 
 import wsframe
-from tests.hostile.peer import Peer, upgrade
 from tests.hostile.place import Place, Served, until
 from tests.recorder import Echo
 from tests.server.test_generation import two
-from tests.wire import connected
+from tests.wire import Peer, connected, upgrade
 from wsframe import Accept, Capacity, Registry, Request, Resource, Timeouts
 
 MANY = 40

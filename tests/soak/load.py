@@ -14,7 +14,7 @@ from random import Random
 import trio
 
 from tests.chaos.conversation import Conversation, request_head
-from tests.chaos.peer import Address, Peer
+from tests.chaos.rough import Address, Rough
 from tests.client_frames import frame
 from tests.soak.growth import Sample, percentile
 from tests.soak.server import READY
@@ -95,7 +95,7 @@ class Load:
 
     async def _probe(self) -> None:
         """Measure one echo after the other."""
-        peer = await Peer.connect(self.address)
+        peer = await Rough.connect(self.address)
         talk = Conversation(peer, "probe")
         try:
             await talk.open("/echo")
@@ -113,7 +113,7 @@ class Load:
         await trio.sleep(random.random() * 2)
         while True:
             kind = self._rude_visit if random.random() < RUDE_SHARE else self._visit
-            peer = await Peer.connect(self.address)
+            peer = await Rough.connect(self.address)
             try:
                 await kind(random, peer)
             except Exception as error:
@@ -122,7 +122,7 @@ class Load:
             finally:
                 peer.close()
 
-    async def _visit(self, random: Random, peer: Peer) -> None:
+    async def _visit(self, random: Random, peer: Rough) -> None:
         """Come, talk for a few seconds, leave as one should."""
         path = random.choice(("/echo", "/echo", "/deflated", "/room"))
         talk = Conversation(peer, "visitor")
@@ -142,7 +142,7 @@ class Load:
         if path != "/room":
             await talk.echo(close=1000)
 
-    async def _rude_visit(self, random: Random, peer: Peer) -> None:
+    async def _rude_visit(self, random: Random, peer: Rough) -> None:
         """Come, and leave as one should not."""
         self.counts["rude visits"] += 1
         with suppress(OSError):
@@ -171,7 +171,7 @@ class Asking:
         self._address = address
 
     async def __aenter__(self) -> "Asking":
-        self._peer = await Peer.connect(self._address)
+        self._peer = await Rough.connect(self._address)
         self._talk = Conversation(self._peer, "asking")
         try:
             await self._talk.open("/stats")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.wire import KEY
 from wsframe.testing.handshake import Exchange, Refused, check_101, replaced, upgrade_fields
 
 ACCEPTED = (
@@ -22,7 +23,7 @@ def test_request_is_what_a_client_sends() -> None:
     assert lines[0] == "GET /chat?x=1 HTTP/1.1"
     assert sorted(lines[1:-2], key=str.lower) == [
         "Connection: Upgrade", "Cookie: a=b", "host: chat.example", "Origin: http://a",
-        "Sec-WebSocket-Extensions: z", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Extensions: z", f"Sec-WebSocket-Key: {KEY}",
         "Sec-WebSocket-Protocol: x, y", "Sec-WebSocket-Version: 13", "Upgrade: websocket",
     ]  # fmt: skip
 

@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.user_code.breaking import Echo, around, check_well
+from tests.wire import upgrade
 from wsframe import Client, Reject, Resource
 from wsframe.limits import Overflow
 from wsframe.protocol.close import State, close_frame
@@ -48,10 +49,7 @@ async def test_nothing_but_frames_follows_a_101(autojump_clock: MockClock, error
     async with open_kit(around(room), "/x") as kit:
         room.broken = True
         line = kit.dial()
-        line.send_bytes(
-            b"GET /x HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
+        line.send_bytes(upgrade("/x"))
         received = b""
         try:
             while data := await line.receive_bytes():

@@ -12,12 +12,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import trio
 
 from tests.chaos.with_workers import run_round
 from tests.cli.workers import Service, children_of, lives, service
+from tests.wire import TEXT, Peer, upgrade
 from wsframe.workers.partitions import partition_of
 
 RECORD = Path(__file__).parents[2] / "docs/explanation/workers-record.inc"
@@ -85,52 +87,6 @@ wsframe.register_global_resource("/numbers", Listeners(), wsframe.any_origin)
 wsframe.register_global_resource("/publisher", Numbers(), wsframe.any_origin)
 """.replace("MESSAGES", str(MESSAGES))
 
-REQUEST = (
-    "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-
-
-class Peer:
-    """A client that only listens."""
-
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self._stream = stream
-        self._data = b""
-
-    async def _until(self, size: int) -> None:
-        while len(self._data) < size:
-            more = await self._stream.receive_some(65536)
-            if not more:
-                raise trio.BrokenResourceError
-            self._data += more
-
-    @classmethod
-    async def open(cls, port: int, path: str) -> Peer:
-        """Connect, and wait for the 101."""
-        peer = cls(await trio.open_tcp_stream("127.0.0.1", port))
-        await peer._stream.send_all(REQUEST.format(path).encode())
-        while b"\r\n\r\n" not in peer._data:
-            await peer._until(len(peer._data) + 1)
-        head, _, peer._data = peer._data.partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 101"):
-            raise ValueError(head)
-        return peer
-
-    async def message(self) -> str:
-        """Return the next short text; raises BrokenResourceError at the end."""
-        await self._until(2)
-        size = self._data[1]
-        await self._until(2 + size)
-        kind, message, self._data = self._data[0], self._data[2 : 2 + size], self._data[2 + size :]
-        if kind != 0x81:
-            raise trio.BrokenResourceError
-        return message.decode()
-
-    async def aclose(self) -> None:
-        """Hang up."""
-        await trio.aclose_forcefully(self._stream)
-
 
 async def opened(port: int, path: str, count: int) -> list[tuple[Peer, int, float]]:
     """Open clients, a hundred at a time; return each with its worker's process and the seconds that it took."""
@@ -139,7 +95,8 @@ async def opened(port: int, path: str, count: int) -> list[tuple[Peer, int, floa
     async def open_one() -> None:
         async with places:
             begun = trio.current_time()
-            peer = await Peer.open(port, path)
+            peer = Peer(await trio.open_tcp_stream("127.0.0.1", port))
+            await peer.open(upgrade(path))
             found.append((peer, int(await peer.message()), trio.current_time() - begun))
 
     with trio.fail_after(PATIENCE):
@@ -152,7 +109,7 @@ async def opened(port: int, path: str, count: int) -> list[tuple[Peer, int, floa
 async def closed(peers: Iterable[tuple[Peer, int, float]]) -> None:
     """Close clients."""
     for peer, _, _ in peers:
-        await peer.aclose()
+        peer.hang_up()
 
 
 async def until(holds: Callable[[], bool]) -> float:
@@ -183,11 +140,9 @@ async def kill_one(running: Service, port: int) -> str:
     heard: list[list[str]] = [[] for _ in peers]
 
     async def listen(at: int, peer: Peer) -> None:
-        try:
-            while len(heard[at]) < MESSAGES:
-                heard[at].append(await peer.message())
-        except trio.BrokenResourceError:
-            pass
+        with suppress(trio.BrokenResourceError):
+            while len(heard[at]) < MESSAGES and (one := await peer.receive()) and one.opcode == TEXT:
+                heard[at].append(one.payload.decode())
 
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
@@ -243,7 +198,7 @@ async def ask(port: int, path: str, counts: Counter[str]) -> None:
     """Ask for a WebSocket, and count the answer."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     async with stream:
-        await stream.send_all(REQUEST.format(path).encode())
+        await stream.send_all(upgrade(path))
         counts["asked"] += 1
         try:
             counts[(await stream.receive_some(4096)).decode()[9:12] or "nothing"] += 1

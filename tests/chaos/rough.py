@@ -1,7 +1,8 @@
-"""One client's socket, plain or TLS, with the rudenesses a socket allows.
+"""A socket that leaves TLS records and frames in pieces, with pauses: the rudeness below a stream of bytes.
 
-It stays apart from ``tests.wire``, whose peer decodes frames: here wsproto does that, and the TLS records are at hand,
-so that they can leave in pieces.
+The peer of ``tests.wire`` speaks HTTP and WebSocket over a stream of trio, which sends whole TLS records and
+refuses a second task that sends. Here the records are at hand between the TLS object and the socket, and several
+tasks send at a time. It knows neither heads nor frames: wsproto decodes them, as a second opinion on the server.
 """
 
 import socket
@@ -13,7 +14,7 @@ import trio
 
 from tests.resets import reset
 
-__all__ = ["Address", "Peer"]
+__all__ = ["Address", "Rough"]
 
 # Of a handshake at the least, in one piece: byte by byte it would take longer than a server waits.
 HANDSHAKE_PIECE = 32
@@ -28,7 +29,7 @@ class Address(NamedTuple):
     context: ssl.SSLContext | None
 
 
-class Peer:
+class Rough:
     """A connected socket; its calls raise OSError when the server is gone."""
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
