@@ -99,7 +99,7 @@ def run_test(test: Callable[..., Awaitable[None]]) -> None:
 def commands() -> Iterator[tuple[CodeBlock, list[str]]]:
     blocks = chain.from_iterable(code_blocks(page, "shell") for page in PAGES)
     for block in blocks:
-        for line in block.code.splitlines():
+        for line in block.code.replace("\\\n", " ").splitlines():
             words = shlex.split(line)
             if words[:1] == ["wsframe"]:
                 yield block, words[1:]

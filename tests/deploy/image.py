@@ -16,8 +16,8 @@ from tests.deploy.files import ROOT, container
 __all__ = ["Image"]
 
 TIMEOUT = 300
-# Packages of others are those of this environment, and other tests build the C extension.
-HERE = {"CC": "false", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "false", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+# Other tests build the C extension.
+HERE = {"CC": "false", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 def others() -> list[str]:
@@ -61,7 +61,7 @@ class Image:
 
     def _run(self, command: str) -> None:
         words = [{"python": sys.executable}.get(word, word) for word in shlex.split(self.here(command))]
-        environment = {**self.environment, "PYTHONPATH": os.pathsep.join(others())}  # setuptools of a venv is old
+        environment = {**self.environment, "PYTHONPATH": os.pathsep.join(others())}  # so it downloads less
         done = subprocess.run(
             words, check=False, capture_output=True, text=True, timeout=TIMEOUT, env=environment, cwd=self.folder
         )

@@ -42,7 +42,9 @@ def test_a_frame_too_big_is_refused_by_its_header_alone(opcode: int, length: int
 @pytest.mark.parametrize("opcode", [peer.TEXT, peer.BINARY])
 def test_a_length_with_its_first_bit_set_is_no_length_whatever_the_limit(opcode: int, length: int) -> None:
     """RFC 6455 section 5.2."""
-    assert peer.settle(peer.announce(opcode, length), Limits(max_message=2**70)).code == CloseCode.PROTOCOL_ERROR
+    for fin in (True, False):
+        end = peer.settle(peer.announce(opcode, length, fin=fin), Limits(max_message=2**70))
+        assert end.code == CloseCode.PROTOCOL_ERROR
 
 
 def test_the_frame_limit_holds_below_the_message_limit() -> None:

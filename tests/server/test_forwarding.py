@@ -229,7 +229,7 @@ async def test_plain_http_and_silence_are_answered_as_ever() -> None:
 
 async def test_a_door_without_room_is_a_503_by_tls() -> None:
     async with opened(2, Program(), ssl_context=SERVER, timeouts=Timeouts(handshake=1)) as service:
-        taker = service.engines[1].admission
+        taker = service.engines[1].admission.pending
         with trio.move_on_after(60), pytest.MonkeyPatch.context() as patch:
             patch.setattr(type(taker), "has_room", lambda self: self is not taker)
             left, right = socket.socketpair()

@@ -112,9 +112,9 @@ async def test_an_unforeseen_error_costs_its_connection_alone(
 
 async def test_an_owner_without_room_says_so_before_any_other_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        admission, made = service.engine("a").admission, []
-        monkeypatch.setattr(admission, "has_room", lambda: False)
-        monkeypatch.setattr(admission, "make_room", lambda: made.append(True))
+        pending, made = service.engine("a").admission.pending, []
+        monkeypatch.setattr(pending, "has_room", lambda: False)
+        monkeypatch.setattr(pending, "make_room", lambda: made.append(True))
         assert await dial(service, header(service)) == NOT_MINE
         assert made
         async with service.raw("b") as stream:

@@ -177,8 +177,8 @@ def frame_extent(data: bytes | bytearray, at: int) -> tuple[int, int]:
 
 
 def shortest_header(length: int) -> int:
-    """Return the bytes of the shortest header for a payload, without a mask."""
-    return 2 if length < 126 else 4 if length < 65536 else 10
+    """Return the bytes of the shortest header for a payload, without a mask; 0 if no frame can have it."""
+    return 2 if length < 126 else 4 if length < 65536 else 10 if length < 2**63 else 0
 
 
 @accelerated
