@@ -81,6 +81,8 @@ class Poller:
     def watch(self, fd: int, mask: int) -> None:
         self.masks[fd] = mask
 
+    add = watch
+
     def forget(self, fd: int) -> None:
         self.masks.pop(fd, None)
 

@@ -69,7 +69,11 @@ async def test_close_that_both_sides_send_costs_the_poller_one_call_in_and_one_o
     from wsframe.net.poller import EpollPoller
 
     calls: list[str] = []
-    watch, forget = EpollPoller.watch, EpollPoller.forget
+    add, watch, forget = EpollPoller.add, EpollPoller.watch, EpollPoller.forget
+
+    def added(poller: EpollPoller, fd: int, mask: int) -> None:
+        calls.append(f"add {mask}")
+        add(poller, fd, mask)
 
     def watched(poller: EpollPoller, fd: int, mask: int) -> None:
         calls.append(f"watch {mask}")
@@ -79,6 +83,7 @@ async def test_close_that_both_sides_send_costs_the_poller_one_call_in_and_one_o
         calls.append("forget")
         forget(poller, fd)
 
+    monkeypatch.setattr(EpollPoller, "add", added)
     monkeypatch.setattr(EpollPoller, "watch", watched)
     monkeypatch.setattr(EpollPoller, "forget", forgotten)
     with trio.fail_after(BOUND):
@@ -88,7 +93,7 @@ async def test_close_that_both_sides_send_costs_the_poller_one_call_in_and_one_o
             await peer.stream.send_eof()
             await room.journal.until("disconnected 1000")
             await until(lambda: not server.statistics().reserved)
-            assert calls == [f"watch {READ}", "forget"]
+            assert calls == [f"add {READ}", "forget"]
 
 
 async def test_bytes_after_a_close_frame_are_read_once_and_no_more() -> None:

@@ -79,6 +79,16 @@ async def test_reading_is_reported_for_as_long_as_there_is_something_to_read(pol
         assert await ready(poller) == {ours.fileno(): READ}
 
 
+async def test_add_of_a_watched_socket_changes_its_mask(poller: Poller) -> None:
+    with connected() as (ours, theirs), trio.fail_after(BOUND):
+        poller.add(ours.fileno(), 0)
+        poller.add(ours.fileno(), READ)
+        theirs.send(b"x")
+        await poller.wait()
+        assert poller.poll() == [(ours.fileno(), READ)]
+        poller.forget(ours.fileno())
+
+
 async def test_writing_is_reported_while_there_is_room_in_the_kernel(poller: Poller) -> None:
     with connected() as (ours, theirs):
         poller.watch(ours.fileno(), READ | WRITE)

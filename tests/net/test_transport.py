@@ -138,3 +138,44 @@ async def test_a_peer_that_sends_nothing_holds_no_buffer(tls: bool, certificates
             nursery.cancel_scope.cancel()
         transport.close()
     assert held < 16 * 1024
+
+
+class Counted(socket.socket):
+    """Counts the calls of ``shutdown``."""
+
+    calls = 0
+
+    def shutdown(self, how: int, /) -> None:
+        self.calls += 1
+        super().shutdown(how)
+
+
+@pytest.mark.parametrize("shut", [False, True])
+@pytest.mark.parametrize("eof", [False, True])
+async def test_close_shuts_a_socket_unless_both_sides_are_shut_already(*, shut: bool, eof: bool) -> None:
+    one, theirs = socket.socketpair()
+    with Counted(fileno=one.detach()) as ours, theirs:
+        transport = Transport(ours)
+        if shut:
+            transport.shut_sending()
+        ours.calls = 0
+        transport.close(eof=eof)
+        assert ours.calls == (0 if shut and eof else 1)
+        assert theirs.recv(1) == b""
+
+
+async def test_close_wakes_the_second_wait_as_the_first(pair: Pair) -> None:
+    ours, theirs = pair
+    theirs.send(b"x")
+    await ours.readable()
+    assert ours.receive_now() == b"x"
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def wait() -> None:
+                with pytest.raises(trio.ClosedResourceError):
+                    await ours.readable()
+
+            await wait_all_tasks_blocked()
+            ours.close()

@@ -185,7 +185,7 @@ class Server(Transport):
         await trio.lowlevel.checkpoint()
         self.close()
 
-    def close(self, *, reset: bool = False) -> None:
+    def close(self, *, reset: bool = False, eof: bool = False) -> None:
         self.closed_by_reset = reset
         self._changed.unpark_all()
 

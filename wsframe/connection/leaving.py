@@ -192,7 +192,7 @@ class Leaving:
     def dispose(self, *, reset: bool) -> None:
         link, loop = self._link, self._link.loop
         loop.forget(link.fd)
-        link.transport.close(reset=reset)
+        link.transport.close(reset=reset, eof=link.readiness.eof)
         link.account.settle(link)
         loop.bytes_sent_before += link.outbox.bytes_sent
         loop.bytes_received_before += link.bytes_received

@@ -88,7 +88,7 @@ class Link:
         host, dialect = arrival.host, arrival.dialect
         self.loop: Loop[Link] = loop
         self.clock: Callable[[], float] = loop.clock
-        now = loop.clock()
+        now = loop.now  # the reactor has just asked the clock
         self.account: Account = host.account
         """That of the path whose resource the client is with."""
         self.transport: Transport = arrival.transport

@@ -271,7 +271,7 @@ class Reactor:
         loop.now = loop.clock()
         assert arrival.transport.sock is not None
         fd = arrival.transport.sock.fileno()
-        loop.poller.watch(fd, READ)  # first: the kernel may refuse
+        loop.poller.add(fd, READ)  # first: the kernel may refuse
         try:
             link = Link(arrival, loop)
             loop.links[link.fd] = link

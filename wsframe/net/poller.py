@@ -48,6 +48,9 @@ class Poller(Protocol):
     def watch(self, fd: int, mask: int) -> None:
         """Watch ``fd`` for the flags of ``mask``; 0 keeps it registered and reports only GONE."""
 
+    def add(self, fd: int, mask: int) -> None:
+        """Watch ``fd``, which most likely is not watched yet."""
+
     def forget(self, fd: int) -> None:
         """Stop watching ``fd``, which is about to be closed."""
 
@@ -81,6 +84,12 @@ if sys.platform == "linux":
                 self._epoll.modify(fd, mask)
             except FileNotFoundError:  # the kernel knows which there are; a set of them would take 40 bytes a client
                 self._epoll.register(fd, mask)
+
+        def add(self, fd: int, mask: int) -> None:
+            try:
+                self._epoll.register(fd, mask)
+            except FileExistsError:
+                self._epoll.modify(fd, mask)
 
         def forget(self, fd: int) -> None:
             with suppress(OSError):  # it is not there
@@ -135,6 +144,8 @@ if sys.platform != "linux" and sys.platform != "win32":  # pragma: no cover
                     changes.append(select.kevent(fd, select.KQ_FILTER_READ, select.KQ_EV_DELETE))
             if changes:
                 self._kqueue.control(changes, 0)
+
+        add = watch
 
         def forget(self, fd: int) -> None:
             self.watch(fd, 0)
@@ -192,6 +203,8 @@ class TaskPoller:
             elif scope is not None and not mask & flag:
                 scope.cancel()
                 del self._waiting[fd, flag]
+
+    add = watch
 
     def forget(self, fd: int) -> None:
         self.watch(fd, 0)

@@ -105,7 +105,7 @@ def reset_on_close(sock: Endpoint) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NONE)
 
 
-def close_for_good(sock: Endpoint, *, reset: bool = False) -> None:
+def close_for_good(sock: Endpoint, *, reset: bool = False, ended: bool = False) -> None:
     """Close a socket so that its peer learns of it, even if another process has inherited the descriptor.
 
     A child process that user code has forked keeps it open, and the kernel would send neither FIN nor reset
@@ -114,10 +114,11 @@ def close_for_good(sock: Endpoint, *, reset: bool = False) -> None:
     Args:
         sock: The socket.
         reset: Whether to reset the connection, which leaves nothing in the kernel.
+        ended: Whether both sides are shut already, so that the peer knows.
     """
     if reset:
         reset_on_close(sock)
-    if isinstance(sock, socket.socket) and not (reset and reset_now(sock)):
+    if isinstance(sock, socket.socket) and not (reset_now(sock) if reset else ended):
         with suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
     sock.close()

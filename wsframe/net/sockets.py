@@ -9,13 +9,13 @@ from __future__ import annotations
 import select
 import socket
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import trio
 
 __all__ = [
-    "ORDINARY", "Endpoint", "Manner", "NamedSocket", "Substitute", "Traits", "has_ended", "has_unread",
+    "ORDINARY", "Endpoint", "Manner", "NamedSocket", "Substitute", "Traits", "accept_of", "has_ended", "has_unread",
     "notify_closing", "traits_of", "wait_readable", "wait_writable",
 ]  # fmt: skip
 
@@ -75,6 +75,22 @@ Endpoint: TypeAlias = socket.socket | Substitute
 
 
 # Plain functions: each coroutine between a newcomer's task and trio is memory that its peer holds while it waits.
+
+
+def accept_of(listening: socket.socket) -> Callable[[], tuple[socket.socket, Any]]:
+    """Return ``accept`` of a listening socket, which raises the same errors, for less.
+
+    Python's makes enums of the family and the type for each connection, and numbers of the enums again.
+    """
+    if getattr(type(listening), "accept", None) is not socket.socket.accept:  # a stand-in
+        return listening.accept
+    kind = int(listening.family), int(listening.type), listening.proto
+
+    def accept() -> tuple[socket.socket, Any]:
+        descriptor, address = listening._accept()  # type: ignore[attr-defined]
+        return socket.socket(*kind, descriptor), address
+
+    return accept
 
 
 def wait_readable(sock: Endpoint) -> Awaitable[None]:

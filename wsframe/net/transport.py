@@ -42,12 +42,16 @@ class Transport:
         sock: Connected and non-blocking; it belongs to the transport from now on.
     """
 
-    __slots__ = ("_codecs", "heard", "sock", "tuned")
+    __slots__ = ("_awaited", "_codecs", "_shut", "heard", "sock", "tuned")
 
     def __init__(self, sock: Endpoint) -> None:
         self.sock: Endpoint | None = sock
         """The socket; None once it is closed or given away."""
         self._codecs: tuple[TLSCodec, ...] = ()
+        self._awaited = False
+        """Whether a task has waited for the socket."""
+        self._shut = False
+        """Whether our sending side is shut."""
         self.heard: bool = False
         """Whether the peer sent anything before the first frame."""
         self.tuned: tuple[int, float] | None = None
@@ -131,6 +135,7 @@ class Transport:
         """
         if self.sock is None:
             raise trio.ClosedResourceError
+        self._awaited = True
         return wait_readable(self.sock)
 
     def writable(self) -> Awaitable[None]:
@@ -141,6 +146,7 @@ class Transport:
         """
         if self.sock is None:
             raise trio.ClosedResourceError
+        self._awaited = True
         return wait_writable(self.sock)
 
     # Before the first frame
@@ -259,6 +265,7 @@ class Transport:
         if self.sock is not None:
             self._notify_close()
             self.sock.shutdown(socket.SHUT_WR)
+            self._shut = True
 
     def release(self) -> Endpoint:
         """Give the open socket away; it belongs to the caller."""
@@ -266,16 +273,22 @@ class Transport:
         sock, self.sock = self.sock, None
         return sock
 
-    def close(self, *, reset: bool = False) -> None:
-        """Close the socket; waiting tasks get an exception. Closing twice does no harm. A reset leaves nothing in
-        the kernel."""
+    def close(self, *, reset: bool = False, eof: bool = False) -> None:
+        """Close the socket; waiting tasks get an exception. Closing twice does no harm.
+
+        Args:
+            reset: Whether to reset the connection, which leaves nothing in the kernel.
+            eof: Whether the peer has shut its side.
+        """
         if self.sock is None:
             return
-        if not reset and self._codecs:
+        ended = eof and self._shut
+        if self._codecs and not reset and not ended:
             self._notify_close()
         sock, self.sock = self.sock, None
-        notify_closing(sock)
-        close_for_good(sock, reset=reset)
+        if self._awaited:
+            notify_closing(sock)
+        close_for_good(sock, reset=reset, ended=ended)
 
 
 def plaintext_of(codec: TLSCodec) -> bytes:

@@ -18,7 +18,7 @@ from wsframe.doorbell import Doorbell
 from wsframe.http.hostnames import canonical_host
 from wsframe.http.origins import LOOPBACK_HOSTS
 from wsframe.log import Log, log_for
-from wsframe.net.sockets import notify_closing, wait_readable
+from wsframe.net.sockets import accept_of, notify_closing, wait_readable
 from wsframe.workers.balance import Balance
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ class Acceptor:
         self._waiting = waiting
         self._welcome = welcome
         self._balance = balance
+        self._take = accept_of(listening)
         self._log_after = 0.0
         self._emptied = False  # whether the backlog has been empty once
         self.room: Doorbell = Doorbell()
@@ -154,7 +155,7 @@ class Acceptor:
     async def _accept(self) -> bool:
         """Accept one newcomer; return whether another one can be waiting."""
         try:
-            sock, address = self._listening.accept()
+            sock, address = self._take()
         except BlockingIOError:
             self._emptied = True
             return False

@@ -292,6 +292,8 @@ class MemoryPoller:
         self._sockets[fd].on_change = self._doorbell.ring
         self._doorbell.ring()
 
+    add = watch
+
     def forget(self, fd: int) -> None:
         if self._masks.pop(fd, None) is not None:
             self._sockets[fd].on_change = ignore
