@@ -110,6 +110,13 @@ async def test_renegotiation_is_off(certificates: Certificates) -> None:
     assert certificates.server.options & ssl.OP_NO_RENEGOTIATION
 
 
+async def test_renegotiation_that_was_allowed_since_is_off_for_the_next_connection(certificates: Certificates) -> None:
+    certificates.server.options &= ~ssl.OP_NO_RENEGOTIATION
+    with socket.socket() as sock:
+        TLSCodec(sock, certificates.server)
+    assert certificates.server.options & ssl.OP_NO_RENEGOTIATION
+
+
 async def test_end_of_tls_is_the_end_of_the_client_with_or_without_close_notify(secure: Place) -> None:
     resource = Recorder()
     async with secure.serve(resource) as served:

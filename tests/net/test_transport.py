@@ -11,6 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.hostile.place import Certificates
+from wsframe.net.tls import TLSCodec
 from wsframe.net.transport import Transport
 
 
@@ -138,6 +139,32 @@ async def test_a_peer_that_sends_nothing_holds_no_buffer(tls: bool, certificates
             nursery.cancel_scope.cancel()
         transport.close()
     assert held < 16 * 1024
+
+
+async def test_a_server_takes_two_steps_for_a_handshake(
+    monkeypatch: pytest.MonkeyPatch, certificates: Certificates
+) -> None:
+    steps: list[bool] = []
+    handshake = TLSCodec.handshake
+
+    def counted(codec: TLSCodec) -> bool:
+        done = handshake(codec)
+        if codec._object.server_side:
+            steps.append(done)
+        return done
+
+    monkeypatch.setattr(TLSCodec, "handshake", counted)
+    ours, theirs = socket.socketpair()
+    for sock in (ours, theirs):
+        sock.setblocking(False)
+    server, client = Transport(ours), Transport(theirs)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.start_tls, certificates.server)
+            await client.start_tls(certificates.client, "localhost")
+    assert steps == [False, True]
+    client.close()
+    server.close()
 
 
 class Counted(socket.socket):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
 import pytest
@@ -14,6 +14,7 @@ from tests.hostile.place import Recorder
 from tests.server.test_admission import REFUSALS
 from tests.wire import TEXT, frame, upgrade
 from wsframe import Capacity, Reject, Request, any_origin, origin_exact, same_origin
+from wsframe.server.decide import decide
 from wsframe.testing import Kit, open_kit
 
 Lines = Callable[[], list[str]]
@@ -60,6 +61,26 @@ def plain_registry(resource: wsframe.Resource, origins: wsframe.OriginValidator 
     registry = wsframe.Registry(alone=True)
     registry.register("/", resource, origins)
     return registry
+
+
+@pytest.mark.parametrize("asks", [False, True])
+async def test_a_late_request_is_decided_about_only_where_user_code_does(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, *, asks: bool
+) -> None:
+    class Asking(Recorder):
+        async def accept_client(self, request: Request) -> None:
+            """Let everybody in."""
+
+    decided: list[Request] = []
+
+    async def noted(accept_client: Callable[[Request], Awaitable[object]], request: Request) -> wsframe.Accept:
+        decided.append(request)
+        return await decide(accept_client, request)
+
+    monkeypatch.setattr("wsframe.server.admission.decide", noted)
+    async with open_kit(plain_registry(Asking() if asks else Recorder())) as kit:
+        assert b" 101 " in await answers(kit, upgrade()[:10], upgrade()[10:])
+    assert len(decided) == asks
 
 
 @pytest.mark.parametrize("origins", [any_origin, same_origin, origin_exact("http://localhost", missing=True)])

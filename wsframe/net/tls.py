@@ -44,7 +44,7 @@ class TLSCodec:
         self._sock = sock
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        context.options |= ssl.OP_NO_RENEGOTIATION  # in TLS 1.2 a peer could repeat the costly handshake at will
+        forbid_renegotiation(context)
         self._object = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_hostname is None, server_hostname=server_hostname
         )
@@ -152,6 +152,11 @@ class TLSCodec:
         return taken
 
     @property
+    def undecrypted(self) -> bool:
+        """Whether there are bytes that have been received and not been read."""
+        return self._incoming.pending > 0 or self._object.pending() > 0
+
+    @property
     def unsent(self) -> bool:
         """Whether ciphertext waits for the kernel."""
         return bool(self._unsent) or self._outgoing.pending > 0
@@ -183,6 +188,17 @@ class TLSCodec:
         with suppress(ssl.SSLError):  # the peer's close_notify is not waited for
             self._object.unwrap()
         self.pump()
+
+
+# The number; the attribute of Python's class makes two enums of it, for each connection.
+OPTIONS: Any = vars(ssl.SSLContext.__mro__[1]).get("options")
+NO_RENEGOTIATION = int(ssl.OP_NO_RENEGOTIATION)
+
+
+def forbid_renegotiation(context: ssl.SSLContext) -> None:
+    """Have peers not repeat the costly handshake, which they could at will in TLS 1.2."""
+    if OPTIONS is None or not OPTIONS.__get__(context) & NO_RENEGOTIATION:
+        context.options |= ssl.OP_NO_RENEGOTIATION
 
 
 # Python's default context depends on these: where certificates are, and where to log keys.

@@ -168,7 +168,8 @@ class Transport:
         self._codecs = (*self._codecs, codec)
         if early:
             codec.feed(early)
-        while not codec.handshake():
+        due = hostname is not None or bool(early)  # a server has nothing to say before the ClientHello
+        while not (due and codec.handshake()):
             while not self.pump():
                 await self.writable()
             try:
@@ -180,6 +181,7 @@ class Transport:
             else:
                 self.heard = self.heard or bool(data)
                 codec.feed(data)
+            due = data is not None
         if hostname is None:
             acknowledge(self.sock)  # a handshake that was cut short ends with the client, which sends its request next
 
@@ -193,8 +195,8 @@ class Transport:
         assert self.sock is not None
         if not self._codecs:
             return self.sock.recv(most)
-        view = memoryview(bytearray(ROOM))
-        count = self._codecs[-1].decrypt(view)  # the handshake may have read more than its own bytes
+        view, codec = memoryview(bytearray(ROOM)), self._codecs[-1]
+        count = codec.decrypt(view) if codec.undecrypted else None  # the handshake may have read more than its own
         return bytes(view[: self.recv_into(view, most) if count is None else count])
 
     async def receive_some(self, most: int = MOST_AT_ONCE) -> bytes:

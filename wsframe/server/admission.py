@@ -19,7 +19,8 @@ to the log. User code that fails refuses too: nothing fails open.
 No task. Most requests are here when their connection is accepted, most resources let everybody in, and the
 validators that wsframe makes only compare. Then nothing has to wait: ``admit_at_once`` takes the same steps in the
 task that accepts, for half the cost. At the first step that could wait or runs user code it stops, and ``admit``
-goes on from there, in a task of the newcomer's own; so does an error, which ``admit`` raises and answers.
+goes on from there, in a task of the newcomer's own; so does an error, which ``admit`` raises and answers. Once the
+request of a newcomer with a task is whole, it takes the same short way, ``_greet_unasked``.
 
 Ownership. Three things are held on the way in, each by a ``with`` that gives it back on every
 way out: the socket, which is closed unless it was handed over to the reactor; the membership
@@ -159,27 +160,39 @@ class Admission:
             newcomer.expect_head(self._capacity.max_head, self._proxies)
             data = newcomer.receive_at_once()
             request = newcomer.take_head(data) if data else None  # an end will be there again
-            if request is None or not handshake.wants_upgrade(headers := request.headers):
+            if request is None or not handshake.wants_upgrade(request.headers):
                 return False
             self._pages.check_host(newcomer, request)
             newcomer.check_upgrade(self._versions)
-            found = self._roster.ready_for(request) if newcomer.version else None
-            if found is None or not is_pure(found[0].origins) or not lets_all_in(found[2].resource):
-                return False
-            registration, params, listener = found
-            request.path_params = params or request.path_params
-            check_origin(registration.origins, request, headers)
             with Seat() as seat:
-                listener.join()
-                seat.take(listener, self._places, newcomer.host)
-                newcomer.check_there()
-                answer, arrival = greet(newcomer, request, LET_IN, seat)
+                greeting = self._greet_unasked(newcomer, request, seat)
+                if greeting is None:
+                    return False
+                answer, arrival = greeting
                 newcomer.send_at_once(answer)
                 self._adopt(newcomer, arrival, seat)
         except BaseException as error:
             newcomer.error = error
             return False
         return True
+
+    def _greet_unasked(self, newcomer: Newcomer, request: Request, seat: Seat) -> tuple[bytes, Arrival] | None:
+        """Take a seat, and make the answer for it; None if that takes user code, or a wait for the resource.
+
+        Raises:
+            Reject: If the newcomer is refused.
+            Gone: If its peer has gone.
+        """
+        found = self._roster.ready_for(request) if newcomer.version else None
+        if found is None or not is_pure(found[0].origins) or not lets_all_in(found[2].resource):
+            return None
+        registration, params, listener = found
+        request.path_params = params or request.path_params
+        check_origin(registration.origins, request, request.headers)
+        listener.join()
+        seat.take(listener, self._places, newcomer.host)
+        newcomer.check_there()
+        return greet(newcomer, request, LET_IN, seat)
 
     async def admit(self, newcomer: Newcomer) -> None:
         """Take one newcomer all the way in, or refuse it; never raises for its sake."""
@@ -276,6 +289,12 @@ class Admission:
         await self._join_resource(newcomer, request)
 
     async def _join_resource(self, newcomer: Newcomer, request: Request) -> None:
+        if self._answer_by == inf and self._tracing is None:
+            with Seat() as seat:
+                greeting = self._greet_unasked(newcomer, request, seat)
+                if greeting is not None:
+                    await self._answer(newcomer, *greeting, seat)
+                    return
         found = self._roster.registries.answer(request)
         if found is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
@@ -294,9 +313,12 @@ class Admission:
             answer, arrival = greet(newcomer, request, accept, seat)
             if self._tracing is not None:
                 arrival = arrival._replace(reservation=TracedPlace(arrival.reservation, self._tracing, request))
-            newcomer.answered = True
-            await newcomer.transport.send_all(answer)
-            self._adopt(newcomer, arrival, seat)
+            await self._answer(newcomer, answer, arrival, seat)
+
+    async def _answer(self, newcomer: Newcomer, answer: bytes, arrival: Arrival, seat: Seat) -> None:
+        newcomer.answered = True
+        await newcomer.transport.send_all(answer)
+        self._adopt(newcomer, arrival, seat)
 
     def _adopt(self, newcomer: Newcomer, arrival: Arrival, seat: Seat) -> None:
         """Hand a newcomer that has its 101 over to the reactor."""
