@@ -10,6 +10,7 @@ from wsframe.connection.outbox import Outbox
 from wsframe.connection.sender import Sender
 from wsframe.limits import DEFAULT_TIMEOUTS
 from wsframe.net.transport import Transport
+from wsframe.protocol.closing import ClosingEvent
 from wsframe.protocol.deadlines import Deadlines
 
 
@@ -77,8 +78,8 @@ class Link:
     def await_room(self, *, wanted: bool) -> None:
         self.calls.append("await room" if wanted else "room")
 
-    def all_sent(self) -> None:
-        self.calls.append("all sent")
+    def on(self, event: ClosingEvent) -> None:
+        self.calls.append(event.value)
 
     def abort(self, reason: str, *, mute: bool = False) -> None:
         self.calls.append(f"abort {reason}{' mute' * mute}")
@@ -86,7 +87,7 @@ class Link:
 
 async def test_a_kernel_that_refuses_is_watched_until_it_has_taken_all() -> None:
     link = Link()
-    link.outbox.put(b"12345")
+    link.outbox.put_close(b"12345")
     link.outbox.flush()
     assert link.calls == ["await room", "schedule"]
     assert (link.sender.unsent, link.deadlines.blocked_at) == (True, 0.0)

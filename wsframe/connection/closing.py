@@ -1,13 +1,13 @@
 """How a connection ends: the actions behind the table in :mod:`wsframe.protocol.closing`, for both sides.
 
 The table decides which phase follows an event, and this module acts. Methods in the first half report
-events (``note``, ``handled``, ``close``, ``all_sent``, ``overdue``); those in the second half are actions.
+events (``note``, ``close``, ``overdue``, ``on`` for others); those in the second half are actions.
 The actions that differ are those of a :class:`Side`: ``connection/leaving`` for the clients of a server,
 ``outgoing/leaving`` for connections where we are the client.
 
 When the peer ends first, its end is noted at once and delivered after the messages that came before it:
-through the mailbox to the hooks, or to the task that receives. When they have reached it, they call
-:meth:`Ending.handled`: our close frame goes out after the replies. When we end first, our close frame is
+through the mailbox to the hooks, or to the task that receives. When they have reached it, they report
+``HANDLED``: our close frame goes out after the replies. When we end first, our close frame is
 queued and only the peer's is looked for. In both cases the connection lingers, when all bytes have left,
 until the peer has ended TCP, since closing earlier could destroy a close frame on its way.
 
@@ -36,6 +36,7 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import methodcaller
 from typing import TYPE_CHECKING, Protocol
 
 from wsframe.protocol.close import CloseCode
@@ -120,7 +121,11 @@ class Ending:
         if found is not None:
             self.phase, actions = found
             for action in actions:
-                ACTIONS[action](self)
+                act = OF_SIDE.get(action)
+                if act is None:
+                    ACTIONS[action](self)
+                else:
+                    act(self._side)
 
     # Events
 
@@ -132,10 +137,6 @@ class Ending:
         self._side.noted(ended)
         self.on(ClosingEvent.PEER_END)
 
-    def handled(self) -> None:
-        """Go on: the hooks, or the user, have got to the end."""
-        self.on(ClosingEvent.HANDLED)
-
     def close(self, frame: bytes) -> bool:
         """Queue a close frame after everything; return whether it was the first."""
         if self.phase not in (Phase.OPEN, Phase.PEER_ENDED):
@@ -143,11 +144,6 @@ class Ending:
         self._close_frame = frame
         self.on(ClosingEvent.CLOSE)
         return True
-
-    def all_sent(self) -> None:
-        """Go on, if the end waited for the outbox."""
-        if self._link.outbox.shut and not self._link.sender.unsent:
-            self.on(ClosingEvent.ALL_SENT)
 
     def lost(self, reason: str = "connection lost") -> None:
         """Give up a socket that is broken; messages already here are still delivered."""
@@ -184,9 +180,6 @@ class Ending:
             if isinstance(event, Ended):
                 self.note(event)
 
-    def _deliver(self) -> None:
-        self._side.deliver()
-
     def _answer(self) -> None:
         if self.ended is not None and self.ended.owed:
             self._side.answer(self.ended)
@@ -214,22 +207,19 @@ class Ending:
         self._link.connection.deadlines.close_by = None
         self._side.linger()
 
-    def _close_socket(self) -> None:
-        self._side.dispose(reset=False)
 
-    def _reset(self) -> None:
-        self._side.dispose(reset=True)
-
-
+OF_SIDE: dict[Action, Callable[[Side], None]] = {
+    Action.DELIVER: methodcaller("deliver"),
+    Action.CLOSE_SOCKET: methodcaller("dispose", reset=False),
+    Action.RESET: methodcaller("dispose", reset=True),
+}
+"""The actions that a side carries out alone."""
 ACTIONS: dict[Action, Callable[[Ending], None]] = {
     Action.SEND_CLOSE: Ending._send_close,
     Action.SEEK_CLOSE: Ending._seek_close,
-    Action.DELIVER: Ending._deliver,
     Action.ANSWER: Ending._answer,
     Action.SET_DEADLINE: Ending._set_deadline,
     Action.DRAIN: Ending._drain,
     Action.LINGER: Ending._linger,
-    Action.CLOSE_SOCKET: Ending._close_socket,
-    Action.RESET: Ending._reset,
     Action.LET_GO: lambda ending: None,  # Leaving.hand_over does it
 }

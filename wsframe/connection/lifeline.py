@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wsframe.connection.pings import Pings
     from wsframe.doorbell import Signal
     from wsframe.protocol.close import State
-    from wsframe.protocol.closing import Phase
+    from wsframe.protocol.closing import ClosingEvent, Phase
     from wsframe.protocol.events import Ended
     from wsframe.protocol.size_limits import Check
 
@@ -54,7 +54,7 @@ class End(Protocol):
     @property
     def phase(self) -> Phase: ...
     def note(self, ended: Ended) -> None: ...
-    def handled(self) -> None: ...
+    def on(self, event: ClosingEvent) -> None: ...
 
 
 class Leave(Protocol):

@@ -234,12 +234,10 @@ class Inbox(Generic[OwnerT]):
         if not rung:
             self.mailbox.doorbell.ring()
 
-    def divert(self, event: object) -> bool:
-        """Return whether the client is moving; if so, keep the event for the new side."""
-        if self.move is None:
-            return False
-        self.move.earlier.append((self, event))
-        return True
+    def divert(self, entry: object) -> None:
+        """Keep an entry of a client that is moving for the new side."""
+        assert self.move is not None
+        self.move.earlier.append((self, entry))
 
     def discard(self) -> None:
         """Drop the messages that wait; the beginning and the end of the client stay."""

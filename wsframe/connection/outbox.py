@@ -175,7 +175,8 @@ class Outbox(Waiting):
         size = sum(map(len, frames))
         if self.shut or (self.items and not self._make_room(size + FRAME_COST * len(frames))):
             return False
-        self._mark_if_empty()
+        if not self.items:
+            self._flusher.mark(self)
         self.items += frames
         self.byte_count += size
         self.messages_sent += 1
@@ -192,7 +193,8 @@ class Outbox(Waiting):
         """
         if self.shut:
             return False
-        self._mark_if_empty()
+        if not self.items:
+            self._flusher.mark(self)
         items = self.items
         at = self._start + (1 if self._offset else 0)
         while at < len(items) and self.is_control(items[at]):
@@ -219,7 +221,8 @@ class Outbox(Waiting):
         """Queue a close frame after everything; the outbox takes nothing more after it."""
         if self.shut:
             return False
-        self._mark_if_empty()
+        if not self.items:
+            self._flusher.mark(self)
         self.items.append(frame)
         self.byte_count += len(frame)
         self.shut = True
@@ -237,10 +240,6 @@ class Outbox(Waiting):
         self._noted = weight
         if budget.exceeded:
             self._flusher.doorbell.ring()
-
-    def _mark_if_empty(self) -> None:
-        if not self.items:
-            self._flusher.mark(self)
 
     def _make_room(self, cost: int) -> bool:
         """Make room for a message by the overflow policy, if need be; return whether it can be queued."""

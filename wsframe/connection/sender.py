@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from wsframe.log import Log, log_for
+from wsframe.protocol.closing import ClosingEvent
 from wsframe.protocol.frames import PONG, control_frame
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ logger: Log = log_for(__name__)
 class SenderEnd(Protocol):
     """The end of a link, as far as its sender needs it."""
 
-    def all_sent(self) -> None: ...
+    def on(self, event: ClosingEvent) -> None: ...
     def abort(self, reason: str, *, mute: bool = False) -> None: ...
 
 
@@ -123,7 +124,8 @@ class Sender:
 
     def emptied(self) -> None:
         """Go on with an end that waits for the outbox."""
-        self._link.closing.all_sent()
+        if self._link.outbox.shut and not self._link.transport.unsent:
+            self._link.closing.on(ClosingEvent.ALL_SENT)
 
     def broken(self) -> None:
         """Send no more. Bytes that the peer sent before it went are still read; its end shows there."""

@@ -58,6 +58,7 @@ from wsframe.hooks.tracing import Tracing
 from wsframe.http.responses import Reject
 from wsframe.limits import Timeouts
 from wsframe.log import Log, log_for
+from wsframe.protocol.closing import ClosingEvent
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
@@ -244,11 +245,12 @@ class HookCaller:
         event.over()
 
     async def _ended(self, mailbox: ClientMailbox, inbox: ClientInbox, event: Ended) -> None:
-        if inbox.divert(event):
+        if inbox.move is not None:
+            inbox.divert(event)
             return
         client = inbox.client
         try:
-            client._link.closing.handled()
+            client._link.closing.on(ClosingEvent.HANDLED)
         except BaseException as error:  # its disconnected runs nevertheless, or it would stay for ever
             contain(error)
             client._link.crashed(error)

@@ -217,7 +217,7 @@ class Listener:
     def leave(self) -> None:
         """Count a member less, which has gone or never came."""
         self.members.leave()
-        if self._may_end():
+        if self._retired and self._may_end():
             self._mailbox.doorbell.ring()
 
     def retire(self) -> None:

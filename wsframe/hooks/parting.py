@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from wsframe.protocol.close import CloseCode
+from wsframe.protocol.closing import ClosingEvent
 from wsframe.protocol.events import Ended
 
 if TYPE_CHECKING:
@@ -25,4 +26,4 @@ def close_lost(client: Client[Any]) -> None:
     link = client._link
     link.close(*LOST, mute=True)
     link.closing.note(Ended(CloseCode(LOST[0]), LOST[1], clean=False))
-    link.closing.handled()
+    link.closing.on(ClosingEvent.HANDLED)

@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import NoReturn
 
 import trio
 
@@ -71,19 +72,12 @@ class Transport:
     def recv_into(self) -> Callable[..., int]:
         """Reads without waiting; 0 is the end. Raises BlockingIOError if nothing has come, another OSError if the
         connection is broken."""
-        return (self._codecs[-1] if self._codecs else self._bare).recv_into
+        return (self._codecs[-1] if self._codecs else self.sock or closed()).recv_into
 
     @property
     def send(self) -> Callable[[bytes | memoryview], int]:
         """Takes bytes without waiting and returns how many; raises as ``recv_into`` does."""
-        return (self._codecs[-1] if self._codecs else self._bare).send
-
-    @property
-    def _bare(self) -> Endpoint:
-        """The socket."""
-        if self.sock is None:
-            raise OSError(errno.EBADF, "the connection is closed")
-        return self.sock
+        return (self._codecs[-1] if self._codecs else self.sock or closed()).send
 
     @property
     def by_descriptor(self) -> bool:
@@ -252,8 +246,6 @@ class Transport:
     # The end
 
     def _notify_close(self) -> None:
-        if not self._codecs:
-            return
         with suppress(OSError):  # it is broken: nobody would receive it
             for codec in reversed(self._codecs):
                 codec.close_notify()
@@ -265,7 +257,8 @@ class Transport:
             OSError: If the peer has gone already.
         """
         if self.sock is not None:
-            self._notify_close()
+            if self._codecs:
+                self._notify_close()
             self.sock.shutdown(socket.SHUT_WR)
             self._shut = True
 
@@ -291,6 +284,10 @@ class Transport:
         if self._awaited:
             notify_closing(sock)
         close_for_good(sock, reset=reset, ended=ended)
+
+
+def closed() -> NoReturn:
+    raise OSError(errno.EBADF, "the connection is closed")
 
 
 def plaintext_of(codec: TLSCodec) -> bytes:

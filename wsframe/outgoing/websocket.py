@@ -13,7 +13,7 @@ from wsframe.outgoing.exceptions import ConnectionClosed
 from wsframe.outgoing.link import Link
 from wsframe.outgoing.opening import Opened
 from wsframe.protocol.close import State, check_close_code, check_reason
-from wsframe.protocol.closing import Phase
+from wsframe.protocol.closing import ClosingEvent, Phase
 from wsframe.protocol.deadlines import PING_BYTES
 from wsframe.protocol.frames import BINARY, MAX_CONTROL_PAYLOAD, TEXT, check_frame_size
 from wsframe.protocol.payload import (
@@ -175,7 +175,7 @@ class WebSocket:
             await self._turn()
             while not link.messages:
                 if link.closing.ended is not None:
-                    link.closing.handled()
+                    link.closing.on(ClosingEvent.HANDLED)
                     raise link.leaving.closed()
                 await link.read()
                 self._calls = 0

@@ -83,11 +83,13 @@ class Deadlines:
 
     def next(self) -> float:
         """Return when :meth:`due` is to be asked next; ``inf`` for never."""
-        times = [self.ping_deadline()]
+        when = self.ping_deadline()
         if self.blocked_at is not None:
-            times.append(self.blocked_at + self.timeouts.write_stall)
-        times += [by for by in (self.close_by, self.linger_by, self.resume_at) if by is not None]
-        return min(times)
+            when = min(when, self.blocked_at + self.timeouts.write_stall)
+        for by in (self.close_by, self.linger_by, self.resume_at):
+            if by is not None and by < when:
+                when = by
+        return when
 
     def ping_deadline(self) -> float:
         interval = self.timeouts.ping_interval

@@ -119,9 +119,11 @@ class Topics:
 
     def leave(self, client: AnyClient) -> None:
         """Forget a client that has left its resource."""
-        self.presences.forget_client(client)
-        for topic in self._topics_of.pop(client, ()):
-            self._remove(client, topic)
+        topics = self._topics_of.pop(client, None)
+        if topics is not None:  # a member is always a subscriber too
+            self.presences.forget_client(client)
+            for topic in topics:
+                self._remove(client, topic)
 
     def subscribers(self, topic: str, resource: object) -> list[AnyClient]:
         """Return the clients of a resource that are subscribed to a topic."""

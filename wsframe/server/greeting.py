@@ -37,9 +37,9 @@ def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> t
     Raises:
         Reject: 500 if the decision cannot be sent, 503 if the lease of the resource was lost while it decided.
     """
-    if seat.listener.tenancy.over:
-        raise retry_later("resource not running")
     listener, headers, terms = seat.listener, request.headers, None
+    if listener.tenancy.over:
+        raise retry_later("resource not running")
     resource = listener.resource
     if listener.deflate is not None and newcomer.version == 13:  # RFC 7692 extends RFC 6455 alone
         offers = headers.getall("sec-websocket-extensions")
