@@ -35,8 +35,9 @@ class Room(Resource):
 
 
 def post(body: bytes, **changes: str | None) -> bytes:
-    changes = {"content-length": str(len(body)), **changes}
-    return upgrade(start="POST /hook HTTP/1.1", upgrade=None, connection=None, changes=changes) + body
+    fields = {"upgrade": None, "connection": None, "content_length": str(len(body)), **changes}
+    changed = {name.replace("_", "-"): value for name, value in fields.items()}
+    return upgrade(start="POST /hook HTTP/1.1", changes=changed) + body
 
 
 async def ask(served: Served, *pieces: bytes) -> tuple[int, bytes]:
@@ -177,7 +178,7 @@ async def test_a_handler_that_fails_is_500_and_named_in_the_log(caplog: pytest.L
     assert "GET '/a/b'" in record.getMessage()
 
 
-CHUNKED = {"content-length": None, "transfer_encoding": "chunked"}
+CHUNKED = {"content_length": None, "transfer_encoding": "chunked"}
 
 
 @pytest.mark.parametrize("piece", [1 << 20, 1000])
