@@ -107,6 +107,15 @@ def test_a_record_names_the_line_that_logged() -> None:
     ]
 
 
+def test_a_line_that_is_shown_each_time_is_lost_if_a_handler_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.Logger("failing")
+    logger.addHandler(Failing(RuntimeError()))
+    log = Log(logger)
+    for _ in range(2):
+        log.show(logging.INFO, test_each_room_has_a_logger_of_its_own.__code__, "%(number)d", {"number": 1})
+    assert capsys.readouterr().err == "wsframe: logging failed with RuntimeError; lines are lost\n"
+
+
 def test_each_room_has_a_logger_of_its_own() -> None:
     assert log_for("wsframe.server.admission") is log_for("wsframe.server") is log_for("wsframe.server.run")
     assert log_for("wsframe.server.admission").name == "wsframe.server"

@@ -14,7 +14,7 @@ from logging import Logger, LoggerAdapter, LogRecord, getLogger
 from threading import Lock, Timer, current_thread
 from time import monotonic
 from traceback import format_exception
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 from wsframe.user_code.program import program
@@ -220,6 +220,30 @@ class Log(LoggerAdapter[Logger]):
                 key = (msg, kind, None if error is None else error[0])
                 if kind is EACH or self._spared.shows(key, level, lambda: line_of(msg, args)):
                     self._emit(level, msg, args, error, stacklevel + 2, sinfo=kwargs.pop("stack", None), **kwargs)
+        except BaseException as error:
+            self._lost(error)
+
+    def show(self, level: int, place: CodeType, msg: str, fields: dict[str, object]) -> None:
+        """Log a line that is shown each time, for much less than :meth:`log` costs, or lose it.
+
+        Args:
+            level: As for any logger; the caller has asked ``isEnabledFor``.
+            place: The code whose place the record names.
+            msg: Is formatted with the fields.
+            fields: They become attributes of the record. So none has the name of another attribute, and the caller
+                has cut all that comes from a peer.
+        """
+        logger = self.logger
+
+        def emit() -> None:
+            record = logger.makeRecord(
+                logger.name, level, place.co_filename, place.co_firstlineno, msg, (fields,), None, place.co_name
+            )
+            record.__dict__.update(fields)
+            logger.handle(record)
+
+        try:
+            calling(emit)
         except BaseException as error:
             self._lost(error)
 

@@ -51,6 +51,7 @@ async def test_the_line_has_the_figures_of_the_connection(
     assert len(ends) == 1
     (record,) = ends
     assert (record.name, record.levelname) == ("wsframe.connection", "INFO")
+    assert (record.filename, record.funcName) == ("end_line.py", "log_end")
     assert fields(record) == {
         "peer": "127.0.0.1:50001", "path": "/", "code": 4000, "reason": "done", "seconds": 12.5,
         "messages_in": 3, "messages_out": 3, "bytes_in": 3 * (6 + 5) + 6 + 2 + 4, "bytes_out": 3 * 7 + 2 + 2 + 4,
@@ -59,6 +60,10 @@ async def test_the_line_has_the_figures_of_the_connection(
     assert record.getMessage() == (
         "127.0.0.1:50001 /: closed 4000 (done) after 12.5 s; 3 messages and 45 bytes in, 3 and 29 out, queue peak 0"
     )
+
+
+def test_no_field_has_the_name_of_another_attribute() -> None:
+    assert not {*FIELDS} & {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime"}
 
 
 async def test_the_peak_is_the_most_that_waited_for_a_slow_client(

@@ -7,7 +7,7 @@ from logging import INFO
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wsframe.http.request import peer_name
-from wsframe.log import EACH, Log, escaped, log_for, shortened
+from wsframe.log import Log, escaped, log_for, shortened
 
 if TYPE_CHECKING:
     from wsframe.connection.handover import LinkClient
@@ -48,10 +48,10 @@ def log_end(link: LoggedLink, ended: Ended) -> None:
         "bytes_out": outbox.bytes_sent,
         "queue_peak": outbox.peak,
     }
-    logger.info(
+    logger.show(
+        INFO,
+        log_end.__code__,
         "%(peer)s %(path)s: closed %(code)s (%(reason)s) after %(seconds)s s; %(messages_in)d messages and "
         "%(bytes_in)d bytes in, %(messages_out)d and %(bytes_out)d out, queue peak %(queue_peak)d",
         fields,
-        extra=fields,
-        kind=EACH,
     )

@@ -43,12 +43,14 @@ class Stopwatch:
         mailbox: The mailbox.
     """
 
-    __slots__ = ("_ahead", "_hook_counts", "_hooks", "_mailbox", "_marked_at", "_wait_counts", "_waits")
+    __slots__ = (
+        "_ahead", "_entries", "_hook_counts", "_hooks", "_mailbox", "_marked_at", "_wait_counts", "_waits",
+    )  # fmt: skip
 
     def __init__(self, account: Account, mailbox: Mailbox[Any]) -> None:
         self._hooks, self._waits = account.hooks, account.waits
         self._hook_counts, self._wait_counts = account.hooks.counts, account.waits.counts
-        self._mailbox = mailbox
+        self._mailbox, self._entries = mailbox, mailbox.entries
         self._ahead = 0
         """Messages before the place that is marked; 0 for no mark."""
         self._marked_at = 0.0
@@ -63,31 +65,37 @@ class Stopwatch:
             ended: When that ended.
             count: How many hooks there were.
         """
-        spent = ended - began
-        if spent < QUICK:  # all of them are in the first bucket then
+        if ended - rung_at < QUICK and not self._ahead and not self._entries:
+            # Nearly always: the wait and each of the hooks are in the first bucket then.
             self._hook_counts[0] += count
-            self._hooks.seconds += spent
+            self._wait_counts[0] += 1
+            self._hooks.seconds += ended - began
+            self._waits.seconds += began - rung_at
         else:
-            hooks = self._hooks
-            if count > 1:
-                hooks.add((last - began) / (count - 1), count - 1)
-            if count:
-                hooks.add(ended - last)
+            self._note_hooks(began, last, ended, count)
+            self._note_wait(rung_at, began, ended, count)
+
+    def _note_hooks(self, began: float, last: float, ended: float, count: int) -> None:
+        hooks, spent = self._hooks, ended - began
+        if spent < QUICK:
+            self._hook_counts[0] += count
+            hooks.seconds += spent
+            return
+        if count > 1:
+            hooks.add((last - began) / (count - 1), count - 1)
+        if count:
+            hooks.add(ended - last)
+
+    def _note_wait(self, rung_at: float, began: float, ended: float, count: int) -> None:
         if not self._ahead:
-            wait = began - rung_at
-            if wait < QUICK:
-                self._wait_counts[0] += 1
-                self._waits.seconds += wait
-            else:
-                self._waits.add(wait)
+            self._waits.add(began - rung_at)
         elif count < self._ahead:
             self._ahead -= count
             return
         else:
             self._waits.add(ended - self._marked_at)
             self._ahead = 0
-        entries = self._mailbox.entries
         # If the mailbox was rung in the meantime, it has been empty: the next message came then.
-        if entries and self._mailbox.doorbell.rung_at == rung_at:
-            self._ahead = len(entries)
+        if self._entries and self._mailbox.doorbell.rung_at == rung_at:
+            self._ahead = len(self._entries)
             self._marked_at = ended

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from math import floor
 
 from wsframe.log import quoted, shortened
 from wsframe.workers.worker import known_worker
@@ -28,10 +29,13 @@ class JSONFormatter(logging.Formatter):
     not have is its ``repr``.
     """
 
+    _second = 0, ""
+    """The last second in which there was a line, as a number and as it is shown."""
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
         fields: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "time": self._time(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -50,17 +54,30 @@ class JSONFormatter(logging.Formatter):
                 fields[f"{name}_" if name in fields else name] = value
         return dumped(fields)
 
+    def _time(self, created: float) -> str:
+        """Return the time of a record; lines of one second share most of it."""
+        second, shown = self._second
+        if second != floor(created):
+            second = floor(created)
+            shown = datetime.fromtimestamp(second, UTC).isoformat()[:-6]
+            self._second = second, shown
+        return f"{shown}.{min(int((created - second) * 1000 + 0.0005), 999):03}Z"
+
 
 def dumped(fields: dict[str, object]) -> str:
     """Return fields as JSON; if one of them makes that impossible, it alone is replaced."""
     try:
-        return json.dumps(fields, allow_nan=False, default=shown)
+        return ENCODER.encode(fields)
     except Exception:
         return json.dumps({str(name): plain(value) for name, value in fields.items()})
 
 
 def shown(value: object) -> str:
     return quoted(value, LONGEST_REPR) if isinstance(value, bytes) else shortened(repr(value), LONGEST_REPR)
+
+
+ENCODER = json.JSONEncoder(allow_nan=False, default=shown)
+"""json.dumps() would make one for each line."""
 
 
 def plain(value: object) -> object:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Condition, Thread
-from time import sleep
+from time import sleep, strftime
 from typing import Literal, TextIO, TypeAlias, get_args
 
 from wsframe.log import without_controls
@@ -36,9 +36,21 @@ BETWEEN_WRITES = 0.01
 class LineFormatter(logging.Formatter):
     """Formats records as text, in which no control character can move the cursor or colour the terminal."""
 
+    _second = 0, ""
+    """The last second in which there was a line, as a number and as it is shown."""
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
         return without_controls(super().format(record))
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """Return the time of a record; lines of one second share most of it."""
+        second, shown = self._second
+        if second != int(record.created):
+            second = int(record.created)
+            shown = strftime(self.default_time_format, self.converter(second))
+            self._second = second, shown
+        return f"{shown},{int(record.msecs):03}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """Return the first line of a record, which names the worker if this process is one."""

@@ -165,12 +165,19 @@ set_number(Module *m, PyObject *of, enum name name, Py_ssize_t number)
 static inline int
 add(Module *m, PyObject *of, enum name name, Py_ssize_t more)
 {
-    PyObject **at = kept_at(m, of, name);
+    PyObject **at = kept_at(m, of, name), *former = at == NULL ? NULL : *at, *value;
     Py_ssize_t before;
 
-    if (at != NULL && *at != NULL && PyLong_CheckExact(*at) && HAS_ONE_DIGIT(*at) &&
-        renumber(at, (Py_ssize_t)DIGIT(*at) + more))
+    if (former != NULL && PyLong_CheckExact(former) && HAS_ONE_DIGIT(former)) {
+        before = (Py_ssize_t)DIGIT(former);
+        if (renumber(at, before + more))
+            return 0;
+        if ((value = PyLong_FromSsize_t(before + more)) == NULL)
+            return -1;
+        *at = value;
+        Py_DECREF(former);
         return 0;
+    }
     return find_number(m, of, name, &before) < 0 ? -1 : set_number(m, of, name, before + more);
 }
 
