@@ -102,9 +102,9 @@ class Posts:
         self._token = trio.lowlevel.current_trio_token()
         self.task: trio.lowlevel.Task | None = None
         """The listener task, in which a call would wait for itself."""
-        self.closed = False
+        self.closed: bool = False
         """Whether the resource has failed: then posts are refused."""
-        self.leaving = False
+        self.leaving: bool = False
         """Whether the resource goes to another process: then posts and calls are refused."""
 
     def post(self, message: object) -> bool:
