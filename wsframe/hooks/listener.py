@@ -112,7 +112,7 @@ class Listener:
                 f"{type(resource).__name__} {resource!r} is running in another server already; "
                 "if it is a global one, this server needs a Registry(alone=True)"
             )
-        self.resource = resource
+        self.resource: Resource[Any] = resource
         self.place: int = id(resource)
         """The number under which its clients are counted; one object for all of them."""
         self.server: Server = around.server
