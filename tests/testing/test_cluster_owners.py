@@ -19,7 +19,7 @@ SEEDS = range(int(os.environ.get("WSFRAME_SIMULATION_SEEDS", "50")))
 """The session ``simulate`` of nox takes more."""
 PATHS = ["/one", *(f"/room/{number}" for number in range(5))]
 LEASE = 2.0
-SECONDS = 5.0
+SECONDS = 4.0
 
 
 class Store:

@@ -7,7 +7,8 @@ of the client: whether this server has the partition. A newcomer that came this 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 from weakref import WeakSet
@@ -19,6 +20,7 @@ from wsframe.log import Log, log_for
 from wsframe.net.peer_header import Opened, PeerGate, PeerHeaderReader, RefusedPeer
 from wsframe.net.socket_options import keep_alive
 from wsframe.net.sockets import Endpoint
+from wsframe.net.transport import Transport
 from wsframe.server.addresses import TcpAddress
 from wsframe.server.bind import bind_tcp, naming
 from wsframe.server.cluster import Cluster, checked
@@ -63,6 +65,10 @@ class PeerSocket:
         self.name = name
         self.serves: int = 0
         """The port at which the server serves without TLS; 0 for none."""
+        self.dial: Callable[[str, int], Awaitable[Transport]] | None = None
+        """Connects to the peer port of another server; None for one of the kernel's network."""
+        self.clock: Callable[[], float] = time.time
+        """The time by which headers are young, which all servers share."""
 
 
 def bind_first(host: str | None, ports: Sequence[int]) -> Sequence[socket.socket]:

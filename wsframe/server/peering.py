@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,7 +19,7 @@ from wsframe.server.options import ServeOptions
 from wsframe.server.owning import Owning, grants_leases, has_owners
 from wsframe.server.peer_port import PeerPort, PeerSocket, peer_socket
 from wsframe.server.peers import Keys, Messages, peer_address
-from wsframe.server.splice import Splices
+from wsframe.server.splice import Splices, connected
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
@@ -45,14 +44,16 @@ def bound_peer_socket(
         places: The listening sockets of the server, with their settings.
 
     Yields:
-        None for a server that shares none, and for one in memory.
+        None for a server that shares none, and for one in memory that is not in a simulated cluster.
 
     Raises:
         OSError: If the address cannot be bound.
     """
-    shares = grants_leases(plane, worker) and has_owners(registries)
-    if not shares or not all(isinstance(one.sock, socket.socket) for one in places):
+    if not (grants_leases(plane, worker) and has_owners(registries)):
         yield None
+        return
+    if not all(isinstance(one.sock, socket.socket) for one in places):
+        yield getattr(places[0].sock, "peer_port", None)
         return
     with peer_socket(cluster, worker) as made:
         host, _ = peer_address(made.name) or ("", 0)
@@ -110,10 +111,11 @@ class Peering:
         self._keys = Keys(node, messages, cluster.peer_secret, port.serves)
         self._admission = admission
         self.splices: Splices = Splices(
-            node, holders, self._keys, admission.signpost, admission.carried, admission.pending.aside
-        )
+            node, holders, self._keys, admission.signpost, admission.carried, admission.pending.aside,
+            port.dial or connected, port.clock,
+        )  # fmt: skip
         self._welcome: Callable[[Newcomer], object] = lambda newcomer: None
-        gate = PeerGate(node, self._keys.own, time.time)
+        gate = PeerGate(node, self._keys.own, port.clock)
         self.port: PeerPort = PeerPort(
             port.sock, gate, lambda partition: holders.holder_of(partition) == node, self._takes
         )

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
@@ -36,7 +35,7 @@ from wsframe.server.peer_port import BUFFER, MINE, SILENCE
 from wsframe.server.peers import Keys, peer_address
 from wsframe.workers.partitions import EVERYWHERE
 
-__all__ = ["MOST_SPLICED", "Splices"]
+__all__ = ["MOST_SPLICED", "Splices", "connected"]
 
 logger: Log = log_for(__name__)
 
@@ -74,6 +73,8 @@ class Splices:
         signpost: Names the partition of a newcomer.
         carried: The connections that this server carries.
         waits: Has a newcomer not count as pending while it waits.
+        connect: Connects to a peer port.
+        clock: The time that servers share.
     """
 
     def __init__(
@@ -84,6 +85,8 @@ class Splices:
         signpost: Signpost,
         carried: Carried,
         waits: Callable[[Newcomer], AbstractAsyncContextManager[None]],
+        connect: Callable[[str, int], Awaitable[Transport]],
+        clock: Callable[[], float],
     ) -> None:
         self._node = node
         self._holders = holders
@@ -91,6 +94,8 @@ class Splices:
         self._signpost = signpost
         self._carried = carried
         self._waits = waits
+        self._connect = connect
+        self._clock = clock
         self._waiting = 0
         """Newcomers that wait, and do not count as pending."""
         self._dialing: Counter[str] = Counter()
@@ -240,7 +245,7 @@ class Splices:
         if self._dialing[node] >= MOST_DIALING:
             raise retry_later("too many wait for its owner")
         try:
-            header = sealed(facts, partition, node, key, time.time(), os.urandom(16))
+            header = sealed(facts, partition, node, key, self._clock(), os.urandom(16))
         except ValueError:
             raise Reject(431, body="client certificate too large") from None
         self._to[node] += 1
@@ -248,7 +253,7 @@ class Splices:
         transport = None
         try:
             with trio.move_on_after(WITHIN), suppress(OSError, ValueError, trio.ClosedResourceError):
-                transport = await connected(*(peer_address(node) or ("", 0)))
+                transport = await self._connect(*(peer_address(node) or ("", 0)))
                 await transport.send_all(header)
                 if await transport.receive_some(1) == MINE:
                     found, transport = transport, None

@@ -4,7 +4,8 @@
 * ``client``, ``raw_client``: a WebSocket client, and the raw connection below it; slow, stalled or rude on demand.
 * ``frames``, ``handshake``: the client's half of the protocol, without I/O.
 * ``memory_sockets``: sockets without a kernel, and a poller for them.
-* ``cluster``, ``simulated_network``: several servers and the relay between them, with faults that a seed decides.
+* ``cluster``, ``simulated_network``, ``simulated_peers``: several servers, the relay between them and the connections
+  that they carry to one another, with faults that a seed decides.
 * ``backplanes``: the tests that every backplane passes.
 * ``fixtures``: the fixtures of the pytest plugin.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from math import inf
 from random import Random
 from typing import Literal, Unpack, get_args
 
@@ -23,14 +24,16 @@ from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.options import ServeKeywords
 from wsframe.testing.client import MemoryClient
-from wsframe.testing.kit import ClientOptions, Kit, open_kit
+from wsframe.testing.kit import ClientOptions, Kit, kit_on, refuse_network
+from wsframe.testing.memory_sockets import MemoryNetwork
 from wsframe.testing.simulated_network import Link
+from wsframe.testing.simulated_peers import PeerNetwork
 from wsframe.user_code.errors import only_leaf
 
 __all__ = ["Cluster", "Fault", "Node", "open_cluster"]
 
 Fault = Literal["cut", "stall", "crash", "relay"]
-"""A kind of fault: a node loses its link, a link stands still, a node is killed, the relay is killed."""
+"""A kind of fault: a node loses its links, they stand still, a node is killed, the relay is killed."""
 
 SWEEP = 5.0
 """Seconds between two looks of the relay for histories that are too old."""
@@ -98,12 +101,18 @@ class Node:
     """One server of a cluster; made by :func:`open_cluster`."""
 
     def __init__(
-        self, number: int, make: Callable[[int], Registry], relay: SimulatedRelay, options: ServeKeywords
+        self,
+        number: int,
+        make: Callable[[int], Registry],
+        relay: SimulatedRelay,
+        peers: PeerNetwork,
+        options: ServeKeywords,
     ) -> None:
         self.number = number
         """0 for the first node."""
         self._make = make
         self._relay = relay
+        self._peers = peers
         self._options = options
         self._kit: Kit | None = None
         self._link: Link | None = None
@@ -138,17 +147,23 @@ class Node:
         return await self._served().connect(path, **options)
 
     def cut(self) -> None:
-        """Take its link to the others away, until :meth:`join`; its clients stay."""
+        """Take its links to the others away, until :meth:`join`; its clients stay.
+
+        The connections that it carries to other nodes, and they to it, stand still: no byte of them is lost.
+        """
         self._cut = True
+        self._peers.hold(self.number, inf)
         if self._link is not None:
             self._link.cut()
 
     def join(self) -> None:
         """Let it reach the others again."""
         self._cut = False
+        self._peers.let_go(self.number)
 
     def stall(self, seconds: float) -> None:
-        """Have its link to the others carry nothing for a time; no byte is lost."""
+        """Have its links to the others carry nothing for a time; no byte is lost."""
+        self._peers.hold(self.number, trio.current_time() + seconds)
         if self._link is not None:
             self._link.stall(trio.current_time() + seconds)
 
@@ -163,6 +178,7 @@ class Node:
             if self._link is not None:
                 self._link.end()
             self._kit.reset_all()
+            self._peers.reset(self.number)
             self._kit.server.hurry()
             await self.stop()
             self.join()
@@ -177,8 +193,10 @@ class Node:
         self._ending, self._ended = trio.Event(), trio.Event()
         backplane = RelayBackplane("", connect=self._dial, clock=trio.current_time, random=self._relay.random)
         options: ServeKeywords = {**self._options, "backplane": backplane}
+        network = MemoryNetwork()
+        network.listener.peer_port = self._peers.port_of(self.number, network)
         try:
-            async with open_kit(self._make(self.number), **options) as kit:
+            async with kit_on(network, self._make(self.number), "/", options) as kit:
                 self._kit = kit
                 task_status.started()
                 await self._ending.wait()
@@ -288,6 +306,7 @@ async def open_cluster(
         TypeError: For an option that names a network, or a ``backplane``, which the cluster has.
     """
     check_trio()
+    refuse_network(options)
     if "backplane" in options:
         raise TypeError("backplane= is given to the servers by the cluster: leave it out")
     random = Random(seed)
@@ -296,7 +315,10 @@ async def open_cluster(
         async with trio.open_nursery() as nursery, trio.open_nursery() as connections:
             relay = SimulatedRelay(connections, random)
             nursery.start_soon(relay.sweep)
-            cluster = Cluster([Node(number, make, relay, options) for number in range(nodes)], relay, random, nursery)
+            peers = PeerNetwork()
+            nursery.start_soon(peers.run)
+            members = [Node(number, make, relay, peers, options) for number in range(nodes)]
+            cluster = Cluster(members, relay, random, nursery)
             for node in cluster.nodes:
                 await cluster.start(node)
             await cluster.settle()

@@ -22,7 +22,7 @@ from wsframe.testing.memory_sockets import BUFFER, MemoryNetwork, MemorySocket
 from wsframe.testing.raw_client import Line
 from wsframe.user_code.errors import holds_cancelled, only_leaf
 
-__all__ = ["ClientOptions", "Kit", "OpenOptions", "Target", "open_client", "open_kit", "registry_for"]
+__all__ = ["ClientOptions", "Kit", "OpenOptions", "Target", "kit_on", "open_client", "open_kit", "registry_for"]
 
 Target = Resource[Any] | Registry
 """The object under test: one resource, or a registry of several."""
@@ -200,7 +200,13 @@ async def open_kit(target: Target, path: str = "/", **options: Unpack[ServeKeywo
         TypeError: For an option that names a network.
     """
     refuse_network(options)
-    network = MemoryNetwork()
+    async with kit_on(MemoryNetwork(), target, path, options) as kit:
+        yield kit
+
+
+@asynccontextmanager
+async def kit_on(network: MemoryNetwork, target: Target, path: str, options: ServeKeywords) -> AsyncIterator[Kit]:
+    """Serve on a network while the body of an ``async with`` runs."""
     options["sockets"] = [cast(socket.socket, network.listener)]  # it has all methods that a listening socket needs
     options["poller"] = network.make_poller
     failure: BaseException | None = None

@@ -13,6 +13,7 @@ import socket
 from collections import deque
 from collections.abc import MutableMapping
 from itertools import count
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import trio
@@ -20,8 +21,9 @@ import trio
 from wsframe.doorbell import Doorbell
 from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.socket_options import LINGER_NONE
+from wsframe.server.peer_port import PeerSocket
 
-__all__ = ["BUFFER", "MemoryListener", "MemoryNetwork", "MemoryPoller", "MemorySocket", "pair"]
+__all__ = ["BUFFER", "MemoryListener", "MemoryNetwork", "MemoryPoller", "MemorySocket", "pair", "pair_of"]
 
 BUFFER = 64 * 1024
 """Bytes that each of the four buffers of a connection holds by default."""
@@ -29,6 +31,9 @@ BUFFER = 64 * 1024
 # Above all descriptors of the kernel, so that a system call with such a number fails.
 FIRST_NUMBER = 1 << 30
 FIRST_PORT = 50001
+
+
+SocketT = TypeVar("SocketT", bound="MemorySocket")
 
 
 def error(number: int) -> OSError:
@@ -151,11 +156,14 @@ class MemorySocket:
         return self._reset
 
     def shutdown(self, how: int, /) -> None:
-        """Stop sending."""
-        assert how == socket.SHUT_WR, "only SHUT_WR is supported"
+        """Stop sending; with SHUT_RDWR also receiving, as of bytes that have come."""
+        assert how in {socket.SHUT_WR, socket.SHUT_RDWR}, "SHUT_RD is not supported"
         if self._reset or self._closed:
             raise error(errno.ENOTCONN)
         self._shut = self._peer._ended = True
+        if how == socket.SHUT_RDWR:
+            self._incoming.clear()
+            self._ended = True
         self._peer._tell()
         self._tell()
 
@@ -216,7 +224,12 @@ class MemorySocket:
 
 def pair(numbers: tuple[int, int], buffer: int) -> tuple[MemorySocket, MemorySocket]:
     """Make both ends of a connection."""
-    one, other = (MemorySocket(number, buffer) for number in numbers)
+    return pair_of(MemorySocket, numbers, buffer)
+
+
+def pair_of(kind: type[SocketT], numbers: tuple[int, int], buffer: int) -> tuple[SocketT, SocketT]:
+    """Make both ends of a connection, of a class."""
+    one, other = (kind(number, buffer) for number in numbers)
     one._peer, other._peer = other, one
     return one, other
 
@@ -225,6 +238,9 @@ class MemoryListener:
     """An in-memory listening socket."""
 
     family = socket.AF_INET
+
+    peer_port: PeerSocket | None = None
+    """The peer port of its server in a simulated cluster."""
 
     def __init__(self) -> None:
         self._backlog: deque[tuple[MemorySocket, tuple[str, int]]] = deque()
@@ -337,7 +353,15 @@ class MemoryNetwork:
         Raises:
             ConnectionRefusedError: If the server no longer listens.
         """
-        ours, theirs = pair((next(self._numbers), next(self._numbers)), buffer)
+        ours, theirs = pair((self.number(), self.number()), buffer)
         self.listener.offer(theirs, (address, next(self._ports)))
-        self._sockets[theirs.fileno()] = theirs
+        self.add(theirs)
         return ours
+
+    def number(self) -> int:
+        """Return a number for another socket."""
+        return next(self._numbers)
+
+    def add(self, sock: MemorySocket) -> None:
+        """Let the pollers of the server find a socket."""
+        self._sockets[sock.fileno()] = sock
