@@ -44,6 +44,18 @@ def test_without_a_limit_no_server_is_full() -> None:
     assert refused(places, "10.1.0.1", "room", 1500).body == "resource full"
 
 
+def test_900_can_wait_for_one_worker_and_the_last_places_are_for_others() -> None:
+    places = Places(Capacity())
+    for _ in range(900):
+        places.reserve("", "parked", None)
+    assert (places.reserved, places.scarce) == (900, False)
+    for _ in range(38):
+        places.reserve("", "parked", None)
+    assert (places.reserved, places.scarce) == (1000 - 62, True)
+    places.reserve("10.0.0.1", "room", None)
+    assert Places(Capacity(max_clients=None)).scarce is False
+
+
 def test_a_full_resource_refuses_with_503_and_only_there(places: Places) -> None:
     first = places.reserve("10.0.0.1", "room", 1)
     full = refused(places, "10.0.0.2", "room", 1)

@@ -74,7 +74,7 @@ from wsframe.server.greeting import greet, receive_nonce
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import Gone, Newcomer, note_gone
 from wsframe.server.options import ServeOptions
-from wsframe.server.passing import Passage, most_parked
+from wsframe.server.passing import Passage
 from wsframe.server.pending import Pending
 from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
@@ -131,8 +131,7 @@ class Admission:
             roster.whereabouts, self._pages, roster.placement, self._capacity.max_head, self._proxies
         )
         if worker is not None and roster.placement.spread:
-            most = most_parked(self._capacity, worker.count)
-            self.passage = Passage(worker, self.signpost, places, self.pending, self.carried, most)
+            self.passage = Passage(worker, self.signpost, places, self.pending, self.carried)
 
     def drain(self, seconds: float) -> None:
         """Let the newcomers on the way in finish within so many seconds; requests have to be whole soon."""

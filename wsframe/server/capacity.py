@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from ipaddress import IPv6Address
+from math import inf
 from typing import TypeVar
 
 from wsframe.http.responses import RETRY_AFTER, Reject
@@ -14,6 +15,9 @@ from wsframe.workers.worker import Worker
 __all__ = ["Places", "Reservation"]
 
 KeyT = TypeVar("KeyT", bound=Hashable)
+
+KEPT_FREE = 16
+"""One of so many places is kept from newcomers that wait for another worker: one that is late closes no other path."""
 
 
 class Headcount:
@@ -95,8 +99,18 @@ class Places:
     @property
     def full(self) -> bool:
         """Whether the server, or all workers together, have no place left."""
+        return self._left <= 0
+
+    @property
+    def scarce(self) -> bool:
+        """Whether none but the last places are left, which are not for waiting."""
+        most = self._capacity.max_clients
+        return most is not None and self._left <= most // KEPT_FREE
+
+    @property
+    def _left(self) -> float:
         most, count = self._capacity.max_clients, self._headcount
-        return most is not None and (count.total if count.ledger is None else count.ledger.total) >= most
+        return inf if most is None else most - (count.total if count.ledger is None else count.ledger.total)
 
     def reserve(self, address: str, place: Hashable, max_in_place: int | None) -> Reservation:
         """Take a place for a newcomer.

@@ -6,8 +6,8 @@ accepted it. From then on nothing is in between, except for newcomers with TLS (
 
 Nothing here waits for another worker. Where a door has no room, its worker is frozen, starting, or has as many
 newcomers as it takes: a newcomer is parked until its handshake is due. It does not count among those under way, so that
-one worker that is late keeps nobody from the others, but takes a place of the service; those for one door can take a
-part of all places. A newcomer is passed once: it never comes from a door and goes through another.
+one worker that is late keeps nobody from the others, but takes a place of the service; the last places are for
+newcomers of other workers. A newcomer is passed once: it never comes from a door and goes through another.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import inf
 from typing import Final
 
 import trio
 
 from wsframe.doorbell import Doorbell
 from wsframe.http.responses import RETRY_AFTER, Reject
-from wsframe.limits import Capacity
 from wsframe.log import Log, log_for
 from wsframe.net.sockets import has_ended, notify_closing, wait_readable
 from wsframe.net.transport import FAREWELL
@@ -39,7 +37,7 @@ from wsframe.workers.door import LostDescriptor, Passed, give, has_headroom, tak
 from wsframe.workers.partitions import EVERYWHERE
 from wsframe.workers.worker import Worker
 
-__all__ = ["Counts", "Passage", "Taker", "most_parked"]
+__all__ = ["Counts", "Passage", "Taker"]
 
 logger: Log = log_for(__name__)
 
@@ -75,18 +73,14 @@ class Passage:
         places: Those of the service, which parked newcomers take.
         pending: The newcomers under way.
         carried: The connections that this worker carries for others.
-        most: Newcomers that can be parked for each door.
     """
 
-    def __init__(
-        self, worker: Worker, signpost: Signpost, places: Places, pending: Pending, carried: Carried, most: float
-    ) -> None:
+    def __init__(self, worker: Worker, signpost: Signpost, places: Places, pending: Pending, carried: Carried) -> None:
         self._doors = worker.doors
         self._signpost = signpost
         self._placement = signpost.placement
         self._places = places
         self._pending = pending
-        self._most = most
         self._forwarding = Forwarding(carried, signpost)
         self._parked: list[dict[Newcomer, trio.Event]] = [{} for _ in worker.doors]
         """By slot, in order of arrival; each has its turn when those before it have gone."""
@@ -206,7 +200,7 @@ class Passage:
         assert newcomer.partition is not None
         slot = self._placement.slot_of(newcomer.partition)
         waiting = self._parked[slot]
-        if len(waiting) >= self._most or not has_headroom(newcomer.sock.fileno()):
+        if self._places.scarce or not has_headroom(newcomer.sock.fileno()):
             raise Reject(503, [RETRY_AFTER], "too many wait for another worker")
         place = self._places.reserve("", PARKED, None)  # its own address can stand in a head that is not read here
         due, newcomer.scope.deadline = newcomer.scope.deadline, newcomer.scope.deadline + FAREWELL
@@ -228,15 +222,6 @@ class Passage:
             if waiting:
                 next(iter(waiting.values())).set()
         raise Reject(503, [RETRY_AFTER], "another worker takes no newcomers")
-
-
-def most_parked(capacity: Capacity, workers: int) -> float:
-    """Return how many newcomers one worker parks for each door: those of all others together take half of the places.
-
-    A burst at one path waits while its life ends and begins; beyond that the places are for other paths.
-    """
-    half = inf if capacity.max_clients is None else capacity.max_clients // (2 * max(1, workers - 1))
-    return max(capacity.max_pending_handshakes, half)
 
 
 class LowWater:

@@ -11,7 +11,6 @@ refused 503, or passed on. Where the engine cannot be reached, it is refused 503
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from random import uniform
@@ -52,8 +51,6 @@ LISTEN = 0.5
 SECOND = 0.25
 """Seconds for which a server leaves a free partition to the one that is to have it."""
 JITTER = 0.1
-MOST_WAITING = 100
-"""Newcomers that wait for an owner of one partition."""
 PATIENCE = 2.5
 CLAIMED = 2.0
 """Seconds for which others leave a partition to the next generation of a worker."""
@@ -117,8 +114,6 @@ class Tenure:
         self._inherited: set[int] = set()
         """Partitions that the generation before has left, and that are to be acquired."""
         self._claims: dict[int, float] = {}
-        self._waiting: Counter[int] = Counter()
-        """Newcomers that wait, by partition."""
         self._losses = 0
         self._bell = Doorbell()
         self._answered = trio.Event()
@@ -197,24 +192,18 @@ class Tenure:
         """
         if self.holds(partition):
             return
-        if self._waiting[partition] >= MOST_WAITING:
-            raise retry_later("too many wait for an owner")
-        self._waiting[partition] += 1
-        try:
-            with trio.move_on_after(self._seconds + 1):
-                while not self.holds(partition):
-                    if not self.reachable and partition not in self._closed:
-                        raise retry_later("backplane out of reach")
-                    if self.denied:
-                        raise retry_later("backplane grants no leases")
-                    holder = self._claimed(partition) or await self.look_again(partition)
-                    if self.neighbors.hears(holder):  # else it has died: its lease has an end
-                        raise LivesElsewhere(f"the resource lives on {holder}")
-                    if not self.holds(partition):
-                        await trio.sleep(LOOK / 5)
-                return
-        finally:
-            self._waiting[partition] -= 1
+        with trio.move_on_after(self._seconds + 1):
+            while not self.holds(partition):
+                if not self.reachable and partition not in self._closed:
+                    raise retry_later("backplane out of reach")
+                if self.denied:
+                    raise retry_later("backplane grants no leases")
+                holder = self._claimed(partition) or await self.look_again(partition)
+                if self.neighbors.hears(holder):  # else it has died: its lease has an end
+                    raise LivesElsewhere(f"the resource lives on {holder}")
+                if not self.holds(partition):
+                    await trio.sleep(LOOK / 5)
+            return
         raise retry_later("no owner yet")
 
     # Acquiring
