@@ -196,8 +196,9 @@ class Field:
         """See that each server lets clients talk to paths of all, although some clients read nothing."""
         for server in self.servers:
             path = self.chance.choice(PATHS)
-            for _ in range(5):
+            for _ in range(10):
                 if await self.talk(server, path, 1):
                     break
+                await trio.sleep(1)  # a refusal comes at once, and says to try again later
             else:
                 self.watch.faults.append(f"{path} does not answer by server {server.number}")

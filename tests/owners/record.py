@@ -28,8 +28,11 @@ def page(record: dict[str, Any]) -> str:
         "",
         f"{rounds} rounds, {record['nodes']} servers, {record['paths']} paths, a lease of {record['lease']:g} s, "
         f"{record['acts']} acts, {record['echoes']} replies in order, {record['owners']} changes of owner, "
-        f"{len(record['faults'])} acts of an owner after those of a later one. {record['steps']} steps that a stop had "
-        "interrupted went on after the loss of their lease, each to its next wait.",
+        f"{len(record['faults']) or 'no'} faults, such as an act of an owner after one of a later owner. "
+        f"{record['steps']} steps that a stop had interrupted went on after the loss of their lease, each to its next "
+        "wait.",
+        "",
+        *(f"* {fault}" for fault in record["faults"]),
         "",
         ".. list-table::",
         "    :header-rows: 1",
