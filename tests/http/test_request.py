@@ -201,3 +201,4 @@ def test_a_token_is_found_in_each_field_and_case(values: list[str], has: bool) -
 def test_get_returns_the_first_value_in_any_case_or_the_default() -> None:
     headers = Headers([("a", "1"), ("a", "2"), ("b", "")])
     assert [headers.get("A"), headers.get("b", "x"), headers.get("c"), headers.get("c", 3)] == ["1", "", None, 3]
+    assert headers.get("c", default="none") == "none"

@@ -49,10 +49,10 @@ class Headers(Mapping[str, str]):
         return values[0]
 
     @overload
-    def get(self, name: str, default: None = None, /) -> str | None: ...
+    def get(self, name: str, default: None = None) -> str | None: ...
     @overload
-    def get(self, name: str, default: DefaultT, /) -> str | DefaultT: ...
-    def get(self, name: str, default: DefaultT | None = None, /) -> str | DefaultT | None:
+    def get(self, name: str, default: DefaultT) -> str | DefaultT: ...
+    def get(self, name: str, default: DefaultT | None = None) -> str | DefaultT | None:
         """Return the first value of ``name``, or the default without any."""
         values = self._values.get(name.lower())  # Mapping's would raise and catch a KeyError
         return default if values is None else values[0]
