@@ -94,11 +94,11 @@ def upgrade(
     Args:
         path: The target.
         start: The start line.
-        changes: Other values of fields; None leaves a field out, and the key with that of Upgrade.
-        more_changes: The same, with ``_`` for ``-``.
+        changes: Other values of fields, with ``_`` for ``-``; None leaves a field out, and the key with that of Upgrade.
+        more_changes: The same.
     """
     fields: dict[str, tuple[str, str | None]] = {name.lower(): (name, value) for name, value in HANDSHAKE.items()}
-    given = {**changes, **{name.replace("_", "-"): value for name, value in more_changes.items()}}
+    given = {name.replace("_", "-"): value for name, value in (*changes.items(), *more_changes.items())}
     changed = {name.lower(): (name, value) for name, value in given.items()}
     if changed.get("upgrade", ("", ""))[1] is None:  # a key would show that a proxy has dropped the field
         del fields["sec-websocket-key"], fields["sec-websocket-version"]

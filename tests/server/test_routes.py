@@ -36,8 +36,7 @@ class Room(Resource):
 
 def post(body: bytes, **changes: str | None) -> bytes:
     fields = {"upgrade": None, "connection": None, "content_length": str(len(body)), **changes}
-    changed = {name.replace("_", "-"): value for name, value in fields.items()}
-    return upgrade(start="POST /hook HTTP/1.1", changes=changed) + body
+    return upgrade(start="POST /hook HTTP/1.1", changes=fields) + body
 
 
 async def ask(served: Served, *pieces: bytes) -> tuple[int, bytes]:
