@@ -94,7 +94,7 @@ def upgrade(
     Args:
         path: The target.
         start: The start line.
-        changes: Other values of fields, with ``_`` for ``-``; None leaves a field out, and the key with that of Upgrade.
+        changes: Other values of fields, with ``_`` for ``-``; None leaves one out, and the key with that of Upgrade.
         more_changes: The same.
     """
     fields: dict[str, tuple[str, str | None]] = {name.lower(): (name, value) for name, value in HANDSHAKE.items()}
