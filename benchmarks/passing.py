@@ -1,7 +1,7 @@
 """Measure the cost of passing a newcomer to another worker: CPU time of all workers for each connect.
 
 ``python benchmarks/passing.py [WORKERS] [ROUNDS] [SECONDS]`` serves with that many workers. In each round clients
-connect to a path of scope ``"shared"``, whose newcomers stay where they are accepted, and then to paths of scope
+connect to 64 paths of scope ``"shared"``, whose newcomers stay where they are accepted, and then to 64 of scope
 ``"path"``, of which all but one in WORKERS are passed. It prints the median of both, and of the ratio in each round.
 """
 
@@ -40,8 +40,8 @@ class Spread(Greeting):
     scope = "path"
 
 
-wsframe.register_global_resource("/shared", Shared(), wsframe.any_origin)
 for number in range(int(sys.argv[2])):
+    wsframe.register_global_resource(f"/shared/{number}", Shared(), wsframe.any_origin)
     wsframe.register_global_resource(f"/spread/{number}", Spread(), wsframe.any_origin)
 if __name__ == "__main__":
     wsframe.run(
@@ -107,7 +107,10 @@ def main(workers: int = 2, rounds: int = 11, seconds: float = 1.0) -> None:
             try:
                 host, port = service.stdout.readline().strip().removeprefix("ws://").split(":")
                 pids, address = workers_of(service.pid), (host, int(port))
-                kinds = {"stay": ["/shared"], "pass": [f"/spread/{number}" for number in range(PATHS)]}
+                kinds = {
+                    name: [f"/{path}/{number}" for number in range(PATHS)]
+                    for name, path in (("stay", "shared"), ("pass", "spread"))
+                }
                 found: dict[str, list[float]] = {name: [] for name in kinds}
                 for paths in kinds.values():
                     hammer(address, paths, seconds / 2)
