@@ -8,10 +8,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from trio.testing import MockClock
 
+from tests.pollers import POLLERS
 from tests.requirements import require_c
 from tests.rooms import Rooms
 from wsframe import Registry
 from wsframe.log import tell_left_out
+from wsframe.net.poller import PollerName
 
 # The same examples in every run, whatever the speed of the machine: a red run can be repeated.
 settings.register_profile(
@@ -127,6 +129,13 @@ def lines_of_its_own() -> Iterator[None]:
 def patient_clock() -> MockClock:
     """A clock that jumps once nothing has happened for a while: sockets have their say first."""
     return MockClock(autojump_threshold=0.05)
+
+
+@pytest.fixture(params=POLLERS)
+def poller(request: pytest.FixtureRequest) -> PollerName:
+    """Each poller that this platform has."""
+    chosen: PollerName = request.param
+    return chosen
 
 
 @pytest.fixture(scope="session")

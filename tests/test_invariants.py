@@ -2,7 +2,6 @@
 
 import logging
 import os
-import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,14 +16,7 @@ from wsframe import Limits, Timeouts
 from wsframe.net.poller import PollerName
 from wsframe.protocol.decoder import Decoder
 
-POLLERS: list[PollerName] = ["epoll", "task"] if hasattr(select, "epoll") else ["task"]
 MUCH = 16 * 1024 * 1024
-
-
-@pytest.fixture(params=POLLERS)
-def poller(request: pytest.FixtureRequest) -> PollerName:
-    chosen: PollerName = request.param
-    return chosen
 
 
 class Counting(wsframe.Resource):

@@ -95,7 +95,7 @@ async def test_a_client_may_be_closed_in_its_first_hook_and_is_closed_once() -> 
         assert await peer.receive_text() == "goodbye"
         assert await peer.receive_close() == (4000, "at once")
         await peer.send(close(4000))
-        assert await peer.everything() == []
+        assert await peer.rest.frames() == []
         await room.journal.until("disconnected 4000")
     assert room.notes == [str(State.OPEN), str(State.CLOSING), "disconnected 4000"]
 
@@ -203,6 +203,6 @@ async def test_what_ends_a_connection_reaches_its_peer_before_tcp_ends() -> None
 
     async with serving(Talking()) as server, connected(server) as peer:
         await peer.send(frame(3, b"no such opcode"))
-        frames = await peer.everything()
+        frames = await peer.rest.frames()
     assert [len(one.payload) for one in frames[:-1]] == [500_000]
     assert (frames[-1].opcode, frames[-1].payload[:2]) == (CLOSE, (1002).to_bytes(2, "big"))

@@ -165,6 +165,7 @@ class Peer:
         address = self.socket.getsockname()
         self.name = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix peer"
         """This peer's name in the server's log."""
+        self.rest = Rest(self)
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -198,7 +199,7 @@ class Peer:
     async def open(self, request: bytes) -> None:
         """Send a handshake, and whatever follows it, and read the 101."""
         await self.send(request)
-        assert await self.status() == 101, self.handshake
+        assert (await self.head()).status == 101, self.handshake
 
     def half_close(self) -> None:
         """Send FIN, and go on reading."""
@@ -230,10 +231,6 @@ class Peer:
         start, *lines = self.handshake.decode("latin-1").split("\r\n")
         fields = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         return Answer(int(start.split(" ")[1]), fields, b"")
-
-    async def status(self) -> int:
-        """Read the head of an HTTP answer; return its status."""
-        return (await self.head()).status
 
     async def answer(self) -> Answer:
         """Read a whole HTTP answer, up to EOF."""
@@ -289,37 +286,11 @@ class Peer:
         """Read so many text messages."""
         return [await self.message() for _ in range(count)]
 
-    async def closing(self) -> tuple[list[str], int | None]:
-        """Read up to the close frame; return the text messages before it and its code."""
-        before: list[str] = []
-        while True:
-            found = await self.receive()
-            assert found is not None, f"EOF without a close frame, after {before}"
-            if found.opcode == CLOSE:
-                return before, found.code
-            if found.opcode == TEXT:
-                before.append(found.payload.decode())
-
     async def finish(self, code: int = 1000) -> None:
         """Close in order: our close frame, the server's, the end of TCP."""
         await self.close(code)
         assert (await self.receive_close())[0] == code
         assert await self.receive() is None
-
-    async def everything(self) -> list[Frame]:
-        """Return all frames until the stream ends."""
-        frames = []
-        while (one := await self.receive()) is not None:
-            frames.append(one)
-        return frames
-
-    async def frames_left(self) -> list[Frame]:
-        """Read to the end, in order or by a reset; return the frames before it."""
-        frames = []
-        with suppress(trio.BrokenResourceError):
-            while (one := await self.receive()) is not None:
-                frames.append(one)
-        return frames
 
     async def end(self) -> str:
         """Read up to the end and tell how it came: ``fin`` or ``reset``."""
@@ -329,6 +300,32 @@ class Peer:
         except trio.BrokenResourceError:
             return "reset"
         return "fin"
+
+
+class Rest:
+    """The frames that are left to a peer, read to their end."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    async def until_close(self) -> tuple[list[str], int | None]:
+        """Read up to the close frame; return the text messages before it and its code."""
+        before: list[str] = []
+        while True:
+            found = await self._peer.receive()
+            assert found is not None, f"EOF without a close frame, after {before}"
+            if found.opcode == CLOSE:
+                return before, found.code
+            if found.opcode == TEXT:
+                before.append(found.payload.decode())
+
+    async def frames(self, *, or_reset: bool = False) -> list[Frame]:
+        """Return all frames until the stream ends in order; with ``or_reset`` a reset is an end too."""
+        frames = []
+        with suppress(*((trio.BrokenResourceError,) if or_reset else ())):
+            while (one := await self._peer.receive()) is not None:
+                frames.append(one)
+        return frames
 
 
 def port_of(server: wsframe.Server) -> int:
@@ -393,6 +390,6 @@ async def serving(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait until something is so, within the test's own bound."""
+    """Wait for a change that nothing announces, such as a number in a server's statistics."""
     while not condition():  # noqa: ASYNC110
-        await trio.sleep(0.005)
+        await trio.sleep(0.002)

@@ -37,7 +37,7 @@ async def test_our_close_goes_out_behind_what_was_queued_and_is_answered(place: 
     async with place.serve(resource) as served:
         peer = await served.open()
         await peer.text("close")
-        assert await peer.closing() == (["goodbye"], 4000)
+        assert await peer.rest.until_close() == (["goodbye"], 4000)
         await peer.close(4000)
         assert await peer.end() == "fin"
         peer.hang_up()
@@ -52,7 +52,7 @@ async def test_data_behind_our_close_is_discarded_until_the_peers_close(place: P
     async with place.serve(resource) as served:
         peer = await served.open()
         await peer.text("close", "late", "later")
-        assert await peer.closing() == (["goodbye"], 4000)
+        assert await peer.rest.until_close() == (["goodbye"], 4000)
         await peer.send(frame(TEXT, "x" * 70000), frame(PING), frame(CLOSE, close_payload(4000)))
         assert await peer.end() == "fin"
         await resource.until(lambda: "-4000" in resource.log)
@@ -77,7 +77,7 @@ async def test_our_close_answered_by_fin_alone_is_unclean(place: Place) -> None:
     async with place.serve(resource) as served:
         peer = await served.open()
         await peer.text("close")
-        await peer.closing()
+        await peer.rest.until_close()
         peer.half_close()
         assert await peer.end() == "fin"
         await resource.until(lambda: "-1006" in resource.log)
@@ -90,7 +90,7 @@ async def test_peers_close_is_answered_behind_the_replies(place: Place, code: in
         peer = await served.open()
         payload = b"" if code is None else close_payload(code, "bye")
         await peer.send(frame(TEXT, "one"), frame(TEXT, "two"), frame(CLOSE, payload), frame(TEXT, "after"))
-        assert await peer.closing() == (["one", "two"], code)
+        assert await peer.rest.until_close() == (["one", "two"], code)
         assert await peer.end() == "fin"
         assert resource.log == ["+", "one", "two", f"-{code or 1005}"]
         assert resource.arrived[0].close_reason == ("bye" if code else "")
@@ -123,7 +123,7 @@ async def test_abort_resets_and_reject_closes_and_both_drop_what_is_queued(place
         if message == "abort":
             assert await peer.end() == "reset"
         else:
-            before, code = await peer.closing()
+            before, code = await peer.rest.until_close()
             assert before in ([], ["1"])
             assert code == 4001
         await peer.stream.aclose() if message == "abort" else await peer.close(4001)
@@ -136,7 +136,7 @@ async def test_socket_lingers_until_the_peer_has_ended_too(plain: Place) -> None
     async with plain.serve(Recorder()) as served:
         peer = await served.open()
         await peer.close()
-        assert await peer.closing() == ([], 1000)
+        assert await peer.rest.until_close() == ([], 1000)
         assert await peer.receive() is None, "our side is shut"
         assert served.server.clients == 1
         for _ in range(50):
@@ -165,10 +165,10 @@ async def test_reset_at_any_stage_of_the_ending_is_one_disconnect(place: Place, 
         peer = await served.open()
         if stage == "after our close":
             await peer.text("close")
-            await peer.closing()
+            await peer.rest.until_close()
         elif stage == "lingering":
             await peer.close()
-            await peer.closing()
+            await peer.rest.until_close()
         peer.reset()
         await resource.until(lambda: resource.log and resource.log[-1].startswith("-"))
         assert resource.log == ["+", "-1000" if stage == "lingering" else "-1006"]

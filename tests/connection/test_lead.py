@@ -10,8 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.engine import engine_of
+from tests.pollers import POLLERS
 from tests.recorder import Echo, Recorder
-from tests.test_invariants import POLLERS
 from tests.wire import BOUND, TEXT, Frame, connected, serving, text
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.lead import PASSED_OVER, SPIN_SECONDS, Lead, ListenerBell

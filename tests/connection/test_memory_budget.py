@@ -99,7 +99,7 @@ async def test_nothing_is_held_for_the_gone(end: str) -> None:
             client.abort()
         elif end == "reject":
             client.reject()
-            await peer.frames_left()
+            await peer.rest.frames(or_reset=True)
         else:
             server.close()
             await server.closed()
@@ -204,6 +204,6 @@ async def test_a_newcomer_behind_a_stuck_hook_is_given_up_when_the_server_stops(
             server.close()
             await server.closed()
             for peer in (stuck, waiting, late):
-                await peer.frames_left()
+                await peer.rest.frames(or_reset=True)
     assert resource.departed == 2
     assert server.statistics().reserved == held(server) == 0

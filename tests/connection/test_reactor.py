@@ -8,7 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.hostile.place import Place, Recorder, until
-from tests.test_invariants import POLLERS
+from tests.pollers import POLLERS
 from tests.wire import PING, PONG, frame
 from wsframe import Timeouts
 from wsframe.connection.lead import ListenerBell

@@ -177,18 +177,20 @@ async def write(language: Language, plan: bytes, script: bytes) -> None:
             peer.link.outbox.put(data_frame(TEXT, b"last"))
         finish(rig, peers)
         for peer in peers:
-            frames = decode(peer.sent)
-            came = [(frame.opcode, frame.payload) for frame in frames if frame.opcode != PING]
-            keep(came == [*expected, (TEXT, b"last")], f"{len(came)} frames came, {len(expected) + 1} were sent")
-            keep(len(frames) - len(came) == pings, "another number of pings")
-            outbox = peer.link.outbox
-            keep(outbox.bytes_sent == len(peer.sent), f"{outbox.bytes_sent} bytes are counted as sent")
-            keep(
-                (outbox.byte_count, outbox._offset, outbox.blocked, outbox.items) == (0, 0, False, []),
-                "something waits",
-            )
+            keep_sent(peer, [*expected, (TEXT, b"last")], pings)
         keep(rig.reactor.budget.held == 0, f"{rig.reactor.budget.held} bytes are counted as held")
         rig.close()
+
+
+def keep_sent(peer: Peer, expected: list[tuple[int, bytes]], pings: int) -> None:
+    """Check that a peer has got all frames, and that nothing waits for it."""
+    frames = decode(peer.sent)
+    came = [(frame.opcode, frame.payload) for frame in frames if frame.opcode != PING]
+    keep(came == expected, f"{len(came)} frames came, {len(expected)} were sent")
+    keep(len(frames) - len(came) == pings, "another number of pings")
+    outbox = peer.link.outbox
+    keep(outbox.bytes_sent == len(peer.sent), f"{outbox.bytes_sent} bytes are counted as sent")
+    keep((outbox.byte_count, outbox._offset, outbox.blocked, outbox.items) == (0, 0, False, []), "something waits")
 
 
 def finish(rig: Links, peers: list[Peer]) -> None:

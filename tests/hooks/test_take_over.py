@@ -6,7 +6,6 @@ import errno
 from collections.abc import Callable, Hashable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -131,21 +130,27 @@ class CountedPlace:
         self.released = True
 
 
+def second_fails(work: Callable[..., Any], *, late: bool) -> Callable[..., Any]:
+    """Have the second call of a function raise: before it does its work, or after it."""
+    calls = 0
+
+    def called(*values: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        answer = work(*values, **named) if calls == 1 or late else None
+        if calls == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return answer
+
+    return called
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("step", ["before the link", "after the link", "subscribe"])
 async def test_workers_2_a_client_that_cannot_be_thawed_costs_all_of_them_1012_and_leaks_none(
     step: str, kind: type[Goer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    old, new, calls = kind(), kind(), 0
-
-    def second_fails(work: Callable[..., Any], *values: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        answer = work(*values, **named) if calls == 1 or step == "after the link" else None
-        if calls == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return answer
-
+    old, new = kind(), kind()
     async with two_servers(old, new) as servers, AsyncExitStack() as stack:
         peers = [await stack.enter_async_context(connected(servers[0])) for _ in range(3)]
         await until(lambda: len(old.clients) == 3)
@@ -153,9 +158,9 @@ async def test_workers_2_a_client_that_cannot_be_thawed_costs_all_of_them_1012_a
         given = await give(servers[0], old)
         assert given is not None
         if step == "subscribe":
-            monkeypatch.setattr(life.topics, "subscribe", partial(second_fails, life.topics.subscribe))
+            monkeypatch.setattr(life.topics, "subscribe", second_fails(life.topics.subscribe, late=False))
         else:
-            monkeypatch.setattr("wsframe.hooks.take_over.thaw", partial(second_fails, thaw))
+            monkeypatch.setattr("wsframe.hooks.take_over.thaw", second_fails(thaw, late=step == "after the link"))
         places = [CountedPlace() for _ in peers]
         clients = [
             Taken(one.sock.dup(), replace(one.frozen, topics=("news",)), place)  # type: ignore[union-attr]
@@ -246,4 +251,4 @@ async def test_a_life_that_ends_before_it_takes_lets_the_clients_go() -> None:
                 nursery.start_soon(take, servers[1], new, given)
                 await trio.testing.wait_all_tasks_blocked()
                 engine_of(servers[1]).hurry()
-        assert await peer.frames_left() == [], "a broken connection"
+        assert await peer.rest.frames(or_reset=True) == [], "a broken connection"

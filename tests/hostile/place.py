@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import logging
-import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, Unpack
+from typing import Any, Unpack
 
 import pytest
 import trio
 import trustme
 
 import wsframe
-from tests.wire import Peer
+from tests.pollers import POLLERS
+from tests.wire import Peer, until
+from wsframe.net.poller import PollerName
 
 __all__ = ["BOUND", "Certificates", "Place", "Recorder", "Served", "until"]
 
-PollerName: TypeAlias = Literal["epoll", "task"]
-POLLERS: list[PollerName] = ["epoll", "task"] if hasattr(select, "epoll") else ["task"]
 
 BOUND = 120
 """Seconds no test comes near unless something hangs."""
@@ -33,12 +32,6 @@ class Certificates:
 
     server: ssl.SSLContext
     client: ssl.SSLContext
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for a change that nothing announces, such as a number in the server's statistics."""
-    while not condition():  # noqa: ASYNC110
-        await trio.sleep(0.001)
 
 
 class Recorder(wsframe.Resource):

@@ -123,7 +123,7 @@ async def test_a_server_closes_1009_and_serves_on() -> None:
     ):
         await hostile.send(text("one"), frame(FIN | RSV1 | TEXT, BOMB))
         assert await hostile.receive_message() == b"one"
-        assert [one.code for one in await hostile.frames_left()] == [1009]
+        assert [one.code for one in await hostile.rest.frames(or_reset=True)] == [1009]
         await until(lambda: resource.departed)
         assert resource.departed == [(1009, "message too big")]
         await honest.send(text("still here"))

@@ -160,7 +160,7 @@ async def test_a_message_in_too_many_fragments(size: int) -> None:
                 if code is None:
                     assert await hostile.receive_message() == b"x" * size * (count - 2)
                 else:
-                    assert [one.code for one in await hostile.frames_left()][:1] == [code]
+                    assert [one.code for one in await hostile.rest.frames(or_reset=True)][:1] == [code]
             await honest_turn(honest)
         assert resource.received == 4
 
@@ -170,7 +170,7 @@ async def test_fragments_without_end_are_held_to_the_message_limit() -> None:
     async with serving(resource, limits=limits) as server, connected(server) as hostile:
         await hostile.send(frame(BINARY), *[frame(CONTINUATION, bytes(100))] * 100)
         await hostile.send(frame(CONTINUATION, b"x"))
-        assert [one.code for one in await hostile.frames_left()] == [1009]
+        assert [one.code for one in await hostile.rest.frames(or_reset=True)] == [1009]
         await until(lambda: resource.departed)
         assert resource.received == 0
 
@@ -218,7 +218,7 @@ async def test_an_endless_head_is_refused_at_its_limit() -> None:
     async with serving(Echo(), capacity=Capacity(max_head=1000)) as server, stream_to(server) as stream:
         hostile = Peer(stream)
         await hostile.send(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 1000)
-        assert await hostile.status() == 431
+        assert (await hostile.head()).status == 431
 
 
 async def test_connections_of_one_address() -> None:
@@ -229,7 +229,7 @@ async def test_connections_of_one_address() -> None:
             async with stream_to(server) as stream:
                 refused = Peer(stream)
                 await refused.send(head("/"))
-                assert await refused.status() == 429
+                assert (await refused.head()).status == 429
                 assert b"retry-after: 5" in refused.handshake.lower()
         await peers[0].finish()
         await until(lambda: server.statistics().reserved == 2)

@@ -68,7 +68,7 @@ async def test_violation_is_closed_with_its_code_behind_the_good_replies(
             with suppress(trio.BrokenResourceError):
                 for at in range(0, len(rest), step):
                     await peer.send(rest[at : at + step])
-        assert await peer.closing() == (["one", "two"], code)
+        assert await peer.rest.until_close() == (["one", "two"], code)
         await resource.until(lambda: f"-{code}" in resource.log)
         assert resource.log == ["+", "+", "one", "two", f"-{code}"]
         assert resource.arrived[1].closed_cleanly is False
@@ -89,7 +89,7 @@ async def test_violation_over_tls_too(secure: Place, name: str) -> None:
     async with secure.serve(Recorder(), limits=LIMITS) as served:
         peer = await served.open()
         await peer.send(frame(TEXT, "one"), data)
-        assert await peer.closing() == (["one"], code)
+        assert await peer.rest.until_close() == (["one"], code)
         peer.half_close()
         assert await peer.end() == "fin"
 
@@ -131,7 +131,7 @@ async def test_endless_data_after_a_violation_is_not_kept(plain: Place) -> None:
     async with plain.serve(resource) as served:
         peer = await served.open()
         await peer.send(frame(3))
-        assert await peer.closing() == ([], 1002)
+        assert await peer.rest.until_close() == ([], 1002)
         for _ in range(100):
             await peer.send(bytes(65536))
         link = next(iter(engine_of(served.server).reactor.links.values()))

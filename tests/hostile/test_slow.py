@@ -57,6 +57,20 @@ async def test_99_clients_are_never_delayed_by_one_that_does_not_read(
         assert served.server.clients == 99
 
 
+async def read(stalled: Peer, count: int) -> tuple[list[str], list[int]]:
+    """Read so many messages; return them, and the numbers in the pongs between them."""
+    got: list[str] = []
+    pongs: list[int] = []
+    while len(got) < count:
+        found = await stalled.receive()
+        assert found is not None
+        if found.opcode == PONG:
+            pongs.append(int(found.payload))
+        else:
+            got.append(found.payload.decode())
+    return got, pongs
+
+
 @pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
 async def test_other_policies_keep_a_stalled_client_and_its_stream_whole(
     place: Place, small: list[socket.socket], overflow: Overflow
@@ -83,17 +97,8 @@ async def test_other_policies_keep_a_stalled_client_and_its_stream_whole(
         dropped = client.statistics().messages_dropped
         assert dropped > 100
         client.send_text("end") if overflow == "drop_oldest" else None
-        got: list[str] = []
-        pongs: list[int] = []
-        while len(got) < len(sent) - dropped - (
-            overflow == "drop_oldest" and client.statistics().messages_dropped - dropped
-        ):
-            found = await stalled.receive()
-            assert found is not None
-            if found.opcode == PONG:
-                pongs.append(int(found.payload))
-            else:
-                got.append(found.payload.decode())
+        for_the_end = overflow == "drop_oldest" and client.statistics().messages_dropped - dropped
+        got, pongs = await read(stalled, len(sent) - dropped - for_the_end)
         assert got == sorted(got)
         assert set(got) <= set(sent)
         assert (got[-1] == sent[-1]) == (overflow == "drop_oldest")

@@ -97,7 +97,7 @@ async def half_close(served: Served, dice: random.Random) -> None:
 async def close_and_stay(served: Served, dice: random.Random) -> None:
     peer = await served.open()
     await peer.close(1000)
-    await peer.closing()
+    await peer.rest.until_close()
     await trio.sleep(dice.random())
 
 

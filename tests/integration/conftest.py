@@ -1,20 +1,15 @@
 """An echo server over real sockets, with each poller, plain and over TLS."""
 
-import select
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import pytest
 import trustme
 
 import wsframe
-
-Poller: TypeAlias = Literal["epoll", "task"]
-
-POLLERS: list[Poller] = ["epoll", "task"] if hasattr(select, "epoll") else ["task"]
+from wsframe.net.poller import PollerName
 
 
 class Echo(wsframe.Resource):
@@ -53,12 +48,6 @@ class Served:
         return self.tls.client if self.tls else None
 
 
-@pytest.fixture(params=POLLERS)
-def poller(request: pytest.FixtureRequest) -> Poller:
-    chosen: Poller = request.param
-    return chosen
-
-
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     authority = trustme.CA()
@@ -78,7 +67,7 @@ def tls(request: pytest.FixtureRequest) -> Tls | None:
 
 
 @pytest.fixture
-async def served(poller: Poller, tls: Tls | None) -> AsyncIterator[Served]:
+async def served(poller: PollerName, tls: Tls | None) -> AsyncIterator[Served]:
     registry = wsframe.Registry()
     registry.register("/echo", Echo(), wsframe.any_origin)
     registry.register("/exact", Echo(), wsframe.origin_exact("https://example.com"))

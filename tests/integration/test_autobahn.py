@@ -11,8 +11,8 @@ from tests.autobahn.client import check_client
 from tests.autobahn.echo import registry
 from tests.autobahn.install import NoPython27, install
 from tests.autobahn.run import Report, run
-from tests.integration.conftest import Poller
 from tests.requirements import missing
+from wsframe.net.poller import PollerName
 
 BANNER = """
 {line}
@@ -36,7 +36,7 @@ def wstest(capsys: pytest.CaptureFixture[str]) -> Path:
         missing(f"the Autobahn suite cannot be installed: {error.stderr}")
 
 
-async def test_quick_set(wstest: Path, tmp_path: Path, poller: Poller) -> None:
+async def test_quick_set(wstest: Path, tmp_path: Path, poller: PollerName) -> None:
     def run_suite(url: str) -> Report:
         return run(wstest, url, "quick", tmp_path, limit=120)
 

@@ -12,10 +12,11 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.trio.client import connect
 
 import wsframe
-from tests.integration.conftest import Poller, Served, Tls
+from tests.integration.conftest import Served, Tls
 from tests.integration.test_node_client import Play, node, play
 from tests.patience import PATIENCE
 from wsframe import Deflate
+from wsframe.net.poller import PollerName
 
 __all__ = ["node", "play"]
 
@@ -55,7 +56,7 @@ def options(request: pytest.FixtureRequest) -> Deflate:
 
 
 @pytest.fixture
-async def served(poller: Poller, tls: Tls | None, options: Deflate) -> AsyncIterator[Served]:
+async def served(poller: PollerName, tls: Tls | None, options: Deflate) -> AsyncIterator[Served]:
     registry = wsframe.Registry()
     registry.register("/relay", Relay(), wsframe.any_origin)
     registry.register("/echo", Echo(), wsframe.any_origin)

@@ -10,7 +10,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.hostile.place import BOUND, POLLERS
+from tests.hostile.place import BOUND
+from tests.pollers import POLLERS
 from wsframe.net.poller import END, GONE, READ, WRITE, Poller, TaskPoller, make_poller
 from wsframe.net.socket_options import reset_on_close
 

@@ -135,7 +135,7 @@ async def test_server_says_close_notify_before_it_ends(secure: Place) -> None:
         assert isinstance(peer.stream, trio.SSLStream)
         peer.stream._https_compatible = False  # so that an end without close_notify would be an error
         await peer.close(1000)
-        assert await peer.closing() == ([], 1000)
+        assert await peer.rest.until_close() == ([], 1000)
         assert await peer.receive() is None
 
 

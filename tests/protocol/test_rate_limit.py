@@ -13,9 +13,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.client_frames import frame
-from tests.integration.conftest import POLLERS, Poller
+from tests.pollers import POLLERS
 from tests.wire import BINARY, FIN, PING, PONG, TEXT, close, connected, serving, text, until
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits
+from wsframe.net.poller import PollerName
 from wsframe.protocol.deadlines import Deadlines, Due
 from wsframe.protocol.pool import STEPS
 from wsframe.protocol.rate_limit import Bucket
@@ -116,7 +117,7 @@ async def test_a_flooding_client_is_slowed_down_and_not_disconnected(autojump_cl
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-async def test_a_flood_over_a_socket_is_slowed_down(poller: Poller) -> None:
+async def test_a_flood_over_a_socket_is_slowed_down(poller: PollerName) -> None:
     resource = Counting()
     limits = Limits(max_message_rate=400)
     async with serving(resource, limits=limits, poller=poller) as server, connected(server) as flooder:

@@ -51,7 +51,7 @@ async def test_sending_after_close_returns_false_and_sends_nothing() -> None:
         client.close()
         assert [client.send("x"), client.send(b"x"), client.ping(), client.send_text("x", frame_size=1)] == [False] * 4
         await peer.send(close())
-        frames = await peer.everything()
+        frames = await peer.rest.frames()
     assert [one.opcode for one in frames] == [TEXT, CLOSE]
 
 

@@ -1,81 +1,19 @@
-"""History: holes are filled or told, and clients go on where they were."""
+"""History: a hole is filled before the next message, or told."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-import wsframe
-from tests.engine import engine_of
+from tests.resources.history_feed import Feed, subscribed, topics_of, two_servers
 from tests.resources.lossy import Lossy, forget
-from wsframe.backplane import History, MemoryBackplane, MemoryHub, Position
-from wsframe.resources.recovery import LOOK, PATIENCE
-from wsframe.resources.topics import Topics
-from wsframe.testing import Kit, open_kit
-
-
-class Feed(wsframe.Resource):
-    """``+TOPIC`` subscribes, ``-TOPIC`` unsubscribes, ``TOPIC MESSAGE`` publishes, ``?TOPIC EPOCH OFFSET`` resumes."""
-
-    scope = "shared"
-
-    history: ClassVar[History | None] = History(messages=5)
-
-    def __init__(self) -> None:
-        self.resyncs: list[str] = []
-
-    async def received_text(self, client: wsframe.Client, message: str) -> None:
-        if message.startswith("+"):
-            self.subscribe(client, message[1:])
-            client.send_text(message)
-        elif message.startswith("-"):
-            self.unsubscribe(client, message[1:])
-            client.send_text(message)
-        elif message.startswith("?"):
-            topic, *since = message[1:].split()
-            recovery = await self.server.resume(client, topic, Position(*map(int, since)) if since else None)
-            missed = recovery.publications
-            client.send_text("lost" if missed is None else " ".join(str(one.message) for one in missed))
-            client.send_text("at " + (" ".join(map(str, recovery.position)) if recovery.position else "unknown"))
-        else:
-            self.publish_text(*message.split(" ", 1))
-
-    async def resync(self, topic: str) -> None:
-        self.resyncs.append(topic)
-        await super().resync(topic)
-
-    async def snapshot(self, client: wsframe.Client, topic: str) -> None:
-        client.send_text(f"snapshot of {topic}")
-
-
-@asynccontextmanager
-async def two_servers() -> AsyncIterator[tuple[Kit, Kit]]:
-    hub = MemoryHub()
-    async with (
-        open_kit(Feed(), backplane=MemoryBackplane(hub)) as one,
-        open_kit(Feed(), backplane=MemoryBackplane(hub)) as two,
-    ):
-        yield one, two
-
-
-async def subscribed(kit: Kit, *topics: str) -> Any:
-    client = await kit.connect()
-    for topic in topics:
-        client.send_text("+" + topic)
-        assert await client.receive() == "+" + topic
-    await wait_all_tasks_blocked()
-    return client
-
-
-def topics_of(kit: Kit) -> Topics:
-    topics: Topics = kit.server._engine.topics  # type: ignore[attr-defined]
-    return topics
+from wsframe.backplane import History, MemoryBackplane, MemoryHub
+from wsframe.resources.recovery import LOOK
+from wsframe.testing import open_kit
 
 
 async def test_messages_with_history_reach_all_servers_in_one_order(autojump_clock: MockClock) -> None:
@@ -269,111 +207,6 @@ async def test_an_engine_that_has_forgotten_all_is_a_resync_and_never_a_wrong_fi
         assert feed.resyncs == ["t", "t"]
 
 
-async def position_of(client: Any) -> tuple[str, str]:
-    """Return the answer to a resumption: the messages, and the position."""
-    missed, position = await client.receive(), await client.receive()
-    assert position.startswith("at ")
-    return missed, position[3:]
-
-
-async def test_the_position_is_known_before_the_first_message(autojump_clock: MockClock) -> None:
-    async with two_servers() as (one, two):
-        a, b = await one.connect(), await two.connect()
-        a.send_text("?t")
-        missed, position = await position_of(a)
-        assert missed == "lost"
-        assert position.endswith(" 0")
-        a.send_text("t 1")
-        assert await a.receive() == "1"
-        b.send_text(f"?t {position}")
-        assert await position_of(b) == ("1", position[:-1] + "1")
-
-
-async def test_a_client_that_comes_back_gets_all_that_it_missed_and_each_message_once(
-    autojump_clock: MockClock,
-) -> None:
-    async with two_servers() as (one, two):
-        a, b = await subscribed(one, "t"), await two.connect()
-        b.send_text("?t")
-        _, position = await position_of(b)
-        epoch = position.split()[0]
-        b.send_text("-t")
-        assert await b.receive() == "-t"
-        for number in range(1, 4):
-            a.send_text(f"t {number}")
-            await a.receive()
-        b.send_text(f"?t {position}")
-        assert await position_of(b) == ("1 2 3", f"{epoch} 3")
-        a.send_text("t 4")
-        assert await b.receive() == "4"
-        b.send_text(f"?t {epoch} 4")  # nothing missed
-        assert await position_of(b) == ("", f"{epoch} 4")
-        for since in (f"{epoch} 5", f"{int(epoch) ^ 1} 4"):
-            b.send_text(f"?t {since}")
-            assert await position_of(b) == ("lost", f"{epoch} 4")
-        for number in range(5, 11):
-            a.send_text(f"t {number}")
-            assert await b.receive() == str(number)
-        b.send_text(f"?t {epoch} 4")  # six messages ago, of which five are kept
-        assert await position_of(b) == ("lost", f"{epoch} 10")
-
-
-@pytest.mark.parametrize("number", [-1, 1 << 63, 1 << 70, 1.5, "1", None, float("nan")])
-@pytest.mark.parametrize("field", ["epoch", "offset"])
-async def test_a_position_that_cannot_be_one_is_not_asked_for(
-    autojump_clock: MockClock, field: str, number: Any
-) -> None:
-    plane = Lossy(MemoryHub())
-    async with open_kit(Feed(), backplane=plane) as kit:
-        server = kit.server
-        a = await subscribed(kit, "t")
-        a.send_text("t 1")
-        assert await a.receive() == "1"
-        newest = await server.newest("t")
-        assert newest is not None
-        wrong = newest._replace(**{field: number})
-        assert await server.since("t", wrong) is None
-        (client,) = next(iter(engine_of(server).list_clients())).resource.clients
-        assert await server.resume(client, "t", wrong) == (newest, None)
-        assert "since" not in plane.asked
-
-
-async def test_a_client_resumes_although_a_hook_holds_the_topic(autojump_clock: MockClock) -> None:
-    hub = MemoryHub()
-    plane = Lossy(hub)
-
-    class Slow(Feed):
-        async def resync(self, topic: str) -> None:
-            client = next(iter(self.clients))
-            recovery = await self.server.resume(client, topic)
-            client.send_text(f"resync {recovery.position is not None}")
-
-    async with open_kit(Feed(), backplane=MemoryBackplane(hub)) as one, open_kit(Slow(), backplane=plane) as two:
-        a, b = await subscribed(one), await subscribed(two, "t")
-        a.send_text("t 1")
-        assert await b.receive() == "1"
-        forget(hub)
-        a.send_text("t 2")
-        assert await b.receive() == "resync True"
-        a.send_text("t 3")
-        assert await b.receive() == "3"
-
-
-async def test_an_engine_that_is_away_lets_nobody_wait_for_ever(autojump_clock: MockClock) -> None:
-    plane = Lossy(MemoryHub())
-    async with open_kit(Feed(), backplane=plane) as kit:
-        plane.away = True
-        a = await kit.connect()
-        before = trio.current_time()
-        a.send_text("?t")
-        assert await position_of(a) == ("lost", "unknown")
-        assert trio.current_time() - before <= PATIENCE + 0.1
-        assert await kit.server.newest("t") is None
-        plane.away = False
-        a.send_text("t 1")
-        assert await a.receive() == "1"
-
-
 async def test_a_backplane_that_cannot_take_a_message_with_history_gives_it_to_nobody(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -406,15 +239,3 @@ async def test_a_kept_message_that_cannot_be_read_is_a_resync(
             feed.publish_text("t", "2")
             assert await b.receive() == "snapshot of t"
             assert losing or await b.receive() == "2"
-
-
-async def test_nothing_is_left_of_topics_that_were_only_asked_about(autojump_clock: MockClock) -> None:
-    async with open_kit(Feed()) as kit:
-        a = await kit.connect()
-        a.send_text("?t")
-        await position_of(a)
-        a.send_text("-t")
-        assert await a.receive() == "-t"
-        a.close()
-        await trio.sleep(60)
-        assert topics_of(kit)._topics == {}

@@ -50,7 +50,7 @@ async def connect_for_ever(port: int, path: str, tally: Tally) -> None:
             with trio.fail_after(PATIENCE):
                 peer = await opened(port, path)
                 step = "reset"
-                status = await peer.status()
+                status = (await peer.head()).status
                 if status != 101:
                     tally.counts[f"answered {status}"] += 1
                     tally.fault(f"{path}: a newcomer was answered {status}")
@@ -65,7 +65,7 @@ async def connect_for_ever(port: int, path: str, tally: Tally) -> None:
                 else:
                     tally.counts["answered"] += 1
                     await peer.send(close())
-                    await peer.frames_left()
+                    await peer.rest.frames(or_reset=True)
                 await peer.stream.aclose()
         except (OSError, trio.BrokenResourceError, AssertionError, trio.TooSlowError) as error:
             if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
@@ -83,7 +83,7 @@ async def staying(port: int, path: str, tally: Tally, kind: str, steps: Steps, w
     """Keep one connection through all restarts; note how it ends, if it does."""
     peer = await opened(port, path, window=window)
     try:
-        assert await peer.status() == 101
+        assert (await peer.head()).status == 101
         await steps(peer)
     except Closed as closed:
         tally.counts[f"{kind}: closed {closed}"] += 1

@@ -61,7 +61,7 @@ async def test_newcomer_beyond_the_servers_capacity_is_refused_until_one_leaves(
         assert (answer.status, answer.text, answer.fields["retry-after"]) == (status, f"{reason}\n", "5")
         assert info() == [f"{peer.name}: refused with {status}: {reason}"]
         await first.close()
-        await first.closing()
+        await first.rest.until_close()
         first.hang_up()
         await until(lambda: served.server.statistics().reserved <= 1)
         await served.open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.test_passing import head
+from tests.server.newcomers import head
 from wsframe import Registry, Resource, healthz, static_file
 from wsframe.connection.memory_budget import Budget
 from wsframe.http.responses import HttpHandler

@@ -24,7 +24,7 @@ async def test_close_tells_every_client_and_every_disconnected_runs(place: Place
         served.server.close(4002)
         served.server.close(4003)
         for peer in peers:
-            assert await peer.closing() == ([], 4002)
+            assert await peer.rest.until_close() == ([], 4002)
             await peer.close(4002)
             assert await peer.end() == "fin"
             peer.hang_up()
@@ -51,7 +51,7 @@ async def test_queued_messages_leave_before_the_close_of_a_drain(place: Place) -
         for number in range(100):
             resource.arrived[0].send_text(str(number))
         served.server.close()
-        assert await peer.closing() == (list(map(str, range(100))), 1001)
+        assert await peer.rest.until_close() == (list(map(str, range(100))), 1001)
 
 
 async def test_clients_are_told_at_once_though_a_refused_newcomer_stays(
@@ -65,7 +65,7 @@ async def test_clients_are_told_at_once_though_a_refused_newcomer_stays(
         await until(lambda: served.server.statistics().pending_handshakes >= 1)
         served.server.close()
         assert (await newcomer.head()).status == 503
-        assert await client.closing() == ([], 1001)
+        assert await client.rest.until_close() == ([], 1001)
 
 
 @asynccontextmanager
@@ -96,7 +96,7 @@ async def test_cancelling_serve_drains(place: Place) -> None:
 
             async def farewell() -> None:
                 with trio.CancelScope(shield=True):
-                    assert await peer.closing() == ([], 1001)
+                    assert await peer.rest.until_close() == ([], 1001)
                     await peer.close(1001)
                     peer.hang_up()
 
@@ -158,7 +158,7 @@ async def test_hurry_ends_at_once_whatever_is_stuck(plain: Place) -> None:
         await peer.text("wait")
         await resource.until(lambda: "wait" in resource.log)
         served.server.close()
-        await peer.closing()
+        await peer.rest.until_close()
         served.server.hurry()
         with trio.fail_after(BOUND):
             await served.server.closed()
@@ -220,6 +220,6 @@ async def test_resources_registered_and_unregistered_while_serving(plain: Place)
         registry.unregister("/a")
         assert (await (await served.connect()).upgrade("/a")).status == 404
         await old.close()
-        await old.closing()
+        await old.rest.until_close()
         await first.until(lambda: "-1000" in first.log)
         await until(lambda: served.server.statistics().resources <= 1)

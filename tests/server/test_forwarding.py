@@ -13,7 +13,7 @@ import trio
 import trustme
 
 from tests.certificates import make_contexts
-from tests.server.test_passing import head, register, room_of
+from tests.server.newcomers import head, register, room_of
 from tests.workers.services import Service, opened
 from wsframe import (
     Capacity,

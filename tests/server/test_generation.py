@@ -57,6 +57,41 @@ class Side:
                 tell.supervisor.say("begin", partitions=message.fields["partitions"])
 
 
+class Slot:
+    """The sockets and the board that both generations of a slot share, and those of each."""
+
+    def __init__(self, stack: ExitStack, count: int) -> None:
+        self._stack = stack
+        self._count = count
+        self._board = Board.make(count)
+        self._door = make_door()
+        self._lineage = make_wire()
+        for end in (self._board, *self._door, *self._lineage):
+            stack.callback(end.close)
+
+    def engine(
+        self, generation: int, resources: dict[str, wsframe.Resource], options: ServeOptions
+    ) -> tuple[LocalEngine, Wire]:
+        """Make the server of a generation, and its supervisor's end of their link."""
+        registry = wsframe.Registry(alone=True)
+        for path, resource in resources.items():
+            registry.register(path, resource)
+        ours, theirs = make_wire()
+        receiving = self._door[1].dup()
+        receiving.setblocking(False)
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setblocking(False)
+        for end in (ours, theirs, receiving, listening):
+            self._stack.callback(end.close)
+        worker = Worker(
+            slot=0, count=self._count, generation=generation, sockets=(listening,),
+            doors=(self._door[0],) * self._count, door=receiving, board=self._board, link=theirs, folder="",
+            follows=bool(generation), giving=None if generation else self._lineage[0],
+            taking=self._lineage[1] if generation else None,
+        )  # fmt: skip
+        return LocalEngine([Bound(sock=listening)], registry, options, None, worker=worker), Wire(ours)
+
+
 @asynccontextmanager
 async def two(
     old: dict[str, wsframe.Resource],
@@ -65,44 +100,19 @@ async def two(
     hub: MemoryHub | None = None,
     **options: Unpack[ServeKeywords],
 ) -> AsyncIterator[tuple[Side, Side]]:
-    with ExitStack() as stack:
-        board = Board.make(count)
-        stack.callback(board.close)
-        door = make_door()
-        lineage = make_wire()
-        for end in (*door, *lineage):
-            stack.callback(end.close)
-        sides: list[Side] = []
-        with trio.fail_after(BOUND):
-            async with trio.open_nursery() as nursery:
-                for generation, resources in enumerate((old, new)):
-                    registry = wsframe.Registry(alone=True)
-                    for path, resource in resources.items():
-                        registry.register(path, resource)
-                    ours, theirs = make_wire()
-                    receiving = door[1].dup()
-                    receiving.setblocking(False)
-                    for end in (ours, theirs, receiving):
-                        stack.callback(end.close)
-                    listening = socket.create_server(("127.0.0.1", 0))
-                    listening.setblocking(False)
-                    stack.callback(listening.close)
-                    worker = Worker(
-                        slot=0, count=count, generation=generation, sockets=(listening,), doors=(door[0],) * count,
-                        door=receiving, board=board, link=theirs, folder="", follows=bool(generation),
-                        giving=None if generation else lineage[0], taking=lineage[1] if generation else None,
-                    )  # fmt: skip
-                    if hub is not None:
-                        options["backplane"] = MemoryBackplane(hub)
-                    engine = LocalEngine(
-                        [Bound(sock=listening)], registry, ServeOptions(**options), None, worker=worker
-                    )
-                    sides.append(Side(engine, Wire(ours)))
-                    nursery.start_soon(sides[-1].accept)
-                    await nursery.start(engine.serve)
-                yield sides[0], sides[1]
-                for side in sides:
-                    side.engine.drain()
+    sides: list[Side] = []
+    with ExitStack() as stack, trio.fail_after(BOUND):
+        slot = Slot(stack, count)
+        async with trio.open_nursery() as nursery:
+            for generation, resources in enumerate((old, new)):
+                if hub is not None:
+                    options["backplane"] = MemoryBackplane(hub)
+                sides.append(Side(*slot.engine(generation, resources, ServeOptions(**options))))
+                nursery.start_soon(sides[-1].accept)
+                await nursery.start(sides[-1].engine.serve)
+            yield sides[0], sides[1]
+            for side in sides:
+                side.engine.drain()
 
 
 async def come_and_wait(second: Side, nursery: trio.Nursery, word: str) -> None:

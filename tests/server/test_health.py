@@ -44,7 +44,7 @@ async def test_a_full_server_is_alive_but_not_ready(plain: Place) -> None:
         assert await ask(served, "/readyz") == (503, "server full\n")
         assert await ask(served, "/readyz", "HEAD") == (503, "")
         await peer.close()
-        await peer.closing()
+        await peer.rest.until_close()
         peer.hang_up()
         await resource.until(lambda: "-1000" in resource.log)
         with trio.fail_after(BOUND):

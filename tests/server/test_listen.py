@@ -86,7 +86,7 @@ async def test_unix_path_is_served_and_removed_at_the_end(plain: Place, tmp_path
             assert await peer.message() == "hello"
             assert (resource.arrived[0].host, resource.arrived[0].port) == ("", 0)
             await peer.close()
-            await peer.closing()
+            await peer.rest.until_close()
             peer.hang_up()
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
 

@@ -144,7 +144,7 @@ async def test_a_hook_that_fails_again_and_again_is_counted(plain: Place, caplog
     async with plain.serve(Failing()) as served:
         peer = await served.open()
         await peer.text(*200 * ["bad"], "last")
-        await peer.closing()
+        await peer.rest.until_close()
     lines = [record.getMessage() for record in caplog.records]
     assert 10 <= len([line for line in lines if "received_text of Failing failed" in line]) < 150
     assert [line for line in lines if "more like it in the last second" in line]

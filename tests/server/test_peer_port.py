@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 import trio
 
-from tests.server.test_splice import dial, header, nodes, read
+from tests.server.peer_servers import dial, header, nodes, read
 from tests.workers.services import Service
 from wsframe import Cluster
 from wsframe.net.client_facts import ClientFacts
@@ -153,3 +155,37 @@ async def test_silence_is_ended() -> None:
                 while port._unproved:  # noqa: ASYNC110
                     await trio.sleep(0.001)
             nursery.cancel_scope.cancel()
+
+
+async def test_a_replayed_or_forged_header_is_refused_before_any_byte(caplog: pytest.LogCaptureFixture) -> None:
+    async with nodes() as service:
+        good = header(service)
+        assert await dial(service, good) == MINE
+        assert await dial(service, good) == b"reset"
+        assert "it has been sent before" in caplog.text
+        assert await dial(service, header(service, key=bytes(32))) == b"reset"
+        assert "its seal is wrong" in caplog.text
+        assert await dial(service, header(service, late=60)) == b"reset"
+        assert await dial(service, b"GET / HTTP/1.1\r\n\r\n") == b"reset"
+        assert service.peering("a").port.taken == 1
+        assert all(one.levelno >= logging.WARNING for one in caplog.records if "peer port" in one.getMessage())
+
+
+async def test_invariant_10_a_server_without_the_partition_says_so_before_any_byte() -> None:
+    async with nodes() as service:
+        owning = service.engine("a").owning
+        assert owning is not None
+        owning.tenure.close(service.partition())
+        assert await dial(service, header(service)) == NOT_MINE
+
+
+async def test_a_server_that_drains_has_no_peer_port() -> None:
+    async with nodes() as service, service.raw("a") as stays:
+        await read(stays, b"False")
+        address = service.peering("a").port._place.sock.getsockname()
+        service.engine("a").drain(lame_duck=0)
+        with suppress(OSError):
+            while True:
+                await (await trio.open_tcp_stream(*address)).aclose()
+                await trio.sleep(0.01)
+        assert service.engine("a").clients == 1

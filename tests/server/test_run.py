@@ -253,7 +253,7 @@ unix_only = pytest.mark.skipif(sys.platform == "win32", reason="there are no suc
 async def test_signal_drains_a_program(number: signal.Signals) -> None:
     async with program(60) as (running, peer):
         running.process.send_signal(number)
-        assert await peer.closing() == ([], 1001)
+        assert await peer.rest.until_close() == ([], 1001)
         await peer.close(1001)
         assert await peer.end() == "fin"
         peer.hang_up()
@@ -268,7 +268,7 @@ async def test_second_signal_ends_a_program_at_once() -> None:
         await peer.text("stuck")
         await running.hear("stuck")
         running.process.send_signal(signal.SIGTERM)
-        assert await peer.closing() == ([], 1001)
+        assert await peer.rest.until_close() == ([], 1001)
         running.process.send_signal(signal.SIGTERM)
         await running.hear("disconnected 1006")
         await running.hear("ended")

@@ -115,7 +115,7 @@ async def test_workers_7_a_giver_that_dies_at_any_message_breaks_its_connections
             for client in given.clients:
                 client.sock.close()
             for peer in (a, b):
-                assert await peer.frames_left() == [], "a broken connection, without a word"
+                assert await peer.rest.frames(or_reset=True) == [], "a broken connection, without a word"
             await until(lambda: not engine_of(both.new).reactor.links)
             assert not new.clients
         nursery.cancel_scope.cancel()

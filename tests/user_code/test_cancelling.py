@@ -13,70 +13,14 @@ import trio.lowlevel
 from trio.testing import MockClock
 
 import wsframe
+from tests.user_code.acts import ACTS, FEW_ACTS, FORBIDDEN_ACTS, ActingHandler, parent
 from tests.user_code.breaking import Echo, around, check_well, refused
-from wsframe import Client, Request, Resource, Response, define_resource, same_origin
+from wsframe import Client, Registry, Request, Resource, Response, define_resource, same_origin
+from wsframe.http.responses import HttpHandler
 from wsframe.resources.check_attributes import Ordering
 from wsframe.testing import Kit, open_kit
 from wsframe.user_code.protected_nursery import FORBIDDEN
 
-
-def parent() -> trio.Nursery:
-    nursery = trio.lowlevel.current_task().parent_nursery
-    assert nursery is not None
-    return nursery
-
-
-def cancel_parent() -> None:
-    parent().cancel_scope.cancel()
-
-
-def cancel_eventual_parent() -> None:
-    task = trio.lowlevel.current_task()
-    nursery = task.eventual_parent_nursery or task.parent_nursery
-    assert nursery is not None
-    nursery.cancel_scope.cancel()
-
-
-def set_deadline() -> None:
-    parent().cancel_scope.deadline = trio.current_time()
-
-
-def set_shield() -> None:
-    parent().cancel_scope.shield = True
-
-
-def cancel_all_above() -> None:
-    nursery: trio.Nursery | None = parent()
-    while nursery is not None:
-        nursery.cancel_scope.cancel()
-        nursery = nursery.parent_task.parent_nursery
-
-
-def cancel_those_open() -> None:
-    for nursery in trio.lowlevel.current_task().child_nurseries or [parent()]:
-        nursery.cancel_scope.cancel()
-
-
-def leave_cancelled() -> None:
-    trio.CancelScope().__enter__().cancel()
-
-
-def leave_open() -> None:
-    trio.move_on_after(1).__enter__()
-
-
-def leave_two() -> None:
-    leave_open()
-    leave_cancelled()
-
-
-def leave_past() -> None:
-    trio.CancelScope(deadline=trio.current_time() - 1).__enter__()
-
-
-FORBIDDEN_ACTS = [cancel_parent, cancel_eventual_parent, set_deadline, set_shield, cancel_all_above, cancel_those_open]
-ACTS: list[Callable[[], None]] = [*FORBIDDEN_ACTS, leave_cancelled, leave_open, leave_two, leave_past]
-FEW_ACTS = [cancel_parent, set_deadline, cancel_all_above, leave_cancelled, leave_two, leave_past]
 acting = pytest.mark.parametrize("act", ACTS)
 
 HOOKS = [
@@ -204,15 +148,20 @@ async def test_a_hook_that_cancels_tasks_of_wsframe_costs_its_client_each_time(
         assert kit.server.clients == 1
 
 
-@acting
-async def test_a_decision_that_cancels_tasks_of_wsframe_costs_its_newcomer_or_request(
-    autojump_clock: MockClock, act: Callable[[], None]
-) -> None:
-    class Deciding(Echo):
-        async def accept_client(self, request: Request) -> None:
-            if request.query_string is not None:
-                act()
-                await trio.sleep(0.1)
+class Deciding(Echo):
+    """Acts as it accepts clients with a query."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self.act = act
+
+    async def accept_client(self, request: Request) -> None:
+        if request.query_string is not None:
+            self.act()
+            await trio.sleep(0.1)
+
+
+def deciding(act: Callable[[], None]) -> tuple[Registry, HttpHandler]:
+    """Return a registry where each decision about a newcomer acts, and a handler that acts except for ``/page``."""
 
     def ask(request: Request) -> bool:
         act()
@@ -229,11 +178,19 @@ async def test_a_decision_that_cancels_tasks_of_wsframe_costs_its_newcomer_or_re
         await trio.sleep(0.1)
         return Response("page")
 
-    registry = around(Deciding())
+    registry = around(Deciding(act))
     registry.register("/validator", Echo(), ask)
     registry.register_factory("/made/{name}", make)
     registry.register_dispatcher(lambda request: make(request) if request.path == "/found" else None)
     define_resource("/verified", request_verifier=ask, registry=registry)
+    return registry, handler
+
+
+@acting
+async def test_a_decision_that_cancels_tasks_of_wsframe_costs_its_newcomer_or_request(
+    autojump_clock: MockClock, act: Callable[[], None]
+) -> None:
+    registry, handler = deciding(act)
     async with open_kit(registry, http_handler=handler) as kit:
         for _ in range(2):
             waiting = kit.connect("/x")
@@ -285,19 +242,6 @@ async def test_a_task_or_running_that_cancels_tasks_of_wsframe_costs_its_resourc
         await trio.sleep(3)
         await check_well(kit)
         await kit.connect("/x")
-
-
-class ActingHandler(logging.Handler):
-    """Acts for each line."""
-
-    def __init__(self, act: Callable[[], None]) -> None:
-        super().__init__()
-        self.act = act
-        self.acted = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.acted += 1
-        self.act()
 
 
 async def provoke_lines(kit: Kit) -> None:

@@ -19,7 +19,7 @@ from tests.centrifuge.speaking import speaking
 from tests.handing import Goer
 from tests.net.test_pump_loop import opened
 from tests.server.owners import owners
-from tests.user_code.test_cancelling import ActingHandler, cancel_all_above, cancel_parent, leave_cancelled, set_shield
+from tests.user_code.acts import ActingHandler, cancel_all_above, cancel_parent, leave_cancelled, set_shield
 from tests.wire import close, connected, text
 from wsframe import Client, Registry, Resource
 from wsframe.backplane.supervised import SupervisedBackplane

@@ -27,6 +27,18 @@ from wsframe import Client, Request, Resource, Response
 from wsframe.testing import Refused, open_kit
 
 
+class Room(Breaking):
+    """Raises in a task of its own too."""
+
+    async def received_text(self, client: Client, message: str) -> None:
+        if self.where == "resource task":
+            self.start_soon(self.tick)
+        await super().received_text(client, message)
+
+    async def tick(self) -> None:
+        raise self.make()
+
+
 @pytest.mark.parametrize("where", [*HOOKS, "accept_client", "factory", "origin", "http", "resource task", "log"])
 async def test_system_exit_drains_and_comes_out(autojump_clock: MockClock, where: str, log: logging.Logger) -> None:
     def leave() -> BaseException:
@@ -37,15 +49,6 @@ async def test_system_exit_drains_and_comes_out(autojump_clock: MockClock, where
 
     def factory(request: Request) -> Resource:
         raise leave()
-
-    class Room(Breaking):
-        async def received_text(self, client: Client, message: str) -> None:
-            if self.where == "resource task":
-                self.start_soon(self.tick)
-            await super().received_text(client, message)
-
-        async def tick(self) -> None:
-            raise leave()
 
     room = Room(where, (lambda: ValueError()) if where == "hook_failed" else leave)
     if where == "hook_failed":

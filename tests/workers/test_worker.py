@@ -46,16 +46,21 @@ def test_a_worker_that_cannot_tell_its_supervisor_of_another_version_prints_it()
         this_worker({VARIABLE: "{}"})
 
 
+def inherited(*fds: int) -> list[int]:
+    """Return copies that a child process inherits."""
+    copies = [os.dup(fd) for fd in fds]
+    for fd in copies:
+        os.set_inheritable(fd, True)
+    return copies
+
+
 def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
     board, (kept, link) = Board.make(2), make_wire()
     all_of_it = [listening, link, *(giving for giving, _ in pairs), pairs[1][1]]
-    fds = [os.dup(sock.fileno()) for sock in all_of_it]
-    memory, lock = os.dup(board.fd), os.dup(board.fd)
-    lineage = [os.dup(sock.fileno()) for sock in pairs[0]]
-    for fd in (*fds, *lineage, memory, lock):
-        os.set_inheritable(fd, True)
+    fds = inherited(*(sock.fileno() for sock in all_of_it))
+    memory, lock, *lineage = inherited(board.fd, board.fd, *(sock.fileno() for sock in pairs[0]))
     environment = {
         "OTHER": "1",
         VARIABLE: worker_variable(
@@ -72,21 +77,17 @@ def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> 
     assert made.follows
     assert made.giving is not None
     assert made.taking is not None
-    made.giving.send(b"z")
-    assert made.taking.recv(10) == b"z"
-    made.giving.close()
-    made.taking.close()
+    for sending, receiving in ((made.giving, made.taking), (made.doors[1], made.door), (kept, made.link)):
+        sending.send(b"x")
+        assert receiving.recv(10) == b"x"
     assert (made.slot, made.count, made.generation, made.relay) == (1, 2, 3, "/run/x/relay")
     (place,) = made.sockets
     assert isinstance(place, NamedSocket)
     assert (traits_of(place), place.getsockname()) == (("chat.example", False, True), listening.getsockname())
-    made.doors[1].send(b"x")
-    assert made.door.recv(10) == b"x"
     made.row.clients = 4
     assert board.row(1, 3).clients == 4
-    kept.send(b"y")
-    assert made.link.recv(10) == b"y"
-    for sock in (*made.sockets, *made.doors, made.door, made.link, kept, link, listening, *pairs[0], *pairs[1]):
+    ours = (kept, link, listening, *pairs[0], *pairs[1])
+    for sock in (*made.sockets, *made.doors, made.door, made.link, made.giving, made.taking, *ours):
         sock.close()
     os.close(lock)
     board.close()
