@@ -116,6 +116,15 @@ async def test_excluding_a_stranger_excludes_nobody() -> None:
     assert broadcast_text(crowd.clients, "x", exclude=stranger.clients[0]) == (2, 0)
 
 
+@pytest.mark.parametrize("nobody", [None, "ann", 7, ["ann"], [None]])
+async def test_excluding_an_object_that_is_not_a_client_is_a_type_error_and_reaches_nobody(nobody: object) -> None:
+    crowd = Crowd(2)
+    for broadcast in (broadcast_text, broadcast_binary):
+        with pytest.raises(TypeError, match="exclude is a client, or a collection of clients, not"):
+            broadcast(crowd.clients, b"x", exclude=cast("wsframe.Client", nobody))
+    assert crowd.frames() == [[], []]
+
+
 @pytest.mark.parametrize("frame_size", [None, 5])
 async def test_closed_clients_and_full_outboxes_are_counted_as_dropped(frame_size: int | None) -> None:
     crowd = Crowd(3, frames=1 if frame_size is None else 11)

@@ -69,6 +69,8 @@ async def test_a_message_with_history_excludes_nobody(autojump_clock: MockClock)
         a = await subscribed(kit, "t")
         with pytest.raises(ValueError, match="a message with history has no exclude="):
             feed.publish_text("t", "x", exclude=next(iter(feed.clients)))
+        with pytest.raises(ValueError, match="a message with history has no exclude="):
+            feed.publish_text("t", "x", exclude=None)  # type: ignore[arg-type]
         feed.publish_text("t", "x", exclude=[])
         assert await a.receive() == "x"
 

@@ -96,7 +96,7 @@ def broadcast_binary(
 
 
 def without(clients: Iterable[AnyClient], exclude: Any) -> Iterable[AnyClient]:
-    if exclude is None or exclude == ():
+    if exclude == ():
         return clients
     if isinstance(exclude, Client):
         return [client for client in clients if client is not exclude]

@@ -215,7 +215,7 @@ def define_resource(
         ordering: As of a class (:attr:`Resource.ordering`): ``"client"`` lets the functions run at the
             same time for different clients, wherever they wait.
         scope: As of a class (:attr:`Resource.scope`): ``"path"`` and ``"shared"`` spread it over workers.
-        origins: Which web pages may connect.
+        origins: The origins whose pages can connect.
         ignore_case: Whether ``/CHAT`` is ``/chat``.
         registry: Where to register; None takes the global registry.
 

@@ -202,7 +202,7 @@ class Topics:
         self, topic: str, opcode: int, data: bytes, exclude: Any, key: Key, compress: bool | None, history: History
     ) -> Broadcast:
         """Publish a message with history: it comes to the subscribers from the engine, in its place."""
-        if exclude:
+        if exclude or exclude is None:
             raise ValueError("a message with history has no exclude=: every subscriber's sequence must be whole")
         one = self._topics.get(topic)
         count = 0 if one is None else len(one.subscribers)
