@@ -47,6 +47,15 @@ def transport(request: pytest.FixtureRequest) -> Transport:
     return found
 
 
+@asynccontextmanager
+async def redis_node(transport: Transport, folder: Path) -> AsyncIterator[tuple[RedisServer, Node]]:
+    """Give a server that grants leases, and a node on it."""
+    with redis_server(folder) as server:
+        server.grant_leases_at_once()
+        async with node(RedisBackplane(server.url, transport=transport)) as a:
+            yield server, a
+
+
 async def reconnected(a: Node, caplog: pytest.LogCaptureFixture, word: str) -> None:
     await a.told.until(lambda: a.told.reached[-2:] == [False, True])
     assert a.told.gaps == [None]
@@ -57,31 +66,27 @@ async def reconnected(a: Node, caplog: pytest.LogCaptureFixture, word: str) -> N
 async def test_scripts_that_were_flushed_are_loaded_again(
     transport: Transport, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with redis_server(tmp_path) as server:
-        server.grant_leases_at_once()
-        async with node(RedisBackplane(server.url, transport=transport)) as a:
-            lease = await granted(a, "k")
-            assert server.ask("SCRIPT", "FLUSH") == b"+OK\r\n"
-            assert await a.backplane.renew([lease], SECONDS) == [None]
-            await reconnected(a, caplog, "script")
-            assert await a.backplane.renew([lease], SECONDS) != [None]
+    async with redis_node(transport, tmp_path) as (server, a):
+        lease = await granted(a, "k")
+        assert server.ask("SCRIPT", "FLUSH") == b"+OK\r\n"
+        assert await a.backplane.renew([lease], SECONDS) == [None]
+        await reconnected(a, caplog, "script")
+        assert await a.backplane.renew([lease], SECONDS) != [None]
 
 
 async def test_a_server_that_becomes_a_replica_is_left_until_it_is_none(
     transport: Transport, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with redis_server(tmp_path) as server:
-        server.grant_leases_at_once()
-        async with node(RedisBackplane(server.url, transport=transport)) as a:
-            lease = await granted(a, "k")
-            assert server.ask("REPLICAOF", "127.0.0.1", str(free_port())) == b"+OK\r\n"
-            assert await a.backplane.renew([lease], SECONDS) == [None]
-            await a.told.until(lambda: a.told.reached[-1] is False)
-            await trio.sleep(0.5)
-            assert a.told.reached[-1] is False
-            server.ask("REPLICAOF", "NO", "ONE")
-            await reconnected(a, caplog, "cannot be reached")
-            assert await a.backplane.renew([lease], SECONDS) != [None]
+    async with redis_node(transport, tmp_path) as (server, a):
+        lease = await granted(a, "k")
+        assert server.ask("REPLICAOF", "127.0.0.1", str(free_port())) == b"+OK\r\n"
+        assert await a.backplane.renew([lease], SECONDS) == [None]
+        await a.told.until(lambda: a.told.reached[-1] is False)
+        await trio.sleep(0.5)
+        assert a.told.reached[-1] is False
+        server.ask("REPLICAOF", "NO", "ONE")
+        await reconnected(a, caplog, "cannot be reached")
+        assert await a.backplane.renew([lease], SECONDS) != [None]
 
 
 def forbid_writes(server: RedisServer) -> None:
@@ -93,17 +98,15 @@ def forbid_writes(server: RedisServer) -> None:
 async def test_a_server_that_refuses_writes_still_carries_messages_and_its_leases_are_back_when_it_writes(
     transport: Transport, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with redis_server(tmp_path) as server:
-        server.grant_leases_at_once()
-        async with node(RedisBackplane(server.url, transport=transport)) as a:
-            await granted(a, "k")
-            forbid_writes(server)
-            assert await a.backplane.acquire(["l"], SECONDS) == [""]
-            await reconnected(a, caplog, "maxmemory")
-            assert await a.backplane.acquire(["l"], SECONDS) == [""]
-            assert a.told.reached[-1]
-            server.ask("CONFIG", "SET", "maxmemory", "0")
-            await granted(a, "l")
+    async with redis_node(transport, tmp_path) as (server, a):
+        await granted(a, "k")
+        forbid_writes(server)
+        assert await a.backplane.acquire(["l"], SECONDS) == [""]
+        await reconnected(a, caplog, "maxmemory")
+        assert await a.backplane.acquire(["l"], SECONDS) == [""]
+        assert a.told.reached[-1]
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+        await granted(a, "l")
 
 
 async def test_a_right_that_is_taken_from_the_role_is_told_and_its_return_is_noticed(
