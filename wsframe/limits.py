@@ -187,7 +187,7 @@ class Timeouts:
 
     slow_hook: float | None = INHERIT
     """After which the log names a hook that has not ended, with the place at which it waits; default 1. All hooks
-    behind it wait too. None for resources whose hooks take long on purpose."""
+    after it wait too. None for resources whose hooks take long on purpose."""
 
     worker: float | None = INHERIT
     """For the event loop of a worker to stand still, because a hook computes or the process is stopped, before the

@@ -54,7 +54,7 @@ async def test_a_hook_that_waits_is_named_once_with_its_stack(
     (record,) = told_of(caplog)
     assert (record.levelname, record.name) == ("WARNING", "wsframe.server")
     assert record.getMessage() == (
-        "received_text of Ordered has taken more than 0.05 s and has not ended; the hooks behind it wait"
+        "received_text of Ordered has taken more than 0.05 s and has not ended; the hooks after it wait"
     )
     assert record.stack_info is not None
     assert "in ask_the_database" in record.stack_info

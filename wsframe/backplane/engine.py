@@ -38,10 +38,10 @@ class Link(Protocol):
     """One connection to an engine."""
 
     async def subscribe(self, topics: Collection[str]) -> None:
-        """Have the messages of topics from now on; return once that is so."""
+        """Receive the messages of topics from now on; return once the engine sends them."""
 
     async def unsubscribe(self, topics: Collection[str]) -> None:
-        """Have the messages of topics no longer."""
+        """Stop receiving the messages of topics."""
 
     async def publish(self, batch: Sequence[Publication]) -> None:
         """Publish in this order; return once the engine has all of them."""
@@ -75,11 +75,11 @@ class Engine(Protocol):
     """The engine's address for log lines, without a password."""
 
     def connect(self, take: Take) -> AbstractAsyncContextManager[Link]:
-        """Connect and read until the block ends. Its own wait is bounded.
+        """Connect and read until the block ends. It waits for a bounded time.
 
         Raises:
-            BackplaneRefused: If another attempt would end alike.
-            Exception: For everything that can pass.
+            BackplaneRefused: If another attempt would fail in the same way.
+            Exception: For failures that can pass.
         """
 
     def redacted(self, error: BaseException) -> str:

@@ -30,5 +30,5 @@ def split_url(url: str) -> SplitResult:
 
 
 def one_line(text: str) -> str:
-    """Return a library's text as one line; passwords are taken out before, for they can have spaces."""
+    """Return a library's text as one line; passwords are taken out before, because they can have spaces."""
     return " ".join(text.split())

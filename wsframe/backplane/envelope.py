@@ -20,7 +20,7 @@ VERSION = "1"
 PLAIN, KEPT, MARK = VERSION + "n", VERSION + "k", VERSION + "m"
 """The heads of a message, of a message with a position, and of a number without a message."""
 EVERY_TOPIC = "wsframe: every topic"
-"""All nodes have the messages of this topic, which programs cannot name: a mark on it stands for all topics."""
+"""All nodes receive the messages of this topic, which programs cannot name: a mark on it stands for all topics."""
 HEX = 16
 BODY = Struct("<QH")
 BESIDE = "\0"

@@ -35,7 +35,7 @@ TOPICS_AT_ONCE = 10_000
 """Topics that one frame names: at most 15 MiB of JSON."""
 
 FORMAT = 2
-"""The number of these frames, to be counted up with each change. Greetings stay as they are."""
+"""The version of these frames: increase it with each change. Greetings stay as they are."""
 HELLO, WANT, UNWANT, PUBLISH, ASK, MESSAGE, WANTED, GAP, ANSWER, LOST, REACH = range(1, 12)
 FLAG = 1
 """PUBLISH: to be kept. MESSAGE, WANTED: with a position. GAP: of one topic. REACH, HELLO of a relay: the engine is
@@ -45,7 +45,7 @@ CROWDED = 2
 
 
 class MalformedFrame(Exception):
-    """The other end of a stream sent bytes that are not a frame; the stream is of no more use."""
+    """The other end of a stream sent bytes that are not a frame; the stream cannot be used any more."""
 
 
 class Frame(NamedTuple):

@@ -1,6 +1,6 @@
 """One connection to an engine, from its first probe to the first one that does not come back.
 
-Client libraries miss the end of a connection, connect again in silence, or are deaf while they look well. So
+Client libraries miss the end of a connection, connect again in silence, or receive nothing while they look healthy. So
 a node sends itself a message through everything that others' messages pass. While it comes back all is well;
 if it does not, this generation ends, and the next one begins with a new connection.
 """
@@ -164,7 +164,7 @@ class Generation:
     # Topics
 
     def change(self, topics: Iterable[str]) -> None:
-        """Note topics that are wanted since now, or no longer."""
+        """Note topics that are wanted from now on, or no longer."""
         for topic in topics:
             self._changed[topic] = None
             if topic not in self._wants:

@@ -112,14 +112,14 @@ class Hub:
         self._members.remove(member)
 
     def want(self, member: Member, topics: Iterable[str]) -> None:
-        """Have a member receive the messages of topics from now on."""
+        """Send a member the messages of topics from now on."""
         for topic in topics:
             self._members.join(member, topic)
             log = self._logs.get(topic)
             member.queue.put(topic, Wanted(topic, None if log is None else log.newest), len(topic))
 
     def unwant(self, member: Member, topics: Collection[str]) -> None:
-        """Have a member receive the messages of topics no longer."""
+        """Stop sending a member the messages of topics."""
         self._members.leave(member, topics)
 
     def publish(self, member: Member, topic: str, payload: bytes, keep: History | None) -> None:
@@ -133,7 +133,7 @@ class Hub:
         self._members.report_gap(topic)
 
     def sent(self) -> None:
-        """Return: published messages are in the queues of the members at once."""
+        """Return at once: published messages are in the queues of the members already."""
 
     # History
 
@@ -156,7 +156,7 @@ class Hub:
         return log.since(position, limit)
 
     def sweep(self) -> None:
-        """Forget messages that are too old, and topics of which nothing is left that anybody wants."""
+        """Forget messages that are too old, and topics that keep no message and that no member wants."""
         now = self._clock()
         for topic, log in tuple(self._logs.items()):
             log.expire(now)

@@ -26,7 +26,7 @@ import trio
 __all__ = ["MARGIN", "Backplane", "History", "Kept", "Lease", "Position", "Told"]
 
 MARGIN = 0.5
-"""Seconds by which a holder stops before its lease ends, for clocks that do not run alike."""
+"""Seconds by which a holder stops before its lease ends, for clocks that run at different speeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class Backplane(Protocol):
     def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
         """Queue a message for every other node that wants its topic; return False if there is no room.
 
-        A message that is refused so is a gap for the others.
+        The other nodes see a gap in place of a refused message.
         A kept message also comes back to this node: the engine gives it its place among the others.
         """
 

@@ -1,7 +1,7 @@
 """PostgreSQL's own client library, driven by trio: one connection, one task that reads.
 
 A command that is cancelled half-way leaves a connection busy for ever. So callers queue commands and wait for their
-results; one task sends them, one after another, and one reads, results and notifications alike.
+results; one task sends them, one after another, and one reads, both results and notifications.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Connection:
 
 
 async def connected(settings: dict[str, str], within: float) -> Any:
-    """Connect; names are looked up in a thread, for libpq would do it in this one.
+    """Connect; names are looked up in a thread, because libpq would do it in this one.
 
     Raises:
         NotConnected: With libpq's reason.

@@ -33,7 +33,7 @@ class Members:
         return self._members.get(node)
 
     def add(self, node: str, queue: Queue) -> Member:
-        """Add a member, of whose name there is none."""
+        """Add a member; no other one has its name."""
         member = self._members[node] = Member(node, queue)
         return member
 

@@ -22,7 +22,7 @@ class Numbers:
         """Return the number of a topic's next message."""
         number = self._last.get(topic, self._floor) + 1
         if topic not in self._last and len(self._last) >= self._most:
-            # A topic that is forgotten goes on above all numbers ever used: a hole that was not, rather than none.
+            # A forgotten topic goes on above all numbers ever used: receivers see a hole too many, never one too few.
             self._floor = number = max(self._last.values()) + 2
             self._last.clear()
         self._last[topic] = number
@@ -40,7 +40,7 @@ class LastSeen:
         self._last: dict[str, dict[str, int]] = {}
 
     def hole_before(self, topic: str, sender: str, number: int, *, mark: bool = False) -> bool:
-        """Note a number; return whether messages are missing. A mark is the number of a message that may be."""
+        """Note a number; return whether messages are missing. The message of a mark can be missing itself."""
         senders = self._last.get(topic)
         if senders is None:
             senders = self._last[topic] = {}
@@ -57,5 +57,5 @@ class LastSeen:
         self._last.pop(topic, None)
 
     def clear(self) -> None:
-        """Forget all: a gap of all topics is reported."""
+        """Forget all numbers, because a gap of all topics is reported."""
         self._last.clear()

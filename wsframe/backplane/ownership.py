@@ -36,7 +36,7 @@ RENEWALS = 3.3
 AGAIN = 0.3
 """Seconds after a renewal that failed until the next one."""
 FRESH = 2.0
-"""Seconds for which an answer that grants nothing counts: who wants a lease asks again before."""
+"""Seconds for which an answer that grants nothing counts: a node that wants a lease asks again before."""
 
 
 class Leases(Protocol):
@@ -68,7 +68,7 @@ class Ownership:
     Args:
         leases: Grants them: a backplane.
         lost: Called in trio's thread, mostly outside of any task, with a key whose lease is over and was not given
-            back. Nothing may be done for it any more. It does not raise.
+            back. The program must do nothing for it any more. It does not raise.
         seconds: The length of a lease.
         clock: The clock of ``Lease.until``.
 
@@ -98,7 +98,7 @@ class Ownership:
         self._failed = Doorbell()
         """Rung when a renewal has failed."""
         self._fruitless: tuple[float, float] | None = None
-        """Since when no request was granted or named an owner, and when the last one was not."""
+        """When requests began to bring neither a lease nor an owner's name, and when the last such request was."""
 
     @property
     def keys(self) -> list[str]:
@@ -107,7 +107,7 @@ class Ownership:
 
     @property
     def fruitless(self) -> float:
-        """The seconds for which the engine has answered no request for leases, as far as anybody can tell."""
+        """The seconds for which the engine has answered no request for leases, as far as this node can tell."""
         if self._fruitless is None or self._clock() > self._fruitless[1] + FRESH:
             return 0.0
         return self._clock() - self._fruitless[0]
@@ -151,7 +151,7 @@ class Ownership:
         self._fruitless = None if fruitful else (now if self._fruitless is None else self._fruitless[0], now)
 
     async def release(self, keys: Iterable[str]) -> None:
-        """Give keys back: the node has ended to act for them."""
+        """Give keys back: the node has stopped acting for them."""
         given = [lease for key in keys if (lease := self._held.pop(key, None)) is not None]
         if given:
             await self._leases.release(given)
@@ -180,7 +180,7 @@ class Ownership:
         await self._give_back()
 
     async def _renew(self) -> None:
-        """Renew the leases held. One that could not be renewed is held to its end: the engine may be back before."""
+        """Renew the leases held. One that could not be renewed is held to its end: the engine can be back before."""
         asked = [lease for key, lease in self._held.items() if self.holds(key)]
         if not asked:
             return

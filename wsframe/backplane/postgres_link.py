@@ -58,7 +58,7 @@ class PostgresLink:
     """One connection to a server.
 
     Args:
-        service: The name of the service: others do not meet it.
+        service: The name of the service: other services share nothing with it.
         take: Called with the topic and the envelope of each message.
     """
 
@@ -139,7 +139,7 @@ class PostgresLink:
         return f"{self._prefix}{blake2b(topic.encode(), digest_size=1).digest()[0] % CHANNELS}"
 
     async def subscribe(self, topics: Collection[str]) -> None:
-        """Have the messages of topics."""
+        """Receive the messages of topics."""
         new = [topic for topic in topics if topic not in self._topics]
         channels = {channel for topic in new if (channel := self._channel(topic)) not in self._of_channel}
         if channels:
@@ -150,7 +150,7 @@ class PostgresLink:
             self._of_channel[channel] = self._of_channel.get(channel, 0) + 1
 
     async def unsubscribe(self, topics: Collection[str]) -> None:
-        """Have the messages of topics no longer."""
+        """Stop receiving the messages of topics."""
         for topic in self._topics.intersection(topics):
             self._topics.discard(topic)
             self._of_channel[self._channel(topic)] -= 1

@@ -3,7 +3,7 @@
 History and large messages stand in unlogged tables: they cost no write of the log, and after a crash of the server they
 are empty, which is a new epoch. Leases are logged.
 
-Names are bytes in all tables: a topic can have characters that the database's encoding has not.
+Names are bytes in all tables: a topic can have characters that the database's encoding lacks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS wsframe_births (
 );
 COMMIT
 """
-"""Run once for a database; births come last, so where they are all is there."""
+"""Run once for a database; the table of births comes last, so where it exists all others do."""
 
 IDENTITY = "SELECT c.system_identifier || ':' || p.timeline_id FROM pg_control_system() c, pg_control_checkpoint() p"
 """Another one is a copy of the data, or a replica that was promoted: it may lack the newest leases."""

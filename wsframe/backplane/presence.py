@@ -248,7 +248,7 @@ class Roll:
             self._send({"t": "?", "n": sender})
 
     def _forget(self, node: str, since: float) -> None:
-        """Leave a node's members to linger since a moment."""
+        """Let a node's members linger from a moment on."""
         for member in self._peers.pop(node).members.values():
             self._went(member, since)
 
@@ -268,7 +268,7 @@ class Roll:
                 self._joined(member)
 
     def _went(self, member: Member, since: float | None) -> None:
-        """Note that a node has a member no longer, which lingers since a moment; None: it does not linger."""
+        """Note that a node has lost a member, which lingers from a moment on; None: it does not linger."""
         key = member.key
         self._holders[key] -= 1
         if not self._holders[key]:
@@ -283,7 +283,7 @@ class Roll:
         self._leaves_at = min(self._leaves_at, until)
 
     def _goes(self, key: str) -> None:
-        """Tell that a member has left, if its join was told."""
+        """Report that a member has left, if its join was reported."""
         member = self._present.pop(key)
         if self._held.pop(key, None) is None:
             self._left(member)

@@ -26,7 +26,7 @@ BATCH, BATCH_BYTES = 256, 1 << 20
 class Publications:
     """A node's messages on their way, which outlive a connection.
 
-    A message that has been refused, or that went out with a connection that broke, may be a hole at the others.
+    A message that has been refused, or that went out with a connection that broke, can be a hole at the other nodes.
     A mark with its number goes before the next message of the topic, and if none follows, it goes alone. A single mark
     stands for all topics where too many of them are in doubt.
     """

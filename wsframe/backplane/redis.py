@@ -102,7 +102,7 @@ class RedisEngine:
             raise
 
     async def _knock(self) -> None:
-        """Raise OSError where nobody listens: client libraries take long for that, and say it worse."""
+        """Raise OSError where nobody listens: client libraries take long to notice that, and report it less clearly."""
         with trio.fail_after(CONNECTED_WITHIN):
             if self._address.path:
                 stream = await trio.open_unix_socket(self._address.path)

@@ -33,7 +33,7 @@ class RedisAddress:
     key: str | None = None
     """The files of our own certificate and its key, for servers that ask for one."""
     service: str = "wsframe"
-    """The prefix of all channels and keys: services of different names do not meet."""
+    """The prefix of all channels and keys: services of different names share nothing."""
 
     @property
     def name(self) -> str:

@@ -52,11 +52,11 @@ class CoredisWire:
         return [await one for one in requests]
 
     async def subscribe(self, channels: Collection[bytes]) -> None:
-        """Have the messages of channels; the last confirmation stands for all."""
+        """Receive the messages of channels; the last confirmation stands for all."""
         await self._confirm(b"SUBSCRIBE", channels)
 
     async def unsubscribe(self, channels: Collection[bytes]) -> None:
-        """Have the messages of channels no longer."""
+        """Stop receiving the messages of channels."""
         await self._confirm(b"UNSUBSCRIBE", channels)
 
     async def _confirm(self, command: bytes, channels: Collection[bytes]) -> None:

@@ -52,7 +52,7 @@ class _ThreadMadeClient(GlideClient):
 
 
 def _made_in_thread(configuration: GlideClientConfiguration) -> _ThreadMadeClient:
-    """Connect. In between nothing awaits: it ends with the first step."""
+    """Connect. Nothing in it awaits, so it ends with its first step."""
     sniffio.thread_local.name = "trio"
     try:
         _ThreadMadeClient.create(configuration).send(None)
@@ -78,16 +78,16 @@ class GlideWire:
         return await self._client.exec(batch, raise_on_error=True) or []
 
     async def subscribe(self, channels: Collection[bytes]) -> None:
-        """Have the messages of channels."""
+        """Receive the messages of channels."""
         await self.commands([(b"SUBSCRIBE", channel) for channel in channels])
 
     async def unsubscribe(self, channels: Collection[bytes]) -> None:
-        """Have the messages of channels no longer."""
+        """Stop receiving the messages of channels."""
         await self.commands([(b"UNSUBSCRIBE", channel) for channel in channels])
 
 
 def configuration_of(address: RedisAddress, push: Push) -> GlideClientConfiguration:
-    """Say where the server is, and that nothing is to be repaired."""
+    """Return a configuration that names the server and turns the library's repairs off."""
 
     def take(message: Any, _: object) -> None:
         push(message.channel, message.message)

@@ -47,11 +47,11 @@ class RedisLink:
         self._identity = identity
 
     async def subscribe(self, topics: Collection[str]) -> None:
-        """Have the messages of topics."""
+        """Receive the messages of topics."""
         await self._wire.subscribe([self._channel(topic) for topic in topics])
 
     async def unsubscribe(self, topics: Collection[str]) -> None:
-        """Have the messages of topics no longer."""
+        """Stop receiving the messages of topics."""
         await self._wire.unsubscribe([self._channel(topic) for topic in topics])
 
     async def publish(self, batch: Sequence[Publication]) -> None:
@@ -185,7 +185,7 @@ async def linked(wire: Wire, service: str) -> RedisLink:
 
     Raises:
         BackplaneRefused: If it cannot be used.
-        Replica: If it can be used only once it is none.
+        Replica: If it is a replica, which can be used once it is promoted.
     """
     loads: list[Command] = [("SCRIPT", "LOAD", source) for source in SCRIPTS]
     asked: list[Command] = [("INFO", part) for part in ("server", "memory", "replication")]

@@ -25,10 +25,10 @@ class Wire(Protocol):
         """Send commands together, in order, and return their answers; an error among them is raised."""
 
     async def subscribe(self, channels: Collection[bytes]) -> None:
-        """Have the messages of channels from now on."""
+        """Receive the messages of channels from now on."""
 
     async def unsubscribe(self, channels: Collection[bytes]) -> None:
-        """Have the messages of channels no longer."""
+        """Stop receiving the messages of channels."""
 
 
 Open = Callable[[RedisAddress, Push], AbstractAsyncContextManager[Wire]]

@@ -106,7 +106,7 @@ class RelayBackplane:
         """Whether the engine is away, or crowded: messages with history are refused."""
         self._wants: dict[str, None] = {}
         self._unwritten: dict[str | None, None] = {}
-        """Topics of messages that the relay has not got, for all that is known; None stands for all topics."""
+        """Topics of messages that the relay has perhaps not received; None stands for all topics."""
         self._refused: set[str] = set()
         """Topics of which the last message was refused, and whose hole has been queued."""
         self._asked: dict[int, Signal] = {}
@@ -215,7 +215,7 @@ class RelayBackplane:
     def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:
         """Queue a message; False where there is no room, and while the relay cannot be reached.
 
-        For one with history also False while the relay's engine, if it has one, cannot be reached or does not keep up.
+        It also refuses a message with history while an engine of the relay cannot be reached or does not keep up.
         """
         outgoing = self._outgoing
         self._note_unwritten(topic)

@@ -73,11 +73,11 @@ BEAT = 0.25
 RETRY = 1.0
 """Seconds until an engine that has refused us later is tried again."""
 MOST_ASKED = 1_000
-"""Requests of a worker that wait for the engine; it gets no answer to others, as from an engine that is away."""
+"""Requests of a worker that wait for the engine; it gets no answer to further ones, as if the engine were away."""
 MOST_LINES = 1_000
 """Log lines that wait to be written; others are left out."""
 LEASES = ("acquire", "renew", "release")
-"""Requests that others never keep from their answer: few, and each in time or in vain."""
+"""Requests that are answered however many others wait: they are few, and of no use when late."""
 LONG = ("since", "kept")
 """Requests whose answers can be long."""
 
@@ -277,7 +277,7 @@ async def serve_relay(
 
 
 async def sweep(hub: Hub) -> None:
-    """Forget histories that are too old, for ever."""
+    """Forget histories that are too old, again and again."""
     while True:
         await trio.sleep(SWEEP)
         hub.sweep()

@@ -1,9 +1,9 @@
 """The end of one topic as one node has it: which message is next, and which ones wait.
 
-A tail passes messages on in order. Kept messages have positions, so it sees a hole before the message behind
-it: it then holds the topic, has its owner ask the engine for all that is missing, and goes on. Where the
-engine cannot give all of it, or the topic has no history, the owner tells of the hole the clients that must know,
-and only after that the messages behind it pass.
+A tail passes messages on in order. Kept messages have positions, so it sees a hole before the message after it: it
+then holds the topic, has its owner ask the engine for all that is missing, and goes on. Where the
+engine cannot give all of it, or the topic has no history, the owner reports the hole to the clients that must know,
+and only then do the messages after it pass.
 
 * *open*: messages pass.
 * *asking*: messages wait for the answer of the engine.
@@ -68,7 +68,7 @@ class Tail(Generic[MessageT]):
         self._waiting: list[tuple[MessageT, Position | None, int]] = []
         self._bytes = 0
         self._again = False
-        """Whether there is another hole behind the one that is being seen to."""
+        """Whether there is another hole after the one that is being filled or reported."""
 
     def wanted(self, position: Position | None) -> None:
         """Learn that all messages after a position come; None if the topic has no position yet."""
@@ -155,7 +155,7 @@ class Tail(Generic[MessageT]):
         self._go_on()
 
     def lost(self, newest: Position) -> None:
-        """Go on from a position: some messages before it cannot be had any more."""
+        """Go on from a position: some messages before it are lost."""
         self.position = newest
         self._drop_other_epochs()
         self.state = State.TELLING

@@ -30,7 +30,7 @@ PATIENCE = 2.0
 FIRST_TRUST, LONGEST_TRUST = 1.0, 60.0
 """Seconds in which a connection stays although the engine refuses a request: the one before was ended for that."""
 SETTLED_AFTER = 0.05
-"""Seconds after a failed request in which a connection that is lost has been given up."""
+"""Seconds after a failed request within which a lost connection is given up."""
 
 NO_ANSWER = "it does not answer in time"
 

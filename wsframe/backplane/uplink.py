@@ -59,7 +59,7 @@ class Uplink:
         self._members.remove(member)
 
     def want(self, member: Member, topics: Collection[str]) -> None:
-        """Have a member receive the messages of topics: of this machine from now on, of others once it is told so."""
+        """Send a member the messages of topics: of this machine from now on, of others once it is told so."""
         new = []
         for topic in topics:
             if self._members.join(member, topic):
@@ -69,7 +69,7 @@ class Uplink:
         self._engine.want(new)
 
     def unwant(self, member: Member, topics: Collection[str]) -> None:
-        """Have a member receive the messages of topics no longer."""
+        """Stop sending a member the messages of topics."""
         deserted = self._members.leave(member, topics)
         for topic in deserted:
             self._wanted.pop(topic, None)
@@ -177,5 +177,5 @@ def note(wanted: dict[str, Position | None], topic: str, newest: Position | None
 
 
 def leases_of(keys: Sequence[tuple[str, int]]) -> list[Lease]:
-    """Return leases as the engine knows them; their end is the holder's affair."""
+    """Return leases as the engine knows them; only the holder knows their end."""
     return [Lease(key, token, 0.0) for key, token in keys]

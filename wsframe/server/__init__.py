@@ -11,7 +11,7 @@ Read in this order:
 * ``describe``: the one line about an error that keeps a server from its start.
 * ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
 * ``tls``: certificates, and the choice between several; ``tls_reload`` has them read again.
-* ``notify``: telling systemd that the server is ready, alive, or stopping.
+* ``notify``: messages to systemd: the server is ready, alive, or stopping.
 * ``stderr_log``: the log where nobody has configured it. ``json_log`` makes its lines JSON, and ``json_stderr``
   everything else that Python writes there.
 * ``handlers``: serving one path with functions in one call.
@@ -32,14 +32,14 @@ Read in this order:
   ``forwarding``: those with TLS, which this worker decrypts; ``carried``: their connections from then on.
 * ``splice``: newcomers go to the machine of their resource, at its ``peer_port``; ``peers`` are the names and keys of
   servers, and ``peering`` joins these parts.
-* ``pending``: how many newcomers are under way at a time, and who waits.
+* ``pending``: how many newcomers are under way at a time, and which ones wait.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.
   ``plain_http`` finds the page for a request without a WebSocket.
   ``decide`` asks user code about it, ``leavers`` notices when it has gone in the meantime; ``greeting`` makes the 101.
 * ``answering``: a refusal or a page, and the end of the connection.
 * ``answers``: how many answers of each status there were.
-* ``capacity``: how many clients there may be. ``readiness``: whether newcomers are welcome. ``statistics``, ``health``:
+* ``capacity``: how many clients there can be. ``readiness``: whether newcomers are welcome. ``statistics``, ``health``:
   reports about a server.
 * ``snapshot``: these reports as JSON, and those of several servers together; ``inquiry``: another process asks for
   one; ``census`` asks all workers of a service, and ``nodes`` its servers on all machines.

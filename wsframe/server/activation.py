@@ -26,10 +26,10 @@ def is_activated(environment: Mapping[str, str] = os.environ) -> bool:
 def passed_descriptors(environment: MutableMapping[str, str] = os.environ, first: int = FIRST) -> dict[int, str]:
     """Return the descriptors that systemd passes to this process, with their names; empty without any.
 
-    The variables are removed, for they are not meant for programs that this one starts.
+    The variables are removed, because they are not meant for programs that this one starts.
 
     Args:
-        environment: Has them.
+        environment: The variables; those that systemd sets are removed.
         first: The lowest descriptor.
 
     Raises:

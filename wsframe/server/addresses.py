@@ -22,7 +22,7 @@ FORMS = "HOST:PORT, *:PORT, [V6%ZONE]:PORT, unix:PATH, unix:@NAME, fd:N, fd:NAME
 
 
 MANNERS = {"proxy": "proxy_protocol", "plain": "plain"}
-"""The words in front of an address, with the manner that each stands for."""
+"""The words before an address, with the option that each stands for."""
 
 
 class TcpAddress(NamedTuple):
@@ -71,7 +71,7 @@ ServerAddress: TypeAlias = TcpAddress | UnixAddress | InheritedAddress | PassedA
 
 
 def parse_address(text: str) -> ServerAddress:
-    """Read one address, with ``proxy:`` in front where connections begin with a PROXY header, ``plain:`` without TLS.
+    """Read one address, with ``proxy:`` before it where connections begin with a PROXY header, ``plain:`` without TLS.
 
     Raises:
         ValueError: For a text of another form; the error says how to write it.

@@ -134,7 +134,7 @@ class Admission:
             self.passage = Passage(worker, self.signpost, places, self.pending, self.carried)
 
     def drain(self, seconds: float) -> None:
-        """Let the newcomers on the way in finish within so many seconds; requests have to be whole soon."""
+        """Let the newcomers on the way in finish within that many seconds; requests have to be whole soon."""
         now = trio.current_time()
         self._answer_by = now + seconds
         for newcomer in self.pending.all():
@@ -194,7 +194,7 @@ class Admission:
         return greet(newcomer, request, LET_IN, seat)
 
     async def admit(self, newcomer: Newcomer) -> None:
-        """Take one newcomer all the way in, or refuse it; never raises for its sake."""
+        """Take one newcomer all the way in, or refuse it; never raises because of it."""
         try:
             with newcomer.scope:
                 await self._until_answered(newcomer)

@@ -43,7 +43,7 @@ class Answering:
 
     async def refuse(self, newcomer: Newcomer, reject: Reject) -> None:
         """Answer with a refusal, and log it."""
-        if newcomer.answered:  # nothing but frames may follow a 101
+        if newcomer.answered:  # only frames can follow a 101
             newcomer.reset = True
             return
         self.refused += 1

@@ -138,7 +138,7 @@ def naming(error: OSError, place: str, remedy: str = "") -> OSError:
 
 
 def opened(address: ServerAddress, backlog: int, passed: Mapping[int, str], names: set[str]) -> Sequence[NamedSocket]:
-    """Return the sockets of an address that is not one of a unix socket."""
+    """Return the sockets of an address other than that of a unix socket."""
     if isinstance(address, TcpAddress):
         return bind_tcp(address.host, address.port, backlog)
     if isinstance(address, InheritedAddress):
@@ -194,7 +194,7 @@ def listen_at(sock: socket.socket, backlog: int) -> None:
 
 
 def fault_of(sock: Any) -> str:
-    """Return why a socket cannot be served; ``""`` for one that can, and for a stand-in, which only tests have."""
+    """Return why a socket cannot be served; ``""`` for one that can be, and for a stand-in, which only tests have."""
     if not isinstance(sock, socket.socket):
         return ""
     if sock.type != socket.SOCK_STREAM:
@@ -260,7 +260,7 @@ def numbered(host: str | None) -> str | None:
 def bound_unix(path: str, backlog: int, owner: UnixOwner) -> Iterator[NamedSocket]:
     """Bind a unix socket; at the end close and unlink it."""
     sock = bind_unix(path, backlog, owner)
-    path = path if path.startswith("@") else os.path.abspath(path)  # the program may go to another folder
+    path = path if path.startswith("@") else os.path.abspath(path)  # the program can go to another folder
     bound_as = None if path.startswith("@") else os.stat(path)
     try:
         yield sock

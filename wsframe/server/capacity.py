@@ -17,7 +17,7 @@ __all__ = ["Places", "Reservation"]
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 KEPT_FREE = 16
-"""One of so many places is kept from newcomers that wait for another worker: one that is late closes no other path."""
+"""One place of this many is kept from newcomers that wait for another worker: a late worker closes no other path."""
 
 
 class Headcount:
@@ -103,7 +103,7 @@ class Places:
 
     @property
     def scarce(self) -> bool:
-        """Whether none but the last places are left, which are not for waiting."""
+        """Whether only the last places are left, which are not for newcomers that wait."""
         most = self._capacity.max_clients
         return most is not None and self._left <= most // KEPT_FREE
 

@@ -29,7 +29,7 @@ class Carried:
     """The connections that one server carries.
 
     Args:
-        options: Of the server.
+        options: The options of the server.
     """
 
     def __init__(self, options: ServeOptions) -> None:
@@ -110,7 +110,7 @@ class Carried:
 
         Args:
             seconds: The time until the last one has it.
-            code, reason: Of the close frames.
+            code, reason: The content of the close frames.
             all_of_them: Whether those of workers of this service end too, which do not drain with this one.
         """
         self.departing = True
@@ -123,7 +123,7 @@ class Carried:
 
         Args:
             patience: Seconds for their owners to end them.
-            code, reason: Of the close frames for the others.
+            code, reason: The content of the close frames for the others.
         """
         with trio.move_on_after(patience):
             await self.loop.until_empty()

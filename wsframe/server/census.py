@@ -34,7 +34,7 @@ PATIENCE = 2.0
 """Seconds that a worker has for its answer."""
 
 PARTS = {"addresses", "slowest"}
-"""Of a snapshot, beside the statistics."""
+"""The fields of a snapshot beside the statistics."""
 
 Snapshot = Mapping[str, Any]
 

@@ -75,7 +75,7 @@ def check_log(level: object, log_format: object) -> None:
     """Check the level and the format of a log on stderr.
 
     Raises:
-        ValueError: For one that there is not.
+        ValueError: For a level or format that does not exist.
     """
     if level is not None and level not in LEVELS:
         raise ValueError(f"log_level is one of {', '.join(LEVELS)}, or None, not {level!r}")
@@ -84,7 +84,7 @@ def check_log(level: object, log_format: object) -> None:
 
 
 def check_type(name: str, value: object, types: tuple[type, ...], wanted: str) -> None:
-    """Check the type of an option; any type fits where none is wanted.
+    """Check the type of an option; any type is right where none is named.
 
     Raises:
         TypeError: For another type.
@@ -229,7 +229,7 @@ def is_stream(sock: object) -> bool:
 
 
 def shown(value: object) -> str:
-    """Describe a value, so that the user finds it again."""
+    """Describe a value so that the user recognizes it."""
     return f"the class {value.__name__}" if isinstance(value, type) else f"{value!r:.80} of type {type(value).__name__}"
 
 

@@ -24,8 +24,8 @@ class Cluster:
     """
 
     lease_seconds: float = LEASE
-    """Seconds of a lease. Default 5, at least 2. A server that has died is replaced so many seconds later; one that
-    cannot reach the engine for so long, less half a second, ends its resources. Shorter leases fail more often for
+    """Seconds of a lease. Default 5, at least 2. A server that has died is replaced that many seconds later; one that
+    cannot reach the engine for that long, less half a second, ends its resources. Shorter leases fail more often for
     pauses of the network, and all servers of a service need the same."""
     peer_bind: str = "127.0.0.1:0"
     """``HOST:PORT`` at which this server takes the connections that others pass on. Default a free port of loopback,

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 LET_IN = Accept()
-"""The decision of a resource that lets a newcomer in and says no more about it."""
+"""The decision of a resource that lets a newcomer in, with nothing more to say about it."""
 
 logger: Log = log_for(__name__)
 

@@ -60,7 +60,7 @@ async def depart(
         groups: The groups, whose members leave together.
         seconds: The time for all of them.
         leave: Called with each batch.
-        stays: Says whether one is still there: nobody waits for the turn of those that have gone.
+        stays: Says whether one is still there: a batch whose members have all gone is not waited for.
     """
     begun = trio.current_time()
     for at, batch in planned(groups, seconds):

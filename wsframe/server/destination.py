@@ -80,7 +80,7 @@ class Signpost:
         """Return the partition that a request asks for; EVERYWHERE for one that is answered where it is.
 
         Args:
-            received: The bytes of its head so far, and those behind it.
+            received: The bytes of its head so far, and those after it.
 
         Returns:
             None if more bytes have to come.

@@ -26,7 +26,7 @@ __all__ = ["Drain", "cancel_when"]
 # Shares of ``timeouts.drain``: for newcomers on their way in, and until the last client is told.
 FINISHING = 0.25
 LEAVING = 0.75
-# A client whose 101 went out during the drain stays for this share, and at most so many seconds, before it leaves:
+# A client whose 101 went out during the drain stays for this share, and at most this many seconds, before it leaves:
 # it has asked for something and can have its answer.
 STAY = 0.125
 LONGEST_STAY = 1.0

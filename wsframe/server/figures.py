@@ -34,7 +34,7 @@ ALL_BOUNDS = (*BOUNDS, inf)
 
 
 class Family(NamedTuple):
-    """The meaning of the numbers that go by one name."""
+    """The meaning of the numbers of one name."""
 
     kind: Literal["counter", "gauge", "histogram"]
     help: str
@@ -106,7 +106,7 @@ FAMILIES: dict[str, Family] = {
 
 
 class Running(Protocol):
-    """A server, as far as its numbers go."""
+    """The parts of a server that its numbers come from."""
 
     @property
     def roster(self) -> Roster: ...

@@ -1,6 +1,6 @@
 """Newcomers with TLS whose resource lives in another worker.
 
-Their TLS cannot be passed on: OpenSSL does not give its state away. So the worker that has accepted such a newcomer
+Their TLS cannot be passed on: OpenSSL does not export its state. So the worker that has accepted such a newcomer
 keeps its socket and decrypts, and the owner gets one end of a pair of unix sockets through its door. The first bytes
 in it are the facts about the client, then come those that it has sent. The owner admits it like any other.
 """
@@ -59,7 +59,7 @@ class Forwarding:
         """Pass a newcomer on by a pair of sockets: if it has gone through a door at the end, it is carried.
 
         Raises:
-            Reject: 503 if this worker has no room for it, 431 for a certificate that is too large to be told.
+            Reject: 503 if this worker has no room for it, 431 for a certificate that is too large to be passed on.
         """
         if self._carried.full:
             raise Reject(503, [RETRY_AFTER], "too many connections of other workers")

@@ -143,7 +143,7 @@ class Giving:
         return [one.node for one in self._tenure.neighbors.takers(partition)]
 
     async def leave_all(self, seconds: float) -> None:
-        """Give every partition that another server would take to one, in jittered order over so many seconds."""
+        """Give every partition that another server would take to one, in jittered order over that many seconds."""
         tenure = self._tenure
         tenure.leaving = True
         tenure.reports.tell()

@@ -25,7 +25,7 @@ class JSONFormatter(logging.Formatter):
     The fields are ``time`` (ISO 8601 in UTC), ``level``, ``logger`` and ``message``; ``worker``, the number of this
     one of several processes; ``traceback`` and ``stack``
     where the record has them; and each attribute that was given by ``extra=``, such as those of the line at the
-    end of a connection. An attribute with the name of another field has ``_`` behind it. A value that JSON does
+    end of a connection. An attribute with the name of another field gets a ``_`` at its end. A value that JSON does
     not have is its ``repr``.
     """
 

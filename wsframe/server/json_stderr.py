@@ -32,7 +32,7 @@ __all__ = ["JSONStderr", "json_stderr", "report", "writes_json"]
 Error = BaseException | None
 
 LONGEST_BEGUN = 8192
-"""Characters of a line that has no end yet: a bar of progress never ends its line, and would be kept for ever."""
+"""Characters of a line that has no end yet: a progress bar never ends its line, and would be kept for ever."""
 
 
 class LineStream(io.TextIOBase):
@@ -85,7 +85,7 @@ class LineStream(io.TextIOBase):
             self._output.report("stderr", logging.WARNING, line)
 
     def flush(self) -> None:
-        """Let the begun line wait: its rest may come, and half an object is none."""
+        """Let the begun line wait: its rest can still come, and half of an object is not JSON."""
 
     def end(self) -> None:
         """Write the lines that were begun and never ended: the process ends."""
@@ -140,7 +140,7 @@ class JSONStderr:
     def take_handlers(self) -> None:
         """Have handlers that write text to stderr write objects, such as that of ``logging.basicConfig``.
 
-        Those with a formatter of a class of their own stay: they may write JSON already.
+        Those with a formatter of a class of their own stay: they can write JSON already.
         """
         if self.handler.closed:  # logging.config closes all handlers that there are
             self.handler = StderrLog(self._stream, JSONFormatter())

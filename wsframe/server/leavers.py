@@ -101,7 +101,7 @@ class Watch:
         """Hear from the reactor that the peer has gone, or has shut its side."""
         lookout = self._lookout
         if self._with_half and not flags & GONE and len(lookout.half_closed) < lookout.most:
-            # Most of them have gone, which does not show; their places are for peers that may still be there.
+            # Most of them have gone, which does not show; their places are for peers that can still be there.
             lookout.half_closed.add(self._newcomer)
             lookout.decided(self._newcomer)
         else:

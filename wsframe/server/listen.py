@@ -33,7 +33,7 @@ AT_ONCE = 64
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE = 0.1
 LOG_EVERY = 1.0
-# Without room for newcomers: seconds until the next question, because one may have become too slow.
+# Without room for newcomers: seconds until the next question, because one can have become too slow.
 LOOK_AGAIN = 0.25
 
 Address = tuple[str, int]

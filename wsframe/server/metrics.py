@@ -21,8 +21,8 @@ async def metrics(request: Request) -> Response:
     """Answer with the numbers of this server as Prometheus reads them; an ``http_handler``.
 
     Of several workers each one answers for all, with the label ``worker``.
-    With them go the metrics that the program has registered with prometheus-client itself. OpenMetrics is sent to
-    those that ask for it. Needs ``wsframe[prometheus]``, and answers 501 without it.
+    The page also has the metrics that the program has registered with prometheus-client itself. Clients that ask for
+    OpenMetrics get it. Needs ``wsframe[prometheus]``, and answers 501 without it.
     """
     if request.method not in ("GET", "HEAD"):
         return Response("only GET and HEAD are answered here\n", 405, headers={"Allow": "GET, HEAD"})

@@ -46,7 +46,7 @@ class Report:
     """The partitions that it has just given away, each with the server that is to have it."""
 
     def encoded(self) -> bytes:
-        """Return it as bytes."""
+        """Return the report as bytes."""
         bits = sum(1 << partition for partition in self.held)
         document = {
             "node": self.node, "slot": self.slot, "count": self.count, "held": f"{bits:x}", "busy": self.busy,
@@ -57,7 +57,7 @@ class Report:
 
     @classmethod
     def read(cls, payload: bytes) -> Report:
-        """Read one.
+        """Read a report.
 
         Raises:
             ValueError: For anything else.
@@ -100,7 +100,7 @@ class Neighbors:
         self._given: dict[int, tuple[float, str]] = {}
 
     def hear(self, report: Report) -> None:
-        """Take note of a report, unless it is one of more servers than can be remembered."""
+        """Take note of a report, unless more servers report than can be remembered."""
         now = self._clock()
         for node, (at, _) in tuple(self._reports.items()):
             if at < now - 4 * SILENT:

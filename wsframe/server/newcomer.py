@@ -25,7 +25,7 @@ __all__ = ["Gone", "Newcomer", "note_gone"]
 
 logger: Log = log_for(__name__)
 
-# Bytes of a newcomer's first read. Few requests have more; of a message behind one, 16 KiB read here left the heap in
+# Bytes of a newcomer's first read. Few requests have more; of a message after one, 16 KiB read here left the heap in
 # pieces: 87 KiB for half a message of 64 KiB, now 74.
 FIRST_READ = 4 * 1024
 # Seconds between two questions to the kernel whether the peer has taken the answer: it sends no event for it.
@@ -169,7 +169,7 @@ class Newcomer:
         return True
 
     def take_facts(self, facts: ClientFacts, early: bytes) -> None:
-        """Take facts about it, and the bytes behind them.
+        """Take facts about it, and the bytes after them.
 
         Raises:
             MalformedProxyHeader: If the PROXY header in them is wrong.
@@ -335,7 +335,7 @@ class Newcomer:
         self.scope.cancel()
 
     def check_there(self) -> None:
-        """Check that the peer is still there: cancelled user code may still have come to an answer.
+        """Check that the peer is still there: cancelled user code can still have come to an answer.
 
         Raises:
             Gone: If it has gone.
@@ -355,4 +355,4 @@ def note_gone(newcomer: Newcomer) -> None:
 def has_untaken(sock: Endpoint) -> bool:
     """Return whether a peer that is still there has yet to take a part of its answer."""
     left = unsent_in_kernel(sock) or 0
-    return left > 1 and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # 1 may be our FIN
+    return left > 1 and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # 1 can be our FIN

@@ -51,7 +51,7 @@ WORDS = ("node", "service", "host", "address")
 
 
 class Nodes:
-    """The servers of a service, as one of them hears of them. It answers the others' questions from now on.
+    """The servers of a service, as one of them knows them. It answers the others' questions from now on.
 
     Args:
         topics: The link to the others.

@@ -1,4 +1,4 @@
-"""Telling systemd, or another service manager, how the server is: ready, reloading, stopping, and alive.
+"""Messages to systemd, or to another service manager, about the state of the server: ready, reloading, stopping, alive.
 
 The messages go to the datagram socket that ``NOTIFY_SOCKET`` names; without it nothing is sent.
 The watchdog's go out from a task of the event loop, so that they stop where the loop is blocked.

@@ -80,8 +80,8 @@ class ServeOptions:
     bind: str | Sequence[str] | None = option(None, str, Sequence, type(None), wanted=check.BIND, then=check.check_bind)
     """One or more addresses to serve, beside ``unix`` and ``sockets``: ``"HOST:PORT"``, ``"*:PORT"``,
     ``"[V6%ZONE]:PORT"``, ``"unix:PATH"``, ``"unix:@NAME"``, ``"fd:N"`` for an inherited socket, ``"systemd"`` for
-    all sockets that systemd passes to this process, ``"fd:NAME"`` for those of a name. ``proxy:`` in front of one
-    has its connections begin with a PROXY header, as ``proxy_protocol`` does for all; ``plain:`` serves it without
+    all sockets that systemd passes to this process, ``"fd:NAME"`` for those of a name. ``proxy:`` before one has its
+    connections begin with a PROXY header, as ``proxy_protocol`` does for all; ``plain:`` serves it without
     TLS. ``host`` and ``port`` are served beside them only where one of the two is not the default."""
 
     unix_mode: int | None = option(
@@ -147,10 +147,10 @@ class ServeOptions:
     trusted or has expired."""
 
     capacity: Capacity = option(Capacity(), Capacity, wanted="a wsframe.Capacity, such as Capacity(max_clients=100)")
-    """How much the server takes on in all."""
+    """The limits of the server as a whole."""
 
     limits: Limits = option(Limits(), Limits, wanted="a wsframe.Limits, such as Limits(max_message=65536)")
-    """How much one client can make the server hold; a resource can set its own."""
+    """The limits of one client, above all how much it can make the server hold; a resource can set its own."""
 
     timeouts: Timeouts = option(Timeouts(), Timeouts, wanted="a wsframe.Timeouts, such as Timeouts(drain=5)")
     """How long one client can take, in seconds; a resource can set its own."""
@@ -158,7 +158,7 @@ class ServeOptions:
     deflate: Deflate | None = option(
         None, Deflate, type(None), wanted="a wsframe.Deflate, such as Deflate.shared(), or None"
     )
-    """Compression of messages for clients that offer it; default None, for it costs memory and time. A resource can
+    """Compression of messages for clients that offer it; default None, because it costs memory and time. A resource can
     set its own."""
 
     http_handler: HttpHandler | None = option(None, then=check.check_handler)
@@ -174,8 +174,8 @@ class ServeOptions:
         "127.0.0.1", str, type(None), wanted="a name or address as a str, or None for every address",
         then=check.check_metrics_host,
     )  # fmt: skip
-    """Name or address of ``metrics_port``; default 127.0.0.1. The page tells paths, numbers of clients and the load
-    to everybody who reaches it, so bind another address in a network that you trust alone."""
+    """Name or address of ``metrics_port``; default 127.0.0.1. The page shows paths, numbers of clients and the load
+    to everybody who reaches it, so bind another address only in a network that you trust."""
     backplane: Backplane | str | None = option(None, then=check.check_backplane, shown=False)
     """The link to other servers of the service: topics then reach the subscribers of all of them. Default None: they
     reach this server's. A backplane, the path of a relay's socket, or a URL as for
@@ -245,7 +245,7 @@ NAMES = tuple(one.name for one in fields(ServeOptions))
 
 
 def meant(name: str) -> str:
-    """Name the option that somebody may have meant: a field of another option, or one that is written alike."""
+    """Name the option that was probably meant: a field of another option, or one of a similar name."""
     for option, kind in (("capacity", Capacity), ("limits", Limits), ("timeouts", Timeouts)):
         if name in kind.__dataclass_fields__:
             return f": it is a field of {option}, {option}={kind.__name__}({name}=...)"
@@ -257,7 +257,7 @@ def made_options(options: object, keywords: Mapping[str, Any]) -> ServeOptions:
     """Return the options given, with the keywords in place of its fields.
 
     Raises:
-        TypeError: For an option that there is not, or another type.
+        TypeError: For an option that does not exist, or a value of another type.
         ValueError: For a value that can never serve.
     """
     for name in keywords:

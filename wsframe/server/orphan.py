@@ -35,7 +35,7 @@ class OrphanGuard:
 
     Args:
         link: The worker's end of its link.
-        seconds: Those that its drain takes at most.
+        seconds: The seconds that its drain takes at most.
         end: Ends the process.
     """
 
@@ -59,7 +59,7 @@ class OrphanGuard:
 
     def _wait(self) -> None:
         poll = select.poll()
-        poll.register(self._link.fileno(), 0)  # it tells of the end alone
+        poll.register(self._link.fileno(), 0)  # it shows the end alone
         while not poll.poll(1000):
             if self._over.is_set():
                 return

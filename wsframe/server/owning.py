@@ -88,5 +88,5 @@ def made_owning(
     tokens = None if worker is None else worker.board.tokens
     tenure = Tenure(plane, topics, roster.placement, holdings, posting, roster.update, cluster.lease_seconds, tokens)
     roster.placement.leased = tenure
-    posting.service = ""  # that of all machines, which the backplane separates from others
+    posting.service = ""  # the service of all machines, which the backplane separates from others
     return Owning(tenure, Giving(tenure, reactor))

@@ -70,7 +70,7 @@ class Passage:
     Args:
         worker: This worker, with the doors of all.
         signpost: Names the partition of a newcomer.
-        places: Those of the service, which parked newcomers take.
+        places: The places of the service, which parked newcomers take.
         pending: The newcomers under way.
         carried: The connections that this worker carries for others.
     """
@@ -83,7 +83,7 @@ class Passage:
         self._pending = pending
         self._forwarding = Forwarding(carried, signpost)
         self._parked: list[dict[Newcomer, trio.Event]] = [{} for _ in worker.doors]
-        """By slot, in order of arrival; each has its turn when those before it have gone."""
+        """By slot, in order of arrival; each has its turn once those before it have gone."""
         self.counts: Counts = Counts()
 
     def parked(self) -> list[Newcomer]:
@@ -129,7 +129,7 @@ class Passage:
         if self._is_here(newcomer):
             return False
         newcomer.transport.heard = newcomer.head_received = True
-        notify_closing(newcomer.sock)  # no poller may watch a number that is another connection's soon
+        notify_closing(newcomer.sock)  # its number is soon another connection's, which no poller must watch by it
         if not self._pass(newcomer):
             await self._park(newcomer)
         return True
@@ -228,7 +228,7 @@ class LowWater:
     """Has the kernel tell only of more bytes than have been seen already.
 
     Args:
-        sock: A socket; those of unix streams tell all the same.
+        sock: A socket; the kernel tells of every byte of unix streams all the same.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -237,7 +237,7 @@ class LowWater:
         self.works: bool = sock.family != getattr(socket, "AF_UNIX", None)
 
     async def beyond(self, count: int) -> None:
-        """Wait for more than so many bytes, or for the end."""
+        """Wait for more than that many bytes, or for the end."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count + 1)
         self._set = True
         await wait_readable(self._sock)

@@ -42,7 +42,7 @@ BACKLOG: Final = 1024
 MOST_UNPROVED: Final = 200
 """Connections whose header has not come."""
 WITHIN: Final = 2.0
-"""Seconds for the header and the answer: fewer than a server waits that has dialed."""
+"""Seconds for the header and the answer: fewer than a server that has dialed waits for."""
 SILENCE: Final = 5.0
 """Seconds of silence after which the kernel looks whether the other server is there, and for its answer.
 
@@ -68,7 +68,7 @@ class PeerSocket:
         self.dial: Callable[[str, int], Awaitable[Transport]] | None = None
         """Connects to the peer port of another server; None for one of the kernel's network."""
         self.clock: Callable[[], float] = time.time
-        """The time by which headers are young, which all servers share."""
+        """The time by which the age of headers counts, which all servers share."""
 
 
 def bind_first(host: str | None, ports: Sequence[int]) -> Sequence[socket.socket]:

@@ -21,14 +21,14 @@ NOWHERE: Final = "-"
 EVERY: Final = 2.0
 """Seconds between two reports of a key."""
 KEPT: Final = 30.0
-"""Seconds for which the key of a server is known that has said nothing more."""
+"""Seconds for which the key of a server that has fallen silent is known."""
 MOST_KEYS: Final = 10_000
 KEY_SIZE: Final = 32
 PORT_SIZE: Final = 2
 
 
 def peer_name(address: tuple[str, int] | None, slot: int) -> str:
-    """Make the name of a server, another one with each start.
+    """Make the name of a server, a new one at each start.
 
     Args:
         address: Host and port under which others reach its peer port; None without one.
@@ -92,7 +92,7 @@ class Keys:
         return f"[{address[0]}]:{port}" if ":" in address[0] else f"{address[0]}:{port}"
 
     async def run(self) -> None:
-        """Tell the own key and port, and hear those of others, until cancelled."""
+        """Report our key and port, and hear those of others, until cancelled."""
         heard = self._messages.hear(TOPIC, self._hear)
         try:
             await heard.wait()

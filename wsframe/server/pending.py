@@ -1,8 +1,8 @@
-"""The newcomers on their way in: at most so many are under way at a time, and the rest wait in order.
+"""The newcomers on their way in: a bounded number is under way at a time, and the rest wait in order.
 
 A newcomer is *under way* from its accept to its answer. While ``most`` are, the server accepts no more. One that waits
-for a life of its resource or for another process is not under way in the meantime, so that it keeps newcomers of other
-resources out for no moment; it holds a place of the server, which bounds their number. Afterwards it is under way
+for a life of its resource or for another process is not under way in the meantime, so that it never keeps out
+newcomers of other resources; it holds a place of the server, which bounds their number. Afterwards it is under way
 again as soon as there is room, those that came back first before others, and all of them before newcomers that have not
 been accepted yet: they have come later.
 """
@@ -49,7 +49,7 @@ class Pending:
     def make_room(self) -> None:
         """Refuse the newcomers that take too long over their requests.
 
-        Honest ones are in within milliseconds. All slow ones are refused at once, because many more can follow.
+        Honest ones are in within milliseconds. All slow ones are refused in one step, because many more can follow.
         """
         late = trio.current_time() - PATIENCE
         for newcomer in self.under_way:

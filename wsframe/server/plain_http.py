@@ -99,7 +99,7 @@ class PlainHttp:
         """Check that the server answers to the Host of a request, or that its handler does to any.
 
         Raises:
-            Reject: 400 if neither is so.
+            Reject: 400 if neither does.
         """
         host = request.headers.get("host")
         assert newcomer.head is not None
@@ -143,7 +143,7 @@ class PlainHttp:
             The head of the answer, and the response whose content follows it, if any does.
 
         Raises:
-            Reject: Of the handler, or instead of asking it.
+            Reject: The handler's own, or one that is raised before it is asked.
             Gone: If the peer goes before its request is whole.
         """
         if self._budget.exceeded:

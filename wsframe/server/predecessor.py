@@ -75,7 +75,7 @@ Address = tuple[str, str]
 
 
 class Packed(NamedTuple):
-    """A life that has left, with the way to find its like in the successor."""
+    """A life that has left, with the address of the same life in the successor."""
 
     listener: Listener
     address: Address

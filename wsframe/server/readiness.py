@@ -1,7 +1,7 @@
 """Whether newcomers are welcome, at a server and at a service of several workers.
 
-Each worker writes its own reason on the board, so that all of them give a load balancer the same answer, whichever is
-asked. A worker that is down, starts or stands still says nothing: its successor takes over its newcomers.
+Each worker writes its own reason on the board, so that all of them give a load balancer the same answer, whichever of
+them it asks. A worker that is down, starts or stands still says nothing: its successor takes over its newcomers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REASONS: Final = ("", STOPPING, STARTING, FULL, UNREACHED, STRANDED, PAUSING, DE
 
 
 class Running(Protocol):
-    """A server, as far as this goes."""
+    """The parts of a server that decide."""
 
     roster: Roster
     owning: Owning | None

@@ -260,13 +260,13 @@ def run(
             ``"info"``, or the level that the logger ``wsframe`` has.
         log_format: ``"json"`` makes each line that Python writes to stderr one JSON object, tracebacks and
             warnings included, until the process ends.
-        workers: Serve with so many processes, or one for each processor (``"auto"``); None serves in this one. Each
+        workers: Serve with this many processes, or one for each processor (``"auto"``); None serves in this one. Each
             of them runs the command line of this process again, so the rest of the program is done in each.
         keywords: As for :func:`serve`.
 
     Raises:
         OSError: If the address cannot be bound.
-        ValueError: For a log_level or log_format that there is not, and for options that workers cannot have.
+        ValueError: For a log_level or log_format that does not exist, and for options that workers cannot have.
         SystemExit: Of any user code, such as a hook, once the server has drained.
     """
     # Errors that need no event loop are raised without its frames.
@@ -291,7 +291,7 @@ def run_workers(workers: int | str, options: ServeOptions) -> None:
     """Run the workers of a service until it ends.
 
     Raises:
-        SystemExit: If the service cannot start, or its program has ended it so.
+        SystemExit: If the service cannot start, or its program has ended it with one.
     """
     count = worker_count(workers)
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Serving with several workers: the options refused, the sockets bound, and the signals obeyed."""
+"""Serving with several workers: it refuses options, binds the sockets and obeys the signals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SPARE: Final = 256
 """Descriptors beside those of clients: newcomers, doors, files of the program."""
 
 STARTED_IN: Final = os.getcwd()
-"""The folder of the command line: a program can go to another one before it serves."""
+"""The folder of the command line: a program can change it before it serves."""
 
 Obey = Callable[[Supervisor], Awaitable[object]]
 """A task that gives a supervisor orders of its own."""

@@ -5,7 +5,7 @@ has not ended a second later, or cannot, the process ends as if it had never att
 that signal. Its wait status then shows it.
 
 Where code that is not Python holds the interpreter's lock, such as an endless regular
-expression, the thread cannot run. Such code may look for signals: the kernel sends one more,
+expression, the thread cannot run. Such code can look for signals: the kernel sends one more,
 and that ends the process.
 """
 
@@ -38,7 +38,7 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM)
 LAST_SECONDS = 1.0
 # Seconds until the kernel sends the signal again, where the thread has not ended the process.
 KERNEL_SECONDS = 2
-# Seconds for the last line of the log, because logging may wait for ever.
+# Seconds for the last line of the log, because logging can wait for ever.
 LAST_WORDS = 0.3
 
 
@@ -133,7 +133,7 @@ class Attention:
 
     def _attend(self) -> None:
         if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)  # they are to interrupt the main thread
+            signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)  # they must interrupt the main thread
         obeyed, last, by = 0, signal.SIGTERM, None
         while True:
             self._ear.settimeout(None if by is None else max(by - monotonic(), 0.001))

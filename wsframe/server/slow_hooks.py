@@ -1,7 +1,7 @@
 """Reports hooks that have run or waited for longer than ``timeouts.slow_hook``, while they do.
 
-Hooks of a resource run one after the other, so a slow one makes all messages behind it wait, and nothing else
-shows that: the server goes on, and so do other resources.
+Hooks of a resource run one after the other, so a slow one makes all messages after it wait, and nothing else shows
+that: the server goes on, and so do other resources.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class SlowHooks:
         name, place = self._naming(waiting_frames(turn.task.coro))
         if name:
             logger.warning(
-                "%s has taken more than %g s and has not ended; the hooks behind it wait",
+                "%s has taken more than %g s and has not ended; the hooks after it wait",
                 name,
                 seconds,
                 kind=name,

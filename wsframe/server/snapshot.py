@@ -1,4 +1,4 @@
-"""The statistics of a server as JSON, and back: other processes ask for them."""
+"""The statistics of a server as JSON, and read from it: other processes ask for them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Splices: newcomers whose resource lives on another machine, which this server carries there.
 
-A proxy in front can make them rare. If it says that it can, by a header field of a request that comes from a trusted
-proxy, the answer names the owner, and the proxy asks there (nginx: ``X-Accel-Redirect``). Splices remain: the
+A proxy before the servers can make them rare. If it says that it can, by a header field of a request that comes from a
+trusted proxy, the answer names the owner, and the proxy asks there (nginx: ``X-Accel-Redirect``). Splices remain: the
 server that has accepted the newcomer dials the peer port of the owner (``peer_port``), which answers whether it has the
 partition before it gets a byte of the client. If not, this server asks the engine once for the owner of now; a second
 refusal is a 503. From then on a pump carries the connection.

@@ -42,7 +42,7 @@ class OfferedLife:
     """A life on its way in.
 
     Args:
-        address: The way to find its like here.
+        address: The address of the same life here.
         state: The parcel with the answer of ``hand_over``.
     """
 

@@ -1,4 +1,4 @@
-"""The duties of a server that is one of several workers: it beats, says how it is, and obeys its supervisor."""
+"""The duties of a server that is one of several workers: it beats, reports its state, and obeys its supervisor."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BEAT = 0.25
 
 
 class Engine(Protocol):
-    """A server, as far as its supervisor and the other workers go."""
+    """The parts of a server that its supervisor and the other workers use."""
 
     admission: Admission
 
@@ -192,7 +192,7 @@ class Duty:
 
 
 def placement_of(duty: Duty | None) -> Placement:
-    """Return which lives belong into this process."""
+    """Return the placement, which says which lives belong in this process."""
     if duty is None:
         return Placement.alone()
     return Placement(duty.worker.slot, duty.worker.count, follows=duty.worker.follows)

@@ -1,4 +1,4 @@
-"""The partitions that this server owns, from the acquiring of their leases to the loss or the giving back.
+"""The partitions that this server owns, from the request for their leases to their loss or return.
 
 A server acquires the partitions of its slot that no other has: at once those that a newcomer asks for, or that another
 one has given to it, and the rest after a moment, in which the server that is to have it comes first. The engine
@@ -188,7 +188,7 @@ class Tenure:
 
         Raises:
             LivesElsewhere: If another one has it.
-            Reject: 503 if the engine cannot be reached, or nobody has it for long.
+            Reject: 503 if the engine cannot be reached, or no server has it for long.
         """
         if self.holds(partition):
             return

@@ -128,7 +128,7 @@ def read_certificates(
 
 
 def ask_clients(context: ssl.SSLContext, client_ca: str, client_certificates: ClientCertificates) -> None:
-    """Have clients asked for certificates."""
+    """Ask clients for certificates."""
     check_readable(client_ca)
     try:
         context.load_verify_locations(client_ca)
@@ -146,7 +146,7 @@ def signature_of(path: str) -> tuple[int, int, int] | None:
 
 
 def warn_of_time(certificate: Certificate, facts: CertificateFacts) -> None:
-    """Log that a certificate is of another time; it is served all the same, for a clock can be wrong."""
+    """Log that a certificate has expired or is not valid yet; it is served nevertheless: a clock can be wrong."""
     now = datetime.now(UTC)
     if facts.not_after < now:
         logger.warning("the certificate %s has expired on %s", certificate, facts.not_after.date())

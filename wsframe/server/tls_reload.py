@@ -13,7 +13,7 @@ from wsframe.server.tls import ServerTLS
 
 __all__ = ["hearing_sighup", "reload_at_sighup", "watch_files"]
 
-# Seconds between two looks at the files: a file system need not tell of changes, least of all of those of a link.
+# Seconds between two looks at the files: file systems do not always report changes, least of all those of a link.
 LOOK_EVERY = 5.0
 # Seconds that the files have to stay the same before they are read: a renewal replaces one after the other.
 REST = 1.0

@@ -64,7 +64,7 @@ class Watchdog:
         """End, with the thread."""
         self._over.set()
         self._turned.set()
-        self._thread.join(0.5)  # no longer: it may be waiting for a handler of the log
+        self._thread.join(0.5)  # no longer: it can be waiting for a handler of the log
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK):
