@@ -129,7 +129,7 @@ class Passage:
         if self._is_here(newcomer):
             return False
         newcomer.transport.heard = newcomer.head_received = True
-        notify_closing(newcomer.sock)  # its number is soon another connection's, which no poller must watch by it
+        notify_closing(newcomer.sock)  # a poller that kept its number would soon watch another connection
         if not self._pass(newcomer):
             await self._park(newcomer)
         return True
