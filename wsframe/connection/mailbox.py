@@ -91,17 +91,17 @@ class Mailbox(Generic[OwnerT]):
     """The queue of the entries of one life of a resource.
 
     Args:
-        wants_pongs: Whether pongs are queued for a hook.
         budget: The server's.
     """
 
     __slots__ = ("backlogs", "budget", "doorbell", "entries", "posts", "wants_pongs")
 
-    def __init__(self, *, wants_pongs: bool = True, budget: Budget | None = None) -> None:
+    def __init__(self, budget: Budget | None = None) -> None:
         self.budget: Budget = budget or Budget()
         self.entries: deque[tuple[Inbox[OwnerT] | None, object]] = deque()
         self.doorbell: ListenerBell = ListenerBell()
-        self.wants_pongs: bool = wants_pongs
+        self.wants_pongs: bool = True
+        """Whether pongs are queued for a hook."""
         self.posts: int = 0
         """How many of the entries are posts."""
         self.backlogs: Mapping[Inbox[OwnerT] | None, Backlog[OwnerT]] = NO_BACKLOGS

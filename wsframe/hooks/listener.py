@@ -139,8 +139,7 @@ class Listener:
         self.clients: dict[AnyClient, None] = self._hooks.clients
         self._around = around
         self._retired = False
-        wants_pongs = type(resource).received_pong is not Resource.received_pong
-        self._mailbox: Mailbox[AnyClient] = Mailbox(wants_pongs=wants_pongs, budget=around.flusher.budget)
+        self._mailbox: Mailbox[AnyClient] = Mailbox(around.flusher.budget)
         self._hooks_done = Happening()
         self._leaving = trio.CancelScope()
         self._offer()

@@ -88,7 +88,7 @@ logger: Log = log_for(__name__)
 
 NO_SPAN = nullcontext()
 
-# Seconds that it has when the drain begins, those included that have passed.
+# Seconds from its arrival in which a newcomer has to have sent its request once the drain has begun.
 HEAD_PATIENCE = 0.25
 
 
@@ -298,8 +298,7 @@ class Admission:
         if found is None:
             raise refusing(404, f"no resource at {quoted(request.path)}")
         registration, params = found
-        if params:
-            request.path_params = params
+        request.path_params = params or request.path_params
         check_origin(registration.origins, request, request.headers)
         span: AbstractContextManager[None] = NO_SPAN
         if self._tracing is not None:

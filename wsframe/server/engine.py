@@ -118,7 +118,7 @@ class LocalEngine:
     ) -> None:
         self.server: Server = Server(self)
         self.home: Home = Home()
-        self._bound, self._options = bound, options
+        self._bound, self._options, self._worker = bound, options, worker
         self._tls, self._metrics_port, self._peers = tls, metrics_port, peers
         self._registries = served_with(registry)
         self._timeouts = filled(options.timeouts, DEFAULT_TIMEOUTS)
@@ -222,7 +222,7 @@ class LocalEngine:
 
     async def service_statistics(self) -> ServiceStatistics:
         check_trio()
-        return await service_statistics(None if self.duty is None else self.duty.worker, self.statistics())
+        return await service_statistics(self._worker, self.statistics())
 
     @property
     def reloads(self) -> bool:
@@ -296,7 +296,7 @@ class LocalEngine:
             if self.duty is not None:
                 workings.start_soon(self.duty.run)
             async with ProtectedNursery() as lives:
-                open_roster(self, lives, workings)
+                self._open_roster(lives, workings)
                 if self.duty is not None:
                     tenure = None if self.owning is None else self.owning.tenure
                     worker, roster, reactor = self.duty.worker, self.roster, self.reactor
@@ -305,7 +305,7 @@ class LocalEngine:
                 try:
                     self.admission = Admission(
                         self.roster, self.reactor, self.places, self._options, self._registries, self._around.tracing,
-                        None if self.duty is None else self.duty.worker,
+                        self._worker,
                     )  # fmt: skip
                     self.peering = await open_peering(
                         self._peers, self.owning, self.topics, self._options, self.admission, workings
@@ -327,6 +327,23 @@ class LocalEngine:
             await self.reactor.until_empty()
             await self.admission.carried.finish(self._drain.remaining / 2, self._drain.code, "server stopping")
             workings.cancel()
+
+    def _open_roster(self, lives: ProtectedNursery, workings: ProtectedNursery) -> None:
+        """Start the lives that belong here, now or once this server owns their partitions."""
+        holdings = Holdings()
+        make = partial(Listener, around=self._around)
+        self.roster = Roster(self._registries, make, lives, placement_of(self.duty), holdings)
+        self.posting = Posting(self.roster, self.topics, self._worker)
+        self.owning = made_owning(
+            self.roster, holdings, self.topics, self.posting, self.reactor, self._options.cluster, self._worker
+        )
+        self.roster.watch()
+        self.posting.open()
+        self.nodes = Nodes(self.topics, self.server, self._worker)
+        if self.owning is not None:
+            workings.start_soon(self.owning.run, self._drain)
+        if self._metrics_port is not None:
+            self._metrics_port.open(self.reactor, workings)
 
     async def _accept_until_draining(self, task_status: trio.TaskStatus[Server]) -> None:
         async with ProtectedNursery() as newcomers:
@@ -364,37 +381,20 @@ class LocalEngine:
             await self.owning.giving.leave_all(self._drain.leaving)
         links = self.reactor.links
         here = tuple(links.values())
+
+        def stays(link: Link) -> bool:
+            return links.get(link.fd) is link
+
         self.admission.drain(self._drain.finishing)
-        await depart([[link] for link in here], self._drain.leaving, self._send_away, self._stays)
+        await depart([[link] for link in here], self._drain.leaving, self._send_away, stays)
         await self.admission.until_decided()
         late = set(links.values()).difference(here)
         if late:
             await trio.sleep(self._drain.stay)
-            await depart([late], 0, self._send_away, self._stays)
+            await depart([late], 0, self._send_away, stays)
 
     def _listeners(self) -> tuple[Listener, ...]:
         return self.roster.listeners() if hasattr(self, "roster") else ()
 
-    def _stays(self, link: Link) -> bool:
-        return self.reactor.links.get(link.fd) is link
-
     def _send_away(self, links: Iterable[Link]) -> None:
         self.reactor.close_all(links, self._drain.code, "server stopping")
-
-
-def open_roster(engine: LocalEngine, lives: ProtectedNursery, workings: ProtectedNursery) -> None:
-    """Start the lives that belong here, now or once this server owns their partitions."""
-    worker, holdings = None if engine.duty is None else engine.duty.worker, Holdings()
-    make = partial(Listener, around=engine._around)
-    engine.roster = Roster(engine._registries, make, lives, placement_of(engine.duty), holdings)
-    engine.posting = Posting(engine.roster, engine.topics, worker)
-    engine.owning = made_owning(
-        engine.roster, holdings, engine.topics, engine.posting, engine.reactor, engine._options.cluster, worker
-    )
-    engine.roster.watch()
-    engine.posting.open()
-    engine.nodes = Nodes(engine.topics, engine.server, worker)
-    if engine.owning is not None:
-        workings.start_soon(engine.owning.run, engine._drain)
-    if engine._metrics_port is not None:
-        engine._metrics_port.open(engine.reactor, workings)

@@ -60,11 +60,11 @@ class Service:
 
     count: int
     names: Sequence[str]
-    """Names that tell it from other services of the user: its addresses."""
+    """Names that distinguish it from other services of the user: its addresses."""
     bind: Callable[[], AbstractContextManager[list[socket.socket]]]
     """Binds its listening sockets."""
     timeouts: Timeouts
-    """With no field at INHERIT."""
+    """The timeouts of each worker, with no field at INHERIT."""
     metrics: TcpAddress | None = None
     obey: Obey | None = None
     backplane: str = ""
