@@ -1,7 +1,8 @@
 """Settings of the whole test run."""
 
+import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,41 +26,13 @@ settings.load_profile("wsframe")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+HERE = Path(__file__).parent
 SLOW = {
     # Rooms of tests that start other programs, or try many inputs.
     "autobahn", "benchmarks", "beside", "browser", "chaos", "deploy", "examples", "foreign", "fuzz", "hostile",
     "integration", "recovery", "soak",
     # Files of the same kind.
-    "cli/test_listening.py",
-    "testing/test_cluster.py",
-    "testing/test_cluster_owners.py",
-    "test_cells.py",
-    "test_docs.py",
-    "test_english.py",
-    "test_readme.py",
-    "cli/test_asyncapi.py",
-    "cli/test_bench.py",
-    "cli/test_completion.py",
-    "cli/test_connect.py",
-    "cli/test_new.py",
-    "cli/test_reload.py",
-    "cli/test_reload_workers.py",
-    "cli/test_restart.py",
-    "cli/test_serve.py",
-    "cli/test_serve_backplane.py",
-    "cli/test_serve_json.py",
-    "cli/test_serve_lame_duck.py",
-    "cli/test_serve_metrics.py",
-    "cli/test_serve_streams.py",
-    "cli/test_top.py",
-    "centrifuge/test_sdk_browser.py",
-    "centrifuge/test_sdk_node.py",
-    "centrifuge/test_sdk_python.py",
-    "cli/test_scopes.py",
-    "cli/test_workers.py",
     "backplane/test_cancelling.py",
-    "cli/test_two_nodes.py",
-    "cli/test_workers_tls.py",
     "backplane/test_faults.py",
     "backplane/test_libpq.py",
     "backplane/test_postgres.py",
@@ -71,7 +44,29 @@ SLOW = {
     "backplane/test_relay.py",
     "backplane/test_relay_process.py",
     "backplane/test_uplink_engines.py",
-    "workers/test_relay_keeper.py",
+    "centrifuge/test_sdk_browser.py",
+    "centrifuge/test_sdk_node.py",
+    "centrifuge/test_sdk_python.py",
+    "cli/test_asyncapi.py",
+    "cli/test_bench.py",
+    "cli/test_completion.py",
+    "cli/test_connect.py",
+    "cli/test_listening.py",
+    "cli/test_new.py",
+    "cli/test_reload.py",
+    "cli/test_reload_workers.py",
+    "cli/test_restart.py",
+    "cli/test_scopes.py",
+    "cli/test_serve.py",
+    "cli/test_serve_backplane.py",
+    "cli/test_serve_json.py",
+    "cli/test_serve_lame_duck.py",
+    "cli/test_serve_metrics.py",
+    "cli/test_serve_streams.py",
+    "cli/test_top.py",
+    "cli/test_two_nodes.py",
+    "cli/test_workers.py",
+    "cli/test_workers_tls.py",
     "connection/test_conflation_keys.py",
     "connection/test_cost_of_objects.py",
     "connection/test_memory_budget.py",
@@ -94,21 +89,48 @@ SLOW = {
     "speedups/test_build.py",
     "speedups/test_leaks.py",
     "speedups/test_links.py",
+    "test_cells.py",
+    "test_docs.py",
+    "test_english.py",
+    "test_readme.py",
+    "testing/test_cluster.py",
+    "testing/test_cluster_owners.py",
     "testing/test_fixtures.py",
     "user_code/test_errors.py",
     "user_code/test_exits.py",
     "user_code/test_scopes.py",
+    "workers/test_relay_keeper.py",
 }  # fmt: skip
 """Tests left out by ``pytest -m "not slow"``, beside those that hypothesis drives."""
 
 
+def is_slow(path: Path) -> bool:
+    """Return whether a file of tests, or its room, is slow."""
+    inside = path.relative_to(HERE) if path.is_relative_to(HERE) else Path()
+    return not SLOW.isdisjoint((inside.parts[0] if inside.parts else "", inside.as_posix()))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave slow files out before they are imported, where none of their tests would run."""
+    return True if config.option.markexpr == "not slow" and is_slow(collection_path) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Have the collector pass over all that is collected: it is never garbage, and takes most of a collection."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests, by their place and kind: a list of single tests would be wrong tomorrow."""
-    here = Path(__file__).parent
     for item in items:
-        path = item.path.relative_to(here) if item.path.is_relative_to(here) else Path()
         driven = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-        if driven or not SLOW.isdisjoint((path.parts[0] if path.parts else "", path.as_posix())):
+        if driven or is_slow(item.path):
             item.add_marker(pytest.mark.slow)
 
 

@@ -287,16 +287,7 @@ async def test_a_handler_of_the_log_that_cancels_tasks_of_wsframe_costs_a_line(
     assert handler.acted >= 8
 
 
-@pytest.fixture
-def small_heap() -> Iterator[None]:
-    """Have the collector look at the objects of this test alone, which takes it a tenth of the time."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.usefixtures("small_heap")
 @pytest.mark.parametrize("act", FEW_ACTS)
 @pytest.mark.parametrize("kept_in", ["data", "resource", "message", "cycle"])
 async def test_an_object_that_cancels_tasks_of_wsframe_as_it_dies_ends_no_server(

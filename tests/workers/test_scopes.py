@@ -10,6 +10,7 @@ import pytest
 import trio
 
 import wsframe
+from tests.wire import until
 from tests.workers.services import opened
 from wsframe import LivesElsewhere, Registry, Request, Resource, any_origin
 from wsframe.workers.partitions import partition_of
@@ -76,11 +77,6 @@ class Program:
 
 def home_of(path: str, count: int, key: str | None = None) -> int:
     return partition_of(path if key is None else key, "path") % count
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110
-        await trio.sleep(0.002)
 
 
 async def test_1_each_registered_object_lives_in_one_worker_and_shared_ones_in_all() -> None:

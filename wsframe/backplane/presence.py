@@ -33,7 +33,7 @@ LINGER = 10.0
 SILENCE = 27.0
 """Seconds after which a node that says nothing is gone: with LINGER 37 s, less a heartbeat for which it was silent."""
 HOLD = 2.0
-"""Seconds after its beginning in which a node tells of no joins."""
+"""Seconds after its beginning in which a node reports no joins."""
 ASK_AGAIN = 2.0
 """Seconds before a node's list is asked for again."""
 WHOLE_AGAIN = 1.0
@@ -89,7 +89,7 @@ class Roll:
         self._began = now
         self._hold_until = now + hold
         self._held: dict[str, Member] = {}
-        """The members whose joins are not told yet."""
+        """The members whose joins are not reported yet."""
         self._known: dict[str, None] = {}
         """The members who came to a node that begins, and were here before."""
         self._own: dict[str, Member] = {}
@@ -327,7 +327,7 @@ class Roll:
         return [(key, self._present[key]) for key in (*self._own, *self._lingering)]
 
     def _tell_known(self) -> None:
-        """Tell nodes that begin of members who have not joined there."""
+        """Report members who have not joined there to nodes that begin."""
         if self._known:
             self._send({"t": "k", "k": [*self._known]})
             self._known.clear()

@@ -346,7 +346,7 @@ def log_in_thread() -> None:
 
 
 def of_the_relay(record: logging.LogRecord) -> bool:
-    """Give a record the field that tells the relay's lines from those of workers."""
+    """Give a record the field that distinguishes the relay's lines from those of workers."""
     record.relay = True
     return True
 

@@ -1,4 +1,4 @@
-"""All servers of a service, on every machine that its backplane links: each tells of itself when somebody looks.
+"""All servers of a service, on every machine that its backplane links: each reports about itself when somebody looks.
 
 The server that looks publishes a question on a topic of wsframe's own. Every server that hears it publishes a short
 summary on the same topic. While nobody looks, nothing is said. The answers are bounded in number and in length, and

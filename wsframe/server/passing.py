@@ -48,7 +48,7 @@ FIRST_LOOK: Final = 4096
 LOOK_AGAIN: Final = 0.01
 """Seconds between two looks for room in a door."""
 SHORTEST_LOOK, LONGEST_LOOK = 0.001, 0.05
-"""Seconds between two looks at a socket whose kernel does not tell that more has come: unix sockets do not."""
+"""Seconds between two looks at a unix socket, for which the kernel does not report that more has come."""
 AT_ONCE: Final = 64
 PAUSE: Final = 0.1
 """Seconds without descriptors until the next look at the door."""
@@ -225,7 +225,7 @@ class Passage:
 
 
 class LowWater:
-    """Has the kernel tell only of more bytes than have been seen already.
+    """Has the kernel report only more bytes than have been seen already.
 
     Args:
         sock: A socket; the kernel tells of every byte of unix streams all the same.
@@ -243,7 +243,7 @@ class LowWater:
         await wait_readable(self._sock)
 
     def reset(self) -> None:
-        """Have it tell of each byte again."""
+        """Have it report each byte again."""
         if self._set:
             with suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

@@ -54,9 +54,9 @@ class Messages(Protocol):
 
 
 class Keys:
-    """The keys of the peer ports: one for all from a secret, or one of each server, told through the backplane.
+    """The keys of the peer ports: one for all from a secret, or one of each server, published through the backplane.
 
-    With the key each server tells the port at which it serves without TLS, for proxies.
+    With the key each server publishes the port at which it serves without TLS, for proxies.
 
     Args:
         node: The name of this server.

@@ -96,7 +96,7 @@ class Duty:
         self._ordered = False
         """Whether it is to leave by an order or a signal, and not because its program ends the service."""
         self.starts_service: bool = False
-        """Whether it tells the program that the service has started."""
+        """Whether it reports to the program that the service has started."""
         self.succeeded: bool = False
         """Whether it leaves its partitions to the next generation."""
         self.generation: Generation | None = None
