@@ -115,28 +115,28 @@ def head(path: str, fields: Mapping[str, str] = {}) -> bytes:
 def decode(data: bytes) -> list[Frame]:
     """Decode whole server frames; fails unless the bytes end at a frame boundary."""
     frames: list[Frame] = []
-    while data:
-        found = split_frame(data)
-        assert found is not None, f"bytes end inside a frame: {data[:20]!r}"
-        one, data = found
+    at = 0
+    while at < len(data):
+        found = frame_at(data, at)
+        assert found is not None, f"bytes end inside a frame: {data[at : at + 20]!r}"
+        one, at = found
         frames.append(one)
     return frames
 
 
-def split_frame(data: bytes | bytearray) -> tuple[Frame, bytes] | None:
-    """Take the first frame off; None while it is incomplete."""
-    if len(data) < 2:
+def frame_at(data: bytes | bytearray, at: int = 0) -> tuple[Frame, int] | None:
+    """Decode the frame that begins at a place, and return the place after it; None while it is incomplete."""
+    if len(data) < at + 2:
         return None
-    assert not data[1] & 0x80, "a server frame is masked"
-    start, length = 2, data[1]
-    if length == 126:
-        start, length = 4, int.from_bytes(data[2:4], "big")
-    elif length == 127:
-        start, length = 10, int.from_bytes(data[2:10], "big")
+    first, length = data[at : at + 2]
+    assert not length & 0x80, "a server frame is masked"
+    start = at + 2
+    if length >= 126:
+        size = 2 if length == 126 else 8
+        start, length = start + size, int.from_bytes(data[start : start + size], "big")
     if len(data) < start + length:
         return None
-    one = Frame(data[0] & 0x0F, bytes(data[start : start + length]), bool(data[0] & 0x80), data[0] & 0x70)
-    return one, bytes(data[start + length :])
+    return Frame(first & 0x0F, bytes(data[start : start + length]), bool(first & FIN), first & 0x70), start + length
 
 
 @dataclass(frozen=True)
@@ -241,15 +241,15 @@ class Peer:
 
     async def receive(self) -> Frame | None:
         """Return the next frame; None at EOF. Bytes that are no server's frame fail the test."""
-        while (found := split_frame(self.received)) is None:
+        while (found := frame_at(self.received)) is None:
             if not await self.more():
                 assert not self.received, f"EOF within a frame: {bytes(self.received[:20])!r}"
                 return None
-        one, rest = found
+        one, end = found
         agreed = RSV1 if b"permessage-deflate" in self.handshake else 0
         assert not one.reserved & ~agreed, f"reserved bits: {one.reserved:#x}"
         assert one.opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG), f"opcode {one.opcode:#x}"
-        self.received[:] = rest
+        del self.received[:end]
         return one
 
     async def receive_text(self) -> str:
