@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SLOW, is_slow
+
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "wsframe"
 
@@ -55,3 +57,17 @@ def test_each_module_has_the_tests_of_its_name(module: str) -> None:
 @pytest.mark.parametrize(("module", "tests"), ELSEWHERE.items())
 def test_what_is_tested_elsewhere_is_there(module: str, tests: str) -> None:
     assert (TESTS / tests).exists(), f"{module}: no {tests}"
+
+
+def test_each_slow_room_or_file_is_there() -> None:
+    assert [name for name in SLOW if not (TESTS / name).exists()] == []
+
+
+def test_a_file_is_slow_by_its_name_or_its_room() -> None:
+    assert is_slow(TESTS / "chaos")
+    assert is_slow(TESTS / "chaos/test_chaos.py")
+    assert is_slow(TESTS / "cli/test_serve.py")
+    assert not is_slow(TESTS / "cli")
+    assert not is_slow(TESTS / "cli/test_options.py")
+    assert not is_slow(TESTS)
+    assert not is_slow(TESTS.parent / "chaos")
