@@ -78,7 +78,7 @@ async def test_an_idle_pump_holds_nothing(rig: Rig) -> None:
 
 async def test_a_client_that_takes_nothing_is_reset(rig: Rig) -> None:
     rig.fill(rig.owner)
-    rig.wait(STALL + 1)
+    rig.wait(3 * STALL)  # on a busy machine the kernel moves bytes until after the first look
     assert rig.pump.reason == "write stall"
     assert rig.end_of(rig.client) == "reset"
     assert rig.end_of(rig.owner) in ("end", "reset")
