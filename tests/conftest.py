@@ -43,6 +43,7 @@ SLOW = {
     "backplane/test_refusing_engines.py",
     "backplane/test_relay.py",
     "backplane/test_relay_process.py",
+    "backplane/test_relay_worker.py",
     "backplane/test_uplink_engines.py",
     "centrifuge/test_sdk_browser.py",
     "centrifuge/test_sdk_node.py",

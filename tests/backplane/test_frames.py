@@ -20,6 +20,7 @@ from wsframe.backplane.frames import (
     Frame,
     FrameReader,
     MalformedFrame,
+    RunReader,
     frame,
     history_of,
     json_frame,
@@ -30,11 +31,11 @@ from wsframe.backplane.frames import (
     report_frame,
 )
 from wsframe.backplane.interface import History, Kept, Position
-from wsframe.backplane.queue import Gap, Message, Reach, Wanted
+from wsframe.backplane.queue import Gap, Message, Reach, Run, Wanted
 
 FRAMES = [
-    publish_frame("t", b"payload", None),
-    publish_frame("ü", b"", History(messages=3, seconds=1.5, bytes=1 << 33)),
+    publish_frame("t", b"payload", None, b"a"),
+    publish_frame("ü", b"", History(messages=3, seconds=1.5, bytes=1 << 33), b"a"),
     json_frame(ASK, {"id": 1, "method": "newest", "arguments": ["t"]}),
     report_frame(Message("t", b"\0" * 1_000, "node", Position(2**63, 7))),
     report_frame(Wanted("t", None)),
@@ -54,12 +55,12 @@ def test_frames_are_read_in_any_pieces(cuts: list[int]) -> None:
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
         got += reader.feed(data[start:end])
     assert got == read(data)
-    assert [one.kind for one in got] == [PUBLISH, PUBLISH, ASK, MESSAGE, WANTED, GAP, REACH, REACH]
+    assert [one.kind for one in got] == [MESSAGE, PUBLISH, ASK, MESSAGE, WANTED, GAP, REACH, REACH]
 
 
 def test_a_published_message_has_the_bounds_of_its_history() -> None:
     plain, kept = read(FRAMES[0] + FRAMES[1])
-    assert (plain.topic, plain.payload, history_of(plain)) == ("t", b"payload", None)
+    assert (plain.topic, plain.payload, plain.sender, position_of(plain)) == ("t", b"payload", b"a", None)
     assert (kept.topic, history_of(kept)) == ("ü", History(messages=3, seconds=1.5, bytes=1 << 33))
 
 
@@ -76,6 +77,59 @@ def test_reports_are_read_as_they_were() -> None:
 def test_a_message_is_encoded_once() -> None:
     message = Message("t", b"x", "a", None)
     assert report_frame(message) is report_frame(message)
+
+
+def test_a_message_is_published_in_the_bytes_in_which_it_is_passed_on() -> None:
+    published = publish_frame("ü", b"x", None, b"a")
+    assert published == report_frame(Message("ü", b"x", "a", None))
+    (run,) = RunReader().feed(published)
+    assert isinstance(run, Run)
+    assert report_frame(run) is run.frames
+    assert run.frames == published
+
+
+MANY = [
+    *(publish_frame("t", b"x" * size, None, b"a") for size in (3, 0, 300, 3)),
+    publish_frame("tt", b"", None, b"a"),
+    publish_frame("t", b"", None, b"ta"),
+    publish_frame("t", b"", None, b"a"),
+    publish_frame("t", b"x", History(), b"a"),
+    publish_frame("t", b"x", None, b"a"),
+    report_frame(Message("t", b"x", "a", Position(1, 2))),
+    json_frame(ASK, {}),
+    publish_frame("t", b"y", None, b"a"),
+]
+
+
+def test_messages_that_go_the_same_way_stay_in_one_piece() -> None:
+    data = b"".join(MANY)
+    got = RunReader().feed(data)
+    assert [(one.topic, one.sender) for one in got if isinstance(one, Run)] == [
+        ("t", b"a"), ("tt", b"a"), ("t", b"ta"), ("t", b"a"), ("t", b"a"), ("t", b"a"),
+    ]  # fmt: skip
+    assert got[0] == Run("t", b"a", b"".join(MANY[:4]))
+    assert [one.kind for one in got if isinstance(one, Frame)] == [PUBLISH, MESSAGE, ASK]
+
+
+def taken_apart(got: list[Frame | Run]) -> list[Frame]:
+    return [frame for one in got for frame in (read(one.frames) if isinstance(one, Run) else [one])]
+
+
+@given(st.lists(st.sampled_from(MANY), max_size=30), st.lists(st.integers(0, 2_000)))
+def test_runs_have_all_messages_in_order_in_any_pieces(frames: list[bytes], cuts: list[int]) -> None:
+    data, reader, got = b"".join(frames), RunReader(), list[Frame | Run]()
+    for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
+        got += reader.feed(data[start:end])
+    assert taken_apart(got) == read(data)
+
+
+@pytest.mark.parametrize(
+    "length", [0, 22, 23, LONGEST], ids=["empty", "without names", "without its sender", "too long"]
+)
+def test_a_frame_that_only_begins_as_the_one_before_is_refused(length: int) -> None:
+    first = publish_frame("t", b"", None, b"a")
+    with pytest.raises(MalformedFrame):
+        RunReader().feed(first + LENGTH.pack(length) + first[LENGTH.size :] + bytes(100))
 
 
 def test_kept_messages_survive_json() -> None:
@@ -119,5 +173,6 @@ def test_nothing_but_a_malformed_frame_is_raised(data: bytes) -> None:
         for one in read(LENGTH.pack(len(data)) + data):
             history_of(one)
             one.json()
+        RunReader().feed(LENGTH.pack(len(data)) + data)
     except MalformedFrame:
         pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsframe.backplane.hub import Hub, Member
 from wsframe.backplane.interface import History, Kept, Position
-from wsframe.backplane.queue import Gap, Message, Queue, Wanted
+from wsframe.backplane.queue import Gap, Message, Queue, Run, Wanted
 
 KEEP = History(messages=3, seconds=10.0, bytes=100)
 
@@ -41,6 +41,14 @@ def test_one_object_goes_to_all() -> None:
     a, b, c = (member(hub, node, "t") for node in "abc")
     hub.publish(a, "t", b"x", None)
     assert b.queue.take()[0] is c.queue.take()[0]
+
+
+def test_messages_are_passed_on_to_the_others_in_one_piece() -> None:
+    hub = Clock().hub()
+    a, b, c, d = member(hub, "a", "t"), member(hub, "b", "t"), member(hub, "c", "t"), member(hub, "d", "u")
+    run = Run("t", b"a", b"frames")
+    hub.pass_on(a, run)
+    assert [one.queue.take() for one in (a, b, c, d)] == [[], [run], [run], []]
 
 
 def test_a_kept_message_goes_to_its_publisher_too() -> None:

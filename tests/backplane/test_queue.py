@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.backplane.queue import MOST_HOLES, OVERHEAD, Gap, Message, Queue, Reach, Report, Wanted, tell
+from wsframe.backplane.queue import MOST_HOLES, OVERHEAD, Gap, Message, Queue, Reach, Report, Run, Wanted, tell
 from wsframe.testing.backplanes import Recording
 
 
@@ -46,6 +46,26 @@ def test_a_message_above_the_limit_is_taken_alone() -> None:
     queue.put("t", message("t"), 5_000)
     queue.put("t", message("t"), 5_000)
     assert shown(queue.take()) == ["Message t", "Gap t"]
+
+
+def test_a_run_counts_with_all_its_bytes() -> None:
+    queue = Queue(1_000)
+    for _ in range(2):
+        run = Run("t", b"a", bytes(700))
+        queue.put("t", run, run.size)
+    assert queue.bytes == 700 + OVERHEAD
+    assert shown(queue.take()) == ["Run t", "Gap t"]
+
+
+def test_each_report_rings() -> None:
+    rung: list[None] = []
+    queue = Queue(10, lambda: rung.append(None))
+    queue.put("t", message("t"), 100)
+    queue.put("t", message("t"), 100)
+    queue.gap(None)
+    queue.reach(True)
+    assert len(rung) == 4
+    assert not queue.doorbell.rung
 
 
 def test_too_many_holes_are_one_of_all_topics() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
 import pytest
 import trio
 import trio.testing
+from trio.testing import wait_all_tasks_blocked
 
 from wsframe.backplane.frames import Frame, MalformedFrame, frame
-from wsframe.backplane.stream import Outgoing, read_frames
+from wsframe.backplane.stream import Outgoing, Turn, read_frames, read_some
 
 
 def test_what_waits_is_bounded() -> None:
@@ -56,3 +62,130 @@ async def test_garbage_ends_reading() -> None:
     await ours.send_all(bytes(100))
     with pytest.raises(MalformedFrame):
         await read_frames(theirs, lambda one: None)
+
+
+def stream_and_socket() -> tuple[trio.SocketStream, socket.socket]:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    return trio.SocketStream(trio.socket.from_stdlib_socket(ours)), theirs
+
+
+@asynccontextmanager
+async def written(outgoing: Outgoing) -> AsyncIterator[Callable[[], bytes]]:
+    """Run the task of a stream that has nothing to write; yield a function that returns the bytes written."""
+    stream, theirs = stream_and_socket()
+
+    def arrived() -> bytes:
+        try:
+            return theirs.recv(1_000)
+        except BlockingIOError:
+            return b""
+
+    async with stream, trio.open_nursery() as nursery:
+        nursery.start_soon(outgoing.write, stream)
+        await wait_all_tasks_blocked()
+        with theirs:
+            yield arrived
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_frame_alone_is_written_by_the_call_that_queues_it() -> None:
+    outgoing = Outgoing()
+    async with written(outgoing) as arrived:
+        for data in (b"one", b"two"):
+            assert outgoing.put(data)
+            assert arrived() == data
+            await wait_all_tasks_blocked()
+
+
+async def test_frames_of_a_burst_are_written_together() -> None:
+    outgoing = Outgoing()
+    async with written(outgoing) as arrived:
+        for expected in (b"a", b""):  # nobody knows of the first one that others follow
+            for data in (b"a", b"b", b"c"):
+                outgoing.put(data)
+            assert arrived() == expected
+            await wait_all_tasks_blocked()
+            assert arrived() == b"abc"[len(expected) :]
+        for expected in (b"", b"d"):
+            outgoing.put(b"d")
+            assert arrived() == expected
+            await wait_all_tasks_blocked()
+            assert arrived() == b"d"[len(expected) :]
+
+
+async def test_bytes_that_the_kernel_does_not_take_at_once_follow_in_order() -> None:
+    outgoing, got = Outgoing(), b""
+    pieces = [random.Random(number).randbytes(1 << 20) for number in range(3)]
+    stream, theirs = stream_and_socket()
+    reading = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+    async with stream, reading, trio.open_nursery() as nursery:
+        nursery.start_soon(outgoing.write, stream)
+        await wait_all_tasks_blocked()
+        for piece in pieces:
+            outgoing.put(piece)
+        while len(got) < 3 << 20:
+            got += await read_some(reading)
+            outgoing.put(b"")
+        nursery.cancel_scope.cancel()
+    assert got == b"".join(pieces)
+
+
+async def test_a_turn_writes_once_to_each_stream_that_it_fills() -> None:
+    turn, reports = Turn(), [b"c", b"d"]
+
+    def more() -> bytes:
+        data = b"".join(reports)
+        reports.clear()
+        return data
+
+    outgoing = Outgoing(more=more, turn=turn)
+    async with written(outgoing) as arrived:
+        assert arrived() == b"cd"
+        with turn:
+            outgoing.force(b"a")
+            reports.append(b"b")
+            outgoing.ring()
+            assert arrived() == b""
+        assert arrived() == b"ab"
+        with suppress(MalformedFrame), turn:
+            outgoing.force(b"e")
+            raise MalformedFrame  # of the worker that is read from
+        assert arrived() == b"e"
+        outgoing.ring()
+        reports.append(b"f")
+        with turn:
+            outgoing.ring()
+        await wait_all_tasks_blocked()
+        assert arrived() == b"f"
+
+
+@pytest.mark.parametrize("fault", ["bytes", "peer"])
+async def test_a_stream_that_cannot_be_written_to_ends_in_its_own_task(fault: str) -> None:
+    turn, broken = Turn(), False
+
+    def more() -> bytes:
+        if broken:
+            raise KeyError("bytes")
+        return b""
+
+    outgoing = Outgoing(more=more, turn=turn)
+    with pytest.RaisesGroup(KeyError if fault == "bytes" else trio.BrokenResourceError):
+        stream, theirs = stream_and_socket()
+        async with stream, trio.open_nursery() as nursery:
+            nursery.start_soon(outgoing.write, stream)
+            await wait_all_tasks_blocked()
+            theirs.close()
+            broken = fault == "bytes"
+            with turn:
+                outgoing.force(b"x")
+
+
+async def test_a_reader_learns_that_the_other_end_has_failed() -> None:
+    stream, theirs = stream_and_socket()
+    async with stream:
+        await stream.send_all(b"unread")
+        theirs.close()
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await read_some(stream)
+    assert isinstance(caught.value.__cause__, ConnectionError)

@@ -252,7 +252,7 @@ async def test_a_late_worker_is_told_the_position_that_the_topic_has_by_now(tmp_
 async def test_requests_that_the_engine_does_not_answer_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wsframe.backplane.relay_process.MOST_ASKED", 3)
+    monkeypatch.setattr("wsframe.backplane.relay_worker.MOST_ASKED", 3)
     engine = FakeEngine()
     async with machine(tmp_path / "r", engine, "a") as (a,):
         await up(a)
@@ -269,7 +269,7 @@ async def test_requests_that_the_engine_does_not_answer_are_bounded(
 
 
 async def test_a_lease_is_asked_for_however_many_requests_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsframe.backplane.relay_process.MOST_ASKED", 0)
+    monkeypatch.setattr("wsframe.backplane.relay_worker.MOST_ASKED", 0)
     async with machine(tmp_path / "r", FakeEngine(), "a") as (a,):
         await up(a)
         assert isinstance((await a.backplane.acquire(["key"], 5.0))[0], Lease)

@@ -10,6 +10,7 @@
 * ``frames``: the messages between a worker and its relay, as bytes.
 * ``stream``: one unix stream of these messages, read and written in whole batches.
 * ``relay``: a backplane between processes of one machine, as a worker sees it.
+* ``relay_worker``: one worker, as the relay sees it.
 * ``relay_process``: the process beside the workers that runs the hub.
 * ``boottime``: the clock by which a holder of leases stops.
 * ``engine``: a server such as Redis, as the supervision sees it: it makes links, each one connection.
@@ -38,6 +39,8 @@ Read them in this order. Nothing in here knows WebSocket, clients or resources: 
 messages are bytes.
 """
 
+import typing
+
 from wsframe.backplane.at_url import backplane_at as backplane_at
 from wsframe.backplane.engine import BackplaneRefused as BackplaneRefused
 from wsframe.backplane.interface import Backplane as Backplane
@@ -48,9 +51,23 @@ from wsframe.backplane.interface import Position as Position
 from wsframe.backplane.interface import Told as Told
 from wsframe.backplane.memory import MemoryBackplane as MemoryBackplane
 from wsframe.backplane.memory import MemoryHub as MemoryHub
-from wsframe.backplane.postgres import PostgresBackplane as PostgresBackplane
-from wsframe.backplane.redis import RedisBackplane as RedisBackplane
 from wsframe.backplane.relay import RelayBackplane as RelayBackplane
+
+if typing.TYPE_CHECKING:
+    from wsframe.backplane.postgres import PostgresBackplane as PostgresBackplane
+    from wsframe.backplane.redis import RedisBackplane as RedisBackplane
+else:
+    _ENGINES = {"PostgresBackplane": "wsframe.backplane.postgres", "RedisBackplane": "wsframe.backplane.redis"}
+
+    def __getattr__(name: str) -> object:
+        """Import an engine when it is asked for: most servers have one or none."""
+        if name not in _ENGINES:
+            raise AttributeError(f"module 'wsframe.backplane' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(_ENGINES[name]), name)
+        return value
+
 
 __all__ = [
     "Backplane",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 
 from wsframe.backplane.interface import Backplane
-from wsframe.backplane.postgres import PostgresBackplane
-from wsframe.backplane.redis import RedisBackplane
 from wsframe.backplane.relay import RelayBackplane
 
 __all__ = ["FORMS", "backplane_at", "engine_url", "made_backplane"]
@@ -19,7 +17,7 @@ REDIS = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
 
 
 def backplane_at(url: str) -> Backplane:
-    """Make the backplane that a URL names; nothing is connected yet.
+    """Make the backplane that a URL names; nothing is connected yet, and no other engine is imported.
 
     Args:
         url: A URL as for :class:`RedisBackplane` or :class:`PostgresBackplane`, or the path of a relay's unix socket.
@@ -32,8 +30,12 @@ def backplane_at(url: str) -> Backplane:
         return RelayBackplane(url)
     scheme, separator, _ = url.partition("://")
     if separator and scheme in REDIS:
+        from wsframe.backplane.redis import RedisBackplane
+
         return RedisBackplane(url)
     if separator and scheme in ("postgresql", "postgres"):
+        from wsframe.backplane.postgres import PostgresBackplane
+
         return PostgresBackplane(url)
     known = scheme if separator and scheme.isidentifier() else ""
     raise ValueError(f"{known + ':// is' if known else 'that is'} not the address of a backplane: expected {FORMS}")

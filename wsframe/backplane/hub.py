@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from wsframe.backplane.interface import History, Kept, Position
 from wsframe.backplane.members import Member, Members
-from wsframe.backplane.queue import Message, Queue, Wanted
+from wsframe.backplane.queue import Message, Queue, Run, Wanted
 
 __all__ = ["Hub", "Member"]
 
@@ -127,6 +127,10 @@ class Hub:
         position = None if keep is None else self._log(topic).append(member.node, payload, keep, self._clock())
         if self._members.wanting(topic):
             self._members.send(Message(topic, payload, member.node, position), member if keep is None else None)
+
+    def pass_on(self, member: Member, run: Run) -> None:
+        """Queue messages that are not kept, as they were read, for each other member that wants their topic."""
+        self._members.send(run, member)
 
     def report_gap(self, topic: str | None) -> None:
         """Report to the members that want a topic that messages of it are missing; None stands for all topics."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from wsframe.backplane.queue import Message, Queue
+from wsframe.backplane.queue import Message, Queue, Run
 
 __all__ = ["Member", "Members"]
 
@@ -67,12 +67,12 @@ class Members:
                 deserted.append(topic)
         return deserted
 
-    def send(self, message: Message, publisher: Member | None = None) -> None:
-        """Queue a message for each member that wants its topic, but not for its publisher."""
-        size = len(message.topic) + len(message.payload)
-        for member in self._interest.get(message.topic, ()):
+    def send(self, message: Message | Run, publisher: Member | None = None) -> None:
+        """Queue a message, or a run of them, for each member that wants its topic, but not for its publisher."""
+        topic, size = message.topic, message.size
+        for member in self._interest.get(topic, ()):
             if member is not publisher:
-                member.queue.put(message.topic, message, size)
+                member.queue.put(topic, message, size)
 
     def report_gap(self, topic: str | None) -> None:
         """Report to the members that want a topic that messages of it are missing; None stands for all topics."""

@@ -8,13 +8,14 @@ takes one set instead of an order of holes among messages.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from wsframe.backplane.interface import Position, Told
 from wsframe.doorbell import Doorbell
 
-__all__ = ["LIMIT", "Gap", "Message", "Queue", "Reach", "Report", "Wanted", "tell"]
+__all__ = ["LIMIT", "Gap", "Message", "Queue", "Reach", "Report", "Run", "Wanted", "tell"]
 
 LIMIT = 8 << 20
 """Bytes of messages that wait for one member."""
@@ -34,6 +35,25 @@ class Message:
     position: Position | None
     encoded: bytes = b""
     """The frame of the message, made by the relay for the first member that takes it."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes, as far as they count for the limit of a queue."""
+        return len(self.topic) + len(self.payload)
+
+
+class Run(NamedTuple):
+    """Messages of one sender on one topic that the relay has read one behind another, and passes on as they are."""
+
+    topic: str
+    sender: bytes
+    frames: bytes
+    """Their frames, one behind another: one object for all members."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes, as far as they count for the limit of a queue."""
+        return len(self.frames)
 
 
 class Wanted(NamedTuple):
@@ -57,7 +77,7 @@ class Reach(NamedTuple):
     """Whether it takes messages more slowly than they come."""
 
 
-Report = Message | Wanted | Gap | Reach
+Report = Message | Run | Wanted | Gap | Reach
 
 
 class Queue:
@@ -65,15 +85,17 @@ class Queue:
 
     Args:
         limit: Bytes beyond which messages are dropped.
+        ring: Called for each report; None rings ``doorbell``.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, ring: Callable[[], object] | None = None) -> None:
         self._limit = limit
         self._reports: list[Report] = []
         self._holes: set[str] = set()
         self._all = False
         self._reach: Reach | None = None
         self.doorbell: Doorbell = Doorbell()
+        self._ring = ring or self.doorbell.ring
         self.bytes: int = 0
         self.dropped: int = 0
 
@@ -91,7 +113,7 @@ class Queue:
         else:
             self._reports.append(report)
             self.bytes += size + OVERHEAD
-        self.doorbell.ring()
+        self._ring()
 
     def gap(self, topic: str | None) -> None:
         """Report a gap after the reports that wait now; None stands for all topics."""
@@ -104,12 +126,12 @@ class Queue:
                 self._holes.clear()
             else:
                 self._drop(topic)
-        self.doorbell.ring()
+        self._ring()
 
     def reach(self, up: bool, *, crowded: bool = False) -> None:
         """Report after everything else whether the engine can be reached; only the last of such reports counts."""
         self._reach = Reach(up, crowded)
-        self.doorbell.ring()
+        self._ring()
 
     def _drop(self, topic: str) -> None:
         self.dropped += 1
@@ -142,4 +164,5 @@ def tell(told: Told, report: Report) -> None:
     elif isinstance(report, Reach):
         told.reach(report.up)
     else:
+        assert isinstance(report, Gap), "runs are for the members of a relay, which takes them apart"
         told.gap(report.topic)

@@ -113,12 +113,15 @@ class RelayBackplane:
         self._given_up: dict[int, list[str]] = {}
         """The keys of requests for leases whose answer came too late, or not yet: nobody knows that they are held."""
         self._ids = count()
+        self._sender = b""
+        """The name of this node, as its messages have it."""
 
     async def run(
         self, node: str, told: Told, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Keep a stream to the relay until cancelled."""
         check_trio()
+        self._sender = node.encode()
         pause, before = FIRST_PAUSE, False
 
         def greeted(*, reached: bool) -> None:
@@ -222,7 +225,7 @@ class RelayBackplane:
         if outgoing is None:
             return False
         fits = len(payload) + len(topic) <= LONGEST // 2 and not (self._keeps_nothing and keep is not None)
-        if fits and outgoing.put(publish_frame(topic, payload, keep)):
+        if fits and outgoing.put(publish_frame(topic, payload, keep, self._sender)):
             self._refused.discard(topic)
             return True
         if topic not in self._refused:

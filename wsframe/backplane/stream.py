@@ -1,12 +1,20 @@
 """One unix stream of frames, written and read in whole batches.
 
 The bytes that wait to be written are bounded, and writing is a task of its own: a caller that has a frame to
-send never waits.
+send never waits. That task costs a turn of the event loop, so bytes that the kernel takes at once go past it:
+
+* A frame alone is written by the call that queues it. Once a burst has begun, frames wait for the task, which writes
+  all of a turn together.
+* A task that reads from one stream and thereby fills others, as the relay's do, writes to each once, at the end
+  of its :class:`Turn`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from types import TracebackType
+from typing import Final
 
 import trio
 
@@ -14,19 +22,62 @@ from wsframe.backplane.frames import Frame, FrameReader
 from wsframe.backplane.queue import LIMIT
 from wsframe.doorbell import Doorbell
 
-__all__ = ["READ", "Outgoing", "read_frames"]
+__all__ = ["READ", "Outgoing", "Turn", "read_frames", "read_some"]
 
 READ = 256 << 10
 """Bytes of one read."""
+DIRECT: Final = os.name == "posix"
+"""Whether os.read and os.write know sockets."""
+
+
+class Turn:
+    """The work of a task between two waits: the streams that it has filled are written to at the end."""
+
+    def __init__(self) -> None:
+        self.running: bool = False
+        self._filled: dict[Outgoing, None] = {}
+
+    def __enter__(self) -> None:
+        self.running = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.running = False
+        for outgoing in self._filled:
+            outgoing.write_now()
+        self._filled.clear()
+
+    def note(self, outgoing: Outgoing) -> None:
+        """Have a stream written to."""
+        self._filled[outgoing] = None
 
 
 class Outgoing:
-    """The frames that wait to be written to a stream."""
+    """The frames that wait to be written to a stream.
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    Args:
+        limit: Bytes beyond which ``put`` refuses a frame.
+        more: Returns bytes that wait elsewhere, to be written behind the frames.
+        turn: The work in which this is filled most often; its end writes.
+    """
+
+    def __init__(self, limit: int = LIMIT, more: Callable[[], bytes] | None = None, turn: Turn | None = None) -> None:
         self._limit = limit
+        self._more = more
+        self._turn = turn
         self._frames: list[bytes] = []
         self._bytes = 0
+        self._rest = b""
+        """Bytes that the kernel did not take at once; they come before the frames."""
+        self._idle: trio.SocketStream | None = None
+        """The stream, while its task has nothing to write."""
+        self._fault: Exception | None = None
+        """Raised by bytes that wait elsewhere and cannot be made."""
+        self._rung = 0
+        """Rings since the task was last awake."""
+        self._in_burst = False
+        """Whether there were several before."""
         self.doorbell: Doorbell = Doorbell()
 
     def put(self, data: bytes) -> bool:
@@ -44,25 +95,92 @@ class Outgoing:
         """Queue a frame that is small and must not be lost, also beyond the limit."""
         self._frames.append(data)
         self._bytes += len(data)
-        self.doorbell.ring()
+        self.ring()
+
+    def ring(self) -> None:
+        """Have everything written that waits: at once, at the end of the turn, or by the task."""
+        if self._turn is not None and self._turn.running:
+            self._turn.note(self)
+            return
+        self._rung += 1
+        if self._rung == 1:
+            if not self._in_burst:
+                self._write_now()
+            self.doorbell.ring()  # also if that was all: the task counts the rings, and calls ``sent``
 
     def take(self) -> bytes:
         """Return all that waits; it waits no longer."""
-        data = b"".join(self._frames)
-        self._frames.clear()
+        frames = self._frames
+        if self._more is not None:
+            frames.append(self._more())
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        frames.clear()
         self._bytes = 0
         return data
+
+    def write_now(self) -> None:
+        """Write what waits, as far as the kernel takes it; the task writes the rest."""
+        if not self._write_now():
+            self.doorbell.ring()
+
+    def _write_now(self) -> bool:
+        """Write what the kernel takes; return whether that was all."""
+        stream, self._idle = self._idle, None
+        if stream is None:
+            return False
+        try:
+            self._rest = written_now(stream, self.take())
+        except Exception as error:  # costs this stream, not the task that fills it
+            self._fault = error
+            return False
+        if not self._rest:
+            self._idle = stream
+        return not self._rest
 
     async def write(self, stream: trio.abc.SendStream, sent: Callable[[], object] | None = None) -> None:
         """Write for as long as the stream lasts; call ``sent`` whenever nothing is left to write."""
         while True:
-            data = self.take()
+            if self._fault is not None:
+                raise self._fault
+            data, self._rest = self._rest or self.take(), b""
             if data:
                 await stream.send_all(data)
-            else:
-                if sent is not None:
-                    sent()
+                continue
+            if sent is not None:
+                sent()
+            self._idle = stream if DIRECT and isinstance(stream, trio.SocketStream) else None
+            try:
                 await self.doorbell.wait()
+            finally:
+                self._idle = None
+            if self._rung:
+                self._in_burst, self._rung = self._rung > 1, 0
+
+
+def written_now(stream: trio.SocketStream, data: bytes) -> bytes:
+    """Write what the kernel takes at once; return the rest."""
+    try:
+        return data[os.write(stream.socket.fileno(), data) :]
+    except OSError:  # it has no room, or the stream has ended, which its task learns
+        return data
+
+
+async def read_some(stream: trio.abc.ReceiveStream) -> bytes:
+    """Return the next bytes of a stream, b"" at its end.
+
+    Raises:
+        trio.BrokenResourceError: If the other end is gone.
+    """
+    if not (DIRECT and isinstance(stream, trio.SocketStream)):
+        return bytes(await stream.receive_some(READ))
+    while True:  # past receive_some, which first tries in vain, and that costs more than the reading
+        await trio.lowlevel.wait_readable(stream.socket)
+        try:
+            return os.read(stream.socket.fileno(), READ)
+        except BlockingIOError:
+            continue
+        except OSError as error:
+            raise trio.BrokenResourceError(f"the stream is broken: {error}") from error
 
 
 async def read_frames(stream: trio.abc.ReceiveStream, take: Callable[[Frame], object]) -> None:
@@ -73,6 +191,6 @@ async def read_frames(stream: trio.abc.ReceiveStream, take: Callable[[Frame], ob
         trio.BrokenResourceError: If the other end is gone.
     """
     reader = FrameReader()
-    while data := await stream.receive_some(READ):
-        for one in reader.feed(bytes(data)):
+    while data := await read_some(stream):
+        for one in reader.feed(data):
             take(one)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from wsframe.backplane.frames import FrameReader
 from wsframe.backplane.interface import History, Kept, Lease, Position
 from wsframe.backplane.members import Member, Members
-from wsframe.backplane.queue import Message, Queue, Wanted
+from wsframe.backplane.queue import Message, Queue, Run, Wanted
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
@@ -76,27 +77,28 @@ class Uplink:
         self._engine.unwant(deserted)
 
     def publish(self, member: Member, topic: str, payload: bytes, keep: History | None) -> None:
-        """Send a message to this machine's members and to the engine; one that is kept comes back from there."""
-        if keep is None:
-            self._members.send(Message(topic, payload, member.node, None), member)
+        """Send a message to the engine; one that is kept comes back from there."""
         queued = self._engine.publish(topic, payload, keep=keep, sender=member.node)
         if not queued and keep is not None:
             logger.warning("a message of %s is lost: the backplane cannot take it", repr(topic), kind="lost")
         if not self._crowded and self._engine.is_crowded:
+            self._crowded = True
             self._crowding.ring()
-            self._tell_room(crowded=True)
+            tell(self._members, self.up, crowded=True)
+
+    def pass_on(self, member: Member, run: Run) -> None:
+        """Send messages that are not kept to this machine's members as they were read, and each to the engine."""
+        self._members.send(run, member)
+        for one in FrameReader().feed(run.frames):
+            self.publish(member, run.topic, one.payload, None)
 
     async def watch_room(self) -> None:
         """Tell the members when there is room again, for ever: in the meantime they refuse messages with history."""
         while True:
             await self._crowding.wait()
             await self._engine.sent()
-            self._tell_room(crowded=False)
-
-    def _tell_room(self, *, crowded: bool) -> None:
-        self._crowded = crowded
-        for member in self._members:
-            member.queue.reach(self.up, crowded=crowded)
+            self._crowded = False
+            tell(self._members, self.up, crowded=False)
 
     def report_gap(self, topic: str | None) -> None:
         """Report that messages of a member are missing, on this machine and on others; None stands for all topics."""
@@ -166,8 +168,13 @@ class Uplink:
         elif not self._reached:
             self._reached = True
             self._members.report_gap(None)  # of those that were here before it was reached
-        for member in self._members:
-            member.queue.reach(up, crowded=self._crowded)
+        tell(self._members, up, crowded=self._crowded)
+
+
+def tell(members: Members, up: bool, *, crowded: bool) -> None:
+    """Tell members whether the engine can be reached, and keeps up."""
+    for member in members:
+        member.queue.reach(up, crowded=crowded)
 
 
 def note(wanted: dict[str, Position | None], topic: str, newest: Position | None) -> None:
