@@ -52,6 +52,7 @@ SLOW = {
     "cli/test_bench.py",
     "cli/test_completion.py",
     "cli/test_connect.py",
+    "cli/test_imports.py",
     "cli/test_listening.py",
     "cli/test_new.py",
     "cli/test_reload.py",

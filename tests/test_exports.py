@@ -27,10 +27,14 @@ CALLABLE = [name for name, thing in PUBLIC.items() if inspect.isroutine(thing) o
 OTHERS = [name for name in wsframe.__all__ if name not in CALLABLE]
 
 
+INDENT = 4
+"""Of the imports for type checkers, at the top of the package; those that run are in functions."""
+
+
 def reexports() -> dict[str, str]:
     """Return the names that the package re-exports: name to module."""
     tree = ast.parse((ROOT / "__init__.py").read_text())
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.col_offset == INDENT]
     assert all(alias.asname == alias.name for node in imports for alias in node.names), "X as X marks a re-export"
     return {alias.name: node.module or "" for node in imports for alias in node.names}
 
@@ -48,6 +52,16 @@ def described(module: ModuleType) -> set[str]:
 
 def test_all_is_what_the_package_imports_for_its_users() -> None:
     assert set(wsframe.__all__) == set(reexports())
+
+
+def test_each_public_name_is_imported_from_where_type_checkers_find_it() -> None:
+    assert vars(wsframe)["_HOMES"] == reexports()
+
+
+def test_a_name_that_the_package_does_not_have_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="module 'wsframe' has no attribute 'sreve'"):
+        wsframe.sreve  # type: ignore[attr-defined]  # noqa: B018
+    assert set(wsframe.__all__) <= set(dir(wsframe))
 
 
 def test_all_is_sorted_and_without_repetition() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 from argparse import Namespace
+from collections.abc import Collection
 
 import pytest
 
 import wsframe
 from wsframe.cli.errors import Failure, Mistake
-from wsframe.cli.program import COMMANDS, main, make_parser, run_command
+from wsframe.cli.program import COMMANDS, commands_for, main, make_parser, run_command
 
 
 def ends(error: BaseException | None) -> int:
@@ -62,5 +63,29 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 
 def test_each_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     text = make_parser().format_help()
-    for module in COMMANDS:
-        assert module.__name__.rpartition(".")[2] in text
+    for name in COMMANDS:
+        assert name in text
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ([], COMMANDS),
+        (["--version"], COMMANDS),
+        (["no-such-command"], COMMANDS),
+        (["completion", "bash"], COMMANDS),
+        (["serve", "chat.py"], ["serve"]),
+        (["top"], ["top"]),
+    ],
+)
+def test_a_command_needs_itself_and_completion_all(given: list[str], needed: Collection[str]) -> None:
+    assert commands_for(given) == needed
+
+
+def test_a_command_that_is_parsed_alone_complains_as_beside_all(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = []
+    for parser in (make_parser(), make_parser(["serve"])):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["serve", "--workers", "none"])
+        lines.append(capsys.readouterr().err)
+    assert lines[0] == lines[1] != ""

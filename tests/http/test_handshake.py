@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.http.heads import GOOD, KEY, TOKEN, head_of, judge, read
 from wsframe.http.handshake import (
     HeadReader,
     check_not_dropped,
     choose_subprotocol,
+    date_of,
     refusal,
     response,
     switching_protocols,
@@ -340,6 +345,11 @@ def test_the_date_is_that_of_the_second() -> None:
     ):
         assert answer.count(b"\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\n") == 1
     assert b"Date" not in switching_protocols(headers_of(GOOD), None, [])
+
+
+@given(st.integers(0, 253_402_300_799))
+def test_the_date_is_written_as_mail_writes_it(second: int) -> None:
+    assert date_of(second) == formatdate(second, usegmt=True)
 
 
 def test_a_date_of_ones_own_is_the_one_sent() -> None:

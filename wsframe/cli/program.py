@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib import import_module
 from itertools import pairwise
 from typing import NoReturn
 
 import wsframe
-from wsframe.cli import asyncapi, bench, completion, connect, new, rebalance, restart, routes, serve, top
 from wsframe.cli.errors import Mistake, OutputGone, only
 from wsframe.cli.streams import complain, discard_output, fill_gaps
 from wsframe.server.json_stderr import json_stderr
 
 __all__ = ["main", "make_parser"]
 
-COMMANDS = (new, serve, restart, rebalance, routes, asyncapi, top, connect, bench, completion)
+COMMANDS = ("new", "serve", "restart", "rebalance", "routes", "asyncapi", "top", "connect", "bench", "completion")
+"""Each is a module of this room, which is imported when it is needed: a worker needs one."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,7 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else list(argv)
     if any(asks_for_json(*two) for two in pairwise([*given, ""])):
         json_stderr()  # first: a mistake in the other arguments is a line too
-    return run_command(make_parser().parse_args(argv))
+    return run_command(make_parser(commands_for(given)).parse_args(argv))
+
+
+def commands_for(given: Sequence[str]) -> Collection[str]:
+    """Return the commands that a command line needs: its own, or all to show them, refuse it or complete them."""
+    return given[:1] if given and given[0] in COMMANDS[:-1] else COMMANDS
 
 
 def asks_for_json(argument: str, value: str) -> bool:
@@ -71,12 +77,23 @@ def run_command(args: argparse.Namespace) -> int:
     return code or 0
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of the whole command line."""
+class ShowVersion(argparse.Action):
+    """Prints the version, which takes time to find, where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"wsframe {wsframe.__version__}")
+        parser.exit()
+
+
+def make_parser(names: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Make the parser of the command line, by default with all commands."""
     parser = Parser(prog="wsframe", description="Class-based WebSocket resources on trio and wsproto.")
-    parser.add_argument("--version", action="version", version=f"wsframe {wsframe.__version__}")
+    parser.add_argument(
+        "--version", action=ShowVersion, nargs=0, default=argparse.SUPPRESS,
+        help="show program's version number and exit",
+    )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in COMMANDS:
-        module.add_command(commands)
+    for name in names:
+        import_module(f"wsframe.cli.{name}").add_command(commands)
     parser.set_defaults(parser=parser)  # for the command completion, which needs all others
     return parser

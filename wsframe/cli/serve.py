@@ -21,7 +21,6 @@ from wsframe.cli.arguments import add_parser, port_number, version_numbers, work
 from wsframe.cli.errors import Failure, Mistake, missing_extra
 from wsframe.cli.listening import add_listening_options, bound_sockets, check_listening, host_of, made_certificates
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
-from wsframe.cli.reload import obey_supervisor, reload_target
 from wsframe.cli.sharing import add_sharing_options, check_backplane, made_cluster
 from wsframe.cli.streams import told
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
@@ -148,6 +147,8 @@ def serve_command(args: argparse.Namespace) -> int:
         return serve_workers(args)
     with bound_sockets(args) as sockets:
         if args.reload:
+            from wsframe.cli.reload import reload_target
+
             reload_target(args, sockets)
         else:
             serve_target(args, sockets)
@@ -332,6 +333,8 @@ async def serve_attended(
             started(server)
 
         if orders is not None:
+            from wsframe.cli.reload import obey_supervisor
+
             nursery.start_soon(obey_supervisor, orders, running, nursery.cancel_scope)
         await serve_until_signal(registry, options, begin, worker=worker)
         nursery.cancel_scope.cancel()

@@ -7,6 +7,7 @@ import socket
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -15,7 +16,6 @@ from wsframe.cli.admin import admin_socket
 from wsframe.cli.errors import Mistake
 from wsframe.cli.listening import addresses_of, bound_sockets
 from wsframe.cli.options import made_capacity, made_timeouts
-from wsframe.cli.reload import obey_supervisor
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.server.addresses import TcpAddress
 from wsframe.server.service import (
@@ -27,7 +27,9 @@ from wsframe.server.service import (
     supervise,
     worker_count,
 )
-from wsframe.workers.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from wsframe.workers.supervisor import Supervisor
 
 __all__ = ["check_workers", "supervise_target"]
 
@@ -105,4 +107,6 @@ class Workers:
 
 async def obey(orders: int, supervisor: Supervisor) -> None:
     """Carry out the orders that come through a pipe; its end is an order to end."""
+    from wsframe.cli.reload import obey_supervisor
+
     await obey_supervisor(orders, [Workers(supervisor)], trio.CancelScope())

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Collection, Iterable
-from email.utils import formatdate
 from functools import lru_cache
 from hashlib import sha1
 from http import HTTPStatus
 from re import compile as pattern
+from time import gmtime
 
 import h11
 
@@ -35,6 +35,10 @@ __all__ = [
     "switching_protocols",
     "wants_upgrade",
 ]
+
+# As in a Date field, in any locale; email.utils, which has them, takes longer to import than all of HTTP here.
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 # The names of fields and the request line have none. A tab is space.
 CONTROL = pattern(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -315,7 +319,8 @@ def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterab
 @lru_cache(maxsize=1)
 def date_of(second: int) -> str:
     """Return a second since 1970 as a Date field has it; made once for all answers of that second."""
-    return formatdate(second, usegmt=True)
+    year, month, day, hour, minute, at, weekday, *_ = gmtime(second)
+    return f"{DAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{at:02} GMT"
 
 
 def response(answer: Response, *, now: float, body: bool = True) -> bytes:

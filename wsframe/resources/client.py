@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
+from secrets import token_hex
 from typing import TYPE_CHECKING, Generic, TypeVar, TypeVarTuple, final
-from uuid import uuid4
 
 from wsframe.connection.lifeline import ClientStatistics, Lifeline, statistics_of
 from wsframe.connection.outbox import put_frame
@@ -89,7 +89,7 @@ class Client(Generic[DataT]):
     def id(self) -> str:
         """32 hexadecimal digits that no other client has; unguessable."""
         if self._id is None:
-            self._id = uuid4().hex
+            self._id = token_hex(16)
         return self._id
 
     @property

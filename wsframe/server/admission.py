@@ -70,7 +70,7 @@ from wsframe.server.capacity import Places
 from wsframe.server.carried import Carried
 from wsframe.server.decide import LET_IN, check_origin, decide, internal_error, lets_all_in, stopping
 from wsframe.server.destination import Signpost
-from wsframe.server.greeting import greet, receive_nonce
+from wsframe.server.greeting import greet, prepare, receive_nonce
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import Gone, Newcomer, note_gone
 from wsframe.server.options import ServeOptions
@@ -115,6 +115,7 @@ class Admission:
         self._capacity = options.capacity
         self._proxies = TrustedProxies(options.trusted_proxies)
         self._versions = frozenset(options.versions)
+        prepare(self._versions)
         self._answer_by = inf
         """The time by which newcomers have their answer; infinite until the drain."""
         self.pending: Pending = Pending(self._capacity.max_pending_handshakes)

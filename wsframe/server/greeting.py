@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from wsframe.connection.dialect import RFC_6455
 from wsframe.connection.handover import Arrival
-from wsframe.hixie76 import HIXIE_76
-from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.http import handshake
 from wsframe.http.deflate_terms import negotiate
 from wsframe.http.request import Request
@@ -16,13 +16,20 @@ from wsframe.server.decide import LET_IN, internal_error, note_disagreement
 from wsframe.server.newcomer import Newcomer, note_gone
 from wsframe.server.seat import Seat
 
-__all__ = ["greet", "receive_nonce"]
+__all__ = ["greet", "prepare", "receive_nonce"]
 
 DEAF = "Tornado/"
 """The client of Tornado drops parameters without a value from our answer, and so keeps its context after
 ``client_no_context_takeover``, against RFC 7692, section 7.1.1.2."""
 
 logger: Log = log_for(__name__)
+
+
+def prepare(versions: Collection[int]) -> None:
+    """Import the old version if it is served: a server that is out of descriptors could not do so later."""
+    if 0 in versions:
+        import wsframe.hixie76
+        import wsframe.hixie76.handshake  # noqa: F401
 
 
 def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> tuple[bytes, Arrival]:
@@ -56,13 +63,16 @@ def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> t
         if terms is not None:
             fields.insert(0, ("Sec-WebSocket-Extensions", terms.answer))
         if newcomer.version:
-            answer = handshake.switching_protocols(headers, subprotocol, fields)
+            answer, dialect = handshake.switching_protocols(headers, subprotocol, fields), RFC_6455
         else:
+            from wsframe.hixie76 import HIXIE_76
+            from wsframe.hixie76 import handshake as hixie_handshake
+
+            dialect = HIXIE_76
             answer = hixie_handshake.switching_protocols(request, headers, newcomer.nonce, subprotocol, fields)
     except (TypeError, ValueError) as error:
         logger.error("the Accept of %s cannot be sent", type(resource).__name__, exc_info=error)
         raise internal_error() from None
-    dialect = RFC_6455 if newcomer.version else HIXIE_76
     arrival = Arrival(newcomer.transport, request, subprotocol, accept.data, listener, seat.reservation, terms, dialect)
     return answer, arrival
 
@@ -73,6 +83,8 @@ async def receive_nonce(newcomer: Newcomer, request: Request) -> bool:
     Raises:
         Reject: 400 for keys that are none.
     """
+    from wsframe.hixie76 import handshake as hixie_handshake
+
     hixie_handshake.check_keys(request.headers)
     newcomer.head_received = False  # a peer that dawdles over it makes room for others too
     while len(newcomer.trailing) < hixie_handshake.NONCE:

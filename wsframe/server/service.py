@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import inf, isfinite
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
@@ -27,11 +27,12 @@ from wsframe.server.notify import notifying
 from wsframe.server.owning import REQUEST_REBALANCE
 from wsframe.server.supervised_worker import tell_failure
 from wsframe.user_code.errors import only_leaf
-from wsframe.workers.inherited import Equipment, equipment
-from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.runtime import remove_if_last, runtime_folder, runtime_of
-from wsframe.workers.supervisor import GRACE, Plan, Supervisor
 from wsframe.workers.worker import Worker
+
+if TYPE_CHECKING:  # a worker imports nothing that is its supervisor's alone
+    from wsframe.workers.inherited import Equipment
+    from wsframe.workers.supervisor import Supervisor
 
 __all__ = [
     "Service", "ServiceFailed", "as_worker", "check_service", "check_times", "command_again", "names_of", "supervise",
@@ -46,7 +47,7 @@ SPARE: Final = 256
 STARTED_IN: Final = os.getcwd()
 """The folder of the command line: a program can change it before it serves."""
 
-Obey = Callable[[Supervisor], Awaitable[object]]
+Obey: TypeAlias = "Callable[[Supervisor], Awaitable[object]]"
 """A task that gives a supervisor orders of its own."""
 
 
@@ -168,6 +169,8 @@ def absolute(address: UnixAddress) -> str:
 
 def longest_wait(timeouts: Timeouts) -> float:
     """Return the seconds after which the workers of a killed supervisor have ended, unless they are stopped."""
+    from wsframe.workers.supervisor import GRACE
+
     return timeouts.lame_duck + timeouts.drain + 2 * GRACE
 
 
@@ -178,6 +181,10 @@ def supervise(service: Service) -> int:
         ServiceFailed: If it cannot start.
         OSError: If an address cannot be bound, or another supervisor has it.
     """
+    from wsframe.workers.inherited import equipment
+    from wsframe.workers.relay_keeper import RelayKeeper
+    from wsframe.workers.supervisor import Plan, Supervisor
+
     with ExitStack() as stack:
         runtime = stack.enter_context(runtime_of(runtime_folder(service.names), longest_wait(service.timeouts)))
         sockets = stack.enter_context(service.bind())

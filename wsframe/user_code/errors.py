@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pdb
 import sys
 from collections.abc import Awaitable, Callable
 from math import inf
@@ -96,6 +95,8 @@ def post_mortem(error: BaseException) -> bool:
     """Enter the debugger where ``error`` was raised; return False without a terminal."""
     if not (at_terminal(sys.stdin) and at_terminal(sys.stdout)):
         return False
+    import pdb
+
     print(*format_exception_only(error), sep="", end="", file=sys.stderr)
     pdb.post_mortem(error.__traceback__)
     return True

@@ -30,11 +30,8 @@ LONGEST_REASON = 1_000
 ENGINE = "WSFRAME_RELAY_ENGINE"
 REFUSED = 3
 """The variable and the exit status of ``backplane.relay_process``, which this room does not import."""
-PROGRAM = f"""
-import sys, types
-package = types.ModuleType("wsframe")
-package.__path__ = [{os.path.join(PACKAGES, "wsframe")!r}]
-sys.modules["wsframe"] = package
+PROGRAM = """
+import sys
 log = sys.argv.pop()
 output = None
 if log == "json":
@@ -44,7 +41,6 @@ if log == "json":
 from wsframe.backplane.relay_process import main
 main(output=output)
 """
-"""The package itself imports the whole server, in 0.5 s of CPU time. A relay that follows a killed one does without."""
 COMMAND = ["-P", "-c", PROGRAM]
 
 
