@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from trio.abc import Clock
 
 from tests.workers.services import opened as service_opened
 from wsframe import Registry, Resource
 from wsframe.server.posting import LONGEST_POST, envelope, opened, topic_of
-from wsframe.workers.partitions import EVERYWHERE, PARTITIONS
+from wsframe.testing import open_cluster
+from wsframe.workers.partitions import EVERYWHERE, PARTITIONS, Scope
 
 
 @pytest.mark.parametrize("path", ["/", "/rooms/5", "/café", "/" + "x" * 5000])
@@ -53,6 +57,33 @@ async def test_12_a_post_for_which_there_is_no_room_is_dropped_with_a_line(caplo
         assert not engine.post("/", "x")
         engine.topics.message(topic_of(0, engine.posting.service), envelope("/", "x"), "node", None)
     assert "too many wait there" in caplog.text
+
+
+@pytest.mark.parametrize("scopes", [("shared",), ("shared", "one")])
+async def test_a_post_reaches_a_shared_resource_in_all_servers(scopes: Sequence[Scope], autojump_clock: Clock) -> None:
+    class Kept(Resource):
+        def __init__(self, scope: Scope) -> None:
+            self.scope = scope  # type: ignore[misc]
+            self.taken: list[object] = []
+
+        async def received_custom(self, message: object) -> None:
+            self.taken.append(message)
+
+    made: list[Kept] = []
+
+    def make(number: int) -> Registry:
+        registry = Registry(alone=True)
+        for scope in scopes:
+            made.append(Kept(scope))
+            registry.register(f"/{scope}", made[-1])
+        return registry
+
+    async with open_cluster(make, nodes=3) as cluster:
+        await cluster.settle()
+        assert cluster.nodes[2].server.post("/shared", "hello")
+        await cluster.settle()
+        assert [one.taken for one in made if one.scope == "shared"] == [["hello"]] * 3
+        assert not cluster.nodes[2].server.post("/nothing", "hello")
 
 
 async def test_services_that_share_a_backplane_get_none_of_each_others_posts() -> None:

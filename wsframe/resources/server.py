@@ -325,7 +325,8 @@ class Server:
         """Have ``received_custom`` called with a message in the resource of a path, in whichever worker it lives.
 
         Posts to one path from one worker are received in order, each at most once; nothing tells whether one was. A
-        resource of scope ``"shared"`` receives it in all workers. Dispatchers are not asked. From any thread.
+        resource of scope ``"shared"`` receives it in all workers and servers. Dispatchers are not asked. From any
+        thread.
 
         Args:
             path: As a client asks for it, such as ``/rooms/5``.

@@ -49,6 +49,13 @@ class Posting:
             for partition in (EVERYWHERE, *range(PARTITIONS)):
                 if self._roster.placement.is_here(partition):
                     self.begin(partition)
+        elif self._linked:
+            self.begin(EVERYWHERE)
+
+    @property
+    def _linked(self) -> bool:
+        """Whether a resource of scope ``"shared"`` has objects in other processes too."""
+        return self._roster.placement.divided or self._topics.interest.others is not None
 
     def begin(self, partition: int) -> None:
         """Take the posts of other workers for a partition."""
@@ -62,7 +69,7 @@ class Posting:
         """Post to the resource of a path; see :meth:`Server.post`."""
         payload = envelope(path, message)
         placement = self._roster.placement
-        residence = self._roster.whereabouts.named(path) if placement.divided else None
+        residence = self._roster.whereabouts.named(path) if self._linked else None
         partition = None if residence is None else residence.partition
         if placement.divided and partition is None:
             return False
