@@ -2,6 +2,7 @@
 
 import os
 import sys
+import sysconfig
 
 from setuptools import Distribution, setup
 from setuptools.command.build_ext import build_ext
@@ -9,8 +10,10 @@ from setuptools.command.build_ext import build_ext
 # The linker of macOS has neither of these flags, and does not need them.
 BINDS = sys.platform.startswith(("linux", "freebsd", "openbsd", "netbsd"))
 
-# The C code needs the sockets of Unix. WSFRAME_PURE=1 makes the wheel that fits every platform.
-PURE = sys.platform == "win32" or os.environ.get("WSFRAME_PURE") == "1"
+# The C code needs the sockets of Unix, and is safe under the GIL alone: a free-threaded Python would turn its GIL on
+# for it. WSFRAME_PURE=1 makes the wheel that fits every platform.
+NO_GIL = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+PURE = sys.platform == "win32" or NO_GIL or os.environ.get("WSFRAME_PURE") == "1"
 
 
 class MaybePure(Distribution):

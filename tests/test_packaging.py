@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -40,6 +42,28 @@ def test_all_has_every_extra_that_a_program_can_use() -> None:
     assert "coredis" in named[1]
 
 
+@pytest.mark.parametrize(("setting", "compiled"), [(None, True), (0, True), (1, False)])
+def test_a_free_threaded_python_gets_no_extension(
+    setting: int | None, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, Any] = {}
+    for name in ("setuptools", "setuptools.command", "setuptools.command.build_ext"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    package = sys.modules["setuptools"]
+    package.Distribution = type("Distribution", (), {"has_ext_modules": lambda self: True})  # type: ignore[attr-defined]
+    package.setup = made.update  # type: ignore[attr-defined]
+    sys.modules["setuptools.command.build_ext"].build_ext = object  # type: ignore[attr-defined]
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("sysconfig.get_config_var", lambda name: setting)
+    monkeypatch.delenv("WSFRAME_PURE", raising=False)
+    runpy.run_path(str(ROOT / "setup.py"))
+    assert made["distclass"]().has_ext_modules() == compiled
+
+
+def test_no_wheel_with_c_is_built_for_a_free_threaded_python() -> None:
+    assert "cp*t-*" in PROJECT["tool"]["cibuildwheel"]["skip"]
+
+
 def test_the_version_has_a_single_source() -> None:
     assert "version" not in PROJECT["project"]
     assert "version" in PROJECT["project"]["dynamic"]
@@ -71,6 +95,28 @@ def test_ci_runs_the_same_command_with_each_python() -> None:
     classified = re.findall(r":: (3\.\d+)$", "\n".join(PROJECT["project"]["classifiers"]), re.MULTILINE)
     assert set(classified) <= set(pythons)
     assert PROJECT["project"]["requires-python"] == f">={pythons[0]}"
+
+
+NODE_24 = {
+    "actions/checkout": 5,
+    "actions/setup-python": 6,
+    "actions/upload-artifact": 6,
+    "actions/download-artifact": 7,
+    "pypa/cibuildwheel": 4,
+}
+"""The first release of each action that does not need Node 20, which GitHub's runners do not have any more."""
+
+
+@pytest.mark.parametrize("name", ["ci", "release"])
+def test_the_runners_have_all_that_a_workflow_uses(name: str) -> None:
+    made = workflow(name)
+    for job in made["jobs"].values():
+        for step in job["steps"]:
+            action, _, release = step.get("uses", "").partition("@")
+            if action and action != "pypa/gh-action-pypi-publish":  # a container
+                assert int(release.lstrip("v").partition(".")[0]) >= NODE_24[action], step["uses"]
+        systems = job.get("strategy", {}).get("matrix", {}).get("os", [job["runs-on"]])
+        assert "macos-13" not in systems, "retired; macos-15-intel is the one with an Intel processor"
 
 
 @pytest.mark.parametrize("name", ["ci", "release"])
