@@ -1,7 +1,7 @@
 """Draw the rooms, the life of a client, backpressure and workers, from names of the package: ``python docs/draw.py``.
 
 Writes four SVG files into ``docs/explanation``. A test checks that the files are the ones that this script makes.
-Each has a light ground, so that it can be read on a dark page too. ``draw_closing.py`` makes the fifth drawing.
+Each is dark where the page is. ``draw_closing.py`` makes the fifth drawing.
 """
 
 from __future__ import annotations
@@ -21,12 +21,24 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs/explanation"
 INK, QUIET, EDGE = "#1d2430", "#445063", "#5a6b85"
 BLUE, GREEN, SAND, RED = "#eef3fb", "#e9f6ee", "#fbf3e4", "#fbeaea"
+GROUND = "#ffffff"
+DARK = {
+    INK: "#e3e8f0", QUIET: "#aab6c8", EDGE: "#7f92b0", GROUND: "#131416",
+    BLUE: "#1c2738", GREEN: "#182c20", SAND: "#332a17", RED: "#3a2020",
+}  # fmt: skip
+"""The colors on a dark page, in the place of those above."""
 LINE, LETTER = 15, 6.2
 """The height of a line of small text, and the mean width of its letters."""
 
 
+def dark_style() -> str:
+    """Return a style that replaces the colors of fills and strokes where the page, or the system, is dark."""
+    rules = [f'[fill="{light}"]{{fill:{dark}}}[stroke="{light}"]{{stroke:{dark}}}' for light, dark in DARK.items()]
+    return "\n".join(["<style>@media (prefers-color-scheme: dark) {", *rules, "}</style>"])
+
+
 class Canvas:
-    """The parts of one drawing, on a light ground."""
+    """The parts of one drawing."""
 
     def __init__(self, title: str, width: int, height: int) -> None:
         self.end = "</svg>\n"
@@ -34,9 +46,10 @@ class Canvas:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
             f'font-size="13" fill="{INK}">',
             f"<title>{escape(title)}</title>",
+            dark_style(),
             '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
             f'orient="auto-start-reverse"><path d="M0 0 10 5 0 10z" fill="{EDGE}"/></marker></defs>',
-            f'<rect width="{width}" height="{height}" rx="12" fill="#fff"/>',
+            f'<rect width="{width}" height="{height}" rx="12" fill="{GROUND}"/>',
         ]
 
     def text(

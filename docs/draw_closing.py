@@ -23,11 +23,19 @@ PLACES = {
 }
 # Arrows past other boxes go along the right side, each on a line of its own.
 ASIDE = {(Phase.OPEN, Phase.GONE): 860, (Phase.WE_CLOSED, Phase.GONE): 825, (Phase.BOTH_CLOSED, Phase.GONE): 790}
-HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 640" font-family="sans-serif" font-size="13">
+INK, QUIET, EDGE, BOX, GROUND = "#1d2430", "#445063", "#5a6b85", "#eef3fb", "#ffffff"
+DARK = {INK: "#e3e8f0", QUIET: "#aab6c8", EDGE: "#7f92b0", BOX: "#1c2738", GROUND: "#131416"}
+"""The colors on a dark page."""
+STYLE = "\n".join(f'[fill="{light}"]{{fill:{dark}}}[stroke="{light}"]{{stroke:{dark}}}' for light, dark in DARK.items())
+HEAD = f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 640" font-family="sans-serif" font-size="13"
+fill="{INK}">
 <title>How a connection ends</title>
+<style>@media (prefers-color-scheme: dark) {{
+{STYLE}
+}}</style>
 <defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto">
-<path d="M0 0 10 5 0 10z" fill="#556"/></marker></defs>
-<rect width="960" height="640" fill="#fff"/>"""
+<path d="M0 0 10 5 0 10z" fill="{EDGE}"/></marker></defs>
+<rect width="960" height="640" rx="12" fill="{GROUND}"/>"""
 
 
 def everywhere() -> list[ClosingEvent]:
@@ -59,10 +67,10 @@ def names(events: list[ClosingEvent]) -> str:
 
 def box(phase: Phase, stays: list[ClosingEvent]) -> str:
     x, y = PLACES[phase]
-    shape = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#eef3fb" stroke="#556"/>'
+    shape = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="8" fill="{BOX}" stroke="{EDGE}"/>'
     lines = [shape, text(x + WIDTH / 2, y + 28, phase.value, ' font-weight="bold"')]
     if stays:
-        lines.append(text(x + WIDTH / 2, y + 50, f"stays: {names(stays)}", ' font-size="11" fill="#445"'))
+        lines.append(text(x + WIDTH / 2, y + 50, f"stays: {names(stays)}", f' font-size="11" fill="{QUIET}"'))
     return "\n".join(lines)
 
 
@@ -79,7 +87,7 @@ def arrow(here: Phase, there: Phase, events: list[ClosingEvent]) -> str:
         beside = {-1: -20, 0: 12, 1: 20}[(start > end) - (start < end)]
         anchor = ' style="text-anchor:' + ("end" if beside < 0 else "start") + '"'
         label = text((start + end) / 2 + beside, (y + HEIGHT + to_y) / 2 + 5, names(events), anchor)
-    return f'<polyline points="{points}" fill="none" stroke="#556" marker-end="url(#tip)"/>\n{label}'
+    return f'<polyline points="{points}" fill="none" stroke="{EDGE}" marker-end="url(#tip)"/>\n{label}'
 
 
 def drawing() -> str:
@@ -88,7 +96,7 @@ def drawing() -> str:
     found = arrows()
     parts += [arrow(here, there, events) for (here, there), events in found.items() if here is not there]
     parts += [box(phase, found.get((phase, phase), [])) for phase in Phase]
-    parts.append(text(160, 588, f"from every phase: {names(everywhere())}", ' fill="#445"'))
+    parts.append(text(160, 588, f"from every phase: {names(everywhere())}", f' fill="{QUIET}"'))
     return "\n".join([*parts, "</svg>\n"])
 
 

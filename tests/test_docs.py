@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import fields
+from difflib import SequenceMatcher
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,8 @@ from wsframe.server.options import made_options
 from wsframe.testing.fixtures import client_factory, server_factory
 
 PAGES = sorted([*ROOT.glob("docs/**/*.rst"), *ROOT.glob("*.rst")])
+# "py" is Python of other libraries, which is not run.
+LANGUAGES = ("python", "py", "shell", "nginx", "text", "ini", "yaml", "javascript", "lisp", "sql")
 REFERENCE = [path.read_text() for path in (ROOT / "docs/reference.rst", *ROOT.glob("docs/reference/*.rst"))]
 
 
@@ -96,6 +99,19 @@ def run_test(test: Callable[..., Awaitable[None]]) -> None:
     trio.run(main, clock=clock if "autojump_clock" in wanted else None)
 
 
+def test_the_tutorial_marks_the_lines_that_change() -> None:
+    text = (ROOT / "docs/tutorial/rooms.rst").read_text()
+    (marked,) = re.findall(r"literalinclude:: ../steps/history.py\n    :lines: 3-\n    :emphasize-lines: (\S+)", text)
+    lines: set[int] = set()
+    for part in marked.split(","):
+        first, _, last = part.partition("-")
+        lines |= set(range(int(first), int(last or first) + 1))
+    before, after = ((ROOT / f"docs/steps/{name}.py").read_text().splitlines()[2:] for name in ("members", "history"))
+    changed = [line for kind, *line in SequenceMatcher(None, before, after).get_opcodes() if kind != "equal"]
+    numbers = {number + 1 for _, _, start, end in changed for number in range(start, end) if after[number]}
+    assert lines == numbers
+
+
 def commands() -> Iterator[tuple[CodeBlock, list[str]]]:
     blocks = chain.from_iterable(code_blocks(page, "shell") for page in PAGES)
     for block in blocks:
@@ -124,9 +140,7 @@ def test_the_commands_parse() -> None:
 def test_all_blocks_are_in_a_language_that_is_known_here() -> None:
     for page in PAGES:
         text = page.read_text()
-        assert len(re.findall(r"code-block::", text)) == len(
-            list(code_blocks(page, "python", "shell", "nginx", "text", "javascript", "lisp", "sql"))
-        ), page.name
+        assert len(re.findall(r"code-block::", text)) == len(list(code_blocks(page, *LANGUAGES))), page.name
 
 
 def test_the_reference_has_every_public_name() -> None:

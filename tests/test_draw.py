@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
@@ -53,4 +54,7 @@ def test_each_drawing_is_on_a_page_and_can_be_read_in_the_dark(drawn: dict[str, 
     pages = "".join(path.read_text() for path in ROOT.glob("docs/explanation/*.rst"))
     for name, picture in {**drawn, "closing": (ROOT / "docs/explanation/closing.svg").read_text()}.items():
         assert f"{name}.svg" in pages, name
-        assert 'fill="#fff"' in picture, f"{name} has no light ground"
+        style, _, drawing = picture.partition("</style>")
+        assert "@media (prefers-color-scheme: dark)" in style, name
+        for use, color in re.findall(r'(fill|stroke)="(#\w+)"', drawing):
+            assert f'[{use}="{color}"]{{{use}:#' in style, f"{name}: {color} is the same on a dark page"

@@ -24,8 +24,8 @@ Foreign peers
 
 Clients, servers and proxies of other makers, each with wsframe at the other end: echoes of text and binary up to
 1 MiB, compressed too, in fragments; pings both ways; every close code with its reason, both ways; refusals. The steps
-are the tests in ``tests/foreign``. These are their results on {day}. The differences of a peer stand under
-*Differs*, and is left out or expected so.
+are the tests in ``tests/foreign``. These are their results on {day}. The tests leave out each deviation under
+*Differs*, or expect it.
 
 .. list-table::
    :header-rows: 1
