@@ -35,6 +35,7 @@ acting = pytest.mark.parametrize("act", [cancel_parent, set_shield, cancel_all_a
 
 BARE = {
     "backplane/relay_process.py": "a process without user code",
+    "backplane/relay_worker.py": "a process without user code",
     "workers/supervisor.py": "a process without user code",
     "server/service.py": "a process without user code",
     "outgoing/connect.py": "the nursery of a user's task",
