@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -114,6 +115,24 @@ def test_a_line_that_is_shown_each_time_is_lost_if_a_handler_fails(capsys: pytes
     for _ in range(2):
         log.show(logging.INFO, test_each_room_has_a_logger_of_its_own.__code__, "%(number)d", {"number": 1})
     assert capsys.readouterr().err == "wsframe: logging failed with RuntimeError; lines are lost\n"
+
+
+def test_a_line_can_be_logged_while_another_is_counted() -> None:
+    """By a finalizer that the collector calls there, or by a signal handler of the program."""
+    lines: list[str] = []
+
+    def clock() -> float:
+        if len(lines) < 5:
+            lines.append("another")
+            log.warning("another")
+        return 0.0
+
+    log = Log(logging.getLogger("wsframe.test_log"), clock)
+    thread = threading.Thread(target=log.warning, args=("one",), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(lines) == 5
 
 
 def test_each_room_has_a_logger_of_its_own() -> None:

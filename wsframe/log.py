@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from logging import Logger, LoggerAdapter, LogRecord, getLogger
-from threading import Lock, Timer, current_thread
+from threading import RLock, Timer, current_thread
 from time import monotonic
 from traceback import format_exception
 from types import CodeType, TracebackType
@@ -119,7 +119,7 @@ class Spared:
     def __init__(self, tell: Callable[[int, str, int], None], clock: Callable[[], float] = monotonic) -> None:
         self._tell = tell
         self._clock = clock
-        self._lock = Lock()
+        self._lock = RLock()
         self._kinds: dict[object, Kind] = {}
         self._timer: Timer | None = None
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.user_code.acts import leave_open, leave_past, leave_two
 from tests.user_code.breaking import KEPT, Panic
+from tests.user_code.test_finalizers import leave_nursery, leave_tasks
 from wsframe.user_code.program import Program, program
 from wsframe.user_code.protected_nursery import FORBIDDEN, ProtectedNursery
 
@@ -195,3 +198,32 @@ async def test_ctrl_c_ends_it() -> None:
     with pytest.raises(BaseExceptionGroup) as info:
         await run()
     assert info.group_contains(KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("leave", [leave_open, leave_two, leave_past, leave_nursery, leave_tasks])
+async def test_its_end_closes_scopes_and_nurseries_that_were_left_open_in_its_block(
+    leave: Callable[[], None], fails: bool
+) -> None:
+    """By ``__del__`` of an object whose last reference was here."""
+    task, ended = trio.lowlevel.current_task(), []
+
+    async def work() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(True)
+
+    async with trio.open_nursery():
+        before = task._cancel_status, task.child_nurseries
+        with pytest.RaisesGroup(ValueError) if fails else nullcontext():
+            async with ProtectedNursery() as nursery:
+                nursery.start_soon(work)
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel()
+                leave()
+                if fails:
+                    raise ValueError
+        assert (task._cancel_status, task.child_nurseries) == before
+        await trio.lowlevel.checkpoint()
+    assert ended == [True]

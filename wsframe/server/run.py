@@ -49,6 +49,7 @@ from wsframe.server.stderr_log import LogFormat, LogLevel, shown_on_stderr
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import hearing_sighup, reload_at_sighup
 from wsframe.user_code.errors import holds_cancelled, only_leaf
+from wsframe.user_code.finalizers import FinalizerGuard
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker, this_worker
 
@@ -160,7 +161,7 @@ async def serve(
     plane = made_backplane(made.backplane)
     made = replace(made, backplane=plane)
     peer_port = partial(bound_peer_socket, made.cluster, plane, served_with(registry), worker)
-    with ExitStack() as stack:
+    with FinalizerGuard(), ExitStack() as stack:
         sockets = stack.enter_context(listening_sockets(made))
         port = stack.enter_context(metrics_port(made, worker))
         places = [with_settings(number, sock, made, choose) for number, sock in enumerate(sockets)]

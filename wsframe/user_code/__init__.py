@@ -3,6 +3,7 @@
 * ``program``: the server around user code, for errors there that end it.
 * ``errors``: which errors pass, which end the program and which cost a client; scopes and nurseries left open.
 * ``protected_nursery``: nurseries that user code cannot cancel.
+* ``finalizers``: scopes left open where the collector of cyclic garbage happens to run.
 
 Read them in this order. All rooms use this one, and it knows none of them.
 """

@@ -130,14 +130,24 @@ class Nesting:
         """The state of the innermost scope; trio has no public access to it."""
         self._nurseries = len(self.task.child_nurseries)
 
+    @classmethod
+    def inside(cls, nursery: trio.Nursery) -> Nesting:
+        """Return that of the block of a nursery, whatever has been left open in it."""
+        nesting = cls()
+        nesting.status = nursery._cancel_status
+        nesting._nurseries = nesting.task.child_nurseries.index(nursery) + 1
+        return nesting
+
     def check(self) -> None:
         """Raise RuntimeError if something was left open."""
         if self.task._cancel_status is not self.status:
             raise RuntimeError(LEFT_OPEN)
 
     def close_scopes(self) -> None:
-        """Close the scopes that code which cannot wait left open; it can have cancelled them."""
+        """Close the scopes and nurseries that code which cannot wait left open; it can have cancelled them."""
         task = self.task
+        for nursery in task.child_nurseries[self._nurseries :]:
+            abandon(nursery)
         while task._cancel_status is not self.status and self._is_around(task._cancel_status):
             task._cancel_status._scope.__exit__(None, None, None)
 
@@ -171,9 +181,22 @@ class Nesting:
 async def closed(nursery: trio.Nursery) -> BaseException | None:
     """Wait for the tasks of a nursery that no code will leave; return the exception they raised."""
     left = await nursery._nested_child_finished(None)
-    # Its generator can be closed later, anywhere: it then removes itself from this list, not from the task's.
-    nursery._parent_task = SimpleNamespace(_child_nurseries=[nursery])  # type: ignore[assignment]
+    orphan(nursery)
     return left
+
+
+def abandon(nursery: trio.Nursery) -> None:
+    """Cancel the tasks of a nursery that no code will leave, where nothing can wait for them."""
+    nursery.cancel_scope.cancel()
+    nursery._nested_child_running = False
+    nursery._check_nursery_closed()
+    nursery._parent_task._child_nurseries.remove(nursery)
+    orphan(nursery)
+
+
+def orphan(nursery: trio.Nursery) -> None:
+    """Give a nursery a list of its own: its generator can be closed later, anywhere, and then removes it from that."""
+    nursery._parent_task = SimpleNamespace(_child_nurseries=[nursery])  # type: ignore[assignment]
 
 
 def called(fn: Callable[..., ResultT], *args: object) -> ResultT:

@@ -96,8 +96,14 @@ class ProtectedNursery:
         self._leaving = True
         self.failed = self.failed or error is not None
         self._end_others()
+        nesting = Nesting.inside(self.nursery)
+        if error is None:
+            nesting.close_scopes()
+        else:
+            error = await nesting.mend(error)
         try:
-            return await self._manager.__aexit__(kind, error, None if error is None else error.__traceback__)
+            kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
+            return await self._manager.__aexit__(kind, error, trace)
         except BaseException as left:
             if self.failed or not contain(left):
                 raise
