@@ -22,6 +22,7 @@ from wsframe.http.handshake import (
 from wsframe.http.other_protocols import HTTP_2, OF_PEERS
 from wsframe.http.request import Headers
 from wsframe.http.responses import Reject, Response
+from wsframe.net.proxy_protocol import encode_proxy_v2
 
 NOW = 784111777.5
 """The example of RFC 9110 section 5.6.7, and half a second."""
@@ -150,8 +151,9 @@ REFUSED = [
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, OF_PEERS[0][1]),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, HTTP_2),
     (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + head_of(), 400, OF_PEERS[1][1]),
+    (encode_proxy_v2(("192.0.2.1", 1)) + head_of(), 400, OF_PEERS[1][1]),
     (b"hello\r\n\r\n", 400, "malformed request"),
-    (b"\r\n\r\n", 400, "malformed request"),
+    (b"\r\n\r\n\r\n", 400, "malformed request"),
     (head_of(line="GET /chat"), 400, "malformed request"),
     (head_of(line="GET /chat HTTP/1.1 "), 400, "malformed request"),
     (head_of(line="GET  /chat HTTP/1.1"), 400, "malformed request"),

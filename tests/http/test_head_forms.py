@@ -159,3 +159,61 @@ def test_what_comes_behind_the_head_is_no_line_of_it(cut: int) -> None:
     assert reader.receive(HEAD[:-cut]) is None
     assert reader.receive(HEAD[-cut:] + b"\n" * 1000) is not None
     assert HeadReader(16384).receive(HEAD + b"\n" * 1000) is not None
+
+
+EMPTY = [b"\r\n", b"\r\n\r\n"]
+FORMS = [HEAD, HEAD.replace(b"/chat", b"http://localhost/chat"), with_field(b"Content-Length: 0")]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100_000])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("empty", EMPTY)
+def test_two_empty_lines_before_a_request_are_ignored(empty: bytes, form: bytes, size: int) -> None:
+    """RFC 9112 section 2.2. Some clients end the request before with one too many."""
+    assert asked(empty + form, size) == (101, "")
+
+
+@pytest.mark.parametrize("cut", range(1, 7))
+@pytest.mark.parametrize("empty", EMPTY)
+def test_empty_lines_are_ignored_wherever_they_are_cut(empty: bytes, cut: int) -> None:
+    reader, data = HeadReader(16384), empty + HEAD
+    before, request = reader.begun, reader.receive(data[:cut])
+    assert (before, request, reader.begun) == (False, None, True)
+    request = reader.receive(data[cut:] + b"rest")
+    assert request is not None
+    assert (request.path, reader.trailing) == ("/chat", b"rest")
+
+
+@pytest.mark.parametrize("size", [1, 2, 100_000])
+@pytest.mark.parametrize(
+    "start",
+    [b"\r\n" * 3, b"\r\n" * 4000, b"\r", b"\r\r\n", b"\n", b"\n\n", b"\r\n\n", b"\r\n\r", b" \r\n", b"\r\n ", b"\t",
+     b"\x00\r\n", b"\r\n\x00", b"\x0b\r\n", b"\r\n\r\n\r", b"\r\n\r\n\n"],
+)  # fmt: skip
+def test_anything_else_before_a_request_is_refused(start: bytes, size: int) -> None:
+    assert asked(start + HEAD, size)[0] == 400
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("empty", [b"", *EMPTY])
+def test_empty_lines_before_a_request_count_in_its_size(empty: bytes, size: int) -> None:
+    data = empty + with_field(b"X: " + b"y" * 300)
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    whole, short = HeadReader(len(data)), HeadReader(len(data) - 1)
+    assert [whole.receive(piece) for piece in pieces][-1] is not None
+    with pytest.raises(Reject) as info:
+        assert not any(short.receive(piece) for piece in pieces)
+    assert info.value.status == 431
+
+
+def test_a_request_without_host_can_come_after_an_empty_line_too() -> None:
+    reader = HeadReader(16384)
+    request = reader.receive(b"\r\nGET / HTTP/1.1\r\nX: y\r\n\r\n")
+    assert request is not None
+    assert request.headers.get("host") is None
+
+
+def test_empty_lines_behind_a_request_are_not_before_another() -> None:
+    reader = HeadReader(16384)
+    assert reader.receive(HEAD + b"\r\n" * 5) is not None
+    assert reader.trailing == b"\r\n" * 5

@@ -221,7 +221,9 @@ async def test_http_handler_answers_what_is_no_upgrade(place: Place, info: Lines
         await served.open()
 
 
-@pytest.mark.parametrize("start", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "], ids=["silence", "half a head"])
+@pytest.mark.parametrize(
+    "start", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", b"\r\n"], ids=["silence", "half a head", "empty line"]
+)
 async def test_head_that_never_ends_is_408(autojump_clock: MockClock, info: Lines, start: bytes) -> None:
     async with open_kit(Recorder()) as kit:
         line = kit.dial()
@@ -256,6 +258,19 @@ async def test_slow_accept_client_is_408(autojump_clock: MockClock) -> None:
             await kit.connect()
         assert trio.current_time() == pytest.approx(10)
         assert kit.server.statistics().reserved == 0
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_empty_lines_before_the_request_are_ignored(place: Place, pieces: int) -> None:
+    async with place.serve(Recorder()) as served:
+        peer = await served.connect()
+        if pieces == 2:
+            await peer.send(b"\r\n")
+            await wait_all_tasks_blocked()
+            await peer.send(b"\r\n", upgrade())
+        else:
+            await peer.send(b"\r\n\r\n", upgrade())
+        assert (await peer.head()).status == 101
 
 
 async def test_frames_behind_the_request_head_are_not_lost(place: Place) -> None:

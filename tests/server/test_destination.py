@@ -56,7 +56,10 @@ def get(path: str) -> bytes:
         (get("/nothing"), EVERYWHERE),
         (b"\x16\x03\x01 TLS \n\n", EVERYWHERE),
         (b"x" * (MAX_HEAD + 1), EVERYWHERE),
-        (b"\r\n\r\n" + head("/lobby"), EVERYWHERE),
+        (b"\r\n" + head("/lobby"), ONE),
+        (b"\r\n\r\n" + head("/lobby"), ONE),
+        (b"\r\n\r\n\r\n" + head("/lobby"), EVERYWHERE),
+        (b"\n\n" + head("/lobby"), EVERYWHERE),
         (b"POST /lobby HTTP/1.1\r\nHost: a\r\n\r\n", EVERYWHERE),
         (head("/lobby").replace(b"Upgrade: websocket", b"Upgrade: h2c"), EVERYWHERE),
         (head("/lobby").replace(b"Upgrade: websocket", b"Upgrade: h2c, websocket"), ONE),
@@ -80,6 +83,16 @@ def test_every_part_of_a_proxy_header_is_too_little() -> None:
             assert signpost().partition_of(place(proxied=True), "127.0.0.1", data[:length]) is None
         assert signpost().partition_of(place(proxied=True), "127.0.0.1", data) == ONE
         assert signpost().partition_of(place(proxied=True), "192.0.2.1", data) == EVERYWHERE
+
+
+@pytest.mark.parametrize("start", [b"", encode_proxy_v2(("192.0.2.7", 1))])
+@pytest.mark.parametrize("empty", [b"\r\n", b"\r\n\r\n"])
+def test_every_part_of_a_head_after_empty_lines_is_too_little(empty: bytes, start: bytes) -> None:
+    """Else a newcomer would be answered by a worker that does not have its resource."""
+    data, bound = start + empty + head("/lobby"), place(proxied=start != b"")
+    for length in range(1, len(data)):
+        assert signpost().partition_of(bound, "127.0.0.1", data[:length]) is None
+    assert signpost().partition_of(bound, "127.0.0.1", data) == ONE
 
 
 def test_a_wrong_proxy_header_is_answered_where_it_came() -> None:

@@ -59,13 +59,14 @@ async def test_a_proxy_header_names_the_client(plain: Place) -> None:
         assert (second.request.proxy.alpn, second.request.proxy.unique_id) == ("http/1.1", b"id")
 
 
-async def test_a_proxy_header_comes_in_any_pieces(plain: Place) -> None:
+@pytest.mark.parametrize("between", [b"", b"\r\n", b"\r\n\r\n"])
+async def test_a_proxy_header_comes_in_any_pieces_and_empty_lines_behind_it(plain: Place, between: bytes) -> None:
     resource = Recorder()
     async with plain.serve(resource, trusted_proxies=TRUSTED, proxy_protocol="required") as served:
         for header in (V1, V2):
             peer = await served.connect()
             peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wire_bytes = header + upgrade()
+            wire_bytes = header + between + upgrade()
             for place in range(len(wire_bytes)):
                 await peer.send(wire_bytes[place : place + 1])
                 await trio.lowlevel.checkpoint()

@@ -27,6 +27,7 @@ from wsframe.net.trusted_proxies import TrustedProxies
 
 __all__ = [
     "HeadReader",
+    "after_empty_lines",
     "check_bodiless",
     "check_not_dropped",
     "check_upgrade",
@@ -45,6 +46,9 @@ CONTROL = pattern(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # No client sends as many: browsers send 20 or so, proxies add ten. h11 takes 2 us for a line of 4 bytes.
 MOST_LINES = 256
 END = pattern(rb"\n\r?\n")
+# RFC 9112 section 2.2: a server ignores at least one empty line before a request, which some clients send.
+EMPTY_LINES = pattern(rb"(?:\r\n){0,2}")
+MOST_EMPTY_LINES = b"\r\n\r\n"
 SPOKEN = frozenset({b"1.0", b"1.1"})
 
 SWITCHING = "\r\n".join(
@@ -68,7 +72,7 @@ class HeadReader:
     """
 
     __slots__ = (
-        *("_h11", "_hostless", "_kept", "_last", "_lines", "_max_head", "_peer", "_proxies", "_received"),
+        *("_before", "_h11", "_hostless", "_kept", "_last", "_lines", "_max_head", "_peer", "_proxies", "_received"),
         *("http_version", "trailing"),
     )
 
@@ -84,7 +88,7 @@ class HeadReader:
         self._h11: h11.Connection | None = None
         self._max_head = max_head
         self._received = self._lines = 0
-        self._last = b""
+        self._last = self._before = b""
         self._kept: bytearray | None = None
         self._hostless = False
         self._peer = (host, port, secure)
@@ -96,7 +100,7 @@ class HeadReader:
     @property
     def begun(self) -> bool:
         """Whether any byte has come."""
-        return self._received > 0
+        return self._received > 0 or self._before != b""
 
     def receive(self, data: bytes) -> Request | None:
         """Take bytes; return the request once its head is whole.
@@ -106,6 +110,10 @@ class HeadReader:
                 without a path or about which proxies contradict each other, 505 for versions other than 1.0
                 and 1.1.
         """
+        if not self._received and (data[:1] == b"\r" or self._before):
+            data = self._without_empty_lines(data)
+            if not data:
+                return None
         self._count_lines(data)
         plain = None if self._received else read_plain_head(data)
         self._received += len(data)
@@ -114,6 +122,15 @@ class HeadReader:
             self.http_version, self.trailing = b"1.1", data[end:]
             return self._request(target, fields, "GET")
         return self._receive_by_h11(data)
+
+    def _without_empty_lines(self, data: bytes) -> bytes:
+        """Take bytes before which there was no request line; return them from that on."""
+        begun = self._before + data
+        rest = b"" if MOST_EMPTY_LINES.startswith(begun) else after_empty_lines(begun)
+        self._max_head += len(self._before)
+        self._before = begun[: len(begun) - len(rest)]
+        self._max_head -= len(self._before)
+        return rest
 
     def _count_lines(self, data: bytes) -> None:
         """Refuse a head of too many lines before they are read: each takes the time of many bytes."""
@@ -160,7 +177,7 @@ class HeadReader:
             Reject: For any other error.
         """
         if str(error) != NO_HOST or self._kept is None:
-            cause = cause_at_server(bytes(self._kept or b""))
+            cause = cause_at_server(self._before + bytes(self._kept or b""))
             raise Reject(error.error_status_hint, body=cause or malformed(error)) from None
         self._hostless = True
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._max_head + len(STAND_IN))
@@ -180,6 +197,12 @@ class HeadReader:
             if seen.authority is not None:
                 fields = with_host(seen.authority, fields)
         return Request(target.decode("ascii"), fields, method=method, host=host, port=port, secure=secure)
+
+
+def after_empty_lines(begun: bytes) -> bytes:
+    """Return the first bytes of a newcomer without the empty lines before its request."""
+    found = EMPTY_LINES.match(begun)
+    return begun if found is None else begun[found.end() :]
 
 
 def malformed(error: h11.RemoteProtocolError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from re import compile as pattern
 
 from wsframe.http.any_worker import answers_in_any_worker
-from wsframe.http.handshake import HeadReader, wants_upgrade
+from wsframe.http.handshake import HeadReader, after_empty_lines, wants_upgrade
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.net.proxy_protocol import MOST_BYTES, MalformedProxyHeader, ProxyHeaderReader
@@ -85,11 +85,12 @@ class Signpost:
         Returns:
             None if more bytes have to come.
         """
-        end = END.search(received)
+        head = after_empty_lines(received) if received[:1] == b"\r" else received
+        end = END.search(head)
         if end is None:
             return EVERYWHERE if len(received) > self._max_head else None
-        plain = PLAIN.match(received)
-        if plain is not None and UPGRADE.search(received, 0, end.end()):
+        plain = PLAIN.match(head)
+        if plain is not None and UPGRADE.search(head, 0, end.end()):
             return self._of_resource(plain[1].partition(b"?")[0].decode("ascii"))
         return self._of_unusual(received)
 
