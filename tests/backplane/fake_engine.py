@@ -26,7 +26,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.links: list[FakeLink] = []
         self.attempts = 0
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         """Raised by each attempt to connect."""
         self.frozen = False
         """Requests wait for ever, and nothing is delivered."""
@@ -37,9 +37,9 @@ class FakeEngine:
         """Links that are open receive nothing, and do not know."""
         self.losing: set[bytes] = set()
         """Payloads that are lost on their way."""
-        self.refusing: Exception | None = None
+        self.refusing: BaseException | None = None
         """Raised by each publication."""
-        self.denying: Exception | None = None
+        self.denying: BaseException | None = None
         """Raised by each request for leases."""
         self.delay = 0.0
         """Seconds until a request for leases is answered."""

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.backplane.fake_engine import FakeEngine, nodes
+from tests.user_code.breaking import Panic
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Lease, Position
 from wsframe.backplane.supervised import SupervisedBackplane
@@ -106,6 +107,30 @@ async def test_an_engine_that_refuses_later_is_tried_again(autojump_clock: MockC
         await trio.sleep(5)
         engine.failure = None
         await a.told.until(lambda: a.told.reached[-1])
+
+
+@pytest.mark.parametrize("where", ["connect", "publish", "lease"])
+async def test_a_panic_of_a_client_library_is_an_error_like_others(autojump_clock: MockClock, where: str) -> None:
+    """One is written in Rust, whose panics are no ``Exception``."""
+    engine = FakeEngine()
+    async with nodes(engine, "a", "b") as (a, b):
+        await b.want("t")
+        if where == "connect":
+            engine.failure = Panic()
+            engine.kill()
+        elif where == "publish":
+            engine.refusing = Panic()
+            a.backplane.publish("t", b"x")
+        else:
+            engine.denying = Panic()
+            assert await a.backplane.renew([Lease("k", 1, 0.0)], 5.0) == [None]
+            assert await a.backplane.acquire(["k"], 5.0) == [""]
+        await a.told.until(lambda: a.told.reached[-1] is False)
+        engine.failure = engine.refusing = engine.denying = None
+        await a.told.until(lambda: a.told.reached[-1])
+        await trio.sleep(5)
+        a.backplane.publish("t", b"y")
+        await b.told.until(lambda: b.told.payloads("t") == [b"y"])
 
 
 async def test_requests_to_an_engine_that_does_not_answer_end(autojump_clock: MockClock) -> None:

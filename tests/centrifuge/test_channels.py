@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.centrifuge.speaking import Speaker, connected, speaking
+from tests.user_code.breaking import Panic
 from wsframe import Client
 from wsframe.centrifuge import CentrifugeResource, Connected, Subscribed
 from wsframe.centrifuge.subscription import MOST_HELD
@@ -43,6 +44,22 @@ async def test_a_client_that_leaves_while_its_subscription_begins_is_never_live(
         assert resource._service is not None
         assert resource._service.sessions.channel("c") is None
         resource.publish("c", 1)
+
+
+async def test_a_panic_in_unsubscribed_costs_its_client_alone(autojump_clock: MockClock) -> None:
+    class Panicking(CentrifugeResource):
+        async def subscribing(self, client: Client, channel: str, data: object) -> Subscribed:
+            return Subscribed(expires=1)
+
+        async def unsubscribed(self, client: Client, channel: str) -> None:
+            raise Panic
+
+    async with speaking(Panicking()) as kit:
+        a, b = await connected(kit), await connected(kit)
+        await a.ask("subscribe", channel="c")
+        await trio.sleep(5)
+        assert (await a.end())[0] == 3004
+        assert await b.ask("ping") == {}
 
 
 async def test_clients_of_one_resource_do_not_wait_for_each_other() -> None:

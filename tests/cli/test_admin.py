@@ -14,6 +14,7 @@ import trio
 
 import wsframe
 from tests.recorder import Recorder
+from tests.user_code.breaking import Panic
 from tests.wire import connected, serving, text
 from wsframe.cli import admin
 from wsframe.cli.admin import admin_socket, answer_admins
@@ -136,11 +137,12 @@ async def test_one_that_leaves_without_reading_harms_nobody(tmp_path: Path) -> N
             await ask(stream, b"statistics\n")
 
 
+@pytest.mark.parametrize("error", [LookupError, Panic])
 async def test_a_fault_of_ours_costs_one_connection(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
     def fail(server: wsframe.Server) -> dict[str, Any]:
-        raise LookupError
+        raise error
 
     async with administered(tmp_path / "admin", Recorder()):
         with monkeypatch.context() as patch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.resources.history_feed import Feed, subscribed, topics_of, two_servers
 from tests.resources.lossy import Lossy, forget
-from wsframe.backplane import History, MemoryBackplane, MemoryHub
+from tests.user_code.breaking import Panic
+from wsframe.backplane import History, MemoryBackplane, MemoryHub, Position
 from wsframe.resources.recovery import LOOK
 from wsframe.testing import open_kit
 
@@ -152,6 +154,29 @@ async def test_a_topic_that_is_silent_is_compared_each_10_seconds_and_one_withou
             await subscribed(kit, "t")
             await trio.sleep(102)
             assert plane.asked == ["newest"] * expected
+
+
+async def test_an_engine_that_raises_ends_no_server(autojump_clock: MockClock) -> None:
+    """That of a program, which should return None."""
+
+    class Raising(Lossy):
+        async def newest(self, topic: str) -> Position | None:
+            await super().newest(topic)
+            raise Panic
+
+        def unwant(self, topics: Collection[str]) -> None:
+            raise Panic
+
+    plane = Raising(MemoryHub())
+    async with open_kit(Feed(), backplane=plane) as kit:
+        client = await subscribed(kit, "t")
+        await subscribed(kit, "u")
+        await trio.sleep(102)
+        assert len(plane.asked) > 5
+        client.send_text("-t")
+        await trio.sleep(200)
+        client.send_text("+v")
+        assert [await client.receive() for _ in range(2)] == ["-t", "+v"]
 
 
 async def test_a_gap_of_all_topics_is_filled_from_history(autojump_clock: MockClock) -> None:

@@ -13,7 +13,7 @@ import trio
 import wsframe
 from tests.hostile.place import Place, Recorder
 from tests.patience import PATIENCE
-from wsframe.server.watchdog import keeper, step_of, told
+from wsframe.server.watchdog import Watchdog, keeper, step_of, told
 
 
 def block_until(condition: Callable[[], object]) -> None:
@@ -88,3 +88,18 @@ def test_where_no_task_runs_nothing_is_named() -> None:
     assert step_of(None) == []
     assert keeper([]) == ("", [])
     assert told([]) == ""
+
+
+async def test_its_end_does_not_wait_for_an_answer_of_the_loop() -> None:
+    """The thread can be about to ask just as the server ends."""
+    looked = threading.Event()
+
+    def look(token: trio.lowlevel.TrioToken) -> None:
+        looked.set()
+        block_until(watchdog._over.is_set)
+
+    watchdog = Watchdog(look)
+    with watchdog:
+        block_until(looked.is_set)
+    watchdog._thread.join(PATIENCE)
+    assert not watchdog._thread.is_alive()

@@ -107,13 +107,13 @@ class Generation:
 
     # Requests
 
-    def end(self, error: Exception) -> None:
+    def end(self, error: BaseException) -> None:
         """End this connection, because the engine refuses a request."""
         self._ending.fire(error)
 
     async def _until_ended(self) -> None:
         error = await self._ending.wait()
-        assert isinstance(error, Exception)
+        assert isinstance(error, BaseException)
         raise error
 
     async def acquire(self, node: str, keys: Sequence[str], seconds: float) -> list[int | str]:

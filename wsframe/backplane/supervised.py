@@ -17,6 +17,7 @@ from wsframe.backplane.publications import Publications
 from wsframe.backplane.queue import LIMIT
 from wsframe.doorbell import check_trio
 from wsframe.log import EACH, Log, log_for
+from wsframe.user_code.errors import being_cancelled, contain
 
 __all__ = ["SupervisedBackplane"]
 
@@ -98,12 +99,16 @@ class SupervisedBackplane:
         try:
             async with self._engine.connect(generation.take) as link:
                 await generation.run(link)
-        except* BackplaneRefused as group:
-            if not before:
-                raise innermost(group) from None
-            self._tell(innermost(group))
-        except* Exception as group:
-            self._tell(innermost(group))
+        except BaseException as error:  # of a client library: the panic of an extension is no Exception
+            group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])
+            passing, ended = group.split(passes)
+            if ended is not None:
+                cause = innermost(ended)
+                if isinstance(cause, BackplaneRefused) and not before:
+                    raise cause from None
+                self._tell(cause)
+            if passing is not None:
+                raise passing from None
         finally:
             self._generation = None
 
@@ -166,7 +171,8 @@ class SupervisedBackplane:
         try:
             with trio.fail_after(PATIENCE):
                 return await request(link)
-        except Exception as error:  # of the client library, as it likes
+        except BaseException as error:  # of the client library, as it likes
+            contain(error)
             if not isinstance(error, trio.TooSlowError):  # the probe decides about an engine that is slow
                 await trio.sleep(SETTLED_AFTER)
                 if self._generation is not generation or self._distrust(generation, error):
@@ -175,7 +181,7 @@ class SupervisedBackplane:
             logger.warning("a request to the backplane at %s fails: %s", self._engine.name, reason, kind="answer")
             return None
 
-    def _distrust(self, generation: Generation, error: Exception) -> bool:
+    def _distrust(self, generation: Generation, error: BaseException) -> bool:
         """End a connection on which a request is refused: the next one can find another server, or load the scripts.
 
         An engine that refuses on that one too, such as one that cannot write, still carries messages: its connections
@@ -222,6 +228,13 @@ class SupervisedBackplane:
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back."""
         await self._ask(lambda link: link.release([(lease.key, lease.token) for lease in leases]))
+
+
+def passes(error: BaseException) -> bool:
+    """Return whether an error is not about a connection, but ends the task or the program."""
+    return isinstance(error, KeyboardInterrupt | SystemExit) or (
+        isinstance(error, trio.Cancelled) and being_cancelled()
+    )
 
 
 def innermost(error: BaseException) -> BaseException:

@@ -18,6 +18,7 @@ from wsframe.centrifuge.subscription import Event, State, Subscription
 from wsframe.exceptions import ResourceEnded
 from wsframe.resources.client import Client
 from wsframe.resources.topics import Topics
+from wsframe.user_code.errors import failed
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
@@ -234,7 +235,9 @@ class Channels:
         """Call ``unsubscribed``; an exception in it is the client's alone, and the next call is made."""
         try:
             await self._hooks.unsubscribed(session.client, channel)
-        except Exception as error:
+        except BaseException as error:
+            if not failed(error):
+                return
             await self._hooks.hook_failed(error, hook="unsubscribed", client=session.client)
 
     def subscribed(self, session: Session, channel: str) -> Subscription:

@@ -144,9 +144,7 @@ class Histories:
             for _ in range(FILLERS):
                 nursery.start_soon(self._fill_topics, again=True)
             await self._needed.wait()
-            while True:
-                await trio.sleep(LOOK)
-                await self._look()
+            nursery.start_soon(self._look, again=True)
 
     async def _fill_topics(self) -> None:
         async for topic in self._interest.holes:
@@ -182,15 +180,17 @@ class Histories:
                 return None, newest
 
     async def _look(self) -> None:
-        """Compare the topics that are silent with the engine."""
-        for topic in tuple(self._interest.topics.values()):
-            tail = topic.tail
-            if not tail.keeps or not topic.can_be_checked:
-                continue
-            topic.quiet = topic.quiet + 1 if topic.seen == tail.position else 0
-            topic.seen = tail.position
-            if topic.quiet % 2 and not await self._check(topic):
-                return
+        """Compare the topics that are silent with the engine, again and again."""
+        while True:
+            await trio.sleep(LOOK)
+            for topic in tuple(self._interest.topics.values()):
+                tail = topic.tail
+                if not tail.keeps or not topic.can_be_checked:
+                    continue
+                topic.quiet = topic.quiet + 1 if topic.seen == tail.position else 0
+                topic.seen = tail.position
+                if topic.quiet % 2 and not await self._check(topic):
+                    break
 
     async def _check(self, topic: Topic) -> bool:
         """Compare a topic with the engine; return False if it cannot be reached."""

@@ -217,7 +217,7 @@ class Topics:
             nursery.start_soon(self.histories.run)
             nursery.start_soon(self.presences.run)
             engine = await self.interest.needed()
-            nursery.start_soon(self.interest.let_go)
+            nursery.start_soon(self.interest.let_go, again=True)
             await engine.run(self.interest.node, self)
 
     def message(self, topic: str, payload: bytes, sender: str, position: Position | None) -> None:

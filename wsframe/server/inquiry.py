@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import trio
 
 from wsframe.log import Log, log_for
+from wsframe.user_code.errors import contain
 
 __all__ = ["LONGEST_LINE", "MOST_AT_ONCE", "REQUEST", "Answer", "answer_inquiries", "inquire", "unknown"]
 
@@ -45,8 +46,9 @@ async def answer_one(answer: Answer, places: trio.CapacityLimiter, stream: trio.
         await answer_lines(answer, stream)
     except trio.BrokenResourceError:
         pass  # the peer has gone
-    except Exception:
-        logger.exception("internal error at a socket for inquiries; the connection is closed")
+    except BaseException as error:
+        contain(error)
+        logger.error("internal error at a socket for inquiries; the connection is closed", exc_info=error)
     finally:
         places.release()
 

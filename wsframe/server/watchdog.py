@@ -75,6 +75,8 @@ class Watchdog:
                 self.lags.add(0.0)
                 continue  # it waits for sockets: there is no need to wake it
             self._turned.clear()
+            if self._over.is_set():  # it may have been set before that, to end the wait below
+                return
             try:
                 self._token.run_sync_soon(self._answer, perf_counter())
             except trio.RunFinishedError:
