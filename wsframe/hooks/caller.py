@@ -51,7 +51,7 @@ from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.exceptions import HookTimeout
 from wsframe.hooks.contexts import own_context, run_within
 from wsframe.hooks.move_client import Destination, give_up, hand_over
-from wsframe.hooks.parting import abort_stopped
+from wsframe.hooks.parting import abort_stopped, drop, end_failed
 from wsframe.hooks.posts import Call, Errand, Notice, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed
 from wsframe.hooks.tracing import Tracing
@@ -220,7 +220,7 @@ class HookCaller:
             if inbox is None:
                 logger.error("internal error in a post or call of %s", type(self._resource).__name__, exc_info=error)
             else:
-                inbox.client._link.crashed(error)
+                end_failed(inbox.client, error)
 
     # Entries of a client
 
@@ -253,7 +253,7 @@ class HookCaller:
             client._link.closing.on(ClosingEvent.HANDLED)
         except BaseException as error:  # its disconnected runs nevertheless, or it would stay for ever
             contain(error)
-            client._link.crashed(error)
+            end_failed(client, error)
         if client._work is not None and client._work.scopes:
             # Its tasks were cancelled when it ended. Hooks of others do not wait for slow ones.
             client._work.after = partial(mailbox.put, inbox, event)
@@ -269,8 +269,8 @@ class HookCaller:
                 self._topics.leave(client)
                 await self._run_hook("disconnected", client)
         finally:
-            client._link.leaving.left()
             self.leave()
+            client._link.leaving.left()
 
     async def _moved(self, mailbox: ClientMailbox, inbox: ClientInbox, move: Move[Destination]) -> None:
         """Say goodbye to a client that goes to another resource, and hand it over."""
@@ -382,7 +382,7 @@ class HookCaller:
                 return
             logger.error("hook_failed of %s failed", type(self._resource).__name__, exc_info=second)
             if client is not None:
-                client._drop(1011)
+                drop(client)
 
 
 # All types of entries but messages. The entry and its inbox are as the method of the type says.

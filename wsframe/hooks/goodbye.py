@@ -10,6 +10,7 @@ from wsframe.connection.handover import CONNECTED
 from wsframe.connection.mailbox import Mailbox
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.move_client import call_off
+from wsframe.hooks.parting import end_failed
 from wsframe.hooks.tasks import TaskFailed, log_task
 from wsframe.resources.client import Client
 from wsframe.user_code.errors import contain
@@ -30,7 +31,7 @@ async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, togethe
         together: Whether the hooks of several clients can overlap.
     """
     deadline = trio.current_time() + hooks.goodbye_seconds
-    served = [client for client in hooks.clients if client._link.inbox.mailbox is mailbox]
+    served = [client for client in hooks.clients if serves(mailbox, client)]
     if together:
         with trio.CancelScope(shield=True):
             async with ProtectedNursery() as nursery:
@@ -52,6 +53,12 @@ async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, togethe
             inbox.took_last()
 
 
+def serves(mailbox: Mailbox[AnyClient], client: AnyClient) -> bool:
+    """Return whether a client's messages come to a mailbox; False if user code has overwritten what tells."""
+    inbox = getattr(getattr(client, "_link", None), "inbox", None)
+    return inbox is not None and inbox.mailbox is mailbox
+
+
 async def part_from(hooks: HookCaller, client: AnyClient, deadline: float) -> None:
     hooks.part(client)
     with trio.CancelScope(shield=True, deadline=deadline):
@@ -59,5 +66,5 @@ async def part_from(hooks: HookCaller, client: AnyClient, deadline: float) -> No
             await hooks.end(client)
         except BaseException as error:  # the others still need theirs
             contain(error)
-            client._link.crashed(error)
+            end_failed(client, error)
     call_off(client._link.inbox)
