@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from urllib.parse import quote
 
 import pytest
@@ -80,6 +81,26 @@ def test_a_path_is_compared_as_a_browser_sends_it(path: str, compared: str) -> N
         ("/a/.", "/a/"),
         ("/..", "/"),
         ("/../{room}", "/{room}"),
+        ("/x/{room?}", "/x/{room}"),
+        ("/x/{room:int?}", "/x/{room}"),
+        ("/x/{room}?", "/x/{room}"),
+        ("/x/:room?", "/x/{room}"),
+        ("ws://h/{room?}?x#y", "/{room}"),
+        ("/x/{*rest}", "/x/{rest}"),
+        ("/x/{rest...}", "/x/{rest}"),
+        ("/x/[...rest]", "/x/{rest}"),
+        ("/x/[[...rest]]", "/x/{rest}"),
+        ("/x/${room}", "/x/{room}"),
+        ("/x/{room", "/x/{room}"),
+        ("/x/room}", "/x/{room}"),
+        ("/a{room}c", "/{room}"),
+        ("/x/{a}{b}", "/x/{a}"),
+        ("/x/{}", "/x/{name}"),
+        ("/x/{1}", "/x/{name_1}"),
+        ("/x/{a-b}", "/x/{a_b}"),
+        ("/{a}/x/{a}", "/{a}/x/{a_3}"),
+        ("/{a\\b}", "/{a}/{b}"),
+        ("<room>/../{a}/{a}?b", "/{a}/{a_2}"),
     ],
 )
 def test_a_path_that_no_client_asks_for_is_a_value_error_with_the_right_form(path: str, right: str) -> None:
@@ -87,6 +108,24 @@ def test_a_path_that_no_client_asks_for_is_a_value_error_with_the_right_form(pat
         check_path(path)
     assert f"{right!r} instead of {path!r}" in str(caught.value)
     check_path(right)
+
+
+PIECES = [
+    "{", "}", "/", "?", "#", "..", ".", "*", ":", "<", ">", "[", "]", "a", "b", "1", "-", " ", "\\", "$", "^", "é",
+    "\t", "{a}", "://", "{a?}", "(?", r"\d",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+def test_a_form_that_an_error_shows_is_accepted(path: str) -> None:
+    try:
+        check_path(path)
+    except ValueError as error:
+        told = str(error).partition(": ")[2]
+        if " instead of " in told:
+            right, _, given = told.partition(f" instead of {path!r}")
+            assert not given
+            check_path(ast.literal_eval(right))
 
 
 @pytest.mark.parametrize(

@@ -72,13 +72,32 @@ def host_names(hosts: Any) -> frozenset[str] | None:
         ValueError: For an empty collection, and for anything but a name, such as a URL or a name with a port.
     """
     if isinstance(hosts, str):
-        raise TypeError(f"hosts is a collection of names, not one str: use hosts=[{hosts!r}]")
+        raise TypeError(f"hosts is a collection of names, not one str: use hosts={names_in(hosts)!r}")
     if not isinstance(hosts, Collection) or not all(isinstance(name, str) for name in hosts):
         raise TypeError(f"hosts is a collection of names, each a str, not {hosts!r}")
     if not hosts:
         raise ValueError("hosts is empty, so no request would pass: use None for the default, ['*'] for any name")
     names = frozenset(host_name(name) for name in hosts if name != "*")
     return None if "*" in hosts else names
+
+
+def names_in(text: str) -> list[str]:
+    """Return the names in a text, such as a URL or several names; an example if they cannot be names."""
+    names = text.replace(",", " ").split() or [""]
+    try:
+        return [name if name == "*" else canonical_host(place_in(name)[0]) for name in names]
+    except ValueError:
+        return ["chat.example"]
+
+
+def place_in(name: str) -> tuple[str, bool]:
+    """Return the host in a text such as a URL, and whether that is the whole text."""
+    rest = name.partition("://")[2] or name
+    rest = rest.partition("#")[0].partition("?")[0].strip("/").partition("/")[0].rpartition("@")[2].strip()
+    authority = AUTHORITY.fullmatch(rest)
+    if authority is None:
+        return rest, rest == name
+    return authority[1], rest == name and authority[2] is None
 
 
 def host_name(name: str) -> str:
@@ -89,16 +108,14 @@ def host_name(name: str) -> str:
     """
     if "*" in name:
         raise ValueError(f"hosts takes names, not patterns: list each name, or ['*'] for any, instead of {name!r}")
-    rest = name.partition("://")[2] or name
-    rest = rest.partition("#")[0].partition("?")[0].strip("/").partition("/")[0].rpartition("@")[2].strip()
-    authority = AUTHORITY.fullmatch(rest)
+    place, alone = place_in(name)
     try:
-        right = canonical_host(rest if authority is None else authority[1])
+        right = canonical_host(place)
     except ValueError as error:
         raise ValueError(
             f"a name in hosts is one of a host, or an IP address, such as 'chat.example': {error}"
         ) from None
-    if rest != name or (authority is not None and authority[2] is not None):
+    if not alone:
         raise ValueError(f"a name in hosts has no scheme, port or path: {right!r} instead of {name!r}")
     return right
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from re import Match, sub
 from re import compile as pattern
 from urllib.parse import quote, unquote_to_bytes
 
-__all__ = ["REST", "asked", "check_path", "check_route", "folded", "pattern_of", "written"]
+__all__ = ["REST", "asked", "check_path", "check_route", "folded", "is_name", "written"]
 
 REST = "*"
 
@@ -15,7 +16,10 @@ REST = "*"
 UNUSUAL = pattern(r"%(?:[0-9A-Fa-f]{2})?|[^!$&-;=@-Z_a-z~]")
 BEYOND_ASCII = pattern("(?:%[89a-f][0-9a-f])+")
 DOTS = pattern(r"(?:\.|%2[eE]){1,2}")
-FOREIGN = pattern(r"<(?:\w+:)?(\w*)>|:(\w+)|\{(\w+):[^}]*\}|\[(\w+)\]")
+# Segments that are parameters for other frameworks, and those in braces whose name is not one.
+FOREIGN = pattern(r"<(?:\w+:)?(\w*)>|:(\w+)[?*+]?|\[+\.*(\w+)\]+|\$?\{\W*([\w-]*)(?::[^}]*|\W*)\}")
+WORD = pattern(r"(\w+)")
+IN_BRACES = pattern(r"\{[^{}]*\}")
 REGULAR = pattern(r"\^|.*(\.[*+]|\(\?|\\[dDwWsS]|\[\^|\[0-9\]|\[a-z)")
 
 
@@ -50,59 +54,94 @@ def check_path(path: object) -> str:
 
     Raises:
         TypeError: For a path that is not a str.
-        ValueError: For a path that no client can ask for, or that means something else than it seems to.
+        ValueError: For a path that no client can ask for, or that means something else than it seems to; it shows
+            a path that is accepted, where one can be guessed.
     """
-    if path == REST:
+    text = check_type(path)
+    if text == REST:
         return REST
-    segments = check_route(path)
-    assert isinstance(path, str)
-    for number, segment in enumerate(segments):
-        foreign = FOREIGN.fullmatch(segment)
-        if foreign is not None:
-            name = next(filter(None, foreign.groups()), "name")
-            right = "/".join([*segments[:number], f"{{{name}}}", *segments[number + 1 :]])
-            raise ValueError(f"a parameter is written {{{name}}}: {right!r} instead of {path!r}")
-        if segment in ("*", "**"):
-            right = "/".join([*segments[:number], "{name}", *segments[number + 1 :]])
-            raise ValueError(
-                f"'*' stands alone, for any path not registered; one segment is {{name}}: {right!r} instead of {path!r}"
-            )
-    if "{" not in path and "}" not in path:
-        return written(path)
-    return "/".join(segment if is_name(segment) else written(segment) for segment in pattern_of(path))
+    check_for_faults(text, lambda path: fault_of_route(path) or fault_of_parameters(path))
+    if "{" not in text:
+        return written(text)
+    return "/".join(segment if is_name(segment) else written(segment) for segment in text.split("/"))
 
 
-def check_route(path: object) -> list[str]:
-    """Return the segments of a path, after a check of all but its parameters.
+def check_route(path: object) -> str:
+    """Return a path, after a check of all but its parameters.
 
     Raises:
         TypeError: For a path that is not a str.
         ValueError: For a path that no client can ask for.
     """
+    text = check_type(path)
+    check_for_faults(text, fault_of_route)
+    return text
+
+
+def check_type(path: object) -> str:
     if not isinstance(path, str):
         raise TypeError(f"a path is a str, not {type(path).__name__}")
-    check_form(path)
-    segments = path.split("/")
-    check_dots(path, segments)
-    return segments
+    return path
 
 
-def check_form(path: str) -> None:
-    """Check the beginning, the end and the characters of a path."""
+Fault = tuple[str, str | None]
+"""The rule that a path breaks, and a better path; that can break another one."""
+
+
+def check_for_faults(path: str, find: Callable[[str], Fault | None]) -> None:
+    fault = find(path)
+    if fault is None:
+        return
+    rule, right = fault
+    while right is not None and (worse := find(right)) is not None:
+        _, right = worse
+    raise ValueError(f"{rule}: {path!r}" if right is None else f"{rule}: {right!r} instead of {path!r}")
+
+
+def fault_of_parameters(path: str) -> Fault | None:
+    """Find a segment that looks like a parameter and is none, or one whose name another has."""
+    segments, names = path.split("/"), set[str]()
+    for number, segment in enumerate(segments):
+        name, rule = name_in(segment), ""
+        if segment in ("*", "**"):
+            name, rule = "name", "'*' stands alone, for any path not registered; one segment is {name}"
+        elif name is None:
+            continue
+        elif "{" in segment and not (segment.startswith("{") and segment.endswith("}")):
+            rule = "a parameter is a whole segment, such as /rooms/{room}"
+        elif segment != f"{{{name}}}":
+            rule = f"a parameter is written {{{name}}}{', and none is optional' if '?' in segment else ''}"
+        elif name in names:
+            name, rule = f"{name}_{number}", "the names of parameters are different identifiers"
+        if rule:
+            return rule, "/".join([*segments[:number], f"{{{name}}}", *segments[number + 1 :]])
+        names.add(name)
+    return None
+
+
+def name_in(segment: str) -> str | None:
+    """Return a name for a segment that is a parameter, or looks like one; None for others."""
+    if "{" not in segment and "}" not in segment and not FOREIGN.fullmatch(segment):
+        return None
+    found = FOREIGN.search(segment) or WORD.search(segment)
+    name = next(filter(None, found.groups()), "name").replace("-", "_") if found is not None else "name"
+    return name if name.isidentifier() else f"name_{name}"
+
+
+def fault_of_route(path: str) -> Fault | None:
+    """Find another fault of a path: in its beginning, its end, its characters or its dots."""
     if REGULAR.match(path):
-        raise ValueError(
-            f"a path begins with '/' and is not a regular expression; use {{name}} for a segment: {path!r}"
-        )
+        return "a path begins with '/' and is not a regular expression; use {name} for a segment", None
     if path != path.strip() or any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
         right = "".join(letter for letter in path if ord(letter) >= 32 and ord(letter) != 127).strip()
-        raise ValueError(f"a path begins with '/' and has no space around it: {right!r} instead of {path!r}")
+        return "a path begins with '/' and has no space around it", right
     if any(0xD800 <= ord(letter) < 0xE000 for letter in path):
-        raise ValueError(f"a path has no lone surrogates: {path!r}")
-    if not path.startswith("/") or "?" in path or "#" in path:
-        raise ValueError(f"a path begins with '/' and has no '?' or '#': {right_form(path)!r} instead of {path!r}")
+        return "a path has no lone surrogates", None
+    if not path.startswith("/") or not {"?", "#"}.isdisjoint(sub(IN_BRACES, "", path)):
+        return "a path begins with '/' and has no '?' or '#'", right_form(path)
     if "\\" in path:
-        right = path.replace("\\", "/")
-        raise ValueError(f"browsers make '/' of a backslash in a path: {right!r} instead of {path!r}")
+        return "browsers make '/' of a backslash in a path", path.replace("\\", "/")
+    return fault_of_dots(path)
 
 
 def right_form(path: str) -> str:
@@ -114,10 +153,11 @@ def right_form(path: str) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
-def check_dots(path: str, segments: list[str]) -> None:
-    """Check that there are no segments that clients resolve before they ask (RFC 3986 section 5.2.4)."""
+def fault_of_dots(path: str) -> Fault | None:
+    """Find segments that clients resolve before they ask (RFC 3986 section 5.2.4)."""
+    segments = path.split("/")
     if not any(DOTS.fullmatch(segment) for segment in segments):
-        return
+        return None
     kept: list[str] = []
     for segment in segments[1:]:
         dots = DOTS.fullmatch(segment)
@@ -127,24 +167,8 @@ def check_dots(path: str, segments: list[str]) -> None:
             del kept[-1:]
     if DOTS.fullmatch(segments[-1]):
         kept.append("")
-    right = "/" + "/".join(kept)
-    raise ValueError(f"no client asks for a path with '.' or '..' in it: {right!r} instead of {path!r}")
+    return "no client asks for a path with '.' or '..' in it", "/" + "/".join(kept)
 
 
 def is_name(segment: str) -> bool:
     return segment.startswith("{")
-
-
-def pattern_of(path: str) -> tuple[str, ...]:
-    """Return the segments of a path with parameters.
-
-    Raises:
-        ValueError: For parameters that are not as they should be.
-    """
-    segments = tuple(path.split("/"))
-    names = [segment[1:-1] for segment in segments if segment.startswith("{") and segment.endswith("}")]
-    if sum(segment.count("{") + segment.count("}") for segment in segments) != 2 * len(names):
-        raise ValueError(f"a parameter is a whole segment, such as /rooms/{{room}}: {path!r}")
-    if not all(name.isidentifier() for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"the names of parameters are different identifiers: {path!r}")
-    return segments

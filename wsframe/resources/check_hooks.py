@@ -117,7 +117,7 @@ def check_plain(title: str, function: Callable[..., object]) -> None:
         TypeError: If it is a coroutine function, or an object that is called as one.
     """
     if is_async(function):
-        name = getattr(function, "__name__", type(function).__name__)
+        name = getattr(function, "__name__", "__call__")
         raise TypeError(f"{title} must be a plain function, because nothing can wait for it: write 'def {name}'")
 
 

@@ -45,14 +45,14 @@ def resource(
         raise TypeError('@resource needs a path: write @wsframe.resource("/chat") above the class')
 
     def register(cls: ResourceClassT) -> ResourceClassT:
-        check_makes(cls, path)
+        check_makes(cls, path, "register_global_resource" if registry is None else "registry.register")
         (global_registry if registry is None else registry).register(path, cls(), origins, ignore_case=ignore_case)
         return cls
 
     return register
 
 
-def check_makes(cls: object, path: str) -> None:
+def check_makes(cls: object, path: str, register: str) -> None:
     """Check that an object of a class can be made without arguments.
 
     Raises:
@@ -69,5 +69,5 @@ def check_makes(cls: object, path: str) -> None:
     except TypeError:
         raise TypeError(
             f"@resource makes {cls.__name__} without arguments, but it takes {written(takes)}: leave out the "
-            f"decorator and write register_global_resource({path!r}, {cls.__name__}(...)) after the class"
+            f"decorator and write {register}({path!r}, {cls.__name__}(...)) after the class"
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 
 from wsframe.http.paths import asked, folded
 from wsframe.http.request import Request
@@ -16,7 +17,7 @@ from wsframe.resources.resource import Resource
 from wsframe.user_code.errors import called, failed
 from wsframe.workers.partitions import Scope
 
-__all__ = ["Dispatcher", "Factory", "ask", "check_dispatcher", "check_resource", "written_name"]
+__all__ = ["Dispatcher", "Factory", "ask", "call_of", "check_dispatcher", "check_resource", "written_name"]
 
 logger: Log = log_for(__name__)
 
@@ -62,20 +63,29 @@ class Factory:
         return (folded(path), *map(asked, params.values())) if self.ignore_case else path
 
 
+def call_of(cls: type[object]) -> str:
+    """Return the call of a class that makes an object, as a program writes it."""
+    try:
+        signature(cls).bind()
+    except (TypeError, ValueError):
+        return f"{cls.__name__}(...)"
+    return f"{cls.__name__}()"
+
+
 def check_dispatcher(function: object) -> None:
     """Check that something can be asked for a resource.
 
     Raises:
         TypeError: If it cannot be called, is a resource's class, is a coroutine function, or takes something else.
     """
-    if isinstance(function, type):
+    if isinstance(function, type) and issubclass(function, Resource):
         raise TypeError(
             f"a plain function that takes the request is needed, not the class: "
-            f"write 'lambda request: {function.__name__}()'"
+            f"write 'lambda request: {call_of(function)}'"
         )
     if isinstance(function, Resource):
         raise TypeError(f"a plain function that makes a resource is needed; to register {function!r} itself: register")
-    if not callable(function):
+    if isinstance(function, type) or not callable(function):
         raise TypeError(f"a plain function that takes the request is needed, not {function!r}")
     check_plain("a factory or dispatcher", function)
     check_takes("a factory or dispatcher", function, "request", otherwise="every newcomer would be answered 500")
@@ -89,7 +99,7 @@ def check_resource(resource: object) -> None:
         ValueError: For an attribute out of range.
     """
     if isinstance(resource, type):
-        raise TypeError(f"register an object, not the class: {resource.__name__}()")
+        raise TypeError(f"register an object, not the class: {call_of(resource)}")
     if not isinstance(resource, Resource):
         raise TypeError(f"a resource is an object of a Resource subclass, not {type(resource).__name__}")
     life = resource._listener

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, TypeVar, overload
 
+from wsframe.http.hostnames import browser_origin
 from wsframe.http.origins import OriginValidator, origin_exact, origin_prefix, same_origin
 from wsframe.http.paths import check_path
 from wsframe.http.responses import HttpHandler
@@ -287,7 +289,9 @@ def name_of(resource: Resource | Factory) -> str:
 
 def check_origins(origins: object) -> None:
     if not callable(origins):
-        given = origins if isinstance(origins, str) and "://" in origins else "https://example.com"
+        given = "https://example.com"
+        with suppress(ValueError):
+            given = browser_origin(origins) if isinstance(origins, str) and "://" in origins else given
         raise TypeError(
             f"origins must be a validator such as origin_exact({given!r}) or any_origin, not {type(origins).__name__}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
 from wsframe.log import quoted
@@ -108,9 +109,8 @@ def parse_tcp(text: str) -> TcpAddress:
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if "://" in text:
-        bare = text.partition("://")[2].rstrip("/")
-        raise ValueError(f"an address has no scheme: {quoted(bare)} instead of {quoted(text)}")
-    if text.startswith(("/", ".", "@")):
+        raise ValueError(f"an address has no scheme: {address_in(text)} instead of {quoted(text)}")
+    if text.startswith(("/", ".", "@")) and text != "@":
         raise ValueError(f"a unix socket is written {quoted('unix:' + text)}, not {quoted(text)}")
     if not bracketed and ":" in host:
         raise ValueError(f"an IPv6 address stands in brackets, as in [::1]:8000, not {quoted(text)}")
@@ -119,6 +119,17 @@ def parse_tcp(text: str) -> TcpAddress:
     if not host:
         raise ValueError(f"{quoted(text)} has no host: *{text} for every address of the machine")
     return TcpAddress(with_zone(host[1:-1], text) if bracketed else None if host == "*" else host, int(port))
+
+
+def address_in(url: str) -> str:
+    """Return the address in a URL, quoted; or all forms of addresses, if there is none."""
+    scheme, _, rest = url.partition("://")
+    place, port = rest.partition("/")[0].rpartition("@")[2], 443 if scheme.lower() in ("https", "wss") else 80
+    for address in (rest.rstrip("/"), place, f"*{place}", f"{place}:{port}", f"*:{port}" if not place else ""):
+        with suppress(ValueError):
+            parse_address(address)
+            return quoted(address)
+    return FORMS
 
 
 def with_zone(host: str, text: str) -> str:

@@ -18,6 +18,7 @@ from wsframe.http.request import VERSIONS
 from wsframe.net.certificate import Certificate
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
+from wsframe.resources.factories import call_of
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.server.addresses import parse_address
@@ -45,10 +46,10 @@ def check_registry(registry: object) -> None:
     if registry is None or isinstance(registry, Registry):
         return
     if isinstance(registry, Resource) or (isinstance(registry, type) and issubclass(registry, Resource)):
-        name = registry.__name__ if isinstance(registry, type) else type(registry).__name__
+        cls = registry if isinstance(registry, type) else type(registry)
         raise TypeError(
-            f"a server serves a wsframe.Registry, and {name} is a resource: "
-            f"register it first, with wsframe.register_global_resource('/', {name}()), and give none"
+            f"a server serves a wsframe.Registry, and {cls.__name__} is a resource: "
+            f"register it first, with wsframe.register_global_resource('/', {call_of(cls)}), and give none"
         )
     if isinstance(registry, str):
         raise TypeError(
@@ -209,14 +210,19 @@ def check_host(host: str, option: str = "host") -> None:
     """
     if not host:
         raise ValueError(f"{option} is a name or address, and None for every address of the machine: not ''")
-    right = host.partition("://")[2] or host
-    right = right.partition("/")[0].strip()
+    if option == "host" and host.startswith(("unix:", "/", "./", "@")):
+        raise ValueError(f"host is a name or address alone: give unix={host.removeprefix('unix:')!r} instead")
+    right = host.partition("://")[2] if "://" in host else host
+    right = right.partition("/")[0].rpartition("@")[2].strip()
     port = ""
     if right.startswith("[") or right.count(":") == 1:
         right, port = right.removeprefix("[").partition("]" if "]" in right else ":")[::2]
+    right = right.removeprefix("*")  # as in addresses; None is every address here
     if right != host:
-        port = f" and {option.replace('host', 'port')}={port.lstrip(':')}" if port.lstrip(":") else ""
-        raise ValueError(f"{option} is a name or address alone: give {option}={right!r}{port} instead of {host!r}")
+        port = port.lstrip(":")
+        known = port.isascii() and port.isdigit() and int(port) <= 65535
+        said = f"{option}={right or None!r}" + (f" and {option.replace('host', 'port')}={int(port)}" if known else "")
+        raise ValueError(f"{option} is a name or address alone: give {said} instead of {host!r}")
 
 
 def check_metrics_host(host: str) -> None:
