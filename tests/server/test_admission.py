@@ -38,7 +38,7 @@ def check_one_line(lines: list[str], peer: Peer, status: int, reason: str) -> No
 REFUSALS = {
     "garbage": (b"\x01\x02garbage\r\n\r\n", 400, "malformed"),
     "TLS": (b"\x16\x03\x01\x00garbage\r\n\r\n", 400, "the peer speaks TLS"),
-    "leading newlines": (b"\r\n\r\n", 400, "malformed"),
+    "leading newlines": (b"\r\n\r\n\r\n", 400, "malformed"),
     "HTTP/1.0": (upgrade(start="GET {} HTTP/1.0"), 400, "HTTP/1.1"),
     "no Host": (upgrade(host=None), 400, "malformed"),
     "two Hosts": (upgrade(host="localhost\r\nhost: localhost"), 400, "malformed"),

@@ -18,6 +18,8 @@ BEYOND_ASCII = pattern("(?:%[89a-f][0-9a-f])+")
 DOTS = pattern(r"(?:\.|%2[eE]){1,2}")
 # Segments that are parameters for other frameworks, and those in braces whose name is not one.
 FOREIGN = pattern(r"<(?:\w+:)?(\w*)>|:(\w+)[?*+]?|\[+\.*(\w+)\]+|\$?\{\W*([\w-]*)(?::[^}]*|\W*)\}")
+FOREIGN_NAME = pattern(r"^[^{]|[*:.+]")
+IDENTIFIERS = "the names of parameters are different identifiers"
 WORD = pattern(r"(\w+)")
 IN_BRACES = pattern(r"\{[^{}]*\}")
 REGULAR = pattern(r"\^|.*(\.[*+]|\(\?|\\[dDwWsS]|\[\^|\[0-9\]|\[a-z)")
@@ -109,10 +111,12 @@ def fault_of_parameters(path: str) -> Fault | None:
             continue
         elif "{" in segment and not (segment.startswith("{") and segment.endswith("}")):
             rule = "a parameter is a whole segment, such as /rooms/{room}"
+        elif "?" in segment:
+            rule = f"a parameter is written {{{name}}}, and none is optional"
         elif segment != f"{{{name}}}":
-            rule = f"a parameter is written {{{name}}}{', and none is optional' if '?' in segment else ''}"
+            rule = f"a parameter is written {{{name}}}" if FOREIGN_NAME.search(segment) else IDENTIFIERS
         elif name in names:
-            name, rule = f"{name}_{number}", "the names of parameters are different identifiers"
+            name, rule = f"{name}_{number}", IDENTIFIERS
         if rule:
             return rule, "/".join([*segments[:number], f"{{{name}}}", *segments[number + 1 :]])
         names.add(name)
