@@ -102,6 +102,7 @@ SLOW = {
     "user_code/test_exits.py",
     "user_code/test_scopes.py",
     "workers/test_relay_keeper.py",
+    "workers/test_spare.py",
 }  # fmt: skip
 """Tests left out by ``pytest -m "not slow"``, beside those that hypothesis drives."""
 

@@ -50,6 +50,48 @@ def test_workers_14_a_killed_worker_has_a_successor_and_a_signal_leaves_nothing(
         assert sum("Serving at" in line for line in running.printed) == 1
 
 
+def test_a_process_that_waits_takes_the_place_of_a_killed_worker(tmp_path: Path) -> None:
+    with service(tmp_path, *SERVE) as running:
+        address = running.until("Serving at").split()[2]
+        eventually(lambda: any(map(waits, running.workers())))
+        (spare,) = filter(waits, running.workers())
+        with open_client(address) as client:
+            os.kill(int(client.recv(PATIENCE)), signal.SIGKILL)
+        assert f"(process {spare}) is ready" in running.until("is ready")
+        eventually(lambda: spare in {pid_of_client(address) for _ in range(10)})
+        running.process.send_signal(signal.SIGTERM)
+        assert running.end() == 0
+        assert not lives(spare)
+
+
+def test_a_process_that_waits_ends_with_its_supervisor_and_before_a_restart(tmp_path: Path) -> None:
+    with service(tmp_path, *SERVE) as running:
+        running.until("Serving at")
+        eventually(lambda: any(map(waits, running.workers())))
+        (spare,) = filter(waits, running.workers())
+        running.process.send_signal(signal.SIGHUP)
+        running.until("all workers have been restarted")
+        eventually(lambda: not lives(spare))
+        eventually(lambda: any(map(waits, running.workers())))
+        (another,) = filter(waits, running.workers())
+        running.process.kill()
+        eventually(lambda: not lives(another))
+
+
+def waits(pid: int) -> bool:
+    """Return whether a process waits to become a worker; as one it has an event loop."""
+    try:
+        spare = b"WSFRAME_SPARE=" in Path(f"/proc/{pid}/environ").read_bytes()
+        return spare and not any("eventpoll" in os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it has ended
+        return False
+
+
+def pid_of_client(address: str) -> int:
+    with open_client(address) as client:
+        return int(client.recv(PATIENCE))
+
+
 def test_the_whole_service_is_seen_at_one_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(tmp_path / "admin")
     with (

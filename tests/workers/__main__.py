@@ -166,7 +166,7 @@ async def kill_one(running: Service, port: int) -> str:
 
 async def kill_idle(running: Service, port: int) -> str:
     """Kill a worker while nobody asks for anything."""
-    await until(lambda: len(running.workers()) == WORKERS + 1)
+    await until(lambda: len(running.workers()) == WORKERS + 2)  # with the relay, and the process that waits
     before = sum("is ready" in line for line in running.printed)
     peers = await opened(port, "/who", 20)
     victim = max(pid for _, pid, _ in peers)
@@ -257,7 +257,7 @@ async def stop_one(running: Service, port: int) -> str:
 
 async def stop_supervisor(running: Service, port: int) -> str:
     """Stop the supervisor for a minute: nobody is killed."""
-    await until(lambda: len(running.workers()) == WORKERS + 1)  # with the relay
+    await until(lambda: len(running.workers()) == WORKERS + 2)  # with the relay, and the process that waits
     before = running.workers()
     os.kill(running.process.pid, signal.SIGSTOP)
     await trio.sleep(60)

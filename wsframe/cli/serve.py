@@ -39,6 +39,7 @@ from wsframe.server.service import as_worker
 from wsframe.server.stderr_log import FORMATS, LEVELS, LogFormat, StderrLog
 from wsframe.server.supervised_worker import tell_failure
 from wsframe.user_code.errors import only_leaf
+from wsframe.workers.spare import become_worker
 from wsframe.workers.worker import Worker, this_worker
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def serve_workers(
         sockets: The listening sockets of a supervisor, if they are bound already.
         orders: The reading end of a pipe with its orders, if there is one.
     """
+    become_worker()
     worker = this_worker()
     if worker is None:
         with logging_to_stderr(args.log_level.upper(), args.log_format):

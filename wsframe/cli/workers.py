@@ -72,6 +72,7 @@ def supervise_target(
         metrics=metrics,
         obey=None if orders is None else partial(obey, orders),
         backplane=engine_url(args.backplane),
+        spare=sockets is None,  # one that --reload starts again is new each time
     )
     try:
         with nullcontext() if args.admin is None else admin_socket(args.admin) as admin:

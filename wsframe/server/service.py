@@ -72,6 +72,8 @@ class Service:
     """The URL of the engine that its relay links the workers to; ``""`` for none."""
     admin: socket.socket | None = None
     """A listening socket for inquiries about the whole service."""
+    spare: bool = False
+    """Whether the command line waits, before it imports the program, until it is needed as a worker."""
 
 
 def worker_count(workers: object) -> int:
@@ -183,6 +185,7 @@ def supervise(service: Service) -> int:
     """
     from wsframe.workers.inherited import equipment
     from wsframe.workers.relay_keeper import RelayKeeper
+    from wsframe.workers.spare import SpareKeeper
     from wsframe.workers.supervisor import Plan, Supervisor
 
     with ExitStack() as stack:
@@ -201,7 +204,8 @@ def supervise(service: Service) -> int:
         )
         started = trio.Event()
         relay = RelayKeeper(made, plan.patience, service.backplane, json=writes_json())
-        supervisor = Supervisor(plan, made, started.set, relay=relay)
+        spares = SpareKeeper(plan.command, plan.folder, made.environment) if service.spare else None
+        supervisor = Supervisor(plan, made, started.set, relay=relay, spares=spares)
         trio.run(attend, supervisor, service, started, made)
     if supervisor.failure:
         raise ServiceFailed(supervisor.failure)

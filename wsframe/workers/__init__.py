@@ -13,6 +13,7 @@
 * ``inherited``: the descriptors that all workers inherit. ``child``: a worker as the supervisor knows it.
 * ``slots``: the supervisor's tables, without input or output: the live workers, and when a successor starts.
 * ``relay_keeper``: keeps the process running that passes messages between the workers.
+* ``spare``: a process that has imported wsframe, and becomes a worker when one has died.
 * ``supervisor``: starts the workers and looks after them.
 * ``rolling``: the supervisor's table of a rolling restart, without input or output; ``renewal`` carries it out.
 * ``socket_exchange``: a conversation of two processes about sockets that go from one to the other.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from collections.abc import Sequence
 from typing import Self
 
@@ -14,6 +13,8 @@ from wsframe.workers.board import SlotState
 from wsframe.workers.inherited import Equipment
 from wsframe.workers.link import Wire, make_wire
 from wsframe.workers.slots import Watch
+from wsframe.workers.spare import Spare, started
+from wsframe.workers.worker import VARIABLE
 
 __all__ = ["Child", "status_of"]
 
@@ -64,6 +65,7 @@ class Child:
         slot: int,
         generation: int,
         predecessor: Child | None = None,
+        spare: Spare | None = None,
     ) -> Self:
         """Start a worker.
 
@@ -75,6 +77,7 @@ class Child:
             slot: Its slot.
             generation: Its generation.
             predecessor: The worker that still has its partitions, if there is one.
+            spare: A process to become the worker; None starts another one.
         """
         taking = -1
         if predecessor is not None and predecessor.lineage is not None:
@@ -89,14 +92,12 @@ class Child:
             theirs.close()
             raise
         try:
-            process = await trio.lowlevel.open_process(
-                command,
-                stdin=subprocess.DEVNULL,  # it is in the background of the terminal
-                env=equipment.variable(slot, generation, theirs.fileno(), giving.fileno(), taking),
-                pass_fds=equipment.descriptors(slot, theirs.fileno(), giving.fileno(), taking),
-                cwd=folder,
-                process_group=0,  # one Ctrl-C reaches the supervisor alone
-            )
+            environment = equipment.variable(slot, generation, theirs.fileno(), giving.fileno(), taking)
+            descriptors = equipment.descriptors(slot, theirs.fileno(), giving.fileno(), taking)
+            if spare is not None and spare.give(environment[VARIABLE], descriptors):
+                process = spare.process
+            else:
+                process = await started(command, folder, environment, descriptors)
         except BaseException:
             ours.close()
             kept.close()

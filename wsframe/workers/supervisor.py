@@ -29,6 +29,7 @@ from wsframe.workers.orders import Message
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.renewal import NOT_READY, Renewal
 from wsframe.workers.slots import CANNOT_START, LOOK, Act, Backoff, Looks, reason_of
+from wsframe.workers.spare import SpareKeeper
 from wsframe.workers.worker import inquiries_at
 
 __all__ = ["GRACE", "Plan", "Supervisor"]
@@ -64,6 +65,7 @@ class Supervisor:
         started: Called once, when every slot has been ready once.
         launch: Starts a worker, of a slot, a generation and perhaps a predecessor; None runs the command of the plan.
         relay: Keeps the relay of the workers running; None for none.
+        spares: Keeps a process that can become a worker at once; None for none.
     """
 
     def __init__(
@@ -73,11 +75,13 @@ class Supervisor:
         started: Callable[[], object] = lambda: None,
         launch: Callable[..., Awaitable[Child]] | None = None,
         relay: RelayKeeper | None = None,
+        spares: SpareKeeper | None = None,
     ) -> None:
         self._plan = plan
         self._launch = launch or partial(Child.start, plan.command, plan.folder, equipment, plan.patience)
         self._equipment = equipment
         self._relay = relay
+        self._spares = spares
         self._board = equipment.board
         self._started = started
         self._children: list[Child] = []
@@ -111,6 +115,8 @@ class Supervisor:
                 nursery.start_soon(self._look)
                 if self._relay is not None:
                     nursery.start_soon(self._relay.run, partial(self.drain, 1001, 0))
+                if self._spares is not None:
+                    nursery.start_soon(self._spares.run)
                 async with trio.open_nursery() as keepers:
                     self._tasks = keepers
                     for slot in range(self._equipment.count):
@@ -146,6 +152,8 @@ class Supervisor:
             logger.warning("a restart is refused: %s", NOT_READY)
             return None
         renewal = Renewal(self._equipment.count, self._current, self._plan.drain, self._start_heir)
+        if self._spares is not None:
+            self._spares.discard()  # its code can be older than the order
         if under_way:
             logger.info("another restart follows the one under way")
             self._next_renewal = renewal
@@ -232,8 +240,12 @@ class Supervisor:
         if predecessor is None:
             self._board.set_state(slot, SlotState.STARTING)
         with trio.CancelScope(shield=True):  # a process that nobody knows of would stay
-            follows = () if predecessor is None else (predecessor,)
-            child = await self._launch(slot, generation, *follows)
+            if predecessor is not None:
+                child = await self._launch(slot, generation, predecessor)
+            elif self._spares is not None and (spare := self._spares.take()) is not None:
+                child = await self._launch(slot, generation, spare=spare)
+            else:
+                child = await self._launch(slot, generation)
         self._children.append(child)
         if predecessor is None:
             self._current[slot] = child
@@ -340,6 +352,9 @@ class Supervisor:
                 continue
             if self._relay is not None:
                 self._relay.look()
+            if self._spares is not None:
+                renewing = self._renewal is not None and not self._renewal.done.is_set()
+                self._spares.look(calm=self._all_ready() and not renewing and not self._leaving.is_set())
             for child in tuple(self._children):
                 self._act(child, child.watch.look(self._board.row(child.slot, child.generation).beats))
 

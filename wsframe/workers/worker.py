@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,10 +14,12 @@ from wsframe.net.sockets import NamedSocket, Traits
 from wsframe.workers.board import Board, Row
 from wsframe.workers.orders import FORMAT, encoded
 
-__all__ = ["VARIABLE", "Worker", "inquiries_at", "known_worker", "this_worker", "worker_variable"]
+__all__ = ["VARIABLE", "Worker", "inquiries_at", "known_worker", "renumbered", "this_worker", "worker_variable"]
 
 VARIABLE: Final = "WSFRAME_WORKER"
 """The environment variable by which a process knows that it is a worker."""
+DESCRIPTORS: Final = ("sockets", "metrics", "doors", "door", "link", "board", "lock", "giving", "taking")
+"""The fields of its value that are descriptors, or lists of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,15 @@ def worker_variable(
     return json.dumps(locals() | {"format": FORMAT})
 
 
+def renumbered(written: str, numbers: Mapping[int, int]) -> str:
+    """Return the value of the variable for a process that has the descriptors under other numbers."""
+    told = json.loads(written)
+    for name in DESCRIPTORS:
+        fds = told[name]
+        told[name] = [numbers[fd] for fd in fds] if isinstance(fds, list) else numbers.get(fds, -1)
+    return json.dumps(told)
+
+
 made: list[Worker] = []
 """The worker that this process is, once it has been asked for."""
 
@@ -144,7 +155,7 @@ def known_worker() -> Worker | None:
 
 def worker_of(told: dict[str, Any]) -> Worker:
     """Take over the descriptors that the variable names."""
-    for name in ("sockets", "metrics", "doors", "door", "link", "board", "lock", "giving", "taking"):
+    for name in DESCRIPTORS:
         for fd in told[name] if isinstance(told[name], list) else [told[name]]:
             if fd >= 0:
                 os.set_inheritable(fd, False)
