@@ -37,9 +37,11 @@ MOST_COMMAS = 8
 
 SPACE = " \t"
 NODE = pattern(r"(?:\[([0-9A-Fa-f:.]+(?:%[^\]]*)?)\]|([0-9.]+))(?::([0-9]{1,5}|_[0-9A-Za-z._-]+))?", 0)
-# RFC 7239 section 4. Beside a token, a value can have the signs of an address, which some proxies do not quote.
+# RFC 7239 section 4. A pair can be empty. Beside a token, a value can have the signs of an address, which some proxies
+# do not quote.
 PAIR = pattern(
-    r"""[ \t]*([-!#$%&'*+.^_`|~0-9A-Za-z]+)=(?:([-!#$%&'*+.^_`|~0-9A-Za-z:\[\]]+)|"((?:[^"\\]|\\.)*)")[ \t]*(;|$)"""
+    r"[ \t]*(?:([-!#$%&'*+.^_`|~0-9A-Za-z]+)="
+    r"""(?:([-!#$%&'*+.^_`|~0-9A-Za-z:\[\]]+)|"((?:[^"\\]|\\.)*)")[ \t]*)?(;|$)"""
 )
 ESCAPED = pattern(r"\\(.)")
 SECURE = {"https": True, "wss": True, "http": False, "ws": False}
@@ -171,10 +173,11 @@ def read_element(text: str) -> dict[str, str]:
     place, more = 0, True
     while more:
         found = PAIR.match(text, place)
-        if found is None or found[1].lower() in pairs:
+        if found is None or (found[1] or "").lower() in pairs:
             return {}
-        value = found[2] if found[2] is not None else ESCAPED.sub(r"\1", found[3])
-        pairs[found[1].lower()] = value
+        if found[1] is not None:
+            value = found[2] if found[2] is not None else ESCAPED.sub(r"\1", found[3])
+            pairs[found[1].lower()] = value
         place, more = found.end(), bool(found[4])
     return pairs
 
