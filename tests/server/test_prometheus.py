@@ -30,6 +30,35 @@ def test_names_end_as_prometheus_wants_them() -> None:
         assert "_bytes" in name or "_seconds" in name or family.kind != "histogram"
 
 
+PLAIN = "text/plain; version=0.0.4; charset=utf-8"
+OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+ACCEPTED = {
+    "": PLAIN,
+    "application/openmetrics-text": OPEN,
+    "application/openmetrics-text;version=1.0.0;escaping=values": f"{OPEN}; escaping=values",
+    'application/openmetrics-text; version="1.0.0"': f"{OPEN}; escaping=underscores",
+    "APPLICATION/OpenMetrics-Text;Version=1.0.0": f"{OPEN}; escaping=underscores",
+    "text/plain;version=1.0.0": "text/plain; version=1.0.0; charset=utf-8; escaping=underscores",
+    "application/openmetrics-text;version=abc": PLAIN,
+    "application/openmetrics-text;version=1.x": PLAIN,
+    "text/plain;version=latest": PLAIN,
+    "application/openmetrics-text;version=2.<b>": PLAIN,
+    f"application/openmetrics-text;version={'9' * 5000}": PLAIN,
+    "application/openmetrics-text;version=2.0.0, application/openmetrics-text;version=1.0.0;q=0.5": (
+        f"{OPEN}; escaping=underscores"
+    ),
+    "application/openmetrics-text;q=0, text/plain;q=0.5": PLAIN,
+    "application/openmetrics-text;q=0.000": PLAIN,
+    ";;=,;version": PLAIN,
+}
+
+
+@pytest.mark.parametrize("accept", ACCEPTED)
+def test_the_format_is_one_of_those_accepted_that_there_are(accept: str) -> None:
+    """A version that nobody writes is neither an error nor claimed to be written."""
+    assert page(none(), accept)[1] == ACCEPTED[accept]
+
+
 def test_a_family_that_the_program_has_registered_as_well_is_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = CollectorRegistry()
     registry.register(MetricsCollector(none))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from math import inf
+from re import compile as pattern
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -15,6 +16,11 @@ from wsframe.resources.server import Distribution, Metrics
 from wsframe.server.figures import FAMILIES, Family
 
 __all__ = ["MetricsCollector", "page"]
+
+WRITTEN = frozenset({"", "0.0.1", "0.0.4", "1.0.0"})
+"""The versions of either format that can be asked for."""
+NEVER = pattern(r"0(?:\.0{0,3})?")
+"""The weight of a media type that is not acceptable (RFC 9110 section 12.4.2)."""
 
 
 class MetricsCollector(Collector):
@@ -62,6 +68,21 @@ def metric(name: str, family: Family, numbers: Mapping[tuple[str, ...], float | 
     return made
 
 
+def understood(accept: str) -> str:
+    """Return an Accept with the media types of it that prometheus-client writes, as ``choose_encoder`` reads them.
+
+    That knows no quotation marks and no ``q=0``, raises for a version of letters, and claims to write each newer one.
+    """
+    kept = []
+    for element in accept.split(","):
+        kind, *pairs = (part.strip(" \t") for part in element.split(";"))
+        given = {name.lower(): value.strip('"') for name, _, value in (pair.partition("=") for pair in pairs)}
+        if given.get("version", "") in WRITTEN and NEVER.fullmatch(given.get("q", "1")) is None:
+            chosen = (f"{name}={given[name]}" for name in ("version", "escaping") if name in given)
+            kept.append(";".join([kind.lower(), *chosen]))
+    return ",".join(kept)
+
+
 class Page(Collector):
     """The metrics of a server, and after them those that the program has registered with prometheus-client itself."""
 
@@ -89,5 +110,5 @@ def page(metrics: Metrics, accept: str, more_labels: tuple[str, ...] = ()) -> tu
     Returns:
         The page and its content type.
     """
-    encode, content_type = choose_encoder(accept)
+    encode, content_type = choose_encoder(understood(accept))
     return encode(Page(MetricsCollector(lambda: metrics, more_labels))), content_type
