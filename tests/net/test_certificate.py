@@ -51,6 +51,21 @@ def test_an_encrypted_key_needs_its_password(folder: Path, password: str) -> Non
             load(certfile="a.pem", keyfile="enc.key", password=wrong)
 
 
+def test_a_password_can_be_of_any_bytes_as_a_file_or_the_environment_has_them(folder: Path) -> None:
+    password = "pässwort".encode("latin-1")
+    (folder / "password").write_bytes(password)
+    command = [require("openssl"), "pkey", "-in", "a.key", "-aes256", "-passout", "file:password", "-out", "enc.key"]
+    subprocess.run(command, check=True)
+    load(certfile="a.pem", keyfile="enc.key", password=password)
+    load(certfile="a.pem", keyfile="enc.key", password=password.decode("utf-8", "surrogateescape"))
+
+
+def test_a_password_that_is_no_text_is_refused_without_a_part_of_it(folder: Path) -> None:
+    encrypt("secret")
+    with pytest.raises(ValueError, match=r"\(the password has a lone surrogate\)$"):
+        load(certfile="a.pem", keyfile="enc.key", password="\ud800")
+
+
 def test_a_password_is_in_no_repr() -> None:
     assert "secret" not in repr(Certificate(certfile="a.pem", password="secret"))
 

@@ -96,11 +96,16 @@ class Certificate:
             return "the password of the key is wrong, or a part is malformed"
         return f"a part is malformed: {error.reason or error}"
 
-    def ask(self) -> str | bytes:
-        """Answer OpenSSL, which asks for the password."""
+    def ask(self) -> bytes:
+        """Answer OpenSSL, which asks for the password: a str from a file or the environment can be of any bytes."""
         if self.password is None:
             raise NoPassword
-        return self.password
+        if isinstance(self.password, bytes):
+            return self.password
+        try:
+            return self.password.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # whose text would show a part of it
+            raise ValueError("the password has a lone surrogate") from None
 
 
 def check_readable(path: str) -> None:
