@@ -208,6 +208,27 @@ def test_a_certificate_of_another_time_is_served_with_a_warning(
         assert caplog.records[-1].levelname == "WARNING"
 
 
+def test_a_chain_with_an_authority_of_another_time_is_served_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients refuse it, and the server's own certificate has years left."""
+    authority = trustme.CA()
+    own, old = authority.issue_cert("a.example"), authority.issue_cert("old.example", not_after=LONG_AGO)
+    path = tmp_path / "chain.pem"
+    own.private_key_and_cert_chain_pem.write_to_path(path)
+    tls = ServerTLS([Certificate(certfile=path)])
+    assert not caplog.records
+    for chain in ([authority.cert_pem, old.cert_chain_pems[0]], [old.cert_chain_pems[0], authority.cert_pem]):
+        own.private_key_and_cert_chain_pem.write_to_path(path)
+        for one in chain:
+            one.write_to_path(path, append=True)
+        assert tls.reload()
+        (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+        expected = f"an authority in the chain of the certificate {path} has expired on 2001-01-01"
+        assert warning.getMessage() == expected
+        caplog.clear()
+
+
 class Members(Recorder):
     """Lets in clients with a certificate, or without; notes it."""
 

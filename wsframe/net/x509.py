@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -27,19 +28,33 @@ class CertificateFacts(NamedTuple):
     names: tuple[str, ...]
     not_before: datetime
     not_after: datetime
+    chain_until: datetime | None = None
+    """The time until which all authorities are valid whose certificates stand behind it; None without any."""
 
 
 def facts_of(pem: str) -> CertificateFacts:
-    """Read the first certificate of a file in PEM.
+    """Read the first certificate of a file in PEM, and how long those behind it are valid.
 
     Raises:
         ValueError: If there is none.
     """
-    begin = pem.find(BEGIN)
-    end = pem.find(END, begin)
-    if begin < 0 or end < 0:
+    own, *others = certificates_in(pem) or [""]
+    if not own:
         raise ValueError("there is no certificate in PEM")
-    der = ssl.PEM_cert_to_DER_cert(pem[begin : end + len(END)] + "\n")
+    ends = []
+    for one in others:
+        with suppress(ValueError):  # of an authority nothing else counts here
+            ends.append(read(one).not_after)
+    return read(own)._replace(chain_until=min(ends, default=None))
+
+
+def certificates_in(pem: str) -> list[str]:
+    """Return the certificates of a file."""
+    return [f"{BEGIN}{part.partition(END)[0]}{END}\n" for part in pem.split(BEGIN)[1:] if END in part]
+
+
+def read(pem: str) -> CertificateFacts:
+    der = ssl.PEM_cert_to_DER_cert(pem)
     try:
         ((_, certificate),) = elements(der)
         signed = first(certificate)

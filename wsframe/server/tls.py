@@ -146,9 +146,12 @@ def signature_of(path: str) -> tuple[int, int, int] | None:
 
 
 def warn_of_time(certificate: Certificate, facts: CertificateFacts) -> None:
-    """Log that a certificate has expired or is not valid yet; it is served nevertheless: a clock can be wrong."""
+    """Log that a certificate, or one in its chain, has expired or is not valid yet; it is served: a clock can be wrong."""
     now = datetime.now(UTC)
     if facts.not_after < now:
         logger.warning("the certificate %s has expired on %s", certificate, facts.not_after.date())
     elif facts.not_before > now:
         logger.warning("the certificate %s is not valid before %s", certificate, facts.not_before.date())
+    elif facts.chain_until is not None and facts.chain_until < now:
+        until = facts.chain_until.date()
+        logger.warning("an authority in the chain of the certificate %s has expired on %s", certificate, until)
