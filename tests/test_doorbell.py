@@ -44,13 +44,13 @@ async def test_all_that_wait_for_a_happening_wake_and_nobody_waits_after_it() ->
         for number in range(3):
             nursery.start_soon(waiter, number)
         await wait_all_tasks_blocked()
-        assert (woken, happening.is_set()) == ([], False)
+        assert (woken, happening.happened) == ([], False)
         happening.set()
         happening.set()
     assert sorted(woken) == [0, 1, 2]
     with assert_checkpoints():
         await happening.wait()
-    assert happening.is_set()
+    assert happening.happened
 
 
 async def test_a_wait_for_a_happening_can_be_cancelled(autojump_clock: MockClock) -> None:

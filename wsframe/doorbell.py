@@ -57,26 +57,23 @@ class Doorbell:
 class Happening:
     """The same as a trio.Event, whose memory it takes only while a task waits: most of those of a room have none."""
 
-    __slots__ = ("_event", "_set")
+    __slots__ = ("_event", "happened")
 
     def __init__(self) -> None:
         self._event: trio.Event | None = None
-        self._set = False
-
-    def is_set(self) -> bool:
-        """Return whether it has happened."""
-        return self._set
+        self.happened: bool = False
+        """Whether it has."""
 
     def set(self) -> None:
         """Wake all tasks that wait, and have none wait from now on."""
-        self._set = True
+        self.happened = True
         event, self._event = self._event, None
         if event is not None:
             event.set()
 
     async def wait(self) -> None:
         """Wait until it has happened; a checkpoint in any case."""
-        if self._set:
+        if self.happened:
             await trio.lowlevel.checkpoint()
             return
         if self._event is None:

@@ -108,7 +108,7 @@ async def test_bytes_after_a_close_frame_are_read_once_and_no_more() -> None:
             before = link.bytes_received
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(peer.send, bytes(16 * 1024 * 1024))
-                await until(lambda: not link.readiness.reads)
+                await until(lambda: not link.readiness.interest & READ)
                 await trio.testing.wait_all_tasks_blocked(0.05)
                 assert link.bytes_received - before <= RECEIVE_BUFFER
                 nursery.cancel_scope.cancel()

@@ -241,9 +241,11 @@ def judge(request: Request, http_version: bytes) -> bytes:
     keep(isinstance(repr(request), str) and isinstance(repr(headers), str), "repr")
     keep(headers.fields() is not None and request.query is not None, "fields")
     handshake.check_head(headers)
-    host_allowed(request, {"localhost", "127.0.0.1"})
+    host_allowed(headers.get("host", ""), {"localhost", "127.0.0.1"})
     for validator in (same_origin, origin_exact("https://example.com"), origin_prefix("https://example.com")):
         keep(isinstance(validator(request), bool), "a validator is not sure")
+    if not handshake.wants_upgrade(headers):
+        raise handshake.plain_refused(request, VERSIONS)
     version = handshake.check_upgrade(http_version, request, headers, VERSIONS)
     keep(version == request.version, "let in as another version than it asks for")
     subprotocol = handshake.choose_subprotocol(None, request.subprotocols, ["chat", "v2"])

@@ -28,6 +28,8 @@ def old(version: int) -> dict[str, str | None]:
 
 def check(fields: dict[str, str | None], versions: frozenset[int], *, more: list[str] | None = None) -> int:
     request, reader = read(head_of(fields, more=more))
+    if not handshake.wants_upgrade(request.headers):
+        raise handshake.plain_refused(request, versions)
     version = handshake.check_upgrade(reader.http_version, request, request.headers, versions)
     if not version:
         hixie_handshake.check_keys(request.headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.wire import KEY
-from wsframe.http.handshake import HeadReader, check_head, check_upgrade
+from wsframe.http.handshake import HeadReader, check_head, check_upgrade, plain_refused, wants_upgrade
 from wsframe.http.request import Request
 
 __all__ = ["GOOD", "KEY", "TOKEN", "head_of", "judge", "read"]
@@ -44,5 +44,7 @@ def judge(data: bytes) -> Request:
     """Read and check a head as admission does."""
     request, reader = read(data)
     check_head(request.headers)
+    if not wants_upgrade(request.headers):
+        raise plain_refused(request)
     check_upgrade(reader.http_version, request, request.headers)
     return request

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.wire import upgrade
-from wsframe.http.handshake import HeadReader, check_head, check_upgrade, choose_subprotocol
+from wsframe.http.handshake import (
+    HeadReader,
+    check_head,
+    check_upgrade,
+    choose_subprotocol,
+    plain_refused,
+    wants_upgrade,
+)
 from wsframe.http.origins import any_origin, host_allowed, origin_prefix, same_origin
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import Reject
@@ -23,10 +30,12 @@ def asked(data: bytes, size: int = 100_000) -> tuple[int, str]:
             request = request or reader.receive(data[at : at + size])
         assert request is not None
         check_head(request.headers)
+        if not wants_upgrade(request.headers):
+            raise plain_refused(request)
         check_upgrade(reader.http_version, request, request.headers)
     except Reject as reject:
         return reject.status, reject.body
-    return (101, "") if host_allowed(request, None) else (400, "Host")
+    return (101, "") if host_allowed(request.headers.get("host", ""), None) else (400, "Host")
 
 
 def with_field(field: bytes) -> bytes:

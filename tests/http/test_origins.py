@@ -134,8 +134,8 @@ def test_a_validator_is_not_made_of_what_no_browser_sends(origin: str) -> None:
 
 @pytest.mark.parametrize("host", ["[0:0:0:0:0:0:0:1]:8000", "[::1]", "[::0001]"])
 def test_an_ipv6_address_is_answered_in_each_spelling(host: str) -> None:
-    assert host_allowed(request(None, host), LOOPBACK_HOSTS) is True
-    assert host_allowed(request(None, "[::2]"), LOOPBACK_HOSTS) is False
+    assert host_allowed(host, LOOPBACK_HOSTS) is True
+    assert host_allowed("[::2]", LOOPBACK_HOSTS) is False
 
 
 def test_a_missing_origin_passes_only_where_it_is_said() -> None:
@@ -245,7 +245,7 @@ def test_no_text_raises(origin: str, host: str) -> None:
     asked = request(origin, host)
     for validator in (same_origin, origin_exact("http://a"), origin_prefix("http://a"), any_origin):
         assert type(validator(asked)) is bool
-    assert type(host_allowed(asked, LOOPBACK_HOSTS)) is bool
+    assert type(host_allowed(host, LOOPBACK_HOSTS)) is bool
 
 
 @pytest.mark.parametrize(
@@ -302,23 +302,22 @@ def test_a_plain_host_field_is_split_as_urlsplit_does(name: str, port: str) -> N
         ("evil.com:80@localhost", False),
         ("127.0.0.2", False),
         ("", False),
-        (None, False),
     ],
 )
-def test_only_names_of_this_server_are_answered(host: str | None, answered: bool) -> None:
+def test_only_names_of_this_server_are_answered(host: str, answered: bool) -> None:
     """A page whose name was made to resolve to 127.0.0.1 is of its own Host's origin: DNS rebinding."""
-    assert host_allowed(request("http://evil.com", host), LOOPBACK_HOSTS) is answered
+    assert host_allowed(host, LOOPBACK_HOSTS) is answered
 
 
 def test_a_rebound_page_is_of_the_same_origin_and_only_its_name_gives_it_away() -> None:
     rebound = request("http://evil.com:8080", "evil.com:8080")
     assert same_origin(rebound) is True
-    assert host_allowed(rebound, LOOPBACK_HOSTS) is False
+    assert host_allowed("evil.com:8080", LOOPBACK_HOSTS) is False
 
 
 def test_without_a_list_every_name_is_answered() -> None:
-    assert host_allowed(request(None, "evil.com"), None) is True
-    assert host_allowed(request(None, None), None) is True
+    assert host_allowed("evil.com", None) is True
+    assert host_allowed("", None) is True
 
 
 @pytest.mark.parametrize("origin", ["https://a.com/", "https://a.com/chat", "a.com", "", "*"])

@@ -239,7 +239,7 @@ async def test_lives_of_one_place_may_be_cut_off_in_any_order(rooms: Rooms, ling
         former.leave()
         nursery.start_soon(rig.come, "/a")
         await wait_all_tasks_blocked()
-        assert [listener.ready.is_set() for listener in rig.roster.listeners()] == [True, False]
+        assert [listener.ready.happened for listener in rig.roster.listeners()] == [True, False]
         nursery.cancel()
         nursery.start_soon(let_go)
     assert rig.roster.listeners() == ()

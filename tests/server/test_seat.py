@@ -45,7 +45,7 @@ def test_both_are_left_to_a_client() -> None:
     life, places = Life(), Places(Capacity())
     with Seat() as seat:
         seat.take(listener(life), places, "::1")
-        seat.keep()
+        seat.kept = True
     assert (life.members, places.reserved) == (1, 1)
 
 

@@ -33,7 +33,7 @@ class LoggedLink(Protocol):
 
 def log_end(link: LoggedLink, ended: Ended) -> None:
     """Log that a connection has ended, once its socket is closed; the figures are fields of the record too."""
-    if not logger.isEnabledFor(INFO):
+    if not logger.logger.isEnabledFor(INFO):
         return
     request, outbox = link.client.request, link.outbox
     fields = {

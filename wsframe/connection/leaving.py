@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wsframe.connection.closing import Ending, EndingLink
 from wsframe.connection.end_line import log_end
 from wsframe.doorbell import Signal
+from wsframe.net.poller import READ
 from wsframe.net.sockets import has_unread
 from wsframe.protocol.close import State, close_frame
 from wsframe.protocol.closing import ClosingEvent, Phase
@@ -97,9 +98,10 @@ class Leaving:
                 link.inbox.reader.resume()
             return
         self._delivered = True
-        link.connection.eof()
+        if link.connection.state is not State.CLOSED:
+            link.connection.eof()
         link.note_undecoded()
-        if not ended.clean or not link.readiness.reads:
+        if not ended.clean or not link.readiness.interest & READ:
             # Nothing after the end counts, and the poller would report its EOF without end. After a close frame
             # nothing comes, as a rule, before the socket is read for its EOF again: that rule spares the poller twice.
             link.readiness.read_no_more()

@@ -106,7 +106,7 @@ class Link:
         self._undecoded = 0
         self.connection: AnyDecoder = dialect.decoder(host.limits, host.timeouts, now, arrival.terms)
         self.sender: Sender = Sender(self, self.readiness)
-        send = self.sender.send_encrypted if transport.secure else transport.send
+        send = transport.send if descriptor >= 0 or not transport.secure else self.sender.send_encrypted
         limit, overflow = host.limits.max_outbox, host.overflow
         self.outbox: Outbox = dialect.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
         self.pings_made: Pings | None = None

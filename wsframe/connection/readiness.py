@@ -31,11 +31,6 @@ class Readiness:
         self.held: bool = False
         """Whether nothing is read, whatever else happens, because the connection is about to go elsewhere."""
 
-    @property
-    def reads(self) -> bool:
-        """Whether the poller reports that there is something to read."""
-        return bool(self.interest & READ)
-
     def hold(self) -> None:
         """Read no more, until :meth:`let_go`: the peer's bytes and its end are left to the next owner of the socket."""
         self.held = True

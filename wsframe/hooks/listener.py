@@ -103,7 +103,7 @@ class Listener:
         "_around", "_hooks", "_hooks_done", "_leaving", "_mailbox", "_posts", "_retired", "account", "call", "clients",
         "deflate", "departures", "dismissed", "ended", "failure", "join", "limits", "members", "move", "notify",
         "partition", "passage", "place", "post", "post_from_thread", "predecessor", "ready", "resource", "server",
-        "start_for", "start_soon", "tasks", "tenancy", "timeouts", "topic", "topics", "turns",
+        "start_for", "start_soon", "tasks", "tenancy", "timeouts", "topic", "topics", "tuning", "turns",
     )  # fmt: skip
 
     def __init__(self, resource: Resource[Any], account: Account, around: Surroundings) -> None:
@@ -119,6 +119,7 @@ class Listener:
         self.topics: Topics = around.topics
         self.timeouts: Timeouts = filled(resource.timeouts, around.timeouts)
         self.limits: Limits = filled(resource.limits, around.limits)
+        self.tuning: tuple[int, float] = self.limits.unsent_in_kernel, self.timeouts.write_stall  # as tune() takes it
         self.deflate: Deflate | None = around.deflate if resource.deflate == INHERIT else resource.deflate
         self.failure: BaseException | None = None
         """Why ``running()`` or a task of the resource ended before its time."""
@@ -187,17 +188,18 @@ class Listener:
     @property
     def usable(self) -> bool:
         """Whether new clients can still join."""
-        return self.failure is None and not (self.over or self.dismissed or self.tenancy.over or self.passage.leaves)
+        over = self._hooks_done.happened or self.tenancy.over
+        return self.failure is None and not (over or self.dismissed or self.passage.leaves)
 
     @property
     def open(self) -> bool:
         """Whether new clients can join without a wait."""
-        return self.usable and self.ready.is_set()
+        return self.ready.happened and self.usable
 
     @property
     def over(self) -> bool:
         """Whether no more hooks will be called."""
-        return self._hooks_done.is_set()
+        return self._hooks_done.happened
 
     # Life
 
@@ -253,10 +255,10 @@ class Listener:
                         await self.topics.interest.hear(self.topic).wait()
                 await self.tenancy.look()
                 await flushing(self._inside_running(), self._around.flusher)
-                if not self._hooks_done.is_set():
+                if not self._hooks_done.happened:
                     raise RuntimeError("running() ended before its resource: did it swallow an exception of a task?")
         except BaseException as error:
-            started = self.ready.is_set()
+            started = self.ready.happened
             if failed(error) if started else contain(error):  # the task that waits for the start raises its failure
                 self._fail(error)
             else:
@@ -280,7 +282,7 @@ class Listener:
                         nursery.cancel()
                 finally:
                     self.tasks.close()
-                if self.passage.no_more_tasks.is_set():  # else a task raised a Cancelled, which the nursery swallowed
+                if self.passage.no_more_tasks.happened:  # else a task raised a Cancelled, which the nursery swallowed
                     self.passage.tasks_ended.set()
                     await self._hooks_done.wait()
 
@@ -347,7 +349,7 @@ class Listener:
             raise
         finally:
             bell.quit()
-            if self.ready.is_set():
+            if self.ready.happened:
                 self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
             self._hooks_done.set()
             self.passage.no_more_tasks.set()

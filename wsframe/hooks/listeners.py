@@ -319,7 +319,7 @@ class Roster:
             await ending.ended.wait()
         listener = self.join(target, request)
         try:
-            if not listener.ready.is_set():  # else the wait would be a checkpoint
+            if not listener.ready.happened:  # else the wait would be a checkpoint
                 await listener.ready.wait()
             if not listener.usable:
                 raise Reject(503, [RETRY_AFTER], "resource not running")
@@ -384,5 +384,5 @@ class Roster:
     def hurry(self, *, starting_only: bool = False) -> None:
         """End the time that leaving any ``running()`` has, or cancel only each that has not been entered yet."""
         for listener in self._living.values():
-            if not starting_only or not listener.ready.is_set():
+            if not starting_only or not listener.ready.happened:
                 listener.hurry()

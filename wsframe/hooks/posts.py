@@ -110,7 +110,7 @@ class Posts:
     def post(self, message: object) -> bool:
         """Queue a message for ``received_custom``; return whether it was queued."""
         check_thread()
-        if self._mailbox.posts >= MAX_POSTS or self.closed or self.leaving or self._over.is_set():
+        if self._mailbox.posts >= MAX_POSTS or self.closed or self.leaving or self._over.happened:
             return False
         post = Post(message)
         self._mailbox.post(post, post.byte_count)
@@ -127,7 +127,7 @@ class Posts:
 
     def notify(self, hook: str, args: tuple[object, ...], over: Callable[[], None]) -> None:
         """Have a hook called that has no client, and then ``over``."""
-        if self._over.is_set():
+        if self._over.happened:
             over()
         else:
             self._mailbox.put(None, Notice(hook, args, over))
@@ -135,9 +135,9 @@ class Posts:
     async def call(self, fn: Callable[..., object], args: tuple[object, ...]) -> object:
         """Have a function called in the listener task; return its result."""
         check_trio()
-        if self._over.is_set() or self.leaving:
+        if self._over.happened or self.leaving:
             raise ResourceEnded(f"{self._name} is stopping: it takes no more calls")
-        if not self._ready.is_set():
+        if not self._ready.happened:
             raise RuntimeError(f"{self._name} is still starting, call() is for after the yield of running()")
         if trio.lowlevel.current_task() is self.task:
             raise RuntimeError("call() from the resource's own listener task would wait for itself; call the function")

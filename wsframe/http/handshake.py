@@ -31,6 +31,7 @@ __all__ = [
     "check_bodiless",
     "check_not_dropped",
     "check_upgrade",
+    "plain_refused",
     "refusal",
     "response",
     "switching_protocols",
@@ -60,6 +61,11 @@ ONLY_13 = (13,)
 NO_HOST = "Missing mandatory Host: header"
 STAND_IN = b"Host:\r\n"
 NO_CONTENT = frozenset({204, 304})
+ALLOW_GET = [("Allow", "GET")]
+DROPPED = (
+    "a WebSocket handshake came without Upgrade: websocket: "
+    "the proxy in front must speak HTTP/1.1 and pass Upgrade and Connection on"
+)
 
 
 class HeadReader:
@@ -92,7 +98,7 @@ class HeadReader:
         self._kept: bytearray | None = None
         self._hostless = False
         self._peer = (host, port, secure)
-        self._proxies = proxies if proxies and proxies.trusts(host) else None
+        self._proxies = proxies if proxies is not None and proxies.trusts(host) else None
         self.http_version: bytes = b""
         self.trailing: bytes = b""
         """The bytes after the head: the first frames, if the peer did not wait for the 101."""
@@ -114,13 +120,15 @@ class HeadReader:
             data = self._without_empty_lines(data)
             if not data:
                 return None
+        if not self._received and data.count(b"\n") <= MOST_LINES:
+            plain = read_plain_head(data)
+            if plain is not None and plain[2] <= self._max_head:
+                target, fields, end = plain
+                self._received = len(data)
+                self.http_version, self.trailing = b"1.1", data[end:]
+                return self._request(target, fields, "GET")
         self._count_lines(data)
-        plain = None if self._received else read_plain_head(data)
         self._received += len(data)
-        if plain is not None and plain[2] <= self._max_head:
-            target, fields, end = plain
-            self.http_version, self.trailing = b"1.1", data[end:]
-            return self._request(target, fields, "GET")
         return self._receive_by_h11(data)
 
     def _without_empty_lines(self, data: bytes) -> bytes:
@@ -190,7 +198,8 @@ class HeadReader:
 
     def _request(self, target: bytes, fields: list[tuple[bytes, bytes]], method: str) -> Request:
         host, port, secure = self._peer
-        target, fields = reduce_target(target, fields, method)
+        if not target.startswith(b"/"):
+            target, fields = reduce_target(target, fields, method)
         if self._proxies is not None:
             seen = seen_by_proxies(fields, host, port, self._proxies)
             host, port, secure = seen.host, seen.port, secure if seen.secure is None else seen.secure
@@ -215,7 +224,7 @@ def wants_upgrade(headers: Headers) -> bool:
 
 
 def valid_key(headers: Headers) -> bool:
-    keys = headers.getall("sec-websocket-key")
+    keys = headers._values.get("sec-websocket-key", ())
     try:
         return len(keys) == 1 and len(a2b_base64(keys[0], strict_mode=True)) == 16
     except ValueError:
@@ -234,15 +243,6 @@ def check_not_dropped(headers: Headers, versions: Collection[int] = ONLY_13) -> 
         raise refusal
 
 
-DROPPED = (
-    "a WebSocket handshake came without Upgrade: websocket: "
-    "the proxy in front must speak HTTP/1.1 and pass Upgrade and Connection on"
-)
-
-
-ALLOW_GET = [("Allow", "GET")]
-
-
 def upgrade_required(body: str, versions: Collection[int]) -> Reject:
     """Refuse with the versions that a request can name: 0 is not one of them (RFC 6455 section 4.4)."""
     named = ", ".join(str(version) for version in sorted(versions, reverse=True) if version)
@@ -255,20 +255,22 @@ def check_head(headers: Headers) -> None:
     Raises:
         Reject: 400 for a Host that is not ASCII or has space in it, for an Origin with a tab in it, and for two.
     """
-    host = headers.get("host", "")
+    values = headers._values
+    host = values["host"][0] if "host" in values else ""
     if not host.isascii():
         raise Reject(400, body="the Host header is not ASCII")
     if " " in host or "\t" in host:
         raise Reject(400, body="the Host header is malformed")
     for name in ("origin", "sec-websocket-origin"):
-        origins = headers.getall(name)
-        if origins and (len(origins) > 1 or "\t" in origins[0]):
+        if name in values and (len(values[name]) > 1 or "\t" in values[name][0]):
             raise Reject(400, body="the Origin header is malformed")
 
 
 def has_body(headers: Headers) -> bool:
     """Return whether the head announces a body: a length of zero does not, and Java clients send it."""
-    return "transfer-encoding" in headers or any(length.strip("0") for length in headers.getall("content-length"))
+    values = headers._values
+    lengths = values.get("content-length")
+    return "transfer-encoding" in values or (lengths is not None and any(length.strip("0") for length in lengths))
 
 
 def check_bodiless(headers: Headers) -> None:
@@ -281,18 +283,21 @@ def check_bodiless(headers: Headers) -> None:
         raise Reject(413, body="request bodies are not read here")
 
 
+def plain_refused(request: Request, versions: Collection[int] = ONLY_13) -> Reject:
+    """Refuse a request that does not ask for a WebSocket where there is nothing else."""
+    if request.method != "GET":
+        return Reject(405, ALLOW_GET, "only GET is answered here")
+    return upgrade_required("this is a WebSocket", versions)
+
+
 def check_upgrade(http_version: bytes, request: Request, headers: Headers, versions: Collection[int] = ONLY_13) -> int:
-    """Check that the request is a WebSocket handshake of a version that is let in; return which.
+    """Check that a request that wants an upgrade is a WebSocket handshake of a version that is let in; return which.
 
     The order is that of RFC 6455 section 4.2.1.
 
     Raises:
         Reject: With the status and the reason of the first check that fails.
     """
-    if not wants_upgrade(headers):
-        if request.method != "GET":
-            raise Reject(405, ALLOW_GET, "only GET is answered here")
-        raise upgrade_required("this is a WebSocket", versions)
     if http_version < b"1.1":
         raise Reject(400, body="a WebSocket handshake needs HTTP/1.1")
     if request.method != "GET":
@@ -331,7 +336,7 @@ def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterab
     Raises:
         ValueError: For a header name or value that would break out of its line.
     """
-    key = headers["sec-websocket-key"].encode("ascii")
+    key = headers._values["sec-websocket-key"][0].encode("ascii")
     accept = b2a_base64(sha1(key + GUID, usedforsecurity=False).digest(), newline=False).decode("ascii")
     fields = list(extra)
     if subprotocol is not None:

@@ -7,7 +7,7 @@ clws ``any-origin``, ``origin-exact``, ``origin-prefix``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from re import compile as pattern
 from typing import TypeAlias
@@ -166,15 +166,15 @@ def split_host(value: str) -> tuple[str, int | None]:
         return "", None
 
 
-def host_allowed(request: Request, hosts: Iterable[str] | None) -> bool:
-    """Return whether the server answers to the request's Host; None answers to any valid one.
+def host_allowed(host: str, hosts: Collection[str] | None) -> bool:
+    """Return whether the server answers to the Host of a request, empty without one; None answers to any valid one.
 
     Against DNS rebinding: a page of ``http://evil.com`` whose name was made to resolve to
     127.0.0.1 is of the same origin as its own Host, so only the name gives it away.
     """
     if hosts is None:
-        return HOST.fullmatch(request.headers.get("host", "")) is not None
-    name, _ = split_host(request.headers.get("host", ""))
+        return HOST.fullmatch(host) is not None
+    name, _ = split_host(host)
     if ":" in name and name not in hosts:  # an IPv6 address has many spellings
         with suppress(ValueError):
             name = canonical_host(name)

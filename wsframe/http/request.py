@@ -17,12 +17,8 @@ DefaultT = TypeVar("DefaultT")
 # One pair of bytes that h11 lets into neither a name nor a value separates the
 # stored fields, so that 10 000 idle clients hold one small object each, not lists.
 SEPARATOR = b"\r\n"
-# All that is space in a field (RFC 9110 section 5.6.3). str.strip() takes U+00A0 and more for space.
+# All that is space in a field (RFC 9110 section 5.6.3). str.strip() takes off more, which proxies keep.
 SPACE = " \t"
-
-
-SPACE = " \t"
-"""Space in header fields (RFC 9110 section 5.6.3): ``str.strip()`` removes more, which proxies keep."""
 
 
 @final
@@ -76,12 +72,10 @@ class Headers(Mapping[str, str]):
 
     def tokens(self, name: str) -> list[str]:
         """Return the comma-separated tokens of every field called ``name`` (RFC 9110 section 5.6.1)."""
-        return [
-            token
-            for value in self._values.get(name.lower(), ())
-            for part in value.split(",")
-            if (token := part.strip(SPACE))
-        ]
+        values = self._values.get(name.lower())
+        if values is None:
+            return []
+        return [token for value in values for part in value.split(",") if (token := part.strip(SPACE))]
 
     def __repr__(self) -> str:
         # The values may be credentials (Cookie, Authorization), and reprs end in logs.
@@ -150,20 +144,16 @@ class Request:
         self.peer_certificate_der = None
         self._head = SEPARATOR.join(chain.from_iterable(fields))
         self._parsed: Headers | None = None
+        """The fields while the server decides and asks for them often; an idle client is better without."""
 
     @property
     def headers(self) -> Headers:
         """Every header field; ``Host`` is the name in an absolute target (RFC 9112 section 3.2.2), or the one that
         ``trusted_proxies`` name."""
-        return self._parse() if self._parsed is None else self._parsed
-
-    def _keep_parsed(self, keep: bool) -> None:
-        """Keep the fields parsed while they are asked for again and again; an idle client is better without."""
-        self._parsed = self._parse() if keep else None
-
-    def _parse(self) -> Headers:
+        if self._parsed is not None:
+            return self._parsed
         parts = self._head.decode("latin-1").split("\r\n") if self._head else []
-        return Headers([(name.lower(), value) for name, value in zip(parts[::2], parts[1::2], strict=True)])
+        return Headers(list(zip(map(str.lower, parts[::2]), parts[1::2], strict=True)))
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -195,9 +185,10 @@ class Request:
         In versions 7 and 8 it is called ``Sec-WebSocket-Origin``, but for the last drafts of 8.
         """
         headers = self.headers
-        if "sec-websocket-origin" in headers and version_of(headers) in (7, 8):
-            return headers["sec-websocket-origin"]
-        return headers.get("origin")
+        values = headers._values
+        if "sec-websocket-origin" in values and version_of(headers) in (7, 8):
+            return values["sec-websocket-origin"][0]
+        return values["origin"][0] if "origin" in values else None
 
     @property
     def version(self) -> int | None:
@@ -237,9 +228,10 @@ VERSIONS = frozenset({13, 8, 7, 0})
 
 def version_of(headers: Headers) -> int | None:
     """Return the version of the WebSocket protocol a request asks for; None for an unknown one, or without any."""
-    named = headers.getall("sec-websocket-version")
-    if not named:  # its two keys show hixie-76
-        return 0 if "sec-websocket-key1" in headers and "sec-websocket-key2" in headers else None
+    values = headers._values
+    named = values.get("sec-websocket-version")
+    if named is None:  # its two keys show hixie-76
+        return 0 if "sec-websocket-key1" in values and "sec-websocket-key2" in values else None
     return NAMED_VERSIONS.get(named[0]) if len(named) == 1 else None
 
 

@@ -121,7 +121,11 @@ def has_ended(sock: Endpoint | int) -> bool:
     if not isinstance(sock, socket.socket | int):
         return sock.has_ended()
     fd = sock if isinstance(sock, int) else sock.fileno()
-    return ended_by_poll(fd) if sys.platform == "linux" else ended_by_peek(fd)
+    if sys.platform != "linux":
+        return ended_by_peek(fd)
+    asking = select.poll()
+    asking.register(fd, select.POLLRDHUP)
+    return bool(asking.poll(0))
 
 
 def has_unread(sock: Endpoint) -> bool:
@@ -132,12 +136,6 @@ def has_unread(sock: Endpoint) -> bool:
         return bool(sock.recv(1, socket.MSG_PEEK))
     except OSError:
         return True
-
-
-def ended_by_poll(fd: int) -> bool:
-    asking = select.poll()
-    asking.register(fd, select.POLLRDHUP)
-    return bool(asking.poll(0))
 
 
 def ended_by_peek(fd: int) -> bool:

@@ -47,7 +47,8 @@ class ConnectionPool(Generic[KeyT]):
         Returns:
             When it will be looked at; ``inf`` for never.
         """
-        self.remove(key)
+        if key in self._connections:
+            self.remove(key)
         self._connections[key] = connection
         return self.schedule(key)
 
@@ -55,10 +56,9 @@ class ConnectionPool(Generic[KeyT]):
         """Forget a connection; one that is not there does no harm."""
         connection = self._connections.pop(key, None)
         if connection is not None:
-            self._unschedule(key, connection)
+            self._unschedule(key, connection.deadlines)
 
-    def _unschedule(self, key: KeyT, connection: Timed) -> None:
-        deadlines = connection.deadlines
+    def _unschedule(self, key: KeyT, deadlines: Deadlines) -> None:
         if deadlines.scheduled < inf:
             step = int(deadlines.scheduled * STEPS)
             keys = self._by_step.get(step)
@@ -80,7 +80,8 @@ class ConnectionPool(Generic[KeyT]):
         deadlines = connection.deadlines
         when = deadlines.next()
         if when < deadlines.scheduled:
-            self._unschedule(key, connection)
+            if deadlines.scheduled < inf:
+                self._unschedule(key, deadlines)
             step = ceil(when * STEPS)
             deadlines.scheduled = step / STEPS
             self._by_step.setdefault(step, set()).add(key)

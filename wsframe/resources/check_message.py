@@ -19,7 +19,7 @@ logger: Log = log_for(__name__)
 
 def check_of(client: Client[Any]) -> Check | None:
     """Return the function that calls ``check_message`` for a client; None if the resource does not override it."""
-    if type(client.resource).check_message is Resource.check_message:
+    if type(client._resource).check_message is Resource.check_message:
         return None
 
     def check(kind: Kind, frame_length: int, total_length: int) -> tuple[int, str] | None:

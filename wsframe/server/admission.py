@@ -22,8 +22,8 @@ task that accepts, for half the cost. At the first step that could wait or runs 
 goes on from there, in a task of the newcomer's own; so does an error, which ``admit`` raises and answers. Once the
 request of a newcomer with a task is whole, it takes the same short way, ``_greet_unasked``.
 
-Ownership. Three things are held on the way in, each by a ``with`` that gives it back on every
-way out: the socket, which is closed unless it was handed over to the reactor; the membership
+Ownership. Three things are held on the way in, each by a ``with`` or ``finally`` that gives it back on
+every way out: the socket, which is closed unless it was handed over to the reactor; the membership
 of a life and the place in it, which a ``Seat`` gives back unless the client keeps them.
 Adopting hands all three over in one synchronous step, so that no cancellation can come between.
 
@@ -114,6 +114,7 @@ class Admission:
         self._tracing = tracing
         self._capacity = options.capacity
         self._proxies = TrustedProxies(options.trusted_proxies)
+        self._believed = self._proxies or None
         self._versions = frozenset(options.versions)
         prepare(self._versions)
         self._answer_by = inf
@@ -153,42 +154,52 @@ class Admission:
 
         If it is not, :meth:`admit` goes on.
         """
+        if self.splices is not None and not self.splices.is_here_at_once(newcomer):
+            return False
         place = newcomer.place
         if place.tls is not None or place.proxy_protocol or self._answer_by < inf or self._tracing is not None:
             return False
+        seat = Seat()
         try:
-            newcomer.expect_head(self._capacity.max_head, self._proxies)
+            newcomer.expect_head(self._capacity.max_head, self._believed)
             data = newcomer.receive_at_once()
             request = newcomer.take_head(data) if data else None  # an end will be there again
-            if request is None or not handshake.wants_upgrade(request.headers):
+            if request is None:
                 return False
-            self._pages.check_host(newcomer, request)
-            newcomer.check_upgrade(self._versions)
-            with Seat() as seat:
-                greeting = self._greet_unasked(newcomer, request, seat)
-                if greeting is None:
-                    return False
-                answer, arrival = greeting
-                newcomer.send_at_once(answer)
-                self._adopt(newcomer, arrival, seat)
+            headers = request.headers
+            if not handshake.wants_upgrade(headers):
+                return False
+            self._pages.check_host(newcomer, request, headers)
+            newcomer.check_upgrade(headers, self._versions)
+            greeting = self._greet_unasked(newcomer, request, seat)
+            if greeting is None:
+                return False
+            answer, arrival = greeting
+            newcomer.send_at_once(answer)
+            self._adopt(newcomer, arrival, seat)
         except BaseException as error:
             newcomer.error = error
             return False
+        finally:
+            if not seat.kept:
+                seat.give_back()
         return True
 
     def _greet_unasked(self, newcomer: Newcomer, request: Request, seat: Seat) -> tuple[bytes, Arrival] | None:
-        """Take a seat, and make the answer for it; None if that takes user code, or a wait for the resource.
+        """Take a seat, and make the answer for it; None if that takes user code, a wait, or another answer than 101.
 
         Raises:
             Reject: If the newcomer is refused.
             Gone: If its peer has gone.
         """
         found = self._roster.ready_for(request) if newcomer.version else None
-        if found is None or not is_pure(found[0].origins) or not lets_all_in(found[2].resource):
+        if found is None:
             return None
         registration, params, listener = found
+        origins = registration.origins
+        if not is_pure(origins) or not lets_all_in(listener.resource) or origins(request) is not True:
+            return None
         request.path_params = params or request.path_params
-        check_origin(registration.origins, request, request.headers)
         listener.join()
         seat.take(listener, self._places, newcomer.host)
         newcomer.check_there()
@@ -263,7 +274,7 @@ class Admission:
         if newcomer.head is None:
             if not await newcomer.unwrap(self._proxies):
                 return
-            newcomer.expect_head(self._capacity.max_head, self._proxies)
+            newcomer.expect_head(self._capacity.max_head, self._believed)
         while (request := newcomer.request) is None:
             data = await newcomer.transport.receive_some()
             if not data:
@@ -273,17 +284,19 @@ class Admission:
             newcomer.take_head(data)
         if self._answer_by < inf:
             newcomer.scope.deadline = self._answer_by
-        self._pages.check_host(newcomer, request)
-        if not handshake.wants_upgrade(request.headers):
-            handshake.check_not_dropped(request.headers, self._versions)
+        headers = request.headers
+        self._pages.check_host(newcomer, request, headers)
+        if not handshake.wants_upgrade(headers):
+            handshake.check_not_dropped(headers, self._versions)
             page = self._pages.find(request)
-            if page is not None:
-                newcomer.for_page = True
-                with Share(self._reactor.budget) as share:
-                    answer, content = await self._pages.ask(newcomer, page, share)
-                    await self.answering.answer_page(newcomer, answer, content, share)
-                return
-        newcomer.check_upgrade(self._versions)
+            if page is None:
+                raise handshake.plain_refused(request, self._versions)
+            newcomer.for_page = True
+            with Share(self._reactor.budget) as share:
+                answer, content = await self._pages.ask(newcomer, page, share)
+                await self.answering.answer_page(newcomer, answer, content, share)
+            return
+        newcomer.check_upgrade(headers, self._versions)
         if newcomer.version == 0 and not await receive_nonce(newcomer, request):
             return
         await self._join_resource(newcomer, request)
@@ -321,12 +334,14 @@ class Admission:
 
     def _adopt(self, newcomer: Newcomer, arrival: Arrival, seat: Seat) -> None:
         """Hand a newcomer that has its 101 over to the reactor."""
-        arrival.request._keep_parsed(False)
-        listener = seat.listener
-        stall = None if newcomer.spliced else listener.timeouts.write_stall  # where it was accepted, it is watched
-        newcomer.transport.tune(listener.limits.unsent_in_kernel, stall)
+        arrival.request._parsed = None
+        transport, tuning = newcomer.transport, seat.listener.tuning
+        if newcomer.spliced:
+            transport.tune(tuning[0], None)  # where it was accepted, it is watched
+        elif transport.tuned != tuning:
+            transport.tune(*tuning)
         self._reactor.adopt(arrival, newcomer.trailing)
-        seat.keep()
+        seat.kept = True
         newcomer.handed_over = True
         self.admitted += 1
         self.answering.answers.count(101)

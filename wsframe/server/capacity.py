@@ -124,8 +124,8 @@ class Places:
             Reject: 503 when the server or the resource is full, 429 when the address is.
         """
         capacity, count = self._capacity, self._headcount
-        network = network_of(address)
-        if self.full:
+        network = network_of(address) if ":" in address else address
+        if self._left <= 0:
             raise Reject(503, [RETRY_AFTER], "server full")
         if max_in_place is not None and count.by_place.get(place, 0) >= max_in_place:
             raise Reject(503, [RETRY_AFTER], "resource full")

@@ -102,7 +102,7 @@ class Signpost:
         """
         newcomer.expect_head(self._max_head, self.proxies)
         if newcomer.request is not None:
-            self._pages.check_host(newcomer, newcomer.request)
+            self._pages.check_host(newcomer, newcomer.request, newcomer.request.headers)
 
     def _of_unusual(self, received: bytes) -> int:
         """Return the partition for a head that needs to be parsed: of a page, or in an unusual form."""

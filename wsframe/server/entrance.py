@@ -46,6 +46,7 @@ class Entrance:
         self._newcomers = newcomers
         self._within = within
         self._tuning = tuning
+        self._clock = trio.lowlevel.current_clock().current_time
         self.taker: Taker | None = None
         """Takes the newcomers that other workers pass; None without them."""
 
@@ -79,24 +80,20 @@ class Entrance:
     def _welcome(
         self, place: Bound, tuned: tuple[int, float] | None, sock: socket.socket, address: Address, early: bool
     ) -> None:
-        newcomer = Newcomer(sock, *address, place)
+        newcomer = Newcomer(sock, *address, place, self._clock())
         if not early:  # one that connected before the listening socket was tuned has inherited nothing
             newcomer.transport.tuned = tuned
         passage = self._admission.passage
         if passage is None or passage.is_here_at_once(newcomer):
-            if self._admits_at_once(newcomer):
+            if self._admission.admit_at_once(newcomer):
                 return
         elif newcomer.handed_over:
             return
         self.start(newcomer)
 
     def _let_in(self, newcomer: Newcomer) -> None:
-        if not self._admits_at_once(newcomer):
+        if not self._admission.admit_at_once(newcomer):
             self.start(newcomer)
-
-    def _admits_at_once(self, newcomer: Newcomer) -> bool:
-        splices = self._admission.splices
-        return (splices is None or splices.is_here_at_once(newcomer)) and self._admission.admit_at_once(newcomer)
 
     def start(self, newcomer: Newcomer) -> None:
         """Admit a newcomer in a task of its own."""

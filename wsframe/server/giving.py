@@ -125,7 +125,7 @@ class Giving:
         with trio.move_on_after(LEAVE_WITHIN + max((life.timeouts.close for life in lives), default=0.0)):
             await leave_lives(lives, self._reactor, nowhere, None, partition)
         if tenure.here.get(partition) is lease:
-            await self._cancel([life for life in lives if not life.ended.is_set()])
+            await self._cancel([life for life in lives if not life.ended.happened])
         if tenure.here.get(partition) is lease:  # else it is lost, and can be here again
             await tenure.release([partition], {partition: to} if to else {})
 

@@ -55,10 +55,12 @@ def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> t
         if terms is not None and not terms.client_takeover and (headers.get("user-agent") or "").startswith(DEAF):
             terms = terms._replace(told=True)
     try:
-        offered = request.subprotocols
-        subprotocol = handshake.choose_subprotocol(accept.subprotocol, offered, resource.subprotocols)
-        if subprotocol is None and offered:
-            note_disagreement(request, resource)
+        offered = headers.tokens("sec-websocket-protocol")
+        subprotocol = accept.subprotocol
+        if offered or subprotocol is not None:
+            subprotocol = handshake.choose_subprotocol(subprotocol, offered, resource.subprotocols)
+            if subprotocol is None:
+                note_disagreement(request, resource)
         fields = [] if accept is LET_IN else header_list(accept.headers, "Accept")  # again: they may have been changed
         if terms is not None:
             fields.insert(0, ("Sec-WebSocket-Extensions", terms.answer))

@@ -86,7 +86,7 @@ class Watch:
     def __enter__(self) -> None:
         """Begin."""
         if self._newcomer.request is not None:
-            self._newcomer.request._keep_parsed(False)  # for as long as it waits
+            self._newcomer.request._parsed = None  # for as long as it waits
         self._fd = self._newcomer.sock.fileno()
         self._lookout.reactor.look_out(self._fd, self)
 
@@ -95,7 +95,7 @@ class Watch:
         self._lookout.reactor.look_away(self._fd)
         self._lookout.half_closed.discard(self._newcomer)
         if self._newcomer.request is not None:
-            self._newcomer.request._keep_parsed(True)
+            self._newcomer.request._parsed = self._newcomer.request.headers
 
     def __call__(self, flags: int) -> None:
         """Hear from the reactor that the peer has gone, or has shut its side."""

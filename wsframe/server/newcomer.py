@@ -10,7 +10,7 @@ from collections.abc import Collection
 import trio
 
 from wsframe.http.handshake import HeadReader, check_head, check_upgrade
-from wsframe.http.request import Request, peer_name
+from wsframe.http.request import Headers, Request, peer_name
 from wsframe.http.responses import FileResponse, Response
 from wsframe.log import Log, log_for
 from wsframe.net.client_facts import MOST_FACTS, ClientFacts, facts_of
@@ -43,6 +43,7 @@ class Newcomer:
         sock: The socket.
         host, port: The peer's address.
         place: The listening socket that accepted it, with its settings.
+        since: The time of its arrival, now by default.
     """
 
     __slots__ = (
@@ -76,7 +77,7 @@ class Newcomer:
     passing: socket.socket | None
     """The socket that goes through a door in place of its own."""
 
-    def __init__(self, sock: Endpoint, host: str, port: int, place: Bound) -> None:
+    def __init__(self, sock: Endpoint, host: str, port: int, place: Bound, since: float | None = None) -> None:
         self.sock = sock
         self.host: str = host
         self.port: int = port
@@ -88,7 +89,7 @@ class Newcomer:
         """Whether it came through a proxy that does not know its address."""
         self.early: bytes = b""
         """The bytes that came with the PROXY header, or of its head, before there is a reader for that."""
-        self.since: float = trio.current_time()
+        self.since: float = trio.current_time() if since is None else since
         self.partition: int | None = None
         """The partition that it asks for, with several workers and once its request is known."""
         self.passed: bool = False
@@ -244,12 +245,12 @@ class Newcomer:
         """Whether any byte of its request has come."""
         return self.head is not None and self.head.begun
 
-    def expect_head(self, max_head: int, proxies: TrustedProxies) -> None:
+    def expect_head(self, max_head: int, proxies: TrustedProxies | None) -> None:
         """Read its request from now on.
 
         Args:
             max_head: Bytes of its head at most.
-            proxies: The proxies whose word about the client counts.
+            proxies: The proxies whose word about the client counts; None for none.
 
         Raises:
             Reject: If the bytes that came with the PROXY header are refused.
@@ -274,23 +275,23 @@ class Newcomer:
         self.head_received = True
         self.wants_body = request.method != "HEAD"
         request.proxy = self.proxy
-        tls = self.transport.tls or self.told
+        tls = self.told if self.place.tls is None else self.transport.tls or self.told
         if tls is not None:
             request.peer_certificate, request.peer_certificate_der = tls.peer_certificate, tls.peer_certificate_der
-        self.be_called(request.host, request.port)
-        request._keep_parsed(True)
-        check_head(request.headers)
+        self.host, self.port = request.host, request.port
+        headers = request._parsed = request.headers
+        check_head(headers)
         return request
 
-    def check_upgrade(self, versions: Collection[int]) -> None:
-        """Check that its request is a WebSocket handshake of a version that is let in, and note which.
+    def check_upgrade(self, headers: Headers, versions: Collection[int]) -> None:
+        """Check that its request, which wants an upgrade, is a handshake of a version that is let in; note which.
 
         Raises:
             Reject: With the status and the reason of the first check that fails.
         """
         assert self.head is not None
         assert self.request is not None
-        self.version = check_upgrade(self.head.http_version, self.request, self.request.headers, versions)
+        self.version = check_upgrade(self.head.http_version, self.request, headers, versions)
 
     def send_at_once(self, answer: bytes) -> None:
         """Send a short answer whole, without TLS.

@@ -12,7 +12,7 @@ from wsframe.http import handshake
 from wsframe.http.any_host import answers_any_host
 from wsframe.http.body import BodyReader, check_framing
 from wsframe.http.origins import OriginValidator, host_allowed
-from wsframe.http.request import Request
+from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
 from wsframe.log import quoted
 from wsframe.resources.factories import written_name
@@ -95,22 +95,22 @@ class PlainHttp:
         self._budget = budget
         self._lookout = lookout
 
-    def check_host(self, newcomer: Newcomer, request: Request) -> None:
+    def check_host(self, newcomer: Newcomer, request: Request, headers: Headers) -> None:
         """Check that the server answers to the Host of a request, or that its handler does to any.
 
         Raises:
             Reject: 400 if neither does.
         """
-        host = request.headers.get("host")
+        host = headers.get("host")
         assert newcomer.head is not None
         if host is None and newcomer.head.http_version >= b"1.1":
             refusal = Reject(400, body="malformed request: it has no Host")
-        elif not host_allowed(request, newcomer.place.hosts):
+        elif not host_allowed(host or "", newcomer.place.hosts):
             reason = f"this server does not answer to the Host {quoted(host or '')}"
             refusal = refusing(400, f"{reason}; see hosts=, and behind a proxy trusted_proxies=")
         else:
             return
-        if not handshake.wants_upgrade(request.headers):
+        if not handshake.wants_upgrade(headers):
             with suppress(Reject):
                 page = self.find(request)
                 if page is not None and answers_any_host(page.handler, page.request):

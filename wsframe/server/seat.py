@@ -19,12 +19,17 @@ WAITING: Final = "waiting"
 class Seat:
     """Membership and place, both given back at the end of a ``with`` unless they are kept."""
 
-    __slots__ = ("_kept", "_listener", "_reservation")
+    __slots__ = ("_joined", "_reserved", "kept", "listener", "reservation")
+
+    listener: Listener
+    """The life of the resource, once there is one."""
+    reservation: Reservation
+    """The place, once it is taken."""
 
     def __init__(self) -> None:
-        self._listener: Listener | None = None
-        self._reservation: Reservation | None = None
-        self._kept = False
+        self._joined = self._reserved = False
+        self.kept: bool = False
+        """Whether both are left to the client."""
 
     def __enter__(self) -> Self:
         """Begin without either."""
@@ -33,25 +38,16 @@ class Seat:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give back both."""
-        if self._kept:
-            return
-        if self._reservation is not None:
-            self._reservation.release()
-        if self._listener is not None:
-            self._listener.leave()
+        """Give back both, unless they are kept."""
+        if not self.kept:
+            self.give_back()
 
-    @property
-    def listener(self) -> Listener:
-        """The life of the resource."""
-        assert self._listener is not None
-        return self._listener
-
-    @property
-    def reservation(self) -> Reservation:
-        """The place taken."""
-        assert self._reservation is not None
-        return self._reservation
+    def give_back(self) -> None:
+        """Give back both, as far as they were taken."""
+        if self._reserved:
+            self.reservation.release()
+        if self._joined:
+            self.listener.leave()
 
     def reserve(self, places: Places, address: str) -> None:
         """Take a place of the server and the peer's address, for a life that cannot be joined yet.
@@ -63,7 +59,8 @@ class Seat:
         Raises:
             Reject: 503 or 429 when one of them is full.
         """
-        self._reservation = places.reserve(address, WAITING, None)
+        self.reservation = places.reserve(address, WAITING, None)
+        self._reserved = True
 
     def enter(self, listener: Listener) -> None:
         """Take a place of the resource as well, whose life has counted the newcomer in already.
@@ -71,7 +68,7 @@ class Seat:
         Raises:
             Reject: 503 when it is full.
         """
-        self._listener = listener
+        self.listener, self._joined = listener, True
         if not self.reservation.take(listener.place, listener.resource.max_clients):
             raise Reject(503, [RETRY_AFTER], "resource full")
         self.reservation.settle()
@@ -87,8 +84,9 @@ class Seat:
         Raises:
             Reject: 503 or 429 when one of them is full.
         """
-        self._listener = listener
-        self._reservation = places.reserve(address, listener.place, listener.resource.max_clients)
+        self.listener, self._joined = listener, True
+        self.reservation = places.reserve(address, listener.place, listener.resource.max_clients)
+        self._reserved = True
 
     def move(self, listener: Listener) -> None:
         """Move to the life of another resource, which has counted the newcomer in already.
@@ -101,8 +99,4 @@ class Seat:
             raise Reject(503, [RETRY_AFTER], "resource full")
         self.reservation.settle()
         self.listener.leave()
-        self._listener = listener
-
-    def keep(self) -> None:
-        """Leave both to the client."""
-        self._kept = True
+        self.listener = listener

@@ -146,7 +146,7 @@ def signature_of(path: str) -> tuple[int, int, int] | None:
 
 
 def warn_of_time(certificate: Certificate, facts: CertificateFacts) -> None:
-    """Log that a certificate, or one in its chain, has expired or is not valid yet; it is served: a clock can be wrong."""
+    """Log that a certificate or one in its chain is expired or not valid yet; it is served: a clock can be wrong."""
     now = datetime.now(UTC)
     if facts.not_after < now:
         logger.warning("the certificate %s has expired on %s", certificate, facts.not_after.date())
