@@ -75,6 +75,31 @@ def test_a_wrong_number_of_sockets_from_systemd_is_one_line_and_exit_code_2(
     assert done.stderr.replace("'", "") == f"wsframe: {words}\n".replace("'", "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            [],
+            "systemd passes sockets to the process that started this one (LISTEN_PID), which must exec it; "
+            "give --port to serve another address",
+        ),
+        (
+            ["--bind", "systemd"],
+            "cannot listen at systemd: systemd passes no socket to this process (LISTEN_FDS, LISTEN_FDNAMES): "
+            "the process that started this one has them (LISTEN_PID), so that must exec it",
+        ),
+    ],
+)
+def test_sockets_that_a_shell_keeps_are_one_line_and_exit_code_2(
+    folder: Path, arguments: list[str], words: str
+) -> None:
+    """Clients would wait at systemd's socket for ever, and the server would serve its default port."""
+    keeps = 'LISTEN_FDS=1 LISTEN_PID=$$ "$@"; exit $?'
+    command = ["sh", "-c", keeps, "sh", sys.executable, "-m", "wsframe", "serve", "hello_target", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"wsframe: {words}\n")
+
+
 def test_socket_activation(folder: Path) -> None:
     """systemd's own program binds, and starts the server at the first connection."""
     require("systemd-socket-activate")

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from wsframe.server.activation import is_activated, passed_descriptors
+from wsframe.server.activation import is_activated, is_child_of_activated, passed_descriptors
 
 
 def of_systemd(pid: int | str | None = None, **variables: str) -> dict[str, str]:
@@ -40,6 +40,14 @@ def test_those_for_another_process_are_left_alone(environment: dict[str, str]) -
     assert not is_activated(environment)
     assert passed_descriptors(environment) == {}
     assert environment == before
+
+
+def test_those_for_the_process_that_started_this_one_are_told() -> None:
+    assert is_child_of_activated(of_systemd(os.getppid(), LISTEN_FDS="1"))
+    assert not is_child_of_activated(of_systemd(os.getppid()))
+    assert not is_child_of_activated(of_systemd(LISTEN_FDS="1"))
+    assert not is_child_of_activated(of_systemd(1 if os.getppid() != 1 else 2, LISTEN_FDS="1"))
+    assert not is_child_of_activated({"LISTEN_FDS": "1"})
 
 
 @pytest.mark.parametrize(

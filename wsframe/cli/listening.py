@@ -13,7 +13,7 @@ from wsframe.cli.arguments import address, count, permissions, port_number
 from wsframe.cli.errors import Mistake
 from wsframe.cli.options import made_capacity
 from wsframe.net.certificate import Certificate, check_readable
-from wsframe.server.activation import is_activated
+from wsframe.server.activation import is_activated, is_child_of_activated
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 from wsframe.server.bind import bound, check_inherited, made_owner
 from wsframe.server.tls import read_certificates
@@ -103,6 +103,11 @@ def addresses_of(args: argparse.Namespace) -> list[ServerAddress]:
     if args.unix is not None:
         addresses.append(UnixAddress(args.unix))
     others = addresses or args.bind or is_activated()
+    if not others and (args.host, args.port) == (None, None) and is_child_of_activated():
+        raise Mistake(
+            "systemd passes sockets to the process that started this one (LISTEN_PID), which must exec it; "
+            "give --port to serve another address"
+        )
     if not others or (args.host, args.port) != (None, None):
         addresses.append(TcpAddress(host_of(args), PORT if args.port is None else args.port))
     addresses += args.bind or ()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, MutableMapping
 
 from wsframe.log import quoted
 
-__all__ = ["is_activated", "passed_descriptors"]
+__all__ = ["is_activated", "is_child_of_activated", "passed_descriptors"]
 
 FIRST = 3
 VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
@@ -21,6 +21,11 @@ UNNAMED = "unknown"
 def is_activated(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether systemd passes sockets to this process, and not to the one that started it."""
     return environment.get("LISTEN_PID") == str(os.getpid()) and "LISTEN_FDS" in environment
+
+
+def is_child_of_activated(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether systemd passes sockets to the process that started this one, such as a shell: they stay there."""
+    return environment.get("LISTEN_PID") == str(os.getppid()) and "LISTEN_FDS" in environment
 
 
 def passed_descriptors(environment: MutableMapping[str, str] = os.environ, first: int = FIRST) -> dict[int, str]:

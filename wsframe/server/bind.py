@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 from wsframe.net.sockets import ORDINARY, NamedSocket
-from wsframe.server.activation import passed_descriptors
+from wsframe.server.activation import is_child_of_activated, passed_descriptors
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 
 __all__ = [
@@ -148,6 +148,8 @@ def opened(address: ServerAddress, backlog: int, passed: Mapping[int, str], name
     if not found:
         words = f"none of that name, only {', '.join(sorted(set(passed.values())))}" if passed else "no socket"
         remedy = "change FileDescriptorName=" if passed else "start the .socket unit, or run systemd-socket-activate"
+        if is_child_of_activated():
+            remedy = "the process that started this one has them (LISTEN_PID), so that must exec it"
         raise OSError(errno.ENOENT, f"systemd passes {words} to this process (LISTEN_FDS, LISTEN_FDNAMES): {remedy}")
     for fd in found:  # before any is taken over
         try:
