@@ -11,6 +11,7 @@ from trio.testing import MockClock
 import wsframe
 from tests.engine import engine_of
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.patience import PATIENCE
 from tests.wire import Answer, upgrade
 from wsframe import Capacity, Reject, Request, Response, Timeouts, http_routes, static_file, static_folder
 
@@ -150,7 +151,8 @@ async def test_an_answer_without_content_says_nothing_of_one(plain: Place, statu
 
 async def test_a_large_file_goes_to_all_who_read_it(place: Place, folder: Path) -> None:
     """However slowly, within the time of the handshake; none waits for another."""
-    async with place.serve(Recorder(), http_handler=static_folder(folder)) as served:
+    patient = Timeouts(handshake=PATIENCE)
+    async with place.serve(Recorder(), http_handler=static_folder(folder), timeouts=patient) as served:
         sizes: list[int] = []
 
         async def fetch(number: int) -> None:
