@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.owners import Owners, owners
-from wsframe.server.giving import Giving
+from wsframe.server.giving import AHEAD, Giving
 from wsframe.testing import ClientClosed, Refused
 
 
@@ -195,6 +195,9 @@ async def test_a_life_in_a_partition_that_is_being_left_takes_no_newcomer(autoju
         assert life.open
         async with trio.open_nursery() as nursery:
             nursery.start_soon(giving_of(servers, "a").give, partition, servers.tenure("b").node)
+            await wait_all_tasks_blocked()
+            assert life.usable  # the other servers are told first
+            await trio.sleep(AHEAD)
             await wait_all_tasks_blocked()
             assert not life.usable
 

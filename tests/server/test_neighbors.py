@@ -97,6 +97,19 @@ def test_a_partition_that_was_given_away_is_left_to_its_taker_for_a_moment() -> 
     assert neighbors.meant_for(7) == ""
 
 
+def test_a_server_that_gives_a_partition_away_has_it_no_more_before_its_taker_has_it() -> None:
+    clock = Clock()
+    neighbors = Neighbors(clock)
+    neighbors.hear(Report(node="a", held=frozenset({7}), given={7: "b"}))
+    assert neighbors.holder(7) == ""
+    neighbors.hear(Report(node="b", held=frozenset({7})))
+    assert neighbors.holder(7) == "b"
+    neighbors.hear(Report(node="b"))
+    assert neighbors.holder(7) == ""
+    clock.now += 2.1
+    assert neighbors.holder(7) == "a"
+
+
 def test_servers_that_are_gone_for_long_are_forgotten() -> None:
     clock = Clock()
     neighbors = Neighbors(clock)

@@ -34,6 +34,8 @@ ASKED_FOR: Final = 900.0
 many as others."""
 FOLLOWED: Final = 10.0
 """Seconds in which clients follow their partition to another server."""
+AHEAD: Final = 0.05
+"""Seconds from telling the other servers that a partition goes to its first step."""
 LEAVE_WITHIN: Final = 10.0
 """Seconds in which the lives of a partition end, beyond the time that their clients have for closing."""
 END_WITHIN: Final = 2.0
@@ -120,7 +122,12 @@ class Giving:
         lease = tenure.here.get(partition)
         if lease is None:
             return
-        tenure.close(partition)
+        if to:  # the other servers have their newcomers wait before this one takes none any more
+            tenure.reports.tell(given={partition: to})
+            await trio.sleep(AHEAD)
+        if tenure.here.get(partition) is not lease:
+            return
+        tenure.close(partition, to)
         lives = tuple(tenure.holdings.lives(partition))
         with trio.move_on_after(LEAVE_WITHIN + max((life.timeouts.close for life in lives), default=0.0)):
             await leave_lives(lives, self._reactor, nowhere, None, partition)

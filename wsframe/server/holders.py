@@ -19,7 +19,8 @@ class Holders(Protocol):
     async def look_again(self, partition: int) -> str:
         """Ask the engine for the server that has a partition now, and acquire it for this one if nobody has it.
 
-        ``""`` if nobody has it and it is not granted, or the engine cannot be reached.
+        It waits for the next owner of a partition that one server gives to another. ``""`` if nobody has it and it is
+        not granted, or the engine cannot be reached.
         """
 
 

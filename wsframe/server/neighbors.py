@@ -43,7 +43,7 @@ class Report:
     rebalance: bool = False
     """Whether all are to give away partitions with clients too, until all have as many."""
     given: Mapping[int, str] = field(default_factory=dict[int, str])
-    """The partitions that it has just given away, each with the server that is to have it."""
+    """The partitions that it gives away or has just given away, each with the server that is to have it."""
 
     def encoded(self) -> bytes:
         """Return the report as bytes."""
@@ -128,8 +128,9 @@ class Neighbors:
         return any(report.node == node for report in self.all())
 
     def holder(self, partition: int) -> str:
-        """Return the server that has a partition; ``""`` if none says so."""
-        return next((report.node for report in self.all() if partition in report.held), "")
+        """Return the server that has a partition; ``""`` if none says so, or it gives it to another one."""
+        to = self.meant_for(partition)
+        return next((one.node for one in self.all() if partition in one.held and to in ("", one.node)), "")
 
     def holders(self) -> dict[int, str]:
         """Return the server of each partition that one has."""

@@ -4,7 +4,8 @@ A proxy before the servers can make them rare. If it says that it can, by a head
 trusted proxy, the answer names the owner, and the proxy asks there (nginx: ``X-Accel-Redirect``). Splices remain: the
 server that has accepted the newcomer dials the peer port of the owner (``peer_port``), which answers whether it has the
 partition before it gets a byte of the client. If not, this server asks the engine once for the owner of now; a second
-refusal is a 503. From then on a pump carries the connection.
+refusal is a 503. While a partition is given to another server, newcomers wait here for its next owner. From then on a
+pump carries the connection.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
@@ -46,7 +48,8 @@ MOST_DIALING: Final = 100
 MOST_WAITING: Final = 1000
 """Newcomers that wait for the engine or an owner without counting as pending."""
 WITHIN: Final = 3.0
-"""Seconds for dialing an owner and its answer, and for the engine to say which server that is."""
+"""Seconds for dialing an owner and its answer. A newcomer that counts as pending has as many for finding the owner; for
+others the time that is left for the handshake is enough."""
 PATIENCE: Final = 0.9
 """Share of the time for the handshake, after which it is too late for the answer of an owner."""
 LOOK: Final = 1.0
@@ -158,28 +161,32 @@ class Splices:
             return False
         newcomer.head_received = True  # from now on it waits for us
         left = newcomer.scope.deadline - trio.current_time()
-        async with self._aside(newcomer):
+        async with self._aside(newcomer) as patient:
             with trio.move_on_after(PATIENCE * left):
-                return await self._carries(newcomer, partition)
+                return await self._carries(newcomer, partition, patient=patient)
         raise retry_later("its owner does not answer")
 
     @asynccontextmanager
-    async def _aside(self, newcomer: Newcomer) -> AsyncIterator[None]:
-        """Have a newcomer not count as pending while it waits for others, unless too many do already."""
+    async def _aside(self, newcomer: Newcomer) -> AsyncIterator[bool]:
+        """Have a newcomer not count as pending while it waits for others, unless too many do already.
+
+        Yields:
+            Whether it does not count: then it can wait for long.
+        """
         if self._waiting >= MOST_WAITING:
-            yield
+            yield False
             return
         self._waiting += 1
         try:
             async with self._waits(newcomer):
-                yield
+                yield True
         finally:
             self._waiting -= 1
 
-    async def _carries(self, newcomer: Newcomer, partition: int) -> bool:
+    async def _carries(self, newcomer: Newcomer, partition: int, *, patient: bool) -> bool:
         """Carry a newcomer whose request is whole; return False if it belongs here, or nobody knows where."""
         early, facts = newcomer.early, newcomer.facts
-        node = await self._find(partition)
+        node = await self._find(partition, patient=patient)
         if not node:
             self._here += 1
             return False
@@ -188,7 +195,7 @@ class Splices:
         self._away += 1
         transport = await self._dial(node, partition, facts)
         if transport is None:  # the table is old
-            node = await self._find(partition, again=True)
+            node = await self._find(partition, patient=patient, again=True)
             if self._is_here(partition):
                 return False
             transport = await self._dial(node, partition, facts) if node else None
@@ -218,13 +225,13 @@ class Splices:
             self.sent_back += 1
             raise Reject(503, [("X-Accel-Redirect", "@wsframe_owner"), (OWNER, address)], "another server has it")
 
-    async def _find(self, partition: int, *, again: bool = False) -> str:
+    async def _find(self, partition: int, *, patient: bool, again: bool = False) -> str:
         """Return the server that has a partition, and a peer port; ``""`` if that is this one, or is not known."""
         if self._is_begun_here(partition):
             return ""
         node = "" if again else self._holders.holder_of(partition)
         if not node:
-            with trio.move_on_after(WITHIN) as looking:
+            with trio.move_on_after(inf if patient else WITHIN) as looking:
                 node = await self._holders.look_again(partition)
             if looking.cancelled_caught:
                 raise retry_later("its owner is not known")

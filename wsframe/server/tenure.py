@@ -52,6 +52,8 @@ SECOND = 0.25
 """Seconds for which a server leaves a free partition to the one that is to have it."""
 JITTER = 0.1
 PATIENCE = 2.5
+GOING = 0.05, 0.4
+"""Seconds between two looks for the next owner of a partition, by chance: all that wait for it dial it then."""
 CLAIMED = 2.0
 """Seconds for which others leave a partition to the next generation of a worker."""
 
@@ -105,8 +107,9 @@ class Tenure:
         self.neighbors: Neighbors = Neighbors(trio.current_time)
         self._slot: Final = frozenset(partitions_of(placement.slot, placement.count))
         self._here: dict[int, Lease] = {}
-        self._closed: set[int] = set()
-        """Partitions that are being left: their newcomers wait for the next owner."""
+        self._closed: dict[int, str] = {}
+        """Partitions that are being left, each with the server that is to have it, ``""`` for any: their newcomers wait
+        for the next owner."""
         self._known: dict[int, str] = {}
         """The servers that the engine has named, each until the next request for its partition."""
         self._try_at: dict[int, float] = {}
@@ -160,28 +163,35 @@ class Tenure:
         """Return the server that has a partition, as last heard; ``""`` if that is not known."""
         if self.holds(partition):
             return self.node
-        name = self._claimed(partition) or self._known.get(partition, "")
+        name = self._claimed(partition) or ("" if self._goes(partition) else self._known.get(partition, ""))
         return "" if name == self.node else name
+
+    def _goes(self, partition: int) -> bool:
+        """Return whether a partition is on its way from one server to another."""
+        return partition in self._closed or self.neighbors.meant_for(partition) != ""
 
     def _claimed(self, partition: int) -> str:
         """Return the server that says it has a partition, unless that is the generation before, which has left it."""
         return "" if partition in self._inherited else self.neighbors.holder(partition)
 
     async def look_again(self, partition: int) -> str:
-        """Ask the engine for the server that has a partition, and acquire it if nobody has it."""
-        meant_for = self.neighbors.meant_for(partition)
-        if self.holds(partition) or not self._acquires(partition) or meant_for not in ("", self.node):
-            await trio.lowlevel.checkpoint()
-            return self.holder_of(partition)
-        self._asked.add(partition)
-        self._bell.ring()
-        with trio.move_on_after(PATIENCE):
-            while partition in self._asked:
-                await self._answered.wait()
-        return self.node if self.holds(partition) else self._known.get(partition, "")
+        """Ask the engine for the server that has a partition, and acquire it if nobody has it.
 
-    def _acquires(self, partition: int) -> bool:
-        return self.reachable and not self.leaving and partition not in self._closed
+        The next owner of a partition that is given away is waited for: the engine still names the last one.
+        """
+        while True:
+            while self._goes(partition) and not self.holder_of(partition):  # noqa: ASYNC110
+                await trio.sleep(uniform(*GOING))
+            if self.holds(partition) or self._goes(partition) or self.leaving or not self.reachable:
+                await trio.lowlevel.checkpoint()
+                return self.holder_of(partition)
+            self._asked.add(partition)
+            self._bell.ring()
+            with trio.move_on_after(PATIENCE):
+                while partition in self._asked:
+                    await self._answered.wait()
+            if not self._goes(partition):
+                return self.node if self.holds(partition) else self._known.get(partition, "")
 
     async def settle(self, partition: int) -> None:
         """Wait until this server has a partition.
@@ -329,15 +339,15 @@ class Tenure:
         lease = self._here.pop(partition, None)
         if lease is not None and self._tokens[partition] == lease.token:
             self._tokens[partition] = 0
-        self._closed.discard(partition)
+        self._closed.pop(partition, None)
         self.holdings.lose(partition)
         self._posting.end(partition)
         self.reports.due.ring()
 
-    def close(self, partition: int) -> None:
-        """Let no newcomer join a partition any more, if it is here, and is about to be released."""
+    def close(self, partition: int, to: str = "") -> None:
+        """Let no newcomer join a partition any more, if it is here, and is about to be given to a server or to any."""
         if partition in self._here:
-            self._closed.add(partition)
+            self._closed[partition] = to
             for life in self.holdings.lives(partition):
                 life.passage.leaves = True
 
@@ -369,7 +379,7 @@ class Tenure:
         held = {*self._here, *(one for one, until in self._claims.items() if until > now)}
         return Report(
             node=self.node, slot=place.slot, count=place.count, held=frozenset(held), busy=len(self.holdings.crowds()),
-            leaving=self.leaving,
+            leaving=self.leaving, given={one: to for one, to in self._closed.items() if to},
         )  # fmt: skip
 
 
