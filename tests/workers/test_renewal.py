@@ -12,7 +12,6 @@ from trio.testing import MockClock
 
 from tests.workers.stand_ins import StandIn
 from tests.workers.test_supervisor import Service, supervised
-from wsframe.workers.child import Child
 from wsframe.workers.orders import Message
 from wsframe.workers.partitions import PARTITIONS
 from wsframe.workers.renewal import Renewal
@@ -180,16 +179,6 @@ async def test_a_service_that_starts_or_ends_is_not_restarted(tmp_path: Path, au
         first.process.end()
 
 
-async def test_a_restart_is_refused_if_a_worker_has_ended_since_it_was_ordered(autojump_clock: MockClock) -> None:
-    async def start(slot: int, old: Child | None) -> Child:
-        raise AssertionError
-
-    renewal = Renewal(2, {}, 1, start)
-    await renewal.run()
-    assert renewal.done.is_set()
-    assert renewal.failure == "a worker is down, or starts"
-
-
 async def test_the_end_of_the_service_ends_a_restart(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervised(tmp_path, 1) as service:
         (old,), renewal = await restarting(service, 1)
@@ -224,98 +213,6 @@ async def test_a_worker_that_dies_before_its_turn_is_replaced_once_and_the_resta
         assert [one.slot for one in service.workers.started].count(dying[0]) == 2
         assert not any(one.process.signals for one in service.workers.started)
         await end(service, *service.workers.started)
-
-
-async def test_a_service_in_which_a_worker_is_down_or_starts_is_not_restarted(
-    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with supervised(tmp_path, 2, patience=float("inf")) as service:
-        _, dying = await service.workers.all_ready(2)
-        dying.process.end(-9)
-        second = await service.workers.at(2)
-        assert service.supervisor.restart() is None
-        second.process.end(2)
-        await trio.testing.wait_all_tasks_blocked()
-        assert len(service.workers.started) == 3  # its successor waits
-        assert service.supervisor.restart() is None
-        assert caplog.text.count("a restart is refused: a worker is down, or starts") == 2
-        third = await service.workers.at(3)
-        third.say("ready")
-        assert await third.hears() == Message("accept", {"started": False})
-        assert service.supervisor.restart() is not None
-        await service.workers.at(4)
-        await end(service, *service.workers.started)
-
-
-async def test_a_restart_that_is_asked_for_during_another_one_follows_it(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    """New code can have come after workers of the first one had started."""
-    async with supervised(tmp_path, 1) as service:
-        (old,), renewal = await restarting(service, 1)
-        await service.workers.at(1)
-        following = service.supervisor.restart()
-        assert following not in (None, renewal)
-        assert service.supervisor.restart() is following
-        new = await renewed(service, old, 1, [*range(PARTITIONS)])
-        await renewal.done.wait()
-        assert following is not None
-        assert not following.done.is_set()
-        newest = await renewed(service, new, 2, [*range(PARTITIONS)])
-        await following.done.wait()
-        assert (renewal.failure, following.failure, following.table.done) == ("", "", True)
-        assert len(service.workers.started) == 3
-        await end(service, newest)
-
-
-async def test_a_restart_that_follows_one_that_has_failed_is_tried_all_the_same(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with supervised(tmp_path, 1) as service:
-        (old,) = await service.workers.all_ready(1)
-        renewal = service.supervisor.restart()
-        broken = await service.workers.at(1)
-        following = service.supervisor.restart()
-        assert renewal is not None
-        assert following is not None
-        broken.process.end(2)
-        await renewal.done.wait()
-        assert renewal.failure
-        new = await renewed(service, old, 2, [*range(PARTITIONS)])
-        await following.done.wait()
-        assert not following.failure
-        await end(service, new)
-
-
-async def test_a_restart_that_follows_is_refused_when_a_worker_is_down_by_then(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with supervised(tmp_path, 2, patience=float("inf")) as service:
-        _, other = await service.workers.all_ready(2)
-        service.supervisor.restart()
-        broken = await service.workers.at(2)
-        other.process.end(-9)
-        await service.workers.at(3)
-        following = service.supervisor.restart()
-        assert following is not None
-        broken.process.end(2)
-        await following.done.wait()
-        assert following.failure == "a worker is down, or starts"
-        await end(service, *service.workers.started)
-
-
-async def test_the_end_of_the_service_ends_a_restart_that_was_to_follow(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with supervised(tmp_path, 1) as service:
-        (old,) = await service.workers.all_ready(1)
-        service.supervisor.restart()
-        new = await service.workers.at(1)
-        following = service.supervisor.restart()
-        assert following is not None
-        await end(service, old, new)
-        await following.done.wait()
-        assert not following.table.done
 
 
 @pytest.mark.parametrize("starts", [True, False])
@@ -375,3 +272,37 @@ async def test_a_new_worker_that_the_machine_cannot_start_stops_the_restart_or_i
         await renewal.done.wait()
         assert not renewal.failure
         await end(service, second)
+
+
+async def test_no_beat_is_demanded_of_a_worker_that_gives_its_lives_away_or_begins_them(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def beat(worker: StandIn, until: trio.CancelScope) -> None:
+        with until:
+            await worker.beat()
+
+    gives, begins = trio.CancelScope(), trio.CancelScope()
+    async with supervised(tmp_path, 1, patience=2) as service, trio.open_nursery() as nursery:
+        (old,) = await service.workers.all_ready(1)
+        nursery.start_soon(beat, old, gives)
+        renewal = service.supervisor.restart()
+        new = await service.workers.at(1)
+        nursery.start_soon(beat, new, begins)
+        new.say("ready")
+        assert await old.hears() == Message("leave", {})
+        gives.cancel()
+        await trio.sleep(10)
+        old.say("over", partitions=EVEN)
+        assert await new.hears() == Message("accept", {"started": False})
+        assert await new.hears() == Message("begin", {"partitions": EVEN})
+        begins.cancel()
+        old.process.end()
+        assert renewal is not None
+        await renewal.done.wait()
+        await trio.sleep(20)
+        assert "event loop" not in caplog.text
+        assert (old.process.signals, new.process.signals) == ([], [])
+        await trio.sleep(20)  # but it is no frozen one
+        assert "event loop" in caplog.text
+        assert new.process.signals == ["KILL"]
+        await end(service, *service.workers.started)

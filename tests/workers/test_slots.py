@@ -119,3 +119,18 @@ def test_a_long_life_makes_the_next_successor_start_at_once() -> None:
     acts(watch, [*range(1, int(STEADY / LOOK) + 1)])
     assert watch.steady
     assert [backoff.pause(steady=watch.steady), backoff.pause(steady=False)] == [0, 0.5]
+
+
+def test_a_process_that_is_excused_is_not_warned_of_for_so_long_and_is_killed_after_its_patience() -> None:
+    watch = ready(patience=4)
+    watch.excuse(10)
+    watch.excuse(1)
+    assert [watch.look(0) for _ in range(20)] == [None] * 20
+    assert [watch.look(0) for _ in range(8)] == [None, None, Act.WARN, *[None] * 4, Act.KILL_SILENT]
+
+
+def test_a_silent_process_that_is_excused_is_calm_with_its_next_beat() -> None:
+    watch = ready(patience=4)
+    assert [watch.look(0) for _ in range(3)] == [None, None, Act.WARN]
+    watch.excuse(10)
+    assert [watch.look(0), watch.look(1)] == [None, Act.CALM]

@@ -231,7 +231,7 @@ async def answer(made: Equipment, supervisor: Supervisor, request: bytes) -> dic
     if request == b"restart":
         renewal = supervisor.restart()
         if renewal is None:
-            return {"error": "the service starts or ends, or a worker is down"}
+            return {"error": supervisor.refusal}
         await renewal.done.wait()
         return {"error": renewal.failure or ("" if renewal.table.done else "the service ends")}
     if request == REQUEST_REBALANCE:

@@ -9,7 +9,7 @@ import trio
 from wsframe.log import Log, log_for
 from wsframe.workers.child import Child
 from wsframe.workers.partitions import partitions_of
-from wsframe.workers.rolling import Do, RollingRestart, Step
+from wsframe.workers.rolling import GRACE, READY_WITHIN, Do, RollingRestart, Step
 from wsframe.workers.slots import CANNOT_START, reason_of
 
 __all__ = ["NOT_READY", "Renewal"]
@@ -18,7 +18,7 @@ logger: Log = log_for(__name__)
 
 STEP = 0.1
 """Seconds between two looks at the deadlines."""
-NOT_READY = "a worker is down, or starts"
+NOT_READY = "a worker is still down or starting; repeat it once all are ready"
 PAUSE = 0.5
 """Seconds until another new worker starts, after the end of one that had begun to take over."""
 
@@ -40,7 +40,6 @@ class Renewal:
         drain: float,
         start: Callable[[int, Child | None], Awaitable[Child]],
     ) -> None:
-        self._count = count
         self._current = current
         self._start = start
         self._drain = drain
@@ -65,9 +64,6 @@ class Renewal:
     async def run(self) -> None:
         """Restart all slots, or stop at the first that cannot."""
         self.old = dict(self._current)
-        if len(self.old) < self._count:  # one has ended since the order was given
-            self.refuse(NOT_READY)
-            return
         logger.info("restarting %d workers, one after another", len(self.old))
         try:
             while not self.table.done and not self.failure:
@@ -109,8 +105,10 @@ class Renewal:
             old, new = self.old.get(step.slot), self.new.get(step.slot)
             if step.do is Do.LEAVE and old is not None:
                 old.wire.say("leave")
+                old.watch.excuse(self._drain + GRACE)
             elif step.do is Do.BEGIN and new is not None:
                 new.wire.say("begin", partitions=list(step.partitions))
+                new.watch.excuse(READY_WITHIN)
             elif step.do is Do.KILL_OLD and old is not None:
                 logger.error("%s has not left in time: SIGKILL", old.name)
                 old.process.kill()

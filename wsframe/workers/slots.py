@@ -12,6 +12,9 @@ SILENT     ``patience`` of looks without a beat        SIGKILL
 any        the time that it has to leave, in looks     SIGKILL
 ========== =========================================== =====================================================
 
+Nobody is silent in a restart while it begins lives, whose program can take as long as at a start, and while it gives
+its lives away, for which the table of the restart has a deadline.
+
 Time is counted in looks of the supervisor, and clocks are not compared: when the machine was suspended or the
 supervisor stopped, all beats are old at once, and nobody may be killed for that. A look that comes late counts
 nothing (``Looks``).
@@ -27,7 +30,7 @@ from typing import Final
 
 from wsframe.workers.board import SlotState
 
-__all__ = ["CANNOT_START", "LOOK", "Act", "Backoff", "Looks", "Watch", "reason_of"]
+__all__ = ["CANNOT_START", "LONGEST_PAUSE", "LOOK", "Act", "Backoff", "Looks", "Watch", "reason_of"]
 
 CANNOT_START: tuple[type[OSError], type[RuntimeError]] = (OSError, RuntimeError)
 """Raised where the machine cannot start a process now: no processes, memory or descriptors are left, or, the
@@ -83,6 +86,8 @@ class Watch:
         self._beats = 0
         self._silent = 0
         self._left: float = inf
+        self._excused = 0
+        """Looks for which no beat is demanded."""
         self._looks_ready = 0
 
     @property
@@ -103,6 +108,10 @@ class Watch:
         """Note that it has been told to leave; a second order can only bring its end forward."""
         self._left = min(self._left, seconds if seconds == inf else ceil(seconds / LOOK))
 
+    def excuse(self, seconds: float) -> None:
+        """Demand no beat for so many seconds."""
+        self._excused = max(self._excused, ceil(seconds / LOOK))
+
     def look(self, beats: int) -> Act | None:
         """Note the beats at a look that counts; return the step for them."""
         self._left -= 1
@@ -112,11 +121,14 @@ class Watch:
         if self.state is SlotState.STARTING or self._left < inf:  # one that imports, or leaves, beats no more
             return None
         self._looks_ready += 1
+        excused, self._excused = self._excused, max(0, self._excused - 1)
         if beats != self._beats:
             self._beats, self._silent = beats, 0
             if self.state is SlotState.SILENT:
                 self.state = SlotState.READY
                 return Act.CALM
+            return None
+        if excused:
             return None
         self._silent += 1
         if self._silent == SUSPICIOUS:

@@ -28,7 +28,8 @@ from wsframe.workers.inherited import Equipment
 from wsframe.workers.orders import Message
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.renewal import NOT_READY, Renewal
-from wsframe.workers.slots import CANNOT_START, LOOK, Act, Backoff, Looks, reason_of
+from wsframe.workers.rolling import READY_WITHIN
+from wsframe.workers.slots import CANNOT_START, LONGEST_PAUSE, LOOK, Act, Backoff, Looks, reason_of
 from wsframe.workers.spare import SpareKeeper
 from wsframe.workers.worker import inquiries_at
 
@@ -93,7 +94,7 @@ class Supervisor:
         """Set when the start of such a worker, which is under way, is over."""
         self._renewal: Renewal | None = None
         self._next_renewal: Renewal | None = None
-        """The one that follows it, which has been asked for in the meantime."""
+        """The one that follows it, or waits for a worker to be ready."""
         self._tasks: trio.Nursery
         self._backoffs = [Backoff() for _ in range(equipment.count)]
         self._serving = False
@@ -137,52 +138,54 @@ class Supervisor:
             self._send_away(child, code, lame_duck)
 
     def restart(self) -> Renewal | None:
-        """Begin a rolling restart, or have another one follow the one under way: its code can be older than the order.
+        """Order a rolling restart: it begins once the one under way is over, and all workers are ready.
+
+        The code can be newer than what the restart under way has loaded; one that has not begun yet is for all orders.
 
         Returns:
-            The restart; None while the service or a worker starts, or ends.
+            The restart; None while the service starts or ends.
         """
         if not self._serving or self._leaving.is_set():
-            logger.warning("a restart is refused: the service %s", "ends" if self._leaving.is_set() else "starts")
+            logger.warning("a restart is refused: %s", self.refusal)
             return None
-        under_way = self._renewal is not None and not self._renewal.done.is_set()
-        if under_way and self._next_renewal is not None:
-            return self._next_renewal
-        if not under_way and not self._all_ready():
-            logger.warning("a restart is refused: %s", NOT_READY)
-            return None
-        renewal = Renewal(self._equipment.count, self._current, self._plan.drain, self._start_heir)
         if self._spares is not None:
             self._spares.discard()  # its code can be older than the order
-        if under_way:
+        if self._next_renewal is not None:
+            return self._next_renewal
+        self._next_renewal = Renewal(self._equipment.count, self._current, self._plan.drain, self._start_heir)
+        if self._renewal is not None and not self._renewal.done.is_set():
             logger.info("another restart follows the one under way")
-            self._next_renewal = renewal
         else:
-            self._renewal = renewal
-            self._tasks.start_soon(self._renew, renewal)
-        return renewal
+            self._tasks.start_soon(self._renew)
+        return self._next_renewal
+
+    @property
+    def refusal(self) -> str:
+        """The reason for which no restart is begun now."""
+        return "the service ends" if self._leaving.is_set() else "the service starts; repeat it once that serves"
 
     def _all_ready(self) -> bool:
         """Return whether each slot has a worker that has been ready."""
         return len(self._current) == self._equipment.count and all(one.ready for one in self._current.values())
 
-    async def _renew(self, renewal: Renewal) -> None:
-        """Run a restart, and those that follow it."""
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(cancel_when, self._leaving, nursery.cancel_scope)
-                await renewal.run()
-                while (following := self._next_renewal) is not None:
-                    self._next_renewal = None
-                    if not self._all_ready():
-                        following.refuse(NOT_READY)
-                    else:
-                        self._renewal = following
-                        await following.run()
-                nursery.cancel_scope.cancel()
-        finally:
-            if self._next_renewal is not None:
-                self._next_renewal.done.set()
+    async def _renew(self) -> None:
+        """Run the next restart, and those that follow it, each once all workers are ready."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cancel_when, self._leaving, nursery.cancel_scope)
+            while (following := self._next_renewal) is not None:
+                if not self._all_ready():
+                    logger.info("a restart waits until all workers are ready")
+                with trio.move_on_after(READY_WITHIN + LONGEST_PAUSE):
+                    while not self._all_ready():  # noqa: ASYNC110
+                        await trio.sleep(LOOK)
+                self._renewal, self._next_renewal = following, None
+                if self._all_ready():
+                    await following.run()
+                else:
+                    following.refuse(NOT_READY)
+            nursery.cancel_scope.cancel()
+        if self._leaving.is_set() and self._next_renewal is not None:
+            self._next_renewal.done.set()
 
     async def _start_heir(self, slot: int, old: Child | None) -> Child:
         """Start a worker beside the one that it follows."""

@@ -1,0 +1,131 @@
+"""Restarts that are ordered while another one is under way, or a worker is down: each order is carried out, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from tests.workers.test_renewal import EVEN, ODD, end, renewed, restarting
+from tests.workers.test_supervisor import supervised
+from wsframe.workers.orders import Message
+from wsframe.workers.partitions import PARTITIONS
+
+
+async def test_a_restart_waits_for_a_worker_that_is_down_or_starts_and_further_orders_are_merged_into_it(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with supervised(tmp_path, 2, patience=float("inf")) as service:
+        old, dying = await service.workers.all_ready(2)
+        dying.process.end(-9)
+        second = await service.workers.at(2)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        second.process.end(2)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(service.workers.started) == 3  # its successor waits
+        assert service.supervisor.restart() is renewal
+        third = await service.workers.at(3)
+        await trio.sleep(5)
+        assert service.supervisor.restart() is renewal
+        assert len(service.workers.started) == 4
+        third.say("ready")
+        assert await third.hears() == Message("accept", {"started": False})
+        new = [await renewed(service, old, 4, EVEN), await renewed(service, third, 5, ODD)]
+        await renewal.done.wait()
+        assert (renewal.failure, renewal.table.done) == ("", True)
+        assert len(service.workers.started) == 6
+        await end(service, *new)
+
+
+async def test_a_restart_does_not_wait_for_ever_for_a_worker_that_cannot_start(
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with supervised(tmp_path, 2, patience=float("inf")) as service:
+        old, dying = await service.workers.all_ready(2)
+        dying.process.end(-9)
+        slow = await service.workers.at(2)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        await renewal.done.wait()
+        assert renewal.failure == "a worker is still down or starting; repeat it once all are ready"
+        assert caplog.text.count(f"a restart is refused: {renewal.failure}") == 1
+        again = service.supervisor.restart()
+        assert again is not renewal
+        slow.say("ready")
+        new = await service.workers.at(3)
+        await end(service, old, slow, new)
+
+
+async def test_a_restart_that_is_asked_for_during_another_one_follows_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """New code can have come after workers of the first one had started."""
+    async with supervised(tmp_path, 1) as service:
+        (old,), renewal = await restarting(service, 1)
+        await service.workers.at(1)
+        following = service.supervisor.restart()
+        assert following not in (None, renewal)
+        assert service.supervisor.restart() is following
+        new = await renewed(service, old, 1, [*range(PARTITIONS)])
+        await renewal.done.wait()
+        assert following is not None
+        assert not following.done.is_set()
+        newest = await renewed(service, new, 2, [*range(PARTITIONS)])
+        await following.done.wait()
+        assert (renewal.failure, following.failure, following.table.done) == ("", "", True)
+        assert len(service.workers.started) == 3
+        await end(service, newest)
+
+
+async def test_a_restart_that_follows_one_that_has_failed_is_tried_all_the_same(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 1) as service:
+        (old,) = await service.workers.all_ready(1)
+        renewal = service.supervisor.restart()
+        broken = await service.workers.at(1)
+        following = service.supervisor.restart()
+        assert renewal is not None
+        assert following is not None
+        broken.process.end(2)
+        await renewal.done.wait()
+        assert renewal.failure
+        new = await renewed(service, old, 2, [*range(PARTITIONS)])
+        await following.done.wait()
+        assert not following.failure
+        await end(service, new)
+
+
+async def test_a_restart_that_follows_is_refused_when_a_worker_is_down_by_then(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 2, patience=float("inf")) as service:
+        _, other = await service.workers.all_ready(2)
+        service.supervisor.restart()
+        broken = await service.workers.at(2)
+        other.process.end(-9)
+        await service.workers.at(3)
+        following = service.supervisor.restart()
+        assert following is not None
+        broken.process.end(2)
+        await following.done.wait()
+        assert following.failure.startswith("a worker is still down or starting")
+        await end(service, *service.workers.started)
+
+
+async def test_the_end_of_the_service_ends_a_restart_that_was_to_follow(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 1) as service:
+        (old,) = await service.workers.all_ready(1)
+        service.supervisor.restart()
+        new = await service.workers.at(1)
+        following = service.supervisor.restart()
+        assert following is not None
+        await end(service, old, new)
+        await following.done.wait()
+        assert not following.table.done
