@@ -33,6 +33,7 @@ SLOW = {
     "integration", "recovery", "soak",
     # Files of the same kind.
     "backplane/test_cancelling.py",
+    "backplane/test_engines_with_tls.py",
     "backplane/test_faults.py",
     "backplane/test_libpq.py",
     "backplane/test_postgres.py",

@@ -18,27 +18,31 @@ from tests.requirements import require
 
 __all__ = ["PostgresServer", "postgres_server"]
 
+PORT = 5432
+
 
 class PostgresServer:
     """A PostgreSQL server at a unix socket; run as root it becomes another user, for it refuses to run as root."""
 
-    def __init__(self, folder: Path, prefix: Sequence[str] = (), listen: str = "") -> None:
+    def __init__(self, folder: Path, prefix: Sequence[str] = (), listen: str = "", port: int = PORT) -> None:
         self.folder = folder
         self._prefix = prefix
         self._listen = listen
+        self._port = port
         self.data = folder / "data"
-        self._user = "postgres" if os.getuid() == 0 else None
+        self.user = "postgres" if os.getuid() == 0 else None
+        """The user that it runs as, None for that of the test."""
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@/postgres?host={quote(str(folder), safe='')}"
 
     def make(self) -> None:
         """Make the cluster."""
-        if self._user is not None:
-            shutil.chown(self.folder, self._user)
+        if self.user is not None:
+            shutil.chown(self.folder, self.user)
         command = [postgres_program("initdb"), "--pgdata", str(self.data), "--auth", "trust", "--no-sync"]
         done = subprocess.run(
             [*command, "--username", "postgres", "--encoding", "UTF8", "--locale", "C"],
-            user=self._user, cwd="/", capture_output=True, text=True, check=False,
+            user=self.user, cwd="/", capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         rules = self.data / "pg_hba.conf"
@@ -47,9 +51,12 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        settings = {"listen_addresses": self._listen, "unix_socket_directories": str(self.folder), "fsync": "off"}
+        settings = {
+            "listen_addresses": self._listen, "port": str(self._port), "unix_socket_directories": str(self.folder),
+            "fsync": "off",
+        }  # fmt: skip
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        command, user = [postgres_program("postgres"), "-D", str(self.data), *options], self._user
+        command, user = [postgres_program("postgres"), "-D", str(self.data), *options], self.user
         if self._prefix:  # it needs root, and the server another user
             command = [*self._prefix, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
             user = None
@@ -71,7 +78,7 @@ class PostgresServer:
         """Run a command on a connection of its own."""
         from psycopg import pq
 
-        raw = pq.PGconn.connect(f"host={self.folder} user=postgres dbname=postgres".encode())
+        raw = pq.PGconn.connect(f"host={self.folder} port={self._port} user=postgres dbname=postgres".encode())
         try:
             if raw.status != pq.ConnStatus.OK:
                 raise OSError(raw.get_error_message())
@@ -139,13 +146,13 @@ def postgres_program(name: str) -> str:
 
 
 @contextmanager
-def postgres_server(prefix: Sequence[str] = (), listen: str = "") -> Iterator[PostgresServer]:
+def postgres_server(prefix: Sequence[str] = (), listen: str = "", port: int = PORT) -> Iterator[PostgresServer]:
     """Run a server until the block ends; ``prefix`` begins its command.
 
     Its folder is not below pytest's, which other users cannot enter.
     """
     with TemporaryDirectory(prefix="wsframe-postgres-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder), prefix, listen)
+        server = PostgresServer(Path(folder), prefix, listen, port)
         server.make()
         try:
             server.start()
