@@ -14,11 +14,12 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from websockets.sync.client import ClientConnection
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import ClientConnection, connect
 
 from tests.backplane.redis_server import redis_server
 from tests.cli.program import Program, serving
-from tests.cli.workers import children_of
+from tests.cli.workers import children_of, eventually, lives, service
 from tests.patience import PATIENCE
 from tests.requirements import require_package
 from wsframe import cli
@@ -176,3 +177,66 @@ def test_workers_have_one_link_to_an_engine_that_can_be_late_and_a_relay_that_wa
     assert len(lines) == 1
     assert f"relay: the backplane at redis+unix://{folder}/redis.socket cannot be reached" in lines[0]
     assert "secret" not in log.read_text()
+
+
+OWNERS = """
+import os
+
+import wsframe
+
+
+class Room(wsframe.Resource):
+    scope = "path"
+
+    async def client_connected(self, client):
+        client.send_text(f"{os.getpid()} {self.ownership.token}")
+
+
+wsframe.register_global_factory("/rooms/{room}", lambda request: Room(), wsframe.any_origin, scope="path")
+"""
+
+
+def owner_of(address: str, room: int) -> tuple[int, int]:
+    """Return the process that has a room and the token of its lease, as soon as a newcomer is let in."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with connect(f"{address}/rooms/{room}", open_timeout=PATIENCE, proxy=None) as client:
+                pid, token = str(client.recv(PATIENCE)).split()
+                return int(pid), int(token)
+        except (WebSocketException, OSError):  # it was killed, or nobody has the lease yet
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_rooms_of_a_killed_worker_are_served_again_while_its_leases_run_and_a_killed_supervisor_leaves_nothing(
+    folder: Path,
+) -> None:
+    """The leases run for longer than this test waits for anything."""
+    (folder / "owners.py").write_text(OWNERS)
+    options = ("--port", "0", "--workers", "2", "--drain-timeout", "1", "--lease", str(20 * PATIENCE))
+    leases = ("EVAL", "return #redis.call('KEYS', 'wsframe:lease:*')", "0")
+    with redis_server(folder) as redis:
+        redis.grant_leases_at_once()
+        with service(folder, "-m", "wsframe", "serve", "owners", *options, "--backplane", redis.url) as running:
+            address = running.until("Serving at").split()[2]
+            before = {room: owner_of(address, room) for room in range(8)}
+            killed = before[0][0]
+            os.kill(killed, signal.SIGKILL)
+            running.until("another one starts now")
+            after = {room: owner_of(address, room) for room in before}
+            processes = running.workers()
+            assert len(processes) >= 3  # and the relay, and perhaps a spare one
+            assert int(redis.ask(*leases)[1:]) > 0
+            running.process.kill()
+            eventually(lambda: not any(map(lives, processes)))
+            assert running.runtime() == []
+        assert redis.ask(*leases) == b":0\r\n"
+        assert redis.ask("PUBSUB", "CHANNELS") == b"*0\r\n"
+    assert {pid for pid, _ in before.values()} > {killed}
+    for room, (pid, token) in before.items():
+        if pid == killed:
+            assert after[room][0] not in {pid for pid, _ in before.values()}
+            assert after[room][1] > token
+        else:
+            assert after[room] == (pid, token)
