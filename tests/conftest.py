@@ -74,6 +74,7 @@ SLOW = {
     "connection/test_cost_of_objects.py",
     "connection/test_memory_budget.py",
     "hooks/test_debugger_terminal.py",
+    "net/test_forked.py",
     "net/test_malloc.py",
     "outgoing/test_chaos.py",
     "outgoing/test_coming_and_going.py",
@@ -95,6 +96,7 @@ SLOW = {
     "test_cells.py",
     "test_docs.py",
     "test_english.py",
+    "test_packaging.py",
     "test_readme.py",
     "testing/test_cluster.py",
     "testing/test_cluster_owners.py",
@@ -105,7 +107,7 @@ SLOW = {
     "workers/test_relay_keeper.py",
     "workers/test_spare.py",
 }  # fmt: skip
-"""Tests left out by ``pytest -m "not slow"``, beside those that hypothesis drives."""
+"""Tests left out by ``pytest -m "not slow"``, beside those that hypothesis drives or that use ``subprocess``."""
 
 
 def is_slow(path: Path) -> bool:
@@ -133,8 +135,10 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests, by their place and kind: a list of single tests would be wrong tomorrow."""
     for item in items:
-        driven = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-        if driven or is_slow(item.path):
+        function = getattr(item, "obj", None)
+        driven = getattr(function, "is_hypothesis_test", False)
+        starts_a_program = "subprocess" in getattr(getattr(function, "__code__", None), "co_names", ())
+        if driven or starts_a_program or is_slow(item.path):
             item.add_marker(pytest.mark.slow)
 
 

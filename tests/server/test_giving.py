@@ -59,7 +59,7 @@ async def test_rebalancing_shares_the_partitions_with_clients(autojump_clock: Mo
         async with servers.serving("b"), trio.open_nursery() as nursery:
             for path in paths.values():
                 nursery.start_soon(stay, path)
-            await trio.sleep(300)  # for symmetry b has half of the partitions by now, most of them without clients
+            await trio.sleep(180)  # for symmetry b has half of the partitions by now, most of them without clients
             before = [len(servers.tenure(name).holdings.crowds()) for name in servers.kits]
             assert [len(servers.tenure(name).here) for name in servers.kits] == [128, 128]
             assert before == [len(paths), 0]

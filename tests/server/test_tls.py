@@ -26,13 +26,14 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture
-def three(authority: trustme.CA, tmp_path: Path) -> ServerTLS:
+@pytest.fixture(scope="module")
+def three(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> ServerTLS:
+    folder = tmp_path_factory.mktemp("three")
     return ServerTLS(
         [
-            write_certificate(authority, tmp_path, "a", "a.example"),
-            write_certificate(authority, tmp_path, "b", "*.b.example", "b.example"),
-            write_certificate(authority, tmp_path, "c", "xn--bcher-kva.example", "deep.b.example", "a.example"),
+            write_certificate(authority, folder, "a", "a.example"),
+            write_certificate(authority, folder, "b", "*.b.example", "b.example"),
+            write_certificate(authority, folder, "c", "xn--bcher-kva.example", "deep.b.example", "a.example"),
         ]
     )
 
