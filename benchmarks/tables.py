@@ -62,7 +62,8 @@ def table(rows: Sequence[Row]) -> list[str]:
     rule = " ".join("=" * width for width in widths)
     lines = []
     for row in rows:
-        first, *others = zip(row, widths, strict=True)
+        cells = ("\N{EN DASH}" if cell == "-" else cell for cell in row)  # a lone hyphen would begin a list
+        first, *others = zip(cells, widths, strict=True)
         lines.append(" ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]))
     return [rule, lines[0], rule, *lines[1:], rule]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from docutils.core import publish_doctree
-from docutils.nodes import table, title
+from docutils.nodes import bullet_list, table, title
 
 from benchmarks.page import write_page
 from benchmarks.results import Figures, Results, Run
@@ -102,6 +102,7 @@ def test_the_cheapest_is_first_and_what_failed_last() -> None:
 def test_the_tables_are_restructured_text() -> None:
     tree = publish_doctree(write_tables(everything()), settings_overrides={"report_level": 1, "halt_level": 1})
     (found,) = tree.findall(table)
+    assert not list(found.findall(bullet_list))
     (caption,) = found.findall(title)
     assert caption.astext() == "echo: 100 clients, 64 B of text"
     text = tree.astext()
