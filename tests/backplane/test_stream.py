@@ -13,7 +13,7 @@ import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from wsframe.backplane.frames import Frame, MalformedFrame, frame
-from wsframe.backplane.stream import Outgoing, Turn, read_frames, read_some
+from wsframe.backplane.stream import READ, Outgoing, Turn, read_frames, read_some
 
 
 def test_what_waits_is_bounded() -> None:
@@ -115,7 +115,7 @@ async def test_frames_of_a_burst_are_written_together() -> None:
 
 
 async def test_bytes_that_the_kernel_does_not_take_at_once_follow_in_order() -> None:
-    outgoing, got = Outgoing(), b""
+    outgoing, got, room = Outgoing(), b"", memoryview(bytearray(READ))
     pieces = [random.Random(number).randbytes(1 << 20) for number in range(3)]
     stream, theirs = stream_and_socket()
     reading = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
@@ -125,7 +125,7 @@ async def test_bytes_that_the_kernel_does_not_take_at_once_follow_in_order() -> 
         for piece in pieces:
             outgoing.put(piece)
         while len(got) < 3 << 20:
-            got += await read_some(reading)
+            got += await read_some(reading, room)
             outgoing.put(b"")
         nursery.cancel_scope.cancel()
     assert got == b"".join(pieces)
@@ -187,5 +187,5 @@ async def test_a_reader_learns_that_the_other_end_has_failed() -> None:
         await stream.send_all(b"unread")
         theirs.close()
         with pytest.raises(trio.BrokenResourceError) as caught:
-            await read_some(stream)
+            await read_some(stream, memoryview(bytearray(READ)))
     assert isinstance(caught.value.__cause__, ConnectionError)

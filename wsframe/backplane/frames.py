@@ -93,11 +93,15 @@ class FrameReader:
 class RunReader:
     """Splits the bytes of a worker into frames, and leaves messages that go the same way in one piece.
 
-    Each message but the first of a run costs one comparison: its header and its names are those of the one before.
+    A message costs one comparison where its header and its names are those of the one before.
     """
 
     def __init__(self) -> None:
         self._rest = b""
+        self._beginning: bytes | None = None
+        """The header, but for the length, and the names of the last message."""
+        self._topic = ""
+        self._sender = b""
 
     def feed(self, data: bytes) -> list[Frame | Run]:
         """Return the frames and runs that are whole now.
@@ -105,14 +109,19 @@ class RunReader:
         Raises:
             MalformedFrame: For bytes that are not a frame.
         """
-        data, at, read = self._rest + data, 0, list[Frame | Run]()
+        read: list[Frame | Run] = []
+        data, at = self._rest + data, 0
         while end := end_of(data, at):
-            first = frame_of(data, at, end)
-            if first.kind == MESSAGE and not first.flag:
-                end = end_of_run(data, at, end, len(first.payload))
-                read.append(Run(first.topic, first.sender, data[at:end]))
-            else:
-                read.append(first)
+            if self._beginning is None or not begins_so(data, at, end, self._beginning):
+                first = frame_of(data, at, end)
+                if first.kind != MESSAGE or first.flag:
+                    read.append(first)
+                    at = end
+                    continue
+                self._beginning = data[at + REST : end - len(first.payload)]
+                self._topic, self._sender = first.topic, first.sender
+            end = end_of_run(data, end, self._beginning)
+            read.append(Run(self._topic, self._sender, data[at:end]))
             at = end
         self._rest = data[at:]
         return read
@@ -132,12 +141,13 @@ def end_of(data: bytes, at: int) -> int:
     return end if end <= len(data) else 0
 
 
-def end_of_run(data: bytes, at: int, end: int, payload: int) -> int:
-    """Return the end of the run of whole frames that begins with the one from ``at`` to ``end``.
+def begins_so(data: bytes, at: int, end: int, beginning: bytes) -> bool:
+    """Return whether a frame has this beginning, after its length."""
+    return end - at - REST >= len(beginning) and data.startswith(beginning, at + REST)
 
-    All have the same header, but for the length, and the same names. ``payload`` is the length of the first payload.
-    """
-    beginning = data[at + REST : end - payload]
+
+def end_of_run(data: bytes, end: int, beginning: bytes) -> int:
+    """Return the end of the last whole frame that has this beginning, of those that follow one that ends here."""
     shortest, size, length_of = len(beginning), len(data), LENGTH.unpack_from
     while data.startswith(beginning, end + REST):  # false where too few bytes are left
         length = length_of(data, end)[0]

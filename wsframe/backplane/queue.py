@@ -146,12 +146,12 @@ class Queue:
         reports = self._reports
         if self._all:
             reports.append(Gap(None))
-        else:
+        elif self._holes:
             reports += map(Gap, sorted(self._holes))
+            self._holes.clear()
         if self._reach is not None:
             reports.append(self._reach)
         self._reports, self._all, self._reach, self.bytes = [], False, None, 0
-        self._holes.clear()
         return reports
 
 

@@ -10,6 +10,7 @@ can connect at any moment. A relay without an engine that starts again has lost 
 
 from __future__ import annotations
 
+import gc
 import logging
 import mmap
 import os
@@ -206,6 +207,8 @@ def main(arguments: list[str] | None = None, output: logging.Handler | None = No
     url = os.environ.pop(ENGINE, "")
     engine = backplane_at(url) if url else None
     assert engine is None or isinstance(engine, SupervisedBackplane)
+
+    gc.freeze()  # the modules are here to stay: looking for garbage in them would evict the messages from the caches
 
     async def serve() -> None:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))

@@ -35,7 +35,7 @@ from wsframe.backplane.frames import (
 from wsframe.backplane.interface import History, Position
 from wsframe.backplane.members import Member
 from wsframe.backplane.queue import Queue, Run
-from wsframe.backplane.stream import Outgoing, Turn, read_some
+from wsframe.backplane.stream import READ, Outgoing, Turn, read_some
 from wsframe.backplane.uplink import Uplink
 from wsframe.log import Log, log_for
 
@@ -110,8 +110,8 @@ class Worker:
                 self._hub.detach(self._member)
 
     async def _read(self, stream: trio.abc.Stream) -> None:
-        reader = RunReader()
-        while data := await read_some(stream):
+        reader, room = RunReader(), memoryview(bytearray(READ))
+        while data := await read_some(stream, room):
             with self._turn:
                 for one in reader.feed(data):
                     if isinstance(one, Run):

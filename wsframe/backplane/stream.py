@@ -111,6 +111,8 @@ class Outgoing:
     def take(self) -> bytes:
         """Return all that waits; it waits no longer."""
         frames = self._frames
+        if not frames:
+            return b"" if self._more is None else self._more()
         if self._more is not None:
             frames.append(self._more())
         data = frames[0] if len(frames) == 1 else b"".join(frames)
@@ -160,13 +162,19 @@ class Outgoing:
 def written_now(stream: trio.SocketStream, data: bytes) -> bytes:
     """Write what the kernel takes at once; return the rest."""
     try:
-        return data[os.write(stream.socket.fileno(), data) :]
+        written = os.write(stream.socket.fileno(), data)
+        return b"" if written == len(data) else data[written:]
     except OSError:  # it has no room, or the stream has ended, which its task learns
         return data
 
 
-async def read_some(stream: trio.abc.ReceiveStream) -> bytes:
+async def read_some(stream: trio.abc.ReceiveStream, room: memoryview) -> bytes:
     """Return the next bytes of a stream, b"" at its end.
+
+    Args:
+        stream: The stream.
+        room: Memory for :data:`READ` bytes that nothing else uses. The kernel would map and unmap so much for each
+            message if it were new each time.
 
     Raises:
         trio.BrokenResourceError: If the other end is gone.
@@ -174,9 +182,10 @@ async def read_some(stream: trio.abc.ReceiveStream) -> bytes:
     if not (DIRECT and isinstance(stream, trio.SocketStream)):
         return bytes(await stream.receive_some(READ))
     while True:  # past receive_some, which first tries in vain, and that costs more than the reading
-        await trio.lowlevel.wait_readable(stream.socket)
+        fd = stream.socket.fileno()
+        await trio.lowlevel.wait_readable(fd)
         try:
-            return os.read(stream.socket.fileno(), READ)
+            return bytes(room[: os.readv(fd, (room,))])
         except BlockingIOError:
             continue
         except OSError as error:
@@ -190,7 +199,7 @@ async def read_frames(stream: trio.abc.ReceiveStream, take: Callable[[Frame], ob
         MalformedFrame: For bytes that are not a frame.
         trio.BrokenResourceError: If the other end is gone.
     """
-    reader = FrameReader()
-    while data := await read_some(stream):
+    reader, room = FrameReader(), memoryview(bytearray(READ))
+    while data := await read_some(stream, room):
         for one in reader.feed(data):
             take(one)
