@@ -9,6 +9,7 @@ import pytest
 
 from wsframe import Client, FunctionResource, JSONResource, Registry, Resource
 from wsframe.resources.resource import HOOKS
+from wsframe.testing import open_client
 
 
 def made(name: str, function: Callable[..., object], base: type[Resource] = Resource) -> type[Resource]:
@@ -195,3 +196,16 @@ def test_a_hook_that_was_set_on_an_object_is_checked_when_it_is_registered() -> 
     resource.received_text = lambda client, message: None  # type: ignore[method-assign,assignment,return-value]
     with pytest.raises(TypeError, match=r"Resource\.received_text must be a coroutine function"):
         Registry().register("/chat", resource)
+
+
+async def answer_with(resource: Resource, start: str, client: Client, message: str) -> None:
+    client.send_text(start + message)
+
+
+async def test_a_hook_can_be_a_partial_method() -> None:
+    class Partial(Resource):
+        received_text = functools.partialmethod(answer_with, "> ")
+
+    async with open_client(Partial()) as client:
+        client.send_text("one")
+        assert await client.receive_text() == "> one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Iterator
 from difflib import get_close_matches
+from functools import partialmethod
 from inspect import (
     Parameter,
     Signature,
@@ -78,6 +79,10 @@ def is_async(function: object) -> bool:
 
 
 def unwrap_safely(function: object) -> object:
+    for name in ("__partialmethod__", "_partialmethod"):  # since Python 3.13, and before it
+        partial = getattr(function, name, None)
+        if isinstance(partial, partialmethod):
+            return unwrap_safely(partial.func)
     return unwrap(function) if callable(function) and hasattr(function, "__wrapped__") else function
 
 
