@@ -88,9 +88,9 @@ def foreign(session: nox.Session) -> None:
 
 @nox.session
 def workers(session: nox.Session) -> None:
-    """Kill, stop, crowd and count the workers of a service, and run all examples with workers: 10 minutes."""
+    """Kill, stop, crowd and count the workers of a service, and run all examples with 4 workers; write both records."""
     run_package(session, "workers")
-    session.run("pytest", "tests/examples", env={"WSFRAME_EXAMPLE_WORKERS": "4"})
+    session.run("python", "-m", "tests.examples", env={"WSFRAME_EXAMPLE_WORKERS": "4"})
 
 
 @nox.session
