@@ -28,7 +28,8 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
-            self.outcomes[report.nodeid.rpartition("/")[2]] = report.outcome
+            path, _, test = report.nodeid.partition("::")
+            self.outcomes[f"{path.rpartition('/')[2]}::{test}"] = report.outcome
 
 
 def versions() -> str:
