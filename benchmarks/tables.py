@@ -94,6 +94,8 @@ def write_tables(results: Results) -> str:
 
 def escape(text: str) -> str:
     """Escape text for reStructuredText."""
+    if "--" in text and "`" not in text:
+        return f"``{text}``"  # else Sphinx makes a dash of two hyphens
     return re.sub(r"[*`|\\]|_(?!\w)", r"\\\g<0>", text)
 
 

@@ -154,3 +154,9 @@ def test_scenarios_are_chosen_by_name_by_series_and_all() -> None:
     assert choose(["all"]) == list(SCENARIOS.values())
     with pytest.raises(KeyError, match="nothing"):
         choose(["nothing"])
+
+
+def test_two_hyphens_stay_two_hyphens() -> None:
+    results = everything()
+    results.about["command"] = "python -m benchmarks --list"
+    assert "* command: ``python -m benchmarks --list``" in write_tables(results)

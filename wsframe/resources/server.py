@@ -246,8 +246,7 @@ class Server:
 
         The next message that the client gets is the one after ``position`` of the result, which is known before
         any message. Without ``since`` nothing is asked for, and ``publications`` is None. It waits for the engine at
-        most 5 s.
-        A client that has left meanwhile is not subscribed.
+        most 5 s. A client that has left by then is not subscribed.
 
         Args:
             client: A client of this server.
