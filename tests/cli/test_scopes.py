@@ -68,7 +68,10 @@ wsframe.register_global_factory(
     "/rooms/{room}", lambda request: Room(request.path), wsframe.any_origin, scope="path", linger=60
 )
 if __name__ == "__main__":
-    wsframe.run(port=0, workers=3, started=lambda server: print("started at", server.addresses[0], flush=True))
+    def started(server):
+        print(f"started at {server.addresses[0]}\\n", end="", flush=True)  # one write: others write there, too
+
+    wsframe.run(port=0, workers=3, started=started)
 """
 
 

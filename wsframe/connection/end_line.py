@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from logging import INFO
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from wsframe.http.request import peer_name
 from wsframe.log import Log, escaped, log_for, shortened
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["LoggedLink", "log_end"]
 
 logger: Log = log_for(__name__)
+
+UNKNOWN: Final = "unknown"
 
 
 class LoggedLink(Protocol):
@@ -35,10 +37,15 @@ def log_end(link: LoggedLink, ended: Ended) -> None:
     """Log that a connection has ended, once its socket is closed; the figures are fields of the record too."""
     if not logger.logger.isEnabledFor(INFO):
         return
-    request, outbox = link.client.request, link.outbox
+    outbox = link.outbox
+    try:
+        request = link.client.request
+        peer, path = peer_name(request.host, request.port), shortened(request.path)
+    except AttributeError:  # user code has overwritten it
+        peer = path = UNKNOWN
     fields = {
-        "peer": peer_name(request.host, request.port),
-        "path": shortened(request.path),
+        "peer": peer,
+        "path": path,
         "code": ended.code,
         "reason": escaped(ended.reason),
         "seconds": round(link.clock() - link.opened_at, 3),
