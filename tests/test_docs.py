@@ -49,14 +49,18 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "chat.html").touch()
     monkeypatch.chdir(tmp_path)
     before = global_registry.snapshot()
-    levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict if "wsframe" in name}
+    levels = {logger: logger.level for logger in loggers()}
     monkeypatch.setattr(
         wsframe, "run", lambda registry=None, options=None, workers=None, **keywords: made_options(options, keywords)
     )
     yield tmp_path
     global_registry.restore(before)
-    for name, level in levels.items():  # a page shows how to set them
-        logging.getLogger(name).setLevel(level)
+    for logger in loggers():  # a page shows how to set them, and can be the first to import their modules
+        logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+def loggers() -> list[logging.Logger]:
+    return [logging.root, *(logging.getLogger(name) for name in logging.root.manager.loggerDict if "wsframe" in name)]
 
 
 def run_blocks(page: Path) -> dict[str, Any]:
