@@ -19,7 +19,7 @@ FIELDS = pattern(FIELD)
 HEAD = pattern(rb"GET ([!-~]+) HTTP/1\.1\r\n((?:" + FIELD.replace(b"(", b"(?:") + rb")*)\r\n")
 
 FOR_H11 = frozenset({b"content-length", b"transfer-encoding", b"expect"})
-name_of = itemgetter(0)
+_name_of = itemgetter(0)
 
 
 def read_plain_head(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], int] | None:
@@ -33,7 +33,7 @@ def read_plain_head(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], int]
     if head is None:
         return None
     fields = [(name.lower(), value.strip(b" \t")) for name, value in FIELDS.findall(head[2])]
-    names = list(map(name_of, fields))
+    names = list(map(_name_of, fields))
     if names.count(b"host") != 1 or not FOR_H11.isdisjoint(names):
         return None
     return head[1], fields, head.end()
