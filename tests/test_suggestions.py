@@ -1,4 +1,4 @@
-"""A form that an error shows is one that is accepted: whoever writes it has no second error."""
+"""A form that an error shows is accepted: a user who writes it meets no second error."""
 
 from __future__ import annotations
 
