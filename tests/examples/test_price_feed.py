@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.examples.pages import keep_picture
@@ -50,6 +51,10 @@ class PricesPage:
     def until_noted(self, words: str, times: int = 1) -> None:
         self.until(lambda: self.text_of("log").count(words) == times)
 
+    @property
+    def button(self) -> WebElement:
+        return self.browser.find_element(By.ID, "break")
+
     def until_more_come(self) -> None:
         before = len(self.numbers)
         self.until(lambda: len(self.numbers) >= before + 3)
@@ -69,12 +74,22 @@ def test_a_page_that_was_cut_off_misses_nothing(blank_at_the_end: Chrome) -> Non
         page = PricesPage(blank_at_the_end, address)
         page.until_more_come()
         for breaks in (1, 2):
-            page.browser.find_element(By.ID, "break").click()
+            page.button.click()
             page.until_noted("resumed after", breaks)
             page.until_more_come()
         numbers = page.numbers
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         keep_picture("price-feed", page.picture())
+
+
+def test_the_button_stays_under_the_pointer_while_rows_and_notes_are_added(blank_at_the_end: Chrome) -> None:
+    with running() as address:
+        page = PricesPage(blank_at_the_end, address)
+        first = page.button.rect
+        page.until(lambda: len(set(page.browser.execute_script("return [...rows.keys()]"))) == 3)
+        page.button.click()
+        page.until_noted("resumed after")
+        assert page.button.rect == first
 
 
 def test_a_page_is_told_of_a_feed_that_began_again(blank_at_the_end: Chrome) -> None:
