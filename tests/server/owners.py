@@ -163,6 +163,13 @@ class Owners:
         """Return whether a server has the partition of a path."""
         return self.tenure(name).holds(self.partition(name, path))
 
+    async def requests_during(self, seconds: float) -> list[tuple[str, int]]:
+        """Return the requests for leases of a time, each with the number of its keys."""
+        for plane in self.planes.values():
+            plane.requests.clear()
+        await trio.sleep(seconds)
+        return [one for plane in self.planes.values() for one in plane.requests]
+
     def partition(self, name: str, path: str) -> int:
         """Return the partition of a path."""
         residence = self.kits[name].server._engine.roster.whereabouts.named(path)  # type: ignore[attr-defined]
