@@ -173,9 +173,9 @@ REFUSED = [
     # fields that every request must have
     (head_of({"Host": "ex\xe4mple.com"}), 400, "the Host header is not ASCII"),
     # not a WebSocket
-    (head_of({"Upgrade": None}), 426, "this is a WebSocket"),
-    (head_of({"Upgrade": "h2c"}), 426, "this is a WebSocket"),
-    (head_of({"Upgrade": "websocket2"}), 426, "this is a WebSocket"),
+    (head_of({"Upgrade": None}), 426, "no page is registered here, only WebSockets are answered"),
+    (head_of({"Upgrade": "h2c"}), 426, "no page is registered here, only WebSockets are answered"),
+    (head_of({"Upgrade": "websocket2"}), 426, "no page is registered here, only WebSockets are answered"),
     (head_of({"Upgrade": None}, line="POST /chat HTTP/1.1"), 405, "only GET is answered here"),
     # bad handshakes
     (head_of(line="GET /chat HTTP/1.0"), 400, "a WebSocket handshake needs HTTP/1.1"),

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -108,6 +109,14 @@ async def send_a_dict(resource: Any, client: Any) -> None:
     client.send_text({})
 
 
+async def send_a_date(resource: Any, client: Any) -> None:
+    client.send_json({"at": datetime.now(UTC)})
+
+
+async def broadcast_a_set(resource: Any, client: Any) -> None:
+    resource.broadcast_json({"ann", "bob"})
+
+
 async def keep_name(resource: Any, client: Any) -> None:
     client.name = "ann"
 
@@ -138,6 +147,8 @@ HINTS: dict[Callable[[Any, Any], Any], str] = {
     write_json: "client.send_json(message)",
     resource_send_json: "client.send_json(message)",
     send_a_dict: "client.send_json, broadcast_json",
+    send_a_date: "a JSONResource encodes dates",
+    broadcast_a_set: "a JSONResource encodes dates",
     keep_name: "keep data of a client in client.data",
     add_client: "the clients of a resource come and go by themselves",
     append_client: "the clients of a resource come and go by themselves",
@@ -189,6 +200,25 @@ async def test_errors_of_other_kinds_have_no_hint(caplog: pytest.LogCaptureFixtu
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.exc_info is not None
     assert not hasattr(record.exc_info[1], "__notes__")
+
+
+async def test_a_path_registered_twice_before_the_server_runs_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Python shows warnings on stderr where logging is not set up, as in a program that has not come to run()."""
+
+    def register(registry: Registry) -> None:
+        registry.register("/chat", Resource())
+        registry.route("/chat", lambda request: wsframe.healthz(request))
+
+    registry = Registry(alone=True)
+    register(registry)
+    assert caplog.records == []
+    register(registry)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.WARNING]
+    async with wsframe.open_server(registry, port=0):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            register(registry)
+        assert [record.levelno for record in caplog.records] == [logging.INFO, logging.INFO]
 
 
 def test_a_path_registered_again_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

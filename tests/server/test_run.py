@@ -1,5 +1,6 @@
 """The ways to serve: their exceptions, and their ends."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -288,3 +289,22 @@ async def test_stuck_hook_of_a_program_is_cut_at_the_drain_deadline() -> None:
 def test_run_raises_a_taken_port_bare() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         wsframe.run(wsframe.Registry(), port=taken.getsockname()[1], timeouts=Timeouts(drain=1))
+
+
+async def test_run_in_a_program_on_trio_names_serve() -> None:
+    with pytest.raises(RuntimeError, match=r"write 'await wsframe\.serve\(\.\.\.\)'"):
+        wsframe.run(wsframe.Registry(alone=True), port=0)
+
+
+@pytest.mark.parametrize("under_asyncio", [True, False])
+def test_run_says_that_the_loop_of_asyncio_stops(under_asyncio: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        wsframe.run(wsframe.Registry(alone=True), port=0, started=lambda server: server.close())
+
+    if under_asyncio:
+        asyncio.run(main())
+    else:
+        with pytest.raises(StopIteration):
+            main().send(None)
+    warned = any("run() stops the asyncio loop" in message for message in caplog.messages)
+    assert warned is under_asyncio

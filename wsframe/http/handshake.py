@@ -287,7 +287,7 @@ def plain_refused(request: Request, versions: Collection[int] = ONLY_13) -> Reje
     """Refuse a request that does not ask for a WebSocket where there is nothing else."""
     if request.method != "GET":
         return Reject(405, ALLOW_GET, "only GET is answered here")
-    return upgrade_required("this is a WebSocket", versions)
+    return upgrade_required("no page is registered here, only WebSockets are answered", versions)
 
 
 def check_upgrade(http_version: bytes, request: Request, headers: Headers, versions: Collection[int] = ONLY_13) -> int:

@@ -78,7 +78,9 @@ def check_close_code(code: object) -> None:
     if type(code) is bool or not isinstance(code, int):
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
     if not may_be_sent(code):
-        raise ValueError(f"close code {code} must not be sent (RFC 6455 section 7.4)")
+        raise ValueError(
+            f"close code {code} must not be sent (RFC 6455 section 7.4): take 1000, or one from 4000 to 4999"
+        )
 
 
 def check_reason(reason: object) -> None:

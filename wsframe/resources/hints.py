@@ -34,6 +34,11 @@ HINTS: list[tuple[type[Exception], str, str]] = [
     ),
     (AttributeError, r"has no attribute 'send_json'$", "client.send_json(message)"),
     (TypeError, r"^a (text )?message must be .* not (dict|list)$", "client.send_json, broadcast_json"),
+    (
+        TypeError,
+        r"^Object of type \S+ is not JSON serializable$",
+        "a JSONResource encodes dates, sets, UUIDs and dataclasses too; for other types override encode_json",
+    ),
 ]
 """The type and words of an exception, and the code to write instead."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, TypeVar, overload
@@ -208,7 +209,7 @@ class Registry:
         self.watchers.check()
         former = self.http_routes.put(path, HttpRoute(handler, origins))
         if former is not None and former.handler is not handler:
-            logger.info("the route %s is registered again: requests get %s", path, written_name(handler))
+            self._log_again("the route %s is registered again: requests get %s", path, written_name(handler))
         return handler
 
     def unregister_route(self, path: str) -> bool:
@@ -237,7 +238,12 @@ class Registry:
             self.restore(before)
             raise
         if former is not None and former.resource is not resource:
-            logger.info("%s is registered again: newcomers get %s", path, name_of(resource))
+            self._log_again("%s is registered again: newcomers get %s", path, name_of(resource))
+
+    def _log_again(self, line: str, path: str, name: str) -> None:
+        # Before a server runs, a path that was replaced was probably written twice by mistake; and as long as
+        # logging is not set up, Python shows only warnings.
+        logger.log(logging.INFO if self.watchers else logging.WARNING, line, path, name)
 
     def unregister(self, path: str, *, close_clients: bool = False) -> bool:
         """Forget a path; return whether it was registered.

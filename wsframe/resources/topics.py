@@ -241,7 +241,7 @@ class Topics:
         """Learn whether other servers can be reached."""
         self.up, self.reached = up, self.reached or up
         if self.interest.others is not None:
-            logger.info("other servers can be reached" if up else "other servers cannot be reached")
+            logger.info("the other servers or workers %s be reached", "can" if up else "cannot")
 
     def gap(self, topic: str | None) -> None:
         """Learn that messages are missing."""

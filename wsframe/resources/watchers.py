@@ -17,6 +17,9 @@ class Watchers:
         self.frozen: bool = False
         """Whether several workers serve the registry: each has a copy, which would differ after a change."""
 
+    def __bool__(self) -> bool:
+        return bool(self._tells)
+
     def add(self, tell: Callable[[], None]) -> None:
         """Have ``tell`` called after each change of the resources."""
         self._tells.append(tell)

@@ -88,7 +88,8 @@ async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Re
         raise decision
     if not isinstance(decision, Accept) or not isinstance(decision.deliver_to, Resource | None):
         logger.error(
-            "accept_client returned %r, which is not None, a bool, Accept or Reject, or delivers to no resource",
+            "accept_client returned %r: return Accept(data=...), Reject(403), True, False or None, "
+            "and deliver_to= is a resource",
             decision,
         )
         raise internal_error()

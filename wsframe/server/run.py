@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
@@ -16,7 +17,7 @@ import trio
 
 from wsframe.backplane.at_url import engine_url, made_backplane
 from wsframe.backplane.relay import RelayBackplane
-from wsframe.doorbell import check_trio
+from wsframe.doorbell import check_trio, in_trio
 from wsframe.http.hostnames import host_names
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for
@@ -57,6 +58,8 @@ __all__ = ["open_server", "run", "serve"]
 
 logger: Log = log_for(__name__)
 
+IN_TRIO = "run() starts trio, which runs here already: write 'await wsframe.serve(...)' in the coroutine"
+ASYNCIO_STOPS = "run() stops the asyncio loop of this thread while it serves; serving() serves in a thread of its own"
 LOCAL = TcpAddress("127.0.0.1", 8000)
 """The address by default; beside others it is bound only if a part of it was changed."""
 
@@ -268,10 +271,13 @@ def run(
     Raises:
         OSError: If the address cannot be bound.
         ValueError: For a log_level or log_format that does not exist, and for options that workers cannot have.
+        RuntimeError: In a program that runs on trio already.
         SystemExit: Of any user code, such as a hook, once the server has drained.
     """
     # Errors that need no event loop are raised without its frames.
     refuse_while_imported("run()")
+    if in_trio():
+        raise RuntimeError(IN_TRIO)
     check_started(started)
     check_registry(registry)
     check_log(log_level, log_format)
@@ -279,6 +285,8 @@ def run(
     output = json_stderr() if log_format == "json" else None
     worker = None if workers is None else this_worker()
     with shown_on_stderr(log_level, None if output is None else output.handler):
+        if asyncio_runs():
+            logger.warning(ASYNCIO_STOPS)
         if workers is not None and worker is None:
             run_workers(workers, made)
             return
@@ -286,6 +294,12 @@ def run(
             made = options_of_worker(made, worker)
         with as_worker(worker):
             trio.run(partial(serve_until_signal, registry, made, started, until_exit=False, worker=worker))
+
+
+def asyncio_runs() -> bool:
+    """Return whether a loop of asyncio runs in this thread; asyncio is not imported for that."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def run_workers(workers: int | str, options: ServeOptions) -> None:
