@@ -27,7 +27,7 @@ TABLES = {
 """The tables of features, and the features that are in each."""
 
 LISP = sorted(ROOT.glob("docs/reference/coming-from/*.rst"))
-PAGES = [*LISP, ROOT / "docs/reference/coming-from-python.rst"]
+PAGES = [*LISP, *(ROOT / f"docs/reference/coming-from-{name}.rst" for name in ("node", "python"))]
 
 CSV_TABLE = re.compile(r"^\.\. csv-table::\n(?P<options>(?:    :.*\n)+)\n(?P<rows>(?:    \S.*\n)+)", re.MULTILINE)
 

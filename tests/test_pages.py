@@ -19,11 +19,11 @@ MOST_WORDS = 1500
 
 PROPER = {
     # Names that keep their capitals in the middle of a heading.
-    "AsyncAPI", "Autobahn", "Caddy", "CDN", "Centrifugo", "Chromium", "Common", "Django", "Docker", "FastAPI",
-    "Grafana", "Hunchensocket", "Portal",
+    "AsyncAPI", "Autobahn", "Caddy", "CDN", "Centrifugo", "Channels", "Chromium", "Common", "Django", "Docker",
+    "FastAPI", "Grafana", "Hunchensocket", "Node", "Portal",
     "HAProxy", "HTTP", "JSON", "Kubernetes", "Linux", "Lisp", "OpenTelemetry", "PROXY", "PostgreSQL", "Podman",
     "Prometheus", "Python", "README", "RFC", "Redis", "SDK", "SDKs", "SQLAlchemy", "Sentry", "Socket.IO", "Starlette",
-    "TCP", "TLS", "URL", "URLs", "Unix", "Valkey", "Varnish", "Web", "WebSocket", "Yjs",
+    "TCP", "TLS", "Tornado", "URL", "URLs", "Unix", "Valkey", "Varnish", "Web", "WebSocket", "Yjs",
 }  # fmt: skip
 
 
