@@ -17,3 +17,4 @@ def test_workers_1_only_the_clients_of_killed_workers_notice() -> None:
     outcome = run_round(SEED, CLIENTS)
     assert outcome.faults == [], f"replay with WSFRAME_CHAOS_SEED={SEED} WSFRAME_CHAOS_CLIENTS={CLIENTS}"
     assert outcome.connected > CLIENTS // 2
+    assert outcome.killed

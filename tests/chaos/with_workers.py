@@ -83,6 +83,9 @@ class Round:
         self._released = trio.Event()
         self._busy = trio.Semaphore(BUSY)
         self._stays = [self._cast(number) for number in range(clients)]
+        self._deadly = self._random.sample(
+            self._stays, clients // 6
+        )  # for each that comes a worker is killed or stopped
         self._killed: dict[int, float] = {}
 
     def _cast(self, number: int) -> Stay:
@@ -98,20 +101,20 @@ class Round:
         begun = trio.current_time()
         async with trio.open_nursery() as holding:
             async with trio.open_nursery() as killing:
-                killing.start_soon(self._kill)
                 for stay in self._stays:
-                    holding.start_soon(self._play_one, stay)
+                    holding.start_soon(self._play_one, stay, killing)
                 while not all(stay.visit.retired for stay in self._stays):  # noqa: ASYNC110
                     await trio.sleep(0.05)
-                killing.cancel_scope.cancel()
             await self._settle()
             self._released.set()
         self.outcome.seconds = trio.current_time() - begun
 
-    async def _play_one(self, stay: Stay) -> None:
+    async def _play_one(self, stay: Stay, killing: trio.Nursery) -> None:
         await trio.sleep(stay.visit.random.random() * self.outcome.clients / ARRIVALS)
         await self._busy.acquire()
         stay.began = trio.current_time()
+        if stay in self._deadly:
+            killing.start_soon(self._kill)
         try:
             with trio.move_on_after(PATIENCE) as patience:
                 await stay.program(stay.visit)
@@ -127,21 +130,24 @@ class Round:
             stay.visit.retire()
 
     async def _kill(self) -> None:
-        """Kill or stop a worker now and then."""
-        while True:
-            await trio.sleep(self._random.uniform(0.2, 1.2))
-            workers = await self._workers()
-            if not workers:
-                continue
-            victim = self._random.choice(workers)
-            if self._random.random() < 0.3:
-                self.outcome.stopped += 1
-                os.kill(victim, signal.SIGSTOP)
-                await trio.sleep(self._random.uniform(0.1, 1.0))
+        """Kill or stop a worker."""
+        while not (workers := await self._workers()):  # noqa: ASYNC110
+            await trio.sleep(0.02)
+        victim = self._random.choice(workers)
+        if self._random.random() < 0.3:
+            await self._stop(victim)
+        else:
+            self._killed[victim] = trio.current_time()
+            os.kill(victim, signal.SIGKILL)
+
+    async def _stop(self, victim: int) -> None:
+        self.outcome.stopped += 1
+        os.kill(victim, signal.SIGSTOP)
+        try:
+            await trio.sleep(self._random.uniform(0.1, 1.0))
+        finally:  # also where this round fails: nobody else would wake it
+            if victim not in self._killed:
                 os.kill(victim, signal.SIGCONT)
-            else:
-                self._killed[victim] = trio.current_time()
-                os.kill(victim, signal.SIGKILL)
 
     async def _workers(self) -> list[int]:
         told = await self._told()

@@ -146,6 +146,33 @@ async def test_a_worker_that_stands_still_is_named_without_numbers_in_time(
             ]
 
 
+async def test_a_worker_that_ends_while_it_is_asked_gives_its_place_to_its_successor(tmp_path: Path) -> None:
+    with equipped(tmp_path, 2) as made, trio.socket.socket(socket.AF_UNIX) as listening:
+        await listening.bind(inquiries_at(made.runtime.folder, 1, 0))
+        listening.listen()
+        board, asked = made.board, trio.Event()
+
+        async def end_when_asked() -> None:
+            conversation, _ = await listening.accept()
+            board.row(1, 0).clear()
+            new = board.row(1, 1)
+            new.ready, new.pid, new.generation = 1, 2001, 1
+            conversation.close()
+            asked.set()
+
+        async with counted(made, 0), trio.open_nursery() as nursery:
+            row = board.row(1, 0)
+            row.ready, row.pid = 1, 1001
+            board.set_state(1, SlotState.READY)
+            nursery.start_soon(end_when_asked)
+            told = await service_snapshot(made.runtime.folder, board)
+            assert asked.is_set()
+            assert [(one["slot"], one["pid"], one["state"]) for one in told["workers"]] == [
+                (0, 1000, "ready"),
+                (1, 2001, "ready"),
+            ]
+
+
 @pytest.mark.parametrize("part", ["slowest", "clients", "metrics"])
 async def test_a_worker_of_another_version_is_named_without_numbers(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -23,7 +23,7 @@ from wsframe.server.nodes import REQUEST_NODES, nodes_of
 from wsframe.server.owning import REQUEST_REBALANCE, rebalanced
 from wsframe.server.snapshot import SLOWEST, snapshot, statistics_of, together, written
 from wsframe.user_code.protected_nursery import ProtectedNursery
-from wsframe.workers.board import Board, Row
+from wsframe.workers.board import Board
 from wsframe.workers.worker import Worker, inquiries_at
 
 __all__ = ["answer_census", "ask_first", "ask_workers", "census", "service_snapshot", "service_statistics"]
@@ -37,6 +37,8 @@ PARTS = {"addresses", "slowest"}
 """The fields of a snapshot beside the statistics."""
 
 Snapshot = Mapping[str, Any]
+Answers = dict[tuple[int, int], Snapshot]
+"""By slot and generation."""
 
 
 async def answer_census(worker: Worker, server: Server) -> None:
@@ -80,33 +82,33 @@ async def ask_first(folder: str, board: Board, request: bytes) -> dict[str, Any]
     return {"error": "no worker answers"}
 
 
-async def ask_workers(folder: str, board: Board) -> list[tuple[int, Row, Snapshot | None]]:
-    """Ask all workers; return the slot and the row of each, and its answer if it came in time."""
-    found: list[tuple[int, Row, Snapshot | None]] = []
+async def ask_workers(folder: str, board: Board) -> Answers:
+    """Ask all workers; return the answer of each, by its slot and generation, that came in time."""
+    found: Answers = {}
 
-    async def ask(slot: int, row: Row) -> None:
-        answer = None
+    async def ask(slot: int, generation: int) -> None:
         with trio.move_on_after(PATIENCE):
-            answer = await inquire(inquiries_at(folder, slot, row.generation))
-        found.append((slot, row, None if readable(answer) is None else answer))
+            answer = await inquire(inquiries_at(folder, slot, generation))
+            if answer is not None and readable(answer) is not None:
+                found[slot, generation] = answer
 
     async with ProtectedNursery() as nursery:
         for slot, row in board.processes():
-            nursery.start_soon(ask, slot, row)
-    return sorted(found, key=lambda one: (one[0], one[1].generation))
+            nursery.start_soon(ask, slot, row.generation)
+    return found
 
 
-def census(board: Board, answers: list[tuple[int, Row, Snapshot | None]]) -> ServiceStatistics:
-    """Add the answers of the workers."""
+def census(board: Board, answers: Answers) -> ServiceStatistics:
+    """Add the answers of the workers that are there now: some may have ended since they were asked."""
     workers = [
         WorkerStatistics(
             slot=slot,
             pid=row.pid,
             generation=row.generation,
             state=board.state(slot).name.lower(),
-            statistics=readable(answer),
+            statistics=readable(answers.get((slot, row.generation))),
         )
-        for slot, row, answer in answers
+        for slot, row in board.processes()
     ]
     down = set(range(board.count)) - {one.slot for one in workers}
     workers += [
@@ -154,7 +156,7 @@ async def service_snapshot(folder: str, board: Board) -> dict[str, Any]:
     """Return the state of a whole service, ready for JSON: as that of one server, each worker's, and all machines'."""
     answers = await ask_workers(folder, board)
     found = census(board, answers)
-    given = [answer for _, _, answer in answers if answer is not None]
+    given = [answers[worker] for worker in sorted(answers)]
     slowest = [client for one in given for client in one["slowest"]]
     return {
         "time": trio.current_time(),

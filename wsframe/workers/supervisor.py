@@ -267,13 +267,13 @@ class Supervisor:
             await birth.wait()
         self._hear_rest(child)
         child.close()
+        if self._current.get(child.slot) is child:  # before its row goes: nobody finds a slot ready without a process
+            self._board.set_state(child.slot, SlotState.DOWN)
+            del self._current[child.slot]
         self._board.row(child.slot, child.generation).clear()
         with suppress(OSError):
             os.unlink(inquiries_at(self._equipment.runtime.folder, child.slot, child.generation))
         self._children.remove(child)
-        if self._current.get(child.slot) is child:
-            self._board.set_state(child.slot, SlotState.DOWN)
-            del self._current[child.slot]
         if child.ends_service:
             self.status = self.status or child.status
         if self._heirs.get(child.slot) is child:
