@@ -15,7 +15,9 @@ from wsframe import Resource
 ROOT = Path(__file__).parent.parent
 MADE = {"_build", "node_modules"}
 """Folders whose files others have written."""
-ROOMS = ("wsframe", "tests", "examples", "benchmarks", "docs")
+ROOMS = (".ci", "wsframe", "tests", "examples", "benchmarks", "docs")
+WRITTEN = {".py", ".c", ".h", ".js", ".cjs", ".mjs", ".ts", ".html", ".css", ".sh", ".go", ".java", ".pl", ".in"}
+"""Suffixes of programs and pages. The scripts of ``.ci`` have none."""
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 40
 """Without its docstring."""
@@ -62,8 +64,8 @@ def above_the_limits(path: str, text: str) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_files_functions_and_classes_are_short(room: str) -> None:
-    files = (path for path in sorted((ROOT / room).rglob("*")) if path.suffix in (".py", ".c", ".h"))
-    paths = [path for path in files if MADE.isdisjoint(path.parts)]
+    files = (path for path in sorted((ROOT / room).rglob("*")) if path.suffix in WRITTEN or room == ".ci")
+    paths = [path for path in files if path.is_file() and MADE.isdisjoint(path.parts)]
     assert paths
     found = {
         name: size
@@ -94,4 +96,5 @@ def test_docstrings_and_plain_properties_are_not_counted() -> None:
     assert list(above_the_limits("a.py", f"class A:\n{methods}{overload}")) == [("a.py A", 21)]
     setter = "    @x.setter\n" + method.format("x")
     assert list(above_the_limits("a.py", f"class A:\n{methods}{plain}{setter}")) == [("a.py A", 21)]
-    assert list(above_the_limits("a.c", "\n" * 401)) == [("a.c", 401)]
+    for path in ("a.c", "a.js", "a.html", "a.sh"):
+        assert list(above_the_limits(path, "\n" * 401)) == [(path, 401)]

@@ -1,70 +1,13 @@
-// npm's centrifuge, unchanged, against served.py: flows that cross one another. WSFRAME_URL is its address.
+// npm's centrifuge, unchanged, against served.py: flows that cross one another.
 "use strict";
 
 const assert = require("node:assert/strict");
 const { test } = require("node:test");
-const { Centrifuge } = require("centrifuge");
-const WebSocket = require("ws");
+const { client, connected, leaveAfterEach, of, received, subscribed, subscription, until } = require("./sdk.cjs");
 
-const clients = [];
 const DECIDING = process.env.WSFRAME_URL.replace("/websocket", "/deciding");
 
-async function until(holds, what) {
-  for (const end = Date.now() + 100_000; !holds(); ) {
-    assert.ok(Date.now() < end, `in vain: ${what ?? holds}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-// A client whose sockets can be broken, and kept from being made.
-function client(options = {}, address = process.env.WSFRAME_URL) {
-  const net = { sockets: [], down: false };
-  class Socket extends WebSocket {
-    constructor(url, ...rest) {
-      super(net.down ? "ws://127.0.0.1:9/" : url, ...rest);
-      net.sockets.push(this);
-    }
-  }
-  const made = new Centrifuge(address, { websocket: Socket, minReconnectDelay: 20, maxReconnectDelay: 100, ...options });
-  made.net = net;
-  made.cut = () => net.sockets.at(-1).terminate();
-  made.seen = [];
-  for (const event of ["connected", "connecting", "disconnected", "error", "publication", "subscribed", "unsubscribed"]) {
-    made.on(event, (context) => made.seen.push({ event, ...context }));
-  }
-  clients.push(made);
-  return made;
-}
-
-async function connected(options) {
-  const made = client(options);
-  made.connect();
-  await made.ready(100_000);
-  return made;
-}
-
-function subscription(of, channel, options) {
-  const made = of.newSubscription(channel, { minResubscribeDelay: 20, maxResubscribeDelay: 100, ...options });
-  made.seen = [];
-  for (const event of ["subscribed", "subscribing", "unsubscribed", "error", "publication"]) {
-    made.on(event, (context) => made.seen.push({ event, ...context }));
-  }
-  return made;
-}
-
-async function subscribed(of, channel, options) {
-  const made = subscription(of, channel, options);
-  made.subscribe();
-  await made.ready(100_000);
-  return made;
-}
-
-const of = (made, event) => made.seen.filter((one) => one.event === event);
-const data = (made) => of(made, "publication").map((one) => one.data);
-
-test.afterEach(() => {
-  for (const made of clients.splice(0)) made.disconnect();
-});
+leaveAfterEach();
 
 test("a token that expires while the network is cut is replaced, and nothing is missed", async () => {
   let tokens = 0;
@@ -78,8 +21,8 @@ test("a token that expires while the network is cut is replaced, and nothing is 
   made.setToken("ann gone");
   made.net.down = false;
   await until(() => of(kept, "subscribed").length === 2);
-  await until(() => data(kept).length === 2);
-  assert.deepEqual(data(kept), [1, 2]);
+  await until(() => received(kept).length === 2);
+  assert.deepEqual(received(kept), [1, 2]);
   assert.equal(tokens, 1);
 });
 
@@ -95,7 +38,7 @@ test("a subscription's token that expires while the network is cut is replaced, 
   made.net.down = false;
   await until(() => of(mine, "subscribed").length === 2);
   await other.rpc("publish", { channel: "token:kept", data: 1 });
-  await until(() => data(mine).length === 1);
+  await until(() => received(mine).length === 1);
 });
 
 test("a subscribe that is called while the client reconnects is sent once", async () => {
@@ -112,9 +55,9 @@ test("a subscribe that is called while the client reconnects is sent once", asyn
   await late.ready(100_000);
   await made.rpc("publish", { channel: "kept:late", data: 1 });
   await made.rpc("publish", { channel: "early", data: 1 });
-  await until(() => data(late).length === 1);
+  await until(() => received(late).length === 1);
   assert.equal(of(late, "subscribed").length, 1);
-  assert.equal(data(early).length, 0);
+  assert.equal(received(early).length, 0);
 });
 
 test("a channel has one subscription of a client, and a new one after it was removed", async () => {
@@ -125,8 +68,8 @@ test("a channel has one subscription of a client, and a new one after it was rem
   made.removeSubscription(first);
   const second = await subscribed(made, "twice");
   await made.rpc("publish", { channel: "twice", data: 1 });
-  await until(() => data(second).length);
-  assert.deepEqual([data(first), data(second)], [[], [1]]);
+  await until(() => received(second).length);
+  assert.deepEqual([received(first), received(second)], [[], [1]]);
 });
 
 test("a subscription that is ended while it recovers gets nothing, and begins again where it was", async () => {
@@ -139,13 +82,13 @@ test("a subscription that is ended while it recovers gets nothing, and begins ag
   made.once("connected", () => kept.unsubscribe()); // its subscribe is on the way
   await until(() => kept.state === "unsubscribed" && made.state === "connected");
   assert.deepEqual((await made.rpc("echo", 1)).data, { you: 1 });
-  const before = data(kept);
+  const before = received(kept);
   kept.subscribe();
   await kept.ready(100_000);
   await other.rpc("publish", { channel: "kept:ended", data: 4 });
-  await until(() => data(kept).at(-1) === 4);
+  await until(() => received(kept).at(-1) === 4);
   const last = of(kept, "subscribed").at(-1);
-  assert.deepEqual(data(kept), last.recovered ? [1, 2, 3, 4] : [...before, 4]);
+  assert.deepEqual(received(kept), last.recovered ? [1, 2, 3, 4] : [...before, 4]);
 });
 
 test("names of channels can be long, and of any characters, and longer ones are refused for good", async () => {
@@ -153,7 +96,7 @@ test("names of channels can be long, and of any characters, and longer ones are 
   for (const name of ["ü".repeat(100), "x".repeat(200), 'a "quoted" \\ name', "newline\nand\ttab", "😀:🎉", " "]) {
     const one = await subscribed(made, name);
     await made.rpc("publish", { channel: name, data: name.length });
-    await until(() => data(one).length, name);
+    await until(() => received(one).length, name);
   }
   for (const name of ["x".repeat(201), "ü".repeat(101)]) {
     const one = subscription(made, name);
@@ -171,8 +114,8 @@ test("a publish and a call before the connection wait for it", async () => {
   made.connect();
   const done = Promise.all([made.publish("open:before", 1), made.rpc("echo", 2), made.publish("open:before", 3)]);
   assert.deepEqual((await done)[1].data, { you: 2 });
-  await until(() => data(room).length === 2);
-  assert.deepEqual(data(room), [1, 3]);
+  await until(() => received(room).length === 2);
+  assert.deepEqual(received(room), [1, 3]);
 });
 
 test("a refresh that fails for a while is tried again, and the client goes on", async () => {
@@ -182,7 +125,7 @@ test("a refresh that fails for a while is tried again, and the client goes on", 
   await until(() => of(made, "error").length);
   assert.equal(of(made, "error")[0].error.code, 100);
   await made.rpc("publish", { channel: "kept:refresh", data: 1 });
-  await until(() => data(kept).length);
+  await until(() => received(kept).length);
   assert.equal(of(made, "disconnected").length, 0);
 });
 
@@ -194,7 +137,7 @@ test("a subscription's refresh that fails for a while is tried again, and the su
   assert.equal(of(mine, "error")[0].error.code, 100);
   await until(() => mine.state === "subscribed");
   await made.rpc("publish", { channel: "token:refresh", data: 1 });
-  await until(() => data(mine).length);
+  await until(() => received(mine).length);
   assert.equal(of(mine, "unsubscribed").length, 0);
 });
 
@@ -227,9 +170,9 @@ test("a client that hears no ping connects again, and misses nothing", async () 
   made.net.sockets.at(-1)._socket.pause();
   for (const number of [1, 2]) await other.rpc("publish", { channel: "kept:deaf", data: number });
   await until(() => of(kept, "subscribed").length === 2);
-  await until(() => data(kept).length === 2);
+  await until(() => received(kept).length === 2);
   assert.equal(of(made, "connecting")[1].code, 2);
-  assert.deepEqual(data(kept), [1, 2]);
+  assert.deepEqual(received(kept), [1, 2]);
 });
 
 test("a subscription and a history in one batch belong to one another", async () => {
@@ -255,8 +198,8 @@ test("a client that leaves while its subscription is asked for leaves nothing be
   made.connect();
   await slow.ready(100_000);
   await made.rpc("publish", { channel: "kept:leaving", data: 1 });
-  await until(() => data(slow).length);
-  assert.deepEqual(data(slow), [1]);
+  await until(() => received(slow).length);
+  assert.deepEqual(received(slow), [1]);
 });
 
 test("parts of the protocol that are not served are refused or left out, and the client goes on", async () => {
@@ -275,8 +218,8 @@ test("parts of the protocol that are not served are refused or left out, and the
   }
   const delta = await subscribed(made, "kept:delta", { delta: "fossil", recoverable: true });
   for (const text of ["one two three", "one two three four"]) await made.rpc("publish", { channel: "kept:delta", data: text });
-  await until(() => data(delta).length === 2);
-  assert.deepEqual(data(delta), ["one two three", "one two three four"]);
+  await until(() => received(delta).length === 2);
+  assert.deepEqual(received(delta), ["one two three", "one two three four"]);
   assert.equal(of(made, "connecting").length, 1);
 });
 

@@ -1,66 +1,13 @@
-// npm's centrifuge, unchanged, against served.py; WSFRAME_URL is its address.
+// npm's centrifuge, unchanged, against served.py.
 "use strict";
 
 const assert = require("node:assert/strict");
 const { test } = require("node:test");
-const { Centrifuge, UnauthorizedError } = require("centrifuge");
+const { UnauthorizedError } = require("centrifuge");
 const WebSocket = require("ws");
+const { client, connected, leaveAfterEach, of, received, subscribed, subscription, until } = require("./sdk.cjs");
 
-const clients = [];
-
-// A socket whose network can break.
-class Fragile extends WebSocket {
-  constructor(...options) {
-    super(...options);
-    Fragile.last = this;
-  }
-}
-
-function client(options = {}) {
-  const made = new Centrifuge(process.env.WSFRAME_URL, { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 100, ...options });
-  made.seen = [];
-  for (const event of ["connected", "connecting", "disconnected", "error", "publication", "subscribed", "unsubscribed", "join", "leave", "message"]) {
-    made.on(event, (context) => made.seen.push({ event, ...context }));
-  }
-  clients.push(made);
-  return made;
-}
-
-async function connected(options) {
-  const made = client(options);
-  made.connect();
-  await made.ready();
-  return made;
-}
-
-function subscription(of, channel, options) {
-  const made = of.newSubscription(channel, { minResubscribeDelay: 20, maxResubscribeDelay: 100, ...options });
-  made.seen = [];
-  for (const event of ["subscribed", "subscribing", "unsubscribed", "error", "publication", "join", "leave"]) {
-    made.on(event, (context) => made.seen.push({ event, ...context }));
-  }
-  return made;
-}
-
-async function subscribed(of, channel, options) {
-  const made = subscription(of, channel, options);
-  made.subscribe();
-  await made.ready();
-  return made;
-}
-
-async function until(holds, what) {
-  for (const end = Date.now() + 100_000; !holds(); ) {
-    assert.ok(Date.now() < end, `in vain: ${what ?? holds}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-const of = (made, event) => made.seen.filter((one) => one.event === event);
-
-test.afterEach(() => {
-  for (const made of clients.splice(0)) made.disconnect();
-});
+leaveAfterEach();
 
 test("a client connects with a token and refreshes it", async () => {
   let tokens = 0;
@@ -300,101 +247,6 @@ test("data with characters that UTF-8 cannot have comes back", async () => {
   assert.deepEqual((await made.rpc("echo", ["\ud800", "\u2028\n"])).data, { you: ["\ud800", "\u2028\n"] });
 });
 
-const numbers = (made) => of(made, "publication").map((one) => one.data);
-
-test("a subscription that was cut goes on where it was", async () => {
-  const made = await connected({ websocket: Fragile, minReconnectDelay: 200 });
-  const other = await connected();
-  const kept = await subscribed(made, "kept:a", { recoverable: true });
-  assert.equal(of(kept, "subscribed")[0].recoverable, true);
-  for (const data of [1, 2]) await other.rpc("publish", { channel: "kept:a", data });
-  await until(() => numbers(kept).length === 2);
-  Fragile.last.terminate();
-  for (const data of [3, 4, 5]) await other.rpc("publish", { channel: "kept:a", data });
-  await until(() => of(kept, "subscribed").length === 2);
-  assert.deepEqual([of(kept, "subscribed")[1].wasRecovering, of(kept, "subscribed")[1].recovered], [true, true]);
-  await other.rpc("publish", { channel: "kept:a", data: 6 });
-  await until(() => numbers(kept).length === 6);
-  assert.deepEqual(numbers(kept), [1, 2, 3, 4, 5, 6]);
-  assert.deepEqual(of(kept, "publication").map((one) => one.offset), [1, 2, 3, 4, 5, 6]);
-});
-
-test("one that was away for too long is told so, and gets no part", async () => {
-  const made = await connected({ websocket: Fragile, minReconnectDelay: 500, maxReconnectDelay: 1000 });
-  const other = await connected();
-  const kept = await subscribed(made, "kept:b", { recoverable: true });
-  Fragile.last.terminate();
-  await until(() => kept.state === "subscribing");
-  await Promise.all(Array.from({ length: 20 }, (_, data) => other.rpc("publish", { channel: "kept:b", data })));
-  await until(() => of(kept, "subscribed").length === 2);
-  assert.deepEqual([of(kept, "subscribed")[1].wasRecovering, of(kept, "subscribed")[1].recovered], [true, false]);
-  await other.rpc("publish", { channel: "kept:b", data: "next" });
-  await until(() => numbers(kept).length);
-  assert.deepEqual(numbers(kept), ["next"]);
-});
-
-test("a subscription of the server goes on where it was", async () => {
-  const made = await connected({ websocket: Fragile, minReconnectDelay: 200, data: { channel: "kept:c" } });
-  const other = await connected();
-  await other.rpc("publish", { channel: "kept:c", data: 1 });
-  await until(() => numbers(made).length === 1);
-  Fragile.last.terminate();
-  await other.rpc("publish", { channel: "kept:c", data: 2 });
-  await until(() => numbers(made).length === 2);
-  assert.deepEqual(numbers(made), [1, 2]);
-  assert.equal(of(made, "subscribed").at(-1).recovered, true);
-});
-
-test("a history is listed from either end", async () => {
-  const made = await connected();
-  const kept = await subscribed(made, "kept:d");
-  for (const data of [1, 2, 3]) await made.rpc("publish", { channel: "kept:d", data });
-  const all = await kept.history({ limit: -1 });
-  assert.deepEqual(all.publications.map((one) => one.data), [1, 2, 3]);
-  const newest = await kept.history({ limit: 1, reverse: true });
-  assert.deepEqual(newest.publications.map((one) => one.data), [3]);
-  const later = await kept.history({ since: { offset: 1, epoch: all.epoch }, limit: 10 });
-  assert.deepEqual(later.publications.map((one) => one.offset), [2, 3]);
-  await assert.rejects(kept.history({ since: { offset: 1, epoch: "other" }, limit: 10 }), { code: 112 });
-});
-
-test("an application that has the state from elsewhere begins at its position", async () => {
-  const made = await connected();
-  const first = await subscribed(made, "kept:e");
-  for (const data of [1, 2, 3]) await made.rpc("publish", { channel: "kept:e", data });
-  const { epoch } = await first.history();
-  first.unsubscribe();
-  made.removeSubscription(first);
-  const from = await subscribed(made, "kept:e", { since: { offset: 1, epoch } });
-  await until(() => numbers(from).length === 2);
-  assert.deepEqual(numbers(from), [2, 3]);
-});
-
-test("an application whose state is too old is asked for it again", async () => {
-  const made = await connected();
-  const first = await subscribed(made, "kept:f");
-  const { epoch } = await first.history();
-  await Promise.all(Array.from({ length: 20 }, (_, data) => made.rpc("publish", { channel: "kept:f", data })));
-  first.unsubscribe();
-  made.removeSubscription(first);
-  const offsets = [2, 19];
-  const made2 = await subscribed(made, "kept:f", { getState: async () => ({ offset: offsets.shift(), epoch }) });
-  await until(() => numbers(made2).length === 1);
-  assert.deepEqual(offsets, []);
-});
-
-test("a subscription that the server ends for a while misses nothing", async () => {
-  const made = await connected();
-  const kept = await subscribed(made, "kept:g", { recoverable: true });
-  await made.rpc("publish", { channel: "kept:g", data: 1 });
-  made.startBatching();
-  made.rpc("unsubscribe", { channel: "kept:g", code: 2500 });
-  for (const data of [2, 3]) made.rpc("publish", { channel: "kept:g", data });
-  made.stopBatching();
-  await until(() => numbers(kept).length === 3);
-  assert.deepEqual(numbers(kept), [1, 2, 3]);
-});
-
 test("a client in protobuf is told for good that it is not served", async () => {
   const { Centrifuge: Protobuf } = require("centrifuge/build/protobuf");
   const made = new Protobuf(process.env.WSFRAME_URL, { websocket: WebSocket, minReconnectDelay: 20 });
@@ -403,54 +255,4 @@ test("a client in protobuf is told for good that it is not served", async () => 
   made.connect();
   await until(() => ends.length);
   assert.deepEqual(ends, [3506]);
-});
-
-test("a client whose state the server no longer trusts asks for another token", async () => {
-  let tokens = 0;
-  const made = await connected({ getToken: async () => `ann ${++tokens}` });
-  const kept = await subscribed(made, "kept:h", { recoverable: true });
-  made.rpc("close", { code: 3014, reason: "state invalidated" }).catch(() => {});
-  await until(() => of(kept, "subscribed").length === 2);
-  assert.equal(tokens, 2);
-  assert.equal(of(kept, "subscribed")[1].recovered, false);
-});
-
-test("clients that are cut at random miss nothing, or are told so", async () => {
-  let seed = 7;
-  const chance = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
-  const feeder = await connected();
-  const readers = [];
-  for (let n = 0; n < 20; n++) {
-    const sockets = [];
-    class Cut extends WebSocket {
-      constructor(...options) {
-        super(...options);
-        sockets.push(this);
-      }
-    }
-    const made = await connected({ websocket: Cut, minReconnectDelay: 5, maxReconnectDelay: n % 2 ? 20 : 400 });
-    const feed = await subscribed(made, "kept:random", { recoverable: true });
-    readers.push({ made, feed, sockets });
-  }
-  for (let number = 1; number <= 300; number++) {
-    await feeder.rpc("publish", { channel: "kept:random", data: number });
-    if (chance() < 0.5) readers[Math.floor(chance() * readers.length)].sockets.at(-1).terminate();
-  }
-  await until(() => readers.every(({ feed }) => feed.state === "subscribed"));
-  await feeder.rpc("publish", { channel: "kept:random", data: 301 });
-  await until(() => readers.every(({ feed }) => numbers(feed).at(-1) === 301));
-  let recoveries = 0;
-  for (const { feed } of readers) {
-    let next = 1; // null: unknown, because the server said that some are missing
-    for (const one of feed.seen) {
-      if (one.event === "subscribed" && one.wasRecovering) {
-        recoveries++;
-        if (!one.recovered) next = null;
-      } else if (one.event === "publication") {
-        assert.ok(next === null || one.data === next, `${one.data} came in the place of ${next}`);
-        next = one.data + 1;
-      }
-    }
-  }
-  assert.ok(recoveries > 20, `${recoveries} recoveries`);
 });
