@@ -26,6 +26,7 @@ from trio.testing import wait_all_tasks_blocked
 import wsframe
 import wsframe.testing
 from tests.cells import Failed, Source
+from tests.patience import PATIENCE
 from wsframe import Accept, Capacity, Client, Deflate, Limits, Registry, Reject, Request, Resource, Response, Timeouts
 from wsframe.resources.resource import HOOKS
 from wsframe.testing import Kit, MemoryClient, Refused, open_kit
@@ -33,7 +34,7 @@ from wsframe.user_code.errors import only_leaf
 
 __all__ = ["GIVEN", "perform"]
 
-BOUND = 120.0
+BOUND = PATIENCE
 PONG = 10
 ORIGIN = "http://localhost:8080"
 OPTIONS = {Limits: "limits", Timeouts: "timeouts", Capacity: "capacity", Deflate: "deflate"}

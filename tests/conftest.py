@@ -31,11 +31,12 @@ SLOW = {
     # Rooms of tests that start other programs, or try many inputs.
     "autobahn", "benchmarks", "beside", "browser", "chaos", "deploy", "examples", "foreign", "fuzz", "hostile",
     "integration", "recovery", "soak",
-    # Files of the same kind.
+    # Files of the same kind, or with several servers at once.
     "backplane/test_cancelling.py",
     "backplane/test_engines_with_tls.py",
     "backplane/test_faults.py",
     "backplane/test_libpq.py",
+    "backplane/test_ownership.py",
     "backplane/test_postgres.py",
     "backplane/test_redis.py",
     "backplane/test_redis_coredis.py",
@@ -45,6 +46,8 @@ SLOW = {
     "backplane/test_relay.py",
     "backplane/test_relay_process.py",
     "backplane/test_relay_worker.py",
+    "backplane/test_supervised.py",
+    "backplane/test_uplink.py",
     "backplane/test_uplink_engines.py",
     "centrifuge/test_sdk_browser.py",
     "centrifuge/test_sdk_node.py",
@@ -82,13 +85,29 @@ SLOW = {
     "protocol/test_close.py",
     "protocol/test_decoder_client.py",
     "resources/test_asyncapi.py",
+    "server/test_census.py",
+    "server/test_drain.py",
     "server/test_forks.py",
+    "server/test_forwarding.py",
+    "server/test_generation.py",
+    "server/test_giving.py",
+    "server/test_giving_newcomers.py",
     "server/test_json_stderr.py",
     "server/test_leavers.py",
+    "server/test_parked_newcomers.py",
+    "server/test_passing.py",
+    "server/test_peer_port.py",
     "server/test_plain_http.py",
+    "server/test_posting.py",
     "server/test_run.py",
     "server/test_signals.py",
+    "server/test_slow_lives.py",
+    "server/test_splice.py",
     "server/test_stderr_log.py",
+    "server/test_successor.py",
+    "server/test_tenure.py",
+    "server/test_tenure_of_dead.py",
+    "server/test_unknown_owner.py",
     "server/test_watchdog.py",
     "speedups/test_build.py",
     "speedups/test_leaks.py",
@@ -102,20 +121,33 @@ SLOW = {
     "testing/test_cluster_owners.py",
     "testing/test_cluster_splices.py",
     "testing/test_fixtures.py",
+    "user_code/test_cancelling.py",
+    "user_code/test_cancelling_tasks.py",
     "user_code/test_errors.py",
     "user_code/test_exits.py",
     "user_code/test_finalizers.py",
     "user_code/test_scopes.py",
     "workers/test_relay_keeper.py",
+    "workers/test_scopes.py",
     "workers/test_spare.py",
 }  # fmt: skip
-"""Tests left out by ``pytest -m "not slow"``, beside those that hypothesis drives or that use ``subprocess``."""
+"""Tests left out by ``pytest -m "not slow"``, beside those that hypothesis drives, that use ``subprocess``, or that
+run again with another poller."""
+POLLING = {"poller", "plain", "secure", "place"}
+"""Fixtures that have a test run with each poller."""
 
 
 def is_slow(path: Path) -> bool:
     """Return whether a file of tests, or its room, is slow."""
     inside = path.relative_to(HERE) if path.is_relative_to(HERE) else Path()
     return not SLOW.isdisjoint((inside.parts[0] if inside.parts else "", inside.as_posix()))
+
+
+def runs_again(item: pytest.Item) -> bool:
+    """Return whether a test also runs with another poller, before."""
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    chosen = [params[name] for name in POLLING & params.keys()]
+    return any((one[0] if isinstance(one, tuple) else one) != POLLERS[0] for one in chosen)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -140,20 +172,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         function = getattr(item, "obj", None)
         driven = getattr(function, "is_hypothesis_test", False)
         starts_a_program = "subprocess" in getattr(getattr(function, "__code__", None), "co_names", ())
-        if driven or starts_a_program or is_slow(item.path):
+        if driven or starts_a_program or runs_again(item) or is_slow(item.path):
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(autouse=True)
-def no_proxy_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def no_proxy_to_loopback() -> Iterator[None]:
     """Keep a proxy of this machine's environment out of connections to the tests' own servers."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("no_proxy", "127.0.0.1,localhost")
+        yield
 
 
-@pytest.fixture(autouse=True)
-def lines_of_its_own() -> Iterator[None]:
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
     """Let no test inherit the lines that were shown in the same second: on a fast machine they would be too many."""
-    yield
     tell_left_out()
 
 

@@ -11,6 +11,7 @@ import trio
 
 import wsframe
 from tests.engine import engine_of
+from tests.patience import PATIENCE
 from tests.recorder import Recorder
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
 from wsframe.hooks.hand_over import Given, Giving, dismiss
@@ -19,7 +20,7 @@ from wsframe.hooks.take_over import Taken, Taking
 from wsframe.hooks.thawed_hosts import NO_PLACE
 from wsframe.net.sockets import Endpoint
 
-BOUND = 60.0
+BOUND = PATIENCE
 
 __all__ = ["Goer", "GoerByClient", "give", "hand_over", "life_of", "take", "two_servers"]
 

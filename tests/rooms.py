@@ -9,6 +9,7 @@ from typing import cast
 import trio
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.recorder import Recorder
 from wsframe import Registry, Reject, Request
 from wsframe.connection.flusher import Flusher
@@ -17,7 +18,7 @@ from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
-BOUND = 120.0
+BOUND = PATIENCE
 NO_SERVER = cast("wsframe.Server", None)
 
 

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 import trio
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.recorder import Recorder
 from tests.wire import Peer
 from wsframe import Client, Registry, Resource
 from wsframe.resources.resource import Ordering
 
-BOUND = 120.0
+BOUND = PATIENCE
 
 
 class Side(Recorder):

@@ -71,11 +71,10 @@ def test_all_is_sorted_and_without_repetition() -> None:
     assert list(wsframe.__all__) == sorted(set(wsframe.__all__), key=order)
 
 
-@pytest.mark.parametrize("name", wsframe.__all__)
-def test_every_name_comes_from_the_all_of_its_module(name: str) -> None:
-    module = importlib.import_module(reexports()[name])
-    assert name in module.__all__
-    assert getattr(module, name) is getattr(wsframe, name)
+def test_every_name_comes_from_the_all_of_its_module() -> None:
+    homes = {name: importlib.import_module(module) for name, module in reexports().items()}
+    assert [name for name, home in homes.items() if name not in home.__all__] == []
+    assert [name for name, home in homes.items() if getattr(home, name) is not getattr(wsframe, name)] == []
 
 
 def test_star_imports_exactly_all() -> None:
@@ -84,34 +83,33 @@ def test_star_imports_exactly_all() -> None:
     assert namespace.keys() - {"__builtins__"} == set(wsframe.__all__)
 
 
-@pytest.mark.parametrize("name", [*CALLABLE, *OTHERS])
-def test_every_public_name_is_described(name: str) -> None:
-    thing = getattr(wsframe, name)
-    if name in CALLABLE:
-        assert inspect.getdoc(thing)
-        assert thing.__doc__, "not only its base's"
-    else:
-        assert name in described(importlib.import_module(reexports()[name]))
+def test_every_public_name_is_described() -> None:
+    assert CALLABLE
+    assert [name for name in CALLABLE if not getattr(wsframe, name).__doc__] == [], "not only by their bases"
+    homes = reexports()
+    assert [name for name in OTHERS if name not in described(importlib.import_module(homes[name]))] == []
 
 
 CLASSES = [name for name in wsframe.__all__ if inspect.isclass(getattr(wsframe, name))]
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_every_public_member_is_described(name: str) -> None:
+def test_every_public_member_is_described() -> None:
     """Methods and properties of our own; the values of an enum are named by their RFC."""
-    for member, value in vars(getattr(wsframe, name)).items():
-        if member.startswith("_") or not (inspect.isroutine(value) or isinstance(value, property)):
-            continue
-        assert inspect.getdoc(value), f"{name}.{member} has no docstring"
+    members = [
+        (f"{name}.{member}", value)
+        for name in CLASSES
+        for member, value in vars(getattr(wsframe, name)).items()
+        if not member.startswith("_") and (inspect.isroutine(value) or isinstance(value, property))
+    ]
+    assert members
+    assert [name for name, value in members if not inspect.getdoc(value)] == []
 
 
-@pytest.mark.parametrize("name", ["wsframe", *MODULES])
-def test_every_module_says_what_it_is(name: str) -> None:
-    module = importlib.import_module(name)
-    assert module.__doc__
-    for public in getattr(module, "__all__", ()):
-        assert hasattr(module, public), f"{name}.__all__ names {public}"
+def test_every_module_says_what_it_is() -> None:
+    modules = [importlib.import_module(name) for name in ["wsframe", *MODULES]]
+    assert [module.__name__ for module in modules if not module.__doc__] == []
+    promised = [(module, name) for module in modules for name in getattr(module, "__all__", ())]
+    assert [(module.__name__, name) for module, name in promised if not hasattr(module, name)] == []
 
 
 def test_the_version_is_the_distribution_s() -> None:

@@ -33,15 +33,15 @@ def lines_of(function: Function) -> int:
     """Count the lines of a function without its docstring."""
     lines = (function.end_lineno or 0) - function.lineno + 1
     first = function.body[0]
-    if ast.get_docstring(function) is not None:
+    if ast.get_docstring(function, clean=False) is not None:
         lines -= (first.end_lineno or 0) - first.lineno + 1
     return lines
 
 
 def is_plain_property(function: Function) -> bool:
     """Return whether a method is a property of one statement, its docstring apart."""
-    names = {ast.unparse(decorator) for decorator in function.decorator_list}
-    return "property" in names and len(function.body) - (ast.get_docstring(function) is not None) <= 1
+    names = {decorator.id for decorator in function.decorator_list if isinstance(decorator, ast.Name)}
+    return "property" in names and len(function.body) - (ast.get_docstring(function, clean=False) is not None) <= 1
 
 
 def methods_of(kind: ast.ClassDef) -> int:

@@ -16,6 +16,7 @@ import yaml
 
 import wsframe
 from tests.documents import ROOT
+from tests.patience import PATIENCE
 from tests.requirements import missing
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -83,9 +84,9 @@ def test_a_copy_that_is_not_installed_has_a_version_too(monkeypatch: pytest.Monk
 def test_importing_does_not_read_the_version() -> None:
     code = "import sys, wsframe; assert 'importlib.metadata' not in sys.modules, 'slow'"
     bare = "import sys, trio, wsproto, h11; sys.exit('importlib.metadata' in sys.modules)"
-    if subprocess.run([sys.executable, "-c", bare], check=False, timeout=60).returncode:
+    if subprocess.run([sys.executable, "-c", bare], check=False, timeout=PATIENCE).returncode:
         missing("wsframe cannot be measured: a dependency reads versions at its import")
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def test_ci_runs_the_same_command_with_each_python() -> None:

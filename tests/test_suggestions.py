@@ -62,11 +62,10 @@ def test_each_module_whose_errors_show_a_form_is_tried_here() -> None:
     found, tried = set(), inspect.getsource(inspect.getmodule(told) or told)
     for path in Path(wsframe.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            texts = [
-                one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)
-            ]
             warns = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "warn"
-            if (isinstance(node, ast.Raise) or warns) and any(map(SHOWING.search, texts)):
+            inside = ast.walk(node) if isinstance(node, ast.Raise) or warns else ()
+            texts = [one.value for one in inside if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+            if any(map(SHOWING.search, texts)):
                 found.add(path.name)
     assert {name for name in found - set(ELSEWHERE) if f"# of {name}" not in tried} == set()
 

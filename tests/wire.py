@@ -13,6 +13,7 @@ import trio
 import wsframe
 from tests import client_frames
 from tests.client_frames import MASK
+from tests.patience import PATIENCE
 from tests.resets import reset
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -28,7 +29,7 @@ HANDSHAKE = {
 Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 # No test may hang; none should come near it.
-BOUND = 120.0
+BOUND = PATIENCE
 
 
 class Frame(NamedTuple):

@@ -7,7 +7,6 @@ told otherwise, so it is started through a line of Python that binds loopback.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import trio
 import wsframe
 from tests.autobahn.echo import LARGEST
 from tests.autobahn.run import AGENT, SETS, Report
+from tests.patience import PATIENCE
+from tests.ports import free_port
 
 __all__ = ["check_client"]
 
@@ -31,13 +32,6 @@ wstest.run()
 LIMITS = wsframe.Limits(max_message=LARGEST, max_fragments=100_000, max_outbox=2 * LARGEST)
 # The suite makes a case as slow as its slowest chop; a case may take a minute, and no ping may come between.
 TIMEOUTS = wsframe.Timeouts(ping_interval=None)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = sock.getsockname()[1]
-        assert isinstance(port, int)
-        return port
 
 
 def write_spec(cases: str, outdir: Path, url: str) -> Path:
@@ -89,7 +83,7 @@ async def check_client(wstest: Path, cases: str, outdir: Path, deflate: wsframe.
     with (outdir / "wstest.log").open("wb") as log:
         suite = await trio.lowlevel.open_process(command, stdout=log, stderr=subprocess.STDOUT)
     try:
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             count = await reached(url)
         for case in range(1, count + 1):
             await echo(f"{url}/runCase?case={case}&agent={AGENT}", deflate)

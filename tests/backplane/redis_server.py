@@ -107,14 +107,6 @@ def encoded(*words: str) -> bytes:
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @contextmanager
 def redis_server(folder: Path, *options: str, password: str = "", prefix: Sequence[str] = ()) -> Iterator[RedisServer]:
     """Run a server until the block ends; ``prefix`` begins its command."""

@@ -17,9 +17,10 @@ import trio
 import trustme
 
 from tests.backplane.postgres_server import PostgresServer, postgres_server
-from tests.backplane.redis_server import RedisServer, free_port, redis_server
+from tests.backplane.redis_server import RedisServer, redis_server
 from tests.certificates import write_certificate
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.requirements import require_package
 from wsframe.backplane import generation
 from wsframe.backplane.engine import BackplaneRefused

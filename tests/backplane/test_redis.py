@@ -11,8 +11,9 @@ import pytest
 import trio
 import trustme
 
-from tests.backplane.redis_server import RedisServer, free_port, redis_server
+from tests.backplane.redis_server import RedisServer, redis_server
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.requirements import require_package
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane

@@ -10,8 +10,9 @@ import pytest
 import trio
 
 from tests.backplane.postgres_server import postgres_server
-from tests.backplane.redis_server import RedisServer, free_port, redis_server
+from tests.backplane.redis_server import RedisServer, redis_server
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.requirements import require_package
 from wsframe.backplane.interface import Lease
 from wsframe.backplane.postgres import PostgresBackplane

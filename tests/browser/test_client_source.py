@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.recorder import Recorder
 from tests.requirements import require
 from tests.wire import ask, serving
@@ -15,7 +16,7 @@ FOLDER = Path(__file__).parent
 
 def test_its_logic_in_node() -> None:
     command = [require("node"), "--test", str(FOLDER / "wsframe.test.mjs")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout
     assert "# fail 0" in done.stdout
 

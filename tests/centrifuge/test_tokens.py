@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.centrifuge.speaking import Speaker, connected, speaking
+from tests.patience import PATIENCE
 from wsframe.centrifuge import (
     CentrifugeDisconnect,
     CentrifugeError,
@@ -152,5 +153,5 @@ def test_without_pyjwt_the_rest_of_the_room_works() -> None:
         "try:\n    JWTTokens('x', ['HS256'])\n"
         "except ImportError as error:\n    print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stdout == "JWTTokens needs PyJWT: pip install 'wsframe[jwt]'\n"

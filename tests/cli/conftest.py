@@ -44,3 +44,9 @@ def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         global_registry.unregister(path)
     for name in set(sys.modules) - modules:
         del sys.modules[name]
+
+
+@pytest.fixture
+def no_stale_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have programs compile their target each time: one that changes twice in a second can look the same."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")

@@ -11,6 +11,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from tests.cli.program import serving
+from tests.patience import PATIENCE
 from wsframe.cli import main
 
 FILES = ["app.html", "app.py", "pyproject.toml", "test_app.py"]
@@ -36,7 +37,7 @@ def test_a_new_project_is_served_with_its_page(tmp_path: Path) -> None:
     main(["new", str(tmp_path / "chat")])
     with serving(tmp_path / "chat", "app:registry", "--port", "0") as program:
         page = f"http{program.address.removeprefix('ws')}/"
-        with build_opener(ProxyHandler({})).open(page, timeout=60) as answer:
+        with build_opener(ProxyHandler({})).open(page, timeout=PATIENCE) as answer:
             assert b"<title>chat</title>" in answer.read()
         with program.open("/room?name=ann") as ann:
             assert ann.recv(timeout=60) == '{"note":"ann came","here":1}'

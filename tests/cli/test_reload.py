@@ -26,6 +26,8 @@ from wsframe.cli import reload
 from wsframe.cli.errors import Mistake
 from wsframe.cli.reload import Supervisor, folder_of, names_of, obey_supervisor, reload_target
 
+pytestmark = pytest.mark.usefixtures("no_stale_bytecode")
+
 TARGET = """
 import trio
 import wsframe

@@ -12,6 +12,8 @@ from websockets.sync.client import connect
 from tests.cli.workers import children_of, eventually, lives, service
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.usefixtures("no_stale_bytecode")
+
 TARGET = """
 import wsframe
 

@@ -17,6 +17,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.patience import PATIENCE
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no /bin/sh, and there are no such signals")
 
@@ -46,12 +47,6 @@ SHELL = {
     "both full": ">/dev/full 2>&1",
     "nobody reads": "",
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 @contextmanager

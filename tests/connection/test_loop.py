@@ -9,6 +9,7 @@ import pytest
 import trio.testing
 
 from tests.links import Language, Links, languages, running_in
+from tests.patience import PATIENCE
 from tests.wire import BINARY, TEXT, frame
 from wsframe.connection.loop import RECEIVE_BUFFER, Loop
 from wsframe.limits import DEFAULT_TIMEOUTS
@@ -59,7 +60,7 @@ async def test_a_link_that_is_forgotten_leaves_nothing_behind() -> None:
     loop.forget(7)
     assert (loop.links, len(loop.pool), poller.forgotten) == ({}, 0, [7])
     assert loop.pool.next_deadline() == inf
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         await loop.emptied.wait()
 
 

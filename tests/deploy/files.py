@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-import socket
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from wsframe.cli import make_parser
 from wsframe.cli.options import made_capacity, made_timeouts
 from wsframe.limits import DEFAULT_TIMEOUTS, Capacity, Timeouts, filled
 
-__all__ = ["DEPLOY", "ROOT", "Options", "container", "free_port", "kubernetes", "options_of", "served_by_unit", "unit"]
+__all__ = ["DEPLOY", "ROOT", "Options", "container", "kubernetes", "options_of", "served_by_unit", "unit"]
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -59,9 +58,3 @@ def container() -> list[tuple[str, str]]:
 def kubernetes() -> dict[str, Any]:
     """Return the objects of the manifest by their kinds."""
     return {one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port

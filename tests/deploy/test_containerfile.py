@@ -11,8 +11,9 @@ from pathlib import Path
 
 from websockets.sync.client import connect
 
-from tests.deploy.files import ROOT, container, free_port, kubernetes, options_of
+from tests.deploy.files import ROOT, container, kubernetes, options_of
 from tests.deploy.image import Image
+from tests.ports import free_port
 
 TIMEOUT = 120
 

@@ -13,8 +13,8 @@ import pytest
 import trio
 
 import wsframe
-from tests.deploy.files import free_port
 from tests.documents import ROOT
+from tests.ports import free_port
 from tests.requirements import require
 from wsframe import Client, Registry, Request, Resource, Server, connect
 from wsframe.backplane import MemoryBackplane, MemoryHub

@@ -19,8 +19,9 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 import wsframe
-from tests.deploy.files import DEPLOY, free_port, served_by_unit
+from tests.deploy.files import DEPLOY, served_by_unit
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.requirements import require
 from wsframe import Client, Registry, Resource
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from websockets.sync.client import unix_connect
 
-from tests.deploy.files import DEPLOY, ROOT, free_port, served_by_unit, unit
+from tests.deploy.files import DEPLOY, ROOT, served_by_unit, unit
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.requirements import require
 
 

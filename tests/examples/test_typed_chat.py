@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_a_problem_and_the_client_stays() -> None:
 
 def test_its_description_names_its_messages() -> None:
     command = [sys.executable, "-m", "wsframe", "asyncapi", str(EXAMPLES / "typed_chat.py")]
-    made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+    made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout)
     assert list(made["channels"]) == ["rooms_room"]
     assert list(made["channels"]["rooms_room"]["messages"]) == ["Join", "Say", "Joined", "Said", "Problem"]
     assert {name: len(operation["messages"]) for name, operation in made["operations"].items()} == {

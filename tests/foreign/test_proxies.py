@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ import wsframe
 from tests.foreign.conversation import CODES, LIMITS, OURS, OurWebSocket, converse
 from tests.foreign.peers import PROGRAMS, PROXIES, Proxy
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.wire import Peer
 from wsframe import Client, ConnectionClosed, Deflate, HandshakeRejected, Reject, Request, ServeOptions, connect
 
@@ -139,11 +139,6 @@ def certificates(place: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     client = ssl.create_default_context()
     authority.configure_trust(client)
     return server, client
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 # Text of the documents, and its replacement here.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 import trio.testing
 
+from tests.patience import PATIENCE
 from wsframe.hooks.members import Members
 
 
@@ -17,7 +18,7 @@ async def test_the_last_member_rings(autojump_clock: trio.testing.MockClock) -> 
         await members.emptied.wait()
     assert scope.cancelled_caught
     members.leave()
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         await members.emptied.wait()
     assert members.count == 0
 

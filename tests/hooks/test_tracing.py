@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import wsframe
 from tests.engine import engine_of
+from tests.patience import PATIENCE
 from tests.recorder import Echo
 from tests.wire import ask, connected, head, serving, text
 from wsframe import Limits, Timeouts
@@ -88,7 +89,7 @@ class Patient(Door):
 async def test_a_connection_has_a_span_and_its_hooks_have_spans_below_it(spans: Spans) -> None:
     registry = wsframe.Registry(alone=True)
     registry.register("/rooms/{room}", Door())
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with wsframe.open_server(registry, port=0, tracing=spans.provider) as server:
             async with connected(server, "/rooms/7") as peer:
                 for _ in range(2):

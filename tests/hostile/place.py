@@ -15,6 +15,7 @@ import trio
 import trustme
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.pollers import POLLERS
 from tests.wire import Peer, until
 from wsframe.net.poller import PollerName
@@ -22,7 +23,7 @@ from wsframe.net.poller import PollerName
 __all__ = ["BOUND", "Certificates", "Place", "Recorder", "Served", "until"]
 
 
-BOUND = 120
+BOUND = PATIENCE
 """Seconds no test comes near unless something hangs."""
 
 

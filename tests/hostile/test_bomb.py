@@ -11,6 +11,7 @@ import pytest
 
 import wsframe
 from tests.client_frames import frame
+from tests.patience import PATIENCE
 from tests.wire import BINARY, CONTINUATION, FIN, RSV1, TEXT, connected, serving, text, until
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, filled
 from wsframe.protocol.decoder import Decoder
@@ -99,7 +100,7 @@ def test_the_process_does_not_grow() -> None:
             assert ended.code == 1009
         print(peak() - before)
         """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert int(done.stdout) < 6 * MIB
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="this system does not fork")
 
-BOUND = 120
+BOUND = PATIENCE
 
 START = """
 import os

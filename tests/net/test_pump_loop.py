@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.patience import PATIENCE
 from wsframe.net.poller import PollerChoice
 from wsframe.net.pump import AT_ONCE, Pump
 from wsframe.net.pump_loop import PumpLoop
@@ -42,7 +43,7 @@ class Pair:
 
 async def receive(sock: socket.socket, count: int) -> bytes:
     data = b""
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         while len(data) < count:
             await trio.lowlevel.wait_readable(sock)
             data += sock.recv(count - len(data))
@@ -93,7 +94,7 @@ async def test_a_bug_of_ours_costs_one_connection(caplog: pytest.LogCaptureFixtu
 
         broken.pump._seen = fail
         broken.owner.send(b"x")
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             while len(loop) == 2:  # noqa: ASYNC110
                 await trio.sleep(0.001)
         await other.echo(b"still here")
@@ -116,7 +117,7 @@ async def test_a_bug_in_any_step_costs_one_connection(
             else:
                 broken.pump.due = trio.current_time()
                 loop._note(broken.pump)
-            with trio.fail_after(60):
+            with trio.fail_after(PATIENCE):
                 while len(loop) == 2:  # noqa: ASYNC110
                     await trio.sleep(0.001)
         await other.echo(b"still here")
@@ -162,7 +163,7 @@ async def test_leaving_ends_in_order_and_is_waited_for() -> None:
             assert await receive(pair.client, 3) == b"bye"
             assert await receive(pair.owner, 1 - 1) == b""
             pair.client.close()
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await loop.until_empty()
 
 

@@ -11,6 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.hostile.place import Certificates
+from tests.patience import PATIENCE
 from wsframe.net.tls import TLSCodec
 from wsframe.net.transport import Transport
 
@@ -158,7 +159,7 @@ async def test_a_server_takes_two_steps_for_a_handshake(
     for sock in (ours, theirs):
         sock.setblocking(False)
     server, client = Transport(ours), Transport(theirs)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.start_tls, certificates.server)
             await client.start_tls(certificates.client, "localhost")
@@ -196,7 +197,7 @@ async def test_close_wakes_the_second_wait_as_the_first(pair: Pair) -> None:
     theirs.send(b"x")
     await ours.readable()
     assert ours.receive_now() == b"x"
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
 
             @nursery.start_soon

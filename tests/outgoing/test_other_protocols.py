@@ -11,9 +11,10 @@ import trio
 import trustme
 
 import wsframe
+from tests.patience import PATIENCE
 from wsframe import HandshakeFailed
 
-BOUND = 60
+BOUND = PATIENCE
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import trio.testing
 from tests.certificates import make_contexts
 from tests.outgoing.memory import Ciphered, Server, close, connected, settled, state
 from tests.outgoing.places import head_of, listening, upgrading
+from tests.patience import PATIENCE
 from tests.protocol import peer
 from wsframe import ConnectionClosed, Limits, State, Timeouts, connect
 
@@ -112,5 +113,5 @@ async def test_a_tls_server_that_stops_reading_holds_up_nobody(then: str) -> Non
 
     stall = 0.1 if then == "sleep" else 60
     async with listening(serve) as port:
-        with pytest.raises(ConnectionClosed), trio.fail_after(60):
+        with pytest.raises(ConnectionClosed), trio.fail_after(PATIENCE):
             await send_on(port)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.resources.json_room import Join, Room, Say, Unknown
 from tests.wire import TEXT, Frame, connected, frame, serving, text
 from wsframe import Client, JSONResource
@@ -179,7 +180,7 @@ def test_without_msgspec_the_package_works_and_only_a_json_resource_says_what_it
         "    class Chat(wsframe.JSONResource): pass\n"
         "except ImportError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert done.stdout == "JSONResource needs msgspec: pip install 'wsframe[msgspec]'\n"
 
 

@@ -11,15 +11,17 @@ from contextlib import asynccontextmanager
 import trio
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.server.newcomers import head
 from wsframe import Client, Registry, Request, Resource, Response
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.net.client_facts import ClientFacts
 from wsframe.net.peer_header import sealed
 from wsframe.server.engine import LocalEngine
+from wsframe.server.owning import Owning
 from wsframe.server.peering import Peering
 
-BOUND = 120.0
+BOUND = PATIENCE
 
 
 class Room(Resource):
@@ -60,6 +62,11 @@ class Nodes:
         assert isinstance(found, LocalEngine)
         return found
 
+    def owning(self, name: str) -> Owning:
+        found = self.engine(name).owning
+        assert found is not None
+        return found
+
     def peering(self, name: str) -> Peering:
         found = self.engine(name).peering
         assert found is not None
@@ -93,7 +100,7 @@ class Nodes:
             await trio.sleep(0.002)
 
 
-async def read(stream: trio.SocketStream, until: bytes) -> bytes:
+async def read(stream: trio.abc.ReceiveStream, until: bytes) -> bytes:
     received = b""
     while until not in received:
         data = await stream.receive_some(65536)
@@ -122,11 +129,10 @@ async def nodes(context: ssl.SSLContext | None = None, trusted_proxies: Sequence
 
     with trio.fail_after(BOUND):
         async with wsframe.open_server(registry("a"), port=0, backplane=MemoryBackplane(hub)) as found.servers["a"]:
-            tenure = found.engine("a").owning
-            assert tenure is not None
-            while len(tenure.tenure.here) < 256:  # noqa: ASYNC110
+            owning = found.owning("a")
+            while len(owning.tenure.here) < 256:  # noqa: ASYNC110
                 await trio.sleep(0.01)
-            tenure.giving._share_one = trio.lowlevel.checkpoint  # type: ignore[method-assign]
+            owning.giving._share_one = trio.lowlevel.checkpoint  # type: ignore[method-assign]
             async with wsframe.open_server(
                 registry("b"),
                 port=0,
@@ -136,9 +142,8 @@ async def nodes(context: ssl.SSLContext | None = None, trusted_proxies: Sequence
             ) as found.servers["b"]:
                 name = found.engine("a").topics.interest.node
                 peering = found.peering("b")
-                holders = found.engine("b").owning
-                assert holders is not None
-                while not peering._keys.address_for(name) or holders.tenure.holder_of(0) != name:  # noqa: ASYNC110
+                holders = found.owning("b").tenure
+                while not peering._keys.address_for(name) or holders.holder_of(0) != name:  # noqa: ASYNC110
                     await trio.sleep(0.01)
                 yield found
 

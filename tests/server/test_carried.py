@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from tests.patience import PATIENCE
 from wsframe import ServeOptions
 from wsframe.net.pump import Pump
 from wsframe.server.carried import Carried
@@ -35,7 +36,7 @@ async def carrying(sent: bytes) -> AsyncIterator[tuple[Carried, Pump, socket.soc
                 pump = carried.carry(newcomer, ours, b"")
                 assert newcomer.handed_over
                 owner.send(sent)
-                with trio.fail_after(60):
+                with trio.fail_after(PATIENCE):
                     await trio.lowlevel.wait_readable(client)
                     yield carried, pump, client, owner
         nursery.cancel_scope.cancel()

@@ -16,6 +16,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.patience import PATIENCE
 from tests.recorder import Recorder
 from tests.wire import connected, serving
 from tests.workers.stand_ins import equipped
@@ -82,7 +83,7 @@ async def test_a_supervisor_has_all_servers_rebalance_by_one_of_its_workers(
             giving: Any = kit.server._engine.owning.giving  # type: ignore[attr-defined]
             giving._share_clients = giving._tenure.reports.asked_to_share = partial(asked.add, number)
         assert await answer(made, cast("Supervisor", None), b"rebalance") == {}
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             while len(asked) < len(kits):  # noqa: ASYNC110
                 await trio.sleep(0.01)
 

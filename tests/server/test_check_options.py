@@ -11,6 +11,7 @@ import pytest
 import trio
 
 import wsframe
+from tests.patience import PATIENCE
 from wsframe import Capacity, Limits, Registry, Resource, Timeouts
 
 
@@ -140,7 +141,7 @@ def test_an_address_that_cannot_be_bound_is_told_with_the_address(tmp_path: Path
 async def test_values_that_are_larger_than_the_kernel_takes_serve_as_the_largest(options: dict[str, Any]) -> None:
     registry = Registry(alone=True)
     registry.register("/", Chat(), wsframe.any_origin)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with (
             wsframe.open_server(registry, port=0, **options) as server,
             wsframe.connect(server.addresses[0] + "/") as websocket,

@@ -7,6 +7,7 @@ import trio
 import trio.lowlevel
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.recorder import Echo, Recorder
 from tests.wire import ask, close, connected, frame, head, serving, stream_to, text
 from wsframe.backplane import MemoryBackplane, MemoryHub
@@ -192,7 +193,7 @@ async def test_numbers_of_two_servers_in_one_process_stay_apart_and_can_be_added
     for at, registry in enumerate(registries):
         registry.register(f"/{at}", Echo())
         registry.register("/both", Echo())
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with (
             wsframe.open_server(registries[0], port=0) as one,
             wsframe.open_server(registries[1], port=0) as two,

@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a reset waits for the child")
 
-BOUND = 120
+BOUND = PATIENCE
 
 
 @pytest.mark.parametrize(("what", "end"), [("abort", "reset"), ("close", "reset"), ("page", "eof")])

@@ -14,6 +14,7 @@ import trustme
 
 from tests.certificates import make_contexts
 from tests.server.newcomers import head, register, room_of
+from tests.server.peer_servers import read
 from tests.workers.services import Service, opened
 from wsframe import (
     Capacity,
@@ -109,16 +110,6 @@ async def raw(
         yield secure
     finally:
         await trio.aclose_forcefully(secure)
-
-
-async def read(stream: trio.SSLStream[trio.SocketStream], until: bytes) -> bytes:
-    received = b""
-    while until not in received:
-        data = await stream.receive_some(65536)
-        if not data:
-            return received + b"END"
-        received += data
-    return received
 
 
 async def until_carried(service: Service, slot: int, count: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from tests.patience import PATIENCE
 from tests.server.owners import Owners, owners
 from wsframe.server.giving import AHEAD, Giving
 from wsframe.testing import ClientClosed, Refused
@@ -144,7 +145,7 @@ async def test_a_hook_that_hangs_keeps_no_partition_from_its_taker(autojump_cloc
         client = await servers.kits["a"].connect(path, patience=1000)
         client.send_text("hang")
         await trio.sleep(0.1)
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await giving_of(servers, "a").give(partition, servers.tenure("b").node)
         assert "end" in servers.diary.acts("a")
         again = await servers.kits["b"].connect(path, patience=1000)

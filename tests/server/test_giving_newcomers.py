@@ -11,20 +11,6 @@ import trio
 from tests.server.peer_servers import Nodes, Room, nodes, read
 from wsframe import connect
 from wsframe.server import splice
-from wsframe.server.giving import Giving
-from wsframe.server.tenure import Tenure
-
-
-def tenure_of(service: Nodes, name: str) -> Tenure:
-    owning = service.engine(name).owning
-    assert owning is not None
-    return owning.tenure
-
-
-def giving_of(service: Nodes, name: str) -> Giving:
-    owning = service.engine(name).owning
-    assert owning is not None
-    return owning.giving
 
 
 async def until_waiting(service: Nodes, count: int) -> None:
@@ -51,9 +37,9 @@ def over(monkeypatch: pytest.MonkeyPatch) -> trio.Event:
 async def test_newcomers_at_the_giver_and_at_the_taker_wait_for_the_end_of_the_last_life(over: trio.Event) -> None:
     async with nodes() as service, connect(service.url("a")) as client, AsyncExitStack() as stack:
         await client.receive()
-        a, b = tenure_of(service, "a"), tenure_of(service, "b")
+        a, b = service.owning("a").tenure, service.owning("b").tenure
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(giving_of(service, "a").give, service.partition(), b.node)
+            nursery.start_soon(service.owning("a").giving.give, service.partition(), b.node)
             while service.partition() not in a._closed:  # noqa: ASYNC110
                 await trio.sleep(0.002)
             assert b.neighbors.meant_for(service.partition()) == b.node  # it has been told before
@@ -71,9 +57,9 @@ async def test_a_third_server_leaves_a_partition_that_is_being_given_to_its_take
     async with nodes() as service, connect(service.url("a")) as client, service.raw("b") as carried:
         await client.receive()
         await read(carried, b"False")
-        b = tenure_of(service, "b")
+        b = service.owning("b").tenure
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(giving_of(service, "a").give, service.partition(), "127.0.0.1:1/0/c")
+            nursery.start_soon(service.owning("a").giving.give, service.partition(), "127.0.0.1:1/0/c")
             while b.neighbors.meant_for(service.partition()) == "":  # noqa: ASYNC110
                 await trio.sleep(0.002)
             assert b.holder_of(service.partition()) == ""
@@ -88,9 +74,9 @@ async def test_one_that_counts_as_pending_waits_for_an_owner_less_long(
     monkeypatch.setattr(splice, "WITHIN", 0.1)
     async with nodes() as service, connect(service.url("a")) as client:
         await client.receive()
-        b = tenure_of(service, "b")
+        b = service.owning("b").tenure
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(giving_of(service, "a").give, service.partition(), b.node)
+            nursery.start_soon(service.owning("a").giving.give, service.partition(), b.node)
             while b.neighbors.meant_for(service.partition()) != b.node:  # noqa: ASYNC110
                 await trio.sleep(0.002)
             async with service.raw("b") as stream:

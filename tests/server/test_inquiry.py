@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.patience import PATIENCE
 from wsframe.server.bind import bind_unix
 from wsframe.server.inquiry import MOST_AT_ONCE, answer_inquiries, inquire
 
@@ -21,7 +22,7 @@ async def test_a_long_answer_comes_whole(tmp_path: Path) -> None:
         await trio.lowlevel.checkpoint()
         return {"asked": request.decode(), "long": "x" * 1_000_000}
 
-    with bind_unix(path, MOST_AT_ONCE) as sock, trio.fail_after(60):
+    with bind_unix(path, MOST_AT_ONCE) as sock, trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answer_inquiries, sock, answer)
             assert await inquire(path, b"that") == {"asked": "that", "long": "x" * 1_000_000}
@@ -37,7 +38,7 @@ async def test_a_peer_that_answers_otherwise_is_none(tmp_path: Path, answer: byt
         await stream.send_all(answer)
         await stream.aclose()
 
-    with socket.socket(socket.AF_UNIX) as sock, trio.fail_after(60):
+    with socket.socket(socket.AF_UNIX) as sock, trio.fail_after(PATIENCE):
         sock.bind(path)
         sock.listen()
         sock.setblocking(False)

@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.recorder import Echo
 from tests.server.http_get import get
 from tests.wire import connected, serving, text
@@ -114,7 +115,7 @@ ODD = ['/a"b', "/naïve/日本", "/{room}", "/%0A%5C", "/a b", "*"]
 async def test_a_path_with_any_characters_makes_a_page_that_can_be_parsed(path: str) -> None:
     registry = wsframe.Registry(alone=True)
     registry.register(path, Echo())
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with wsframe.open_server(registry, port=0, http_handler=ROUTES) as server:
             for accept, read in (("", parse), (OPEN_METRICS, parse_open_metrics)):
                 page = (await get(server.addresses[0], accept=accept)).text
@@ -140,7 +141,7 @@ async def test_the_page_can_be_a_route_of_a_registry() -> None:
     registry = wsframe.Registry(alone=True)
     registry.register("/", Echo())
     registry.route("/metrics", metrics)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with wsframe.open_server(registry, port=0) as server:
             assert (await get(server.addresses[0])).status == 200
             found = samples((await get(server.addresses[0])).text)

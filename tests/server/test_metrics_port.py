@@ -13,6 +13,7 @@ import trio.lowlevel
 
 import wsframe
 from tests.engine import engine_of
+from tests.patience import PATIENCE
 from tests.recorder import Echo, Recorder
 from tests.server.http_get import get
 from tests.wire import KEY, close, connected, serving
@@ -69,7 +70,7 @@ async def test_the_port_answers_before_resources_have_started(caplog: pytest.Log
     caplog.set_level(logging.INFO)
     slow, registry = Slow(), wsframe.Registry(alone=True)
     registry.register("/", slow)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
 
             async def serve() -> None:

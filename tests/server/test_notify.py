@@ -14,12 +14,13 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.requirements import require
 from wsframe.server.notify import Notifier, main_pid, notifying, watchdog_interval
 from wsframe.server.run import serve_until_signal
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets here")
-BOUND = 60
+BOUND = PATIENCE
 
 
 @pytest.fixture

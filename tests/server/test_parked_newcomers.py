@@ -12,6 +12,7 @@ import pytest
 import trio
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.server.newcomers import Peer, Slow, come, head, register, room_of
 from tests.wire import until
 from tests.workers.services import Service, opened
@@ -26,7 +27,7 @@ MOST = 300
 
 async def test_3_those_who_wait_in_a_door_are_answered_by_the_next_worker_of_the_slot(stack: ExitStack) -> None:
     service = Service(2, register)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             await service.start(1, nursery)
             with stack:
@@ -61,7 +62,7 @@ def empty(service: Service, slot: int) -> int:
 
 async def test_4_a_full_door_keeps_nobody_from_the_other_workers(stack: ExitStack) -> None:
     service = Service(3, register)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             for slot in (1, 2):
                 await service.start(slot, nursery, capacity=FEW)
@@ -106,7 +107,7 @@ async def test_12_a_burst_at_a_path_that_ends_slowly_waits_whole_at_whichever_wo
 ) -> None:
     """More come than a door holds, or can be pending."""
     service = Service(count, register)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             for slot in range(1, count):
                 await service.start(slot, nursery, capacity=FEW)
@@ -128,7 +129,7 @@ async def parked(
 ) -> AsyncIterator[tuple[LocalEngine, list[Peer]]]:
     """Have five newcomers wait for the full door of a worker that does not run; give the worker that they came to."""
     service = Service(2, register)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             await service.start(1, nursery, **options)
             with stack:

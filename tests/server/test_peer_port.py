@@ -11,6 +11,8 @@ from contextlib import suppress
 import pytest
 import trio
 
+from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.server.peer_servers import dial, header, nodes, read
 from tests.workers.services import Service
 from wsframe import Cluster
@@ -23,19 +25,6 @@ from wsframe.server.peers import peer_address
 SECRET = "16 letters or more"
 
 
-def free_ports(count: int) -> int:
-    """Return a port that is free, as are those after it."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            first = int(sock.getsockname()[1])
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return first
-
-
 def test_a_free_port_of_loopback_is_taken_and_named() -> None:
     with peer_socket(Cluster(), None) as made:
         assert peer_address(made.name) == made.sock.getsockname()
@@ -45,14 +34,14 @@ def test_a_free_port_of_loopback_is_taken_and_named() -> None:
 
 
 def test_the_advertised_address_is_named() -> None:
-    port = free_ports(1)
+    port = free_port(1)
     cluster = Cluster(peer_bind=f"127.0.0.1:{port}", peer_advertise="node-3.internal:7000", peer_secret=SECRET)
     with peer_socket(cluster, None) as made:
         assert peer_address(made.name) == ("node-3.internal", 7000)
 
 
 def test_each_worker_and_its_successor_has_a_port_of_its_own() -> None:
-    port = free_ports(4)
+    port = free_port(4)
     cluster = Cluster(peer_bind=f"127.0.0.1:{port}", peer_advertise="10.0.0.1:7000", peer_secret=SECRET)
     service = Service(2, lambda registry, slot: None)
     first, second = service.worker(0), service.worker(1)
@@ -145,7 +134,7 @@ async def test_silence_is_ended() -> None:
         port = PeerPort(listening, PeerGate("a", bytes(32), lambda: 0.0), lambda _: True, lambda _: True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(port.run)
-            with trio.fail_after(60):
+            with trio.fail_after(PATIENCE):
                 stream = await trio.open_tcp_stream(*listening.getsockname())
                 with pytest.raises(trio.BrokenResourceError):
                     await stream.receive_some(1)
@@ -173,9 +162,7 @@ async def test_a_replayed_or_forged_header_is_refused_before_any_byte(caplog: py
 
 async def test_invariant_10_a_server_without_the_partition_says_so_before_any_byte() -> None:
     async with nodes() as service:
-        owning = service.engine("a").owning
-        assert owning is not None
-        owning.tenure.close(service.partition())
+        service.owning("a").tenure.close(service.partition())
         assert await dial(service, header(service)) == NOT_MINE
 
 

@@ -184,8 +184,7 @@ async def test_a_resource_that_moves_ends_the_splices_to_its_old_owner_1012() ->
         with suppress(ConnectionClosed):
             async with connect(service.url("b")) as websocket:
                 await websocket.receive()
-                owning = service.engine("a").owning
-                assert owning is not None
+                owning = service.owning("a")
                 await owning.giving.give(service.partition(), service.engine("b").topics.interest.node)
                 assert await end_of(websocket) == 1012
         assert service.ends == [1012]
@@ -193,8 +192,7 @@ async def test_a_resource_that_moves_ends_the_splices_to_its_old_owner_1012() ->
 
 async def test_an_owner_that_cannot_say_so_has_its_splices_ended_here(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        owning = service.engine("b").owning
-        assert owning is not None
+        owning = service.owning("b")
         with suppress(ConnectionClosed):
             async with connect(service.url("b")) as websocket:
                 await websocket.receive()

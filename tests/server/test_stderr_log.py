@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from wsframe.server.json_log import JSONFormatter
 from wsframe.server.stderr_log import StderrLog, shown_on_stderr
 
@@ -202,6 +203,6 @@ if __name__ == "__main__":
 def test_a_program_without_logging_says_where_it_serves(tmp_path: Path) -> None:
     path = tmp_path / "chat.py"
     path.write_text(MUTE)
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0
     assert "INFO serving at ws://127.0.0.1:" in done.stderr

@@ -14,6 +14,7 @@ import trio
 import wsframe
 from tests.engine import engine_of
 from tests.handing import Goer, life_of
+from tests.patience import PATIENCE
 from tests.server.test_predecessor import Generations, echoes, generations
 from tests.wire import close, connected, until
 from wsframe.hooks.hand_over import Giving
@@ -215,7 +216,7 @@ async def test_a_life_that_a_factory_made_is_made_again_for_the_same_path() -> N
     registries = wsframe.Registry(), wsframe.Registry()
     for registry, made in zip(registries, (old, new), strict=True):
         registry.register_factory("/rooms/{room}", partial(make, made))
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         async with (
             wsframe.open_server(registries[0], port=0) as first,
             wsframe.open_server(registries[1], port=0) as second,

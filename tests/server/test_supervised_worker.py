@@ -10,6 +10,7 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
+from tests.patience import PATIENCE
 from tests.workers.stand_ins import equipped
 from wsframe import Timeouts
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
@@ -76,7 +77,7 @@ async def test_a_worker_is_ready_before_it_is_welcome(tmp_path: Path) -> None:
     async with working(tmp_path) as one, trio.open_nursery() as nursery:
         assert one.row.ready == 0
         nursery.start_soon(one.duty.until_welcome)
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             assert await one.supervisor.hear() == Message("ready", {})
         assert (one.row.ready, one.row.pid) == (1, os.getpid())
         one.supervisor.say("accept", started=True)
@@ -86,11 +87,11 @@ async def test_a_worker_is_ready_before_it_is_welcome(tmp_path: Path) -> None:
 async def test_an_order_to_drain_has_the_code_and_is_not_answered(tmp_path: Path) -> None:
     async with working(tmp_path) as one:
         one.supervisor.say("drain", code=1012, lame_duck=0)
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await one.server.drain.asked.wait()
         assert one.server.drain.code == 1012
         one.supervisor.say("hurry")
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await one.server.hurried.wait()
         assert one.supervisor.heard() is None
 
@@ -114,7 +115,7 @@ async def test_a_signal_to_one_worker_does_not_end_the_service(tmp_path: Path, a
 async def test_a_worker_whose_supervisor_is_gone_drains(tmp_path: Path) -> None:
     async with working(tmp_path) as one:
         one.supervisor.close()
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             await one.server.drain.asked.wait()
         assert one.duty.orphaned
 

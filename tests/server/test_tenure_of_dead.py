@@ -9,6 +9,7 @@ import pytest
 import trio
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.server.owners import Cuttable
 from tests.wire import connected, until
 from tests.workers.services import Service
@@ -45,7 +46,7 @@ async def test_a_successor_has_the_partitions_of_a_killed_worker_at_once_with_gr
     service, tokens = Service(1, register), list[int]()
     words = service.board.tokens
     try:
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             for _ in range(3 if left_by == "killed twice" else 2):
                 plane: Any = Cuttable(hub)
                 async with trio.open_nursery() as nursery:
@@ -72,7 +73,7 @@ async def test_a_worker_that_ends_in_order_leaves_no_tokens() -> None:
 
     service = Service(1, register)
     try:
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 await token_at(await service.start(0, nursery, backplane=Cuttable(MemoryHub())))
                 await until(lambda: all(service.board.tokens))

@@ -15,6 +15,7 @@ import trustme
 from trio.testing import MockClock
 
 from tests.certificates import Handshake, trusting, write_certificate
+from tests.patience import PATIENCE
 from wsframe.server.notify import Notifier
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import hearing_sighup, reload_at_sighup, watch_files
@@ -143,7 +144,7 @@ async def test_sighup_reloads_and_has_its_former_action_again_afterwards() -> No
         with hearing_sighup(True) as signals:
             nursery.start_soon(reload_at_sighup, signals, reloaded.set, Notifier(""))
             signal.raise_signal(signal.SIGHUP)
-            with trio.fail_after(60):
+            with trio.fail_after(PATIENCE):
                 await reloaded.wait()
             nursery.cancel_scope.cancel()
     assert signal.getsignal(signal.SIGHUP) == before

@@ -32,8 +32,7 @@ async def test_invariant_10_after_a_second_look_at_the_table_it_is_503(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with nodes() as service:
-        owning = service.engine("b").owning
-        assert owning is not None
+        owning = service.owning("b")
         monkeypatch.setattr(service.peering("a").port, "_has", lambda partition: False)
         looks: list[int] = []
 
@@ -109,8 +108,7 @@ async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch:
 async def test_an_engine_that_does_not_answer_costs_a_503(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
     monkeypatch.setattr(splice, "PATIENCE", share)
     async with nodes() as service:
-        owning = service.engine("b").owning
-        assert owning is not None
+        owning = service.owning("b")
 
         async def look_again(partition: int) -> str:
             await trio.sleep_forever()

@@ -18,6 +18,7 @@ from tests.backplane.fake_engine import FakeEngine
 from tests.centrifuge.speaking import speaking
 from tests.handing import Goer
 from tests.net.test_pump_loop import opened
+from tests.patience import PATIENCE
 from tests.server.owners import owners
 from tests.user_code.acts import ActingHandler, cancel_all_above, cancel_parent, leave_cancelled, set_shield
 from tests.wire import close, connected, text
@@ -245,7 +246,7 @@ async def test_a_handler_of_the_log_costs_the_pumps_a_line(log: logging.Logger, 
         for count, broken in enumerate((one, two), 1):
             broken.pump._seen = fail
             broken.owner.send(b"x")
-            with trio.fail_after(60):
+            with trio.fail_after(PATIENCE):
                 while len(loop) + count > 3:  # noqa: ASYNC110
                     await trio.sleep(0.001)
             await other.echo(b"still here")
@@ -261,7 +262,7 @@ async def test_a_handler_of_the_log_costs_the_peer_port_a_line(log: logging.Logg
         async with trio.open_nursery() as nursery:
             nursery.start_soon(port.run)
             for _ in range(2):
-                with trio.fail_after(60):
+                with trio.fail_after(PATIENCE):
                     stream = await trio.open_tcp_stream(*listening.getsockname())
                     await stream.send_all(bytes(1000))
                     with pytest.raises(trio.BrokenResourceError):

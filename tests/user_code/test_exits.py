@@ -14,6 +14,7 @@ import trio
 from trio.testing import MockClock
 
 import wsframe
+from tests.patience import PATIENCE
 from tests.user_code.breaking import (
     HOOKS,
     Breaking,
@@ -141,7 +142,7 @@ if __name__ == "__main__":
 async def test_sys_exit_in_a_hook_is_the_status_of_the_program(tmp_path: Path) -> None:
     program = tmp_path / "room.py"
     program.write_text(PROGRAM)
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE):
         process = await trio.lowlevel.open_process(
             [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

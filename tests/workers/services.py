@@ -11,6 +11,7 @@ from typing import Unpack
 import trio
 
 import wsframe
+from tests.patience import PATIENCE
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
 from wsframe.server.engine import LocalEngine
 from wsframe.server.listen import Bound
@@ -21,7 +22,7 @@ from wsframe.workers.link import make_wire
 from wsframe.workers.orders import encoded
 from wsframe.workers.worker import Worker
 
-BOUND = 120.0
+BOUND = PATIENCE
 """Seconds that nothing in these tests takes."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import trio
 
+from tests.patience import PATIENCE
 from wsframe.workers.board import Board
 from wsframe.workers.child import Child
 from wsframe.workers.inherited import Equipment, equipment
@@ -66,7 +67,7 @@ class StandIn:
 
     async def hears(self) -> Message | None:
         """Wait for the next order."""
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             return await self.wire.hear()
 
     def say(self, name: str, **fields: Any) -> None:
@@ -111,7 +112,7 @@ class Workers:
 
     async def at(self, number: int) -> StandIn:
         """Wait for the start of one, counted from 0."""
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE):
             while len(self.started) <= number:
                 await self._changed.wait()
         return self.started[number]
