@@ -108,7 +108,9 @@ async def two_servers(
 
 
 async def give(server: wsframe.Server, resource: wsframe.Resource, seconds: float = 10) -> Given | None:
-    given = await Giving(life_of(resource), engine_of(server).reactor).pack(trio.current_time() + seconds)
+    giving = Giving(life_of(resource), engine_of(server).reactor)
+    await giving.settle()
+    given = await giving.pack(trio.current_time() + seconds)
     on_the_way.get().extend(() if given is None else (one.sock for one in given.clients))
     return given
 

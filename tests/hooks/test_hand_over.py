@@ -106,6 +106,64 @@ async def test_a_message_that_is_whole_within_the_second_is_waited_for() -> None
         assert (old.count, new.count) == (1, 2)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_others_are_served_on_while_a_message_is_waited_for(
+    kind: type[Goer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsframe.hooks.hand_over.WHOLE_WITHIN", 3600)
+    old, new = kind(), kind()
+    async with two_servers(old, new) as servers, connected(servers[0]) as peer, connected(servers[0]) as slow:
+        await old.journal.until("connected", times=2)
+        await slow.send(frame(TEXT, b"ha", fin=False))
+        await until(lambda: sum(link.bytes_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hand_over, servers, old, new)
+            await wait_all_tasks_blocked(0.01)
+            for number in range(3):
+                await peer.send(text(str(number)))
+                assert await peer.receive_text() == str(number)
+            assert old.count == 3
+            await slow.send(frame(CONTINUATION, b"lf"))
+            assert await slow.receive_text() == "half"
+        await peer.send(text("on"))
+        assert await peer.receive_text() == "on"
+        assert (old.count, new.count) == (4, 5)
+
+
+async def test_a_client_that_cannot_go_along_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsframe.hooks.hand_over.WHOLE_WITHIN", 3600)
+    monkeypatch.setattr("wsframe.hooks.hand_over.AT_REST_WITHIN", 3600)
+    old, new = Goer(), Goer()
+    deflate = wsframe.Deflate.dedicated()
+    offer = {"Sec-WebSocket-Extensions": "permessage-deflate"}
+    async with (
+        two_servers(old, new, deflate=deflate) as servers,
+        connected(servers[0]) as peer,
+        connected(servers[0], fields=offer) as unfit,
+    ):
+        await old.journal.until("connected", times=2)
+        await unfit.send(frame(TEXT, b"half", fin=False))
+        await until(lambda: sum(link.bytes_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
+        assert await hand_over(servers, old, new)
+        assert await unfit.receive_close() == (1012, "service restart")
+        await peer.send(text("on"))
+        assert await peer.receive_text() == "on"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_client_that_does_not_answer_a_close_frame_keeps_no_other_from_going_along(kind: type[Goer]) -> None:
+    old, new = kind(), kind()
+    async with two_servers(old, new) as servers, connected(servers[0]) as silent, connected(servers[0]) as peer:
+        await old.journal.until("connected", times=2)
+        next(iter(old.clients)).close(4000, "enough")
+        assert await silent.receive_close() == (4000, "enough")
+        assert await hand_over(servers, old, new)
+        await peer.send(text("on"))
+        assert await peer.receive_text() == "on"
+    assert [note for note in old.notes if note.startswith("disconnected")] == ["disconnected 1012"]
+    assert "hands over 1" in old.notes
+
+
 async def test_workers_7_a_part_of_a_plain_frame_goes_along() -> None:
     old, new = Goer(), Goer()
     large = frame(BINARY, bytes(300_000))

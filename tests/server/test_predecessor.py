@@ -147,6 +147,30 @@ async def test_a_silent_peer_does_not_hold_up_the_end_of_its_partition() -> None
         assert await silent.receive_close() == (1012, "service restart")
 
 
+async def test_clients_that_go_along_are_served_on_while_others_of_the_partition_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wsframe.server.predecessor.STAY", 0)
+    monkeypatch.setattr("wsframe.server.predecessor.ANSWER_WITHIN", 3600)
+    old: Resources = {"/": Goer(), "/stays": Stayer()}
+    new: Resources = {"/": Goer(), "/stays": Stayer()}
+    async with generations(old, new) as both, trio.open_nursery() as nursery:
+        nursery.start_soon(both.succeed)
+        async with connected(both.old) as peer, connected(both.old, "/stays") as silent:
+            await echoes(silent, "1")
+            async with trio.open_nursery() as leaving:
+                leaving.start_soon(both.leave, *old.values())
+                assert await silent.receive_close() == (1012, "service restart")
+                for number in range(3):
+                    await echoes(peer, str(number))
+                assert both.begun == []
+                assert old["/"].clients
+                await silent.send(close(1012))
+            await echoes(peer, "on")
+            assert not old["/"].clients
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("resources", [{}, {"/other": Goer()}])
 async def test_workers_7_a_successor_without_such_a_path_refuses_and_clients_get_1012(resources: Resources) -> None:
     old = Goer()

@@ -2,21 +2,23 @@
 
 The order, for a resource that defines ``hand_over``:
 
-1. Nothing more is read from its clients: their bytes stay in the kernel, for the next owner. A client in the
-   middle of a message is read on until the message is whole, for a second at most.
-2. All that waits in the mailbox is worked off. Then the tasks of the clients and of the resource are ended; from
+1. Clients in the middle of a message are read until it is whole, and those that have been closed until they answer.
+   The life goes on with all others in the meantime: they do not notice that somebody is waited for.
+2. Nothing more is read from its clients: their bytes stay in the kernel, for the next owner. From here on the clients
+   notice a pause. A message that has just begun has a moment to become whole.
+3. All that waits in the mailbox is worked off. Then the tasks of the clients and of the resource are ended; from
    here on posts and calls are refused.
-3. Clients that cannot go along are closed 1012: those still in a message, and those that are not on the list of
+4. Clients that cannot go along are closed 1012: those still in a message, and those that are not on the list of
    :func:`why_not`. Their ``disconnected`` runs here. Then the rest of the mailbox is worked off.
-4. All clients are frozen in one step, each with its ``client_state``. None of them can leave from now on.
-5. ``hand_over`` is called in the listener task: its state is of exactly these clients.
-6. The life ends. No ``disconnected`` runs.
+5. All clients are frozen in one step, each with its ``client_state``. None of them can leave from now on.
+6. ``hand_over`` is called in the listener task: its state is of exactly these clients.
+7. The life ends. No ``disconnected`` runs.
 
 Gates bring this about. A gate is an errand: where the hooks get to it, all before it is worked off, and no hook begins
 until the gate opens.
 
-Nothing is awaited for a single client but the second of step 1, and everything together has a deadline. Past it,
-or if ``hand_over`` fails, the life goes on as before, and its clients leave as in any other drain.
+Nothing is awaited for a single client but steps 1 and 2, for a second in all, and everything together has a deadline.
+Past it, or if ``hand_over`` fails, the life goes on as before, and its clients leave as in any other drain.
 """
 
 from __future__ import annotations
@@ -52,8 +54,10 @@ __all__ = ["RESTART", "Given", "Giving", "PackedClient", "dismiss", "send_away",
 logger: Log = log_for(__name__)
 
 RESTART = 1012, "service restart"
-WHOLE_WITHIN = 1.0
-"""Seconds for which a client in the middle of a message is waited for."""
+WHOLE_WITHIN = 0.75
+"""Seconds for which a client in the middle of a message is waited for, while the others are served."""
+AT_REST_WITHIN = 0.25
+"""Seconds for which it is waited for once nothing more is read from the others."""
 LOOK = 0.02
 HOOK_SECONDS = 5.0
 ATTEMPTS = 5
@@ -99,6 +103,18 @@ def why_not(link: Link) -> str:
     if link.inbox.move is not None:
         return "it moves to another resource"
     return ""
+
+
+def between_messages(link: Link) -> bool:
+    """Return whether freezing finds a client at the end of a message."""
+    return isinstance(link.connection, Decoder) and link.connection.between_messages
+
+
+def is_waited_for(link: Link) -> bool:
+    """Return whether a client would go along if only its message were whole, or has yet to answer our close frame."""
+    if link.closing.phase is not Phase.OPEN:
+        return link.closing.ended is None
+    return not between_messages(link) and not why_not(link)
 
 
 class Gate:
@@ -150,6 +166,16 @@ class Giving:
         self._gate: Gate | None = None
         self._positions: dict[str, Position] = {}
 
+    async def settle(self) -> None:
+        """Wait for messages that have begun and for answers to close frames, while the life goes on.
+
+        Clients are held as soon as their message is whole: most likely the next one has parts, too.
+        """
+        begun = [link for link in self._links() if is_waited_for(link)]
+        with trio.move_on_after(WHOLE_WITHIN):
+            while self._hold(begun):  # noqa: ASYNC110
+                await trio.sleep(LOOK)
+
     async def pack(self, deadline: float) -> Given | None:
         """Take the life out of this process; None if that did not succeed by the deadline, or ``hand_over`` failed.
 
@@ -168,7 +194,7 @@ class Giving:
 
     async def _pack(self) -> Given | None:
         listener = self._listener
-        self._hold()
+        self._hold(self._links())
         (await self._at_a_gate()).open()
         listener.passage.stop_tasks()
         await listener.passage.tasks_ended.wait()
@@ -198,14 +224,17 @@ class Giving:
         links = self._reactor.links
         return [link for client in self._listener.clients if (link := links.get(client._link.fd)) is client._link]
 
-    def _hold(self) -> bool:
-        """Read no more from clients between two messages; return whether others are left."""
+    def _hold(self, links: Iterable[Link]) -> bool:
+        """Read no more from clients that nothing is waited for; return whether others are left."""
         left = False
-        for link in self._links():
-            if isinstance(link.connection, Decoder) and link.connection.between_messages:
-                link.readiness.hold()
-            elif link.closing.phase is Phase.OPEN:
+        for link in links:
+            if is_waited_for(link):
                 left = True
+                if link.readiness.held:  # a hook has closed it since then, and its answer is to be read
+                    link.readiness.let_go()
+                    link.readiness.read_on()
+            elif link.closing.phase is Phase.OPEN:
+                link.readiness.hold()
         return left
 
     def _read_on(self) -> None:
@@ -216,17 +245,19 @@ class Giving:
                     link.readiness.read_on()
 
     async def _until_whole(self) -> None:
-        with trio.move_on_after(WHOLE_WITHIN):
-            while self._hold():  # noqa: ASYNC110
+        with trio.move_on_after(AT_REST_WITHIN):
+            while self._hold(self._links()):  # noqa: ASYNC110
                 await trio.sleep(LOOK)
 
     def _judge(self, client: AnyClient, states: dict[AnyClient, Any]) -> None:
         """Note the state of a client that can go along, and send away one that cannot."""
         link = self._reactor.links.get(client._link.fd)
         if link is None or link is not client._link or link.closing.phase is not Phase.OPEN:
+            if link is not None and link is client._link and link.closing.ended is None:
+                send_away(link)  # its peer does not answer our close frame
             return  # it is ending, and will have its disconnected
         why = why_not(link)
-        if not why and not (isinstance(link.connection, Decoder) and link.connection.between_messages):
+        if not why and not between_messages(link):
             why = "it is in the middle of a message"
         if not why:
             try:

@@ -1,7 +1,8 @@
 """A worker that leaves its partitions to its successor, in a rolling restart.
 
 A partition is left in one step, in jittered order over ``timeouts.drain``: from then on its newcomers wait in the
-successor. Lives that define ``hand_over`` are packed (``hooks/hand_over``), the clients of all others are closed 1012;
+successor. First comes all that waits for peers: lives that define ``hand_over`` go on while clients in the middle of a
+message are waited for, and the clients of all others are closed 1012. Then lives are packed (``hooks/hand_over``), and
 every ``running()`` of the partition is left. Then the packed lives are offered to the successor, and at last the
 supervisor is told that the partition is over.
 
@@ -103,50 +104,82 @@ async def leave_lives(
     with trio.move_on_after(ARRIVING_WITHIN):
         while any(life.members.count > len(life.clients) for life in lives):  # noqa: ASYNC110
             await trio.sleep(LOOK)
+    leavers = [Leaver(life, reactor, address_of if lineage is not None else nowhere) for life in lives]
     done: list[Packed] = []
-    deadline = trio.current_time() + WITHIN
-
-    async def end(life: Listener) -> None:
-        address = address_of(life) if lineage is not None and hands_over(life.resource) and life.open else None
-        life.passage.leaves = True  # from here on it is not open any more
-        if address is not None and len(json.dumps(address)) > LONGEST_ADDRESS:
-            logger.error("%r is not offered: its path is too long; its clients are closed 1012", life)
-            address = None
-        given = None if address is None else await Giving(life, reactor).pack(deadline)
-        if address is not None and given is not None:
-            done.append(Packed(life, address, given))
-        else:
-            await close_life(life, reactor)
-        await life.ended.wait()
-
     try:
         async with ProtectedNursery() as nursery:
-            for life in lives:
-                nursery.start_soon(end, life)
+            for one in leavers:
+                nursery.start_soon(one.prepare)
+        deadline = trio.current_time() + WITHIN
+        async with ProtectedNursery() as nursery:
+            for one in leavers:
+                nursery.start_soon(one.end, deadline, done)
         if left is not None:
             await left()
         if lineage is not None and done:
             await Offer(done, reactor).make(lineage, partition)
     finally:
-        for one in done:
-            dismiss(one.given.clients, one.listener, reactor)
+        for packed_life in done:
+            dismiss(packed_life.given.clients, packed_life.listener, reactor)
 
 
-async def close_life(life: Listener, reactor: Reactor) -> None:
-    """Close the clients of a life 1012 and end it."""
+def nowhere(life: Listener) -> None:
+    """Return the address of lives that nobody goes on with."""
 
-    def links() -> list[Link]:
-        found = (reactor.links.get(client._link.fd) for client in life.clients)
+
+class Leaver:
+    """One of the lives that end together, from now on closed to newcomers.
+
+    Args:
+        life: The life.
+        reactor: Has its clients.
+        address_of: Returns its address; None if nobody can find it.
+    """
+
+    def __init__(self, life: Listener, reactor: Reactor, address_of: Callable[[Listener], Address | None]) -> None:
+        self._life = life
+        self._reactor = reactor
+        self._address = address_of(life) if hands_over(life.resource) and life.open else None
+        life.passage.leaves = True  # from here on it is not open any more
+        if self._address is not None and len(json.dumps(self._address)) > LONGEST_ADDRESS:
+            logger.error("%r is not offered: its path is too long; its clients are closed 1012", life)
+            self._address = None
+        self._giving = None if self._address is None else Giving(life, reactor)
+
+    async def prepare(self) -> None:
+        """Do all that needs a wait for peers: clients that go along are served until every life is so far."""
+        if self._giving is not None:
+            await self._giving.settle()
+        else:
+            await self._close_clients()
+
+    async def end(self, deadline: float, done: list[Packed]) -> None:
+        """End the life; add it to a list if it can be offered."""
+        given = None
+        if self._giving is not None:
+            given = await self._giving.pack(deadline)
+            if given is None:
+                await self._close_clients()
+        if self._address is not None and given is not None:
+            done.append(Packed(self._life, self._address, given))
+        else:
+            self._life.retire()
+            for link in self._links():
+                send_away(link)
+        await self._life.ended.wait()
+
+    def _links(self) -> list[Link]:
+        found = (self._reactor.links.get(client._link.fd) for client in self._life.clients)
         return [link for link in found if link is not None]
 
-    youngest = max((link.opened_at for link in links()), default=-inf)
-    await trio.sleep_until(min(youngest + STAY, trio.current_time() + STAY))
-    reactor.close_all(links(), *RESTART)
-    life.retire()
-    with trio.move_on_after(ANSWER_WITHIN):
-        await life.ended.wait()
-    for link in links():
-        send_away(link)
+    async def _close_clients(self) -> None:
+        """Close the clients 1012, and wait for a moment until they have gone."""
+        youngest = max((link.opened_at for link in self._links()), default=-inf)
+        await trio.sleep_until(min(youngest + STAY, trio.current_time() + STAY))
+        self._reactor.close_all(self._links(), *RESTART)
+        with trio.move_on_after(ANSWER_WITHIN):
+            while self._life.members.count:  # noqa: ASYNC110
+                await trio.sleep(LOOK)
 
 
 class Offer:
