@@ -112,6 +112,7 @@ def simulate(session: nox.Session) -> None:
             "auto",
             "tests/testing/test_cluster.py",
             "tests/testing/test_cluster_owners.py",
+            "tests/testing/test_cluster_splices.py",
             "tests/integration/test_history.py",
         ),
         env={"WSFRAME_SIMULATION_SEEDS": seeds},

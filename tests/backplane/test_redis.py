@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from traceback import format_exception_only
 
@@ -17,7 +17,9 @@ from tests.ports import free_port
 from tests.requirements import require_package
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane
-from wsframe.backplane.redis import RedisBackplane, Transport
+from wsframe.backplane.redis import RedisBackplane, RedisEngine, Transport
+from wsframe.backplane.redis_address import RedisAddress, redis_address
+from wsframe.backplane.redis_wire import Push, Wire
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, PublishConformance, Recording
 
 
@@ -125,3 +127,37 @@ def test_without_a_client_library_the_extra_is_named(monkeypatch: pytest.MonkeyP
 
 def test_a_password_is_not_in_the_repr(transport: Transport) -> None:
     assert repr(RedisBackplane("redis://u:secret@h/1", transport=transport)) == "<RedisBackplane redis://h:6379>"
+
+
+@pytest.mark.parametrize(("scheme", "answer"), [("redis", b"-NOAUTH\r\n"), ("redis", b""), ("rediss", b"-ERR\r\n")])
+async def test_a_server_that_stands_still_is_noticed_before_the_library_is_called(scheme: str, answer: bytes) -> None:
+    called: list[str] = []
+
+    def open_wire(address: RedisAddress, push: Push) -> AbstractAsyncContextManager[Wire]:
+        called.append(address.name)
+        raise ConnectionError("called")
+
+    listening = trio.socket.socket()
+    await listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    engine = RedisEngine(redis_address(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"), open_wire)
+
+    async def connect() -> None:
+        with suppress(ConnectionError):
+            async with engine.connect(lambda topic, data: None):
+                pass
+
+    with listening:
+        for answers in (False, True):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(connect)
+                sock, _ = await listening.accept()
+                with sock:
+                    asked = await sock.recv(1000)
+                    assert asked == b"PING\r\n" if scheme == "redis" else asked[:1] == b"\x16"
+                    assert called == []
+                    if answers and answer:
+                        await sock.send(answer)
+                    if not answers:
+                        nursery.cancel_scope.cancel()
+    assert len(called) == 1

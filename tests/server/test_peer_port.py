@@ -18,8 +18,9 @@ from tests.workers.services import Service
 from wsframe import Cluster
 from wsframe.net.client_facts import ClientFacts
 from wsframe.net.peer_header import PeerGate, sealed
-from wsframe.server import peer_port, splice
-from wsframe.server.peer_port import BUFFER, MINE, NOT_MINE, PeerPort, peer_socket
+from wsframe.server import dialing, peer_port, peering, splice
+from wsframe.server.newcomer import Newcomer
+from wsframe.server.peer_port import BUFFER, BUSY, MINE, NOT_MINE, PeerPort, peer_socket
 from wsframe.server.peers import peer_address
 
 SECRET = "16 letters or more"
@@ -74,7 +75,7 @@ async def test_beyond_the_bound_the_oldest_silent_connection_makes_room(
 
 
 def test_a_silent_connection_ends_before_a_dialler_gives_up() -> None:
-    assert peer_port.WITHIN < splice.WITHIN
+    assert peering.ROOM_WITHIN < peer_port.WITHIN < dialing.WITHIN
 
 
 async def test_a_header_that_cannot_be_used_costs_its_connection_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -102,16 +103,45 @@ async def test_an_unforeseen_error_costs_its_connection_alone(
 
 
 async def test_an_owner_without_room_says_so_before_any_other_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peering, "ROOM_WITHIN", 0.05)
+    monkeypatch.setattr(splice, "PATIENCE", 0.05)
     async with nodes() as service:
         pending, made = service.engine("a").admission.pending, []
         monkeypatch.setattr(pending, "has_room", lambda: False)
         monkeypatch.setattr(pending, "make_room", lambda: made.append(True))
-        assert await dial(service, header(service)) == NOT_MINE
+        assert await dial(service, header(service)) == BUSY
         assert made
+        assert not pending.all()
         async with service.raw("b") as stream:
             answer = await read(stream, b"never")
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert service.peering("b").splices.spliced == service.peering("a").port.taken == 0
+
+
+async def test_an_owner_that_has_room_again_takes_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peering, "ROOM_WITHIN", PATIENCE)
+    monkeypatch.setattr(peer_port, "WITHIN", PATIENCE)
+    async with nodes() as service:
+        pending = service.engine("a").admission.pending
+        for has in (True, False):
+            pending.most = 0
+            async with trio.open_nursery() as nursery:
+                answers: list[bytes] = []
+
+                async def ask(nonce: bytes, answers: list[bytes] = answers) -> None:
+                    answers.append(await dial(service, header(service, nonce=nonce)))
+
+                nursery.start_soon(ask, os.urandom(16))
+                while not pending.away:  # noqa: ASYNC110
+                    await trio.sleep(0.002)
+                if not has:  # given away in the meantime
+                    owning = service.engine("a").owning
+                    assert owning is not None
+                    owning.tenure.close(service.partition())
+                pending.most = 200
+                for _ in range(2):
+                    pending.decided(None)  # type: ignore[arg-type]
+            assert answers == [MINE if has else NOT_MINE]
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
@@ -127,11 +157,15 @@ async def test_no_side_of_a_splice_is_cut_because_the_other_side_waits() -> None
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
+async def has_room(newcomer: Newcomer) -> bool:
+    return True
+
+
 async def test_silence_is_ended() -> None:
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listening:
         patch.setattr(peer_port, "WITHIN", 0.05)
         listening.setblocking(False)
-        port = PeerPort(listening, PeerGate("a", bytes(32), lambda: 0.0), lambda _: True, lambda _: True)
+        port = PeerPort(listening, PeerGate("a", bytes(32), lambda: 0.0), lambda _: True, has_room, lambda _: True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(port.run)
             with trio.fail_after(PATIENCE):

@@ -16,7 +16,7 @@ from wsframe import ConnectionClosed, Registry, Resource, connect
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.net.pump import AT_ONCE
 from wsframe.net.socket_options import LINGER_NONE
-from wsframe.server import peer_port, splice
+from wsframe.server import dialing, peer_port, splice
 from wsframe.server.engine import LocalEngine
 from wsframe.server.newcomer import Newcomer
 
@@ -143,7 +143,9 @@ async def test_invariant_12_a_server_carries_so_many_to_another_one(
 async def test_invariant_12_an_owner_that_does_not_answer_keeps_nobody_from_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(splice, "MOST_DIALING", 3)
+    monkeypatch.setattr(dialing, "MOST_DIALING", 3)
+    monkeypatch.setattr(dialing, "MOST_IN_LINE", 2)
+    monkeypatch.setattr(dialing, "WITHIN", BOUND)
     async with nodes() as service:
         answer = trio.Event()
 
@@ -161,10 +163,10 @@ async def test_invariant_12_an_owner_that_does_not_answer_keeps_nobody_from_the_
                 async with service.raw("b") as stream:
                     await read(stream, b"never")
 
-            for _ in range(3):
+            for _ in range(5):
                 nursery.start_soon(wait)
-            dialing = service.peering("b").splices._dialing
-            while sum(dialing.values()) < 3:  # noqa: ASYNC110
+            dialer = service.peering("b").splices.dialer
+            while (len(dialer), dialer.in_line) != (3, 2):  # noqa: ASYNC110
                 await trio.sleep(0.002)
             assert not pending
             async with service.raw("b") as stream:
@@ -214,7 +216,7 @@ async def test_a_server_that_drains_ends_its_splices_in_order() -> None:
 async def test_a_newcomer_whose_owner_answers_during_the_drain_is_refused(
     monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
-    monkeypatch.setattr(splice, "WITHIN", BOUND)
+    monkeypatch.setattr(dialing, "WITHIN", BOUND)
     monkeypatch.setattr(peer_port, "WITHIN", BOUND)
     async with nodes() as service:
         port, answer = service.peering("a").port, trio.Event()
@@ -227,7 +229,7 @@ async def test_a_newcomer_whose_owner_answers_during_the_drain_is_refused(
         monkeypatch.setattr(port, "_decide", slow)
         engine = service.engine("b")
         async with service.raw("b") as stream:
-            while not service.peering("b").splices._dialing:  # noqa: ASYNC110
+            while not len(service.peering("b").splices.dialer):  # noqa: ASYNC110
                 await trio.sleep(0.002)
             engine.drain(lame_duck=0)
             while not engine.admission.carried.departing:  # noqa: ASYNC110

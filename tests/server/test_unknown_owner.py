@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from tests.server.peer_servers import BOUND, nodes, read
-from wsframe.server import splice
+from wsframe.server import dialing, splice
 
 
 async def test_invariant_10_a_spliced_newcomer_is_never_spliced_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +85,7 @@ async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch:
         monkeypatch.setattr(owning.tenure, "holder_of", lambda partition: node if known.is_set() else "")
         monkeypatch.setattr(owning.tenure, "look_again", look_again)
         monkeypatch.setattr(splice, "WITHIN", BOUND)
+        monkeypatch.setattr(dialing, "WITHIN", BOUND)
         admission = service.engine("b").admission
         async with service.raw("b") as stream:
             while not (waiting := [*admission.pending.away]):  # noqa: ASYNC110

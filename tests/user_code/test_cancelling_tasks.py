@@ -258,7 +258,11 @@ async def test_a_handler_of_the_log_costs_the_peer_port_a_line(log: logging.Logg
     log.addHandler(handler := ActingHandler(act))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
-        port = PeerPort(listening, PeerGate("a", bytes(32), lambda: 0.0), lambda _: True, lambda _: True)
+
+        async def has_room(newcomer: object) -> bool:
+            return True
+
+        port = PeerPort(listening, PeerGate("a", bytes(32), lambda: 0.0), lambda _: True, has_room, lambda _: True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(port.run)
             for _ in range(2):

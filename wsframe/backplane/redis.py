@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from typing import Literal
 
@@ -102,13 +103,34 @@ class RedisEngine:
             raise
 
     async def _knock(self) -> None:
-        """Raise OSError where nobody listens: client libraries take long to notice that, and report it less clearly."""
+        """Raise OSError where nobody listens, and TooSlowError where nobody answers.
+
+        Client libraries take long to notice that, report it less clearly, and valkey-glide cannot be interrupted then.
+        Any answer counts, also that of a server that wants a password or our certificate first.
+        """
         with trio.fail_after(CONNECTED_WITHIN):
+            stream: trio.abc.Stream
             if self._address.path:
                 stream = await trio.open_unix_socket(self._address.path)
             else:
                 stream = await trio.open_tcp_stream(self._address.host, self._address.port)
-            await stream.aclose()
+            try:
+                with suppress(trio.BrokenResourceError):
+                    if self._address.tls:
+                        await trio.SSLStream(stream, unchecked(), server_hostname=self._address.host).do_handshake()
+                    else:
+                        await stream.send_all(b"PING\r\n")
+                        await stream.receive_some(1)
+            finally:
+                await trio.aclose_forcefully(stream)
+
+
+def unchecked() -> ssl.SSLContext:
+    """Return a context for a handshake alone: nothing is sent by it, and the client library checks the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:

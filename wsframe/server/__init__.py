@@ -30,8 +30,8 @@ Read in this order:
 * ``entrance``: newcomers are let in at once, or get a task each.
 * ``passing``: newcomers go to the worker of their resource; ``destination`` says which one that is.
   ``forwarding``: those with TLS, which this worker decrypts; ``carried``: their connections from then on.
-* ``splice``: newcomers go to the machine of their resource, at its ``peer_port``; ``peers`` are the names and keys of
-  servers, and ``peering`` joins these parts.
+* ``splice``: newcomers go to the machine of their resource, at its ``peer_port``, which ``dialing`` asks; ``peers`` are
+  the names and keys of servers, and ``peering`` joins these parts.
 * ``pending``: how many newcomers are under way at a time, and which ones wait.
 * ``admission``: one newcomer on its way from ``accept`` to the 101; ``newcomer`` is its socket and state, ``seat``
   its membership of a resource and its place there.

@@ -1,7 +1,7 @@
 """The peer port: it takes the newcomers whose resource lives here from the servers that have accepted them.
 
 The first bytes of a connection are a sealed header (``net/peer_header``). The answer to it is one byte, before any byte
-of the client: whether this server has the partition. A newcomer that came this way is never passed on again.
+of the client: whether this server has the partition, and room. A newcomer that came this way is never passed on again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import trio
 
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
-from wsframe.net.peer_header import Opened, PeerGate, PeerHeaderReader, RefusedPeer
+from wsframe.net.peer_header import PeerGate, PeerHeaderReader, RefusedPeer
 from wsframe.net.socket_options import keep_alive
 from wsframe.net.sockets import Endpoint
 from wsframe.net.transport import Transport
@@ -31,16 +31,19 @@ from wsframe.user_code.errors import contain
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
-__all__ = ["BUFFER", "MINE", "NOT_MINE", "SILENCE", "PeerPort", "PeerSocket", "peer_socket"]
+__all__ = ["BUFFER", "BUSY", "MINE", "NOT_MINE", "SILENCE", "PeerPort", "PeerSocket", "peer_socket"]
 
 logger: Log = log_for(__name__)
 
-MINE, NOT_MINE = b"\x01", b"\x00"
+MINE, NOT_MINE, BUSY = b"\x01", b"\x00", b"\x02"
+"""The answers: BUSY is that of an owner without room, which is to be asked again."""
 BUFFER: Final = 65536
 """Bytes of each buffer in the kernel, on both sides: bytes that a client has not taken wait in its owner's outbox."""
 BACKLOG: Final = 1024
-MOST_UNPROVED: Final = 200
+MOST_UNPROVED: Final = 500
 """Connections whose header has not come."""
+UNPROVED_FOR: Final = 0.1
+"""Seconds in which no connection is reset for lack of room: the headers of a crowd are on their way."""
 WITHIN: Final = 2.0
 """Seconds for the header and the answer: fewer than a server that has dialed waits for."""
 SILENCE: Final = 5.0
@@ -120,7 +123,8 @@ class PeerPort:
         sock: The listening socket.
         gate: Lets their connections in.
         has: Says whether a partition lives here.
-        welcome: Takes a newcomer, or refuses it by returning False.
+        room: Waits for a moment until there is room for a newcomer, and returns whether there is.
+        welcome: Takes a newcomer.
     """
 
     def __init__(
@@ -128,11 +132,13 @@ class PeerPort:
         sock: socket.socket,
         gate: PeerGate,
         has: Callable[[int], bool],
-        welcome: Callable[[Newcomer], bool],
+        room: Callable[[Newcomer], Awaitable[bool]],
+        welcome: Callable[[Newcomer], object],
     ) -> None:
         self._place = Bound(sock=sock)
         self._gate = gate
         self._has = has
+        self._has_room = room
         self._welcome = welcome
         self._unproved: dict[Newcomer, trio.CancelScope] = {}
         """Connections whose header has not come, in order of arrival."""
@@ -157,6 +163,8 @@ class PeerPort:
     def make_room(self) -> None:
         """Reset the connection that has sent no header for the longest time: a server sends it at once."""
         oldest = next(iter(self._unproved))
+        if trio.current_time() < oldest.since + UNPROVED_FOR:
+            return
         logger.warning(
             "%d connections to the peer port send no header, the oldest are reset: is it reachable from outside?",
             len(self._unproved), kind="unproved",
@@ -210,19 +218,24 @@ class PeerPort:
             whole = reader.receive(data)
         opened = self._gate.open(reader)
         self._is_proved(newcomer)
-        if not self._has(opened.partition) or not self._takes(newcomer, opened):
-            newcomer.transport.send(NOT_MINE)
+        answer = NOT_MINE
+        if self._has(opened.partition):
+            newcomer.take_facts(opened.facts, opened.early)
+            answer = BUSY
+            if await self._has_room(newcomer):
+                answer = MINE if self._has(opened.partition) else NOT_MINE
+        if answer == MINE:
+            self._take(newcomer, opened.partition)
+        else:
+            newcomer.transport.send(answer)
             await newcomer.transport.await_end(BUFFER)
 
-    def _takes(self, newcomer: Newcomer, opened: Opened) -> bool:
-        """Take a newcomer, and say so as the last step; return False if there is no room for it."""
-        newcomer.take_facts(opened.facts, opened.early)
-        newcomer.partition = opened.partition
-        newcomer.unwrapped = newcomer.passed = True
-        newcomer.spliced = self._welcome(newcomer)
-        if newcomer.spliced:
-            self.taken += 1
-            self._open.add(newcomer.sock)
-            keep_alive(newcomer.sock, SILENCE, SILENCE)
-            newcomer.transport.send(MINE)
-        return newcomer.spliced
+    def _take(self, newcomer: Newcomer, partition: int) -> None:
+        """Take a newcomer, and say so as the last step."""
+        newcomer.partition = partition
+        newcomer.unwrapped = newcomer.passed = newcomer.spliced = True
+        self._welcome(newcomer)
+        self.taken += 1
+        self._open.add(newcomer.sock)
+        keep_alive(newcomer.sock, SILENCE, SILENCE)
+        newcomer.transport.send(MINE)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
+from typing import Final
+
+import trio
 
 from wsframe.backplane.interface import Backplane
 from wsframe.net.peer_header import PeerGate
@@ -12,6 +16,7 @@ from wsframe.resources.registry import Registry
 from wsframe.resources.topics import Topics
 from wsframe.server.admission import Admission
 from wsframe.server.cluster import Cluster, is_loopback, is_unspecified
+from wsframe.server.dialing import Dialer, connected
 from wsframe.server.holders import Holders
 from wsframe.server.listen import Bound
 from wsframe.server.newcomer import Newcomer
@@ -19,11 +24,14 @@ from wsframe.server.options import ServeOptions
 from wsframe.server.owning import Owning, grants_leases, has_owners
 from wsframe.server.peer_port import PeerPort, PeerSocket, peer_socket
 from wsframe.server.peers import Keys, Messages, peer_address
-from wsframe.server.splice import Splices, connected
+from wsframe.server.splice import Splices
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
 __all__ = ["Peering", "bound_peer_socket", "open_peering"]
+
+ROOM_WITHIN: Final = 1.0
+"""Seconds until a server that passes a newcomer on hears that there is no room for it."""
 
 
 @contextmanager
@@ -110,14 +118,14 @@ class Peering:
         node = port.name
         self._keys = Keys(node, messages, cluster.peer_secret, port.serves)
         self._admission = admission
+        dialer = Dialer(self._keys, port.dial or connected, port.clock)
         self.splices: Splices = Splices(
-            node, holders, self._keys, admission.signpost, admission.carried, admission.pending.aside,
-            port.dial or connected, port.clock,
-        )  # fmt: skip
+            node, holders, self._keys, admission.signpost, admission.carried, admission.pending.aside, dialer
+        )
         self._welcome: Callable[[Newcomer], object] = lambda newcomer: None
         gate = PeerGate(node, self._keys.own, port.clock)
         self.port: PeerPort = PeerPort(
-            port.sock, gate, lambda partition: holders.holder_of(partition) == node, self._takes
+            port.sock, gate, lambda partition: holders.holder_of(partition) == node, self._has_room, self._takes
         )
         admission.splices = self.splices
 
@@ -132,10 +140,22 @@ class Peering:
         self._welcome = welcome
         await self.port.run()
 
-    def _takes(self, newcomer: Newcomer) -> bool:
-        if not self._admission.pending.has_room():
-            self._admission.pending.make_room()
-            return False
-        newcomer.spliced = True
+    async def _has_room(self, newcomer: Newcomer) -> bool:
+        """Wait for a moment until a newcomer of another server can be under way here; return whether it can.
+
+        Those whose request does not come are refused. The other server asks again, and lets no more come for now.
+        """
+        pending = self._admission.pending
+        if pending.has_room():
+            return True
+        pending.make_room()
+        newcomer.limit(inf)
+        with trio.move_on_after(ROOM_WITHIN):
+            async with pending.aside(newcomer):
+                pass
+            return True
+        return False
+
+    def _takes(self, newcomer: Newcomer) -> None:
+        newcomer.since = trio.current_time()  # its request comes once the other server has heard that it is taken
         self._welcome(newcomer)
-        return True

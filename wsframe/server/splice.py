@@ -10,10 +10,9 @@ pump carries the connection.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from math import inf
@@ -24,32 +23,28 @@ import trio
 from wsframe.http.responses import Reject, retry_later
 from wsframe.log import Log, log_for
 from wsframe.net.client_facts import ClientFacts
-from wsframe.net.peer_header import sealed
 from wsframe.net.pump import Pump
-from wsframe.net.socket_options import keep_alive, tune
-from wsframe.net.transport import Transport, transport_of
+from wsframe.net.transport import Transport
 from wsframe.server.carried import Carried
 from wsframe.server.destination import Signpost
+from wsframe.server.dialing import Dialer
 from wsframe.server.forwarding import receive_head
 from wsframe.server.holders import Holders
 from wsframe.server.newcomer import Newcomer
-from wsframe.server.peer_port import BUFFER, MINE, SILENCE
 from wsframe.server.peers import Keys, peer_address
 from wsframe.workers.partitions import EVERYWHERE
 
-__all__ = ["MOST_SPLICED", "Splices", "connected"]
+__all__ = ["MOST_SPLICED", "Splices"]
 
 logger: Log = log_for(__name__)
 
 MOST_SPLICED: Final = 20_000
 """Connections to one server: there are 28 232 local ports for them."""
-MOST_DIALING: Final = 100
-"""Newcomers that wait for the answer of one server, which can be cut off."""
-MOST_WAITING: Final = 1000
+MOST_WAITING: Final = 2000
 """Newcomers that wait for the engine or an owner without counting as pending."""
 WITHIN: Final = 3.0
-"""Seconds for dialing an owner and its answer. A newcomer that counts as pending has as many for finding the owner; for
-others the time that is left for the handshake is enough."""
+"""Seconds in which a newcomer that counts as pending has to find its owner; for others the time that is left for the
+handshake is enough."""
 PATIENCE: Final = 0.9
 """Share of the time for the handshake, after which it is too late for the answer of an owner."""
 LOOK: Final = 1.0
@@ -76,8 +71,7 @@ class Splices:
         signpost: Names the partition of a newcomer.
         carried: The connections that this server carries.
         waits: Has a newcomer not count as pending while it waits.
-        connect: Connects to a peer port.
-        clock: The time that servers share.
+        dialer: Asks the owners.
     """
 
     def __init__(
@@ -88,8 +82,7 @@ class Splices:
         signpost: Signpost,
         carried: Carried,
         waits: Callable[[Newcomer], AbstractAsyncContextManager[None]],
-        connect: Callable[[str, int], Awaitable[Transport]],
-        clock: Callable[[], float],
+        dialer: Dialer,
     ) -> None:
         self._node = node
         self._holders = holders
@@ -97,14 +90,11 @@ class Splices:
         self._signpost = signpost
         self._carried = carried
         self._waits = waits
-        self._connect = connect
-        self._clock = clock
+        self.dialer: Dialer = dialer
         self._waiting = 0
         """Newcomers that wait, and do not count as pending."""
-        self._dialing: Counter[str] = Counter()
-        """Newcomers that wait, by server."""
         self._to: Counter[str] = Counter()
-        """Connections by server."""
+        """Connections by server, with those that may become some."""
         self._where: dict[Pump, tuple[int, str]] = {}
         """The partition and the server of each."""
         self._full: set[str] = set()
@@ -193,12 +183,12 @@ class Splices:
         self._signpost.check(newcomer)
         self._send_back(newcomer, facts.host, node)
         self._away += 1
-        transport = await self._dial(node, partition, facts)
+        transport = await self._dial(node, partition, facts, patient=patient)
         if transport is None:  # the table is old
             node = await self._find(partition, patient=patient, again=True)
             if self._is_here(partition):
                 return False
-            transport = await self._dial(node, partition, facts) if node else None
+            transport = await self._dial(node, partition, facts, patient=patient) if node else None
         if transport is None:
             raise retry_later("its owner does not take it")
         self._carry(newcomer, transport, early, partition, node)
@@ -237,43 +227,24 @@ class Splices:
                 raise retry_later("its owner is not known")
         return "" if node == self._node or peer_address(node) is None else node
 
-    async def _dial(self, node: str, partition: int, facts: ClientFacts) -> Transport | None:
+    async def _dial(self, node: str, partition: int, facts: ClientFacts, *, patient: bool) -> Transport | None:
         """Connect to an owner; return None if it does not have the partition, or cannot be reached.
 
         Raises:
-            Reject: 503 if it has as many connections of this server as there can be.
+            Reject: 503 if it has as many connections of this server as there can be, or too many wait for it.
         """
-        key = self._keys.key_for(node)
-        if key is None:
-            return None
         if self._to[node] >= MOST_SPLICED or self._carried.full:
             self._complain(node)
             raise retry_later("too many connections to its owner")
-        if self._dialing[node] >= MOST_DIALING:
-            raise retry_later("too many wait for its owner")
-        try:
-            header = sealed(facts, partition, node, key, self._clock(), os.urandom(16))
-        except ValueError:
-            raise Reject(431, body="client certificate too large") from None
         self._to[node] += 1
-        self._dialing[node] += 1
         transport = None
         try:
-            with trio.move_on_after(WITHIN), suppress(OSError, ValueError, trio.ClosedResourceError):
-                transport = await self._connect(*(peer_address(node) or ("", 0)))
-                await transport.send_all(header)
-                if await transport.receive_some(1) == MINE:
-                    found, transport = transport, None
-                    self._to[node] += 1
-                    return found
+            has = lambda: self._holders.holder_of(partition) in ("", node)  # noqa: E731
+            transport = await self.dialer.dial(node, partition, facts, has, patient=patient)
         finally:
-            self._to[node] -= 1
-            self._dialing[node] -= 1
-            if not self._dialing[node]:
-                del self._dialing[node]
-            if transport is not None:
-                transport.close()
-        return None
+            if transport is None:
+                self._count_down(node)
+        return transport
 
     def _complain(self, node: str) -> None:
         """Log once that no more connections to a server are possible, until there are fewer again."""
@@ -330,31 +301,3 @@ class Splices:
                 "can ask their owner itself (X-Wsframe-Proxy: nginx; see 'Between machines' in the documentation)",
                 away, here + away,
             )  # fmt: skip
-
-
-async def connected(host: str, port: int) -> Transport:
-    """Connect to a peer port.
-
-    Raises:
-        OSError: If none of its addresses can be reached.
-    """
-    failure = OSError("it has no address")
-    for family, kind, protocol, _, address in await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        sock = trio.socket.socket(family, kind, protocol)
-        try:
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
-            await sock.connect(address)
-        except OSError as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            transport = transport_of(sock)
-            assert transport.sock is not None
-            tune(transport.sock, BUFFER, None)
-            keep_alive(transport.sock, SILENCE, SILENCE)
-            return transport
-    raise failure
