@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.backplane.postgres_server import postgres_server
+from tests.backplane.postgres_server import PostgresServer, postgres_server
 from tests.backplane.redis_server import RedisServer, redis_server
 from tests.patience import PATIENCE
 from tests.ports import free_port
@@ -48,6 +48,17 @@ def transport(request: pytest.FixtureRequest) -> Transport:
     return found
 
 
+async def try_a_lost_answer(server: RedisServer | PostgresServer, a: Node) -> None:
+    """Have an engine that stands still grant a lease to a connection that has ended in the meantime."""
+    server.freeze()
+    try:
+        assert await a.backplane.acquire(["k"], SECONDS) == [""]
+        await a.told.until(lambda: a.told.reached[-1] is False)
+    finally:
+        server.thaw()
+    await granted(a, "k")
+
+
 @asynccontextmanager
 async def redis_node(transport: Transport, folder: Path) -> AsyncIterator[tuple[RedisServer, Node]]:
     """Give a server that grants leases, and a node on it."""
@@ -62,6 +73,11 @@ async def reconnected(a: Node, caplog: pytest.LogCaptureFixture, word: str) -> N
     assert a.told.gaps == [None]
     lines = [line.getMessage() for line in caplog.records if line.levelname == "WARNING"]
     assert len([line for line in lines if word in line]) == 1, lines
+
+
+async def test_a_lease_that_nobody_has_heard_of_is_granted_again(transport: Transport, tmp_path: Path) -> None:
+    async with redis_node(transport, tmp_path) as (server, a):
+        await try_a_lost_answer(server, a)
 
 
 async def test_scripts_that_were_flushed_are_loaded_again(
@@ -108,6 +124,16 @@ async def test_a_server_that_refuses_writes_still_carries_messages_and_its_lease
         assert a.told.reached[-1]
         server.ask("CONFIG", "SET", "maxmemory", "0")
         await granted(a, "l")
+
+
+async def test_a_lease_of_postgresql_that_nobody_has_heard_of_is_granted_again() -> None:
+    require_package("psycopg")
+    with postgres_server() as server:
+        async with node(PostgresBackplane(server.url)) as a:
+            await a.backplane.acquire(["other"], SECONDS)
+            server.grant_leases_at_once()
+            await granted(a, "other")
+            await try_a_lost_answer(server, a)
 
 
 async def test_a_right_that_is_taken_from_the_role_is_told_and_its_return_is_noticed(

@@ -35,38 +35,39 @@ class Room(Resource):
         await trio.sleep(self.decides_after)
 
 
-async def come_at_once(cluster: Cluster, edges: int, count: int) -> Counter[int]:
+async def come_at_once(cluster: Cluster, count: int) -> Counter[int]:
     """Have newcomers come to one path in one instant, at servers that do not have it; count the statuses."""
     answers: Counter[int] = Counter()
     clients: list[MemoryClient] = []
     await cluster.nodes[0].connect("/room/a")
     (owner,) = (node for node in cluster.nodes if node.server.clients)
-    others = [node for node in cluster.nodes if node is not owner][:edges]
+    (edge,) = (node for node in cluster.nodes if node is not owner)
 
-    async def come(number: int) -> None:
+    async def come() -> None:
         try:
-            clients.append(await others[number % len(others)].connect("/room/a", patience=30))
+            clients.append(await edge.connect("/room/a", patience=30))
         except Refused as refused:
             answers[refused.status] += 1
         else:
             answers[101] += 1
 
     async with trio.open_nursery() as nursery:
-        for number in range(count):
-            nursery.start_soon(come, number)
+        for _ in range(count):
+            nursery.start_soon(come)
     return answers
 
 
-@pytest.mark.parametrize("decides_after", [0.0, 0.2])
-async def test_a_crowd_at_another_server_gets_in(decides_after: float, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(("crowd", "decides_after"), [(CROWD, 0.0), (CROWD // 2, 0.2)])
+async def test_a_crowd_at_another_server_gets_in(crowd: int, decides_after: float, autojump_clock: MockClock) -> None:
     def make(number: int) -> Registry:
         registry = Registry(alone=True)
         factory = lambda request: Room(decides_after)  # noqa: E731
         registry.register_factory("/room/{name}", factory, wsframe.any_origin, scope="path")
         return registry
 
-    async with open_cluster(make, nodes=2, cluster=SETTINGS) as cluster:
-        assert await come_at_once(cluster, 1, CROWD) == {101: CROWD}
+    capacity = wsframe.Capacity(max_clients=2 * CROWD)
+    async with open_cluster(make, nodes=2, cluster=SETTINGS, capacity=capacity) as cluster:
+        assert await come_at_once(cluster, crowd) == {101: crowd}
 
 
 class Silent:

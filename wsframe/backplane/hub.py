@@ -179,7 +179,7 @@ class Hub:
     # Leases
 
     def acquire(self, node: str, keys: Sequence[str], seconds: float) -> list[int | str]:
-        """Grant the keys that nobody holds: return the token of each, or the node that has it."""
+        """Grant the keys that no other node holds: return the token of each, or the node that has it."""
         now = self._clock()
         if now < self._born + seconds:
             return [""] * len(keys)
@@ -187,7 +187,7 @@ class Hub:
 
     def _acquire(self, node: str, key: str, now: float, seconds: float) -> int | str:
         held = self._held.get(key)
-        if held is not None and held.until > now:
+        if held is not None and held.until > now and held.node != node:  # itself has not heard of it, if it asks
             return held.node
         self._last_token = token = max(self._last_token + 1, self._wall_clock())
         self._held[key] = Held(node, token, now + seconds)

@@ -142,9 +142,10 @@ class Backplane(Protocol):
         """
 
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
-        """Acquire keys that nobody holds; return for each the lease, or the name of the node that has it.
+        """Acquire keys that no other node holds; return for each the lease, or the name of the node that has it.
 
-        The name is ``""`` where nobody is granted a lease yet, or the engine cannot be reached.
+        The name is ``""`` where nobody is granted a lease yet, or the engine cannot be reached. A node asks only for
+        keys whose leases it does not have: one that is the holder has not heard of it, and gets another lease.
         """
 
     async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:

@@ -122,7 +122,7 @@ class MemoryBackplane:
         return self._shared.clock
 
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
-        """Acquire keys that nobody holds."""
+        """Acquire keys that no other node holds."""
         until = self._shared.clock() + seconds - MARGIN
         await trio.lowlevel.checkpoint()
         if self._member is None:

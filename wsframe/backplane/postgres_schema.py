@@ -140,9 +140,10 @@ SELECT $1::bytea, decode(key, 'hex'), $2::text, (extract(epoch FROM clock_timest
 FROM json_array_elements_text($4::json) AS keys (key) ORDER BY key
 ON CONFLICT (service, key) DO UPDATE
 SET node = excluded.node, token = greatest(l.token + 1, excluded.token), until = excluded.until
-WHERE l.until <= clock_timestamp()
+WHERE l.until <= clock_timestamp() OR l.node = excluded.node
 RETURNING encode(key, 'hex'), token
 """
+"""Grants leases. A node that has one and asks has not heard of it, and gets another."""
 HOLDERS = """\
 SELECT encode(key, 'hex'), node FROM wsframe_leases
 WHERE service = $1::bytea AND key IN (SELECT decode(key, 'hex') FROM json_array_elements_text($2::json) AS keys (key))

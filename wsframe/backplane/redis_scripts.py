@@ -105,8 +105,9 @@ local last = tonumber(redis.call('GET', KEYS[2])) or 0
 local answer = {}
 for number = 3, #KEYS do
     local held = redis.call('GET', KEYS[number])
-    if held then
-        answer[number - 2] = '-' .. string.sub(held, string.find(held, ':', 1, true) + 1)
+    local holder = held and string.sub(held, string.find(held, ':', 1, true) + 1)
+    if held and holder ~= ARGV[2] then
+        answer[number - 2] = '-' .. holder
     else
         last = math.max(last + 1, now)
         local token = string.format('%.0f', last)
@@ -117,7 +118,8 @@ end
 redis.call('SET', KEYS[2], string.format('%.0f', last))
 return answer
 """
-"""Grants leases. Keys: birth of the data, last token, leases. Arguments: run_id, node, milliseconds."""
+"""Grants leases. A node that has one and asks has not heard of it, and gets another. Keys: birth of the data, last
+token, leases. Arguments: run_id, node, milliseconds."""
 
 RENEW = """\
 if redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then

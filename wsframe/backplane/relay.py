@@ -302,7 +302,7 @@ class RelayBackplane:
         return Position(*newest), kept_from(kept) or []
 
     async def acquire(self, keys: Sequence[str], seconds: float) -> list[Lease | str]:
-        """Acquire keys that nobody holds."""
+        """Acquire keys that no other node holds."""
         until = self.clock() + seconds - MARGIN
         answer = await self._ask("acquire", list(keys), seconds)
         if answer is None:

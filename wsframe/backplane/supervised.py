@@ -208,7 +208,7 @@ class SupervisedBackplane:
         return await self._ask(lambda link: link.kept(topic))
 
     async def acquire(self, keys: Sequence[str], seconds: float, *, holder: str = "") -> list[Lease | str]:
-        """Acquire keys that nobody holds, for this node or for the one that is named."""
+        """Acquire keys that no other node holds, for this node or for the one that is named."""
         until = boottime() + seconds - MARGIN
         generation = self._generation
         answer = None

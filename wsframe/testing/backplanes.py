@@ -340,7 +340,16 @@ class LeaseConformance(Conformance):
             lease = await self.acquire(a, "k")
             assert lease.key == "k"
             assert await b.backplane.acquire(["k"], self.seconds) == ["a"]
-            assert await a.backplane.acquire(["k"], self.seconds) == ["a"]
+
+    async def test_a_node_that_has_not_heard_of_its_lease_gets_another(self) -> None:
+        async with self.nodes("a", "b") as (a, b):
+            lost = await self.acquire(a, "k")
+            (lease,) = await a.backplane.acquire(["k"], self.seconds)
+            assert isinstance(lease, Lease)
+            assert lease.token > lost.token
+            assert await a.backplane.renew([lost], self.seconds) == [None]
+            await a.backplane.release([lost])
+            assert await b.backplane.acquire(["k"], self.seconds) == ["a"]
 
     async def test_keys_are_acquired_one_by_one(self) -> None:
         async with self.nodes("a", "b") as (a, b):
