@@ -76,10 +76,12 @@ test("a subscription that is ended while it recovers gets nothing, and begins ag
   const made = await connected();
   const other = await connected();
   const kept = await subscribed(made, "kept:ended", { recoverable: true });
+  made.net.down = true;
   made.cut();
   await until(() => kept.state === "subscribing");
   for (const number of [1, 2, 3]) await other.rpc("publish", { channel: "kept:ended", data: number });
   made.once("connected", () => kept.unsubscribe()); // its subscribe is on the way
+  made.net.down = false;
   await until(() => kept.state === "unsubscribed" && made.state === "connected");
   assert.deepEqual((await made.rpc("echo", 1)).data, { you: 1 });
   const before = received(kept);
@@ -186,7 +188,7 @@ test("a subscription and a history in one batch belong to one another", async ()
   made.stopBatching();
   await published;
   const { publications } = await listed;
-  const all = new Set([...publications.map((one) => one.data), ...data(kept)]);
+  const all = new Set([...publications.map((one) => one.data), ...received(kept)]);
   assert.deepEqual([...all].sort(), [1, 2, 3, 4]);
 });
 
