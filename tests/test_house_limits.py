@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+import wsframe
 from wsframe import Resource
 
 ROOT = Path(__file__).parent.parent
@@ -98,3 +99,92 @@ def test_docstrings_and_plain_properties_are_not_counted() -> None:
     assert list(above_the_limits("a.py", f"class A:\n{methods}{plain}{setter}")) == [("a.py A", 21)]
     for path in ("a.c", "a.js", "a.html", "a.sh"):
         assert list(above_the_limits(path, "\n" * 401)) == [(path, 401)]
+
+
+PRIVATE_TO_THE_PACKAGE = {
+    "Client": "_context _drop _encoder _id _link _note_end _outbox _resource _work",
+    "Reject": "_ours _reason",
+    "Request": "_parsed",
+    "Resource": "_listener _wsframe_hooks",
+    "Server": "_engine",
+}
+"""The underscores of classes that users hold: they hide a name from users, and not from other modules."""
+PRIVATE_TO_OTHERS = {
+    "trio": ("hooks/caller.py user_code/errors.py user_code/protected_nursery.py", "_cancel_status"),
+    "trio, around user code": (
+        "user_code/errors.py user_code/protected_nursery.py",
+        "_check_nursery_closed _child_nurseries _nested_child_finished _nested_child_running _parent_task "
+        "_pending_excs _scope",
+    ),
+    "the standard library": (
+        "cli/connect_options.py net/sockets.py protocol/deflate.py server/run.py server/signals.py server/watchdog.py "
+        "testing/frames.py user_code/protected_nursery.py",
+        "_Compress _Decompress _accept _create_unverified_context _current_frames _exit _get_running_loop _getframe",
+    ),
+    "named tuples": ("", "_asdict _fields _replace"),
+}
+"""Names that others have made private, and the modules that read them; named tuples can be read anywhere."""
+
+
+def defined_names(tree: ast.AST) -> set[str]:
+    """Return the names that a module gives to its attributes, functions and classes, those in ``__slots__`` too."""
+    names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    for node in ast.walk(tree):
+        if isinstance(node, Function | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_of_itself(node):
+            names.add(node.attr)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+    return names
+
+
+def is_of_itself(node: ast.Attribute) -> bool:
+    """Return whether an attribute is one of the object whose method reads it."""
+    value = node.value.func if isinstance(node.value, ast.Call) else node.value
+    return isinstance(value, ast.Name) and value.id in {"self", "cls", "super"}
+
+
+def foreign_names(path: str, text: str) -> Iterator[str]:
+    """Yield the private attributes that a module reads of objects whose class is in no line of it."""
+    tree = ast.parse(text)
+    own = defined_names(tree)
+    for attributes, (modules, names) in PRIVATE_TO_OTHERS.items():
+        if attributes == "named tuples" or path in modules.split():
+            own |= set(names.split())
+    for names in PRIVATE_TO_THE_PACKAGE.values():
+        own |= set(names.split())
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute) or node.attr in own or is_of_itself(node):
+            continue
+        if node.attr.startswith("_") and not node.attr.endswith("__"):
+            yield f"{path}:{node.lineno} {ast.unparse(node)}"
+
+
+def test_no_module_reads_private_attributes_of_another() -> None:
+    package = ROOT / "wsframe"
+    paths = sorted(package.rglob("*.py"))
+    assert paths
+    found = [
+        name for path in paths for name in foreign_names(path.relative_to(package).as_posix(), path.read_text("utf-8"))
+    ]
+    assert found == []
+
+
+def test_the_package_keeps_secrets_only_in_classes_that_users_hold() -> None:
+    for kind, names in PRIVATE_TO_THE_PACKAGE.items():
+        missing = [name for name in names.split() if not defines(getattr(wsframe, kind), name)]
+        assert missing == [], kind
+
+
+def defines(kind: type, name: str) -> bool:
+    """Return whether a class has a method, a slot or an attribute of a name."""
+    return any(name in vars(base) or f"self.{name}" in inspect.getsource(base) for base in kind.__mro__[:-1])
+
+
+def test_a_private_attribute_of_another_module_is_found() -> None:
+    assert list(foreign_names("a.py", "def f(other):\n    return other._x\n")) == ["a.py:2 other._x"]
+    assert not list(foreign_names("a.py", "class A:\n    def f(self, other):\n        self._x = other._x\n"))
+    assert list(foreign_names("hooks/a.py", "task._cancel_status")) == ["hooks/a.py:1 task._cancel_status"]
+    assert not list(foreign_names("user_code/errors.py", "task._cancel_status"))
+    assert not list(foreign_names("a.py", "client._link, one._replace(a=1)"))

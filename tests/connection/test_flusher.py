@@ -95,7 +95,7 @@ async def test_bug_in_one_outbox_costs_that_link_alone(caplog: pytest.LogCapture
     def bug(_: object) -> NoReturn:
         raise ZeroDivisionError
 
-    broken.outbox._send = bug
+    broken.outbox.send = bug
     broken.outbox.put(MESSAGE)
     sound.outbox.put(MESSAGE)
     flusher.flush()
@@ -314,7 +314,7 @@ async def test_many_long_flushes_are_taken_in_turn() -> None:
             now[0] += 0.002
             return rig.kernel.send(data)
 
-        rig.outbox._send = send
+        rig.outbox.send = send
         rig.outbox.put(MESSAGE)
     with running_in("python"):
         assert await rung(flusher.doorbell)

@@ -198,8 +198,8 @@ async def test_a_rate_is_not_forgotten(links: Links) -> None:
     assert peer.link.connection.deadlines.resume_at == resume_at
     assert peer.inbox.paused
     assert not peer.reads
-    assert peer.link._buckets is not None
-    assert peer.link._buckets.tokens(CLOCK) == (-3.0, None)
+    assert peer.link.buckets is not None
+    assert peer.link.buckets.tokens(CLOCK) == (-3.0, None)
 
 
 async def test_a_paused_client_goes_on_when_its_hooks_have(links: Links, peer: Peer) -> None:

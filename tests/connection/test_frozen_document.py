@@ -35,7 +35,7 @@ STAYS = "-is of this process: a task, a context or a call that waits"
 
 PARTS: dict[type, dict[str, str]] = {
     Link: {
-        "_buckets": "tokens", "_undecoded": "undecoded", "account": ANEW, "by_c": ANEW, "client": "id", "clock": ANEW,
+        "buckets": "tokens", "_undecoded": "undecoded", "account": ANEW, "by_c": ANEW, "client": "id", "clock": ANEW,
         "closing": OPEN, "connection": "terms", "fd": ANEW, "inbox": "messages", "leaving": OPEN, "loop": ANEW,
         "bytes_received": "bytes_received", "opened_at": "seconds", "outbox": "unsent", "pings_made": "pings",
         "raw_fd": ANEW, "readiness": "paused", "sender": ANEW, "transport": ANEW,
@@ -47,13 +47,13 @@ PARTS: dict[type, dict[str, str]] = {
     },
     Decoder: {
         "_check": ANEW, "_checked": ANEW, "_engine": OPEN, "_held": "undecoded", "_lane_limit": "limits",
-        "_limits": "limits", "_masked": OPEN, "_payload": "undecoded", "_seeker": OPEN, "_wanted": ANEW,
+        "limits": "limits", "_masked": OPEN, "_payload": "undecoded", "_seeker": OPEN, "_wanted": ANEW,
         "deadlines": "times", "inflate": "window", "byte_count": ANEW, "special": ANEW, "state": OPEN, "stopped": ANEW,
         "undecoded": "undecoded",
     },
     Deadlines: {
         "_in_kernel": "times", "blocked_at": "times", "close_by": OPEN, "heard_at": "times", "latency": "times",
-        "linger_by": OPEN, "paused": "paused", "ping_at": "times", "ping_payload": "times", "resume_at": "times",
+        "paused": "paused", "ping_at": "times", "ping_payload": "times", "resume_at": "times",
         "scheduled": ANEW, "timeouts": "timeouts",
     },
     Inbox: {
@@ -62,7 +62,7 @@ PARTS: dict[type, dict[str, str]] = {
         "received": "messages_received", "reader": ANEW, "waiting": "messages",
     },
     Outbox: {
-        "_dirty": ANEW, "_few": "limits", "_flusher": ANEW, "_limit": "limits", "_noted": ANEW, "_send": ANEW,
+        "_dirty": ANEW, "_few": "limits", "_flusher": ANEW, "_limit": "limits", "_noted": ANEW, "send": ANEW,
         "_small": "limits", "_willing": "blocked", "blocked": "blocked", "drained": STAYS,
         "dropped": "messages_dropped",
         "messages_sent": "messages_sent", "bytes_sent": "bytes_sent", "overflow": "overflow", "peak": "queue_peak",

@@ -31,24 +31,52 @@ class Forgetting:
         self.forgotten.append(fd)
 
 
-async def rung(loop: Loop[object]) -> bool:
-    """Return whether the alarm rings, which it does once."""
-    with trio.move_on_after(0.01) as scope:
-        await loop.alarm.wait()
-    return not scope.cancelled_caught
-
-
-async def test_the_timer_is_woken_only_for_an_earlier_deadline(autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_earlier_deadline_is_slept_until_and_wakes_nobody_before(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     loop: Loop[object] = Loop(ConnectionPool(), 1000)
     connection = Connection(trio.current_time())
-    loop.watch_deadlines(7, connection)
-    assert await rung(loop), "it slept without an end"
-    loop.alarm_at = loop.pool.next_deadline()
-    loop.schedule(7)
-    assert not await rung(loop)
-    connection.deadlines.close_by = trio.current_time() + 1
-    loop.schedule(7)
-    assert await rung(loop)
+    wakes: list[float] = []
+
+    async def sleep() -> None:
+        with trio.CancelScope() as loop.alarm:
+            await trio.sleep_forever()
+        wakes.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep)
+        await trio.testing.wait_all_tasks_blocked()
+        loop.watch_deadlines(7, connection)
+        assert loop.alarm.deadline == loop.pool.next_deadline() < inf, "it slept without an end"
+        connection.deadlines.close_by = trio.current_time() + 3
+        loop.schedule(7)
+        connection.deadlines.close_by = trio.current_time() + 5
+        loop.schedule(7)
+        await trio.sleep(2)
+        assert not wakes, "for nothing"
+    assert wakes == [3]
+
+
+async def test_a_timer_that_does_not_sleep_needs_no_alarm() -> None:
+    """Before it runs, and while it acts on deadlines: it looks at the pool before it sleeps."""
+    loop: Loop[object] = Loop(ConnectionPool(), 1000)
+    with trio.CancelScope(deadline=trio.current_time()) as loop.alarm:
+        await trio.sleep_forever()
+    before = loop.alarm.deadline
+    loop.watch_deadlines(7, Connection(trio.current_time()))
+    assert loop.alarm.deadline == before
+
+
+async def test_without_links_nothing_wakes_the_timer() -> None:
+    loop: Loop[object] = Loop(ConnectionPool(), 1000)
+    loop.poller = cast(Poller, Forgetting())
+    with trio.CancelScope() as loop.alarm:
+        loop.links[7] = object()
+        loop.watch_deadlines(7, Connection(trio.current_time()))
+        assert loop.alarm.deadline < inf
+        loop.forget(7)
+        assert loop.alarm.deadline == inf
+        await trio.lowlevel.checkpoint()
 
 
 async def test_a_link_that_is_forgotten_leaves_nothing_behind() -> None:
@@ -60,8 +88,27 @@ async def test_a_link_that_is_forgotten_leaves_nothing_behind() -> None:
     loop.forget(7)
     assert (loop.links, len(loop.pool), poller.forgotten) == ({}, 0, [7])
     assert loop.pool.next_deadline() == inf
+
+
+async def test_the_last_link_that_is_forgotten_ends_the_wait() -> None:
+    loop: Loop[object] = Loop(ConnectionPool(), 1000)
+    loop.poller = cast(Poller, Forgetting())
+    waited = trio.Event()
+
+    async def wait() -> None:
+        await loop.until_empty()
+        waited.set()
+
     with trio.fail_after(PATIENCE):
-        await loop.emptied.wait()
+        await loop.until_empty()
+        loop.links |= {7: object(), 8: object()}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            loop.forget(7)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not waited.is_set()
+            loop.forget(8)
 
 
 @pytest.mark.parametrize("language", languages())

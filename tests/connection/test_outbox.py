@@ -41,7 +41,7 @@ async def test_one_frame_leaves_uncopied() -> None:
         sent.append(data)
         return len(data)
 
-    rig.outbox._send = send
+    rig.outbox.send = send
     message = text("x" * 1000)
     rig.outbox.put(message)
     rig.flusher.flush()

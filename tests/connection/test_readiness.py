@@ -49,7 +49,7 @@ def test_a_descriptor_that_was_given_up_is_never_watched_again() -> None:
     calls = Calls()
     readiness = Readiness(7, cast(Poller, calls))
     readiness.forget()
-    readiness.give_up()
+    readiness.fd = -1
     readiness.read_no_more()
     readiness.await_room(wanted=True)
     assert calls.calls == [(7, None)]

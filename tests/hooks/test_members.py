@@ -9,17 +9,17 @@ from tests.patience import PATIENCE
 from wsframe.hooks.members import Members
 
 
-async def test_the_last_member_rings(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_last_member_ends_the_wait(autojump_clock: trio.testing.MockClock) -> None:
     members = Members()
     members.join()
     members.join()
     members.leave()
     with trio.move_on_after(1) as scope:
-        await members.emptied.wait()
+        await members.gone_for(0)
     assert scope.cancelled_caught
     members.leave()
     with trio.fail_after(PATIENCE):
-        await members.emptied.wait()
+        await members.gone_for(0)
     assert members.count == 0
 
 

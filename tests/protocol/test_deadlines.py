@@ -95,13 +95,12 @@ def test_while_the_kernel_refuses_bytes_only_the_write_stall_counts(ping_at: flo
     assert it.due(140) == [Due.WRITE_STALL]
 
 
-@pytest.mark.parametrize(("field", "due"), [("close_by", Due.CLOSE), ("linger_by", Due.LINGER)])
-def test_the_end_has_its_own_deadline_and_needs_no_ping(field: str, due: Due) -> None:
+def test_the_end_has_its_own_deadline_and_needs_no_ping() -> None:
     it = deadlines()
-    setattr(it, field, 150)
+    it.close_by = 150
     assert it.next() == 150
     assert it.due(149.9) == []
-    assert it.due(150) == [due]
+    assert it.due(150) == [Due.CLOSE]
 
 
 def test_without_an_interval_nothing_is_ever_due() -> None:
@@ -161,8 +160,8 @@ def test_a_peer_whose_window_moves_is_not_stalled(left: int | None, stalled: boo
 def test_the_last_word_comes_first() -> None:
     """A deadline that ends the connection is named before one that only asks for more."""
     it = deadlines()
-    it.linger_by = it.close_by = it.blocked_at = 100
-    assert it.due(200) == [Due.LINGER, Due.CLOSE, Due.WRITE_STALL]
+    it.close_by = it.blocked_at = 100
+    assert it.due(200) == [Due.CLOSE, Due.WRITE_STALL]
 
 
 times = st.floats(0, 1000)
@@ -173,7 +172,6 @@ times = st.floats(0, 1000)
     ping_at=st.none() | times,
     blocked_at=st.none() | times,
     close_by=st.none() | times,
-    linger_by=st.none() | times,
     paused=st.booleans(),
 )
 def test_next_is_exactly_when_something_becomes_due(
@@ -181,13 +179,12 @@ def test_next_is_exactly_when_something_becomes_due(
     ping_at: float | None,
     blocked_at: float | None,
     close_by: float | None,
-    linger_by: float | None,
     paused: bool,
 ) -> None:
     """Neither a wake-up for nothing nor a deadline slept through."""
     it = deadlines()
     it.heard_at, it.ping_at, it.blocked_at = heard_at, ping_at, blocked_at
-    it.close_by, it.linger_by, it.paused = close_by, linger_by, paused
+    it.close_by, it.paused = close_by, paused
     when = it.next()
     if when == inf:
         assert it.due(1e9) == []

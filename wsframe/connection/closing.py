@@ -93,6 +93,9 @@ class Side(Protocol):
     def linger(self) -> None:
         """Wait until the peer has ended TCP."""
 
+    def linger_on(self) -> None:
+        """Look whether to wait on, now that the deadline has passed."""
+
     def dispose(self, *, reset: bool) -> None:
         """Close the socket and forget it."""
 
@@ -159,7 +162,10 @@ class Ending:
         self.lost(reason)
 
     def overdue(self) -> None:
-        """Act on the deadline of the closing handshake."""
+        """Act on the deadline of the phase."""
+        if self.phase is Phase.LINGERING:
+            self._side.linger_on()
+            return
         if self.phase is Phase.PEER_ENDED:
             patient = self._patience is not None and self._patience.lasts(progress=self._side.progress())
         else:
@@ -203,13 +209,10 @@ class Ending:
         else:
             self.on(ClosingEvent.ALL_SENT)
 
-    def _linger(self) -> None:
-        self._link.connection.deadlines.close_by = None
-        self._side.linger()
-
 
 OF_SIDE: dict[Action, Callable[[Side], None]] = {
     Action.DELIVER: methodcaller("deliver"),
+    Action.LINGER: methodcaller("linger"),
     Action.CLOSE_SOCKET: methodcaller("dispose", reset=False),
     Action.RESET: methodcaller("dispose", reset=True),
 }
@@ -220,6 +223,5 @@ ACTIONS: dict[Action, Callable[[Ending], None]] = {
     Action.ANSWER: Ending._answer,
     Action.SET_DEADLINE: Ending._set_deadline,
     Action.DRAIN: Ending._drain,
-    Action.LINGER: Ending._linger,
     Action.LET_GO: lambda ending: None,  # Leaving.hand_over does it
 }

@@ -125,8 +125,6 @@ class Flusher:
     def flush(self) -> None:
         """Send the dirty outboxes, at most 512 of them and for about 5 ms; the attendant does the rest."""
         dirty = self.dirty
-        if not dirty:
-            return
         batch = dirty[:FLUSH_AT_ONCE]
         del dirty[:FLUSH_AT_ONCE]
         left = send_whole(batch)
@@ -166,7 +164,8 @@ def drive(steps: Coroutine[object, object, ResultT], flusher: Flusher) -> Genera
             return done.value  # type: ignore[no-any-return]
         finally:
             flusher.in_turn = False
-            flusher.flush()
+            if flusher.dirty:
+                flusher.flush()
             if flusher.leader is not None:
                 flusher.leader.give_back()
         try:

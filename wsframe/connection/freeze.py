@@ -147,7 +147,7 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
         id=client._id,
         subprotocol=client.subprotocol,
         data=client.data,
-        limits=connection._limits,
+        limits=connection.limits,
         timeouts=connection.deadlines.timeouts,
         overflow=outbox.overflow,
         deflate=deflate_of(client),
@@ -161,7 +161,7 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
         paused=inbox.paused,
         times=connection.deadlines.freeze(now),
         pings=link.pings.freeze(),
-        tokens=() if link._buckets is None else link._buckets.tokens(now),
+        tokens=() if link.buckets is None else link.buckets.tokens(now),
         seconds=now - link.opened_at,
         queue_peak=outbox.peak,
         messages_received=inbox.received,
@@ -259,7 +259,7 @@ def thaw(
     )
     connection, inbox, outbox, now = link.connection, link.inbox, link.outbox, link.loop.clock()
     if hold:
-        outbox._send, outbox.raw_fd = refuse, -1
+        outbox.send, outbox.raw_fd = refuse, -1
     link.client._id = frozen.id
     assert isinstance(connection, Decoder)
     assert type(outbox) is Outbox
@@ -269,8 +269,8 @@ def thaw(
     connection.receive(bytearray(frozen.undecoded), 0)  # without room it decodes nothing yet
     link.note_undecoded()
     link.pings.thaw(frozen.pings)
-    if link._buckets is not None:
-        link._buckets.set_tokens(frozen.tokens, now)
+    if link.buckets is not None:
+        link.buckets.set_tokens(frozen.tokens, now)
     if frozen.messages:
         inbox.put(frozen.messages, sum(map(weigh_entry, frozen.messages)))
     set_counts(link, frozen, now)
@@ -302,7 +302,7 @@ def let_go(link: Link) -> None:
     """Send the bytes held back by :func:`thaw`."""
     outbox = link.outbox
     if link.transport.sock is not None:
-        outbox._send = link.transport.send
+        outbox.send = link.transport.send
         outbox.raw_fd = link.fd if link.transport.by_descriptor else -1
 
 

@@ -188,7 +188,8 @@ class Lead:
         """Read for all as soon as there is something, or return when the leader's doorbell is rung."""
         flusher, ready = self._flusher, None
         if self._spins:
-            flusher.flush()  # this can ring, too
+            if flusher.dirty:
+                flusher.flush()  # this can ring, too
             if not bell.rung:
                 ready = self._look_again()
         if bell.rung:
@@ -203,19 +204,15 @@ class Lead:
                 await trio.sleep_forever()
             finally:
                 flusher.leader, self.at_poller = self, None
-            if self.spins:
-                self._note_wait(began)
+            if self.spins:  # a wait that was short shows that it pays to look again before the next
+                now = perf_counter()
+                self._spins_until = now + TURN_SECONDS
+                self._spins = min(self._spins + 1, SPINS_IN_VAIN) if now - began < SPIN_SECONDS else 0
         self.times_rung = 0
         self._read(ready)
         if self.times_rung and not bell.rung:
             self.give_back()
         bell.rung = False
-
-    def _note_wait(self, began: float) -> None:
-        """Note a wait: one that was short shows that it pays to look again before the next."""
-        now = perf_counter()
-        self._spins_until = now + TURN_SECONDS
-        self._spins = min(self._spins + 1, SPINS_IN_VAIN) if now - began < SPIN_SECONDS else 0
 
     def _look_again(self) -> list[tuple[int, int]] | None:
         """Return the events of the poller within 60 us; None if there are none, or if other tasks must have a turn."""

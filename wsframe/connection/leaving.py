@@ -100,7 +100,7 @@ class Leaving:
         self._delivered = True
         if link.connection.state is not State.CLOSED:
             link.connection.eof()
-        link.note_undecoded()
+            link.note_undecoded()
         if not ended.clean or not link.readiness.interest & READ:
             # Nothing after the end counts, and the poller would report its EOF without end. After a close frame
             # nothing comes, as a rule, before the socket is read for its EOF again: that rule spares the poller twice.
@@ -164,11 +164,12 @@ class Leaving:
             link.closing.on(ClosingEvent.LOST)
             return
         deadlines = link.connection.deadlines
-        deadlines.linger_by = self._linger_until = link.clock() + deadlines.timeouts.close
+        deadlines.close_by = self._linger_until = link.clock() + deadlines.timeouts.close
         if link.readiness.eof:
             self.linger_on()
             return
-        link.readiness.only_read()
+        if link.readiness.interest != READ:
+            link.readiness.only_read()
         if self._linger_until < deadlines.scheduled:
             link.schedule()
 
@@ -185,10 +186,10 @@ class Leaving:
         if now >= self._linger_until or (link.readiness.eof and not left):
             link.closing.on(ClosingEvent.OVERDUE if left else ClosingEvent.TCP_ENDED)
             return
-        deadlines.linger_by = self._linger_until
+        deadlines.close_by = self._linger_until
         if link.readiness.eof:
             link.readiness.forget()
-            deadlines.linger_by = min(now + LINGER_LOOK, self._linger_until)
+            deadlines.close_by = min(now + LINGER_LOOK, self._linger_until)
         link.schedule()
 
     def dispose(self, *, reset: bool) -> None:
@@ -215,15 +216,16 @@ class Leaving:
         """Send no more, and end the calls that wait for the peer."""
         link = self._link
         link.raw_fd = -1
-        link.readiness.give_up()
+        link.readiness.fd = -1  # the descriptor is another's soon
         link.outbox.give_up()
         if link.pings_made is not None:
             link.pings_made.give_up()
         if self._gone is not None:
             self._gone.fire()
-        self._release()
+        if self.left_resource:
+            self.reservation.release()
 
-    # The client's place
+    # The client's place, which is free when both the socket and ``disconnected`` are over: rule 7 of ``closing``
 
     def gone(self) -> Signal:
         """Return the signal that the socket is closed."""
@@ -241,10 +243,5 @@ class Leaving:
             link.connection.eof()
             link.note_undecoded()
         link.loop.departed.discard(link)
-        self._release()
-
-    def _release(self) -> None:
-        # Both must be over: a peer that drops in a loop must not pile up lives in the
-        # mailbox of a slow resource, nor one that never ends TCP descriptors.
-        if self.left_resource and self._link.closing.phase is Phase.GONE:
+        if link.closing.phase is Phase.GONE:
             self.reservation.release()

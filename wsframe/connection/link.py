@@ -62,9 +62,9 @@ class Link:
     """One connected client: the reactor reads it, the mailbox resumes it, the client closes it."""
 
     __slots__ = (
-        "_buckets",
         "_undecoded",
         "account",
+        "buckets",
         "by_c",
         "bytes_received",
         "client",
@@ -123,7 +123,7 @@ class Link:
         self.closing: Ending = Ending(self, self.leaving)
         self.ask(host.check_for(self.client))
         rates = (host.limits.max_message_rate, host.limits.max_byte_rate)
-        self._buckets = None if rates == (None, None) else Buckets(rates, now)
+        self.buckets: Buckets | None = None if rates == (None, None) else Buckets(rates, now)  # None: no limit
 
     def __repr__(self) -> str:
         return f"<Link {self.name} {self.state.value}>"
@@ -200,8 +200,8 @@ class Link:
         connection, inbox, loop = self.connection, self.inbox, self.loop
         received = len(data)  # before the connection cuts off the bytes that it has decoded
         if data and data[0] == WHOLE_PING and inbox.waiting < inbox.max_messages and self.sender.answered(data):
-            if self._buckets is not None:
-                self._throttle(self._buckets.take((1, received), self.clock()))
+            if self.buckets is not None:
+                self._throttle(self.buckets.take((1, received), self.clock()))
             return
         events = connection.receive(data, inbox.max_messages - inbox.waiting)
         taken = len(events)
@@ -217,8 +217,8 @@ class Link:
         if ended is not None:
             self.closing.note(ended)
         # While a close frame is sought, the close timeout is the bound.
-        if self._buckets is not None and self.closing.ended is None and connection.state is State.OPEN:
-            self._throttle(self._buckets.take((taken, received), self.clock()))
+        if self.buckets is not None and self.closing.ended is None and connection.state is State.OPEN:
+            self._throttle(self.buckets.take((taken, received), self.clock()))
         if connection.undecoded != self._undecoded:
             self.note_undecoded()
         if connection.stopped:
@@ -303,10 +303,8 @@ class Link:
                 self.resume()
             elif due is Due.WRITE_STALL:
                 self.sender.check_stall()
-            elif due is Due.CLOSE:
-                self.closing.overdue()
             else:
-                self.leaving.linger_on()
+                self.closing.overdue()
         self.schedule()
 
     def close(self, code: int, reason: str, *, mute: bool = False) -> bool:

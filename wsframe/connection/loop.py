@@ -40,16 +40,15 @@ class Loop(Generic[LinkT]):
     """
 
     __slots__ = (
+        "_emptied",
         "again",
         "alarm",
-        "alarm_at",
         "budget",
         "buffer",
         "bytes_received_before",
         "bytes_sent_before",
         "clock",
         "departed",
-        "emptied",
         "flusher",
         "links",
         "now",
@@ -79,27 +78,35 @@ class Loop(Generic[LinkT]):
         self.clock: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self.now: float = trio.current_time()
         """The time at the beginning of the current batch."""
-        self.emptied: Doorbell = Doorbell()
-        """Rings whenever a link is gone."""
         self.poller: Poller
-        self.alarm: Doorbell = Doorbell()
-        """Wakes the timer before :attr:`alarm_at`."""
-        self.alarm_at: float = inf
-        """When the timer wakes by itself."""
+        self.alarm: trio.CancelScope = trio.CancelScope(deadline=-inf)
+        """The scope in which the timer sleeps: an earlier deadline is moved in it, and the timer sleeps on."""
+        self._emptied: Doorbell | None = None
 
     def watch_deadlines(self, fd: int, connection: Timed) -> None:
         """Look at a new connection's deadlines from now on."""
-        if self.pool.add(fd, connection) < self.alarm_at:
-            self.alarm.ring()
+        when = self.pool.add(fd, connection)
+        if when < self.alarm.deadline:
+            self.alarm.deadline = when
 
     def schedule(self, fd: int) -> None:
         """Look at a link's deadlines again; the timer wakes earlier if need be."""
-        if self.pool.schedule(fd) < self.alarm_at:
-            self.alarm.ring()
+        when = self.pool.schedule(fd)
+        if when < self.alarm.deadline:
+            self.alarm.deadline = when
 
     def forget(self, fd: int) -> None:
         """Drop the link whose socket is about to be closed."""
         self.poller.forget(fd)
         del self.links[fd]
         self.pool.remove(fd)
-        self.emptied.ring()
+        if not self.links:
+            self.alarm.deadline = inf  # while there are others, they share its waking
+            if self._emptied is not None:
+                self._emptied.ring()
+
+    async def until_empty(self) -> None:
+        """Wait until every link is gone."""
+        while self.links:
+            self._emptied = self._emptied or Doorbell()
+            await self._emptied.wait()

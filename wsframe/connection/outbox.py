@@ -58,7 +58,6 @@ class Outbox(Waiting):
         "_flusher",
         "_limit",
         "_noted",
-        "_send",
         "_small",
         "_willing",
         "blocked",
@@ -69,6 +68,7 @@ class Outbox(Waiting):
         "overflow",
         "peak",
         "raw_fd",
+        "send",
         "shut",
         "wire",
     )  # fmt: skip
@@ -85,7 +85,7 @@ class Outbox(Waiting):
         raw_fd: int = -1,
     ) -> None:
         super().__init__()
-        self._send = send
+        self.send: Callable[[bytes | memoryview], int] = send
         self._limit = limit
         self._small, self._few = shares_of(limit)
         """So many frames and so many bytes certainly have room, the cost of one more frame included."""
@@ -310,7 +310,7 @@ class Outbox(Waiting):
                     data = small[0] if count == 1 else b"".join(small)
                 offered = len(data)
                 try:
-                    sent = self._send(data) if offered else 0
+                    sent = self.send(data) if offered else 0
                 except BlockingIOError:
                     sent = 0
                 except OSError:

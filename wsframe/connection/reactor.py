@@ -10,7 +10,9 @@ How it works. A nursery runs three tasks over one :class:`~wsframe.connection.lo
 * The *attendant* wakes by the flusher's doorbell. It flushes for tasks that do not flush themselves, goes on
   with links whose share of a turn was used up, and resets clients when all together exceed the budget.
 * The *timer* sleeps until the next deadline of any connection. So waiting for messages needs no timeout,
-  and a message schedules nothing: it only notes the time at which the peer was heard.
+  and a message schedules nothing: it only notes the time at which the peer was heard. A deadline that comes
+  earlier than all others, as each end brings one, moves the deadline of the scope in which the timer sleeps; the
+  task itself has no turn for it.
 
 The rules that hold between them:
 
@@ -72,7 +74,7 @@ CATCH_UP = 1.0
 
 # The attributes that the C code reads and writes by name; a rename that forgets it is an ImportError.
 READ_BY_C: dict[type, str] = {
-    Link: "connection inbox raw_fd bytes_received crashed lost _buckets note_undecoded",
+    Link: "connection inbox raw_fd bytes_received crashed lost buckets note_undecoded",
     Decoder: "state deadlines undecoded _engine _held _lane_limit _payload _wanted",
     Deadlines: "heard_at",
     Inbox: "budget client divert entries mailbox max_messages max_bytes move muted byte_count paused received "
@@ -208,13 +210,11 @@ class Reactor:
 
         async def watch() -> None:
             while True:
-                loop.alarm_at = loop.pool.next_deadline()
-                with trio.CancelScope(deadline=loop.alarm_at):
-                    await loop.alarm.wait()
-                if loop.clock() > loop.alarm_at + HELD_UP:
+                with trio.CancelScope(deadline=loop.pool.next_deadline()) as loop.alarm:
+                    await trio.sleep_forever()
+                if loop.clock() > loop.alarm.deadline + HELD_UP:
                     await trio.sleep(CATCH_UP)
-                if loop.clock() >= loop.alarm_at:
-                    self.sweep()
+                self.sweep()
 
         await flushing(watch(), self.flusher)
 
@@ -303,8 +303,7 @@ class Reactor:
 
     async def until_empty(self) -> None:
         """Wait until every link is gone."""
-        while self.links:
-            await self.loop.emptied.wait()
+        await self.loop.until_empty()
 
     def close_all(self, links: Iterable[Link], code: int, reason: str) -> None:
         """Send the clients of links a close frame."""

@@ -25,6 +25,7 @@ class Readiness:
     def __init__(self, fd: int, poller: Poller) -> None:
         self._poller = poller
         self.fd: int = fd
+        """The descriptor; -1 once it is closed: nothing is watched from then on."""
         self.interest: int = READ
         self.eof: bool = False
         """Whether the peer has shut its sending side."""
@@ -66,7 +67,3 @@ class Readiness:
     def forget(self) -> None:
         """Take it out of the poller, which would report a socket that is shut both ways without end."""
         self._poller.forget(self.fd)
-
-    def give_up(self) -> None:
-        """Watch nothing from now on: the descriptor is another's soon."""
-        self.fd = -1

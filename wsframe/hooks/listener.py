@@ -367,7 +367,7 @@ class Listener:
             while True:
                 bell.rung = False  # entries and flags are looked at now
                 if not mailbox.entries:
-                    if self._may_end():
+                    if self._retired and self._may_end():
                         break
                     await bell.wait()
                 else:

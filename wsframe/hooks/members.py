@@ -14,12 +14,11 @@ __all__ = ["Members"]
 class Members:
     """The number of members: new clients after the path check, and clients whose ``disconnected`` has not run."""
 
-    __slots__ = ("count", "emptied", "empty_since")
+    __slots__ = ("_emptied", "count", "empty_since")
 
     def __init__(self) -> None:
         self.count: int = 0
-        self.emptied: Doorbell = Doorbell()
-        """Rings when the last member has gone."""
+        self._emptied: Doorbell | None = None  # of factories whose resources linger; no other waits for it
         self.empty_since: float = -inf
         """The time at which the last client had gone; ``inf`` while there is one, ``-inf`` before the first."""
 
@@ -32,13 +31,15 @@ class Members:
         self.count -= 1
         if not self.count:
             self.empty_since = min(self.empty_since, trio.current_time())  # one that was refused does not count
-            self.emptied.ring()
+            if self._emptied is not None:
+                self._emptied.ring()
 
     async def gone_for(self, seconds: float) -> None:
         """Wait until the resource has had no member for that many seconds."""
         while True:
             if self.count:
-                await self.emptied.wait()
+                self._emptied = self._emptied or Doorbell()
+                await self._emptied.wait()
             elif trio.current_time() < self.empty_since + seconds:
                 await trio.sleep_until(self.empty_since + seconds)
             else:

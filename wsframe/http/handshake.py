@@ -224,7 +224,7 @@ def wants_upgrade(headers: Headers) -> bool:
 
 
 def valid_key(headers: Headers) -> bool:
-    keys = headers._values.get("sec-websocket-key", ())
+    keys = headers.by_name.get("sec-websocket-key", ())
     try:
         return len(keys) == 1 and len(a2b_base64(keys[0], strict_mode=True)) == 16
     except ValueError:
@@ -255,7 +255,7 @@ def check_head(headers: Headers) -> None:
     Raises:
         Reject: 400 for a Host that is not ASCII or has space in it, for an Origin with a tab in it, and for two.
     """
-    values = headers._values
+    values = headers.by_name
     host = values["host"][0] if "host" in values else ""
     if not host.isascii():
         raise Reject(400, body="the Host header is not ASCII")
@@ -268,7 +268,7 @@ def check_head(headers: Headers) -> None:
 
 def has_body(headers: Headers) -> bool:
     """Return whether the head announces a body: a length of zero does not, and Java clients send it."""
-    values = headers._values
+    values = headers.by_name
     lengths = values.get("content-length")
     return "transfer-encoding" in values or (lengths is not None and any(length.strip("0") for length in lengths))
 
@@ -336,7 +336,7 @@ def switching_protocols(headers: Headers, subprotocol: str | None, extra: Iterab
     Raises:
         ValueError: For a header name or value that would break out of its line.
     """
-    key = headers._values["sec-websocket-key"][0].encode("ascii")
+    key = headers.by_name["sec-websocket-key"][0].encode("ascii")
     accept = b2a_base64(sha1(key + GUID, usedforsecurity=False).digest(), newline=False).decode("ascii")
     fields = list(extra)
     if subprotocol is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeVar, final, overload
 from urllib.parse import parse_qs
@@ -30,16 +30,18 @@ class Headers(Mapping[str, str]):
     Latin-1, as HTTP/1.1 has them. Source: RFC 9110 section 5.
     """
 
-    __slots__ = ("_fields", "_values")
+    __slots__ = ("_fields", "by_name")
 
     def __init__(self, fields: list[tuple[str, str]]) -> None:
         self._fields = fields
-        self._values: dict[str, list[str]] = {}
+        values: dict[str, list[str]] = {}
         for name, value in fields:
-            self._values.setdefault(name, []).append(value)
+            values.setdefault(name, []).append(value)
+        self.by_name: Mapping[str, Sequence[str]] = values
+        """All values of each name, for code that knows the name in lower case and asks often: nothing is copied."""
 
     def __getitem__(self, name: str) -> str:
-        values = self._values.get(name.lower())
+        values = self.by_name.get(name.lower())
         if values is None:
             raise KeyError(name)
         return values[0]
@@ -50,21 +52,21 @@ class Headers(Mapping[str, str]):
     def get(self, name: str, default: DefaultT) -> str | DefaultT: ...
     def get(self, name: str, default: DefaultT | None = None) -> str | DefaultT | None:
         """Return the first value of ``name``, or the default without any."""
-        values = self._values.get(name.lower())  # Mapping's would raise and catch a KeyError
+        values = self.by_name.get(name.lower())  # Mapping's would raise and catch a KeyError
         return default if values is None else values[0]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._values
+        return isinstance(name, str) and name.lower() in self.by_name
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(self.by_name)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.by_name)
 
     def getall(self, name: str) -> list[str]:
         """Return every value of ``name`` in the order received; an empty list without any."""
-        return self._values.get(name.lower(), [])[:]
+        return list(self.by_name.get(name.lower(), ()))
 
     def fields(self) -> list[tuple[str, str]]:
         """Return all fields in the order received, names in lower case."""
@@ -72,7 +74,7 @@ class Headers(Mapping[str, str]):
 
     def tokens(self, name: str) -> list[str]:
         """Return the comma-separated tokens of every field called ``name`` (RFC 9110 section 5.6.1)."""
-        values = self._values.get(name.lower())
+        values = self.by_name.get(name.lower())
         if values is None:
             return []
         return [token for value in values for part in value.split(",") if (token := part.strip(SPACE))]
@@ -185,7 +187,7 @@ class Request:
         In versions 7 and 8 it is called ``Sec-WebSocket-Origin``, but for the last drafts of 8.
         """
         headers = self.headers
-        values = headers._values
+        values = headers.by_name
         if "sec-websocket-origin" in values and version_of(headers) in (7, 8):
             return values["sec-websocket-origin"][0]
         return values["origin"][0] if "origin" in values else None
@@ -215,7 +217,7 @@ def utf8(text: str) -> str:
 
 def has_token(headers: Headers, name: str, token: str) -> bool:
     """Return whether fields have a token, which is in lower case as their name is; theirs can be in any."""
-    values = headers._values.get(name)
+    values = headers.by_name.get(name)
     if values is None:
         return False
     return values[0].lower() == token or token in map(str.lower, headers.tokens(name))
@@ -228,7 +230,7 @@ VERSIONS = frozenset({13, 8, 7, 0})
 
 def version_of(headers: Headers) -> int | None:
     """Return the version of the WebSocket protocol a request asks for; None for an unknown one, or without any."""
-    values = headers._values
+    values = headers.by_name
     named = values.get("sec-websocket-version")
     if named is None:  # its two keys show hixie-76
         return 0 if "sec-websocket-key1" in values and "sec-websocket-key2" in values else None

@@ -12,6 +12,7 @@ import select
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Literal, Protocol, TypeAlias
 
 import trio
@@ -78,6 +79,10 @@ if sys.platform == "linux":
             self._epoll = select.epoll()
             self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self._epoll.register(self._waker, select.EPOLLIN | select.EPOLLET)  # each write is told once
+            # Functions of C: a method of ours for each would be a call more for each turn of the reactor.
+            self.poll: Callable[[], list[tuple[int, int]]] = partial(self._epoll.poll, 0, AT_ONCE)
+            self.wait: Callable[[], Awaitable[None]] = partial(trio.lowlevel.wait_readable, self._epoll.fileno())
+            self.wake: Callable[[], None] = partial(os.eventfd_write, self._waker, 1)
 
         def watch(self, fd: int, mask: int) -> None:
             try:
@@ -96,15 +101,6 @@ if sys.platform == "linux":
                 self._epoll.unregister(fd)
             except OSError:  # it is not there
                 pass
-
-        def poll(self) -> list[tuple[int, int]]:
-            return self._epoll.poll(0, AT_ONCE)
-
-        def wait(self) -> Awaitable[None]:
-            return trio.lowlevel.wait_readable(self._epoll.fileno())  # noqa: ASYNC105 (the caller awaits it)
-
-        def wake(self) -> None:
-            os.eventfd_write(self._waker, 1)
 
         def close(self) -> None:
             trio.lowlevel.notify_closing(self._epoll.fileno())

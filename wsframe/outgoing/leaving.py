@@ -109,8 +109,11 @@ class Leaving:
 
     def linger(self) -> None:
         link = self._link
-        link.connection.deadlines.linger_by = link.clock() + link.connection.deadlines.timeouts.close
+        link.connection.deadlines.close_by = link.clock() + link.connection.deadlines.timeouts.close
         link.schedule()
+
+    def linger_on(self) -> None:
+        self.abandon()
 
     def dispose(self, *, reset: bool) -> None:
         link = self._link

@@ -285,8 +285,6 @@ class Link:
             self.sender.check_stall()
         elif due is Due.CLOSE:
             self.closing.overdue()
-        elif due is Due.LINGER:
-            self.leaving.abandon()
 
     async def finished(self) -> None:
         """Wait until the socket is closed."""

@@ -31,7 +31,6 @@ class Due(Enum):
     PING_TIMEOUT = "ping timeout"
     WRITE_STALL = "write stall"
     CLOSE = "close timeout"
-    LINGER = "linger timeout"
     RESUME = "resume"
 
 
@@ -55,8 +54,8 @@ class Deadlines:
     """
 
     __slots__ = (
-        "_in_kernel", "blocked_at", "close_by", "heard_at", "latency", "linger_by",
-        "paused", "ping_at", "ping_payload", "resume_at", "scheduled", "timeouts",
+        "_in_kernel", "blocked_at", "close_by", "heard_at", "latency", "paused",
+        "ping_at", "ping_payload", "resume_at", "scheduled", "timeouts",
     )  # fmt: skip
 
     def __init__(self, timeouts: Timeouts, now: float) -> None:
@@ -73,30 +72,25 @@ class Deadlines:
         self._in_kernel = 0
         """The bytes that it had not acknowledged then."""
         self.close_by: float | None = None
-        """By when the closing handshake must have gone on."""
+        """By when the end must have gone on; from its beginning on, nothing is pinged."""
         self.resume_at: float | None = None
         """When a client that sent too fast is read again."""
-        self.linger_by: float | None = None
-        """By when the peer must have ended TCP, after both close frames."""
         self.scheduled: float = inf
         """When the pool will look at this connection; :meth:`due` is not asked before."""
 
     def next(self) -> float:
         """Return when :meth:`due` is to be asked next; ``inf`` for never."""
-        when = self.ping_deadline()
+        # Once closing, the end's own deadline holds.
+        when = self.ping_deadline() if self.close_by is None else self.close_by
         if self.blocked_at is not None:
             when = min(when, self.blocked_at + self.timeouts.write_stall)
-        for by in (self.close_by, self.linger_by, self.resume_at):
-            if by is not None and by < when:
-                when = by
+        if self.resume_at is not None and self.resume_at < when:
+            when = self.resume_at
         return when
 
     def ping_deadline(self) -> float:
         interval = self.timeouts.ping_interval
-        # Once closing, the closing handshake's own deadline holds.
-        if interval is None or self.close_by is not None or self.linger_by is not None:
-            return inf
-        if self.blocked_at is not None:  # the ping can wait after a large frame; write_stall watches in the meantime
+        if interval is None or self.blocked_at is not None:  # it can wait after a large frame; write_stall watches
             return inf
         if self.ping_at is None or self.heard_at > self.ping_at:
             return self.heard_at + interval
@@ -173,15 +167,13 @@ class Deadlines:
     def due(self, now: float) -> list[Due]:
         """Return the actions due at ``now``. Asking has no effect: the caller notes its actions."""
         dues = []
-        if self.linger_by is not None and now >= self.linger_by:
-            dues.append(Due.LINGER)
         if self.close_by is not None and now >= self.close_by:
             dues.append(Due.CLOSE)
         if self.resume_at is not None and now >= self.resume_at:
             dues.append(Due.RESUME)
         if self.blocked_at is not None and now >= self.blocked_at + self.timeouts.write_stall:
             dues.append(Due.WRITE_STALL)
-        if now >= self.ping_deadline():
+        if self.close_by is None and now >= self.ping_deadline():
             waiting = self.ping_at is not None and self.heard_at <= self.ping_at and not self.paused
             dues.append(Due.PING_TIMEOUT if waiting else Due.PING)
         return dues

@@ -64,7 +64,6 @@ class Decoder:
         "_engine",
         "_held",
         "_lane_limit",
-        "_limits",
         "_masked",
         "_payload",
         "_seeker",
@@ -72,6 +71,7 @@ class Decoder:
         "byte_count",
         "deadlines",
         "inflate",
+        "limits",
         "special",
         "state",
         "stopped",
@@ -97,7 +97,7 @@ class Decoder:
         """The weight of the messages that it returned: usually their bytes of payload."""
         self.undecoded: int = 0
         """Bytes held of messages that are not whole yet, or not decoded."""
-        self._limits = limits
+        self.limits: Limits = limits
         self._check: Check | None = None
         self.inflate: InflateExtension | None = inflate
         self._masked = masked
@@ -227,7 +227,7 @@ class Decoder:
 
     def _share_is_used_up(self) -> bool:
         inflate = self.inflate
-        return self.byte_count >= self._limits.max_queued_bytes or (inflate is not None and inflate.turn_is_over())
+        return self.byte_count >= self.limits.max_queued_bytes or (inflate is not None and inflate.turn_is_over())
 
     def _take_frame(self, data: bytearray, at: int, events: list[Event]) -> tuple[int, int]:
         """Decode a frame that is not a plain message; return the position after it, and its cost in control frames.
@@ -242,12 +242,12 @@ class Decoder:
                     self._note(control[:1], events)
                     return (control[1] if self.state is State.OPEN else len(data)), 1
             if lane is None and self.inflate is not None:
-                compressed = read_compressed(data, at, self._limits, self.inflate, masked=self._masked)
+                compressed = read_compressed(data, at, self.limits, self.inflate, masked=self._masked)
                 if compressed is not None:
                     self._note(compressed[:1], events)
                     return (compressed[1] if self.state is State.OPEN else len(data)), COMPRESSED_WORK
             if lane is not None or data[at] in BEGINNINGS:  # with ``lane`` also its control frames, in pieces
-                lane = lane or FragmentLane(self._limits, masked=self._masked)
+                lane = lane or FragmentLane(self.limits, masked=self._masked)
                 stop, cost = self._take_fragments(lane, data, at, events)
                 if stop > at:
                     return stop, cost
@@ -277,7 +277,7 @@ class Decoder:
         lane = self._engine
         if not isinstance(lane, SlowLane):
             fragments = lane
-            lane = self._engine = SlowLane(self._limits, self._check, self.inflate, masked=self._masked)
+            lane = self._engine = SlowLane(self.limits, self._check, self.inflate, masked=self._masked)
             if fragments is not None:
                 fragments.hand_over(lane)
         return lane
@@ -320,7 +320,7 @@ class Decoder:
         self.stopped = False
         self.undecoded = 0
         prefix, owed = (b"", 0) if self._engine is None else self._engine.unread
-        self._seeker = CloseSeeker(self._limits.max_message, prefix, owed, masked=self._masked)
+        self._seeker = CloseSeeker(self.limits.max_message, prefix, owed, masked=self._masked)
         self._engine = None
         kept, self._held = self._all_held(), None
         events: list[Event] = []

@@ -5,7 +5,7 @@
 #include "speedups.h"
 
 static const char *const SPELLING[NAMES] = {
-    "append", "blocked", "_buckets", "budget", "client", "connection", "crashed", "deadlines", "_dirty", "divert", "doorbell", "drained",
+    "append", "blocked", "buckets", "budget", "client", "connection", "crashed", "deadlines", "_dirty", "divert", "doorbell", "drained",
     "_engine", "entries", "_few", "flush", "_flusher", "header", "heard_at", "held", "_held", "in_turn", "inbox", "items", "_lane_limit", "_latest", "limit",
     "lost", "mailbox", "max_messages", "max_bytes", "messages_sent", "move", "muted", "note_undecoded", "byte_count", "byte_count", "bytes_received",
     "bytes_sent", "_offset", "paused", "payload", "_payload", "put", "raw_fd", "raw_fd", "received", "ring", "shut", "_small", "state", "thread", "took_last",

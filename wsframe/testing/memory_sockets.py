@@ -131,7 +131,7 @@ class MemorySocket:
             raise error(errno.EPIPE)
         peer = self._peer
         if peer._closed:  # a kernel accepts them too, and answers with a reset
-            self._be_reset()
+            self.be_reset()
             return len(data)
         room = peer._buffer + self._buffer - self.in_flight
         if not room:
@@ -173,13 +173,14 @@ class MemorySocket:
             return
         self._closed = True
         if self._incoming or not self._linger:
-            self._peer._be_reset()
+            self._peer.be_reset()
         self._incoming.clear()
         self._peer._ended = True
         self._peer._tell()
         self._tell()
 
-    def _be_reset(self) -> None:
+    def be_reset(self) -> None:
+        """Have the peer reset the connection: its bytes on their way are gone."""
         self._reset = True
         del self._incoming[self._buffer :]  # the sender's kernel drops its unsent bytes
         self._tell()

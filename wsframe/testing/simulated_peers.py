@@ -56,7 +56,7 @@ class PeerEnd(MemorySocket):
         """Reset it from both sides: the bytes on their way are gone."""
         self.held = self._peer.held = False  # type: ignore[attr-defined]
         for end in (self, self._peer):
-            end._be_reset()
+            end.be_reset()
 
 
 class PeerNetwork:
