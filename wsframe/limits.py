@@ -1,6 +1,6 @@
 """The cost of a client at most: sizes, counts and times, with the reason of each default.
 
-Each option is a frozen dataclass. A resource may set some fields and leave the
+Each option is a frozen dataclass. A resource can set some fields and leave the
 others at :data:`INHERIT`, which takes the server's. A field that the server leaves
 there takes the default named in the field's description.
 """
@@ -20,7 +20,7 @@ Overflow: TypeAlias = Literal["disconnect", "drop_oldest", "drop_newest"]
 
 ``disconnect`` resets the connection, so that a client that stays has missed nothing.
 ``drop_oldest`` discards the oldest waiting messages for it (a feed whose newest value
-counts). ``drop_newest`` discards the message itself (a log whose gap may be at the end).
+counts). ``drop_newest`` discards the message itself (a log whose gap can be at the end).
 """
 
 OptionsT = TypeVar("OptionsT", "Limits", "Timeouts")
@@ -159,7 +159,8 @@ class Timeouts:
     its rate, is pinged as often and not given up: its pong would not be read, but a peer that has gone shows."""
 
     ping_timeout: float = INHERIT
-    """Silence after a ping before the peer counts as dead and is reset; default 20."""
+    """Silence after a ping before the peer counts as dead and is reset; default 20. Less resets peers whose network was
+    away for a moment, such as a phone in a tunnel; more keeps the places of dead ones longer."""
 
     write_stall: float = INHERIT
     """Time in which the peer takes none of the bytes that wait for it before it is reset; default
@@ -243,7 +244,8 @@ class Capacity:
     counts for each client."""
 
     backlog: int = 1024
-    """Connections the kernel holds for ``accept``; default 1024. The kernel may cap it."""
+    """Connections the kernel holds for ``accept``; default 1024. The kernel can cap it. A smaller number
+    refuses clients that come together, a larger one lets them wait longer."""
 
     def __post_init__(self) -> None:
         refuse_below(self, 1, inherit=False)

@@ -43,12 +43,12 @@ class Message:
 
 
 class Run(NamedTuple):
-    """Messages of one sender on one topic that the relay has read one behind another, and passes on as they are."""
+    """Messages of one sender on one topic that the relay has read one after another, and passes on as they are."""
 
     topic: str
     sender: bytes
     frames: bytes
-    """Their frames, one behind another: one object for all members."""
+    """Their frames, one after another: one object for all members."""
 
     @property
     def size(self) -> int:

@@ -58,7 +58,7 @@ class Outgoing:
 
     Args:
         limit: Bytes beyond which ``put`` refuses a frame.
-        more: Returns bytes that wait elsewhere, to be written behind the frames.
+        more: Returns bytes that wait elsewhere, to be written after the frames.
         turn: The work in which this is filled most often; its end writes.
     """
 
@@ -121,12 +121,12 @@ class Outgoing:
         return data
 
     def write_now(self) -> None:
-        """Write what waits, as far as the kernel takes it; the task writes the rest."""
+        """Write the bytes that wait, as many as the kernel takes; the task writes the rest."""
         if not self._write_now():
             self.doorbell.ring()
 
     def _write_now(self) -> bool:
-        """Write what the kernel takes; return whether that was all."""
+        """Write as many bytes as the kernel takes; return whether these were all."""
         stream, self._idle = self._idle, None
         if stream is None:
             return False
@@ -160,7 +160,7 @@ class Outgoing:
 
 
 def written_now(stream: trio.SocketStream, data: bytes) -> bytes:
-    """Write what the kernel takes at once; return the rest."""
+    """Write as many bytes as the kernel takes at once; return the rest."""
     try:
         written = os.write(stream.socket.fileno(), data)
         return b"" if written == len(data) else data[written:]

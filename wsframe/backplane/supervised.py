@@ -99,7 +99,7 @@ class SupervisedBackplane:
         try:
             async with self._engine.connect(generation.take) as link:
                 await generation.run(link)
-        except BaseException as error:  # of a client library: the panic of an extension is no Exception
+        except BaseException as error:  # of a client library: the panic of an extension is not an Exception
             group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])
             passing, ended = group.split(passes)
             if ended is not None:

@@ -36,13 +36,13 @@ class Subscribed:
     that has subscribed with a token, of which the resource's ``tokens`` knows, is told to send a new one before, and
     has ``expired_grace`` more for it."""
     history: bool = True
-    """Whether the client may list the channel's history, if the resource keeps one. Default True: it has read
+    """Whether the client can list the channel's history, if the resource keeps one. Default True: it has read
     access to the channel. Danger: messages of the time before the client subscribed are among them."""
     recover: bool = True
     """Whether the client gets the messages that it missed while it was away, if the resource keeps history.
     Default True."""
     presence: bool = False
-    """Whether the client is a member of the channel for others, and may ask for the members. Default False:
+    """Whether the client is a member of the channel for others, and can ask for the members. Default False:
     each member costs every node of the service memory and messages."""
     members: Literal["clients", "users"] = "clients"
     """The members of the channel, which are the same for all its clients. Default ``"clients"``, as in Centrifugo: each

@@ -210,7 +210,7 @@ class Channels:
         return live
 
     def lose(self, channel: Channel) -> None:
-        """Have the clients of a channel begin anew, because publications are lost."""
+        """Have the clients of a channel begin again, because publications are lost."""
         for client in tuple(channel.live):
             session = self._sessions.of(client)
             if session is not None:
@@ -219,7 +219,7 @@ class Channels:
             subscription.overflowed = True
 
     def _lose_one(self, session: Session, subscription: Subscription) -> None:
-        """Have one client begin anew: an SDK asks for a subscription of its own again, else it connects again."""
+        """Have one client begin again: an SDK asks for a subscription of its own again, else it connects again."""
         if subscription.by_server:
             session.client.close(3010, "insufficient state")
         elif self.end_by_server(session, subscription, 2500):
@@ -254,7 +254,7 @@ class Channels:
         return self._feed.publish(channel, publication.json())
 
     async def present(self, session: Session, channel: str) -> dict[str, Any]:
-        """Return the members of a channel by key, for a client that may know them."""
+        """Return the members of a channel by key, for a client that is allowed to know them."""
         if not self.subscribed(session, channel).options.presence:
             raise CentrifugeError(108)
         return await self._presence.of(channel)

@@ -135,7 +135,7 @@ def decode(message: str, most: int) -> Iterator[Command]:
         BadMessage: For anything that is not in the protocol, when it is its turn.
     """
     number = 0
-    for line in message.split("\n", most + 1):  # the rest of a longer one is no command
+    for line in message.split("\n", most + 1):  # the rest of a longer one is not a command
         if line and not line.isspace():
             number += 1
             if number > most:

@@ -64,7 +64,7 @@ class Feed(Receiver):
         hooks: The resource.
         sessions: Its clients.
         topics: Those of the server.
-        lose: Called with a channel whose clients must begin anew.
+        lose: Called with a channel whose clients must begin again.
     """
 
     def __init__(self, hooks: Hooks, sessions: Sessions, topics: Topics, lose: Callable[[Channel], None]) -> None:
@@ -165,7 +165,7 @@ class Feed(Receiver):
         logger.warning("publications of %s by other servers are missing", quoted(topic), kind=topic)
 
     def resync(self, topic: str, position: Position) -> None:
-        """Have the clients of a channel begin anew."""
+        """Have the clients of a channel begin again."""
         channel = self._sessions.channel(topic.removeprefix(PREFIX))
         if channel is not None:
             self._lose(channel)

@@ -52,7 +52,7 @@ class Replies:
         self._size += len(line)
 
     def send(self) -> None:
-        """Send the replies so far. A push that is sent next comes behind them."""
+        """Send the replies so far. A push that is sent next comes after them."""
         if self._lines:
             self._refused = not self._client.send_text("\n".join(self._lines))
             self._lines.clear()

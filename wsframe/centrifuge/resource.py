@@ -118,7 +118,7 @@ class CentrifugeResource(Resource[DataT]):
     # Hooks
 
     async def connecting(self, client: Client[DataT], token: str, data: object) -> Connected | None:
-        """Decide whether a client may connect; None lets it in, anonymous unless its token names a user.
+        """Decide whether a client can connect; None lets it in, anonymous unless its token names a user.
 
         Without :attr:`tokens` it is also called for the new token of a client whose connection ``expires``: ``data`` is
         None then, and of the answer ``expires`` and ``info`` count; another ``user`` closes 3500.
@@ -131,14 +131,14 @@ class CentrifugeResource(Resource[DataT]):
         return None
 
     async def subscribing(self, client: Client[DataT], channel: str, data: object) -> Subscribed | None:
-        """Decide whether a client may subscribe to a channel; None lets it, with the options of :attr:`subscription`.
+        """Decide whether a client can subscribe to a channel; None lets it, with the options of :attr:`subscription`.
 
         If :attr:`tokens` is set, the client's subscription token is valid for the channel.
         """
         return None
 
     async def publishing(self, client: Client[DataT], channel: str, data: object) -> Published | None:
-        """Decide whether a client may publish; None publishes its data. The default refuses with error 103."""
+        """Decide whether a client can publish; None publishes its data. The default refuses with error 103."""
         raise CentrifugeError(103)
 
     async def rpc(self, client: Client[DataT], method: str, data: object) -> object:
@@ -213,7 +213,7 @@ class CentrifugeResource(Resource[DataT]):
         return client.send_text(push("message", members({"data": self.json_of(data) or "null"})))
 
     async def presence(self, topic: str) -> list[Member]:
-        """Return the members of a channel on all servers; ``info`` of each is what clients see of it.
+        """Return the members of a channel on all servers; ``info`` of each is the part that clients see.
 
         Raises:
             TypeError, ValueError: For a name that cannot be that of a channel.

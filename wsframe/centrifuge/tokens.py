@@ -45,8 +45,8 @@ class JWTTokens:
         algorithms: The algorithms that are accepted, such as ``["HS256"]``. Danger: a list with HMAC and others.
         audience: The claim ``aud`` that a token must have; None: it must have none.
         issuer: The claim ``iss`` that a token must have; None: any.
-        anonymous: Whether a client may connect without a token. Default False: error 101.
-        free: Whether a client may subscribe without a token, so that ``subscribing`` decides. Default False: error 103.
+        anonymous: Whether a client can connect without a token. Default False: error 101.
+        free: Whether a client can subscribe without a token, so that ``subscribing`` decides. Default False: error 103.
 
     Raises:
         ImportError: If PyJWT is not installed.

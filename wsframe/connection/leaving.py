@@ -103,7 +103,7 @@ class Leaving:
             link.note_undecoded()
         if not ended.clean or not link.readiness.interest & READ:
             # Nothing after the end counts, and the poller would report its EOF without end. After a close frame
-            # nothing comes, as a rule, before the socket is read for its EOF again: that rule spares the poller twice.
+            # nothing comes, usually, before the socket is read for its EOF again: that rule spares the poller twice.
             link.readiness.read_no_more()
         link.inbox.put_end(ended)
 

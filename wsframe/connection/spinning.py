@@ -54,6 +54,6 @@ def quotas(root: Path, path: str) -> list[float]:
             else:
                 most = (place / "cpu.cfs_quota_us").read_text()
                 period = (place / "cpu.cfs_period_us").read_text()
-            if float(most) > 0:  # else "max", which is no number, or -1
+            if float(most) > 0:  # else "max", which is not a number, or -1
                 found.append(float(most) / float(period))
     return found

@@ -36,8 +36,8 @@ class HixieDecoder:
     all; here they are the same thing. Nothing here asks to be pinged.
 
     Args:
-        limits: Sizes of frames and messages; no field may be at ``INHERIT``.
-        timeouts: For the deadlines; no field may be at ``INHERIT``.
+        limits: Sizes of frames and messages; no field can be at ``INHERIT``.
+        timeouts: For the deadlines; no field can be at ``INHERIT``.
         now: The time, in seconds of the clock that all later times are of.
 
     Source: draft-hixie-thewebsocketprotocol-76 section 5.3.

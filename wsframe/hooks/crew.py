@@ -71,7 +71,7 @@ class Crew:
         posts: Takes its posts and calls.
         flusher: The one of the server's reactor.
         turns: Has a turn for each task, for the watchdog.
-        may_end: Tells whether the life is over as soon as no hook waits.
+        may_end: Returns whether the life is over as soon as no hook waits.
         over: Set when it is: no client can join from then on.
     """
 
@@ -101,7 +101,7 @@ class Crew:
         self._nursery: ProtectedNursery
 
     async def run(self) -> None:
-        """Call hooks until the life may end."""
+        """Call hooks until the life can end."""
         self._mailbox.backlogs = self._backlogs
         try:
             async with ProtectedNursery() as self._nursery:
@@ -128,7 +128,7 @@ class Crew:
             self._turns.discard(turn)
 
     async def _stand_watch(self, nesting: Nesting, turn: Turn) -> bool:
-        """Call hooks until one has waited and all behind it is done; return False at the end of the life."""
+        """Call hooks until one has waited and all entries after it are done; return False at the end of the life."""
         bell, entries = self._bell, self._mailbox.entries
         while True:
             bell.rung = False  # entries and flags are looked at now

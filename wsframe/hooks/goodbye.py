@@ -54,7 +54,7 @@ async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, togethe
 
 
 def serves(mailbox: Mailbox[AnyClient], client: AnyClient) -> bool:
-    """Return whether a client's messages come to a mailbox; False if user code has overwritten what tells."""
+    """Return whether a client's messages come to a mailbox; False if user code has overwritten its link."""
     inbox = getattr(getattr(client, "_link", None), "inbox", None)
     return inbox is not None and inbox.mailbox is mailbox
 

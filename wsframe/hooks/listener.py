@@ -332,7 +332,7 @@ class Listener:
     # Hooks
 
     async def _listen(self) -> None:
-        """Call the hooks for the entries of the mailbox until the life may end."""
+        """Call the hooks for the entries of the mailbox until the life can end."""
         bell = self._mailbox.doorbell
         together = self.resource.ordering == "client"
         try:

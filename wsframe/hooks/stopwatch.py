@@ -35,7 +35,7 @@ class Stopwatch:
     known. Of the shorter ones before it the mean is known.
 
     How long a message waits is known of one that came into an empty mailbox, which noted the time. While the
-    mailbox does not get empty, the place behind its last message is marked when a batch ends, and the time until
+    mailbox does not get empty, the place after its last message is marked when a batch ends, and the time until
     the hooks get there is the time that the next message waits.
 
     Args:

@@ -16,7 +16,7 @@ __all__ = ["BodyReader", "check_framing"]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Programs send parts of any size, some 16 KiB at a time. So many cost 2 ms.
 MOST_CHUNKS = 1024
-# Bytes of the line before a chunk, and of all fields behind the last one.
+# Bytes of the line before a chunk, and of all fields after the last one.
 LONGEST_LINE = 4096
 
 CHUNK = pattern(rb"([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t -~\x80-\xff]*)?\r\n")
@@ -146,7 +146,7 @@ class BodyReader:
             raise Reject(413, body="the body has too many chunks")
 
     def _pass_trailer(self, data: bytes, at: int, end: int) -> None:
-        """Leave out a field behind the last chunk; the empty line is the end."""
+        """Leave out a field after the last chunk; the empty line is the end."""
         self.whole = data[at:end] == b"\r\n"
         self._trailers += end - at
         if not self.whole and (TRAILER.fullmatch(data, at, end) is None or self._trailers > LONGEST_LINE):

@@ -19,7 +19,7 @@ from wsframe.http.request import Request
 __all__ = ["OriginValidator", "any_origin", "is_pure", "origin_exact", "origin_prefix", "same_origin"]
 
 OriginValidator: TypeAlias = Callable[[Request], bool]
-"""Decides from the request whether it may open a connection; only True lets it pass."""
+"""Decides from the request whether it can open a connection; only True lets it pass."""
 
 # RFC 9112 section 3.2 and RFC 3986 section 3.2.2: a name or an address, and perhaps a port.
 HOST = pattern(r"(\[[0-9A-Za-z:.%_~-]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-9]*)?")

@@ -55,7 +55,7 @@ def encode_facts(facts: ClientFacts, more: Iterable[tuple[int, bytes]] = ()) -> 
 
     Args:
         facts: The client.
-        more: Values behind the facts, in this order: types and bytes.
+        more: Values after the facts, in this order: types and bytes.
 
     Raises:
         ValueError: If the facts are too large for a header.

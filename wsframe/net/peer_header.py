@@ -29,7 +29,7 @@ MOST_NONCES: Final = 100_000
 
 # The types of our values.
 STAMP, SEAL = 0xE3, 0xE4
-SEAL_SIZE, NONCE_SIZE = 32, 16
+SEAL_SIZE = 32
 FORM = struct.Struct("!dH16s")
 """Time, partition, and the number used once; the name of the server follows."""
 
@@ -44,7 +44,7 @@ class Opened(NamedTuple):
     facts: ClientFacts
     partition: int
     early: bytes
-    """The bytes behind the header."""
+    """The bytes after the header."""
 
 
 def key_of(secret: str) -> bytes:
@@ -93,7 +93,7 @@ class PeerHeaderReader:
 
     @property
     def found(self) -> tuple[bytes, ProxyHeader, bytes]:
-        """The bytes of the header, the header, and the bytes behind it, once it is whole."""
+        """The bytes of the header, the header, and the bytes after it, once it is whole."""
         assert self._header is not None
         return self._reader.header, self._header, self._reader.trailing
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TLSCodec", "default_context"]
 
-# Ciphertext that may wait unsent: then no more plaintext is taken.
+# Ciphertext that can wait unsent: then no more plaintext is taken.
 MAX_UNSENT = 64 * 1024
 # A record in progress (16 KiB and its overhead) and this much ciphertext hold less
 # plaintext than one receive buffer of 64 KiB, so each read can hand over all of it.

@@ -17,7 +17,7 @@ __all__ = ["CertificateFacts", "facts_of"]
 
 BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
-SEQUENCE, UTC_TIME, EXPLICIT_3 = 0x30, 0x17, 0xA3
+UTC_TIME, EXPLICIT_3 = 0x17, 0xA3
 DNS_NAME, IP_ADDRESS = 0x82, 0x87  # of GeneralName
 SUBJECT_ALT_NAME = bytes((0x55, 0x1D, 0x11))  # 2.5.29.17
 
@@ -29,11 +29,11 @@ class CertificateFacts(NamedTuple):
     not_before: datetime
     not_after: datetime
     chain_until: datetime | None = None
-    """The time until which all authorities are valid whose certificates stand behind it; None without any."""
+    """The time until which all authorities are valid whose certificates come after it; None without any."""
 
 
 def facts_of(pem: str) -> CertificateFacts:
-    """Read the first certificate of a file in PEM, and how long those behind it are valid.
+    """Read the first certificate of a file in PEM, and how long those after it are valid.
 
     Raises:
         ValueError: If there is none.

@@ -44,7 +44,8 @@ class Opening:
     """The proxy's answer, TLS with it included; default 10. A proxy connects before it answers."""
 
     tls: float = 10
-    """The TLS handshake with the server; default 10."""
+    """The TLS handshake with the server; default 10. A server that is silent after TCP's handshake is
+    cut off here."""
 
     handshake: float = 10
     """From the request to the end of the answer; default 10. A server that drips its answer
@@ -79,7 +80,8 @@ class Backoff:
     """The longest that the first wait can take, in seconds; default 1."""
 
     factor: float = 2.0
-    """How many times longer each wait can be than the one before; default 2."""
+    """How many times longer each wait can be than the one before; default 2.
+    With 1 all waits are as long as the first, and clients in large numbers return all the time."""
 
     most: float = 60.0
     """The longest that any wait can take, in seconds; default 60. A server's ``Retry-After``, in seconds or as a

@@ -249,7 +249,7 @@ class WebSocket:
         return None
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close: send a close frame behind everything queued, wait for the server's and for the end of TCP.
+        """Close: send a close frame after everything queued, wait for the server's and for the end of TCP.
 
         Each takes at most ``timeouts.close``, and queued messages as long as the server keeps
         taking some of them; then the connection is reset. Messages that were received before

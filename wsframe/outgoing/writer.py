@@ -39,7 +39,7 @@ class Writer:
 
     Args:
         link: Has its outbox and its sender before the first message.
-        max_outbox: Bytes that may wait before a sender does.
+        max_outbox: Bytes that can wait before a sender does.
         deflater: Where compression was agreed on.
     """
 

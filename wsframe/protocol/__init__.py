@@ -1,8 +1,8 @@
 """The WebSocket protocol with no I/O: bytes and times in; messages, bytes and deadlines out.
 
-wsproto decodes every frame that is not plain: fragments, compressed messages, frames beyond the
-limits and frames that break a rule; the fast lane before it decodes the plain ones, which are
-whole messages within the limits, and control frames. wsframe itself makes all frames it sends.
+Frames that keep to the rules and the limits have lanes of their own, for speed: whole messages and
+control frames, fragments, compressed messages that are one frame. wsproto decodes all others, so it is the
+judge of everything unusual. wsframe itself makes all frames it sends.
 
 Read in this order: ``frames`` (bytes on the wire), ``close`` (codes and states), ``payload`` (the
 bytes of an outgoing message), ``events`` (the results of decoding), ``decoder`` with its lanes,

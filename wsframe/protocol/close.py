@@ -69,7 +69,7 @@ def may_be_sent(code: int) -> bool:
 
 
 def check_close_code(code: object) -> None:
-    """Check that ``code`` may be sent in a close frame.
+    """Check that ``code`` is allowed in a close frame.
 
     Raises:
         TypeError: For anything but an int.

@@ -50,8 +50,8 @@ class Decoder:
     """The receiving state of one peer, and its deadlines.
 
     Args:
-        limits: Sizes of frames and messages; no field may be at ``INHERIT``.
-        timeouts: For the deadlines; no field may be at ``INHERIT``.
+        limits: Sizes of frames and messages; no field can be at ``INHERIT``.
+        timeouts: For the deadlines; no field can be at ``INHERIT``.
         now: The time, in seconds of the clock of all later times.
         inflate: The extension, if the peers agreed on compression.
         masked: Whether the peer masks its frames, as clients do; False for a server's, where

@@ -65,19 +65,19 @@ class Deflate:
 
     Raises:
         TypeError: For a field that is not an int, or another mode.
-        ValueError: For a window outside 9 to 15, a memory level outside 1 to 9, a level
-            outside -1 to 9, or a negative threshold.
+        ValueError: For a number out of its range.
     """
 
     mode: Literal["shared", "dedicated"] = "shared"
+    """``"shared"``, the default, compresses each message by itself; ``"dedicated"`` costs memory for each client."""
     window_bits: int = 15
-    """The window is 2 to this many bytes, on both sides if the peer is a client that can; 9 to 15."""
+    """The window is 2 to this many bytes, on both sides if the peer can; 9 to 15, default 15. Less finds less."""
     mem_level: int = 8
-    """Memory of a compressor, 1 to 9: 2 to (level + 9) bytes."""
+    """Memory of a compressor, 1 to 9: 2 to (level + 9) bytes; default 8. A lower one is slower, and finds less."""
     level: int = 3
-    """Time spent on finding matches, 1 to 9; -1 is zlib's default, 6."""
+    """Time spent on finding matches, 1 to 9; default 3. -1 is zlib's own default, 6, which takes twice as long."""
     threshold: int = 256
-    """Messages below this many bytes are sent uncompressed: they hardly shrink."""
+    """Messages below this many bytes are sent uncompressed; default 256: shorter ones hardly shrink."""
 
     def __post_init__(self) -> None:
         if self.mode not in ("shared", "dedicated"):
@@ -149,7 +149,7 @@ class InflateExtension(Extension):
 
     Args:
         terms: The parameters agreed on.
-        max_message: Bytes a message may have when inflated.
+        max_message: Bytes that a message can have when inflated.
     """
 
     name = "permessage-deflate"
@@ -168,7 +168,7 @@ class InflateExtension(Extension):
         self._compressed = False
         """Whether the message is."""
         self._inflating = False
-        """Whether the frame is part of one: control frames may stand between."""
+        """Whether the frame is part of one: control frames can come between."""
         self._remaining = max_message
         self._last = b""
         """The last bytes of the message so far, at most as many as :data:`TAIL` has."""

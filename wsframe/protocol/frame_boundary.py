@@ -59,7 +59,7 @@ class FrameBoundary:
                 at = self._follow_header(data, at)
 
     def _follow_head(self, data: memoryview) -> memoryview:
-        """Take bytes of the answer to the handshake; return those behind it."""
+        """Take bytes of the answer to the handshake; return those after it."""
         head = self._head
         assert head is not None
         before = len(head)
@@ -75,7 +75,7 @@ class FrameBoundary:
         return data[end + len(END_OF_HEAD) - before :]
 
     def _follow_header(self, data: memoryview, at: int) -> int:
-        """Take bytes of a header; return the place behind them."""
+        """Take bytes of a header; return the place after them."""
         header = self._header
         wanted = 2 if len(header) < 2 else 2 + SIZES.get(header[1] & 127, 0)
         step = min(wanted - len(header), len(data) - at)
@@ -83,7 +83,7 @@ class FrameBoundary:
         if len(header) < wanted or (wanted == 2 and header[1] & 127 in SIZES):
             return at + step
         self.closed = header[0] & 15 == CLOSE
-        self.lost = bool(header[1] & 128)  # a server masks nothing: these are no frames
+        self.lost = bool(header[1] & 128)  # a server masks nothing: these are not frames
         self._left = int.from_bytes(header[2:], "big") if wanted > 2 else header[1]
         header.clear()
         return at + step

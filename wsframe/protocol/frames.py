@@ -89,7 +89,7 @@ Frame = bytes | LargeFrame
 
 @accelerated
 def data_frame(opcode: int, payload: bytes) -> Frame:
-    """Make one frame that holds a whole message; the opcode may have RSV1 on it."""
+    """Make one frame that holds a whole message; the opcode can have RSV1 on it."""
     length = len(payload)
     if length < 126:
         return SHORT[opcode][length] + payload
@@ -107,7 +107,7 @@ def check_frame_size(frame_size: int) -> None:
 def data_frames(opcode: int, payload: bytes, frame_size: int) -> list[bytes]:
     """Split a message into frames of at most ``frame_size`` bytes of payload.
 
-    A text may be split inside a character (RFC 6455 section 5.6).
+    A text can be split inside a character (RFC 6455 section 5.6).
 
     Raises:
         ValueError: For a frame size below 1.

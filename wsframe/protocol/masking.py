@@ -48,7 +48,7 @@ class Masker:
         return head + masked if length < LARGE else LargeFrame(head, masked)
 
     def message(self, opcode: int, payload: bytes) -> Frame:
-        """Make one frame that holds a whole message; the opcode may have RSV1 on it."""
+        """Make one frame that holds a whole message; the opcode can have RSV1 on it."""
         return self.frame(FIN | opcode, payload)
 
     def fragments(self, opcode: int, payload: bytes, frame_size: int) -> list[Frame]:

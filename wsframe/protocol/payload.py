@@ -22,7 +22,7 @@ ALL = slice(None)
 def bytes_of(message: object, wanted: str) -> bytes:
     """Return exact and immutable bytes.
 
-    A bytearray may change while it waits to be sent. A subclass may say another length than it
+    A bytearray can change while it waits to be sent. A subclass can say another length than it
     has, or show another buffer, and break the frame: it is copied without asking it.
     """
     if type(message) is bytes:

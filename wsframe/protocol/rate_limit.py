@@ -1,4 +1,4 @@
-"""Token buckets: how much a client may send in the long run, with room for bursts."""
+"""Token buckets: how much a client can send in the long run, with room for bursts."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def broken_rule(head: bytes | bytearray, *, masked: bool, begun: bool, compresse
         head: The header of the frame, as much as has come.
         masked: Whether the peer masks its frames.
         begun: Whether a message has begun, of which this is not the first frame.
-        compressed: Whether RSV1 may be set (RFC 7692 section 6).
+        compressed: Whether RSV1 is allowed (RFC 7692 section 6).
     """
     if len(head) < 2:
         return "protocol error"

@@ -37,7 +37,7 @@ class SizeLimits(Extension):
     because text counted in characters would pass four times too much.
 
     Args:
-        limits: The limits; no field may be at ``INHERIT``.
+        limits: The limits; no field can be at ``INHERIT``.
         check: Asked about each data frame within them.
     """
 

@@ -114,7 +114,7 @@ class SlowLane:
             self._convert(event)
 
     def feed(self, data: bytearray, at: int) -> tuple[int, list[Event]]:
-        """Take one frame from ``at`` on, or as much of it as is there; of a compressed one, as much as may be inflated.
+        """Take one frame from ``at`` on, or as much of it as is there; of a compressed one, as much as can be inflated.
 
         Returns:
             The position after it, and the messages and events that it completes.

@@ -22,7 +22,7 @@ A protocol of its own, whose messages to clients name their position, does not s
     # no await from here on: the next publication is the one after recovery.position
     life.topics.listen(topic, channel)                           # again and again is harmless
     channel.clients.add(client)
-    # recovery.publications: all that the client missed; None: not whole, it must begin anew
+    # recovery.publications: all that the client missed; None: not whole, it must begin again
 
 Presence: ``topics.presences.enter(topic, Member(key, info))`` once for each connection, ``leave(topic, key)`` when it
 is lost and ``leave(topic, key, at_once=True)`` when it unsubscribes; ``await presences.members(topic)`` lists all;

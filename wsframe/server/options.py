@@ -71,11 +71,12 @@ class ServeOptions:
     sockets: Sequence[socket.socket] | None = option(
         None, Sequence, type(None), wanted=check.SOCKETS, then=check.check_sockets
     )
-    """Bound sockets to serve instead of ``host`` and ``port``; the server closes them at its end."""
+    """Bound sockets to serve instead of ``host`` and ``port``; default None, the server binds
+    its own. It closes them at its end."""
 
     unix: str | None = option(None, str, type(None), wanted="a path as a str, or None", then=check_unix_path)
-    """Path of a unix socket to serve instead of ``host`` and ``port``; after ``@`` a name in Linux's abstract
-    namespace, which every user of the machine can open."""
+    """Path of a unix socket to serve instead of ``host`` and ``port``; default None, no unix socket. After ``@`` a name
+    in Linux's abstract namespace, which every user of the machine can open."""
 
     bind: str | Sequence[str] | None = option(None, str, Sequence, type(None), wanted=check.BIND, then=check.check_bind)
     """One or more addresses to serve, beside ``unix`` and ``sockets``: ``"HOST:PORT"``, ``"*:PORT"``,
@@ -147,13 +148,14 @@ class ServeOptions:
     trusted or has expired."""
 
     capacity: Capacity = option(Capacity(), Capacity, wanted="a wsframe.Capacity, such as Capacity(max_clients=100)")
-    """The limits of the server as a whole."""
+    """The limits of the server as a whole; default :class:`Capacity`'s, for a thousand clients."""
 
     limits: Limits = option(Limits(), Limits, wanted="a wsframe.Limits, such as Limits(max_message=65536)")
-    """The limits of one client, above all how much it can make the server hold; a resource can set its own."""
+    """The limits of one client, above all how much it can make the server hold; default :class:`Limits`'s. A resource
+    can set its own."""
 
     timeouts: Timeouts = option(Timeouts(), Timeouts, wanted="a wsframe.Timeouts, such as Timeouts(drain=5)")
-    """How long one client can take, in seconds; a resource can set its own."""
+    """How long one client can take, in seconds; default :class:`Timeouts`'s. A resource can set its own."""
 
     deflate: Deflate | None = option(
         None, Deflate, type(None), wanted="a wsframe.Deflate, such as Deflate.shared(), or None"
@@ -162,7 +164,8 @@ class ServeOptions:
     set its own."""
 
     http_handler: HttpHandler | None = option(None, then=check.check_handler)
-    """Async function that answers requests that do not ask for a WebSocket and for which no registry has a route."""
+    """Async function that answers requests that do not ask for a WebSocket and for which no registry has a route;
+    default None: the server answers them 426. No check of origins comes before it."""
 
     metrics_port: int | None = option(
         None, int, type(None), wanted="an int from 0 to 65535, or None", then=check.check_metrics_port
@@ -190,8 +193,8 @@ class ServeOptions:
     provider of the process, or a provider. Default False, at no cost. A span costs 20 to 50 µs with an SDK. Needs
     ``wsframe[opentelemetry]``. A peer's ``traceparent`` is believed: it puts the connection into the peer's trace."""
     debug: bool = option(False, bool, wanted="True or False")
-    """Whether an error of user code enters the debugger, or ends the server where there is no terminal. Not for
-    production: any client that provokes an error stops all others."""
+    """Whether an error of user code enters the debugger, or ends the server where there is no terminal. Default False.
+    Danger: any client that provokes an error stops all others."""
 
     poller: PollerChoice = option("auto", then=check.check_poller)
     """How the server learns which sockets are ready: ``"auto"``, ``"epoll"``, ``"kqueue"``, ``"task"``, or a

@@ -108,7 +108,7 @@ class PeerNetwork:
         return node in self._until
 
     def hold(self, node: int, until: float) -> None:
-        """Have nothing pass from and to a node until then; what passes then has waited."""
+        """Have nothing pass from and to a node until then; messages that pass then have waited."""
         self._until[node] = max(until, self._until.get(node, 0))
         self._tell(node)
 
@@ -139,7 +139,7 @@ class PeerNetwork:
         self._changed.ring()
 
     async def run(self) -> None:
-        """Let go what has been held for long enough, until cancelled."""
+        """Let messages go that have been held for long enough, until cancelled."""
         while True:
             with trio.move_on_at(min(self._until.values(), default=inf)):
                 await self._changed.wait()

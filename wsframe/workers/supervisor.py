@@ -140,7 +140,8 @@ class Supervisor:
     def restart(self) -> Renewal | None:
         """Order a rolling restart: it begins once the one under way is over, and all workers are ready.
 
-        The code can be newer than what the restart under way has loaded; one that has not begun yet is for all orders.
+        The code can be newer than the code that the restart under way has loaded; a restart that has not begun yet is
+        for all orders.
 
         Returns:
             The restart; None while the service starts or ends.

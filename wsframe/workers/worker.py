@@ -44,7 +44,7 @@ class Worker:
     folder: str
     """The runtime directory of the service, which only its user can enter."""
     metrics: tuple[socket.socket, ...] = ()
-    """The listening sockets for metrics, shared likewise."""
+    """The listening sockets for metrics, shared in the same way."""
     lock: int = -1
     """The descriptor by which it holds the lock of the runtime directory."""
     supervisor: int = 0
