@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.cli.workers import children_of, eventually, lives, open_client, service
+from tests.cli.workers import Service, children_of, eventually, lives, open_client, service
 from tests.patience import PATIENCE
 from wsframe.cli import main, make_parser
 from wsframe.cli.errors import Mistake
@@ -53,8 +53,7 @@ def test_workers_14_a_killed_worker_has_a_successor_and_a_signal_leaves_nothing(
 def test_a_process_that_waits_takes_the_place_of_a_killed_worker(tmp_path: Path) -> None:
     with service(tmp_path, *SERVE) as running:
         address = running.until("Serving at").split()[2]
-        eventually(lambda: any(map(waits, running.workers())))
-        (spare,) = filter(waits, running.workers())
+        spare = one_that_waits(running)
         with open_client(address) as client:
             os.kill(int(client.recv(PATIENCE)), signal.SIGKILL)
         assert f"(process {spare}) is ready" in running.until("is ready")
@@ -67,15 +66,26 @@ def test_a_process_that_waits_takes_the_place_of_a_killed_worker(tmp_path: Path)
 def test_a_process_that_waits_ends_with_its_supervisor_and_before_a_restart(tmp_path: Path) -> None:
     with service(tmp_path, *SERVE) as running:
         running.until("Serving at")
-        eventually(lambda: any(map(waits, running.workers())))
-        (spare,) = filter(waits, running.workers())
+        spare = one_that_waits(running)
         running.process.send_signal(signal.SIGHUP)
         running.until("all workers have been restarted")
         eventually(lambda: not lives(spare))
-        eventually(lambda: any(map(waits, running.workers())))
-        (another,) = filter(waits, running.workers())
+        another = one_that_waits(running)
         running.process.kill()
         eventually(lambda: not lives(another))
+
+
+def one_that_waits(running: Service) -> int:
+    """Return the process that waits to become a worker, once there is one."""
+    found: list[int] = []
+
+    def look() -> bool:
+        found[:] = filter(waits, running.workers())
+        return bool(found)
+
+    eventually(look)
+    (waiting,) = found
+    return waiting
 
 
 def waits(pid: int) -> bool:
@@ -83,7 +93,7 @@ def waits(pid: int) -> bool:
     try:
         spare = b"WSFRAME_SPARE=" in Path(f"/proc/{pid}/environ").read_bytes()
         return spare and not any("eventpoll" in os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:  # it has ended
+    except OSError:  # it has ended, or has just closed a file that it imports
         return False
 
 
