@@ -21,6 +21,7 @@ from wsframe.net.peer_header import (
     key_of,
     sealed,
 )
+from wsframe.net.proxy_protocol import MalformedProxyHeader
 
 KEY = key_of("a secret that nobody guesses")
 FACTS = ClientFacts(host="192.0.2.7", port=5000, secure=True, peer_certificate_der=b"der")
@@ -42,7 +43,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def gate(clock: Clock) -> PeerGate:
-    return PeerGate(NODE, KEY, clock)
+    return PeerGate(NODE, KEY, clock, clock)
 
 
 def made(clock: Clock, *, target: str = NODE, key: bytes = KEY, nonce: bytes | None = None, late: float = 0) -> bytes:
@@ -155,3 +156,52 @@ def test_more_numbers_than_can_be_remembered_are_refused(
         opened(gate, made(clock))
     clock.now += 2 * VALID_FOR + 2
     opened(gate, made(clock))
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_clock_that_jumps_and_is_put_right_shuts_nobody_out(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_header, "MOST_NONCES", 3)
+    clock, elapsed = Clock(), Clock()
+    gate = PeerGate(NODE, KEY, clock, elapsed)
+    clock.now += jump
+    opened(gate, made(clock))
+    clock.now -= jump
+    for _ in range(5):
+        data = made(clock)
+        opened(gate, data)
+        with pytest.raises(RefusedPeer, match="sent before"):
+            opened(gate, data)
+        clock.now += 2 * VALID_FOR + 2
+        elapsed.now += 2 * VALID_FOR + 2
+    assert len(gate._seen) <= 3
+
+
+def test_a_number_is_remembered_over_a_jump_of_the_clock() -> None:
+    clock = Clock()
+    gate = PeerGate(NODE, KEY, clock, lambda: 0.0)
+    data = made(clock)
+    opened(gate, data)
+    clock.now += 3600
+    opened(gate, made(clock))
+    clock.now -= 3600
+    with pytest.raises(RefusedPeer, match="sent before"):
+        opened(gate, data)
+
+
+def test_nothing_in_a_header_is_read_before_its_seal_has_passed(
+    gate: PeerGate, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+
+    def fail(header: bytes) -> None:
+        read.append(header)
+        raise MalformedProxyHeader("read")
+
+    monkeypatch.setattr(peer_header, "read_v2", fail)
+    with pytest.raises(RefusedPeer, match="seal is wrong"):
+        opened(gate, made(clock, key=key_of("another secret")))
+    with pytest.raises(RefusedPeer, match="no seal"):
+        opened(gate, encode_facts(FACTS))
+    assert read == []
+    with pytest.raises(RefusedPeer, match="read"):
+        opened(gate, made(clock))

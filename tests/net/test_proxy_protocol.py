@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from wsframe.net.proxy_protocol import (
     ProxyHeaderReader,
     crc32c,
     encode_proxy_v2,
+    read_tlvs,
 )
 
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
@@ -148,6 +150,7 @@ MALFORMED = {
     "authority not UTF-8": (v2(ADDRESSES + tlv(2, b"\xff")), "not UTF-8"),
     "checksum": (v2(ADDRESSES + tlv(3, bytes(4))), "its checksum is wrong"),
     "checksum of another size": (v2(ADDRESSES + tlv(3, b"")), "its checksum is wrong"),
+    "several checksums": (v2(ADDRESSES + 1000 * tlv(3, bytes(4))), "it has several checksums"),
 }
 
 
@@ -187,6 +190,20 @@ def test_values_are_there_by_name() -> None:
     bare, _ = read(v2(ADDRESSES))
     assert (bare.alpn, bare.authority, bare.unique_id) == ("", "", b"")
     assert "id" not in repr(header), "values may be secret"
+
+
+def test_values_without_bytes_are_read_without_copies_of_all_that_follow() -> None:
+    class Block(bytes):
+        copied = 0
+
+        def __getitem__(self, place: Any) -> Any:
+            found = super().__getitem__(place)
+            Block.copied += len(found) if isinstance(found, bytes) else 1
+            return found
+
+    block = Block(tlv(0xE0, b"") * 2000)
+    assert list(read_tlvs(block)) == [(0xE0, b"")] * 2000
+    assert Block.copied <= 2 * len(block)
 
 
 def test_the_checksum_is_that_of_castagnoli() -> None:

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
+from tests.patience import PATIENCE
 from wsframe import Registry, Request, Resource
 from wsframe.http.responses import Reject
 from wsframe.net.client_facts import ClientFacts
@@ -135,3 +136,31 @@ async def test_one_that_counts_as_pending_does_not_stand_in_line(autojump_clock:
         await owner.dial(patient=False)
         assert isinstance(owner.answers[0], Reject)
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("host", ["a\0b", "\ud800", "x" * 300, "a..b", "\u2603" * 80])
+async def test_an_owner_of_an_odd_name_cannot_be_reached(host: str) -> None:
+    keys = Keys("127.0.0.1:1/0/a", None, "16 letters or more")  # type: ignore[arg-type]
+    dialer = Dialer(keys, dialing.connected, lambda: 0.0)
+    facts = ClientFacts(host="192.0.2.1", port=1)
+    assert await dialer.dial(f"{host}:1/0/b", 0, facts, lambda: True, patient=True) is None
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x07", b"HTTP/1.1 400\r\n\r\n", b"\x16\x03\x01"])
+async def test_an_owner_that_answers_anything_else_does_not_take_the_newcomer(answer: bytes) -> None:
+    keys = Keys("127.0.0.1:1/0/a", None, "16 letters or more")  # type: ignore[arg-type]
+    facts = ClientFacts(host="192.0.2.1", port=1)
+    with trio.fail_after(PATIENCE):
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listeners[0].socket.getsockname()[1]
+
+        async def odd(stream: trio.SocketStream) -> None:
+            await stream.receive_some(10_000)
+            await stream.send_all(answer or b"\0")
+            await stream.aclose()
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.serve_listeners, odd, listeners)
+            dialer = Dialer(keys, dialing.connected, lambda: 0.0)
+            assert await dialer.dial(f"127.0.0.1:{port}/0/b", 0, facts, lambda: True, patient=True) is None
+            nursery.cancel_scope.cancel()

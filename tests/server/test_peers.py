@@ -20,7 +20,10 @@ def test_a_name_carries_the_address_and_is_another_one_each_time() -> None:
     assert peer_name(None, 0) != peer_name(None, 0)
 
 
-@pytest.mark.parametrize("name", ["", "-/0/a", "a", "a:b/0", ":9/0", "a:0/0", "a:65536/0", "a:\u0661/0", "a:-1/0"])
+NAMELESS = ["", "-/0/a", "a", "a:b/0", ":9/0", "a:0/0", "a:65536/0", "a:\u0661/0", "a:-1/0", "a:1\n/0", "a: 1/0"]
+
+
+@pytest.mark.parametrize("name", [*NAMELESS, "a:" + "9" * 10_000 + "/0"])
 def test_other_names_have_no_address(name: str) -> None:
     assert peer_address(name) is None
 
@@ -101,7 +104,8 @@ async def test_odd_messages_are_dropped_and_keys_are_bounded(monkeypatch: pytest
     keys = Keys("one", Messages(hub), None)
     for payload in (b"", b"x" * 34, b"x" * 34 + b"\xff"):
         keys._hear(payload)
-    for name in (b"a", b"b", b"c"):
+    for name in (b"n" * 301, b"a", b"b", b"c"):
         keys._hear(b"k" * 34 + name)
     assert [keys.key_for(name) is not None for name in "abc"] == [True, True, False]
+    assert keys.key_for("n" * 301) is None
     assert "kkk" not in repr(keys)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from wsframe.log import quoted
 from wsframe.net.client_facts import MOST_FACTS, ClientFacts, encode_facts, facts_of
-from wsframe.net.proxy_protocol import MalformedProxyHeader, ProxyHeader, ProxyHeaderReader
+from wsframe.net.proxy_protocol import FIXED, SIGNATURE, MalformedProxyHeader, check_start, read_v2
 
 __all__ = ["MOST_NONCES", "VALID_FOR", "Opened", "PeerGate", "PeerHeaderReader", "RefusedPeer", "key_of", "sealed"]
 
@@ -30,6 +32,8 @@ MOST_NONCES: Final = 100_000
 # The types of our values.
 STAMP, SEAL = 0xE3, 0xE4
 SEAL_SIZE = 32
+BEFORE_SEAL = struct.pack("!BH", SEAL, SEAL_SIZE)
+"""Type and length, before the bytes of the seal."""
 FORM = struct.Struct("!dH16s")
 """Time, partition, and the number used once; the name of the server follows."""
 
@@ -73,11 +77,11 @@ def sealed(facts: ClientFacts, partition: int, target: str, key: bytes, now: flo
 
 
 class PeerHeaderReader:
-    """Collects a header at the beginning of a connection."""
+    """Collects a header at the beginning of a connection. Only its length is read: the rest is nobody's word yet."""
 
     def __init__(self) -> None:
-        self._reader = ProxyHeaderReader(MOST_FACTS)
-        self._header: ProxyHeader | None = None
+        self._received = bytearray()
+        self._length = MOST_FACTS
 
     def receive(self, data: bytes) -> bool:
         """Take bytes; return whether the header is whole.
@@ -85,17 +89,25 @@ class PeerHeaderReader:
         Raises:
             RefusedPeer: As soon as the bytes cannot become one.
         """
+        received = self._received
+        received += data
+        if received[: len(SIGNATURE)] != SIGNATURE[: len(received)]:
+            raise RefusedPeer(f"it begins with {quoted(bytes(received[:16]))}: is it another server of this service?")
+        if len(received) < FIXED:
+            return False
         try:
-            self._header = self._reader.receive(data)
+            check_start(bytes(received[:FIXED]))
         except MalformedProxyHeader as error:
             raise RefusedPeer(str(error)) from None
-        return self._header is not None
+        self._length = FIXED + int.from_bytes(received[FIXED - 2 : FIXED], "big")
+        if self._length > MOST_FACTS:
+            raise RefusedPeer(f"{self._length} bytes, of {MOST_FACTS} at most")
+        return len(received) >= self._length
 
     @property
-    def found(self) -> tuple[bytes, ProxyHeader, bytes]:
-        """The bytes of the header, the header, and the bytes after it, once it is whole."""
-        assert self._header is not None
-        return self._reader.header, self._header, self._reader.trailing
+    def found(self) -> tuple[bytes, bytes]:
+        """The bytes of the header, once it is whole, and those after it."""
+        return bytes(self._received[: self._length]), bytes(self._received[self._length :])
 
 
 class PeerGate:
@@ -105,14 +117,23 @@ class PeerGate:
         node: The name of this server.
         key: Its key.
         clock: The time, in seconds since 1970.
+        elapsed: Seconds that never go back.
     """
 
-    def __init__(self, node: str, key: bytes, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        node: str,
+        key: bytes,
+        clock: Callable[[], float],
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._node = node
         self._key = key
         self._clock = clock
-        self._seen: OrderedDict[bytes, float] = OrderedDict()
-        """The numbers of the headers that have passed, with the time until which each is remembered."""
+        self._elapsed = elapsed
+        self._seen: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        """The numbers of the headers that have passed, with the times until which each is remembered, by both clocks:
+        after a jump of the first one back, those of before would else keep all later ones."""
 
     def open(self, reader: PeerHeaderReader) -> Opened:
         """Return the contents of a whole header; it passes once.
@@ -121,12 +142,16 @@ class PeerGate:
             RefusedPeer: If it is not one of a server of this service, is for another server or another time, or has
                 passed before.
         """
-        received, header, early = reader.found
+        received, early = reader.found
         body, seal = received[:-SEAL_SIZE], received[-SEAL_SIZE:]
-        if not header.tlvs or header.tlvs[-1] != (SEAL, seal):
+        if not body.endswith(BEFORE_SEAL):
             raise RefusedPeer("it has no seal")
         if not hmac.compare_digest(hmac.digest(self._key, body, "sha256"), seal):
             raise RefusedPeer("its seal is wrong: do all servers have the same secret?")
+        try:
+            header = read_v2(received)
+        except MalformedProxyHeader as error:
+            raise RefusedPeer(str(error)) from None
         stamp = header.value(STAMP) or b""
         if len(stamp) < FORM.size:
             raise RefusedPeer("it has no stamp")
@@ -150,10 +175,14 @@ class PeerGate:
         Raises:
             RefusedPeer: If it has been used already, or too many are to be remembered.
         """
-        while self._seen and next(iter(self._seen.values())) <= now:
+        elapsed = self._elapsed()
+        while self._seen:
+            until, age = next(iter(self._seen.values()))
+            if age > elapsed or (until > now and len(self._seen) < MOST_NONCES):
+                break
             self._seen.popitem(last=False)
         if nonce in self._seen:
             raise RefusedPeer("it has been sent before")
         if len(self._seen) >= MOST_NONCES:
             raise RefusedPeer("too many connections of other servers within seconds")
-        self._seen[nonce] = now + REMEMBERED
+        self._seen[nonce] = now + REMEMBERED, elapsed + REMEMBERED

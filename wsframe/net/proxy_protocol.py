@@ -15,7 +15,18 @@ from re import compile as pattern
 from wsframe.log import quoted
 from wsframe.net.trusted_proxies import canonical_address
 
-__all__ = ["MOST_BYTES", "MalformedProxyHeader", "ProxiedTLS", "ProxyHeader", "ProxyHeaderReader", "encode_proxy_v2"]
+__all__ = [
+    "FIXED",
+    "MOST_BYTES",
+    "SIGNATURE",
+    "MalformedProxyHeader",
+    "ProxiedTLS",
+    "ProxyHeader",
+    "ProxyHeaderReader",
+    "check_start",
+    "encode_proxy_v2",
+    "read_v2",
+]
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 FIXED = len(SIGNATURE) + 4
@@ -162,6 +173,11 @@ def read_v1(line: bytes) -> ProxyHeader:
 
 
 def check_start(header: bytes) -> None:
+    """Check the bytes before the length of a header of version 2.
+
+    Raises:
+        MalformedProxyHeader: For a command, a family or a transport that cannot be.
+    """
     command, family = header[12], header[13]
     if command not in (LOCAL, PROXY):
         raise MalformedProxyHeader(f"version and command are {command:#04x}, of 0x20 and 0x21")
@@ -183,6 +199,8 @@ def read_v2(header: bytes) -> ProxyHeader:
     client, server = read_addresses(family, header[FIXED:start])
     tlvs = tuple(read_tlvs(header[start:]))
     tls = None
+    if sum(kind == CRC32C for kind, _ in tlvs) > 1:  # each takes a look at all bytes
+        raise MalformedProxyHeader("it has several checksums")
     for kind, value in tlvs:
         if kind == CRC32C and (len(value) != 4 or int.from_bytes(value, "big") != checksum(header, value, start)):
             raise MalformedProxyHeader("its checksum is wrong")
@@ -204,12 +222,13 @@ def read_addresses(family: int, block: bytes) -> tuple[Address, Address]:
 
 
 def read_tlvs(block: bytes) -> Iterable[tuple[int, bytes]]:
-    while block:
-        end = 3 + int.from_bytes(block[1:3], "big")
-        if len(block) < 3 or len(block) < end:
+    start = 0
+    while start < len(block):
+        end = start + 3 + int.from_bytes(block[start + 1 : start + 3], "big")
+        if len(block) < start + 3 or len(block) < end:
             raise MalformedProxyHeader("a further value (TLV) is longer than the header")
-        yield block[0], block[3:end]
-        block = block[end:]
+        yield block[start], block[start + 3 : end]
+        start = end
 
 
 def read_tls(value: bytes) -> ProxiedTLS | None:

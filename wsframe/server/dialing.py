@@ -107,6 +107,8 @@ class Dialer:
             return NOT_MINE, None
         try:
             header = sealed(facts, partition, node, key, self._clock(), os.urandom(16))
+        except UnicodeEncodeError:  # of the server's name
+            return NOT_MINE, None
         except ValueError:
             raise Reject(431, body="client certificate too large") from None
         transport = None

@@ -123,7 +123,7 @@ class Peering:
             node, holders, self._keys, admission.signpost, admission.carried, admission.pending.aside, dialer
         )
         self._welcome: Callable[[Newcomer], object] = lambda newcomer: None
-        gate = PeerGate(node, self._keys.own, port.clock)
+        gate = PeerGate(node, self._keys.own, port.clock, trio.current_time)
         self.port: PeerPort = PeerPort(
             port.sock, gate, lambda partition: holders.holder_of(partition) == node, self._has_room, self._takes
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from re import compile as pattern
 from secrets import token_bytes, token_hex
 from typing import Final, Protocol
 
@@ -23,8 +24,10 @@ EVERY: Final = 2.0
 KEPT: Final = 30.0
 """Seconds for which the key of a server that has fallen silent is known."""
 MOST_KEYS: Final = 10_000
+LONGEST_NAME: Final = 300
 KEY_SIZE: Final = 32
 PORT_SIZE: Final = 2
+PORT: Final = pattern(r"[0-9]{1,5}")
 
 
 def peer_name(address: tuple[str, int] | None, slot: int) -> str:
@@ -40,7 +43,7 @@ def peer_name(address: tuple[str, int] | None, slot: int) -> str:
 def peer_address(name: str) -> tuple[str, int] | None:
     """Return the address in the name of a server; None without one."""
     host, colon, port = name.partition("/")[0].rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+    if not colon or not host or not PORT.fullmatch(port) or not 0 < int(port) < 65536:
         return None
     return host, int(port)
 
@@ -114,7 +117,7 @@ class Keys:
             node = payload[KEY_SIZE + PORT_SIZE :].decode()
         except UnicodeDecodeError:
             node = ""
-        if not node:
+        if not 0 < len(node) <= LONGEST_NAME:
             logger.error("a message about a peer port is dropped: it names no server", kind="malformed")
         elif node != self._node and (node in self._known or len(self._known) < MOST_KEYS):
             fresh = node not in self._known
