@@ -123,15 +123,17 @@ WHERE t.service = $1::bytea AND t.topic = $2::bytea AND t.epoch = $3::bigint
 BIRTH = """\
 WITH changed AS (
     INSERT INTO wsframe_births AS b VALUES ($1::bytea, $2, clock_timestamp())
-    ON CONFLICT (service) DO UPDATE SET identity = excluded.identity, at = excluded.at
-    WHERE b.identity <> excluded.identity AND excluded.identity <> '' RETURNING 1
+    ON CONFLICT (service) DO UPDATE
+    SET identity = coalesce(nullif(excluded.identity, ''), b.identity), at = excluded.at
+    WHERE (b.identity <> excluded.identity AND excluded.identity <> '') OR b.at > clock_timestamp() RETURNING 1
 )
 SELECT NOT EXISTS (SELECT FROM changed) AND EXISTS (
     SELECT FROM wsframe_births
     WHERE service = $1::bytea AND at + $3::float8 * interval '1 second' <= clock_timestamp()
 )
 """
-"""Says whether every lease of a server that has lost its memory has surely ended."""
+"""Says whether every lease of a server that has lost its memory has surely ended. A birth in the future is that of a
+clock which was put back."""
 
 ACQUIRE = """\
 INSERT INTO wsframe_leases AS l

@@ -66,14 +66,15 @@ local answer = {state[1] .. state[2]}
 if ARGV[3] == '0' then return answer end
 local time = redis.call('TIME')
 local oldest = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(state[4])
-for _, one in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
-    if tonumber(string.sub(one, 1, 16), 16) > oldest then answer[#answer + 1] = string.sub(one, 25) end
-end
+local kept = redis.call('LRANGE', KEYS[2], 0, -1)
+local first = #kept + 1
+while first > 1 and tonumber(string.sub(kept[first - 1], 1, 16), 16) > oldest do first = first - 1 end
+for number = first, #kept do answer[#answer + 1] = string.sub(kept[number], 25) end
 return answer
 """
-"""Returns the position of a topic, which it gets now if it has none, and all bodies, which end there. A topic that is
-asked for once a day keeps its epoch. Keys: state, list. Arguments: run_id, an epoch in case there is none, whether the
-bodies are wanted."""
+"""Returns the position of a topic, which it gets now if it has none, and all bodies, which end there; where the
+server's clock was put back, those after the last one that is too old. A topic that is asked for once a day keeps its
+epoch. Keys: state, list. Arguments: run_id, an epoch in case there is none, whether the bodies are wanted."""
 
 SINCE = """\
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'run', 'age')
@@ -96,7 +97,7 @@ ACQUIRE = """\
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local born = redis.call('HMGET', KEYS[1], 'run', 'at')
-if born[1] ~= ARGV[1] then
+if born[1] ~= ARGV[1] or tonumber(born[2]) > now then
     born[2] = string.format('%.0f', now)
     redis.call('HSET', KEYS[1], 'run', ARGV[1], 'at', born[2])
 end
@@ -118,8 +119,8 @@ end
 redis.call('SET', KEYS[2], string.format('%.0f', last))
 return answer
 """
-"""Grants leases. A node that has one and asks has not heard of it, and gets another. Keys: birth of the data, last
-token, leases. Arguments: run_id, node, milliseconds."""
+"""Grants leases. A birth in the future is that of a clock which was put back. A node that has a lease and asks has not
+heard of it, and gets another. Keys: birth of the data, last token, leases. Arguments: run_id, node, milliseconds."""
 
 RENEW = """\
 if redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then
