@@ -1,9 +1,11 @@
 """Settings of the whole test run."""
 
 import gc
+import os
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -143,9 +145,14 @@ def is_slow(path: Path) -> bool:
     return not SLOW.isdisjoint((inside.parts[0] if inside.parts else "", inside.as_posix()))
 
 
+def params_of(item: pytest.Item) -> dict[str, Any]:
+    """Return the parameters of a test and of its fixtures."""
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+
+
 def runs_again(item: pytest.Item) -> bool:
     """Return whether a test also runs with another poller, before."""
-    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    params = params_of(item)
     chosen = [params[name] for name in POLLING & params.keys()]
     return any((one[0] if isinstance(one, tuple) else one) != POLLERS[0] for one in chosen)
 
@@ -166,8 +173,19 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def is_chosen(item: pytest.Item) -> bool:
+    """Return whether a test is of this run: some are of the C extension, or of peers of ``nox -s foreign``."""
+    if os.environ.get("WSFRAME_SPEEDUPS") == "0" and "in_c" in getattr(item, "fixturenames", ()):
+        return False
+    return bool(os.environ.get("WSFRAME_FOREIGN")) or getattr(params_of(item).get("peer"), "usual", True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark slow tests, by their place and kind: a list of single tests would be wrong tomorrow."""
+    left_out = [item for item in items if not is_chosen(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = filter(is_chosen, items)
     for item in items:
         function = getattr(item, "obj", None)
         driven = getattr(function, "is_hypothesis_test", False)
@@ -205,7 +223,7 @@ def poller(request: pytest.FixtureRequest) -> PollerName:
 
 @pytest.fixture(scope="session")
 def in_c() -> None:
-    """Skip tests of the C extension, where that is not in use."""
+    """Skip tests of the C extension where it is missing; where it is switched off, they are not chosen."""
     require_c()
 
 

@@ -20,7 +20,7 @@ from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.stream import read_frames
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, Node, PublishConformance, Recording
 
-pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
+pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="no unix sockets here")
 KEEP = History()
 
 

@@ -18,7 +18,7 @@ from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.relay_process import serve_relay
 from wsframe.testing.backplanes import Node
 
-pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
+pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="no unix sockets here")
 
 
 async def test_a_relay_that_was_stopped_goes_on(tmp_path: Path) -> None:

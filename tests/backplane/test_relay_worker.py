@@ -34,7 +34,7 @@ from wsframe.backplane.relay_worker import Worker
 from wsframe.backplane.stream import Turn
 from wsframe.testing.backplanes import Node
 
-pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
+pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="no unix sockets here")
 GREETING = json_frame(HELLO, {"node": "rude", "lost": [], "format": FORMAT})
 ASKED = {"id": 1, "method": "newest", "arguments": ["t"]}
 

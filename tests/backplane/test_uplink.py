@@ -21,7 +21,7 @@ from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.testing.backplanes import Node, PublishConformance, Recording
 
-pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
+pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="no unix sockets here")
 
 
 async def reached(path: Path) -> None:

@@ -61,7 +61,7 @@ def test_bytes_of_a_peer_that_is_there_are_no_end(pair: Pair, ended: Callable[[i
     assert ours.recv(2) == b"xy"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="there is no name for it")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the poller does not tell such an end")
 def test_end_behind_bytes_that_are_not_read_is_told(pair: Pair) -> None:
     ours, theirs = pair
     theirs.send(b"x")

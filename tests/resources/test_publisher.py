@@ -49,7 +49,7 @@ async def test_topics_and_messages_are_checked() -> None:
             shop.publish_binary("t", b"x", key=object())  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="unix sockets")
+@pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="no unix sockets here")
 async def test_leaving_waits_until_all_is_sent_to_a_relay(tmp_path: Path) -> None:
     path, told = tmp_path / "relay", Recording()
     with trio.fail_after(PATIENCE):

@@ -144,7 +144,7 @@ async def test_an_owner_that_has_room_again_takes_those_who_wait(monkeypatch: py
             assert answers == [MINE if has else NOT_MINE]
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such timeout")
 async def test_no_side_of_a_splice_is_cut_because_the_other_side_waits() -> None:
     async with nodes() as service, service.raw("b") as stream:
         await read(stream, b"False")

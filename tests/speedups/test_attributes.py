@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.requirements import require_c
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import READ_BY_C
 from wsframe.speedups import check_attributes
 
-
-@pytest.fixture(autouse=True)
-def _c() -> None:
-    require_c()
+pytestmark = pytest.mark.usefixtures("in_c")
 
 
 def test_the_attributes_are_there() -> None:
