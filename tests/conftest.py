@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from trio.testing import MockClock
 
+from tests.order import mixed
 from tests.pollers import POLLERS
 from tests.requirements import require_c
 from tests.rooms import Rooms
@@ -162,6 +163,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.option.markexpr == "not slow" and is_slow(collection_path) else None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have pytest-xdist keep our order: its own has the files with the fewest tests last, and those take longest."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Have the collector pass over all that is collected: it is never garbage, and takes most of a collection."""
@@ -192,6 +199,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         starts_a_program = "subprocess" in getattr(getattr(function, "__code__", None), "co_names", ())
         if driven or starts_a_program or runs_again(item) or is_slow(item.path):
             item.add_marker(pytest.mark.slow)
+    if hasattr(config, "workerinput"):
+        items[:] = mixed(items)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -69,7 +69,7 @@ async def test_2_frames_behind_the_head_arrive_with_their_newcomer(stack: ExitSt
             assert (await peer.read(b"\x81\x02hi")).endswith(b"worker 0\x81\x02hi")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not tell")
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 async def test_2_a_passed_socket_is_in_no_poller_of_the_worker_that_accepted_it(stack: ExitStack) -> None:
     async with opened(2, register) as service:
         with stack:
