@@ -126,3 +126,13 @@ async def test_an_action_that_fails_leaves_nothing_behind() -> None:
         with pytest.raises(TypeError):
             await resource.add_subscription(client, "c", Subscribed(data=object()))
         assert await resource.add_subscription(client, "c")
+
+
+async def test_a_channel_that_the_server_names_twice_is_one_subscription() -> None:
+    class Twice(CentrifugeResource):
+        async def connecting(self, client: Client, token: str, data: object) -> Connected:
+            return Connected(subscriptions=["a", "b", "a"])
+
+    async with speaking(Twice()) as kit:
+        answer = await Speaker(await kit.connect()).ask("connect")
+        assert sorted(answer["subs"]) == ["a", "b"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.centrifuge.speaking import Speaker, connected, speaking
 from wsframe import Client
+from wsframe.backplane import History
 from wsframe.centrifuge import CentrifugeError, CentrifugeOptions, CentrifugeResource, Connected, Subscribed
+from wsframe.centrifuge.feed import Beginning, Feed
 from wsframe.testing import MemoryClient
 
 
@@ -311,6 +315,42 @@ async def test_a_subscription_that_is_refreshed_goes_on(autojump_clock: MockCloc
         assert (await speaker.ask("sub_refresh", channel="c"))["code"] == 107
         await trio.sleep(800)
         resource.publish("c", 1)
+
+
+class Slow(Expiring):
+    """Its hooks and its engine take four seconds each."""
+
+    history = History(messages=5)
+
+    async def connecting(self, client: Client, token: str, data: object) -> None:
+        await trio.sleep(4)
+
+    async def subscribing(self, client: Client, channel: str, data: object) -> Subscribed:
+        await trio.sleep(4)
+        return Subscribed(recover=True)
+
+
+async def test_the_time_of_a_token_runs_while_hooks_and_the_engine_take_theirs(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resume = Feed.resume
+
+    async def slow(self: Feed, channel: str, request: Any, *, recovers: bool) -> Beginning:
+        await trio.sleep(4)
+        return await resume(self, channel, request, recovers=recovers)
+
+    monkeypatch.setattr(Feed, "resume", slow)
+    async with speaking(Slow()) as kit:
+        speaker = Speaker(await kit.connect())
+        came = trio.current_time()
+        assert (await speaker.ask("connect", token="100"))["ttl"] == 96
+        for token, left in (("10", 2), ("5", 1)):
+            began = trio.current_time()
+            assert (await speaker.ask("subscribe", channel="c", token=token))["ttl"] == left
+            assert (await speaker.push())["unsubscribe"]["code"] == 2501
+            assert trio.current_time() - began <= max(float(token), 8) + 27
+        assert await speaker.end() == (3005, "connection expired")
+        assert trio.current_time() - came <= 127
 
 
 async def test_one_that_unsubscribes_in_time_has_no_second_end(autojump_clock: MockClock) -> None:

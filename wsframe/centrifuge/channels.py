@@ -83,6 +83,7 @@ class Channels:
     def allow(self, subscription: Subscription, options: Subscribed) -> None:
         """Allow a subscription with these options."""
         subscription.options = options
+        subscription.until = None if options.expires is None else trio.current_time() + options.expires
         subscription.info = self._hooks.json_of(options.info)
         if not subscription.step(Event.ALLOWED):
             raise CentrifugeError(103)  # its client has left while the hook decided
@@ -96,7 +97,7 @@ class Channels:
         for channel in wanted:
             self.check_name(channel)
         begun = []
-        for channel in wanted:
+        for channel in dict.fromkeys(wanted):
             subscription = self.begin(session, channel, by_server=True)
             self.allow(subscription, wanted[channel] if isinstance(wanted, Mapping) else self._hooks.subscription)
             begun.append(subscription)
@@ -146,7 +147,7 @@ class Channels:
         subscription.refreshes = bool(token) and options.expires is not None and self._hooks.tokens is not None
         return members(
             {
-                **expiry(options.expires if subscription.refreshes else None),
+                **expiry(left_of(subscription) if subscription.refreshes else None),
                 "data": self._hooks.json_of(options.data),
                 "was_recovering": request is not None and request["recover"],
                 **({} if beginning is None else beginning.json()),
@@ -167,7 +168,7 @@ class Channels:
         for _, text in subscription.held:
             session.client.send_text(text)
         subscription.held.clear()
-        self.set_expiry(session, subscription, subscription.options.expires)
+        self.set_expiry(session, subscription, left_of(subscription))
         self._presence.join(session, subscription)
         if subscription.overflowed:
             self._lose_one(session, subscription)
@@ -258,6 +259,11 @@ class Channels:
         if not self.subscribed(session, channel).options.presence:
             raise CentrifugeError(108)
         return await self._presence.of(channel)
+
+
+def left_of(subscription: Subscription) -> float | None:
+    """Return the seconds until a subscription expires: its position is looked up for some of those that it had."""
+    return None if subscription.until is None else max(0.0, subscription.until - trio.current_time())
 
 
 def end_text(subscription: Subscription, code: int, reason: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -21,6 +22,8 @@ from wsframe.resources.client import Client
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
+
+AnswerT = TypeVar("AnswerT", Connected, Subscribed)
 
 __all__ = ["Handler"]
 
@@ -138,7 +141,9 @@ class Handler:
             raise CentrifugeDisconnect(3501)
         resource, request, client = self._resource, command.request, session.client
         verified = Connected() if resource.tokens is None else await resource.tokens.connection(request["token"])
+        begun = trio.current_time()
         answer = await resource.connecting(client, request["token"], request["data"])
+        verified, begun = shortened(verified, begun), trio.current_time()
         answer = verified if answer is None else filled_in(checked("connecting", answer, Connected), verified)
         session.user = answer.user or ""
         session.subject = session.user if verified.user is None else verified.user
@@ -153,6 +158,7 @@ class Handler:
             for one in subscriptions:
                 self._channels.end(session, one)
             raise
+        answer = shortened(answer, begun)
         replies.add(reply(command.id, "connect", members(self._connect_result(session, answer, results))))
         replies.send()
         session.phase = Phase.CONNECTED
@@ -255,7 +261,9 @@ class Handler:
             verified = Subscribed()
             if resource.tokens is not None:
                 verified = await resource.tokens.subscription(request["token"], session.user, channel)
+            begun = trio.current_time()
             answer = await resource.subscribing(session.client, channel, request["data"])
+            verified = shortened(verified, begun)
             answer = resource.subscription if answer is None else checked("subscribing", answer, Subscribed)
             self._channels.allow(subscription, filled_in(answer, verified))
             result = await self._channels.fill(session, subscription, request)
@@ -350,6 +358,13 @@ async def verified_again(resource: Hooks, session: Session, token: str) -> Conne
         return await resource.tokens.connection(token)
     answer = await resource.connecting(session.client, token, None)
     return Connected(user=session.subject) if answer is None else checked("connecting", answer, Connected)
+
+
+def shortened(answer: AnswerT, begun: float) -> AnswerT:
+    """Return an answer with the time that is left of it, after hooks and the engine had theirs."""
+    if answer.expires is None:
+        return answer
+    return replace(answer, expires=max(0.0, answer.expires - (trio.current_time() - begun)))
 
 
 def checked(hook: str, answer: object, kind: type[Any]) -> Any:

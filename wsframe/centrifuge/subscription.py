@@ -52,6 +52,7 @@ class Subscription:
 
     __slots__ = (
         "by_server", "channel", "ending", "held", "info", "member", "options", "overflowed", "refreshes", "state",
+        "until",
     )  # fmt: skip
 
     def __init__(self, channel: str, *, by_server: bool = False) -> None:
@@ -59,6 +60,8 @@ class Subscription:
         self.options: Subscribed = Subscribed()
         self.by_server: bool = by_server
         """Whether the server subscribed the client."""
+        self.until: float | None = None
+        """The time at which it expires; None for never."""
         self.info: str | None = None
         """JSON of its ``info``."""
         self.member: str | None = None
