@@ -119,7 +119,8 @@ MISTAKES = {
     "serve .relative": "'.relative' is not the name of a module",
     "serve nowhere.py": "file not found: nowhere.py",
     "serve hello_target:nothing": "hello_target has no attribute 'nothing'",
-    "serve hello_target:hello": "hello_target:hello must be a wsframe.Registry, got Hello",
+    "serve hello_target:hello": "hello_target:hello must be a wsframe.Registry, got Hello: "
+    "register the resource in the module, and give the module alone, hello_target",
     "serve hello_target:empty": "hello_target:empty is empty: register a resource in it",
     "serve empty_target": "empty_target registers no resource: call register_global_resource, "
     "or name a Registry: empty_target:NAME",
@@ -146,6 +147,10 @@ MISTAKES = {
     "an inherited socket (the number is too large)",
     "serve hello_target --unix=": "--unix is empty",
     "serve hello_target --host=": "--host is empty",
+    "serve hello_target --host localhost:8000": "--host is a name or address alone: "
+    "give --host='localhost' and --port=8000 instead of 'localhost:8000'",
+    "serve hello_target --host *:8000": "--host is a name or address alone: "
+    "give --host='*' and --port=8000 instead of '*:8000'",
     "serve hello_target --admin=": "--admin is empty",
     "serve hello_target --metrics-port 0 --metrics-host=": "--metrics-host is empty",
     "serve hello_target --metrics-host ::1": "--metrics-host needs --metrics-port N",

@@ -39,9 +39,17 @@ def injecting(function: Callable[..., object]) -> Callable[..., object]:
     return hook
 
 
+async def shuffled(self: object, message: object, client: object) -> None: ...
+
+
+async def half_shuffled(self: object, text: object, client: object) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("name", "function", "told"),
     [
+        ("received_text", shuffled, r"takes \(self, message, client\), but is called with \(self, client, message\)"),
+        ("received_binary", half_shuffled, r"takes \(self, text, client\), but is called with \(self, client, "),
         ("received_text", without_client, r"takes \(self, message\), but is called with \(self, client, message\)"),
         ("received_binary", with_more, r"takes \(self, client, message, more\), but is called with \(self, client, "),
         ("client_connected", with_more, r"takes .*, but is called with \(self, client\)"),

@@ -1,9 +1,13 @@
 """Hints below the traceback of a mistake that many make at first."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from wsframe import Client
+from wsframe import Client, Resource
 from wsframe.resources.hints import HINTS, add_hint
+from wsframe.testing import open_client
 
 
 def notes_of(error: BaseException) -> list[str]:
@@ -40,6 +44,46 @@ async def test_the_words_are_those_that_python_uses() -> None:
         Client.__new__(Client).nothing  # type: ignore[attr-defined]  # noqa: B018
     add_hint(missing.value)
     assert notes_of(missing.value)
+
+
+ONE_OR_ALL = "client.send_text(message) for one client, self.broadcast_text(message) for all"
+ELSEWHERE: list[tuple[Callable[[Any, Any], object], str]] = [
+    (lambda resource, client: client.ip, "client.host and client.port"),
+    (lambda resource, client: client.remote_address, "client.host and client.port"),
+    (lambda resource, client: client.headers, "client.request"),
+    (lambda resource, client: client.query_params, "client.request"),
+    (lambda resource, client: client.request.query_params, "request.query['x'][-1]"),
+    (lambda resource, client: client.request.url, "request.path and query_string"),
+    (lambda resource, client: client.request.match_info, "request.path_params['x']"),
+    (lambda resource, client: resource.send_text(client, "x"), ONE_OR_ALL),
+    (lambda resource, client: resource.send_bytes(client, b"x"), ONE_OR_ALL),
+    (lambda resource, client: client.close("bye"), "client.close(1000, 'reason')"),
+    (lambda resource, client: resource.subscribe("news"), "self.subscribe(client, topic)"),
+    (lambda resource, client: resource.publish_text("hello"), "publish_text(topic, message)"),
+    (
+        lambda resource, client: resource.publish_text("news", {"a": 1}),
+        "client.send_json, broadcast_json; on a topic publish_text(topic, json.dumps(message))",
+    ),
+]
+
+
+async def test_words_of_other_libraries_get_the_ones_of_here() -> None:
+    notes: list[list[str]] = []
+
+    class Trying(Resource):
+        async def received_text(self, client: Client, message: str) -> None:
+            for attempt, _ in ELSEWHERE:
+                try:
+                    attempt(self, client)
+                except Exception as error:
+                    add_hint(error)
+                    notes.append(notes_of(error))
+            client.send_text("over")
+
+    async with open_client(Trying()) as client:
+        client.send_text("go")
+        await client.receive()
+    assert notes == [[f"wsframe: {hint}"] for _, hint in ELSEWHERE]
 
 
 def test_no_hint_is_hidden_by_the_one_before_it() -> None:

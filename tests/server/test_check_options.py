@@ -26,7 +26,8 @@ REGISTRIES: dict[str, tuple[object, str]] = {
     "name": ("chat:app", "wsframe serve chat:app"),
     "list": ([Chat()], "of type list"),
     "mapping": ({"/": Chat()}, "of type dict"),
-    "falsy": (False, "of type bool"),
+    "falsy": (False, "of type bool$"),
+    "port": (8000, "give the port by its name, port=8000"),
 }
 
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
@@ -110,6 +111,10 @@ def test_an_option_that_does_not_exist_is_told_with_one_that_does() -> None:
         wsframe.run(Registry(alone=True), prot=8000)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"'max_clients': it is a field of capacity, capacity=Capacity\(max_clients="):
         wsframe.run(Registry(alone=True), max_clients=8)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"'ssl_keyfile': certificates=Certificate\(certfile="):
+        wsframe.run(Registry(alone=True), ssl_keyfile="key.pem")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"'origins': origins are registered with a path"):
+        wsframe.run(Registry(alone=True), origins=["*"])  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"a server has no option 'number'$"):
         wsframe.run(Registry(alone=True), number=4)  # type: ignore[call-arg]
 

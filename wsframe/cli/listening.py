@@ -16,6 +16,7 @@ from wsframe.net.certificate import Certificate, check_readable
 from wsframe.server.activation import is_activated, is_child_of_activated
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 from wsframe.server.bind import bound, check_inherited, made_owner
+from wsframe.server.check_options import check_host
 from wsframe.server.tls import read_certificates
 
 __all__ = ["add_listening_options", "bound_sockets", "check_listening", "host_of", "made_certificates"]
@@ -69,6 +70,11 @@ def check_listening(args: argparse.Namespace) -> None:
     for option in ("unix", "host"):
         if getattr(args, option) == "":
             raise Mistake(f"--{option} is empty")
+    if args.host is not None and args.host != "*" and not args.host.startswith("["):
+        try:
+            check_host(args.host, "--host")
+        except ValueError as error:
+            raise Mistake(str(error)) from None
     if args.fd is not None and (args.unix, args.host, args.port) != (None, None, None):
         raise Mistake("give --fd without --host, --port and --unix")
     for fd in args.fd or ():

@@ -13,12 +13,20 @@ from types import ModuleType
 from wsframe.cli.errors import Mistake
 from wsframe.http.responses import HttpHandler
 from wsframe.resources.registry import Registry, global_registry
+from wsframe.resources.resource import Resource
 from wsframe.server.check_options import imported
 from wsframe.server.describe import describe
 
 __all__ = ["TARGET_HELP", "find_handler", "load_target", "split_target"]
 
 TARGET_HELP = "module or .py file that registers resources globally; or add :NAME, the name of a wsframe.Registry in it"
+
+
+def way_of(name: str, found: object) -> str:
+    """Name the way to serve a resource, whose name was given in the place of that of a registry."""
+    if not isinstance(found, Resource) and not (isinstance(found, type) and issubclass(found, Resource)):
+        return ""
+    return f": register the resource in the module, and give the module alone, {name}"
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -48,7 +56,7 @@ def load_target(target: str, *, debug: bool) -> tuple[ModuleType, Registry | Non
         return module, None
     registry = find_attribute(module, attribute)
     if not isinstance(registry, Registry):
-        raise Mistake(f"{target} must be a wsframe.Registry, got {type(registry).__name__}")
+        raise Mistake(f"{target} must be a wsframe.Registry, got {type(registry).__name__}{way_of(name, registry)}")
     if not len(registry):
         raise Mistake(f"{target} is empty: register a resource in it")
     return module, registry

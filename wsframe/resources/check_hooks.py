@@ -219,8 +219,20 @@ def check_parameters(base: type[object], cls: type[object], name: str) -> None:
     by_name = [one.name for one in wanted.parameters.values() if one.kind is Parameter.KEYWORD_ONLY]
     try:
         given.bind(*range(len(wanted.parameters) - len(by_name)), **dict.fromkeys(by_name))
+        fits = not has_names_astray(given, [one for one in wanted.parameters if one not in by_name])
     except TypeError:
-        raise TypeError(f"{cls.__name__}.{name} takes {written(given)}, but is called with {written(wanted)}") from None
+        fits = False
+    if not fits:
+        raise TypeError(f"{cls.__name__}.{name} takes {written(given)}, but is called with {written(wanted)}")
+
+
+def has_names_astray(given: Signature, places: list[str]) -> bool:
+    """Return whether a parameter has the name of one of ours in another place, and so would get another value."""
+    return any(
+        one.name in places[:number] + places[number + 1 :]
+        for number, one in enumerate(given.parameters.values())
+        if one.kind is Parameter.POSITIONAL_OR_KEYWORD and one.default is Parameter.empty
+    )
 
 
 def written(of: Signature) -> Signature:

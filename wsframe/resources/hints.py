@@ -20,6 +20,15 @@ HINTS: list[tuple[type[Exception], str, str]] = [
         "client.send_json(message)",
     ),
     (AttributeError, r"^'Client' object has no attribute '(emit|write)", "client.send, client.send_text, send_binary"),
+    (
+        AttributeError,
+        r"^'Client' object has no attribute '(ip|address|addr|peer|peername|remote_\w+|client_address)'",
+        "client.host and client.port",
+    ),
+    (AttributeError, r"^'Client' object has no attribute '(headers|cookies|query\w*|url|scope)'", "client.request"),
+    (AttributeError, r"^'Request' object has no attribute '(query_params|args|params|GET)'", "request.query['x'][-1]"),
+    (AttributeError, r"^'Request' object has no attribute '(url|uri|full_path)'", "request.path and query_string"),
+    (AttributeError, r"^'Request' object has no attribute '(match_info|path_args)'", "request.path_params['x']"),
     (AttributeError, r"^'Client' object has no attribute", "keep data of a client in client.data"),
     (
         AttributeError,
@@ -33,7 +42,19 @@ HINTS: list[tuple[type[Exception], str, str]] = [
         "self.broadcast_text, broadcast_binary, broadcast_json",
     ),
     (AttributeError, r"has no attribute 'send_json'$", "client.send_json(message)"),
-    (TypeError, r"^a (text )?message must be .* not (dict|list)$", "client.send_json, broadcast_json"),
+    (
+        AttributeError,
+        r"^'(?!NoneType)\w+' object has no attribute '(send_text|send_binary|send_bytes)'$",
+        "client.send_text(message) for one client, self.broadcast_text(message) for all",
+    ),
+    (
+        TypeError,
+        r"^a (text )?message must be .* not (dict|list)$",
+        "client.send_json, broadcast_json; on a topic publish_text(topic, json.dumps(message))",
+    ),
+    (TypeError, r"^a close code is an int, not str$", "client.close(1000, 'reason')"),
+    (TypeError, r"subscribe\(\) missing 1 required positional argument: 'topic'", "self.subscribe(client, topic)"),
+    (TypeError, r"publish_\w+\(\) missing 1 required positional argument: 'message'", "publish_text(topic, message)"),
     (
         TypeError,
         r"^Object of type \S+ is not JSON serializable$",

@@ -56,7 +56,8 @@ def check_registry(registry: object) -> None:
             f"a server serves a wsframe.Registry, not the name of one: import the object {registry!r}, "
             f"or let the command do it: wsframe serve {registry}"
         )
-    raise TypeError(f"a server serves a wsframe.Registry, or None for the global one, not {shown(registry)}")
+    way = f": give the port by its name, port={registry}" if type(registry) is int else ""
+    raise TypeError(f"a server serves a wsframe.Registry, or None for the global one, not {shown(registry)}{way}")
 
 
 def check_started(started: object) -> None:
@@ -221,7 +222,10 @@ def check_host(host: str, option: str = "host") -> None:
     if right != host:
         port = port.lstrip(":")
         known = port.isascii() and port.isdigit() and int(port) <= 65535
-        said = f"{option}={right or None!r}" + (f" and {option.replace('host', 'port')}={int(port)}" if known else "")
+        everywhere = "*" if option.startswith("--") else None
+        said = f"{option}={right or everywhere!r}" + (
+            f" and {option.replace('host', 'port')}={int(port)}" if known else ""
+        )
         raise ValueError(f"{option} is a name or address alone: give {said} instead of {host!r}")
 
 

@@ -245,10 +245,22 @@ class ServeKeywords(TypedDict, total=False):
 
 
 NAMES = tuple(one.name for one in fields(ServeOptions))
+CERTIFICATES = "certificates=Certificate(certfile=..., keyfile=...)"
+ORIGINS = "origins are registered with a path, register(path, resource, origin_exact(...))"
+ELSEWHERE = {
+    "certfile": CERTIFICATES, "keyfile": CERTIFICATES, "ssl_certfile": CERTIFICATES, "ssl_keyfile": CERTIFICATES,
+    "ssl": CERTIFICATES, "origins": ORIGINS, "origin": ORIGINS, "cors_allowed_origins": ORIGINS, "cors": ORIGINS,
+    "reload": "it is an option of the command, wsframe serve --reload", "compression": "deflate=Deflate.shared()",
+    "proxy_headers": "trusted_proxies=['10.0.0.7']", "allowed_hosts": "hosts=['chat.example']",
+    "max_size": "limits=Limits(max_message=...)",
+}  # fmt: skip
+"""Options of other servers, and the way to the same here."""
 
 
 def meant(name: str) -> str:
     """Name the option that was probably meant: a field of another option, or one of a similar name."""
+    if name in ELSEWHERE:
+        return f": {ELSEWHERE[name]}"
     for option, kind in (("capacity", Capacity), ("limits", Limits), ("timeouts", Timeouts)):
         if name in kind.__dataclass_fields__:
             return f": it is a field of {option}, {option}={kind.__name__}({name}=...)"
