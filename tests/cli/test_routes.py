@@ -138,12 +138,17 @@ def test_the_worker_of_each_path_is_told(in_folder: Path, capsys: pytest.Capture
         "wsframe.register_global_resource('/shared', Shared())\n"
         "wsframe.register_global_resource('/spread', Spread())\n"
         "wsframe.register_global_factory('/rooms/{room}', lambda request: Spread(), scope='path')\n"
+        "async def own(request):\n    return wsframe.Response('x')\n"
+        "wsframe.register_global_route('/own', own)\n"
+        "wsframe.register_global_route('/file', wsframe.static_file(__file__))\n"
+        "wsframe.register_global_route('/both/*', wsframe.http_routes({'/own': own, '/healthz': wsframe.healthz}))\n"
     )
     assert cli.main(["routes", "placed_target", "--workers", "4", "--json"]) == 0
     routes = {route["path"]: route for route in map(json.loads, capsys.readouterr().out.splitlines())}
     slot = str(slot_of(partition_of("/spread", "path"), 4))
     assert {path: route["worker"] for path, route in routes.items()} == {
         "/one": "0", "/shared": "all", "/spread": slot, "/rooms/{room}": "one for each path",
+        "/own": "0", "/file": "any", "/both/*": "0 or any",
     }  # fmt: skip
     assert [routes[path]["options"].get("scope") for path in ("/one", "/shared", "/rooms/{room}")] == [
         None, "shared", "path",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wsframe.cli.arguments import add_parser, workers
 from wsframe.cli.tables import columns
 from wsframe.cli.target import TARGET_HELP, load_target
+from wsframe.http.any_worker import workers_of
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import INHERIT
 from wsframe.protocol.deflate import Deflate
@@ -81,7 +82,9 @@ def routes_of(registry: Registry, count: int | None = None) -> Iterator[dict[str
     for dispatcher, origins in registry.table.dispatchers:
         yield route("(dispatcher)", f"{written_name(dispatcher)}()", origins, {}) | placed(count, "0")
     for path, page in registry.http_routes.entries():
-        yield route(path, f"HTTP {handler_name(page.handler)}", page.origins, {}) | placed(count, "any")
+        yield route(path, f"HTTP {handler_name(page.handler)}", page.origins, {}) | placed(
+            count, workers_of(page.handler)
+        )
 
 
 def placed(count: int | None, worker: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler
 
-__all__ = ["answers_in_any_worker", "in_any_worker"]
+__all__ = ["answers_in_any_worker", "in_any_worker", "workers_of"]
 
 # Of a function, so that it stays on one that a decorator has wrapped.
 MARK = "in_any_worker"
@@ -35,3 +35,9 @@ def answers_in_any_worker(handler: HttpHandler, request: Request) -> bool:
     """Return whether a handler answers a request alike in every worker."""
     decide = getattr(handler, MARK, None)
     return decide is not None and decide(request)
+
+
+def workers_of(handler: HttpHandler) -> str:
+    """Say for a list of routes in which workers a handler answers."""
+    decide = getattr(handler, MARK, None)
+    return "0" if decide is None else "any" if decide is always else "0 or any"
