@@ -209,7 +209,9 @@ class Registry:
         self.watchers.check()
         former = self.http_routes.put(path, HttpRoute(handler, origins))
         if former is not None and former.handler is not handler:
-            self._log_again("the route %s is registered again: requests get %s", path, written_name(handler))
+            logger.log(
+                self._level_again(), "the route %s is registered again: requests get %s", path, written_name(handler)
+            )
         return handler
 
     def unregister_route(self, path: str) -> bool:
@@ -238,12 +240,12 @@ class Registry:
             self.restore(before)
             raise
         if former is not None and former.resource is not resource:
-            self._log_again("%s is registered again: newcomers get %s", path, name_of(resource))
+            logger.log(self._level_again(), "%s is registered again: newcomers get %s", path, name_of(resource))
 
-    def _log_again(self, line: str, path: str, name: str) -> None:
+    def _level_again(self) -> int:
         # Before a server runs, a path that was replaced was probably written twice by mistake; and as long as
         # logging is not set up, Python shows only warnings.
-        logger.log(logging.INFO if self.watchers else logging.WARNING, line, path, name)
+        return logging.INFO if self.watchers else logging.WARNING
 
     def unregister(self, path: str, *, close_clients: bool = False) -> bool:
         """Forget a path; return whether it was registered.

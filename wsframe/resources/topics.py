@@ -241,7 +241,11 @@ class Topics:
         """Learn whether other servers can be reached."""
         self.up, self.reached = up, self.reached or up
         if self.interest.others is not None:
-            logger.info("the other servers or workers %s be reached", "can" if up else "cannot")
+            logger.info(
+                "the other servers or workers can be reached"
+                if up
+                else "the other servers or workers cannot be reached"
+            )
 
     def gap(self, topic: str | None) -> None:
         """Learn that messages are missing."""

@@ -59,7 +59,6 @@ __all__ = ["open_server", "run", "serve"]
 logger: Log = log_for(__name__)
 
 IN_TRIO = "run() starts trio, which runs here already: write 'await wsframe.serve(...)' in the coroutine"
-ASYNCIO_STOPS = "run() stops the asyncio loop of this thread while it serves; serving() serves in a thread of its own"
 LOCAL = TcpAddress("127.0.0.1", 8000)
 """The address by default; beside others it is bound only if a part of it was changed."""
 
@@ -286,7 +285,9 @@ def run(
     worker = None if workers is None else this_worker()
     with shown_on_stderr(log_level, None if output is None else output.handler):
         if asyncio_runs():
-            logger.warning(ASYNCIO_STOPS)
+            logger.warning(
+                "run() stops the asyncio loop of this thread while it serves; serving() has a thread of its own"
+            )
         if workers is not None and worker is None:
             run_workers(workers, made)
             return
