@@ -13,7 +13,7 @@ async def test_a_slow_page_gets_the_newest_figure_of_each_sensor(autojump_clock:
     greenhouse = Greenhouse()
     async with open_kit(greenhouse) as kit:
         page = await kit.connect(buffer=1000)
-        assert set(json.loads(await page.receive_text())) == set(SENSORS)
+        assert set(await page.receive_json()) == set(SENSORS)
         page.stall()
         await trio.sleep(5)
         page.resume()

@@ -1,6 +1,5 @@
 """Rooms, login and history: the whole application, in memory."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,13 @@ async def test_a_line_is_there_for_people_who_come_later(tmp_path: Path, monkeyp
     monkeypatch.setattr(rooms.login, "store", Store(str(tmp_path / "test.db")))
     async with open_kit(wsframe.Registry()) as kit:
         ann = await log_in(kit, "ann")
-        assert json.loads(await ann.receive_text()) == {"history": []}
-        assert json.loads(await ann.receive_text()) == {"note": "ann came"}
+        assert await ann.receive_json() == {"history": []}
+        assert await ann.receive_json() == {"note": "ann came"}
         ann.send_text("hello")
-        assert json.loads(await ann.receive_text()) == {"from": "ann", "text": "hello"}
+        assert await ann.receive_json() == {"from": "ann", "text": "hello"}
         ann.close()
         bob = await log_in(kit, "bob")
-        assert json.loads(await bob.receive_text()) == {"history": [{"from": "ann", "text": "hello"}]}
+        assert await bob.receive_json() == {"history": [{"from": "ann", "text": "hello"}]}
 
 
 async def test_nobody_enters_without_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

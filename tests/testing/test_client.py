@@ -33,6 +33,29 @@ async def test_messages_go_both_ways_with_compression_and_without(
         assert await client.receive_text() == LARGE
 
 
+async def test_json_goes_both_ways_as_text(autojump_clock: MockClock) -> None:
+    async with open_client(Echo()) as client:
+        client.send_json({"to": ["ann", None], "text": "häus"})
+        assert await client.receive_json() == {"to": ["ann", None], "text": "häus"}
+        client.send_text("not JSON")
+        with pytest.raises(AssertionError, match="expected JSON, got 'not JSON'"):
+            await client.receive_json()
+        client.send_binary(b"{}")
+        with pytest.raises(AssertionError, match="expected a text message"):
+            await client.receive_json()
+
+
+async def test_a_message_of_another_type_is_a_type_error(autojump_clock: MockClock) -> None:
+    async with open_kit(Echo()) as kit:
+        client = await kit.connect()
+        with pytest.raises(TypeError, match="a text message is a str, not dict: see send_json"):
+            client.send_text({"a": 1})  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="a binary message must be bytes"):
+            client.send_binary("text")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="the body of a request is bytes, not dict"):
+            await kit.request("/", method="POST", body={"a": 1})  # type: ignore[arg-type]
+
+
 async def test_no_offer_gets_no_compression(autojump_clock: MockClock) -> None:
     async with open_client(Echo(), deflate=Deflate.shared(), extensions=None) as client:
         assert client.extensions == ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from math import inf
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import trio
 
@@ -87,8 +88,7 @@ class MemoryClient(Line):
     @property
     def answer(self) -> Answer:
         """The server's 101 response."""
-        assert self._answer is not None
-        return self._answer
+        return cast(Answer, self._answer)
 
     @property
     def subprotocol(self) -> str | None:
@@ -103,8 +103,22 @@ class MemoryClient(Line):
     # Sending
 
     def send_text(self, message: str) -> None:
-        """Send a text message, compressed if the server accepted compression."""
+        """Send a text message, compressed if the server accepted compression.
+
+        Raises:
+            TypeError: For anything but a str.
+        """
+        if not isinstance(message, str):
+            raise TypeError(f"a text message is a str, not {type(message).__name__}: see send_json and send_binary")
         self._send_message(TEXT, encode(message))
+
+    def send_json(self, message: object) -> None:
+        """Send a text message with the JSON of an object.
+
+        Raises:
+            TypeError: For an object that :mod:`json` does not encode.
+        """
+        self.send_text(json.dumps(message))
 
     def send_binary(self, message: bytes) -> None:
         """Send a binary message, compressed if the server accepted compression."""
@@ -147,6 +161,14 @@ class MemoryClient(Line):
         message = await self.receive()
         assert isinstance(message, str), f"expected a text message, got binary: {message!r}"
         return message
+
+    async def receive_json(self) -> Any:
+        """Return the object in the next message, which must be JSON in text; otherwise like :meth:`receive`."""
+        message = await self.receive_text()
+        try:
+            return json.loads(message)
+        except ValueError:
+            raise AssertionError(f"expected JSON, got {message!r}") from None
 
     async def receive_binary(self) -> bytes:
         """Return the next message, which must be binary; otherwise like :meth:`receive`."""
@@ -203,14 +225,11 @@ class MemoryClient(Line):
             if frame.opcode == PING and self.answer_pings:
                 self.send_frame(PONG, frame.payload)
             elif frame.opcode == CLOSE:
-                self._take_close(frame.payload)
-
-    def _take_close(self, payload: bytes) -> None:
-        code = int.from_bytes(payload[:2], "big") if payload else NO_CODE
-        self._closed = Closed(code, payload[2:].decode())
-        if self.answer_close and not self.close_sent:
-            self.close_sent = True
-            self.send_frame(CLOSE, payload[:2])
+                code = int.from_bytes(frame.payload[:2], "big") if frame.payload else NO_CODE
+                self._closed = Closed(code, frame.payload[2:].decode())
+                if self.answer_close and not self.close_sent:
+                    self.close_sent = True
+                    self.send_frame(CLOSE, frame.payload[:2])
 
     def _at_end(self, end: Literal["eof", "reset"]) -> None:
         super()._at_end(end)

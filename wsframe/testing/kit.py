@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from wsframe.protocol.payload import bytes_of
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server
@@ -126,8 +127,10 @@ class Kit:
 
         Raises:
             ClientClosed: If the server does not answer.
+            TypeError: For a body that is not bytes.
         """
-        exchange = Exchange(path, replaced([("Host", "localhost")], headers), method, body)
+        content = bytes_of(body, "the body of a request is bytes")
+        exchange = Exchange(path, replaced([("Host", "localhost")], headers), method, content)
         line = self.dial()
         line.send_bytes(exchange.data)
         answer = None
