@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import types
 
@@ -147,3 +148,23 @@ def test_a_service_is_named_by_its_addresses_wherever_it_is_started(monkeypatch:
     assert names_of([TcpAddress("127.0.0.1", 0)])[1:] == [str(os.getpid())]
     for address in (InheritedAddress(3), PassedAddress("")):
         assert os.getcwd() in names_of([address])
+
+
+def test_an_order_to_restart_before_there_is_a_worker_does_not_end_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor can wait for the workers of a killed one; its own load the newest code anyway."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
+    try:
+
+        def wait(folder: str, seconds: float) -> object:
+            signal.raise_signal(signal.SIGHUP)
+            raise OSError("stopped here")
+
+        monkeypatch.setattr("wsframe.server.service.runtime_of", wait)
+        with pytest.raises(OSError, match="stopped here"):
+            wsframe.run(port=0, workers=2)
+        assert heard == []
+        signal.raise_signal(signal.SIGHUP)
+        assert heard == [signal.SIGHUP]
+    finally:
+        signal.signal(signal.SIGHUP, before)

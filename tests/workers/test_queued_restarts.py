@@ -129,3 +129,37 @@ async def test_the_end_of_the_service_ends_a_restart_that_was_to_follow(
         await end(service, old, new)
         await following.done.wait()
         assert not following.table.done
+
+
+async def test_a_restart_that_is_ordered_while_the_service_starts_follows_the_start(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 2, patience=float("inf")) as service:
+        first, second = sorted([await service.workers.at(number) for number in range(2)], key=lambda one: one.slot)
+        first.say("ready")
+        await trio.testing.wait_all_tasks_blocked()
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        assert service.supervisor.restart() is renewal
+        await trio.sleep(600)  # the start has no limit, and neither has the wait for it
+        assert (len(service.workers.started), renewal.done.is_set()) == (2, False)
+        second.say("ready")
+        for old in (first, second):
+            assert await old.hears() == Message("accept", {"started": old is first})
+        new = [await renewed(service, first, 2, EVEN), await renewed(service, second, 3, ODD)]
+        await renewal.done.wait()
+        assert (renewal.failure, renewal.table.done) == ("", True)
+        await end(service, *new)
+
+
+async def test_a_restart_that_waits_for_the_start_ends_with_a_service_that_cannot_start(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 1) as service:
+        only = await service.workers.at(0)
+        renewal = service.supervisor.restart()
+        assert renewal is not None
+        only.process.end(2)
+        await renewal.done.wait()
+        assert (renewal.failure, renewal.table.done) == ("", False)
+        assert service.supervisor.restart() is None

@@ -189,6 +189,7 @@ def supervise(service: Service) -> int:
     from wsframe.workers.supervisor import Plan, Supervisor
 
     with ExitStack() as stack:
+        stack.enter_context(without_hangup())
         runtime = stack.enter_context(runtime_of(runtime_folder(service.names), longest_wait(service.timeouts)))
         sockets = stack.enter_context(service.bind())
         metrics = [] if service.metrics is None else stack.enter_context(bound([service.metrics], 16))
@@ -212,6 +213,16 @@ def supervise(service: Service) -> int:
     return supervisor.status
 
 
+@contextmanager
+def without_hangup() -> Iterator[None]:
+    """Survive an order to restart before there is a worker: all of them load the newest code anyway."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 async def attend(supervisor: Supervisor, service: Service, started: trio.Event, made: Equipment) -> None:
     """Run a supervisor, with the tasks that give it orders and tell the service manager."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
@@ -231,7 +242,7 @@ async def answer(made: Equipment, supervisor: Supervisor, request: bytes) -> dic
     if request == b"restart":
         renewal = supervisor.restart()
         if renewal is None:
-            return {"error": supervisor.refusal}
+            return {"error": "the service ends"}
         await renewal.done.wait()
         return {"error": renewal.failure or ("" if renewal.table.done else "the service ends")}
     if request == REQUEST_REBALANCE:

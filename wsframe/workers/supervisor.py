@@ -134,6 +134,8 @@ class Supervisor:
         if failure:
             self.failure, self.status = failure, 2
         self._leaving.set()
+        if not self._serving and self._next_renewal is not None:  # it waits for the start
+            self._next_renewal.done.set()
         for child in self._children:
             self._send_away(child, code, lame_duck)
 
@@ -141,29 +143,26 @@ class Supervisor:
         """Order a rolling restart: it begins once the one under way is over, and all workers are ready.
 
         The code can be newer than the code that the restart under way has loaded; a restart that has not begun yet is
-        for all orders.
+        for all orders. While the service starts its workers can have loaded older code, too: the restart follows.
 
         Returns:
-            The restart; None while the service starts or ends.
+            The restart; None while the service ends.
         """
-        if not self._serving or self._leaving.is_set():
-            logger.warning("a restart is refused: %s", self.refusal)
+        if self._leaving.is_set():
+            logger.warning("a restart is refused: the service ends")
             return None
         if self._spares is not None:
             self._spares.discard()  # its code can be older than the order
         if self._next_renewal is not None:
             return self._next_renewal
         self._next_renewal = Renewal(self._equipment.count, self._current, self._plan.drain, self._start_heir)
-        if self._renewal is not None and not self._renewal.done.is_set():
+        if not self._serving:
+            logger.info("a restart follows the start, once all workers have been ready")
+        elif self._renewal is not None and not self._renewal.done.is_set():
             logger.info("another restart follows the one under way")
         else:
             self._tasks.start_soon(self._renew)
         return self._next_renewal
-
-    @property
-    def refusal(self) -> str:
-        """The reason for which no restart is begun now."""
-        return "the service ends" if self._leaving.is_set() else "the service starts; repeat it once that serves"
 
     def _all_ready(self) -> bool:
         """Return whether each slot has a worker that has been ready."""
@@ -346,6 +345,8 @@ class Supervisor:
         for one in self._current.values():
             one.wire.say("accept", started=one.slot == 0)
         self._started()
+        if self._next_renewal is not None:
+            self._tasks.start_soon(self._renew)
 
     async def _look(self) -> None:
         """Look at the beats of all workers, for ever."""
