@@ -13,7 +13,7 @@ import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from wsframe.backplane.frames import Frame, MalformedFrame, frame
-from wsframe.backplane.stream import READ, Outgoing, Turn, read_frames, read_some
+from wsframe.backplane.stream import Outgoing, Turn, read_all, read_frames
 
 
 def test_what_waits_is_bounded() -> None:
@@ -115,7 +115,7 @@ async def test_frames_of_a_burst_are_written_together() -> None:
 
 
 async def test_bytes_that_the_kernel_does_not_take_at_once_follow_in_order() -> None:
-    outgoing, got, room = Outgoing(), b"", memoryview(bytearray(READ))
+    outgoing, got = Outgoing(), bytearray()
     pieces = [random.Random(number).randbytes(1 << 20) for number in range(3)]
     stream, theirs = stream_and_socket()
     reading = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
@@ -124,10 +124,14 @@ async def test_bytes_that_the_kernel_does_not_take_at_once_follow_in_order() -> 
         await wait_all_tasks_blocked()
         for piece in pieces:
             outgoing.put(piece)
-        while len(got) < 3 << 20:
-            got += await read_some(reading, room)
+
+        def take(data: bytes) -> None:
+            got.extend(data)
             outgoing.put(b"")
-        nursery.cancel_scope.cancel()
+            if len(got) == 3 << 20:
+                nursery.cancel_scope.cancel()
+
+        await read_all(reading, take)
     assert got == b"".join(pieces)
 
 
@@ -187,5 +191,52 @@ async def test_a_reader_learns_that_the_other_end_has_failed() -> None:
         await stream.send_all(b"unread")
         theirs.close()
         with pytest.raises(trio.BrokenResourceError) as caught:
-            await read_some(stream, memoryview(bytearray(READ)))
+            await read_all(stream, lambda data: None)
     assert isinstance(caught.value.__cause__, ConnectionError)
+
+
+def test_a_loop_writes_the_rest_when_there_is_room_before_all_that_came_later() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        blocked: list[str] = []
+        turn = Turn()
+        outgoing = Outgoing(64 << 20, turn=turn, blocked=lambda: blocked.append("blocked"))
+        assert outgoing.go_on(ours.fileno())
+        sent = random.Random(1).randbytes(8 << 20)
+        with turn:
+            outgoing.force(sent)
+        with turn:
+            outgoing.force(b"later")
+        assert blocked == ["blocked"] * 2
+        got = bytearray()
+        while len(got) < len(sent) + 5:
+            got += theirs.recv(1 << 20)
+            outgoing.go_on(ours.fileno())
+        assert got == sent + b"later"
+        with turn:
+            outgoing.force(b"at once")
+        assert theirs.recv(100) == b"at once"
+        outgoing.stop()
+        with turn:
+            outgoing.force(b"never")
+        assert blocked == ["blocked"] * 3
+
+
+def test_bytes_that_cannot_be_made_end_the_stream_in_a_loop() -> None:
+    turn, broken = Turn(), False
+
+    def more() -> bytes:
+        return b"" if not broken else bytes([256])
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        blocked: list[str] = []
+        outgoing = Outgoing(more=more, turn=turn, blocked=lambda: blocked.append("blocked"))
+        assert outgoing.go_on(ours.fileno())
+        broken = True
+        with turn:
+            outgoing.ring()
+        assert blocked == ["blocked"]
+        with pytest.raises(ValueError, match="256"):
+            outgoing.go_on(ours.fileno())

@@ -11,6 +11,7 @@
 * ``stream``: one unix stream of these messages, read and written in whole batches.
 * ``relay``: a backplane between processes of one machine, as a worker sees it.
 * ``relay_worker``: one worker, as the relay sees it.
+* ``relay_loop``: the loop over the streams of all workers, without an engine.
 * ``relay_process``: the process beside the workers that runs the hub.
 * ``boottime``: the clock by which a holder of leases stops.
 * ``engine``: a server such as Redis, as the supervision sees it: it makes links, each one connection.

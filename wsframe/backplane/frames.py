@@ -111,18 +111,21 @@ class RunReader:
         """
         read: list[Frame | Run] = []
         data, at = self._rest + data, 0
-        while end := end_of(data, at):
-            if self._beginning is None or not begins_so(data, at, end, self._beginning):
-                first = frame_of(data, at, end)
-                if first.kind != MESSAGE or first.flag:
-                    read.append(first)
+        while True:
+            if self._beginning is not None:
+                end = end_of_run(data, at, self._beginning)
+                if end != at:
+                    read.append(Run(self._topic, self._sender, data[at:end]))
                     at = end
-                    continue
+            if not (end := end_of(data, at)):
+                break
+            first = frame_of(data, at, end)
+            if first.kind == MESSAGE and not first.flag:  # the next look finds it as a run
                 self._beginning = data[at + REST : end - len(first.payload)]
                 self._topic, self._sender = first.topic, first.sender
-            end = end_of_run(data, end, self._beginning)
-            read.append(Run(self._topic, self._sender, data[at:end]))
-            at = end
+            else:
+                read.append(first)
+                at = end
         self._rest = data[at:]
         return read
 
@@ -141,13 +144,8 @@ def end_of(data: bytes, at: int) -> int:
     return end if end <= len(data) else 0
 
 
-def begins_so(data: bytes, at: int, end: int, beginning: bytes) -> bool:
-    """Return whether a frame has this beginning, after its length."""
-    return end - at - REST >= len(beginning) and data.startswith(beginning, at + REST)
-
-
 def end_of_run(data: bytes, end: int, beginning: bytes) -> int:
-    """Return the end of the last whole frame that has this beginning, of those that follow one that ends here."""
+    """Return the end of the last whole frame that has this beginning, of those that follow one another from here on."""
     shortest, size, length_of = len(beginning), len(data), LENGTH.unpack_from
     while data.startswith(beginning, end + REST):  # false where too few bytes are left
         length = length_of(data, end)[0]
@@ -223,6 +221,8 @@ def position_of(read: Frame) -> Position | None:
 
 def report_frame(report: Report) -> bytes:
     """Return the frame of a report, or the frames of a run; that of a message is made once."""
+    if type(report) is Run:  # most are
+        return report.frames
     if isinstance(report, Message):
         if not report.encoded:
             report.encoded = frame(
@@ -230,8 +230,6 @@ def report_frame(report: Report) -> bytes:
                 flag=report.position is not None, at=report.position,
             )  # fmt: skip
         return report.encoded
-    if isinstance(report, Run):
-        return report.frames
     if isinstance(report, Wanted):
         return frame(WANTED, topic=report.topic, flag=report.position is not None, at=report.position)
     if isinstance(report, Reach):

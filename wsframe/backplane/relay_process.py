@@ -1,8 +1,10 @@
 """The relay: the process beside the workers that runs their hub.
 
-Each worker has one unix stream to it, and a :class:`~wsframe.backplane.relay_worker.Worker` serves that.
+Each worker has one unix stream to it, and a :class:`~wsframe.backplane.relay_worker.Worker` serves that, out of a loop
+over the streams (``relay_loop``).
 
 With the URL of an engine it is also the machine's one link to that (``uplink``), and histories and leases are there.
+Then trio runs a task for each stream, as it does where the kernel has no epoll.
 
 The supervisor keeps the listening socket and starts the relay again when it has ended, so workers
 can connect at any moment. A relay without an engine that starts again has lost histories and leases.
@@ -14,9 +16,11 @@ import gc
 import logging
 import mmap
 import os
+import select
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from logging.handlers import QueueHandler, QueueListener
 from queue import SimpleQueue
 from secrets import token_hex
@@ -28,6 +32,7 @@ from wsframe.backplane.at_url import backplane_at
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.hub import Hub
 from wsframe.backplane.queue import LIMIT
+from wsframe.backplane.relay_loop import BEAT, SWEEP, RelayLoop
 from wsframe.backplane.relay_worker import Worker
 from wsframe.backplane.stream import Turn
 from wsframe.backplane.supervised import SupervisedBackplane, innermost
@@ -44,10 +49,6 @@ ENGINE: Final = "WSFRAME_RELAY_ENGINE"
 REFUSED: Final = 3
 """The exit status of a relay whose engine refuses it for good; its end of the supervisor's link has the reason."""
 
-SWEEP = 5.0
-"""Seconds between two looks for histories that are too old."""
-BEAT = 0.25
-"""Seconds between two beats: two for each look of the supervisor."""
 RETRY = 1.0
 """Seconds until an engine that has refused us later is tried again."""
 MOST_LINES = 1_000
@@ -74,7 +75,7 @@ async def serve_relay(
     Raises:
         BackplaneRefused: If the engine refuses the first connection for good, and no relay was here before.
     """
-    hub = Hub(time.monotonic, lambda: time.time_ns() // 1_000, forgetful=forgetful)
+    hub = new_hub(forgetful=forgetful)
     uplink = None if engine is None else Uplink(engine)
     connected, fewer, turn = 0, Doorbell(), Turn()
 
@@ -99,6 +100,11 @@ async def serve_relay(
         while connected:
             await fewer.wait()
         nursery.cancel_scope.cancel()
+
+
+def new_hub(*, forgetful: bool) -> Hub:
+    """Return a hub by the clocks of this machine."""
+    return Hub(time.monotonic, lambda: time.time_ns() // 1_000, forgetful=forgetful)
 
 
 async def sweep(hub: Hub) -> None:
@@ -161,6 +167,25 @@ async def supervised(
         sys.exit(REFUSED)
 
 
+def serve_in_loop(listener: socket.socket, others: Sequence[int]) -> None:
+    """Serve without an engine, and without tasks.
+
+    Args:
+        listener: A listening unix socket that does not block.
+        others: The further arguments of the process, for a supervisor's relay.
+    """
+    if not others:
+        RelayLoop(listener, new_hub(forgetful=True)).run()
+        return
+    life, memory, offset, again = others
+    with socket.socket(fileno=life) as end, mmap.mmap(memory, 0) as board, memoryview(board).cast("Q") as words:
+
+        def beat() -> None:
+            words[offset // 8] += 1
+
+        RelayLoop(listener, new_hub(forgetful=bool(again)), life=end, beat=beat).run()
+
+
 def log_in_thread() -> None:
     """Write log lines to stderr in a thread: a pipe that nobody reads must not hold up the messages of a machine."""
     lines: SimpleQueue[Any] = SimpleQueue()
@@ -209,6 +234,10 @@ def main(arguments: list[str] | None = None, output: logging.Handler | None = No
     assert engine is None or isinstance(engine, SupervisedBackplane)
 
     gc.freeze()  # the modules are here to stay: looking for garbage in them would evict the messages from the caches
+
+    if engine is None and hasattr(select, "epoll"):
+        serve_in_loop(listening, others)
+        return
 
     async def serve() -> None:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))

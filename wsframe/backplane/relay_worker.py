@@ -35,7 +35,7 @@ from wsframe.backplane.frames import (
 from wsframe.backplane.interface import History, Position
 from wsframe.backplane.members import Member
 from wsframe.backplane.queue import Queue, Run
-from wsframe.backplane.stream import READ, Outgoing, Turn, read_some
+from wsframe.backplane.stream import Outgoing, Turn, read_all
 from wsframe.backplane.uplink import Uplink
 from wsframe.log import Log, log_for
 
@@ -77,15 +77,17 @@ class Worker:
         hub: Has the topics of all workers.
         limit: Bytes that wait for the worker before messages are dropped.
         turn: The work of the task of the relay that runs.
+        blocked: Called when more waits for it than the kernel takes; None has a task write the rest.
     """
 
-    def __init__(self, hub: Center, limit: int, turn: Turn) -> None:
+    def __init__(self, hub: Center, limit: int, turn: Turn, blocked: Callable[[], object] | None = None) -> None:
         self._hub = hub
         self._turn = turn
         self._tasks: trio.Nursery
         self._asked = 0
-        self._outgoing = Outgoing(limit, self._reports, turn)
-        self._queue = Queue(limit, self._outgoing.ring)
+        self._reader = RunReader()
+        self.outgoing: Outgoing = Outgoing(limit, self._reports, turn, blocked)
+        self._queue = Queue(limit, self.outgoing.ring)
         self._member: Member | None = None
         self._sender = b""
         """The name of the worker, as its messages have it."""
@@ -93,35 +95,51 @@ class Worker:
         """The topics that were named before the greeting."""
 
     async def serve(self, stream: trio.abc.Stream) -> None:
-        """Serve a worker until its stream ends."""
+        """Serve a worker until its stream ends; raises nothing because of it."""
         try:
             async with stream, trio.open_nursery() as nursery:
                 self._tasks = nursery
-                nursery.start_soon(self._outgoing.write, stream)
-                await self._read(stream)
+                nursery.start_soon(self.outgoing.write, stream)
+                await read_all(stream, self._receive_all)
                 nursery.cancel_scope.cancel()
         except* Exception as group:  # costs this worker its stream, and no other
-            error = group.exceptions[0]
-            if not isinstance(error.__cause__, ConnectionError):  # of a worker that has ended, and was read to the end
-                logger.error("a worker's stream is closed: %r", error)
-                self._hub.report_gap(None)  # it can have written more
+            self.fail(group.exceptions[0])
         finally:
-            if self._member is not None:
-                self._hub.detach(self._member)
+            self.detach()
 
-    async def _read(self, stream: trio.abc.Stream) -> None:
-        reader, room = RunReader(), memoryview(bytearray(READ))
-        while data := await read_some(stream, room):
-            with self._turn:
-                for one in reader.feed(data):
-                    if isinstance(one, Run):
-                        self._pass_on(one)
-                    else:
-                        self._take(one)
+    def _receive_all(self, data: bytes) -> None:
+        """Act on bytes of the worker in a turn of their own."""
+        with self._turn:
+            self.receive(data)
+
+    def receive(self, data: bytes) -> None:
+        """Act on bytes of the worker, in a turn.
+
+        Raises:
+            Exception: If they are not those of a worker.
+        """
+        for one in self._reader.feed(data):
+            if type(one) is Run:
+                self._pass_on(one)
+            else:
+                assert isinstance(one, Frame)
+                self._take(one)
+
+    def fail(self, error: BaseException) -> None:
+        """Say why its stream is closed, unless it has ended, and was read to the end."""
+        if not isinstance(error, ConnectionError) and not isinstance(error.__cause__, ConnectionError):
+            logger.error("a worker's stream is closed: %r", error)
+            self._hub.report_gap(None)  # it can have written more
+
+    def detach(self) -> None:
+        """Send it no more."""
+        if self._member is not None:
+            self._hub.detach(self._member)
 
     def _reports(self) -> bytes:
         """Return the reports that wait; they wait no longer."""
-        return b"".join(map(report_frame, self._queue.take()))
+        reports = self._queue.take()
+        return report_frame(reports[0]) if len(reports) == 1 else b"".join(map(report_frame, reports))
 
     def _pass_on(self, run: Run) -> None:
         """Send messages to the other workers."""
@@ -164,14 +182,14 @@ class Worker:
         self._sender = hello["node"].encode()
         self._member = self._hub.attach(hello["node"], self._queue)
         away = isinstance(self._hub, Uplink) and not self._hub.up
-        self._outgoing.force(frame(HELLO, b"null", flag=away))
+        self.outgoing.force(frame(HELLO, b"null", flag=away))
         self._hub.want(self._member, self._wanted)
         self._wanted = {}
 
     def _answer(self, member: Member, ask: dict[str, Any]) -> None:
         """Answer a request: now, or once the engine has answered."""
         number, method = ask["id"], ask["method"]
-        if method in LONG and not self._outgoing.has_room(1):  # a history would be read in vain
+        if method in LONG and not self.outgoing.has_room(1):  # a history would be read in vain
             self._tell(number, method, None)
         elif self._asked < MOST_ASKED or method in LEASES:
             result = asked_of(self._hub, member, method, ask["arguments"])
@@ -195,9 +213,9 @@ class Worker:
             result = result[0], kept_to(result[1])
         answer = json_frame(ANSWER, {"id": number, "result": result})
         # A history that no stream can carry, or that a worker leaves unread with others, is not whole.
-        if len(answer) > LONGEST or (method in LONG and not self._outgoing.has_room(len(answer))):
+        if len(answer) > LONGEST or (method in LONG and not self.outgoing.has_room(len(answer))):
             answer = json_frame(ANSWER, {"id": number, "result": None})
-        self._outgoing.force(answer)
+        self.outgoing.force(answer)
 
 
 def asked_of(center: Center, member: Member, method: str, arguments: list[Any]) -> object:

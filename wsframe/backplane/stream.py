@@ -22,7 +22,7 @@ from wsframe.backplane.frames import Frame, FrameReader
 from wsframe.backplane.queue import LIMIT
 from wsframe.doorbell import Doorbell
 
-__all__ = ["READ", "Outgoing", "Turn", "read_frames", "read_some"]
+__all__ = ["READ", "Outgoing", "Turn", "read_all", "read_frames"]
 
 READ = 256 << 10
 """Bytes of one read."""
@@ -60,9 +60,16 @@ class Outgoing:
         limit: Bytes beyond which ``put`` refuses a frame.
         more: Returns bytes that wait elsewhere, to be written after the frames.
         turn: The work in which this is filled most often; its end writes.
+        blocked: Called when more waits than the kernel takes now; None rings ``doorbell``.
     """
 
-    def __init__(self, limit: int = LIMIT, more: Callable[[], bytes] | None = None, turn: Turn | None = None) -> None:
+    def __init__(
+        self,
+        limit: int = LIMIT,
+        more: Callable[[], bytes] | None = None,
+        turn: Turn | None = None,
+        blocked: Callable[[], object] | None = None,
+    ) -> None:
         self._limit = limit
         self._more = more
         self._turn = turn
@@ -70,8 +77,8 @@ class Outgoing:
         self._bytes = 0
         self._rest = b""
         """Bytes that the kernel did not take at once; they come before the frames."""
-        self._idle: trio.SocketStream | None = None
-        """The stream, while its task has nothing to write."""
+        self._idle = -1
+        """The descriptor of the stream, while nothing waits to be written and calls can write; else -1."""
         self._fault: Exception | None = None
         """Raised by bytes that wait elsewhere and cannot be made."""
         self._rung = 0
@@ -79,6 +86,7 @@ class Outgoing:
         self._in_burst = False
         """Whether there were several before."""
         self.doorbell: Doorbell = Doorbell()
+        self._blocked = blocked or self.doorbell.ring
 
     def put(self, data: bytes) -> bool:
         """Queue a frame; return False if there is no room."""
@@ -106,7 +114,7 @@ class Outgoing:
         if self._rung == 1:
             if not self._in_burst:
                 self._write_now()
-            self.doorbell.ring()  # also if that was all: the task counts the rings, and calls ``sent``
+            self._blocked()  # also if that was all: the task counts the rings, and calls ``sent``
 
     def take(self) -> bytes:
         """Return all that waits; it waits no longer."""
@@ -123,21 +131,44 @@ class Outgoing:
     def write_now(self) -> None:
         """Write the bytes that wait, as many as the kernel takes; the task writes the rest."""
         if not self._write_now():
-            self.doorbell.ring()
+            self._blocked()
 
     def _write_now(self) -> bool:
         """Write as many bytes as the kernel takes; return whether these were all."""
-        stream, self._idle = self._idle, None
-        if stream is None:
+        fd, self._idle = self._idle, -1
+        if fd < 0:
             return False
         try:
-            self._rest = written_now(stream, self.take())
+            self._rest = written_now(fd, self.take())
         except Exception as error:  # costs this stream, not the task that fills it
             self._fault = error
             return False
-        if not self._rest:
-            self._idle = stream
-        return not self._rest
+        if self._rest:
+            return False
+        self._idle = fd
+        return True
+
+    def go_on(self, fd: int) -> bool:
+        """Write all that waits to a descriptor, now and in later calls; return whether the kernel has taken it.
+
+        This is for a loop that asks the kernel itself when there is room again; a task calls :meth:`write`.
+
+        Raises:
+            Exception: If bytes that wait elsewhere could not be made.
+        """
+        if self._rest:
+            self._rest = written_now(fd, self._rest)
+            if self._rest:
+                return False
+        self._rung, self._idle = 0, fd
+        done = self._write_now()
+        if self._fault is not None:
+            raise self._fault
+        return done
+
+    def stop(self) -> None:
+        """Write no more: the descriptor is about to be closed."""
+        self._idle = -1
 
     async def write(self, stream: trio.abc.SendStream, sent: Callable[[], object] | None = None) -> None:
         """Write for as long as the stream lasts; call ``sent`` whenever nothing is left to write."""
@@ -150,46 +181,49 @@ class Outgoing:
                 continue
             if sent is not None:
                 sent()
-            self._idle = stream if DIRECT and isinstance(stream, trio.SocketStream) else None
+            self._idle = stream.socket.fileno() if DIRECT and isinstance(stream, trio.SocketStream) else -1
             try:
                 await self.doorbell.wait()
             finally:
-                self._idle = None
+                self._idle = -1
             if self._rung:
                 self._in_burst, self._rung = self._rung > 1, 0
 
 
-def written_now(stream: trio.SocketStream, data: bytes) -> bytes:
+def written_now(fd: int, data: bytes) -> bytes:
     """Write as many bytes as the kernel takes at once; return the rest."""
     try:
-        written = os.write(stream.socket.fileno(), data)
+        written = os.write(fd, data)
         return b"" if written == len(data) else data[written:]
     except OSError:  # it has no room, or the stream has ended, which its task learns
         return data
 
 
-async def read_some(stream: trio.abc.ReceiveStream, room: memoryview) -> bytes:
-    """Return the next bytes of a stream, b"" at its end.
-
-    Args:
-        stream: The stream.
-        room: Memory for :data:`READ` bytes that nothing else uses. The kernel would map and unmap so much for each
-            message if it were new each time.
+async def read_all(stream: trio.abc.ReceiveStream, take: Callable[[bytes], object]) -> None:
+    """Pass on the bytes of a stream, as they come, until it ends.
 
     Raises:
         trio.BrokenResourceError: If the other end is gone.
     """
     if not (DIRECT and isinstance(stream, trio.SocketStream)):
-        return bytes(await stream.receive_some(READ))
-    while True:  # past receive_some, which first tries in vain, and that costs more than the reading
-        fd = stream.socket.fileno()
+        while data := await stream.receive_some(READ):
+            take(bytes(data))
+        return
+    # Past receive_some, which first tries in vain, and that costs more than the reading. And into memory that stays:
+    # the kernel would map and unmap so much for each message if it were new each time.
+    fd, room = stream.socket.fileno(), memoryview(bytearray(READ))
+    into = (room,)
+    while True:
         await trio.lowlevel.wait_readable(fd)
         try:
-            return bytes(room[: os.readv(fd, (room,))])
+            size = os.readv(fd, into)
         except BlockingIOError:
             continue
         except OSError as error:
             raise trio.BrokenResourceError(f"the stream is broken: {error}") from error
+        if not size:
+            return
+        take(bytes(room[:size]))
 
 
 async def read_frames(stream: trio.abc.ReceiveStream, take: Callable[[Frame], object]) -> None:
@@ -199,7 +233,10 @@ async def read_frames(stream: trio.abc.ReceiveStream, take: Callable[[Frame], ob
         MalformedFrame: For bytes that are not a frame.
         trio.BrokenResourceError: If the other end is gone.
     """
-    reader, room = FrameReader(), memoryview(bytearray(READ))
-    while data := await read_some(stream, room):
-        for one in reader.feed(data):
+    feed = FrameReader().feed
+
+    def take_all(data: bytes) -> None:
+        for one in feed(data):
             take(one)
+
+    await read_all(stream, take_all)
