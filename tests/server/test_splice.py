@@ -12,7 +12,7 @@ import trio
 import wsframe
 from tests.certificates import make_contexts
 from tests.server.peer_servers import BOUND, nodes, read
-from wsframe import ConnectionClosed, Registry, Resource, connect
+from wsframe import ConnectionClosed, LivesElsewhere, Registry, Request, Resource, connect
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.net.pump import AT_ONCE
 from wsframe.net.socket_options import LINGER_NONE
@@ -80,6 +80,37 @@ async def test_a_trusted_proxy_that_can_is_told_the_owner() -> None:
                 assert b"\r\nX-Accel-Redirect: @wsframe_owner\r\n" in answer
                 assert f"\r\nX-Wsframe-Owner: {owner}\r\n".encode() in answer
             assert service.peering("b").splices.spliced == int(not trusted)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_newcomer_whose_resource_leaves_after_its_owner_has_said_yes_gets_to_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    async with nodes() as service:
+        admission, asked = service.engine("a").admission, list[str]()
+        join = admission._join_resource
+
+        async def leaves_once(newcomer: Newcomer, request: Request) -> None:
+            asked.append(request.path)
+            if len(asked) > 1:
+                await join(newcomer, request)
+                return
+            if gone:
+                service.owning("a").tenure.close(service.partition())
+                await service.owning("a").tenure.release([service.partition()])
+            raise LivesElsewhere("it has gone")
+
+        monkeypatch.setattr(admission, "_join_resource", leaves_once)
+        monkeypatch.setattr(admission, "admit_at_once", lambda newcomer: False)
+        async with connect(service.url("b")) as websocket:
+            greeting = str(await websocket.receive())
+            await websocket.send_text("hello")
+            assert await websocket.receive() == "hello"
+        assert (greeting[:1] == "a") == (len(asked) == 2)
+        assert gone or greeting.startswith("a 127.0.0.1 ")
+        assert service.peering("b").splices.spliced == len(asked) - 1
+        await service.until("b", 0)
+        assert not service.peering("b").splices._to
 
 
 # The six rules, and bounds

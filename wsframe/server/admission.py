@@ -249,6 +249,8 @@ class Admission:
         except LivesElsewhere as error:
             if self._roster.placement.leased is None:
                 logger.error("%s: %s", newcomer.name, error)
+            elif newcomer.spliced:  # an end without an answer has the server that accepted it ask the next owner
+                return
             await self.answering.refuse(newcomer, retry_later("resource not here"))
         except MalformedProxyHeader as error:
             self.answering.refused += 1

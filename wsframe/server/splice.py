@@ -4,8 +4,9 @@ A proxy before the servers can make them rare. If it says that it can, by a head
 trusted proxy, the answer names the owner, and the proxy asks there (nginx: ``X-Accel-Redirect``). Splices remain: the
 server that has accepted the newcomer dials the peer port of the owner (``peer_port``), which answers whether it has the
 partition before it gets a byte of the client. If not, this server asks the engine once for the owner of now; a second
-refusal is a 503. While a partition is given to another server, newcomers wait here for its next owner. From then on a
-pump carries the connection.
+refusal is a 503. An owner that leaves the partition after it has said yes ends without an answer, and the owner of now
+gets the same request. While a partition is given to another server, newcomers wait here for its next owner. From then
+on a pump carries the connection.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from typing import Final
 
 import trio
 
+from wsframe.http.handshake import wants_upgrade
 from wsframe.http.responses import Reject, retry_later
 from wsframe.log import Log, log_for
 from wsframe.net.client_facts import ClientFacts
 from wsframe.net.pump import Pump
+from wsframe.net.sockets import has_unread, wait_readable
 from wsframe.net.transport import Transport
 from wsframe.server.carried import Carried
 from wsframe.server.destination import Signpost
@@ -183,16 +186,42 @@ class Splices:
         self._signpost.check(newcomer)
         self._send_back(newcomer, facts.host, node)
         self._away += 1
-        transport = await self._dial(node, partition, facts, patient=patient)
-        if transport is None:  # the table is old
-            node = await self._find(partition, patient=patient, again=True)
-            if self._is_here(partition):
-                return False
+        for again in (False, True):
+            if again:  # the table is old, or the partition has left its owner in the meantime
+                node = await self._find(partition, patient=patient, again=True)
+                if self._is_here(partition):
+                    return False
             transport = await self._dial(node, partition, facts, patient=patient) if node else None
-        if transport is None:
-            raise retry_later("its owner does not take it")
-        self._carry(newcomer, transport, early, partition, node)
-        return True
+            if transport is not None and await self._is_answered(newcomer, node, transport, early, patient=patient):
+                self._carry(newcomer, transport, partition, node)
+                return True
+        raise retry_later("its owner does not take it")
+
+    async def _is_answered(
+        self, newcomer: Newcomer, node: str, transport: Transport, early: bytes, *, patient: bool
+    ) -> bool:
+        """Give an owner the request; return False if it ends without an answer: it has left the partition since.
+
+        Only a handshake can be asked again, and only a newcomer that does not count as pending waits for its answer,
+        as long as it keeps none of the others from that. After half of the time that is left it is carried without one.
+        """
+        taken = False
+        try:
+            await transport.send_all(early)
+            assert transport.sock is not None
+            patient = patient and self._waiting < MOST_WAITING // 2
+            taken = not patient or newcomer.request is None or not wants_upgrade(newcomer.request.headers)
+            if not taken:
+                with trio.move_on_after((trio.current_effective_deadline() - trio.current_time()) / 2) as waiting:
+                    await wait_readable(transport.sock)
+                taken = waiting.cancelled_caught or has_unread(transport.sock)
+        except OSError:
+            pass
+        finally:
+            if not taken:
+                transport.close()
+                self._count_down(node)
+        return taken
 
     def _send_back(self, newcomer: Newcomer, host: str, node: str) -> None:
         """Have the proxy of a newcomer ask its owner, if it can.
@@ -255,13 +284,13 @@ class Splices:
                 self._to[node], node,
             )  # fmt: skip
 
-    def _carry(self, newcomer: Newcomer, transport: Transport, early: bytes, partition: int, node: str) -> None:
+    def _carry(self, newcomer: Newcomer, transport: Transport, partition: int, node: str) -> None:
         if self._carried.departing:
             transport.close(reset=True)
             self._count_down(node)
             raise retry_later("server stopping")
         self.spliced += 1
-        pump = self._carried.carry(newcomer, transport.release(), early, partial(self._ended, node), beyond=True)
+        pump = self._carried.carry(newcomer, transport.release(), b"", partial(self._ended, node), beyond=True)
         if not pump.over:
             self._where[pump] = partition, node
 
