@@ -60,6 +60,29 @@ async def test_a_killed_relay_has_a_successor_and_the_workers_a_gap(
     assert "the relay ended with status -9; another one starts now" in caplog.text
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_a_signal_to_all_processes_of_a_service_leaves_the_workers_their_relay(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """As service managers send them; the workers drain, and need it to their end."""
+    with equipped(tmp_path, 1) as made, trio.fail_after(PATIENCE):
+        keeper = RelayKeeper(made)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.run)
+            nodes = [Node(name, RelayBackplane(made.runtime.path("relay"))) for name in "ab"]
+            for node in nodes:
+                await nursery.start(node.backplane.run, node.name, node.told)
+            await nodes[1].want("t")
+            first = keeper.pid
+            os.kill(first, number)
+            nodes[0].backplane.publish("t", b"x")
+            await nodes[1].told.until(lambda: nodes[1].told.payloads("t") == [b"x"])
+            before = made.board.relay_beats
+            await eventually(lambda: made.board.relay_beats > before)
+            assert (keeper.pid, nodes[1].told.gaps) == (first, [])
+            nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 async def test_lines_of_the_relay_are_objects_where_those_of_the_service_are(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], as_json: bool

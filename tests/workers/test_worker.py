@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 
 import pytest
@@ -13,7 +14,7 @@ from wsframe.workers import worker as module
 from wsframe.workers.board import Board
 from wsframe.workers.link import make_wire
 from wsframe.workers.orders import FORMAT, decoded
-from wsframe.workers.worker import VARIABLE, known_worker, this_worker, worker_variable
+from wsframe.workers.worker import VARIABLE, known_worker, survive_hangup, this_worker, worker_variable
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +93,18 @@ def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> 
     os.close(lock)
     board.close()
     made.board.close()
+
+
+def test_a_hangup_of_all_processes_of_a_service_leaves_a_worker_alone() -> None:
+    """It is the supervisor's order to restart; systemctl kill and pkill send it to all."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        survive_hangup()
+        signal.raise_signal(signal.SIGHUP)
+        heard: list[int] = []
+        signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
+        survive_hangup()
+        signal.raise_signal(signal.SIGHUP)
+        assert heard == [signal.SIGHUP]  # of the program itself
+    finally:
+        signal.signal(signal.SIGHUP, before)

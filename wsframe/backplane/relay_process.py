@@ -17,6 +17,7 @@ import logging
 import mmap
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -49,6 +50,9 @@ ENGINE: Final = "WSFRAME_RELAY_ENGINE"
 REFUSED: Final = 3
 """The exit status of a relay whose engine refuses it for good; its end of the supervisor's link has the reason."""
 
+ORDERS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM) if hasattr(signal, "SIGHUP") else ()
+"""Signals that a relay ignores which has a supervisor. A service manager can send them to all processes of a service,
+and the workers need the relay to their end."""
 RETRY = 1.0
 """Seconds until an engine that has refused us later is tried again."""
 MOST_LINES = 1_000
@@ -227,6 +231,9 @@ def main(arguments: list[str] | None = None, output: logging.Handler | None = No
         output.addFilter(of_the_relay)
         logging.basicConfig(level=logging.WARNING, handlers=[output])
     number, *others = map(int, sys.argv[1:] if arguments is None else arguments)
+    if others:
+        for one in ORDERS:
+            signal.signal(one, signal.SIG_IGN)
     listening = socket.socket(fileno=number)
     listening.setblocking(False)
     url = os.environ.pop(ENGINE, "")

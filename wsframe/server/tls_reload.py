@@ -37,7 +37,7 @@ async def watch_files(tls: ServerTLS) -> None:
 
 
 def hearing_sighup(reloads: bool) -> AbstractContextManager[AsyncIterator[int] | None]:
-    """Hear SIGHUP, in trio's main thread; where there is nothing to reload, leave it to its default action."""
+    """Hear SIGHUP, in trio's main thread; where there is nothing to reload, leave its action."""
     return trio.open_signal_receiver(signal.SIGHUP) if reloads and hasattr(signal, "SIGHUP") else nullcontext()
 
 

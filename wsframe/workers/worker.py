@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import threading
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -127,9 +129,19 @@ def this_worker(environment: MutableMapping[str, str] = os.environ) -> Worker | 
         check_format(told)
         worker = worker_of(told)
         ends = (worker.door, worker.link, worker.giving, worker.taking, worker.lock)
+        survive_hangup()
         keep_from_children(*worker.sockets, *worker.metrics, *worker.doors, *(one for one in ends if one is not None))
         made.append(worker)
     return made[0] if made else None
+
+
+def survive_hangup() -> None:
+    """Do nothing at a SIGHUP to all processes of the service: it is the supervisor's order to restart.
+
+    A worker with certificates, or whose program has a handler of its own, obeys it all the same.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # programs that hooks start would inherit SIG_IGN
 
 
 def check_format(told: dict[str, Any]) -> None:
