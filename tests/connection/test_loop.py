@@ -67,18 +67,6 @@ async def test_a_timer_that_does_not_sleep_needs_no_alarm() -> None:
     assert loop.alarm.deadline == before
 
 
-async def test_without_links_nothing_wakes_the_timer() -> None:
-    loop: Loop[object] = Loop(ConnectionPool(), 1000)
-    loop.poller = cast(Poller, Forgetting())
-    with trio.CancelScope() as loop.alarm:
-        loop.links[7] = object()
-        loop.watch_deadlines(7, Connection(trio.current_time()))
-        assert loop.alarm.deadline < inf
-        loop.forget(7)
-        assert loop.alarm.deadline == inf
-        await trio.lowlevel.checkpoint()
-
-
 async def test_a_link_that_is_forgotten_leaves_nothing_behind() -> None:
     loop: Loop[object] = Loop(ConnectionPool(), 1000)
     poller = Forgetting()

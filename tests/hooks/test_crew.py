@@ -157,7 +157,7 @@ async def test_an_errand_is_done_while_no_hook_waits_and_none_begins() -> None:
     async with serving(room) as server, several(server, 2) as (slow, quick):
         await slow.send(text("hold"))
         await room.journal.until("text hold")
-        life_of(room).passage.put_errand(Errand(errand, stands.set))
+        life_of(room).hand_over_steps.put_errand(Errand(errand, stands.set))
         await quick.send(text("in the meantime"))
         await room.journal.until("text in the meantime")
         assert not stands.is_set()

@@ -23,7 +23,7 @@ async def test_an_errand_is_done_after_all_that_stands_before_it() -> None:
         await peer.send(text("hold"))
         await resource.journal.until("text hold")
         resource.post("before")
-        life_of(resource).passage.put_errand(Errand(run, done.set))
+        life_of(resource).hand_over_steps.put_errand(Errand(run, done.set))
         resource.post("after")
         resource.release.set()
         await done.wait()
@@ -41,7 +41,7 @@ async def test_an_errand_of_a_life_that_ends_is_dropped_and_says_so() -> None:
     async with two_servers(resource, Goer()) as servers, connected(servers[0]) as peer:
         await peer.send(text("hold"))
         await resource.journal.until("text hold")
-        life_of(resource).passage.put_errand(Errand(never, dropped.set))
+        life_of(resource).hand_over_steps.put_errand(Errand(never, dropped.set))
         servers[0].hurry()
         await dropped.wait()
 
@@ -50,9 +50,9 @@ async def test_tasks_end_while_hooks_go_on() -> None:
     resource = Goer()
     async with two_servers(resource, Goer()) as servers, connected(servers[0]) as peer:
         resource.start_soon(trio.sleep_forever)
-        passage = life_of(resource).passage
-        passage.stop_tasks()
-        await passage.tasks_ended.wait()
+        steps = life_of(resource).hand_over_steps
+        steps.stop_tasks()
+        await steps.tasks_ended.wait()
         assert not resource.post("late")
         with pytest.raises(wsframe.ResourceEnded):
             await resource.call(lambda: None)

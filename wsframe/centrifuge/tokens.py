@@ -74,7 +74,12 @@ class JWTTokens:
         self._free = free
 
     async def connection(self, token: str) -> Connected:
-        """Return the answer that a connection token stands for."""
+        """Return the answer that a connection token stands for.
+
+        Raises:
+            CentrifugeError: 101 without a token, where anonymous clients are refused; 109 for one that has expired.
+            CentrifugeDisconnect: 3500 for a token that is not valid.
+        """
         if not token:
             if self._anonymous:
                 return Connected()
@@ -96,7 +101,12 @@ class JWTTokens:
             raise CentrifugeDisconnect(3500) from None
 
     async def subscription(self, token: str, user: str, channel: str) -> Subscribed:
-        """Return the answer that a subscription token of this user and channel stands for."""
+        """Return the answer that a subscription token of this user and channel stands for.
+
+        Raises:
+            CentrifugeError: 103 without a token, where those are refused, and for one that is not valid or of another
+                user or channel; 109 for one that has expired.
+        """
         if not token:
             if self._free:
                 return Subscribed()

@@ -80,7 +80,8 @@ class Loop(Generic[LinkT]):
         """The time at the beginning of the current batch."""
         self.poller: Poller
         self.alarm: trio.CancelScope = trio.CancelScope(deadline=-inf)
-        """The scope in which the timer sleeps: an earlier deadline is moved in it, and the timer sleeps on."""
+        """The scope in which the timer sleeps. An earlier deadline becomes that of the scope, and the timer sleeps on.
+        It stays when its link goes: the ends of the next seconds then have nothing to change."""
         self._emptied: Doorbell | None = None
 
     def watch_deadlines(self, fd: int, connection: Timed) -> None:
@@ -100,10 +101,8 @@ class Loop(Generic[LinkT]):
         self.poller.forget(fd)
         del self.links[fd]
         self.pool.remove(fd)
-        if not self.links:
-            self.alarm.deadline = inf  # while there are others, they share its waking
-            if self._emptied is not None:
-                self._emptied.ring()
+        if self._emptied is not None and not self.links:
+            self._emptied.ring()
 
     async def until_empty(self) -> None:
         """Wait until every link is gone."""

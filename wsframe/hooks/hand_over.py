@@ -128,7 +128,7 @@ class Gate:
         self._reached, self._open = trio.Event(), trio.Event()
         self._work: Callable[[], Awaitable[None]] | None = None
         self._worked = trio.Event()
-        listener.passage.put_errand(Errand(self._stand, self._reached.set))
+        listener.hand_over_steps.put_errand(Errand(self._stand, self._reached.set))
 
     async def _stand(self) -> None:
         self._reached.set()
@@ -196,8 +196,8 @@ class Giving:
         listener = self._listener
         self._hold(self._links())
         (await self._at_a_gate()).open()
-        listener.passage.stop_tasks()
-        await listener.passage.tasks_ended.wait()
+        listener.hand_over_steps.stop_tasks()
+        await listener.hand_over_steps.tasks_ended.wait()
         states: dict[AnyClient, Any] = {}
         for _ in range(ATTEMPTS):
             await self._until_whole()
@@ -305,7 +305,7 @@ class Giving:
 
         async def work() -> None:
             try:
-                answer = await self._listener.passage.ask("hand_over", HOOK_SECONDS)
+                answer = await self._listener.hand_over_steps.ask("hand_over", HOOK_SECONDS)
                 if not isinstance(answer, bytes):
                     raise TypeError(f"hand_over returns bytes, not {type(answer).__name__}")
                 state.append(answer)

@@ -13,10 +13,10 @@ from wsframe.resources.client import Client
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["Passage"]
+__all__ = ["HandOverSteps"]
 
 
-class Passage:
+class HandOverSteps:
     """The way of one life to another process, or from one.
 
     Args:

@@ -27,7 +27,7 @@ from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.contexts import take_context
 from wsframe.hooks.crew import Crew
 from wsframe.hooks.goodbye import say_goodbye
-from wsframe.hooks.hand_over_steps import Passage
+from wsframe.hooks.hand_over_steps import HandOverSteps
 from wsframe.hooks.members import Members
 from wsframe.hooks.move_client import Departures
 from wsframe.hooks.posts import Posts
@@ -101,9 +101,9 @@ class Listener:
 
     __slots__ = (
         "_around", "_hooks", "_hooks_done", "_leaving", "_mailbox", "_posts", "_retired", "account", "call", "clients",
-        "deflate", "departures", "dismissed", "ended", "failure", "join", "limits", "members", "move", "notify",
-        "partition", "passage", "place", "post", "post_from_thread", "predecessor", "ready", "resource", "server",
-        "start_for", "start_soon", "tasks", "tenancy", "timeouts", "topic", "topics", "tuning", "turns",
+        "deflate", "departures", "dismissed", "ended", "failure", "hand_over_steps", "join", "limits", "members",
+        "move", "notify", "partition", "place", "post", "post_from_thread", "predecessor", "ready", "resource",
+        "server", "start_for", "start_soon", "tasks", "tenancy", "timeouts", "topic", "topics", "tuning", "turns",
     )  # fmt: skip
 
     def __init__(self, resource: Resource[Any], account: Account, around: Surroundings) -> None:
@@ -167,8 +167,8 @@ class Listener:
         self.post_from_thread: Callable[[object], None] = self._posts.post_from_thread
         self.call: Callable[[Callable[..., object], tuple[object, ...]], Coroutine[Any, Any, object]] = self._posts.call
         self.notify: Callable[[str, tuple[object, ...], Callable[[], None]], None] = self._posts.notify
-        self.passage: Passage = Passage(self._mailbox, self._hooks, self._posts)
-        self.tenancy: Tenancy = Tenancy(self._hooks, self.tasks, self.passage, self._leaving)
+        self.hand_over_steps: HandOverSteps = HandOverSteps(self._mailbox, self._hooks, self._posts)
+        self.tenancy: Tenancy = Tenancy(self._hooks, self.tasks, self.hand_over_steps, self._leaving)
 
     @property
     def ownership(self) -> Ownership:
@@ -189,7 +189,7 @@ class Listener:
     def usable(self) -> bool:
         """Whether new clients can still join."""
         over = self._hooks_done.happened or self.tenancy.over
-        return self.failure is None and not (over or self.dismissed or self.passage.leaves)
+        return self.failure is None and not (over or self.dismissed or self.hand_over_steps.leaves)
 
     @property
     def open(self) -> bool:
@@ -266,7 +266,7 @@ class Listener:
         finally:
             self.tasks.close()
             self.ready.set()
-            self.passage.tasks_ended.set()
+            self.hand_over_steps.tasks_ended.set()
 
     async def _inside_running(self) -> None:
         async with self.resource.running():
@@ -278,12 +278,13 @@ class Listener:
                         self._hooks.context = copy_context()
                         self.tasks.open(nursery)
                         self.ready.set()
-                        await self.passage.no_more_tasks.wait()
+                        await self.hand_over_steps.no_more_tasks.wait()
                         nursery.cancel()
                 finally:
                     self.tasks.close()
-                if self.passage.no_more_tasks.happened:  # else a task raised a Cancelled, which the nursery swallowed
-                    self.passage.tasks_ended.set()
+                # Else a task raised a Cancelled, which the nursery swallowed.
+                if self.hand_over_steps.no_more_tasks.happened:
+                    self.hand_over_steps.tasks_ended.set()
                     await self._hooks_done.wait()
 
     def _fail(self, error: BaseException) -> None:
@@ -352,7 +353,7 @@ class Listener:
             if self.ready.happened:
                 self._leaving.deadline = min(self._leaving.deadline, trio.current_time() + self.timeouts.drain)
             self._hooks_done.set()
-            self.passage.no_more_tasks.set()
+            self.hand_over_steps.no_more_tasks.set()
 
     async def _call_in_order(self) -> None:
         """Call one hook after the other, in this task."""

@@ -236,7 +236,7 @@ class Roster:
             self.received_before += listener.received_before
             if listener.failure is not None and self.registries.has(listener.resource):
                 self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
-        here = self.placement.can_begin(listener.partition) and not listener.passage.leaves
+        here = self.placement.can_begin(listener.partition) and not listener.hand_over_steps.leaves
         if listener.failure is None and not self._retired and here and self.registries.has(listener.resource):
             resource = listener.resource  # it was registered again while it ended
             try:

@@ -97,11 +97,11 @@ class Taking:
         """Set once the clients are here, or let go."""
         self.taken: bool = False
         """Whether they are here."""
-        listener.passage.put_errand(Errand(self._take, self._drop))
+        listener.hand_over_steps.put_errand(Errand(self._take, self._drop))
 
     async def _take(self) -> None:
         try:
-            await self._listener.passage.ask("take_over", HOOK_SECONDS, self._state)
+            await self._listener.hand_over_steps.ask("take_over", HOOK_SECONDS, self._state)
             await self._resume()
             self._restore_all()
         except BaseException as error:

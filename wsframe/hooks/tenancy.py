@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import trio
 
 from wsframe.hooks.caller import HookCaller
-from wsframe.hooks.hand_over_steps import Passage
+from wsframe.hooks.hand_over_steps import HandOverSteps
 from wsframe.hooks.parting import LOST, close_lost
 from wsframe.hooks.tasks import Tasks
 from wsframe.http.request import Request
@@ -26,16 +26,18 @@ class Tenancy:
     Args:
         hooks: Calls its hooks.
         tasks: Its tasks.
-        passage: Ends them.
+        hand_over_steps: Ends them.
         running: The scope around ``running()``, with all tasks that it starts in nurseries of its own.
     """
 
-    __slots__ = ("_hooks", "_passage", "_running", "_scope", "_scopes", "_tasks", "inside", "over", "ownership")
+    __slots__ = ("_hand_over_steps", "_hooks", "_running", "_scope", "_scopes", "_tasks", "inside", "over", "ownership")
 
-    def __init__(self, hooks: HookCaller, tasks: Tasks, passage: Passage, running: trio.CancelScope) -> None:
+    def __init__(
+        self, hooks: HookCaller, tasks: Tasks, hand_over_steps: HandOverSteps, running: trio.CancelScope
+    ) -> None:
         self._hooks = hooks
         self._tasks = tasks
-        self._passage = passage
+        self._hand_over_steps = hand_over_steps
         self._running = running
         self.inside: trio.CancelScope = trio.CancelScope()
         """The scope of the wait inside ``running()``, which is left after the hooks of the clients, without a lease as
@@ -77,7 +79,7 @@ class Tenancy:
         self.over = True
         self._hooks.refusal = LOST
         self._hooks.part = close_lost
-        self._passage.stop_tasks()
+        self._hand_over_steps.stop_tasks()
         self._tasks.cancel()
         self.inside.shield = True
         self._running.cancel()

@@ -238,9 +238,9 @@ def check_not_dropped(headers: Headers, versions: Collection[int] = ONLY_13) -> 
         Reject: 426 for a request with a key of a handshake.
     """
     if "sec-websocket-key" in headers or "sec-websocket-key1" in headers:
-        refusal = upgrade_required(DROPPED, versions)
-        refusal._ours = True
-        raise refusal
+        reject = upgrade_required(DROPPED, versions)
+        reject._ours = True
+        raise reject
 
 
 def upgrade_required(body: str, versions: Collection[int]) -> Reject:

@@ -155,7 +155,7 @@ class Generation:
         moving = [life for life in lives if lineage is not None and hands_over(life.resource)]
         staying = [life for life in lives if life not in moving]
         for life in staying:
-            life.passage.leaves = True  # nobody moves there any more, and would stay
+            life.hand_over_steps.leaves = True  # nobody moves there any more, and would stay
         async with ProtectedNursery() as nursery:
             if moving:
                 address = partial(address_of, self._roster)

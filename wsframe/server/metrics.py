@@ -22,7 +22,10 @@ async def metrics(request: Request) -> Response:
 
     Of several workers each one answers for all, with the label ``worker``.
     The page also has the metrics that the program has registered with prometheus-client itself. Clients that ask for
-    OpenMetrics get it. Needs ``wsframe[prometheus]``, and answers 501 without it.
+    OpenMetrics get it. Needs ``wsframe[prometheus]``.
+
+    Raises:
+        Reject: 501 without prometheus-client.
     """
     if request.method not in ("GET", "HEAD"):
         return Response("only GET and HEAD are answered here\n", 405, headers={"Allow": "GET, HEAD"})

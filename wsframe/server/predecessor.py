@@ -140,7 +140,7 @@ class Leaver:
         self._life = life
         self._reactor = reactor
         self._address = address_of(life) if hands_over(life.resource) and life.open else None
-        life.passage.leaves = True  # from here on it is not open any more
+        life.hand_over_steps.leaves = True  # from here on it is not open any more
         if self._address is not None and len(json.dumps(self._address)) > LONGEST_ADDRESS:
             logger.error("%r is not offered: its path is too long; its clients are closed 1012", life)
             self._address = None

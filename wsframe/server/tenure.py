@@ -349,7 +349,7 @@ class Tenure:
         if partition in self._here:
             self._closed[partition] = to
             for life in self.holdings.lives(partition):
-                life.passage.leaves = True
+                life.hand_over_steps.leaves = True
 
     async def release(
         self, partitions: Collection[int], given: Mapping[int, str] | None = None, *, claimed: bool = False
