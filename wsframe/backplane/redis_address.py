@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 from wsframe.backplane.engine_url import ENCODED, split_url
+from wsframe.digits import whole_number
+from wsframe.log import quoted
 
 __all__ = ["FORMS", "RedisAddress", "redis_address"]
 
 PORT = 6379
+MOST_DATABASES = 2**31 - 1
 FORMS = "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// for TLS, redis+unix:///PATH, and the same with valkey"
 TLS_OPTIONS = ("ca", "cert", "key")
 OPTIONS = ("service", "db", *TLS_OPTIONS)
@@ -87,6 +90,7 @@ def database_of(text: str) -> int:
     """Read the number of a database; the default is 0."""
     if not text:
         return 0
-    if not text.isascii() or not text.isdigit():
-        raise ValueError(f"the database of a Redis backplane is a number, not {text!r}")
-    return int(text)
+    number = whole_number(text, MOST_DATABASES)
+    if number is None:
+        raise ValueError(f"the database of a Redis backplane is a number, not {quoted(text)}")
+    return number

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from math import inf
 from re import compile as pattern
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from wsframe.digits import whole_number
 from wsframe.http.request import VERSIONS
+from wsframe.log import quoted
 from wsframe.server.addresses import ServerAddress, parse_address
 
 if TYPE_CHECKING:
@@ -29,10 +32,9 @@ __all__ = [
 
 ValueT = TypeVar("ValueT")
 
-UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
-SIZE = pattern(r"(\d+)([KMG]?)", 0)
+UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
+MOST = 2**63 - 1  # of 64 bits, as the system takes numbers
 NUMBER = pattern(r"\d+(\.\d+)?")
-INTEGER = pattern(r"-?\d+")
 PERMISSIONS = pattern(r"(0o)?0?[0-7]{1,3}")
 
 
@@ -48,15 +50,17 @@ def add_parser(commands: Commands, name: str, help: str, description: str, examp
 
 
 def port_number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
-    return int(text)
+    number = whole_number(text, 65535)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a port from 0 to 65535")
+    return number
 
 
 def workers(text: str) -> int | str:
-    if text != "auto" and (not text.isascii() or not text.isdigit() or int(text) < 1):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers from 1 on, nor 'auto'")
-    return text if text == "auto" else int(text)
+    number = whole_number(text, MOST)
+    if text != "auto" and not number:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of workers from 1 on, nor 'auto'")
+    return number or text
 
 
 def address(text: str) -> ServerAddress:
@@ -68,41 +72,49 @@ def address(text: str) -> ServerAddress:
 
 def permissions(text: str) -> int:
     if not PERMISSIONS.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not permissions in octal, such as 660")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not permissions in octal, such as 660")
     return int(text, 8)
 
 
 def version_numbers(text: str) -> tuple[int, ...]:
     names = text.split(",")
     if "13" not in names or not {str(version) for version in VERSIONS}.issuperset(names):
-        raise argparse.ArgumentTypeError(f"{text!r} must contain 13 and can add 8, 7 and 0, as in 13,8,7")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} must contain 13 and can add 8, 7 and 0, as in 13,8,7")
     return tuple(map(int, names))
 
 
 def count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
+    found = whole_number(text, MOST)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a whole number{too_large(text)}")
+    return found
 
 
 def integer(text: str) -> int:
-    if not text.isascii() or not INTEGER.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
+    found = whole_number(text.removeprefix("-"), MOST)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a whole number{too_large(text)}")
+    return -found if text.startswith("-") else found
 
 
 def number(text: str) -> float:
-    if not text.isascii() or not NUMBER.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return float(text)
+    found = float(text) if text.isascii() and NUMBER.fullmatch(text) else inf
+    if found == inf:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number{too_large(text)}")
+    return found
 
 
 def size(text: str) -> int:
     """Read a number of bytes, such as ``512``, ``64K`` or ``1M``; the units are powers of 1024."""
-    found = SIZE.fullmatch(text) if text.isascii() else None
+    unit = UNITS.get(text[-1:], 1)
+    found = whole_number(text if unit == 1 else text[:-1], MOST // unit)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512, 64K or 1M")
-    return int(found[1]) * UNITS[found[2]]
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a size such as 512, 64K or 1M{too_large(text)}")
+    return found * unit
+
+
+def too_large(text: str) -> str:
+    return f": at most {MOST}" if text.isascii() and text[:1].isdigit() and len(text) >= len(str(MOST)) else ""
 
 
 def or_none(read: Callable[[str], ValueT]) -> Callable[[str], ValueT | None]:

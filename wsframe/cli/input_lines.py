@@ -12,10 +12,13 @@ import trio
 
 from wsframe.cli.chat import Binary, Close, Ping, Saying, Sayings, Text
 from wsframe.cli.errors import Failure, Mistake
+from wsframe.digits import whole_number
+from wsframe.log import quoted
 from wsframe.protocol.close import check_close_code
 
 __all__ = ["HELP", "lines_of", "said_in_json", "said_typed", "sayings_of"]
 
+MOST_CODES = 65535  # in the two bytes of a close frame
 HELP = """\
 each line is sent as a text message; the commands are
   /text TEXT            send TEXT, which can begin with a slash
@@ -42,7 +45,8 @@ def said_typed(line: str) -> Saying | None:
         return Ping(payload_of(argument))
     if command == "close":
         code, _, reason = argument.strip().partition(" ")
-        return close_of(int(code) if code.isascii() and code.isdigit() else code or 1000, reason)
+        number = whole_number(code, MOST_CODES)
+        return close_of((code or 1000) if number is None else number, reason)
     raise Mistake(HELP if command == "help" else f"unknown command /{command}: see /help")
 
 
@@ -70,7 +74,7 @@ def payload_of(text: object) -> bytes:
 
 def close_of(code: object, reason: object) -> Close:
     if not isinstance(code, int) or not may_be_sent(code):
-        raise Mistake(f"{code!r} is not a close code that can be sent: use 1000, or 3000 to 4999")
+        raise Mistake(f"{quoted(code)} is not a close code that can be sent: use 1000, or 3000 to 4999")
     if not isinstance(reason, str):
         raise Mistake("the reason of a close frame must be text")
     return Close(code, text_of(reason))

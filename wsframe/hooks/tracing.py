@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from wsframe.digits import whole_number
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.resources.client import Client
@@ -163,8 +164,9 @@ class TracedPlace:
 def attributes_of(request: Request, route: str) -> dict[str, str | int]:
     """Describe a request by the semantic conventions for HTTP servers."""
     host, _, port = (request.headers.get("host") or "").rpartition(":")
-    if not port.isdigit():
-        host, port = request.headers.get("host") or "", ""
+    number = whole_number(port, 65535)
+    if number is None:
+        host = request.headers.get("host") or ""
     found: dict[str, str | int] = {
         "http.request.method": request.method,
         "url.path": request.path,
@@ -174,8 +176,8 @@ def attributes_of(request: Request, route: str) -> dict[str, str | int]:
     }
     if route.startswith("/"):
         found["http.route"] = route
-    if port:
-        found["server.port"] = int(port)
+    if number is not None:
+        found["server.port"] = number
     if request.host:
         found |= {"client.address": request.host, "client.port": request.port}
     agent = request.headers.get("user-agent")

@@ -9,6 +9,8 @@ from typing import Any
 
 import idna
 
+from wsframe.digits import whole_number
+
 __all__ = ["browser_origin", "browser_prefix", "canonical_host", "host_names"]
 
 LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
@@ -175,8 +177,8 @@ def place_of(scheme: str, place: str, origin: str) -> str:
         host = bracketed(canonical_host(authority[1]))
     except ValueError as error:
         raise wrong_origin("https://example.com", origin, str(error)) from None
-    port = int(authority[2] or DEFAULT_PORTS[scheme])
-    if port > 65535:
+    port = whole_number(authority[2] or str(DEFAULT_PORTS[scheme]), 65535)
+    if port is None:
         raise wrong_origin(f"{scheme}://{host}", origin, "a port is at most 65535")
     return host if port == DEFAULT_PORTS[scheme] else f"{host}:{port}"
 
@@ -209,7 +211,8 @@ def browser_prefix(prefix: str) -> str:
         return f"{browser_origin(prefix[:-1])}:"
     origin = browser_origin(prefix)
     written = prefix.rpartition(":")[2]
-    if written.isascii() and written.isdigit() and not origin.endswith(f":{int(written)}"):
+    port = whole_number(written, 65535)
+    if port is not None and not origin.endswith(f":{port}"):
         # Without the port, which no browser sends, the prefix would admit any port.
         raise ValueError(f"browsers leave out the port of the scheme: origin_exact({origin!r}) instead of {prefix!r}")
     return origin

@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Mapping, MutableMapping
 
+from wsframe.digits import whole_number
 from wsframe.log import quoted
 
 __all__ = ["is_activated", "is_child_of_activated", "passed_descriptors"]
@@ -16,6 +17,7 @@ __all__ = ["is_activated", "is_child_of_activated", "passed_descriptors"]
 FIRST = 3
 VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 UNNAMED = "unknown"
+MOST = 9_999
 
 
 def is_activated(environment: Mapping[str, str] = os.environ) -> bool:
@@ -44,9 +46,9 @@ def passed_descriptors(environment: MutableMapping[str, str] = os.environ, first
         return {}
     _, written, names, _ = (environment.pop(name, None) for name in VARIABLES)
     assert written is not None
-    if not written.isascii() or not written.isdigit() or not 0 < int(written) < 10_000:
+    count = whole_number(written, MOST)
+    if not count:
         raise OSError(errno.EINVAL, f"LISTEN_FDS must be the number of sockets, at least 1, not {quoted(written)}")
-    count = int(written)
     named = [UNNAMED] * count if names is None else names.split(":")
     if len(named) != count:
         raise OSError(errno.EINVAL, f"LISTEN_FDS says {count}, and LISTEN_FDNAMES names {len(named)}: {quoted(names)}")

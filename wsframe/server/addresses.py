@@ -6,6 +6,7 @@ import ipaddress
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
+from wsframe.digits import whole_number
 from wsframe.log import quoted
 from wsframe.net.sockets import ORDINARY, Manner
 
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 FORMS = "HOST:PORT, *:PORT, [V6%ZONE]:PORT, unix:PATH, unix:@NAME, fd:N, fd:NAME or systemd"
+MOST_DESCRIPTORS = 2**31 - 1
 
 
 MANNERS = {"proxy": "proxy_protocol", "plain": "plain"}
@@ -91,7 +93,10 @@ def parse_address(text: str) -> ServerAddress:
     if scheme == "fd":
         if not rest or not rest.isprintable():
             raise ValueError(f"{quoted(text)} needs a number or a name of systemd's, such as fd:3 or fd:web")
-        return InheritedAddress(int(rest)) if rest.isascii() and rest.isdigit() else PassedAddress(rest)
+        fd = whole_number(rest, MOST_DESCRIPTORS)
+        if fd is None and rest.isascii() and rest.isdigit():
+            raise ValueError(f"{quoted(text)} is not a descriptor: its number is at most {MOST_DESCRIPTORS}")
+        return PassedAddress(rest) if fd is None else InheritedAddress(fd)
     return parse_tcp(text)
 
 
@@ -114,11 +119,12 @@ def parse_tcp(text: str) -> TcpAddress:
         raise ValueError(f"a unix socket is written {quoted('unix:' + text)}, not {quoted(text)}")
     if not bracketed and ":" in host:
         raise ValueError(f"an IPv6 address stands in brackets, as in [::1]:8000, not {quoted(text)}")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    number = whole_number(port, 65535)
+    if number is None or not colon:
         raise ValueError(f"{quoted(text)} needs a port from 0 to 65535 at its end; an address is {FORMS}")
     if not host:
         raise ValueError(f"{quoted(text)} has no host: *{text} for every address of the machine")
-    return TcpAddress(with_zone(host[1:-1], text) if bracketed else None if host == "*" else host, int(port))
+    return TcpAddress(with_zone(host[1:-1], text) if bracketed else None if host == "*" else host, number)
 
 
 def address_in(url: str) -> str:

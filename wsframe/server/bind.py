@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
+from wsframe.digits import whole_number
+from wsframe.log import quoted
 from wsframe.net.sockets import ORDINARY, NamedSocket
 from wsframe.server.activation import is_child_of_activated, passed_descriptors
 from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 MOST_BACKLOG = 2**31 - 1  # of listen(2)
+MOST_OWNERS = 2**32 - 2  # of chown(2), which leaves an owner as it is for one more
 TAKEN = "; end the program there, or take another port"
 
 
@@ -89,7 +92,14 @@ def made_owner(mode: int | None, owner: str | None) -> UnixOwner:
 
 
 def number_of(name: str, find: Callable[[], int]) -> int:
-    return -1 if not name else int(name) if name.isascii() and name.isdigit() else find()
+    if not name:
+        return -1
+    if not name.isascii() or not name.isdigit():
+        return find()
+    number = whole_number(name, MOST_OWNERS)
+    if number is None:
+        raise ValueError(f"unix_owner: the number of a user or group is at most {MOST_OWNERS}, not {quoted(name)}")
+    return number
 
 
 @contextmanager

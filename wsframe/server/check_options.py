@@ -13,6 +13,7 @@ from typing import cast
 import trio
 
 from wsframe.backplane.at_url import backplane_at
+from wsframe.digits import whole_number
 from wsframe.http.hostnames import host_names
 from wsframe.http.request import VERSIONS
 from wsframe.net.certificate import Certificate
@@ -221,11 +222,10 @@ def check_host(host: str, option: str = "host") -> None:
     right = right.removeprefix("*")  # as in addresses; None is every address here
     if right != host:
         port = port.lstrip(":")
-        known = port.isascii() and port.isdigit() and int(port) <= 65535
+        number = whole_number(port, 65535)
         everywhere = "*" if option.startswith("--") else None
-        said = f"{option}={right or everywhere!r}" + (
-            f" and {option.replace('host', 'port')}={int(port)}" if known else ""
-        )
+        beside = "" if number is None else f" and {option.replace('host', 'port')}={number}"
+        said = f"{option}={right or everywhere!r}{beside}"
         raise ValueError(f"{option} is a name or address alone: give {said} instead of {host!r}")
 
 

@@ -16,6 +16,7 @@ from time import monotonic_ns
 
 import trio
 
+from wsframe.digits import whole_number
 from wsframe.log import Log, log_for, quoted
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
@@ -25,6 +26,7 @@ logger: Log = log_for(__name__)
 
 # Seconds that a message waits for the manager to read earlier ones.
 PATIENCE = 2.0
+LONGEST = 2**64 - 1  # microseconds of a watchdog, as systemd writes them
 
 main_pid: ContextVar[int] = ContextVar("main_pid")
 """The process that the manager is to watch, where that is not this one but its supervisor."""
@@ -106,11 +108,9 @@ def complain(address: str, reason: str | None) -> None:
 
 def watchdog_interval(environment: Mapping[str, str]) -> float | None:
     """Return the seconds between two messages to the watchdog: half of those it waits; None where there is none."""
-    microseconds = environment.get("WATCHDOG_USEC", "")
+    microseconds = whole_number(environment.get("WATCHDOG_USEC", ""), LONGEST)
     meant = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()), str(main_pid.get(0)))
-    if not meant or not microseconds.isascii() or not microseconds.isdigit() or not int(microseconds):
-        return None
-    return int(microseconds) / 2_000_000
+    return microseconds / 2_000_000 if meant and microseconds else None
 
 
 @asynccontextmanager

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from re import compile as pattern
 from secrets import token_bytes, token_hex
 from typing import Final, Protocol
 
 import trio
 
+from wsframe.digits import whole_number
 from wsframe.log import Log, log_for
 from wsframe.net.peer_header import key_of
 from wsframe.resources.publication import OWN
@@ -27,7 +27,6 @@ MOST_KEYS: Final = 10_000
 LONGEST_NAME: Final = 300
 KEY_SIZE: Final = 32
 PORT_SIZE: Final = 2
-PORT: Final = pattern(r"[0-9]{1,5}")
 
 
 def peer_name(address: tuple[str, int] | None, slot: int) -> str:
@@ -42,10 +41,9 @@ def peer_name(address: tuple[str, int] | None, slot: int) -> str:
 
 def peer_address(name: str) -> tuple[str, int] | None:
     """Return the address in the name of a server; None without one."""
-    host, colon, port = name.partition("/")[0].rpartition(":")
-    if not colon or not host or not PORT.fullmatch(port) or not 0 < int(port) < 65536:
-        return None
-    return host, int(port)
+    host, _, port = name.partition("/")[0].rpartition(":")
+    number = whole_number(port, 65535)
+    return (host, number) if host and number else None
 
 
 class Messages(Protocol):
