@@ -6,14 +6,15 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from wsframe.log import Log, log_for
+from tests.user_code.breaking import Evil, Unreadable
+from wsframe.log import Log, log_for, without_controls
 
 
 class Panic(BaseException):
@@ -76,6 +77,37 @@ def test_an_argument_that_cannot_be_printed_costs_its_line() -> None:
         log.info("%r", Unprintable())
         log.info("next")
     assert stream.getvalue() == "next\n"
+
+
+class Empty(Exception):
+    """Is false."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Untrue(Exception):
+    def __bool__(self) -> bool:
+        raise Panic
+
+
+@pytest.mark.parametrize("make", [Evil, Unreadable, Empty, Untrue])
+def test_an_exception_that_cannot_be_read_costs_its_text_and_not_its_line(make: Callable[[], Exception]) -> None:
+    stream = StringIO()
+    with log_with(logging.StreamHandler(stream)) as log:
+        for _ in range(2):
+            try:
+                raise make()
+            except Exception as error:
+                log.error("a hook failed", exc_info=error)
+        around = RuntimeError("around")
+        around.__cause__ = make()
+        log.error("another failed", exc_info=around)
+    shown = stream.getvalue()
+    assert shown.count("a hook failed") == 2
+    assert "another failed" in shown
+    assert make.__name__ in shown
+    assert "test_log.py" in shown, "where it was raised"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
@@ -143,3 +175,11 @@ def test_each_room_has_a_logger_of_its_own() -> None:
         text = path.read_text("utf-8")
         if "logger." in text and path.name not in {"stderr_log.py", "json_stderr.py"}:
             assert re.search(r"^logger(: Log)? = log_for\(__name__\)$", text, re.MULTILINE), path
+
+
+@pytest.mark.parametrize("mark", [*"\x00\x07\x1b\x7f\x9b\r\u061c\u200e\u200f\u2028\u202e\u2066\u2069"])
+def test_a_character_that_moves_the_cursor_or_turns_text_round_is_escaped(mark: str) -> None:
+    shown = without_controls(f"a{mark}b\tc\n")
+    assert mark not in shown
+    assert shown.isascii()
+    assert shown.endswith("b\tc\n")

@@ -13,9 +13,9 @@ from contextlib import suppress
 from logging import Logger, LoggerAdapter, LogRecord, getLogger
 from threading import RLock, Timer, current_thread
 from time import monotonic
-from traceback import format_exception
+from traceback import format_exception, format_tb
 from types import CodeType, TracebackType
-from typing import Any
+from typing import Any, cast
 
 from wsframe.user_code.program import program
 
@@ -76,6 +76,9 @@ CONTROLS = {
         *range(9),
         *range(11, 32),
         *range(127, 160),
+        0x061C,
+        0x200E,
+        0x200F,
         0x2028,
         0x2029,
         *range(0x202A, 0x202F),
@@ -299,10 +302,11 @@ def calling(emit: Callable[[], None]) -> None:
 
 def exception_of(exc_info: object) -> ExcInfo | None:
     """Return the exception that ``exc_info`` stands for, as a logger takes it."""
-    if not exc_info:
+    if exc_info is None or exc_info is False:
         return None
-    if isinstance(exc_info, BaseException):
-        return type(exc_info), exc_info, exc_info.__traceback__
+    if issubclass(type(exc_info), BaseException):  # its attributes, and its length, can be user code that raises
+        error = cast(BaseException, exc_info)
+        return type(error), error, vars(BaseException)["__traceback__"].__get__(error)
     return exc_info if isinstance(exc_info, tuple) else sys.exc_info()
 
 
@@ -317,12 +321,23 @@ def cut_record(record: LogRecord) -> None:
     if len(text) > LONGEST_LINE:
         record.msg, record.args = shortened(text, LONGEST_LINE), None
     if record.exc_info and record.exc_info[0] is not None:
-        lines = "".join(map(indented, format_exception(*record.exc_info))).rstrip("\n").split("\n")
+        lines = traceback_of(record.exc_info[0], record.exc_info[1], record.exc_info[2])
         if len(lines) > MOST_TRACE_LINES:
             half = MOST_TRACE_LINES // 2
             lines[half:-half] = [f"  {DOTS} {thousands(len(lines) - 2 * half)} lines"]
         # Formatters take this as it is.
         record.exc_text = "\n".join(shortened(without_controls(line), LONGEST_TRACE_LINE) for line in lines)
+
+
+def traceback_of(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> list[str]:
+    """Return the lines of a traceback; of an exception that raises as it is read, those of its frames alone."""
+    try:
+        return "".join(map(indented, format_exception(kind, error, trace))).rstrip("\n").split("\n")
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        shown = f"{''.join(format_tb(trace))}{kind.__name__}, which cannot be read"
+        return shown.split("\n")
 
 
 def indented(part: str) -> str:

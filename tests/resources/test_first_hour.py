@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -318,6 +319,14 @@ def test_a_name_that_wsframe_needs_itself_is_a_type_error() -> None:
             self._listener = "mine"  # type: ignore[assignment]
 
     with pytest.raises(TypeError, match=r"Room\._listener is a name that wsframe uses itself: take another"):
+        Registry().register("/x", Room())
+
+
+def test_a_resource_with_attributes_of_each_thread_is_a_type_error() -> None:
+    class Room(Resource, threading.local):
+        pass
+
+    with pytest.raises(TypeError, match=r"Room cannot be a resource and a _?local: keep that in an attribute"):
         Registry().register("/x", Room())
 
 

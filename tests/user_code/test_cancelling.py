@@ -19,7 +19,7 @@ from wsframe import Client, Registry, Request, Resource, Response, define_resour
 from wsframe.http.responses import HttpHandler
 from wsframe.resources.check_attributes import Ordering
 from wsframe.testing import Kit, open_kit
-from wsframe.user_code.protected_nursery import FORBIDDEN
+from wsframe.user_code.locked_scope import FORBIDDEN
 
 acting = pytest.mark.parametrize("act", ACTS)
 

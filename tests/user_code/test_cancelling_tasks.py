@@ -28,7 +28,7 @@ from wsframe.centrifuge import CentrifugeResource
 from wsframe.net.peer_header import PeerGate
 from wsframe.server.peer_port import PeerPort
 from wsframe.testing import open_kit
-from wsframe.user_code.protected_nursery import FORBIDDEN
+from wsframe.user_code.locked_scope import FORBIDDEN
 
 PACKAGE = Path(wsframe.__file__).parent
 

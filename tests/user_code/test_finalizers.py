@@ -16,7 +16,14 @@ import trio
 from trio.testing import MockClock
 
 import wsframe
-from tests.user_code.acts import leave_cancelled, leave_open, leave_past, leave_two
+from tests.user_code.acts import (
+    FORBIDDEN_ACTS,
+    cancel_eventual_parent,
+    leave_cancelled,
+    leave_open,
+    leave_past,
+    leave_two,
+)
 from tests.user_code.breaking import Echo, around, check_well, refused
 from wsframe.log import log_for
 from wsframe.testing import open_kit
@@ -116,6 +123,29 @@ def small_heap() -> Iterator[None]:
 def opened() -> tuple[object, list[trio.Nursery]]:
     task = trio.lowlevel.current_task()
     return task._cancel_status, task.child_nurseries
+
+
+@pytest.mark.parametrize("act", [act for act in FORBIDDEN_ACTS if act is not cancel_eventual_parent])
+async def test_garbage_that_cancels_while_the_server_starts_cancels_nothing(act: Callable[[], None]) -> None:
+    acted: list[CodeType] = []
+
+    def dying_at(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE) and len(gc.callbacks) > before:
+            here = trio.lowlevel.current_task()
+            if here.eventual_parent_nursery is not None and frame.f_code not in acted:
+                acted.append(frame.f_code)
+                make_finalized(act)
+                gc.collect(0)
+
+    before = len(gc.callbacks)
+    former = sys.getprofile()
+    sys.setprofile(dying_at)
+    try:
+        async with open_kit(around(Echo()), "/x") as kit:
+            await check_well(kit)
+    finally:
+        sys.setprofile(former)
+    assert len(acted) > 20
 
 
 @acting

@@ -13,8 +13,9 @@ from trio.testing import MockClock
 from tests.user_code.acts import leave_open, leave_past, leave_two
 from tests.user_code.breaking import KEPT, Panic
 from tests.user_code.test_finalizers import leave_nursery, leave_tasks
+from wsframe.user_code.locked_scope import FORBIDDEN
 from wsframe.user_code.program import Program, program
-from wsframe.user_code.protected_nursery import FORBIDDEN, ProtectedNursery
+from wsframe.user_code.protected_nursery import ProtectedNursery
 
 
 def show() -> trio.CancelScope:

@@ -33,6 +33,7 @@
 * ``libpq``: PostgreSQL's own client library, driven by trio.
 * ``postgres_schema``: the tables and statements.
 * ``ownership``: the keys that a node owns: leases that are renewed together, and given up in time.
+* ``contained``: a backplane of the program's own, which can raise.
 * ``at_url``: the backplane that a URL names.
 * ``postgres_link``: requests as statements, messages as notifications.
 

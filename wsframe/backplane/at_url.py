@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from wsframe.backplane.contained import ContainedBackplane
 from wsframe.backplane.interface import Backplane
 from wsframe.backplane.relay import RelayBackplane
 
@@ -13,6 +14,7 @@ FORMS = (
     "redis://HOST, rediss://HOST (TLS), redis+unix:///PATH, the same with valkey, postgresql://HOST/DATABASE, "
     "or the path of a relay's socket"
 )
+OURS = "wsframe.backplane."
 REDIS = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
 
 
@@ -51,5 +53,9 @@ def engine_url(wanted: Backplane | str | None) -> str:
 
 
 def made_backplane(wanted: Backplane | str | None) -> Backplane | None:
-    """Make the backplane that an option names, one for each server."""
-    return backplane_at(wanted) if isinstance(wanted, str) else wanted
+    """Make the backplane that an option names, one for each server; one of the program's own is contained."""
+    if isinstance(wanted, str):
+        return backplane_at(wanted)
+    if wanted is None or type(wanted).__module__.startswith(OURS):
+        return wanted
+    return ContainedBackplane(wanted)

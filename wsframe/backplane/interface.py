@@ -104,9 +104,15 @@ class Backplane(Protocol):
     ) -> None:
         """Connect, and report to ``told``, until cancelled. It has started when it was connected once.
 
+        If it ends before, by an exception or not, a server logs that and calls it again after a pause: it then goes on
+        with all topics that :meth:`want` has named.
+
         Args:
             node: The name of the node, which no other node of the service has.
             told: The receiver of the reports.
+
+        Raises:
+            BackplaneRefused: If the first connection is refused for good. This ends the server.
         """
 
     def publish(self, topic: str, payload: bytes, *, keep: History | None = None) -> bool:

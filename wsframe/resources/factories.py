@@ -105,6 +105,15 @@ def check_resource(resource: object) -> None:
     life = resource._listener
     if life is not None and not hasattr(life, "departures"):
         raise TypeError(f"{type(resource).__name__}._listener is a name that wsframe uses itself: take another")
+    try:
+        object.__setattr__(resource, "_listener", life)  # as each life does
+    except TypeError:  # such as a threading.local
+        others = [
+            base.__name__ for base in type(resource).__mro__ if "__setattr__" in vars(base) and base is not object
+        ]
+        raise TypeError(
+            f"{type(resource).__name__} cannot be a resource and a {others[-1]}: keep that in an attribute"
+        ) from None
     check_settings(resource)
     check_own_hooks(resource, resource._wsframe_hooks)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from wsframe.backplane.contained import ContainedBackplane
 from wsframe.backplane.interface import Backplane
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.holdings import Holdings
@@ -71,7 +72,8 @@ def grants_leases(plane: Backplane | None, worker: Worker | None) -> bool:
     """Return whether a backplane decides which server owns a partition; workers of one machine do it by their slots."""
     if plane is None or (worker is not None and not getattr(plane, "beyond", True)):
         return False
-    return all(callable(getattr(plane, name, None)) for name in NAMES)
+    inner = plane.inner if isinstance(plane, ContainedBackplane) else plane
+    return all(callable(getattr(inner, name, None)) for name in NAMES)
 
 
 def made_owning(

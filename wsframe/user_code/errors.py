@@ -12,6 +12,7 @@ from typing import Any, TextIO, TypeVar
 import trio
 
 from wsframe import log
+from wsframe.user_code.locked_scope import locked
 from wsframe.user_code.program import is_a, leaves, members, program
 
 __all__ = [
@@ -242,7 +243,11 @@ def holds_cancelled(error: BaseException) -> bool:
 def call_handlers(emit: Callable[[], None]) -> None:
     """Call handlers of the log in any thread, and leave the stack of a task that logs as it was."""
     if trio.lowlevel.in_trio_task():
-        called(emit)
+        unlock = locked()
+        try:
+            called(emit)
+        finally:
+            unlock()
     else:
         emit()
 

@@ -9,12 +9,13 @@ from typing import Any
 import trio
 
 from wsframe.user_code.errors import Nesting
+from wsframe.user_code.locked_scope import locked, unlocked
 
 __all__ = ["FinalizerGuard"]
 
 
 class FinalizerGuard:
-    """Closes the scopes and nurseries that finalizers leave open, within a ``with``.
+    """Closes the scopes and nurseries that finalizers leave open, and locks the one around, within a ``with``.
 
     Python collects cyclic garbage when some task makes objects: it can be the one that reads all clients, or one that
     starts the server, in the middle of its own scopes. There ``__del__`` and the callbacks of weak references run, and
@@ -24,6 +25,7 @@ class FinalizerGuard:
 
     def __init__(self) -> None:
         self._nesting: Nesting | None = None
+        self._unlock = unlocked
 
     def __enter__(self) -> None:
         """Begin."""
@@ -35,10 +37,13 @@ class FinalizerGuard:
             gc.callbacks.remove(self._hear)
 
     def _hear(self, phase: str, _: dict[str, Any]) -> None:
-        """Note the scopes that are open as a collection starts; there is one at a time, in one thread."""
+        """Note the scopes that are open as a collection starts, and lock the one around; there is one at a time."""
         if phase == "start":
-            self._nesting = Nesting() if trio.lowlevel.in_trio_task() else None
+            if trio.lowlevel.in_trio_task():
+                self._nesting, self._unlock = Nesting(), locked()
             return
         nesting, self._nesting = self._nesting, None
+        unlock, self._unlock = self._unlock, unlocked
+        unlock()
         if nesting is not None:
             nesting.close_scopes()

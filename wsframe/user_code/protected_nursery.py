@@ -21,13 +21,12 @@ import trio
 
 from wsframe.log import Log, log_for
 from wsframe.user_code.errors import Nesting, being_cancelled, contain
+from wsframe.user_code.locked_scope import FORBIDDEN
 from wsframe.user_code.program import is_a, leaves, program
 
-__all__ = ["FORBIDDEN", "ProtectedNursery"]
+__all__ = ["ProtectedNursery"]
 
 logger: Log = log_for(__name__)
-
-FORBIDDEN = "this cancel scope belongs to wsframe: cancel a scope or nursery of your own"
 
 PAUSE = 0.01
 """Seconds before a task begins again, so that one which always fails leaves time to the others."""
@@ -37,11 +36,10 @@ PAUSE = 0.01
 class ShownScope:
     """The scope of a nursery, for user code to read; trio itself cancels it after an error in one of our tasks."""
 
-    __slots__ = ("_nursery", "_scope")
+    __slots__ = ("_nursery",)
 
-    def __init__(self, nursery: ProtectedNursery, scope: trio.CancelScope) -> None:
+    def __init__(self, nursery: ProtectedNursery) -> None:
         object.__setattr__(self, "_nursery", nursery)
-        object.__setattr__(self, "_scope", scope)
 
     def cancel(self, reason: str | None = None) -> None:
         """Refuse, but not to trio: before 0.31 a nursery calls this after an error.
@@ -63,7 +61,7 @@ class ShownScope:
             nursery.report(errors.pop())
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._scope, name)
+        return getattr(self._nursery.scope, name)
 
     def __setattr__(self, name: str, value: object) -> Never:
         raise RuntimeError(FORBIDDEN)
@@ -73,7 +71,7 @@ class ShownScope:
 class ProtectedNursery:
     """A nursery whose tasks run user code."""
 
-    __slots__ = ("_leaving", "_manager", "_ours", "failed", "nursery", "scope")
+    __slots__ = ("_leaving", "_manager", "_ours", "_shown", "failed", "nursery", "scope")
 
     nursery: trio.Nursery
     scope: trio.CancelScope
@@ -81,6 +79,7 @@ class ProtectedNursery:
 
     def __init__(self) -> None:
         self._manager = trio.open_nursery()
+        self._shown = ShownScope(self)  # made before the nursery: the collector can call finalizers here
         self._leaving = False
         self._ours = 0
         self.failed: bool = False
@@ -89,7 +88,7 @@ class ProtectedNursery:
     async def __aenter__(self) -> ProtectedNursery:
         self.nursery = await self._manager.__aenter__()
         self.scope = self.nursery.cancel_scope
-        self.nursery.cancel_scope = ShownScope(self, self.scope)  # type: ignore[assignment]
+        self.nursery.cancel_scope = self._shown  # type: ignore[assignment]
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> bool | None:
