@@ -116,7 +116,7 @@ class MemoryClient(Line):
         """Send a text message with the JSON of an object.
 
         Raises:
-            TypeError: For an object that :mod:`json` does not encode.
+            TypeError: For an object that ``json.dumps`` does not encode.
         """
         self.send_text(json.dumps(message))
 
