@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wsframe.connection.closing import Ending
+from wsframe.connection.closing import Closing
 from wsframe.connection.freeze import FrozenConnection, FrozenRequest
 from wsframe.connection.frozen_document import from_document, to_document
 from wsframe.connection.leaving import Leaving
@@ -73,7 +73,7 @@ PARTS: dict[type, dict[str, str]] = {
     Pings: {"_clock": ANEW, "_outbox": ANEW, "_waiting": "pings"},
     Readiness: {"_poller": ANEW, "eof": OPEN, "fd": ANEW, "held": ANEW, "interest": "paused"},
     Buckets: {"_buckets": "tokens"},
-    Ending: dict.fromkeys(("_close_frame", "_patience", "_sent_mark", "ended", "phase"), OPEN)
+    Closing: dict.fromkeys(("_close_frame", "_patience", "_sent_mark", "ended", "phase"), OPEN)
     | {"_link": ANEW, "_side": ANEW},
     Leaving: dict.fromkeys(("_delivered", "_first", "_linger_until", "left_resource"), OPEN)
     | {"_gone": STAYS, "_link": ANEW, "reservation": ANEW},

@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from wsframe.connection.outbox import Outbox
     from wsframe.connection.sender import Sender
 
-__all__ = ["Ending", "EndingLink", "Side"]
+__all__ = ["Closing", "ClosingLink", "Side"]
 
 
-class EndingLink(Protocol):
+class ClosingLink(Protocol):
     """A link, as far as its end needs it."""
 
     clock: Callable[[], float]
@@ -100,12 +100,12 @@ class Side(Protocol):
         """Close the socket and forget it."""
 
 
-class Ending:
+class Closing:
     """The end of one link: its phase, its deadlines, and the actions of each phase."""
 
     __slots__ = ("_close_frame", "_link", "_patience", "_sent_mark", "_side", "ended", "phase")
 
-    def __init__(self, link: EndingLink, side: Side) -> None:
+    def __init__(self, link: ClosingLink, side: Side) -> None:
         self._link = link
         self._side = side
         self.phase: Phase = Phase.OPEN
@@ -217,11 +217,11 @@ OF_SIDE: dict[Action, Callable[[Side], None]] = {
     Action.RESET: methodcaller("dispose", reset=True),
 }
 """The actions that a side carries out alone."""
-ACTIONS: dict[Action, Callable[[Ending], None]] = {
-    Action.SEND_CLOSE: Ending._send_close,
-    Action.SEEK_CLOSE: Ending._seek_close,
-    Action.ANSWER: Ending._answer,
-    Action.SET_DEADLINE: Ending._set_deadline,
-    Action.DRAIN: Ending._drain,
-    Action.LET_GO: lambda ending: None,  # Leaving.hand_over does it
+ACTIONS: dict[Action, Callable[[Closing], None]] = {
+    Action.SEND_CLOSE: Closing._send_close,
+    Action.SEEK_CLOSE: Closing._seek_close,
+    Action.ANSWER: Closing._answer,
+    Action.SET_DEADLINE: Closing._set_deadline,
+    Action.DRAIN: Closing._drain,
+    Action.LET_GO: lambda closing: None,  # Leaving.hand_over does it
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from wsframe.connection.closing import Ending, EndingLink
+from wsframe.connection.closing import Closing, ClosingLink
 from wsframe.connection.end_line import log_end
 from wsframe.doorbell import Signal
 from wsframe.net.poller import READ
@@ -31,7 +31,7 @@ __all__ = ["Leaving", "LeavingLink"]
 LINGER_LOOK = 0.25
 
 
-class LeavingLink(EndingLink, Protocol):
+class LeavingLink(ClosingLink, Protocol):
     """A link, as far as its client's leaving needs it."""
 
     clock: Callable[[], float]
@@ -48,7 +48,7 @@ class LeavingLink(EndingLink, Protocol):
     pings_made: Pings | None
 
     @property
-    def closing(self) -> Ending: ...
+    def closing(self) -> Closing: ...
     def note_undecoded(self) -> None: ...
 
 

@@ -1,7 +1,7 @@
 """One connected client: bytes from its socket go to its hooks, frames for it go to its socket.
 
-A link has a transport (its socket), a decoder (``connection``), an inbox, an outbox with its sender, and an
-ending; the pieces know the link, and nothing else of each other. All methods are sync and run in
+A link has a transport (its socket), a decoder (``connection``), an inbox, an outbox with its sender, and a
+closing; the pieces know the link, and nothing else of each other. All methods are sync and run in
 the task that calls them: no task is ever inside a link, so pausing, resuming, closing and aborting
 act immediately and need no queue of requests.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from os import urandom
 from typing import TYPE_CHECKING
 
-from wsframe.connection.closing import Ending
+from wsframe.connection.closing import Closing
 from wsframe.connection.leaving import Leaving
 from wsframe.connection.loop import RECEIVE_BUFFER, Loop
 from wsframe.connection.mailbox import Inbox
@@ -120,7 +120,7 @@ class Link:
         mailbox = host.mailbox_for_client()
         self.inbox: Inbox[LinkClient] = Inbox(self.client, mailbox, host.limits, self, loop.budget)
         self.leaving: Leaving = Leaving(self, arrival.reservation)
-        self.closing: Ending = Ending(self, self.leaving)
+        self.closing: Closing = Closing(self, self.leaving)
         self.ask(host.check_for(self.client))
         rates = (host.limits.max_message_rate, host.limits.max_byte_rate)
         self.buckets: Buckets | None = None if rates == (None, None) else Buckets(rates, now)  # None: no limit

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from wsframe.connection.closing import Ending, EndingLink
+from wsframe.connection.closing import Closing, ClosingLink
 from wsframe.log import Log, escaped, log_for
 from wsframe.net.transport import Transport
 from wsframe.outgoing.exceptions import ConnectionClosed
@@ -23,14 +23,14 @@ __all__ = ["Leaving", "LeavingLink"]
 logger: Log = log_for(__name__)
 
 
-class LeavingLink(EndingLink, Protocol):
+class LeavingLink(ClosingLink, Protocol):
     """A link, as far as its leaving needs it."""
 
     transport: Transport
     messages: deque[Event]
 
     @property
-    def closing(self) -> Ending: ...
+    def closing(self) -> Closing: ...
     def put_close(self, frame: bytes) -> None: ...
     def wake_readers(self) -> None: ...
 

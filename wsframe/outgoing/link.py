@@ -15,7 +15,7 @@ from os import urandom
 
 import trio
 
-from wsframe.connection.closing import Ending
+from wsframe.connection.closing import Closing
 from wsframe.connection.memory_budget import MESSAGE_COST
 from wsframe.connection.outbox import Outbox
 from wsframe.connection.sender import Sender
@@ -70,7 +70,7 @@ def buffer_of_run() -> bytearray:
 
 
 class Link:
-    """One connection to a server: it has a transport, a decoder (``connection``), a sender with its outbox, an ending.
+    """One connection to a server: it has a transport, a decoder (``connection``), a sender with its outbox, a closing.
 
     Args:
         transport: The socket, after the 101.
@@ -104,7 +104,7 @@ class Link:
         # Each message waits for room first, so the outbox has no limit of its own.
         self.outbox: Outbox = Outbox(send, self.sender, sys.maxsize, "disconnect", self.writer.flusher)
         self.leaving: Leaving = Leaving(self)
-        self.closing: Ending = Ending(self, self.leaving)
+        self.closing: Closing = Closing(self, self.leaving)
         self.put_close: Callable[[bytes], None] = self.writer.put_close
         self.messages: deque[Event] = deque()
         """Messages that the user has not received yet."""
