@@ -39,6 +39,8 @@ class FakeEngine:
         """Payloads that are lost on their way."""
         self.refusing: BaseException | None = None
         """Raised by each publication."""
+        self.refusing_kept: BaseException | None = None
+        """Raised by each batch with messages to keep, after the others of it have gone out."""
         self.denying: BaseException | None = None
         """Raised by each request for leases."""
         self.delay = 0.0
@@ -114,9 +116,12 @@ class FakeLink:
             await self.engine.stalled.wait()
         if self.engine.refusing is not None:
             raise self.engine.refusing
+        refused = [one for one in batch if one.keep is not None] if self.engine.refusing_kept is not None else []
         for one in batch:
-            if not any(one.body.endswith(lost) for lost in self.engine.losing):
+            if one not in refused and not any(one.body.endswith(lost) for lost in self.engine.losing):
                 self.engine.send(one.topic, one.head.encode() + one.body)
+        if refused and self.engine.refusing_kept is not None:
+            raise self.engine.refusing_kept
 
     async def newest(self, topic: str) -> Position:
         await self._request()

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from tests.backplane.fake_engine import FakeEngine, nodes
 from tests.user_code.breaking import Panic
 from wsframe.backplane.engine import BackplaneRefused
-from wsframe.backplane.interface import Lease, Position
+from wsframe.backplane.interface import History, Lease, Position
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.testing.backplanes import PublishConformance, Recording
 
@@ -181,6 +181,54 @@ async def test_an_engine_that_goes_on_refusing_is_connected_again_more_and_more_
         engine.denying, before = None, engine.attempts
         assert await a.backplane.renew([Lease("k", 1, 0.0)], 5.0) != [None]
         assert engine.attempts == before
+
+
+async def test_an_engine_that_keeps_nothing_still_carries_other_messages(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = FakeEngine()
+    async with nodes(engine, "a", "b") as (a, b):
+        await b.want("t")
+        engine.refusing_kept = RuntimeError("OOM command not allowed when used memory > 'maxmemory'.")
+        for number in range(1200):
+            a.backplane.publish("h", b"x", keep=History(messages=1))
+            a.backplane.publish("t", str(number).encode())
+            await trio.sleep(0.5)
+        assert engine.attempts < 25
+        assert len(b.told.payloads("t")) > 1150
+        assert b.told.reached == [True]
+        assert any("refuses messages: OOM" in line.getMessage() for line in caplog.records)
+        engine.refusing_kept = None
+        await trio.sleep(2)
+        a.backplane.publish("t", b"all is well")
+        await b.told.until(lambda: b.told.payloads("t")[-1:] == [b"all is well"])
+
+
+async def test_a_connection_that_breaks_after_a_refusal_loses_nothing_that_waits(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, sent = FakeEngine(), list[str]()
+    send = engine.send
+
+    def record(topic: str, data: bytes) -> None:
+        sent.append(topic)
+        send(topic, data)
+
+    monkeypatch.setattr(engine, "send", record)
+    async with nodes(engine, "a") as (a,):
+        engine.refusing_kept = RuntimeError("OOM")
+        a.backplane.publish("h", b"x", keep=History(messages=1))
+        await a.told.until(lambda: a.told.reached == [True, False, True])
+        a.backplane.publish("h", b"x", keep=History(messages=1))  # now the connection is trusted
+        await trio.sleep(0.01)
+        engine.refusing_kept, engine.refusing = None, ConnectionError("broken")
+        for number in range(100):
+            assert a.backplane.publish("t", str(number).encode())
+        with trio.fail_after(60):
+            await a.told.until(lambda: a.told.reached == [True, False, True, False])
+        engine.refusing = None
+        await trio.sleep(10)
+        assert sent.count("t") == 100
 
 
 @pytest.mark.parametrize("give_up", ["too late", "cancelled"])

@@ -52,6 +52,8 @@ class Generation:
         wants: The topics that the node wants, which change while it runs.
         publications: The messages that wait.
         up: Called once, as soon as every topic is subscribed and a probe has come back.
+        distrusts: Says whether this connection ends because the engine refuses messages, such as those that it is to
+            keep where its memory is full. If not, the others go on once a probe has come back.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Generation:
         wants: dict[str, None],
         publications: Publications,
         up: Callable[[], object],
+        distrusts: Callable[[Generation, Exception], bool],
     ) -> None:
+        self._distrusts = distrusts
         self.link: Link | None = None
         self.is_up: bool = False
         self._node = node
@@ -82,6 +86,8 @@ class Generation:
         self._awaited = b""
         self._echo = trio.Event()
         self._heard_once = trio.Event()
+        self._refused = False
+        """Whether the engine has refused a batch, and no probe has come back since then."""
         self._ending = Signal()
         self._acquisitions: ProtectedNursery | None = None
 
@@ -143,19 +149,30 @@ class Generation:
             else:
                 raise NoEcho(f"a message to ourselves did not come back within {LOOKS * LOOK:g} s")
             self._heard_once.set()
+            self._refused = False
+            self._publications.doorbell.ring()
             await trio.sleep(PROBE_EVERY)
 
     async def _write(self, link: Link) -> None:
         publications = self._publications
         while True:
-            batch = [*self._own_probe(), *(publications.take() if self.is_up else ())]
+            batch = [*self._own_probe(), *(publications.take() if self.is_up and not self._refused else ())]
             if not batch:
                 await publications.doorbell.wait()
                 continue
-            with trio.fail_after(PUBLISHED_WITHIN):
-                await link.publish(batch)
-            publications.done()
-            publications.mark(self._node)
+            try:
+                with trio.fail_after(PUBLISHED_WITHIN):
+                    await link.publish(batch)
+            except trio.TooSlowError:
+                raise
+            except Exception as error:
+                if self._distrusts(self, error):
+                    raise
+                self._refused = True
+                publications.refused(self._node)
+            else:
+                publications.done()
+                publications.mark(self._node)
 
     def _own_probe(self) -> Iterable[Publication]:
         probe, self._probe = self._probe, None

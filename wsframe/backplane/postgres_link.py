@@ -10,7 +10,7 @@ import json
 import secrets
 from base64 import b64decode, b64encode
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 
@@ -161,20 +161,27 @@ class PostgresLink:
             await self.connection.execute(";".join(f'UNLISTEN "{channel}"' for channel in deserted))
 
     async def publish(self, batch: Sequence[Publication]) -> None:
-        """Publish in this order: plain messages together, others one by one."""
+        """Publish in this order: plain messages together, others one by one. One that is refused stops no other."""
+        refused: list[CommandFailed] = []
         together: list[tuple[str, str]] = []
+
+        async def attempt(step: Awaitable[None]) -> None:
+            try:
+                await step
+            except CommandFailed as error:
+                refused.append(error)
+
         for one in batch:
             payload = f"{one.head} {packed(one.topic, one.body)}"
             if one.keep is None and len(payload) <= LONGEST:
                 together.append((self._channel(one.topic), payload))
                 continue
-            await self._notify(together)
+            await attempt(self._notify(together))
             together = []
-            if one.keep is None:
-                await self._publish_large(one)
-            else:
-                await self._publish_kept(one, one.keep)
-        await self._notify(together)
+            await attempt(self._publish_large(one) if one.keep is None else self._publish_kept(one, one.keep))
+        await attempt(self._notify(together))
+        if refused:
+            raise refused[0]
 
     async def _notify(self, pairs: list[tuple[str, str]]) -> None:
         if pairs:

@@ -95,11 +95,15 @@ class Publications:
 
     def renew(self, node: str) -> None:
         """Go on with another connection: it sends first the marks of messages that may be lost."""
+        self.refused(node)
+        self._mark_all(node)
+
+    def refused(self, node: str) -> None:
+        """Learn that the engine may lack some of the batch that was taken last: the marks of all of it go first."""
         in_doubt = {one.topic: body_of(one.body)[0] for one in self._taken}
         self._taken = ()
         for topic, number in in_doubt.items():
             self._add(mark_of(topic, node, number), first=True)
-        self._mark_all(node)
 
     def mark(self, node: str) -> None:
         """Mark the topics of messages that had to be refused, once there is room."""

@@ -86,7 +86,8 @@ class SupervisedBackplane:
             told.reach(True)
 
         while True:
-            await self._run_generation(Generation(node, told, self._wants, self._publications, up), before)
+            generation = Generation(node, told, self._wants, self._publications, up, self._distrusts)
+            await self._run_generation(generation, before)
             if not self._away:
                 self._away = True
                 told.reach(False)
@@ -194,6 +195,14 @@ class SupervisedBackplane:
         self._trusted_until = now + self._trust
         generation.end(error)
         return True
+
+    def _distrusts(self, generation: Generation, error: Exception) -> bool:
+        """Return whether a connection ends on which messages are refused; if not, say so."""
+        if self._distrust(generation, error):
+            return True
+        reason = self._reason(error)
+        logger.warning("the backplane at %s refuses messages: %s", self._engine.name, reason, kind="refused")
+        return False
 
     async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
         """Return all messages kept after a position, or None."""
