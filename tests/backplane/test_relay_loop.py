@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -17,7 +18,7 @@ import trio.lowlevel
 
 from tests.backplane.relays import listening
 from tests.patience import PATIENCE
-from wsframe.backplane import relay_loop
+from wsframe.backplane import relay_loop, stream
 from wsframe.backplane.frames import FORMAT, GAP, HELLO, MESSAGE, WANT, FrameReader, frame, json_frame, publish_frame
 from wsframe.backplane.hub import Hub
 from wsframe.backplane.interface import Backplane
@@ -215,8 +216,8 @@ async def test_a_message_alone_is_read_once_and_written_once_to_each_worker(
                 reader, kinds = FrameReader(), list[int]()
                 while len(kinds) < (1 if one is publisher else 2):
                     kinds += [answer.kind for answer in reader.feed(one.recv(1_000))]
-            monkeypatch.setattr(os, "readv", noted_readv)
-            monkeypatch.setattr(os, "write", noted_write)
+            for module in (relay_loop, stream):  # other threads of this process have the real ones
+                monkeypatch.setattr(module, "os", SimpleNamespace(readv=noted_readv, write=noted_write))
             for number in range(10):
                 message = publish_frame("t", b"%d" % number, None, b"2")
                 publisher.sendall(message)
