@@ -14,7 +14,7 @@ from tests.backplane.redis_server import RedisServer, redis_server
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.requirements import require_package
-from wsframe.backplane.interface import Lease
+from wsframe.backplane.interface import History, Lease
 from wsframe.backplane.postgres import PostgresBackplane
 from wsframe.backplane.redis import RedisBackplane, Transport
 from wsframe.backplane.supervised import SupervisedBackplane
@@ -24,11 +24,11 @@ SECONDS = 600.0
 
 
 @asynccontextmanager
-async def node(plane: SupervisedBackplane) -> AsyncIterator[Node]:
+async def node(plane: SupervisedBackplane, name: str = "a") -> AsyncIterator[Node]:
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            running = Node("a", plane)
-            await nursery.start(running.backplane.run, "a", running.told)
+            running = Node(name, plane)
+            await nursery.start(running.backplane.run, name, running.told)
             yield running
             nursery.cancel_scope.cancel()
 
@@ -134,6 +134,26 @@ async def test_a_lease_of_postgresql_that_nobody_has_heard_of_is_granted_again()
             server.grant_leases_at_once()
             await granted(a, "other")
             await try_a_lost_answer(server, a)
+
+
+async def test_messages_that_postgresql_refuses_to_keep_stop_no_others() -> None:
+    require_package("psycopg")
+    with postgres_server() as server:
+        server.ask("CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app")
+        url = server.url.replace("postgres@", "app@")
+        async with node(PostgresBackplane(url)) as a, node(PostgresBackplane(url), "b") as b:
+            await b.want("t")
+            server.ask("REVOKE ALL ON wsframe_messages FROM app")
+            wanted = [str(number).encode() for number in range(5)]
+            for payload in wanted:
+                assert a.backplane.publish("h", b"x", keep=History())
+                assert a.backplane.publish("t", payload)
+            await b.told.until(lambda: b.told.payloads("t")[-1:] == wanted[-1:])
+            assert b.told.payloads("t") == wanted
+            await a.told.until(lambda: a.told.reached[-2:] == [False, True])
+            assert a.backplane.publish("t", b"later")
+            await b.told.until(lambda: b.told.payloads("t")[-1:] == [b"later"])
+            assert (b.told.gaps, b.told.reached) == ([], [True])
 
 
 async def test_a_right_that_is_taken_from_the_role_is_told_and_its_return_is_noticed(
