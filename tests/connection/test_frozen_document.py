@@ -10,7 +10,7 @@ import pytest
 
 from wsframe.connection.closing import Closing
 from wsframe.connection.freeze import FrozenConnection, FrozenRequest
-from wsframe.connection.frozen_document import from_document, to_document
+from wsframe.connection.frozen_document import SHAPE, from_document, to_document
 from wsframe.connection.leaving import Leaving
 from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Inbox
@@ -100,7 +100,7 @@ def test_the_fields_named_exist_and_all_are_named() -> None:
 def test_each_part_of_a_request_goes_along() -> None:
     kept = {field.name for field in fields(FrozenRequest)}
     stay = {"_parsed", "body", "peer_certificate", "peer_certificate_der"}  # of plain HTTP, or of our own TLS
-    assert slots(Request) - stay == (kept - {"target", "fields"}) | {"path", "query_string", "_head"}
+    assert slots(Request) - stay == (kept - {"target", "head"}) | {"path", "query_string", "_head"}
 
 
 PROXIES = [
@@ -113,7 +113,7 @@ PROXIES = [
 def connections() -> Iterator[FrozenConnection]:
     plain = FrozenConnection(
         request=FrozenRequest(
-            target="/a%20b?c", fields=[("host", "x"), ("x", "\xff")], method="GET", host="::1", port=5, secure=True,
+            target="/a%20b?c", head="host\r\nx\r\nx\r\n\xff", method="GET", host="::1", port=5, secure=True,
             path_params={"bytes": "0"}, proxy=None,
         ),
         id=None, subprotocol=None, data=None, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, overflow="disconnect",
@@ -136,9 +136,10 @@ def test_it_comes_out_of_its_document_as_it_was(frozen: FrozenConnection) -> Non
     assert from_document(opened(packed(to_document(frozen)))) == frozen
 
 
-def changed(**values: Any) -> dict[str, Any]:
-    document: dict[str, Any] = opened(packed(to_document(next(connections()))))
-    return {name: value for name, value in (document | values).items() if value != "left out"}
+def changed(**values: Any) -> list[Any]:
+    document: list[Any] = opened(packed(to_document(next(connections()))))
+    names = [field.name for field in fields(FrozenConnection)]
+    return [value for value in (dict(zip(names, document, strict=True)) | values).values() if value != "left out"]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +152,18 @@ def changed(**values: Any) -> dict[str, Any]:
         {"limits": '{"most": 1}'},
         {"timeouts": "{"},
         {"request": None},
+        {"request": []},
+        {"request": [SHAPE]},
+        {"request": [SHAPE[::-1], "/", "", "GET", "", 0, False, {}, None]},
         {"terms": 5},
     ],
 )
 def test_another_document_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not a connection of this version of wsframe"):
         from_document(changed(**values))
+
+
+@pytest.mark.parametrize("document", [None, 5, {}, "connection", []])
+def test_nothing_else_is_taken_for_a_connection(document: Any) -> None:
+    with pytest.raises(ValueError, match="not a connection of this version of wsframe"):
+        from_document(document)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsframe.workers.state_file import FORMAT, BadParcel, opened, packed, read_file, written_file
+from wsframe.workers.state_file import FORMAT, BadParcel, check_packable, opened, packed, read_file, written_file
 
 few = settings(max_examples=30)
 documents = st.recursive(
@@ -53,10 +53,23 @@ def test_another_format_is_refused() -> None:
         opened(bytes(data))
 
 
-@pytest.mark.parametrize("document", [object(), {1: "one"}, {"deep": [{1, 2}]}, 1j])
+@pytest.mark.parametrize("document", [object(), {"deep": [{1, 2}]}, 1j, bytes, [None, object()]])
 def test_objects_are_not_packed(document: object) -> None:
-    with pytest.raises(TypeError, match=r"cannot be passed to another process|a key is a str"):
-        packed(document)
+    for refuses in (packed, check_packable):
+        with pytest.raises(TypeError, match="cannot be passed to another process"):
+            refuses(document)
+
+
+@pytest.mark.parametrize("document", [{1: "one"}, {"deep": [{None: 0}]}, ({b"": 1},)])
+def test_keys_that_would_become_str_are_found(document: object) -> None:
+    with pytest.raises(TypeError, match="a key is a str"):
+        check_packable(document)
+
+
+@few
+@given(documents)
+def test_all_that_comes_out_as_it_went_in_can_be_packed(document: Any) -> None:
+    check_packable(document)
 
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wsframe.connection.handover import Arrival
 from wsframe.connection.outbox import Outbox
@@ -45,6 +45,7 @@ __all__ = [
     "CannotFreeze",
     "FrozenConnection",
     "FrozenRequest",
+    "Known",
     "freeze",
     "freeze_request",
     "let_go",
@@ -62,7 +63,8 @@ class FrozenRequest:
     """The request that opened the connection."""
 
     target: str
-    fields: list[tuple[str, str]]
+    head: str
+    """The lines of its head: names and values in turn."""
     method: str
     host: str
     port: int
@@ -122,10 +124,22 @@ class FrozenConnection:
     messages_dropped: int
 
 
-def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
+class Known(NamedTuple):
+    """The part of a client's state that the life of its resource knows."""
+
+    data: object
+    topics: tuple[str, ...] = ()
+    members: tuple[tuple[str, str, object], ...] = ()
+
+
+def freeze(link: Link, known: Known | None = None) -> tuple[Endpoint, FrozenConnection]:
     """Take an open connection out of its link, which is gone then; no hook hears of it.
 
     The counters go along: the server that the connection leaves counts its bytes no longer.
+
+    Args:
+        link: The link.
+        known: The client's topics, and its ``data`` or the form of it that goes along; ``client.data`` without it.
 
     Returns:
         The socket, which belongs to the caller, and everything else that is known of the connection.
@@ -146,7 +160,6 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
         request=freeze_request(client.request),
         id=client._id,
         subprotocol=client.subprotocol,
-        data=client.data,
         limits=connection.limits,
         timeouts=connection.deadlines.timeouts,
         overflow=outbox.overflow,
@@ -160,7 +173,7 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
         blocked=outbox.blocked,
         paused=inbox.paused,
         times=connection.deadlines.freeze(now),
-        pings=link.pings.freeze(),
+        pings=() if link.pings_made is None else link.pings_made.freeze(),
         tokens=() if link.buckets is None else link.buckets.tokens(now),
         seconds=now - link.opened_at,
         queue_peak=outbox.peak,
@@ -169,6 +182,7 @@ def freeze(link: Link) -> tuple[Endpoint, FrozenConnection]:
         bytes_received=link.bytes_received,
         bytes_sent=outbox.bytes_sent,
         messages_dropped=outbox.dropped,
+        **(known or Known(client.data))._asdict(),
     )
     inbox.paused = False  # or the empty share would resume reading
     inbox.discard()
@@ -210,7 +224,7 @@ def freeze_request(request: Request) -> FrozenRequest:
     query = request.query_string
     return FrozenRequest(
         target=request.path if query is None else f"{request.path}?{query}",
-        fields=request.headers.fields(),
+        head=request._head.decode("latin-1"),
         method=request.method,
         host=request.host,
         port=request.port,
@@ -221,10 +235,8 @@ def freeze_request(request: Request) -> FrozenRequest:
 
 
 def thaw_request(frozen: FrozenRequest) -> Request:
-    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in frozen.fields]
-    request = Request(
-        frozen.target, fields, method=frozen.method, host=frozen.host, port=frozen.port, secure=frozen.secure
-    )
+    request = Request(frozen.target, [], method=frozen.method, host=frozen.host, port=frozen.port, secure=frozen.secure)
+    request._head = frozen.head.encode("latin-1")
     request.path_params = dict(frozen.path_params)
     request.proxy = frozen.proxy
     return request
@@ -248,14 +260,15 @@ def thaw(
             hook hears of the client.
         reservation: The place that the client holds here.
         reactor: Runs the link.
-        hold: Whether nothing is sent before :func:`let_go`.
+        hold: Whether nothing is sent before :func:`let_go`, and ``data`` is left to the caller.
 
     Raises:
         OSError: If the poller does not accept the socket.
     """
     request = thaw_request(frozen.request)
+    data = None if hold else frozen.data
     link = reactor.adopt(
-        Arrival(Transport(sock), request, frozen.subprotocol, frozen.data, host, reservation, frozen.terms), b""
+        Arrival(Transport(sock), request, frozen.subprotocol, data, host, reservation, frozen.terms), b""
     )
     connection, inbox, outbox, now = link.connection, link.inbox, link.outbox, link.loop.clock()
     if hold:
@@ -266,9 +279,11 @@ def thaw(
     connection.deadlines.thaw(frozen.times, now)
     if connection.inflate is not None:
         connection.inflate.window = frozen.window
-    connection.receive(bytearray(frozen.undecoded), 0)  # without room it decodes nothing yet
-    link.note_undecoded()
-    link.pings.thaw(frozen.pings)
+    if frozen.undecoded:
+        connection.receive(bytearray(frozen.undecoded), 0)  # without room it decodes nothing yet
+        link.note_undecoded()
+    if frozen.pings:
+        link.pings.thaw(frozen.pings)
     if link.buckets is not None:
         link.buckets.set_tokens(frozen.tokens, now)
     if frozen.messages:

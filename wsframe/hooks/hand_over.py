@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 
 from wsframe.backplane.interface import Position
-from wsframe.connection.freeze import CannotFreeze, FrozenConnection, freeze, thaw
+from wsframe.connection.freeze import CannotFreeze, FrozenConnection, Known, freeze, thaw
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
@@ -44,7 +44,7 @@ from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended
 from wsframe.resources.client import Client
 from wsframe.user_code.errors import called, failed
-from wsframe.workers.state_file import packed
+from wsframe.workers.state_file import check_packable
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
@@ -89,8 +89,8 @@ def why_not(link: Link) -> str:
     It is a whitelist: plain sockets, version 13, no compression or none that refers to earlier messages, neither
     closing nor on the way to another resource. Whether it is between two messages only freezing shows.
     """
-    if link.closing.phase is not Phase.OPEN or link.closing.ended is not None or link.outbox.shut:
-        return "it is closing"
+    if is_leaving(link):
+        return "it is closing, or moves to another resource"
     if link.transport.secure or not link.transport.by_descriptor:
         return "it is not a plain socket"
     if link.client.request.peer_certificate_der is not None:
@@ -100,9 +100,13 @@ def why_not(link: Link) -> str:
     inflate = link.connection.inflate
     if inflate is not None and (inflate.terms.client_takeover or inflate.terms.server_takeover or inflate.window):
         return "its compression refers to earlier messages"
-    if link.inbox.move is not None:
-        return "it moves to another resource"
     return ""
+
+
+def is_leaving(link: Link) -> bool:
+    """Return whether a client is about to leave: of the reasons of :func:`why_not`, those that can come later."""
+    ended = link.closing.phase is not Phase.OPEN or link.closing.ended is not None
+    return ended or link.outbox.shut or link.inbox.move is not None
 
 
 def between_messages(link: Link) -> bool:
@@ -262,7 +266,7 @@ class Giving:
         if not why:
             try:
                 state = called(self._listener.resource.client_state, client)
-                packed(state)
+                check_packable(state)
             except BaseException as error:
                 if not failed(error):
                     return
@@ -280,17 +284,16 @@ class Giving:
         clients = list(listener.clients)
         if listener.members.count != len(clients) or not states.keys() >= set(clients):
             return None
-        if any(why_not(link) for link in self._links()) or len(self._links()) != len(clients):
+        links = self._links()  # in the order of the clients
+        if len(links) != len(clients) or any(map(is_leaving, links)):
             return None
         done: list[PackedClient] = []
         try:
-            for client in clients:
+            for client, link in zip(clients, links, strict=True):
                 topics = tuple(sorted(listener.topics.of(client)))
                 members = tuple((topic, *member) for topic, member in listener.topics.presences.of_client(client))
-                link = self._reactor.links[client._link.fd]
-                sock, frozen = freeze(link)
-                known = replace(frozen, data=states[client], topics=topics, members=members)
-                done.append(PackedClient(sock, known, client))
+                sock, frozen = freeze(link, Known(states[client], topics, members))
+                done.append(PackedClient(sock, frozen, client))
         except CannotFreeze:
             self._return(done)
             return None

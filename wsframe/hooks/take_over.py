@@ -16,7 +16,6 @@ are not kept any more, ``missed`` or ``resync`` is called.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
@@ -177,7 +176,7 @@ class Taking:
         host, links, number = Restored(self._listener, one.frozen), self._reactor.links, one.sock.fileno()
         self._listener.join()
         try:
-            return thaw(replace(one.frozen, data=None), one.sock, host, one.reservation, self._reactor, hold=True)
+            return thaw(one.frozen, one.sock, host, one.reservation, self._reactor, hold=True)
         except BaseException:
             if number in links:
                 self._clients.pop()

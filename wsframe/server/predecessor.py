@@ -36,7 +36,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import trio
 
@@ -263,7 +263,7 @@ class Offer:
             logger.error("the successor refuses %r: %s", self._lives[number].listener, values[1])
 
 
-def first_request(given: Given) -> dict[str, Any] | None:
+def first_request(given: Given) -> list[object] | None:
     """Return the request of the first client, for a factory that makes the resource again."""
     return request_document(freeze_request(given.clients[0].client.request)) if given.clients else None
 

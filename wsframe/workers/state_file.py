@@ -20,10 +20,10 @@ from collections.abc import Iterable, Mapping
 from secrets import token_hex
 from typing import Any
 
-__all__ = ["FORMAT", "BadParcel", "opened", "packed", "read_file", "written_file"]
+__all__ = ["FORMAT", "BadParcel", "check_packable", "opened", "packed", "read_file", "written_file"]
 
 MAGIC = b"wsfh"
-FORMAT = 4
+FORMAT = 5
 """The number of the format; a process of another one refuses the parcel."""
 FIRST = struct.Struct("<4sH")
 HEAD = struct.Struct("<4sH16sQ")
@@ -31,15 +31,32 @@ MARK = token_hex(8)
 """The key of byte strings in parcels of this process."""
 
 
+PLAIN = frozenset((type(None), bool, int, float, str, bytes))
+"""The types of values without parts."""
+
+
 class BadParcel(ValueError):
     """These are not bytes of a parcel, or of one in another format."""
+
+
+def check_packable(document: object) -> None:
+    """Check that a document is one for :func:`packed`.
+
+    Raises:
+        TypeError: If it has any other value, or a key that is not a str.
+    """
+    if type(document) not in PLAIN:
+        check_keys((document,))
+        packed(document)
 
 
 def packed(document: object) -> bytes:
     """Return the bytes of a document of None, bool, int, float, str, bytes, lists, tuples and mappings.
 
+    Keys that are not str become so; :func:`check_packable` tells.
+
     Raises:
-        TypeError: For any other value, or a key that is not a str.
+        TypeError: For any other value.
     """
     pieces: list[bytes] = []
     size = 0
@@ -56,7 +73,6 @@ def packed(document: object) -> bytes:
             return dict(value)
         raise TypeError(f"a {type(value).__name__} cannot be passed to another process: return JSON values or bytes")
 
-    check_keys((document,))
     text = json.dumps(document, separators=(",", ":"), default=written)
     data = f"[{text},{size}]".encode()
     return b"".join((HEAD.pack(MAGIC, FORMAT, MARK.encode(), len(data)), data, *pieces))
