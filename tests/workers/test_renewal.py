@@ -151,6 +151,49 @@ async def test_a_new_worker_that_dies_while_the_old_one_leaves_has_a_successor(
         await end(service, second)
 
 
+async def test_workers_6_a_successor_that_is_ready_only_after_the_end_of_the_old_worker_begins_everything(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with supervised(tmp_path, 1) as service:
+        (old,), renewal = await restarting(service, 1)
+        first = await service.workers.at(1)
+        first.say("ready")
+        assert await old.hears() == Message("leave", {})
+        first.process.end(-9)
+        second = await service.workers.at(2)
+        old.process.end()
+        await renewal.done.wait()
+        second.say("ready")
+        assert await second.hears() == Message("accept", {"started": False})
+        with trio.fail_after(600):
+            assert await second.hears() == Message("begin", {"partitions": [*range(PARTITIONS)]})
+        await end(service, second)
+
+
+async def test_workers_6_a_slot_whose_old_worker_dies_before_the_birth_of_its_heir_has_one_successor(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The heir waits for the end of one of a restart that has failed, and so does the supervisor."""
+    async with supervised(tmp_path, 1, patience=float("inf")) as service:
+        (old,), renewal = await restarting(service, 1)
+        slow = await service.workers.at(1)
+        slow.process.kill = lambda: slow.process.signals.append("KILL")  # type: ignore[method-assign]
+        await renewal.done.wait()
+        again = service.supervisor.restart()
+        assert again is not None
+        await trio.sleep(5)
+        old.process.end(-9)
+        await trio.sleep(5)
+        slow.process.end(-9)
+        await again.done.wait()
+        await trio.sleep(60)
+        assert service.workers.births == 3
+        successor = service.workers.started[2]
+        successor.say("ready")
+        assert await successor.hears() == Message("accept", {"started": False})
+        await end(service, successor)
+
+
 async def test_a_new_worker_that_dies_later_is_replaced_like_any_other(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

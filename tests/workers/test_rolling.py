@@ -90,6 +90,25 @@ def test_a_new_worker_that_dies_is_followed_by_one_that_begins_the_same() -> Non
     assert restart.over(0, [0]) == [Step(Do.BEGIN, 0, (0,))]
 
 
+def test_workers_6_a_worker_that_is_ready_only_after_the_end_of_the_old_one_begins_everything() -> None:
+    restart = begun()
+    assert restart.new_gone(0, "status -9") == []
+    assert restart.old_gone(0) == []
+    assert restart.go_on(3) == [Step(Do.START, 1)]
+    assert restart.new_ready(0, 4) == [Step(Do.BEGIN, 0, (0, 2, 4))]
+    assert restart.slot == 1
+
+
+def test_workers_6_it_does_so_also_if_the_restart_has_stopped_at_another_slot() -> None:
+    restart = begun()
+    restart.new_gone(0, "status -9")
+    restart.old_gone(0)
+    restart.go_on(3)
+    restart.new_gone(1, "status 2")
+    assert restart.failure
+    assert restart.new_ready(0, 4) == [Step(Do.BEGIN, 0, (0, 2, 4))]
+
+
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from(["go_on", "new_ready", "over", "old_gone", "new_gone"]),

@@ -21,7 +21,7 @@ The rules:
    restart. The old one has not been touched, and goes on.
 3. An old worker that has been told to leave is killed when it takes longer than the drain and a grace.
 4. A new worker that ends after that is started again like any other; the next one begins with all partitions that
-   are over by then.
+   are over by then, also if the old one has ended before it is ready.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ class RollingRestart:
     def new_ready(self, slot: int, now: float) -> list[Step]:
         """Note that the new worker of a slot is ready, for the first time or again."""
         current = self._at(slot)
-        if current is None:
-            return []
+        if current is None:  # the old worker can have ended before it
+            return self._slots[slot].note_ready() if self._slots[slot].phase is Phase.DONE else []
         steps = current.note_ready()
         if current.phase is Phase.STARTING:
             current.phase, current.deadline = Phase.LEAVING, now + self._drain + GRACE

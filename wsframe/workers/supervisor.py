@@ -194,6 +194,8 @@ class Supervisor:
             former := self._heirs.get(slot)
         ) is not None:  # of a restart that has failed: it has the row of the next one
             await former.gone.wait()
+        if old.gone.is_set():  # else it would have two successors: nobody has seen the birth of this one
+            raise RuntimeError("the worker before it has ended, and has another successor")
         birth = self._births[slot] = trio.Event()
         try:
             heir = self._heirs[slot] = await self._start(slot, old.generation + 1, old)
