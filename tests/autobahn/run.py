@@ -62,6 +62,12 @@ class Report:
         return self.planned - sum(map(len, self.behaviour.values()))
 
     @property
+    def bad(self) -> list[str]:
+        """The cases with a bad result."""
+        kinds = [*self.behaviour.items(), *self.closing.items()]
+        return sorted({case for kind, cases in kinds if kind not in GOOD for case in cases})
+
+    @property
     def faults(self) -> list[str]:
         """One line for each kind of bad result, with its cases; empty if all passed."""
         lines = [f"{kind}: {' '.join(cases)}" for kind, cases in self.behaviour.items() if kind not in GOOD]

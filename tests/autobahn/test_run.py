@@ -19,18 +19,22 @@ def report_of(outdir: Path, results: Results, planned: int) -> Report:
 
 def test_a_good_run_has_no_faults(tmp_path: Path) -> None:
     report = report_of(tmp_path, {"1.1.1": ("OK", "OK"), "7.1.6": ("INFORMATIONAL", "INFORMATIONAL")}, 2)
-    assert report.faults == []
+    assert report.faults == report.bad == []
     assert str(report) == "autobahn: 2 cases: 1 INFORMATIONAL, 1 OK"
 
 
 @pytest.mark.parametrize("behaviour", ["FAILED", "NON-STRICT", "UNIMPLEMENTED", "UNCLEAN"])
 def test_a_bad_case_is_a_fault(tmp_path: Path, behaviour: str) -> None:
     results = {"1.1.10": (behaviour, "OK"), "1.1.2": (behaviour, "OK"), "1.1.1": ("OK", "OK")}
-    assert report_of(tmp_path, results, 3).faults == [f"{behaviour}: 1.1.2 1.1.10"]
+    report = report_of(tmp_path, results, 3)
+    assert report.faults == [f"{behaviour}: 1.1.2 1.1.10"]
+    assert report.bad == ["1.1.10", "1.1.2"]
 
 
 def test_a_bad_close_is_a_fault(tmp_path: Path) -> None:
-    assert report_of(tmp_path, {"7.1.5": ("OK", "WRONG CODE")}, 1).faults == ["closing WRONG CODE: 7.1.5"]
+    report = report_of(tmp_path, {"7.1.5": ("OK", "WRONG CODE")}, 1)
+    assert report.faults == ["closing WRONG CODE: 7.1.5"]
+    assert report.bad == ["7.1.5"]
 
 
 @pytest.mark.parametrize(("results", "planned"), [({}, 2), ({"1.1.1": ("OK", "OK")}, 2), ({}, 0)])
