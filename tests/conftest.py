@@ -89,6 +89,7 @@ SLOW = {
     "protocol/test_decoder_client.py",
     "resources/test_asyncapi.py",
     "server/test_census.py",
+    "server/test_dialing.py",
     "server/test_drain.py",
     "server/test_forks.py",
     "server/test_forwarding.py",
