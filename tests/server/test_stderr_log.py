@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,11 @@ def test_lines_are_written_in_order_by_a_thread_and_all_are_there_after_the_clos
 
 def test_a_pipe_that_nobody_reads_blocks_nobody_and_what_is_left_out_is_counted() -> None:
     with piped() as (handler, reader):
-        for _ in range(3000):
+        for _ in range(200):
+            handler.emit(record("x" * 999))
+        while handler._lines:  # the thread takes them, and waits: they are more than a pipe holds
+            time.sleep(0.001)
+        for _ in range(2800):
             handler.emit(record("x" * 999))
         assert handler._left_out > 1500
         assert handler._waiting <= 1024 * 1024
