@@ -70,9 +70,9 @@ def has_owners(registries: Iterable[Registry]) -> bool:
 
 def grants_leases(plane: Backplane | None, worker: Worker | None) -> bool:
     """Return whether a backplane decides which server owns a partition; workers of one machine do it by their slots."""
-    if plane is None or (worker is not None and not getattr(plane, "beyond", True)):
-        return False
     inner = plane.inner if isinstance(plane, ContainedBackplane) else plane
+    if inner is None or (worker is not None and not getattr(inner, "beyond", True)):
+        return False
     return all(callable(getattr(inner, name, None)) for name in NAMES)
 
 
