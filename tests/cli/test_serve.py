@@ -143,8 +143,8 @@ MISTAKES = {
     "serve hello_target --unix socket --port 1": "give --unix, or --host and --port, not both",
     "serve hello_target --unix sibling.py": "cannot listen at sibling.py: Address already in use",
     "serve hello_target --fd 999 --port 1": "give --fd without --host, --port and --unix",
-    "serve hello_target --fd 99999999999999999999": "--fd 99999999999999999999: this descriptor is not "
-    "an inherited socket (the number is too large)",
+    "serve hello_target --fd 99999999999999999999": "argument --fd: '99999999999999999999' is not a whole number "
+    "up to 9223372036854775807; see wsframe serve --help",
     "serve hello_target --unix=": "--unix is empty",
     "serve hello_target --host=": "--host is empty",
     "serve hello_target --host localhost:8000": "--host is a name or address alone: "

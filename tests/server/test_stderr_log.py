@@ -48,16 +48,16 @@ def test_lines_are_written_in_order_by_a_thread_and_all_are_there_after_the_clos
 
 def test_a_pipe_that_nobody_reads_blocks_nobody_and_what_is_left_out_is_counted() -> None:
     with piped() as (handler, reader):
-        for _ in range(200):
-            handler.emit(record("x" * 999))
-        while handler._lines:  # the thread takes them, and waits: they are more than a pipe holds
+        handler.emit(record("y" * 199_999))
+        while handler._lines:  # the thread takes it, and waits: it is more than a pipe holds
             time.sleep(0.001)
-        for _ in range(2800):
+        for _ in range(3000):
             handler.emit(record("x" * 999))
         assert handler._left_out > 1500
         assert handler._waiting <= 1024 * 1024
         handler.flush()  # comes back
         left_out = handler._left_out
+        assert reader.readline() == b"y" * 199_999 + b"\n"
         lines = [reader.readline() for _ in range(3000 - left_out)]
         assert set(lines) == {b"x" * 999 + b"\n"}
         told = b"wsframe: %d lines of the log are left out, because nobody read them in time\n" % left_out

@@ -114,7 +114,7 @@ def size(text: str) -> int:
 
 
 def too_large(text: str) -> str:
-    return f": at most {MOST}" if text.isascii() and text[:1].isdigit() and len(text) >= len(str(MOST)) else ""
+    return f" up to {MOST}" if text.isascii() and text[:1].isdigit() and len(text) >= len(str(MOST)) else ""
 
 
 def or_none(read: Callable[[str], ValueT]) -> Callable[[str], ValueT | None]:
