@@ -43,8 +43,8 @@ class Line:
     """
 
     def __init__(self, loop: RelayLoop, sock: socket.socket, hub: Hub, limit: int) -> None:
-        self.fd = sock.fileno()
-        self.worker = Worker(hub, limit, loop.turn, self._wait_for_room)
+        self.fd: int = sock.fileno()
+        self.worker: Worker = Worker(hub, limit, loop.turn, self._wait_for_room)
         self._sock = sock
         self._epoll = loop.epoll
         self._waits = False

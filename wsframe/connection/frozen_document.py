@@ -8,7 +8,7 @@ wsframe with other fields is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
 from hashlib import blake2b
@@ -31,8 +31,8 @@ SHAPE = blake2b(repr((NAMES, REQUEST_NAMES, Times._fields, Terms._fields)).encod
 """Tells documents of this version from those with other fields."""
 OFTEN_EMPTY = "undecoded", "window"
 """Bytes that are None in a document if there are none: each byte string has a place of its own there."""
-values_of = attrgetter(*NAMES)
-values_of_request = attrgetter(*REQUEST_NAMES)
+values_of: Callable[[FrozenConnection], tuple[Any, ...]] = attrgetter(*NAMES)
+values_of_request: Callable[[FrozenRequest], tuple[Any, ...]] = attrgetter(*REQUEST_NAMES)
 
 
 # Thousands of clients share a few settings: each is written and read once.
