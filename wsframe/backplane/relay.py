@@ -186,10 +186,9 @@ class RelayBackplane:
 
     def _catch_up(self, wants: Collection[str], lost: Collection[str | None]) -> None:
         """Tell the relay about all that has changed since the greeting was written."""
-        # First: once a frame has been written, no topic counts as unwritten any more.
-        self._put(json_frame(LOST, [topic for topic in self._unwritten if topic not in lost]))
         self.want([topic for topic in self._wants if topic not in wants])
         self.unwant([topic for topic in wants if topic not in self._wants])
+        self._put(json_frame(LOST, [topic for topic in self._unwritten if topic not in lost]))
 
     def _take(self, read: Frame, told: Told) -> None:
         """Act on a frame of the relay."""

@@ -3,8 +3,8 @@
 The bytes that wait to be written are bounded, and writing is a task of its own: a caller that has a frame to
 send never waits. That task costs a turn of the event loop, so bytes that the kernel takes at once go past it:
 
-* A frame alone is written by the call that queues it, and no task wakes. One that follows soon belongs to a burst: it
-  waits for the task, which writes all of a turn together.
+* A frame alone is written by the call that queues it. Once a burst has begun, frames wait for the task, which writes
+  all of a turn together.
 * A task that reads from one stream and thereby fills others, as the relay's do, writes to each once, at the end
   of its :class:`Turn`.
 """
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from math import inf
-from time import perf_counter
 from types import TracebackType
 from typing import Final
 
@@ -28,8 +26,6 @@ __all__ = ["READ", "Outgoing", "Turn", "read_all", "read_frames"]
 
 READ = 256 << 10
 """Bytes of one read."""
-ALONE = 100e-6
-"""Seconds after a write in which a frame is not alone: a loop that publishes takes a tenth of that for each."""
 DIRECT: Final = os.name == "posix"
 """Whether os.read and os.write know sockets."""
 
@@ -65,7 +61,6 @@ class Outgoing:
         more: Returns bytes that wait elsewhere, to be written after the frames.
         turn: The work in which this is filled most often; its end writes.
         blocked: Called when more waits than the kernel takes now; None rings ``doorbell``.
-        clock: The time, by which frames follow one another.
     """
 
     def __init__(
@@ -74,10 +69,8 @@ class Outgoing:
         more: Callable[[], bytes] | None = None,
         turn: Turn | None = None,
         blocked: Callable[[], object] | None = None,
-        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._limit = limit
-        self._clock = clock
         self._more = more
         self._turn = turn
         self._frames: list[bytes] = []
@@ -88,11 +81,10 @@ class Outgoing:
         """The descriptor of the stream, while nothing waits to be written and calls can write; else -1."""
         self._fault: Exception | None = None
         """Raised by bytes that wait elsewhere and cannot be made."""
-        self._alone_at = -inf
-        """When a frame is alone again."""
-        self._woken = False
-        """Whether the task is about to write."""
-        self._sent: Callable[[], object] | None = None
+        self._rung = 0
+        """Rings since the task was last awake."""
+        self._in_burst = False
+        """Whether there were several before."""
         self.doorbell: Doorbell = Doorbell()
         self._blocked = blocked or self.doorbell.ring
 
@@ -118,16 +110,11 @@ class Outgoing:
         if self._turn is not None and self._turn.running:
             self._turn.note(self)
             return
-        if self._woken:
-            return
-        now = self._clock()
-        if now >= self._alone_at and self._write_now():
-            self._alone_at = now + ALONE
-            if self._sent is not None:
-                self._sent()
-        else:
-            self._woken = True
-            self._blocked()
+        self._rung += 1
+        if self._rung == 1:
+            if not self._in_burst:
+                self._write_now()
+            self._blocked()  # also if that was all: the task counts the rings, and calls ``sent``
 
     def take(self) -> bytes:
         """Return all that waits; it waits no longer."""
@@ -173,7 +160,7 @@ class Outgoing:
             self._rest = written_now(fd, self._rest)
             if self._rest:
                 return False
-        self._idle = fd
+        self._rung, self._idle = 0, fd
         done = self._write_now()
         if self._fault is not None:
             raise self._fault
@@ -185,14 +172,12 @@ class Outgoing:
 
     async def write(self, stream: trio.abc.SendStream, sent: Callable[[], object] | None = None) -> None:
         """Write for as long as the stream lasts; call ``sent`` whenever nothing is left to write."""
-        self._sent = sent
         while True:
             if self._fault is not None:
                 raise self._fault
             data, self._rest = self._rest or self.take(), b""
             if data:
                 await stream.send_all(data)
-                self._alone_at = self._clock() + ALONE
                 continue
             if sent is not None:
                 sent()
@@ -201,7 +186,8 @@ class Outgoing:
                 await self.doorbell.wait()
             finally:
                 self._idle = -1
-            self._woken = False
+            if self._rung:
+                self._in_burst, self._rung = self._rung > 1, 0
 
 
 def written_now(fd: int, data: bytes) -> bytes:
