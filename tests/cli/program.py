@@ -10,6 +10,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.certificates import for_threads
 from tests.patience import PATIENCE
 
 __all__ = ["TARGET", "Program", "serving"]
@@ -64,6 +65,8 @@ class Program:
         self.address = self.first_line.split()[2]
 
     def open(self, path: str, **options: Any) -> ClientConnection:
+        if "ssl" in options:
+            options["ssl"] = for_threads(options["ssl"])
         client: ClientConnection = connect(self.address + path, open_timeout=PATIENCE, proxy=None, **options)
         return client
 

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import unix_connect
 
 import wsframe
+from tests.certificates import trusting
 from tests.cli.program import serving
 from tests.patience import PATIENCE
 from wsframe import cli
@@ -92,8 +92,7 @@ def test_tls(folder: Path) -> None:
     certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / "both.pem"))
     certificate.cert_chain_pems[0].write_to_path(str(folder / "chain.pem"))
     certificate.private_key_pem.write_to_path(str(folder / "key.pem"))
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context = trusting(authority)
     for options in (["--tls-cert", "both.pem"], ["--tls-cert", "chain.pem", "--tls-key", "key.pem"]):
         with serving(folder, "hello_target", "--port", "0", *options) as program:
             assert program.first_line.startswith("Serving at wss://127.0.0.1:")

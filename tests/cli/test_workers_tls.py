@@ -13,7 +13,7 @@ import trustme
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.certificates import trusting, write_certificate
+from tests.certificates import for_threads, trusting, write_certificate
 from tests.cli.workers import Service, eventually, service
 from tests.patience import PATIENCE
 from tests.requirements import require
@@ -67,7 +67,7 @@ def port_of(running: Service) -> int:
 def open_chat(port: int, context: ssl.SSLContext, name: str = "a.example") -> ClientConnection:
     url = f"wss://127.0.0.1:{port}/chat"
     client: ClientConnection = connect(
-        url, ssl=context, server_hostname=name, open_timeout=PATIENCE, proxy=None, max_size=None
+        url, ssl=for_threads(context), server_hostname=name, open_timeout=PATIENCE, proxy=None, max_size=None
     )
     return client
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 import wsframe
+from tests.certificates import for_threads, trusting
 from tests.deploy.files import DEPLOY, served_by_unit
 from tests.patience import PATIENCE
 from tests.ports import free_port
@@ -114,8 +114,7 @@ class Peers(Resource):
 
 
 def test_nginx_takes_its_file_and_leads_clients_of_the_page_to_a_server(place: Path, authority: trustme.CA) -> None:
-    trust = ssl.create_default_context()
-    authority.configure_trust(trust)
+    trust = for_threads(trusting(authority))
     registry = Registry(alone=True)
     registry.register("/peers", Peers())
     served = wsframe.serving(registry, unix=str(place / "chat.sock"), trusted_proxies=["unix"], hosts=["chat.example"])
