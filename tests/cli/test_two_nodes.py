@@ -256,13 +256,16 @@ async def test_rebalancing_shares_rooms_with_a_second_server_and_no_client_is_re
                 nursery.start_soon(crowd.stay, one, path)
             while len(crowd.echoed) < 3:  # noqa: ASYNC110
                 await trio.sleep(0.02)
-            two = stack.enter_context(serving(tmp_path, *options, "--admin", admin))
-            with let_in(two, PATHS[0]):
-                pass
-            for path in PATHS[3:]:
-                nursery.start_soon(crowd.stay, two, path)  # carried to the first server
-            while len(crowd.echoed) < len(PATHS):  # noqa: ASYNC110
-                await trio.sleep(0.02)
+            with ExitStack() as first:
+                for path in PATHS[3:]:  # partitions without clients go to the second server by themselves
+                    first.enter_context(let_in(one, path))
+                two = stack.enter_context(serving(tmp_path, *options, "--admin", admin))
+                with let_in(two, PATHS[0]):
+                    pass
+                for path in PATHS[3:]:
+                    nursery.start_soon(crowd.stay, two, path)  # carried to the first server
+                while len(crowd.echoed) < len(PATHS):  # noqa: ASYNC110
+                    await trio.sleep(0.02)
             for program, name in ((one, "one"), (two, "two")):
                 await nursery.start(crowd.listen, program, name)
                 nursery.start_soon(crowd.come_and_go, program)
