@@ -39,7 +39,7 @@ SLOW = {
     "backplane/test_engines_with_tls.py",
     "backplane/test_faults.py",
     "backplane/test_libpq.py",
-    "backplane/test_ownership.py",
+    "backplane/test_node_leases.py",
     "backplane/test_postgres.py",
     "backplane/test_redis.py",
     "backplane/test_redis_coredis.py",

@@ -25,7 +25,7 @@ ELSEWHERE = {
     "backplane/postgres_link": "backplane/test_postgres.py",
     "backplane/postgres_schema": "backplane/test_postgres.py",
     "backplane/redis_scripts": "backplane/test_redis_link.py",
-    "backplane/redis_wire": "backplane/test_redis_link.py",
+    "backplane/redis_connection": "backplane/test_redis_link.py",
     "connection/handover": "connection/test_reactor.py",
     "protocol/encoder": "protocol/test_deflate.py",
     "resources/life": "resources/test_topics.py",

@@ -8,7 +8,7 @@ from itertools import count
 
 import trio
 
-from wsframe.backplane.engine import Link, Publication, Take
+from wsframe.backplane.engine import EngineLink, EnginePublication, Take
 from wsframe.backplane.interface import Kept, Position
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.supervised import SupervisedBackplane
@@ -56,7 +56,7 @@ class FakeEngine:
         return str(error)
 
     @asynccontextmanager
-    async def connect(self, take: Take) -> AsyncIterator[Link]:
+    async def connect(self, take: Take) -> AsyncIterator[EngineLink]:
         self.attempts += 1
         await trio.lowlevel.checkpoint()
         if self.failure is not None:
@@ -110,7 +110,7 @@ class FakeLink:
         await self._request()
         self.topics.difference_update(topics)
 
-    async def publish(self, batch: Sequence[Publication]) -> None:
+    async def publish(self, batch: Sequence[EnginePublication]) -> None:
         await self._request()
         if len(batch) > 1:
             await self.engine.stalled.wait()

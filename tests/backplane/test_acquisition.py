@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from wsframe.backplane.acquisition import Acquisition
-from wsframe.backplane.engine import Link
+from wsframe.backplane.engine import EngineLink
 
 LATE = 3.0
 
@@ -36,7 +36,7 @@ async def ask(link: Slow, patience: float) -> list[int | str] | None:
     answer = None
     acquisition = Acquisition("a", ["k", "l", "m"], 5.0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(acquisition.run, cast("Link", link))
+        nursery.start_soon(acquisition.run, cast("EngineLink", link))
         with trio.move_on_after(patience):
             answer = await acquisition.answer()
     return answer
@@ -69,7 +69,7 @@ async def test_a_refusal_is_raised_to_the_one_who_asks(autojump_clock: MockClock
 async def test_the_end_of_the_connection_is_an_answer(autojump_clock: MockClock) -> None:
     acquisition = Acquisition("a", ["k"], 5.0)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(acquisition.run, cast("Link", Slow([1])))
+        nursery.start_soon(acquisition.run, cast("EngineLink", Slow([1])))
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
     assert await acquisition.answer() == [""]

@@ -17,9 +17,9 @@ from wsframe.backplane.frames import (
     PUBLISH,
     REACH,
     WANTED,
-    Frame,
     FrameReader,
     MalformedFrame,
+    RelayFrame,
     RunReader,
     frame,
     history_of,
@@ -45,7 +45,7 @@ FRAMES = [
 ]
 
 
-def read(data: bytes) -> list[Frame]:
+def read(data: bytes) -> list[RelayFrame]:
     return FrameReader().feed(data)
 
 
@@ -108,16 +108,16 @@ def test_messages_that_go_the_same_way_stay_in_one_piece() -> None:
         ("t", b"a"), ("tt", b"a"), ("t", b"ta"), ("t", b"a"), ("t", b"a"), ("t", b"a"),
     ]  # fmt: skip
     assert got[0] == Run("t", b"a", b"".join(MANY[:4]))
-    assert [one.kind for one in got if isinstance(one, Frame)] == [PUBLISH, MESSAGE, ASK]
+    assert [one.kind for one in got if isinstance(one, RelayFrame)] == [PUBLISH, MESSAGE, ASK]
 
 
-def taken_apart(got: list[Frame | Run]) -> list[Frame]:
+def taken_apart(got: list[RelayFrame | Run]) -> list[RelayFrame]:
     return [frame for one in got for frame in (read(one.frames) if isinstance(one, Run) else [one])]
 
 
 @given(st.lists(st.sampled_from(MANY), max_size=30), st.lists(st.integers(0, 2_000)))
 def test_runs_have_all_messages_in_order_in_any_pieces(frames: list[bytes], cuts: list[int]) -> None:
-    data, reader, got = b"".join(frames), RunReader(), list[Frame | Run]()
+    data, reader, got = b"".join(frames), RunReader(), list[RelayFrame | Run]()
     for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
         got += reader.feed(data[start:end])
     assert taken_apart(got) == read(data)

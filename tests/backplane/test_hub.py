@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsframe.backplane.hub import Hub, Member
+from wsframe.backplane.hub import Hub, HubMember
 from wsframe.backplane.interface import History, Kept, Position
 from wsframe.backplane.queue import Gap, Message, Queue, Run, Wanted
 
@@ -18,14 +18,14 @@ class Clock:
         return Hub(lambda: self.now, lambda: self.wall, forgetful=forgetful)
 
 
-def member(hub: Hub, node: str, *topics: str) -> Member:
+def member(hub: Hub, node: str, *topics: str) -> HubMember:
     joined = hub.attach(node, Queue())
     hub.want(joined, topics)
     joined.queue.take()
     return joined
 
 
-def payloads(one: Member) -> list[bytes]:
+def payloads(one: HubMember) -> list[bytes]:
     return [report.payload for report in one.queue.take() if isinstance(report, Message)]
 
 

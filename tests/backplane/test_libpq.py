@@ -16,7 +16,7 @@ from tests.requirements import require_package
 
 require_package("psycopg")
 
-from wsframe.backplane.libpq import CommandFailed, Connection, NotConnected, connected, looked_up, written  # noqa: E402
+from wsframe.backplane.libpq import CommandFailed, NotConnected, PostgresConnection, connected, looked_up, written  # noqa: E402
 from wsframe.backplane.postgres_link import PostgresLink  # noqa: E402
 
 
@@ -27,11 +27,11 @@ def server() -> Iterator[PostgresServer]:
 
 
 @asynccontextmanager
-async def connection(server: PostgresServer, heard: list[tuple[str, str]]) -> AsyncIterator[Connection]:
+async def connection(server: PostgresServer, heard: list[tuple[str, str]]) -> AsyncIterator[PostgresConnection]:
     with trio.fail_after(PATIENCE):
         settings = {"host": str(server.folder), "user": "postgres", "dbname": "postgres"}
         raw = await connected(settings, PATIENCE)
-        ours = Connection(raw, lambda channel, payload: heard.append((channel, payload)))
+        ours = PostgresConnection(raw, lambda channel, payload: heard.append((channel, payload)))
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ours.send)

@@ -19,7 +19,7 @@ from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane
 from wsframe.backplane.redis import RedisBackplane, RedisEngine, Transport
 from wsframe.backplane.redis_address import RedisAddress, redis_address
-from wsframe.backplane.redis_wire import Push, Wire
+from wsframe.backplane.redis_connection import Push, RedisConnection
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, PublishConformance, Recording
 
 
@@ -133,14 +133,14 @@ def test_a_password_is_not_in_the_repr(transport: Transport) -> None:
 async def test_a_server_that_stands_still_is_noticed_before_the_library_is_called(scheme: str, answer: bytes) -> None:
     called: list[str] = []
 
-    def open_wire(address: RedisAddress, push: Push) -> AbstractAsyncContextManager[Wire]:
+    def open_connection(address: RedisAddress, push: Push) -> AbstractAsyncContextManager[RedisConnection]:
         called.append(address.name)
         raise ConnectionError("called")
 
     listening = trio.socket.socket()
     await listening.bind(("127.0.0.1", 0))
     listening.listen()
-    engine = RedisEngine(redis_address(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"), open_wire)
+    engine = RedisEngine(redis_address(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"), open_connection)
 
     async def connect() -> None:
         try:

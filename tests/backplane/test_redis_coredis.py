@@ -22,8 +22,8 @@ FLOOD = 20_000
 async def test_a_connection_that_was_killed_ends(tmp_path: Path) -> None:
     ends = pytest.RaisesGroup(Exception, flatten_subgroups=True)
     with redis_server(tmp_path) as server, trio.fail_after(PATIENCE), ends:
-        async with open_coredis(redis_address(server.url), lambda channel, message: None) as wire:
-            await wire.subscribe([b"t"])
+        async with open_coredis(redis_address(server.url), lambda channel, message: None) as connection:
+            await connection.subscribe([b"t"])
             server.kill()
             await trio.sleep_forever()
 
@@ -40,9 +40,9 @@ async def test_a_flood_does_not_wait_in_the_library(tmp_path: Path) -> None:
             done.set()
 
     with redis_server(tmp_path) as server, trio.fail_after(PATIENCE):
-        async with open_coredis(redis_address(server.url), push) as wire:
-            buffer = wire._connection._push_message_buffer_out
-            await wire.subscribe([b"t"])
+        async with open_coredis(redis_address(server.url), push) as connection:
+            buffer = connection._connection._push_message_buffer_out
+            await connection.subscribe([b"t"])
             script = f"for number = 1, {FLOOD} do redis.call('PUBLISH', 't', number) end return 1"
             assert server.ask("EVAL", script, "0") == b":1\r\n"
             await done.wait()
@@ -51,8 +51,8 @@ async def test_a_flood_does_not_wait_in_the_library(tmp_path: Path) -> None:
 
 async def test_many_topics_need_one_confirmation(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server, trio.fail_after(PATIENCE):
-        async with open_coredis(redis_address(server.url), lambda channel, message: None) as wire:
-            await wire.subscribe([str(number).encode() for number in range(512)])
-            assert await wire.commands([("PUBLISH", b"0", b"x"), ("PUBLISH", b"511", b"x")]) == [1, 1]
-            await wire.unsubscribe([b"0", b"511"])
-            assert await wire.commands([("PUBLISH", b"0", b"x"), ("PUBLISH", b"511", b"x")]) == [0, 0]
+        async with open_coredis(redis_address(server.url), lambda channel, message: None) as connection:
+            await connection.subscribe([str(number).encode() for number in range(512)])
+            assert await connection.commands([("PUBLISH", b"0", b"x"), ("PUBLISH", b"511", b"x")]) == [1, 1]
+            await connection.unsubscribe([b"0", b"511"])
+            assert await connection.commands([("PUBLISH", b"0", b"x"), ("PUBLISH", b"511", b"x")]) == [0, 0]

@@ -43,31 +43,31 @@ async def test_a_server_that_does_not_answer_holds_up_nobody(tmp_path: Path) -> 
 async def test_a_connection_made_in_silence_receives_nothing(tmp_path: Path) -> None:
     heard: list[bytes] = []
     with redis_server(tmp_path) as server, trio.fail_after(PATIENCE):
-        async with open_glide(redis_address(server.url), lambda channel, message: heard.append(message)) as wire:
-            await wire.subscribe([b"t"])
-            assert await wire.commands([("PUBLISH", b"t", b"x")]) == [1]
-            (before,) = await wire.commands([("CLIENT", "ID")])
+        async with open_glide(redis_address(server.url), lambda channel, message: heard.append(message)) as connection:
+            await connection.subscribe([b"t"])
+            assert await connection.commands([("PUBLISH", b"t", b"x")]) == [1]
+            (before,) = await connection.commands([("CLIENT", "ID")])
             server.ask("CLIENT", "KILL", "ID", str(before))
             while True:
                 try:
-                    (after,) = await wire.commands([("CLIENT", "ID")])
+                    (after,) = await connection.commands([("CLIENT", "ID")])
                 except Exception:
                     await trio.sleep(0.05)
                     continue
                 if after != before:
                     break
             await trio.sleep(4)  # by itself the library would subscribe again after three
-            assert await wire.commands([("PUBLISH", b"t", b"y")]) == [0]
+            assert await connection.commands([("PUBLISH", b"t", b"y")]) == [0]
     assert heard == [b"x"]
 
 
 async def test_each_confirmation_belongs_to_its_topic(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server, trio.fail_after(PATIENCE):
-        async with open_glide(redis_address(server.url), lambda channel, message: None) as wire:
+        async with open_glide(redis_address(server.url), lambda channel, message: None) as connection:
             for number in range(50):
-                await wire.subscribe([f"{number}-{one}".encode() for one in range(20)])
-                assert await wire.commands([("ECHO", str(number))]) == [str(number).encode()]
-            assert await wire.commands([("PUBLISH", b"49-19", b"x")]) == [1]
+                await connection.subscribe([f"{number}-{one}".encode() for one in range(20)])
+                assert await connection.commands([("ECHO", str(number))]) == [str(number).encode()]
+            assert await connection.commands([("PUBLISH", b"49-19", b"x")]) == [1]
 
 
 async def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

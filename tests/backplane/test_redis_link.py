@@ -15,8 +15,8 @@ from tests.patience import PATIENCE
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import History, Lease, Position
 from wsframe.backplane.redis import RedisBackplane
+from wsframe.backplane.redis_connection import Command
 from wsframe.backplane.redis_link import Reconnected, linked
-from wsframe.backplane.redis_wire import Command
 from wsframe.testing.backplanes import Node
 
 FOREVER = 600.0
@@ -126,7 +126,7 @@ async def test_a_cluster_is_refused(tmp_path: Path) -> None:
 
 
 class Scripted:
-    """A wire that answers from a list."""
+    """A connection that answers from a list."""
 
     def __init__(self, *answers: list[Any]) -> None:
         self.answers = list(answers)
@@ -139,8 +139,8 @@ class Scripted:
 
 
 async def test_an_answer_of_another_connection_does_not_count() -> None:
-    wire = Scripted([7, b"run_id:abc\r\n", b"", *[b"sha"] * 7], [7, [b"+5", b"-b"]], [8, [b"+6"]])
-    link = await linked(wire, "wsframe")
+    connection = Scripted([7, b"run_id:abc\r\n", b"", *[b"sha"] * 7], [7, [b"+5", b"-b"]], [8, [b"+6"]])
+    link = await linked(connection, "wsframe")
     assert await link.acquire("a", ["k", "l"], 5.0) == [5, "b"]
     with pytest.raises(Reconnected):
         await link.acquire("a", ["k"], 5.0)

@@ -14,7 +14,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from tests.backplane.relays import listening, relay, relay_process
 from tests.patience import PATIENCE
-from wsframe.backplane.frames import ANSWER, ASK, HELLO, LONGEST, Frame, frame, json_frame
+from wsframe.backplane.frames import ANSWER, ASK, HELLO, LONGEST, RelayFrame, frame, json_frame
 from wsframe.backplane.interface import Backplane, History, Lease, Position
 from wsframe.backplane.relay import RelayBackplane
 from wsframe.backplane.stream import read_frames
@@ -263,7 +263,7 @@ async def test_a_lease_that_is_granted_too_late_is_given_back(autojump_clock: Mo
 
     plane._open = opened
 
-    def take(read: Frame) -> None:
+    def take(read: RelayFrame) -> None:
         if read.kind == ASK:
             asked.append(read.json())
 

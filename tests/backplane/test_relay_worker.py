@@ -20,8 +20,8 @@ from wsframe.backplane.frames import (
     PUBLISH,
     UNWANT,
     WANT,
-    Frame,
     FrameReader,
+    RelayFrame,
     frame,
     json_frame,
     publish_frame,
@@ -30,8 +30,8 @@ from wsframe.backplane.hub import Hub
 from wsframe.backplane.interface import History
 from wsframe.backplane.queue import LIMIT, Queue, Run
 from wsframe.backplane.relay import RelayBackplane
-from wsframe.backplane.relay_worker import Worker
-from wsframe.backplane.stream import Turn
+from wsframe.backplane.relay_worker import RelayWorker
+from wsframe.backplane.stream import WriteTurn
 from wsframe.testing.backplanes import Node
 
 pytestmark = pytest.mark.skipif(not hasattr(trio, "open_unix_socket"), reason="no unix sockets here")
@@ -88,7 +88,7 @@ async def test_a_request_is_answered(tmp_path: Path) -> None:
         async with relay(path), await trio.open_unix_socket(str(path)) as stream:
             await stream.send_all(GREETING + json_frame(ASK, ASKED))
             reader = FrameReader()
-            frames: list[Frame] = []
+            frames: list[RelayFrame] = []
             while len(frames) < 2:
                 frames += reader.feed(bytes(await stream.receive_some()))
             assert [one.kind for one in frames] == [HELLO, ANSWER]
@@ -163,7 +163,7 @@ async def test_answers_that_a_worker_does_not_read_are_bounded(tmp_path: Path) -
             async with await trio.open_unix_socket(str(path)) as stream:
                 await stream.send_all(GREETING + b"".join(json_frame(ASK, ask) for ask in asks))
                 reader = FrameReader()
-                answers: list[Frame] = []
+                answers: list[RelayFrame] = []
                 while len(answers) <= asked:
                     frames = reader.feed(bytes(await stream.receive_some(1 << 20)))
                     answers += [one for one in frames if one.kind == ANSWER]
@@ -183,7 +183,7 @@ async def test_messages_that_were_read_at_once_are_passed_on_in_one_piece() -> N
     messages = b"".join(publish_frame("t", b"%d" % number, None, b"rude") for number in range(1_000))
     await ours.send_all(GREETING + messages)
     await ours.send_eof()
-    await Worker(hub, LIMIT, Turn()).serve(theirs)
+    await RelayWorker(hub, LIMIT, WriteTurn()).serve(theirs)
     assert other.queue.take() == [Run("t", b"rude", messages)]
 
 

@@ -12,8 +12,8 @@ import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
-from wsframe.backplane.frames import Frame, MalformedFrame, frame
-from wsframe.backplane.stream import Outgoing, Turn, read_all, read_frames
+from wsframe.backplane.frames import MalformedFrame, RelayFrame, frame
+from wsframe.backplane.stream import Outgoing, WriteTurn, read_all, read_frames
 
 
 def test_what_waits_is_bounded() -> None:
@@ -28,11 +28,11 @@ def test_what_waits_is_bounded() -> None:
 
 async def test_frames_are_written_and_read() -> None:
     ours, theirs = trio.testing.lockstep_stream_pair()
-    outgoing, got, clear = Outgoing(), list[Frame](), trio.Event()
+    outgoing, got, clear = Outgoing(), list[RelayFrame](), trio.Event()
     for number in range(3):
         outgoing.put(frame(number + 1, topic="t"))
 
-    def take(one: Frame) -> None:
+    def take(one: RelayFrame) -> None:
         got.append(one)
         if one.kind == 4:
             nursery.cancel_scope.cancel()
@@ -52,7 +52,7 @@ async def test_reading_ends_with_the_stream() -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     await ours.send_all(frame(1) + frame(2)[:5])
     await ours.aclose()
-    got: list[Frame] = []
+    got: list[RelayFrame] = []
     await read_frames(theirs, got.append)
     assert [one.kind for one in got] == [1]
 
@@ -136,7 +136,7 @@ async def test_bytes_that_the_kernel_does_not_take_at_once_follow_in_order() -> 
 
 
 async def test_a_turn_writes_once_to_each_stream_that_it_fills() -> None:
-    turn, reports = Turn(), [b"c", b"d"]
+    turn, reports = WriteTurn(), [b"c", b"d"]
 
     def more() -> bytes:
         data = b"".join(reports)
@@ -166,7 +166,7 @@ async def test_a_turn_writes_once_to_each_stream_that_it_fills() -> None:
 
 @pytest.mark.parametrize("fault", ["bytes", "peer"])
 async def test_a_stream_that_cannot_be_written_to_ends_in_its_own_task(fault: str) -> None:
-    turn, broken = Turn(), False
+    turn, broken = WriteTurn(), False
 
     def more() -> bytes:
         if broken:
@@ -200,7 +200,7 @@ def test_a_loop_writes_the_rest_when_there_is_room_before_all_that_came_later() 
     with ours, theirs:
         ours.setblocking(False)
         blocked: list[str] = []
-        turn = Turn()
+        turn = WriteTurn()
         outgoing = Outgoing(64 << 20, turn=turn, blocked=lambda: blocked.append("blocked"))
         assert outgoing.go_on(ours.fileno())
         sent = random.Random(1).randbytes(8 << 20)
@@ -224,7 +224,7 @@ def test_a_loop_writes_the_rest_when_there_is_room_before_all_that_came_later() 
 
 
 def test_bytes_that_cannot_be_made_end_the_stream_in_a_loop() -> None:
-    turn, broken = Turn(), False
+    turn, broken = WriteTurn(), False
 
     def more() -> bytes:
         return b"" if not broken else bytes([256])

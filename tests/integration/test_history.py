@@ -13,7 +13,7 @@ from trio.testing import MockClock
 import wsframe
 from wsframe import Client, Registry, Resource
 from wsframe.backplane import History, Position
-from wsframe.backplane.hub import Log
+from wsframe.backplane.hub import TopicHistory
 from wsframe.resources.publication import opened
 from wsframe.testing import Cluster, MemoryClient, open_cluster
 
@@ -95,14 +95,14 @@ class Listener:
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Position, str]]:
     """Record the text at each position, as the hub gives it."""
     truth: dict[Position, str] = {}
-    append = Log.append
+    append = TopicHistory.append
 
-    def recording(log: Log, sender: str, payload: bytes, keep: History, now: float) -> Position:
+    def recording(log: TopicHistory, sender: str, payload: bytes, keep: History, now: float) -> Position:
         position = append(log, sender, payload, keep, now)
         truth[position] = str(opened(payload, sender, position).message)
         return position
 
-    monkeypatch.setattr(Log, "append", recording)
+    monkeypatch.setattr(TopicHistory, "append", recording)
     yield truth
 
 

@@ -1,7 +1,7 @@
 """The links between processes of one service: topics, their history, and leases.
 
 * ``interface``: the methods of every backplane, and the values they take and return.
-* ``members``: the nodes of a hub, and the topics that each wants.
+* ``hub_members``: the nodes of a hub, and the topics that each wants.
 * ``hub``: the center of memory and relay: interest, history and leases, without input or output.
 * ``queue``: the messages that wait for one member of a hub, bounded, with the holes it has.
 * ``sequence``: the end of one topic as a node has it: which message is next, and which ones wait.
@@ -18,21 +18,21 @@
 * ``envelope``: the messages between nodes on an engine, as bytes.
 * ``numbering``: the numbers by which nodes see holes.
 * ``publications``: the messages that wait to be published on an engine, bounded.
-* ``generation``: one connection, from its first probe to the first one that does not come back.
+* ``engine_session``: one connection, from its first probe to the first one that does not come back.
 * ``acquisition``: a request for leases, whose answer is never lost.
-* ``supervised``: a backplane on an engine, one generation after another.
+* ``supervised``: a backplane on an engine, one session after another.
 * ``uplink``: a relay that links the workers of its machine to an engine.
 * ``redis``: the backplane on Redis and Valkey.
 * ``engine_url``: the URL of an engine, taken apart so that no password can be shown.
 * ``redis_address``: where such a server is, from a URL.
-* ``redis_wire``: the few functions that a client library has to offer.
+* ``redis_connection``: the few functions that a client library has to offer.
 * ``redis_glide``, ``redis_coredis``: these functions by valkey-glide and by coredis.
 * ``redis_scripts``: the scripts that run in the server.
 * ``redis_link``: requests as commands and scripts.
 * ``postgres``: the backplane on PostgreSQL.
 * ``libpq``: PostgreSQL's own client library, driven by trio.
 * ``postgres_schema``: the tables and statements.
-* ``ownership``: the keys that a node owns: leases that are renewed together, and given up in time.
+* ``node_leases``: the keys that a node owns: leases that are renewed together, and given up in time.
 * ``contained``: a backplane of the program's own, which can raise.
 * ``at_url``: the backplane that a URL names.
 * ``postgres_link``: requests as statements, messages as notifications.

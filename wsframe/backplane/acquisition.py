@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import trio
 
-from wsframe.backplane.engine import Link
+from wsframe.backplane.engine import EngineLink
 from wsframe.doorbell import Signal
 
 __all__ = ["Acquisition"]
@@ -32,7 +32,7 @@ class Acquisition:
         self._answered = Signal()
         self._given_up = False
 
-    async def run(self, link: Link) -> None:
+    async def run(self, link: EngineLink) -> None:
         """Ask the engine, in a task that goes on when the caller has given up."""
         answer: list[int | str] | Exception
         try:

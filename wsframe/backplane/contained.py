@@ -49,7 +49,7 @@ class ContainedBackplane:
         Raises:
             BackplaneRefused: If it raises that before it has been connected.
         """
-        reports, pause = Reports(told, task_status.started), FIRST_PAUSE
+        reports, pause = ContainedReports(told, task_status.started), FIRST_PAUSE
         while True:
             began = trio.current_time()
             failure: BaseException | None = None
@@ -138,7 +138,7 @@ class ContainedBackplane:
             logger.error("%s failed", where, exc_info=error, kind=where)
 
 
-class Reports:
+class ContainedReports:
     """Passes the reports of a backplane on, the first one after a failure behind the report of a gap.
 
     Args:

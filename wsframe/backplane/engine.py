@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from wsframe.backplane.interface import History, Kept, Position
 from wsframe.exceptions import WsframeError
 
-__all__ = ["BackplaneRefused", "Engine", "Link", "Publication", "Take"]
+__all__ = ["BackplaneRefused", "Engine", "EngineLink", "EnginePublication", "Take"]
 
 Take = Callable[[str, bytes], object]
 """Called by a link with a topic and an envelope, for each message in order."""
@@ -25,7 +25,7 @@ class BackplaneRefused(WsframeError):
     a database that is not there, or a kind of server that cannot be used."""
 
 
-class Publication(NamedTuple):
+class EnginePublication(NamedTuple):
     """A message on its way to the engine."""
 
     topic: str
@@ -34,7 +34,7 @@ class Publication(NamedTuple):
     keep: History | None
 
 
-class Link(Protocol):
+class EngineLink(Protocol):
     """One connection to an engine."""
 
     async def subscribe(self, topics: Collection[str]) -> None:
@@ -43,7 +43,7 @@ class Link(Protocol):
     async def unsubscribe(self, topics: Collection[str]) -> None:
         """Stop receiving the messages of topics."""
 
-    async def publish(self, batch: Sequence[Publication]) -> None:
+    async def publish(self, batch: Sequence[EnginePublication]) -> None:
         """Publish in this order; return once the engine has all of them."""
 
     async def positions(self, topics: Sequence[str]) -> list[Position | None]:
@@ -74,7 +74,7 @@ class Engine(Protocol):
     name: str
     """The engine's address for log lines, without a password."""
 
-    def connect(self, take: Take) -> AbstractAsyncContextManager[Link]:
+    def connect(self, take: Take) -> AbstractAsyncContextManager[EngineLink]:
         """Connect and read until the block ends. It waits for a bounded time.
 
         Raises:

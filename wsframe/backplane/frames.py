@@ -19,10 +19,34 @@ from wsframe.backplane.interface import History, Kept, Position
 from wsframe.backplane.queue import Message, Reach, Report, Run, Wanted
 
 __all__ = [
-    "ANSWER", "ASK", "CROWDED", "FLAG", "FORMAT", "GAP", "HELLO", "LONGEST", "LOST", "MESSAGE", "PUBLISH", "REACH",
-    "UNWANT", "WANT", "WANTED",
-    "Frame", "FrameReader", "MalformedFrame", "RunReader", "frame", "history_of", "json_frame", "kept_from", "kept_to",
-    "position_of", "publish_frame", "report_frame", "topic_frames",
+    "ANSWER",
+    "ASK",
+    "CROWDED",
+    "FLAG",
+    "FORMAT",
+    "GAP",
+    "HELLO",
+    "LONGEST",
+    "LOST",
+    "MESSAGE",
+    "PUBLISH",
+    "REACH",
+    "UNWANT",
+    "WANT",
+    "WANTED",
+    "FrameReader",
+    "MalformedFrame",
+    "RelayFrame",
+    "RunReader",
+    "frame",
+    "history_of",
+    "json_frame",
+    "kept_from",
+    "kept_to",
+    "position_of",
+    "publish_frame",
+    "report_frame",
+    "topic_frames",
 ]  # fmt: skip
 
 HEADER = Struct("<IBBHHQQ")
@@ -51,7 +75,7 @@ class MalformedFrame(Exception):
     """The other end of a stream sent bytes that are not a frame; the stream cannot be used any more."""
 
 
-class Frame(NamedTuple):
+class RelayFrame(NamedTuple):
     """A frame as it was read."""
 
     kind: int
@@ -76,7 +100,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> list[RelayFrame]:
         """Return the frames that are whole now.
 
         Raises:
@@ -103,13 +127,13 @@ class RunReader:
         self._topic = ""
         self._sender = b""
 
-    def feed(self, data: bytes) -> list[Frame | Run]:
+    def feed(self, data: bytes) -> list[RelayFrame | Run]:
         """Return the frames and runs that are whole now.
 
         Raises:
             MalformedFrame: For bytes that are not a frame.
         """
-        read: list[Frame | Run] = []
+        read: list[RelayFrame | Run] = []
         data, at = self._rest + data, 0
         while True:
             if self._beginning is not None:
@@ -155,7 +179,7 @@ def end_of_run(data: bytes, end: int, beginning: bytes) -> int:
     return end
 
 
-def frame_of(data: bytes, at: int, end: int) -> Frame:
+def frame_of(data: bytes, at: int, end: int) -> RelayFrame:
     """Return the frame in these bytes.
 
     Raises:
@@ -168,7 +192,7 @@ def frame_of(data: bytes, at: int, end: int) -> Frame:
     if c > end:
         raise MalformedFrame("a frame that is shorter than its topic and sender")
     try:
-        return Frame(kind, flag, data[a:b].decode(), data[b:c], epoch, offset, data[c:end])
+        return RelayFrame(kind, flag, data[a:b].decode(), data[b:c], epoch, offset, data[c:end])
     except UnicodeDecodeError as error:
         raise MalformedFrame("a topic that is not UTF-8") from error
 
@@ -203,7 +227,7 @@ def publish_frame(topic: str, payload: bytes, keep: History | None, sender: byte
     return frame(PUBLISH, payload, topic=topic, sender=bounds, flag=FLAG)
 
 
-def history_of(published: Frame) -> History:
+def history_of(published: RelayFrame) -> History:
     """Return how much of a published message's topic is kept."""
     if len(published.sender) != HISTORY.size:
         raise MalformedFrame("a published message without the bounds of its history")
@@ -214,7 +238,7 @@ def history_of(published: Frame) -> History:
         raise MalformedFrame("a published message with the bounds of its history at 0") from error
 
 
-def position_of(read: Frame) -> Position | None:
+def position_of(read: RelayFrame) -> Position | None:
     """Return the position that a frame carries."""
     return Position(read.epoch, read.offset) if read.flag else None
 

@@ -2,7 +2,7 @@
 
 A hub does no input or output and asks no clock: its owner attaches members, calls its methods, and
 passes the time. Reports go into the :class:`~wsframe.backplane.queue.Queue` of each member, in one
-order for all: a hub is one line that every message passes (``members``).
+order for all: a hub is one line that every message passes (``hub_members``).
 
 A lease is granted for a time by the hub's clock. A hub that has lost its memory (``born``) grants
 none until a former holder's lease has surely ended. Tokens are the wall clock in microseconds, or
@@ -17,11 +17,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 from typing import NamedTuple
 
+from wsframe.backplane.hub_members import HubMember, HubMembers
 from wsframe.backplane.interface import History, Kept, Position
-from wsframe.backplane.members import Member, Members
 from wsframe.backplane.queue import Message, Queue, Run, Wanted
 
-__all__ = ["Hub", "Member"]
+__all__ = ["Hub", "HubMember"]
 
 
 class Entry(NamedTuple):
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     at: float
 
 
-class Log:
+class TopicHistory:
     """The history of one topic."""
 
     def __init__(self, epoch: int) -> None:
@@ -93,42 +93,42 @@ class Hub:
         self._clock = clock
         self._wall_clock = wall_clock
         self._born = clock() if forgetful else -inf
-        self._members = Members()
-        self._logs: dict[str, Log] = {}
+        self._members = HubMembers()
+        self._logs: dict[str, TopicHistory] = {}
         self._held: dict[str, Held] = {}
         self._last_token = 0
 
     # Members and topics
 
-    def attach(self, node: str, queue: Queue) -> Member:
+    def attach(self, node: str, queue: Queue) -> HubMember:
         """Add a member; one of the same name, which the node has given up, is detached."""
         former = self._members.named(node)
         if former is not None:
             self.detach(former)
         return self._members.add(node, queue)
 
-    def detach(self, member: Member) -> None:
+    def detach(self, member: HubMember) -> None:
         """Remove a member. Its leases run until they end: nobody knows whether it still acts."""
         self._members.remove(member)
 
-    def want(self, member: Member, topics: Iterable[str]) -> None:
+    def want(self, member: HubMember, topics: Iterable[str]) -> None:
         """Send a member the messages of topics from now on."""
         for topic in topics:
             self._members.join(member, topic)
             log = self._logs.get(topic)
             member.queue.put(topic, Wanted(topic, None if log is None else log.newest), len(topic))
 
-    def unwant(self, member: Member, topics: Collection[str]) -> None:
+    def unwant(self, member: HubMember, topics: Collection[str]) -> None:
         """Stop sending a member the messages of topics."""
         self._members.leave(member, topics)
 
-    def publish(self, member: Member, topic: str, payload: bytes, keep: History | None) -> None:
+    def publish(self, member: HubMember, topic: str, payload: bytes, keep: History | None) -> None:
         """Queue a message for each member that wants its topic; for its publisher only if it is kept."""
         position = None if keep is None else self._log(topic).append(member.node, payload, keep, self._clock())
         if self._members.wanting(topic):
             self._members.send(Message(topic, payload, member.node, position), member if keep is None else None)
 
-    def pass_on(self, member: Member, run: Run) -> None:
+    def pass_on(self, member: HubMember, run: Run) -> None:
         """Queue messages that are not kept, as they were read, for each other member that wants their topic."""
         self._members.send(run, member)
 
@@ -170,10 +170,10 @@ class Hub:
             if held.until <= now:
                 del self._held[key]
 
-    def _log(self, topic: str) -> Log:
+    def _log(self, topic: str) -> TopicHistory:
         log = self._logs.get(topic)
         if log is None:
-            log = self._logs[topic] = Log(secrets.randbits(63))
+            log = self._logs[topic] = TopicHistory(secrets.randbits(63))
         return log
 
     # Leases

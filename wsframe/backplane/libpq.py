@@ -16,7 +16,7 @@ from psycopg import pq
 
 from wsframe.doorbell import Doorbell
 
-__all__ = ["CommandFailed", "Connection", "NotConnected", "Row", "Value", "connected"]
+__all__ = ["CommandFailed", "NotConnected", "PostgresConnection", "Row", "Value", "connected"]
 
 Value = str | bytes | int
 """A parameter: text, binary data, a number."""
@@ -32,7 +32,7 @@ class CommandFailed(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Command:
+class PostgresCommand:
     """A command that waits, or runs."""
 
     text: bytes
@@ -42,7 +42,7 @@ class Command:
     failures: list[str]
 
 
-class Connection:
+class PostgresConnection:
     """A connection that is open.
 
     Args:
@@ -53,8 +53,8 @@ class Connection:
     def __init__(self, raw: Any, notified: Callable[[str, str], object]) -> None:
         self._raw = raw
         self._notified = notified
-        self._waiting: deque[Command] = deque()
-        self._running: Command | None = None
+        self._waiting: deque[PostgresCommand] = deque()
+        self._running: PostgresCommand | None = None
         self._doorbell = Doorbell()
 
     async def execute(self, text: str, *values: Value) -> list[Row]:
@@ -65,7 +65,7 @@ class Connection:
         Raises:
             CommandFailed: If the server refuses it.
         """
-        command = Command(text.encode(), values, [], trio.Event(), [])
+        command = PostgresCommand(text.encode(), values, [], trio.Event(), [])
         self._waiting.append(command)
         self._doorbell.ring()
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import trio
 
-from wsframe.backplane.hub import Hub, Member
+from wsframe.backplane.hub import Hub, HubMember
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.queue import LIMIT, Queue, tell
 from wsframe.doorbell import check_trio
@@ -54,7 +54,7 @@ class MemoryBackplane:
 
     def __init__(self, hub: MemoryHub) -> None:
         self._shared = hub
-        self._member: Member | None = None
+        self._member: HubMember | None = None
         self._wants: dict[str, None] = {}
 
     async def run(
@@ -74,7 +74,7 @@ class MemoryBackplane:
             self._shared.open().detach(member)
             self._member = None
 
-    def attach(self, node: str) -> Member:
+    def attach(self, node: str) -> HubMember:
         """Take part as a node from now on, for a program that publishes before :meth:`run` has its turn."""
         hub = self._shared.open()
         self._member = member = hub.attach(node, Queue(self._shared.limit))

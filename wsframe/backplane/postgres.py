@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import trio
 
-from wsframe.backplane.engine import BackplaneRefused, Link, Take
+from wsframe.backplane.engine import BackplaneRefused, EngineLink, Take
 from wsframe.backplane.engine_url import ENCODED, one_line, split_url
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.supervised import SupervisedBackplane
@@ -71,9 +71,9 @@ class PostgresEngine:
         return one_line(text) or type(error).__name__
 
     @asynccontextmanager
-    async def connect(self, take: Take) -> AsyncIterator[Link]:
+    async def connect(self, take: Take) -> AsyncIterator[EngineLink]:
         """Connect, make the tables that are missing, and serve the connection."""
-        from wsframe.backplane.libpq import Connection, NotConnected, connected
+        from wsframe.backplane.libpq import NotConnected, PostgresConnection, connected
         from wsframe.backplane.postgres_link import PostgresLink
 
         try:
@@ -83,7 +83,7 @@ class PostgresEngine:
                 raise BackplaneRefused(f"the backplane at {self.name} refuses us: {self.redacted(error)}") from None
             raise
         link = PostgresLink(self._service, take)
-        link.connection = Connection(raw, link.notified)
+        link.connection = PostgresConnection(raw, link.notified)
         try:
             async with ProtectedNursery() as nursery:
                 nursery.start_soon(link.connection.send)

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Collection, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 
-from wsframe.backplane.engine import BackplaneRefused, Publication, Take
+from wsframe.backplane.engine import BackplaneRefused, EnginePublication, Take
 from wsframe.backplane.envelope import BODY, KEPT, body_of
 from wsframe.backplane.interface import History, Kept, Position
-from wsframe.backplane.libpq import CommandFailed, Connection, Row
+from wsframe.backplane.libpq import CommandFailed, PostgresConnection, Row
 from wsframe.backplane.postgres_schema import (
     ACQUIRE,
     BIRTH,
@@ -63,7 +63,7 @@ class PostgresLink:
     """
 
     def __init__(self, service: str, take: Take) -> None:
-        self.connection: Connection
+        self.connection: PostgresConnection
         self.identity: str = ""
         self._service = service.encode()
         self._prefix = f"wsframe_{blake2b(self._service, digest_size=6).hexdigest()}_"
@@ -160,7 +160,7 @@ class PostgresLink:
         if deserted:
             await self.connection.execute(";".join(f'UNLISTEN "{channel}"' for channel in deserted))
 
-    async def publish(self, batch: Sequence[Publication]) -> None:
+    async def publish(self, batch: Sequence[EnginePublication]) -> None:
         """Publish in this order: plain messages together, others one by one. One that is refused stops no other."""
         refused: list[CommandFailed] = []
         together: list[tuple[str, str]] = []
@@ -187,12 +187,12 @@ class PostgresLink:
         if pairs:
             await self.connection.execute(NOTIFY, json.dumps(pairs))
 
-    async def _publish_large(self, one: Publication) -> None:
+    async def _publish_large(self, one: EnginePublication) -> None:
         tail = f":{one.head} {packed(one.topic, b'')}"
         await self.connection.execute(PUBLISH_LARGE, one.body, self._channel(one.topic), BY_ROW, tail)
         await self._expire()
 
-    async def _publish_kept(self, one: Publication, keep: History) -> None:
+    async def _publish_kept(self, one: EnginePublication, keep: History) -> None:
         _, length = BODY.unpack_from(one.body)
         tail = packed(one.topic, one.body)
         large = len(KEPT) + 32 + 1 + len(tail) > LONGEST

@@ -8,7 +8,7 @@ from itertools import islice
 
 import trio
 
-from wsframe.backplane.engine import Publication
+from wsframe.backplane.engine import EnginePublication
 from wsframe.backplane.envelope import EVERY_TOPIC, KEPT, MARK, PLAIN, body, body_of
 from wsframe.backplane.interface import History
 from wsframe.backplane.numbering import MOST_TOPICS, Numbers
@@ -33,12 +33,12 @@ class Publications:
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
-        self._waiting: deque[Publication] = deque()
+        self._waiting: deque[EnginePublication] = deque()
         self._bytes = 0
         self._numbers = Numbers()
         self._in_doubt: dict[str, None] = {}
         self._all_in_doubt = False
-        self._taken: Sequence[Publication] = ()
+        self._taken: Sequence[EnginePublication] = ()
         self._emptied = trio.Event()
         self.doorbell: Doorbell = Doorbell()
 
@@ -59,7 +59,7 @@ class Publications:
         elif topic in self._in_doubt:
             del self._in_doubt[topic]
             self._add(mark_of(topic, node, number - 1))
-        self._add(Publication(topic, PLAIN if keep is None else KEPT, body(number, node, payload, sender), keep))
+        self._add(EnginePublication(topic, PLAIN if keep is None else KEPT, body(number, node, payload, sender), keep))
         return True
 
     def refuse(self, topic: str | None) -> None:
@@ -68,9 +68,9 @@ class Publications:
             self._numbers.next(topic)
         self._doubt(topic)
 
-    def take(self) -> Sequence[Publication]:
+    def take(self) -> Sequence[EnginePublication]:
         """Return a batch. It is in doubt until ``done`` is called."""
-        batch: list[Publication] = []
+        batch: list[EnginePublication] = []
         size = 0
         while self._waiting and len(batch) < BATCH and size < BATCH_BYTES:
             one = self._waiting.popleft()
@@ -129,7 +129,7 @@ class Publications:
         elif not self._all_in_doubt:
             self._in_doubt[topic] = None
 
-    def _add(self, one: Publication, *, first: bool = False) -> None:
+    def _add(self, one: EnginePublication, *, first: bool = False) -> None:
         if first:
             self._waiting.appendleft(one)
         else:
@@ -138,6 +138,6 @@ class Publications:
         self.doorbell.ring()
 
 
-def mark_of(topic: str, node: str, number: int) -> Publication:
+def mark_of(topic: str, node: str, number: int) -> EnginePublication:
     """Say which number the last message had that may be lost."""
-    return Publication(topic, MARK, body(number, node, b""), None)
+    return EnginePublication(topic, MARK, body(number, node, b""), None)

@@ -10,12 +10,12 @@ from typing import Literal
 
 import trio
 
-from wsframe.backplane.engine import BackplaneRefused, Link, Take
+from wsframe.backplane.engine import BackplaneRefused, EngineLink, Take
 from wsframe.backplane.engine_url import one_line
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.redis_address import RedisAddress, redis_address
+from wsframe.backplane.redis_connection import CONNECTED_WITHIN, Open
 from wsframe.backplane.redis_link import linked
-from wsframe.backplane.redis_wire import CONNECTED_WITHIN, Open
 from wsframe.backplane.supervised import SupervisedBackplane
 
 __all__ = ["RedisBackplane", "Transport"]
@@ -74,10 +74,10 @@ def opener(transport: str) -> Open:
 class RedisEngine:
     """Connects to one server."""
 
-    def __init__(self, address: RedisAddress, open_wire: Open) -> None:
+    def __init__(self, address: RedisAddress, open_connection: Open) -> None:
         self.name: str = address.name
         self._address = address
-        self._open_wire = open_wire
+        self._open_connection = open_connection
 
     def redacted(self, error: BaseException) -> str:
         """Describe an error in one line, without the password."""
@@ -85,7 +85,7 @@ class RedisEngine:
         return one_line(text.replace(password, "***") if password else text) or type(error).__name__
 
     @asynccontextmanager
-    async def connect(self, take: Take) -> AsyncIterator[Link]:
+    async def connect(self, take: Take) -> AsyncIterator[EngineLink]:
         """Connect, and look at the server."""
         prefix = f"{self._address.service}:".encode()
 
@@ -94,8 +94,8 @@ class RedisEngine:
 
         await self._knock()
         try:
-            async with self._open_wire(self._address, push) as wire:
-                yield await linked(wire, self._address.service)
+            async with self._open_connection(self._address, push) as connection:
+                yield await linked(connection, self._address.service)
         except* Exception as group:
             for error in leaves(group):
                 if any(word in str(error) for word in WRONG):

@@ -2,7 +2,7 @@
 
 These repair by themselves, and each repair is a hole that nobody reports: the iterator of messages ends in
 silence or goes deaf, all topics must be subscribed again within a second, ``publish`` waits for ever. A
-connection alone does none of it: it ends, and with it the generation.
+connection alone does none of it: it ends, and with it the session.
 
 Its reader puts messages into a buffer without a bound, and its iterator takes one at a time. Whatever has come
 is taken at once: in a flood the buffer would grow for as long as it lasts.
@@ -28,7 +28,7 @@ from coredis.connection import (
 )
 
 from wsframe.backplane.redis_address import RedisAddress
-from wsframe.backplane.redis_wire import CONNECTED_WITHIN, Command, Push
+from wsframe.backplane.redis_connection import CONNECTED_WITHIN, Command, Push
 from wsframe.doorbell import Signal
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
@@ -38,7 +38,7 @@ __all__ = ["open_coredis"]
 logging.getLogger("coredis").setLevel(logging.CRITICAL)
 
 
-class CoredisWire:
+class CoredisConnection:
     """The commands of one connection."""
 
     def __init__(self, connection: BaseConnection, push: Push) -> None:
@@ -109,16 +109,16 @@ def connection_to(address: RedisAddress) -> BaseConnection:
 
 
 @asynccontextmanager
-async def open_coredis(address: RedisAddress, push: Push) -> AsyncIterator[CoredisWire]:
+async def open_coredis(address: RedisAddress, push: Push) -> AsyncIterator[CoredisConnection]:
     """Connect; the messages go to ``push`` until the block ends."""
     connection = connection_to(address)
     try:
         async with ProtectedNursery() as nursery:
             with trio.fail_after(CONNECTED_WITHIN):
                 await nursery.start(connection.run)
-            wire = CoredisWire(connection, push)
-            nursery.start_soon(wire.read)
-            yield wire
+            opened = CoredisConnection(connection, push)
+            nursery.start_soon(opened.read)
+            yield opened
             nursery.cancel()
     finally:
         for one in vars(connection).values():  # one that never was open leaves its streams behind

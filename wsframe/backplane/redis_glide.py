@@ -4,7 +4,7 @@
   not answer. So a worker thread calls it.
 * The library connects again in silence, and then subscribes again to all topics that it knows, some seconds
   later: a hole that nobody reports. A SUBSCRIBE in a batch is one that it does not know. After such a
-  connection nothing arrives, no probe either, and the generation ends.
+  connection nothing arrives, no probe either, and the session ends.
 * It matches one confirmation to one command: each SUBSCRIBE has one topic. 20 000 take a second.
 * A cancelled wait for a message loses messages: there is no wait, but a callback in trio's thread.
 """
@@ -31,7 +31,7 @@ from glide import (
 )
 
 from wsframe.backplane.redis_address import RedisAddress
-from wsframe.backplane.redis_wire import CONNECTED_WITHIN, Command, Push
+from wsframe.backplane.redis_connection import CONNECTED_WITHIN, Command, Push
 
 __all__ = ["open_glide"]
 
@@ -64,7 +64,7 @@ def _made_in_thread(configuration: GlideClientConfiguration) -> _ThreadMadeClien
     raise RuntimeError("this version of valkey-glide is not one that wsframe knows: install valkey-glide 2.6")
 
 
-class GlideWire:
+class GlideConnection:
     """The commands of one connection."""
 
     def __init__(self, client: GlideClient) -> None:
@@ -122,14 +122,14 @@ def content(path: str | None) -> bytes | None:
 
 
 @asynccontextmanager
-async def open_glide(address: RedisAddress, push: Push) -> AsyncIterator[GlideWire]:
+async def open_glide(address: RedisAddress, push: Push) -> AsyncIterator[GlideConnection]:
     """Connect; the messages go to ``push`` until the block ends."""
     Logger.set_logger_config(LogLevel.OFF)  # it writes to stderr by itself, and we say the same in one line
     configuration = configuration_of(address, push)
     client = await trio.to_thread.run_sync(_made_in_thread, configuration)
     try:
         client.begin()
-        yield GlideWire(client)
+        yield GlideConnection(client)
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
             await client.close()

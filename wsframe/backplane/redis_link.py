@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha1
 from typing import Any
 
-from wsframe.backplane.engine import BackplaneRefused, Publication
+from wsframe.backplane.engine import BackplaneRefused, EnginePublication
 from wsframe.backplane.envelope import BODY, HEX, KEPT, body_of
 from wsframe.backplane.interface import Kept, Position
+from wsframe.backplane.redis_connection import Command, RedisConnection
 from wsframe.backplane.redis_scripts import ACQUIRE, KEPT_NOW, POSITIONS, PUBLISH_KEPT, RELEASE, RENEW, SCRIPTS, SINCE
-from wsframe.backplane.redis_wire import Command, Wire
 from wsframe.log import Log, log_for
 
 __all__ = ["RedisLink", "linked"]
@@ -34,31 +34,31 @@ class RedisLink:
     """One connection to a server.
 
     Args:
-        wire: The connection.
+        connection: Sends the commands.
         service: The prefix of all channels and keys.
         run_id: The server's name for its life since it was started.
         identity: The server's name for this connection.
     """
 
-    def __init__(self, wire: Wire, service: str, run_id: str, identity: int) -> None:
-        self._wire = wire
+    def __init__(self, connection: RedisConnection, service: str, run_id: str, identity: int) -> None:
+        self._connection = connection
         self._service = service
         self._run_id = run_id
         self._identity = identity
 
     async def subscribe(self, topics: Collection[str]) -> None:
         """Receive the messages of topics."""
-        await self._wire.subscribe([self._channel(topic) for topic in topics])
+        await self._connection.subscribe([self._channel(topic) for topic in topics])
 
     async def unsubscribe(self, topics: Collection[str]) -> None:
         """Stop receiving the messages of topics."""
-        await self._wire.unsubscribe([self._channel(topic) for topic in topics])
+        await self._connection.unsubscribe([self._channel(topic) for topic in topics])
 
-    async def publish(self, batch: Sequence[Publication]) -> None:
+    async def publish(self, batch: Sequence[EnginePublication]) -> None:
         """Publish in this order."""
-        await self._wire.commands([self._published(one) for one in batch])
+        await self._connection.commands([self._published(one) for one in batch])
 
-    def _published(self, one: Publication) -> Command:
+    def _published(self, one: EnginePublication) -> Command:
         if one.keep is None:
             return ("PUBLISH", self._channel(one.topic), one.head.encode() + one.body)
         keep, (_, length) = one.keep, BODY.unpack_from(one.body)
@@ -136,7 +136,7 @@ class RedisLink:
 
     async def _call(self, source: str, keys: Sequence[bytes], arguments: Sequence[str | bytes]) -> list[Any]:
         """Run a script, and make sure that it was on this connection: the data may be another server's."""
-        identity, answer = await self._wire.commands([IDENTITY, script(source, keys, arguments)])
+        identity, answer = await self._connection.commands([IDENTITY, script(source, keys, arguments)])
         if identity != self._identity:
             raise Reconnected("the client library has connected again by itself")
         return answer if isinstance(answer, list) else [answer]
@@ -180,7 +180,7 @@ def new_epoch() -> str:
     return f"{secrets.randbits(63):016x}"
 
 
-async def linked(wire: Wire, service: str) -> RedisLink:
+async def linked(connection: RedisConnection, service: str) -> RedisLink:
     """Look at a server that has been connected, and give it the scripts.
 
     Raises:
@@ -189,7 +189,7 @@ async def linked(wire: Wire, service: str) -> RedisLink:
     """
     loads: list[Command] = [("SCRIPT", "LOAD", source) for source in SCRIPTS]
     asked: list[Command] = [("INFO", part) for part in ("server", "memory", "replication")]
-    identity, *answers = await wire.commands([IDENTITY, *asked, *loads])
+    identity, *answers = await connection.commands([IDENTITY, *asked, *loads])
     lines = "".join(text(one) for one in answers[: len(asked)]).splitlines()
     facts = dict(line.split(":", 1) for line in lines if ":" in line)
     if facts.get("redis_mode") == "cluster":
@@ -201,4 +201,4 @@ async def linked(wire: Wire, service: str) -> RedisLink:
             "the backplane's server drops keys where memory is short, leases too (maxmemory-policy %s): set noeviction",
             facts["maxmemory_policy"],
         )
-    return RedisLink(wire, service, facts.get("run_id", ""), identity)
+    return RedisLink(connection, service, facts.get("run_id", ""), identity)

@@ -40,8 +40,8 @@ from wsframe.backplane.frames import (
     UNWANT,
     WANT,
     WANTED,
-    Frame,
     MalformedFrame,
+    RelayFrame,
     json_frame,
     kept_from,
     position_of,
@@ -164,7 +164,7 @@ class RelayBackplane:
             outgoing.force(named)
         outgoing.force(json_frame(HELLO, {"node": node, "lost": list(lost), "format": FORMAT}))
 
-        def take(read: Frame) -> None:
+        def take(read: RelayFrame) -> None:
             if read.kind == HELLO:
                 self._outgoing = outgoing
                 self._engine_away = self._keeps_nothing = bool(read.flag)
@@ -190,7 +190,7 @@ class RelayBackplane:
         self.unwant([topic for topic in wants if topic not in self._wants])
         self._put(json_frame(LOST, [topic for topic in self._unwritten if topic not in lost]))
 
-    def _take(self, read: Frame, told: Told) -> None:
+    def _take(self, read: RelayFrame, told: Told) -> None:
         """Act on a frame of the relay."""
         if read.kind == MESSAGE:
             told.message(read.topic, read.payload, read.sender.decode(), position_of(read))

@@ -16,8 +16,8 @@ from math import inf
 
 from wsframe.backplane.hub import Hub
 from wsframe.backplane.queue import LIMIT
-from wsframe.backplane.relay_worker import Worker
-from wsframe.backplane.stream import READ, Turn
+from wsframe.backplane.relay_worker import RelayWorker
+from wsframe.backplane.stream import READ, WriteTurn
 from wsframe.log import Log, log_for
 
 __all__ = ["BEAT", "SWEEP", "RelayLoop"]
@@ -32,7 +32,7 @@ READABLE, WRITABLE = 0x001, 0x004
 """Flags of epoll, which other systems do not have."""
 
 
-class Line:
+class WorkerStream:
     """The stream of one worker.
 
     Args:
@@ -44,7 +44,7 @@ class Line:
 
     def __init__(self, loop: RelayLoop, sock: socket.socket, hub: Hub, limit: int) -> None:
         self.fd: int = sock.fileno()
-        self.worker: Worker = Worker(hub, limit, loop.turn, self._wait_for_room)
+        self.worker: RelayWorker = RelayWorker(hub, limit, loop.turn, self._wait_for_room)
         self._sock = sock
         self._epoll = loop.epoll
         self._waits = False
@@ -98,7 +98,7 @@ class RelayLoop:
         beat: Callable[[], object] = lambda: None,
     ) -> None:
         self.epoll: select.epoll = select.epoll()
-        self.turn: Turn = Turn()
+        self.turn: WriteTurn = WriteTurn()
         """The work between two waits."""
         self._listener = listener
         self._hub = hub
@@ -107,7 +107,7 @@ class RelayLoop:
         self._left = False
         """Whether the supervisor has gone."""
         self._beat = beat
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, WorkerStream] = {}
         self._room = memoryview(bytearray(READ))
         self._sweep_at = -inf
 
@@ -139,7 +139,7 @@ class RelayLoop:
                     else:
                         self._take_other(fd)
 
-    def _serve(self, line: Line, flags: int) -> None:
+    def _serve(self, line: WorkerStream, flags: int) -> None:
         """Read from a stream, or write to it; an error costs this worker its stream, and no other."""
         try:
             if flags & WRITABLE:
@@ -156,7 +156,7 @@ class RelayLoop:
             line.worker.fail(error)
             self._close(line)
 
-    def _close(self, line: Line) -> None:
+    def _close(self, line: WorkerStream) -> None:
         del self._lines[line.fd]
         line.close()
 
@@ -178,7 +178,7 @@ class RelayLoop:
             self.epoll.modify(self._listener.fileno(), 0)  # until the next beat: the loop would turn in vain
             return
         sock.setblocking(False)
-        line = Line(self, sock, self._hub, self._limit)
+        line = WorkerStream(self, sock, self._hub, self._limit)
         self._lines[line.fd] = line
 
     def _tick(self, now: float) -> None:

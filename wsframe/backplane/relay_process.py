@@ -1,7 +1,7 @@
 """The relay: the process beside the workers that runs their hub.
 
-Each worker has one unix stream to it, and a :class:`~wsframe.backplane.relay_worker.Worker` serves that, out of a loop
-over the streams (``relay_loop``).
+Each worker has one unix stream to it. A loop over the streams (``relay_loop``) calls the
+:class:`~wsframe.backplane.relay_worker.RelayWorker` of each.
 
 With the URL of an engine it is also the machine's one link to that (``uplink``), and histories and leases are there.
 Then trio runs a task for each stream, as it does where the kernel has no epoll.
@@ -34,8 +34,8 @@ from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.hub import Hub
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.relay_loop import BEAT, SWEEP, RelayLoop
-from wsframe.backplane.relay_worker import Worker
-from wsframe.backplane.stream import Turn
+from wsframe.backplane.relay_worker import RelayWorker
+from wsframe.backplane.stream import WriteTurn
 from wsframe.backplane.supervised import SupervisedBackplane, innermost
 from wsframe.backplane.uplink import Uplink
 from wsframe.doorbell import Doorbell
@@ -81,13 +81,13 @@ async def serve_relay(
     """
     hub = new_hub(forgetful=forgetful)
     uplink = None if engine is None else Uplink(engine)
-    connected, fewer, turn = 0, Doorbell(), Turn()
+    connected, fewer, turn = 0, Doorbell(), WriteTurn()
 
     async def serve(stream: trio.abc.Stream) -> None:
         nonlocal connected
         connected += 1
         try:
-            await Worker(uplink or hub, limit, turn).serve(stream)
+            await RelayWorker(uplink or hub, limit, turn).serve(stream)
         finally:
             connected -= 1
             fewer.ring()

@@ -23,8 +23,8 @@ from wsframe.backplane.frames import (
     PUBLISH,
     UNWANT,
     WANT,
-    Frame,
     MalformedFrame,
+    RelayFrame,
     RunReader,
     frame,
     history_of,
@@ -32,14 +32,14 @@ from wsframe.backplane.frames import (
     kept_to,
     report_frame,
 )
+from wsframe.backplane.hub_members import HubMember
 from wsframe.backplane.interface import History, Position
-from wsframe.backplane.members import Member
 from wsframe.backplane.queue import Queue, Run
-from wsframe.backplane.stream import Outgoing, Turn, read_all
+from wsframe.backplane.stream import Outgoing, WriteTurn, read_all
 from wsframe.backplane.uplink import Uplink
 from wsframe.log import Log, log_for
 
-__all__ = ["Worker"]
+__all__ = ["RelayWorker"]
 
 logger: Log = log_for(__name__)
 
@@ -54,12 +54,12 @@ LONG = ("since", "kept")
 class Center(Protocol):
     """The center of a machine: a hub, or the uplink to an engine, whose answers come later."""
 
-    def attach(self, node: str, queue: Queue) -> Member: ...
-    def detach(self, member: Member) -> None: ...
-    def want(self, member: Member, topics: Collection[str]) -> None: ...
-    def unwant(self, member: Member, topics: Collection[str]) -> None: ...
-    def publish(self, member: Member, topic: str, payload: bytes, keep: History | None) -> None: ...
-    def pass_on(self, member: Member, run: Run) -> None: ...
+    def attach(self, node: str, queue: Queue) -> HubMember: ...
+    def detach(self, member: HubMember) -> None: ...
+    def want(self, member: HubMember, topics: Collection[str]) -> None: ...
+    def unwant(self, member: HubMember, topics: Collection[str]) -> None: ...
+    def publish(self, member: HubMember, topic: str, payload: bytes, keep: History | None) -> None: ...
+    def pass_on(self, member: HubMember, run: Run) -> None: ...
     def report_gap(self, topic: str | None) -> None: ...
     def sent(self) -> object: ...
     def since(self, topic: str, position: Position, limit: int) -> object: ...
@@ -70,7 +70,7 @@ class Center(Protocol):
     def release(self, keys: Sequence[tuple[str, int]]) -> object: ...
 
 
-class Worker:
+class RelayWorker:
     """The relay's side of one worker's stream.
 
     Args:
@@ -80,7 +80,7 @@ class Worker:
         blocked: Called when more waits for it than the kernel takes; None has a task write the rest.
     """
 
-    def __init__(self, hub: Center, limit: int, turn: Turn, blocked: Callable[[], object] | None = None) -> None:
+    def __init__(self, hub: Center, limit: int, turn: WriteTurn, blocked: Callable[[], object] | None = None) -> None:
         self._hub = hub
         self._turn = turn
         self._tasks: trio.Nursery
@@ -88,7 +88,7 @@ class Worker:
         self._reader = RunReader()
         self.outgoing: Outgoing = Outgoing(limit, self._reports, turn, blocked)
         self._queue = Queue(limit, self.outgoing.ring)
-        self._member: Member | None = None
+        self._member: HubMember | None = None
         self._sender = b""
         """The name of the worker, as its messages have it."""
         self._wanted: dict[str, None] = {}
@@ -122,7 +122,7 @@ class Worker:
             if type(one) is Run:
                 self._pass_on(one)
             else:
-                assert isinstance(one, Frame)
+                assert isinstance(one, RelayFrame)
                 self._take(one)
 
     def fail(self, error: BaseException) -> None:
@@ -147,7 +147,7 @@ class Worker:
             raise MalformedFrame(f"a message of {run.sender!r}, and this is {self._sender!r}")
         self._hub.pass_on(self._member, run)
 
-    def _take(self, read: Frame) -> None:
+    def _take(self, read: RelayFrame) -> None:
         """Act on a frame of the worker."""
         if self._member is None:
             if read.kind == WANT:
@@ -186,7 +186,7 @@ class Worker:
         self._hub.want(self._member, self._wanted)
         self._wanted = {}
 
-    def _answer(self, member: Member, ask: dict[str, Any]) -> None:
+    def _answer(self, member: HubMember, ask: dict[str, Any]) -> None:
         """Answer a request: now, or once the engine has answered."""
         number, method = ask["id"], ask["method"]
         if method in LONG and not self.outgoing.has_room(1):  # a history would be read in vain
@@ -218,7 +218,7 @@ class Worker:
         self.outgoing.force(answer)
 
 
-def asked_of(center: Center, member: Member, method: str, arguments: list[Any]) -> object:
+def asked_of(center: Center, member: HubMember, method: str, arguments: list[Any]) -> object:
     """Ask for history, or for leases in the name of a worker; return the result, or the wait for it."""
     if method == "since":
         topic, position, limit = arguments

@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 from wsframe.backplane.interface import Position
 
-__all__ = ["MOST_BYTES_HELD", "MOST_HELD", "State", "Tail"]
+__all__ = ["MOST_BYTES_HELD", "MOST_HELD", "MessageFate", "Tail"]
 
 MOST_HELD = 1_000
 """Messages that wait; those beyond them are another hole."""
@@ -30,7 +30,7 @@ MOST_BYTES_HELD = 8 << 20
 MessageT = TypeVar("MessageT")
 
 
-class State(Enum):
+class MessageFate(Enum):
     """The fate of a message; see the module."""
 
     OPEN = "open"
@@ -38,7 +38,7 @@ class State(Enum):
     TELLING = "telling"
 
 
-OPEN = State.OPEN  # an attribute of an enumeration is slow to read
+OPEN = MessageFate.OPEN  # an attribute of an enumeration is slow to read
 
 
 class Tail(Generic[MessageT]):
@@ -58,7 +58,7 @@ class Tail(Generic[MessageT]):
         self._pass_on = pass_on
         self._ask = ask
         self._tell = tell
-        self.state: State = State.OPEN
+        self.state: MessageFate = MessageFate.OPEN
         self.position: Position | None = None
         """That of the last kept message which was passed on; None while the topic has none."""
         self.begun: bool = False
@@ -94,12 +94,12 @@ class Tail(Generic[MessageT]):
 
     def unreadable(self, position: Position | None) -> None:
         """Learn of a message that nobody here can read: a hole that the engine cannot fill."""
-        if self.state is State.ASKING or self.state is State.TELLING:
+        if self.state is MessageFate.ASKING or self.state is MessageFate.TELLING:
             self._again = True
         else:
             self.position = position or self.position
             self.keeps = self.position is not None
-            self.state = State.TELLING
+            self.state = MessageFate.TELLING
             self._tell()
 
     def _is_next(self, position: Position) -> bool:
@@ -120,15 +120,15 @@ class Tail(Generic[MessageT]):
 
     def gap(self) -> None:
         """Learn that messages are missing, or can be."""
-        if self.state is State.ASKING or self.state is State.TELLING:
+        if self.state is MessageFate.ASKING or self.state is MessageFate.TELLING:
             self._again = True
             if not self.keeps:
                 self._forget()  # older than the gap: missing as well
         elif self.position is not None:
-            self.state = State.ASKING
+            self.state = MessageFate.ASKING
             self._ask()
         elif not self.keeps:
-            self.state = State.TELLING
+            self.state = MessageFate.TELLING
             self._tell()
 
     def _forget(self) -> None:
@@ -137,7 +137,7 @@ class Tail(Generic[MessageT]):
 
     def check(self, asked: Position | None, newest: Position) -> None:
         """Compare the engine's newest position with ours of before it was asked."""
-        if self.state is not State.OPEN or not self.begun:
+        if self.state is not MessageFate.OPEN or not self.begun:
             return
         self.keeps = True
         if self.position is None:
@@ -158,7 +158,7 @@ class Tail(Generic[MessageT]):
         """Go on from a position: some messages before it are lost."""
         self.position = newest
         self._drop_other_epochs()
-        self.state = State.TELLING
+        self.state = MessageFate.TELLING
         self._tell()
 
     def _drop_other_epochs(self) -> bool:
@@ -176,7 +176,7 @@ class Tail(Generic[MessageT]):
     def _go_on(self) -> None:
         waiting, again = self._waiting, self._again
         self._waiting, self._bytes, self._again = [], 0, False
-        self.state = State.OPEN
+        self.state = MessageFate.OPEN
         for message, position, size in waiting:
             self.message(message, position, size)
         if again:

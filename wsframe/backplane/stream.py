@@ -6,7 +6,7 @@ send never waits. That task costs a turn of the event loop, so bytes that the ke
 * A frame alone is written by the call that queues it. Once a burst has begun, frames wait for the task, which writes
   all of a turn together.
 * A task that reads from one stream and thereby fills others, as the relay's do, writes to each once, at the end
-  of its :class:`Turn`.
+  of its :class:`WriteTurn`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Final
 
 import trio
 
-from wsframe.backplane.frames import Frame, FrameReader
+from wsframe.backplane.frames import FrameReader, RelayFrame
 from wsframe.backplane.queue import LIMIT
 from wsframe.doorbell import Doorbell
 
-__all__ = ["READ", "Outgoing", "Turn", "read_all", "read_frames"]
+__all__ = ["READ", "Outgoing", "WriteTurn", "read_all", "read_frames"]
 
 READ = 256 << 10
 """Bytes of one read."""
@@ -30,7 +30,7 @@ DIRECT: Final = os.name == "posix"
 """Whether os.read and os.write know sockets."""
 
 
-class Turn:
+class WriteTurn:
     """The work of a task between two waits: the streams that it has filled are written to at the end."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Outgoing:
         self,
         limit: int = LIMIT,
         more: Callable[[], bytes] | None = None,
-        turn: Turn | None = None,
+        turn: WriteTurn | None = None,
         blocked: Callable[[], object] | None = None,
     ) -> None:
         self._limit = limit
@@ -226,7 +226,7 @@ async def read_all(stream: trio.abc.ReceiveStream, take: Callable[[bytes], objec
         take(bytes(room[:size]))
 
 
-async def read_frames(stream: trio.abc.ReceiveStream, take: Callable[[Frame], object]) -> None:
+async def read_frames(stream: trio.abc.ReceiveStream, take: Callable[[RelayFrame], object]) -> None:
     """Pass on each frame until the stream ends.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A backplane on an engine: one generation of its connection after another, until cancelled."""
+"""A backplane on an engine: one session of its connection after another, until cancelled."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TypeVar
 import trio
 
 from wsframe.backplane.boottime import boottime
-from wsframe.backplane.engine import BackplaneRefused, Engine, Link
-from wsframe.backplane.generation import Generation
+from wsframe.backplane.engine import BackplaneRefused, Engine, EngineLink
+from wsframe.backplane.engine_session import EngineSession
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.publications import Publications
 from wsframe.backplane.queue import LIMIT
@@ -53,7 +53,7 @@ class SupervisedBackplane:
         self._engine = engine
         self._wants: dict[str, None] = {}
         self._publications = Publications(limit)
-        self._generation: Generation | None = None
+        self._session: EngineSession | None = None
         self._node = ""
         self._away = False
         self._trusted_until = -inf
@@ -86,20 +86,20 @@ class SupervisedBackplane:
             told.reach(True)
 
         while True:
-            generation = Generation(node, told, self._wants, self._publications, up, self._distrusts)
-            await self._run_generation(generation, before)
+            session = EngineSession(node, told, self._wants, self._publications, up, self._distrusts)
+            await self._run_session(session, before)
             if not self._away:
                 self._away = True
                 told.reach(False)
             await trio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _run_generation(self, generation: Generation, before: bool) -> None:
+    async def _run_session(self, session: EngineSession, before: bool) -> None:
         """Use one connection until it ends."""
-        self._generation = generation
+        self._session = session
         try:
-            async with self._engine.connect(generation.take) as link:
-                await generation.run(link)
+            async with self._engine.connect(session.take) as link:
+                await session.run(link)
         except BaseException as error:  # of a client library: the panic of an extension is not an Exception
             group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])
             passing, ended = group.split(passes)
@@ -111,7 +111,7 @@ class SupervisedBackplane:
             if passing is not None:
                 raise passing from None
         finally:
-            self._generation = None
+            self._session = None
 
     def _tell(self, error: BaseException) -> None:
         if not self._away:
@@ -128,7 +128,7 @@ class SupervisedBackplane:
 
         ``sender`` is the node for which this one publishes, as a relay does; ``""`` for itself.
         """
-        if self._generation is None or not self._generation.is_up:
+        if self._session is None or not self._session.is_up:
             self._publications.refuse(topic)
             return False
         return self._publications.put(self._node, topic, payload, keep, sender)
@@ -150,23 +150,23 @@ class SupervisedBackplane:
     def want(self, topics: Collection[str]) -> None:
         """Ask for the messages of topics."""
         self._wants.update(dict.fromkeys(topics))
-        if self._generation is not None:
-            self._generation.change(topics)
+        if self._session is not None:
+            self._session.change(topics)
 
     def unwant(self, topics: Collection[str]) -> None:
         """Ask for the messages of topics no longer."""
         for topic in topics:
             self._wants.pop(topic, None)
-        if self._generation is not None:
-            self._generation.change(topics)
+        if self._session is not None:
+            self._session.change(topics)
 
     # History and leases
 
-    async def _ask(self, request: Callable[[Link], Awaitable[AnswerT]]) -> AnswerT | None:
+    async def _ask(self, request: Callable[[EngineLink], Awaitable[AnswerT]]) -> AnswerT | None:
         """Ask the engine; return None if it cannot be reached in time."""
-        generation = self._generation
-        link = None if generation is None else generation.link
-        if generation is None or link is None:
+        session = self._session
+        link = None if session is None else session.link
+        if session is None or link is None:
             await trio.lowlevel.checkpoint()
             return None
         try:
@@ -176,13 +176,13 @@ class SupervisedBackplane:
             contain(error)
             if not isinstance(error, trio.TooSlowError):  # the probe decides about an engine that is slow
                 await trio.sleep(SETTLED_AFTER)
-                if self._generation is not generation or self._distrust(generation, error):
+                if self._session is not session or self._distrust(session, error):
                     return None
             reason = self._reason(error)
             logger.warning("a request to the backplane at %s fails: %s", self._engine.name, reason, kind="answer")
             return None
 
-    def _distrust(self, generation: Generation, error: BaseException) -> bool:
+    def _distrust(self, session: EngineSession, error: BaseException) -> bool:
         """End a connection on which a request is refused: the next one can find another server, or load the scripts.
 
         An engine that refuses on that one too, such as one that cannot write, still carries messages: its connections
@@ -193,12 +193,12 @@ class SupervisedBackplane:
             return False
         self._trust = min(2 * self._trust, LONGEST_TRUST) if now < self._trusted_until + LONGEST_TRUST else FIRST_TRUST
         self._trusted_until = now + self._trust
-        generation.end(error)
+        session.end(error)
         return True
 
-    def _distrusts(self, generation: Generation, error: Exception) -> bool:
+    def _distrusts(self, session: EngineSession, error: Exception) -> bool:
         """Return whether a connection ends on which messages are refused; if not, say so."""
-        if self._distrust(generation, error):
+        if self._distrust(session, error):
             return True
         reason = self._reason(error)
         logger.warning("the backplane at %s refuses messages: %s", self._engine.name, reason, kind="refused")
@@ -219,10 +219,10 @@ class SupervisedBackplane:
     async def acquire(self, keys: Sequence[str], seconds: float, *, holder: str = "") -> list[Lease | str]:
         """Acquire keys that no other node holds, for this node or for the one that is named."""
         until = boottime() + seconds - MARGIN
-        generation = self._generation
+        session = self._session
         answer = None
-        if generation is not None:
-            answer = await self._ask(lambda _: generation.acquire(holder or self._node, keys, seconds))
+        if session is not None:
+            answer = await self._ask(lambda _: session.acquire(holder or self._node, keys, seconds))
         if answer is None:
             return [""] * len(keys)
         return [got if isinstance(got, str) else Lease(key, got, until) for key, got in zip(keys, answer, strict=True)]

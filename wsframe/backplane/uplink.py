@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from wsframe.backplane.frames import FrameReader
+from wsframe.backplane.hub_members import HubMember, HubMembers
 from wsframe.backplane.interface import History, Kept, Lease, Position
-from wsframe.backplane.members import Member, Members
 from wsframe.backplane.queue import Message, Queue, Run, Wanted
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.doorbell import Doorbell
@@ -34,7 +34,7 @@ class Uplink:
 
     def __init__(self, engine: SupervisedBackplane) -> None:
         self._engine = engine
-        self._members = Members()
+        self._members = HubMembers()
         self._wanted: dict[str, Position | None] = {}
         """The topics of which every message comes from the engine, and the position of the last one kept."""
         self._reached = False
@@ -45,7 +45,7 @@ class Uplink:
 
     # Members
 
-    def attach(self, node: str, queue: Queue) -> Member:
+    def attach(self, node: str, queue: Queue) -> HubMember:
         """Add a member; one of the same name, which the node has given up, is detached."""
         former = self._members.named(node)
         if former is not None:
@@ -54,12 +54,12 @@ class Uplink:
             queue.reach(self.up, crowded=True)
         return self._members.add(node, queue)
 
-    def detach(self, member: Member) -> None:
+    def detach(self, member: HubMember) -> None:
         """Remove a member. Its leases run until they end: nobody knows whether it still acts."""
         self.unwant(member, tuple(member.topics))
         self._members.remove(member)
 
-    def want(self, member: Member, topics: Collection[str]) -> None:
+    def want(self, member: HubMember, topics: Collection[str]) -> None:
         """Send a member the messages of topics: of this machine from now on, of others once it is told so."""
         new = []
         for topic in topics:
@@ -69,14 +69,14 @@ class Uplink:
                 member.queue.put(topic, Wanted(topic, self._wanted[topic]), len(topic))
         self._engine.want(new)
 
-    def unwant(self, member: Member, topics: Collection[str]) -> None:
+    def unwant(self, member: HubMember, topics: Collection[str]) -> None:
         """Stop sending a member the messages of topics."""
         deserted = self._members.leave(member, topics)
         for topic in deserted:
             self._wanted.pop(topic, None)
         self._engine.unwant(deserted)
 
-    def publish(self, member: Member, topic: str, payload: bytes, keep: History | None) -> None:
+    def publish(self, member: HubMember, topic: str, payload: bytes, keep: History | None) -> None:
         """Send a message to the engine; one that is kept comes back from there."""
         queued = self._engine.publish(topic, payload, keep=keep, sender=member.node)
         if not queued and keep is not None:
@@ -86,7 +86,7 @@ class Uplink:
             self._crowding.ring()
             tell(self._members, self.up, crowded=True)
 
-    def pass_on(self, member: Member, run: Run) -> None:
+    def pass_on(self, member: HubMember, run: Run) -> None:
         """Send messages that are not kept to this machine's members as they were read, and each to the engine."""
         self._members.send(run, member)
         for one in FrameReader().feed(run.frames):
@@ -171,7 +171,7 @@ class Uplink:
         tell(self._members, up, crowded=self._crowded)
 
 
-def tell(members: Members, up: bool, *, crowded: bool) -> None:
+def tell(members: HubMembers, up: bool, *, crowded: bool) -> None:
     """Tell members whether the engine can be reached, and keeps up."""
     for member in members:
         member.queue.reach(up, crowded=crowded)

@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from wsframe.backplane.ownership import LEASE, SHORTEST
+from wsframe.backplane.node_leases import LEASE, SHORTEST
 from wsframe.server.addresses import TcpAddress, parse_address
 
 __all__ = ["Cluster", "is_loopback", "is_unspecified"]

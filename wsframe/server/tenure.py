@@ -2,8 +2,8 @@
 
 A server acquires the partitions of its slot that no other has: at once those that a newcomer asks for, or that another
 one has given to it, and the rest after a moment, in which the server that is to have it comes first. The engine
-decides about the owner of a partition: it grants one lease of each (``backplane/ownership``), and a lease that is over
-ends its lives before anything that has waited goes on.
+decides about the owner of a partition: it grants one lease of each (``backplane/node_leases``), and a lease that is
+over ends its lives before anything that has waited goes on.
 
 A newcomer of a partition that nobody has waits until somebody has it; one of a partition that another server has is
 refused 503, or passed on. Where the engine cannot be reached, it is refused 503 as well.
@@ -20,7 +20,7 @@ import trio
 
 from wsframe.backplane.boottime import boottime
 from wsframe.backplane.interface import Lease
-from wsframe.backplane.ownership import Leases, Ownership
+from wsframe.backplane.node_leases import Leases, NodeLeases
 from wsframe.doorbell import Doorbell
 from wsframe.exceptions import LivesElsewhere
 from wsframe.hooks.holdings import Holdings
@@ -103,7 +103,7 @@ class Tenure:
         self._update = update
         self._seconds = seconds
         self._tokens: Tokens = [0] * PARTITIONS if tokens is None else tokens
-        self._leases = Ownership(leases, self._lost, seconds=seconds, clock=clock_of(leases))
+        self._leases = NodeLeases(leases, self._lost, seconds=seconds, clock=clock_of(leases))
         self.neighbors: Neighbors = Neighbors(trio.current_time)
         self._slot: Final = frozenset(partitions_of(placement.slot, placement.count))
         self._here: dict[int, Lease] = {}

@@ -18,8 +18,8 @@ import trio
 from wsframe.backplane.hub import Hub
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.relay import RelayBackplane
-from wsframe.backplane.relay_worker import Worker
-from wsframe.backplane.stream import Turn
+from wsframe.backplane.relay_worker import RelayWorker
+from wsframe.backplane.stream import WriteTurn
 from wsframe.doorbell import check_trio
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
@@ -53,7 +53,7 @@ class SimulatedRelay:
         self._links: list[Link] = []
         self._started = 0
         self._hub: Hub | None = None
-        self._turn = Turn()
+        self._turn = WriteTurn()
         self.start()
 
     @property
@@ -85,7 +85,7 @@ class SimulatedRelay:
         link = Link(self.random)
         self._links = [one for one in self._links if not one.broken]
         self._links.append(link)
-        self._nursery.start_soon(Worker(self._hub, LIMIT, self._turn).serve, link.relay)
+        self._nursery.start_soon(RelayWorker(self._hub, LIMIT, self._turn).serve, link.relay)
         return link
 
     async def sweep(self) -> None:

@@ -25,7 +25,7 @@ from wsframe.backplane.interface import MARGIN, Lease
 from wsframe.doorbell import Doorbell
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
-__all__ = ["LEASE", "SHORTEST", "Leases", "Ownership"]
+__all__ = ["LEASE", "SHORTEST", "Leases", "NodeLeases"]
 
 LEASE = 5.0
 """Seconds of a lease."""
@@ -62,7 +62,7 @@ class Sentry(trio.abc.Instrument):
         self._look()
 
 
-class Ownership:
+class NodeLeases:
     """The leases of one node.
 
     Args:

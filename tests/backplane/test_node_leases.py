@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from wsframe.backplane.hub import Hub
 from wsframe.backplane.interface import MARGIN, Lease
-from wsframe.backplane.ownership import LEASE, RENEWALS, Ownership
+from wsframe.backplane.node_leases import LEASE, RENEWALS, NodeLeases
 
 
 class Engine:
@@ -60,9 +60,9 @@ class Side:
 
 
 @asynccontextmanager
-async def owner(engine: Engine, node: str) -> AsyncIterator[tuple[Ownership, list[str]]]:
+async def owner(engine: Engine, node: str) -> AsyncIterator[tuple[NodeLeases, list[str]]]:
     lost: list[str] = []
-    ownership = Ownership(engine.of(node), lost.append, clock=trio.current_time)
+    ownership = NodeLeases(engine.of(node), lost.append, clock=trio.current_time)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ownership.run)
         yield ownership, lost
@@ -260,7 +260,7 @@ async def test_an_engine_that_answers_nothing_is_noticed_and_one_that_names_an_o
 def test_leases_that_are_too_short_are_refused() -> None:
     for seconds in (0.0, 1.9, float("nan")):
         with pytest.raises(ValueError, match="at least 2 s"):
-            Ownership(None, print, seconds=seconds)  # type: ignore[arg-type]
+            NodeLeases(None, print, seconds=seconds)  # type: ignore[arg-type]
 
 
 async def test_a_lease_whose_renewal_is_answered_too_late_is_given_back(autojump_clock: MockClock) -> None:
@@ -292,7 +292,7 @@ async def test_two_of_three_renewals_can_fail_however_late_they_do(
         return await renew(leases, seconds)
 
     side.renew = failing  # type: ignore[method-assign]
-    ownership = Ownership(side, lost.append, seconds=seconds, clock=trio.current_time)
+    ownership = NodeLeases(side, lost.append, seconds=seconds, clock=trio.current_time)
     async with trio.open_nursery() as nursery:
         await ownership.acquire(["k"])
         nursery.start_soon(ownership.run)

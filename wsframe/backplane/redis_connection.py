@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from wsframe.backplane.redis_address import RedisAddress
 
-__all__ = ["CONNECTED_WITHIN", "Command", "Open", "Push", "Wire"]
+__all__ = ["CONNECTED_WITHIN", "Command", "Open", "Push", "RedisConnection"]
 
 CONNECTED_WITHIN = 2.0
 """Seconds in which a connection is made, TLS and login included."""
@@ -18,7 +18,7 @@ Push = Callable[[bytes, bytes], object]
 """Called with a channel and a message."""
 
 
-class Wire(Protocol):
+class RedisConnection(Protocol):
     """The commands of one connection, which never connects again."""
 
     async def commands(self, commands: Sequence[Command]) -> list[Any]:
@@ -31,4 +31,4 @@ class Wire(Protocol):
         """Stop receiving the messages of channels."""
 
 
-Open = Callable[[RedisAddress, Push], AbstractAsyncContextManager[Wire]]
+Open = Callable[[RedisAddress, Push], AbstractAsyncContextManager[RedisConnection]]

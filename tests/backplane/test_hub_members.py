@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from wsframe.backplane.members import Members
+from wsframe.backplane.hub_members import HubMembers
 from wsframe.backplane.queue import Gap, Message, Queue
 
 
 def test_a_topic_is_new_with_its_first_member_and_deserted_with_its_last() -> None:
-    members = Members()
+    members = HubMembers()
     a, b = members.add("a", Queue()), members.add("b", Queue())
     assert members.join(a, "t")
     assert not members.join(a, "t")
@@ -19,7 +19,7 @@ def test_a_topic_is_new_with_its_first_member_and_deserted_with_its_last() -> No
 
 
 def test_a_member_that_is_removed_leaves_all_its_topics() -> None:
-    members = Members()
+    members = HubMembers()
     a, b = members.add("a", Queue()), members.add("b", Queue())
     for topic in ("t", "u"):
         members.join(a, topic)
@@ -31,7 +31,7 @@ def test_a_member_that_is_removed_leaves_all_its_topics() -> None:
 
 
 def test_a_former_member_does_not_remove_the_one_that_has_its_name() -> None:
-    members = Members()
+    members = HubMembers()
     former = members.add("a", Queue())
     members.remove(former)
     again = members.add("a", Queue())
@@ -40,7 +40,7 @@ def test_a_former_member_does_not_remove_the_one_that_has_its_name() -> None:
 
 
 def test_messages_and_gaps_go_to_those_who_want_their_topic() -> None:
-    members = Members()
+    members = HubMembers()
     a, b, c = (members.add(name, Queue()) for name in "abc")
     for one in (a, b):
         members.join(one, "t")

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 
 from wsframe.backplane.queue import Message, Queue, Run
 
-__all__ = ["Member", "Members"]
+__all__ = ["HubMember", "HubMembers"]
 
 
-class Member:
+class HubMember:
     """One node of a hub."""
 
     def __init__(self, node: str, queue: Queue) -> None:
@@ -18,37 +18,37 @@ class Member:
         self.topics: set[str] = set()
 
 
-class Members:
+class HubMembers:
     """All nodes of a hub. Reports go into the queue of each, in one order for all."""
 
     def __init__(self) -> None:
-        self._members: dict[str, Member] = {}
-        self._interest: dict[str, dict[Member, None]] = {}
+        self._members: dict[str, HubMember] = {}
+        self._interest: dict[str, dict[HubMember, None]] = {}
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[HubMember]:
         return iter(self._members.values())
 
-    def named(self, node: str) -> Member | None:
+    def named(self, node: str) -> HubMember | None:
         """Return the member of a name."""
         return self._members.get(node)
 
-    def add(self, node: str, queue: Queue) -> Member:
+    def add(self, node: str, queue: Queue) -> HubMember:
         """Add a member; no other one has its name."""
-        member = self._members[node] = Member(node, queue)
+        member = self._members[node] = HubMember(node, queue)
         return member
 
-    def remove(self, member: Member) -> list[str]:
+    def remove(self, member: HubMember) -> list[str]:
         """Remove a member; return the topics that nobody wants any more."""
         deserted = self.leave(member, tuple(member.topics))
         if self._members.get(member.node) is member:
             del self._members[member.node]
         return deserted
 
-    def wanting(self, topic: str) -> Collection[Member]:
+    def wanting(self, topic: str) -> Collection[HubMember]:
         """Return the members that want a topic."""
         return self._interest.get(topic, ())
 
-    def join(self, member: Member, topic: str) -> bool:
+    def join(self, member: HubMember, topic: str) -> bool:
         """Have a member want a topic; return whether nobody has wanted it before."""
         member.topics.add(topic)
         wanting = self._interest.setdefault(topic, {})
@@ -56,7 +56,7 @@ class Members:
         wanting[member] = None
         return is_new
 
-    def leave(self, member: Member, topics: Collection[str]) -> list[str]:
+    def leave(self, member: HubMember, topics: Collection[str]) -> list[str]:
         """Have a member want topics no longer; return those that nobody wants any more."""
         deserted = []
         for topic in topics:
@@ -67,7 +67,7 @@ class Members:
                 deserted.append(topic)
         return deserted
 
-    def send(self, message: Message | Run, publisher: Member | None = None) -> None:
+    def send(self, message: Message | Run, publisher: HubMember | None = None) -> None:
         """Queue a message, or a run of them, for each member that wants its topic, but not for its publisher."""
         topic, size = message.topic, message.size
         for member in self._interest.get(topic, ()):

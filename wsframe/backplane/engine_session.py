@@ -2,7 +2,7 @@
 
 Client libraries miss the end of a connection, connect again in silence, or receive nothing while they look healthy. So
 a node sends itself a message through everything that others' messages pass. While it comes back all is well;
-if it does not, this generation ends, and the next one begins with a new connection.
+if it does not, this session ends, and the next one begins with a new connection.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import count, islice
 import trio
 
 from wsframe.backplane.acquisition import Acquisition
-from wsframe.backplane.engine import Link, Publication
+from wsframe.backplane.engine import EngineLink, EnginePublication
 from wsframe.backplane.envelope import EVERY_TOPIC, PLAIN, Envelope, opened
 from wsframe.backplane.interface import Position, Told
 from wsframe.backplane.numbering import LastSeen
@@ -22,7 +22,7 @@ from wsframe.doorbell import Doorbell, Signal
 from wsframe.log import Log, log_for
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
-__all__ = ["Generation", "NoEcho"]
+__all__ = ["EngineSession", "NoEcho"]
 
 logger: Log = log_for(__name__)
 
@@ -43,7 +43,7 @@ class NoEcho(Exception):
     """A message of our own has not come back through the engine."""
 
 
-class Generation:
+class EngineSession:
     """The topics, probes and messages of one connection.
 
     Args:
@@ -63,10 +63,10 @@ class Generation:
         wants: dict[str, None],
         publications: Publications,
         up: Callable[[], object],
-        distrusts: Callable[[Generation, Exception], bool],
+        distrusts: Callable[[EngineSession, Exception], bool],
     ) -> None:
         self._distrusts = distrusts
-        self.link: Link | None = None
+        self.link: EngineLink | None = None
         self.is_up: bool = False
         self._node = node
         self._told = told
@@ -91,7 +91,7 @@ class Generation:
         self._ending = Signal()
         self._acquisitions: ProtectedNursery | None = None
 
-    async def run(self, link: Link) -> None:
+    async def run(self, link: EngineLink) -> None:
         """Use a link until it fails.
 
         Raises:
@@ -153,7 +153,7 @@ class Generation:
             self._publications.doorbell.ring()
             await trio.sleep(PROBE_EVERY)
 
-    async def _write(self, link: Link) -> None:
+    async def _write(self, link: EngineLink) -> None:
         publications = self._publications
         while True:
             batch = [*self._own_probe(), *(publications.take() if self.is_up and not self._refused else ())]
@@ -174,9 +174,9 @@ class Generation:
                 publications.done()
                 publications.mark(self._node)
 
-    def _own_probe(self) -> Iterable[Publication]:
+    def _own_probe(self) -> Iterable[EnginePublication]:
         probe, self._probe = self._probe, None
-        return () if probe is None else (Publication(self._probe_topic, PLAIN, probe, None),)
+        return () if probe is None else (EnginePublication(self._probe_topic, PLAIN, probe, None),)
 
     # Topics
 
@@ -189,7 +189,7 @@ class Generation:
                 self._seen.forget(topic)
         self._changes.ring()
 
-    async def _follow_wants(self, link: Link) -> None:
+    async def _follow_wants(self, link: EngineLink) -> None:
         while True:
             while self._changed:
                 topics = list(islice(self._changed, CHUNK))
@@ -205,13 +205,13 @@ class Generation:
             else:
                 await self._changes.wait()
 
-    async def _leave(self, link: Link, topics: list[str]) -> None:
+    async def _leave(self, link: EngineLink, topics: list[str]) -> None:
         leaving = self._subscribed.intersection(topics)
         if leaving:
             await link.unsubscribe(leaving)
             self._subscribed -= leaving
 
-    async def _join(self, link: Link, topics: list[str]) -> None:
+    async def _join(self, link: EngineLink, topics: list[str]) -> None:
         """Subscribe to topics. Messages that come before each one's newest position is known wait."""
         if not topics:
             return
