@@ -12,7 +12,7 @@ PACKAGE = TESTS.parent / "wsframe"
 ELSEWHERE = {
     # Programs, of two lines each: tests start them.
     "__main__": "cli/test_serve.py",
-    "cli/supervised": "cli/test_reload.py",
+    "cli/reloaded": "cli/test_reload.py",
     # Types and values alone.
     "centrifuge/hooks": "centrifuge/test_handling.py",
     "backplane/engine": "backplane/test_supervised.py",

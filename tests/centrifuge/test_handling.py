@@ -19,7 +19,7 @@ from wsframe.centrifuge import (
     Subscribed,
 )
 from wsframe.centrifuge.handling import PART
-from wsframe.centrifuge.session import Phase, Session
+from wsframe.centrifuge.session import Session, SessionPhase
 
 # The beginning
 
@@ -311,7 +311,7 @@ async def test_a_client_that_is_closed_while_it_connects_stays_closed(end: Centr
         speaker = Speaker(await kit.connect())
         speaker.send({"connect": {}})
         assert await speaker.end() == (3012, "no pong")
-    assert [session.phase for session in sessions] == [Phase.OVER]
+    assert [session.phase for session in sessions] == [SessionPhase.OVER]
 
 
 # Long replies

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsframe.centrifuge.errors import CentrifugeError
-from wsframe.centrifuge.replies import PING, Info, Publication, array, as_json, as_text, error, members, push, reply
+from wsframe.centrifuge.replies import (
+    PING,
+    ChannelPublication,
+    Info,
+    array,
+    as_json,
+    as_text,
+    error,
+    members,
+    push,
+    reply,
+)
 
 
 def test_replies_and_pushes_are_those_of_the_protocol() -> None:
@@ -19,7 +30,7 @@ def test_replies_and_pushes_are_those_of_the_protocol() -> None:
     assert reply(4, "publish") == '{"id":4,"publish":{}}'
     assert error(5, CentrifugeError(103)) == '{"id":5,"error":{"code":103,"message":"permission denied"}}'
     assert json.loads(error(6, CentrifugeError(111)))["error"]["temporary"] is True
-    publication = Publication("7", Info("id", "ann").json(), '{"a":"b"}')
+    publication = ChannelPublication("7", Info("id", "ann").json(), '{"a":"b"}')
     assert json.loads(push("pub", publication.json(9), "c")) == {
         "push": {
             "channel": "c",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from wsframe.centrifuge.replies import Info
-from wsframe.centrifuge.session import Due, Phase, Sessions
-from wsframe.centrifuge.subscription import Event, Subscription
+from wsframe.centrifuge.session import SessionDeadline, SessionPhase, Sessions
+from wsframe.centrifuge.subscription import Subscription, SubscriptionEvent
 
 
 class Peer:
@@ -18,8 +18,8 @@ class Peer:
 
 def live(channel: str) -> Subscription:
     subscription = Subscription(channel)
-    subscription.step(Event.ALLOWED)
-    subscription.step(Event.REPLIED)
+    subscription.step(SubscriptionEvent.ALLOWED)
+    subscription.step(SubscriptionEvent.REPLIED)
     return subscription
 
 
@@ -28,7 +28,7 @@ def test_a_client_has_one_session_until_it_is_removed() -> None:
     ann: Any = Peer("ann")
     session = sessions.add(ann)
     assert sessions.add(ann) is session is sessions.of(ann)
-    sessions.deadlines.set(Due(ann, "ping"), 1.0)
+    sessions.deadlines.set(SessionDeadline(ann, "ping"), 1.0)
     assert sessions.remove(ann) is session
     assert (sessions.of(ann), len(sessions), list(sessions.deadlines.due(9.0))) == (None, 0, [])
     assert sessions.remove(ann) is None
@@ -81,8 +81,8 @@ def test_others_see_the_user_and_the_information_of_connection_and_channel() -> 
 def test_the_phase_says_whether_commands_are_handled() -> None:
     ann: Any = Peer("ann")
     session = Sessions().add(ann)
-    assert [session.phase, session.connected, session.refused] == [Phase.NEW, False, False]
-    session.phase = Phase.CONNECTED
+    assert [session.phase, session.connected, session.refused] == [SessionPhase.NEW, False, False]
+    session.phase = SessionPhase.CONNECTED
     assert session.connected
-    session.phase = Phase.REFUSED
+    session.phase = SessionPhase.REFUSED
     assert (session.connected, session.refused) == (False, True)

@@ -16,7 +16,7 @@ from tests.cli.server import serving_in_thread
 from tests.patience import PATIENCE
 from wsframe import cli
 from wsframe.cli import bench
-from wsframe.cli.histogram import Histogram
+from wsframe.cli.histogram import LatencyHistogram
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_mistake_is_one_line(
 
 
 def test_quantiles_are_exact_to_a_percent() -> None:
-    histogram = Histogram()
+    histogram = LatencyHistogram()
     for number in range(1, 1001):
         histogram.note(number / 1000)
     assert len(histogram) == 1000
@@ -122,12 +122,12 @@ def test_quantiles_are_exact_to_a_percent() -> None:
 
 
 def test_an_empty_histogram() -> None:
-    assert Histogram().quantile(0.5) == 0.0
-    assert Histogram().doublings() == []
+    assert LatencyHistogram().quantile(0.5) == 0.0
+    assert LatencyHistogram().doublings() == []
 
 
 def test_doublings_have_no_gap_and_count_everything() -> None:
-    histogram = Histogram()
+    histogram = LatencyHistogram()
     for seconds in (0.0, 1e-6, 0.001, 0.0011, 0.1):
         histogram.note(seconds)
     bounds, counts = zip(*histogram.doublings(), strict=True)

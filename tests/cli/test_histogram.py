@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.cli.histogram import LEAST, Histogram
+from wsframe.cli.histogram import LEAST, LatencyHistogram
 
 durations = st.lists(st.floats(LEAST, 1e4), min_size=1, max_size=50)
 
 
-def made(of: list[float]) -> Histogram:
-    histogram = Histogram()
+def made(of: list[float]) -> LatencyHistogram:
+    histogram = LatencyHistogram()
     for seconds in of:
         histogram.note(seconds)
     return histogram
@@ -34,7 +34,7 @@ def test_every_duration_is_counted_once(of: list[float]) -> None:
 
 
 def test_without_any_there_is_nothing_to_show() -> None:
-    assert (len(Histogram()), Histogram().quantile(0.5), Histogram().doublings()) == (0, 0.0, [])
+    assert (len(LatencyHistogram()), LatencyHistogram().quantile(0.5), LatencyHistogram().doublings()) == (0, 0.0, [])
 
 
 def test_nothing_takes_no_time_at_all() -> None:

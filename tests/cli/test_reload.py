@@ -24,7 +24,7 @@ from tests.wire import connected, serving
 from wsframe import cli
 from wsframe.cli import reload
 from wsframe.cli.errors import Mistake
-from wsframe.cli.reload import Supervisor, folder_of, names_of, obey_supervisor, reload_target
+from wsframe.cli.reload import Reloader, folder_of, names_of, obey_reloader, reload_target
 
 pytestmark = pytest.mark.usefixtures("no_stale_bytecode")
 
@@ -101,7 +101,7 @@ def reloading(folder: Path, *arguments: str) -> Iterator[Reloading]:
         finally:
             watchdog.cancel()
             watchdog.join()
-            process.kill()  # the server ends with its supervisor
+            process.kill()  # the server ends with its reloader
             for thread in running.threads:
                 thread.join()
 
@@ -181,7 +181,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         assert running.process.wait(8) == 0  # the drain's deadline is 10 s away
 
 
-def test_the_server_ends_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+def test_the_server_ends_with_a_reloader_that_is_killed(tmp_path: Path) -> None:
     with (
         reloading(tmp_path, "--port", "0") as running,
         running.open(address_in(running.until("Serving at "))) as client,
@@ -211,18 +211,18 @@ class Watched:
 STUBBORN = "import time; print('here', flush=True); time.sleep(60)"
 
 
-def supervisor_of(script: str, watched: Watched, *, patience: float) -> Supervisor:
+def reloader_of(script: str, watched: Watched, *, patience: float) -> Reloader:
     def command(orders: int) -> list[str]:
         return [sys.executable, "-c", script, str(orders)]
 
-    return Supervisor(command, [], watched, patience)  # type: ignore[arg-type]
+    return Reloader(command, [], watched, patience)  # type: ignore[arg-type]
 
 
 async def test_a_server_that_does_not_end_is_killed(capfd: pytest.CaptureFixture[str]) -> None:
     watched = Watched()
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(supervisor_of(STUBBORN, watched, patience=0.2).run)
+            nursery.start_soon(reloader_of(STUBBORN, watched, patience=0.2).run)
             await told(capfd, "here")
             watched.changes.send_nowait({(1, "/a/b.py"), (1, "/a/c.py")})
             await told(
@@ -236,10 +236,10 @@ async def test_a_second_signal_kills_a_server_that_does_not_hurry(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reload, "HURRIED", 0.1)
-    supervisor = supervisor_of(STUBBORN, Watched(), patience=60)
+    reloader = reloader_of(STUBBORN, Watched(), patience=60)
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(supervisor.run)
+            nursery.start_soon(reloader.run)
             await told(capfd, "here")
             os.kill(os.getpid(), signal.SIGTERM)
             await trio.testing.wait_all_tasks_blocked()
@@ -250,7 +250,7 @@ async def test_a_signal_during_a_restart_starts_nothing_more(capfd: pytest.Captu
     watched = Watched()
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(supervisor_of(STUBBORN, watched, patience=0.5).run)
+            nursery.start_soon(reloader_of(STUBBORN, watched, patience=0.5).run)
             await told(capfd, "here")
             watched.changes.send_nowait({(1, "/a/b.py")})
             await told(capfd, "restarting")
@@ -272,7 +272,7 @@ async def order(data: bytes, running: list[wsframe.Server]) -> trio.CancelScope:
     os.write(writing, data)
     os.close(writing)
     scope = trio.CancelScope()
-    await obey_supervisor(reading, running, scope)
+    await obey_reloader(reading, running, scope)
     return scope
 
 

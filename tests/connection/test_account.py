@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsframe.connection.account import BOUNDS, OTHER, Account, Histogram, Tally
+from wsframe.connection.account import BOUNDS, OTHER, Account, DurationBuckets, Tally
 from wsframe.protocol.events import Ended
 
 
@@ -11,7 +11,7 @@ from wsframe.protocol.events import Ended
     [(0.0, 0), (0.0001, 0), (0.00011, 1), (0.002, 4), (10.0, len(BOUNDS) - 1), (10.1, len(BOUNDS)), (1e9, len(BOUNDS))],
 )
 def test_a_duration_counts_in_the_first_bucket_whose_bound_it_does_not_exceed(seconds: float, bucket: int) -> None:
-    histogram = Histogram()
+    histogram = DurationBuckets()
     histogram.add(seconds, 3)
     assert [at for at, count in enumerate(histogram.counts) if count] == [bucket]
     assert (sum(histogram.counts), histogram.seconds) == (3, 3 * seconds)

@@ -10,8 +10,8 @@ import pytest
 import wsframe
 from tests.client_side import Sending
 from wsframe.connection.conflation import Keyed
+from wsframe.connection.frame_queue import FRAMES_AT_ONCE
 from wsframe.connection.memory_budget import FRAME_COST, KEY_COST
-from wsframe.connection.waiting import FRAMES_AT_ONCE
 
 MANY = 1 << 40
 

@@ -12,10 +12,10 @@ from tests.kernel import Rig
 from tests.links import running_in
 from tests.wire import TEXT
 from wsframe.connection.flusher import LOOK_AT_CLOCK, Flusher, flushing
+from wsframe.connection.frame_queue import FRAMES_AT_ONCE
 from wsframe.connection.lead import ListenerBell
 from wsframe.connection.memory_budget import FRAME_COST
 from wsframe.connection.outbox import FLUSHED_AT_ONCE
-from wsframe.connection.waiting import FRAMES_AT_ONCE
 from wsframe.doorbell import Doorbell, Signal
 from wsframe.limits import Overflow
 from wsframe.protocol.frames import LARGE, data_frame

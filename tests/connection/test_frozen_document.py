@@ -20,7 +20,7 @@ from wsframe.connection.readiness import Readiness
 from wsframe.http.request import Request
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 from wsframe.net.proxy_protocol import ProxiedTLS, ProxyHeader
-from wsframe.protocol.deadlines import Deadlines, Times
+from wsframe.protocol.deadlines import DeadlineOffsets, Deadlines
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import Deflate, Deflater, Terms
 from wsframe.protocol.events import PongReceived
@@ -66,7 +66,7 @@ PARTS: dict[type, dict[str, str]] = {
         "_small": "limits", "_willing": "blocked", "blocked": "blocked", "drained": STAYS,
         "dropped": "messages_dropped",
         "messages_sent": "messages_sent", "bytes_sent": "bytes_sent", "overflow": "overflow", "peak": "queue_peak",
-        "raw_fd": ANEW, "shut": OPEN, "wire": ANEW,
+        "raw_fd": ANEW, "shut": OPEN, "owner": ANEW,
         "_holes": ANEW, "_latest": STAYS, "_offset": "begun", "_start": ANEW, "items": "unsent", "byte_count": "unsent",
     },
     Deflater: {"_compressor": ANEW, "options": "deflate", "terms": "terms", "volume": ANEW},
@@ -118,16 +118,16 @@ def connections() -> Iterator[FrozenConnection]:
         ),
         id=None, subprotocol=None, data=None, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, overflow="disconnect",
         deflate=None, terms=None, messages=(), undecoded=b"", window=b"", unsent=(), begun=0, blocked=False,
-        paused=False, times=Times(0, None, b"", None, None, 0, None), pings=(), tokens=(), seconds=0.5, queue_peak=0,
-        messages_received=0, messages_sent=0, bytes_received=0, bytes_sent=0, messages_dropped=0,
+        paused=False, times=DeadlineOffsets(0, None, b"", None, None, 0, None), pings=(), tokens=(), seconds=0.5,
+        queue_peak=0, messages_received=0, messages_sent=0, bytes_received=0, bytes_sent=0, messages_dropped=0,
     )  # fmt: skip
     yield from (replace(plain, request=replace(plain.request, proxy=proxy)) for proxy in PROXIES)
     yield replace(
         plain, id="5" * 32, data={"bytes": [b"\0", {"object": 1}]}, topics=("news", ""), deflate=Deflate(),
         members=(("news", "ann", {"bytes": None}),),
         terms=Terms(15, 9, False, False, "permessage-deflate", True), messages=("", b"", PongReceived(b"p"), "é\0"),
-        undecoded=b"\x81", unsent=(b"\x81\x00", b""), begun=1, blocked=True, times=Times(1, 2, b"12345678", 3, 4, 5, 6),
-        pings=((b"12345678", 0.5),), tokens=(None, -3.0),
+        undecoded=b"\x81", unsent=(b"\x81\x00", b""), begun=1, blocked=True,
+        times=DeadlineOffsets(1, 2, b"12345678", 3, 4, 5, 6), pings=((b"12345678", 0.5),), tokens=(None, -3.0),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from tests.fuzz.promises import keep
 from wsframe.http.client_handshake import HandshakeFailed, HandshakeRejected, Upgraded
 from wsframe.http.deflate_terms import agreed
 from wsframe.outgoing.exceptions import ProxyFailed
-from wsframe.outgoing.opening import Plan
+from wsframe.outgoing.opening import OpeningPlan
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.proxy import Proxy
 from wsframe.outgoing.tunnel import answer_of
@@ -30,9 +30,9 @@ OFFERS = (None, Deflate.shared(), Deflate.dedicated(), Deflate.dedicated(window_
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def client_plan(seed: int) -> Plan:
+def client_plan(seed: int) -> OpeningPlan:
     """Make the plan of a connection, one of several."""
-    return Plan(
+    return OpeningPlan(
         target=Target.parse("wss://us:secret@server.example/a/b?c" if seed & 4 else "ws://us:secret@server.example/"),
         headers=[("Authorization", "Bearer secret"), ("Cookie", "secret")] if seed & 8 else [],
         subprotocols=["chat", "v2"] if seed & 16 else [],
@@ -71,7 +71,7 @@ def upgrade(data: bytes) -> None:
         follow(plan, whole)
 
 
-def read_answer(plan: Plan, stream: bytes, most: int, random: Random) -> Upgraded | Exception:
+def read_answer(plan: OpeningPlan, stream: bytes, most: int, random: Random) -> Upgraded | Exception:
     """Return the outcome of an answer; all bytes that the answer left are behind it."""
     with patch("wsframe.http.client_handshake.urandom", bytes):  # the same key each time
         asked = plan.upgrade()
@@ -93,7 +93,7 @@ def read_answer(plan: Plan, stream: bytes, most: int, random: Random) -> Upgrade
     raise AssertionError("the end of the connection is not the end of the handshake")
 
 
-def follow(plan: Plan, answer: HandshakeRejected) -> None:
+def follow(plan: OpeningPlan, answer: HandshakeRejected) -> None:
     """Go where a redirect leads: a request can be made there, and tells no secret to another origin."""
     try:
         there = plan.follow(answer)

@@ -19,7 +19,7 @@ from wsframe.http.client_handshake import HandshakeFailed
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts, filled
 from wsframe.outgoing.connect import connect
 from wsframe.outgoing.exceptions import ConnectionClosed
-from wsframe.outgoing.opening import Plan
+from wsframe.outgoing.opening import OpeningPlan
 from wsframe.outgoing.options import Opening
 from wsframe.outgoing.websocket import WebSocket
 from wsframe.protocol.decoder import Decoder
@@ -221,7 +221,7 @@ async def live(world: World) -> None:
     """Connect, use the connection and leave it, all within its timeouts."""
     before = trio.lowlevel.current_statistics().tasks_living
     async with trio.open_nursery() as nursery:
-        with patch.object(Plan, "connect", lambda _: world.connect(nursery)):
+        with patch.object(OpeningPlan, "connect", lambda _: world.connect(nursery)):
             try:
                 with trio.fail_after(LONGEST):
                     async with connect(

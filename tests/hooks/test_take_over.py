@@ -18,7 +18,7 @@ from tests.wire import close, connected, text, until
 from wsframe.connection.freeze import thaw
 from wsframe.hooks.hand_over import dismiss
 from wsframe.hooks.take_over import Taken, Taking
-from wsframe.workers.socket_exchange import Gone
+from wsframe.workers.socket_exchange import OtherSideGone
 
 KINDS = [Goer, GoerByClient]
 
@@ -28,7 +28,7 @@ def refused() -> bool:
 
 
 def cut_off() -> bool:
-    raise Gone("the giver has died")
+    raise OtherSideGone("the giver has died")
 
 
 @pytest.mark.parametrize("kind", KINDS)

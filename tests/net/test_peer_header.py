@@ -14,7 +14,7 @@ from wsframe.net.peer_header import (
     SEAL,
     STAMP,
     VALID_FOR,
-    Opened,
+    OpenedHeader,
     PeerGate,
     PeerHeaderReader,
     RefusedPeer,
@@ -50,14 +50,14 @@ def made(clock: Clock, *, target: str = NODE, key: bytes = KEY, nonce: bytes | N
     return sealed(FACTS, 17, target, key, clock.now - late, nonce or os.urandom(16))
 
 
-def opened(gate: PeerGate, data: bytes) -> Opened:
+def opened(gate: PeerGate, data: bytes) -> OpenedHeader:
     reader = PeerHeaderReader()
     assert reader.receive(data)
     return gate.open(reader)
 
 
 def test_a_header_passes_with_all_that_it_says(gate: PeerGate, clock: Clock) -> None:
-    assert opened(gate, made(clock) + b"GET /") == Opened(FACTS, 17, b"GET /")
+    assert opened(gate, made(clock) + b"GET /") == OpenedHeader(FACTS, 17, b"GET /")
 
 
 def test_a_header_passes_in_pieces(gate: PeerGate, clock: Clock) -> None:

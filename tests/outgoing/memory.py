@@ -17,7 +17,7 @@ from wsframe.http.client_handshake import Upgraded
 from wsframe.http.request import Headers
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits, Timeouts, filled
 from wsframe.net.transport import Transport
-from wsframe.outgoing.link import RECEIVE_BUFFER, Link
+from wsframe.outgoing.link import RECEIVE_BUFFER, OutgoingLink
 from wsframe.outgoing.opening import Opened
 from wsframe.outgoing.url import Target
 from wsframe.outgoing.websocket import WebSocket
@@ -239,7 +239,7 @@ class Conversation:
     """A connection to a server in memory."""
 
     ws: WebSocket
-    link: Link
+    link: OutgoingLink
     server: Server
     nursery: trio.Nursery = field(repr=False)
 
@@ -253,7 +253,7 @@ async def connected(
     full = filled(limits or Limits(), DEFAULT_LIMITS)
     connection = Decoder(full, filled(timeouts or Timeouts(), DEFAULT_TIMEOUTS), trio.current_time(), masked=False)
     target = Target.parse("ws://server.example/")
-    link = Link(server, full, connection, str(target))
+    link = OutgoingLink(server, full, connection, str(target))
     opened = Opened(
         transport=server, target=target, request_headers=NO_HEADERS, upgraded=Upgraded(NO_HEADERS, None, None, b"")
     )

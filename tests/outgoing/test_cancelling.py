@@ -14,7 +14,7 @@ from tests.wire import BOUND
 from wsframe import ConnectionClosed, Limits, State
 from wsframe.connection.memory_budget import FRAME_COST, MESSAGE_COST
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
-from wsframe.outgoing.link import Link
+from wsframe.outgoing.link import OutgoingLink
 from wsframe.protocol.decoder import Decoder
 
 # Cancelling a send
@@ -162,7 +162,7 @@ async def test_a_send_waits_while_the_outbox_is_full() -> None:
 async def test_a_send_that_waits_goes_on_also_if_a_ping_was_faster_to_make_room() -> None:
     """A waiting message leaves with somebody else's frame before the task of the connection gets to it."""
     server, limits = Server(0), filled(Limits(max_outbox=100), DEFAULT_LIMITS)
-    link = Link(server, limits, Decoder(limits, DEFAULT_TIMEOUTS, trio.current_time(), masked=False), "test")
+    link = OutgoingLink(server, limits, Decoder(limits, DEFAULT_TIMEOUTS, trio.current_time(), masked=False), "test")
     link.writer.put(peer.TEXT, b"a" * 90, None, None)
     with trio.fail_after(BOUND):
         async with trio.open_nursery() as nursery:

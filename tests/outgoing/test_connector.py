@@ -8,7 +8,7 @@ from tests.outgoing.memory import Server
 from wsframe.limits import Limits
 from wsframe.outgoing.connector import Connector
 from wsframe.outgoing.exceptions import InvalidURL
-from wsframe.outgoing.opening import Opened, Plan
+from wsframe.outgoing.opening import Opened, OpeningPlan
 
 
 def test_options_that_cannot_be_sent_raise_where_they_are_given() -> None:
@@ -26,13 +26,13 @@ def test_the_name_is_the_url_without_credentials() -> None:
 
 
 async def test_functions_are_asked_for_each_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    plans: list[Plan] = []
+    plans: list[OpeningPlan] = []
 
-    async def fail(plan: Plan) -> Opened:
+    async def fail(plan: OpeningPlan) -> Opened:
         plans.append(plan)
         raise OSError
 
-    monkeypatch.setattr(Plan, "open", fail)
+    monkeypatch.setattr(OpeningPlan, "open", fail)
     asked: list[str] = []
 
     async def url() -> str:
@@ -55,14 +55,14 @@ async def test_functions_are_asked_for_each_try(monkeypatch: pytest.MonkeyPatch)
 async def test_a_socket_is_not_left_behind_if_its_link_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
 
-    async def opened(plan: Plan) -> Opened:
+    async def opened(plan: OpeningPlan) -> Opened:
         from tests.outgoing.memory import NO_HEADERS
         from wsframe.http.client_handshake import Upgraded
 
         upgraded = Upgraded(NO_HEADERS, None, None, b"")
         return Opened(transport=server, target=plan.target, request_headers=NO_HEADERS, upgraded=upgraded)
 
-    monkeypatch.setattr(Plan, "open", opened)
+    monkeypatch.setattr(OpeningPlan, "open", opened)
     monkeypatch.setattr(server, "tune", lambda *options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         await Connector("ws://server.example/", limits=Limits(max_message=10)).open()

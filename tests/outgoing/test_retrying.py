@@ -16,7 +16,7 @@ import wsframe
 from tests.outgoing.tries import Outcome, Ready, rejected
 from wsframe import HandshakeFailed, HandshakeRejected, Headers, ProxyFailed
 from wsframe.outgoing.exceptions import OpeningTimeout
-from wsframe.outgoing.opening import Opened, Plan
+from wsframe.outgoing.opening import Opened, OpeningPlan
 from wsframe.outgoing.reconnect import connect_forever
 from wsframe.outgoing.retrying import may_succeed_later, retry_after
 
@@ -144,13 +144,13 @@ async def test_url_and_headers_may_be_asked_for_before_each_try(
     sync: bool, outcomes: list[Outcome], autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[tuple[str, str]] = []
-    real = Plan.open
+    real = OpeningPlan.open
 
-    async def note(plan: Plan) -> Opened:
+    async def note(plan: OpeningPlan) -> Opened:
         tries.append((str(plan.target), plan.upgrade().headers["authorization"]))
         return await real(plan)
 
-    monkeypatch.setattr(Plan, "open", note)
+    monkeypatch.setattr(OpeningPlan, "open", note)
     count = itertools.count(1)
 
     def url() -> str:

@@ -174,7 +174,7 @@ async def test_wrong_messages_are_refused() -> None:
 async def test_reprs_name_server_and_state() -> None:
     async with connected() as it:
         assert repr(it.ws) == "<WebSocket ws://server.example/ open>"
-        assert repr(it.link) == "<outgoing Link ws://server.example/>"
+        assert repr(it.link) == "<OutgoingLink ws://server.example/>"
         assert it.ws.extensions == ()
         assert it.ws.close_code is None
         assert it.ws.close_reason == ""

@@ -11,7 +11,7 @@ from tests.outgoing.memory import Server
 from wsframe import HandshakeRejected, Headers
 from wsframe.http.client_handshake import Upgraded
 from wsframe.outgoing import options
-from wsframe.outgoing.opening import Opened, Plan
+from wsframe.outgoing.opening import Opened, OpeningPlan
 
 __all__ = ["Outcome", "Ready", "rejected", "scripted"]
 
@@ -23,7 +23,7 @@ def rejected(status: int, retry_after: str | None = None) -> HandshakeRejected:
 
 
 Outcome = Exception | Server
-Opener = Callable[[Plan], Awaitable[Opened]]
+Opener = Callable[[OpeningPlan], Awaitable[Opened]]
 
 
 class Ready(Server):
@@ -42,7 +42,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
     """Let each try have the next outcome: an exception, or a server in memory. Waits are as long as they may be."""
     left: list[Outcome] = []
 
-    async def fake(plan: Plan) -> Opened:
+    async def fake(plan: OpeningPlan) -> Opened:
         await trio.lowlevel.checkpoint()
         outcome = left.pop(0)
         if isinstance(outcome, Exception):
@@ -54,6 +54,6 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
             upgraded=Upgraded(NO_HEADERS, None, None, b""),
         )
 
-    monkeypatch.setattr(Plan, "open", fake)
+    monkeypatch.setattr(OpeningPlan, "open", fake)
     monkeypatch.setattr(options, "random", lambda: 1.0)
     return left

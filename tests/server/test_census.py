@@ -31,8 +31,8 @@ from wsframe.server.snapshot import snapshot
 from wsframe.server.stderr_log import LineFormatter
 from wsframe.testing import open_kit
 from wsframe.workers.board import SlotState
+from wsframe.workers.control_socket import make_control_sockets
 from wsframe.workers.inherited import Equipment
-from wsframe.workers.link import make_wire
 from wsframe.workers.supervisor import Supervisor
 from wsframe.workers.worker import Worker, inquiries_at
 
@@ -52,7 +52,7 @@ async def counted(made: Equipment, slot: int, generation: int = 0) -> AsyncItera
 @asynccontextmanager
 async def answering(made: Equipment, slot: int, server: Server, generation: int = 0) -> AsyncIterator[Worker]:
     """Answer inquiries as the worker of a slot."""
-    ours, theirs = make_wire()
+    ours, theirs = make_control_sockets()
     worker = Worker(
         slot=slot, count=made.count, generation=generation, sockets=(), doors=(), door=theirs, board=made.board,
         link=theirs, folder=made.runtime.folder,

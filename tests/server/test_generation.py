@@ -21,8 +21,8 @@ from wsframe.server.engine import LocalEngine
 from wsframe.server.listen import Bound
 from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.workers.board import Board
+from wsframe.workers.control_socket import ControlSocket, make_control_sockets
 from wsframe.workers.door import make_door
-from wsframe.workers.link import Wire, make_wire
 from wsframe.workers.partitions import partitions_of
 from wsframe.workers.worker import Worker
 
@@ -33,7 +33,7 @@ if not hasattr(socket, "SOCK_SEQPACKET"):
 class Side:
     """One generation, with the supervisor's end of its link."""
 
-    def __init__(self, engine: LocalEngine, supervisor: Wire) -> None:
+    def __init__(self, engine: LocalEngine, supervisor: ControlSocket) -> None:
         self.engine = engine
         self.server = engine.server
         self.supervisor = supervisor
@@ -65,18 +65,18 @@ class Slot:
         self._count = count
         self._board = Board.make(count)
         self._door = make_door()
-        self._lineage = make_wire()
+        self._lineage = make_control_sockets()
         for end in (self._board, *self._door, *self._lineage):
             stack.callback(end.close)
 
     def engine(
         self, generation: int, resources: dict[str, wsframe.Resource], options: ServeOptions
-    ) -> tuple[LocalEngine, Wire]:
+    ) -> tuple[LocalEngine, ControlSocket]:
         """Make the server of a generation, and its supervisor's end of their link."""
         registry = wsframe.Registry(alone=True)
         for path, resource in resources.items():
             registry.register(path, resource)
-        ours, theirs = make_wire()
+        ours, theirs = make_control_sockets()
         receiving = self._door[1].dup()
         receiving.setblocking(False)
         listening = socket.create_server(("127.0.0.1", 0))
@@ -89,7 +89,7 @@ class Slot:
             follows=bool(generation), giving=None if generation else self._lineage[0],
             taking=self._lineage[1] if generation else None,
         )  # fmt: skip
-        return LocalEngine([Bound(sock=listening)], registry, options, None, worker=worker), Wire(ours)
+        return LocalEngine([Bound(sock=listening)], registry, options, None, worker=worker), ControlSocket(ours)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ import pytest
 from tests.patience import PATIENCE
 from wsframe.server import orphan
 from wsframe.server.orphan import OrphanGuard, end_worker
-from wsframe.workers.link import make_wire
+from wsframe.workers.control_socket import make_control_sockets
 from wsframe.workers.worker import Worker
 
 
@@ -27,7 +27,7 @@ def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_does_not_drain_ends_after_its_supervisor(caplog: pytest.LogCaptureFixture) -> None:
-    supervisor, link = make_wire()
+    supervisor, link = make_control_sockets()
     ended = Event()
     with OrphanGuard(link, 0.05, ended.set):
         supervisor.send(b"an order, which is not the end")
@@ -39,7 +39,7 @@ def test_a_worker_that_does_not_drain_ends_after_its_supervisor(caplog: pytest.L
 
 
 def test_a_log_that_nobody_reads_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    supervisor, link = make_wire()
+    supervisor, link = make_control_sockets()
     ended, read, full = Event(), Event(), Event()
 
     def block(message: str) -> None:
@@ -71,7 +71,7 @@ def test_a_worker_that_cannot_remove_the_directory_ends_all_the_same(monkeypatch
 
 
 def test_a_worker_that_drains_in_time_is_left_alone() -> None:
-    supervisor, link = make_wire()
+    supervisor, link = make_control_sockets()
     ended = Event()
     with OrphanGuard(link, PATIENCE, ended.set) as guard:
         supervisor.close()
@@ -82,7 +82,7 @@ def test_a_worker_that_drains_in_time_is_left_alone() -> None:
 
 
 def test_a_worker_that_ends_before_its_supervisor_is_guarded_no_longer() -> None:
-    supervisor, link = make_wire()
+    supervisor, link = make_control_sockets()
     ended = Event()
     with OrphanGuard(link, 0, ended.set) as guard:
         pass

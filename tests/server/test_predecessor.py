@@ -19,7 +19,7 @@ from tests.wire import Peer, close, connected, text, until
 from wsframe.hooks.paired_lives import address_of, join_at
 from wsframe.server.predecessor import leave_lives
 from wsframe.server.successor import Successor
-from wsframe.workers.socket_exchange import Exchange
+from wsframe.workers.socket_exchange import SocketExchange
 
 if not hasattr(socket, "SOCK_SEQPACKET"):
     pytest.skip("this system has no SOCK_SEQPACKET", allow_module_level=True)
@@ -38,8 +38,8 @@ class Generations(NamedTuple):
 
     old: wsframe.Server
     new: wsframe.Server
-    giving: Exchange
-    taking: Exchange
+    giving: SocketExchange
+    taking: SocketExchange
     begun: list[int]
 
     async def leave(self, *resources: wsframe.Resource) -> None:
@@ -75,7 +75,7 @@ async def generations(old: Resources, new: Resources) -> AsyncIterator[Generatio
             wsframe.open_server(registries[0], port=0) as first,
             wsframe.open_server(registries[1], port=0) as second,
         ):
-            both = Generations(first, second, Exchange(giving), Exchange(taking), [])
+            both = Generations(first, second, SocketExchange(giving), SocketExchange(taking), [])
             try:
                 yield both
             finally:

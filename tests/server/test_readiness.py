@@ -17,7 +17,7 @@ from wsframe.server.readiness import (
     reason_of_service,
 )
 from wsframe.workers.board import Board, SlotState
-from wsframe.workers.link import make_wire
+from wsframe.workers.control_socket import make_control_sockets
 from wsframe.workers.worker import Worker
 
 DOWN, READY, SILENT = SlotState.DOWN, SlotState.READY, SlotState.SILENT
@@ -37,7 +37,7 @@ def board() -> Iterator[Board]:
 @pytest.fixture
 def worker(board: Board) -> Iterator[Worker]:
     """Give the worker of slot 1."""
-    ours, theirs = make_wire()
+    ours, theirs = make_control_sockets()
     yield Worker(slot=1, count=3, generation=0, sockets=(), doors=(), door=theirs, board=board, link=theirs, folder="")
     ours.close()
     theirs.close()

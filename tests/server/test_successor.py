@@ -20,7 +20,7 @@ from tests.wire import close, connected, until
 from wsframe.hooks.hand_over import Giving
 from wsframe.hooks.paired_lives import address_of
 from wsframe.server.predecessor import Offer, Packed
-from wsframe.workers.socket_exchange import Exchange, Gone, Received
+from wsframe.workers.socket_exchange import OtherSideGone, Received, SocketExchange
 from wsframe.workers.state_file import packed
 
 if not hasattr(socket, "SOCK_SEQPACKET"):
@@ -36,7 +36,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsframe.server.predecessor.MOST_AT_ONCE", 1)
 
 
-class Mortal(Exchange):
+class Mortal(SocketExchange):
     """A side that dies at some message: it says and hears nothing more, and its descriptors are closed."""
 
     left = 0
@@ -53,12 +53,12 @@ class Mortal(Exchange):
         Mortal.left -= 1
         if Mortal.left < 0:
             self.close()
-            raise Gone("dead")
+            raise OtherSideGone("dead")
 
 
 async def kill_taker_at(step: int, both: Generations, monkeypatch: pytest.MonkeyPatch) -> None:
     Mortal.left = step
-    monkeypatch.setattr("wsframe.server.successor.Exchange", Mortal)
+    monkeypatch.setattr("wsframe.server.successor.SocketExchange", Mortal)
     await both.succeed()
 
 
@@ -110,7 +110,7 @@ async def test_workers_7_a_giver_that_dies_at_any_message_breaks_its_connections
             exchange = Mortal(sock)
             with theirs:
                 await both.giving.send(["offer", 7], [theirs.fileno()])
-            with suppress(Gone):
+            with suppress(OtherSideGone):
                 await offer._send_all(exchange)
             exchange.close()
             for client in given.clients:
@@ -222,7 +222,7 @@ async def test_a_life_that_a_factory_made_is_made_again_for_the_same_path() -> N
             wsframe.open_server(registries[1], port=0) as second,
             trio.open_nursery() as nursery,
         ):
-            both = Generations(first, second, Exchange(giving), Exchange(taking), [])
+            both = Generations(first, second, SocketExchange(giving), SocketExchange(taking), [])
             nursery.start_soon(both.succeed)
             async with connected(first, "/rooms/red") as red, connected(first, "/rooms/blue") as blue:
                 await echoes(red, "1")

@@ -17,8 +17,8 @@ from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.server.drain import Drain
 from wsframe.server.supervised_worker import Duty, tell_failure
 from wsframe.workers.board import Row
-from wsframe.workers.link import Wire, make_wire
-from wsframe.workers.orders import Message
+from wsframe.workers.control_socket import ControlSocket, make_control_sockets
+from wsframe.workers.orders import ControlMessage
 from wsframe.workers.worker import Worker
 
 
@@ -38,7 +38,7 @@ class Server:
 class Working:
     """A worker's duty, and the supervisor's end of its link."""
 
-    def __init__(self, duty: Duty, server: Server, supervisor: Wire, row: Row) -> None:
+    def __init__(self, duty: Duty, server: Server, supervisor: ControlSocket, row: Row) -> None:
         self.duty = duty
         self.server = server
         self.supervisor = supervisor
@@ -49,13 +49,13 @@ class Working:
 async def working(folder: Path, lame_duck: float = 0) -> AsyncIterator[Working]:
     """Do one's duty while the body runs."""
     with equipped(folder, 2) as made:
-        ours, theirs = make_wire()
+        ours, theirs = make_control_sockets()
         worker = Worker(
             slot=1, count=2, generation=0, sockets=(), doors=(), door=theirs, board=made.board, link=theirs, folder=""
         )
         server = Server(folder, lame_duck)
         duty = Duty(worker, server.drain, server.hurry, lambda: server.clients, lambda: server.clients + 2)
-        supervisor = Wire(ours)
+        supervisor = ControlSocket(ours)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(duty.run)
             yield Working(duty, server, supervisor, worker.row)
@@ -78,7 +78,7 @@ async def test_a_worker_is_ready_before_it_is_welcome(tmp_path: Path) -> None:
         assert one.row.ready == 0
         nursery.start_soon(one.duty.until_welcome)
         with trio.fail_after(PATIENCE):
-            assert await one.supervisor.hear() == Message("ready", {})
+            assert await one.supervisor.hear() == ControlMessage("ready", {})
         assert (one.row.ready, one.row.pid) == (1, os.getpid())
         one.supervisor.say("accept", started=True)
     assert one.duty.starts_service
@@ -101,7 +101,7 @@ async def test_a_program_that_ends_is_told_with_its_code_and_the_rest_of_its_lam
 ) -> None:
     async with working(tmp_path, lame_duck=20) as one:
         one.server.drain.ask(4001)
-        assert await one.supervisor.hear() == Message("ending", {"code": 4001, "lame_duck": 20})
+        assert await one.supervisor.hear() == ControlMessage("ending", {"code": 4001, "lame_duck": 20})
 
 
 async def test_a_signal_to_one_worker_does_not_end_the_service(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -121,13 +121,13 @@ async def test_a_worker_whose_supervisor_is_gone_drains(tmp_path: Path) -> None:
 
 
 async def test_a_failure_is_told_in_one_line_or_to_nobody() -> None:
-    ours, theirs = make_wire()
+    ours, theirs = make_control_sockets()
     worker = Worker(
         slot=0, count=1, generation=0, sockets=(), doors=(), door=theirs, board=None, link=theirs, folder=""  # type: ignore[arg-type]
     )  # fmt: skip
     tell_failure(worker, "x" * 100_000)
-    supervisor = Wire(ours)
-    assert await supervisor.hear() == Message("failed", {"reason": "x" * 1000})
+    supervisor = ControlSocket(ours)
+    assert await supervisor.hear() == ControlMessage("failed", {"reason": "x" * 1000})
     supervisor.close()
     tell_failure(worker, "nobody hears it")
     theirs.close()

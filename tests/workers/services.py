@@ -17,8 +17,8 @@ from wsframe.server.engine import LocalEngine
 from wsframe.server.listen import Bound
 from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.workers.board import Board
+from wsframe.workers.control_socket import make_control_sockets
 from wsframe.workers.door import make_door
-from wsframe.workers.link import make_wire
 from wsframe.workers.orders import encoded
 from wsframe.workers.worker import Worker
 
@@ -68,7 +68,7 @@ class Service:
 
     def worker(self, slot: int) -> Worker:
         """Make the worker of a slot, as its process would have inherited it."""
-        supervisor, link = make_wire()
+        supervisor, link = make_control_sockets()
         for end in (link, supervisor):
             self._closing.callback(end.close)
         supervisor.send(encoded("accept", started=slot == 0))

@@ -14,9 +14,9 @@ import trio
 from tests.patience import PATIENCE
 from wsframe.workers.board import Board
 from wsframe.workers.child import Child
+from wsframe.workers.control_socket import ControlSocket, make_control_sockets
 from wsframe.workers.inherited import Equipment, equipment
-from wsframe.workers.link import Wire, make_wire
-from wsframe.workers.orders import Message
+from wsframe.workers.orders import ControlMessage
 from wsframe.workers.runtime import Runtime, runtime_of
 
 
@@ -61,18 +61,18 @@ class StandIn:
         self.generation = generation
         self.process = Process()
         self.row = board.row(slot, generation)
-        ours, theirs = make_wire()
-        self.wire = Wire(theirs)
-        self.child = Child(slot, generation, cast(trio.Process, self.process), Wire(ours), patience)
+        ours, theirs = make_control_sockets()
+        self.control = ControlSocket(theirs)
+        self.child = Child(slot, generation, cast(trio.Process, self.process), ControlSocket(ours), patience)
 
-    async def hears(self) -> Message | None:
+    async def hears(self) -> ControlMessage | None:
         """Wait for the next order."""
         with trio.fail_after(PATIENCE):
-            return await self.wire.hear()
+            return await self.control.hear()
 
     def say(self, name: str, **fields: Any) -> None:
         """Say something to the supervisor."""
-        self.wire.say(name, **fields)
+        self.control.say(name, **fields)
 
     async def beat(self) -> None:
         """Beat for ever."""
@@ -123,13 +123,13 @@ class Workers:
         for one in found:
             one.say("ready")
         for one in found:
-            assert await one.hears() == Message("accept", {"started": one.slot == 0})
+            assert await one.hears() == ControlMessage("accept", {"started": one.slot == 0})
         return found
 
     def close(self) -> None:
         """Close their ends of the links."""
         for one in self.started:
-            one.wire._sock.close()
+            one.control._sock.close()
 
 
 @contextmanager

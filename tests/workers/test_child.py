@@ -13,8 +13,8 @@ import trio
 
 from tests.workers.stand_ins import StandIn, equipped
 from wsframe.workers.child import Child, status_of
-from wsframe.workers.link import make_wire
-from wsframe.workers.orders import Message
+from wsframe.workers.control_socket import make_control_sockets
+from wsframe.workers.orders import ControlMessage
 
 PROGRAM = """
 import os, sys
@@ -31,7 +31,7 @@ async def test_a_worker_is_told_who_it_is_and_has_a_process_group_of_its_own(tmp
     with equipped(tmp_path, 2) as made:
         child = await Child.start([sys.executable, "-c", PROGRAM], os.getcwd(), made, 30, 1, 4)
         with trio.fail_after(120):
-            assert await child.wire.hear() == Message("failed", {"reason": "1 of 2"})
+            assert await child.control.hear() == ControlMessage("failed", {"reason": "1 of 2"})
             assert status_of(await child.process.wait()) == 3
         assert made.board.row(1, 4).clients == child.process.pid != os.getpgid(0)
         child.close()
@@ -51,9 +51,9 @@ async def test_only_a_worker_that_is_not_ready_gets_a_signal_with_the_order_to_l
         ready.child.watch.ready()
         for one in (importing, ready):
             one.child.leave(1012, 1.5, 20)
-            assert await one.hears() == Message("drain", {"code": 1012, "lame_duck": 1.5})
+            assert await one.hears() == ControlMessage("drain", {"code": 1012, "lame_duck": 1.5})
             one.child.close()
-            one.wire.close()
+            one.control.close()
         assert (importing.process.signals, ready.process.signals) == (["TERM"], [])
 
 
@@ -65,7 +65,7 @@ def test_the_status_is_that_which_a_shell_shows(returncode: int, status: int) ->
 async def test_a_second_pair_of_sockets_that_is_refused_leaves_the_first_one_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair = make_wire()
+    pair = make_control_sockets()
     results = iter([pair])
 
     def make() -> tuple[socket.socket, socket.socket]:
@@ -73,7 +73,7 @@ async def test_a_second_pair_of_sockets_that_is_refused_leaves_the_first_one_clo
             raise OSError(errno.EMFILE, "Too many open files")
         return made
 
-    monkeypatch.setattr("wsframe.workers.child.make_wire", make)
+    monkeypatch.setattr("wsframe.workers.child.make_control_sockets", make)
     with equipped(tmp_path, 1) as made, pytest.raises(OSError, match="Too many open files"):
         await Child.start(["/nowhere"], os.getcwd(), made, 30, 0, 0)
     assert [end.fileno() for end in pair] == [-1, -1]

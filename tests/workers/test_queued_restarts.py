@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from tests.workers.test_renewal import EVEN, ODD, end, renewed, restarting
 from tests.workers.test_supervisor import supervised
-from wsframe.workers.orders import Message
+from wsframe.workers.orders import ControlMessage
 from wsframe.workers.partitions import PARTITIONS
 
 
@@ -33,7 +33,7 @@ async def test_a_restart_waits_for_a_worker_that_is_down_or_starts_and_further_o
         assert service.supervisor.restart() is renewal
         assert len(service.workers.started) == 4
         third.say("ready")
-        assert await third.hears() == Message("accept", {"started": False})
+        assert await third.hears() == ControlMessage("accept", {"started": False})
         new = [await renewed(service, old, 4, EVEN), await renewed(service, third, 5, ODD)]
         await renewal.done.wait()
         assert (renewal.failure, renewal.table.done) == ("", True)
@@ -145,7 +145,7 @@ async def test_a_restart_that_is_ordered_while_the_service_starts_follows_the_st
         assert (len(service.workers.started), renewal.done.is_set()) == (2, False)
         second.say("ready")
         for old in (first, second):
-            assert await old.hears() == Message("accept", {"started": old is first})
+            assert await old.hears() == ControlMessage("accept", {"started": old is first})
         new = [await renewed(service, first, 2, EVEN), await renewed(service, second, 3, ODD)]
         await renewal.done.wait()
         assert (renewal.failure, renewal.table.done) == ("", True)

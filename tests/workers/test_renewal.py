@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from tests.workers.stand_ins import StandIn
 from tests.workers.test_supervisor import Service, supervised
-from wsframe.workers.orders import Message
+from wsframe.workers.orders import ControlMessage
 from wsframe.workers.partitions import PARTITIONS
 from wsframe.workers.renewal import Renewal
 
@@ -32,12 +32,12 @@ async def renewed(service: Service, old: StandIn, number: int, partitions: list[
     new = await service.workers.at(number)
     assert (new.slot, new.generation) == (old.slot, old.generation + 1)
     new.say("ready")
-    assert await new.hears() == Message("accept", {"started": False})
-    assert await old.hears() == Message("leave", {})
+    assert await new.hears() == ControlMessage("accept", {"started": False})
+    assert await old.hears() == ControlMessage("leave", {})
     old.say("over", partitions=partitions[1:])
-    assert await new.hears() == Message("begin", {"partitions": partitions[1:]})
+    assert await new.hears() == ControlMessage("begin", {"partitions": partitions[1:]})
     old.say("over", partitions=partitions[:1])
-    assert await new.hears() == Message("begin", {"partitions": partitions[:1]})
+    assert await new.hears() == ControlMessage("begin", {"partitions": partitions[:1]})
     old.process.end()
     return new
 
@@ -112,7 +112,7 @@ async def test_workers_6_an_old_worker_that_dies_has_left_everything(tmp_path: P
         new.say("ready")
         await new.hears()
         old.say("over", partitions=[3])
-        assert (await new.hears()) == Message("begin", {"partitions": [3]})
+        assert (await new.hears()) == ControlMessage("begin", {"partitions": [3]})
         old.process.end(-9)
         begun = await new.hears()
         assert begun is not None
@@ -138,13 +138,13 @@ async def test_a_new_worker_that_dies_while_the_old_one_leaves_has_a_successor(
         (old,), renewal = await restarting(service, 1)
         first = await service.workers.at(1)
         first.say("ready")
-        assert await old.hears() == Message("leave", {})
+        assert await old.hears() == ControlMessage("leave", {})
         first.process.end(-9)
         second = await service.workers.at(2)
         old.say("over", partitions=[7])
         second.say("ready")
-        assert await second.hears() == Message("accept", {"started": False})
-        assert await second.hears() == Message("begin", {"partitions": [7]})
+        assert await second.hears() == ControlMessage("accept", {"started": False})
+        assert await second.hears() == ControlMessage("begin", {"partitions": [7]})
         old.process.end()
         await renewal.done.wait()
         assert not renewal.failure
@@ -158,15 +158,15 @@ async def test_workers_6_a_successor_that_is_ready_only_after_the_end_of_the_old
         (old,), renewal = await restarting(service, 1)
         first = await service.workers.at(1)
         first.say("ready")
-        assert await old.hears() == Message("leave", {})
+        assert await old.hears() == ControlMessage("leave", {})
         first.process.end(-9)
         second = await service.workers.at(2)
         old.process.end()
         await renewal.done.wait()
         second.say("ready")
-        assert await second.hears() == Message("accept", {"started": False})
+        assert await second.hears() == ControlMessage("accept", {"started": False})
         with trio.fail_after(600):
-            assert await second.hears() == Message("begin", {"partitions": [*range(PARTITIONS)]})
+            assert await second.hears() == ControlMessage("begin", {"partitions": [*range(PARTITIONS)]})
         await end(service, second)
 
 
@@ -190,7 +190,7 @@ async def test_workers_6_a_slot_whose_old_worker_dies_before_the_birth_of_its_he
         assert service.workers.births == 3
         successor = service.workers.started[2]
         successor.say("ready")
-        assert await successor.hears() == Message("accept", {"started": False})
+        assert await successor.hears() == ControlMessage("accept", {"started": False})
         await end(service, successor)
 
 
@@ -242,13 +242,13 @@ async def test_a_worker_that_dies_before_its_turn_is_replaced_once_and_the_resta
             assert replacement.slot == slot
             replacement.say("ready")
         first.say("ready")
-        assert await old[0].hears() == Message("leave", {})
+        assert await old[0].hears() == ControlMessage("leave", {})
         old[0].process.end()
         for slot in {1, 2}.difference(dying):
             new = await service.workers.at(4 + len(dying))
             assert new.slot == slot
             new.say("ready")
-            assert await old[slot].hears() == Message("leave", {})
+            assert await old[slot].hears() == ControlMessage("leave", {})
             old[slot].process.end()
         await renewal.done.wait()
         assert not renewal.failure
@@ -276,9 +276,9 @@ async def test_workers_6_a_worker_that_dies_during_the_birth_of_its_heir_has_tha
         service.workers.birth.set()
         new = await service.workers.at(1)
         new.say("ready")
-        assert await new.hears() == Message("accept", {"started": False})
+        assert await new.hears() == ControlMessage("accept", {"started": False})
         if starts:
-            assert await new.hears() == Message("begin", {"partitions": [*range(PARTITIONS)]})
+            assert await new.hears() == ControlMessage("begin", {"partitions": [*range(PARTITIONS)]})
         await renewal.done.wait()
         assert bool(renewal.failure) != starts
         await trio.sleep(60)
@@ -303,13 +303,13 @@ async def test_a_new_worker_that_the_machine_cannot_start_stops_the_restart_or_i
         assert renewal is not None
         first = await service.workers.at(1)
         first.say("ready")
-        assert await old.hears() == Message("leave", {})
+        assert await old.hears() == ControlMessage("leave", {})
         service.workers.errors.extend([error, error])
         first.process.end(-9)
         second = await service.workers.at(2)
         assert caplog.text.count(f"worker 0 cannot start: {reason}") == 2
         second.say("ready")
-        assert await second.hears() == Message("accept", {"started": False})
+        assert await second.hears() == ControlMessage("accept", {"started": False})
         old.process.end()
         await renewal.done.wait()
         assert not renewal.failure
@@ -331,12 +331,12 @@ async def test_no_beat_is_demanded_of_a_worker_that_gives_its_lives_away_or_begi
         new = await service.workers.at(1)
         nursery.start_soon(beat, new, begins)
         new.say("ready")
-        assert await old.hears() == Message("leave", {})
+        assert await old.hears() == ControlMessage("leave", {})
         gives.cancel()
         await trio.sleep(10)
         old.say("over", partitions=EVEN)
-        assert await new.hears() == Message("accept", {"started": False})
-        assert await new.hears() == Message("begin", {"partitions": EVEN})
+        assert await new.hears() == ControlMessage("accept", {"started": False})
+        assert await new.hears() == ControlMessage("begin", {"partitions": EVEN})
         begins.cancel()
         old.process.end()
         assert renewal is not None

@@ -7,21 +7,31 @@ from math import inf
 import pytest
 
 from wsframe.workers.board import SlotState
-from wsframe.workers.slots import LATE, LONGEST_PAUSE, LOOK, STEADY, SUSPICIOUS, Act, Backoff, Looks, Watch
+from wsframe.workers.slots import (
+    LATE,
+    LONGEST_PAUSE,
+    LOOK,
+    STEADY,
+    SUSPICIOUS,
+    Act,
+    Looks,
+    ProcessWatch,
+    RestartBackoff,
+)
 
 
-def acts(watch: Watch, beats: list[int]) -> list[Act]:
+def acts(watch: ProcessWatch, beats: list[int]) -> list[Act]:
     return [act for act in map(watch.look, beats) if act is not None]
 
 
-def ready(patience: float = 30) -> Watch:
-    watch = Watch(patience)
+def ready(patience: float = 30) -> ProcessWatch:
+    watch = ProcessWatch(patience)
     watch.ready()
     return watch
 
 
 def test_a_process_that_starts_can_take_any_time() -> None:
-    watch = Watch(30)
+    watch = ProcessWatch(30)
     assert acts(watch, [0] * 10_000) == []
     assert watch.state is SlotState.STARTING
 
@@ -63,7 +73,7 @@ def test_without_patience_set_nobody_is_killed() -> None:
 
 
 def test_a_process_that_does_not_leave_is_killed_whatever_its_beats() -> None:
-    for watch in (Watch(30), ready(30)):
+    for watch in (ProcessWatch(30), ready(30)):
         watch.leave_within(13)
         assert acts(watch, [*range(1, 27)]) == []
         assert acts(watch, [*range(27, 100)]) == [Act.KILL_LATE]
@@ -100,7 +110,7 @@ def test_a_supervisor_that_was_stopped_again_and_again_kills_nobody() -> None:
 
 
 def test_the_first_successor_starts_at_once_and_later_ones_ever_later() -> None:
-    backoff = Backoff(lambda: 1.0)
+    backoff = RestartBackoff(lambda: 1.0)
     pauses = [backoff.pause(steady=False) for _ in range(2000)]
     assert pauses[:5] == [0, 0.5, 1, 2, 4]
     assert pauses == sorted(pauses)
@@ -108,13 +118,13 @@ def test_the_first_successor_starts_at_once_and_later_ones_ever_later() -> None:
 
 
 def test_pauses_differ_by_chance_up_to_half_of_them() -> None:
-    least, most = Backoff(lambda: 0.0), Backoff(lambda: 1.0)
+    least, most = RestartBackoff(lambda: 0.0), RestartBackoff(lambda: 1.0)
     for _ in range(10):
         assert least.pause(steady=False) * 2 == most.pause(steady=False)
 
 
 def test_a_long_life_makes_the_next_successor_start_at_once() -> None:
-    backoff, watch = Backoff(lambda: 1.0), ready()
+    backoff, watch = RestartBackoff(lambda: 1.0), ready()
     assert [backoff.pause(steady=watch.steady) for _ in range(4)] == [0, 0.5, 1, 2]
     acts(watch, [*range(1, int(STEADY / LOOK) + 1)])
     assert watch.steady

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 import trio
 
-from wsframe.workers.socket_exchange import LONGEST, Exchange, Gone, make_exchange
+from wsframe.workers.socket_exchange import LONGEST, OtherSideGone, SocketExchange, make_exchange
 
 if not hasattr(socket, "SOCK_SEQPACKET"):
     pytest.skip("this system has no SOCK_SEQPACKET", allow_module_level=True)
@@ -20,14 +20,14 @@ if not hasattr(socket, "SOCK_SEQPACKET"):
 class Pair(NamedTuple):
     """Both sides."""
 
-    giver: Exchange
-    taker: Exchange
+    giver: SocketExchange
+    taker: SocketExchange
 
 
 @pytest.fixture
 async def pair() -> Iterator[Pair]:  # type: ignore[misc]
     giver, sock = make_exchange()
-    pair = Pair(giver, Exchange(sock))
+    pair = Pair(giver, SocketExchange(sock))
     yield pair
     for one in pair:
         one.close()
@@ -70,10 +70,10 @@ async def test_a_full_conversation_refuses_and_never_blocks(pair: Pair) -> None:
 async def test_workers_2_a_cut_decides_for_both_sides_which_message_was_the_last(pair: Pair) -> None:
     assert pair.taker.send_now("mine")
     pair.giver.cut()
-    with pytest.raises(Gone):
+    with pytest.raises(OtherSideGone):
         pair.taker.send_now("too late")
     assert (await pair.giver.receive()).document == "mine"
-    with pytest.raises(Gone):
+    with pytest.raises(OtherSideGone):
         await pair.giver.receive()
 
 
@@ -82,9 +82,9 @@ async def test_messages_of_a_side_that_has_gone_are_still_received(pair: Pair) -
     await pair.taker.send("mine")
     pair.taker.close()
     assert (await pair.giver.receive()).document == "mine"
-    with pytest.raises(Gone):
+    with pytest.raises(OtherSideGone):
         await pair.giver.receive()
-    with pytest.raises(Gone):
+    with pytest.raises(OtherSideGone):
         await pair.giver.send("anybody there?")
 
 
@@ -93,7 +93,7 @@ async def test_a_task_that_waits_learns_that_the_other_side_has_gone(pair: Pair)
 
         @nursery.start_soon
         async def wait() -> None:
-            with pytest.raises(Gone):
+            with pytest.raises(OtherSideGone):
                 await pair.giver.receive()
 
         await trio.testing.wait_all_tasks_blocked()
@@ -102,12 +102,12 @@ async def test_a_task_that_waits_learns_that_the_other_side_has_gone(pair: Pair)
 
 async def test_other_messages_end_the_conversation_and_leak_no_descriptor() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    exchange = Exchange(theirs)
+    exchange = SocketExchange(theirs)
     one, other = socket.socketpair()
     with ours, one:
         socket.send_fds(ours, [b"no JSON"], [other.fileno()])
         other.close()
-        with pytest.raises(Gone):
+        with pytest.raises(OtherSideGone):
             exchange.receive_now()
         assert one.recv(10) == b"", "the passed end is closed"
     exchange.close()
@@ -121,5 +121,10 @@ async def test_a_message_is_short(pair: Pair) -> None:
 @pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="the kernel does not tell whose a socket is")
 async def test_a_process_of_another_user_is_not_spoken_to() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs, patch("os.geteuid", return_value=os.geteuid() + 1), pytest.raises(Gone, match="of user"):
-        Exchange(theirs)
+    with (
+        ours,
+        theirs,
+        patch("os.geteuid", return_value=os.geteuid() + 1),
+        pytest.raises(OtherSideGone, match="of user"),
+    ):
+        SocketExchange(theirs)

@@ -15,11 +15,11 @@ from trio.testing import MockClock
 
 from tests.workers.stand_ins import Workers, equipped
 from wsframe.workers.board import Board, SlotState
-from wsframe.workers.orders import Message
-from wsframe.workers.supervisor import GRACE, Plan, Supervisor
+from wsframe.workers.orders import ControlMessage
+from wsframe.workers.supervisor import GRACE, ServicePlan, Supervisor
 from wsframe.workers.worker import inquiries_at
 
-DRAIN = Message("drain", {"code": 1001, "lame_duck": 0.0})
+DRAIN = ControlMessage("drain", {"code": 1001, "lame_duck": 0.0})
 
 
 class Service:
@@ -40,7 +40,7 @@ async def supervised(folder: Path, count: int, patience: float = 30) -> AsyncIte
     started: list[str] = []
     with equipped(folder, count) as made:
         workers = Workers(made, patience)
-        plan = Plan(command=[], folder="", patience=patience, drain=8)
+        plan = ServicePlan(command=[], folder="", patience=patience, drain=8)
         supervisor = Supervisor(plan, made, lambda: started.append("started"), workers.launch)
         service = Service(supervisor, workers, made.board, started, made.runtime.folder)
 
@@ -63,12 +63,12 @@ async def test_nobody_accepts_until_every_slot_is_ready_and_one_tells_the_progra
         for one in (first, second):
             one.say("ready")
         with trio.move_on_after(0.2) as waited:
-            await first.wire.hear()
+            await first.control.hear()
         assert waited.cancelled_caught
         assert service.started == []
         third.say("ready")
         orders = {one.slot: await one.hears() for one in (first, second, third)}
-        assert orders == {slot: Message("accept", {"started": slot == 0}) for slot in range(3)}
+        assert orders == {slot: ControlMessage("accept", {"started": slot == 0}) for slot in range(3)}
         assert service.started == ["started"]
         service.supervisor.drain()
         for one in (first, second, third):
@@ -81,7 +81,7 @@ async def test_a_worker_that_dies_has_a_successor_after_it_was_reaped(tmp_path: 
     async with supervised(tmp_path, 2) as service:
         _, dying = await service.workers.all_ready(2)
         dying.row.reserved = 5
-        dying.wire.close()  # a child process of a hook would keep it open; it says nothing
+        dying.control.close()  # a child process of a hook would keep it open; it says nothing
         await trio.sleep(0.05)
         assert len(service.workers.started) == 2
         dying.process.end(-11)
@@ -89,7 +89,7 @@ async def test_a_worker_that_dies_has_a_successor_after_it_was_reaped(tmp_path: 
         assert (successor.slot, successor.row.reserved) == (dying.slot, 0)
         assert service.board.state(1) is SlotState.STARTING
         successor.say("ready")
-        assert await successor.hears() == Message("accept", {"started": False})
+        assert await successor.hears() == ControlMessage("accept", {"started": False})
         assert service.board.state(1) is SlotState.READY
         assert service.started == ["started"]
         service.supervisor.drain()
@@ -143,7 +143,7 @@ async def test_a_program_that_ends_ends_the_service_with_its_status_and_code(tmp
     async with supervised(tmp_path, 3) as service:
         _, ending, other = workers = await service.workers.all_ready(3)
         ending.say("ending", code=4000, lame_duck=2.5)
-        assert await other.hears() == Message("drain", {"code": 4000, "lame_duck": 2.5})
+        assert await other.hears() == ControlMessage("drain", {"code": 4000, "lame_duck": 2.5})
         for one in workers:
             one.process.end(7 if one is ending else 0)
     assert service.supervisor.status == 7
@@ -183,7 +183,7 @@ async def test_a_second_order_hurries_and_kills_soon(tmp_path: Path, autojump_cl
         begun = trio.current_time()
         service.supervisor.hurry()
         assert [await one.hears(), await one.hears()] == [
-            Message("drain", {"code": 1001, "lame_duck": 100}), Message("hurry", {}),
+            ControlMessage("drain", {"code": 1001, "lame_duck": 100}), ControlMessage("hurry", {}),
         ]  # fmt: skip
         await one.process.wait()
         assert trio.current_time() < begun + 8
@@ -224,10 +224,10 @@ async def test_bytes_that_are_not_a_message_cost_no_worker_anything(
 ) -> None:
     async with supervised(tmp_path, 1) as service:
         (one,) = await service.workers.all_ready(1)
-        one.wire._sock.send(b"nonsense")
-        one.wire._sock.send(b"[]")
+        one.control._sock.send(b"nonsense")
+        one.control._sock.send(b"[]")
         one.say("ending", code=4000, lame_duck=0.0)  # is heard all the same
-        assert await one.hears() == Message("drain", {"code": 4000, "lame_duck": 0.0})
+        assert await one.hears() == ControlMessage("drain", {"code": 4000, "lame_duck": 0.0})
         one.process.end()
     assert caplog.text.count(f"{one.child.name}: not a message") == 2
 
@@ -237,10 +237,10 @@ async def test_bytes_that_are_not_a_message_do_not_hide_the_last_words_of_a_work
 ) -> None:
     async with supervised(tmp_path, 2) as service:
         one, other = await service.workers.all_ready(2)
-        one.wire._sock.send(b"nonsense")
+        one.control._sock.send(b"nonsense")
         one.say("ending", code=4000, lame_duck=0.0)
         one.process.end(7)  # reaped before any of it has been heard
-        assert await other.hears() == Message("drain", {"code": 4000, "lame_duck": 0.0})
+        assert await other.hears() == ControlMessage("drain", {"code": 4000, "lame_duck": 0.0})
         other.process.end()
     assert service.supervisor.status == 7
     assert f"{one.child.name}: not a message" in caplog.text
@@ -262,8 +262,8 @@ async def test_the_service_starts_with_the_successor_of_a_worker_that_died_befor
             first = await service.workers.at(number)
         assert service.started == []
         first.say("ready")
-        assert await first.hears() == Message("accept", {"started": True})
-        assert await last.hears() == Message("accept", {"started": False})
+        assert await first.hears() == ControlMessage("accept", {"started": True})
+        assert await last.hears() == ControlMessage("accept", {"started": False})
         assert service.started == ["started"]
         await trio.testing.wait_all_tasks_blocked()
         service.supervisor.drain()

@@ -12,7 +12,7 @@ import pytest
 from wsframe.net.sockets import NamedSocket, traits_of
 from wsframe.workers import worker as module
 from wsframe.workers.board import Board
-from wsframe.workers.link import make_wire
+from wsframe.workers.control_socket import make_control_sockets
 from wsframe.workers.orders import FORMAT, decoded
 from wsframe.workers.worker import VARIABLE, known_worker, survive_hangup, this_worker, worker_variable
 
@@ -29,7 +29,7 @@ def test_a_process_that_no_supervisor_started_is_not_a_worker() -> None:
 
 @pytest.mark.parametrize("other", [{"format": FORMAT + 1}, {"format": "1"}, {}])
 def test_a_worker_of_another_version_than_its_supervisor_tells_it_and_does_not_start(other: dict[str, object]) -> None:
-    kept, link = make_wire()
+    kept, link = make_control_sockets()
     told = {"link": os.dup(link.fileno()), "sockets": "in another form"} | other
     with pytest.raises(SystemExit) as ended:
         this_worker({VARIABLE: json.dumps(told)})
@@ -58,7 +58,7 @@ def inherited(*fds: int) -> list[int]:
 def test_a_worker_takes_over_what_the_variable_names_and_passes_nothing_on() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
-    board, (kept, link) = Board.make(2), make_wire()
+    board, (kept, link) = Board.make(2), make_control_sockets()
     all_of_it = [listening, link, *(giving for giving, _ in pairs), pairs[1][1]]
     fds = inherited(*(sock.fileno() for sock in all_of_it))
     memory, lock, *lineage = inherited(board.fd, board.fd, *(sock.fileno() for sock in pairs[0]))

@@ -12,9 +12,9 @@ from wsframe.centrifuge.answers import Subscribed
 from wsframe.centrifuge.errors import UNSUBSCRIBES, CentrifugeDisconnect, CentrifugeError
 from wsframe.centrifuge.feed import Feed
 from wsframe.centrifuge.hooks import Hooks
-from wsframe.centrifuge.replies import Publication, as_text, expiry, members, push
-from wsframe.centrifuge.session import Channel, Due, Session, Sessions
-from wsframe.centrifuge.subscription import Event, State, Subscription
+from wsframe.centrifuge.replies import ChannelPublication, as_text, expiry, members, push
+from wsframe.centrifuge.session import Channel, Session, SessionDeadline, Sessions
+from wsframe.centrifuge.subscription import Subscription, SubscriptionEvent, SubscriptionState
 from wsframe.exceptions import ResourceEnded
 from wsframe.resources.client import Client
 from wsframe.resources.topics import Topics
@@ -85,7 +85,7 @@ class Channels:
         subscription.options = options
         subscription.until = None if options.expires is None else trio.current_time() + options.expires
         subscription.info = self._hooks.json_of(options.info)
-        if not subscription.step(Event.ALLOWED):
+        if not subscription.step(SubscriptionEvent.ALLOWED):
             raise CentrifugeError(103)  # its client has left while the hook decided
 
     def of_server(
@@ -115,7 +115,7 @@ class Channels:
         except BaseException:
             self.end(session, subscription)
             raise
-        if subscription.state is State.ENDED:
+        if subscription.state is SubscriptionState.ENDED:
             return False
         session.client.send_text(push("subscribe", result, channel))
         self.go_live(session, subscription)
@@ -140,7 +140,7 @@ class Channels:
         if options.recover and self._hooks.history_of(name) is not None:
             beginning = await self._feed.resume(name, request, recovers=recovers)
         channel = self._sessions.channel(name)
-        if channel is not None and subscription.state is State.FILLING:
+        if channel is not None and subscription.state is SubscriptionState.FILLING:
             self._feed.listen(channel)
             channel.waiting[subscription] = None
         token = request is not None and not subscription.by_server and request["token"]
@@ -161,7 +161,7 @@ class Channels:
             self.end(session, subscription)
             session.client.send_text(end_text(subscription, *subscription.ending))
             return
-        if channel is None or not subscription.step(Event.REPLIED):
+        if channel is None or not subscription.step(SubscriptionEvent.REPLIED):
             return
         channel.waiting.pop(subscription, None)
         channel.live[session.client] = None
@@ -175,7 +175,7 @@ class Channels:
 
     def set_expiry(self, session: Session, subscription: Subscription, expires: float | None) -> None:
         """Set the moment at which a subscription ends unless it is refreshed."""
-        due = Due(session.client, "subscription", subscription.channel)
+        due = SessionDeadline(session.client, "subscription", subscription.channel)
         if expires is None:
             self._sessions.deadlines.clear(due)
         else:
@@ -190,7 +190,7 @@ class Channels:
         ``lost``: it ends with its connection, so that the user can come back.
         """
         live = subscription.live
-        subscription.step(Event.ENDED)
+        subscription.step(SubscriptionEvent.ENDED)
         deserted = self._sessions.forget(session, subscription)
         if deserted is not None:
             self._feed.unlisten(deserted)
@@ -250,7 +250,7 @@ class Channels:
 
     # Messages
 
-    def publish(self, channel: str, publication: Publication) -> bool:
+    def publish(self, channel: str, publication: ChannelPublication) -> bool:
         """Publish to all subscribers of a channel; return False if its history cannot take it."""
         return self._feed.publish(channel, publication.json())
 

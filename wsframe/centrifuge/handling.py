@@ -14,9 +14,9 @@ from wsframe.centrifuge.channels import Channels
 from wsframe.centrifuge.commands import PONG, BadMessage, Command, decode
 from wsframe.centrifuge.errors import CentrifugeDisconnect, CentrifugeError
 from wsframe.centrifuge.hooks import Hooks
-from wsframe.centrifuge.replies import Publication, as_json, as_text, error, expiry, members, reply
-from wsframe.centrifuge.session import Due, Phase, Session, Sessions
-from wsframe.centrifuge.subscription import State, Subscription
+from wsframe.centrifuge.replies import ChannelPublication, as_json, as_text, error, expiry, members, reply
+from wsframe.centrifuge.session import Session, SessionDeadline, SessionPhase, Sessions
+from wsframe.centrifuge.subscription import Subscription, SubscriptionState
 from wsframe.log import Log, log_for
 from wsframe.resources.client import Client
 
@@ -110,7 +110,7 @@ class Handler:
         """Close a client after the replies so far, and handle no more of its commands."""
         if replies is not None:
             replies.send()
-        session.phase = Phase.OVER
+        session.phase = SessionPhase.OVER
         session.client.close(code, reason)
 
     async def _one(self, session: Session, command: Command, replies: Replies) -> None:
@@ -120,14 +120,14 @@ class Handler:
             if not session.pings:
                 raise BadMessage("a pong answers no ping")
             session.pings -= 1
-            self._sessions.deadlines.clear(Due(session.client, "pong"))
+            self._sessions.deadlines.clear(SessionDeadline(session.client, "pong"))
             return
         try:
             await HANDLERS[command.method](self, session, command, replies)
         except CentrifugeError as refusal:
             replies.add(error(command.id, refusal))
-            if command.method == "connect" and session.phase is Phase.NEW:
-                session.phase = Phase.REFUSED
+            if command.method == "connect" and session.phase is SessionPhase.NEW:
+                session.phase = SessionPhase.REFUSED
         except CentrifugeDisconnect:
             raise
         except Exception:
@@ -137,7 +137,7 @@ class Handler:
     # The connection
 
     async def _connect(self, session: Session, command: Command, replies: Replies) -> None:
-        if session.phase is not Phase.NEW:
+        if session.phase is not SessionPhase.NEW:
             raise CentrifugeDisconnect(3501)
         resource, request, client = self._resource, command.request, session.client
         verified = Connected() if resource.tokens is None else await resource.tokens.connection(request["token"])
@@ -161,7 +161,7 @@ class Handler:
         answer = shortened(answer, begun)
         replies.add(reply(command.id, "connect", members(self._connect_result(session, answer, results))))
         replies.send()
-        session.phase = Phase.CONNECTED
+        session.phase = SessionPhase.CONNECTED
         self._begin_times(session, answer)
         for one in subscriptions:
             self._channels.go_live(session, one)
@@ -176,7 +176,7 @@ class Handler:
             recovers = size < MOST_RECOVERED
             result = results[one] = await self._channels.fill(session, one, subs.get(one.channel), recovers=recovers)
             size += len(result)
-        return {one.channel: result for one, result in results.items() if one.state is not State.ENDED}
+        return {one.channel: result for one, result in results.items() if one.state is not SubscriptionState.ENDED}
 
     def _connect_result(
         self, session: Session, answer: Connected, results: dict[str, str]
@@ -201,14 +201,14 @@ class Handler:
             self._sessions.deadlines,
             trio.current_time(),
         )
-        deadlines.clear(Due(client, "connect"))
+        deadlines.clear(SessionDeadline(client, "connect"))
         if options.ping is not None:
             # The first one at a random moment: clients that came together are not pinged together.
-            deadlines.set(Due(client, "ping"), now + options.ping * int(client.id[:4], 16) / 0xFFFF)
+            deadlines.set(SessionDeadline(client, "ping"), now + options.ping * int(client.id[:4], 16) / 0xFFFF)
         self._set_expiry(session, answer.expires)
 
     def _set_expiry(self, session: Session, expires: float | None) -> None:
-        due = Due(session.client, "expiry")
+        due = SessionDeadline(session.client, "expiry")
         if expires is None:
             self._sessions.deadlines.clear(due)
         else:
@@ -267,7 +267,7 @@ class Handler:
             answer = resource.subscription if answer is None else checked("subscribing", answer, Subscribed)
             self._channels.allow(subscription, filled_in(answer, verified))
             result = await self._channels.fill(session, subscription, request)
-            if subscription.state is State.ENDED:
+            if subscription.state is SubscriptionState.ENDED:
                 raise CentrifugeError(103)  # its client has left
         except BaseException:
             self._channels.end(session, subscription)
@@ -310,11 +310,13 @@ class Handler:
         answer = await self._resource.publishing(session.client, channel, data)
         info = session.seen_in(session.subscriptions.get(channel)).json()
         if answer is None:
-            publication = Publication(of_client(data), info)
+            publication = ChannelPublication(of_client(data), info)
         else:
             checked("publishing", answer, Published)
             content = self._resource.json_of(answer.data) or "null"
-            publication = Publication(content, None if answer.anonymous else info, self._resource.json_of(answer.tags))
+            publication = ChannelPublication(
+                content, None if answer.anonymous else info, self._resource.json_of(answer.tags)
+            )
         if not self._channels.publish(channel, publication):
             raise CentrifugeError(100, "the history cannot take it")
         replies.add(reply(command.id, "publish"))

@@ -16,8 +16,8 @@ from wsframe.centrifuge.errors import CentrifugeError
 
 __all__ = [
     "PING",
+    "ChannelPublication",
     "Info",
-    "Publication",
     "array",
     "as_json",
     "as_text",
@@ -116,7 +116,7 @@ class Info:
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
+class ChannelPublication:
     """A message in a channel."""
 
     data: str

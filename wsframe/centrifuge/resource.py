@@ -11,7 +11,7 @@ from wsframe.centrifuge.answers import CentrifugeOptions, Connected, Published, 
 from wsframe.centrifuge.channels import Channels
 from wsframe.centrifuge.errors import DISCONNECTS, CentrifugeError, check_code
 from wsframe.centrifuge.handling import Handler
-from wsframe.centrifuge.replies import Publication, escaped, members, push
+from wsframe.centrifuge.replies import ChannelPublication, escaped, members, push
 from wsframe.centrifuge.session import Sessions, topic_of
 from wsframe.centrifuge.times import Times
 from wsframe.doorbell import check_trio
@@ -46,7 +46,7 @@ class Connection(NamedTuple):
     """The channels it is subscribed to, in the order in which it subscribed."""
 
 
-class Service:
+class CentrifugeService:
     """The parts that serve the clients of one life of a resource."""
 
     def __init__(self, resource: CentrifugeResource[Any], life: Life[Any]) -> None:
@@ -92,7 +92,7 @@ class CentrifugeResource(Resource[DataT]):
     of subscriptions are ignored."""
 
     _wsframe_hooks = (*HOOKS, *OURS)
-    _service: Service | None = None
+    _service: CentrifugeService | None = None
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -171,7 +171,9 @@ class CentrifugeResource(Resource[DataT]):
         service = self._serving()
         service.channels.check_name(channel)
         content = self.json_of(data)
-        service.channels.publish(channel, Publication("null" if content is None else content, None, self.json_of(tags)))
+        service.channels.publish(
+            channel, ChannelPublication("null" if content is None else content, None, self.json_of(tags))
+        )
 
     async def add_subscription(self, client: Client[DataT], channel: str, options: Subscribed | None = None) -> bool:
         """Subscribe a client that has connected, and tell it; return False if it has left or is subscribed already.
@@ -269,11 +271,11 @@ class CentrifugeResource(Resource[DataT]):
         for channel in ended:
             await service.channels.ended(session, channel)
 
-    def _serving(self) -> Service:
+    def _serving(self) -> CentrifugeService:
         """Return the parts of this life of the resource."""
         life = self._life()
         service = self._service
         if service is None or service.life is not life:
-            service = Service(self, life)
+            service = CentrifugeService(self, life)
             object.__setattr__(self, "_service", service)  # also of a frozen dataclass
         return service

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from wsframe.centrifuge.deadlines import Deadlines
+from wsframe.centrifuge.deadline_queue import DeadlineQueue
 from wsframe.centrifuge.replies import Info, push
 from wsframe.centrifuge.subscription import Subscription
 from wsframe.resources.client import Client
@@ -14,7 +14,7 @@ from wsframe.resources.client import Client
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["PREFIX", "Channel", "Due", "Phase", "Session", "Sessions", "topic_of"]
+__all__ = ["PREFIX", "Channel", "Session", "SessionDeadline", "SessionPhase", "Sessions", "topic_of"]
 
 PREFIX = "centrifuge:"
 """The beginning of the topics of channels, which keeps them apart from topics whose messages are in no protocol."""
@@ -25,7 +25,7 @@ def topic_of(channel: str) -> str:
     return PREFIX + channel
 
 
-class Phase(Enum):
+class SessionPhase(Enum):
     """The phase of a client in the protocol."""
 
     NEW = auto()
@@ -45,7 +45,7 @@ class Session:
 
     def __init__(self, client: AnyClient) -> None:
         self.client: AnyClient = client
-        self.phase: Phase = Phase.NEW
+        self.phase: SessionPhase = SessionPhase.NEW
         self.user: str = ""
         """The user's id; ``""`` for an anonymous one."""
         self.subject: str = ""
@@ -64,17 +64,17 @@ class Session:
     @property
     def connected(self) -> bool:
         """Whether its ``connect`` was accepted, and the server does not close it."""
-        return self.phase is Phase.CONNECTED
+        return self.phase is SessionPhase.CONNECTED
 
     @property
     def refused(self) -> bool:
         """Whether its ``connect`` was refused, so that the rest of its message is not handled."""
-        return self.phase is Phase.REFUSED
+        return self.phase is SessionPhase.REFUSED
 
     @property
     def over(self) -> bool:
         """Whether the server closes it, so that it gets nothing more."""
-        return self.phase is Phase.OVER
+        return self.phase is SessionPhase.OVER
 
     @property
     def channels(self) -> Collection[str]:
@@ -92,7 +92,7 @@ KINDS: tuple[Kind, ...] = ("connect", "ping", "pong", "expiry")
 """Those of a client itself."""
 
 
-class Due(NamedTuple):
+class SessionDeadline(NamedTuple):
     """Something of a client that is due at a moment."""
 
     client: AnyClient
@@ -123,7 +123,7 @@ class Sessions:
     def __init__(self) -> None:
         self._sessions: dict[AnyClient, Session] = {}
         self._channels: dict[str, Channel] = {}
-        self.deadlines: Deadlines[Due] = Deadlines()
+        self.deadlines: DeadlineQueue[SessionDeadline] = DeadlineQueue()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -142,7 +142,7 @@ class Sessions:
     def remove(self, client: AnyClient) -> Session | None:
         """Forget a client."""
         for kind in KINDS:
-            self.deadlines.clear(Due(client, kind))
+            self.deadlines.clear(SessionDeadline(client, kind))
         return self._sessions.pop(client, None)
 
     def note(self, session: Session, subscription: Subscription) -> Channel:
@@ -164,7 +164,7 @@ class Sessions:
         if session.subscriptions.get(name) is not subscription:
             return None
         del session.subscriptions[name]
-        self.deadlines.clear(Due(session.client, "subscription", name))
+        self.deadlines.clear(SessionDeadline(session.client, "subscription", name))
         channel = self._channels[name]
         del channel.subscriptions[session.client]
         channel.live.pop(session.client, None)

@@ -6,14 +6,14 @@ from enum import Enum, auto
 
 from wsframe.centrifuge.answers import Subscribed
 
-__all__ = ["MOST_HELD", "TABLE", "Event", "State", "Subscription"]
+__all__ = ["MOST_HELD", "TABLE", "Subscription", "SubscriptionEvent", "SubscriptionState"]
 
 
 MOST_HELD = 1_000
 """Publications that wait for one subscription."""
 
 
-class State(Enum):
+class SubscriptionState(Enum):
     """The state of a subscription."""
 
     ASKED = auto()
@@ -26,7 +26,7 @@ class State(Enum):
     """It is over; another one of the same channel can have begun."""
 
 
-class Event(Enum):
+class SubscriptionEvent(Enum):
     """An event of a subscription."""
 
     ALLOWED = auto()
@@ -37,12 +37,12 @@ class Event(Enum):
     """It was refused, unsubscribed from either side, has expired, or its client has left."""
 
 
-TABLE: dict[tuple[State, Event], State] = {
-    (State.ASKED, Event.ALLOWED): State.FILLING,
-    (State.ASKED, Event.ENDED): State.ENDED,
-    (State.FILLING, Event.REPLIED): State.LIVE,
-    (State.FILLING, Event.ENDED): State.ENDED,
-    (State.LIVE, Event.ENDED): State.ENDED,
+TABLE: dict[tuple[SubscriptionState, SubscriptionEvent], SubscriptionState] = {
+    (SubscriptionState.ASKED, SubscriptionEvent.ALLOWED): SubscriptionState.FILLING,
+    (SubscriptionState.ASKED, SubscriptionEvent.ENDED): SubscriptionState.ENDED,
+    (SubscriptionState.FILLING, SubscriptionEvent.REPLIED): SubscriptionState.LIVE,
+    (SubscriptionState.FILLING, SubscriptionEvent.ENDED): SubscriptionState.ENDED,
+    (SubscriptionState.LIVE, SubscriptionEvent.ENDED): SubscriptionState.ENDED,
 }
 """The next state. Any other event changes nothing: the subscription has ended before."""
 
@@ -66,7 +66,7 @@ class Subscription:
         """JSON of its ``info``."""
         self.member: str | None = None
         """The key of its member in the channel, while it is one."""
-        self.state: State = State.ASKED
+        self.state: SubscriptionState = SubscriptionState.ASKED
         self.held: list[tuple[int, bytes]] = []
         """Publications that wait for the reply, with their offsets, which are 0 without history."""
         self.overflowed: bool = False
@@ -83,7 +83,7 @@ class Subscription:
         else:
             self.overflowed = True
 
-    def step(self, event: Event) -> bool:
+    def step(self, event: SubscriptionEvent) -> bool:
         """Take an event; return whether it changed the state."""
         after = TABLE.get((self.state, event))
         if after is None:
@@ -94,4 +94,4 @@ class Subscription:
     @property
     def live(self) -> bool:
         """Whether its client gets publications."""
-        return self.state is State.LIVE
+        return self.state is SubscriptionState.LIVE

@@ -9,7 +9,7 @@ from wsframe.centrifuge.errors import DISCONNECTS
 from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.hooks import Hooks
 from wsframe.centrifuge.replies import PING
-from wsframe.centrifuge.session import Due, Phase, Session, Sessions
+from wsframe.centrifuge.session import Session, SessionDeadline, SessionPhase, Sessions
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["TICK", "Times"]
@@ -33,7 +33,7 @@ class Times:
     def begin(self, session: Session) -> None:
         """Give a new client its time to connect, and see to it that the task runs."""
         now = trio.current_time()
-        self._sessions.deadlines.set(Due(session.client, "connect"), now + self._resource.options.connect)
+        self._sessions.deadlines.set(SessionDeadline(session.client, "connect"), now + self._resource.options.connect)
         if not self._running:
             self._running = True
             self._resource.start_soon(self.run)
@@ -50,7 +50,7 @@ class Times:
                 # Before the nursery waits for hooks: a client that comes in the meantime needs another task.
                 self._running = False
 
-    def _act(self, due: Due, nursery: ProtectedNursery) -> None:
+    def _act(self, due: SessionDeadline, nursery: ProtectedNursery) -> None:
         session = self._sessions.of(due.client)
         if session is None:
             return
@@ -63,7 +63,7 @@ class Times:
             options = self._resource.options
             more = options.pong if due.kind == "pong" else options.connect
             self._sessions.deadlines.set(due, trio.current_time() + more)
-        elif session.phase is not Phase.OVER:
+        elif session.phase is not SessionPhase.OVER:
             code = CLOSES[due.kind]
             self._handler.close(session, code, DISCONNECTS[code])
 
@@ -73,8 +73,8 @@ class Times:
         session.client.send_text(PING)
         session.pings += 1
         if session.pings == 1:
-            deadlines.set(Due(session.client, "pong"), now + options.pong)
-        deadlines.set(Due(session.client, "ping"), now + options.ping)
+            deadlines.set(SessionDeadline(session.client, "pong"), now + options.pong)
+        deadlines.set(SessionDeadline(session.client, "ping"), now + options.ping)
 
     def _is_behind(self, session: Session) -> bool:
         return session.busy or session.client.statistics().messages_waiting > 0

@@ -6,7 +6,7 @@ one line and ends with exit code 1.
 * ``program`` makes the parser and runs a command; ``arguments``, ``options`` and ``errors`` are shared.
 * One module for each command: ``new`` (with its files in ``project/``), ``serve``, ``restart``, ``rebalance``,
   ``routes``, ``asyncapi``, ``top``, ``connect``, ``bench``, ``completion``.
-* ``serve`` uses ``target`` (the program to serve), ``listening`` (addresses, TLS), ``reload`` with ``supervised``
+* ``serve`` uses ``target`` (the program to serve), ``listening`` (addresses, TLS), ``reload`` with ``reloaded``
   (restarts), ``workers`` (several processes), ``sharing`` (several machines), ``admin`` (the socket that ``top``
   queries).
 * ``connect`` uses ``chat``, ``input_lines``, ``terminal`` and ``connect_options``; ``bench`` uses ``histogram``.

@@ -17,7 +17,7 @@ import trio
 from wsframe.cli.arguments import add_parser, count, number, size
 from wsframe.cli.connect_options import add_remote_options, connect_options, mistakes_told
 from wsframe.cli.errors import Failure, Mistake
-from wsframe.cli.histogram import Histogram
+from wsframe.cli.histogram import LatencyHistogram
 from wsframe.outgoing.connect import connect
 from wsframe.outgoing.options import ConnectOptions
 from wsframe.outgoing.websocket import WebSocket
@@ -74,7 +74,7 @@ class Load:
     inflight: int
     messages: int | None
     seconds: float | None
-    latencies: Histogram = field(default_factory=Histogram)
+    latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
     until: float = 0.0
     elapsed: float = 0.0
 

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from math import ceil, floor, log
 
-__all__ = ["Histogram"]
+__all__ = ["LatencyHistogram"]
 
 # Neighbouring steps differ by one percent; nothing is shorter than the least.
 STEP = log(1.01)
 LEAST = 1e-6
 
 
-class Histogram:
+class LatencyHistogram:
     """Durations in seconds, exact to one percent."""
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""``wsframe serve --reload``: a supervisor that restarts the serving process when a source file changes.
+"""``wsframe serve --reload``: a reloader that restarts the serving process when a source file changes.
 
-The supervisor binds the sockets and keeps them, so that new connections wait in the kernel
+The reloader binds the sockets and keeps them, so that new connections wait in the kernel
 during a restart. It sends orders through a pipe instead of signals: Ctrl-C reaches both
-processes, and a second signal would cut the drain short. When the supervisor dies, the pipe
+processes, and a second signal would cut the drain short. When the reloader dies, the pipe
 ends, and then the server ends.
 """
 
@@ -31,7 +31,7 @@ from wsframe.cli.target import split_target
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.net.sockets import Traits, traits_of
 
-__all__ = ["Supervisor", "obey_supervisor", "reload_target"]
+__all__ = ["Reloader", "obey_reloader", "reload_target"]
 
 END, RESTART, HURRY, CERTIFICATES = b"e", b"r", b"h", b"c"
 
@@ -60,14 +60,14 @@ def reload_target(args: argparse.Namespace, sockets: Sequence[socket.socket]) ->
             raise Mistake(f"--reload-dir: folder not found: {folder}")
     fds = [sock.fileno() for sock in sockets]
     timeouts = filled(made_timeouts(args), DEFAULT_TIMEOUTS)
-    supervisor = Supervisor(
+    reloader = Reloader(
         partial(command, args, fds, [traits_of(sock) for sock in sockets]),
         fds,
         partial(awatch, *folders, watch_filter=PythonFilter(extra_extensions=PAGES), recursive=True),
         timeouts.lame_duck + timeouts.drain + GRACE,
         certificates=args.tls_cert is not None,
     )
-    trio.run(supervisor.run)
+    trio.run(reloader.run)
 
 
 def folder_of(target: str) -> Path:
@@ -86,18 +86,18 @@ def folder_of(target: str) -> Path:
 
 
 def command(args: argparse.Namespace, fds: list[int], traits: list[Traits], orders: int) -> list[str]:
-    """Return the command of a server that listens where the supervisor does."""
+    """Return the command of a server that listens where the reloader does."""
     told = {name: value for name, value in vars(args).items() if name not in ("command", "parser")}
     told |= {"fd": fds, "traits": traits, "orders": orders, "reload": False, "bind": None}
     # Without -B, Python can use old bytecode for a file that changes twice within a second.
-    return [sys.executable, "-B", "-m", "wsframe.cli.supervised", json.dumps(told)]
+    return [sys.executable, "-B", "-m", "wsframe.cli.reloaded", json.dumps(told)]
 
 
 def say(words: str) -> None:
     complain(words, level=INFO)
 
 
-class Supervisor:
+class Reloader:
     """Keeps one server running, and restarts it when a file has changed.
 
     Args:
@@ -225,11 +225,11 @@ class Obedient(Protocol):
     def reload_certificates(self) -> bool: ...
 
 
-async def obey_supervisor(orders: int, running: Sequence[Obedient], scope: trio.CancelScope) -> None:
-    """Carry out the supervisor's orders; the end of its pipe is an order to end.
+async def obey_reloader(orders: int, running: Sequence[Obedient], scope: trio.CancelScope) -> None:
+    """Carry out the reloader's orders; the end of its pipe is an order to end.
 
     Args:
-        orders: The reading end of the supervisor's pipe.
+        orders: The reading end of the reloader's pipe.
         running: A list that holds the server once it has started.
         scope: Cancelled to end a server that has not started yet.
     """

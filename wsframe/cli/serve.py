@@ -163,7 +163,7 @@ def serve_workers(
 
     Args:
         args: The parsed arguments.
-        sockets: The listening sockets of a supervisor, if they are bound already.
+        sockets: The listening sockets of a reloader, if they are bound already.
         orders: The reading end of a pipe with its orders, if there is one.
     """
     become_worker()
@@ -220,7 +220,7 @@ def serve_target(
     Args:
         args: The parsed arguments.
         sockets: The listening sockets.
-        orders: The reading end of a supervisor's pipe, if there is one.
+        orders: The reading end of a reloader's pipe, if there is one.
         worker: The worker that this process is; None for a server that is not one of several.
     """
     with ExitStack() as stack:
@@ -324,7 +324,7 @@ async def serve_attended(
     orders: int | None,
     worker: Worker | None,
 ) -> None:
-    """Serve until a signal, with the tasks for the admin socket and the supervisor."""
+    """Serve until a signal, with the tasks for the admin socket and the reloader."""
     async with trio.open_nursery() as nursery:
         running: list[Server] = []
 
@@ -335,9 +335,9 @@ async def serve_attended(
             started(server)
 
         if orders is not None:
-            from wsframe.cli.reload import obey_supervisor
+            from wsframe.cli.reload import obey_reloader
 
-            nursery.start_soon(obey_supervisor, orders, running, nursery.cancel_scope)
+            nursery.start_soon(obey_reloader, orders, running, nursery.cancel_scope)
         await serve_until_signal(registry, options, begin, worker=worker)
         nursery.cancel_scope.cancel()
 

@@ -108,6 +108,6 @@ class Workers:
 
 async def obey(orders: int, supervisor: Supervisor) -> None:
     """Carry out the orders that come through a pipe; its end is an order to end."""
-    from wsframe.cli.reload import obey_supervisor
+    from wsframe.cli.reload import obey_reloader
 
-    await obey_supervisor(orders, [Workers(supervisor)], trio.CancelScope())
+    await obey_reloader(orders, [Workers(supervisor)], trio.CancelScope())

@@ -8,7 +8,7 @@ Read in this order:
 * ``link``: one client. It has ``readiness`` (which events of its socket it waits for), a ``sender`` (frames to
   the kernel), a ``closing`` and a ``leaving`` (how it ends), and ``pings``.
 * ``mailbox``: received messages that wait for the hooks. ``outbox``: frames that wait for the kernel;
-  ``waiting``: how they stand there; ``conflation``: how a key finds the frame it replaces.
+  ``frame_queue``: their order; ``conflation``: how a key finds the frame it replaces.
 * ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients can hold together, and how much
   each object counts.
 * ``end_line``: the line of the log at the end of each connection.

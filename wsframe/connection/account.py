@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from wsframe.connection.mailbox import Inbox
     from wsframe.connection.outbox import Outbox
 
-__all__ = ["BOUNDS", "OTHER", "Account", "Counted", "Histogram", "Tally"]
+__all__ = ["BOUNDS", "OTHER", "Account", "Counted", "DurationBuckets", "Tally"]
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the buckets of a :class:`Histogram`, in seconds."""
+"""Upper bounds of the buckets of a :class:`DurationBuckets`, in seconds."""
 OTHER = "other"
 """Stands for all values beyond those that are told apart, so that no peer can make a server count without end."""
 
@@ -38,7 +38,7 @@ EVICTIONS = (
 PAUSES = ("memory", "queue", "rate")
 
 
-class Histogram:
+class DurationBuckets:
     """Durations in buckets."""
 
     __slots__ = ("counts", "seconds")
@@ -92,10 +92,10 @@ class Account:
         """Messages that were dropped, by overflow policy."""
         self.failures: dict[str, int] = dict.fromkeys(USUAL_HOOKS, 0)
         """Errors of hooks, by hook."""
-        self.hooks: Histogram = Histogram()
+        self.hooks: DurationBuckets = DurationBuckets()
         """The times that hooks took. A hook above 2 ms is counted by itself; the shorter ones of a batch count with
         their mean."""
-        self.waits: Histogram = Histogram()
+        self.waits: DurationBuckets = DurationBuckets()
         """The times that messages waited for their hooks, of one message in each batch at most."""
 
     def settle(self, link: Counted, sign: int = 1) -> None:

@@ -68,7 +68,7 @@ class Flushable(Protocol):
     """An outbox, as far as its flusher needs it."""
 
     @property
-    def wire(self) -> Breakable: ...
+    def owner(self) -> Breakable: ...
     def flush(self) -> None: ...
 
 
@@ -85,8 +85,8 @@ send_whole: Callable[[list[Flushable]], list[Flushable]] = shortcut("send_whole"
 
 def flush_failed(outbox: Flushable, error: BaseException) -> None:
     """Give up a connection to which our own code could not send; no other is concerned."""
-    logger.error("could not send: %r", outbox.wire, exc_info=error)
-    outbox.wire.broken()
+    logger.error("could not send: %r", outbox.owner, exc_info=error)
+    outbox.owner.broken()
 
 
 class Leader(Protocol):

@@ -32,13 +32,13 @@ from wsframe.protocol.fast_lane import weigh
 
 if TYPE_CHECKING:
     from wsframe.connection.handover import Host, LinkClient
-    from wsframe.connection.lifeline import Reservation
+    from wsframe.connection.lifeline import HeldPlace
     from wsframe.connection.link import Link
     from wsframe.connection.reactor import Reactor
     from wsframe.limits import Limits, Overflow, Timeouts
     from wsframe.net.proxy_protocol import ProxyHeader
     from wsframe.net.sockets import Endpoint
-    from wsframe.protocol.deadlines import Times
+    from wsframe.protocol.deadlines import DeadlineOffsets
     from wsframe.protocol.deflate import Deflate, Terms
 
 __all__ = [
@@ -109,7 +109,7 @@ class FrozenConnection:
     """Whether the kernel refused more bytes."""
     paused: bool
     """Whether reading has stopped until the hooks have got on or the client is within its rate."""
-    times: Times
+    times: DeadlineOffsets
     pings: tuple[tuple[bytes, float], ...]
     """Pings whose pongs a caller waited for, with the seconds since they were sent."""
     tokens: tuple[float | None, ...]
@@ -246,7 +246,7 @@ def thaw(
     frozen: FrozenConnection,
     sock: Endpoint,
     host: Host,
-    reservation: Reservation,
+    reservation: HeldPlace,
     reactor: Reactor,
     *,
     hold: bool = False,

@@ -18,7 +18,7 @@ from typing import Any
 from wsframe.connection.freeze import FrozenConnection, FrozenRequest
 from wsframe.limits import Limits, Timeouts
 from wsframe.net.proxy_protocol import ProxiedTLS, ProxyHeader
-from wsframe.protocol.deadlines import Times
+from wsframe.protocol.deadlines import DeadlineOffsets
 from wsframe.protocol.deflate import Deflate, Terms
 from wsframe.protocol.events import PongReceived
 
@@ -27,7 +27,9 @@ __all__ = ["from_document", "request_document", "request_of", "to_document"]
 
 NAMES = tuple(field.name for field in fields(FrozenConnection))
 REQUEST_NAMES = tuple(field.name for field in fields(FrozenRequest))
-SHAPE = blake2b(repr((NAMES, REQUEST_NAMES, Times._fields, Terms._fields)).encode(), digest_size=8).hexdigest()
+SHAPE = blake2b(
+    repr((NAMES, REQUEST_NAMES, DeadlineOffsets._fields, Terms._fields)).encode(), digest_size=8
+).hexdigest()
 """Tells documents of this version from those with other fields."""
 OFTEN_EMPTY = "undecoded", "window"
 """Bytes that are None in a document if there are none: each byte string has a place of its own there."""
@@ -91,7 +93,7 @@ def from_document(document: Sequence[Any]) -> FrozenConnection:
         values["limits"], values["timeouts"] = limits_of(values["limits"]), timeouts_of(values["timeouts"])
         values["deflate"] = None if values["deflate"] is None else deflate_of(values["deflate"])
         values["terms"] = None if values["terms"] is None else Terms(*values["terms"])
-        values["times"] = Times(*values["times"])
+        values["times"] = DeadlineOffsets(*values["times"])
         values["pings"] = tuple((payload, age) for payload, age in values["pings"])
         values["members"] = tuple((topic, key, info) for topic, key, info in values["members"])
         for name in ("topics", "unsent", "tokens"):

@@ -8,7 +8,7 @@ from wsframe.connection.dialect import RFC_6455, Dialect
 
 if TYPE_CHECKING:
     from wsframe.connection.account import Account
-    from wsframe.connection.lifeline import Lifeline, Reservation
+    from wsframe.connection.lifeline import HeldPlace, Lifeline
     from wsframe.connection.mailbox import Inbox, Mailbox
     from wsframe.http.request import Request
     from wsframe.limits import Limits, Overflow, Timeouts
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from wsframe.protocol.events import Ended
     from wsframe.protocol.size_limits import Check
 
-__all__ = ["CONNECTED", "Arrival", "Connected", "Host", "LinkClient"]
+__all__ = ["CONNECTED", "Arrival", "ClientConnected", "Host", "LinkClient"]
 
 
-class Connected:
+class ClientConnected:
     """The first entry of a client in a mailbox."""
 
 
-CONNECTED = Connected()
+CONNECTED = ClientConnected()
 
 
 class LinkClient(Protocol):
@@ -70,6 +70,6 @@ class Arrival(NamedTuple):
     subprotocol: str | None
     data: object
     host: Host
-    reservation: Reservation
+    reservation: HeldPlace
     terms: Terms | None = None
     dialect: Dialect = RFC_6455

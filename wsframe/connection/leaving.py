@@ -17,7 +17,7 @@ from wsframe.protocol.events import Ended
 if TYPE_CHECKING:
     from wsframe.connection.account import Account
     from wsframe.connection.handover import LinkClient
-    from wsframe.connection.lifeline import Reservation
+    from wsframe.connection.lifeline import HeldPlace
     from wsframe.connection.loop import Loop
     from wsframe.connection.mailbox import Inbox
     from wsframe.connection.pings import Pings
@@ -57,9 +57,9 @@ class Leaving:
 
     __slots__ = ("_delivered", "_first", "_gone", "_linger_until", "_link", "left_resource", "reservation")
 
-    def __init__(self, link: LeavingLink, reservation: Reservation) -> None:
+    def __init__(self, link: LeavingLink, reservation: HeldPlace) -> None:
         self._link = link
-        self.reservation: Reservation = reservation
+        self.reservation: HeldPlace = reservation
         self.left_resource: bool = False
         """Whether ``disconnected`` has run."""
         self._delivered = False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wsframe.protocol.events import Ended
     from wsframe.protocol.size_limits import Check
 
-__all__ = ["ClientStatistics", "Lifeline", "Reservation", "statistics_of"]
+__all__ = ["ClientStatistics", "HeldPlace", "Lifeline", "statistics_of"]
 
 
 class ClientStatistics(NamedTuple):
@@ -40,7 +40,7 @@ class ClientStatistics(NamedTuple):
     """Seconds from the newest ping to its pong; None before the first."""
 
 
-class Reservation(Protocol):
+class HeldPlace(Protocol):
     """The place a client holds in the server and in its resource."""
 
     def take(self, place: Hashable, max_in_place: int | None) -> bool: ...
@@ -60,7 +60,7 @@ class End(Protocol):
 class Leave(Protocol):
     """The client's leaving, as far as hooks and clients have a part in it."""
 
-    reservation: Reservation
+    reservation: HeldPlace
 
     def left(self) -> None: ...
     def gone(self) -> Signal: ...

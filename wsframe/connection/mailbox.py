@@ -148,7 +148,7 @@ class Move(Generic[HostT]):
         """Entries that came after the move began."""
 
 
-class Reader(Protocol):
+class PausedReader(Protocol):
     """Reads from a client, unless the client is paused."""
 
     def resume(self) -> None: ...
@@ -186,7 +186,7 @@ class Inbox(Generic[OwnerT]):
         client: OwnerT,
         mailbox: Mailbox[OwnerT],
         limits: Limits,
-        reader: Reader,
+        reader: PausedReader,
         budget: Budget,
     ) -> None:
         self.client: OwnerT = client
@@ -198,7 +198,7 @@ class Inbox(Generic[OwnerT]):
         self.max_messages: int = limits.max_queued_messages
         self.max_bytes: int = limits.max_queued_bytes
         self.budget: Budget = budget
-        self.reader: Reader = reader
+        self.reader: PausedReader = reader
         """An object, not a function: a method of each link would take 64 bytes a client."""
         self.waiting: int = 0
         """Messages and pongs that wait."""

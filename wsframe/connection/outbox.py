@@ -11,14 +11,14 @@ from typing import Protocol
 
 from wsframe.connection.conflation import Keyed, Latest
 from wsframe.connection.flusher import Flusher
+from wsframe.connection.frame_queue import FRAMES_AT_ONCE, FrameQueue
 from wsframe.connection.memory_budget import FRAME_COST, shares_of
-from wsframe.connection.waiting import FRAMES_AT_ONCE, Waiting
 from wsframe.doorbell import Signal
 from wsframe.limits import Overflow
 from wsframe.protocol.frames import LARGE, PING, PONG, Frame, is_control
 from wsframe.speedups import shortcut
 
-__all__ = ["Outbox", "Wire", "put_frame"]
+__all__ = ["Outbox", "OutboxOwner", "put_frame"]
 
 # The bytes that one flush hands to the kernel before others have their turn; 1024 frames end it too.
 FLUSHED_AT_ONCE = 1024 * 1024
@@ -27,7 +27,7 @@ FLUSHED_AT_ONCE = 1024 * 1024
 MAX_PINGS = 16
 
 
-class Wire(Protocol):
+class OutboxOwner(Protocol):
     """The events that an outbox reports to its link."""
 
     def blocked(self, *, progress: bool) -> None: ...
@@ -37,7 +37,7 @@ class Wire(Protocol):
     def overflowed(self) -> None: ...
 
 
-class Outbox(Waiting):
+class Outbox(FrameQueue):
     """The frames that wait to be sent to one client.
 
     One that has begun to leave is never dropped. ``items`` is empty unless the outbox is
@@ -45,7 +45,7 @@ class Outbox(Waiting):
 
     Args:
         send: Hands bytes to the kernel and returns how many it took.
-        wire: The link's sender, which hears whether the kernel takes the bytes.
+        owner: The link's sender, which hears whether the kernel takes the bytes.
         limit: The bytes that can wait, with the cost of each frame added.
         overflow: The policy for a message beyond the limit.
         flusher: The reactor's flusher.
@@ -66,11 +66,11 @@ class Outbox(Waiting):
         "dropped",
         "messages_sent",
         "overflow",
+        "owner",
         "peak",
         "raw_fd",
         "send",
         "shut",
-        "wire",
     )  # fmt: skip
     items: list[Frame]
     byte_count: int
@@ -78,7 +78,7 @@ class Outbox(Waiting):
     def __init__(
         self,
         send: Callable[[bytes | memoryview], int],
-        wire: Wire,
+        owner: OutboxOwner,
         limit: int,
         overflow: Overflow,
         flusher: Flusher,
@@ -92,7 +92,7 @@ class Outbox(Waiting):
         self.overflow = overflow
         self._flusher = flusher
         self._dirty = flusher.dirty
-        self.wire: Wire = wire
+        self.owner: OutboxOwner = owner
         self.raw_fd: int = raw_fd
         self.bytes_sent: int = 0
         self.messages_sent: int = 0
@@ -258,7 +258,7 @@ class Outbox(Waiting):
             return True
         self.dropped += 1
         if self.overflow == "disconnect":
-            self.wire.overflowed()
+            self.owner.overflowed()
         return False
 
     def _beyond(self, cost: int) -> int:
@@ -314,7 +314,7 @@ class Outbox(Waiting):
                 except BlockingIOError:
                     sent = 0
                 except OSError:
-                    self.wire.broken()
+                    self.owner.broken()
                     return
             self.bytes_sent += sent
             if sent == self.byte_count:
@@ -330,7 +330,7 @@ class Outbox(Waiting):
             if not self._willing or not (whole or (frames < FRAMES_AT_ONCE and self.bytes_sent < until)):
                 self.blocked = True
                 self._note()
-                self.wire.blocked(progress=sent > 0)
+                self.owner.blocked(progress=sent > 0)
                 return
             sent = -1
 
@@ -338,8 +338,8 @@ class Outbox(Waiting):
         if self.blocked:
             self.blocked = False
             self._note()
-            self.wire.unblocked()
-        self.wire.emptied()
+            self.owner.unblocked()
+        self.owner.emptied()
         if self.drained is not None:
             self._tell_drained(True)
 
@@ -371,7 +371,7 @@ class Outbox(Waiting):
         if blocked:
             self.blocked = True
             self._note()
-            self.wire.blocked(progress=False)
+            self.owner.blocked(progress=False)
 
     def give_up(self) -> None:
         """Drop everything and take nothing more: the connection is gone."""

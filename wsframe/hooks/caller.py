@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from wsframe.connection.account import Account
-from wsframe.connection.handover import Connected
+from wsframe.connection.handover import ClientConnected
 from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.exceptions import HookTimeout
 from wsframe.hooks.contexts import own_context, run_within
@@ -224,7 +224,7 @@ class HookCaller:
 
     # Entries of a client
 
-    async def _connected(self, mailbox: ClientMailbox, inbox: ClientInbox, event: Connected) -> None:
+    async def _connected(self, mailbox: ClientMailbox, inbox: ClientInbox, event: ClientConnected) -> None:
         client = inbox.client
         if self.refusal is not None:
             client._link.close(*self.refusal, mute=True)
@@ -387,7 +387,7 @@ class HookCaller:
 
 # All types of entries but messages. The entry and its inbox are as the method of the type says.
 EVENTS: dict[type, Callable[[HookCaller, ClientMailbox, Any, Any], Awaitable[None]]] = {
-    Connected: HookCaller._connected,
+    ClientConnected: HookCaller._connected,
     PongReceived: HookCaller._pong,
     TaskFailed: HookCaller._task_failed,
     Ended: HookCaller._ended,

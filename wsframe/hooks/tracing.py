@@ -18,7 +18,7 @@ from wsframe.resources.client import Client
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
 
-    from wsframe.connection.lifeline import Reservation
+    from wsframe.connection.lifeline import HeldPlace
     from wsframe.resources.resource import Resource
 
 __all__ = ["TracedPlace", "Tracing", "made_tracing"]
@@ -150,7 +150,7 @@ class TracedPlace:
     take: Callable[[Hashable, int | None], bool]
     settle: Callable[[], None]
 
-    def __init__(self, place: Reservation, tracing: Tracing, request: Request) -> None:
+    def __init__(self, place: HeldPlace, tracing: Tracing, request: Request) -> None:
         self._tracing = tracing
         self._request = request
         self.take, self.settle, self._release = place.take, place.settle, place.release

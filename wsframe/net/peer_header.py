@@ -20,7 +20,16 @@ from wsframe.log import quoted
 from wsframe.net.client_facts import MOST_FACTS, ClientFacts, encode_facts, facts_of
 from wsframe.net.proxy_protocol import FIXED, SIGNATURE, MalformedProxyHeader, check_start, read_v2
 
-__all__ = ["MOST_NONCES", "VALID_FOR", "Opened", "PeerGate", "PeerHeaderReader", "RefusedPeer", "key_of", "sealed"]
+__all__ = [
+    "MOST_NONCES",
+    "VALID_FOR",
+    "OpenedHeader",
+    "PeerGate",
+    "PeerHeaderReader",
+    "RefusedPeer",
+    "key_of",
+    "sealed",
+]
 
 VALID_FOR: Final = 10.0
 """Seconds by which the clocks of two servers can differ, and a header be under way."""
@@ -42,7 +51,7 @@ class RefusedPeer(Exception):
     """A header is not one of a server of this service, or not for now; the text says why, in one line."""
 
 
-class Opened(NamedTuple):
+class OpenedHeader(NamedTuple):
     """The contents of a header that has passed."""
 
     facts: ClientFacts
@@ -135,7 +144,7 @@ class PeerGate:
         """The numbers of the headers that have passed, with the times until which each is remembered, by both clocks:
         after a jump of the first one back, those of before would else keep all later ones."""
 
-    def open(self, reader: PeerHeaderReader) -> Opened:
+    def open(self, reader: PeerHeaderReader) -> OpenedHeader:
         """Return the contents of a whole header; it passes once.
 
         Raises:
@@ -165,7 +174,7 @@ class PeerGate:
         try:
             facts = facts_of(header)
             _ = facts.proxy  # the header of a proxy in them can be wrong too
-            return Opened(facts, partition, early)
+            return OpenedHeader(facts, partition, early)
         except MalformedProxyHeader as error:
             raise RefusedPeer(str(error)) from None
 

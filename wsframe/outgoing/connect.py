@@ -13,7 +13,7 @@ import trio
 from wsframe.doorbell import check_trio
 from wsframe.limits import Limits, Timeouts
 from wsframe.outgoing.connector import Connector
-from wsframe.outgoing.link import Link
+from wsframe.outgoing.link import OutgoingLink
 from wsframe.outgoing.options import Opening, OutgoingFields, OutgoingURL
 from wsframe.outgoing.proxy import ENVIRONMENT
 from wsframe.outgoing.websocket import WebSocket
@@ -124,7 +124,7 @@ class connect:  # noqa: N801
             await tasks.__aexit__(None, None, None)
 
 
-async def leave(link: Link, error: BaseException | None) -> None:
+async def leave(link: OutgoingLink, error: BaseException | None) -> None:
     """Close a connection whose body has ended, in order if there is time: a silent server takes all of it.
 
     On cancellation and Ctrl-C a close frame goes out, and nothing is waited for.

@@ -9,8 +9,8 @@ import trio
 
 from wsframe.limits import DEFAULT_TIMEOUTS, Limits, Timeouts, filled
 from wsframe.outgoing.check_options import check_options, checked_fields, checked_names, kept
-from wsframe.outgoing.link import Link
-from wsframe.outgoing.opening import Opened, Plan
+from wsframe.outgoing.link import OutgoingLink
+from wsframe.outgoing.opening import Opened, OpeningPlan
 from wsframe.outgoing.options import ConnectOptions, Opening, OutgoingURL, filled_limits, value_of
 from wsframe.outgoing.proxy import ENVIRONMENT
 from wsframe.outgoing.url import Target
@@ -34,7 +34,7 @@ class Connector:
         self._timeouts = filled(options.get("timeouts", Timeouts()), DEFAULT_TIMEOUTS)
         headers = options.get("headers", ())
         self._url, self._headers = url, headers
-        self._plan = Plan(
+        self._plan = OpeningPlan(
             target=Target.parse(UNKNOWN if callable(url) else url),
             headers=[] if callable(headers) else checked_fields(headers),
             subprotocols=checked_names("subprotocols", options.get("subprotocols", ())),
@@ -49,7 +49,7 @@ class Connector:
         self.name: str = "connection" if callable(url) else str(self._plan.target)
         """The URL tried last, for log lines."""
 
-    async def _asked(self) -> Plan:
+    async def _asked(self) -> OpeningPlan:
         """Call the functions that were given in place of values."""
         plan = self._plan
         if callable(self._url):
@@ -59,7 +59,7 @@ class Connector:
             plan = replace(plan, headers=checked_fields(await value_of(self._headers)))
         return plan
 
-    async def open(self) -> tuple[Link, WebSocket]:
+    async def open(self) -> tuple[OutgoingLink, WebSocket]:
         """Connect; the caller must run the connection's tasks."""
         plan = await self._asked()
         opened = await plan.open()
@@ -70,13 +70,13 @@ class Connector:
             raise
         return link, WebSocket(link, opened)
 
-    def _link_of(self, opened: Opened) -> Link:
+    def _link_of(self, opened: Opened) -> OutgoingLink:
         terms, deflate = opened.upgraded.terms, self._plan.deflate
         inflate = None if terms is None else InflateExtension(terms, self._limits.max_message)
         deflater = None if terms is None or deflate is None else Deflater(terms, deflate)
         connection = Decoder(self._limits, self._timeouts, trio.current_time(), inflate, masked=False)
         opened.transport.tune(self._limits.unsent_in_kernel, self._timeouts.write_stall)
-        link = Link(opened.transport, self._limits, connection, str(opened.target), deflater)
+        link = OutgoingLink(opened.transport, self._limits, connection, str(opened.target), deflater)
         if opened.upgraded.trailing:
             link.decode(bytearray(opened.upgraded.trailing))
         return link

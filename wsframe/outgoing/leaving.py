@@ -18,12 +18,12 @@ from wsframe.protocol.close import CloseCode, CloseFrame, close_frame
 from wsframe.protocol.closing import ClosingEvent, Phase
 from wsframe.protocol.events import Ended, Event
 
-__all__ = ["Leaving", "LeavingLink"]
+__all__ = ["OutgoingLeaving", "OutgoingLeavingLink"]
 
 logger: Log = log_for(__name__)
 
 
-class LeavingLink(ClosingLink, Protocol):
+class OutgoingLeavingLink(ClosingLink, Protocol):
     """A link, as far as its leaving needs it."""
 
     transport: Transport
@@ -35,10 +35,10 @@ class LeavingLink(ClosingLink, Protocol):
     def wake_readers(self) -> None: ...
 
 
-class Leaving:
+class OutgoingLeaving:
     """The actions of an end that only an outgoing connection has, and the ends that its user asks for."""
 
-    def __init__(self, link: LeavingLink) -> None:
+    def __init__(self, link: OutgoingLeavingLink) -> None:
         self._link = link
         self.sent_close: CloseFrame | None = None
         """Our close frame, queued or sent."""

@@ -1,6 +1,6 @@
 """One outgoing connection: its socket, its protocol state, its queues, and its tasks.
 
-A task that wants a message reads the socket itself (:meth:`Link.read`), so that the message passes
+A task that wants a message reads the socket itself (:meth:`OutgoingLink.read`), so that the message passes
 through no other task: a switch of tasks costs as much as everything else that is done for a
 short message. ``stand_in`` reads while no other task does, so that pings are answered and a
 close is noticed, until the limit of waiting messages is reached.
@@ -24,7 +24,7 @@ from wsframe.limits import Limits
 from wsframe.log import Log, log_for, shortened
 from wsframe.net.malloc import keep_freed_memory
 from wsframe.net.transport import Transport
-from wsframe.outgoing.leaving import Leaving
+from wsframe.outgoing.leaving import OutgoingLeaving
 from wsframe.outgoing.writer import Writer
 from wsframe.protocol.close import State
 from wsframe.protocol.closing import Phase
@@ -34,7 +34,7 @@ from wsframe.protocol.deflate import Deflater
 from wsframe.protocol.events import Event, sort_out
 from wsframe.protocol.frames import PING, PONG
 
-__all__ = ["Link", "Measured"]
+__all__ = ["Measured", "OutgoingLink"]
 
 logger: Log = log_for(__name__)
 
@@ -69,7 +69,7 @@ def buffer_of_run() -> bytearray:
         return shared_buffer.get()
 
 
-class Link:
+class OutgoingLink:
     """One connection to a server: it has a transport, a decoder (``connection``), a sender with its outbox, a closing.
 
     Args:
@@ -103,7 +103,7 @@ class Link:
         send = self.sender.send_encrypted if transport.secure else transport.send
         # Each message waits for room first, so the outbox has no limit of its own.
         self.outbox: Outbox = Outbox(send, self.sender, sys.maxsize, "disconnect", self.writer.flusher)
-        self.leaving: Leaving = Leaving(self)
+        self.leaving: OutgoingLeaving = OutgoingLeaving(self)
         self.closing: Closing = Closing(self, self.leaving)
         self.put_close: Callable[[bytes], None] = self.writer.put_close
         self.messages: deque[Event] = deque()
@@ -119,7 +119,7 @@ class Link:
         self._absent = Doorbell()
 
     def __repr__(self) -> str:
-        return f"<outgoing Link {self.name}>"
+        return f"<OutgoingLink {self.name}>"
 
     @property
     def done(self) -> bool:

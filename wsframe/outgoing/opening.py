@@ -24,7 +24,7 @@ from wsframe.outgoing.tunnel import open_http_tunnel, open_socks_tunnel
 from wsframe.outgoing.url import Target, basic_authorization, redirected
 from wsframe.protocol.deflate import Deflate
 
-__all__ = ["Opened", "Plan"]
+__all__ = ["Opened", "OpeningPlan"]
 
 logger: Log = log_for(__name__)
 
@@ -46,7 +46,7 @@ class Opened:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class OpeningPlan:
     """How a connection is to be opened; its fields are the options of ``connect``."""
 
     target: Target
@@ -79,7 +79,7 @@ class Plan:
                     raise
             plan, followed = there, followed + 1
 
-    def follow(self, answer: HandshakeRejected) -> Plan | None:
+    def follow(self, answer: HandshakeRejected) -> OpeningPlan | None:
         """Return the plan for a redirect; None if it is not a redirect, or leads away from a unix socket."""
         location = answer.headers.get("location")
         if answer.status not in REDIRECTS or location is None:
@@ -89,7 +89,7 @@ class Plan:
             return replace(self, target=target)
         return None if self.unix is not None else self._elsewhere(target)
 
-    def _elsewhere(self, target: Target) -> Plan:
+    def _elsewhere(self, target: Target) -> OpeningPlan:
         """Return the plan for another origin, which gets only the fields that the user named."""
         keep = self.keep_on_redirect
         headers = [field for field in self.headers if field[0].lower() in keep]

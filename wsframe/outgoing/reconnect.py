@@ -13,7 +13,7 @@ from wsframe.doorbell import check_trio
 from wsframe.log import LONGEST_REASON, Log, escaped, log_for, shortened
 from wsframe.outgoing.connect import leave
 from wsframe.outgoing.connector import Connector
-from wsframe.outgoing.link import Link
+from wsframe.outgoing.link import OutgoingLink
 from wsframe.outgoing.options import Backoff, ConnectOptions, OutgoingURL
 from wsframe.outgoing.retrying import Retry, asked, is_odd, may_succeed_later, retry_after
 from wsframe.outgoing.websocket import WebSocket
@@ -79,7 +79,7 @@ class connect_forever:  # noqa: N801
         self._failed = failed
         self._failures = 0
         self._pause = 0.0
-        self._link: Link | None = None
+        self._link: OutgoingLink | None = None
         self._opened_at = 0.0
         self._nursery: trio.Nursery | None = None
         """Runs the tasks of the connections; None outside of ``async with``."""

@@ -10,7 +10,7 @@ import trio
 from wsframe.doorbell import check_thread
 from wsframe.http.request import Headers
 from wsframe.outgoing.exceptions import ConnectionClosed
-from wsframe.outgoing.link import Link
+from wsframe.outgoing.link import OutgoingLink
 from wsframe.outgoing.opening import Opened
 from wsframe.protocol.close import State, check_close_code, check_reason
 from wsframe.protocol.closing import ClosingEvent, Phase
@@ -56,7 +56,7 @@ class WebSocket:
     response_headers: Headers
     """The header fields of the 101."""
 
-    def __init__(self, link: Link, opened: Opened) -> None:
+    def __init__(self, link: OutgoingLink, opened: Opened) -> None:
         self._link = link
         self._calls = 0
         self._receiving = False

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from wsframe.limits import Timeouts
 
-__all__ = ["PING_BYTES", "Deadlines", "Due", "Patience", "Times"]
+__all__ = ["PING_BYTES", "DeadlineOffsets", "Deadlines", "Due", "Patience"]
 
 # Bytes of payload of each of our pings. All look alike, so that a peer cannot answer the keepalive and keep
 # a caller waiting that measures the latency.
@@ -34,7 +34,7 @@ class Due(Enum):
     RESUME = "resume"
 
 
-class Times(NamedTuple):
+class DeadlineOffsets(NamedTuple):
     """The deadlines of an open connection in seconds since or until now, for a clock that begins elsewhere."""
 
     heard: float
@@ -143,9 +143,9 @@ class Deadlines:
         self._in_kernel, self.blocked_at = in_kernel, now
         return False
 
-    def freeze(self, now: float) -> Times:
+    def freeze(self, now: float) -> DeadlineOffsets:
         """Return the deadlines of a connection that is open."""
-        return Times(
+        return DeadlineOffsets(
             now - self.heard_at,
             None if self.ping_at is None else now - self.ping_at,
             self.ping_payload,
@@ -155,7 +155,7 @@ class Deadlines:
             None if self.resume_at is None else self.resume_at - now,
         )
 
-    def thaw(self, times: Times, now: float) -> None:
+    def thaw(self, times: DeadlineOffsets, now: float) -> None:
         """Go on with deadlines that were frozen."""
         self.heard_at = now - times.heard
         self.ping_at = None if times.ping is None else now - times.ping

@@ -13,7 +13,7 @@ from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from wsframe.connection.account import BOUNDS, Account, Histogram
+from wsframe.connection.account import BOUNDS, Account, DurationBuckets
 from wsframe.resources.server import Distribution, Metrics
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def of_path(account: Account, links: list[Link]) -> Iterator[tuple[str, tuple[st
     yield "wsframe_queue_delay_seconds", (), distribution(account.waits)
 
 
-def distribution(histogram: Histogram) -> Distribution:
+def distribution(histogram: DurationBuckets) -> Distribution:
     return Distribution(ALL_BOUNDS, tuple(histogram.counts), histogram.seconds)
 
 

@@ -33,7 +33,7 @@ from wsframe.server.successor import Successor
 from wsframe.server.tenure import Tenure
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.partitions import EVERYWHERE, partitions_of
-from wsframe.workers.socket_exchange import Exchange, Gone
+from wsframe.workers.socket_exchange import OtherSideGone, SocketExchange
 from wsframe.workers.worker import Worker
 
 __all__ = ["Generation"]
@@ -82,7 +82,7 @@ class Generation:
         """Begin a partition whose lives are offered.
 
         Raises:
-            Gone: If another machine has it by now.
+            OtherSideGone: If another machine has it by now.
         """
         if partition == EVERYWHERE:  # has an object in each worker, and no lease
             return
@@ -91,7 +91,7 @@ class Generation:
             try:
                 await self._tenure.settle(partition)
             except (LivesElsewhere, Reject) as error:
-                raise Gone(str(error)) from None
+                raise OtherSideGone(str(error)) from None
 
     async def _release(self, partitions: Collection[int]) -> None:
         """Give back the leases of partitions without lives, for the next generation."""
@@ -103,7 +103,7 @@ class Generation:
         if self._worker.taking is not None:
             join = partial(join_at, self._roster)
             successor = Successor(self._reactor, self._places, self._begin_offered, join)
-            await successor.run(Exchange(self._worker.taking))
+            await successor.run(SocketExchange(self._worker.taking))
 
     async def leave(self, seconds: float, say_over: Callable[[Collection[int]], object]) -> None:
         """Leave all partitions to the next generation.
@@ -124,7 +124,7 @@ class Generation:
             self._end(one)
         await self._release(empty)
         say_over(empty)
-        lineage = None if self._worker.giving is None else Exchange(self._worker.giving)
+        lineage = None if self._worker.giving is None else SocketExchange(self._worker.giving)
         groups = [[one] * sum(len(life.clients) for life in lives) for one, lives in by_partition.items()]
         plan = planned(groups, seconds)
         plan.insert(0, (0.0, [one for one, group in zip(by_partition, groups, strict=True) if not group]))
@@ -150,7 +150,7 @@ class Generation:
         self._roster.placement.leave(partition)
         self._posting.end(partition)
 
-    async def _leave_shared(self, lives: Sequence[Listener], seconds: float, lineage: Exchange | None) -> None:
+    async def _leave_shared(self, lives: Sequence[Listener], seconds: float, lineage: SocketExchange | None) -> None:
         """Leave resources that live in every worker: the new one has lives of them already."""
         moving = [life for life in lives if lineage is not None and hands_over(life.resource)]
         staying = [life for life in lives if life not in moving]

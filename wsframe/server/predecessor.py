@@ -49,7 +49,7 @@ from wsframe.hooks.listener import Listener
 from wsframe.log import Log, log_for
 from wsframe.resources.handing_over import hands_over
 from wsframe.user_code.protected_nursery import ProtectedNursery
-from wsframe.workers.socket_exchange import Exchange, Gone, Received, make_exchange
+from wsframe.workers.socket_exchange import OtherSideGone, Received, SocketExchange, make_exchange
 from wsframe.workers.state_file import packed, written_file
 
 __all__ = ["MOST_UNDER_WAY", "Offer", "leave_lives"]
@@ -87,7 +87,7 @@ async def leave_lives(
     lives: Sequence[Listener],
     reactor: Reactor,
     address_of: Callable[[Listener], Address | None],
-    lineage: Exchange | None,
+    lineage: SocketExchange | None,
     partition: int,
     left: Callable[[], Awaitable[object]] | None = None,
 ) -> None:
@@ -196,7 +196,7 @@ class Offer:
         self._unanswered = set(range(len(lives)))
         self._under_way = 0
 
-    async def make(self, lineage: Exchange, partition: int) -> None:
+    async def make(self, lineage: SocketExchange, partition: int) -> None:
         """Offer them, and wait for the answers. Clients that are left in the lists then are still ours."""
         exchange, theirs = make_exchange()
         try:
@@ -206,23 +206,23 @@ class Offer:
                 await self._send_all(exchange)
                 while self._unanswered:
                     self._take(await exchange.receive())
-        except (Gone, OSError, ValueError, TypeError) as error:
+        except (OtherSideGone, OSError, ValueError, TypeError) as error:
             logger.error("the clients of partition %d are closed 1012: %s", partition, error)
         finally:
             self._end(exchange)
 
-    def _end(self, exchange: Exchange) -> None:
+    def _end(self, exchange: SocketExchange) -> None:
         """Let no answer come any more, and take those that have come."""
         try:
             exchange.cut()
             while (received := exchange.receive_now()) is not None:
                 self._take(received)
-        except (Gone, OSError, ValueError, TypeError):
+        except (OtherSideGone, OSError, ValueError, TypeError):
             pass
         finally:
             exchange.close()
 
-    async def _send_all(self, exchange: Exchange) -> None:
+    async def _send_all(self, exchange: SocketExchange) -> None:
         clients = 0
         for number, one in enumerate(self._lives):
             request = first_request(one.given)
@@ -235,7 +235,7 @@ class Offer:
             clients += len(given)
         await exchange.send(["all", len(self._lives), clients])
 
-    async def _send_clients(self, exchange: Exchange, number: int, clients: Sequence[PackedClient]) -> None:
+    async def _send_clients(self, exchange: SocketExchange, number: int, clients: Sequence[PackedClient]) -> None:
         while self._under_way + len(clients) > MOST_UNDER_WAY:
             self._take(await exchange.receive())
         self._under_way += len(clients)
@@ -268,7 +268,7 @@ def first_request(given: Given) -> list[object] | None:
     return request_document(freeze_request(given.clients[0].client.request)) if given.clients else None
 
 
-async def send_with_state(exchange: Exchange, document: object, state: bytes, *descriptors: int) -> None:
+async def send_with_state(exchange: SocketExchange, document: object, state: bytes, *descriptors: int) -> None:
     """Send a message with a state in a file, after other descriptors."""
     file = written_file(state)
     try:

@@ -186,7 +186,7 @@ def supervise(service: Service) -> int:
     from wsframe.workers.inherited import equipment
     from wsframe.workers.relay_keeper import RelayKeeper
     from wsframe.workers.spare import SpareKeeper
-    from wsframe.workers.supervisor import Plan, Supervisor
+    from wsframe.workers.supervisor import ServicePlan, Supervisor
 
     with ExitStack() as stack:
         stack.enter_context(without_hangup())
@@ -196,7 +196,7 @@ def supervise(service: Service) -> int:
         traits = [traits_of(sock) for sock in sockets]
         made = stack.enter_context(equipment(service.count, runtime, sockets, traits, metrics))
         timeouts = service.timeouts
-        plan = Plan(
+        plan = ServicePlan(
             command=command_again(),
             folder=STARTED_IN,
             patience=inf if timeouts.worker is None else timeouts.worker,

@@ -28,7 +28,7 @@ from wsframe.log import Log, log_for
 from wsframe.server.capacity import Places
 from wsframe.user_code.errors import contain
 from wsframe.user_code.protected_nursery import ProtectedNursery
-from wsframe.workers.socket_exchange import Exchange, Gone, LostMessage, Received
+from wsframe.workers.socket_exchange import LostMessage, OtherSideGone, Received, SocketExchange
 from wsframe.workers.state_file import opened, read_file
 
 __all__ = ["OfferedLife", "Successor"]
@@ -64,7 +64,7 @@ class Successor:
     Args:
         reactor: Gets the clients.
         places: Get theirs.
-        begin: Has the lives of a partition begin here, or raises Gone.
+        begin: Has the lives of a partition begin here, or raises OtherSideGone.
         join: Returns the life at an address, started if need be, with one member more.
     """
 
@@ -74,7 +74,7 @@ class Successor:
         self._begin = begin
         self._join = join
 
-    async def run(self, lineage: Exchange) -> None:
+    async def run(self, lineage: SocketExchange) -> None:
         """Take offers until there are no more."""
         async with ProtectedNursery() as nursery:
             while True:
@@ -83,11 +83,11 @@ class Successor:
                 except LostMessage as error:  # the giver sees its end, and closes the clients 1012
                     logger.error("an offer of the predecessor is lost: %s", error)
                     continue
-                except Gone:
+                except OtherSideGone:
                     return
                 nursery.start_soon(self._take_offer, exchange, partition)
 
-    async def _take_offer(self, exchange: Exchange, partition: int) -> None:
+    async def _take_offer(self, exchange: SocketExchange, partition: int) -> None:
         lives: list[OfferedLife] = []
         try:
             await self._receive(exchange, lives)
@@ -95,7 +95,7 @@ class Successor:
             async with ProtectedNursery() as nursery:
                 for number, life in enumerate(lives):
                     nursery.start_soon(self._take_life, exchange, number, life)
-        except (Gone, ValueError, TypeError, KeyError, OSError) as error:
+        except (OtherSideGone, ValueError, TypeError, KeyError, OSError) as error:
             logger.error("the offer of partition %d has failed: %s", partition, error)
         finally:
             for life in lives:
@@ -103,11 +103,11 @@ class Successor:
                     sock.close()
             exchange.close()
 
-    async def _receive(self, exchange: Exchange, lives: list[OfferedLife]) -> None:
+    async def _receive(self, exchange: SocketExchange, lives: list[OfferedLife]) -> None:
         """Receive everything that is offered.
 
         Raises:
-            Gone: If it breaks off.
+            OtherSideGone: If it breaks off.
             ValueError: For a state of another version of wsframe.
         """
         clients = 0
@@ -116,7 +116,7 @@ class Successor:
             name, *values = received.document
             if name == "all":
                 if values != [len(lives), clients]:
-                    raise Gone(f"{values} lives and clients were sent, {[len(lives), clients]} have come")
+                    raise OtherSideGone(f"{values} lives and clients were sent, {[len(lives), clients]} have come")
                 return
             state = take_state(received)
             if name == "life":
@@ -136,7 +136,7 @@ class Successor:
             clients += count
             await exchange.send(["got", count])
 
-    async def _take_life(self, exchange: Exchange, number: int, life: OfferedLife) -> None:
+    async def _take_life(self, exchange: SocketExchange, number: int, life: OfferedLife) -> None:
         why = "take_over failed"
         try:
             listener = self._join(life.address, life.request)
@@ -158,7 +158,7 @@ class Successor:
         told(exchange, ["refused", number, why[:1000]])
 
 
-def conversation(received: Received) -> tuple[Exchange, int]:
+def conversation(received: Received) -> tuple[SocketExchange, int]:
     """Return the conversation about an offer, and the number of its partition.
 
     Raises:
@@ -172,7 +172,7 @@ def conversation(received: Received) -> tuple[Exchange, int]:
         for descriptor in received.descriptors:
             os.close(descriptor)
         raise LostMessage(str(error)) from error
-    return Exchange(sock), partition
+    return SocketExchange(sock), partition
 
 
 def sockets_of(received: Received) -> list[socket.socket]:
@@ -184,11 +184,11 @@ def sockets_of(received: Received) -> list[socket.socket]:
     return made
 
 
-def told(exchange: Exchange, document: object) -> bool:
+def told(exchange: SocketExchange, document: object) -> bool:
     """Tell the giver something; return False if it cannot hear it any more."""
     try:
         return exchange.send_now(document)
-    except Gone:
+    except OtherSideGone:
         return False
 
 

@@ -20,8 +20,8 @@ from wsframe.server.orphan import OrphanGuard, end_worker
 from wsframe.server.readiness import note_reason
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.balance import Balance
-from wsframe.workers.link import Wire
-from wsframe.workers.orders import Message, encoded
+from wsframe.workers.control_socket import ControlSocket
+from wsframe.workers.orders import ControlMessage, encoded
 from wsframe.workers.placement import Placement
 from wsframe.workers.worker import Worker
 
@@ -91,7 +91,7 @@ class Duty:
         self._hurry = hurry
         self._count_clients = count_clients
         self.balance: Balance = Balance(worker.board, worker.slot, worker.row, count_load)
-        self._wire = Wire(worker.link)
+        self._control = ControlSocket(worker.link)
         self._welcome = trio.Event()
         self._ordered = False
         """Whether it is to leave by an order or a signal, and not because its program ends the service."""
@@ -113,12 +113,12 @@ class Duty:
         """Say that the server is ready, and wait until it can accept."""
         row = self.worker.row
         row.pid, row.generation, row.ready = os.getpid(), self.worker.generation, 1
-        self._wire.say("ready")
+        self._control.say("ready")
         await self._welcome.wait()
 
     def say_over(self, partitions: Collection[int]) -> None:
         """Say that partitions have been left."""
-        self._wire.say("over", partitions=list(partitions))
+        self._control.say("over", partitions=list(partitions))
 
     async def belong(self, generation: Generation) -> None:
         """Take part in rolling restarts, until cancelled."""
@@ -139,7 +139,7 @@ class Duty:
         with self._guard():
             async with ProtectedNursery() as nursery:
                 nursery.start_soon(self._beat)
-                nursery.start_soon(self._wire.send_waiting)
+                nursery.start_soon(self._control.send_waiting)
                 nursery.start_soon(self._tell_end)
                 if self._server is not None:
                     nursery.start_soon(answer_census, self.worker, self._server)
@@ -165,16 +165,16 @@ class Duty:
         """Tell the supervisor if the program ends the service."""
         await self._drain.asked.wait()
         if not self._ordered:
-            self._wire.say("ending", code=self._drain.code, lame_duck=self._drain.left)
+            self._control.say("ending", code=self._drain.code, lame_duck=self._drain.left)
 
     async def _obey(self) -> None:
-        while (message := await self._wire.hear()) is not None:
+        while (message := await self._control.hear()) is not None:
             self._take(message)
         logger.warning("the supervisor has ended; this worker drains")
         self.orphaned = True
         self.leave()
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: ControlMessage) -> None:
         """Carry out an order."""
         if message.name == "accept":
             self.starts_service = message.fields["started"]

@@ -13,7 +13,7 @@ from typing import Self
 
 import trio
 
-from wsframe.connection.account import Histogram
+from wsframe.connection.account import DurationBuckets
 from wsframe.log import Log, log_for, shortened
 from wsframe.resources.resource import Resource
 
@@ -48,7 +48,7 @@ class Watchdog:
         self._token = trio.lowlevel.current_trio_token()
         self._loop = get_ident()
         self._turned = Event()
-        self.lags: Histogram = Histogram()
+        self.lags: DurationBuckets = DurationBuckets()
         """How long the loop took to answer, asked five times a second; nothing where it waited for sockets."""
         self._over = Event()
         self._thread = Thread(target=self._watch, name="wsframe watchdog", daemon=True)

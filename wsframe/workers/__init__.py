@@ -7,7 +7,7 @@
 * ``board``: numbers in shared memory, which each process can read and one writes.
 * ``balance``: has newcomers go to the workers with the fewest clients.
 * ``orders``: the messages between the supervisor and a worker.
-* ``link``: the two ends that carry them.
+* ``control_socket``: the two ends that carry them.
 * ``worker``: this process as the supervisor has made it.
 * ``runtime``: the runtime directory, and the locks that keep services apart.
 * ``inherited``: the descriptors that all workers inherit. ``child``: a worker as the supervisor knows it.

@@ -10,9 +10,9 @@ import trio
 
 from wsframe.net.forked import keep_from_children
 from wsframe.workers.board import SlotState
+from wsframe.workers.control_socket import ControlSocket, make_control_sockets
 from wsframe.workers.inherited import Equipment
-from wsframe.workers.link import Wire, make_wire
-from wsframe.workers.slots import Watch
+from wsframe.workers.slots import ProcessWatch
 from wsframe.workers.spare import Spare, started
 from wsframe.workers.worker import VARIABLE
 
@@ -26,7 +26,7 @@ class Child:
         slot: Its slot.
         generation: Its generation.
         process: The process.
-        wire: The supervisor's end of its link.
+        control: The supervisor's end of its link.
         patience: Seconds for which its event loop can stand still.
         lineage: The end that its successor inherits of the way by which clients are handed over.
     """
@@ -36,7 +36,7 @@ class Child:
         slot: int,
         generation: int,
         process: trio.Process,
-        wire: Wire,
+        control: ControlSocket,
         patience: float,
         lineage: socket.socket | None = None,
     ) -> None:
@@ -46,8 +46,8 @@ class Child:
         self.slot = slot
         self.generation = generation
         self.process = process
-        self.wire = wire
-        self.watch: Watch = Watch(patience)
+        self.control = control
+        self.watch: ProcessWatch = ProcessWatch(patience)
         self.failure = ""
         """The reason for which it cannot start, in its words."""
         self.ends_service = False
@@ -82,10 +82,10 @@ class Child:
         taking = -1
         if predecessor is not None and predecessor.lineage is not None:
             taking = predecessor.lineage.fileno()
-        ours, theirs = make_wire()
+        ours, theirs = make_control_sockets()
         keep_from_children(ours)
         try:
-            giving, kept = make_wire()
+            giving, kept = make_control_sockets()
             keep_from_children(kept)
         except OSError:
             ours.close()
@@ -105,7 +105,7 @@ class Child:
         finally:
             theirs.close()
             giving.close()
-        return cls(slot, generation, process, Wire(ours), patience, kept)
+        return cls(slot, generation, process, ControlSocket(ours), patience, kept)
 
     @property
     def name(self) -> str:
@@ -125,20 +125,20 @@ class Child:
             lame_duck: Seconds for which it goes on as before.
             within: Seconds until it is killed.
         """
-        self.wire.say("drain", code=code, lame_duck=lame_duck)
+        self.control.say("drain", code=code, lame_duck=lame_duck)
         self.watch.leave_within(within)
         if not self.ready:  # it can be importing, and then nobody hears the order
             self.process.terminate()
 
     def close(self) -> None:
         """Close the sockets that are left of it."""
-        self.wire.close()
+        self.control.close()
         if self.lineage is not None:
             self.lineage.close()
 
     def hurry(self, within: float) -> None:
         """Have it cancel everything, or be killed after some seconds."""
-        self.wire.say("hurry")
+        self.control.say("hurry")
         self.watch.leave_within(within)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from wsframe.protocol.close import may_be_sent
 
-__all__ = ["FORMAT", "FROM_SUPERVISOR", "FROM_WORKER", "LONGEST", "Message", "decoded", "encoded"]
+__all__ = ["FORMAT", "FROM_SUPERVISOR", "FROM_WORKER", "LONGEST", "ControlMessage", "decoded", "encoded"]
 
 FORMAT: Final = 3
 """The number of all that a supervisor and its workers share: these messages, the board, the doors, the descriptors
@@ -59,7 +59,7 @@ KINDS: Final[dict[str, Callable[[Any], bool]]] = {
 TABLE: Final = FROM_WORKER | FROM_SUPERVISOR
 
 
-class Message(NamedTuple):
+class ControlMessage(NamedTuple):
     """A message of the table."""
 
     name: str
@@ -83,7 +83,7 @@ def encoded(name: str, **fields: Any) -> bytes:
     return data
 
 
-def decoded(data: bytes) -> Message:
+def decoded(data: bytes) -> ControlMessage:
     """Read a message.
 
     Raises:
@@ -96,4 +96,4 @@ def decoded(data: bytes) -> Message:
         known, name, fields = False, "", {}
     if not known:
         raise ValueError(f"not a message between supervisor and worker: {data[:100]!r}")
-    return Message(name, fields)
+    return ControlMessage(name, fields)

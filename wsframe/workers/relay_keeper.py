@@ -18,7 +18,7 @@ import trio
 
 from wsframe.log import Log, log_for
 from wsframe.workers.inherited import Equipment
-from wsframe.workers.slots import CANNOT_START, Act, Backoff, Watch, reason_of
+from wsframe.workers.slots import CANNOT_START, Act, ProcessWatch, RestartBackoff, reason_of
 
 __all__ = ["RelayKeeper"]
 
@@ -60,7 +60,7 @@ class RelayKeeper:
         self._log = "json" if json else "text"
         self._patience = patience
         self._process: trio.Process | None = None
-        self._watch = Watch(patience)
+        self._watch = ProcessWatch(patience)
         self._again = False
         self._status = 0
         self._complained = False
@@ -77,7 +77,7 @@ class RelayKeeper:
         Args:
             refused: Called with the reason if the engine refuses the first relay for good; none runs then.
         """
-        backoff = Backoff()
+        backoff = RestartBackoff()
         while True:
             try:
                 ours, theirs = socket.socketpair()
@@ -91,7 +91,7 @@ class RelayKeeper:
             except CANNOT_START as error:
                 reason = f"cannot start: {reason_of(error)}"
             pause = backoff.pause(steady=self._watch.steady)
-            self._watch = Watch(self._patience)  # one that cannot start has not been steady
+            self._watch = ProcessWatch(self._patience)  # one that cannot start has not been steady
             logger.error("the relay %s; another one starts %s", reason, f"in {pause:.1f} s" if pause else "now")
             self._again = True
             await trio.sleep(pause)
@@ -101,7 +101,7 @@ class RelayKeeper:
         with trio.CancelScope(shield=True):  # a process that nobody knows of would stay
             process = await self._start(life)
         life.close()
-        self._process, self._watch = process, Watch(self._patience)
+        self._process, self._watch = process, ProcessWatch(self._patience)
         try:
             self._status = await process.wait()
         finally:

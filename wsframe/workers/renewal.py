@@ -104,10 +104,10 @@ class Renewal:
         for step in steps:
             old, new = self.old.get(step.slot), self.new.get(step.slot)
             if step.do is Do.LEAVE and old is not None:
-                old.wire.say("leave")
+                old.control.say("leave")
                 old.watch.excuse(self._drain + GRACE)
             elif step.do is Do.BEGIN and new is not None:
-                new.wire.say("begin", partitions=list(step.partitions))
+                new.control.say("begin", partitions=list(step.partitions))
                 new.watch.excuse(READY_WITHIN)
             elif step.do is Do.KILL_OLD and old is not None:
                 logger.error("%s has not left in time: SIGKILL", old.name)

@@ -58,7 +58,7 @@ class Step(NamedTuple):
     """For BEGIN."""
 
 
-class Phase(Enum):
+class RestartPhase(Enum):
     """How far the restart of one slot has come."""
 
     WAITING = "waiting"
@@ -77,7 +77,7 @@ class SlotRestart:
 
     def __init__(self, slot: int, partitions: Collection[int]) -> None:
         self.slot = slot
-        self.phase = Phase.WAITING
+        self.phase = RestartPhase.WAITING
         self.over: set[int] = set()
         """Partitions that have ended in the old worker."""
         self.old_gone: bool = False
@@ -121,18 +121,18 @@ class RollingRestart:
     @property
     def done(self) -> bool:
         """Whether every slot has been restarted."""
-        return all(one.phase is Phase.DONE for one in self._slots)
+        return all(one.phase is RestartPhase.DONE for one in self._slots)
 
     @property
     def slot(self) -> int | None:
         """The slot that is restarted now; None before, after, and once the restart has failed."""
         current = self._current()
-        return None if current is None or current.phase is Phase.WAITING else current.slot
+        return None if current is None or current.phase is RestartPhase.WAITING else current.slot
 
     def _current(self) -> SlotRestart | None:
         if self.failure:
             return None
-        return next((one for one in self._slots if one.phase is not Phase.DONE), None)
+        return next((one for one in self._slots if one.phase is not RestartPhase.DONE), None)
 
     def _at(self, slot: int) -> SlotRestart | None:
         current = self._current()
@@ -143,13 +143,13 @@ class RollingRestart:
         current = self._current()
         if current is None:
             return []
-        if current.phase is Phase.WAITING:
-            current.phase, current.deadline = Phase.STARTING, now + self._ready_within
+        if current.phase is RestartPhase.WAITING:
+            current.phase, current.deadline = RestartPhase.STARTING, now + self._ready_within
             return [Step(Do.START, current.slot)]
         if now < current.deadline:
             return []
         current.deadline = inf
-        if current.phase is Phase.STARTING:
+        if current.phase is RestartPhase.STARTING:
             return self._fail(current, f"is not ready after {self._ready_within:g} s", kill=True)
         return [Step(Do.KILL_OLD, current.slot)]
 
@@ -157,12 +157,12 @@ class RollingRestart:
         """Note that the new worker of a slot is ready, for the first time or again."""
         current = self._at(slot)
         if current is None:  # the old worker can have ended before it
-            return self._slots[slot].note_ready() if self._slots[slot].phase is Phase.DONE else []
+            return self._slots[slot].note_ready() if self._slots[slot].phase is RestartPhase.DONE else []
         steps = current.note_ready()
-        if current.phase is Phase.STARTING:
-            current.phase, current.deadline = Phase.LEAVING, now + self._drain + GRACE
+        if current.phase is RestartPhase.STARTING:
+            current.phase, current.deadline = RestartPhase.LEAVING, now + self._drain + GRACE
             if current.old_gone:
-                current.phase = Phase.DONE
+                current.phase = RestartPhase.DONE
             else:
                 steps.insert(0, Step(Do.LEAVE, slot))
         return steps
@@ -170,19 +170,21 @@ class RollingRestart:
     def over(self, slot: int, partitions: Iterable[int]) -> list[Step]:
         """Note partitions that the old worker of a slot has left."""
         current = self._at(slot)
-        return [] if current is None or current.phase is not Phase.LEAVING else current.note_over(partitions)
+        return [] if current is None or current.phase is not RestartPhase.LEAVING else current.note_over(partitions)
 
     def old_gone(self, slot: int) -> list[Step]:
         """Note that the old worker of a slot has been reaped, whatever it died of."""
-        if not self.failure and self._slots[slot].phase is Phase.WAITING:
-            self._slots[slot].phase = Phase.DONE  # the supervisor replaces it as ever: that one runs the new program
+        if not self.failure and self._slots[slot].phase is RestartPhase.WAITING:
+            self._slots[
+                slot
+            ].phase = RestartPhase.DONE  # the supervisor replaces it as ever: that one runs the new program
             return []
         current = self._at(slot)
         if current is None:
             return []
         steps = current.note_old_gone()
-        if current.phase is Phase.LEAVING:
-            current.phase = Phase.DONE
+        if current.phase is RestartPhase.LEAVING:
+            current.phase = RestartPhase.DONE
         return steps
 
     def new_gone(self, slot: int, why: str) -> list[Step]:
@@ -196,7 +198,7 @@ class RollingRestart:
         if current is None:
             return []
         current.new_ready = False
-        return self._fail(current, f"ended with {why}") if current.phase is Phase.STARTING else []
+        return self._fail(current, f"ended with {why}") if current.phase is RestartPhase.STARTING else []
 
     def _fail(self, current: SlotRestart, reason: str, *, kill: bool = False) -> list[Step]:
         """Stop the restart; the old worker of the slot has not been touched."""

@@ -1,6 +1,6 @@
 """The supervisor's tables, without input or output: is a process alive, and when does its successor start?
 
-The life of one process, of which ``Watch`` is the table:
+The life of one process, of which ``ProcessWatch`` is the table:
 
 ========== =========================================== =====================================================
 State      Ends with                                   Then
@@ -30,7 +30,7 @@ from typing import Final
 
 from wsframe.workers.board import SlotState
 
-__all__ = ["CANNOT_START", "LONGEST_PAUSE", "LOOK", "Act", "Backoff", "Looks", "Watch", "reason_of"]
+__all__ = ["CANNOT_START", "LONGEST_PAUSE", "LOOK", "Act", "Looks", "ProcessWatch", "RestartBackoff", "reason_of"]
 
 CANNOT_START: tuple[type[OSError], type[RuntimeError]] = (OSError, RuntimeError)
 """Raised where the machine cannot start a process now: no processes, memory or descriptors are left, or, the
@@ -73,7 +73,7 @@ class Looks:
         return now - last < LATE
 
 
-class Watch:
+class ProcessWatch:
     """The state of one process.
 
     Args:
@@ -137,7 +137,7 @@ class Watch:
         return Act.KILL_SILENT if self._silent == self._patience else None
 
 
-class Backoff:
+class RestartBackoff:
     """The pauses before the successors of one slot: none after a long life, then longer ones, each by chance.
 
     Args:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-__all__ = ["LONGEST", "Exchange", "Gone", "LostMessage", "Received", "make_exchange"]
+__all__ = ["LONGEST", "LostMessage", "OtherSideGone", "Received", "SocketExchange", "make_exchange"]
 
 LONGEST = 16_384
 """Bytes of a message at most; all that is longer goes into files."""
@@ -32,11 +32,11 @@ AGAIN = 0.01
 descriptors of this user are on their way."""
 
 
-class Gone(Exception):
+class OtherSideGone(Exception):
     """The other side has ended the conversation, or is not a process of this user."""
 
 
-class LostMessage(Gone):
+class LostMessage(OtherSideGone):
     """A message has come without its descriptors, or is none; others can come after it."""
 
 
@@ -47,20 +47,20 @@ class Received(NamedTuple):
     descriptors: list[int]
 
 
-def make_exchange() -> tuple[Exchange, socket.socket]:
+def make_exchange() -> tuple[SocketExchange, socket.socket]:
     """Make a conversation; return this side of it, and the socket to pass to the other process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Exchange(ours), theirs
+    return SocketExchange(ours), theirs
 
 
-class Exchange:
+class SocketExchange:
     """One side of a conversation.
 
     Args:
         sock: A SOCK_SEQPACKET socket, which belongs to the conversation from now on.
 
     Raises:
-        Gone: If the socket is from a process of another user.
+        OtherSideGone: If the socket is from a process of another user.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -70,13 +70,13 @@ class Exchange:
             _, user, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
             if user != os.geteuid():
                 sock.close()
-                raise Gone(f"the other side is a process of user {user}, not {os.geteuid()}")
+                raise OtherSideGone(f"the other side is a process of user {user}, not {os.geteuid()}")
 
     def send_now(self, document: object, descriptors: Sequence[int] = ()) -> bool:
         """Send a message without waiting; return False if there is no room.
 
         Raises:
-            Gone: If nobody can receive it any more.
+            OtherSideGone: If nobody can receive it any more.
         """
         data = json.dumps(document, separators=(",", ":")).encode()
         if len(data) > LONGEST:
@@ -89,14 +89,14 @@ class Exchange:
         except OSError as error:
             if error.errno in NO_ROOM:
                 return False
-            raise Gone(f"the other process has ended the conversation ({error.strerror})") from error
+            raise OtherSideGone(f"the other process has ended the conversation ({error.strerror})") from error
         return True
 
     async def send(self, document: object, descriptors: Sequence[int] = ()) -> None:
         """Send a message once there is room.
 
         Raises:
-            Gone: If nobody can receive it any more.
+            OtherSideGone: If nobody can receive it any more.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while not self.send_now(document, descriptors):  # noqa: ASYNC110
@@ -106,7 +106,7 @@ class Exchange:
         """Receive the next message without waiting; None if there is none.
 
         Raises:
-            Gone: If no more will come.
+            OtherSideGone: If no more will come.
             LostMessage: If this message is not one.
         """
         space = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
@@ -119,7 +119,7 @@ class Exchange:
             except ConnectionResetError:  # it left messages of ours unread; its own are still here
                 continue
             except OSError as error:
-                raise Gone(f"the other process has ended the conversation ({error.strerror})") from error
+                raise OtherSideGone(f"the other process has ended the conversation ({error.strerror})") from error
         else:
             return None
         numbers = array.array("i")
@@ -128,14 +128,14 @@ class Exchange:
                 numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
         try:
             if not data:
-                raise Gone("the other process has ended the conversation")
+                raise OtherSideGone("the other process has ended the conversation")
             if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
                 raise LostMessage("a message came without its descriptors, or was cut off")
             return Received(json.loads(data), list(numbers))
-        except (ValueError, Gone) as error:
+        except (ValueError, OtherSideGone) as error:
             for number in numbers:
                 os.close(number)
-            if isinstance(error, Gone):
+            if isinstance(error, OtherSideGone):
                 raise
             raise LostMessage(str(error)) from error
 
@@ -143,7 +143,7 @@ class Exchange:
         """Wait for the next message.
 
         Raises:
-            Gone: If no more will come.
+            OtherSideGone: If no more will come.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:

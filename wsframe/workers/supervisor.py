@@ -25,15 +25,15 @@ from wsframe.log import Log, log_for
 from wsframe.workers.board import SlotState
 from wsframe.workers.child import Child, status_of
 from wsframe.workers.inherited import Equipment
-from wsframe.workers.orders import Message
+from wsframe.workers.orders import ControlMessage
 from wsframe.workers.relay_keeper import RelayKeeper
 from wsframe.workers.renewal import NOT_READY, Renewal
 from wsframe.workers.rolling import READY_WITHIN
-from wsframe.workers.slots import CANNOT_START, LONGEST_PAUSE, LOOK, Act, Backoff, Looks, reason_of
+from wsframe.workers.slots import CANNOT_START, LONGEST_PAUSE, LOOK, Act, Looks, RestartBackoff, reason_of
 from wsframe.workers.spare import SpareKeeper
 from wsframe.workers.worker import inquiries_at
 
-__all__ = ["GRACE", "Plan", "Supervisor"]
+__all__ = ["GRACE", "ServicePlan", "Supervisor"]
 
 logger: Log = log_for(__name__)
 
@@ -44,7 +44,7 @@ HURRIED = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ServicePlan:
     """How the workers of a service are started, and how long they can take."""
 
     command: Sequence[str]
@@ -71,7 +71,7 @@ class Supervisor:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: ServicePlan,
         equipment: Equipment,
         started: Callable[[], object] = lambda: None,
         launch: Callable[..., Awaitable[Child]] | None = None,
@@ -96,7 +96,7 @@ class Supervisor:
         self._next_renewal: Renewal | None = None
         """The one that follows it, or waits for a worker to be ready."""
         self._tasks: trio.Nursery
-        self._backoffs = [Backoff() for _ in range(equipment.count)]
+        self._backoffs = [RestartBackoff() for _ in range(equipment.count)]
         self._serving = False
         self._leaving = trio.Event()
         self.failure: str = ""
@@ -261,7 +261,7 @@ class Supervisor:
     async def _accompany(self, child: Child) -> None:
         """Hear a worker until it has been reaped, and forget it."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(child.wire.send_waiting)
+            nursery.start_soon(child.control.send_waiting)
             nursery.start_soon(self._hear, child)
             child.status = status_of(await child.process.wait())
             nursery.cancel_scope.cancel()
@@ -299,7 +299,7 @@ class Supervisor:
         """Hear a worker until it closes its end of the link."""
         while True:
             try:
-                if (message := await child.wire.hear()) is None:
+                if (message := await child.control.hear()) is None:
                     return
             except ValueError as error:
                 logger.error("%s: %s", child.name, error)
@@ -310,14 +310,14 @@ class Supervisor:
         """Hear all that a worker said before it was reaped."""
         while True:
             try:
-                if (message := child.wire.heard()) is None:
+                if (message := child.control.heard()) is None:
                     return
             except ValueError as error:
                 logger.error("%s: %s", child.name, error)
             else:
                 self._take(child, message)
 
-    def _take(self, child: Child, message: Message) -> None:
+    def _take(self, child: Child, message: ControlMessage) -> None:
         """Act on a message of a worker."""
         fields = message.fields
         if message.name == "ready":
@@ -336,7 +336,7 @@ class Supervisor:
         self._board.set_state(child.slot, SlotState.READY)
         if self._serving:
             self._current[child.slot] = child
-            child.wire.say("accept", started=False)
+            child.control.say("accept", started=False)
             logger.info("%s is ready", child.name)
             if self._renewal is not None:
                 self._renewal.ready(child)
@@ -345,7 +345,7 @@ class Supervisor:
             return
         self._serving = True
         for one in self._current.values():
-            one.wire.say("accept", started=one.slot == 0)
+            one.control.say("accept", started=one.slot == 0)
         self._started()
         if self._next_renewal is not None:
             self._tasks.start_soon(self._renew)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import trio
 import trio.testing
 
-from wsframe.workers.link import Wire, make_wire
-from wsframe.workers.orders import Message
+from wsframe.workers.control_socket import ControlSocket, make_control_sockets
+from wsframe.workers.orders import ControlMessage
 
 
 async def test_messages_come_in_order_and_then_the_end() -> None:
-    one, other = map(Wire, make_wire())
+    one, other = map(ControlSocket, make_control_sockets())
     one.say("hurry")
     one.say("begin", partitions=[3])
-    assert [await other.hear(), await other.hear()] == [Message("hurry", {}), Message("begin", {"partitions": [3]})]
+    assert [await other.hear(), await other.hear()] == [
+        ControlMessage("hurry", {}),
+        ControlMessage("begin", {"partitions": [3]}),
+    ]
     one.close()
     assert await other.hear() is None
     other.say("ready")  # nobody hears it, and nothing is raised
@@ -21,7 +24,7 @@ async def test_messages_come_in_order_and_then_the_end() -> None:
 
 
 async def test_all_that_is_said_to_an_end_that_does_not_hear_waits_for_it() -> None:
-    one, other = map(Wire, make_wire())
+    one, other = map(ControlSocket, make_control_sockets())
     partitions = [[number] * 200 for number in range(1000)]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(one.send_waiting)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from wsframe.connection.frame_queue import FEW, FRAMES_AT_ONCE, FrameQueue
 from wsframe.connection.memory_budget import FRAME_COST
-from wsframe.connection.waiting import FEW, FRAMES_AT_ONCE, Waiting
 from wsframe.protocol.frames import BINARY, CLOSE, LARGE, PING, TEXT, Frame, control_frame, data_frame
 
 
-def of(*frames: Frame) -> Waiting:
-    waiting = Waiting()
+def of(*frames: Frame) -> FrameQueue:
+    waiting = FrameQueue()
     waiting.items += frames
     waiting.byte_count = sum(map(len, frames))
     return waiting

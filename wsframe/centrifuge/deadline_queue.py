@@ -7,12 +7,12 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Generic, TypeVar
 
-__all__ = ["Deadlines"]
+__all__ = ["DeadlineQueue"]
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 
-class Deadlines(Generic[KeyT]):
+class DeadlineQueue(Generic[KeyT]):
     """The moments at which something is due; each key has one at most."""
 
     def __init__(self) -> None:

@@ -12,21 +12,21 @@ from typing import Any
 import trio
 
 from wsframe.doorbell import Doorbell
-from wsframe.workers.orders import LONGEST, Message, decoded, encoded
+from wsframe.workers.orders import LONGEST, ControlMessage, decoded, encoded
 
-__all__ = ["Wire", "make_wire"]
+__all__ = ["ControlSocket", "make_control_sockets"]
 
 
-def make_wire() -> tuple[socket.socket, socket.socket]:
+def make_control_sockets() -> tuple[socket.socket, socket.socket]:
     """Make the two sockets of a link: the supervisor's, the worker's."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-class Wire:
+class ControlSocket:
     """One end of a link.
 
     Args:
-        sock: Its socket, which the wire then owns.
+        sock: Its socket, which the control socket then owns.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -61,7 +61,7 @@ class Wire:
                 await trio.lowlevel.wait_writable(self._sock)
             await self._bell.wait()
 
-    async def hear(self) -> Message | None:
+    async def hear(self) -> ControlMessage | None:
         """Wait for a message of the other end; None once that has gone.
 
         Raises:
@@ -77,7 +77,7 @@ class Wire:
                 return None
             return decoded(data) if data else None
 
-    def heard(self) -> Message | None:
+    def heard(self) -> ControlMessage | None:
         """Return a message that is here already; None if there is none.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The process that a supervisor starts: ``python -m wsframe.cli.supervised ARGUMENTS``."""
+"""The process that a reloader starts: ``python -m wsframe.cli.reloaded ARGUMENTS``."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from wsframe.net.sockets import NamedSocket
 from wsframe.server.notify import main_pid
 from wsframe.workers.worker import VARIABLE
 
-__all__ = ["serve_supervised"]
+__all__ = ["serve_reloaded"]
 
 
-def serve_supervised(args: Namespace) -> int:
-    """Serve the target of the supervisor's arguments on its sockets."""
+def serve_reloaded(args: Namespace) -> int:
+    """Serve the target of the reloader's arguments on its sockets."""
     if VARIABLE in os.environ:  # it has other sockets, from a supervisor of its own
         return serve_workers(args)
     sockets: list[socket.socket] = [
@@ -30,4 +30,4 @@ def serve_supervised(args: Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(Namespace(**json.loads(sys.argv[1]), command=serve_supervised)))
+    sys.exit(run_command(Namespace(**json.loads(sys.argv[1]), command=serve_reloaded)))

@@ -12,7 +12,7 @@ from wsframe.connection.conflation import Keyed, Latest
 from wsframe.connection.memory_budget import FRAME_COST, KEY_COST
 from wsframe.protocol.frames import LARGE, Frame, LargeFrame, ends_message, is_close, is_control, starts_message
 
-__all__ = ["FRAMES_AT_ONCE", "Waiting"]
+__all__ = ["FRAMES_AT_ONCE", "FrameQueue"]
 
 # Frames that are joined for one call of the kernel: thirty thousand empty ones would take milliseconds.
 FRAMES_AT_ONCE = 1024
@@ -21,7 +21,7 @@ FRAMES_AT_ONCE = 1024
 FEW = 64
 
 
-class Waiting:
+class FrameQueue:
     """Frames in the order in which they leave.
 
     Frames are whole; a fragmented message is a run of them. The first may have begun to leave.
