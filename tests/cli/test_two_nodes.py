@@ -221,6 +221,11 @@ class Crowd:
         """Return the numbers of a room that a listener has heard."""
         return {int(words[1]) for words in self.heard[name] if words[0] == path}
 
+    async def until_echoed(self, rooms: int) -> None:
+        """Wait until this many rooms have answered."""
+        while len(self.echoed) < rooms:  # noqa: ASYNC110
+            await trio.sleep(0.02)
+
     async def until_heard(self, name: str) -> None:
         """Wait until a listener has heard the number that each room has come to now."""
         for path, number in tuple(self.echoed.items()):
@@ -254,8 +259,7 @@ async def test_rebalancing_shares_rooms_with_a_second_server_and_no_client_is_re
         async with trio.open_nursery() as nursery:
             for path in PATHS[:3]:
                 nursery.start_soon(crowd.stay, one, path)
-            while len(crowd.echoed) < 3:  # noqa: ASYNC110
-                await trio.sleep(0.02)
+            await crowd.until_echoed(3)
             with ExitStack() as first:
                 for path in PATHS[3:]:  # partitions without clients go to the second server by themselves
                     first.enter_context(let_in(one, path))
@@ -264,8 +268,7 @@ async def test_rebalancing_shares_rooms_with_a_second_server_and_no_client_is_re
                     pass
                 for path in PATHS[3:]:
                     nursery.start_soon(crowd.stay, two, path)  # carried to the first server
-                while len(crowd.echoed) < len(PATHS):  # noqa: ASYNC110
-                    await trio.sleep(0.02)
+                await crowd.until_echoed(len(PATHS))
             for program, name in ((one, "one"), (two, "two")):
                 await nursery.start(crowd.listen, program, name)
                 nursery.start_soon(crowd.come_and_go, program)
