@@ -41,6 +41,25 @@ def test_both_are_given_back_at_the_end() -> None:
     assert (life.members, places.reserved) == (0, 0)
 
 
+def test_nothing_is_given_back_twice() -> None:
+    life, places = Life(), Places(Capacity())
+    with Seat() as seat:
+        seat.take(listener(life), places, "::1")
+        seat.give_back()
+        assert (life.members, places.reserved) == (0, 0)
+    assert (life.members, places.reserved) == (0, 0)
+
+
+def test_a_life_takes_nobody_whose_place_was_given_back() -> None:
+    life, places = Life(), Places(Capacity())
+    with Seat() as seat:
+        seat.reserve(places, "::1")
+        seat.give_back()
+        with pytest.raises(Reject):
+            seat.enter(listener(life))
+    assert (life.members, places.reserved) == (0, 0)
+
+
 def test_both_are_left_to_a_client() -> None:
     life, places = Life(), Places(Capacity())
     with Seat() as seat:

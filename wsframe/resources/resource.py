@@ -132,6 +132,7 @@ class Resource(TopicHooks[DataT], HandingOver[DataT]):
         not change the resource. Rules that count clients belong in ``client_connected`` with
         ``client.reject``, or in ``max_clients``. Return or raise ``Reject`` to refuse. True lets in as
         None does, False refuses with 403; any other result and any other exception refuse with 500.
+        Where a worker is restarted before it has decided, the object of the next worker is asked again.
         """
         return None
 

@@ -21,7 +21,7 @@ Read in this order:
   ``giving`` gives them away, ``neighbors`` are the other servers, and ``reports`` those
   between them.
 * ``generation``: a worker's part in a rolling restart. ``predecessor``, ``successor``: one leaves its partitions, and
-  another one takes them over.
+  another one takes them over. ``unanswered``: newcomers that go there with them.
 * ``drain``: the order to drain and its times; ``departure``: the order in which clients leave.
 * ``watchdog``: names the code that keeps the event loop from turning; ``slow_hooks``: hooks that wait for long.
 * ``addresses``: the addresses of a server, read from text; ``bind`` binds them, ``activation`` takes them from

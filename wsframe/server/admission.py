@@ -79,6 +79,7 @@ from wsframe.server.pending import Pending
 from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
 from wsframe.server.splice import Splices
+from wsframe.server.unanswered import Unanswered
 from wsframe.user_code.errors import contain
 from wsframe.workers.worker import Worker
 
@@ -127,6 +128,7 @@ class Admission:
         self.admitted: int = 0
         self.answering: Answering = Answering(self._capacity.max_pending_handshakes, self.pending.decided)
         self.carried: Carried = Carried(options)
+        self.unanswered: Unanswered = Unanswered()
         self.passage: Passage | None = None
         """The way to other workers; None without them."""
         self.signpost: Signpost = Signpost(
@@ -141,7 +143,8 @@ class Admission:
         self._answer_by = now + seconds
         for newcomer in self.pending.all():
             whole_by = min(newcomer.since + HEAD_PATIENCE, self._answer_by)
-            newcomer.scope.deadline = self._answer_by if newcomer.head_received else whole_by
+            whole = newcomer.head_received or (self.unanswered.lineage is not None and newcomer.begun)
+            newcomer.scope.deadline = self._answer_by if whole else whole_by
 
     async def until_decided(self) -> None:
         """Wait until all newcomers are in or refused, in a drain."""
@@ -220,6 +223,7 @@ class Admission:
 
     def _leave(self, newcomer: Newcomer) -> None:
         """Close a newcomer's socket, unless it was handed over to the reactor."""
+        self.unanswered.seats.pop(newcomer, None)
         self.pending.decided(newcomer)
         if newcomer.transport.heard and not newcomer.answered and not newcomer.handed_over:
             self.answering.answers.left()
@@ -232,6 +236,8 @@ class Admission:
             note_gone(newcomer)
         elif newcomer.answered:
             newcomer.reset = True  # the rest of its answer must not stay in the kernel
+        elif await self.unanswered.goes_on(newcomer):
+            pass
         elif newcomer.transport.heard or self._answer_by == inf:  # a browser's connection in reserve needs no answer
             with trio.move_on_after(FAREWELL):
                 await self.answering.refuse(
@@ -320,10 +326,10 @@ class Admission:
         if self._tracing is not None:
             span = self._tracing.admission(request, self._roster.accounts.of(registration.resource).path)
         with span, Seat() as seat:
+            self.unanswered.seats[newcomer] = seat
             accept = await self._lookout.over(newcomer, self._decide(newcomer, request, registration.resource, seat))
             newcomer.check_there()
-            if trio.current_time() >= self._answer_by:  # it would have to leave at once
-                raise stopping()
+            await self.unanswered.check_in_time(self._answer_by)
             answer, arrival = greet(newcomer, request, accept, seat)
             if self._tracing is not None:
                 arrival = arrival._replace(reservation=TracedPlace(arrival.reservation, self._tracing, request))
@@ -379,6 +385,7 @@ class Admission:
         if self._tracing is not None:
             accept_client = self._tracing.around(type(listener.resource), "accept_client", accept_client)
         accept = await decide(listener.tenancy.within(accept_client), request)
+        await self.unanswered.check_in_time(self._answer_by)
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:
             try:

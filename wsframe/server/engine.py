@@ -352,7 +352,7 @@ class LocalEngine:
             async with ProtectedNursery() as accepting:
                 entrance.open(self._bound, accepting, None if self.duty is None else self.duty.balance)
                 if self.duty is not None:
-                    entrance.open_door(self.duty.worker.door, self._bound)
+                    self.duty.open_door(entrance, self._bound)
                 if self.peering is not None:
                     accepting.start_soon(self.peering.take, entrance.start, again=True)
                 logger.info("serving at %s", ", ".join(self.addresses))

@@ -19,6 +19,7 @@ from wsframe.server.admission import Admission
 from wsframe.server.listen import Acceptor, Address, Bound
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.passing import Counts, Taker
+from wsframe.server.unanswered import Arrivals
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.balance import Balance
 
@@ -76,6 +77,16 @@ class Entrance:
         """Take no more newcomers that other workers pass."""
         if self.taker is not None:
             self.taker.scope.cancel()
+
+    def take_arrivals(self, arrivals: Arrivals, places: Sequence[Bound]) -> None:
+        """Take the newcomers of the generation before as well."""
+        arrivals.open(places, self._take_arrival)
+
+    def _take_arrival(self, newcomer: Newcomer) -> None:
+        if self.taker is None or self.taker.scope.cancel_called:
+            newcomer.transport.close()  # this server ends as well
+        else:
+            self.start(newcomer)
 
     def _welcome(
         self, place: Bound, tuned: tuple[int, float] | None, sock: socket.socket, address: Address, early: bool

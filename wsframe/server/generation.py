@@ -31,6 +31,7 @@ from wsframe.server.posting import Posting
 from wsframe.server.predecessor import leave_lives
 from wsframe.server.successor import Successor
 from wsframe.server.tenure import Tenure
+from wsframe.server.unanswered import Arrivals
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.partitions import EVERYWHERE, partitions_of
 from wsframe.workers.socket_exchange import OtherSideGone, SocketExchange
@@ -66,6 +67,20 @@ class Generation:
         self._places = places
         self._posting = posting
         self._tenure = tenure
+        self._lineage: SocketExchange | None = None
+        self.arrivals: Arrivals = Arrivals()
+        """Newcomers that the generation before has not answered."""
+
+    def lineage(self) -> SocketExchange | None:
+        """Return the way to the generation after this one, if there is one."""
+        if self._lineage is None and self._worker.giving is not None:
+            self._lineage = SocketExchange(self._worker.giving)
+        return self._lineage
+
+    def end_lineage(self) -> None:
+        """Say that nothing more comes that way."""
+        if self._lineage is not None:
+            self._lineage.close()
 
     def begin(self, partitions: Iterable[int]) -> None:
         """Begin partitions that no other process has any more."""
@@ -102,8 +117,12 @@ class Generation:
         """Take the offers of the generation before, if there is one."""
         if self._worker.taking is not None:
             join = partial(join_at, self._roster)
-            successor = Successor(self._reactor, self._places, self._begin_offered, join)
-            await successor.run(SocketExchange(self._worker.taking))
+            take = self.arrivals.take
+            successor = Successor(self._reactor, self._places, self._begin_offered, join, take)
+            try:
+                await successor.run(SocketExchange(self._worker.taking))
+            finally:
+                self.arrivals.close()
 
     async def leave(self, seconds: float, say_over: Callable[[Collection[int]], object]) -> None:
         """Leave all partitions to the next generation.
@@ -124,7 +143,7 @@ class Generation:
             self._end(one)
         await self._release(empty)
         say_over(empty)
-        lineage = None if self._worker.giving is None else SocketExchange(self._worker.giving)
+        lineage = self.lineage()
         groups = [[one] * sum(len(life.clients) for life in lives) for one, lives in by_partition.items()]
         plan = planned(groups, seconds)
         plan.insert(0, (0.0, [one for one, group in zip(by_partition, groups, strict=True) if not group]))
@@ -143,8 +162,6 @@ class Generation:
                 await trio.sleep_until(begun + at)
                 for partition in dict.fromkeys(batch):
                     nursery.start_soon(leave_one, partition)
-        if lineage is not None:
-            lineage.close()
 
     def _end(self, partition: int) -> None:
         self._roster.placement.leave(partition)

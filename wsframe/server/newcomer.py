@@ -245,6 +245,24 @@ class Newcomer:
         """Whether any byte of its request has come."""
         return self.head is not None and self.head.begun
 
+    @property
+    def unread(self) -> bool:
+        """Whether all that it has sent is still in its socket."""
+        wrapped = self.place.tls is not None or self.place.proxy_protocol or self.forwarded
+        if self.request is not None or self.begun or self.early or (wrapped and self.unwrapped):
+            return False
+        return not self.transport.heard or (self.partition is not None and not self.passed)  # then it was a look
+
+    def resume(self, request: Request, rest: bytes) -> None:
+        """Go on with a request of version 1.1 that another process has received, and the bytes after it."""
+        self.head = HeadReader(0)
+        self.head.http_version = b"1.1"
+        self.request, self.trailing, self.proxy = request, rest, request.proxy
+        self.transport.heard = self.head_received = self.unwrapped = True
+        self.secure = request.secure
+        self.be_called(request.host, request.port)
+        request._parsed = request.headers
+
     def expect_head(self, max_head: int, proxies: TrustedProxies | None) -> None:
         """Read its request from now on.
 

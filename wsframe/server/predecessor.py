@@ -164,6 +164,8 @@ class Leaver:
             done.append(Packed(self._life, self._address, given))
         else:
             self._life.retire()
+            if not self._life.ready.happened:  # nobody waits for it any more
+                self._life.hurry()
             for link in self._links():
                 send_away(link)
         await self._life.ended.wait()

@@ -43,10 +43,12 @@ class Seat:
             self.give_back()
 
     def give_back(self) -> None:
-        """Give back both, as far as they were taken."""
-        if self._reserved:
+        """Give back both, as far as they were taken and are not given back already."""
+        reserved, joined = self._reserved, self._joined
+        self._reserved = self._joined = False
+        if reserved:
             self.reservation.release()
-        if self._joined:
+        if joined:
             self.listener.leave()
 
     def reserve(self, places: Places, address: str) -> None:
@@ -69,7 +71,7 @@ class Seat:
             Reject: 503 when it is full.
         """
         self.listener, self._joined = listener, True
-        if not self.reservation.take(listener.place, listener.resource.max_clients):
+        if not self._reserved or not self.reservation.take(listener.place, listener.resource.max_clients):
             raise Reject(503, [RETRY_AFTER], "resource full")
         self.reservation.settle()
 

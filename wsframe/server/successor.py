@@ -26,6 +26,7 @@ from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.log import Log, log_for
 from wsframe.server.capacity import Places
+from wsframe.server.unanswered import is_newcomer
 from wsframe.user_code.errors import contain
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.socket_exchange import LostMessage, OtherSideGone, Received, SocketExchange
@@ -66,20 +67,33 @@ class Successor:
         places: Get theirs.
         begin: Has the lives of a partition begin here, or raises OtherSideGone.
         join: Returns the life at an address, started if need be, with one member more.
+        welcome: Takes messages about newcomers; None to take none.
     """
 
-    def __init__(self, reactor: Reactor, places: Places, begin: Callable[[int], Awaitable[object]], join: Join) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        places: Places,
+        begin: Callable[[int], Awaitable[object]],
+        join: Join,
+        welcome: Callable[[Received], object] | None = None,
+    ) -> None:
         self._reactor = reactor
         self._places = places
         self._begin = begin
         self._join = join
+        self._welcome = welcome
 
     async def run(self, lineage: SocketExchange) -> None:
         """Take offers until there are no more."""
         async with ProtectedNursery() as nursery:
             while True:
                 try:
-                    exchange, partition = conversation(await lineage.receive())
+                    received = await lineage.receive()
+                    if self._welcome is not None and is_newcomer(received):
+                        self._welcome(received)
+                        continue
+                    exchange, partition = conversation(received)
                 except LostMessage as error:  # the giver sees its end, and closes the clients 1012
                     logger.error("an offer of the predecessor is lost: %s", error)
                     continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -28,6 +28,8 @@ from wsframe.workers.worker import Worker
 if TYPE_CHECKING:
     from wsframe.server.admission import Admission
     from wsframe.server.capacity import Places
+    from wsframe.server.entrance import Entrance
+    from wsframe.server.listen import Bound
 
 __all__ = ["Duty", "made_duty", "placement_of", "tell_failure"]
 
@@ -104,6 +106,12 @@ class Duty:
         self.orphaned: bool = False
         """Whether the supervisor has ended before it."""
 
+    def open_door(self, entrance: Entrance, places: Sequence[Bound]) -> None:
+        """Take the newcomers that other workers pass, and those of the generation before."""
+        entrance.open_door(self.worker.door, places)
+        if self.generation is not None:
+            entrance.take_arrivals(self.generation.arrivals, places)
+
     def leave(self, code: int = 1001, lame_duck: float | None = None) -> None:
         """Drain this worker alone: the service goes on, or ends by the supervisor's order."""
         self._ordered = True
@@ -126,13 +134,21 @@ class Duty:
         await generation.follow()
 
     async def leave_partitions(self, admission: Admission) -> None:
-        """Leave all partitions to the next generation, once the newcomers on their way are in."""
+        """Leave all partitions to the next generation, once the newcomers on their way are in.
+
+        Those that need longer go there as well, as soon as user code lets go of them.
+        """
         assert self.generation is not None
+        admission.unanswered.lineage = self.generation.lineage()
         async with ProtectedNursery() as nursery:
             nursery.start_soon(partial(admission.carried.depart, self._drain.leaving, *RESTART, all_of_them=True))
             admission.drain(self._drain.finishing)
             await admission.until_decided()
+            admission.unanswered.vacate()
             await self.generation.leave(self._drain.leaving - self._drain.finishing, self.say_over)
+        while admission.pending.all():
+            await admission.pending.fewer()
+        self.generation.end_lineage()
 
     async def run(self) -> None:
         """Beat, say and obey until cancelled."""
