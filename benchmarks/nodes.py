@@ -191,7 +191,7 @@ class Load:
 
 
 @contextmanager
-def engine_of(name: str) -> Iterator[tuple[str, int]]:
+def local_server_of(name: str) -> Iterator[tuple[str, int]]:
     """Run an engine; yield its URL and its process."""
     with ExitStack() as stack:
         if name == "postgresql":
@@ -211,7 +211,7 @@ def with_children(pid: int) -> list[int]:
 def measure(name: str, count: int) -> Measured:
     """Run so many nodes, and measure."""
     with ExitStack() as stack:
-        url, engine = stack.enter_context(engine_of(name))
+        url, engine = stack.enter_context(local_server_of(name))
         nodes = [
             stack.enter_context(
                 subprocess.Popen([sys.executable, "-c", PROGRAM, name, url], stdout=subprocess.PIPE, text=True)

@@ -10,13 +10,13 @@ from typing import Any, cast
 import trio
 
 import wsframe
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.patience import PATIENCE
 from tests.recorder import Recorder
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
-from wsframe.hooks.hand_over import Given, Giving, dismiss
+from wsframe.hooks.hand_over import Given, HandOver, dismiss
 from wsframe.hooks.listener import Listener
-from wsframe.hooks.take_over import Taken, Taking
+from wsframe.hooks.take_over import Taken, TakeOver
 from wsframe.hooks.thawed_hosts import NO_PLACE
 from wsframe.net.sockets import Endpoint
 
@@ -108,7 +108,7 @@ async def two_servers(
 
 
 async def give(server: wsframe.Server, resource: wsframe.Resource, seconds: float = 10) -> Given | None:
-    giving = Giving(life_of(resource), engine_of(server).reactor)
+    giving = HandOver(life_of(resource), local_server_of(server).reactor)
     await giving.settle()
     given = await giving.pack(trio.current_time() + seconds)
     on_the_way.get().extend(() if given is None else (one.sock for one in given.clients))
@@ -117,11 +117,11 @@ async def give(server: wsframe.Server, resource: wsframe.Resource, seconds: floa
 
 async def take(
     server: wsframe.Server, resource: wsframe.Resource, given: Given, say_mine: Callable[[], bool] = lambda: True
-) -> Taking:
+) -> TakeOver:
     life = life_of(resource)
     life.join()
     clients = [Taken(one.sock, one.frozen, cast(Any, NO_PLACE)) for one in given.clients]
-    taking = Taking(life, engine_of(server).reactor, given.state, clients, say_mine, given.positions)
+    taking = TakeOver(life, local_server_of(server).reactor, given.state, clients, say_mine, given.positions)
     await taking.done.wait()
     return taking
 
@@ -136,5 +136,5 @@ async def hand_over(
         return False
     taking = await take(servers[1], new, given)
     if not taking.taken:
-        dismiss(given.clients, life, engine_of(servers[0]).reactor)
+        dismiss(given.clients, life, local_server_of(servers[0]).reactor)
     return taking.taken

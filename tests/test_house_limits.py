@@ -106,7 +106,7 @@ PRIVATE_TO_THE_PACKAGE = {
     "Reject": "_ours _reason",
     "Request": "_head _parsed",
     "Resource": "_listener _wsframe_hooks",
-    "Server": "_engine",
+    "Server": "_internals",
 }
 """The underscores of classes that users hold: they hide a name from users, and not from other modules."""
 PRIVATE_TO_OTHERS = {

@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.recorder import Recorder
 from tests.wire import BOUND, CLOSE, TEXT, close, connected, frame, serving, text
 from wsframe import Client, Limits, Registry, Resource, Timeouts
@@ -108,8 +108,8 @@ async def test_invariant_2_each_message_has_one_side_and_each_side_one_goodbye(s
             await trio.sleep(0.005)
         await wait_all_tasks_blocked()
         assert server.statistics().resources == 2
-        assert engine_of(server).reactor.budget.held == 0
-        assert engine_of(server).places._headcount.by_place == {}
+        assert local_server_of(server).reactor.budget.held == 0
+        assert local_server_of(server).places._headcount.by_place == {}
     assert sum(check_visits(notes[number], messages) for number in range(20)) > 100
     assert [halls[name].most for name in "ab"] == [1, 1], "their hooks never overlap"
     assert max(halls[name].most for name in "cd") > 1, "theirs do"
@@ -165,18 +165,18 @@ async def test_invariant_5_client_between_two_resources_holds_its_share_and_no_m
     async with serving(lobby, limits=limits) as server, connected(server) as peer:
         await peer.send(text("go"))
         await lobby.journal.until("disconnected None")
-        (link,) = engine_of(server).reactor.links.values()
+        (link,) = local_server_of(server).reactor.links.values()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.send, *(frame(TEXT, b"%06d" % number + bytes(10_000)) for number in range(1000)))
             while not link.inbox.paused:  # noqa: ASYNC110
                 await trio.sleep(0.005)
             await wait_all_tasks_blocked()
             assert (link.inbox.waiting, link.inbox.paused) == (10, True)
-            assert engine_of(server).reactor.budget.held <= 100_000 + 2 * 65536
+            assert local_server_of(server).reactor.budget.held <= 100_000 + 2 * 65536
             lobby.release.set()
         await room.journal.when(lambda notes: len(notes) == 1001)
         assert [note[5:11] for note in room.notes[1:]] == [f"{number:06}" for number in range(1000)]
-        assert (link.inbox.waiting, engine_of(server).reactor.budget.held) == (0, 0)
+        assert (link.inbox.waiting, local_server_of(server).reactor.budget.held) == (0, 0)
 
 
 async def test_invariant_5_client_between_two_resources_is_reset_for_the_budget_of_all() -> None:
@@ -195,7 +195,7 @@ async def test_invariant_5_client_between_two_resources_is_reset_for_the_budget_
         assert mover.move_to(room)
         await peer.send(frame(TEXT, b"4" * 10_000))
         await wait_all_tasks_blocked()
-        reactor = engine_of(server).reactor
+        reactor = local_server_of(server).reactor
         reactor.budget.limit = 1
         reactor.relieve()
         assert reactor.budget.held == 0
@@ -242,7 +242,7 @@ async def test_invariant_10_client_that_is_cut_off_in_a_move_has_its_goodbyes(
             await peer.send(text("go"), text("1"))
             await lobby.journal.until("disconnected None")
         await wait_all_tasks_blocked()
-        client = next(iter(engine_of(server).reactor.links.values())).client
+        client = next(iter(local_server_of(server).reactor.links.values())).client
         assert isinstance(client, Client)
         if where == "in the goodbye":
             assert client.resource is room
@@ -251,8 +251,8 @@ async def test_invariant_10_client_that_is_cut_off_in_a_move_has_its_goodbyes(
             await server.closed()
         assert client.state is wsframe.State.CLOSED
         assert server.statistics()[:3] == (0, 0, 0)
-        assert engine_of(server).reactor.budget.held == 0
-        assert engine_of(server).places._headcount.by_place == {}
+        assert local_server_of(server).reactor.budget.held == 0
+        assert local_server_of(server).places._headcount.by_place == {}
     assert sum(note.startswith("disconnected") for note in lobby.notes) == 1
     assert room.notes == []
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -65,4 +65,4 @@ def test_a_worker_imports_what_it_uses(tmp_path: Path) -> None:
     with service(tmp_path, "-m", "wsframe", "serve", "idle.py", "--port", "0", "--workers", "1") as running:
         modules = json.loads(running.until("modules ").removeprefix("modules "))
     assert set(UNUSED) & set(modules) == set()
-    assert {"wsframe.cli.serve", "wsframe.server.engine", "wsframe.backplane.relay"} <= set(modules)
+    assert {"wsframe.cli.serve", "wsframe.server.local_server", "wsframe.backplane.relay"} <= set(modules)

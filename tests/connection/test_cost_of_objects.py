@@ -11,9 +11,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
 from tests.kernel import Rig
 from tests.links import Language, Links, languages, running_in
+from tests.local_server import local_server_of
 from tests.wire import BINARY, PING, PONG, TEXT, connected, frame, serving
 from wsframe.connection.memory_budget import MESSAGE_COST
 from wsframe.connection.outbox import Outbox
@@ -138,7 +138,7 @@ async def test_posts_are_counted_until_they_are_taken() -> None:
         await wait_all_tasks_blocked()
         counted = server.statistics().bytes_waiting - 4 * MESSAGE_COST
         assert 6000 <= counted <= 6100, "text, bytes, and four bytes for each character"
-        budget = engine_of(server).reactor.budget
+        budget = local_server_of(server).reactor.budget
     assert budget.held == 0
 
 

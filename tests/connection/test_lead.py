@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.pollers import POLLERS
 from tests.recorder import Echo, Recorder
 from tests.wire import BOUND, TEXT, Frame, connected, serving, text
@@ -24,7 +24,7 @@ Ready = list[tuple[int, int]]
 
 
 def lead_of(kit: Kit) -> Lead:
-    return engine_of(kit.server).reactor.lead
+    return local_server_of(kit.server).reactor.lead
 
 
 def bell_of(resource: wsframe.Resource) -> ListenerBell:
@@ -258,7 +258,7 @@ async def test_leader_whose_hook_waits_holds_nobody_up(poller: PollerName) -> No
             connected(server, "/slow") as one,
             connected(server, "/other") as two,
         ):
-            lead = engine_of(server).reactor.lead
+            lead = local_server_of(server).reactor.lead
             await one.send(text("a"))
             assert (await one.receive()) == Frame(TEXT, b"a")
             assert lead.bell is bell_of(slow)
@@ -275,7 +275,7 @@ async def test_leader_whose_hook_waits_holds_nobody_up(poller: PollerName) -> No
 async def test_leader_at_the_poller_hears_of_posts(poller: PollerName) -> None:
     room = Echo()
     async with serving(room, poller=poller) as server, connected(server) as peer:
-        lead = engine_of(server).reactor.lead
+        lead = local_server_of(server).reactor.lead
         for number in range(3):
             await peer.send(text("a"))
             await peer.receive()

@@ -9,8 +9,8 @@ import trio.testing
 from trio.testing import MockClock
 
 import wsframe
-from tests.engine import engine_of
 from tests.hostile.place import Place, until
+from tests.local_server import local_server_of
 from tests.recorder import Echo, Recorder
 from tests.wire import BOUND, close, connected, serving, text
 from wsframe.connection.loop import RECEIVE_BUFFER
@@ -102,7 +102,7 @@ async def test_bytes_after_a_close_frame_are_read_once_and_no_more() -> None:
         async with serving(room := Recorder()) as server, connected(server) as peer:
             await peer.send(text("hold"))
             await room.journal.until("text hold")
-            (link,) = engine_of(server).reactor.links.values()
+            (link,) = local_server_of(server).reactor.links.values()
             await peer.send(close(1000))
             await until(lambda: link.closing.ended is not None)
             before = link.bytes_received

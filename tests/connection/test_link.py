@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.local_server import local_server_of
 from tests.wire import BINARY, PING, PONG, TEXT, Frame, Peer, connected, frame, serving
 from wsframe import Deflate, Limits, Timeouts
 from wsframe.connection.link import Link
@@ -24,7 +24,7 @@ RECEIVE_BUFFER = 65536
 
 def link_of(served: Served) -> Link:
     """Return the link of the only client."""
-    (link,) = engine_of(served.server).reactor.links.values()
+    (link,) = local_server_of(served.server).reactor.links.values()
     return link
 
 

@@ -11,7 +11,7 @@ import trio
 
 import wsframe
 from tests.client_frames import frame
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.wire import BINARY, FIN, Peer, close, connected, serving, text, until
 from wsframe import Capacity, Limits, Timeouts
 from wsframe.connection.memory_budget import Budget
@@ -20,7 +20,7 @@ KIB = 1024
 
 
 def held(server: wsframe.Server) -> int:
-    return engine_of(server).reactor.budget.held
+    return local_server_of(server).reactor.budget.held
 
 
 def test_a_budget_is_exceeded_above_its_limit() -> None:
@@ -151,7 +151,7 @@ async def test_reading_pauses_while_the_hooks_are_stuck(resource_type: type[Stuc
             for peer in peers:
                 nursery.start_soon(flood, peer, 2000)
             await until(lambda: held(server) > 300 * KIB)
-            links = tuple(engine_of(server).reactor.links.values())
+            links = tuple(local_server_of(server).reactor.links.values())
             await until(lambda: all(link.inbox.paused for link in links))
             assert held(server) <= (300 + 5 * 66) * KIB
             resource.release.set()
@@ -177,7 +177,7 @@ async def test_nothing_is_held_when_all_have_gone_with_a_hook_stuck(resource_typ
         if end == "they go":
             first.reset()
             await second.send(close())
-            await until(lambda: len(engine_of(server).reactor.links) == 1)
+            await until(lambda: len(local_server_of(server).reactor.links) == 1)
             resource.release.set()
             await until(lambda: resource.departed == 2)
         else:

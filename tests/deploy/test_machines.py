@@ -18,7 +18,7 @@ from tests.ports import free_port
 from tests.requirements import require
 from wsframe import Client, Registry, Request, Resource, Server, connect
 from wsframe.backplane import MemoryBackplane, MemoryHub
-from wsframe.server.engine import LocalEngine
+from wsframe.server.local_server import LocalServer
 from wsframe.server.splice import Splices
 
 BOUND = 240.0
@@ -45,13 +45,13 @@ def registry_of(server: str) -> Registry:
     return registry
 
 
-def engine_of(server: Server) -> LocalEngine:
-    assert isinstance(server._engine, LocalEngine)
-    return server._engine
+def local_server_of(server: Server) -> LocalServer:
+    assert isinstance(server._internals, LocalServer)
+    return server._internals
 
 
 def splices_of(server: Server) -> Splices:
-    peering = engine_of(server).peering
+    peering = local_server_of(server).peering
     assert peering is not None
     return peering.splices
 
@@ -64,7 +64,7 @@ async def two_servers() -> AsyncIterator[list[Server]]:
         wsframe.open_server(registry_of("a"), backplane=MemoryBackplane(hub), **options) as a,  # type: ignore[arg-type]
         wsframe.open_server(registry_of("b"), backplane=MemoryBackplane(hub), **options) as b,  # type: ignore[arg-type]
     ):
-        tenures = [owning.tenure for server in (a, b) if (owning := engine_of(server).owning) is not None]
+        tenures = [owning.tenure for server in (a, b) if (owning := local_server_of(server).owning) is not None]
         while sum(len(one.here) for one in tenures) < 256 or not all(  # noqa: ASYNC110
             one.holder_of(partition) for one in tenures for partition in range(256)
         ):

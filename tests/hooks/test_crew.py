@@ -10,8 +10,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
 from tests.handing import life_of
+from tests.local_server import local_server_of
 from tests.recorder import Recorder
 from tests.wire import Peer, connected, serving, text
 from wsframe import Timeouts
@@ -174,7 +174,7 @@ async def test_an_errand_is_done_while_no_hook_waits_and_none_begins() -> None:
 async def test_what_waits_behind_a_hook_is_given_back_when_the_client_is_ended(end: str) -> None:
     room = Each()
     async with serving(room, timeouts=Timeouts(drain=0.1, close=0.1)) as server, several(server, 2) as (peer, other):
-        budget = engine_of(server).reactor.budget
+        budget = local_server_of(server).reactor.budget
         await peer.send(text("hold"), text("dropped"), text("dropped"))
         await room.journal.until("text hold")
         room.post("first")

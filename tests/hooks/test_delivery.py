@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.recorder import Recorder
 from tests.sides import Broken, Side, Target, TargetByClient, ended, opened
 from tests.wire import close, connected, serving, status, text
@@ -111,6 +111,6 @@ async def test_client_whose_target_is_cut_off_first_is_ended() -> None:
             assert server.statistics().resources == 1, "the room is gone, the lobby is in its hook"
             lobby.release.set()
             await server.closed()
-            assert engine_of(server).reactor.budget.held == 0
-            assert engine_of(server).places._headcount.by_place == {}
+            assert local_server_of(server).reactor.budget.held == 0
+            assert local_server_of(server).places._headcount.by_place == {}
         assert (lobby.notes[-1], room.notes) == ("moved None", [])

@@ -9,8 +9,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
 from tests.handing import Goer, GoerByClient, give, hand_over, life_of, take, two_servers
+from tests.local_server import local_server_of
 from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close, connected, frame, text, until
 from wsframe.hooks.hand_over import dismiss
 
@@ -32,7 +32,7 @@ async def test_workers_7_clients_go_on_and_no_hook_of_coming_or_going_runs(kind:
         assert await other.receive_text() == "other"
         assert new.count == 5
         await until(lambda: "ends" in old.notes)
-        assert engine_of(servers[0]).reactor.links == {}
+        assert local_server_of(servers[0]).reactor.links == {}
         assert servers[0].statistics().reserved == 0
         await peer.finish()
         await until(lambda: len(new.clients) == 1)
@@ -80,7 +80,7 @@ async def test_workers_7_a_client_in_mid_message_is_closed_and_the_others_do_not
     async with two_servers(old, new) as servers, connected(servers[0]) as peer, connected(servers[0]) as slow:
         await old.journal.until("connected", times=2)
         await slow.send(frame(TEXT, b"half", fin=False))
-        await until(lambda: sum(link.bytes_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
+        await until(lambda: sum(link.bytes_received for link in local_server_of(servers[0]).reactor.links.values()) > 0)
         assert await hand_over(servers, old, new)
         await peer.send(text("on"))
         assert await peer.receive_text() == "on"
@@ -95,7 +95,7 @@ async def test_a_message_that_is_whole_within_the_second_is_waited_for() -> None
     old, new = Goer(), Goer()
     async with two_servers(old, new) as servers, connected(servers[0]) as peer:
         await peer.send(frame(TEXT, b"ha", fin=False))
-        await until(lambda: sum(link.bytes_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
+        await until(lambda: sum(link.bytes_received for link in local_server_of(servers[0]).reactor.links.values()) > 0)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hand_over, servers, old, new)
             await trio.sleep(0.1)
@@ -115,7 +115,7 @@ async def test_others_are_served_on_while_a_message_is_waited_for(
     async with two_servers(old, new) as servers, connected(servers[0]) as peer, connected(servers[0]) as slow:
         await old.journal.until("connected", times=2)
         await slow.send(frame(TEXT, b"ha", fin=False))
-        await until(lambda: sum(link.bytes_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
+        await until(lambda: sum(link.bytes_received for link in local_server_of(servers[0]).reactor.links.values()) > 0)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hand_over, servers, old, new)
             await wait_all_tasks_blocked(0.01)
@@ -143,7 +143,7 @@ async def test_a_client_that_cannot_go_along_is_not_waited_for(monkeypatch: pyte
     ):
         await old.journal.until("connected", times=2)
         await unfit.send(frame(TEXT, b"half", fin=False))
-        await until(lambda: sum(link.bytes_received for link in engine_of(servers[0]).reactor.links.values()) > 0)
+        await until(lambda: sum(link.bytes_received for link in local_server_of(servers[0]).reactor.links.values()) > 0)
         assert await hand_over(servers, old, new)
         assert await unfit.receive_close() == (1012, "service restart")
         await peer.send(text("on"))
@@ -322,7 +322,7 @@ async def test_workers_7_a_stalled_client_keeps_its_megabyte_and_holds_up_nobody
         await stalled.send(text("x"))
         assert await stalled.receive_text() == "x"
         (client,) = old.clients
-        link = engine_of(servers[0]).reactor.links[client._link.fd]
+        link = local_server_of(servers[0]).reactor.links[client._link.fd]
         assert isinstance(link.transport.sock, socket.socket)
         link.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         payload = bytes(1_000_000)
@@ -345,7 +345,7 @@ async def test_clients_that_nobody_has_taken_end_with_a_server_that_is_cut_off()
     async with two_servers(old, new) as servers, connected(servers[0]) as peer:
         await peer.send(text("one"))
         await peer.receive_text()
-        life, reactor = life_of(old), engine_of(servers[0]).reactor
+        life, reactor = life_of(old), local_server_of(servers[0]).reactor
         given = await give(servers[0], old)
         assert given is not None
         servers[0].close()

@@ -10,8 +10,8 @@ import pytest
 import trio
 
 import wsframe
-from tests.engine import engine_of
 from tests.handing import Goer, give, hand_over, take, two_servers
+from tests.local_server import local_server_of
 from tests.wire import connected, text, until
 from wsframe import Member
 from wsframe.backplane import History
@@ -114,7 +114,7 @@ async def test_messages_with_history_that_the_new_process_gets_late_are_not_sent
         await until(lambda: bool(old.clients and new.clients))
         servers[0].publish_text("news", "first", history=Reader.history)
         assert await peer.receive_text() == await other.receive_text() == "first"
-        topic = engine_of(servers[1]).topics.interest.topics["news"]
+        topic = local_server_of(servers[1]).topics.interest.topics["news"]
         late: list[Any] = []
         goes_on = Topic.take
         monkeypatch.setattr(Topic, "take", lambda *message: keep_back(late, goes_on, *message))

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.sides import ORDERINGS, Broken, BrokenByClient, Side, Target, ended
 from tests.wire import PONG, close, connected, frame, serving, status, text
 from wsframe import Client, Resource, State
@@ -210,7 +210,7 @@ async def test_target_has_its_most_clients() -> None:
             await room.journal.until("connected", 2)
             await second.finish()
         await ended(server)
-        counts = engine_of(server).places._headcount
+        counts = local_server_of(server).places._headcount
         assert (counts.by_place, counts.by_network, counts.total) == ({}, {}, 0)
 
 

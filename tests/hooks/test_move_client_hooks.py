@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.sides import ORDERINGS, Side, Target, ended
 from tests.wire import close, connected, serving, text
 from wsframe import Client, Resource
@@ -100,8 +100,8 @@ async def test_server_that_is_cut_off_does_not_wait_for_tasks_in_a_move(kind: ty
         await lobby.journal.until("ended 1006")
         lobby.stubborn.set()
         await server.closed()
-        assert engine_of(server).reactor.budget.held == 0
-        assert engine_of(server).places._headcount.by_place == {}
+        assert local_server_of(server).reactor.budget.held == 0
+        assert local_server_of(server).places._headcount.by_place == {}
     assert (lobby.notes[-1], room.notes) == ("task over", [])
 
 

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.sides import ORDERINGS, Side, Target, ended, opened
 from tests.wire import close, connected, serving, text
 from wsframe import Client, Registry, Resource
@@ -115,7 +115,7 @@ async def test_move_that_has_begun_takes_place_whatever_ends_the_client(sides: t
     async with serving({"/": lobby, "/room": room}) as server, connected(server) as peer:
         await peer.send(text("go"), text("1"))
         await lobby.journal.until("moved None")
-        client = next(iter(engine_of(server).reactor.links.values())).client
+        client = next(iter(local_server_of(server).reactor.links.values())).client
         assert isinstance(client, Client)
         ENDS[end](client)
         assert client.move_to(lobby) is False

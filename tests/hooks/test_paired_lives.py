@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import wsframe
-from tests.engine import engine_of
 from tests.handing import Goer
+from tests.local_server import local_server_of
 from tests.sides import opened
 from tests.wire import connected
 from wsframe.hooks.paired_lives import address_of, join_at
@@ -19,7 +19,7 @@ async def test_an_address_leads_to_the_registered_resource_whatever_its_pattern(
     registry.register("/rooms/{room}", pattern)
     registry.register("/", exact)
     async with opened(registry) as server:
-        roster = engine_of(server).roster
+        roster = local_server_of(server).roster
         for life in roster.listeners():
             address = address_of(roster, life)
             assert address is not None
@@ -31,7 +31,7 @@ async def test_a_resource_of_a_dispatcher_has_no_address() -> None:
     registry = wsframe.Registry()
     registry.register_dispatcher(lambda request: Goer())
     async with opened(registry) as server, connected(server, "/x"):
-        roster = engine_of(server).roster
+        roster = local_server_of(server).roster
         (life,) = roster.listeners()
         assert address_of(roster, life) is None
 
@@ -42,4 +42,4 @@ async def test_an_address_that_leads_nowhere_is_refused(address: tuple[str, str]
     registry.register("/", Goer())
     async with opened(registry) as server:
         with pytest.raises(Reject):
-            join_at(engine_of(server).roster, address, None)
+            join_at(local_server_of(server).roster, address, None)

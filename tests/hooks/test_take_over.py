@@ -12,12 +12,12 @@ import pytest
 import trio
 
 import wsframe
-from tests.engine import engine_of
 from tests.handing import Goer, GoerByClient, give, hand_over, life_of, take, two_servers
+from tests.local_server import local_server_of
 from tests.wire import close, connected, text, until
 from wsframe.connection.freeze import thaw
 from wsframe.hooks.hand_over import dismiss
-from wsframe.hooks.take_over import Taken, Taking
+from wsframe.hooks.take_over import Taken, TakeOver
 from wsframe.workers.socket_exchange import OtherSideGone
 
 KINDS = [Goer, GoerByClient]
@@ -48,9 +48,9 @@ async def test_workers_2_a_taker_that_cannot_say_mine_has_not_touched_a_socket(k
         copies = given._replace(clients=[one._replace(sock=one.sock.dup()) for one in given.clients])  # type: ignore[union-attr]
         assert not (await take(servers[1], new, copies, say_mine)).taken
         assert sent == [True]
-        assert engine_of(servers[1]).reactor.links == {}
+        assert local_server_of(servers[1]).reactor.links == {}
         assert len(new.clients) == 0
-        dismiss(given.clients, life, engine_of(servers[0]).reactor)
+        dismiss(given.clients, life, local_server_of(servers[0]).reactor)
         assert await peer.receive_close() == (1012, "service restart"), "and nothing before it"
         await peer.send(close(1012))
         assert await peer.receive() is None
@@ -106,7 +106,7 @@ async def test_workers_7_a_take_over_that_fails_closes_the_clients_and_the_life_
         assert given is not None
         copies = given._replace(clients=[one._replace(sock=one.sock.dup()) for one in given.clients])  # type: ignore[union-attr]
         assert not (await take(servers[1], new, copies)).taken
-        dismiss(given.clients, life, engine_of(servers[0]).reactor)
+        dismiss(given.clients, life, local_server_of(servers[0]).reactor)
         assert await peer.receive_close() == (1012, "service restart")
         async with connected(servers[1]) as newcomer:
             await newcomer.send(text("on"))
@@ -167,14 +167,14 @@ async def test_workers_2_a_client_that_cannot_be_thawed_costs_all_of_them_1012_a
             for one, place in zip(given.clients, places, strict=True)
         ]
         life.join()
-        taking = Taking(life, engine_of(servers[1]).reactor, given.state, clients, lambda: True)
+        taking = TakeOver(life, local_server_of(servers[1]).reactor, given.state, clients, lambda: True)
         await taking.done.wait()
         assert not taking.taken
-        assert engine_of(servers[1]).reactor.links == {}
+        assert local_server_of(servers[1]).reactor.links == {}
         assert (len(new.clients), life.members.count) == (0, 0)
         assert [place.released for place in places] == [True] * 3
         assert {one.sock.fileno() for one in clients} == {-1}
-        dismiss(given.clients, left, engine_of(servers[0]).reactor)
+        dismiss(given.clients, left, local_server_of(servers[0]).reactor)
         for peer in peers:
             assert await peer.receive_close() == (1012, "service restart"), "and nothing before it"
         async with connected(servers[1]) as newcomer:
@@ -250,5 +250,5 @@ async def test_a_life_that_ends_before_it_takes_lets_the_clients_go() -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(take, servers[1], new, given)
                 await trio.testing.wait_all_tasks_blocked()
-                engine_of(servers[1]).hurry()
+                local_server_of(servers[1]).hurry()
         assert await peer.rest.frames(or_reset=True) == [], "a broken connection"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.engine import engine_of
 from tests.handing import Goer, life_of, two_servers
+from tests.local_server import local_server_of
 from tests.wire import connected, text, until
 from wsframe.connection.freeze import freeze, thaw
 from wsframe.hooks.thawed_hosts import NO_PLACE, Restored, Returning
@@ -20,7 +20,7 @@ async def test_a_client_that_returns_is_the_same_object_in_the_same_mailbox() ->
     async with two_servers(old, Goer()) as servers, connected(servers[0]) as peer:
         await until(lambda: len(old.clients) == 1)
         (client,) = old.clients
-        reactor, life = engine_of(servers[0]).reactor, life_of(old)
+        reactor, life = local_server_of(servers[0]).reactor, life_of(old)
         link, mailbox = reactor.links[client._link.fd], client._link.inbox.mailbox
         sock, frozen = freeze(link)
         again = thaw(frozen, sock, Returning(life, frozen, client), link.leaving.reservation, reactor)
@@ -38,7 +38,7 @@ async def test_limits_stay_those_of_the_resource_that_admitted_the_client() -> N
         await peer.send(text("x"))
         await peer.receive_text()
         (client,) = old.clients
-        reactor = engine_of(servers[0]).reactor
+        reactor = local_server_of(servers[0]).reactor
         link = reactor.links[client._link.fd]
         sock, frozen = freeze(link)
         host = Restored(life_of(old), frozen)

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 import wsframe
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.patience import PATIENCE
 from tests.recorder import Echo
 from tests.wire import ask, connected, head, serving, text
@@ -228,7 +228,7 @@ async def test_nothing_is_kept_of_connections_that_are_over(spans: Spans) -> Non
             await peer.receive_close()
         async with connected(server) as peer:
             peer.reset()
-        tracing = engine_of(server)._around.tracing
+        tracing = local_server_of(server)._around.tracing
         assert tracing is not None
         while tracing._spans:
             await trio.lowlevel.checkpoint()

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.client_frames import frame
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.wire import (
     BINARY,
     CONTINUATION,
@@ -110,7 +110,7 @@ async def test_a_flood_of_tiny_messages_waits_in_the_kernel(poller: Poller) -> N
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hostile.send, frame(FIN | BINARY) * count)
             await until(lambda: resource.received)
-            [link] = engine_of(server).reactor.links.values()
+            [link] = local_server_of(server).reactor.links.values()
             await until(lambda: link.inbox.paused)
             await wait_all_tasks_blocked()
             assert len(link.inbox.mailbox.entries) <= 64
@@ -143,7 +143,7 @@ async def test_what_came_before_a_reset_is_delivered_however_much_it_is() -> Non
             await hostile.send(frame(FIN | BINARY) * count)
             await until(lambda: resource.received)
             hostile.reset()
-            await until(lambda: not engine_of(server).reactor.links)
+            await until(lambda: not local_server_of(server).reactor.links)
         resource.release.set()
         await until(lambda: not resource.clients)
         assert resource.received == count

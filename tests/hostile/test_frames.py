@@ -7,8 +7,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.engine import engine_of
 from tests.hostile.place import Place, Recorder, until
+from tests.local_server import local_server_of
 from tests.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 from wsframe import Limits
 from wsframe.testing import open_kit
@@ -134,7 +134,7 @@ async def test_endless_data_after_a_violation_is_not_kept(plain: Place) -> None:
         assert await peer.rest.until_close() == ([], 1002)
         for _ in range(100):
             await peer.send(bytes(65536))
-        link = next(iter(engine_of(served.server).reactor.links.values()))
+        link = next(iter(local_server_of(served.server).reactor.links.values()))
         assert not link.connection.undecoded
         peer.half_close()
         assert await peer.end() == "fin"

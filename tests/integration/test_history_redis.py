@@ -8,7 +8,7 @@ import trio
 
 import wsframe
 from tests.backplane.redis_server import redis_server
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.patience import PATIENCE
 from tests.requirements import require_package
 from tests.wire import until
@@ -59,7 +59,7 @@ async def test_messages_are_whole_over_lost_connections_and_an_empty_redis_is_to
         ):
             recorders = [Recorder(), Recorder()]
             for kit, recorder in zip((near, far), recorders, strict=True):
-                topics = engine_of(kit.server).topics
+                topics = local_server_of(kit.server).topics
                 await topics.histories.resume("t")
                 topics.listen("t", recorder)
             await publish(near, recorders, *map(str, range(100)))
@@ -85,7 +85,7 @@ async def test_a_client_resumes_over_a_frozen_redis(tmp_path: Path) -> None:
     require_package("glide")
     with redis_server(tmp_path) as redis, trio.fail_after(PATIENCE):
         async with open_kit(wsframe.Resource(), backplane=RedisBackplane(redis.url)) as kit:
-            recorder, topics = Recorder(), engine_of(kit.server).topics
+            recorder, topics = Recorder(), local_server_of(kit.server).topics
             first = (await topics.histories.resume("t")).position
             topics.listen("t", recorder)
             assert first is not None

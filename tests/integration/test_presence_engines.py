@@ -15,7 +15,7 @@ import wsframe
 from tests.backplane.postgres_server import postgres_server
 from tests.backplane.redis_server import redis_server
 from tests.backplane.relays import listening, relay_process
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.patience import PATIENCE
 from tests.requirements import require_package
 from wsframe import Member
@@ -89,7 +89,7 @@ async def two_servers(engine: Engine) -> AsyncIterator[tuple[Kit, Kit]]:
 
 
 def presences_of(kit: Kit) -> Presences:
-    return engine_of(kit.server).topics.presences
+    return local_server_of(kit.server).topics.presences
 
 
 async def until_members(kits: tuple[Kit, Kit], *keys: str) -> None:

@@ -10,7 +10,7 @@ import trio
 import trio.lowlevel
 
 import wsframe
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.wire import Peer, connected
 from wsframe.net import socket_options as socketopts
 from wsframe.net.socket_options import acknowledge, keep_alive, reset_on_close, tune, tune_accepted, unsent_in_kernel
@@ -63,7 +63,7 @@ async def test_clients_have_the_options_of_their_resource_where_these_differ() -
         connected(server, "/picky"),
     ):
         found = {}
-        for link in engine_of(server).reactor.links.values():
+        for link in local_server_of(server).reactor.links.values():
             sock = link.transport.sock
             assert sock is not None
             found[link.client.request.path] = [
@@ -83,7 +83,7 @@ async def test_clients_that_connected_before_the_server_began_have_the_same_opti
             for peer in early:
                 assert (await peer.upgrade()).status == 101
             async with connected(server):
-                transports = [link.transport for link in engine_of(server).reactor.links.values()]
+                transports = [link.transport for link in local_server_of(server).reactor.links.values()]
                 found = [
                     transport.sock.getsockopt(socket.IPPROTO_TCP, option)
                     for transport in transports

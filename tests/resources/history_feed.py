@@ -68,7 +68,7 @@ async def subscribed(kit: Kit, *topics: str) -> Any:
 
 
 def topics_of(kit: Kit) -> Topics:
-    topics: Topics = kit.server._engine.topics  # type: ignore[attr-defined]
+    topics: Topics = kit.server._internals.topics  # type: ignore[attr-defined]
     return topics
 
 

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.recorder import Recorder
 from tests.rooms import BOUND, Rig, Room, Rooms, opened, resources_gone
 from tests.wire import Peer, connected, head, serving, status, stream_to, text
@@ -180,7 +180,7 @@ async def test_flood_of_names_leaves_nothing(caplog: pytest.LogCaptureFixture) -
                 nursery.start_soon(come_and_go, server, f"/{number}", limiter)
         await resources_gone(server)
         await wait_all_tasks_blocked()
-        roster = engine_of(server).roster
+        roster = local_server_of(server).roster
         assert (roster.made._lives, roster.made.makers, roster._living, roster._failures) == ({}, {}, {}, {})
     assert 1 <= most <= 5
     gc.collect()
@@ -216,7 +216,7 @@ async def test_failing_resource_is_made_anew_for_each_newcomer_and_harms_no_othe
         await peer.send(text("x"))
         assert await peer.receive_text() == "/sound, 1 here"
         await resources_gone(server, 1)
-        assert engine_of(server).roster._failures == {}
+        assert local_server_of(server).roster._failures == {}
     assert made == ["/sound", "/broken", "/broken"]
 
 
@@ -323,7 +323,7 @@ async def test_factory_may_return_what_runs_already() -> None:
             await peer.finish()
         await wait_all_tasks_blocked()
         assert server.statistics().resources == 1, "it is registered, so it stays"
-        assert engine_of(server).roster.made._lives == {}
+        assert local_server_of(server).roster.made._lives == {}
 
 
 async def test_resource_of_another_server_is_500(caplog: pytest.LogCaptureFixture) -> None:

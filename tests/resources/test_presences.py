@@ -57,7 +57,7 @@ async def entered(kit: Kit, name: str) -> Any:
 
 
 def topics_of(kit: Kit) -> Topics:
-    topics: Topics = kit.server._engine.topics  # type: ignore[attr-defined]
+    topics: Topics = kit.server._internals.topics  # type: ignore[attr-defined]
     return topics
 
 

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.resources.lossy import Lossy
 from wsframe.backplane import History, MemoryBackplane, MemoryHub, Position
 from wsframe.resources.recovery import Histories, Inquiries, Inquiry, Recovery
@@ -24,7 +24,7 @@ class Served:
 
     def __init__(self, kit: Kit, far: Kit, plane: Lossy, first: Position) -> None:
         self.plane = plane
-        self.histories: Histories = engine_of(kit.server).topics.histories
+        self.histories: Histories = local_server_of(kit.server).topics.histories
         self.kit = kit
         self.far = far
         self.first = first
@@ -55,7 +55,7 @@ async def served(texts: int) -> AsyncIterator[Served]:
         open_kit(wsframe.Resource(), backplane=plane) as kit,
         open_kit(wsframe.Resource(), backplane=MemoryBackplane(hub)) as far,
     ):
-        topics = engine_of(kit.server).topics
+        topics = local_server_of(kit.server).topics
         first = (await topics.histories.resume("t")).position
         assert first is not None
         topics.listen("t", Receiver())
@@ -175,7 +175,7 @@ async def test_nothing_is_left_of_questions(autojump_clock: MockClock) -> None:
         await one.resume(2, 8)
         assert one.answers[2].position is None
         assert one.histories._inquiries == {}
-        topic = engine_of(one.kit.server).topics.interest.topics["t"]
+        topic = local_server_of(one.kit.server).topics.interest.topics["t"]
         assert len(topic.receivers) == 1
         assert one.outcomes() == {("whole",): 1, ("refused",): 0}
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.resources.history_feed import Feed, position_of, subscribed, topics_of, two_servers
 from tests.resources.lossy import Lossy, forget
 from wsframe.backplane import MemoryBackplane, MemoryHub
@@ -73,7 +73,7 @@ async def test_a_position_that_cannot_be_one_is_not_asked_for(
         assert newest is not None
         wrong = newest._replace(**{field: number})
         assert await server.since("t", wrong) is None
-        (client,) = next(iter(engine_of(server).list_clients())).resource.clients
+        (client,) = next(iter(local_server_of(server).list_clients())).resource.clients
         assert await server.resume(client, "t", wrong) == (newest, None)
         assert "since" not in plane.asked
 

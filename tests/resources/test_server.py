@@ -10,7 +10,7 @@ from wsframe.resources.interest import Interest
 from wsframe.resources.presences import Presences
 from wsframe.resources.recovery import Histories
 from wsframe.resources.resource import Resource
-from wsframe.resources.server import Engine, Server, ServerStatistics, ServiceStatistics
+from wsframe.resources.server import Server, ServerInternals, ServerStatistics, ServiceStatistics
 
 
 class Elsewhere:
@@ -73,7 +73,7 @@ class Elsewhere:
 
 async def test_handle_needs_no_machine_in_this_process() -> None:
     elsewhere = Elsewhere()
-    engine: Engine = elsewhere
+    engine: ServerInternals = elsewhere
     server = Server(engine)
     assert repr(server) == "<Server ws://127.0.0.1:8000, unix:chat [clients: 3]>"
     assert server.addresses == elsewhere.addresses

@@ -35,7 +35,7 @@ class Recorder(Receiver):
 
 
 def topics_of(kit: Kit) -> Topics:
-    topics: Topics = kit.server._engine.topics  # type: ignore[attr-defined]
+    topics: Topics = kit.server._internals.topics  # type: ignore[attr-defined]
     return topics
 
 

@@ -136,8 +136,8 @@ async def test_a_client_leaves_its_topics_when_it_moves() -> None:
 async def test_nothing_is_left_of_clients_that_have_gone() -> None:
     topics = Topics()
     async with open_kit(Room()) as kit:
-        engine: Any = kit.server._engine
-        topics = engine.topics
+        internals: Any = kit.server._internals
+        topics = internals.topics
         for _ in range(3):
             client = await subscribed(kit, "a", "b")
             client.send_text("-a")
@@ -251,7 +251,7 @@ async def test_a_topic_is_let_go_some_time_after_its_last_subscriber(autojump_cl
 async def test_a_gap_is_told_before_the_next_message_of_its_topic() -> None:
     room = Room()
     async with open_kit(room, backplane=MemoryBackplane(MemoryHub())) as kit:
-        topics: Topics = kit.server._engine.topics  # type: ignore[attr-defined]
+        topics: Topics = kit.server._internals.topics  # type: ignore[attr-defined]
         a = await subscribed(kit, "t", "u")
         topics.gap("t")
         topics.message("t", envelope(TEXT, b"t after", None, None), "other", None)
@@ -269,7 +269,7 @@ async def test_each_resource_with_subscribers_is_told_of_a_gap() -> None:
         registry.register(f"/{number}", room)
     rooms[1].hold = trio.Event()
     async with open_kit(registry, backplane=MemoryBackplane(MemoryHub())) as kit:
-        topics: Topics = kit.server._engine.topics  # type: ignore[attr-defined]
+        topics: Topics = kit.server._internals.topics  # type: ignore[attr-defined]
         a, b = await subscribed(kit, "t", path="/0"), await subscribed(kit, "t", path="/1")
         await subscribed(kit, "u", path="/2")
         topics.gap("t")
@@ -285,7 +285,7 @@ async def test_messages_that_wait_for_a_hook_are_bounded() -> None:
     room = Room()
     room.hold = trio.Event()
     async with open_kit(room, backplane=MemoryBackplane(MemoryHub())) as kit:
-        topics: Topics = kit.server._engine.topics  # type: ignore[attr-defined]
+        topics: Topics = kit.server._internals.topics  # type: ignore[attr-defined]
         a = await subscribed(kit, "t")
         topics.gap("t")
         for number in range(MOST_HELD + 1):
@@ -303,7 +303,7 @@ async def test_a_hook_that_raises_or_ends_holds_nothing_up(caplog: pytest.LogCap
             raise ValueError("no")
 
     async with open_kit(Failing(), backplane=MemoryBackplane(MemoryHub())) as kit:
-        topics: Topics = kit.server._engine.topics  # type: ignore[attr-defined]
+        topics: Topics = kit.server._internals.topics  # type: ignore[attr-defined]
         a = await subscribed(kit, "t")
         topics.gap("t")
         topics.message("t", envelope(TEXT, b"after", None, None), "other", None)
@@ -319,7 +319,7 @@ async def test_the_default_hook_logs(caplog: pytest.LogCaptureFixture) -> None:
     async with open_kit(Plain(), backplane=MemoryBackplane(MemoryHub())) as kit:
         await kit.connect()
         await wait_all_tasks_blocked()
-        kit.server._engine.topics.gap("t")  # type: ignore[attr-defined]
+        kit.server._internals.topics.gap("t")  # type: ignore[attr-defined]
         await wait_all_tasks_blocked()
     assert "Plain has missed messages of topic 't'" in caplog.text
 
@@ -330,7 +330,7 @@ async def test_the_default_hook_logs(caplog: pytest.LogCaptureFixture) -> None:
 async def test_a_message_that_cannot_be_read_is_a_gap(payload: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async with open_kit(Room(), backplane=MemoryBackplane(MemoryHub())) as kit:
         a = await subscribed(kit, "t")
-        kit.server._engine.topics.message("t", payload, "other", None)  # type: ignore[attr-defined]
+        kit.server._internals.topics.message("t", payload, "other", None)  # type: ignore[attr-defined]
         assert await a.receive() == "missed t"
     assert "a message of another server is dropped" in caplog.text
 

@@ -1,1 +1,1 @@
-"""Tests of ``wsframe.server.engine``."""
+"""Tests of ``wsframe.server.local_server``."""

@@ -151,7 +151,7 @@ class Owners:
         self.planes: dict[str, Cuttable] = {}
 
     def tenure(self, name: str) -> Tenure:
-        tenure = self.kits[name].server._engine.owning.tenure  # type: ignore[attr-defined]
+        tenure = self.kits[name].server._internals.owning.tenure  # type: ignore[attr-defined]
         assert isinstance(tenure, Tenure)
         return tenure
 
@@ -172,7 +172,7 @@ class Owners:
 
     def partition(self, name: str, path: str) -> int:
         """Return the partition of a path."""
-        residence = self.kits[name].server._engine.roster.whereabouts.named(path)  # type: ignore[attr-defined]
+        residence = self.kits[name].server._internals.roster.whereabouts.named(path)  # type: ignore[attr-defined]
         return int(residence.partition)
 
     @asynccontextmanager

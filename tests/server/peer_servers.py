@@ -17,7 +17,7 @@ from wsframe import Client, Registry, Request, Resource, Response
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.net.client_facts import ClientFacts
 from wsframe.net.peer_header import sealed
-from wsframe.server.engine import LocalEngine
+from wsframe.server.local_server import LocalServer
 from wsframe.server.owning import Owning
 from wsframe.server.peering import Peering
 
@@ -57,18 +57,18 @@ class Nodes:
         self.servers: dict[str, wsframe.Server] = {}
         self.ends: list[int | None] = []
 
-    def engine(self, name: str) -> LocalEngine:
-        found = self.servers[name]._engine
-        assert isinstance(found, LocalEngine)
+    def local(self, name: str) -> LocalServer:
+        found = self.servers[name]._internals
+        assert isinstance(found, LocalServer)
         return found
 
     def owning(self, name: str) -> Owning:
-        found = self.engine(name).owning
+        found = self.local(name).owning
         assert found is not None
         return found
 
     def peering(self, name: str) -> Peering:
-        found = self.engine(name).peering
+        found = self.local(name).peering
         assert found is not None
         return found
 
@@ -76,7 +76,7 @@ class Nodes:
         return self.servers[name].addresses[0] + path
 
     def partition(self, path: str = "/room/red") -> int:
-        residence = self.engine("a").roster.whereabouts.named(path)
+        residence = self.local("a").roster.whereabouts.named(path)
         assert residence is not None
         return residence.partition
 
@@ -140,7 +140,7 @@ async def nodes(context: ssl.SSLContext | None = None, trusted_proxies: Sequence
                 ssl_context=context,
                 trusted_proxies=trusted_proxies,
             ) as found.servers["b"]:
-                name = found.engine("a").topics.interest.node
+                name = found.local("a").topics.interest.node
                 peering = found.peering("b")
                 holders = found.owning("b").tenure
                 while not peering._keys.address_for(name) or holders.holder_of(0) != name:  # noqa: ASYNC110
@@ -163,7 +163,7 @@ async def dial(service: Nodes, *data: bytes) -> bytes:
 def header(
     service: Nodes, partition: int | None = None, key: bytes | None = None, late: float = 0, nonce: bytes = b"n" * 16
 ) -> bytes:
-    node = service.engine("a").topics.interest.node
+    node = service.local("a").topics.interest.node
     key = key or service.peering("a")._keys.own
     wanted = service.partition() if partition is None else partition
     return sealed(ClientFacts(host="192.0.2.1", port=1), wanted, node, key, time.time() - late, nonce)

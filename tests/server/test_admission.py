@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.local_server import local_server_of
 from tests.wire import PING, TEXT, Answer, Peer, frame, upgrade
 from wsframe import Accept, Capacity, Reject, Request, Timeouts
 from wsframe.testing import Refused, open_kit
@@ -335,7 +335,7 @@ async def test_long_answer_to_a_peer_that_does_not_read_holds_up_nobody(place: P
 
 async def test_the_question_for_room_cancels_nobody(autojump_clock: MockClock) -> None:
     async with open_kit(Recorder(), capacity=Capacity(max_pending_handshakes=1)) as kit:
-        admission = engine_of(kit.server).admission
+        admission = local_server_of(kit.server).admission
         kit.dial()
         await wait_all_tasks_blocked()
         (newcomer,) = admission.pending.under_way

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.engine import engine_of
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.local_server import local_server_of
 from tests.wire import upgrade
 from wsframe import Capacity, Request, Response, static_folder
 from wsframe.pages.static import PART
@@ -24,7 +24,7 @@ def http(path: str, method: str = "GET") -> bytes:
 
 
 def held(served: Served) -> int:
-    return engine_of(served.server).reactor.budget.held
+    return local_server_of(served.server).reactor.budget.held
 
 
 async def still_serves(served: Served) -> None:
@@ -93,11 +93,11 @@ async def test_a_handler_is_not_asked_while_the_budget_is_exceeded(plain: Place)
         return Response("fine")
 
     async with plain.serve(Recorder(), http_handler=handler, capacity=Capacity(max_queued_bytes=MIB)) as served:
-        engine_of(served.server).reactor.budget.held += 2 * MIB
+        local_server_of(served.server).reactor.budget.held += 2 * MIB
         peer = await served.connect()
         await peer.send(http("/"))
         assert (await peer.answer()).status == 503
-        engine_of(served.server).reactor.budget.held -= 2 * MIB
+        local_server_of(served.server).reactor.budget.held -= 2 * MIB
         assert not asked
 
 

@@ -5,8 +5,8 @@ import trio
 from trio.testing import MockClock
 
 import wsframe
-from tests.engine import engine_of
 from tests.hostile.place import BOUND, Place, Recorder, until
+from tests.local_server import local_server_of
 from tests.wire import upgrade
 from wsframe import Capacity, Timeouts
 from wsframe.testing import open_kit
@@ -37,7 +37,7 @@ async def test_answers_that_are_not_taken_hold_no_place_of_newcomers_and_are_bou
         slow = [await served.connect(receive_buffer=4096) for _ in range(3)]
         for peer in slow:
             await peer.send(upgrade("/", upgrade=None))
-        await until(lambda: engine_of(served.server).admission.answering.under_way == 3)
+        await until(lambda: local_server_of(served.server).admission.answering.under_way == 3)
         assert served.server.statistics().pending_handshakes == 0
         honest = await served.open()
         await honest.text("hello")

@@ -17,8 +17,8 @@ from tests.wire import close, connected, until
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.exceptions import LivesElsewhere
 from wsframe.http.responses import Reject
-from wsframe.server.engine import LocalEngine
 from wsframe.server.listen import Bound
+from wsframe.server.local_server import LocalServer
 from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.workers.board import Board
 from wsframe.workers.control_socket import ControlSocket, make_control_sockets
@@ -33,7 +33,7 @@ if not hasattr(socket, "SOCK_SEQPACKET"):
 class Side:
     """One generation, with the supervisor's end of its link."""
 
-    def __init__(self, engine: LocalEngine, supervisor: ControlSocket) -> None:
+    def __init__(self, engine: LocalServer, supervisor: ControlSocket) -> None:
         self.engine = engine
         self.server = engine.server
         self.supervisor = supervisor
@@ -71,7 +71,7 @@ class Slot:
 
     def engine(
         self, generation: int, resources: dict[str, wsframe.Resource], options: ServeOptions
-    ) -> tuple[LocalEngine, ControlSocket]:
+    ) -> tuple[LocalServer, ControlSocket]:
         """Make the server of a generation, and its supervisor's end of their link."""
         registry = wsframe.Registry(alone=True)
         for path, resource in resources.items():
@@ -89,7 +89,7 @@ class Slot:
             follows=bool(generation), giving=None if generation else self._lineage[0],
             taking=self._lineage[1] if generation else None,
         )  # fmt: skip
-        return LocalEngine([Bound(sock=listening)], registry, options, None, worker=worker), ControlSocket(ours)
+        return LocalServer([Bound(sock=listening)], registry, options, None, worker=worker), ControlSocket(ours)
 
 
 @asynccontextmanager

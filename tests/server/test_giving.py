@@ -15,7 +15,7 @@ from wsframe.testing import ClientClosed, Refused
 
 
 def giving_of(servers: Owners, name: str) -> Giving:
-    giving = servers.kits[name].server._engine.owning.giving  # type: ignore[attr-defined]
+    giving = servers.kits[name].server._internals.owning.giving  # type: ignore[attr-defined]
     assert isinstance(giving, Giving)
     return giving
 

@@ -64,7 +64,7 @@ async def test_hostile_connections_cost_themselves_alone(
         await stack.aclose()
         while port._unproved:  # noqa: ASYNC110
             await trio.sleep(0.002)
-        assert not service.engine("a").draining
+        assert not service.local("a").draining
         assert not [one for one in caplog.records if one.levelname == "ERROR"]
         lines = [one.getMessage() for one in caplog.records if "refused at the peer port" in one.getMessage()]
         assert all(len(line) < 250 and line.isprintable() for line in lines)
@@ -72,9 +72,9 @@ async def test_hostile_connections_cost_themselves_alone(
 
 async def test_two_servers_that_take_each_other_for_the_owner_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        names = {name: service.engine(name).topics.interest.node for name in ("a", "b")}
+        names = {name: service.local(name).topics.interest.node for name in ("a", "b")}
         for one, other in (("a", "b"), ("b", "a")):
-            owning = service.engine(one).owning
+            owning = service.local(one).owning
             assert owning is not None
 
             async def look_again(partition: int, node: str = names[other]) -> str:
@@ -103,7 +103,7 @@ async def liar(service: Nodes, monkeypatch: pytest.MonkeyPatch, *answer: bytes) 
                 heard.append(await stream.receive_some(10_000))
                 await stream.send_all(one)
 
-    owning = service.engine("b").owning
+    owning = service.local("b").owning
     assert owning is not None
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     node = f"127.0.0.1:{listener.socket.getsockname()[1]}/0/liar"
@@ -149,7 +149,7 @@ async def test_a_server_that_is_busy_for_ever_is_asked_until_the_time_is_up(monk
         async with liar(service, monkeypatch, peer_port.BUSY) as heard, service.raw("b") as stream:
             while len(heard) < 5:  # noqa: ASYNC110
                 await trio.sleep(0.002)
-            (newcomer,) = service.engine("b").admission.pending.away
+            (newcomer,) = service.local("b").admission.pending.away
             newcomer.scope.deadline = trio.current_time()
             await read(stream, b"never")
         assert len(service.peering("b").splices.dialer) == 0

@@ -12,7 +12,7 @@ import trio
 import trio.lowlevel
 
 import wsframe
-from tests.engine import engine_of
+from tests.local_server import local_server_of
 from tests.patience import PATIENCE
 from tests.recorder import Echo, Recorder
 from tests.server.http_get import get
@@ -165,5 +165,5 @@ def test_wrong_options_are_errors_that_say_what_is_right(
 async def test_nothing_of_the_port_is_left_when_the_server_has_ended() -> None:
     async with serving(Echo(), metrics_port=0, metrics_host="::1") as server:
         assert server.metrics_address.startswith("http://[::1]:")
-        engine = engine_of(server)
-    assert not engine.reactor.newcomers
+        local = local_server_of(server)
+    assert not local.reactor.newcomers

@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.recorder import Recorder
 from wsframe.backplane import MemoryBackplane, MemoryHub
-from wsframe.server.engine import LocalEngine
+from wsframe.server.local_server import LocalServer
 from wsframe.server.nodes import FRESH, LONGEST, MOST, NUMBERS, PATIENCE, QUESTION, TOPIC, merged, nodes_of, read
 from wsframe.testing.kit import Kit, open_kit
 
@@ -30,32 +30,32 @@ async def kits(count: int, hub: MemoryHub | None = None) -> AsyncIterator[list[K
         ]
 
 
-def engine_of(kit: Kit) -> LocalEngine:
-    engine = kit.server._engine
-    assert isinstance(engine, LocalEngine)
-    return engine
+def local_server_of(kit: Kit) -> LocalServer:
+    local = kit.server._internals
+    assert isinstance(local, LocalServer)
+    return local
 
 
 def published(kit: Kit, payload: bytes) -> None:
     """Have a server hear something on the topic."""
-    engine_of(kit).topics.message(TOPIC, payload, "other", None)
+    local_server_of(kit).topics.message(TOPIC, payload, "other", None)
 
 
 async def test_each_server_tells_of_itself_once_somebody_asks(autojump_clock: MockClock) -> None:
     async with kits(3) as (one, two, three):
         await two.connect()
-        engines = [engine_of(kit) for kit in (one, two, three)]
-        found = await engines[0].nodes.ask()
-        assert found[0]["node"] == engines[0].topics.interest.node
+        servers = [local_server_of(kit) for kit in (one, two, three)]
+        found = await servers[0].nodes.ask()
+        assert found[0]["node"] == servers[0].topics.interest.node
         clients = {summary["node"]: summary["clients"] for summary in found}
-        assert clients == {engine.topics.interest.node: int(engine is engines[1]) for engine in engines}
+        assert clients == {local.topics.interest.node: int(local is servers[1]) for local in servers}
         assert merged(found) == [{**found[0], "processes": 3, "clients": 1}]  # they are one process here
 
 
 async def test_only_the_first_question_waits_and_a_server_that_has_gone_is_forgotten(autojump_clock: MockClock) -> None:
     hub = MemoryHub()
     async with kits(1, hub) as (one,):
-        nodes = engine_of(one).nodes
+        nodes = local_server_of(one).nodes
         async with kits(1, hub):
             began = trio.current_time()
             assert len(await nodes.ask()) == 2
@@ -70,7 +70,7 @@ async def test_only_the_first_question_waits_and_a_server_that_has_gone_is_forgo
 async def test_nothing_is_said_while_nobody_asks_and_seldom_if_many_do(autojump_clock: MockClock) -> None:
     async with kits(2) as (one, two):
         said: list[bytes] = []
-        interest = engine_of(two).topics.interest
+        interest = local_server_of(two).topics.interest
         assert interest.others is not None
         publish = interest.others.publish
 
@@ -88,7 +88,7 @@ async def test_nothing_is_said_while_nobody_asks_and_seldom_if_many_do(autojump_
         published(one, QUESTION)  # of another server that looks: its answers are for all
         published(one, said[0])
         await wait_all_tasks_blocked()
-        assert len(await engine_of(one).nodes.ask()) == 2
+        assert len(await local_server_of(one).nodes.ask()) == 2
 
 
 async def test_a_server_without_a_backplane_is_alone_and_does_not_wait(autojump_clock: MockClock) -> None:
@@ -113,11 +113,11 @@ async def test_summaries_are_bounded_and_odd_ones_are_a_line(
 ) -> None:
     async with kits(1) as (one,):
         published(one, json.dumps(SUMMARY).encode())
-        assert len(await engine_of(one).nodes.ask()) == 1  # it came before the question
+        assert len(await local_server_of(one).nodes.ask()) == 1  # it came before the question
         for number in range(MOST + 5):
             published(one, json.dumps(SUMMARY | {"node": str(number)}).encode())
         published(one, b"nonsense")
-        assert len(await engine_of(one).nodes.ask()) == 1 + MOST
+        assert len(await local_server_of(one).nodes.ask()) == 1 + MOST
     assert caplog.text.count("a summary of another server is dropped") == 1
 
 

@@ -17,7 +17,7 @@ from tests.server.newcomers import Peer, Slow, come, head, register, room_of
 from tests.wire import until
 from tests.workers.services import Service, opened
 from wsframe import Capacity, Timeouts
-from wsframe.server.engine import LocalEngine
+from wsframe.server.local_server import LocalServer
 from wsframe.workers.door import Passed, give, take
 
 FEW = Capacity(max_pending_handshakes=10, max_clients=320)
@@ -126,7 +126,7 @@ async def test_12_a_burst_at_a_path_that_ends_slowly_waits_whole_at_whichever_wo
 @asynccontextmanager
 async def parked(
     stack: ExitStack, **options: Unpack[wsframe.ServeKeywords]
-) -> AsyncIterator[tuple[LocalEngine, list[Peer]]]:
+) -> AsyncIterator[tuple[LocalServer, list[Peer]]]:
     """Have five newcomers wait for the full door of a worker that does not run; give the worker that they came to."""
     service = Service(2, register)
     with trio.fail_after(PATIENCE):

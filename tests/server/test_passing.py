@@ -17,7 +17,7 @@ from tests.wire import until
 from tests.workers.services import opened
 from wsframe import Registry, Request, Resource, any_origin
 from wsframe.net.proxy_protocol import encode_proxy_v2
-from wsframe.server.engine import LocalEngine
+from wsframe.server.local_server import LocalServer
 from wsframe.workers.door import Passed, give
 from wsframe.workers.partitions import partition_of
 
@@ -45,7 +45,7 @@ async def test_1_every_worker_takes_newcomers_to_where_their_resource_lives(at_o
 async def test_newcomers_of_other_workers_count_in_the_metrics(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def numbers(engine: LocalEngine) -> dict[str, object]:
+    def numbers(engine: LocalServer) -> dict[str, object]:
         metrics = engine.server.statistics().metrics
         return {name.removeprefix(PREFIX): metrics[name][()] for name in metrics if name.startswith(PREFIX)}
 

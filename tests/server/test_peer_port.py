@@ -81,13 +81,13 @@ def test_a_silent_connection_ends_before_a_dialler_gives_up() -> None:
 async def test_a_header_that_cannot_be_used_costs_its_connection_alone(caplog: pytest.LogCaptureFixture) -> None:
     async with nodes() as service:
         for junk in (b"junk", b"PROXY NOTHING 1\r\n", b"\r\n\r\n\0\r\nQUIT\n\x31\0\0\0"):
-            node, key = service.engine("a").topics.interest.node, service.peering("a")._keys.own
+            node, key = service.local("a").topics.interest.node, service.peering("a")._keys.own
             facts = ClientFacts(host="192.0.2.1", port=1, proxy_header=junk)
             sent = sealed(facts, service.partition(), node, key, time.time(), os.urandom(16))
             assert await dial(service, sent) == b"reset"
         assert caplog.text.count("refused at the peer port") == 3
         assert await dial(service, header(service)) == MINE
-        assert not service.engine("a").draining
+        assert not service.local("a").draining
 
 
 async def test_an_unforeseen_error_costs_its_connection_alone(
@@ -99,14 +99,14 @@ async def test_an_unforeseen_error_costs_its_connection_alone(
             assert await dial(service, header(service)) == b"reset"
         assert "internal error at the peer port" in caplog.text
         assert await dial(service, header(service, nonce=b"m" * 16)) == MINE
-        assert not service.engine("a").draining
+        assert not service.local("a").draining
 
 
 async def test_an_owner_without_room_says_so_before_any_other_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peering, "ROOM_WITHIN", 0.05)
     monkeypatch.setattr(splice, "PATIENCE", 0.05)
     async with nodes() as service:
-        pending, made = service.engine("a").admission.pending, []
+        pending, made = service.local("a").admission.pending, []
         monkeypatch.setattr(pending, "has_room", lambda: False)
         monkeypatch.setattr(pending, "make_room", lambda: made.append(True))
         assert await dial(service, header(service)) == BUSY
@@ -122,7 +122,7 @@ async def test_an_owner_that_has_room_again_takes_those_who_wait(monkeypatch: py
     monkeypatch.setattr(peering, "ROOM_WITHIN", PATIENCE)
     monkeypatch.setattr(peer_port, "WITHIN", PATIENCE)
     async with nodes() as service:
-        pending = service.engine("a").admission.pending
+        pending = service.local("a").admission.pending
         for has in (True, False):
             pending.most = 0
             async with trio.open_nursery() as nursery:
@@ -135,7 +135,7 @@ async def test_an_owner_that_has_room_again_takes_those_who_wait(monkeypatch: py
                 while not pending.away:  # noqa: ASYNC110
                     await trio.sleep(0.002)
                 if not has:  # given away in the meantime
-                    owning = service.engine("a").owning
+                    owning = service.local("a").owning
                     assert owning is not None
                     owning.tenure.close(service.partition())
                 pending.most = 200
@@ -148,8 +148,8 @@ async def test_an_owner_that_has_room_again_takes_those_who_wait(monkeypatch: py
 async def test_no_side_of_a_splice_is_cut_because_the_other_side_waits() -> None:
     async with nodes() as service, service.raw("b") as stream:
         await read(stream, b"False")
-        (link,) = service.engine("a").reactor.links.values()
-        (pump,) = service.engine("b").admission.carried.loop.pumps()
+        (link,) = service.local("a").reactor.links.values()
+        (pump,) = service.local("b").admission.carried.loop.pumps()
         for sock in (link.transport.sock, pump._owner):
             assert isinstance(sock, socket.socket)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
@@ -204,9 +204,9 @@ async def test_a_server_that_drains_has_no_peer_port() -> None:
     async with nodes() as service, service.raw("a") as stays:
         await read(stays, b"False")
         address = service.peering("a").port._place.sock.getsockname()
-        service.engine("a").drain(lame_duck=0)
+        service.local("a").drain(lame_duck=0)
         with suppress(OSError):
             while True:
                 await (await trio.open_tcp_stream(*address)).aclose()
                 await trio.sleep(0.01)
-        assert service.engine("a").clients == 1
+        assert service.local("a").clients == 1

@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock
 
 import wsframe
-from tests.engine import engine_of
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.local_server import local_server_of
 from tests.patience import PATIENCE
 from tests.wire import Answer, upgrade
 from wsframe import Capacity, Reject, Request, Response, Timeouts, http_routes, static_file, static_folder
@@ -170,7 +170,7 @@ async def test_a_large_file_goes_to_all_who_read_it(place: Place, folder: Path) 
             for number in range(10):
                 nursery.start_soon(fetch, number)
         assert sizes == [1024 * 1024] * 10
-        await until(lambda: engine_of(served.server).admission.answering.under_way == 0)
+        await until(lambda: local_server_of(served.server).admission.answering.under_way == 0)
 
 
 @pytest.mark.parametrize("half_closed", [False, True])
@@ -182,13 +182,13 @@ async def test_a_slow_reader_is_cut_by_the_timeout(
         await slow.send(http("GET /large.bin HTTP/1.1"))
         if half_closed:
             slow.half_close()
-        await until(lambda: engine_of(served.server).admission.answering.under_way == 1)
+        await until(lambda: local_server_of(served.server).admission.answering.under_way == 1)
         honest = await served.open()
         await honest.text("hello")
         assert await honest.message() == "hello"
-        assert engine_of(served.server).admission.answering.under_way == 1
+        assert local_server_of(served.server).admission.answering.under_way == 1
         await trio.sleep(1.5)
-        assert engine_of(served.server).admission.answering.under_way == 0
+        assert local_server_of(served.server).admission.answering.under_way == 0
         assert await slow.end() == "reset"
         assert len(slow.received) < 1024 * 1024
 
@@ -203,9 +203,9 @@ async def test_what_the_kernel_took_of_an_answer_is_not_left_there(
         await slow.send(http("GET /large.bin HTTP/1.1"))
         if half_closed:
             slow.half_close()
-        await until(lambda: engine_of(served.server).admission.answering.under_way == 1)
+        await until(lambda: local_server_of(served.server).admission.answering.under_way == 1)
         await trio.sleep(1.5)
-        assert engine_of(served.server).admission.answering.under_way == 0
+        assert local_server_of(served.server).admission.answering.under_way == 0
         assert await slow.end() == "reset"
         assert len(slow.received) < 1024 * 1024
 
@@ -224,7 +224,7 @@ async def test_a_reader_that_resets_is_not_waited_for(
                 peer.half_close()
                 await trio.sleep(0.2)
             peer.reset()
-            await until(lambda: engine_of(served.server).admission.answering.under_way == 0)
+            await until(lambda: local_server_of(served.server).admission.answering.under_way == 0)
 
 
 async def test_large_answers_beyond_the_bound_are_refused_and_small_ones_sent(
@@ -233,7 +233,7 @@ async def test_large_answers_beyond_the_bound_are_refused_and_small_ones_sent(
     """Nobody waits for their peers, so bytes that those do not take would stay in the kernel."""
     capacity = Capacity(max_pending_handshakes=2)
     async with place.serve(Recorder(), http_handler=static_folder(folder), capacity=capacity) as served:
-        admission = engine_of(served.server).admission
+        admission = local_server_of(served.server).admission
         slow = [await served.connect(receive_buffer=4096) for _ in range(2)]
         for peer in slow:
             await peer.send(http("GET /large.bin HTTP/1.1"))

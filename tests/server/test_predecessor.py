@@ -12,8 +12,8 @@ import pytest
 import trio
 
 import wsframe
-from tests.engine import engine_of
 from tests.handing import BOUND, Goer, GoerByClient
+from tests.local_server import local_server_of
 from tests.recorder import Recorder
 from tests.wire import Peer, close, connected, text, until
 from wsframe.hooks.paired_lives import address_of, join_at
@@ -44,18 +44,18 @@ class Generations(NamedTuple):
 
     async def leave(self, *resources: wsframe.Resource) -> None:
         """Have the old server leave the lives of some resources, as one partition."""
-        engine = engine_of(self.old)
-        lives = [life for life in engine.roster.listeners() if life.resource in resources]
-        await leave_lives(lives, engine.reactor, partial(address_of, engine.roster), self.giving, 7)
+        local = local_server_of(self.old)
+        lives = [life for life in local.roster.listeners() if life.resource in resources]
+        await leave_lives(lives, local.reactor, partial(address_of, local.roster), self.giving, 7)
 
     async def succeed(self, change: Callable[[Any], None] = lambda successor: None) -> None:
         """Have the new server take all that it is offered, until cancelled."""
-        engine = engine_of(self.new)
+        local = local_server_of(self.new)
 
         async def begin(partition: int) -> None:
             self.begun.append(partition)
 
-        successor = Successor(engine.reactor, engine.places, begin, partial(join_at, engine.roster))
+        successor = Successor(local.reactor, local.places, begin, partial(join_at, local.roster))
         change(successor)
         await successor.run(self.taking)
 
@@ -132,8 +132,8 @@ async def test_workers_7_without_a_successor_clients_are_closed_with_their_goodb
     old = Goer()
     async with generations({"/": old}, {}) as both, connected(both.old) as peer:
         await echoes(peer, "1")
-        engine = engine_of(both.old)
-        await leave_lives(engine.roster.listeners(), engine.reactor, lambda life: None, None, 0)
+        local = local_server_of(both.old)
+        await leave_lives(local.roster.listeners(), local.reactor, lambda life: None, None, 0)
         assert await peer.receive_close() == (1012, "service restart")
     assert "disconnected 1012" in old.notes
 
@@ -212,7 +212,7 @@ async def test_workers_2_a_mine_after_the_cut_does_not_count(monkeypatch: pytest
             await both.leave(old)
             late.set()
             assert await peer.receive_close() == (1012, "service restart")
-            await until(lambda: not new.clients and not engine_of(both.new).reactor.links)
+            await until(lambda: not new.clients and not local_server_of(both.new).reactor.links)
             await peer.send(close(1012))
             assert await peer.receive() is None
         nursery.cancel_scope.cancel()
@@ -246,9 +246,9 @@ async def test_an_address_that_fits_into_no_message_costs_the_clients_1012_and_n
         async with connected(both.old) as peer, connected(both.old, "/other") as other:
             await echoes(peer, "1")
             await echoes(other, "1")
-            engine = engine_of(both.old)
-            lives = engine.roster.listeners()
-            await leave_lives(lives, engine.reactor, lambda life: ("registered", paths[life.resource]), both.giving, 7)
+            local = local_server_of(both.old)
+            lives = local.roster.listeners()
+            await leave_lives(lives, local.reactor, lambda life: ("registered", paths[life.resource]), both.giving, 7)
             assert await peer.receive_close() == (1012, "service restart")
             if longest == 8192:
                 await echoes(other, "2")

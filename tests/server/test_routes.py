@@ -12,8 +12,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
 from tests.hostile.place import Place, Recorder, Served, until
+from tests.local_server import local_server_of
 from tests.wire import Peer, upgrade
 from wsframe import Capacity, Registry, Reject, Request, Resource, Response, Timeouts, any_origin
 from wsframe.testing import open_kit
@@ -188,7 +188,7 @@ async def test_a_body_arrives_whole_by_its_length_or_in_chunks(place: Place, hoo
         for request in (post(body), post(b"", **CHUNKED) + chunks):
             status, answer = await ask(served, *(request[at : at + piece] for at in range(0, len(request), piece)))
             assert (status, json.loads(answer)[3]) == (200, body.decode())
-        await until(lambda: not engine_of(served.server).reactor.budget.held)
+        await until(lambda: not local_server_of(served.server).reactor.budget.held)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ async def test_a_body_that_cannot_be_taken_is_refused(
 ) -> None:
     async with plain.serve_registry(hooks) as served:
         assert (await ask(served, request_))[0] == status
-        await until(lambda: not engine_of(served.server).reactor.budget.held)
+        await until(lambda: not local_server_of(served.server).reactor.budget.held)
 
 
 async def test_the_largest_body_is_an_option(hooks: Registry) -> None:
@@ -266,9 +266,9 @@ async def test_a_peer_that_goes_in_the_midst_of_its_body_is_noted(plain: Place, 
     async with plain.serve_registry(hooks) as served:
         peer: Peer = await served.connect()
         await peer.send(post(b"ab", content_length="3"))
-        await until(lambda: engine_of(served.server).reactor.budget.held == 2)
+        await until(lambda: local_server_of(served.server).reactor.budget.held == 2)
         peer.hang_up()
-        await until(lambda: not engine_of(served.server).reactor.budget.held)
+        await until(lambda: not local_server_of(served.server).reactor.budget.held)
         await served.idle()
     assert [line.partition(": ")[2] for line in info()] == ["gone before its request was whole"]
 

@@ -17,7 +17,7 @@ from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.net.pump import AT_ONCE
 from wsframe.net.socket_options import LINGER_NONE
 from wsframe.server import dialing, peer_port, splice
-from wsframe.server.engine import LocalEngine
+from wsframe.server.local_server import LocalServer
 from wsframe.server.newcomer import Newcomer
 
 SERVER, CLIENT = make_contexts()
@@ -44,7 +44,7 @@ async def test_a_server_tells_of_the_clients_that_are_carried_to_it_and_away_fro
     async with nodes() as service:
 
         def carried() -> list[tuple[int, int]]:
-            summaries = [service.engine(name).nodes.summary() for name in ("a", "b")]
+            summaries = [service.local(name).nodes.summary() for name in ("a", "b")]
             return [(one["carried_here"], one["carried_away"]) for one in summaries]
 
         async with connect(service.url("a", "/one")), connect(service.url("b", "/one")) as websocket:
@@ -87,7 +87,7 @@ async def test_a_newcomer_whose_resource_leaves_after_its_owner_has_said_yes_get
     monkeypatch: pytest.MonkeyPatch, gone: bool
 ) -> None:
     async with nodes() as service:
-        admission, asked = service.engine("a").admission, list[str]()
+        admission, asked = service.local("a").admission, list[str]()
         join = admission._join_resource
 
         async def leaves_once(newcomer: Newcomer, request: Request) -> None:
@@ -121,7 +121,7 @@ async def test_a_stalled_client_of_a_splice_costs_the_others_nothing() -> None:
         await other.receive()
         await read(stalled, b"False")
         await stalled.send_all(b"\x81\x85\0\0\0\0flood")
-        loop = service.engine("b").admission.carried.loop
+        loop = service.local("b").admission.carried.loop
         while loop.held == 0:  # noqa: ASYNC110
             await trio.sleep(0.002)
         for number in range(50):
@@ -187,7 +187,7 @@ async def test_invariant_12_an_owner_that_does_not_answer_keeps_nobody_from_the_
                 newcomer.transport.close()
 
         monkeypatch.setattr(service.peering("a").port, "_receive", silent)
-        pending = service.engine("b").admission.pending.under_way
+        pending = service.local("b").admission.pending.under_way
         async with trio.open_nursery() as nursery:
 
             async def wait() -> None:
@@ -218,7 +218,7 @@ async def test_a_resource_that_moves_ends_the_splices_to_its_old_owner_1012() ->
             async with connect(service.url("b")) as websocket:
                 await websocket.receive()
                 owning = service.owning("a")
-                await owning.giving.give(service.partition(), service.engine("b").topics.interest.node)
+                await owning.giving.give(service.partition(), service.local("b").topics.interest.node)
                 assert await end_of(websocket) == 1012
         assert service.ends == [1012]
 
@@ -258,12 +258,12 @@ async def test_a_newcomer_whose_owner_answers_during_the_drain_is_refused(
             await decide(newcomer)
 
         monkeypatch.setattr(port, "_decide", slow)
-        engine = service.engine("b")
+        local = service.local("b")
         async with service.raw("b") as stream:
             while not len(service.peering("b").splices.dialer):  # noqa: ASYNC110
                 await trio.sleep(0.002)
-            engine.drain(lame_duck=0)
-            while not engine.admission.carried.departing:  # noqa: ASYNC110
+            local.drain(lame_duck=0)
+            while not local.admission.carried.departing:  # noqa: ASYNC110
                 await trio.sleep(0.002)
             if answers:
                 answer.set()
@@ -289,7 +289,7 @@ async def test_servers_that_share_nothing_have_no_peer_port() -> None:
         registry = Registry(alone=True)
         registry.register("/", resource, wsframe.any_origin)
         async with wsframe.open_server(registry, port=0, backplane=backplane) as server:
-            engine = server._engine
-            assert isinstance(engine, LocalEngine)
-            assert engine.peering is None
-            assert engine.admission.splices is None
+            local = server._internals
+            assert isinstance(local, LocalServer)
+            assert local.peering is None
+            assert local.admission.splices is None

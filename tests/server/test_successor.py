@@ -12,12 +12,12 @@ import pytest
 import trio
 
 import wsframe
-from tests.engine import engine_of
 from tests.handing import Goer, life_of
+from tests.local_server import local_server_of
 from tests.patience import PATIENCE
 from tests.server.test_predecessor import Generations, echoes, generations
 from tests.wire import close, connected, until
-from wsframe.hooks.hand_over import Giving
+from wsframe.hooks.hand_over import HandOver
 from wsframe.hooks.paired_lives import address_of
 from wsframe.server.predecessor import Offer, Packed
 from wsframe.workers.socket_exchange import OtherSideGone, Received, SocketExchange
@@ -84,7 +84,7 @@ async def test_workers_7_a_taker_that_dies_at_any_message_costs_1012_or_has_the_
                     assert await peer.receive_close() == (1012, "service restart")
                     await peer.send(close(1012))
                     assert await peer.receive() is None
-                assert not engine_of(both.new).reactor.links
+                assert not local_server_of(both.new).reactor.links
         nursery.cancel_scope.cancel()
     assert not [note for note in old.notes if note.startswith("disconnected")]
 
@@ -99,9 +99,9 @@ async def test_workers_7_a_giver_that_dies_at_any_message_breaks_its_connections
         async with connected(both.old) as a, connected(both.old) as b:
             for peer in (a, b):
                 await echoes(peer, "1")
-            engine, life = engine_of(both.old), life_of(old)
+            engine, life = local_server_of(both.old), life_of(old)
             address = address_of(engine.roster, life)
-            given = await Giving(life, engine.reactor).pack(trio.current_time() + 5)
+            given = await HandOver(life, engine.reactor).pack(trio.current_time() + 5)
             assert given is not None
             assert address is not None
             offer = Offer([Packed(life, address, given)], engine.reactor)
@@ -117,7 +117,7 @@ async def test_workers_7_a_giver_that_dies_at_any_message_breaks_its_connections
                 client.sock.close()
             for peer in (a, b):
                 assert await peer.rest.frames(or_reset=True) == [], "a broken connection, without a word"
-            await until(lambda: not engine_of(both.new).reactor.links)
+            await until(lambda: not local_server_of(both.new).reactor.links)
             assert not new.clients
         nursery.cancel_scope.cancel()
 
@@ -233,7 +233,7 @@ async def test_a_life_that_a_factory_made_is_made_again_for_the_same_path() -> N
                 assert sorted(new) == ["/rooms/blue", "/rooms/red"]
                 assert {room.count for room in new.values()} == {2}
                 assert {room.only.request.path_params["room"] for room in new.values()} == {"red", "blue"}
-            await until(lambda: not engine_of(second).roster.listeners())
+            await until(lambda: not local_server_of(second).roster.listeners())
             nursery.cancel_scope.cancel()
             both.giving.close()
             both.taking.close()

@@ -182,7 +182,7 @@ async def test_resources_of_scope_shared_need_no_lease(autojump_clock: MockClock
 
     async with open_kit(Shared(), backplane=MemoryBackplane(MemoryHub())) as kit:
         await kit.connect()
-        assert kit.server._engine.owning is None  # type: ignore[attr-defined]
+        assert kit.server._internals.owning is None  # type: ignore[attr-defined]
 
 
 async def test_a_server_that_shares_resources_takes_no_registration_while_it_serves(autojump_clock: MockClock) -> None:
@@ -218,7 +218,7 @@ async def test_100_000_paths_take_at_most_200_lease_commands_a_second(autojump_c
 async def test_invariant_8_running_is_not_entered_by_a_life_whose_lease_is_over(autojump_clock: MockClock) -> None:
     async with owners("a") as servers:
         await servers.kits["a"].connect("/one", patience=1000)
-        tenure, roster = servers.tenure("a"), servers.kits["a"].server._engine.roster  # type: ignore[attr-defined]
+        tenure, roster = servers.tenure("a"), servers.kits["a"].server._internals.roster  # type: ignore[attr-defined]
         partition = servers.partition("a", "/room/5")
         await tenure.settle(partition)
         request = wsframe.Request("/room/5", [])

@@ -8,8 +8,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import wsframe
-from tests.engine import engine_of
 from tests.kernel import Rig
+from tests.local_server import local_server_of
 from tests.recorder import Recorder
 from tests.wire import BOUND, PONG, connected, frame, serving, text
 from wsframe import Capacity, Limits
@@ -34,7 +34,7 @@ async def test_what_the_departed_left_behind_is_dropped_before_anybody_else_is_r
                     await peer.send(*[text("x" * 10_000)] * 9)
                     await wait_all_tasks_blocked(0.02)
                     peer.reset()
-            reactor = engine_of(server).reactor
+            reactor = local_server_of(server).reactor
             await wait_all_tasks_blocked(0.02)
             reactor.relieve()
             assert "exceed max_queued_bytes" in caplog.text
@@ -57,8 +57,8 @@ async def test_departed_client_whose_messages_are_dropped_still_has_its_end() ->
             await wait_all_tasks_blocked(0.02)
             peer.reset()
         await wait_all_tasks_blocked(0.02)
-        engine_of(server).reactor.budget.limit = 0
-        engine_of(server).reactor.relieve()
+        local_server_of(server).reactor.budget.limit = 0
+        local_server_of(server).reactor.relieve()
         room.release.set()
         with trio.fail_after(BOUND):
             await room.journal.until("disconnected 1006")

@@ -11,7 +11,7 @@ from wsframe.server import dialing, splice
 
 async def test_invariant_10_a_spliced_newcomer_is_never_spliced_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        a, b = (service.engine(name).owning for name in "ab")
+        a, b = (service.local(name).owning for name in "ab")
         assert a is not None
         assert b is not None
         # Between the answer of the peer port and the admission the owner has changed its mind.
@@ -38,7 +38,7 @@ async def test_invariant_10_after_a_second_look_at_the_table_it_is_503(
 
         async def look_again(partition: int) -> str:
             looks.append(partition)
-            return service.engine("a").topics.interest.node
+            return service.local("a").topics.interest.node
 
         monkeypatch.setattr(owning.tenure, "look_again", look_again)
         async with service.raw("b") as stream:
@@ -50,7 +50,7 @@ async def test_invariant_10_after_a_second_look_at_the_table_it_is_503(
 
 async def test_a_newcomer_that_belongs_here_after_all_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        a, b = (service.engine(name).owning for name in "ab")
+        a, b = (service.local(name).owning for name in "ab")
         assert a is not None
         assert b is not None
         while not b.tenure.neighbors.holder(service.partition()):  # noqa: ASYNC110
@@ -74,7 +74,7 @@ async def test_a_newcomer_that_belongs_here_after_all_is_let_in(monkeypatch: pyt
 
 async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        owning, node = service.engine("b").owning, service.engine("a").topics.interest.node
+        owning, node = service.local("b").owning, service.local("a").topics.interest.node
         assert owning is not None
         known = trio.Event()
 
@@ -86,7 +86,7 @@ async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch:
         monkeypatch.setattr(owning.tenure, "look_again", look_again)
         monkeypatch.setattr(splice, "WITHIN", BOUND)
         monkeypatch.setattr(dialing, "WITHIN", BOUND)
-        admission = service.engine("b").admission
+        admission = service.local("b").admission
         async with service.raw("b") as stream:
             while not (waiting := [*admission.pending.away]):  # noqa: ASYNC110
                 await trio.sleep(0.002)
@@ -120,12 +120,12 @@ async def test_an_engine_that_does_not_answer_costs_a_503(monkeypatch: pytest.Mo
         if share > 0.1:  # it counts as pending, and has less time
             monkeypatch.setattr(splice, "WITHIN", 0.05)
             monkeypatch.setattr(splice, "MOST_WAITING", 0)
-        before = service.engine("b").admission.answering.refused
+        before = service.local("b").admission.answering.refused
         async with service.raw("b") as stream:
             answer = await read(stream, b"never")
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: " in answer
-        assert service.engine("b").admission.answering.refused == before + 1
+        assert service.local("b").admission.answering.refused == before + 1
 
 
 async def test_a_partition_of_the_generation_before_is_waited_for_and_not_dialed() -> None:

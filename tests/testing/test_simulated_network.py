@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from wsframe.testing.simulated_network import LONGEST_DELAY, ROOM, Link
+from wsframe.testing.simulated_network import LONGEST_DELAY, ROOM, SimulatedLink
 
 
 async def received(stream: trio.abc.ReceiveStream) -> bytes:
@@ -21,7 +21,7 @@ async def received(stream: trio.abc.ReceiveStream) -> bytes:
 
 
 async def test_bytes_arrive_in_order_and_take_their_time(autojump_clock: MockClock) -> None:
-    link = Link(Random(1))
+    link = SimulatedLink(Random(1))
     begun = trio.current_time()
     for number in range(10):
         await link.node.send_all(b"%d" % number)
@@ -31,13 +31,13 @@ async def test_bytes_arrive_in_order_and_take_their_time(autojump_clock: MockClo
 
 
 async def test_a_receiver_gets_no_more_than_it_asks_for(autojump_clock: MockClock) -> None:
-    link = Link(Random(1))
+    link = SimulatedLink(Random(1))
     await link.node.send_all(b"abcdef")
     assert [await link.relay.receive_some(4), await link.relay.receive_some(4)] == [b"abcd", b"ef"]
 
 
 async def test_a_sender_waits_for_room(autojump_clock: MockClock) -> None:
-    link = Link(Random(1))
+    link = SimulatedLink(Random(1))
     await link.node.send_all(bytes(ROOM))
     with trio.move_on_after(10) as waiting:
         await link.node.send_all(b"x")
@@ -48,7 +48,7 @@ async def test_a_sender_waits_for_room(autojump_clock: MockClock) -> None:
 
 
 async def test_the_end_of_a_node_comes_after_its_bytes(autojump_clock: MockClock) -> None:
-    link = Link(Random(1))
+    link = SimulatedLink(Random(1))
     await link.node.send_all(b"last words")
     link.end()
     assert link.broken
@@ -58,7 +58,7 @@ async def test_the_end_of_a_node_comes_after_its_bytes(autojump_clock: MockClock
 
 
 async def test_a_cut_loses_the_bytes_on_their_way(autojump_clock: MockClock) -> None:
-    link = Link(Random(1))
+    link = SimulatedLink(Random(1))
     await link.node.send_all(b"lost")
     await link.relay.send_all(b"lost")
     link.cut()
@@ -70,7 +70,7 @@ async def test_a_cut_loses_the_bytes_on_their_way(autojump_clock: MockClock) -> 
 
 
 async def test_a_cut_ends_the_wait_for_room(autojump_clock: MockClock) -> None:
-    link = Link(Random(1))
+    link = SimulatedLink(Random(1))
     await link.node.send_all(bytes(ROOM))
     async with trio.open_nursery() as nursery:
 
@@ -84,7 +84,7 @@ async def test_a_cut_ends_the_wait_for_room(autojump_clock: MockClock) -> None:
 
 
 async def test_a_stalled_link_delivers_later(autojump_clock: MockClock) -> None:
-    link = Link(Random(1))
+    link = SimulatedLink(Random(1))
     await link.node.send_all(b"late")
     link.stall(trio.current_time() + 5)
     begun = trio.current_time()

@@ -57,7 +57,7 @@ def test_each_nursery_of_a_server_is_protected() -> None:
     assert found == set(BARE)
 
 
-OF_TESTS = ["wsframe.server.engine.LocalEngine.serve"]
+OF_TESTS = ["wsframe.server.local_server.LocalServer.serve"]
 """Tasks that a test starts in a nursery of its own."""
 
 
@@ -158,9 +158,12 @@ SERVER = ["serve", "Reactor._turn", "Histories._fill_topics", "Presences.run", "
     [
         (
             share_resources,
-            ["Tenure._acquire_free", "Giving.run", "Giving.give", "Ownership._watch", "Reports.run", "end"],
+            ["Tenure._acquire_free", "Giving.run", "Giving.give", "NodeLeases._watch", "Reports.run", "end"],
         ),
-        (use_an_engine, ["Generation._write", "Generation._follow_wants", "Generation._probe_again_and_again"]),
+        (
+            use_an_engine,
+            ["EngineSession._write", "EngineSession._follow_wants", "EngineSession._probe_again_and_again"],
+        ),
         (keep_times, ["Tasks._run"]),
     ],
 )

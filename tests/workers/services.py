@@ -13,8 +13,8 @@ import trio
 import wsframe
 from tests.patience import PATIENCE
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
-from wsframe.server.engine import LocalEngine
 from wsframe.server.listen import Bound
+from wsframe.server.local_server import LocalServer
 from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.workers.board import Board
 from wsframe.workers.control_socket import make_control_sockets
@@ -52,7 +52,7 @@ class Service:
         self.registries = [wsframe.Registry(alone=True) for _ in range(count)]
         for slot, registry in enumerate(self.registries):
             register(registry, slot)
-        self.engines: dict[int, LocalEngine] = {}
+        self.engines: dict[int, LocalServer] = {}
         self._own: dict[int, socket.socket] = {}
         self._scheme = "ws"
 
@@ -101,7 +101,7 @@ class Service:
             self._closing.callback(one.sock.close)
         options.setdefault("backplane", Between(self.hub))
         made = ServeOptions(**options)
-        engine = LocalEngine(bound, self.registries[slot], made, None, worker=self.worker(slot))
+        engine = LocalServer(bound, self.registries[slot], made, None, worker=self.worker(slot))
         self.engines[slot] = engine
         server: wsframe.Server = await nursery.start(engine.serve)
         return server

@@ -52,7 +52,7 @@ SPARES = 64
 """Spare tasks that are kept at least; beyond that no more than tasks are in hooks."""
 
 
-class Waiting(NamedTuple):
+class WaitingHook(NamedTuple):
     """A hook that waits."""
 
     inbox: ClientInbox | None
@@ -176,7 +176,7 @@ class Crew:
 
     # Hooks
 
-    async def _batch(self, nesting: Nesting, turn: Turn) -> Waiting | None:
+    async def _batch(self, nesting: Nesting, turn: Turn) -> WaitingHook | None:
         """Call hooks for at most 256 entries or 2 ms, or until one waits; return that one."""
         entries, backlogs, hooks = self._mailbox.entries, self._backlogs, self._hooks
         rung_at, count, waiting = self._bell.rung_at, 0, None
@@ -204,7 +204,7 @@ class Crew:
             except StopIteration:
                 count += 1
             else:
-                waiting = Waiting(inbox, steps, trap, last)
+                waiting = WaitingHook(inbox, steps, trap, last)
                 self._pass_on()
                 break
         ended = last if waiting else perf_counter()
@@ -212,7 +212,7 @@ class Crew:
         self._stopwatch.note(rung_at, began, last, ended, count)
         return waiting
 
-    async def _stay(self, waiting: Waiting, nesting: Nesting, turn: Turn) -> None:
+    async def _stay(self, waiting: WaitingHook, nesting: Nesting, turn: Turn) -> None:
         """Let a hook that waits end, and work off the entries that came for its client in the meantime."""
         inbox = waiting.inbox
         backlog = self._backlogs[inbox] = Backlog()

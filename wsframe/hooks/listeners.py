@@ -34,7 +34,7 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 
 
-class Failure:
+class RestartPause:
     """The pause before a resource that failed is started again."""
 
     def __init__(self, resource: Resource[Any]) -> None:
@@ -125,7 +125,7 @@ class Roster:
         self._make_listener = make_listener
         self._nursery = nursery
         self._living: dict[int, Listener] = {}
-        self._failures: dict[int, Failure] = {}
+        self._failures: dict[int, RestartPause] = {}
         self.made: Made = Made()
         self.accounts: Accounts = Accounts()
         self._retired = False
@@ -235,7 +235,7 @@ class Roster:
             listener.ended.set()
             self.received_before += listener.received_before
             if listener.failure is not None and self.registries.has(listener.resource):
-                self._failures.setdefault(key, Failure(listener.resource)).again(trio.current_time() - born)
+                self._failures.setdefault(key, RestartPause(listener.resource)).again(trio.current_time() - born)
         here = self.placement.can_begin(listener.partition) and not listener.hand_over_steps.leaves
         if listener.failure is None and not self._retired and here and self.registries.has(listener.resource):
             resource = listener.resource  # it was registered again while it ended

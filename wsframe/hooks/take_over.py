@@ -42,7 +42,7 @@ from wsframe.user_code.protected_nursery import ProtectedNursery
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["Taken", "Taking"]
+__all__ = ["TakeOver", "Taken"]
 
 logger: Log = log_for(__name__)
 
@@ -59,7 +59,7 @@ class Taken(NamedTuple):
     reservation: HeldPlace
 
 
-class Taking:
+class TakeOver:
     """The beginning of one life with clients of another process.
 
     Args:

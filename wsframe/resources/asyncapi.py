@@ -37,7 +37,7 @@ LISTED = {"anyOf", "allOf", "oneOf", "prefixItems"}
 NAMED = {"properties", "patternProperties"}
 
 
-class Place(NamedTuple):
+class DescribedPath(NamedTuple):
     """A path, and the class and description of the resource that serves it."""
 
     path: str
@@ -90,7 +90,7 @@ def information(registries: Sequence[Registry], title: str, version: str) -> Obj
     return made
 
 
-def places(registries: Sequence[Registry]) -> Iterator[Place]:
+def places(registries: Sequence[Registry]) -> Iterator[DescribedPath]:
     """Yield each path that leads to its own registration, and not to an earlier one that matches too."""
     for registry in registries:
         for path, registration in registry.table.registrations():
@@ -99,12 +99,12 @@ def places(registries: Sequence[Registry]) -> Iterator[Place]:
                 yield place_of(path, registration.resource)
 
 
-def place_of(path: str, resource: Resource[Any] | Factory) -> Place:
+def place_of(path: str, resource: Resource[Any] | Factory) -> DescribedPath:
     cls = returned_class(resource.make) if isinstance(resource, Factory) else type(resource)
     if cls is not None:
-        return Place(path, cls, cleandoc(cls.__doc__ or ""))
+        return DescribedPath(path, cls, cleandoc(cls.__doc__ or ""))
     assert isinstance(resource, Factory)
-    return Place(
+    return DescribedPath(
         path,
         None,
         f"Made by {written_name(resource.make)}, which does not say of which class; its messages are not known.",
@@ -151,7 +151,7 @@ def members(declared: object) -> list[Kind]:
     return list(get_args(declared)) if get_origin(declared) in (Union, UnionType) else [declared]
 
 
-def channel(place: Place, messages: Object) -> Object:
+def channel(place: DescribedPath, messages: Object) -> Object:
     made: Object = {"address": place.path, "messages": messages, "bindings": {"ws": {"method": "GET"}}}
     if place.description:
         made["description"] = place.description

@@ -24,7 +24,7 @@ LINGER = 30.0
 """Seconds for which messages of a topic still come after its last subscriber has left."""
 
 
-class Heard:
+class InternalTopic:
     """A topic of wsframe's own."""
 
     def __init__(self, take: Callable[[bytes], None] | None) -> None:
@@ -48,7 +48,7 @@ class Interest:
         self.others: Backplane | None = backplane
         self.topics: dict[str, Topic] = {}
         """Those with subscribers or receivers, or which had them a moment ago."""
-        self._heard: dict[str, Heard] = {}
+        self._heard: dict[str, InternalTopic] = {}
         self._deserted: dict[str, float] = {}
         """Topics that nobody uses and that are still wanted, and since when."""
         self._engine: Backplane | None = backplane
@@ -126,7 +126,7 @@ class Interest:
         Returns:
             Set once every later message arrives.
         """
-        self._heard[topic] = heard = Heard(take)
+        self._heard[topic] = heard = InternalTopic(take)
         if self.others is None:
             heard.reached.set()
         elif topic not in self.topics:

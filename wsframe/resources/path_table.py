@@ -13,7 +13,7 @@ __all__ = ["PathTable", "normal"]
 EntryT = TypeVar("EntryT")
 
 
-class Place(NamedTuple, Generic[EntryT]):
+class PathEntry(NamedTuple, Generic[EntryT]):
     """An entry and the path it is for."""
 
     path: str
@@ -29,10 +29,10 @@ class PathTable(Generic[EntryT]):
     Of exact paths and of patterns those are asked first for which the case of letters counts.
     """
 
-    _exact: dict[str, Place[EntryT]] = field(default_factory=dict)
-    _folded: dict[str, Place[EntryT]] = field(default_factory=dict)
+    _exact: dict[str, PathEntry[EntryT]] = field(default_factory=dict)
+    _folded: dict[str, PathEntry[EntryT]] = field(default_factory=dict)
     """Those with any case, by the path in lower case."""
-    _patterns: dict[str, Place[EntryT]] = field(default_factory=dict)
+    _patterns: dict[str, PathEntry[EntryT]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._folded) + len(self._patterns)
@@ -53,7 +53,7 @@ class PathTable(Generic[EntryT]):
         if not isinstance(ignore_case, bool):
             raise TypeError(f"ignore_case is True or False, not {ignore_case!r}")
         path = check_path(path)
-        place = Place(path, tuple(path.split("/")), entry, ignore_case)
+        place = PathEntry(path, tuple(path.split("/")), entry, ignore_case)
         if "{" in path:
             for other in self._patterns.values():
                 if other.path != path and alike(other, place):
@@ -118,17 +118,17 @@ def normal(path: object) -> str:
     return "/".join(one if is_name(one) else written(one) for one in path.split("/"))
 
 
-def alike(one: Place[EntryT], other: Place[EntryT]) -> bool:
+def alike(one: PathEntry[EntryT], other: PathEntry[EntryT]) -> bool:
     """Return whether two patterns match the same paths."""
     return one.ignore_case is other.ignore_case and nameless(one) == nameless(other)
 
 
-def nameless(place: Place[EntryT]) -> list[str]:
+def nameless(place: PathEntry[EntryT]) -> list[str]:
     segments = ["{}" if is_name(segment) else segment for segment in place.segments]
     return [folded(segment) for segment in segments] if place.ignore_case else segments
 
 
-def matched(place: Place[EntryT], segments: list[str], values: list[str]) -> dict[str, str] | None:
+def matched(place: PathEntry[EntryT], segments: list[str], values: list[str]) -> dict[str, str] | None:
     if len(place.segments) != len(segments):
         return None
     params: dict[str, str] = {}

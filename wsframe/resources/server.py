@@ -1,7 +1,6 @@
 """The handle on a running server: the one object of a server that users and resources hold.
 
-It knows nothing of sockets, tasks or the reactor: an :class:`Engine` does the work, in this
-process or in another one, and a handle can be passed around without it.
+It knows nothing of sockets, tasks or the reactor: its :class:`ServerInternals` do the work.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Distribution",
-    "Engine",
     "Metrics",
     "ResourceStatistics",
     "Server",
+    "ServerInternals",
     "ServerStatistics",
     "ServiceStatistics",
     "WorkerStatistics",
@@ -130,8 +129,8 @@ class ServiceStatistics(NamedTuple):
     """Each worker, by slot."""
 
 
-class Engine(Protocol):
-    """The machine that a :class:`Server` is the handle of."""
+class ServerInternals(Protocol):
+    """The running server that a :class:`Server` is the handle of."""
 
     @property
     def addresses(self) -> tuple[str, ...]: ...
@@ -168,10 +167,10 @@ class Server:
     belong to trio's thread: there only :meth:`Resource.post_from_thread` is for others.
     """
 
-    __slots__ = ("__weakref__", "_engine")
+    __slots__ = ("__weakref__", "_internals")
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, internals: ServerInternals) -> None:
+        self._internals = internals
 
     def __repr__(self) -> str:
         return f"<Server {', '.join(self.addresses)} [clients: {self.clients}]>"
@@ -179,17 +178,17 @@ class Server:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where the server listens, such as ``ws://127.0.0.1:8000``."""
-        return self._engine.addresses
+        return self._internals.addresses
 
     @property
     def metrics_address(self) -> str:
         """Where the metrics are, such as ``http://127.0.0.1:9100/metrics``; ``""`` without ``metrics_port``."""
-        return self._engine.metrics_address
+        return self._internals.metrics_address
 
     @property
     def clients(self) -> int:
         """The number of connections."""
-        return self._engine.clients
+        return self._internals.clients
 
     def close(self, code: int = 1001, *, lame_duck: float | None = None) -> None:
         """Begin to drain: accept no more, close every client with ``code``; returns immediately.
@@ -208,15 +207,15 @@ class Server:
         """
         check_close_code(code)
         check_number("lame_duck", lame_duck, "float | None", 0)
-        self._engine.drain(code, lame_duck)
+        self._internals.drain(code, lame_duck)
 
     def hurry(self) -> None:
         """Cut the drain short: cancel everything that still runs."""
-        self._engine.hurry()
+        self._internals.hurry()
 
     async def closed(self) -> None:
         """Wait until the server has ended; a hook would wait for itself until the drain's deadline."""
-        await self._engine.closed()
+        await self._internals.closed()
 
     def reload_certificates(self) -> bool:
         """Read the files of ``certificates`` and ``client_ca`` again; return whether that succeeded.
@@ -225,21 +224,21 @@ class Server:
         ones stay, and the log has one line. Without ``certificates`` it returns False. The server does this itself
         at SIGHUP (under `run` and ``wsframe serve``) and when files have changed, at which it looks every 5 s.
         """
-        return self._engine.reload_certificates()
+        return self._internals.reload_certificates()
 
     def publish_text(
         self, topic: str, message: str | BytesLike, *,
         key: str | int | None = None, compress: bool | None = None, history: History | None = None,
     ) -> None:  # fmt: skip
         """Queue a text message for the subscribers of a topic; see :meth:`Resource.publish_text`. From any thread."""
-        self._engine.publish(topic, message, text=True, key=key, compress=compress, history=history)
+        self._internals.publish(topic, message, text=True, key=key, compress=compress, history=history)
 
     def publish_binary(
         self, topic: str, message: BytesLike, *,
         key: str | int | None = None, compress: bool | None = None, history: History | None = None,
     ) -> None:  # fmt: skip
         """Queue a binary message for the subscribers of a topic. From any thread."""
-        self._engine.publish(topic, message, text=False, key=key, compress=compress, history=history)
+        self._internals.publish(topic, message, text=False, key=key, compress=compress, history=history)
 
     async def resume(self, client: AnyClient, topic: str, since: Position | None = None) -> Recovery:
         """Subscribe a client to a topic with history, and return the messages that it has missed since a position.
@@ -255,19 +254,19 @@ class Server:
         """
         check_trio()
         check_topic(topic)
-        recovery = await self._engine.histories.resume(topic, since)
+        recovery = await self._internals.histories.resume(topic, since)
         client.resource.subscribe(client, topic)
         return recovery
 
     async def newest(self, topic: str) -> Position | None:
         """Return the position of the newest message of a topic with history; None if the engine cannot be reached."""
         check_trio()
-        return await self._engine.histories.newest(topic)
+        return await self._internals.histories.newest(topic)
 
     async def since(self, topic: str, position: Position) -> list[Publication] | None:
         """Return all messages of a topic after a position, oldest first; None if some of them are not kept any more."""
         check_trio()
-        return await self._engine.histories.since(topic, position)
+        return await self._internals.histories.since(topic, position)
 
     async def presence(self, topic: str) -> list[Member]:
         """Return the members of a topic on all servers, in the order in which they joined, as far as is known here.
@@ -277,25 +276,25 @@ class Server:
         """
         check_trio()
         check_topic(topic)
-        return await self._engine.presences.members(topic)
+        return await self._internals.presences.members(topic)
 
     def statistics(self) -> ServerStatistics:
         """Return a snapshot of this server, of several workers this one alone.
 
         It walks through all clients: ask for it each second, not each message.
         """
-        return self._engine.statistics()
+        return self._internals.statistics()
 
     async def service_statistics(self) -> ServiceStatistics:
         """Return a snapshot of the whole service: of all workers, added and one by one.
 
         Without ``workers`` that is this server alone. It asks the other processes and waits at most 2 s for them.
         """
-        return await self._engine.service_statistics()
+        return await self._internals.service_statistics()
 
     def unready(self) -> str:
         """Return why newcomers should rather go elsewhere; ``""`` while all are welcome."""
-        return self._engine.unready()
+        return self._internals.unready()
 
     def slowest_clients(self, count: int = 10) -> list[AnyClient]:
         """Return the clients with the most bytes waiting to be sent to them, most first.
@@ -303,11 +302,11 @@ class Server:
         Clients for which nothing waits are left out. :meth:`Client.statistics` says how much
         waits.
         """
-        return self._engine.slowest_clients(count)
+        return self._internals.slowest_clients(count)
 
     def list_clients(self) -> list[AnyClient]:
         """Return a snapshot of the clients of all resources, including those that no path leads to any more."""
-        return self._engine.list_clients()
+        return self._internals.list_clients()
 
     def find(self, path: str) -> Resource[Any] | None:
         """Return the resource that serves a path now, or None.
@@ -318,7 +317,7 @@ class Server:
         Raises:
             LivesElsewhere: If the path is served by another worker.
         """
-        return self._engine.find(path)
+        return self._internals.find(path)
 
     def post(self, path: str, message: str | bytes) -> bool:
         """Have ``received_custom`` called with a message in the resource of a path, in whichever worker it lives.
@@ -339,7 +338,7 @@ class Server:
             TypeError: For another type: objects stay in their process.
             ValueError: For a message above 1 MiB.
         """
-        return self._engine.post(path, message)
+        return self._internals.post(path, message)
 
 
 running_server: ContextVar[Server] = ContextVar("running_server")

@@ -15,7 +15,7 @@ Read in this order:
 * ``stderr_log``: the log where nobody has configured it. ``json_log`` makes its lines JSON, and ``json_stderr``
   everything else that Python writes there.
 * ``handlers``: serving one path with functions in one call.
-* ``engine``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
+* ``local_server``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
 * ``posting``: posts to the resource of a path, in whichever worker it lives.
 * ``owning``: whether a server shares resources with others by leases; ``tenure``: the partitions that it owns,
   ``giving`` gives them away, ``neighbors`` are the other servers, and ``reports`` those

@@ -105,7 +105,7 @@ FAMILIES: dict[str, Family] = {
 """All names, in the order of the page."""
 
 
-class Running(Protocol):
+class MeasuredServer(Protocol):
     """The parts of a server that its numbers come from."""
 
     @property
@@ -129,7 +129,7 @@ class Running(Protocol):
     def unready(self) -> str: ...
 
 
-def figures(server: Running) -> Metrics:
+def figures(server: MeasuredServer) -> Metrics:
     """Return all numbers of a server now. This walks through all clients: about 1 µs for each."""
     budget, admission = server.reactor.budget, server.admission
     found: dict[str, dict[tuple[str, ...], float | Distribution]] = {name: {} for name in FAMILIES}
@@ -164,7 +164,7 @@ def figures(server: Running) -> Metrics:
     return found
 
 
-def of_other_processes(server: Running) -> Iterator[tuple[str, int]]:
+def of_other_processes(server: MeasuredServer) -> Iterator[tuple[str, int]]:
     """Yield the numbers of the links to other processes, and of the connections that live there or come from there."""
     passage, loop = server.admission.passage, server.admission.carried.loop
     if server.topics.interest.others is not None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 __all__ = ["send_later"]
 
 
-class Event(ctypes.Structure):
+class SigEvent(ctypes.Structure):
     """``struct sigevent`` of Linux."""
 
     _fields_ = (
@@ -21,7 +21,7 @@ class Event(ctypes.Structure):
     )
 
 
-class Times(ctypes.Structure):
+class ITimerSpec(ctypes.Structure):
     """``struct itimerspec``."""
 
     _fields_ = (("again", ctypes.c_long * 2), ("first", ctypes.c_long * 2))
@@ -34,8 +34,8 @@ def send_later(number: int, seconds: int) -> Callable[[], object]:
     """
     with suppress(AttributeError, OSError, TypeError):
         library, timer = ctypes.CDLL(None), ctypes.c_void_p()
-        event = Event(None, number, 0)  # SIGEV_SIGNAL
+        event = SigEvent(None, number, 0)  # SIGEV_SIGNAL
         if library.timer_create(time.CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)) == 0:
-            library.timer_settime(timer, 0, ctypes.byref(Times((0, 0), (seconds, 0))), None)
+            library.timer_settime(timer, 0, ctypes.byref(ITimerSpec((0, 0), (seconds, 0))), None)
             return lambda: library.timer_delete(timer)
     return lambda: None

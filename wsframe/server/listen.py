@@ -24,7 +24,16 @@ from wsframe.workers.balance import Balance
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Acceptor", "Address", "Bound", "Waiting", "address_of", "close_sockets", "default_hosts", "peer_address"]
+__all__ = [
+    "Acceptor",
+    "Address",
+    "Bound",
+    "WaitingNewcomers",
+    "address_of",
+    "close_sockets",
+    "default_hosts",
+    "peer_address",
+]
 
 logger: Log = log_for(__name__)
 
@@ -100,7 +109,7 @@ def close_sockets(bound: Iterable[Bound]) -> None:
         one.sock.close()
 
 
-class Waiting(Protocol):
+class WaitingNewcomers(Protocol):
     """The newcomers that wait to be admitted."""
 
     def has_room(self) -> bool: ...
@@ -120,7 +129,7 @@ class Acceptor:
     def __init__(
         self,
         listening: socket.socket,
-        waiting: Waiting,
+        waiting: WaitingNewcomers,
         welcome: Callable[[socket.socket, Address, bool], None],
         balance: Balance | None = None,
     ) -> None:

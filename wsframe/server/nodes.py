@@ -86,7 +86,7 @@ class Nodes:
     def summary(self) -> dict[str, Any]:
         """Return the summary of this server."""
         found, worker = self._server.statistics(), self._worker
-        peering: Peering | None = getattr(self._server._engine, "peering", None)
+        peering: Peering | None = getattr(self._server._internals, "peering", None)
         return {
             "node": self._topics.interest.node,
             "service": f"{socket.gethostname()}:{os.getpid() if worker is None else worker.supervisor}",
@@ -142,5 +142,5 @@ def merged(summaries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 async def nodes_of(server: Server) -> list[dict[str, Any]]:
     """Return the summaries of all servers of a server's service, one for each group of workers."""
-    nodes: Nodes | None = getattr(server._engine, "nodes", None)  # none while it starts
+    nodes: Nodes | None = getattr(server._internals, "nodes", None)  # none while it starts
     return [] if nodes is None else merged(await nodes.ask())

@@ -53,7 +53,7 @@ class Owning:
 
 def rebalanced(server: Server) -> dict[str, Any]:
     """Have all servers of a service give partitions away; return the answer to an inquiry."""
-    owning: Owning | None = getattr(server._engine, "owning", None)
+    owning: Owning | None = getattr(server._internals, "owning", None)
     if owning is None:
         return {"error": "this server shares no resources with others"}
     owning.giving.rebalance()

@@ -30,7 +30,7 @@ from wsframe.server.capacity import Places
 from wsframe.server.carried import Carried
 from wsframe.server.destination import Signpost
 from wsframe.server.forwarding import Forwarding, receive_head
-from wsframe.server.listen import Bound, Waiting, peer_address
+from wsframe.server.listen import Bound, WaitingNewcomers, peer_address
 from wsframe.server.newcomer import Gone, Newcomer
 from wsframe.server.pending import Pending
 from wsframe.workers.door import LostDescriptor, Passed, give, has_headroom, take
@@ -264,7 +264,7 @@ class Taker:
         self,
         door: socket.socket,
         places: Sequence[Bound],
-        waiting: Waiting,
+        waiting: WaitingNewcomers,
         welcome: Callable[[Newcomer], object],
         counts: Counts,
     ) -> None:

@@ -21,13 +21,13 @@ from wsframe.server.decide import check_origin, handle
 from wsframe.server.leavers import Lookout
 from wsframe.server.newcomer import Gone, Newcomer
 
-__all__ = ["Page", "PlainHttp", "Share"]
+__all__ = ["PageRequest", "PlainHttp", "Share"]
 
 # Methods that change nothing (RFC 9110 section 9.2.1): pages of other origins can make such requests anyway.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Page(NamedTuple):
+class PageRequest(NamedTuple):
     """A handler and the request that it answers."""
 
     handler: HttpHandler
@@ -117,7 +117,7 @@ class PlainHttp:
                     return
         raise refusal
 
-    def find(self, request: Request) -> Page | None:
+    def find(self, request: Request) -> PageRequest | None:
         """Return the page for a request; None where a resource is in its place, or a server has no pages at all.
 
         Raises:
@@ -127,16 +127,18 @@ class PlainHttp:
             found = registry.http_routes.answer(request)
             if found is not None:
                 route, seen = found
-                return Page(route.handler, f"the handler {written_name(route.handler)}", seen, request, route.origins)
+                return PageRequest(
+                    route.handler, f"the handler {written_name(route.handler)}", seen, request, route.origins
+                )
         if self._http_handler is not None:
-            return Page(self._http_handler, "http_handler", request, request, None)
+            return PageRequest(self._http_handler, "http_handler", request, request, None)
         if any(len(registry.http_routes) for registry in self._registries) and not any(
             registry.table.covers(request.path) for registry in self._registries
         ):
             raise refusing(404, f"nothing at {quoted(request.path)}")
         return None
 
-    async def ask(self, newcomer: Newcomer, page: Page, share: Share) -> tuple[bytes, Response | None]:
+    async def ask(self, newcomer: Newcomer, page: PageRequest, share: Share) -> tuple[bytes, Response | None]:
         """Read the body of a request, which the share holds from then on, and ask for the answer.
 
         Returns:

@@ -44,7 +44,7 @@ from wsframe.connection.freeze import freeze_request
 from wsframe.connection.frozen_document import request_document, to_document
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
-from wsframe.hooks.hand_over import RESTART, Given, Giving, PackedClient, dismiss, send_away
+from wsframe.hooks.hand_over import RESTART, Given, HandOver, PackedClient, dismiss, send_away
 from wsframe.hooks.listener import Listener
 from wsframe.log import Log, log_for
 from wsframe.resources.handing_over import hands_over
@@ -144,7 +144,7 @@ class Leaver:
         if self._address is not None and len(json.dumps(self._address)) > LONGEST_ADDRESS:
             logger.error("%r is not offered: its path is too long; its clients are closed 1012", life)
             self._address = None
-        self._giving = None if self._address is None else Giving(life, reactor)
+        self._giving = None if self._address is None else HandOver(life, reactor)
 
     async def prepare(self) -> None:
         """Do all that needs a wait for peers: clients that go along are served until every life is so far."""

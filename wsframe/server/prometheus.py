@@ -83,7 +83,7 @@ def understood(accept: str) -> str:
     return ",".join(kept)
 
 
-class Page(Collector):
+class MetricsPage(Collector):
     """The metrics of a server, and after them those that the program has registered with prometheus-client itself."""
 
     def __init__(self, own: Collector) -> None:
@@ -111,4 +111,4 @@ def page(metrics: Metrics, accept: str, more_labels: tuple[str, ...] = ()) -> tu
         The page and its content type.
     """
     encode, content_type = choose_encoder(understood(accept))
-    return encode(Page(MetricsCollector(lambda: metrics, more_labels))), content_type
+    return encode(MetricsPage(MetricsCollector(lambda: metrics, more_labels))), content_type

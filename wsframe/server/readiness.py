@@ -28,7 +28,7 @@ REASONS: Final = ("", STOPPING, STARTING, FULL, UNREACHED, STRANDED, PAUSING, DE
 """A worker writes the number of one of them on the board."""
 
 
-class Running(Protocol):
+class CheckedServer(Protocol):
     """The parts of a server that decide."""
 
     roster: Roster
@@ -44,7 +44,7 @@ class Running(Protocol):
     def topics(self) -> Topics: ...
 
 
-def reason_of_server(server: Running) -> str:
+def reason_of_server(server: CheckedServer) -> str:
     """Return the reason why this process takes no newcomers; empty if it does."""
     if server.draining:
         return STOPPING

@@ -28,9 +28,9 @@ from wsframe.resources.server import Server
 from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
 from wsframe.server.bind import bound, fault_of, listen_at, made_owner, name_of, naming
 from wsframe.server.check_options import check_log, check_registry, check_started, refuse_while_imported
-from wsframe.server.engine import LocalEngine
 from wsframe.server.json_stderr import json_stderr
 from wsframe.server.listen import Bound, default_hosts
+from wsframe.server.local_server import LocalServer
 from wsframe.server.metrics_port import metrics_port
 from wsframe.server.notify import notifying
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
@@ -113,12 +113,12 @@ def listening_sockets(options: ServeOptions) -> Iterator[list[socket.socket]]:
                 sock.close()
 
 
-def forget_made(engine: LocalEngine) -> None:
-    """Ignore the engine that was made."""
+def forget_made(server: LocalServer) -> None:
+    """Ignore a server that was made."""
 
 
-server_made: ContextVar[Callable[[LocalEngine], object]] = ContextVar("server_made", default=forget_made)
-"""Takes an engine before it starts, so that signals work while its resources start, too."""
+server_made: ContextVar[Callable[[LocalServer], object]] = ContextVar("server_made", default=forget_made)
+"""Takes a server before it starts, so that signals work while its resources start, too."""
 
 working_as: ContextVar[Worker | None] = ContextVar("working_as", default=None)
 """The worker that the next server of this task is."""
@@ -170,10 +170,10 @@ async def serve(
         peers = stack.enter_context(peer_port(places))
         if made.http_handler is None and not any(map(len, served_with(registry))):
             logger.warning("nothing is registered yet: every path is answered 404")
-        engine = LocalEngine(places, registry, made, tls, port, worker, peers)
+        server = LocalServer(places, registry, made, tls, port, worker, peers)
         tell, _ = server_made.get(), server_made.set(forget_made)
-        tell(engine)
-        await engine.serve(task_status)
+        tell(server)
+        await server.serve(task_status)
 
 
 def made_tls(options: ServeOptions) -> ServerTLS | None:
@@ -355,30 +355,30 @@ async def serve_until_signal(
         until_exit: Whether the process has to be gone a second after the second signal.
         worker: The worker that this process is; None for a server that is not one of several.
     """
-    made: list[LocalEngine] = []
+    made: list[LocalServer] = []
 
     def close() -> None:
-        for engine in made:
-            engine.drain() if engine.duty is None else engine.duty.leave()
+        for local in made:
+            local.drain() if local.duty is None else local.duty.leave()
 
     def hurry() -> None:
-        for engine in made:
-            engine.hurry()
+        for local in made:
+            local.hurry()
 
     server_made.set(made.append)
     working_as.set(worker)
     in_main = threading.current_thread() is threading.main_thread()  # signals come to no other
     with Attention(close, hurry, until_exit=until_exit) if in_main else nullcontext():
         async with open_server(registry, options=options) as server:
-            engine = made[0]
-            with hearing_sighup(in_main and engine.reloads) as signals:
-                if started is not None and engine.announces and not engine.draining:
+            local = made[0]
+            with hearing_sighup(in_main and local.reloads) as signals:
+                if started is not None and local.announces and not local.draining:
                     started(server)
                 if not in_main:
-                    await engine.closed()
+                    await local.closed()
                     return
                 status = f"serving at {', '.join(server.addresses)}"
-                async with notifying(engine.asked_to_drain, status) as notifier, ProtectedNursery() as nursery:
-                    nursery.start_soon(reload_at_sighup, signals, engine.reload_certificates, notifier)
-                    await engine.closed()
+                async with notifying(local.asked_to_drain, status) as notifier, ProtectedNursery() as nursery:
+                    nursery.start_soon(reload_at_sighup, signals, local.reload_certificates, notifier)
+                    await local.closed()
                     nursery.cancel()

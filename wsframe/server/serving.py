@@ -14,7 +14,7 @@ from wsframe.doorbell import in_trio
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.check_options import check_registry, refuse_while_imported
-from wsframe.server.engine import LocalEngine
+from wsframe.server.local_server import LocalServer
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
 from wsframe.server.run import open_server, server_made
 
@@ -29,7 +29,7 @@ class ServerThread:
     def __init__(self, registry: Registry | None, options: ServeOptions) -> None:
         self._registry = registry
         self._options = options
-        self._made: list[LocalEngine] = []
+        self._made: list[LocalServer] = []
         self._unwanted = False
         self._started: SimpleQueue[Server | None] = SimpleQueue()
         # One that hangs must not keep the program from its end.
@@ -54,10 +54,10 @@ class ServerThread:
             self._started.put(server)
             await server.closed()
 
-    def _take(self, engine: LocalEngine) -> None:
-        self._made.append(engine)
+    def _take(self, local: LocalServer) -> None:
+        self._made.append(local)
         if self._unwanted:
-            engine.hurry()
+            local.hurry()
 
     def start(self) -> Server:
         """Start the thread and wait until the server accepts.
@@ -70,8 +70,8 @@ class ServerThread:
             server = self._started.get()
         except KeyboardInterrupt:
             self._unwanted = True
-            for engine in self._made:
-                engine.hurry()
+            for local in self._made:
+                local.hurry()
             raise
         if server is None:
             self._thread.join()

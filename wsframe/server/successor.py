@@ -21,7 +21,7 @@ from wsframe.connection.freeze import FrozenConnection, thaw_request
 from wsframe.connection.frozen_document import from_document, request_of
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
-from wsframe.hooks.take_over import Taken, Taking
+from wsframe.hooks.take_over import Taken, TakeOver
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.log import Log, log_for
@@ -165,7 +165,7 @@ class Successor:
             ]
             life.clients.clear()
             say_mine = partial(told, exchange, ["mine", number])
-            taking = Taking(listener, self._reactor, life.state, clients, say_mine, life.positions)
+            taking = TakeOver(listener, self._reactor, life.state, clients, say_mine, life.positions)
             await taking.done.wait()
             if taking.taken:
                 return

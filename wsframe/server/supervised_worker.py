@@ -39,7 +39,7 @@ BEAT = 0.25
 """Seconds between two beats: two for each look of the supervisor."""
 
 
-class Engine(Protocol):
+class SupervisedServer(Protocol):
     """The parts of a server that its supervisor and the other workers use."""
 
     admission: Admission
@@ -53,17 +53,17 @@ class Engine(Protocol):
     def hurry(self) -> None: ...
 
 
-def made_duty(worker: Worker | None, drain: Drain, engine: Engine) -> Duty | None:
+def made_duty(worker: Worker | None, drain: Drain, local: SupervisedServer) -> Duty | None:
     """Make the duty of a server that is one of several workers; None for one that is not."""
 
     def count_load() -> int:
-        admission = getattr(engine, "admission", None)
+        admission = getattr(local, "admission", None)
         others = 0 if admission is None else len(admission.pending.under_way) + len(admission.carried.loop)
-        return engine.places.reserved + others
+        return local.places.reserved + others
 
     if worker is None:
         return None
-    return Duty(worker, drain, engine.hurry, lambda: engine.clients, count_load, engine.server)
+    return Duty(worker, drain, local.hurry, lambda: local.clients, count_load, local.server)
 
 
 class Duty:

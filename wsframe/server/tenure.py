@@ -64,7 +64,7 @@ def clock_of(plane: object) -> Callable[[], float]:
     return clock
 
 
-class Tokens(Protocol):
+class FencingTokens(Protocol):
     """Numbers by partition."""
 
     def __getitem__(self, partition: int, /) -> int: ...
@@ -94,7 +94,7 @@ class Tenure:
         posting: Posting,
         update: Callable[[], object],
         seconds: float,
-        tokens: Tokens | None = None,
+        tokens: FencingTokens | None = None,
     ) -> None:
         self._topics = topics
         self._placement = placement
@@ -102,7 +102,7 @@ class Tenure:
         self._posting = posting
         self._update = update
         self._seconds = seconds
-        self._tokens: Tokens = [0] * PARTITIONS if tokens is None else tokens
+        self._tokens: FencingTokens = [0] * PARTITIONS if tokens is None else tokens
         self._leases = NodeLeases(leases, self._lost, seconds=seconds, clock=clock_of(leases))
         self.neighbors: Neighbors = Neighbors(trio.current_time)
         self._slot: Final = frozenset(partitions_of(placement.slot, placement.count))
@@ -383,7 +383,7 @@ class Tenure:
         )  # fmt: skip
 
 
-def tokens_of_dead(tokens: Tokens, partitions: Iterable[int], placement: Placement) -> dict[int, int]:
+def tokens_of_dead(tokens: FencingTokens, partitions: Iterable[int], placement: Placement) -> dict[int, int]:
     """Return the tokens of leases that a process of this slot has left behind, of partitions that are not owned here.
 
     It has been reaped: a worker starts after that, or has its partitions from the supervisor.

@@ -27,7 +27,7 @@ from wsframe.server.options import ServeKeywords
 from wsframe.testing.client import MemoryClient
 from wsframe.testing.kit import ClientOptions, Kit, kit_on, refuse_network
 from wsframe.testing.memory_sockets import MemoryNetwork
-from wsframe.testing.simulated_network import Link
+from wsframe.testing.simulated_network import SimulatedLink
 from wsframe.testing.simulated_peers import PeerNetwork
 from wsframe.user_code.errors import only_leaf
 
@@ -50,7 +50,7 @@ class SimulatedRelay:
     def __init__(self, nursery: trio.Nursery, random: Random) -> None:
         self._nursery = nursery
         self.random = random
-        self._links: list[Link] = []
+        self._links: list[SimulatedLink] = []
         self._started = 0
         self._hub: Hub | None = None
         self._turn = WriteTurn()
@@ -74,7 +74,7 @@ class SimulatedRelay:
             link.cut()
         self._links.clear()
 
-    def connect(self) -> Link:
+    def connect(self) -> SimulatedLink:
         """Connect a node.
 
         Raises:
@@ -82,7 +82,7 @@ class SimulatedRelay:
         """
         if self._hub is None:
             raise ConnectionRefusedError("the simulated relay does not run")
-        link = Link(self.random)
+        link = SimulatedLink(self.random)
         self._links = [one for one in self._links if not one.broken]
         self._links.append(link)
         self._nursery.start_soon(RelayWorker(self._hub, LIMIT, self._turn).serve, link.relay)
@@ -117,7 +117,7 @@ class Node:
         self._peers = peers
         self._options = options
         self._kit: Kit | None = None
-        self._link: Link | None = None
+        self._link: SimulatedLink | None = None
         self._cut = False
         self._ending = trio.Event()
         self._ended = trio.Event()

@@ -14,7 +14,7 @@ import trio
 
 from wsframe.doorbell import Doorbell
 
-__all__ = ["Link", "Pipe"]
+__all__ = ["Pipe", "SimulatedLink"]
 
 ROOM = 64 << 10
 """Bytes on their way in one direction; a sender waits beyond them, as for a kernel's buffer."""
@@ -93,7 +93,7 @@ class Pipe:
         return data
 
 
-class End(trio.abc.Stream):
+class SimulatedStream(trio.abc.Stream):
     """One end of a link."""
 
     def __init__(self, incoming: Pipe, outgoing: Pipe) -> None:
@@ -115,13 +115,13 @@ class End(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-class Link:
+class SimulatedLink:
     """A stream between a node and the relay."""
 
     def __init__(self, random: Random) -> None:
         self._up, self._down = Pipe(random), Pipe(random)
-        self.node: trio.abc.Stream = End(self._down, self._up)
-        self.relay: trio.abc.Stream = End(self._up, self._down)
+        self.node: trio.abc.Stream = SimulatedStream(self._down, self._up)
+        self.relay: trio.abc.Stream = SimulatedStream(self._up, self._down)
 
     @property
     def broken(self) -> bool:

@@ -1,4 +1,4 @@
-"""The machine behind a server's handle: it starts resources, accepts, and drains.
+"""A server of this process, which users hold by its handle: it starts resources, accepts, and drains.
 
 Life of a server. ``serve`` opens an outer nursery with one shielded task, and waits until
 something asks for the drain. The shielded task opens, one inside the other, the nursery of
@@ -24,7 +24,7 @@ Invariants:
 * The reactor outlives the lives: the last ``disconnected`` can still send, and the reactor
   flushes it.
 * Each way out of ``serve`` raises one error, not a group of one: first the SystemExit of user
-  code, then the error that ended the machine.
+  code, then the error that ended the server.
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ if TYPE_CHECKING:
 
     AnyClient = Client[Any]
 
-__all__ = ["LocalEngine"]
+__all__ = ["LocalServer"]
 
 logger: Log = log_for(__name__)
 
 
 @final
-class LocalEngine:
-    """The engine of a server in this process; ``server`` is its handle, which documents its public methods."""
+class LocalServer:
+    """A server that runs in this process; ``server`` is its handle, which documents its public methods."""
 
     roster: Roster
     admission: Admission
